@@ -25,6 +25,7 @@ pub mod overload;
 pub mod passwords;
 pub mod presence;
 pub mod quotas;
+pub mod real_paths;
 pub mod remove_tree;
 pub mod resolver;
 pub mod response_cache;
@@ -62,6 +63,7 @@ use open_files::FileCache;
 use overload::Overload;
 use passwords::Passwords;
 use quotas::Quotas;
+use real_paths::RealPaths;
 use resolver::Resolver;
 use response_cache::ResponseCache;
 use resumable::Uploads;
@@ -99,6 +101,8 @@ pub struct Services {
     pub dir_watch: DirWatch,
     /// Where uploads go.
     pub directories: Directories,
+    /// Where scripts really lie.
+    pub real_paths: RealPaths,
     /// Where what must not be run may lie.
     pub stored_places: StoredPlaces,
     pub temp_names: TempNames,
@@ -175,6 +179,7 @@ impl Services {
             response_cache: ResponseCache::new(repeats),
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
+            real_paths: RealPaths::default(),
             stored_places: StoredPlaces::default(),
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),

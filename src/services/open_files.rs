@@ -9,8 +9,7 @@
 mod look;
 mod missing;
 
-pub use self::look::Look;
-use self::look::directory_of;
+pub use self::look::{Look, directory_of};
 use self::missing::Missing;
 use super::clock::Clock;
 use super::dir_watch::DirWatch;

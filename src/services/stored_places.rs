@@ -1,15 +1,14 @@
 //! Where clients may put files: the directories of a configuration, by the paths that it names and by those where they
 //! really lie.
 //!
-//! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`], a call looks at so many, in
-//! turn. What this process itself has moved is looked at again at once.
+//! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`] a call looks at
+//! that number, in turn. What this process itself has moved is looked at again at once.
 
+use super::real_paths;
 use crate::config::model::Config;
-use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, O_PATH};
+use crate::util::clean_path::clean;
 use crate::util::hash::FastMap;
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::borrow::Cow;
 use std::rc::{Rc, Weak};
 
 /// Milliseconds for which a directory is not looked at again.
@@ -70,7 +69,7 @@ impl StoredPlaces {
             let at = *known.entry(directory).or_insert(all.places.len());
             if at == all.places.len() {
                 let own: Box<[u8]> = directory.into();
-                let named: Box<[u8]> = key(directory).into();
+                let named: Box<[u8]> = key(directory).as_ref().into();
                 all.by_path.entry(named.clone()).or_default().push(at as u32);
                 all.places.push(Place { directory: own, real: named, checked: 0, roles: Vec::new() });
             }
@@ -88,10 +87,11 @@ impl StoredPlaces {
                 break;
             }
             place.checked = now;
-            let real = key(&real_part(&place.directory).0);
-            if real != *place.real {
+            let whole = real_paths::find(&place.directory).whole;
+            let real = key(&whole);
+            if *real != *place.real {
                 let (at, named) = (self.next as u32, key(&place.directory));
-                let before = std::mem::replace(&mut place.real, real.clone().into());
+                let before = std::mem::replace(&mut place.real, real.as_ref().into());
                 if *before != *named
                     && let Some(those) = self.by_path.get_mut(&before)
                 {
@@ -101,7 +101,7 @@ impl StoredPlaces {
                     }
                 }
                 if real != named {
-                    self.by_path.entry(real.into()).or_default().push(at);
+                    self.by_path.entry(real.as_ref().into()).or_default().push(at);
                 }
             }
             self.next = (self.next + 1) % self.places.len();
@@ -122,53 +122,26 @@ impl StoredPlaces {
 }
 
 /// A path as places are known by it: a slash before each name, and no other.
-fn key(path: &[u8]) -> Vec<u8> {
-    let names = path.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
-    names.fold(Vec::with_capacity(path.len() + 1), |mut key, name| {
-        key.push(b'/');
-        key.extend_from_slice(name);
-        key
-    })
-}
-
-fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
-    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-    file::open_at(None, &path, O_PATH, 0)
-}
-
-/// Where a path really is whose last names need not be there; and the file above these names where one is: applications
-/// look for a script there (`/evil.jpg/x.php`).
-pub fn real_part(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
-    let mut end = path.len();
-    while end > 0 {
-        if let Ok(opened) = open(&path[..end])
-            && let Ok(real) = file::path_of(opened.as_fd())
-        {
-            if end == path.len() {
-                return (real, None);
-            }
-            let is_file = file::fstat(opened.as_fd()).is_ok_and(|stat| stat.kind != FileKind::Dir);
-            let whole = [&real, &path[end..]].concat();
-            return (whole, Some(real).filter(|_| is_file));
-        }
-        end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
+fn key(path: &[u8]) -> Cow<'_, [u8]> {
+    match clean(path) {
+        path if matches!(path.first(), None | Some(b'/')) => path,
+        path => Cow::Owned([b"/", &path[..]].concat()),
     }
-    (path.to_vec(), None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::scratch::Scratch;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
 
-    fn top(name: &str) -> PathBuf {
-        let top = std::env::temp_dir().join(format!("webserv-stored-places-{name}-{}", std::process::id()));
-        drop(fs::remove_dir_all(&top));
-        fs::create_dir_all(&top).expect("a directory");
-        fs::canonicalize(top).expect("it is there")
+    fn top() -> (Scratch, PathBuf) {
+        let scratch = Scratch::new();
+        let top = fs::canonicalize(scratch.path()).expect("it is there");
+        (scratch, top)
     }
 
     fn relink(to: &Path, link: &Path) {
@@ -189,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_place_is_found_by_its_name_and_by_where_it_lies() {
-        let top = top("found");
+        let (_scratch, top) = top();
         let (a, link, none) = (top.join("a"), top.join("link"), top.join("link/none"));
         fs::create_dir(&a).expect("a directory");
         relink(&a, &link);
@@ -210,12 +183,11 @@ mod tests {
         assert_eq!(found(&mut places, 5000, &top), []);
         let mut root = StoredPlaces::new([(&b"/"[..], None)].into_iter());
         assert_eq!(found(&mut root, 5000, Path::new("/x")), [(None, "x".to_owned())]);
-        fs::remove_dir_all(&top).expect("removed");
     }
 
     #[test]
     fn a_link_that_leads_elsewhere_is_seen_after_a_second_or_a_move_of_ours() {
-        let top = top("links");
+        let (_scratch, top) = top();
         let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));
         relink(&top.join("a"), &link);
         let mut places = StoredPlaces::new([(link.as_os_str().as_bytes(), Some(7))].into_iter());
@@ -234,12 +206,11 @@ mod tests {
         fs::remove_file(&link).expect("removed");
         assert_eq!(is_in(&mut places, 7000), [false, false, true]);
         assert_eq!(places.by_path.len(), 1, "no path is kept that no place has");
-        fs::remove_dir_all(&top).expect("removed");
     }
 
     #[test]
     fn of_many_places_a_call_looks_at_some_and_none_is_left_out() {
-        let top = top("many");
+        let (_scratch, top) = top();
         let names: Vec<PathBuf> = (0..2 * AT_ONCE + 9).map(|at| top.join(format!("link/{at}"))).collect();
         relink(&top.join("a"), &top.join("link"));
         for dir in ["a", "b"] {
@@ -258,20 +229,6 @@ mod tests {
         {
             places.look(now);
             assert_eq!(count(&places, "b"), expected, "{now}");
-        }
-        fs::remove_dir_all(&top).expect("removed");
-    }
-
-    #[test]
-    fn a_path_is_judged_by_what_of_it_is_there() {
-        for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
-            let (found, file) = real_part(path.as_bytes());
-            assert_eq!(file, None, "{path}");
-            assert!(found.ends_with(expected.as_bytes()) && !found.starts_with(b"/proc/self"), "{path}: {found:?}");
-        }
-        for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
-            let (found, file) = real_part(path.as_bytes());
-            assert_eq!((&*found, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
         }
     }
 }

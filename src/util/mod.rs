@@ -3,6 +3,7 @@
 pub mod buf;
 pub mod bytes;
 pub mod checkpoint;
+pub mod clean_path;
 pub mod columns;
 pub mod date;
 pub mod decimal;

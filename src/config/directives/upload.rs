@@ -13,7 +13,7 @@ use crate::config::settings::upload::{
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
 use crate::util::checkpoint;
-use std::borrow::Cow;
+use crate::util::clean_path::clean;
 use std::rc::Rc;
 
 fn upload(s: &mut Settings) -> &mut Upload {
@@ -101,22 +101,11 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
         };
         let directory = [path, beneath].concat();
         let uri = uri.map(|uri| [uri.strip_suffix(b"/").unwrap_or(uri), beneath].concat().into());
-        let area = WriteArea { server: location.server, directory: Box::from(&*clean(&directory)), uri };
-        if !areas.contains(&area) {
-            areas.push(area);
-        }
+        areas.push(WriteArea { server: location.server, directory: Box::from(&*clean(&directory)), uri });
     }
+    areas.sort();
+    areas.dedup();
     areas
-}
-
-/// A path without empty and `.` segments, and without a slash at its end: what two paths of one directory may differ in.
-pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
-    let odd = path.ends_with(b"/") || path.ends_with(b"/.") || path.windows(2).any(|pair| pair == b"//");
-    if !odd && memchr::memmem::find(path, b"/./").is_none() {
-        return Cow::Borrowed(path);
-    }
-    let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
-    Cow::Owned(parts.flat_map(|part| [b"/", part].concat()).collect())
 }
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

@@ -1,10 +1,10 @@
 //! Files that strangers may have stored are not to run in the site's name (upload_serve).
 
 use super::rules::essence;
-use crate::config::directives::upload::clean;
 use crate::config::settings::upload::{Serve, Store};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
+use crate::util::clean_path::clean;
 
 /// For a file that is about to be sent: in an upload area, what a browser would run is sent to be saved.
 pub fn guard(ex: &mut Exchange) {

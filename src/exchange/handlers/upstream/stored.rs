@@ -6,7 +6,7 @@ use crate::config::model::{Config, WriteArea};
 use crate::exchange::Exchange;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
-use crate::services::stored_places::real_part;
+use crate::services::real_paths::Real;
 
 /// The message about such a file.
 pub const WHY: &str = "lies where clients may store files (upload_execute)";
@@ -44,8 +44,8 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> b
     let mut names = vec![path.to_vec()];
     if !is_real {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
-            let (whole, file) = real_part(path);
-            names.push(whole);
+            let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
+            names.extend(Some(whole).filter(|whole| *whole != *path));
             names.extend(file);
         }
     }

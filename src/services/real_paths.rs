@@ -1,0 +1,194 @@
+//! Where paths really are, with all links followed.
+//!
+//! Invariant: what is kept of a path holds only while the kernel watches the directory of the last part that is there and
+//! reports no change in it or on the way to it ([`Look`]); where a link could lead elsewhere unreported, nothing is kept.
+
+use super::clock::Clock;
+use super::dir_watch::DirWatch;
+use super::open_files::{Look, directory_of};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_PATH};
+use crate::util::hash::SecretMap;
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+/// Paths kept at most: clients name them.
+const MOST: usize = 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Real {
+    /// Where the path is; its last names need not be there.
+    pub whole: Vec<u8>,
+    /// The file above names that are not there: applications look for a script there (`/evil.jpg/x.php`).
+    pub file: Option<Vec<u8>>,
+}
+
+/// For a request that asks the same each time: without it a script's path costs a FastCGI request 8 µs.
+#[derive(Default)]
+pub struct RealPaths {
+    known: SecretMap<Box<[u8]>, (Real, Look)>,
+}
+
+impl RealPaths {
+    pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Real {
+        watch.refresh(now);
+        if let Some((real, look)) = self.known.get(path)
+            && look.holds(now)
+        {
+            return real.clone();
+        }
+        let (real, there) = walk(path);
+        match there.and_then(|there| watched(path, there, now, watch)) {
+            // Looked at once more, now that it is watched.
+            Some(look) if walk(path) == (real.clone(), there) => {
+                if self.known.len() >= MOST {
+                    self.known.clear();
+                }
+                self.known.insert(path.into(), (real.clone(), look));
+            }
+            _ => drop(self.known.remove(path)),
+        }
+        real
+    }
+}
+
+/// Where a path is now.
+pub fn find(path: &[u8]) -> Real {
+    walk(path).0
+}
+
+/// The part of a path that is there: its length, and whether it is a directory.
+type There = (usize, bool);
+
+fn walk(path: &[u8]) -> (Real, Option<There>) {
+    let mut end = path.len();
+    while end > 0 {
+        if let Some((real, is_dir)) = look_at(&path[..end]) {
+            let whole = [&real, &path[end..]].concat();
+            let file = (end < path.len() && !is_dir).then_some(real);
+            return (Real { whole, file }, Some((end, is_dir)));
+        }
+        end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
+    }
+    (Real { whole: path.to_vec(), file: None }, None)
+}
+
+fn look_at(path: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let opened = file::open_at(None, &CString::new(path).ok()?, O_PATH, 0).ok()?;
+    let is_dir = file::fstat(opened.as_fd()).is_ok_and(|stat| stat.kind == FileKind::Dir);
+    Some((file::path_of(opened.as_fd()).ok()?, is_dir))
+}
+
+/// From now on the kernel tells if the path leads elsewhere. None: it might not.
+fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch) -> Option<Look> {
+    let there = &path[..end];
+    let (above, last) = match is_dir {
+        // What is missing would appear in it.
+        true => ([there, b"/"].concat(), first_missing(path, end)?),
+        false => (directory_of(there).to_vec(), end),
+    };
+    let look = Look::new(Some(watch.directory(&above, now)?), now);
+    let seen = file::lstat(&CString::new(&path[..last]).ok()?).map(|stat| stat.kind);
+    // Where a link leads, dangling or not, is decided elsewhere.
+    let is_plain = match seen {
+        Ok(kind) => !is_dir && kind != FileKind::Symlink,
+        Err(e) => is_dir && e == Errno::ENOENT,
+    };
+    is_plain.then_some(look)
+}
+
+/// Where the first name ends that is missing behind the first `end` bytes. None: none is.
+fn first_missing(path: &[u8], end: usize) -> Option<usize> {
+    let start = end + path[end..].iter().position(|b| *b != b'/')?;
+    Some(memchr::memchr(b'/', &path[start..]).map_or(path.len(), |len| start + len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_path_is_judged_by_what_of_it_is_there() {
+        for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
+            let Real { whole, file } = find(path.as_bytes());
+            assert_eq!(file, None, "{path}");
+            assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
+        }
+        for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
+            let Real { whole, file } = find(path.as_bytes());
+            assert_eq!((&*whole, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
+        }
+    }
+
+    /// Each change is one that makes the path lead elsewhere; `kept`: whether it was kept before.
+    #[test]
+    fn what_is_kept_of_a_path_ends_with_any_change_that_matters() {
+        type Act = fn(&std::path::Path);
+        let table: &[(&str, bool, Act)] = &[
+            ("a/x.php", true, |top| {
+                fs::remove_file(top.join("a/x.php")).expect("removed");
+                symlink(top.join("b/x.php"), top.join("a/x.php")).expect("linked");
+            }),
+            ("a/x.php", true, |top| {
+                fs::rename(top.join("a"), top.join("c")).expect("moved");
+                symlink(top.join("b"), top.join("a")).expect("linked");
+            }),
+            ("a/x.php/y.php", true, |top| fs::remove_file(top.join("a/x.php")).expect("removed")),
+            ("a/none/y.php", true, |top| fs::write(top.join("a/none"), "a file").expect("written")),
+            ("a//none", true, |top| symlink(top.join("b"), top.join("a/none")).expect("linked")),
+            ("way/x.php", true, |top| {
+                fs::remove_file(top.join("way")).expect("removed");
+                symlink(top.join("b"), top.join("way")).expect("linked");
+            }),
+            ("linked/x.php", false, |top| {
+                fs::remove_file(top.join("next")).expect("removed");
+                symlink(top.join("b/x.php"), top.join("next")).expect("linked");
+            }),
+            ("dangling", false, |top| fs::write(top.join("b/made"), "").expect("written")),
+            ("a", false, |top| {
+                fs::rename(top.join("a"), top.join("c")).expect("moved");
+                symlink(top.join("b"), top.join("a")).expect("linked");
+            }),
+        ];
+        for (name, kept, change) in table {
+            let scratch = Scratch::new();
+            let top = fs::canonicalize(scratch.path()).expect("it is there");
+            for dir in ["a", "b", "linked"] {
+                fs::create_dir(top.join(dir)).expect("made");
+            }
+            fs::write(top.join("a/x.php"), "").expect("written");
+            fs::write(top.join("b/x.php"), "").expect("written");
+            for (to, link) in [("a", "way"), ("a/x.php", "next"), ("next", "linked/x.php"), ("b/made", "dangling")] {
+                symlink(top.join(to), top.join(link)).expect("linked");
+            }
+            let path = [crate::sys::scratch::c_path(&top).as_bytes(), b"/", name.as_bytes()].concat();
+            let (mut paths, mut watch, mut now) = (RealPaths::default(), DirWatch::default(), Clock::read());
+            let before = paths.find(&path, &now, &mut watch);
+            assert_eq!(before, find(&path), "{name}");
+            // A file system that cannot be watched keeps nothing.
+            let can_watch =
+                watch.directory(&[crate::sys::scratch::c_path(&top).as_bytes(), b"/"].concat(), &now).is_some();
+            assert_eq!(paths.known.len(), usize::from(*kept && can_watch), "{name}");
+            now.advance_epoch();
+            assert_eq!(paths.find(&path, &now, &mut watch), before, "{name}");
+            change(&top);
+            now.advance_epoch();
+            let after = paths.find(&path, &now, &mut watch);
+            assert_eq!(after, find(&path), "{name}");
+            assert_ne!(after, before, "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_that_clients_name_are_bounded() {
+        let scratch = Scratch::new();
+        let (mut paths, mut watch, now) = (RealPaths::default(), DirWatch::default(), Clock::read());
+        for number in 0..=MOST {
+            paths.find(scratch.join(&number.to_string()).as_bytes(), &now, &mut watch);
+        }
+        assert!(paths.known.len() <= 1, "{}", paths.known.len());
+    }
+}
