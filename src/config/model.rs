@@ -221,7 +221,7 @@ impl Location {
 }
 
 /// A directory where clients may write files by their URIs, as far as the locations of these URIs let them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriteArea {
     pub server: ServerId,
     /// Clean; of one with variables, what stands before them.

@@ -260,10 +260,11 @@ impl Build {
         }
         let mut sections = Vec::new();
         let mut steps = Vec::new();
+        let mut repeated = repeated::Level::default();
         let outer = scope.settings.output.clone();
         for d in children {
             checkpoint::pass();
-            if !self.stands_beside(d, children) {
+            if !repeated.takes(self, d) {
                 continue;
             }
             let Some(row) = self.check(scope, d) else { continue };

@@ -3,8 +3,9 @@
 use crate::config::ast::Directive;
 use crate::config::build::Build;
 use crate::config::fault::Fault;
+use crate::util::hash::{FastMap, FastSet};
 
-/// Directives whose words are a set: a word that is there already is warned of.
+/// Directives whose words are a set: a word that is there already is warned of. In order.
 const SETS: &[&str] = &[
     "addition_types",
     "dav_methods",
@@ -38,45 +39,69 @@ const SETS: &[&str] = &[
     "uwsgi_ssl_protocols",
 ];
 
-/// Lists that `off` empties: it stands alone.
+/// Lists that `off` empties: it stands alone. In order.
 const LISTS: &[&str] = &["mirror", "proxy_cookie_domain", "proxy_cookie_flags", "proxy_cookie_path", "proxy_redirect"];
 
 fn is_off(d: &Directive) -> bool {
     matches!(&d.args[..], [word] if word.is("off"))
 }
 
-impl Build {
-    /// Returns whether the line may stand beside those before it.
-    pub(super) fn stands_beside(&mut self, d: &Directive, level: &[Directive]) -> bool {
+/// The lines of a level so far that the rules speak of.
+#[derive(Default)]
+pub(super) struct Level {
+    /// The words of each set.
+    sets: FastMap<&'static str, FastSet<Vec<u8>>>,
+    /// Each list, and whether one of its lines is `off`.
+    lists: FastMap<&'static str, bool>,
+}
+
+impl Level {
+    /// Whether the line may stand beside those before it.
+    pub(super) fn takes(&mut self, build: &mut Build, d: &Directive) -> bool {
         let name = d.name.bytes();
-        let is_listed = |names: &[&str]| names.iter().any(|listed| listed.as_bytes() == name);
-        let (set, list) = (is_listed(SETS), is_listed(LISTS));
-        if !set && !list {
-            return true;
+        let listed = |names: &[&'static str]| {
+            names.binary_search_by(|listed| listed.as_bytes().cmp(name)).ok().map(|at| names[at])
+        };
+        if let Some(name) = listed(LISTS) {
+            return self.list(build, d, name);
         }
-        let before = level.iter().take_while(|other| !std::ptr::eq(*other, d));
-        let mut same = before.filter(|other| other.name.bytes() == name).peekable();
-        if list {
-            let stands = same.peek().is_none() || !is_off(d) && !same.any(is_off);
-            if !stands {
-                self.error(Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str())));
-            }
-            return stands;
-        }
-        let mut known: Vec<Vec<u8>> =
-            same.flat_map(|other| other.args.iter().map(|word| word.lower().to_vec())).collect();
-        let types = name.ends_with(b"_types");
-        if types {
-            known.push(b"text/html".to_vec());
-        }
-        let what = if types { "MIME type" } else { "value" };
-        for word in &d.args {
-            let lower = word.lower().to_vec();
-            if known.contains(&lower) {
-                self.warn(word.span, format!("duplicate {what} \"{}\"", word.str()));
-            }
-            known.push(lower);
+        if let Some(name) = listed(SETS) {
+            self.set(build, d, name);
         }
         true
+    }
+
+    fn list(&mut self, build: &mut Build, d: &Directive, name: &'static str) -> bool {
+        let before = self.lists.get(name).copied();
+        self.lists.insert(name, before.unwrap_or_default() || is_off(d));
+        let stands = before.is_none_or(|off| !off && !is_off(d));
+        if !stands {
+            build.error(Fault::new(d.name.span, format!("\"{name}\" directive is duplicate")));
+        }
+        stands
+    }
+
+    fn set(&mut self, build: &mut Build, d: &Directive, name: &'static str) {
+        let types = name.ends_with("_types");
+        let what = if types { "MIME type" } else { "value" };
+        let known = self.sets.entry(name).or_insert_with(|| match types {
+            true => FastSet::from_iter([b"text/html".to_vec()]),
+            false => FastSet::default(),
+        });
+        for word in &d.args {
+            if !known.insert(word.lower().to_vec()) {
+                build.warn(word.span, format!("duplicate {what} \"{}\"", word.str()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_searched_in_order() {
+        assert!(SETS.is_sorted() && LISTS.is_sorted());
     }
 }
