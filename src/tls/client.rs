@@ -1,5 +1,6 @@
 //! The client's side: what connections to upstreams over TLS are made with.
 
+use super::ciphers;
 use super::server::{Protocols, Version, is_holder, own_provider};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
@@ -21,6 +22,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// Those of a client that nothing is configured for.
+    pub fn usual(sessions: usize, alpn: Vec<Vec<u8>>) -> Options {
+        let suites = ciphers::suites("DEFAULT").unwrap_or_default();
+        let protocols = Protocols::default();
+        Options { protocols, suites, certificate: None, sends_name: true, sessions, alpn }
+    }
+
     pub fn build(self) -> Result<Arc<ClientConfig>, String> {
         let provider = own_provider(self.suites);
         let builder = ClientConfig::builder_with_provider(provider.clone());

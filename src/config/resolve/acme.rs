@@ -17,9 +17,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
 use crate::config::settings::listen::Name;
 use crate::http::escape;
-use crate::tls::ciphers;
 use crate::tls::client::Options;
-use crate::tls::server::Protocols;
 use crate::tls::verify::Trust;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -123,15 +121,7 @@ impl Build {
         let trust = if draft.verify { self.trust(&draft) } else { None };
         let account_key = self.account_key(&draft.account_key);
         let external = draft.external.clone().and_then(|(kid, secret)| Some((kid, self.secret(&secret)?)));
-        let client = Options {
-            protocols: Protocols::default(),
-            suites: ciphers::suites("DEFAULT").unwrap_or_default(),
-            certificate: None,
-            sends_name: true,
-            sessions: 8,
-            alpn: vec![b"http/1.1".to_vec()],
-        };
-        let client = match client.build() {
+        let client = match Options::usual(8, vec![b"http/1.1".to_vec()]).build() {
             Ok(client) => client,
             Err(why) => {
                 self.error(Fault::new(draft.span, format!("cannot prepare TLS to the issuer: {why}")));

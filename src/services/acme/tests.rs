@@ -7,21 +7,12 @@ use crate::config::acme::AccountKey as From;
 use crate::config::directives::resolver;
 use crate::config::value::Millis;
 use crate::sys::scratch::Scratch;
-use crate::tls::ciphers;
 use crate::tls::client::Options;
-use crate::tls::server::Protocols;
 use std::fs;
 
 /// An account that only the process has, and one whose key is on disk.
 fn two_accounts(scratch: &Scratch) -> (Settings, String) {
-    let client = Options {
-        protocols: Protocols::default(),
-        suites: ciphers::suites("DEFAULT").unwrap_or_default(),
-        certificate: None,
-        sends_name: true,
-        sessions: 8,
-        alpn: Vec::new(),
-    };
+    let client = Options::usual(8, Vec::new());
     let terms = Terms {
         uri: Url::parse("https://ca.test/dir").expect("a URL"),
         contacts: Vec::new(),

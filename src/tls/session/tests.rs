@@ -26,14 +26,7 @@ fn server_config(protocols: Protocols) -> Arc<ServerConfig> {
 }
 
 fn client_config() -> Arc<ClientConfig> {
-    let options = client::Options {
-        protocols: Protocols::default(),
-        suites: ciphers::suites("DEFAULT").expect("suites"),
-        certificate: None,
-        sends_name: true,
-        sessions: 4,
-        alpn: vec![b"http/1.1".to_vec()],
-    };
+    let options = client::Options::usual(4, vec![b"http/1.1".to_vec()]);
     options.build().expect("a configuration")
 }
 

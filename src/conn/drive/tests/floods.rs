@@ -3,20 +3,13 @@
 use super::*;
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
+use crate::tls::ServerName;
 use crate::tls::client::Options;
 use crate::tls::session::Session;
-use crate::tls::{ServerName, ciphers};
 
 /// What a client sends first.
 fn hello() -> Vec<u8> {
-    let options = Options {
-        protocols: Default::default(),
-        suites: ciphers::suites("DEFAULT").expect("suites"),
-        certificate: None,
-        sends_name: true,
-        sessions: 0,
-        alpn: Vec::new(),
-    };
+    let options = Options::usual(0, Vec::new());
     let name = ServerName::try_from("localhost").expect("a name");
     let mut session = Session::client(options.build().expect("a configuration"), name).expect("a client");
     let mut out = Vec::new();
