@@ -44,7 +44,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
-    // nginx reads the request line before it knows the host: what is wrong with it is said by the server of before.
+    // nginx reads the request line before it knows the host: the server of before answers what is wrong with it.
     let aim = target(ex);
     let chosen = match aim {
         Ok(()) => select_server(ex, cx),

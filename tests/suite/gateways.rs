@@ -219,7 +219,7 @@ fn what_scripts_say_reaches_the_client_as_one_response() {
     let long = |n: usize| [b"X-Long: ".as_slice(), &vec![b'l'; n], b"\r\n\r\nok"].concat();
     let fields: Vec<u8> = (0..10_000).flat_map(|n| format!("X-{n}: {n}\r\n").into_bytes()).collect();
     let raw: &[(&str, &[u8], u16, &str, &str)] = &[
-        // What is said, the output, the status, the body, and header lines that are there (or not, with a minus).
+        // Name of the row, the output, the status, the body, and header lines that are there (or not, with a minus).
         ("plain", b"Content-Type: a/b\r\n\r\nok", 200, "ok", "Content-Type: a/b"),
         ("line ends without CR", b"Content-Type: a/b\nX-A: c\n\nok", 200, "ok", "X-A: c"),
         ("no type", b"X-A: c\r\n\r\nok", 200, "ok", "X-A: c"),

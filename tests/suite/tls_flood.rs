@@ -1,4 +1,4 @@
-//! Many handshakes at once: who asks for something cheap does not wait for them.
+//! Many handshakes at once: a client that asks for something cheap does not wait for them.
 
 use crate::client::Response;
 use crate::harness::{eventually, http, skip_on_nginx};

@@ -1,9 +1,10 @@
 //! HTTP/1 on a connection: requests one after the other, read into one buffer, answered in order. [`Http1`] is what the
 //! connection knows beside the exchange, which knows nothing of it.
 //!
-//! How a protocol drives an exchange: once a head is complete it becomes the exchange's [`Request`](crate::exchange::request::Request)
-//! and [`phases::begin`](crate::exchange::phases::begin) decides. Body bytes go to the handler ([`read`]). Whenever a phase or a handler has settled the
-//! answer, the exchange is [`Tx::Ready`](crate::exchange::Tx): [`respond`] decides what becomes of the connection and has it queued.
+//! How a protocol drives an exchange: once a head is complete it becomes the exchange's
+//! [`Request`](crate::exchange::request::Request) and [`phases::begin`](crate::exchange::phases::begin) decides. Body bytes
+//! go to the handler ([`read`]). Whenever a phase or a handler has settled the answer, the exchange is
+//! [`Tx::Ready`](crate::exchange::Tx): [`respond`] decides what becomes of the connection and has it queued.
 //!
 //! - [`read`], [`drain`]: heads and bodies
 //! - [`respond`](respond()): whether the connection outlives a response, and its head
