@@ -244,7 +244,7 @@ fn an_upstream_behind_a_cache_is_asked_for_the_whole() {
 
 /// One request a minute goes at once, the others wait.
 fn limited() -> Setup {
-    let block = "limit_req_zone $server_port zone=z:1m rate=20r/m;
+    let block = "limit_req_zone $server_port zone=z:1m rate=1r/m;
          server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; limit_req zone=z burst=5; }";
     http(block).file("html/f", "f").master()
 }
