@@ -145,6 +145,11 @@ impl H2 {
         own.min(*self.window(0)).max(0) as usize
     }
 
+    /// What WINDOW_UPDATE has granted a stream of which nothing was sent through [`H2::data`].
+    pub fn granted(&mut self, stream: u32) -> i64 {
+        *self.window(stream) - 65_535
+    }
+
     pub fn data(&mut self, stream: u32, data: &[u8], end: bool) {
         *self.window(stream) -= data.len() as i64;
         *self.window(0) -= data.len() as i64;

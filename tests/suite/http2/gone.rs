@@ -4,6 +4,7 @@
 use super::client::{H2, head};
 use super::{connect, site};
 use crate::harness::{Server, Setup, eventually};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use webserv::http::h2::frame::kind;
@@ -18,6 +19,11 @@ pub fn under_way(s: &Server) -> u64 {
     number("Reading:") + number("Writing:") - 1
 }
 
+/// A file that no socket's buffers hold.
+pub fn huge(s: &Server) {
+    File::create(s.path("html/huge")).and_then(|file| file.set_len(1 << 30)).expect("a sparse file");
+}
+
 pub const STATUS: &str = "location /status { stub_status; access_log off; }";
 
 #[test]
@@ -25,16 +31,17 @@ fn streams_whose_connection_times_out_are_logged_and_give_their_places_back() {
     let s = site(&format!(
         "{STATUS} location /one/ {{ alias %%DIR%%/html/; limit_conn one 2; send_timeout 1s; }} send_timeout 1s;"
     ));
+    huge(&s);
     for round in 1..4 {
-        let mut c = connect(&s);
+        let mut c = H2::connect_small(s.address(0), 64 << 10);
         // Twice, so that the second time is not the first sight of it.
         for _ in 0..2 {
-            c.request("GET", "/one/large", &[], true);
+            c.request("GET", "/one/huge", &[], true);
         }
         c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
         // Nothing more is read: the socket fills up, and the connection ends.
         let lines = 2 * round;
-        s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/one/large")).count() == lines);
+        s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/one/huge")).count() == lines);
         let log = s.read("logs/h2.log");
         assert!(!String::from_utf8_lossy(&log).contains("|503|"), "a place was not given back");
         drop(c);
@@ -123,7 +130,8 @@ fn what_waits_on_a_connection_whose_client_does_not_read_ends_as_where_the_clien
         "{STATUS} send_timeout 1s; location /silent {{ proxy_pass http://127.0.0.1:{port}; }}
          location /ignored {{ proxy_pass http://127.0.0.1:{port}; proxy_ignore_client_abort on; }}"
     ));
-    let mut c = connect(&s);
+    huge(&s);
+    let mut c = H2::connect_small(s.address(0), 64 << 10);
     c.request("GET", "/silent", &[], true);
     let _silent = upstream.accept().expect("a request");
     c.request("GET", "/ignored", &[], true);
@@ -131,7 +139,7 @@ fn what_waits_on_a_connection_whose_client_does_not_read_ends_as_where_the_clien
     let mut head = [0; 4096];
     assert!(ignored.read(&mut head).expect("a request") > 0);
     for _ in 0..2 {
-        c.request("GET", "/large", &[], true);
+        c.request("GET", "/huge", &[], true);
     }
     c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
     // Nothing more is read: the socket fills up, and the connection ends.
