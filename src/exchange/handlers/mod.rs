@@ -72,18 +72,18 @@ impl Handler {
             Handler::Transfer(_) | Handler::Settling(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => upload.works(),
-            Handler::None
-            | Handler::DeleteForm(_)
-            | Handler::Dav(_)
-            | Handler::Page(_)
-            | Handler::Asks(_)
-            | Handler::Proxy(_) => false,
+            Handler::Dav(request) => request.works(),
+            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Asks(_) | Handler::Proxy(_) => false,
         }
     }
 
     /// As [`Handler::works`], and goes on though the client is gone: what changes files is not left half done.
     pub fn finishes(&self) -> bool {
-        self.works() && !matches!(self, Handler::Listing(_))
+        match self {
+            Handler::Listing(_) => false,
+            Handler::Dav(request) => request.is_settling(),
+            _ => self.works(),
+        }
     }
 
     /// It works when the disk has answered: that wakes it.
@@ -94,6 +94,7 @@ impl Handler {
             Handler::Removing(removing) => removing.waits(),
             Handler::Transfer(transfer) => transfer.waits(),
             Handler::Settling(_) => true,
+            Handler::Dav(request) => request.is_settling(),
             _ => false,
         }
     }
@@ -109,12 +110,8 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Settling(settling) => settling.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
-        Handler::None
-        | Handler::DeleteForm(_)
-        | Handler::Dav(_)
-        | Handler::Page(_)
-        | Handler::Asks(_)
-        | Handler::Proxy(_) => Flow::Wait,
+        Handler::Dav(request) => request.work(ex, cx),
+        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Asks(_) | Handler::Proxy(_) => Flow::Wait,
     }
 }
 

@@ -163,3 +163,50 @@ fn shared_locks_share_and_a_zone_is_bounded() {
     assert!((5..15).contains(&granted.count()), "a megabyte of locks");
     s.method("PUT", "/d/99", "", b"x").is(201);
 }
+
+/// LOCK of a free name makes a file: it is one of those that the quota counts, whichever process it is asked of.
+#[test]
+fn free_names_that_are_locked_count_in_a_quota_of_several_processes() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let area = "dav_methods PUT DELETE; dav_ext_methods PROPFIND LOCK UNLOCK; dav_ext_lock zone=locks;
+                upload_quota 1m files=10 shared;";
+    let first =
+        with_locks(&format!("location /q/ {{ {area} }}")).file("html/index.html", "index").mkdir("html/q").start();
+    let root = first.path("html").display().to_string();
+    let second =
+        with_locks(&format!("location /q/ {{ root {root}; {area} }}")).file("html/index.html", "index").start();
+    let granted = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for (process, s) in [&first, &second].into_iter().enumerate() {
+            for thread in 0..2 {
+                let granted = &granted;
+                scope.spawn(move || {
+                    for n in 0..6 {
+                        let r = s.method("LOCK", &format!("/q/{process}-{thread}-{n}"), "", LOCKINFO.as_bytes());
+                        r.is_one_of(&[201, 507]);
+                        granted.fetch_add(usize::from(r.status == 201), std::sync::atomic::Ordering::Relaxed);
+                    }
+                });
+            }
+        }
+    });
+    let files = || first.snapshot("html/q").into_keys().filter(|name| !name.contains(".webserv-")).collect::<Vec<_>>();
+    assert_eq!((files().len(), granted.into_inner()), (10, 10));
+    // While another process has the lock the client waits, and no other does.
+    std::fs::remove_file(first.path("html/q").join(&files()[0])).expect("it is there");
+    let path = first.path("html/q/.webserv-quota");
+    let quota = std::fs::File::options().read(true).write(true).open(path).expect("the lock");
+    quota.lock().expect("it is free");
+    let mut client = second.client();
+    client.send(crate::harness::request("LOCK", "/q/waits", "", LOCKINFO.as_bytes()));
+    for _ in 0..100 {
+        second.get("/index.html").is(200);
+    }
+    assert!(!first.exists("html/q/waits"));
+    quota.unlock().expect("it was ours");
+    client.response().is(201);
+    second.method("LOCK", "/q/more", "", LOCKINFO.as_bytes()).is(507);
+    assert_eq!(files().len(), 10);
+}

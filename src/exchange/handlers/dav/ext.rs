@@ -3,6 +3,7 @@
 use super::{guard, lock, propfind, proppatch};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::settling::{self, Settling};
 use crate::exchange::handlers::upload;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -11,8 +12,13 @@ use crate::services::Services;
 /// Bytes of a body, more than any client's.
 const LARGEST: usize = 128 << 10;
 
+#[derive(Default)]
 pub struct Request {
     body: Vec<u8>,
+    /// It waits for its turn at a quota, and is begun again then.
+    is_waiting: bool,
+    /// A name was given, and the disk is waited for.
+    settling: Option<Box<Settling>>,
 }
 
 /// Begins a PROPFIND, PROPPATCH, LOCK or UNLOCK.
@@ -24,10 +30,13 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow>
     {
         return Err(upload::later(cx));
     }
-    let mut request = Box::new(Request { body: Vec::new() });
-    match ex.request.has_content() {
-        true => Ok(request),
-        false => Err(request.finish(ex, cx)),
+    let mut request = Box::new(Request::default());
+    if ex.request.has_content() {
+        return Ok(request);
+    }
+    match request.finish(ex, cx) {
+        Flow::Wait => Ok(request),
+        flow => Err(flow),
     }
 }
 
@@ -47,11 +56,38 @@ impl Request {
         {
             return flow;
         }
-        match method {
+        let mut made = None;
+        let then = match method {
             Method::Propfind => propfind::run(ex, cx, &self.body),
             Method::Proppatch => proppatch::run(ex, cx, &self.body),
-            Method::Lock => lock::lock(ex, cx, &self.body),
+            Method::Lock => lock::lock(ex, cx, &self.body, &mut made),
             _ => lock::unlock(ex, cx),
+        };
+        self.is_waiting = matches!(then, Flow::Wait);
+        let Some(dir) = made else { return then };
+        match settling::begin(ex, cx, &[dir], then) {
+            Ok(settling) => {
+                self.settling = Some(settling);
+                Flow::Wait
+            }
+            Err(flow) => flow,
+        }
+    }
+
+    /// It goes on by itself.
+    pub fn works(&self) -> bool {
+        self.is_waiting || self.is_settling()
+    }
+
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_some()
+    }
+
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        match &mut self.settling {
+            Some(settling) => settling.work(ex, cx),
+            None if self.is_waiting => self.finish(ex, cx),
+            None => Flow::Wait,
         }
     }
 }

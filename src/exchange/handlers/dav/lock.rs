@@ -20,10 +20,11 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::io::open;
 use crate::services::dav_locks::{Denied, Lock};
+use crate::services::quotas::shared::Lock as QuotaLock;
 use crate::services::{Services, temp_names};
 use crate::sys::file::{self, FileKind, O_CREAT, O_EXCL, O_WRONLY};
 use crate::sys::{Errno, random};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// The zone of the location: its name, its size, and for how many seconds locks are granted.
@@ -35,7 +36,9 @@ fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
     }
 }
 
-pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
+/// `made`: the directory in which a file was made. [`Flow::Wait`]: nothing was done yet, what the file counts in is being
+/// counted, or another process has the lock of its quota.
+pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option<Rc<OwnedFd>>) -> Flow {
     let Some((zone, size, most)) = zone(ex) else {
         return refuse(ex, cx, Status::FORBIDDEN, format_args!("LOCK needs dav_ext_lock with a dav_ext_lock_zone"));
     };
@@ -80,7 +83,10 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     }
     let status = match (&key.stat, spot) {
         (None, Some(spot)) => match make(ex, cx, &spot) {
-            Ok(status) => status,
+            Ok(status) => {
+                *made = Some(spot.dir).filter(|_| status == Status::CREATED);
+                status
+            }
             Err(flow) => {
                 cx.dav_locks.release(&lock.path, lock.token);
                 return flow;
@@ -137,15 +143,21 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     if let Err(why) = Names::of(ex).judge(spot.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
     }
-    // The same limits as of PUT; what the file will hold is judged when it comes.
-    if let Err(refusal) = check_limits(ex, cx, spot) {
-        return Err(upload::refuse(ex, cx, &refusal));
-    }
     let directory = file::path_of(spot.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
     // The lock of the name is the client's own: that of the directory counts.
     guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
+    // The same limits as of PUT; what the file will hold is judged when it comes.
+    let quota = match check_limits(ex, cx, spot) {
+        Ok(quota) => quota,
+        Err(refusal) if refusal.later => return Err(Flow::Wait),
+        Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
+    };
     let mode = ex.here().settings.upload.mode;
-    match open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode) {
+    let outcome = open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode);
+    if outcome.is_err() {
+        quota.into_iter().for_each(QuotaLock::take_back);
+    }
+    match outcome {
         Ok(_) => {
             cx.file_came(spot.dir.as_fd());
             Ok(Status::CREATED)
@@ -156,13 +168,13 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     }
 }
 
-/// upload_extensions, upload_types by the name, upload_min_free and upload_quota.
-fn check_limits(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<(), Refusal> {
+/// upload_extensions, upload_types by the name, upload_min_free and upload_quota, with its lock where it has one.
+fn check_limits(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Option<QuotaLock>, Refusal> {
     let (rules, name) = (ex.here().settings.upload.clone(), spot.name.to_bytes());
     upload::check_extension(&rules.extensions, name)?;
     upload::check_type(&rules.types, static_file::content_type(ex).as_bytes()).map_err(|refusal| refusal.of(name))?;
     upload::check_room(spot.dir.as_fd(), rules.min_free, 0)?;
-    upload::check_empty(ex, cx)
+    upload::lock_empty(ex, cx)
 }
 
 fn random_bytes() -> Result<[u8; 16], Errno> {

@@ -38,7 +38,7 @@ mod tests;
 
 pub use answer::{limit, refuse, respond as tell};
 pub use name::{Names, numbered};
-pub use quota::{Share, check_empty, later};
+pub use quota::{Share, check_empty, later, lock_empty};
 pub use record::Record;
 pub use refusal::Refusal;
 pub use rules::{check_extension, check_room, check_type};

@@ -266,6 +266,18 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> 
     check_now(ex, cx, Share::new(Claim::new(area), limit), more, Usage { bytes, files })
 }
 
+/// The same, now that the file is about to be made: with the lock of a quota that other processes keep too.
+///
+/// # Errors
+/// Those of [`check_empty`] and [`lock`].
+pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Lock>, Refusal> {
+    check_empty(ex, cx)?;
+    let rules = ex.here().settings.upload.clone();
+    let Some(limit) = rules.quota.filter(|limit| limit.shared) else { return Ok(None) };
+    let (area, _) = target_dir::area_of(ex, cx, &rules)?;
+    lock(ex, cx, (&area, limit), (Usage { bytes: 0, files: 1 }, Usage::default()))
+}
+
 /// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for.
 fn check_now(
     ex: &mut Exchange,

@@ -10,7 +10,7 @@ mod trace;
 use super::cuts::Seed;
 use super::resumable::{OCTETS, filename};
 use super::*;
-use crate::harness::skipped;
+use crate::harness::{http, skipped};
 use disk::{After, Disk, Inode, ROOT, Snapshot};
 use std::collections::HashMap;
 use std::path::Path;
@@ -80,6 +80,14 @@ impl Script<'_> {
     fn mkcol(&mut self, target: &str) {
         let op = Op { after: vec![(target.into(), Some(DIRECTORY.to_vec()))], ..Op::default() };
         self.send("MKCOL", target, "", b"", op);
+    }
+
+    /// LOCK of a free name makes a file.
+    fn lock(&mut self, target: &str) {
+        let op = Op { after: vec![(target.into(), Some(Vec::new()))], ..Op::default() };
+        let body =
+            r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
+        self.send("LOCK", target, "Depth: 0\r\n", body.as_bytes(), op);
     }
 
     /// COPY or MOVE of these files below a name, each with its content; `gone`: what the destination had that goes.
@@ -181,7 +189,19 @@ fn script(s: &Server) -> (Vec<Op>, Vec<Upload>) {
     // An upload that takes a name which is taken.
     let (n, target) = it.create(&draft(false), "/a/old", "/a/old", &large, 4);
     it.patch((n, &target), &draft(true), 4, 45_000);
+    // Parts that become one file.
+    let part = |it: &mut Script<'_>, content: &[u8]| {
+        let fields = format!("{tus}Upload-Concat: partial\r\nUpload-Length: {}\r\n", content.len());
+        let (number, target) = it.create(&fields, "/a/", "", content, content.len());
+        (number, target)
+    };
+    let parts = [part(&mut it, &large[..30_000]), part(&mut it, &large[30_000..])];
+    let urls = parts.each_ref().map(|(_, target)| target.as_str()).join(" ");
+    let joined = Op { after: vec![("/a/joined".into(), Some(large.clone()))], ..Op::default() };
+    let fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Concat: final;{urls}\r\n{}", filename("joined"));
+    it.send("POST", "/a/", &fields, b"", joined);
     // WebDAV.
+    it.lock("/dav/locked");
     for target in ["/dav/t/", "/dav/t/in/", "/dav/u/"] {
         it.mkcol(target);
     }
@@ -596,12 +616,15 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
         skipped("strace or openssl is not installed: power cuts are not tried");
         return;
     }
-    let s = server(
-        "client_max_body_size 10m; upload_sync on; delete_recursive on;
+    let s = http(
+        "dav_ext_lock_zone zone=locks:1m;
+         server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
+         client_max_body_size 10m; upload_sync on; delete_recursive on;
          location /a/ { allowed_methods GET POST PUT DELETE; upload_create_path on; upload_resumable on; }
          location /over/ { allowed_methods GET POST DELETE; upload_on_duplicate overwrite;
                            delete_trash %%DIR%%/html/trash/bin; }
-         location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; }",
+         location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_lock zone=locks;
+                          dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK; } }",
     );
     let s = OLD.iter().fold(s, |s, (path, content)| s.file(&format!("html{path}"), content));
     let s = s.mkdir("html/dav").start();
