@@ -2,7 +2,7 @@
 //! the status: a refused or broken upload leaves every directory exactly as it was.
 
 mod answers;
-mod clients;
+pub mod clients;
 mod cuts;
 mod delete;
 mod digests;

@@ -5,7 +5,7 @@ use super::*;
 use std::process::{Command, Output};
 
 /// Runs a program; None (said aloud) where it is not installed.
-fn run(program: &str, args: &[&str], input: &str) -> Option<Output> {
+pub fn run(program: &str, args: &[&str], input: &str) -> Option<Output> {
     use std::io::Write;
     let child = Command::new(program)
         .args(args)
@@ -23,7 +23,7 @@ fn run(program: &str, args: &[&str], input: &str) -> Option<Output> {
     Some(child.wait_with_output().expect("it ended"))
 }
 
-fn url(s: &Server) -> String {
+pub fn url(s: &Server) -> String {
     format!("http://127.0.0.1:{}/", s.port())
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod locks;
+mod programs;
 mod propfind;
 
 use crate::client::{Client, Response};

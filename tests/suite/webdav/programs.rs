@@ -1,0 +1,156 @@
+//! Programs that store over WebDAV: the clients webdav4 and webdav, git, and what mounts a share as a directory (davfs2,
+//! and gvfs, which is what Nautilus is made of). What is not installed is named and skipped; `.ci/run` installs it.
+//!
+//! Twenty things that people do with clients, here and in [`super::clients`]: litmus' five suites (basic, copymove, props,
+//! locks, http); cadaver's put and get, its trees, its locks; rclone's copy, check, sync, move and purge; files and trees
+//! of webdav4; files, locks and trees of webdav; git's push; a mount by davfs2.
+
+use super::clients::{run, url};
+use super::*;
+use crate::uploads::clients::{packages, script};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn ended_well(what: &str, out: &Output) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(out.status.success(), "{what}: {}\n{}", text(&out.stdout), text(&out.stderr));
+}
+
+/// A client of a language, by its script.
+fn scripted(s: &Server, name: &str, how: &str) {
+    let (program, package, variable) = match name {
+        "webdav.mjs" => ("node", "node_modules/webdav", "NODE_PATH"),
+        _ => ("python3", "python/webdav4", "PYTHONPATH"),
+    };
+    let package = packages().join(package);
+    if !package.is_dir() {
+        return skipped(&format!("{} is not installed (.ci/run does)", package.display()));
+    }
+    let mut command = Command::new(program);
+    command.arg(script(name)).args([&url(s), how]).env(variable, package.parent().expect("its directory"));
+    match command.output() {
+        Ok(out) => ended_well(how, &out),
+        Err(_) => skipped(&format!("no {program}: {name} is not tried")),
+    }
+}
+
+#[test]
+fn programs_store_and_find_what_they_stored() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let s = share().file("html/there.txt", "there").mkdir("mounted").start();
+    let mut table = Table::new("programs");
+    for how in ["files", "trees"] {
+        table.row(OURS, &format!("webdav4: {how}"), || scripted(&s, "webdav_client.py", how));
+    }
+    for how in ["files", "locks", "trees"] {
+        table.row(OURS, &format!("webdav of npm: {how}"), || scripted(&s, "webdav.mjs", how));
+    }
+    table.row(OURS, "git pushes twice, and clones", || git(&s));
+    table.row(OURS, "davfs2 mounts it", || davfs(&s));
+    table.row(OURS, "gvfs mounts it", || gvfs(&s));
+    let left = s.snapshot("html").into_keys().filter(|name| !name.starts_with("repository.git"));
+    assert_eq!(left.collect::<Vec<_>>(), ["form/", "there.txt"]);
+}
+
+fn git(s: &Server) {
+    if Command::new("git").arg("http-push").output().map_or(true, |out| out.status.code() != Some(129)) {
+        return skipped("git has no http-push");
+    }
+    let work = s.path("work");
+    std::fs::create_dir(&work).expect("mkdir");
+    let git = |args: &[&str]| {
+        let out = Command::new("git").current_dir(&work).env("HOME", &work).args(args).output().expect("git");
+        ended_well(&format!("git {args:?}"), &out);
+    };
+    let bare = s.path("html/repository.git").display().to_string();
+    let remote = format!("{}repository.git", url(s));
+    git(&["init", "-q", "--bare", &bare]);
+    git(&["--git-dir", &bare, "update-server-info"]);
+    git(&["init", "-q"]);
+    for content in ["one", "two"] {
+        std::fs::write(work.join("file"), content).expect("written");
+        git(&["add", "file"]);
+        git(&["-c", "user.name=a", "-c", "user.email=a@example", "commit", "-qm", content]);
+        git(&["push", "-q", &remote, "HEAD:refs/heads/main"]);
+    }
+    git(&["clone", "-q", "-b", "main", &remote, "clone"]);
+    assert_eq!(std::fs::read(work.join("clone/file")).expect("cloned"), b"two");
+}
+
+/// A mount that goes with the test.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn davfs(s: &Server) {
+    s.write("davfs.conf", "ask_auth 0\nuse_locks 1\ndelay_upload 0\n");
+    let at = s.path("mounted");
+    let config = format!("conf={}", s.path("davfs.conf").display());
+    let mounted = run("mount.davfs", &["-o", &config, &url(s), &at.display().to_string()], "\n");
+    let Some(out) = mounted else { return };
+    if !out.status.success() {
+        return skipped(&format!("mount.davfs: {}", String::from_utf8_lossy(&out.stderr).trim()));
+    }
+    let mounted = Mounted(at.clone());
+    use std::fs;
+    // Its listings are refused by newer kernels, whatever the server is.
+    fs::create_dir(at.join("d ir")).expect("mkdir");
+    fs::write(at.join("d ir/a#b%?.txt"), "hello").expect("written");
+    assert_eq!(fs::read(at.join("d ir/a#b%?.txt")).expect("read"), b"hello");
+    fs::rename(at.join("d ir/a#b%?.txt"), at.join("moved")).expect("renamed");
+    fs::copy(at.join("moved"), at.join("copied")).expect("copied");
+    let content = crate::harness::noise(300_000);
+    fs::write(at.join("large"), &content).expect("written");
+    {
+        use std::os::unix::fs::FileExt;
+        let file = fs::File::options().write(true).open(at.join("large")).expect("opened");
+        file.write_all_at(b"patched", 1000).expect("patched");
+    }
+    let out = Command::new("umount").arg(&at).output().expect("umount");
+    ended_well("umount", &out);
+    std::mem::forget(mounted);
+    let expected = [&content[..1000], b"patched", &content[1007..]].concat();
+    assert!(s.read("html/large") == expected && s.read("html/moved") == b"hello" && s.read("html/copied") == b"hello");
+    assert!(s.path("html/d ir").is_dir());
+    for name in ["/large", "/moved", "/copied", "/d%20ir/"] {
+        s.method("DELETE", name, "", b"").is(204);
+    }
+}
+
+fn gvfs(s: &Server) {
+    let backend =
+        ["/usr/libexec/gvfsd-dav", "/usr/lib/gvfs/gvfsd-dav"].into_iter().find(|path| Path::new(path).exists());
+    if backend.is_none() || Command::new("dbus-run-session").arg("--version").output().is_err() {
+        return skipped("gvfs-backends and gvfs-daemons, or dbus, are not installed: gio mount is not tried");
+    }
+    let steps = r#"set -e
+        gio mount "$1"
+        gio list "$1" | grep -qx there.txt
+        gio mkdir "$1/new%20dir"
+        gio copy "$2" "$1/new%20dir/a%20%23b.txt"
+        gio cat "$1/new%20dir/a%20%23b.txt" | grep -qx content
+        gio rename "$1/new%20dir/a%20%23b.txt" "ü.txt"
+        gio list "$1/new%20dir" | grep -qx "ü.txt"
+        gio move "$1/new%20dir/%C3%BC.txt" "$1/moved.txt"
+        gio copy "$1/moved.txt" "$1/copied.txt"
+        echo again | gio save "$1/moved.txt"
+        gio cat "$1/moved.txt" | grep -qx again
+        gio remove "$1/moved.txt" "$1/copied.txt" "$1/new%20dir""#;
+    s.write("local", "content\n");
+    let (host, local) = (format!("dav://127.0.0.1:{}", s.port()), s.path("local").display().to_string());
+    let home = s.path("work-gvfs");
+    std::fs::create_dir_all(&home).expect("mkdir");
+    let out = Command::new("dbus-run-session")
+        .args(["--", "bash", "-c", steps, "steps", &host, &local])
+        .envs([("HOME", &home), ("XDG_RUNTIME_DIR", &home)])
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("dbus-run-session");
+    ended_well("gio", &out);
+}
