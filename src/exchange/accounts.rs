@@ -20,7 +20,7 @@ pub fn close(ex: &Exchange, cx: &mut Services) {
         cx.stats.add(Counter::UploadBytes, upload.files.iter().map(|file| file.size).sum());
     }
     let Some(record) = &ex.log.upstream else { return };
-    let name = String::from_utf8_lossy(&record.host);
+    let name = String::from_utf8_lossy(record.host.as_deref().unwrap_or_default());
     for one in record.tries.iter().filter(|one| !one.peer.is_empty()) {
         for (timing, ms) in [
             (Timing::UpstreamConnect, one.connect),

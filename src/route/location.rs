@@ -5,6 +5,7 @@ use super::{Step, Trace};
 use crate::config::model::{Config, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Failed, Matched};
 use crate::config::pattern_set;
+use std::cmp::Ordering;
 
 /// What came of looking at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +43,32 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
     if uri.ends_with(b"/") {
         return None;
     }
-    let name = [uri, b"/"].concat();
     let mut tree = &config.server(server).tree;
     loop {
-        let at = |name: &[u8]| tree.prefixes.binary_search_by(|entry| (*entry.prefix).cmp(name)).ok();
-        if tree.exact.contains_key(uri) || at(uri).is_some() {
+        let prefixes = &tree.prefixes;
+        if tree.exact.contains_key(uri) || prefixes.binary_search_by(|entry| (*entry.prefix).cmp(uri)).is_ok() {
             return None;
         }
-        let named = tree.exact.get(&*name).copied().or_else(|| at(&name).map(|at| tree.prefixes[at].location));
+        // Asked for every request: the name with its slash is only written where it is looked up by its hash.
+        let exact = match tree.exact.is_empty() {
+            true => None,
+            false => tree.exact.get(&*[uri, b"/"].concat()).copied(),
+        };
+        let with_slash = || prefixes.binary_search_by(|entry| against_directory(&entry.prefix, uri)).ok();
+        let named = exact.or_else(|| with_slash().map(|at| prefixes[at].location));
         if let Some(id) = named.filter(|id| config.location(*id).is_proxied()) {
             return Some(id);
         }
         tree = config.location(longest_prefix(tree, uri)?).tree.as_deref()?;
+    }
+}
+
+/// How `name` compares with `uri` and a slash behind it.
+fn against_directory(name: &[u8], uri: &[u8]) -> Ordering {
+    match name.split_at_checked(uri.len()) {
+        Some((start, rest)) => start.cmp(uri).then_with(|| rest.cmp(b"/")),
+        // A beginning of it comes before it, too.
+        None => name.cmp(uri),
     }
 }
 
@@ -137,6 +152,14 @@ mod tests {
     use crate::config::resolve::resolve;
     use crate::route::{NoTrace, server};
     use std::path::Path;
+
+    #[test]
+    fn a_name_is_compared_as_if_the_slash_stood_there() {
+        let names: [&[u8]; 8] = [b"", b"/", b"/a", b"/a/", b"/a/b", b"/a0", b"/a-", b"/b/"];
+        for (name, uri) in names.iter().flat_map(|name| names.map(|uri| (*name, uri))) {
+            assert_eq!(against_directory(name, uri), name.cmp(&[uri, b"/"].concat()), "{name:?} {uri:?}");
+        }
+    }
 
     fn config(text: &str) -> Config {
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());

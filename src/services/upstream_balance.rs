@@ -72,9 +72,40 @@ pub struct Seen {
 /// What one request has tried.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
-    peers: Vec<bool>,
+    peers: Peers,
     /// hash: where the walk from value to server has come to.
     walk: Walk,
+}
+
+/// Of most groups nothing is allocated for it.
+#[derive(Clone, Debug, Default)]
+struct Peers {
+    first: u64,
+    others: Vec<bool>,
+}
+
+impl Peers {
+    fn has(&self, at: usize) -> bool {
+        match at.checked_sub(64) {
+            None => self.first >> at & 1 == 1,
+            Some(at) => self.others.get(at).is_some_and(|tried| *tried),
+        }
+    }
+
+    /// Whether it was not there.
+    fn add(&mut self, at: usize) -> bool {
+        let is_new = !self.has(at);
+        match at.checked_sub(64) {
+            None => self.first |= 1 << at,
+            Some(at) => {
+                if self.others.len() <= at {
+                    self.others.resize(at + 1, false);
+                }
+                self.others[at] = true;
+            }
+        }
+        is_new
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,9 +136,8 @@ impl Balance {
     /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
     /// milliseconds. Each server taken must be given back by [`Balance::give`].
     pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: By<'_>, now: u64) -> Option<usize> {
-        tried.peers.resize(upstream.peers.len(), false);
         if let Some(peer) = alone(upstream) {
-            return (!peer.down && !std::mem::replace(&mut tried.peers[0], true)).then_some(0);
+            return (!peer.down && tried.peers.add(0)).then_some(0);
         }
         let mut dice = self.dice;
         let group = self.group(upstream);
@@ -138,7 +168,7 @@ impl Balance {
         if now.saturating_sub(state.checked) > fail_timeout {
             state.checked = now;
         }
-        tried.peers[picked] = true;
+        tried.peers.add(picked);
         Some(picked)
     }
 
@@ -217,7 +247,8 @@ impl Group {
     /// Whose turn it is of those that `may` be taken, by weight; of those that are best by `least`, should it say so.
     fn by_weight(&mut self, tried: &Tried, least: Measure, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
         let upstream = self.upstream.clone();
-        let able = |group: &Group, at: usize| !tried.peers[at] && may(&upstream.peers[at]) && group.is_well(at, now);
+        let able =
+            |group: &Group, at: usize| !tried.peers.has(at) && may(&upstream.peers[at]) && group.is_well(at, now);
         let mut fewest: Option<usize> = None;
         let load = |group: &Group, at: usize| group.load(at, least, now);
         let weight = |at: usize| u64::from(upstream.peers[at].weight);
@@ -282,7 +313,7 @@ impl Group {
         for _ in 0..=STEPS {
             hash = part.iter().fold(hash, |hash, octet| (hash * 113 + u64::from(*octet)) % 6271);
             let at = self.weighed(hash.checked_rem(total)?)?;
-            if !tried.peers[at] && self.is_well(at, now) {
+            if !tried.peers.has(at) && self.is_well(at, now) {
                 return Some(at);
             }
         }
@@ -313,7 +344,7 @@ impl Group {
             tried.walk.hash = tried.walk.hash.wrapping_add(crc.sum() >> 16 & 0x7fff);
             tried.walk.rehash += 1;
             let at = self.weighed(u64::from(tried.walk.hash).checked_rem(self.weight())?)?;
-            if !tried.peers[at] && self.is_well(at, now) {
+            if !tried.peers.has(at) && self.is_well(at, now) {
                 return Some(at);
             }
             tried.walk.steps += 1;
@@ -346,7 +377,7 @@ impl Group {
         let mut first: Option<usize> = None;
         for _ in 0..=STEPS {
             let at = self.weighed(dice.throw().checked_rem(self.weight())?)?;
-            if tried.peers[at] || first == Some(at) || !self.is_well(at, now) {
+            if tried.peers.has(at) || first == Some(at) || !self.is_well(at, now) {
                 continue;
             }
             let Some(other) = first else {
@@ -370,6 +401,15 @@ mod tests {
     use super::*;
     use crate::config::addr::PeerAddr;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn peers_are_tried_once_however_many_there_are() {
+        let mut tried = Peers::default();
+        for at in [0, 63, 64, 200, 65] {
+            assert!(!tried.has(at) && tried.add(at) && tried.has(at) && !tried.add(at), "{at}");
+        }
+        assert!([1, 62, 66, 199, 201].iter().all(|at| !tried.has(*at)));
+    }
 
     /// `weight` with `b` for backup, `d` for down.
     fn upstream(servers: &str, method: Method) -> Rc<Upstream> {

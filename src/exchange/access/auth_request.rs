@@ -48,7 +48,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     if challenges.is_empty()
         && let Some(record) = &ex.log.upstream
     {
-        challenges = record.head.fields().filter_map(|(_, name, value)| named((name, value))).collect();
+        challenges = record.fields().filter_map(|(_, name, value)| named((name, value))).collect();
     }
     let location = match &ex.sub {
         Some(sub) => sub.parent.route.location,

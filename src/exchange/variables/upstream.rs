@@ -11,8 +11,8 @@ use crate::services::Services;
 pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
     use Builtin as B;
     Some(match builtin {
-        B::ProxyHost => put(ex.log.upstream.as_ref().map(|record| &record.host[..]), out),
-        B::ProxyPort => put(ex.log.upstream.as_ref().map(|record| &record.port[..]), out),
+        B::ProxyHost => put(ex.log.upstream.as_ref().and_then(|record| record.host.as_deref()), out),
+        B::ProxyPort => put(ex.log.upstream.as_ref().and_then(|record| record.port.as_deref()), out),
         B::ProxyAddXForwardedFor => {
             if request::field(ex, b"x_forwarded_for", out) == Is::Set {
                 out.extend_from_slice(b", ");

@@ -36,7 +36,7 @@ pub(super) struct Target {
 
 /// The target that the location's pass directive means for this request.
 pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
-    let (found, host, port, made);
+    let (found, host, port, made): (_, Rc<[u8]>, Rc<[u8]>, _);
     let text;
     let mut is_secure = pass.is_secure;
     match &pass.to {
@@ -51,21 +51,21 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
                 ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
                 Status::INTERNAL_SERVER_ERROR
             })?;
-            (record.host, record.port) = (url.header.as_bytes().into(), url.port_text());
+            (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());
+            (record.host, record.port) = (Some(host.clone()), Some(port.clone()));
             is_secure = url.is_secure;
             found = match known(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
                 None => look_up(ex, cx, &url, pass.protocol)?,
             };
-            (host, port, made) = (record.host.clone(), record.port.clone(), Some(url.uri));
+            made = Some(url.uri);
         }
     }
     let uri = match pass.protocol {
         Protocol::Http1 => request::target(ex, pass, made),
         _ => Vec::new(),
     };
-    record.host = host.clone();
-    record.port = port;
+    (record.host, record.port) = (Some(host.clone()), Some(port));
     Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
 }
 

@@ -11,21 +11,23 @@ use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
 use crate::http::header::{HeaderId, is_token, list};
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let caches = settings.cache.takes(ex.route.method);
-    let method = method(ex, cx, &settings, caches)?;
-    proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     // What switches though it was not asked to is the client's to judge, as in nginx; others have no such answer.
     proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // What the allocator serves from its quickest lists holds most heads.
     let mut out = Vec::with_capacity(768);
+    let method = method(ex, cx, &settings, caches)?;
+    proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     request::line(&method, &place.uri, settings.version, &mut out);
     proxy.asked.upgrade |= set_fields(ex, cx, &settings, &place.host, &mut out) && ex.sub.is_none();
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
@@ -62,20 +64,19 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
 }
 
 /// The method that the upstream is sent.
-fn method(ex: &mut Exchange, cx: &mut Services, settings: &Settings, caches: bool) -> Result<Vec<u8>, Status> {
-    let mut method = Vec::new();
-    match &settings.method {
-        Some(template) => variables::expand(template, ex, cx, &mut method),
-        None if ex.route.method == ex.request.head.method => {
-            method.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
-        }
-        None => method.extend_from_slice(ex.route.method.name().as_bytes()),
-    }
-    // As the miss of a cache (nginx).
-    if caches && settings.method.is_none() && settings.cache.convert_head && method == b"HEAD" {
-        method.clear();
-        method.extend_from_slice(b"GET");
-    }
+fn method<'a>(
+    ex: &'a mut Exchange,
+    cx: &mut Services,
+    settings: &Settings,
+    caches: bool,
+) -> Result<Cow<'a, [u8]>, Status> {
+    let method = match &settings.method {
+        Some(template) => Cow::Owned(variables::text(template, ex, cx)),
+        // As the miss of a cache (nginx).
+        None if caches && settings.cache.convert_head && ex.route.method == Method::Head => b"GET".into(),
+        None if ex.route.method == ex.request.head.method => ex.request.head.method_name.of(ex.buf()).into(),
+        None => ex.route.method.name().as_bytes().into(),
+    };
     if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
 }
 
@@ -86,11 +87,10 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &
     if let Some((_, template)) = set {
         variables::expand(template, ex, cx, &mut value);
     }
-    if set.is_none() || value.is_empty() && settings.version == Version::Http11 {
-        value.extend_from_slice(host);
-    }
-    if !value.is_empty() {
-        request::field(b"Host", &value, out);
+    let takes_own = set.is_none() || value.is_empty() && settings.version == Version::Http11;
+    let host = if takes_own { host } else { &value };
+    if !host.is_empty() {
+        request::field(b"Host", host, out);
     }
     let mut upgrade = false;
     for (name, template) in settings.set_headers.iter() {

@@ -131,7 +131,7 @@ impl Proxy {
         let bytes = text.get(at..end).unwrap_or_default().into();
         let received = Rc::new(ReceivedHead { head: std::mem::take(&mut self.head), bytes });
         if let Some(record) = &mut ex.log.upstream {
-            record.head = received.clone();
+            record.head = Some(received.clone());
         }
         let flow = respond::judge(self, ex, cx, &received)?;
         Ok(Some((flow, end.saturating_sub(before))))
@@ -180,7 +180,7 @@ impl Proxy {
             Ending::Close => Reading::UntilClose,
         };
         if settings(ex).store != Store::Off && self.ending != Ending::None {
-            let head = ex.log.upstream.as_ref().map(|record| record.head.clone());
+            let head = ex.log.upstream.as_ref().and_then(|record| record.head.clone());
             self.copy = head.and_then(|head| store::begin(ex, cx, &head));
         }
         let (body, rest) = headed.parts(bytes);

@@ -14,8 +14,8 @@ pub struct Record {
     /// By which protocol the last upstream was asked.
     pub protocol: Protocol,
     pub tries: Vec<Try>,
-    /// The head of the last response.
-    pub head: Rc<ReceivedHead>,
+    /// The head of the last response; None: there was none.
+    pub head: Option<Rc<ReceivedHead>>,
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The request's body where it was read before an upstream was asked (`$request_body`).
@@ -23,8 +23,8 @@ pub struct Record {
     /// The same of a body that was passed on as it came, while it is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
-    pub host: Rc<[u8]>,
-    pub port: Rc<[u8]>,
+    pub host: Option<Rc<[u8]>>,
+    pub port: Option<Rc<[u8]>>,
     /// It is spoken to over TLS.
     pub is_secure: bool,
     /// What is asked for there, while a server is dealt with.
@@ -95,7 +95,18 @@ pub enum What {
     Sent,
 }
 
+impl Try {
+    pub fn of(peer: Rc<str>, started: u64) -> Try {
+        Try { peer, started, status: 0, connect: None, header: None, response: None, length: 0, received: 0, sent: 0 }
+    }
+}
+
 impl Record {
+    /// Each field of the last response with its name and its value.
+    pub fn fields(&self) -> impl Iterator<Item = (&Field, &[u8], &[u8])> {
+        self.head.iter().flat_map(|head| head.fields())
+    }
+
     /// A piece of a body that is passed on as it comes. `limit`: more is not kept.
     pub fn keep_streamed(&mut self, piece: &[u8], limit: usize) {
         let kept = match &mut self.streamed {
@@ -163,7 +174,7 @@ impl Record {
     /// The value of a header of the last response: `name` in lower case with `_` for `-`. Several lines are one list.
     pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
-        for (_, written, value) in self.head.fields() {
+        for (_, written, value) in self.fields() {
             if is_named(written, name) {
                 if found {
                     out.extend_from_slice(b", ");
@@ -208,7 +219,7 @@ impl Record {
 
     /// The value of a cookie that the last response set.
     pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
-        for (_, _, value) in self.head.fields().filter(|(field, ..)| field.id == HeaderId::SetCookie) {
+        for (_, _, value) in self.fields().filter(|(field, ..)| field.id == HeaderId::SetCookie) {
             let pair = value.split(|b| *b == b';').next().unwrap_or_default();
             if let Some(at) = memchr::memchr(b'=', pair)
                 && trim(&pair[..at]).eq_ignore_ascii_case(name)

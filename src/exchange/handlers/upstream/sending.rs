@@ -155,7 +155,7 @@ impl Proxy {
     fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
             record.asks = Some(self.place.clone());
-            record.tries.push(Try { peer, started: cx.now.ms, ..Try::default() });
+            record.tries.push(Try::of(peer, cx.now.ms));
         }
     }
 
