@@ -83,6 +83,12 @@ impl Config {
         self.servers.first().map_or(0, |server| size(&self.location(server.root).settings).0)
     }
 
+    /// Handshakes are made, with clients or with upstreams.
+    pub fn speaks_tls(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.ssl)
+            || self.locations.iter().any(|location| location.upstream_tls.is_some())
+    }
+
     /// client_header_timeout of an endpoint's default server: what a connection has for its handshake and first request.
     pub fn header_timeout(&self, id: EndpointId) -> u64 {
         let server = self.server(self.endpoints[id.at()].default);

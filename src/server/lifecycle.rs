@@ -18,6 +18,7 @@ use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
+use crate::tls::entropy;
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -212,6 +213,9 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
 /// # Errors
 /// There is no loop.
 pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Signals) -> Result<Server, Failure> {
+    if config.speaks_tls() {
+        entropy::collect();
+    }
     let cx = Services::new(config, logs);
     Server::new(cx, listeners, signals).map_err(|e| Failure::of(format!("epoll failed {e}")))
 }

@@ -25,6 +25,7 @@ use crate::config::sources::Sources;
 use crate::conn::token::{Role, token_of};
 use crate::exchange::handlers::resumable::sweep;
 use crate::sys::{epoll, file};
+use crate::tls::entropy;
 use crate::util::checkpoint::{self, Interlude};
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -196,6 +197,9 @@ impl Server {
         }
         if let Err(e) = self.listeners.assume(&config) {
             return Err(self.keep(origin, config, &e.to_string()));
+        }
+        if config.speaks_tls() {
+            entropy::collect();
         }
         let limit = accept::connection_limit(&config);
         self.connection_limit(limit);

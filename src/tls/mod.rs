@@ -8,6 +8,7 @@
 //! | [`hello`] | the ClientHello, before a configuration is chosen |
 //! | [`server`], [`client`] | what handshakes are made with |
 //! | [`ticket`] | sessions that are resumed |
+//! | [`entropy`] | the seed of the process's random numbers |
 //! | [`issue`] | certificates that the server makes itself |
 //! | [`ciphers`] | suites, curves and schemes by OpenSSL's names |
 //! | [`verify`], [`crl`], [`constraints`], [`signed`], [`fault`] | judging chains, by OpenSSL's rules |
@@ -18,6 +19,7 @@ pub mod client;
 pub mod constraints;
 pub mod crl;
 pub mod der;
+pub mod entropy;
 pub mod fault;
 pub mod fuzzing;
 pub mod hello;

@@ -35,8 +35,10 @@ impl Parent {
         let pair = || pass::pair().map_err(|e| format!("socketpair() failed {e}"));
         let (ours, theirs) = pair()?;
         let (heir, inherits) = if inherits { pair().map(|(old, new)| (Some(old), Some(new)))? } else { (None, None) };
-        let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
-        ticket::prepare(lifetimes.max().unwrap_or(0));
+        if self.config.speaks_tls() {
+            let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
+            ticket::prepare(lifetimes.max().unwrap_or(0));
+        }
         match process::fork().map_err(|e| format!("fork() failed {e}"))? {
             Some(pid) => Ok((pid, ours, heir)),
             None => {
