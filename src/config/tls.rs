@@ -292,7 +292,10 @@ impl<'a> Builder<'a> {
         if ssl.verify == Verify::On || ssl.verify == Verify::Optional {
             let missing = ssl.client_certificate.is_none() && ssl.trusted_certificate.is_none();
             if missing && let Some(first) = ssl.certificates.first() {
-                self.fail(first.span, "no ssl_client_certificate for ssl_verify_client".into());
+                self.fail(
+                    first.span,
+                    "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".into(),
+                );
             }
         }
         (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != Verify::Off).then_some(names)))

@@ -10,7 +10,7 @@ use crate::config::model::Settings;
 use crate::config::row::{Effect, HS, Row, row};
 use crate::config::settings::ssl::{Named, Ssl, Verify};
 use crate::config::template::Template;
-use crate::config::value::{self, Size};
+use crate::config::value::{self, Millis, Size};
 use crate::tls::ciphers;
 use crate::tls::server::{Cache, Protocols};
 use std::rc::Rc;
@@ -163,7 +163,7 @@ pub const ROWS: &[Row] = &[
         HS,
         Args::TAKE1,
         "5m",
-        Effect::Time(|s| &mut ssl(s).timeout),
+        Effect::Once(session_timeout),
         "How long a session can be resumed.",
     ),
     row(
@@ -235,6 +235,12 @@ fn ticket_key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// In seconds, as nginx keeps it.
+fn session_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    ssl(&mut s.settings).timeout = Millis::parse_seconds(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?;
+    Ok(())
+}
+
 fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let named = self::versions(b, d)?;
     let first = s.first;
@@ -246,13 +252,13 @@ fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 pub fn versions(b: &mut Build, d: &Directive) -> Result<Protocols, Fault> {
     let mut found = Protocols { v1_2: false, v1_3: false };
     for (at, word) in d.args.iter().enumerate() {
-        match word.bytes() {
-            b"TLSv1.2" => found.v1_2 = true,
-            b"TLSv1.3" => found.v1_3 = true,
-            b"SSLv2" | b"SSLv3" | b"TLSv1" | b"TLSv1.1" => {
-                b.notice(word.span, format!("{} is not spoken: it is broken (RFC 8996)", word.str()));
-            }
-            _ => return Err(invalid(d, at)),
+        // In any case of letters (nginx).
+        let is = |name: &&str| word.bytes().eq_ignore_ascii_case(name.as_bytes());
+        match ["TLSv1.2", "TLSv1.3", "SSLv2", "SSLv3", "TLSv1", "TLSv1.1"].iter().find(|name| is(name)) {
+            Some(&"TLSv1.2") => found.v1_2 = true,
+            Some(&"TLSv1.3") => found.v1_3 = true,
+            Some(old) => b.notice(word.span, format!("{old} is not spoken: it is broken (RFC 8996)")),
+            None => return Err(invalid(d, at)),
         }
     }
     if !found.v1_2 && !found.v1_3 {
