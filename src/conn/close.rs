@@ -9,7 +9,7 @@ use super::transport::Transport;
 use super::{Active, Conn, State, Turn, ssi};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
-use crate::exchange::{Rx, Tx, access_log, accounts};
+use crate::exchange::{Exchange, Rx, Tx, access_log, accounts};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -17,11 +17,33 @@ use crate::sys::Errno;
 /// The connection ends, with a request under way or without. What was begun is dropped; a client that left is logged.
 pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
     if let State::Active(active) = &mut conn.state {
+        if is_cut(&active.ex, reason) {
+            cut(&mut conn.transport, &active.ex);
+        }
         turn.pool.backends.leave(&mut active.backend, turn.cx);
         ssi::unwind(active, turn.cx);
         end_request(active, turn.cx, reason);
     }
     leave_active(conn, turn);
+}
+
+/// The client has a part of a response, and will not get the rest.
+fn is_cut(ex: &Exchange, reason: CloseReason) -> bool {
+    let is_under_way = ex.tx == Tx::Send || ex.tx == Tx::Done && !ex.out.is_empty();
+    ex.out.is_cut() || is_under_way && reason != CloseReason::Served
+}
+
+/// What the client has of a response must not look whole. A length or chunks show what is missing, and so does TLS
+/// without its word for the end; where the end of the connection is that of the body, only a reset does.
+fn cut(transport: &mut Transport, ex: &Exchange) {
+    transport.withhold_farewell();
+    if hides_cuts(ex) {
+        transport.reset();
+    }
+}
+
+fn hides_cuts(ex: &Exchange) -> bool {
+    ex.out.is_until_close() && !ex.response.upgrade
 }
 
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
@@ -74,8 +96,18 @@ pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
 pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &conn.state else { return Step::Again };
     let ex = &active.ex;
-    let reason = if ex.abort { CloseReason::Refused } else { CloseReason::Served };
-    let Some((until, timeout)) = lingering(active, &conn.transport, turn.cx) else {
+    let is_cut = ex.out.is_cut();
+    let reason = match ex.abort {
+        true => CloseReason::Refused,
+        false if is_cut => CloseReason::CutShort,
+        false => CloseReason::Served,
+    };
+    if is_cut {
+        cut(&mut conn.transport, ex);
+    }
+    // A reset waits for nothing.
+    let is_reset = is_cut && hides_cuts(ex);
+    let Some((until, timeout)) = lingering(active, &conn.transport, turn.cx).filter(|_| !is_reset) else {
         leave_active(conn, turn);
         return Step::Close(reason);
     };

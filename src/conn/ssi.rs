@@ -50,7 +50,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Progress::Done => *handler = filters::end(ex, turn.cx).map_or(Handler::None, Handler::Page),
         Progress::Broken => {
             // Its end is missing, and shows.
-            ex.out.keep_alive = false;
+            ex.out.break_off();
             ex.tx = Tx::Done;
             *handler = Handler::None;
         }

@@ -86,6 +86,10 @@ pub struct OutQueue {
     pub keep_alive_hint: Option<u64>,
     /// HTTP/1: the body of this response goes in chunks.
     chunked: bool,
+    /// HTTP/1: nothing but the end of the connection ends the body of this response.
+    until_close: bool,
+    /// The body of this response ends before its end.
+    is_cut: bool,
     /// Of a protocol with frames: the request asks for another protocol on its stream, which any success would begin.
     is_tunnel: bool,
     /// Of a protocol with frames: where in the buffer the last head has its date.
@@ -117,6 +121,7 @@ impl OutQueue {
 
     fn forget_framing(&mut self) {
         (self.keep_alive, self.keep_alive_hint, self.chunked) = (false, None, false);
+        (self.until_close, self.is_cut) = (false, false);
     }
 
     /// What is queued from here on is another response's, or the response after an interim one.
@@ -227,7 +232,23 @@ impl OutQueue {
         self.chunked = marks && self.wire == Wire::Http1;
         if unknown && !marks {
             self.keep_alive = false;
+            self.until_close = self.wire == Wire::Http1;
         }
+    }
+
+    /// The rest of the body will not come: the connection ends, and must not look like the end of the body.
+    pub fn break_off(&mut self) {
+        (self.keep_alive, self.is_cut) = (false, true);
+    }
+
+    /// The body was broken off.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The client takes the end of the connection for the end of the body.
+    pub fn is_until_close(&self) -> bool {
+        self.until_close
     }
 
     pub fn is_chunked(&self) -> bool {

@@ -84,6 +84,7 @@ mod survival;
 mod syslog;
 mod tls;
 mod tls_clients;
+mod tls_cut;
 mod tls_flood;
 mod tls_resumption;
 mod tls_scan;

@@ -90,7 +90,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
     let sendfile = ex.here().settings.files.sendfile;
     // The last piece takes along the word that TLS ends with.
-    let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
+    let ends =
+        io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive && !ex.out.is_cut();
     let sent = ex.out.response_sent();
     let Some((segment, text, more)) = ex.out.front() else { return Ok((0, false)) };
     let more = |is_whole: bool| match more {

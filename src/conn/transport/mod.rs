@@ -368,10 +368,7 @@ impl Transport {
         match self {
             Transport::Plain(plain) => socket::shutdown_write(plain.fd()),
             Transport::Stream(_) => Ok(()),
-            Transport::Tls(tls) => {
-                tls.say_goodbye();
-                socket::shutdown_write(tls.fd())
-            }
+            Transport::Tls(tls) => tls.shutdown_write(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => {
                 scrambled.farewell();
@@ -385,6 +382,16 @@ impl Transport {
         // A socket that does not take the option is closed in the usual way.
         if let Some(fd) = self.fd() {
             let _ = socket::linger_reset(fd);
+        }
+    }
+
+    /// What was sent is not all: the protocol's word for the end will not be said.
+    pub fn withhold_farewell(&mut self) {
+        match self {
+            Transport::Plain(_) | Transport::Stream(_) => {}
+            Transport::Tls(tls) => tls.withhold_farewell(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.withhold_farewell(),
         }
     }
 

@@ -54,6 +54,7 @@ pub struct Scrambled {
     inbox: Vec<u8>,
     outbox: Vec<u8>,
     dice: u32,
+    is_cut: bool,
 }
 
 impl Scrambled {
@@ -64,7 +65,15 @@ impl Scrambled {
 
     pub fn new(fd: OwnedFd, ready: Ready) -> Scrambled {
         let dice = fd.as_raw_fd() as u32;
-        Scrambled { fd, ready, unframer: Unframer::default(), inbox: Vec::new(), outbox: Vec::new(), dice }
+        Scrambled {
+            fd,
+            ready,
+            unframer: Unframer::default(),
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            dice,
+            is_cut: false,
+        }
     }
 
     fn roll(&mut self) -> usize {
@@ -142,7 +151,14 @@ impl Scrambled {
         Ok(())
     }
 
+    pub fn withhold_farewell(&mut self) {
+        self.is_cut = true;
+    }
+
     pub fn farewell(&mut self) {
+        if self.is_cut {
+            return;
+        }
         self.outbox.extend_from_slice(&END);
         // As far as there is room.
         let _ = self.flush();

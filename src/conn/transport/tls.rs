@@ -80,6 +80,8 @@ pub struct Tls {
     /// The peer has ended the stream: with close_notify, or without.
     ended: bool,
     closed: bool,
+    /// The socket's sending side has ended.
+    is_shut: bool,
     /// Why it cannot go on.
     fault: Option<Fault>,
     /// The hello is there, and has to wait for its turn.
@@ -122,6 +124,7 @@ impl Tls {
             is_server: false,
             ended: false,
             closed: false,
+            is_shut: false,
             fault: None,
             postponed: false,
             chosen: None,
@@ -376,20 +379,30 @@ impl Tls {
                     return Err(Errno::EPROTO);
                 }
             };
-            // What ends the stream goes with its last bytes: one packet, one call.
-            if more == More::Last && !self.closed && written < scratch.sealed.len() {
+            // What ends the stream goes with its last bytes, and so does the end itself: one packet, which wakes the client
+            // once.
+            let ends = more == More::Last && !self.closed && written < scratch.sealed.len();
+            if ends {
                 written += session.close(&mut scratch.sealed[written..]).unwrap_or_default();
                 self.closed = true;
             }
             let sealed = &scratch.sealed[..written];
-            let n = match send(self.fd.as_fd(), &mut self.ready, sealed, more) {
+            let n = match send(self.fd.as_fd(), &mut self.ready, sealed, if ends { More::Yes } else { more }) {
                 Ok(n) => n,
                 Err(Errno::EAGAIN) => 0,
                 Err(e) => return Err(e),
             };
             self.unsent.extend_from_slice(&sealed[n..]);
+            // Of a connection that is gone already the close that follows says so.
+            self.is_shut |= ends && n == written && socket::shutdown_write(self.fd.as_fd()).is_ok();
             Ok(())
         })
+    }
+
+    /// As [`Transport::shutdown_write`](super::Transport::shutdown_write).
+    pub fn shutdown_write(&mut self) -> Result<(), Errno> {
+        self.say_goodbye();
+        if self.is_shut { Ok(()) } else { socket::shutdown_write(self.fd.as_fd()) }
     }
 
     /// In bites, as long as the socket takes them.
@@ -444,6 +457,11 @@ impl Tls {
         }
     }
 
+    /// Without close_notify the peer knows that what it has may be cut.
+    pub fn withhold_farewell(&mut self) {
+        self.closed = true;
+    }
+
     /// The close_notify: once, and as far as the socket takes it.
     pub fn say_goodbye(&mut self) {
         if std::mem::replace(&mut self.closed, true) || self.fault.is_some() {
@@ -481,3 +499,6 @@ fn send(fd: BorrowedFd<'_>, ready: &mut Ready, bytes: &[u8], more: More) -> Resu
     }
     sent
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,10 +79,10 @@ pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, faul
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     if Proxy::has_begun(ex) {
-        // No last chunk, fewer bytes than announced, or just the end: the client sees that something is missing.
+        // No last chunk, fewer bytes than announced, or a reset: the client sees that something is missing.
         proxy.finish(ex, cx);
         *handler = Handler::None;
-        ex.out.keep_alive = false;
+        ex.out.break_off();
         ex.tx = Tx::Done;
         if ex.rx == Rx::Body {
             ex.rx = Rx::Drain;

@@ -111,7 +111,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if !whole || abort {
         // A part is missing: the client sees that the whole is not whole.
         unwind(ex, cx);
-        ex.out.keep_alive = false;
+        ex.out.break_off();
         ex.tx = Tx::Done;
         ex.abort = abort && ex.out.is_empty();
         return Left::Cut;
