@@ -114,6 +114,12 @@ impl Tls {
         Ok(taken)
     }
 
+    /// New keys for both directions (TLS 1.3).
+    pub fn renew_keys(&mut self, tcp: &mut TcpStream) -> Result<()> {
+        self.0.refresh_traffic_keys().map_err(|e| Error::new(ErrorKind::InvalidData, e))?;
+        self.flush(tcp)
+    }
+
     /// close_notify.
     pub fn end(&mut self, tcp: &mut TcpStream) -> Result<()> {
         self.shake(tcp)?;

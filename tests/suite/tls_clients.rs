@@ -61,6 +61,31 @@ class Main {
 }
 "#;
 
+const NODE: &str = r#"const https = require("https"), fs = require("fs");
+const [base, ca] = process.argv.slice(2);
+const ask = (agent, method, path, headers, body) => new Promise((done, fail) => {
+    const request = https.request(base + path, { agent, method, headers, family: 4 }, (answer) => {
+        const resumed = answer.socket.isSessionReused();
+        let text = "";
+        answer.on("data", (data) => { text += data; });
+        answer.on("end", () => done([answer.statusCode, text, resumed, answer.headers.location]));
+    });
+    request.on("error", fail);
+    request.end(body);
+});
+(async () => {
+    for (const version of ["TLSv1.2", "TLSv1.3"]) {
+        const agent = new https.Agent({ ca: fs.readFileSync(ca), minVersion: version, maxVersion: version });
+        const [page, again] = [await ask(agent, "GET", "/page"), await ask(agent, "GET", "/page")];
+        const part = await ask(agent, "GET", "/page", { Range: "bytes=1-2" });
+        const [moved] = [await ask(agent, "GET", "/up")];
+        const stored = await ask(agent, "PUT", "/up/node", {}, Buffer.alloc(1000000, "x"));
+        console.log(version, page[0], page[1], page[2], again[2], part[0], part[1], moved[0], moved[3] === base + "/up/",
+            Math.floor(stored[0] / 100));
+    }
+})();
+"#;
+
 /// A server, and what a program prints that is run with its URL and the certificate to trust. None: it is not installed.
 fn run(program: &[&str], file: &str, source: &str) -> Option<(Server, String)> {
     let setup = http(
@@ -98,4 +123,12 @@ fn java_reads_and_writes_over_both_protocols() {
     let Some((server, shown)) = run(&["java"], "html/Main.java", JAVA) else { return };
     assert_eq!(shown, "200 page TLSv1.2 2\n200 page TLSv1.3 2\n");
     assert_eq!(server.read("html/up/java").len(), 1_000_000);
+}
+
+#[test]
+fn node_reads_writes_and_resumes() {
+    let Some((server, shown)) = run(&["node"], "html/main.js", NODE) else { return };
+    let want = |version| format!("{version} 200 page false true 206 ag 301 true 2\n");
+    assert_eq!(shown, want("TLSv1.2") + &want("TLSv1.3"));
+    assert_eq!(server.read("html/up/node").len(), 1_000_000);
 }
