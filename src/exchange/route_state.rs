@@ -6,7 +6,7 @@ use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::Deed;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
-use crate::http::signed_link::Limits;
+use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Wait;
@@ -55,7 +55,7 @@ pub struct RouteState {
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Wait,
     /// What the signed link that let the request in says of uploads.
-    pub link: Option<Rc<Limits>>,
+    pub link: Option<Rc<Link>>,
 }
 
 /// What an answer leaves to the page that is sent in its place.

@@ -4,6 +4,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::error_page;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::resumable;
 use crate::exchange::response::ContentType;
 use crate::http::method::{Method, MethodSet};
 use crate::http::signed_link::{self, Wrong};
@@ -45,7 +46,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         }
     };
     // What was begun in time may be finished: its name cannot be guessed, and its link is right.
-    let goes_on = ex.route.args.split(|b| *b == b'&').any(|pair| pair.starts_with(b"webserv-upload="));
+    let goes_on = resumable::goes_on(ex);
     if !goes_on && link.expires.is_some_and(|at| at <= cx.now.unix) {
         return Err(Refused { status: Status::GONE, why: "the link has expired" });
     }
@@ -58,7 +59,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         return refused("the link is for other methods");
     }
     ex.basis.varies();
-    ex.route.link = Some(Rc::new(link.limits));
+    ex.route.link = Some(Rc::new(link));
     cx.trace.say("access", None, || "signed_link: the link is right".into());
     Ok(true)
 }

@@ -9,6 +9,9 @@ fn setup() -> Setup {
         "client_max_body_size 10m;
          location /in/ { allowed_methods GET POST PUT; upload_resumable on; signed_link %%DIR%%/keys; }
          location /out/ { signed_link %%DIR%%/keys; }
+         location /del/ { allowed_methods GET POST PUT DELETE; signed_link %%DIR%%/keys; }
+         location /app/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
+                          location /app/up/ { proxy_pass http://127.0.0.1:1; } }
          location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
                           auth_basic any; auth_basic_user_file %%DIR%%/users; }
          location /page/ { signed_link %%DIR%%/keys; error_page 403 410 /denied.html; }
@@ -20,6 +23,8 @@ fn setup() -> Setup {
     .file("html/denied.html", "denied")
     .file("html/out/file.txt", "content")
     .file("html/out/other.txt", "other")
+    .file("html/del/file.txt", "content")
+    .file("html/app/run.sh", "printf 'Status: 200\\r\\n\\r\\nran'")
     .file("html/any/file.txt", "content")
     .file("html/page/file.txt", "content")
     .mkdir("html/in")
@@ -103,6 +108,46 @@ fn a_signed_link_lets_in_for_what_it_says() {
         assert_eq!(s.read("html/in/r.txt"), b"hello");
         let bare = target.split('&').find(|part| part.starts_with("webserv-upload")).expect("its id");
         tus("HEAD", &format!("/in/?{bare}"), "", b"").is(403);
+    });
+    table.row(OURS, "the argument of a resumable upload opens nothing else", || {
+        let id = "0123456789abcdef0123456789abcdef";
+        let upload = sign(&s, "/del/", &["--methods", "POST,PUT"]);
+        let query = upload.split_once('?').expect("arguments").1;
+        let (app, expired) = (sign(&s, "/app/", &[]), ["--expires", "1764000000"]);
+        let app = app.split_once('?').expect("arguments").1;
+        for arg in [&format!("webserv-upload={id}"), "webserv-upload=x", "webserv-upload="] {
+            for path in ["/out/file.txt", "/app/run.sh", "/app/up/x"] {
+                s.get(&format!("{}&{arg}", sign(&s, path, &expired))).is(410).contains("the link has expired");
+            }
+            for method in ["DELETE", "PATCH", "GET", "HEAD"] {
+                s.method(method, &format!("/del/file.txt?{query}&{arg}"), "", b"").is_one_of(&[403, 405]);
+            }
+            // Nor do they widen allowed_methods.
+            for path in ["/app/run.sh", "/app/up/x"] {
+                for method in ["DELETE", "PATCH"] {
+                    s.method(method, &format!("{path}?{app}&{arg}"), "", b"").is_one_of(&[403, 405]);
+                }
+            }
+        }
+        assert!(s.exists("html/del/file.txt"));
+        let r =
+            s.method("POST", &format!("/in/?{}", sign(&s, "/in/", &expired).split_once('?').expect("?").1), "", b"x");
+        r.is(410);
+    });
+    table.row(OURS, "a link for one file is for no other, and what is too small is refused at once", || {
+        let link = sign(&s, "/del/one.txt", &["--methods", "POST,PUT", "--size", "2-5"]);
+        for (disposition, status) in [("filename=\"other.txt\"", 403), ("filename=\"one.txt\"", 201)] {
+            let body = form(&[part(&format!("name=\"f\"; {disposition}"), "", b"abc")]);
+            post_form(&s, &link, &body).is(status);
+        }
+        assert!(!s.exists("html/del/other.txt") && s.read("html/del/one.txt") == b"abc");
+        let mut client = s.client();
+        client.send(format!("PUT {link} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"));
+        client.response().is(400).contains("smaller than the 2 bytes");
+        s.method("PUT", &link, "", b"abcdef").is(413).contains("the link is for at most 5 bytes");
+        let link = sign(&s, "/in/", &["--methods", "POST", "--size", "2-5"]);
+        let fields = "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: filename ci50eHQ=\r\n";
+        s.method("POST", &link, fields, b"").is(400).contains("smaller than the 2 bytes");
     });
     table.row(OURS, "made by another program with the same key", || {
         // Python: hmac.new(key, "\n".join([...]).encode(), hashlib.sha256), as README has it.

@@ -35,6 +35,8 @@ mod takeover;
 mod tus;
 
 use super::methods;
+use super::upstream::cgi;
+use crate::config::model::Content;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Begun;
 use crate::http::header::HeaderId;
@@ -59,6 +61,10 @@ enum Asked {
 fn asked(ex: &Exchange) -> Option<Asked> {
     let speaks = ex.here().settings.upload.resumable.speaks;
     if !speaks.any() || ex.route.error_page.is_some() || ex.route.method == Method::Options {
+        return None;
+    }
+    // An upstream or a program answers whatever the arguments say: to it they mean nothing here.
+    if ex.here().content != Content::Files || cgi::interpreter(ex).is_some() {
         return None;
     }
     if let Some(id) = argument(&ex.route.args) {
@@ -99,6 +105,11 @@ pub fn is_dav_put(ex: &Exchange) -> bool {
 /// Where uploads are allowed, their resources have methods of their own.
 pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
     methods::takes_uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
+}
+
+/// The request is about an upload that may have begun, and is answered by that alone.
+pub fn goes_on(ex: &Exchange) -> bool {
+    methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Asked::Upload(_)))
 }
 
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {

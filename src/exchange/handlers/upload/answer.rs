@@ -2,6 +2,7 @@
 
 use super::record::Stored;
 use super::refusal::Refusal;
+use super::rules;
 use crate::config::model::Content;
 use crate::config::registry;
 use crate::config::settings::upload::Answer;
@@ -297,6 +298,11 @@ impl Limit {
     fn of(ex: &Exchange, directive: &'static str) -> Limit {
         if directive.is_empty() {
             return Limit::default();
+        }
+        let by_link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
+        if directive == "upload_max_file_size" && by_link > 0 && by_link == rules::largest(ex) {
+            let text = format!("the link is for at most {by_link} bytes");
+            return Limit { text, place: "by what was signed".into() };
         }
         if let Some(line) = ex.here().settings.limiting.iter().find(|line| line.name == directive) {
             return Limit { text: line.text.to_string(), place: line.place.to_string() };

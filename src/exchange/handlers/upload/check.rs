@@ -60,6 +60,8 @@ impl Upload {
         if ex.route.method == Method::Put {
             return Ok(());
         }
+        let uri = [&self.place_mut(which).uri[..], name].concat();
+        rules::check_place(ex, &uri).map_err(|refusal| refusal.of(name))?;
         let paths = PathRules::of(ex, cx);
         self.judge_by(&paths, ex, cx, (which, name), content_type)
     }

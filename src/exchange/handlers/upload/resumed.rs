@@ -88,6 +88,9 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if most > 0 && wish.length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
+    if let (Some(length), Role::File | Role::OfParts) = (wish.length, wish.role) {
+        rules::check_least(ex, length)?;
+    }
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
     let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(ex, rules, place) };
     let given = named.as_deref().or(wish.given);

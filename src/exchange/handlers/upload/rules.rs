@@ -58,7 +58,7 @@ pub fn check_type(allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refu
 /// 415.
 pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refusal> {
     if let Some(link) = &ex.route.link
-        && !is_type_allowed(&link.types, content_type)
+        && !is_type_allowed(&link.limits.types, content_type)
     {
         let why = "the link is not for files of this type";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
@@ -68,7 +68,7 @@ pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) ->
 
 /// Bytes that a file may have: by the location, and by the signed link that let the request in. 0: any number.
 pub fn largest(ex: &Exchange) -> u64 {
-    let link = ex.route.link.as_ref().map_or(0, |link| link.most);
+    let link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
     match (ex.here().settings.upload.max_file_size.0, link) {
         (0, most) | (most, 0) => most,
         (a, b) => a.min(b),
@@ -79,10 +79,21 @@ pub fn largest(ex: &Exchange) -> u64 {
 /// 400: the signed link that let the request in is for larger files.
 pub fn check_least(ex: &Exchange, size: u64) -> Result<(), Refusal> {
     match &ex.route.link {
-        Some(link) if size < link.least => {
-            let why = format!("the file is smaller than the {} bytes that the link is for", link.least);
+        Some(link) if size < link.limits.least => {
+            let why = format!("the file is smaller than the {} bytes that the link is for", link.limits.least);
             Err(Refusal::new(Status::BAD_REQUEST, why))
         }
+        _ => Ok(()),
+    }
+}
+
+/// A file that the client gives another name than the URI's stays in the place of the signed link that let it in.
+///
+/// # Errors
+/// 403.
+pub fn check_place(ex: &Exchange, uri: &[u8]) -> Result<(), Refusal> {
+    match &ex.route.link {
+        Some(link) if !link.is_of(uri) => Err(Refusal::new(Status::FORBIDDEN, "the link is for another place")),
         _ => Ok(()),
     }
 }

@@ -74,6 +74,9 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         if most > 0 && length > most {
             return Err(too_large());
         }
+        if let Framing::Length(length) = ex.request.head.framing {
+            rules::check_least(ex, length)?;
+        }
         let name = named.or(given);
         if name.is_none() && ex.request.head.framing == Framing::None {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
