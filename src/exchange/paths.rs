@@ -33,23 +33,38 @@ impl Mapped {
 
 /// Puts the path of the current URI into `ex.path`.
 pub fn map(ex: &mut Exchange, cx: &mut Services) -> Mapped {
+    let root = root(ex, cx);
     let uri = std::mem::take(&mut ex.route.uri);
-    let mapped = map_uri(ex, cx, &uri);
+    let mapped = append(ex, root, &uri);
     ex.route.uri = uri;
     mapped
 }
 
 /// Puts the path of `uri` into `ex.path`, by the root or alias of the current location.
 pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
+    let root = root(ex, cx);
+    append(ex, root, uri)
+}
+
+/// The root or alias, in the room of `ex.path`. What it is made of may be made of the URI, which has to be in its place.
+fn root(ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
+    let mut path = std::mem::take(&mut ex.route.path);
+    path.clear();
+    let files = &ex.here().settings.files;
+    if let Some(root) = files.root.constant() {
+        path.extend_from_slice(root);
+        return path;
+    }
+    let files = files.clone();
+    variables::expand(&files.root, ex, cx, &mut path);
+    path
+}
+
+/// Puts what `uri` names below a root into `ex.path`.
+fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
     let files = &location.settings.files;
-    let mut path = std::mem::take(&mut ex.route.path);
-    path.clear();
-    match files.root.constant() {
-        Some(root) => path.extend_from_slice(root),
-        None => variables::expand(&files.root, ex, cx, &mut path),
-    }
     if !path.starts_with(b"/") {
         // A relative root that began with a variable: from the prefix, as for a literal one.
         let prefix = std::os::unix::ffi::OsStrExt::as_bytes(config.process.prefix.as_os_str());
