@@ -130,6 +130,8 @@ pub struct Exchange {
     pub rx: Rx,
     /// Bytes of the body came with the head and have not been given to the handler.
     pub body_at_hand: bool,
+    /// All of the body came with the head.
+    pub body_is_here: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
     /// What came behind the body.
@@ -221,6 +223,7 @@ impl Exchange {
             route,
             rx: Rx::Head,
             body_at_hand: false,
+            body_is_here: false,
             body_received: 0,
             trailers: Trailers::default(),
             tx: Tx::Wait,

@@ -3,6 +3,7 @@
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
 use crate::http::h1::body::Decoder;
+use crate::http::h1::framing::Framing;
 use crate::http::h1::head::{Head, Progress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
@@ -96,6 +97,8 @@ impl Http1 {
         self.give(ex, self.head.len);
         self.expects_continue = ex.request.expects_continue();
         ex.body_at_hand = self.has_more();
+        let came = self.input.len().saturating_sub(self.body_at) as u64;
+        ex.body_is_here = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
     }
 
     /// The head will not be complete: the exchange has what came of it.

@@ -229,7 +229,8 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         // The rest of it means nothing alone.
         ex.rx = Rx::Drain;
     }
-    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
+    let at_once = settings.request_buffering || needs_length(ex, protocol) || is_here(ex);
+    let gathers = ex.rx == Rx::Body && at_once;
     if gathers {
         let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
         ex.log.upstream.get_or_insert_default().body = body;
@@ -247,6 +248,12 @@ fn is_spent(ex: &Exchange) -> bool {
 /// The request has a body, and it is passed on.
 fn passes_body(ex: &Exchange) -> bool {
     settings(ex).pass_request_body && ex.request.head.framing != Framing::None && !is_spent(ex)
+}
+
+/// A small body is there already: without waiting for anything it can be $request_body (nginx).
+fn is_here(ex: &Exchange) -> bool {
+    const SMALL: u64 = 8 << 10;
+    ex.body_is_here && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
 }
 
 /// Applications that need the length of a body before it comes cannot be sent chunks.
