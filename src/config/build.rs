@@ -4,8 +4,9 @@
 use super::ast::{Directive, Span, Word};
 use super::context::Contexts;
 use super::error::{Diagnostic, Diagnostics};
-use super::fault::Fault;
+use super::fault::{Fault, Outcome};
 use super::ids::{LocationId, LogFileId, ServerId};
+use super::load::errno_text;
 use super::model::{Content, Location, Server, Tables, TryFiles};
 use super::pattern::Pattern;
 use super::settings::Settings;
@@ -23,7 +24,7 @@ use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
 use crate::util::checkpoint;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,10 @@ pub struct Build {
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     pub upstreams: Drafts,
     pub caches: Caches,
+    /// The zones of groups of servers, in the order of their lines.
+    pub group_zones: Vec<GroupZone>,
+    /// The size, the time and the level of compression of each file that is written through a buffer.
+    pub buffered_logs: HashMap<LogFileId, (u64, Option<u64>, Option<u32>)>,
     pub(super) form: Form,
     pub(super) log_files: Vec<PathBuf>,
     pub(super) log_index: HashMap<PathBuf, LogFileId>,
@@ -74,10 +79,20 @@ pub struct Build {
     pub(super) writes: bool,
 }
 
+/// Shared memory that nginx keeps a group of servers in. One process needs none; that a size is given is checked.
+pub struct GroupZone {
+    pub name: Box<str>,
+    pub size: Option<u64>,
+    pub span: Span,
+}
+
 /// The caches of upstreams' responses, by the word that their directives begin with. Nothing is cached; that a name is
 /// right is checked.
 #[derive(Default)]
 pub struct Caches {
+    /// Directories.
+    pub paths: HashSet<Box<[u8]>>,
+    pub names: HashSet<Box<str>>,
     pub defined: Vec<(Box<str>, Box<str>)>,
     pub used: Vec<(Box<str>, Box<str>, Span)>,
 }
@@ -154,6 +169,11 @@ impl Scope {
     pub(super) fn within(mut self, d: &Directive) -> Scope {
         self.block = Some((d.name.str().into(), d.name.span));
         self
+    }
+
+    /// Some of these stand above at this level.
+    pub fn has_seen(&self, names: &[&str]) -> bool {
+        self.seen.iter().any(|seen| names.contains(seen))
     }
 
     /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
@@ -304,6 +324,23 @@ impl Build {
     /// A path of the process: taken from the prefix unless absolute.
     pub fn full_path(&self, text: &[u8]) -> PathBuf {
         self.process.prefix.join(OsStr::from_bytes(text))
+    }
+}
+
+/// Files that have to be there.
+impl Build {
+    /// A file of passwords can be read, though no key may need it. A FIFO is not opened: its reader would wait.
+    pub fn find_passwords(&self, word: &Word) -> Outcome {
+        let path = self.main_directory.join(OsStr::from_bytes(word.bytes()));
+        let fault = |call: &str, why: &str| {
+            Fault::new(word.span, format!("{call}() \"{}\" failed {why}", path.display()))
+                .help("a relative path is taken from the directory of the main configuration file")
+        };
+        match std::fs::metadata(&path) {
+            Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
+            Ok(data) if data.is_dir() => Err(fault("read", "(21: Is a directory)")),
+            Ok(_) => Ok(()),
+        }
     }
 }
 

@@ -58,6 +58,10 @@ pub enum Form {
     LowMark,
     /// How much goes into temporary files: it has to fit the buffers.
     TempSize,
+    /// `off`, or `shared:NAME:SIZE`.
+    OcspCache,
+    /// A file of passwords, which nginx reads at once.
+    Passwords,
     /// Obsolete in nginx too, which warns: what to use instead, where there is something.
     Obsolete(Option<&'static str>),
 }

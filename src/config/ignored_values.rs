@@ -60,6 +60,8 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
         Form::Field => text(b, d, 1)?,
         Form::Text | Form::Texts => (0..d.args.len()).try_for_each(|at| text(b, d, at))?,
         Form::Address => address(b, d)?,
+        Form::OcspCache => ocsp_cache(d)?,
+        Form::Passwords => b.find_passwords(&d.args[0])?,
         Form::Obsolete(instead) => obsolete(b, d, instead),
     }
     Ok(())
@@ -147,6 +149,20 @@ fn expiry(d: &Directive) -> Result<(), Fault> {
     match word.is("off") || word.is("max") || Millis::parse_seconds(word.bytes()).is_ok() {
         true => Ok(()),
         false => Err(Fault::new(word.span, format!("\"{}\" directive invalid value", d.name.str()))),
+    }
+}
+
+fn ocsp_cache(d: &Directive) -> Result<(), Fault> {
+    let word = d.args[0].str();
+    let shared = word.strip_prefix("shared:").and_then(|rest| rest.split_once(':'));
+    let is_zone = |(name, size): (&str, &str)| {
+        !name.is_empty() && Size::parse(size.as_bytes()).is_ok_and(|size| size.0 >= 32 << 10)
+    };
+    match word == "off" || shared.is_some_and(is_zone) {
+        true => Ok(()),
+        false => {
+            Err(Fault::new(d.args[0].span, format!("invalid OCSP cache \"{word}\"")).help("off, or shared:name:1m"))
+        }
     }
 }
 
@@ -249,6 +265,10 @@ fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
 
 fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
     let mut zone = false;
+    if !b.caches.paths.insert(d.args[0].bytes().into()) {
+        return Err(Fault::new(d.args[0].span, format!("the same path name \"{}\" used twice", d.args[0].str()))
+            .help("each cache has a directory of its own"));
+    }
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let text = word.str();
         let (key, held) = text.split_once('=').ok_or_else(|| parameter(d, at))?;
@@ -262,6 +282,9 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
                 let parted = held.split_once(':').filter(|(name, _)| !name.is_empty());
                 zone = parted.is_some();
                 if let Some((name, _)) = parted {
+                    if !b.caches.names.insert(name.into()) {
+                        return Err(Fault::new(d.args[at].span, format!("duplicate zone \"{name}\"")));
+                    }
                     let module = d.name.str().trim_end_matches("_cache_path").into();
                     b.caches.defined.push((module, name.into()));
                 }

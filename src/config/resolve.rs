@@ -102,6 +102,8 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         formats: HashMap::new(),
         upstreams: Drafts::default(),
         caches: Caches::default(),
+        group_zones: Vec::new(),
+        buffered_logs: HashMap::new(),
         zone_ids: HashMap::new(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
@@ -227,6 +229,7 @@ impl Build {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
         self.undefined_caches();
+        self.undefined_group_zones();
         checkpoint::pass_costly();
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         checkpoint::pass_costly();

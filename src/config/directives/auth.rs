@@ -116,7 +116,19 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// The two kinds of secure links stand at different levels, if both are used.
+fn unmixed(s: &Scope, d: &Directive, others: &[&str]) -> Outcome {
+    match s.has_seen(others) {
+        true => Err(Fault::new(
+            d.name.span,
+            "\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\"",
+        )),
+        false => Ok(()),
+    }
+}
+
 fn secure_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    unmixed(s, d, &["secure_link_secret"])?;
     let link = b.template(d, 0)?;
     let auth = Rc::make_mut(&mut s.settings.auth);
     (auth.secure_link, auth.secure_link_secret) = (Some(link), None);
@@ -124,6 +136,7 @@ fn secure_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn secure_link_md5(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    unmixed(s, d, &["secure_link_secret"])?;
     let signed = b.template(d, 0)?;
     let auth = Rc::make_mut(&mut s.settings.auth);
     (auth.secure_link_md5, auth.secure_link_secret) = (Some(signed), None);
@@ -131,6 +144,7 @@ fn secure_link_md5(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn secure_link_secret(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    unmixed(s, d, &["secure_link", "secure_link_md5"])?;
     let auth = Rc::make_mut(&mut s.settings.auth);
     (auth.secure_link, auth.secure_link_md5) = (None, None);
     auth.secure_link_secret = Some(d.args[0].bytes().into());

@@ -158,6 +158,10 @@ fn charset_map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             return Err(Fault::new(line.name.span, format!("invalid value \"{}\"", line.name.str())));
         };
         if utf8 {
+            if target.bytes().len() % 2 == 1 {
+                return Err(Fault::new(target.span, format!("invalid value \"{}\"", target.str()))
+                    .help("bytes are two hexadecimal digits each: D0B0"));
+            }
             let text = std::str::from_utf8(&target_bytes).ok().and_then(|t| t.chars().next());
             let letter = text.ok_or_else(|| Fault::new(target.span, format!("invalid value \"{}\"", target.str())))?;
             to_utf8[usize::from(source)] = target_bytes.into();

@@ -185,10 +185,14 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
 /// What is compared is one variable, whole (nginx): `($uri=a)` names none.
 fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
     let Some(name) = first.strip_prefix(b"$") else { return Ok(()) };
+    let text = String::from_utf8_lossy(name);
+    if let [b'1'..=b'9'] = name {
+        return Err(Fault::new(word.part(1, 2 + text.len()), format!("unknown \"{text}\" variable"))
+            .help("a capture is compared by its name: (?<name>…), then if ($name = value); or `set` it first"));
+    }
     if name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(name);
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let fault = Fault::new(word.part(1, 2 + text.len()), format!("unknown \"{text}\" variable"));
     let is_dashed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));

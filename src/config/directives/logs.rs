@@ -10,7 +10,7 @@ use crate::config::row::{Effect, HSLI, Row, row};
 use crate::config::settings::list::List;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, PathCache};
 use crate::config::suggest;
-use crate::config::template::Template;
+use crate::config::template::{Part, Template};
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
@@ -104,7 +104,14 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     // Words are joined once their variables are read: no name goes on in the next word.
     let mut parts = Vec::new();
     for at in from..d.args.len() {
-        parts.extend(b.template(d, at)?.parts);
+        for part in b.template(d, at)?.parts {
+            if let Part::Capture(digit) = part {
+                let text = format!("unknown \"{digit}\" variable");
+                return Err(Fault::new(d.args[at].span, text)
+                    .help("a log format has no captures of a regex; name the group: (?<name>…), then $name"));
+            }
+            parts.push(part);
+        }
     }
     let line = Template { parts: parts.into() };
     b.formats.insert(name.as_str().into(), Rc::new(LogFormat { name: name.into(), escape, line, combined: false }));
@@ -152,6 +159,16 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
     }
     let target = access_target(b, d, buffer.is_some())?;
+    if let (AccessTarget::File(file), Some(size)) = (&target, buffer)
+        && *b.buffered_logs.entry(*file).or_insert((size, flush, gzip)) != (size, flush, gzip)
+    {
+        let path = d.args[0].str();
+        return Err(Fault::new(
+            d.args_span(),
+            format!("access_log \"{path}\" already defined with conflicting parameters"),
+        )
+        .help("one file has one buffer: give it the same buffer=, flush= and gzip= in each line"));
+    }
     let format = format.unwrap_or_else(|| b.combined());
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
     Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
@@ -177,6 +194,9 @@ fn access_target(b: &mut Build, d: &Directive, is_buffered: bool) -> Result<Acce
             return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
         }
         return Ok(AccessTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?)));
+    }
+    if d.args[0].is_empty() {
+        return Ok(AccessTarget::File(b.log_file(b"/dev/stderr")));
     }
     let path = b.path_template(d, 0)?;
     match path.constant() {
@@ -221,7 +241,7 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     let word = &d.args[0];
     let target = match word.bytes() {
-        b"stderr" => LogTarget::Stderr,
+        b"stderr" | b"" => LogTarget::Stderr,
         path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?)),
         path if path.starts_with(b"memory:") => {
             return Err(

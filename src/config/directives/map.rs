@@ -128,10 +128,11 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
 fn hundredths(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text.strip_suffix(b"%")?).ok()?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    if part.len() > 2 || whole.is_empty() || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+    if part.len() > 2 || whole.len() + part.len() == 0 || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit())
+    {
         return None;
     }
-    let whole: u32 = whole.parse().ok().filter(|n| *n <= 100)?;
+    let whole: u32 = format!("0{whole}").parse().ok().filter(|n| *n <= 100)?;
     Some(whole * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
@@ -188,6 +189,8 @@ mod tests {
             ("too fine", "1.234%", None),
             ("not a number", "x%", None),
             ("nothing", "%", None),
+            ("no more than a point", ".%", None),
+            ("nothing before the point", ".5%", Some(50)),
         ] {
             assert_eq!(hundredths(text.as_bytes()), expected, "{name}");
         }

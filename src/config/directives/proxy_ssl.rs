@@ -52,7 +52,10 @@ macro_rules! common {
                 HSL,
                 Args::TAKE1,
                 "",
-                Effect::Once(|s, _, d| file($of, s, d, |ssl| &mut ssl.passwords)),
+                Effect::Once(|s, b, d| {
+                    b.find_passwords(&d.args[0])?;
+                    file($of, s, d, |ssl| &mut ssl.passwords)
+                }),
                 "Passwords of encrypted keys, one a line, tried in their order.",
             ),
             row(

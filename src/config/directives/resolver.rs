@@ -87,6 +87,13 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
             // Shared memory that one process does not need.
             Some(("status_zone", _)) => {}
             Some(_) => return Err(wrong()),
+            None if is_without_port(text) => {
+                let fault = Fault::new(word.span, format!("invalid port in resolver \"{text}\""));
+                return Err(match text.parse::<IpAddr>() {
+                    Ok(_) => fault.help(format!("an IPv6 address stands in brackets: [{text}]")),
+                    Err(_) => fault.help("name servers listen on port 53"),
+                });
+            }
             None => servers.extend(
                 server(text).ok_or_else(|| Fault::new(word.span, format!("host not found in resolver \"{text}\"")))?,
             ),
@@ -100,6 +107,14 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
     }
     resolver.servers = servers.into();
     Ok(Some(Rc::new(resolver)))
+}
+
+/// What stands behind the first colon is no port.
+fn is_without_port(text: &str) -> bool {
+    !text.starts_with('[') && !text.starts_with("unix:") && {
+        let port = text.split_once(':').map(|(_, port)| port.parse::<u16>());
+        port.is_some_and(|port| !port.is_ok_and(|port| port > 0))
+    }
 }
 
 /// The addresses of a name server; several where a name stands for them.

@@ -48,7 +48,10 @@ pub const ROWS: &[Row] = &[
         HS,
         Args::TAKE1,
         "",
-        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.passwords)),
+        Effect::Once(|s, b, d| {
+            b.find_passwords(&d.args[0])?;
+            named(s, b, d, |ssl| &mut ssl.passwords)
+        }),
         "Passwords of encrypted keys, one a line, tried in their order; a FIFO gives what a program writes to it within two seconds. PKCS#8 with AES and OpenSSL's older form with AES are opened.",
     ),
     row(

@@ -9,7 +9,7 @@ use super::upstream_dynamic::dynamic;
 use crate::config::addr::PeerAddr;
 use crate::config::argument::{invalid, number, time};
 use crate::config::ast::{Directive, Word};
-use crate::config::build::{Build, Scope};
+use crate::config::build::{Build, GroupZone, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
@@ -127,22 +127,26 @@ pub const ROWS: &[Row] = &[
         Effect::Once(least_time),
         "Takes the server that is expected to answer soonest, by weight: by its average time until the header or the last_byte of a response, times the requests under way; with inflight the time of requests that are not answered yet counts too.",
     ),
-    row("zone", UPSTREAM, Args::TAKE12, "", Effect::Once(zone), "Accepted: one process needs no shared memory."),
+    row("zone", UPSTREAM, Args::TAKE12, "", Effect::Many(zone), "Accepted: one process needs no shared memory."),
 ];
 
-fn zone(_: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn zone(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     /// Eight pages: less is refused by nginx.
     const LEAST: u64 = 8 * 4096;
     let name = &d.args[0];
     if name.is_empty() {
         return Err(Fault::new(name.span, "invalid zone name \"\""));
     }
-    let Some(word) = d.args.get(1) else { return Ok(()) };
-    match Size::parse(word.bytes()) {
-        Ok(size) if size.0 >= LEAST => Ok(()),
-        Ok(_) => Err(Fault::new(word.span, format!("zone \"{}\" is too small", name.str())).help("32k at least")),
-        Err(_) => Err(Fault::new(word.span, format!("invalid zone size \"{}\"", word.str()))),
-    }
+    let size = match d.args.get(1).map(|word| (word, Size::parse(word.bytes()))) {
+        None => None,
+        Some((_, Ok(size))) if size.0 >= LEAST => Some(size.0),
+        Some((word, Ok(_))) => {
+            return Err(Fault::new(word.span, format!("zone \"{}\" is too small", name.str())).help("32k at least"));
+        }
+        Some((word, Err(_))) => return Err(Fault::new(word.span, format!("invalid zone size \"{}\"", word.str()))),
+    };
+    b.group_zones.push(GroupZone { name: name.str().into(), size, span: d.span });
+    Ok(())
 }
 
 /// Changes the group being read.
@@ -268,6 +272,11 @@ fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
         (b"backup", None) => peer.backup = true,
         (b"down", None) => peer.down = true,
         (b"resolve", None) | (b"service", Some(_)) => {}
+        // Clients are not bound to servers here: one that serves only those bound to it serves no others.
+        (b"drain", None) => peer.down = true,
+        (b"route", Some(b"")) => return Err(Fault::new(word.span, "route is empty")),
+        (b"route", Some(route)) if route.len() > 32 => return Err(Fault::new(word.span, "route is longer than 32")),
+        (b"route", Some(_)) => {}
         (b"slow_start", Some(_)) => {
             return Err(wrong().help("a server that comes back gets its whole share at once"));
         }

@@ -12,13 +12,16 @@ use crate::config::model::*;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::pattern_set::PatternSet;
 use crate::config::row::Section;
-use crate::config::settings::listen::ServerDraft;
+use crate::config::settings::listen::{Name, ServerDraft};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::{Keepalive, Upstream};
 use crate::util::hash::FastMap;
 
 /// Deepest nesting of blocks the walk follows; the parser has its own bound.
 const DEEPEST: usize = 64;
+
+const NO_REFERER: &str = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
+                          any valid referer";
 
 impl Build {
     pub(super) fn sections(&mut self, scope: &mut Scope, sections: &[(Section, &Directive)]) {
@@ -79,6 +82,7 @@ impl Build {
             tls: None,
             span: d.name.span,
         });
+        let first_location = self.locations.len();
         self.drafts.push(ServerDraft::default());
         let own = Own { server: id, ..Own::default() };
         let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own).within(d);
@@ -107,6 +111,7 @@ impl Build {
         server.root = root;
         server.tree = tree;
         server.named = named;
+        self.check_referers(first_location, &draft);
         self.drafts[id.at()] = draft;
     }
 
@@ -174,9 +179,21 @@ impl Build {
         }
         let referers = &settings.referers;
         if names_referers && (referers.none || referers.blocked) && !referers.names_hosts() {
-            let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
-                        any valid referer";
-            self.error_once(span, text);
+            self.error_once(span, NO_REFERER);
+        }
+    }
+
+    /// `server_names` says nothing where every name of the server is a regex: nginx does not count those.
+    fn check_referers(&mut self, first: usize, draft: &ServerDraft) {
+        if draft.names.is_empty() || draft.names.iter().any(|(name, _)| !matches!(name, Name::Regex(_))) {
+            return;
+        }
+        let odd = |location: &&Location| {
+            let referers = &location.settings.referers;
+            (referers.none || referers.blocked) && referers.server_names && referers.hosts.is_empty()
+        };
+        if let Some(span) = self.locations.iter().skip(first).find(odd).map(|location| location.span) {
+            self.error_once(span, NO_REFERER);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
 use crate::config::template::{Variables, module_of};
 use crate::config::{registry, suggest};
+use std::collections::HashMap;
 
 /// What others call a variable, and its name here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -179,6 +180,29 @@ impl Build {
                 .unwrap_or_else(|| format!("define it in http: {module}_cache_path /path keys_zone={zone}:10m;"));
             self.diagnostics.push(Diagnostic::emerg(*span, fault).help(help));
         }
+    }
+
+    /// Zones of groups of servers: one line of each has to say its size, and no other another one.
+    pub(super) fn undefined_group_zones(&mut self) {
+        let zones = std::mem::take(&mut self.group_zones);
+        let mut sizes: HashMap<&str, u64> = HashMap::new();
+        let mut faults = Vec::new();
+        for zone in &zones {
+            let Some(size) = zone.size else { continue };
+            let known = *sizes.entry(&*zone.name).or_insert(size);
+            if known != size {
+                let text = format!(
+                    "the size {size} of shared memory zone \"{}\" conflicts with already declared size {known}",
+                    zone.name
+                );
+                faults.push(Diagnostic::emerg(zone.span, text));
+            }
+        }
+        for zone in zones.iter().filter(|zone| !sizes.contains_key(&*zone.name)) {
+            let text = format!("zero size shared memory zone \"{}\"", zone.name);
+            faults.push(Diagnostic::emerg(zone.span, text).help(format!("zone {} 64k;", zone.name)));
+        }
+        faults.into_iter().for_each(|fault| self.diagnostics.push(fault));
     }
 
     pub(super) fn undefined_zones(&mut self, tree: &[Directive]) {
