@@ -355,3 +355,36 @@ fn trace_is_refused_before_its_location_says_anything() {
     let r = s.method("TRACE", "/", "", b"");
     assert_eq!(r.is(405).header("X-A"), None);
 }
+
+#[test]
+fn a_body_that_came_with_its_head_is_request_body_without_request_buffering_too() {
+    let up = answering(|request| {
+        let said = format!("[{}]{}", request.all("x-body").concat(), String::from_utf8_lossy(&request.body));
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len())
+    });
+    let s = server(&format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_request_buffering off;
+          proxy_set_header X-Body $request_body; }}",
+        up.address
+    ))
+    .start();
+    let asked =
+        s.client().request(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+    asked.is(200).body_is("[hello]hello");
+}
+
+#[test]
+fn a_root_made_of_a_map_of_the_uri_is_that_of_the_uri() {
+    let s = http(
+        "map $uri $folder { ~^/([a-z]+)\\.txt$ $1; default none; }
+         split_clients $uri $part { 100% all; }
+         server { listen 127.0.0.1:%%PORT%%; location / { root html/$folder; } location /all/ { root html/$part; } }",
+    )
+    .file("html/a/a.txt", "a of a")
+    .file("html/b/b.txt", "b of b")
+    .file("html/all/all/x", "x of all")
+    .start();
+    s.get("/a.txt").is(200).body_is("a of a");
+    s.get("/b.txt").is(200).body_is("b of b");
+    s.get("/all/x").is(200).body_is("x of all");
+}
