@@ -10,8 +10,6 @@ const TABLES: &[(&str, &str, &str)] = &[
     ("exchange/filters/ssi/parse.rs", "inside", "a state of the parser and a byte an arm"),
     ("exchange/variables/request.rs", "value", "a variable an arm"),
     ("http/header.rs", "of", "a length of names an arm"),
-    ("exchange/handlers/dav/transfer.rs", "run", "to be split"),
-    ("exchange/handlers/dav/transfer.rs", "step", "to be split"),
 ];
 
 /// The name of a function that begins on this line.

@@ -96,13 +96,18 @@ pub struct FileCopy {
 
 impl FileCopy {
     /// ELOOP for a link, EISDIR for what is no file.
-    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, litter: &mut TempNames) -> Result<FileCopy, Errno> {
+    pub fn new(
+        from: BorrowedFd<'_>,
+        name: &CStr,
+        to: &Rc<OwnedFd>,
+        temp_names: &mut TempNames,
+    ) -> Result<FileCopy, Errno> {
         let content = Content::open(from, name)?;
         let (copy, hidden) = match file::open_at(Some(to.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
             Ok(copy) => (copy, None),
             // The file system cannot (NFS, vfat, some of FUSE's).
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
-                let hidden = Staged::new(to, litter);
+                let hidden = Staged::new(to, temp_names);
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 (file::open_at(Some(to.as_fd()), &hidden.name, flags, 0o600)?, Some(hidden))
             }
@@ -130,11 +135,11 @@ impl FileCopy {
     }
 
     /// Gives the whole copy a hidden name.
-    pub fn stage(&mut self, litter: &mut TempNames) -> Result<Staged, Errno> {
+    pub fn stage(&mut self, temp_names: &mut TempNames) -> Result<Staged, Errno> {
         if let Some(hidden) = self.hidden.take() {
             return Ok(hidden);
         }
-        let hidden = Staged::new(&self.dir, litter);
+        let hidden = Staged::new(&self.dir, temp_names);
         match file::link_fd(self.copy.as_fd(), Some(self.dir.as_fd()), &hidden.name) {
             Err(e) if file::is_missing(e) => self.write_again(&hidden)?,
             other => other?,
@@ -155,7 +160,7 @@ impl FileCopy {
     }
 
     /// Gives the whole copy its name.
-    pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
+    pub fn place(&mut self, name: &CStr, how: Rename, temp_names: &mut TempNames) -> Result<(), Errno> {
         let dir = Some(self.dir.as_fd());
         if self.hidden.is_none() && how == Rename::NoReplace {
             match file::link_fd(self.copy.as_fd(), dir, name) {
@@ -163,7 +168,7 @@ impl FileCopy {
                 other => return other,
             }
         }
-        let hidden = self.stage(litter)?;
+        let hidden = self.stage(temp_names)?;
         let dir = Some(self.dir.as_fd());
         file::rename_at(dir, &hidden.name, dir, name, how)?;
         hidden.keep();
@@ -180,8 +185,8 @@ pub struct Staged {
 
 impl Staged {
     /// A hidden name in `dir`; nothing has it yet.
-    pub fn new(dir: &Rc<OwnedFd>, litter: &mut TempNames) -> Staged {
-        Staged { dir: dir.clone(), name: litter.hidden_in(dir.as_fd(), What::Copy), kept: false }
+    pub fn new(dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Staged {
+        Staged { dir: dir.clone(), name: temp_names.hidden_in(dir.as_fd(), What::Copy), kept: false }
     }
 
     /// Nothing of ours has the name any more.
@@ -204,8 +209,8 @@ impl Drop for Staged {
         }
         // A tree only where the process ends, or a request panics: else it goes in slices.
         if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
-            let mut litter = TempNames::default();
-            while removal.step(&mut litter) == Ok(true) {}
+            let mut temp_names = TempNames::default();
+            while removal.step(&mut temp_names) == Ok(true) {}
         }
     }
 }
@@ -239,9 +244,9 @@ impl TreeCopy {
         name: &CStr,
         to: &Rc<OwnedFd>,
         deep: bool,
-        litter: &mut TempNames,
+        temp_names: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
-        let staged = Staged::new(to, litter);
+        let staged = Staged::new(to, temp_names);
         let mut copy = TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None, whole: Vec::new() };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);

@@ -82,11 +82,11 @@ impl Job {
         self.target.dir.as_fd()
     }
 
-    pub fn begin_file(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
+    pub fn begin_file(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves && self.swaps {
-            return match self.begin_move(litter) {
+            return match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {
-                    FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
+                    FileCopy::new(self.from(), &self.source.name, &self.target.dir, temp_names).map(Stage::File)
                 }
                 outcome => outcome,
             };
@@ -98,27 +98,27 @@ impl Job {
                 outcome => return outcome.map(|()| Stage::Done(self.status)),
             }
         }
-        FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
+        FileCopy::new(self.from(), &self.source.name, &self.target.dir, temp_names).map(Stage::File)
     }
 
-    pub fn begin_tree(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
+    pub fn begin_tree(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves {
-            match self.begin_move(litter) {
+            match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {}
                 outcome => return outcome,
             }
         }
-        let copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, litter)?;
+        let copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
         Ok(Stage::Tree(copy, Vec::new()))
     }
 
     /// The source gets its new name in one step, whatever had that.
-    fn begin_move(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        match self.swap(self.from(), &self.source.name, litter)? {
+    fn begin_move(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
+        match self.swap(self.from(), &self.source.name, temp_names)? {
             Was::Free => Ok(Stage::Done(self.status)),
             Was::Taken => {
                 // What stood there has the source's name now.
-                let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, litter));
+                let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, temp_names));
                 file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace)?;
                 Ok(Stage::Old { old, then: After::Done })
             }
@@ -130,22 +130,22 @@ impl Job {
     }
 
     /// Gives a whole tree its name in one step; what had the name gets the tree's.
-    pub fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<Was, Errno> {
+    pub fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<Was, Errno> {
         let (from, to) = (Some(dir), Some(self.to()));
         match file::rename_at(from, name, to, &self.target.name, Rename::NoReplace) {
             Err(Errno::EEXIST) if self.overwrite => {}
             outcome => return outcome.map(|()| Was::Free),
         }
         match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
-            Err(e) if file::is_missing(e) => self.swap_aside(dir, name, litter)?,
+            Err(e) if file::is_missing(e) => self.swap_aside(dir, name, temp_names)?,
             outcome => outcome?,
         }
         Ok(Was::Taken)
     }
 
     /// The same where the file system cannot exchange names: what had the name steps aside, and for a moment nothing has it.
-    fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
-        let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, litter));
+    fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
+        let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, temp_names));
         file::rename_at(to, &self.target.name, to, &aside.name, Rename::NoReplace)?;
         let outcome = file::rename_at(from, name, to, &self.target.name, Rename::NoReplace);
         let (back_dir, back) = if outcome.is_ok() { (from, name) } else { (to, &*self.target.name) };

@@ -1,6 +1,6 @@
 //! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9); and what dav_ext_methods adds.
 //!
-//! - [`transfer`], [`copying`]: COPY and MOVE
+//! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
 //! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
 //! - [`guard`]: what locks and `If` have to say of a change
 //! - [`target`]: a URI as a name in a directory
@@ -19,6 +19,7 @@ mod refuse;
 mod target;
 mod terms;
 mod transfer;
+mod transfer_request;
 
 pub use refuse::locked;
 pub use terms::is_webdav;

@@ -2,163 +2,30 @@
 //! RFC 4918's (201 for a new name, 204 for one that was taken), and collections with or without their slash.
 
 use super::copying::{FileCopy, Staged};
-use super::guard::{self, Change};
+use super::guard;
 use super::job::{After, Job, Stage, Was};
-use super::judging::{Judging, Paths};
+use super::judging::Judging;
 use super::refuse::{failed, refuse};
-use super::target::Spot;
-use super::terms::{Depth, depth, is_webdav};
+use super::transfer_request;
 use crate::config::model::Level;
+use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::Deed;
 use crate::exchange::handlers::{delete, upload};
-use crate::exchange::{Exchange, origin};
-use crate::http::header::HeaderId;
-use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::uri;
-use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::judged_trees::Watch;
-use crate::services::remove_tree::Going;
+use crate::services::remove_tree::{Going, Stuck};
 use crate::services::syncs::{Sync, all_ended};
-use crate::services::temp_names::{self, TempNames, What};
+use crate::services::temp_names::{TempNames, What};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Stat};
-use crate::util::bytes;
+use crate::sys::file::{self, Follow, Stat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// Begins one. Err: it is refused, or done.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
-    let Some(target) = destination(ex) else {
-        let text = "client sent no or an invalid \"Destination\" header";
-        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
-    };
-    let is_webdav = is_webdav(ex);
-    if !is_webdav && ex.route.uri.ends_with(b"/") != target.ends_with(b"/") {
-        let text = "both URI and \"Destination\" URI should be either collections or non-collections";
-        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("{text}")));
-    }
-    if temp_names::is_hidden(&target) {
-        let text = "\"Destination\": names that start so are this server's own";
-        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
-    }
-    let name = target.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
-        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}")));
-    }
-    // nginx writes wherever the root reaches: into locations that allow no such thing.
-    let place = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
-    if place(&ex.route.uri).is_err() || place(&ex.route.uri) != place(&target) {
-        let text = "\"Destination\" lies in another location";
-        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{text}")));
-    }
-    let depth = match (depth(ex, Depth::Infinity), ex.route.method) {
-        (Some(Depth::Infinity), _) => Depth::Infinity,
-        (Some(Depth::Zero), Method::Copy) => Depth::Zero,
-        (_, Method::Copy) => {
-            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")));
-        }
-        _ => return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
-    };
-    let overwrite = match ex.header(HeaderId::Overwrite) {
-        _ if ex.route.deed.is_some() => false,
-        None | Some(b"T" | b"t") => true,
-        Some(b"F" | b"f") => false,
-        Some(_) => {
-            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("client sent invalid \"Overwrite\" header")));
-        }
-    };
-    let bare = |uri: &[u8]| [uri, b"/"].concat().replace_slashes();
-    let (from, to) = (bare(&ex.route.uri), bare(&target));
-    if to.starts_with(&from) || from.starts_with(&to) {
-        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("source and destination hold each other")));
-    }
-    let source = match Spot::of(ex, cx) {
-        Ok(source) => source,
-        Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
-        Err(e) => return Err(failed(ex, cx, "open()", e)),
-    };
-    let source_is_area = delete::keeps_area(ex);
-    let from_path = ex.route.path.clone();
-    let uri = std::mem::replace(&mut ex.route.uri, target);
-    let target = Spot::of(ex, cx);
-    let target_is_area = delete::keeps_area(ex);
-    let to_path = ex.route.path.clone();
-    let to_uri = std::mem::replace(&mut ex.route.uri, uri);
-    let target = match target {
-        Ok(target) => target,
-        // RFC 4918 §9.8.5: a collection above it must be made first.
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(Flow::Status(Status::CONFLICT)),
-        Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
-        Err(e) => return Err(failed(ex, cx, "open()", e)),
-    };
-    let there = match file::stat_at(Some(target.dir.as_fd()), &target.name, Follow::No) {
-        Ok(there) => Some(there),
-        Err(Errno::ENOENT) => None,
-        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
-    };
-    let kind = file::stat_at(Some(source.dir.as_fd()), &source.name, Follow::No).map(|stat| stat.kind);
-    let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
-    if let Some(there) = &there {
-        if there.kind == FileKind::Dir && !collection && !is_webdav {
-            return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
-        }
-        if !overwrite {
-            let status = if ex.route.deed.is_some() { Status::CONFLICT } else { Status::PRECONDITION_FAILED };
-            return Err(refuse(ex, cx, status, format_args!("the destination exists")));
-        }
-        if there.kind == FileKind::Dir && target_is_area {
-            return Err(refuse(
-                ex,
-                cx,
-                Status::FORBIDDEN,
-                format_args!("the destination is the directory of a location"),
-            ));
-        }
-    }
-    if ex.route.method == Method::Move && source_is_area {
-        return Err(refuse(
-            ex,
-            cx,
-            Status::FORBIDDEN,
-            format_args!("the source is or holds the directory of a location"),
-        ));
-    }
-    let kind = match kind {
-        Ok(kind) => kind,
-        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
-    };
-    if kind == FileKind::Dir && !collection {
-        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
-    }
-    if kind != FileKind::Dir && ex.route.uri.ends_with(b"/") {
-        return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
-    }
-    let moves = ex.route.method == Method::Move;
-    let is_taken_by_dir = there.is_some_and(|there| there.kind == FileKind::Dir);
-    let change = match there {
-        None => Change::Made,
-        Some(_) if collection || is_taken_by_dir => Change::Gone,
-        Some(_) => Change::Content,
-    };
-    let checked = match moves {
-        true => guard::check(ex, cx, source.dir.as_fd(), source.name.to_bytes(), Change::Gone),
-        false => Ok(()),
-    };
-    checked
-        .and_then(|()| guard::check(ex, cx, target.dir.as_fd(), target.name.to_bytes(), change))
-        .map_err(Flow::Status)?;
-    let is_made = if is_webdav { there.is_none() } else { collection };
-    let status = if is_made { Status::CREATED } else { Status::NO_CONTENT };
-    let deep = depth == Depth::Infinity;
-    let sync = ex.here().settings.upload.sync;
-    let job = Job { source, target, deep, moves, overwrite, status, swaps: is_taken_by_dir, sync };
-    let paths = Paths { from: from_path, to: (to_uri, to_path) };
-    let judging = match Judging::new(ex, cx, &job, paths, collection, there) {
-        Ok(judging) => Box::new(judging),
-        Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
-    };
+    let (job, judging) = transfer_request::check(ex, cx)?;
+    let judging = Box::new(judging);
     let mut transfer =
         Box::new(Transfer { job, stage: Stage::Judging, judging, syncs: Vec::new(), came: None, copied: None });
     match transfer.work(ex, cx) {
@@ -230,16 +97,15 @@ impl Transfer {
                 Ok(false) => self.job.begin_file(&mut cx.temp_names),
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
-            Stage::Done(status) => {
-                ex.response.status = *status;
-                if self.job.moves {
-                    guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
-                }
-                if ex.route.deed.is_some() {
-                    return Err(delete::back(ex));
-                }
-                return Err(Flow::Respond);
-            }
+            Stage::File(copy) => match copy.step(&mut cx.scratch) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.file_is_whole(),
+                Err(e) => Err(e),
+            },
+            Stage::Tree(..) => match self.copy_tree(ex, cx)? {
+                Some(outcome) => self.copied(outcome),
+                None => return Ok(()),
+            },
             Stage::Syncing(syncs, next) => match all_ended(syncs) {
                 Ok(false) => return Err(Flow::Wait),
                 Ok(true) => {
@@ -248,59 +114,61 @@ impl Transfer {
                 }
                 Err(e) => self.unsynced(e),
             },
-            Stage::Unsure(call, e) => return Err(upload::resumed::unsure(ex, cx, call, *e)),
-            Stage::File(copy) => match copy.step(&mut cx.scratch) {
-                Ok(true) => return Ok(()),
-                Ok(false) => self.file_is_whole(),
-                Err(e) => Err(e),
-            },
-            Stage::Tree(copy, syncs) => {
-                syncs.retain(|sync| sync.outcome() != Some(Ok(())));
-                match all_ended(syncs) {
-                    Err(e) => {
-                        let next = self.copied(Err(e));
-                        return self.change(ex, cx, next);
-                    }
-                    Ok(_) if syncs.len() >= SYNCS => return Err(Flow::Wait),
-                    Ok(_) => {}
-                }
-                let mut scratch = std::mem::take(&mut cx.scratch);
-                let judging = &mut self.judging;
-                let outcome = copy
-                    .step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
-                cx.scratch = scratch;
-                let whole = std::mem::take(&mut copy.whole);
-                if self.job.sync {
-                    syncs.extend(whole.iter().map(|fd| cx.syncs.begin(fd.as_fd())));
-                }
-                match outcome {
-                    Ok(true) => return Ok(()),
-                    outcome => self.copied(outcome.map(|_| ())),
-                }
-            }
             Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(self.cleared()),
                 Err(stuck) => {
-                    let path = String::from_utf8_lossy(&stuck.path).into_owned();
-                    let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);
-                    ex.report(cx, Level::Crit, text);
+                    report_stuck(ex, cx, &stuck);
                     Ok(self.cleared())
                 }
             },
             Stage::Leaving(removal) => match removal.step(Leaving(&mut cx.temp_names, self.came.as_ref())) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(Stage::Done(self.job.status)),
-                Err(stuck) => {
-                    let removed = removal.removed;
-                    return Err(delete::stopped(ex, cx, &stuck, removed));
-                }
+                Err(stuck) => return Err(delete::stopped(ex, cx, &stuck, removal.removed)),
             },
             Stage::Placing(_) | Stage::Swapping(_) | Stage::Old { .. } | Stage::Cleared(_) => {
                 return self.go_on(ex, cx);
             }
+            Stage::Unsure(call, e) => return Err(upload::resumed::unsure(ex, cx, call, *e)),
+            Stage::Done(status) => {
+                ex.response.status = *status;
+                return Err(self.respond(ex, cx));
+            }
         };
         self.change(ex, cx, next)
+    }
+
+    fn respond(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if self.job.moves {
+            guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
+        }
+        if ex.route.deed.is_some() { delete::back(ex) } else { Flow::Respond }
+    }
+
+    /// Copies a little of a tree; under upload_sync what is copied goes to the disk meanwhile. Some: its copying has ended.
+    fn copy_tree(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Option<Result<(), Errno>>, Flow> {
+        let Stage::Tree(copy, syncs) = &mut self.stage else { return Ok(None) };
+        syncs.retain(|sync| sync.outcome() != Some(Ok(())));
+        match all_ended(syncs) {
+            Err(e) => return Ok(Some(Err(e))),
+            Ok(_) if syncs.len() >= SYNCS => return Err(Flow::Wait),
+            Ok(_) => {}
+        }
+        let mut scratch = std::mem::take(&mut cx.scratch);
+        let judging = &mut self.judging;
+        let outcome =
+            copy.step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
+        cx.scratch = scratch;
+        let whole = std::mem::take(&mut copy.whole);
+        if self.job.sync {
+            syncs.extend(whole.iter().map(|fd| cx.syncs.begin(fd.as_fd())));
+        }
+        Ok(match outcome {
+            Ok(true) => None,
+            Ok(false) => Some(Ok(())),
+            Err(e) => Some(Err(e)),
+        })
     }
 
     fn begin_tree(&mut self, cx: &mut Services) -> Result<Stage, Errno> {
@@ -366,23 +234,7 @@ impl Transfer {
         }
         self.judging.unlock(is_copying);
         if self.job.sync {
-            let syncs = match &mut next {
-                Ok(Stage::Placing(copy)) => {
-                    copy.durable = true;
-                    Ok(vec![cx.syncs.begin(copy.fd())])
-                }
-                Ok(Stage::Swapping(_)) => Ok(std::mem::take(&mut self.syncs)),
-                Ok(
-                    Stage::Old { then: After::Leave | After::Done, .. } | Stage::Cleared(After::Leave) | Stage::Done(_),
-                ) => {
-                    if self.judging.is_tree {
-                        cx.syncs.made_directory();
-                    }
-                    let source = Some(&self.job.source.dir).filter(|_| self.job.moves);
-                    cx.syncs.begin_names([&self.job.target.dir].into_iter().chain(source))
-                }
-                _ => Ok(Vec::new()),
-            };
+            let syncs = self.syncs_before(cx, &mut next);
             next = match (syncs, next) {
                 (Ok(syncs), Ok(stage)) if !syncs.is_empty() => Ok(Stage::Syncing(syncs, Box::new(stage))),
                 (Ok(_), next) => next,
@@ -400,6 +252,25 @@ impl Transfer {
                 Err(refuse(ex, cx, Status::PRECONDITION_FAILED, text))
             }
             Err(e) => Err(failed(ex, cx, "copy", e)),
+        }
+    }
+
+    /// What has to be on the disk before that stage.
+    fn syncs_before(&mut self, cx: &mut Services, next: &mut Result<Stage, Errno>) -> Result<Vec<Sync>, Errno> {
+        match next {
+            Ok(Stage::Placing(copy)) => {
+                copy.durable = true;
+                Ok(vec![cx.syncs.begin(copy.fd())])
+            }
+            Ok(Stage::Swapping(_)) => Ok(std::mem::take(&mut self.syncs)),
+            Ok(Stage::Old { then: After::Leave | After::Done, .. } | Stage::Cleared(After::Leave) | Stage::Done(_)) => {
+                if self.judging.is_tree {
+                    cx.syncs.made_directory();
+                }
+                let source = Some(&self.job.source.dir).filter(|_| self.job.moves);
+                cx.syncs.begin_names([&self.job.target.dir].into_iter().chain(source))
+            }
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -441,11 +312,11 @@ impl Transfer {
         }
     }
 
-    fn place_file(&mut self, mut copy: FileCopy, litter: &mut TempNames) -> Result<Stage, Errno> {
+    fn place_file(&mut self, mut copy: FileCopy, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.job.swaps {
-            return copy.stage(litter).map(Stage::Swapping);
+            return copy.stage(temp_names).map(Stage::Swapping);
         }
-        copy.place(&self.job.target.name, self.job.how(), litter)?;
+        copy.place(&self.job.target.name, self.job.how(), temp_names)?;
         Ok(if self.job.moves { Stage::Cleared(After::Leave) } else { Stage::Done(self.job.status) })
     }
 
@@ -462,9 +333,9 @@ impl Transfer {
     }
 
     /// The whole copy takes the place of what stood there.
-    fn swapped(&mut self, staged: Staged, litter: &mut TempNames) -> Result<Stage, Errno> {
+    fn swapped(&mut self, staged: Staged, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         let then = if self.job.moves { After::Leave } else { After::Done };
-        match self.job.swap(self.job.to(), &staged.name, litter) {
+        match self.job.swap(self.job.to(), &staged.name, temp_names) {
             Ok(Was::Free) => {
                 staged.keep();
                 Ok(Stage::Cleared(then))
@@ -491,31 +362,9 @@ impl Transfer {
     }
 }
 
-trait Slashes {
-    fn replace_slashes(self) -> Vec<u8>;
-}
-
-impl Slashes for Vec<u8> {
-    /// Several slashes become one.
-    fn replace_slashes(mut self) -> Vec<u8> {
-        self.dedup_by(|a, b| *a == b'/' && *b == b'/');
-        self
-    }
-}
-
-/// The path of the Destination header: `/path` or an absolute URL of this host.
-fn destination(ex: &Exchange) -> Option<Vec<u8>> {
-    if let Some(Deed::Move(to)) = &ex.route.deed {
-        return Some(to.clone()).filter(|to| !bytes::has_control(to));
-    }
-    let value = ex.header(HeaderId::Destination)?;
-    let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
-    let mut normal = Vec::new();
-    uri::normalize(path, true, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
-    // A name below the alias, or nothing of the location.
-    let len = match ex.here().settings.files.alias {
-        Some(u32::MAX) | None => 0,
-        Some(len) => len as usize,
-    };
-    (normal.len() >= len && normal.get(..len) == ex.route.uri.get(..len)).then_some(normal)
+/// What was replaced is gone from its name; that its remains stay is for the log only.
+fn report_stuck(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck) {
+    let path = String::from_utf8_lossy(&stuck.path);
+    let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);
+    ex.report(cx, Level::Crit, text);
 }

@@ -1,0 +1,243 @@
+//! What the request of a COPY or MOVE asks for: its headers and both of its ends, checked in nginx's order before anything
+//! is changed.
+
+use super::guard::{self, Change};
+use super::job::Job;
+use super::judging::{Judging, Paths};
+use super::refuse::{failed, refuse};
+use super::target::Spot;
+use super::terms::{Depth, depth, is_webdav};
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::listing::Deed;
+use crate::exchange::handlers::{delete, upload};
+use crate::exchange::{Exchange, origin};
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::http::uri;
+use crate::route::{NoTrace, location};
+use crate::services::{Services, temp_names};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, Stat};
+use crate::util::bytes;
+use std::os::fd::AsFd;
+
+/// What the headers say.
+struct Asked {
+    destination: Vec<u8>,
+    depth: Depth,
+    overwrite: bool,
+}
+
+/// The source or the destination, opened.
+struct End {
+    spot: Spot,
+    uri: Vec<u8>,
+    path: Vec<u8>,
+    /// It is, or holds, the directory of a location.
+    keeps_area: bool,
+}
+
+/// What the two names are of.
+struct Found {
+    /// None: the name is free.
+    there: Option<Stat>,
+    /// The source is a collection, and asked for as one.
+    collection: bool,
+}
+
+/// The whole request.
+///
+/// # Errors
+/// What it is refused with.
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flow> {
+    let asked = headers(ex, cx)?;
+    let (source, target) = ends(ex, cx, asked.destination)?;
+    let found = look(ex, cx, &source, &target, asked.overwrite)?;
+    locks(ex, cx, &source, &target, &found)?;
+    let is_made = if is_webdav(ex) { found.there.is_none() } else { found.collection };
+    let paths = Paths { from: source.path, to: (target.uri, target.path) };
+    let job = Job {
+        source: source.spot,
+        target: target.spot,
+        deep: asked.depth == Depth::Infinity,
+        moves: ex.route.method == Method::Move,
+        overwrite: asked.overwrite,
+        status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
+        swaps: found.is_taken_by_dir(),
+        sync: ex.here().settings.upload.sync,
+    };
+    match Judging::new(ex, cx, &job, paths, found.collection, found.there) {
+        Ok(judging) => Ok((job, judging)),
+        Err(refusal) => Err(upload::refuse(ex, cx, &refusal)),
+    }
+}
+
+fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<Asked, Flow> {
+    let Some(destination) = destination(ex) else {
+        let text = "client sent no or an invalid \"Destination\" header";
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
+    };
+    if let Err((status, why)) = judge(ex, &destination) {
+        return Err(refuse(ex, cx, status, format_args!("{why}")));
+    }
+    let depth = match (depth(ex, Depth::Infinity), ex.route.method) {
+        (Some(Depth::Infinity), _) => Depth::Infinity,
+        (Some(Depth::Zero), Method::Copy) => Depth::Zero,
+        (_, method) => {
+            let allowed = if method == Method::Copy { "0 or infinity" } else { "infinity" };
+            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be {allowed}")));
+        }
+    };
+    let overwrite = match ex.header(HeaderId::Overwrite) {
+        _ if ex.route.deed.is_some() => false,
+        None | Some(b"T" | b"t") => true,
+        Some(b"F" | b"f") => false,
+        Some(_) => {
+            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("client sent invalid \"Overwrite\" header")));
+        }
+    };
+    Ok(Asked { destination, depth, overwrite })
+}
+
+/// Whether the destination may be one, by its name alone.
+fn judge(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
+    let source = &ex.route.uri;
+    if !is_webdav(ex) && source.ends_with(b"/") != destination.ends_with(b"/") {
+        let why = "both URI and \"Destination\" URI should be either collections or non-collections";
+        return Err((Status::CONFLICT, why.into()));
+    }
+    if temp_names::is_hidden(destination) {
+        let why = "\"Destination\": names that start so are this server's own";
+        return Err((Status::BAD_REQUEST, why.into()));
+    }
+    let name = destination.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
+        return Err((Status::BAD_REQUEST, format!("\"Destination\": {why}")));
+    }
+    // nginx writes wherever the root reaches: into locations that allow no such thing.
+    let place = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
+    if place(source).is_err() || place(source) != place(destination) {
+        return Err((Status::FORBIDDEN, "\"Destination\" lies in another location".into()));
+    }
+    Ok(())
+}
+
+/// Opens the source and the destination.
+fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(End, End), Flow> {
+    let (from, to) = (as_collection(&ex.route.uri), as_collection(&destination));
+    if to.starts_with(&from) || from.starts_with(&to) {
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("source and destination hold each other")));
+    }
+    let source = match end(ex, cx) {
+        Ok(source) => source,
+        Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
+        Err(e) => return Err(failed(ex, cx, "open()", e)),
+    };
+    let own = std::mem::replace(&mut ex.route.uri, destination);
+    let target = end(ex, cx);
+    ex.route.uri = own;
+    match target {
+        Ok(target) => Ok((source, target)),
+        // RFC 4918 §9.8.5: a collection above it must be made first.
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Flow::Status(Status::CONFLICT)),
+        Err(Errno::EBUSY) => Err(Flow::Status(Status::FORBIDDEN)),
+        Err(e) => Err(failed(ex, cx, "open()", e)),
+    }
+}
+
+/// The end that the current URI names.
+fn end(ex: &mut Exchange, cx: &mut Services) -> Result<End, Errno> {
+    let spot = Spot::of(ex, cx)?;
+    let keeps_area = delete::keeps_area(ex);
+    Ok(End { spot, uri: ex.route.uri.clone(), path: ex.route.path.clone(), keeps_area })
+}
+
+/// A URI with one slash at its end and none doubled.
+fn as_collection(uri: &[u8]) -> Vec<u8> {
+    let mut uri = [uri, b"/"].concat();
+    uri.dedup_by(|a, b| *a == b'/' && *b == b'/');
+    uri
+}
+
+/// Whether what has the two names may be copied, moved or replaced.
+fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Found, Flow> {
+    let stat = |end: &End| file::stat_at(Some(end.spot.dir.as_fd()), &end.spot.name, Follow::No);
+    let there = match stat(target) {
+        Ok(there) => Some(there),
+        Err(Errno::ENOENT) => None,
+        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
+    };
+    let kind = stat(source).map(|stat| stat.kind);
+    let is_webdav = is_webdav(ex);
+    let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
+    if let Some(there) = &there {
+        let is_dir = there.kind == FileKind::Dir;
+        if is_dir && !collection && !is_webdav {
+            return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
+        }
+        if !overwrite {
+            let status = if ex.route.deed.is_some() { Status::CONFLICT } else { Status::PRECONDITION_FAILED };
+            return Err(refuse(ex, cx, status, format_args!("the destination exists")));
+        }
+        if is_dir && target.keeps_area {
+            let why = format_args!("the destination is the directory of a location");
+            return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+        }
+    }
+    if ex.route.method == Method::Move && source.keeps_area {
+        let why = format_args!("the source is or holds the directory of a location");
+        return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+    }
+    let kind = match kind {
+        Ok(kind) => kind,
+        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
+    };
+    if kind == FileKind::Dir && !collection {
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
+    }
+    if kind != FileKind::Dir && ex.route.uri.ends_with(b"/") {
+        return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
+    }
+    Ok(Found { there, collection })
+}
+
+impl Found {
+    fn is_taken_by_dir(&self) -> bool {
+        self.there.is_some_and(|there| there.kind == FileKind::Dir)
+    }
+}
+
+/// What WebDAV's locks and `If` have to say of it.
+fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found: &Found) -> Result<(), Flow> {
+    let change = match found.there {
+        None => Change::Made,
+        Some(_) if found.collection || found.is_taken_by_dir() => Change::Gone,
+        Some(_) => Change::Content,
+    };
+    let is_move = ex.route.method == Method::Move;
+    let mut check = |end: &End, change| {
+        guard::check(ex, cx, end.spot.dir.as_fd(), end.spot.name.to_bytes(), change).map_err(Flow::Status)
+    };
+    if is_move {
+        check(source, Change::Gone)?;
+    }
+    check(target, change)
+}
+
+/// The path of the Destination header: `/path` or an absolute URL of this host.
+fn destination(ex: &Exchange) -> Option<Vec<u8>> {
+    if let Some(Deed::Move(to)) = &ex.route.deed {
+        return Some(to.clone()).filter(|to| !bytes::has_control(to));
+    }
+    let value = ex.header(HeaderId::Destination)?;
+    let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
+    let mut normal = Vec::new();
+    uri::normalize(path, true, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
+    // A name below the alias, or nothing of the location.
+    let len = match ex.here().settings.files.alias {
+        Some(u32::MAX) | None => 0,
+        Some(len) => len as usize,
+    };
+    (normal.len() >= len && normal.get(..len) == ex.route.uri.get(..len)).then_some(normal)
+}
