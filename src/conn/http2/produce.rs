@@ -183,6 +183,8 @@ impl Http2 {
 fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Transport::Stream(stream) = &mut conn.transport else { return };
     let Some(fault) = stream.unborn.take() else { return };
+    // Its body has come already, and is not as long as it is to be: the handler may not look at one of no bytes.
+    let fault = fault.or_else(|| stream.fault.take());
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
     let Active { ex, handler, http1, .. } = active;

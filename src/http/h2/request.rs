@@ -238,12 +238,18 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         unique::judge(&block.fields, text)?;
     }
     match host_field {
+        Some(value) if !host::is_valid(value.of(text)) => return Err(Reject::BadHost("malformed Host field")),
+        Some(value) if head.host.is_empty() => head.host = value,
         // §8.3.1: neither may contradict the other.
-        Some(value) if !head.host.is_empty() && value.of(text) != head.host.of(text) => {
+        Some(value) if !is_same_host(value.of(text), head.host.of(text), head.scheme.of(text)) => {
             return Err(Reject::BadHost("\":authority\" and \"Host\" have different values"));
         }
-        Some(value) if !host::is_valid(value.of(text)) => return Err(Reject::BadHost("malformed Host field")),
-        Some(value) => head.host = value,
+        // The former counts, also for upstreams, however the latter is written.
+        Some(_) => {
+            for field in block.fields.iter_mut().filter(|field| field.id == HeaderId::Host) {
+                field.value = head.host;
+            }
+        }
         None => {}
     }
     if head.host.is_empty() {
@@ -268,6 +274,19 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         block.fields.insert(0, Field { id: HeaderId::Host, name, value: head.host });
     }
     Ok(())
+}
+
+/// RFC 3986 §6.2: they differ in case at most, or in a port that the scheme implies.
+fn is_same_host(one: &[u8], other: &[u8], scheme: &[u8]) -> bool {
+    let implied: &[u8] = match scheme {
+        b"http" => b":80",
+        b"https" => b":443",
+        _ => b":",
+    };
+    fn without<'a>(host: &'a [u8], implied: &[u8]) -> &'a [u8] {
+        host.strip_suffix(implied).or(host.strip_suffix(b":")).unwrap_or(host)
+    }
+    without(one, implied).eq_ignore_ascii_case(without(other, implied))
 }
 
 /// §8.2.1. What is no token is refused too: it could not be passed on.

@@ -150,6 +150,11 @@ impl H2 {
         *self.window(stream) - 65_535
     }
 
+    /// DATA is sent by [`H2::send`], on a stream whose window is no matter.
+    pub fn count(&mut self, len: usize) {
+        *self.window(0) -= len as i64;
+    }
+
     pub fn data(&mut self, stream: u32, data: &[u8], end: bool) {
         *self.window(stream) -= data.len() as i64;
         *self.window(0) -= data.len() as i64;

@@ -13,6 +13,7 @@ mod duties;
 mod fairness;
 mod gone;
 mod kept;
+mod messages;
 mod oracle;
 mod overload;
 mod rules;

@@ -143,3 +143,138 @@ fn the_client_of_the_h2_package_is_served() {
     assert_eq!((lines[0], lines[1], lines[4]), ("/small 200 5", "/large 200 3000000", "/large 200 3000000"));
     assert!(lines[2].starts_with("/missing 404 "), "{}", lines[2]);
 }
+
+/// Blocks that were damaged, and blocks put together from what a decoder has to take or to refuse: each by itself, to be
+/// decoded behind one that fills the table. What `hpack` makes of it: fields, or `-` where it is none.
+const DAMAGE: &str = r"
+import random
+from hpack import Encoder, Decoder
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+huffman = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+random.seed(11)
+
+def integer(value, bits, first=0, zeros=0):
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes([first | value])
+    out, value = [first | most], value - most
+    while value >= 128:
+        out.append(128 | value & 127)
+        value >>= 7
+    out.append(value | (128 if zeros else 0))
+    out += [128] * (zeros - 1) + [0] * (zeros > 0)
+    return bytes(out)
+
+def string(value, huff):
+    data = huffman.encode(value) if huff else value
+    return integer(len(data), 7, 128 if huff else 0) + data
+
+def text():
+    return bytes(random.randrange(256) for _ in range(random.choice([0, 1, 2, 9, 126, 127, 128, 254, 255, 256, 400])))
+
+def field():
+    kind = random.randrange(8)
+    if kind == 0:
+        return integer(random.choice([0, 1, 2, 61, 62, 63, 70, 126, 127, 128, 129, 254, 255, 256, 16383, 1 << 20]), 7, 128)
+    if kind == 1:
+        return integer(random.choice([0, 1, 30, 31, 32, 4095, 4096, 4097, 1 << 16]), 5, 32)
+    bits, first = random.choice([(6, 64), (4, 0), (4, 16)])
+    name = random.choice([0, 0, 1, 14, 15, 16, 61, 62, 63, 64, 65, 80])
+    out = integer(name, bits, first, random.choice([0, 0, 0, 1]))
+    if name == 0:
+        out += string(text(), random.random() < .5)
+    return out + string(text(), random.random() < .5)
+
+def damaged(data):
+    data = bytearray(data)
+    for _ in range(random.choice([0, 1, 1, 2])):
+        if not data:
+            break
+        at = random.randrange(len(data))
+        what = random.randrange(4)
+        if what == 0:
+            data[at] ^= 1 << random.randrange(8)
+        elif what == 1:
+            del data[at:at + random.choice([1, 2, 50])]
+        elif what == 2:
+            data[at:at] = bytes(random.choice([0, 0x20, 0x3f, 0x7f, 0x80, 0xbe, 0xff]) for _ in range(random.choice([1, 2, 4])))
+        else:
+            del data[at:]
+    return bytes(data)
+
+filled = b''.join(bytes([64]) + string(b'name-%d' % n, n % 2) + string(b'v' * (40 * n), n % 3 == 0) for n in range(9))
+print(filled.hex())
+for _ in range(6000):
+    data = damaged(b''.join(field() for _ in range(random.choice([1, 1, 2, 5]))))
+    d = Decoder(max_header_list_size=1 << 30)
+    d.max_allowed_table_size = 4096
+    d.decode(filled, raw=True)
+    try:
+        fields = d.decode(data, raw=True)
+        said = ' '.join(n.hex() + ':' + v.hex() for n, v in fields)
+        # What is in the table then is shown by the entries that a last block names.
+        for index in range(62, 90):
+            try:
+                (n, v), = d.decode(integer(index, 7, 128), raw=True)
+                said += ' ' + n.hex() + ':' + v.hex()
+            except Exception:
+                said += ' end'
+                break
+    except Exception:
+        said = '-'
+    print(data.hex() + '|' + said)
+";
+
+#[test]
+fn damaged_blocks_are_judged_as_hpack_does() {
+    let Some(lines) = python(DAMAGE, "", &[]) else { return };
+    let bounds = Bounds { field: 1 << 20, total: 1 << 20, fields: 1000 };
+    let mut lines = lines.lines();
+    let filled = unhex(lines.next().expect("the first block"));
+    let index = |index: usize| match index {
+        0..127 => vec![0x80 | index as u8],
+        _ => vec![0xff, (index - 127) as u8],
+    };
+    let (mut taken, mut refused, mut unlike) = (0, 0, Vec::new());
+    for line in lines {
+        let (data, said) = line.split_once('|').expect("two parts");
+        let mut decoder = Decoder::default();
+        let mut block = Block::default();
+        decoder.decode(&filled, &bounds, &mut block).expect("a block");
+        let mut read = |data: &[u8]| {
+            let mut block = Block::default();
+            decoder.decode(data, &bounds, &mut block).ok()?;
+            let text = |span: webserv::util::span::Span| hex(span.of(&block.text));
+            Some(block.fields.iter().map(|field| format!("{}:{}", text(field.name), text(field.value))).collect())
+        };
+        let got: Option<Vec<String>> = read(&unhex(data));
+        let got = got.map(|mut got| {
+            for at in 62..90 {
+                match read(&index(at)) {
+                    Some(entry) => got.extend(entry),
+                    None => {
+                        got.push("end".into());
+                        break;
+                    }
+                }
+            }
+            got
+        });
+        match &got {
+            Some(_) => taken += 1,
+            None => refused += 1,
+        }
+        let wanted = (said != "-").then(|| said.split(' ').filter(|part| !part.is_empty()).collect::<Vec<_>>());
+        let is_alike = match (&got, &wanted) {
+            (Some(got), Some(wanted)) => got.iter().eq(wanted.iter()),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_alike {
+            unlike.push(format!("{data}: {got:?} and {said}"));
+        }
+    }
+    assert!(unlike.is_empty(), "{} of {}: {:#?}", unlike.len(), taken + refused, &unlike[..unlike.len().min(9)]);
+    assert!(taken > 1000 && refused > 1000, "{taken} taken, {refused} refused");
+}

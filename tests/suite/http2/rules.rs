@@ -26,12 +26,12 @@ pub use Then::{Goaway, Ignored, Reset, Status};
 pub const PROTOCOL: u32 = 1;
 pub const FLOW_CONTROL: u32 = 3;
 pub const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE: u32 = 6;
+pub const FRAME_SIZE: u32 = 6;
 const REFUSED: u32 = 7;
 pub const COMPRESSION: u32 = 9;
 
 pub const END: u8 = flag::END_STREAM | flag::END_HEADERS;
-const OPEN: u8 = flag::END_HEADERS;
+pub const OPEN: u8 = flag::END_HEADERS;
 pub const REQUEST: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":path", "/small"), (":authority", "a.test")];
 
@@ -52,18 +52,18 @@ pub fn get(stream: u32) -> Vec<u8> {
     head(stream, "GET", "/small", &[], true)
 }
 
-fn post(fields: &[(&str, &str)]) -> Vec<u8> {
+pub fn post(fields: &[(&str, &str)]) -> Vec<u8> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     head(1, "POST", &format!("/up/{}", NUMBER.fetch_add(1, Ordering::Relaxed)), fields, false)
 }
 
 /// A GET with these fields after its pseudo-header fields.
-fn with(fields: &[(&str, &str)]) -> Vec<u8> {
+pub fn with(fields: &[(&str, &str)]) -> Vec<u8> {
     head(1, "GET", "/small", fields, true)
 }
 
 /// HEADERS of exactly these fields.
-fn only(fields: &[(&str, &str)]) -> Vec<u8> {
+pub fn only(fields: &[(&str, &str)]) -> Vec<u8> {
     raw(kind::HEADERS, END, 1, &block(fields))
 }
 
@@ -263,7 +263,7 @@ fn frames_and_streams_by_rfc_9113() {
 }
 
 /// Responses have to wait: streams stay open on the server's side.
-fn window_closed() -> Vec<u8> {
+pub fn window_closed() -> Vec<u8> {
     settings(4, 0)
 }
 

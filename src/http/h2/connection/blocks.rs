@@ -10,6 +10,7 @@ use crate::http::h2::request;
 use crate::http::h2::stream::Stream;
 use crate::http::h2::window::{ReceiveWindow, SendWindow};
 use crate::http::header::HeaderId;
+use crate::http::method::Method;
 use crate::http::reject::Reject;
 
 impl Connection {
@@ -103,6 +104,9 @@ impl Connection {
         self.calm.earn(CALM_REQUEST);
         let announced = self.announced.iter().rfind(|(stream, _)| *stream == id).map(|(_, dependency)| *dependency);
         self.announced.retain(|(stream, _)| *stream > id);
+        // RFC 9218 §7: it counts more than the field, though it came before.
+        let foretold = self.foretold.iter().rfind(|(stream, _)| *stream == id).map(|(_, priority)| *priority);
+        self.foretold.retain(|(stream, _)| *stream > id);
         let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
         let expected = match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -112,11 +116,12 @@ impl Connection {
             id,
             send: SendWindow::new(self.peer.initial_window),
             receive: ReceiveWindow::new(self.granted),
-            priority: self.said_priority(),
+            priority: foretold.unwrap_or_else(|| self.said_priority()),
             dependency: dependency.or(announced).unwrap_or(Dependency::DEFAULT),
             is_received: end,
             is_sent: false,
             is_reset: false,
+            is_tunnel: self.head.method == Method::Connect,
             expected,
         });
         Ok(Some(Event::Request { stream: id, end, fault }))
@@ -140,7 +145,7 @@ impl Connection {
         if stream.is_received {
             return self.fail(id, StreamFault::HeadersAfterEnd, now).map(Some);
         }
-        if !end {
+        if !end || stream.is_tunnel {
             return self.fail(id, StreamFault::Trailers, now).map(Some);
         }
         stream.is_received = true;

@@ -36,8 +36,16 @@ impl Connection {
                 if prioritized == 0 {
                     return Err(Fault::StreamId { kind: frame.kind, stream: 0 });
                 }
+                // RFC 9218 §7.1: none was promised to the client.
+                if prioritized.is_multiple_of(2) {
+                    return Err(Fault::Idle { kind: frame.kind, stream: prioritized });
+                }
+                let priority = Priority::parse(payload.get(4..).unwrap_or_default());
+                if self.is_idle(prioritized) {
+                    self.foretell(prioritized, priority);
+                }
                 self.streams.get_mut(prioritized).map(|stream| {
-                    stream.priority = Priority::parse(payload.get(4..).unwrap_or_default());
+                    stream.priority = priority;
                     Event::Priority { stream: prioritized }
                 })
             }
@@ -120,6 +128,15 @@ impl Connection {
             self.announced.remove(0);
         }
         self.announced.push((id, dependency));
+    }
+
+    /// The priority of a stream that is still to be opened: the latest few are kept.
+    fn foretell(&mut self, id: u32, priority: Priority) {
+        self.foretold.retain(|(stream, _)| *stream != id);
+        if self.foretold.len() >= ANNOUNCED {
+            self.foretold.remove(0);
+        }
+        self.foretold.push((id, priority));
     }
 
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {

@@ -18,7 +18,7 @@ use super::budget::Budget;
 use super::error::{ErrorCode, Fault, StreamFault};
 use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
 use super::hpack::{Block, Bounds, Decoder};
-use super::priority::Dependency;
+use super::priority::{Dependency, Priority};
 use super::request::{RequestHead, Rules};
 use super::settings::{self, PeerSettings};
 use super::stream::{Stream, Streams};
@@ -48,7 +48,7 @@ const REFUSED: (u32, u32) = (200, 20);
 /// Streams that we have reset, and whose DATA may still be under way.
 const REMEMBERED: usize = 64;
 
-/// Dependencies of streams that are not open yet.
+/// Dependencies, and priorities, of streams that are not open yet.
 const ANNOUNCED: usize = 16;
 
 /// What the configuration allows.
@@ -176,6 +176,7 @@ pub struct Connection {
     /// The latest streams that we have reset.
     forgotten: Vec<u32>,
     announced: Vec<(u32, Dependency)>,
+    foretold: Vec<(u32, Priority)>,
 }
 
 impl Connection {
@@ -216,6 +217,7 @@ impl Connection {
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
             announced: Vec::new(),
+            foretold: Vec::new(),
         }
     }
 

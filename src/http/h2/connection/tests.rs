@@ -338,6 +338,16 @@ fn the_rules_of_the_rfc_hold_for_every_frame() {
             [get(1), raw(0x10, 0, 0, b"\0\0\0\x01u=1"), raw(0x10, 0, 0, b"\0\0\0\x09u=1")].concat(),
             "request 1 end, priority 1 | ",
         ),
+        ("RFC 9218 7.1 PRIORITY_UPDATE of a push", raw(0x10, 0, 0, b"\0\0\0\x02u=1"), " | goaway 0 1"),
+        (
+            "8.5 a second block of CONNECT",
+            [
+                raw(1, OPEN, 1, &fields(&[(":method", "CONNECT"), (":authority", "a:1")])),
+                raw(1, END, 1, &fields(&[("x", "y")])),
+            ]
+            .concat(),
+            "request 1, failed 1 1 | rst 1 1",
+        ),
         ("RFC 9218 7.1 PRIORITY_UPDATE on a stream", raw(0x10, 0, 1, b"\0\0\0\x01u=1"), " | goaway 0 1"),
         ("RFC 9218 7.1 PRIORITY_UPDATE of stream 0", raw(0x10, 0, 0, b"\0\0\0\0u=1"), " | goaway 0 1"),
     ];
