@@ -1,34 +1,35 @@
 //! Files: content here; what a file is, its names, copying within the kernel and directories in the modules below.
 //! Paths are `&CStr`, so that no call copies one.
 
+mod beneath;
 mod copy;
 mod dir;
-mod fallback;
 mod list;
 mod name;
 mod position;
+mod rename;
 mod stat;
 
 use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+pub use beneath::open_beneath;
 pub use copy::{
     SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice,
 };
 pub use dir::Dir;
-pub use fallback::is_missing;
 pub use list::{Entries, Entry, ReadDir, read_dir};
 #[cfg(test)]
 pub use name::make_fifo;
 pub use name::{
     O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
     O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
-    RESOLVE_NO_XDEV, Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, path_of, readlink_at,
-    rename_at, symlink_at, unlink_at,
+    RESOLVE_NO_XDEV, Unlink, link_at, link_fd, mkdir_at, open_at, path_of, readlink_at, symlink_at, unlink_at,
 };
 use position::offset;
 pub use position::seek;
+pub use rename::{Rename, is_missing, rename_at};
 pub use stat::{
     F_OK, FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat,
     reach, special, stat, stat_at,

@@ -3,11 +3,9 @@
 
 use std::ffi::{CStr, CString};
 use std::io::Write;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::dir::{Dir, raw};
-use super::fallback;
 use crate::sys::{Errno, retry};
 
 pub const O_RDONLY: i32 = libc::O_RDONLY;
@@ -47,33 +45,6 @@ pub fn open_at(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32) -> Result<Owned
     let fd = retry(|| unsafe { libc::openat(raw(dir), path.as_ptr(), flags, mode) })?;
     // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// openat2 (Linux 5.6; before, step by step: [`fallback::open_stepwise`]): as [`open_at`], with rules for every component
-/// of `path`. EINVAL for a `mode` without `O_CREAT` or `O_TMPFILE`.
-pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
-    // SAFETY: an open_how of zeroes is valid: plain integers.
-    let mut how: libc::open_how = unsafe { mem::zeroed() };
-    how.flags = u64::from((flags | libc::O_CLOEXEC) as u32);
-    how.mode = u64::from(mode);
-    how.resolve = resolve;
-    // The kernel gives up with EAGAIN when something was renamed while it walked a `..`, and asks to be asked again.
-    let mut tries = 4;
-    let fd = loop {
-        // SAFETY: `path` is NUL-terminated; `how` is readable for the size given.
-        let opened = retry(|| unsafe {
-            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &how, size_of::<libc::open_how>())
-        });
-        tries -= 1;
-        match opened {
-            Err(Errno::EAGAIN) if tries > 0 => {}
-            // The kernel has no such call, or a filter keeps it from us.
-            Err(Errno::ENOSYS | Errno::EPERM) => return fallback::open_stepwise(dir, path, flags, mode, resolve),
-            other => break other?,
-        }
-    };
-    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Gives an open file (also one without a name, from `O_TMPFILE`) the name `name`; EEXIST if that is taken. Linking the
@@ -122,37 +93,6 @@ pub fn symlink_at(target: &CStr, dir: Dir<'_>, name: &CStr) -> Result<(), Errno>
     // SAFETY: both paths are NUL-terminated.
     retry(|| unsafe { libc::symlinkat(target.as_ptr(), raw(dir), name.as_ptr()) })?;
     Ok(())
-}
-
-/// What happens to a file that has the new name already.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rename {
-    /// It is gone, atomically.
-    Replace,
-    /// The rename fails with EEXIST.
-    NoReplace,
-    /// It gets the old name, atomically; ENOENT if there is none.
-    Exchange,
-}
-
-/// renameat2, or what comes to the same where the file system cannot do `how`; but [`Rename::Exchange`] is EINVAL, ENOSYS or
-/// EOPNOTSUPP there. EXDEV between file systems.
-pub fn rename_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr, how: Rename) -> Result<(), Errno> {
-    let flags = match how {
-        Rename::Replace => return fallback::rename_plain(old_dir, old, new_dir, new),
-        Rename::NoReplace => libc::RENAME_NOREPLACE,
-        Rename::Exchange => libc::RENAME_EXCHANGE,
-    };
-    // SAFETY: both paths are NUL-terminated.
-    let renamed = retry(|| unsafe {
-        libc::syscall(libc::SYS_renameat2, raw(old_dir), old.as_ptr(), raw(new_dir), new.as_ptr(), flags)
-    });
-    match renamed {
-        Err(e) if how == Rename::NoReplace && fallback::is_missing(e) => {
-            fallback::rename_claimed(old_dir, old, new_dir, new)
-        }
-        other => other.map(drop),
-    }
 }
 
 /// What [`unlink_at`] is to remove; the other kind is EISDIR or ENOTDIR.

@@ -91,7 +91,7 @@ impl Form {
     }
 }
 
-/// The page's own form for a folder, told by its field: other urlencoded bodies are files where nothing may be deleted.
+/// The page's own form for a folder, known by its field: other urlencoded bodies are files where nothing may be deleted.
 fn is_folder_form(ex: &Exchange) -> bool {
     &ex.route.args[..] == b"webserv-folder"
 }

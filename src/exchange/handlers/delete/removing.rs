@@ -1,17 +1,25 @@
-//! A DELETE of a directory with all that is in it, a slice each turn of the loop. It is finished even if its client
-//! goes away: a tree that is half removed is of no use.
+//! A DELETE as it is done: at once, or for a directory with all that is in it a slice each turn of the loop. It is finished
+//! even if its client goes away: a tree that is half removed is of no use.
 
-use super::{Wanted, done, go, status};
+use super::areas::{holds_area, is_area};
+use super::place::{Content, Found, Place, Refusal, Removed};
+use super::trash::Trash;
+use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{Deed, PathRules};
 use crate::exchange::handlers::settling::{self, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
+use crate::exchange::paths;
 use crate::exchange::response::ContentType;
+use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::open_files::version;
 use crate::services::remove_tree::{Going, Removal, Stuck};
 use crate::services::temp_names::{What, is_hidden};
 use crate::sys::Errno;
@@ -22,6 +30,15 @@ use std::rc::Rc;
 
 /// Those of a tree in which other rules than the request's may hold.
 type Rules = Box<(TreeRules, PathRules)>;
+
+/// A removal that the request's own location allows.
+pub struct Wanted {
+    pub(super) place: Place,
+    pub(super) content: Content,
+    pub(super) trash: Option<Trash>,
+    /// With the slash that a directory's name has to have.
+    pub(super) named_right: bool,
+}
 
 pub enum Removing {
     /// Whether all that is in it may be removed is being looked at: nothing has been.
@@ -164,4 +181,124 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
     text.extend_from_slice(line.as_bytes());
     ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), text);
     Flow::Respond
+}
+
+/// Removes it, or begins to.
+pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
+    let Wanted { place, content, trash, named_right } = wanted;
+    // The directories that upload_sync writes to the disk.
+    let mut changed = Vec::new();
+    let sync = ex.here().settings.upload.sync;
+    let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
+        if sync {
+            let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
+            changed =
+                settling::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
+        }
+        if found.itself.kind == FileKind::Dir && !named_right {
+            return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
+        }
+        judge(ex, found, *content)?;
+        guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
+        guard::forget(cx, dir, name);
+        Ok(())
+    });
+    match outcome {
+        Ok(Removed::Begun(removal)) => {
+            let mut removing = Box::new(Removing::Going(*removal, changed, None));
+            match removing.work(ex, cx) {
+                Flow::Wait => Ok(removing),
+                flow => Err(flow),
+            }
+        }
+        Ok(Removed::Gone) => {
+            // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
+            cx.now.changed();
+            cx.quotas.less();
+            let then = done(ex);
+            settling::begin(ex, cx, &changed, then).map(|settling| Box::new(Removing::Settling(settling)))
+        }
+        Err(refusal) => Err(refused(ex, cx, refusal)),
+    }
+}
+
+fn done(ex: &mut Exchange) -> Flow {
+    // Only the form turns a POST into a DELETE.
+    if ex.request.head.method != Method::Post {
+        ex.response.status = Status::NO_CONTENT;
+        return Flow::Respond;
+    }
+    let directory = ex.route.uri.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &ex.route.uri[..=at]);
+    let mut target = Vec::with_capacity(directory.len());
+    escape_path(directory, &mut target);
+    ex.response.location = Some(target);
+    Flow::Status(Status::SEE_OTHER)
+}
+
+pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
+    let path = String::from_utf8_lossy(&ex.route.path).into_owned();
+    match refusal {
+        Refusal::Area => {
+            ex.report(
+                cx,
+                Level::Error,
+                format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location"),
+            );
+            Flow::Status(Status::FORBIDDEN)
+        }
+        Refusal::Trash(Errno::EINVAL) => {
+            ex.report(cx, Level::Error, format_args!("DELETE of \"{path}\" is refused: the trash is in it"));
+            Flow::Status(Status::CONFLICT)
+        }
+        Refusal::Trash(e) => {
+            let why = match e {
+                Errno::EXDEV => ": delete_trash must be on the same file system",
+                _ => "",
+            };
+            ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
+            Flow::Status(Status::INTERNAL_SERVER_ERROR)
+        }
+        Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
+        Refusal::Locked => Flow::Status(Status::LOCKED),
+        Refusal::Failed { call, errno } => {
+            let (status, level) = status(errno);
+            if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+                ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
+            }
+            Flow::Status(status)
+        }
+    }
+}
+
+/// Whose fault it is that a name cannot be removed.
+fn status(errno: Errno) -> (Status, Level) {
+    match errno {
+        Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
+        // A directory that is not empty, a file where a directory is named, something in use.
+        Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR | Errno::EISDIR | Errno::EBUSY | Errno::ETXTBSY => {
+            (Status::CONFLICT, Level::Error)
+        }
+        // Not permitted to us, or a link that leads out of the area (EXDEV) or may not be followed (ELOOP).
+        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
+        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    }
+}
+
+/// The last check before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
+fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> {
+    let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path));
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {
+        return Err(Refusal::Area);
+    }
+    let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(&stat), stat.mtime.0));
+    let now = Validators {
+        etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
+        modified: tag.as_ref().map(|(_, modified)| *modified),
+        exists: true,
+    };
+    match cond::evaluate(&ex.request.head, ex.buf(), Method::Delete, &now, ImsMode::Off) {
+        Verdict::Proceed => Ok(()),
+        Verdict::Failed | Verdict::NotModified => Err(Refusal::Precondition),
+    }
 }

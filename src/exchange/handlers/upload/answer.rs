@@ -17,6 +17,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::stats::Counter;
+use crate::sys::Errno;
 use std::fmt;
 use std::io::Write;
 
@@ -371,6 +372,12 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+/// The file could not be written.
+pub fn failed(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
+    let path = ex.route.uri.clone();
+    refuse(ex, cx, &Refusal::call("splice()", &path, e))
 }
 
 #[cfg(test)]

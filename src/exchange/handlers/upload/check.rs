@@ -1,11 +1,11 @@
 //! A file of an upload, before its content is there: whether it may be, under which name, and in whose place.
 
 use super::commit::Why;
-use super::folders::Which;
 use super::name::{self, Known, Names};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, too_large};
+use super::rules;
+use super::state::{Upload, Which};
 use super::temp_file::Part;
-use super::{Upload, rules, too_large};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
@@ -122,7 +122,7 @@ impl Upload {
         self.judge_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
-        if self.on_duplicate != Duplicate::Rename || self.conditional {
+        if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {
             let there = self.place_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
@@ -141,7 +141,7 @@ impl Upload {
         if cx.dav_locks.is_empty() {
             return Ok(());
         }
-        let there = self.place_mut(which).look(name, cx)?.is_some() && self.on_duplicate != Duplicate::Rename;
+        let there = self.place_mut(which).look(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
         let change = if there { Change::Content } else { Change::Made };
         let path = self.place_mut(which).real_path(name)?;
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
@@ -183,7 +183,7 @@ impl Upload {
 
     /// Whether a file may have this name, as far as is known before its content is there.
     fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
-        match (there.map(|stat| stat.kind), self.on_duplicate) {
+        match (there.map(|stat| stat.kind), self.policy.on_duplicate) {
             (None, _) | (_, Duplicate::Rename) => Ok(()),
             (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(Why::NoFile, name)),
             (Some(_), Duplicate::Overwrite) => Ok(()),
@@ -193,7 +193,7 @@ impl Upload {
 
     /// RFC 9110 §13: the request's preconditions, on what has the name now.
     pub fn check_conditions(&self, ex: &Exchange, there: Option<&Stat>, name: &[u8]) -> Result<(), Refusal> {
-        if !self.conditional {
+        if !self.policy.conditional {
             return Ok(());
         }
         let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);

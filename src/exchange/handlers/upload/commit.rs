@@ -1,12 +1,12 @@
 //! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
 //! cannot, none.
 
-use super::folders::place;
 use super::name::{numbered, random_digits};
 use super::record::Stored;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, too_large};
+use super::state::{Upload, place};
 use super::temp_file::{Birth, Part};
-use super::{Upload, raw, rules, too_large};
+use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
@@ -93,7 +93,7 @@ impl Upload {
             let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
             self.check_locks(ex, cx, (which, &name))?;
         }
-        if self.conditional {
+        if self.policy.conditional {
             for at in 0..self.parts.len() {
                 let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
                 let there = self.place_mut(which).look(&name, cx)?;
@@ -151,7 +151,7 @@ impl Upload {
     ) -> Result<Named, Refusal> {
         let modified = raw::date(ex);
         let seen = match &self.parts[..] {
-            [part] if self.on_duplicate == Duplicate::Overwrite => {
+            [part] if self.policy.on_duplicate == Duplicate::Overwrite => {
                 let (which, name) = (part.folder, part.name.clone());
                 self.place_mut(which).look(&name, cx)?
             }
@@ -198,15 +198,15 @@ impl Upload {
         cx: &mut Services,
         seen: Option<FileKind>,
     ) -> Result<Vec<Was>, Refusal> {
-        let (dir, on_duplicate) = (self.place.dir.clone(), self.on_duplicate);
-        let (mut parts, mut litter) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
+        let (dir, on_duplicate) = (self.place.dir.clone(), self.policy.on_duplicate);
+        let (mut parts, mut temp_names) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
         let (mut rules, mut refused) = (None, None);
         let mut may = |part: &Part, name: &[u8]| {
             refused = self.judge_renamed(&mut rules, ex, cx, part, name).err();
             refused.is_none()
         };
-        let outcome = commit(&dir, &mut parts, on_duplicate, seen, &mut litter, &mut may);
-        (self.parts, cx.temp_names) = (parts, litter);
+        let outcome = commit(&dir, &mut parts, on_duplicate, seen, &mut temp_names, &mut may);
+        (self.parts, cx.temp_names) = (parts, temp_names);
         for part in &self.parts {
             cx.judged_trees.came(home(&dir, part).as_fd());
         }
@@ -218,7 +218,7 @@ impl Upload {
 
     pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
         match why {
-            Why::Taken if self.create_only => Refusal::precondition(),
+            Why::Taken if self.policy.create_only => Refusal::precondition(),
             Why::Taken | Why::Refused => {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }
@@ -239,19 +239,19 @@ pub fn commit(
     parts: &mut [Part],
     on_duplicate: Duplicate,
     seen: Option<FileKind>,
-    litter: &mut TempNames,
+    temp_names: &mut TempNames,
     may: May<'_>,
 ) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
         let home = home(dir, &parts[at]);
-        match give_name(&home, &mut parts[at], (on_duplicate, alone, seen), litter, may) {
+        match give_name(&home, &mut parts[at], (on_duplicate, alone, seen), temp_names, may) {
             Ok(step) => done.push(step),
             Err(why) => {
                 // The last first: two parts may have had one name.
                 for (part, step) in parts.iter_mut().zip(done).rev() {
-                    undo(&self::home(dir, part), part, step, litter);
+                    undo(&self::home(dir, part), part, step, temp_names);
                 }
                 return Err(Failed { part: at, why });
             }
@@ -270,14 +270,14 @@ fn give_name(
     dir: &Rc<OwnedFd>,
     part: &mut Part,
     (on_duplicate, alone, seen): (Duplicate, bool, Option<FileKind>),
-    litter: &mut TempNames,
+    temp_names: &mut TempNames,
     may: May<'_>,
 ) -> Result<Done, Why> {
     let name = c_name(&part.name)?;
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
-        return overwrite(dir, part, name, seen, alone, litter);
+        return overwrite(dir, part, name, seen, alone, temp_names);
     }
-    match part.link(dir, &name, litter) {
+    match part.link(dir, &name, temp_names) {
         Ok(()) => return Ok(Done::Linked(name)),
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(Why::Call("linkat()", e)),
@@ -287,15 +287,15 @@ fn give_name(
             Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
             _ => Why::Taken,
         }),
-        Duplicate::Rename => rename(dir, part, litter, may),
+        Duplicate::Rename => rename(dir, part, temp_names, may),
         Duplicate::Overwrite => {
             let there = kind(dir, &name);
-            overwrite(dir, part, name, there, alone, litter)
+            overwrite(dir, part, name, there, alone, temp_names)
         }
     }
 }
 
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part, litter: &mut TempNames, may: May<'_>) -> Result<Done, Why> {
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part, temp_names: &mut TempNames, may: May<'_>) -> Result<Done, Why> {
     for n in 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
@@ -303,7 +303,7 @@ fn rename(dir: &Rc<OwnedFd>, part: &mut Part, litter: &mut TempNames, may: May<'
         if !may(part, &other) {
             return Err(Why::Refused);
         }
-        match part.link(dir, &name, litter) {
+        match part.link(dir, &name, temp_names) {
             Ok(()) => {
                 part.name = other;
                 return Ok(Done::Linked(name));
@@ -321,20 +321,20 @@ fn overwrite(
     name: CString,
     there: Option<FileKind>,
     alone: bool,
-    litter: &mut TempNames,
+    temp_names: &mut TempNames,
 ) -> Result<Done, Why> {
     // A link is replaced as what it is; a directory or a device never.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
         return Err(Why::NoFile);
     }
     let outcome = if alone {
-        part.replace(dir, &name, litter).map(|()| Done::Replaced)
+        part.replace(dir, &name, temp_names).map(|()| Done::Replaced)
     } else {
-        match part.exchange(dir, &name, litter) {
+        match part.exchange(dir, &name, temp_names) {
             Ok(()) => Ok(Done::Exchanged(name)),
             // Gone meanwhile, or a file system that cannot: then for good.
             Err(e) if e == Errno::ENOENT || file::is_missing(e) => {
-                part.replace(dir, &name, litter).map(|()| Done::Replaced)
+                part.replace(dir, &name, temp_names).map(|()| Done::Replaced)
             }
             Err(e) => Err(e),
         }
@@ -345,11 +345,11 @@ fn overwrite(
     })
 }
 
-fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, litter: &mut TempNames) {
+fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, temp_names: &mut TempNames) {
     // As far as it goes: what cannot be taken back is a whole file.
     let _ = match step {
         Done::Linked(name) => file::unlink_at(Some(dir.as_fd()), &name, Unlink::File),
-        Done::Exchanged(name) => part.exchange(dir, &name, litter),
+        Done::Exchanged(name) => part.exchange(dir, &name, temp_names),
         Done::Replaced => Ok(()),
     };
 }

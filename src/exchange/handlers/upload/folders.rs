@@ -4,30 +4,14 @@
 //! Invariant: every component is judged as a file name is; a folder is opened beneath the directory of the request, and
 //! what is missing of it is made when all files are complete, never before.
 
-use super::Upload;
 use super::name::Names;
 use super::refusal::Refusal;
+use super::state::{Folder, Upload, Which};
 use super::target_dir::Place;
-use super::temp_file::Part;
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::io::make_path::{Made, unmake};
-
-/// A folder below the directory of the request.
-pub struct Folder {
-    /// As its files name it, ending in a slash.
-    pub path: Vec<u8>,
-    pub place: Place,
-}
-
-/// Which of an upload's directories: the request's own, or the folder of this index.
-pub type Which = Option<usize>;
-
-/// The directory; apart from [`Upload`], so that its parts can be changed meanwhile.
-pub fn place<'a>(own: &'a Place, folders: &'a [Folder], which: Which) -> &'a Place {
-    which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.place)
-}
 
 impl Upload {
     pub fn place_mut(&mut self, which: Which) -> &mut Place {
@@ -64,12 +48,6 @@ impl Upload {
         })?;
         self.folders.push(Folder { path: path.to_vec(), place });
         Ok((Some(self.folders.len() - 1), name))
-    }
-
-    /// What a file is called, seen from the directory of the request.
-    pub fn path_of(&self, part: &Part) -> Vec<u8> {
-        let folder = part.folder.and_then(|at| self.folders.get(at));
-        [folder.map_or(&b""[..], |folder| &folder.path), &part.name].concat()
     }
 
     /// Makes all directories that are missing.

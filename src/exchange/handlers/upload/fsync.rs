@@ -1,31 +1,20 @@
 //! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
 //! leaves the old file or the whole new one, and what was answered with success is there.
 
-use super::folders::place;
+use super::answer;
 use super::record::Stored;
 use super::refusal::Refusal;
+use super::state::{Upload, Writing, place};
 use super::temp_file::Birth;
-use super::{Upload, answer};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::syncs::{Sync, all_ended};
+use crate::services::syncs::all_ended;
 use crate::sys::Errno;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-
-/// How far it is.
-#[derive(Default)]
-pub enum Writing {
-    #[default]
-    None,
-    Content(Vec<Sync>),
-    /// The content is: it may get its name.
-    Named,
-    Names(Vec<Sync>, Vec<Stored>),
-}
 
 impl Upload {
     /// It waits for the disk; the loop drives its connection when that has answered.

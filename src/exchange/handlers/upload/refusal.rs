@@ -110,6 +110,11 @@ impl From<Reject> for Refusal {
     }
 }
 
+/// Of a file beyond upload_max_file_size.
+pub fn too_large() -> Refusal {
+    Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

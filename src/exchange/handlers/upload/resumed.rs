@@ -3,18 +3,19 @@
 
 use super::answer;
 use super::digest;
-use super::fsync::Writing;
-use super::start::policy;
+use super::name::Names;
+use super::raw;
+use super::record::Record;
+use super::rules;
+use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, Place, Wanted};
 use super::temp_file::Part;
-use super::{Names, Record, Upload, raw, rules};
 use crate::config::settings::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
@@ -28,9 +29,8 @@ pub use super::digest::{Algorithm, Digests};
 pub use super::fsync::unsure;
 pub use super::raw::given_name;
 pub use super::record::Stored;
-pub use super::refusal::Refusal;
+pub use super::refusal::{Refusal, too_large};
 pub use super::rules::{essence, largest};
-pub use super::too_large;
 
 /// What the creation of an upload says of it.
 pub struct Wish<'a> {
@@ -77,7 +77,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
     let rules = ex.here().settings.upload.clone();
-    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
+    let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let has_name = wish.given.is_some() || wish.role == Role::Part;
     let (mut place, named) = find(ex, cx, &rules, has_name)?;
     let path = place.path.clone();
@@ -92,7 +92,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         rules::check_least(ex, length)?;
     }
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
-    let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(ex, rules, place) };
+    let mut upload = Upload::new(ex, rules, place, policy);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // Of the whole it is judged when that is made.
@@ -120,7 +120,8 @@ pub fn admit_more(
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
-    let mut upload = Upload { resumed: Some(id), ..begin(ex, rules, place) };
+    let policy = NamePolicy::plain(rules.on_duplicate);
+    let mut upload = Upload { resumed: Some(id), ..Upload::new(ex, rules, place, policy) };
     match total {
         Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
         None => Ok(()),
@@ -169,18 +170,14 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
-    let (on_duplicate, conditional, create_only) =
-        policy(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
+    let policy = NamePolicy::of(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
     let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode)
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
     let mut upload = Upload {
         parts: vec![part],
-        on_duplicate,
-        conditional,
         conditions: Some(Box::new(conditions)),
-        create_only,
         resumed: Some(finished.id),
-        ..begin(ex, rules, place)
+        ..Upload::new(ex, rules, place, policy)
     };
     // The rules of today, for the client that ends it: a reload or a length that came late may have changed what holds.
     let name = finished.name.to_vec();
@@ -272,31 +269,4 @@ fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Res
     }
     let wanted = if ex.route.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
     target_dir::find(ex, cx, rules, wanted)
-}
-
-fn begin(ex: &Exchange, rules: Rc<Rules>, place: Place) -> Upload {
-    Upload {
-        on_duplicate: rules.on_duplicate,
-        most: rules::largest(ex),
-        rules,
-        place,
-        folders: Vec::new(),
-        form: None,
-        parts: Vec::new(),
-        unnamed: Vec::new(),
-        digests: Digests::default(),
-        wanted: None,
-        hold: 0,
-        conditional: false,
-        conditions: None,
-        checked: None,
-        writing: Writing::None,
-        is_naming: false,
-        made: Making::default(),
-        share: None,
-        coming: Usage::default(),
-        freed: Usage::default(),
-        create_only: false,
-        resumed: None,
-    }
 }

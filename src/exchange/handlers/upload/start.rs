@@ -1,27 +1,30 @@
 //! The head of a POST or PUT: all that can be refused before the first byte of the body is read.
 
 use super::form::Form;
-use super::quota::Share;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, too_large};
+use super::share::Share;
+use super::state::{NamePolicy, Upload};
 use super::target_dir::{Place, Wanted};
-use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules, target_dir, too_large};
+use super::{answer, digest, rate_limit, raw, rules, target_dir};
 use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Head;
-use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
-use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
 use crate::services::stats::Counter;
 use std::os::fd::AsFd;
 use std::rc::Rc;
+
+/// Bytes of a file that are held in memory at most, whatever client_body_buffer_size says.
+const HELD: u64 = 64 << 10;
+/// Bytes of a form that may be something else than files.
+const FORM: u64 = 128 << 10;
 
 /// A POST or PUT of this location: refused at once, or its body is wanted.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
@@ -115,7 +118,7 @@ fn assemble(
 ) -> Result<Upload, Refusal> {
     let put = ex.route.method == Method::Put;
     let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
-    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rule);
+    let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rule);
     let mut digests = digest::promised(ex, rules.verify_digest)?;
     let wanted = digest::wanted(ex);
     let hold = match ex.request.head.framing {
@@ -132,42 +135,15 @@ fn assemble(
         _ => None,
     };
     Ok(Upload {
-        most: rules::largest(ex),
-        rules,
-        place,
-        folders: Vec::new(),
         form,
         parts: Vec::with_capacity(1),
-        unnamed: Vec::new(),
         digests,
         wanted,
-        on_duplicate,
-        conditional,
-        conditions: None,
-        checked: None,
-        writing: Writing::None,
-        is_naming: false,
-        made: Making::default(),
         share,
         coming: Usage { bytes: length, files: 1 },
-        freed: Usage::default(),
         hold,
-        create_only,
-        resumed: None,
+        ..Upload::new(ex, rules, place, policy)
     })
-}
-
-/// What a taken name means to the request, whether it has preconditions, and whether these allow nothing but a new file.
-pub fn policy(head: &Head, buf: &[u8], put: bool, on_duplicate: Duplicate) -> (Duplicate, bool, bool) {
-    let create_only = head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
-    let on_duplicate = match if put { Duplicate::Overwrite } else { on_duplicate } {
-        Duplicate::Overwrite if create_only => Duplicate::Error,
-        other => other,
-    };
-    let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
-        .iter()
-        .any(|id| head.get(*id).is_some());
-    (on_duplicate, conditional, create_only)
 }
 
 /// The listing page asks to put a file in the place of another, where who may delete the old one has said so.

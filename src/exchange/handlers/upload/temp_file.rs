@@ -103,7 +103,7 @@ impl Part {
     }
 
     /// What is in memory becomes a file in `dir`.
-    pub fn settle(&mut self, dir: &Rc<OwnedFd>, litter: &mut TempNames, birth: Birth) -> Result<(), Errno> {
+    pub fn settle(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames, birth: Birth) -> Result<(), Errno> {
         let Content::Held(bytes) = &mut self.content else { return Ok(()) };
         let bytes = std::mem::take(bytes);
         let nameless = match birth {
@@ -114,7 +114,7 @@ impl Part {
             Ok(fd) => fd,
             // The file system cannot (NFS, vfat, some of FUSE's), or the kernel does not know the flag.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
-                let name = litter.hidden(dir);
+                let name = temp_names.hidden(dir);
                 let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
                 let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
                 self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
@@ -222,10 +222,10 @@ impl Part {
     }
 
     /// Gives the file a name that is free; EEXIST if it is not.
-    pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
+    pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         if self.temporary.is_none() {
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name) {
-                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, litter)?,
+                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
                 other => return other,
             }
         }
@@ -239,9 +239,9 @@ impl Part {
     /// A file without a name that can get none, since there are no hard links, is written once more, under a hidden one.
     /// The loop waits for that; file systems without hard links have no nameless files either, so it is a filter of system
     /// calls that asks for it.
-    fn copy_to_hidden(&mut self, dir: &Rc<OwnedFd>, litter: &mut TempNames) -> Result<(), Errno> {
+    fn copy_to_hidden(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Result<(), Errno> {
         let Content::File(old) = &self.content else { return Err(Errno::EBADF) };
-        let name = litter.hidden(dir);
+        let name = temp_names.hidden(dir);
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
         let new = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
         self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
@@ -267,24 +267,24 @@ impl Part {
     }
 
     /// Puts the file under a name that may be taken, in one step: readers see the old file or the new one.
-    pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
-        self.rename(dir, name, Rename::Replace, litter)?;
+    pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Replace, temp_names)?;
         self.keep();
         Ok(())
     }
 
     /// [`Part::replace`] that can be taken back: the old file stays under a hidden name until this part is dropped.
     /// ENOENT where nothing had the name, EINVAL where the file system cannot.
-    pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
-        self.rename(dir, name, Rename::Exchange, litter)
+    pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Exchange, temp_names)
     }
 
-    fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
+    fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, temp_names: &mut TempNames) -> Result<(), Errno> {
         if self.temporary.is_none() {
-            let hidden = litter.hidden(dir);
+            let hidden = temp_names.hidden(dir);
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden) {
                 Ok(()) => self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false }),
-                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, litter)?,
+                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
                 Err(e) => return Err(e),
             }
         }
@@ -310,7 +310,7 @@ mod tests {
         let scratch = Scratch::new();
         let dir = scratch.dir();
         for (hidden, birth) in [(false, Birth::Nameless), (true, Birth::Hidden)] {
-            let mut litter = TempNames::default();
+            let mut temp_names = TempNames::default();
             let mut births = TempNames::default();
             let mut make = |name: &str| {
                 let mut part = Part::held(name.into(), 0o640, 0);
@@ -327,29 +327,29 @@ mod tests {
             assert_eq!(scratch.names(), [""; 0], "dropped, hidden {hidden}");
 
             let mut part = make("x");
-            part.link(&dir, c"x", &mut litter).expect("linked");
+            part.link(&dir, c"x", &mut temp_names).expect("linked");
             drop(part);
             assert_eq!(scratch.names(), ["x"], "linked, hidden {hidden}");
             assert_eq!(scratch.read("x"), b"hello");
 
             let mut part = make("x");
-            assert_eq!(part.link(&dir, c"x", &mut litter), Err(Errno::EEXIST));
+            assert_eq!(part.link(&dir, c"x", &mut temp_names), Err(Errno::EEXIST));
             drop(part);
             assert_eq!(scratch.names(), ["x"], "refused, hidden {hidden}");
 
             scratch.write("x", b"old");
-            make("x").replace(&dir, c"x", &mut litter).expect("replaced");
+            make("x").replace(&dir, c"x", &mut temp_names).expect("replaced");
             assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"hello".to_vec()));
 
             scratch.write("x", b"old");
             let mut part = make("x");
-            part.exchange(&dir, c"x", &mut litter).expect("exchanged");
+            part.exchange(&dir, c"x", &mut temp_names).expect("exchanged");
             assert_eq!(scratch.read("x"), b"hello");
-            part.exchange(&dir, c"x", &mut litter).expect("taken back");
+            part.exchange(&dir, c"x", &mut temp_names).expect("taken back");
             drop(part);
             assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"old".to_vec()));
 
-            assert_eq!(make("y").exchange(&dir, c"y", &mut litter), Err(Errno::ENOENT));
+            assert_eq!(make("y").exchange(&dir, c"y", &mut temp_names), Err(Errno::ENOENT));
             assert_eq!(scratch.names(), ["x"], "nothing to exchange, hidden {hidden}");
             scratch.remove("x");
         }

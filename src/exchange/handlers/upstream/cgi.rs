@@ -3,10 +3,13 @@
 //! Invariant: only a regular file inside the root is run, and never one that lies where clients may store; of the
 //! server's environment a program sees nothing but PATH.
 
+use super::begin::assemble;
 use super::find::Target;
 use super::header_params::client_lines;
+use super::proxy::{Body, Proxy, Script};
 use super::record::Place;
-use super::{Proxy, settings, stored};
+use super::settings::settings;
+use super::stored;
 use crate::config::model::{Content, Level};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -33,14 +36,6 @@ const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 const PIPE: usize = 64 << 10;
 /// Names behind the script's in a URI that are looked through for it.
 const DEPTH: usize = 64;
-
-/// A file to run.
-pub(super) struct Script {
-    file: Vec<u8>,
-    name: Vec<u8>,
-    path_info: Vec<u8>,
-    interpreter: Interpreter,
-}
 
 /// Who runs the file that a request names. None: it is no program.
 pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
@@ -80,7 +75,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     upstream.peers[0].name = name.into();
     let place = Place::default();
     let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
-    let mut proxy = super::assemble(ex, cx, Protocol::Cgi, target)?;
+    let mut proxy = assemble(ex, cx, Protocol::Cgi, target)?;
     proxy.script = Some(script);
     Ok(proxy)
 }
@@ -175,7 +170,7 @@ impl Proxy {
         self.began_at(ex, cx);
         self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
         self.asked.head = ex.route.method == crate::http::method::Method::Head;
-        self.body = super::sending::Body::Whole;
+        self.body = Body::Whole;
         let outcome = self.run(ex, cx, &script);
         self.script = Some(script);
         outcome.map_err(|(call, e)| {

@@ -2,6 +2,7 @@
 //! is about stays as it came, byte for byte.
 
 use super::rewrite::{self, Compare};
+use super::settings::settings;
 use crate::config::settings::proxy::From;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
@@ -11,7 +12,7 @@ type Attribute<'a> = (&'a [u8], Option<Vec<u8>>);
 
 /// The value of a Set-Cookie line by the rules of the location.
 pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
-    let settings = super::settings(ex).clone();
+    let settings = settings(ex).clone();
     if settings.cookie_domains.is_empty() && settings.cookie_paths.is_empty() && settings.cookie_flags.is_empty() {
         return value.to_vec();
     }
@@ -70,7 +71,7 @@ fn trim(text: &[u8]) -> &[u8] {
 
 /// What the first rule about this cookie says. None: there is no rule, or it says nothing.
 fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
-    let rules = super::settings(ex).cookie_flags.clone();
+    let rules = settings(ex).cookie_flags.clone();
     let rule = rules.iter().find(|rule| match &rule.cookie {
         From::Text(template) => variables::text(template, ex, cx).eq_ignore_ascii_case(cookie),
         From::Regex(pattern) => match pattern.find(cookie) {

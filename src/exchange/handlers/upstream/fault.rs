@@ -1,6 +1,8 @@
 //! What can go wrong with a server, how it is reported, and whether another one is tried.
 
-use super::{Phase, Proxy, Reading, request, respond, settings};
+use super::proxy::{Phase, Proxy, Reading};
+use super::request;
+use super::settings::settings;
 use crate::config::model::Level;
 use crate::config::settings::proxy::Next;
 use crate::exchange::flow::Flow;
@@ -10,6 +12,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::{End, Tried};
 use crate::sys::Errno;
+use crate::tls::CertificateDer;
 
 /// What went wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,20 @@ impl Fault {
             _ => End::Failed,
         }
     }
+}
+
+/// The bit of proxy_next_upstream that names a status.
+pub fn next_of(code: u16) -> Option<Next> {
+    Some(match code {
+        500 => Next::HTTP_500,
+        502 => Next::HTTP_502,
+        503 => Next::HTTP_503,
+        504 => Next::HTTP_504,
+        403 => Next::HTTP_403,
+        404 => Next::HTTP_404,
+        429 => Next::HTTP_429,
+        _ => return None,
+    })
 }
 
 impl Proxy {
@@ -67,7 +84,7 @@ impl Proxy {
             Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, Next::ERROR),
             Fault::InvalidHeader => (Status::BAD_GATEWAY, Next::INVALID_HEADER),
             Fault::Timeout => (Status::GATEWAY_TIMEOUT, Next::TIMEOUT),
-            Fault::Status(code) => (Status(code), respond::next_of(code).unwrap_or(Next::ERROR)),
+            Fault::Status(code) => (Status(code), next_of(code).unwrap_or(Next::ERROR)),
         };
         if resting {
             let doing = self.doing(ex);
@@ -120,9 +137,28 @@ impl Proxy {
     /// Whether another server would be asked after this status.
     pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
         let settings = &settings(ex);
-        let Some(kind) = respond::next_of(code) else { return false };
+        let Some(kind) = next_of(code) else { return false };
         let repeat = if request::is_repeatable(ex) { 0 } else { Next::NON_IDEMPOTENT.0 };
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
         self.tries > 1 && settings.next.has(Next(kind.0 | repeat)) && self.replay && !late
+    }
+
+    /// The handshake is over. False: the server is not to be trusted, which the log says.
+    pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
+        let Some(secure) = &self.tls else { return true };
+        match secure.judge(chain, cx.now.unix) {
+            Ok(()) => true,
+            Err(why) => {
+                let doing = self.doing(ex);
+                ex.report(cx, Level::Error, format_args!("{why} while {doing}"));
+                false
+            }
+        }
+    }
+
+    /// The handshake came to nothing.
+    pub fn no_handshake(&mut self, ex: &mut Exchange, cx: &mut Services, why: &str) {
+        let doing = self.doing(ex);
+        ex.report(cx, Level::Error, format_args!("SSL_do_handshake() failed: {why} while {doing}"));
     }
 }

@@ -1,9 +1,9 @@
 //! Where a request goes: the group of the location's pass directive, or the one that its variables make. A host that is
 //! no group is looked up by the location's resolver.
 
+use super::proxy::{Pending, Phase, Proxy};
 use super::record::{Place, Record};
 use super::request;
-use super::{Phase, Proxy};
 use crate::config::addr::PeerAddr;
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
@@ -13,17 +13,10 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resolver::{Answer, Asked, Found, Outcome, Question, Ticket, Want};
+use crate::services::resolver::{Answer, Asked, Found, Outcome, Question, Want};
 use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
-
-/// A host whose addresses are not known yet.
-pub(super) struct Pending {
-    ticket: Ticket,
-    host: Box<str>,
-    port: u16,
-}
 
 pub(super) struct Target {
     /// Without peers while `pending`.

@@ -2,8 +2,10 @@
 //! ([`header_params`](super::header_params)).
 
 use super::header_params::{HEADER, client_lines};
-use super::sending::{Body, Framed};
-use super::{Proxy, http1, is_spent, passes_body, settings, stored};
+use super::proxy::{Body, Framed, Proxy};
+use super::request_body::{is_spent, passes_body};
+use super::settings::settings;
+use super::{http1, stored};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
@@ -102,7 +104,7 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// The parameters that the configuration names, and `HTTP_HOST`.
 ///
 /// # Errors
-/// 403 where the application would be told to run what clients may have stored.
+/// 403 where the application would run what clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut value = Vec::new();
     for param in gateway.params.iter() {

@@ -3,9 +3,10 @@
 //! Invariant: the framing of the passed request is decided here and nowhere else; Content-Length and
 //! Transfer-Encoding lines of the client or of the configuration never reach an upstream.
 
+use super::proxy::{Body, Framed, Proxy};
 use super::record::Place;
-use super::sending::{Body, Framed};
-use super::{Proxy, passes_body, settings};
+use super::request_body::passes_body;
+use super::settings::settings;
 use crate::config::settings::proxy::Proxy as Settings;
 use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;

@@ -1,11 +1,13 @@
 //! What differs from protocol to protocol: how a request is written, how its body goes, how the bytes that come back are
 //! read, and what their end means. Everything else of an upstream's dealings is the same for all.
 
-use super::reading::{Headed, Reading};
+use super::fault::Fault;
+use super::proxy::{Framed, Proxy, Reading};
+use super::reading::Headed;
 use super::record::Place;
 use super::respond;
-use super::sending::Framed;
-use super::{Fault, Proxy, gateway, http1, settings};
+use super::settings::settings;
+use super::{gateway, http1};
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;

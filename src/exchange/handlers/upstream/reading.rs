@@ -1,8 +1,11 @@
 //! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
 
 use super::early_hints::{self, Hints};
+use super::fault::Fault;
+use super::proxy::{Phase, Proxy, Reading};
 use super::record::ReceivedHead;
-use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings, store};
+use super::settings::settings;
+use super::{respond, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
 use crate::config::settings::proxy_pass::Protocol;
@@ -17,21 +20,10 @@ use crate::services::Services;
 use std::ops::Range;
 use std::rc::Rc;
 
+/// The least that may wait for the client: smaller bites only cost system calls.
+const LEAST_BUFFER: u64 = 64 << 10;
 /// Informational responses (1xx) of one request: each begins the time of proxy_read_timeout again.
 const INTERIM: u32 = 100;
-
-/// How far the response has been read.
-#[derive(Debug)]
-pub(super) enum Reading {
-    Head,
-    Length(Decoder),
-    UntilClose,
-    /// All of it is there, but not the end of the records; what comes is dropped.
-    Rest {
-        warned: bool,
-    },
-    Done,
-}
 
 /// A response whose head is complete: what it leads to, and where in the bytes that completed it its body goes on.
 pub struct Headed {

@@ -1,9 +1,12 @@
 //! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
 
+use super::fault::Fault;
+use super::proxy::{Phase, Proxy};
 use super::record::ReceivedHead;
-use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
+use super::settings::settings;
+use super::{cookie, rewrite};
 use crate::config::model::Level;
-use crate::config::settings::proxy::{Ignore, Next};
+use crate::config::settings::proxy::Ignore;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
@@ -46,20 +49,6 @@ fn is_single(id: HeaderId) -> bool {
             | HeaderId::Refresh
             | HeaderId::Server
     )
-}
-
-/// The bit of proxy_next_upstream that names a status.
-pub fn next_of(code: u16) -> Option<Next> {
-    Some(match code {
-        500 => Next::HTTP_500,
-        502 => Next::HTTP_502,
-        503 => Next::HTTP_503,
-        504 => Next::HTTP_504,
-        403 => Next::HTTP_403,
-        404 => Next::HTTP_404,
-        429 => Next::HTTP_429,
-        _ => return None,
-    })
 }
 
 /// The head is complete.

@@ -2,8 +2,10 @@
 //!
 //! Invariant: while `replay`, `out` holds the request from its first byte on.
 
+use super::fault::Fault;
+use super::proxy::{Body, Phase, Proxy};
 use super::record::Try;
-use super::{Fault, Phase, Proxy, REPLAY, settings};
+use super::settings::settings;
 use crate::config::addr::local_address;
 use crate::config::model::Level;
 use crate::config::settings::body::TempPath;
@@ -21,29 +23,10 @@ use crate::sys::socket::Addr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+/// Bytes of a request kept for another server although they were streamed.
+const REPLAY: usize = 64 << 10;
 /// Bytes of a gathered body in a file that are sent at a time.
 const PIECE: usize = 64 << 10;
-
-/// How the body reaches the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    /// There is none, or all of it stands behind the head.
-    Whole,
-    /// It was gathered in a file.
-    File,
-    /// It is passed on as it comes.
-    Streamed,
-}
-
-/// What stands around the pieces of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framed {
-    Plain,
-    /// HTTP/1.1's chunks.
-    Chunked,
-    /// FastCGI's records.
-    Stdin,
-}
 
 /// Does something with the body that is read before an upstream is asked, and logs what the disk made of it.
 fn with_body(

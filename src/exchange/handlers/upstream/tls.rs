@@ -1,6 +1,5 @@
 //! `proxy_pass https://…`: the name that a server is asked for and checked against, and what becomes of its certificate.
 
-use super::Proxy;
 use crate::config::model::Level;
 use crate::config::tls_material::{ClientTls, UpstreamTls};
 use crate::exchange::{Exchange, variables};
@@ -41,7 +40,7 @@ impl Secure {
     }
 
     /// Judges what the server sent. Err: the sentence for the log.
-    fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
         let Some(trust) = &self.settings.verify else { return Ok(()) };
         trust
             .judge(chain, Purpose::Server, now)
@@ -78,25 +77,4 @@ pub fn secure(ex: &mut Exchange, cx: &mut Services, proxied: &[u8]) -> Result<Se
     };
     let name = host::split(&name).0;
     Ok(Secure { settings, config, name: String::from_utf8_lossy(name).into() })
-}
-
-impl Proxy {
-    /// The handshake is over. False: the server is not to be trusted, which the log says.
-    pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
-        let Some(secure) = &self.tls else { return true };
-        match secure.judge(chain, cx.now.unix) {
-            Ok(()) => true,
-            Err(why) => {
-                let doing = self.doing(ex);
-                ex.report(cx, Level::Error, format_args!("{why} while {doing}"));
-                false
-            }
-        }
-    }
-
-    /// The handshake came to nothing.
-    pub fn no_handshake(&mut self, ex: &mut Exchange, cx: &mut Services, why: &str) {
-        let doing = self.doing(ex);
-        ex.report(cx, Level::Error, format_args!("SSL_do_handshake() failed: {why} while {doing}"));
-    }
 }

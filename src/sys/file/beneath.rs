@@ -1,53 +1,45 @@
-//! What names need where the kernel or the file system has not the call for it: FUSE and NFS know no flags of renameat2,
-//! sshfs and s3fs no hard links, kernels before 5.6, gVisor and old seccomp filters no openat2.
+//! Opening what a client names, beneath a directory; also where there is no openat2: kernels before 5.6, gVisor, old seccomp
+//! filters.
 //!
-//! Invariant: a name that is taken is never taken over, and no link is followed.
+//! Invariant: no link and no `..` leads out of the directory.
 
-use super::dir::{Dir, raw};
-use super::name::{
-    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV, Unlink, link_at,
-    mkdir_at, open_at, unlink_at,
-};
+use super::name::{O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV, open_at};
 use super::stat::{FileKind, Follow, fstat, stat_at};
 use crate::sys::{Errno, retry};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// The call is not there: another way may lead to the same.
-pub fn is_missing(e: Errno) -> bool {
-    matches!(e, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
-}
-
-/// renameat, which every kernel and file system has.
-pub fn rename_plain(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
-    // SAFETY: both paths are NUL-terminated.
-    retry(|| unsafe { libc::renameat(raw(old_dir), old.as_ptr(), raw(new_dir), new.as_ptr()) })?;
-    Ok(())
-}
-
-/// Renames to a name that is free, in two steps: the name is claimed by an exclusive creation, then taken over.
-pub fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
-    if stat_at(old_dir, old, Follow::No)?.kind == FileKind::Dir {
-        mkdir_at(new_dir, new, 0o700)?;
-        return rename_plain(old_dir, old, new_dir, new).inspect_err(|_| {
-            // Empty still, or in use by now.
-            let _ = unlink_at(new_dir, new, Unlink::Dir);
+/// openat2 (Linux 5.6; before, step by step: [`open_stepwise`]): as [`open_at`], with rules for every component
+/// of `path`. EINVAL for a `mode` without `O_CREAT` or `O_TMPFILE`.
+pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
+    // SAFETY: an open_how of zeroes is valid: plain integers.
+    let mut how: libc::open_how = unsafe { mem::zeroed() };
+    how.flags = u64::from((flags | libc::O_CLOEXEC) as u32);
+    how.mode = u64::from(mode);
+    how.resolve = resolve;
+    // The kernel gives up with EAGAIN when something was renamed while it walked a `..`, and asks to be asked again.
+    let mut tries = 4;
+    let fd = loop {
+        // SAFETY: `path` is NUL-terminated; `how` is readable for the size given.
+        let opened = retry(|| unsafe {
+            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &how, size_of::<libc::open_how>())
         });
-    }
-    match link_at(old_dir, old, new_dir, new) {
-        Ok(()) => return unlink_at(old_dir, old, Unlink::File),
-        Err(e) if is_missing(e) || e == Errno::EMLINK => {}
-        Err(e) => return Err(e),
-    }
-    open_at(new_dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;
-    rename_plain(old_dir, old, new_dir, new).inspect_err(|_| {
-        let _ = unlink_at(new_dir, new, Unlink::File);
-    })
+        tries -= 1;
+        match opened {
+            Err(Errno::EAGAIN) if tries > 0 => {}
+            // The kernel has no such call, or a filter keeps it from us.
+            Err(Errno::ENOSYS | Errno::EPERM) => return open_stepwise(dir, path, flags, mode, resolve),
+            other => break other?,
+        }
+    };
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Opens a path beneath a directory, a component after the other. Unlike openat2 it follows no link at all: one that
 /// stays within is ELOOP too.
-pub fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
+fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
     if resolve & RESOLVE_IN_ROOT != 0 {
         return Err(Errno::ENOSYS);
     }
@@ -99,31 +91,9 @@ fn step(dir: BorrowedFd<'_>, name: &[u8], flags: i32, mode: u32, device: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::file::{O_RDONLY, RESOLVE_BENEATH, open_beneath, read_dir};
+    use crate::sys::file::{O_RDONLY, RESOLVE_BENEATH, read_dir};
     use crate::sys::scratch::Scratch;
     use std::os::unix::fs::symlink;
-
-    #[test]
-    fn a_claimed_rename_takes_nobodys_name() {
-        let scratch = Scratch::new();
-        let at = |name: &str| scratch.path().join(name);
-        let dir = scratch.fd();
-        let rename = |old: &CStr, new: &CStr| rename_claimed(Some(dir.as_fd()), old, Some(dir.as_fd()), new);
-        scratch.write("file", b"content");
-        scratch.write("taken", b"theirs");
-        std::fs::create_dir_all(at("tree/in")).expect("mkdir");
-        std::fs::create_dir(at("dir")).expect("mkdir");
-        assert_eq!(rename(c"file", c"taken"), Err(Errno::EEXIST));
-        assert_eq!(rename(c"tree", c"taken"), Err(Errno::EEXIST));
-        assert_eq!(rename(c"tree", c"dir"), Err(Errno::EEXIST), "an empty one is in use too");
-        assert_eq!(rename(c"none", c"new"), Err(Errno::ENOENT));
-        assert_eq!(rename(c"tree", c"tree/in/self"), Err(Errno::EINVAL));
-        assert!(!at("tree/in/self").exists(), "what was claimed is given back");
-        assert_eq!((rename(c"file", c"new"), rename(c"tree", c"moved")), (Ok(()), Ok(())));
-        assert_eq!(std::fs::read(at("new")).expect("there"), b"content");
-        assert!(at("moved/in").is_dir() && !at("file").exists() && !at("tree").exists());
-        assert_eq!(std::fs::read(at("taken")).expect("there"), b"theirs");
-    }
 
     #[test]
     fn step_by_step_leads_where_openat2_does_but_through_no_link() {

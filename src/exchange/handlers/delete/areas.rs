@@ -1,0 +1,45 @@
+//! Directories that locations are for: neither are they removed, nor is what holds one.
+
+use crate::config::model::{LocationKind, LocationTree};
+use crate::exchange::Exchange;
+use crate::route::{NoTrace, location};
+
+/// The URI names the directory of an area, or one that holds some: neither is moved or written over.
+pub fn keeps_area(ex: &Exchange) -> bool {
+    is_area(ex) || holds_area(ex)
+}
+
+/// The URI names the directory that some location is for: the configuration counts on it.
+pub(super) fn is_area(ex: &Exchange) -> bool {
+    let bare = trim_slashes(&ex.route.uri);
+    let names_it = |id| {
+        let location = ex.config.location(id);
+        let is_prefix = matches!(
+            location.kind,
+            LocationKind::Server | LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal
+        );
+        is_prefix && trim_slashes(&location.name) == bare
+    };
+    let with_slash = [bare, b"/"].concat();
+    names_it(ex.route.location)
+        || location::find(&ex.config, ex.route.server, &with_slash, &mut NoTrace)
+            .map_or(true, |found| names_it(found.location))
+}
+
+/// Some location lies below the URI: what its rules keep must not go with a directory above it.
+pub(super) fn holds_area(ex: &Exchange) -> bool {
+    fn below(ex: &Exchange, tree: &LocationTree, prefix: &[u8]) -> bool {
+        let prefixes = tree.prefixes.iter().map(|entry| (&entry.prefix, entry.location));
+        let mut locations = tree.exact.iter().map(|(name, id)| (name, *id)).chain(prefixes);
+        locations.any(|(name, id)| {
+            name.starts_with(prefix) || ex.config.location(id).tree.as_ref().is_some_and(|tree| below(ex, tree, prefix))
+        })
+    }
+    let prefix = [trim_slashes(&ex.route.uri), b"/"].concat();
+    below(ex, &ex.server().tree, &prefix)
+}
+
+pub(super) fn trim_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
+    path.get(..end).unwrap_or_default()
+}

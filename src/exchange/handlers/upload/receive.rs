@@ -1,0 +1,232 @@
+//! The body of an upload as it comes, and what becomes of it at its end.
+
+use super::form::{FIELD, Form, Into};
+use super::record::{Record, Stored};
+use super::refusal::{Refusal, too_large};
+use super::state::{Upload, place};
+use super::temp_file::{Birth, Part};
+use super::{answer, digest};
+use crate::config::settings::upload::Verify;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::http::etag::ETag;
+use crate::http::multipart::{Event, PartHead};
+use crate::http::status::Status;
+use crate::services::Services;
+use std::os::fd::BorrowedFd;
+
+impl Upload {
+    /// A piece of the body.
+    ///
+    /// # Errors
+    /// The answer, where the upload is refused: nothing is stored then.
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
+        self.digests.update(data);
+        let outcome = match self.form.take() {
+            None => self.write(cx, data),
+            Some(mut form) => {
+                let outcome = accept_form(self, &mut form, ex, cx, data);
+                self.form = Some(form);
+                outcome
+            }
+        };
+        outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
+    }
+
+    /// The body is complete: everything is stored, or nothing.
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        match self.write_content(cx) {
+            Ok(false) => {}
+            Ok(true) => return self.written(ex, cx),
+            Err(refusal) => return self.refuse(ex, cx, &refusal),
+        }
+        let stored = match self.store(ex, cx) {
+            Ok(stored) => stored,
+            Err(refusal) if refusal.later => {
+                self.is_naming = true;
+                return Flow::Wait;
+            }
+            Err(refusal) => return self.refuse(ex, cx, &refusal),
+        };
+        self.is_naming = false;
+        // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
+        // see what it stored.
+        cx.now.stored();
+        if self.rules.sync && !self.parts.is_empty() {
+            self.write_names(stored, ex, cx)
+        } else {
+            self.stored(ex, cx, stored)
+        }
+    }
+
+    /// It is stored, and that is answered.
+    pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        let dir = Some(self.place.dir.clone());
+        ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
+        answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
+    }
+
+    /// Nothing is stored; what was meant to be is known to the log.
+    pub(super) fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        let flow = answer::refuse(ex, cx, refusal);
+        let files = self.parts.iter().map(|part| Stored {
+            name: self.path_of(part),
+            size: part.size(),
+            etag: ETag::new(0, 0, part.size(), 0),
+            replaced: false,
+            digest: Vec::new(),
+        });
+        let files = files.collect();
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        ex.log.upload = Some(Box::new(Record { files, fields, dir: None }));
+        flow
+    }
+
+    /// The file that raw body bytes may be spliced into: nothing in between looks at them.
+    pub fn splice_target(&self) -> Option<BorrowedFd<'_>> {
+        match (&self.form, self.parts.first()) {
+            (None, Some(part)) if self.digests.is_empty() => part.fd(),
+            _ => None,
+        }
+    }
+
+    /// `n` bytes went from the socket to the file.
+    ///
+    /// # Errors
+    /// The answer, where that is too much.
+    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
+        let Some(part) = self.parts.first_mut() else { return Ok(()) };
+        part.wrote(n);
+        let most = self.most;
+        match most > 0 && part.size() > most {
+            true => Err(self.refuse(ex, cx, &too_large())),
+            false => Ok(()),
+        }
+    }
+
+    /// Digests in the head of the part that was opened last, or the one that the client wants of it.
+    pub(super) fn promise(&mut self, lines: &[Vec<u8>]) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        if self.rules.verify_digest != Verify::Off {
+            lines.iter().try_for_each(|line| part.digests.promise(line)).map_err(|e| e.of(&part.name))?;
+        }
+        self.wanted.into_iter().for_each(|algorithm| part.digests.hash(algorithm));
+        Ok(())
+    }
+
+    /// Every digest that was announced for the body and its files holds. Gives the digests that are wanted, file by
+    /// file.
+    pub(super) fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
+        if let Some(digests) = self.checked.take() {
+            return Ok(digests);
+        }
+        if self.resumed.is_some() {
+            // Compared as the bytes came; this request had the last of them only.
+            return Ok(vec![Vec::new(); self.parts.len()]);
+        }
+        let parts = &self.parts;
+        let raw = parts.first().filter(|_| self.form.is_none());
+        let body = std::mem::take(&mut self.digests);
+        let body = digest::check(ex, self.rules.verify_digest, body, |again| raw?.hash_again(again))?;
+        let wanted = self.wanted;
+        let value = |sums: &digest::Sums| wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
+        if self.form.is_none() {
+            return Ok(vec![value(&body)]);
+        }
+        let finish = |part: &mut Part| match std::mem::take(&mut part.digests).finish() {
+            Ok(sums) => Ok(value(&sums)),
+            Err(refusal) => Err(refusal.of(&part.name)),
+        };
+        self.parts.iter_mut().map(finish).collect()
+    }
+
+    /// The newest file is held in memory no longer.
+    pub(super) fn settle(&mut self, cx: &mut Services) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless);
+        settled.map_err(|e| Refusal::call("open()", &self.place.path, e))
+    }
+
+    /// Appends to the newest file.
+    fn write(&mut self, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
+        if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
+            self.settle(cx)?;
+        }
+        self.grow_by(cx, data.len() as u64)?;
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        let most = self.most;
+        if most > 0 && part.size() + data.len() as u64 > most {
+            return Err(too_large().of(&part.name));
+        }
+        part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
+    }
+}
+
+/// Takes a piece of a form: files are stored, plain fields are kept for variables, an input without a chosen file is nothing.
+fn accept_form(
+    upload: &mut Upload,
+    form: &mut Form,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    data: &[u8],
+) -> Result<(), Refusal> {
+    let mut rest = data;
+    loop {
+        let (used, event) = form.parser.next(rest)?;
+        let here = rest;
+        rest = rest.get(used..).unwrap_or_default();
+        // Copied where it must be: these few bytes belong to the parser.
+        let held: [u8; 80];
+        let data = match event {
+            Event::More => return Ok(()),
+            Event::Part(head) => {
+                begin_part(upload, form, ex, cx, head)?;
+                continue;
+            }
+            Event::PartEnd | Event::End => continue,
+            Event::Data(range) => here.get(range).unwrap_or_default(),
+            Event::Held(bytes) => {
+                let mut copy = [0; 80];
+                let len = bytes.len().min(copy.len());
+                copy[..len].copy_from_slice(&bytes[..len]);
+                held = copy;
+                &held[..len]
+            }
+        };
+        match form.into {
+            Into::File => upload.write(cx, data)?,
+            Into::Field => form.field(data)?,
+            Into::Nothing if data.is_empty() => {}
+            Into::Nothing => return Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty")),
+        }
+    }
+}
+
+/// A part begins.
+fn begin_part(
+    upload: &mut Upload,
+    form: &mut Form,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    head: PartHead,
+) -> Result<(), Refusal> {
+    form.into = match head.filename {
+        Some(name) if name.is_empty() => Into::Nothing,
+        Some(name) => {
+            // RFC 7578 §4.4: a part that does not say is text/plain.
+            let kind = head.content_type.as_deref().unwrap_or(b"text/plain");
+            upload.open(ex, cx, &form.fields, Some(&name), kind)?;
+            upload.promise(&head.digests)?;
+            Into::File
+        }
+        None => {
+            let name = head.name.unwrap_or_default();
+            form.count(name.len() + FIELD)?;
+            form.fields.push((name.into(), Vec::new()));
+            Into::Field
+        }
+    };
+    Ok(())
+}

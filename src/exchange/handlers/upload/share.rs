@@ -1,0 +1,141 @@
+//! An upload's share of its area under upload_quota. Counting what is there is [`crate::services::quotas`]'s.
+
+use super::refusal::Refusal;
+use crate::config::model::Level;
+use crate::config::settings::upload::Quota;
+use crate::exchange::flow::Pause;
+use crate::exchange::handlers::resumable::locks;
+use crate::exchange::{Exchange, Printable};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::{Area, Claim, Full, Usage, Wait};
+use crate::sys::Errno;
+
+pub struct Share {
+    claim: Claim,
+    limit: Quota,
+    wait: Wait,
+}
+
+impl Share {
+    pub fn new(claim: Claim, limit: Quota) -> Share {
+        Share { claim, limit, wait: Wait::Known }
+    }
+
+    pub fn is_admitted(&self) -> bool {
+        self.wait == Wait::Admitted
+    }
+
+    /// Whether `need` is granted, when `beside` is held as well; not yet, where it is being counted: ask again in the next turn.
+    ///
+    /// # Errors
+    /// 507; what the directory says that cannot be read.
+    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Services) -> Result<bool, Refusal> {
+        let area = self.claim.area();
+        let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
+        let known = match self.wait {
+            Wait::Admitted => return Ok(true),
+            Wait::Known => area.refresh(&cx.now).map_err(failed)?,
+            Wait::Counts(counts) => {
+                area.count(&cx.now).map_err(failed)?;
+                area.counts() >= counts
+            }
+        };
+        if !known {
+            return Ok(false);
+        }
+        let doubt = if self.wait == Wait::Known { area.doubt(&cx.now) } else { None };
+        match (self.claim.resize(need, beside, self.limit), doubt) {
+            (Ok(()), _) => self.wait = Wait::Admitted,
+            (Err(full), None) => return Err(refusal(full, need)),
+            (Err(_), Some(counts)) => {
+                self.wait = Wait::Counts(counts);
+                // A small area is counted at once.
+                return self.admit(need, beside, cx);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The lock of a quota that other processes keep too: they learn of what was admitted. None: there is none.
+    ///
+    /// # Errors
+    /// Those of [`lock`].
+    pub fn lock(&self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
+        match self.limit.shared {
+            true => lock(ex, cx, (self.claim.area(), self.limit), usage),
+            false => Ok(None),
+        }
+    }
+
+    /// As much as `need` is needed after all.
+    ///
+    /// # Errors
+    /// 507.
+    pub fn need(&mut self, need: Usage, beside: Usage) -> Result<(), Refusal> {
+        self.claim.resize(need, beside, self.limit).map_err(|full| refusal(full, need))
+    }
+}
+
+/// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for.
+pub fn check_now(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    mut share: Share,
+    more: Usage,
+    beside: Usage,
+) -> Result<(), Refusal> {
+    share.wait = std::mem::take(&mut ex.route.quota);
+    if share.admit(more, beside, cx)? {
+        return Ok(());
+    }
+    ex.route.quota = share.wait;
+    Err(Refusal::later())
+}
+
+/// The lock of a quota that other processes keep too: with it they know what is added, and freed for it. None: the file
+/// system has no locks.
+///
+/// # Errors
+/// [`Refusal::later`] while another process has it, or what is there is being counted; 507; 503 where another process does
+/// not give the lock back.
+pub fn lock(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    (area, limit): (&Area, Quota),
+    (added, freed): (Usage, Usage),
+) -> Result<Option<Lock>, Refusal> {
+    if area.is_new_to_locks()
+        && let Some(doubt) = locks::doubt_in(area.path())
+    {
+        let (path, text) = (Printable(area.path()), "several servers must not share this quota");
+        ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
+    }
+    match Lock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
+        Ok(Taken::Lock(lock)) => Ok(Some(lock)),
+        Err(e) if locks::is_missing(e) => Ok(None),
+        Ok(Taken::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
+        Ok(Taken::Counting) => Err(Refusal::later()),
+        Ok(Taken::Busy) => {
+            // There is nothing to do but to ask again.
+            ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+            Err(Refusal::later())
+        }
+        Err(Errno::EAGAIN) => {
+            let why = "another process does not give the lock of the quota back";
+            Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
+        }
+        Err(e) => Err(Refusal::call("lock of the quota", area.path(), e)),
+    }
+}
+
+fn refusal(full: Full, need: Usage) -> Refusal {
+    let Full { used, claimed } = full;
+    let detail = format!(
+        "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
+        used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
+    );
+    let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
+    refusal.limit("upload_quota").detail(detail)
+}

@@ -1,0 +1,90 @@
+//! What a request to an upstream begins with, whatever the protocol.
+
+use super::find::Target;
+use super::proxy::{Body, Framed, Phase, Proxy, Reading};
+use super::request_body::{is_here, is_spent, needs_length};
+use super::settings::settings;
+use crate::config::settings::proxy_pass::Protocol;
+use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::{Exchange, Rx, body};
+use crate::http::fastcgi;
+use crate::http::h1::response::{Asked, Ending, ResponseHead};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::upstream_balance::Tried;
+use std::rc::Rc;
+
+/// What a request begins with, wherever it goes.
+pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: Target) -> Begun<Proxy> {
+    let Target { upstream, pending, place, is_secure: _ } = target;
+    ex.log.upstream.get_or_insert_default().protocol = protocol;
+    let gathers = begin_body(ex, protocol)?;
+    let mut proxy = Proxy {
+        phase: match (gathers, &pending) {
+            (true, _) => Phase::Gather,
+            (false, Some(_)) => Phase::Resolve,
+            (false, None) => Phase::Pick,
+        },
+        tls: None,
+        pending,
+        protocol,
+        script: None,
+        place: Rc::new(place),
+        upstream: upstream.clone(),
+        tried: Tried::default(),
+        tries: 0,
+        began: cx.now.ms,
+        asked: Asked::default(),
+        interim: 0,
+        hinted: 0,
+        out: Vec::new(),
+        sent: 0,
+        file_at: 0,
+        body: Body::Whole,
+        framed: Framed::Plain,
+        replay: true,
+        request_sent: false,
+        write_closed: false,
+        input: Vec::new(),
+        head: ResponseHead::default(),
+        reading: Reading::Head,
+        records: fastcgi::Reader::default(),
+        reused: false,
+        was_reset: false,
+        keep: false,
+        ending: Ending::None,
+        copy: None,
+        pace: None,
+        upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
+        client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
+    };
+    proxy.aim(ex, upstream);
+    Ok(Box::new(proxy))
+}
+
+/// What becomes of the request's body. Whether all of it is read before a server is picked.
+fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
+    let settings = settings(ex).clone();
+    let wants_body = settings.pass_request_body && settings.body.is_none();
+    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
+    if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
+        // Part of the body went to another location's upstream: it cannot be had again.
+        return Err(Flow::Status(Status::BAD_GATEWAY));
+    }
+    // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
+    let reads = (wants_body || settings.request_buffering) && !is_spent(ex);
+    if reads && ex.rx == Rx::Drain && !ex.closes {
+        ex.rx = Rx::Body;
+    }
+    if is_spent(ex) && ex.rx == Rx::Body {
+        // The rest of it means nothing alone.
+        ex.rx = Rx::Drain;
+    }
+    let at_once = settings.request_buffering || needs_length(ex, protocol) || is_here(ex);
+    let gathers = ex.rx == Rx::Body && at_once;
+    if gathers {
+        let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
+        ex.log.upstream.get_or_insert_default().body = body;
+    }
+    Ok(gathers)
+}

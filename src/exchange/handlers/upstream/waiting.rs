@@ -1,0 +1,90 @@
+//! Where an exchange with an upstream stands: what it waits for, and whether it is over.
+
+use super::proxy::{Phase, Proxy};
+use super::settings::settings;
+use super::store;
+use crate::config::settings::proxy_pass::Protocol;
+use crate::config::settings::upstream::Upstream;
+use crate::exchange::{Exchange, Tx};
+use crate::http::version::Version;
+use crate::services::Services;
+use std::rc::Rc;
+
+impl Proxy {
+    /// The servers that may be asked.
+    pub(super) fn aim(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
+        let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
+        let most = settings(ex).next_tries;
+        self.tries = if most > 0 { most.min(servers) } else { servers };
+        self.upstream = upstream;
+    }
+
+    /// The servers that one is chosen from; None: it is a program.
+    pub fn group(&self) -> Option<&Upstream> {
+        self.script.is_none().then_some(&*self.upstream)
+    }
+
+    /// Connected, and nothing to be asked.
+    pub fn opens_tunnel(&self) -> bool {
+        self.protocol == Protocol::Tunnel && self.phase == Phase::Talk
+    }
+
+    pub fn upstream(&self) -> &Rc<Upstream> {
+        &self.upstream
+    }
+
+    /// The response has come whole.
+    pub fn keep_copy(&mut self, ex: &Exchange, cx: &mut Services) {
+        store::end(&mut self.copy, ex, cx);
+    }
+
+    /// The response is read to its end although its client is gone.
+    pub fn is_copied(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// The response is complete, or the client is gone: the server did what it could. True: its connection may serve
+    /// another request.
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> bool {
+        if let Some(record) = &mut ex.log.upstream {
+            record.end(cx.now.ms);
+        }
+        self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)
+    }
+
+    fn settings_keep(&self, ex: &Exchange) -> bool {
+        let may = self.protocol != Protocol::Http1 || settings(ex).version == Version::Http11;
+        may && self.upstream.keepalive.idle > 0
+    }
+
+    /// What the connection waits for: it checks that nothing of it could go on.
+    pub fn waits(&self, ex: &Exchange) -> Waits {
+        let connecting = self.phase == Phase::Connect;
+        let talking = matches!(self.phase, Phase::Talk | Phase::Tunnel);
+        Waits {
+            client_read: match self.phase {
+                Phase::Gather => ex.out.is_empty(),
+                Phase::Talk => self.wants_body(ex),
+                Phase::Tunnel => self.pending().is_empty(),
+                Phase::Resolve | Phase::Pick | Phase::Connect | Phase::Handshake => false,
+            },
+            client_write: !ex.out.is_empty(),
+            upstream_read: self.phase == Phase::Handshake || talking && self.room(ex) > 0,
+            upstream_write: connecting || talking && !self.pending().is_empty(),
+        }
+    }
+
+    /// The response has begun; only its end can still show a failure.
+    pub fn has_begun(ex: &Exchange) -> bool {
+        ex.tx != Tx::Wait
+    }
+}
+
+/// What a proxied exchange can go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    pub client_read: bool,
+    pub client_write: bool,
+    pub upstream_read: bool,
+    pub upstream_write: bool,
+}
