@@ -77,6 +77,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
     let http2 = Http2 {
         protocol,
         input,
+        arrival: Arrival::default(),
         out: Vec::new(),
         sent: 0,
         streams: Vec::new(),
@@ -206,7 +207,7 @@ impl Http2 {
             framing => Decoder::new(framing),
         };
         http1.expects_continue = request.expects_continue();
-        // Its connection begins an epoch whenever it has read.
+        // That of the connection it came on was asked.
         http1.arrival = Arrival::BeforeEpoch;
         is_tunnel
     }

@@ -149,8 +149,7 @@ impl Http2 {
         match transport.recv(&mut self.input, room) {
             Ok(n) if n > 0 => {
                 turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
-                // It may have been sent after what was looked up in this epoch.
-                turn.cx.now.advance_epoch();
+                self.arrival.received();
                 Ok(true)
             }
             Err(Errno::EAGAIN) => Ok(false),

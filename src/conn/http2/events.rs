@@ -43,6 +43,7 @@ impl Http2 {
                     match event {
                         None => {}
                         Some(Event::Request { stream, end, fault }) => {
+                            self.arrival.request(&mut turn.cx.now);
                             self.open(conns, key, turn, (stream, end, fault));
                             self.limit_requests(conns, key, turn.cx);
                         }

@@ -23,6 +23,7 @@ mod produce;
 mod schedule;
 pub mod stream;
 
+use super::arrival::Arrival;
 use super::io::{CloseReason, Next};
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
@@ -64,6 +65,7 @@ pub struct Http2 {
     pub protocol: Connection,
     /// Read and not yet understood.
     input: Vec<u8>,
+    arrival: Arrival,
     /// What is in `input` is part of a frame: the rest has to be read.
     is_partial: bool,
     /// Frames, of which the first `sent` bytes are gone.
