@@ -30,6 +30,8 @@ pub enum Form {
     Choice(&'static [&'static str]),
     /// Each word is one of these.
     Words(&'static [&'static str]),
+    /// As proxy_next_upstream has them.
+    NextUpstream,
     /// Statuses or `any`, and a time.
     Valid,
     /// `off`, or `max=N` among others: these.
@@ -69,8 +71,8 @@ pub enum Form {
 impl Form {
     /// The directive may stand once at a level.
     pub fn is_single(self) -> bool {
-        use Form::{Browser, CachePath, Field, Obsolete, Priority, Texts, Valid, Words};
-        !matches!(self, Words(_) | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_))
+        use Form::{Browser, CachePath, Field, NextUpstream, Obsolete, Priority, Texts, Valid, Words};
+        !matches!(self, Words(_) | NextUpstream | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_))
     }
 
     /// nginx no longer reads the words.
@@ -84,46 +86,4 @@ pub const KEPT: &[&str] = &["max", "inactive"];
 pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
 pub const FLAGS: &[&str] = &["off", "secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none"];
 pub const PROTOCOLS: &[&str] = &["sslv2", "sslv3", "tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3"];
-pub const IGNORED_HEADERS: &[&str] = &[
-    "x-accel-redirect",
-    "x-accel-expires",
-    "x-accel-limit-rate",
-    "x-accel-buffering",
-    "x-accel-charset",
-    "expires",
-    "cache-control",
-    "set-cookie",
-    "vary",
-];
-pub const STALE: &[&str] = &[
-    "error",
-    "timeout",
-    "invalid_header",
-    "updating",
-    "http_500",
-    "http_502",
-    "http_503",
-    "http_504",
-    "http_403",
-    "http_404",
-    "http_429",
-    "off",
-];
-pub const NEXT: &[&str] = &[
-    "error",
-    "timeout",
-    "denied",
-    "invalid_header",
-    "invalid_response",
-    "not_found",
-    "non_idempotent",
-    "http_500",
-    "http_502",
-    "http_503",
-    "http_504",
-    "http_403",
-    "http_404",
-    "http_429",
-    "updating",
-    "off",
-];
+pub const MEMCACHED_NEXT: &[&str] = &["error", "timeout", "invalid_response", "not_found", "off"];

@@ -1,5 +1,5 @@
-//! What nginx lets the directives say that are ignored here: a value that it refuses is refused, so that a
-//! configuration that is right here is right there.
+//! Checks the values of directives that are ignored here by nginx's rules, so that a configuration that passes here passes
+//! there.
 //!
 //! Which form a directive has stands at its row of [`super::known`], what the forms are in [`super::ignored_forms`].
 
@@ -9,7 +9,7 @@ use super::ast::Directive;
 use super::build::{Build, Scope};
 use super::fault::Fault;
 use super::ignored_forms::Form;
-use super::settings::proxy::Proxy;
+use super::settings::proxy::{Next, Proxy};
 use super::suggest;
 use super::template::module_of;
 use super::value::{self, Millis, Size, ValueError};
@@ -48,6 +48,7 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
         Form::TempSize => temp_size(s, d)?,
         Form::Choice(words) => one_of(d, 0, words)?,
         Form::Words(words) => set_of(d, words)?,
+        Form::NextUpstream => set_of(d, &Next::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())?,
         Form::Valid => valid(d)?,
         Form::Cache(_) if d.args[0].is("off") => {}
         Form::Cache(keys) => kept(d, keys)?,
@@ -230,7 +231,7 @@ fn temp_size(s: &mut Scope, d: &Directive) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `max=N` and what else a cache of files may say.
+/// The parameters of open_file_cache and its like: `max=N` and others.
 fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
     let mut most = false;
     for (at, word) in d.args.iter().enumerate() {
@@ -336,7 +337,7 @@ fn parameter(d: &Directive, at: usize) -> Fault {
 
 fn one_of(d: &Directive, at: usize, words: &[&str]) -> Result<(), Fault> {
     let text = d.args[at].str().to_ascii_lowercase();
-    match words.iter().any(|word| *word == text || word.ends_with('=') && text.starts_with(word)) {
+    match words.iter().any(|word| word.eq_ignore_ascii_case(&text) || word.ends_with('=') && text.starts_with(word)) {
         true => Ok(()),
         false => Err(invalid(d, at).help(match words {
             ["on", "off"] => "write `on` or `off`".to_owned(),

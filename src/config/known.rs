@@ -4,7 +4,8 @@
 //! for `stream` and `mail`; no name is an implemented directive's. The inside of a refused block is not read.
 
 use super::context::{Args, Contexts};
-use super::ignored_forms::{FLAGS, Form, IGNORED_HEADERS, KEPT, KEPT_VALID, NEXT, PROTOCOLS, STALE};
+use super::ignored_forms::{FLAGS, Form, KEPT, KEPT_VALID, MEMCACHED_NEXT, PROTOCOLS};
+use super::settings::proxy::Ignore;
 
 /// A directive of stock nginx.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +168,7 @@ pub const ROWS: &[Known] = &[
     row("fastcgi_cache_min_uses", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::Number),
     row("fastcgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::CachePath),
     row("fastcgi_cache_revalidate", HSL, FLAG, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(ON_OFF),
-    row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::Words(STALE)),
+    row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::NextUpstream),
     row("fastcgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::Valid),
     row("fastcgi_max_temp_file_size", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::TempSize),
     row("fastcgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI).takes(Form::Texts),
@@ -190,9 +191,9 @@ pub const ROWS: &[Known] = &[
     row("grpc_buffer_size", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Size),
     row("grpc_connect_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Millis),
     row("grpc_hide_header", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
-    row("grpc_ignore_headers", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Words(IGNORED_HEADERS)),
+    row("grpc_ignore_headers", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Words(Ignore::HEADERS)),
     row("grpc_intercept_errors", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC).takes(ON_OFF),
-    row("grpc_next_upstream", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Words(NEXT)),
+    row("grpc_next_upstream", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::NextUpstream),
     row("grpc_next_upstream_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Millis),
     row("grpc_next_upstream_tries", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Number),
     row("grpc_pass", LOCATION.or(IF_LOCATION), TAKE1, "ngx_http_grpc_module", NO_GRPC).takes(Form::Any),
@@ -284,7 +285,7 @@ pub const ROWS: &[Known] = &[
     row("memcached_connect_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED).takes(Form::Millis),
     row("memcached_gzip_flag", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED).takes(Form::Number),
     row("memcached_next_upstream", HSL, ONE_OR_MORE, "ngx_http_memcached_module", WITH_MEMCACHED)
-        .takes(Form::Words(NEXT)),
+        .takes(Form::Words(MEMCACHED_NEXT)),
     row("memcached_next_upstream_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED).takes(Form::Millis),
     row("memcached_next_upstream_tries", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED).takes(Form::Number),
     row("memcached_pass", LOCATION.or(IF_LOCATION), TAKE1, "ngx_http_memcached_module", NO_MEMCACHED).takes(Form::Any),
@@ -334,7 +335,7 @@ pub const ROWS: &[Known] = &[
     row("proxy_cache_min_uses", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Number),
     row("proxy_cache_path", HTTP, TWO_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::CachePath),
     row("proxy_cache_revalidate", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE).takes(ON_OFF),
-    row("proxy_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Words(STALE)),
+    row("proxy_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::NextUpstream),
     row("proxy_cache_valid", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Valid),
     row("proxy_download_rate", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
     row("proxy_downstream_buffer", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
@@ -385,7 +386,7 @@ pub const ROWS: &[Known] = &[
     row("scgi_cache_min_uses", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI).takes(Form::Number),
     row("scgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_scgi_module", WITH_SCGI).takes(Form::CachePath),
     row("scgi_cache_revalidate", HSL, FLAG, "ngx_http_scgi_module", WITH_SCGI).takes(ON_OFF),
-    row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI).takes(Form::Words(STALE)),
+    row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI).takes(Form::NextUpstream),
     row("scgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI).takes(Form::Valid),
     row("scgi_max_temp_file_size", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI).takes(Form::TempSize),
     row("scgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI).takes(Form::Texts),
@@ -465,7 +466,7 @@ pub const ROWS: &[Known] = &[
     row("uwsgi_cache_min_uses", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::Number),
     row("uwsgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::CachePath),
     row("uwsgi_cache_revalidate", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI).takes(ON_OFF),
-    row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::Words(STALE)),
+    row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::NextUpstream),
     row("uwsgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::Valid),
     row("uwsgi_max_temp_file_size", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::TempSize),
     row("uwsgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI).takes(Form::Texts),

@@ -195,29 +195,19 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
     Ok(())
 }
 
-/// Lines of one block add up (nginx).
+/// proxy_next_upstream and its like.
 pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let first = s.first;
-    let next = &mut of(&mut s.settings).next;
+    add_words(s.first, &mut of(&mut s.settings).next, d, Next::WORDS)
+}
+
+/// Lines of one block add up (nginx).
+pub(super) fn add_words(first: bool, next: &mut Next, d: &Directive, words: &[(&str, Next)]) -> Outcome {
     let mut set = if first { 0 } else { next.0 };
     for word in &d.args {
-        let bit = match &word.lower()[..] {
-            b"error" => Next::ERROR,
-            b"timeout" => Next::TIMEOUT,
-            b"invalid_header" => Next::INVALID_HEADER,
-            b"http_500" => Next::HTTP_500,
-            b"http_502" => Next::HTTP_502,
-            b"http_503" => Next::HTTP_503,
-            b"http_504" => Next::HTTP_504,
-            b"http_403" => Next::HTTP_403,
-            b"http_404" => Next::HTTP_404,
-            b"http_429" => Next::HTTP_429,
-            b"non_idempotent" => Next::NON_IDEMPOTENT,
-            // Of a cache: nothing to do here.
-            b"off" | b"updating" => Next(0),
-            _ => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
-        };
-        set |= bit.0;
+        match words.iter().find(|(name, _)| word.bytes().eq_ignore_ascii_case(name.as_bytes())) {
+            Some((_, bit)) => set |= bit.0,
+            None => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
+        }
     }
     let off = d.args.iter().any(|word| word.is("off"));
     *next = Next(if off { 0 } else { set });

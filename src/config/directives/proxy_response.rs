@@ -272,19 +272,8 @@ pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Ou
 
 /// Lines of one block add up (nginx).
 pub(super) fn ignore_headers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    const KNOWN: [&str; 9] = [
-        "X-Accel-Redirect",
-        "X-Accel-Expires",
-        "X-Accel-Limit-Rate",
-        "X-Accel-Buffering",
-        "X-Accel-Charset",
-        "Expires",
-        "Cache-Control",
-        "Set-Cookie",
-        "Vary",
-    ];
     for word in &d.args {
-        if !KNOWN.iter().any(|known| word.bytes().eq_ignore_ascii_case(known.as_bytes())) {
+        if !Ignore::HEADERS.iter().any(|known| word.bytes().eq_ignore_ascii_case(known.as_bytes())) {
             return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str())));
         }
     }

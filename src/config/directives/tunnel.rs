@@ -1,7 +1,7 @@
 //! `tunnel_pass`: CONNECT requests become connections to a server, whose bytes go both ways untouched. Its settings are
 //! of the same type as those of proxying.
 
-use super::proxy::bind;
+use super::proxy::{add_words, bind};
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
@@ -125,19 +125,7 @@ fn pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Lines of one block add up (nginx).
 fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let first = s.first;
-    let next = &mut tunnel(&mut s.settings).next;
-    let mut set = if first { 0 } else { next.0 };
-    for word in &d.args {
-        set |= match &word.lower()[..] {
-            b"error" => Next::ERROR.0,
-            b"timeout" => Next::TIMEOUT.0,
-            b"off" => 0,
-            _ => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
-        };
-    }
-    *next = Next(if d.args.iter().any(|word| word.is("off")) { 0 } else { set });
-    Ok(())
+    const WORDS: &[(&str, Next)] = &[("error", Next::ERROR), ("timeout", Next::TIMEOUT), ("off", Next(0))];
+    add_words(s.first, &mut tunnel(&mut s.settings).next, d, WORDS)
 }

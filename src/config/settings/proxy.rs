@@ -111,6 +111,23 @@ impl Next {
     pub const HTTP_429: Next = Next(512);
     pub const NON_IDEMPOTENT: Next = Next(1024);
 
+    /// The words of proxy_next_upstream and its like, and of proxy_cache_use_stale. `updating` is a cache's alone.
+    pub const WORDS: &[(&str, Next)] = &[
+        ("error", Next::ERROR),
+        ("timeout", Next::TIMEOUT),
+        ("invalid_header", Next::INVALID_HEADER),
+        ("non_idempotent", Next::NON_IDEMPOTENT),
+        ("http_500", Next::HTTP_500),
+        ("http_502", Next::HTTP_502),
+        ("http_503", Next::HTTP_503),
+        ("http_504", Next::HTTP_504),
+        ("http_403", Next::HTTP_403),
+        ("http_404", Next::HTTP_404),
+        ("http_429", Next::HTTP_429),
+        ("updating", Next(0)),
+        ("off", Next(0)),
+    ];
+
     pub fn has(self, other: Next) -> bool {
         self.0 & other.0 == other.0
     }
@@ -128,6 +145,21 @@ pub struct Ignore {
     pub cache_control: bool,
     pub set_cookie: bool,
     pub vary: bool,
+}
+
+impl Ignore {
+    /// Headers that proxy_ignore_headers may name.
+    pub const HEADERS: &[&str] = &[
+        "X-Accel-Redirect",
+        "X-Accel-Expires",
+        "X-Accel-Limit-Rate",
+        "X-Accel-Buffering",
+        "X-Accel-Charset",
+        "Expires",
+        "Cache-Control",
+        "Set-Cookie",
+        "Vary",
+    ];
 }
 
 /// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
