@@ -176,7 +176,7 @@ impl<'a> World<'a> {
         (self.made, self.answers)
     }
 
-    /// Somebody does something.
+    /// A client, the server or an upstream goes on.
     fn step(&mut self) {
         if self.clients.is_empty() || self.clients.len() < 8 && self.rng.percent(8) {
             return self.connect();
@@ -265,7 +265,7 @@ impl<'a> World<'a> {
                     self.leave(0);
                 }
             }
-            // Whoever said goodbye is let go at once; no timeout is needed for that.
+            // A client that has closed is let go at once; no timeout is needed for that.
             let begun = Instant::now();
             while self.served.server.connections() > self.silent.len() {
                 assert!(begun.elapsed() < AT_ONCE, "connections of clients that left stay open");
@@ -376,7 +376,7 @@ impl Served {
         }
     }
 
-    /// A request that panicked, or anything else that is the server's fault, is said in its log.
+    /// A request that panicked, or anything else that is the server's fault, is in its log.
     fn judge_log(&self) {
         let text = fs::read_to_string(&self.log).expect("the error log");
         let fault = |line: &&str| ["[alert]", "[crit]", "[emerg]"].iter().any(|level| line.contains(level));

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// How often it is looked whether something is ready, all in all.
+/// Polls of one order in total.
 const POLLS: u32 = 120;
-/// Milliseconds before the first second look, and the most.
+/// Milliseconds between two polls: at first, and at most.
 const PAUSE: u64 = 250;
 const LONGEST: u64 = 10_000;
 /// How often a request is made again because of a nonce and the like, before another of the order has got through.
@@ -136,7 +136,7 @@ impl Order {
     /// What is to be done now. Not while something is outstanding.
     ///
     /// # Errors
-    /// It will not come about.
+    /// The order has failed.
     pub fn next(&mut self, account: &mut Account, terms: &Terms) -> Result<Action, Failure> {
         if let Stage::Done = self.stage {
             return Ok(Action::Done(std::mem::take(&mut self.chain)));
@@ -181,7 +181,7 @@ impl Order {
     /// Takes the response to what was asked. `now`: seconds since 1970.
     ///
     /// # Errors
-    /// It will not come about.
+    /// The order has failed.
     pub fn receive(
         &mut self,
         account: &mut Account,

@@ -16,7 +16,7 @@ const DAY: u64 = 24 * HOUR;
 
 const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
 
-/// How a certificate is called: the id of its issuer's key, and its serial number.
+/// The identifier of a certificate (RFC 9773 §4.1): its issuer's key id and its serial number.
 pub fn certificate_id(leaf: &Certificate<'_>) -> Option<String> {
     let extension = leaf.extension(AUTHORITY_KEY_ID).ok()??;
     let mut parts = Reader::new(extension.value).sequence().ok()?;
@@ -106,7 +106,7 @@ pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     (doubled + jitter).max(failure.wait.unwrap_or(0).min(7 * DAY))
 }
 
-/// Seconds before a renewal that comes too soon after the last, which an authority may wish for once.
+/// Seconds to wait before a renewal soon after the last one: an authority may ask for that once, not repeatedly.
 pub fn hasty(times: u32) -> u64 {
     match times {
         0 => 0,
@@ -125,7 +125,7 @@ pub struct Inquiry {
 #[derive(Debug)]
 pub enum Step {
     Ask(Request),
-    /// It has no opinion.
+    /// It suggests nothing.
     Unknown,
 }
 

@@ -94,7 +94,7 @@ impl Server {
             self.file(stream, next, false);
         }
         self.file(key, next, bulky);
-        // What a stream has to say goes out on its connection.
+        // A stream's output is sent by its connection.
         if let Some(parent) = parent {
             self.stream_went_on(parent, key);
             self.drive(Wake::conn(parent));
@@ -168,7 +168,7 @@ impl Server {
             conn.transport.farewell();
             conn.state = State::Idle;
         });
-        // However that went.
+        // Whatever the outcome.
         self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
     }
@@ -178,7 +178,7 @@ impl Server {
             self.cx.slice.leave_half();
         }
         for at in 0..self.run.len() {
-            // One of each queue goes on whatever the time is.
+            // At least one of each queue goes on, even if the turn's time is over.
             if at > 0 && self.cx.slice.is_over() {
                 break;
             }

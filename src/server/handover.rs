@@ -2,9 +2,9 @@
 //! both processes an end of a channel: the old one writes all it leaves, in the slices of its turns, and then what changes
 //! while it finishes; the fresh one reads.
 //!
-//! Invariant: a fresh process takes no connection before it has what the old one leaves, or, where that is long,
-//! [`PATIENCE`] is over: then it adds that to what it has counted by itself. One that is replaced before those that it replaced are gone passes their
-//! channels on.
+//! Invariant: a fresh process accepts no connection before it has the old one's state, or [`PATIENCE`] is over: what comes
+//! later is added to what it has counted by itself. A process that is itself replaced while older ones still drain passes
+//! their channels on.
 
 use super::Server;
 use crate::conn::token::{Role, token, token_of};
@@ -16,9 +16,9 @@ use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds that connections wait in the backlog for the rest of what does not come in one message.
+/// Milliseconds that connections wait in the backlog for state that does not fit one message.
 const PATIENCE: u64 = 15;
-/// The most that they wait for an old process that does not get to it; until it does it takes connections itself.
+/// The most that they wait for an old process that is busy; it accepts connections itself meanwhile.
 const BEGIN: u64 = 1_000;
 /// Bytes of a message that another record is put into.
 const MESSAGE: usize = 16 << 10;
@@ -118,7 +118,7 @@ impl Server {
         }
     }
 
-    /// In the old process: this channel leads to the one that takes its place.
+    /// In the old process: the channel to its successor.
     pub(super) fn hand_over(&mut self, channel: OwnedFd) {
         let flags = epoll::OUT | epoll::ET;
         if self.handover.heir.is_some() || self.epoll.add(channel.as_fd(), flags, token_of(Role::Heir)).is_err() {
@@ -129,7 +129,7 @@ impl Server {
         for key in keys {
             let Some(mut link) = self.handover.ancestors.remove(key) else { continue };
             let _ = self.epoll.delete(link.channel.as_fd());
-            // No process keeps more than can be numbered beside each other.
+            // There are no more channels than numbers for them.
             heir.links = heir.links.saturating_add(1);
             let number = heir.links;
             let held = link.ancestor.release(&mut self.cx);
@@ -153,7 +153,7 @@ impl Server {
         heir.is_some_and(|heir| !heir.is_slow && (heir.estate.is_some() || !heir.made.is_empty()))
     }
 
-    /// Nothing of what this process leaves is still here.
+    /// All state of this process has been handed over.
     pub(super) fn has_left_all(&self) -> bool {
         self.handover.heir.as_ref().is_none_or(|heir| heir.estate.is_none() && heir.made.is_empty())
     }
@@ -164,7 +164,7 @@ impl Server {
         }
     }
 
-    /// A slice of what is left to say; at the end of each turn.
+    /// Sends a slice of what is left; at the end of each turn.
     pub(super) fn tell_heir(&mut self) {
         let Some(mut heir) = self.handover.heir.take() else { return };
         while !heir.is_slow {
@@ -191,7 +191,7 @@ impl Server {
         }
     }
 
-    /// An old process has something to say, or is gone.
+    /// An old process has sent something, or is gone.
     pub(super) fn ancestor_event(&mut self, key: Key) {
         let mut text = std::mem::take(&mut self.handover.text);
         text.resize(1 + MESSAGE + LARGEST, 0);

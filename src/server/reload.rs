@@ -1,4 +1,4 @@
-//! HUP: the configuration is read again, without dropping anyone; USR2: a new binary over the same sockets.
+//! HUP: the configuration is read again, without dropping a connection; USR2: a new binary takes over the same sockets.
 //!
 //! Under a parent ([`crate::privsep`]) a fresh process serves the new configuration. Without one (a container's first
 //! process, systemd's `User=`) the process that was started must stay, with its number, its connections, counters and
@@ -230,7 +230,7 @@ impl Server {
         Ok(())
     }
 
-    /// The old configuration stays, and why: in the error log, and for who asked.
+    /// The old configuration stays; why is written to the error log and to the report for `-s reload`.
     fn keep(&mut self, origin: &Origin, spent: Config, why: &str) -> String {
         self.spent_configs.push(spent);
         self.refuse(format_args!("{why}; the old configuration stays"));
@@ -268,7 +268,7 @@ impl Interlude for Turns {
         }
         if server.mode == Mode::Stopped {
             drop(server);
-            // What is being read is not wanted any more: caught where the reading began.
+            // The reading is aborted; the panic is caught where it began.
             resume_unwind(Box::new("stopped"));
         }
     }
@@ -280,7 +280,7 @@ impl Server {
         while self.mode != Mode::Stopped && !file::wait_readable(fd, 0).unwrap_or(true) {
             match watched {
                 Ok(()) => self.turn(),
-                // Then it is looked at again and again, which is only not as cheap.
+                // Then it is polled, which only costs more.
                 Err(_) => self.poll(),
             }
         }

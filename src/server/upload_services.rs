@@ -1,5 +1,5 @@
-//! What uploads need of the process: the journal of hidden names ([`crate::services::temp_names`]), begun and ended; and word
-//! of the disk ([`crate::services::syncs`]).
+//! What uploads need of the process: the journal of hidden names ([`crate::services::temp_names`]), begun and ended; and
+//! the completions of fsync ([`crate::services::syncs`]).
 
 use super::Server;
 use crate::config::model::{Config, Level, Location, Settings};
@@ -60,13 +60,13 @@ impl Server {
         }
     }
 
-    /// Has the kernel's workers ready that upload_sync needs, where the configuration has it.
+    /// Starts what runs fsync in the kernel, where the configuration has upload_sync.
     pub fn open_syncs(&mut self) {
         if !self.cx.config.locations.iter().any(|location| location.settings.upload.sync) {
             return;
         }
         if let Some(fd) = self.cx.syncs.open() {
-            // Unwatched they would be of no use; then the loop waits itself.
+            // Without their events the loop has to call fsync itself.
             let watched = self.epoll.add(fd, epoll::IN, token_of(Role::Disk));
             if watched.is_err() {
                 self.cx.syncs = Syncs::default();

@@ -237,7 +237,7 @@ impl TempNames {
 }
 
 /// Opens and locks the journal at `path`. Where the process that keeps it lives (an upgrade, a reload is under way),
-/// a new one takes its place: what is noted in the old is not litter.
+/// a new one takes its place: what is noted in the old is still in use.
 ///
 /// # Errors
 /// That of the call that failed.
@@ -277,7 +277,7 @@ fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno>
             let prefix = |what: What| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
             prefixes = Some(What::ALL.map(prefix));
         } else if let (Some(prefixes), Some(path)) = (&prefixes, record.strip_prefix(b"/")) {
-            // A directory that is gone took its litter along.
+            // What was left in a directory went with it.
             removed += look_through(path, prefixes, trees).unwrap_or(0);
         }
     }
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_next_process_removes_what_a_killed_one_left_and_nothing_else() {
-        let top = std::env::temp_dir().join(format!("webserv-litter-{}", std::process::id()));
+        let top = std::env::temp_dir().join(format!("webserv-temp-names-{}", std::process::id()));
         let store = top.join("store\nwith a break");
         fs::create_dir_all(&store).expect("a directory");
         let journal = c(&top.join("pid.uploads"));
@@ -342,8 +342,8 @@ mod tests {
         };
         let dir = file::open_at(None, &c(&store), file::O_PATH | O_DIRECTORY, 0).expect("opens");
         let dir = Rc::new(dir);
-        let leave = |litter: &mut TempNames| {
-            let name = litter.hidden(&dir);
+        let leave = |temp_names: &mut TempNames| {
+            let name = temp_names.hidden(&dir);
             fs::write(store.join(name.to_str().expect("ASCII")), "half").expect("a file");
         };
         let mut first = TempNames::default();
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn trees_that_killed_processes_left_go_in_slices_and_links_are_not_followed() {
-        let top = std::env::temp_dir().join(format!("webserv-litter-trees-{}", std::process::id()));
+        let top = std::env::temp_dir().join(format!("webserv-temp-names-trees-{}", std::process::id()));
         let store = top.join("store");
         fs::create_dir_all(top.join("outside")).expect("a directory");
         fs::write(top.join("outside/kept"), "kept").expect("a file");

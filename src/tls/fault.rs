@@ -1,7 +1,7 @@
-//! What can be wrong with a peer's certificates: OpenSSL's faults, since configurations and `$ssl_client_verify` rely on
-//! their words. Finding them is `verify`'s business.
+//! What can be wrong with a peer's certificates: OpenSSL's errors with its numbers and texts, since configurations compare
+//! `$ssl_client_verify` with them. `verify` finds them.
 
-/// OpenSSL's faults, the ones that can come up here, with its numbers.
+/// OpenSSL's verify errors, as far as they can occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     IssuerMissing = 2,

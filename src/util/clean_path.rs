@@ -1,10 +1,10 @@
-//! Paths of one directory that differ in their text alone.
+//! Different spellings of one path.
 //!
 //! Invariant: nothing is asked of the file system: `..` and links stay as they are.
 
 use std::borrow::Cow;
 
-/// A path without empty and `.` segments, and without a slash at its end: what two paths of one directory may differ in.
+/// A path without empty and `.` segments and without a trailing slash, so that spellings of one directory compare equal.
 pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
     let odd = path.ends_with(b"/") || path.ends_with(b"/.") || path.windows(2).any(|pair| pair == b"//");
     if !odd && memchr::memmem::find(path, b"/./").is_none() {

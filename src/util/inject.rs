@@ -1,11 +1,11 @@
-//! Faults that tests ask for. Compiled out of everything but unit tests.
+//! Fault injection for tests; compiled into unit tests only.
 
 #[cfg(test)]
 thread_local! {
     static PLACE: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
 }
 
-/// Panics where a test has asked for it, once.
+/// Panics once where a test has armed this point.
 #[inline(always)]
 pub fn panic_point(_place: &'static str) {
     #[cfg(test)]

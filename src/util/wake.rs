@@ -1,8 +1,8 @@
-//! Who goes on when something has happened that was waited for.
+//! Which connection or stream to wake when an event arrives.
 
 use super::slab::Key;
 
-/// A stream of a client's connection. Services remember whom to wake by it, and know neither.
+/// A stream of a client's connection. Services keep it as an opaque address to wake.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Wake {
     pub conn: Key,

@@ -116,7 +116,7 @@ fn heads(timer: &Timer) {
             head.parse(black_box(bytes), &limits)
         });
     }
-    // As it comes through a slow network: parsed again after each of 16 pieces, which must not begin anew.
+    // As it comes through a slow network: parsed again after each of 16 pieces, which must not start over.
     let mut head = Head::default();
     let step = BROWSER.len().div_ceil(16);
     timer.time("head: a browser's, in 16 pieces", || {

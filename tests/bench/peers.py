@@ -2,7 +2,7 @@
 
 `features` are what a row of the comparison asks for: "log", "vhosts", "regexes", "upload", "listing", "servers". A
 peer that has no such thing gives no configuration (None) and is left out of the row. Where a server keeps small files
-or descriptors by default, the others are told to do so too; keep-alive, sendfile and limits are set alike; nobody logs a 404.
+or descriptors by default, the others are set to do so too; keep-alive, sendfile and limits are set alike; none logs a 404.
 """
 
 import http.client

@@ -89,7 +89,7 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
     }
 
-    /// Ends the server and waits for whoever started it.
+    /// Ends the server and waits for the process that started it.
     pub fn stop(&mut self) {
         let text = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
         match text.trim().parse() {

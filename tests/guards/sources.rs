@@ -162,7 +162,7 @@ fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread() {
     for source in sources() {
         for (number, line) in code(&source) {
             for what in
-                // The last four panic when nobody reads: see io::console.
+                // The last four panic when the reader is gone: see io::console.
                 [
                     ".unwrap()",
                     "panic!(",

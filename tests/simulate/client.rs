@@ -20,7 +20,7 @@ pub struct Client {
     inbox: Vec<u8>,
     /// It speaks the second transport: frames not sent yet, and those not whole yet.
     scrambled: Option<(Vec<u8>, Unframer)>,
-    /// The plan was spoiled: nobody can say which answers are owed.
+    /// The plan was spoiled: which answers are owed is not known.
     pub wild: bool,
     /// The clock jumped past a timeout: the server may have given up on this client.
     pub late: bool,
@@ -230,7 +230,7 @@ impl Client {
             return;
         }
         let Some((head, _, owed)) = self.owed.front_mut() else {
-            panic!("an answer that nobody asked for: {status}, {}", self.shown());
+            panic!("an answer to no request: {status}, {}", self.shown());
         };
         let name = &owed.name;
         assert!(self.sent >= *head, "answered before it was asked: {status}, {name}");

@@ -99,7 +99,7 @@ impl Maker {
         }
     }
 
-    /// A body where nobody takes one.
+    /// A body where none is taken.
     fn refused(&mut self, rng: &mut Rng) -> Request {
         let body = noise(rng, 40_000);
         let chunked = rng.percent(30);
@@ -141,7 +141,7 @@ impl Maker {
         let mut bytes = loop {
             let request = self.valid(rng);
             // An answer to HEAD cannot be told from others without knowing the question; what is stored under a
-            // spoiled name is nobody's business.
+            // spoiled name means nothing.
             if !request.owed.to_head && request.owed.stores.is_none() {
                 break request.bytes;
             }

@@ -244,7 +244,7 @@ fn the_short_form_is_all_that_https_takes() {
     if !certificate(setup.dir(), "localhost", "ec") {
         return;
     }
-    // The configuration is written, and checked by the way: what it adds by itself is said.
+    // The configuration is written, and checked by the way: what it adds by itself is printed.
     let checked = setup.run(&["-t", "-c", "%%DIR%%/conf/test.conf"]);
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
     assert!(checked.status.success() && said.contains("port 80 answers challenges and redirects"), "{said}");

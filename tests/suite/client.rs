@@ -370,7 +370,7 @@ impl Client {
         }
     }
 
-    /// So many bytes, whatever they mean.
+    /// That many bytes, whatever they mean.
     #[track_caller]
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         while self.buf.len() < length {

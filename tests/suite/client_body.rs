@@ -92,7 +92,7 @@ fn where_a_body_is_kept() {
         assert_eq!(variables(&s, "/stream", b"streamed").1, None);
         assert_eq!(files("tmp/plain").len(), before);
     });
-    table.row(BOTH, "nobody reads it: no file", || {
+    table.row(BOTH, "it is not read: no file", || {
         assert_eq!(variables(&s, "/local", b"unread"), (None, None));
     });
     table.row(BOTH, "read, though not passed", || {
@@ -182,7 +182,7 @@ fn a_full_disk_is_told() {
     .allow_log("[crit]")
     .start();
     s.method("POST", "/", "", b"small").is(200);
-    // A file where the directory was: nothing can be made in it, whoever asks.
+    // A file where the directory was: nothing can be made in it, not even by root.
     std::fs::remove_dir(s.path("tmp/gone")).expect("it is empty");
     std::fs::write(s.path("tmp/gone"), b"").expect("a file");
     let mut table = Table::new("no room for a body");

@@ -439,7 +439,7 @@ fn keepalive_is_bounded() {
     .file("html/f", "f")
     .start();
     let mut table = Table::new("keepalive");
-    table.row(BOTH, "keepalive_requests closes after so many", || {
+    table.row(BOTH, "keepalive_requests closes after that many", || {
         let mut client = s.client();
         assert!(!client.get("/f").closes());
         assert!(!client.get("/f").closes());

@@ -25,7 +25,7 @@ fn copy(mut setup: Setup, from: &Path, to: &str) -> Setup {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{to}/{}", entry.file_name().to_str().unwrap());
-        // What somebody uploaded while trying it out is no part of it.
+        // What was uploaded while trying it out is no part of it.
         let uploaded = (to == "www/files" || to == "www/inbox") && entry.file_name() != ".gitignore";
         setup = match entry.file_type().unwrap().is_dir() {
             true => copy(setup, &entry.path(), &name),

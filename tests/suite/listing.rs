@@ -43,7 +43,7 @@ fn the_page_is_for_people_and_programs() {
     }
     let s = setup().start();
     let mut table = Table::new("the page");
-    table.row(OURS, "it is UTF-8, under its own policy, and asked for anew", || {
+    table.row(OURS, "it is UTF-8, under its own policy, and revalidated", || {
         let r = s.get("/");
         r.is(200)
             .has("Content-Type", "text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-//! Listings that are kept for a moment: never an old one, whatever changes and whoever changes it. A second server
+//! Listings that are kept for a moment: never an old one, whatever changed it. A second server
 //! that keeps none says what is right.
 
 use crate::harness::{Server, eventually, http, skip_on_nginx};
@@ -189,7 +189,7 @@ fn a_huge_directory_holds_nobody_up() {
     let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("<a href=\"")?.get(..6)).collect();
     assert_eq!(names.len(), ENTRIES);
     assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "in order");
-    // A client that goes away meanwhile harms nobody.
+    // A client that goes away meanwhile does no harm.
     let mut gone = s.client();
     gone.send("GET /d/?again HTTP/1.1\r\nHost: a\r\n\r\n");
     s.get("/f").is(200);

@@ -184,7 +184,7 @@ fn access_log_off_creates_nothing() {
         http("server { listen 127.0.0.1:%%PORT%%; server_name localhost; access_log off; return 200 x; }").start();
     s.get("/").is(200);
     s.stop();
-    // nginx opens the log of the `http` block, which nobody uses; that is not asked for.
+    // nginx opens the log of the `http` block, which is not used; that is not asked for.
     assert!(!s.exists("logs/access.log") || s.read("logs/access.log").is_empty());
 }
 

@@ -95,7 +95,7 @@ pub fn wait_exit(pid: u32, limit: Duration) -> bool {
     if fd < 0 {
         return true;
     }
-    // SAFETY: the descriptor is new and nobody else owns it.
+    // SAFETY: the descriptor is new and has no other owner.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     readable(fd.as_raw_fd(), limit)
 }
@@ -147,7 +147,7 @@ pub fn wait_for_change(dir: &Path, limit: Duration, mut done: impl FnMut() -> bo
     // SAFETY: takes flags, gives a new descriptor or -1.
     let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
     assert!(fd >= 0, "inotify_init1: {}", io::Error::last_os_error());
-    // SAFETY: the descriptor is new and nobody else owns it.
+    // SAFETY: the descriptor is new and has no other owner.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let path = CString::new(dir.as_os_str().as_bytes()).expect("test paths have no NUL");
     let mask = libc::IN_CREATE
@@ -222,13 +222,13 @@ impl Drop for Tmpfs {
     }
 }
 
-/// A port of 127.0.0.1 that is bound and not listened on: connecting to it is refused, and nobody else is given it. A
+/// A port of 127.0.0.1 that is bound and not listened on: connecting to it is refused, and the kernel gives it to no other socket. A
 /// server may take it while it is held, for it is bound as servers bind (SO_REUSEADDR).
 pub fn reserve() -> io::Result<(OwnedFd, SocketAddr)> {
     let check = |result: libc::c_int| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) };
     // SAFETY: takes integers, gives a new descriptor or -1.
     let fd = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the descriptor is new and nobody else owns it.
+    // SAFETY: the descriptor is new and has no other owner.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let on: libc::c_int = 1;
     // SAFETY: pointer and length describe one integer.
@@ -259,7 +259,7 @@ pub fn pipe() -> (OwnedFd, OwnedFd) {
     // SAFETY: room for the two descriptors that the call gives.
     let result = unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) };
     assert_eq!(result, 0, "pipe2: {}", io::Error::last_os_error());
-    // SAFETY: both descriptors are new and nobody else owns them.
+    // SAFETY: both descriptors are new and have no other owner.
     unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) }
 }
 

@@ -210,7 +210,7 @@ fn image(setup: &Setup, file: &str) -> PathBuf {
         let number = if device == "stdout" { 1 } else { 2 };
         std::os::unix::fs::symlink(format!("/proc/self/fd/{number}"), root.join("dev").join(device)).expect("a link");
     }
-    // Nobody of the image's user may be kept from it by this directory's own mode.
+    // The image's user must not be kept from it by this directory's own mode.
     for path in root.ancestors().take_while(|path| path.starts_with(setup.dir())) {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
     }

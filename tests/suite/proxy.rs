@@ -466,7 +466,7 @@ fn servers_that_fail_are_replaced() {
         let statuses: Vec<u16> = (0..2).map(|_| s.method("POST", "/closing", "", b"x").status).collect();
         assert!(statuses.contains(&502) && statuses.contains(&200), "{statuses:?}");
     });
-    table.row(BOTH, "a status is no failure unless it is said to be", || {
+    table.row(BOTH, "a status is no failure unless proxy_next_upstream names it", || {
         let all = bodies("/busy", 2);
         assert!(all == "busyb" || all == "bbusy", "{all}");
         assert_eq!(bodies("/busy/next", 2), "bb");

@@ -201,7 +201,7 @@ fn words() -> Upstream {
     })
 }
 
-/// What is said of a body beside itself.
+/// Fields that describe a body.
 const TOLD: [&str; 12] = [
     "content-type",
     "content-encoding",

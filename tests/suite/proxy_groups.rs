@@ -96,7 +96,7 @@ fn hosts_in_variables_are_looked_up_when_the_configuration_is_read() {
             s.get(target).is(200).body_is("up 127.0.0.1");
         });
     }
-    table.row(BOTH, "a host that nobody knows", || {
+    table.row(BOTH, "a host that is not known", || {
         s.get("/c?y=1").is(502);
         s.get("/d?host=other.invalid").is(502);
         s.await_file("logs/error.log", |text| text.contains("no resolver defined to resolve other.invalid"));

@@ -36,7 +36,7 @@ fn the_header_of_a_balancer_may_come_in_any_pieces() {
     }
 }
 
-/// What is said over HTTP would be for a balancer that is not known to speak it.
+/// An answer over HTTP would go to a balancer that is not known to speak it.
 #[test]
 fn a_balancer_that_never_ends_its_header_is_not_answered() {
     let s = start("client_header_timeout 1s;");

@@ -19,7 +19,7 @@ fn the_address_of_the_client_behind_a_proxy() {
     .start();
     let mut table = Table::new("the client's address");
     let rows: &[(&str, &str, &str, &str)] = &[
-        ("nobody is believed", "/none", "X-Real-IP: 192.0.2.7", "127.0.0.1"),
+        ("no address is trusted", "/none", "X-Real-IP: 192.0.2.7", "127.0.0.1"),
         ("a header", "/real", "X-Real-IP: 192.0.2.7", "192.0.2.7//127.0.0.1"),
         ("a port", "/real", "X-Real-IP: 192.0.2.7:99", "192.0.2.7/99/127.0.0.1"),
         ("IPv6", "/real", "X-Real-IP: 2001:db8::1", "2001:db8::1//127.0.0.1"),

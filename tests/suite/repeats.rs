@@ -1,5 +1,5 @@
 //! A header field that stands twice: what nginx refuses, and where we go by the RFC instead. And control bytes that
-//! were escaped in a path: known to scripts, refused by whoever would look for a file.
+//! were escaped in a path: known to scripts, refused where a file would be opened.
 
 use crate::harness::{BOTH, Runs, Table, ours, server};
 
@@ -104,7 +104,7 @@ fn a_control_byte_in_a_path() {
         });
     }
     for path in ["/ret/%0d", "/ret/%0A"] {
-        table.row(ours("CR and LF in a path are an end of line to somebody further on"), path, || {
+        table.row(ours("CR and LF in a path are an end of line to a later program"), path, || {
             s.get(path).is(400);
         });
     }

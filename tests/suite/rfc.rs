@@ -92,7 +92,7 @@ fn every_wait_has_its_own_time() {
         client.expect_closed();
         assert!(!s.exists("html/up/a"));
     });
-    table.row(BOTH, "a body that nobody wants and nobody sends does not keep the connection", || {
+    table.row(BOTH, "a body that is neither wanted nor sent does not keep the connection", || {
         let mut client = sent(&s, "POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
         client.response().is(405);
         client.expect_closed();

@@ -48,7 +48,7 @@ impl Pair {
         for (at, (off, on)) in off.iter().zip(&on).enumerate() {
             assert_eq!(on, off, "{what}: answer {at}");
         }
-        assert_eq!(on.len(), off.len(), "{what}: so many answers");
+        assert_eq!(on.len(), off.len(), "{what}: number of answers");
     }
 
     /// Both end, and their logs are the same but for what `plain` takes out.
@@ -65,7 +65,7 @@ impl Pair {
             assert!(!off.is_empty(), "{log} has lines");
             let differ: Vec<_> = off.iter().zip(&on).filter(|(off, on)| on != off).take(10).collect();
             assert!(differ.is_empty(), "{log}: (of the one that keeps nothing, of the other)\n{differ:#?}");
-            assert_eq!(on.len(), off.len(), "{log}: so many lines");
+            assert_eq!(on.len(), off.len(), "{log}: number of lines");
         }
     }
 }
@@ -127,7 +127,7 @@ pub fn shown(answer: &Response, server: &Server) -> String {
     text
 }
 
-/// The answers to so many requests on one connection, or what came instead.
+/// The answers to that many requests on one connection, or what came instead.
 fn answers(client: &mut Client, requests: &[&[u8]], server: &Server) -> Vec<String> {
     let mut seen = Vec::new();
     for request in requests {

@@ -40,7 +40,7 @@ fn commands() {
             (BOTH, "echo of a variable of nginx", "<!--#echo var=\"arg_x\" -->", "?x=1", "1"),
             (BOTH, "echo in any case", "<!--#echo var=\"ARG_X\" -->", "?x=1", "1"),
             (BOTH, "echo of one that is not there", "<!--#echo var=\"arg_x\" -->", "", "(none)"),
-            (BOTH, "echo of one that nobody knows", "<!--#echo var=\"unheard_of\" -->", "", "(none)"),
+            (BOTH, "echo of an unknown one", "<!--#echo var=\"unheard_of\" -->", "", "(none)"),
             (BOTH, "echo with a default", "<!--#echo var=\"arg_x\" default=\"d\" -->", "", "d"),
             (BOTH, "echo with an empty default", "<!--#echo var=\"arg_x\" default=\"\" -->.", "", "."),
             (BOTH, "echo of an empty value", "<!--#echo var=\"arg_x\" default=\"d\" -->.", "?x=", "."),
@@ -247,7 +247,7 @@ fn includes() {
             (BOTH, "a way out", "<!--#include virtual=\"../../x\" -->.", "", "{E}."),
             (BOTH, "a way out, escaped", "<!--#include virtual=\"/dir/%2e%2e/inc.html\" -->.", "", "{E}."),
             (BOTH, "another type", "<!--#include virtual=\"/text.txt\" -->", "", "<!--#echo var=\"uri\" -->"),
-            (BOTH, "headers of an include are nobody's", "<!--#include virtual=\"/headers\" -->", "", "h"),
+            (BOTH, "headers of an include are dropped", "<!--#include virtual=\"/headers\" -->", "", "h"),
         ],
     );
     let mut table = Table::new("SSI includes of errors");

@@ -220,7 +220,7 @@ fn files_of_every_size_arrive_whole() {
         }
         slow.response().is(200).body_is(noise(5 << 20));
     });
-    table.row(BOTH, "a reader that resets half-way harms nobody", || {
+    table.row(BOTH, "a reader that resets half-way does no harm", || {
         for _ in 0..5 {
             let mut client = s.client();
             client.send(b"GET /5242880 HTTP/1.1\r\nHost: a\r\n\r\n");

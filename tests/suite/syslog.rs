@@ -90,7 +90,7 @@ fn lines_go_to_syslog() {
             s.get("/unix").is(200);
         });
     });
-    table.row(ours("nginx says it for each line"), "that is said once", || {
+    table.row(ours("nginx says it for each line"), "reported once", || {
         let text = s.await_file("logs/error.log", |text| text.contains("while logging to syslog"));
         assert_eq!(text.matches("while logging to syslog").count(), 1, "{text}");
     });

@@ -327,7 +327,7 @@ fn wrong_pairs_are_errors_of_the_configuration_with_file_and_reason() {
         ("only old protocols", "ssl_protocols TLSv1 TLSv1.1;", "only protocols that are not spoken"),
         ("no suite", "ssl_ciphers RC4;", "no cipher match"),
         (
-            "nobody to trust",
+            "no authority to trust",
             "ssl_certificate a.crt; ssl_certificate_key a.key; ssl_verify_client on;",
             "no ssl_client_certificate",
         ),

@@ -78,7 +78,7 @@ fn the_name_chooses_the_server() {
     table.row(BOTH, "the host of an absolute target wins", || {
         s.send(b"GET http://exact.test/ HTTP/1.1\r\nHost: both.test\r\n\r\n").is(200).body_is("exact");
     });
-    table.row(BOTH, "each request on one connection chooses anew", || {
+    table.row(BOTH, "each request on one connection is routed by its own host", || {
         let mut client = s.client();
         for (_, host, answer) in rows {
             client.request(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).is(200).body_is(answer);

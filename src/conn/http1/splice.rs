@@ -13,7 +13,7 @@ pub enum Moved {
     Bytes(u64),
     Nothing,
     End,
-    /// The kernel does not do that here.
+    /// Not possible here: the bytes have to be read and written.
     Refused,
     /// The file could not be written.
     Failed(Errno),
@@ -51,7 +51,7 @@ pub fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u
                 }
             },
             Err(e) => {
-                // Bytes are stuck in the pipe: a new one next time.
+                // Bytes are left in the pipe: it is dropped, and a new one made next time.
                 cx.pipe = None;
                 return Moved::Failed(e);
             }

@@ -1,8 +1,8 @@
-//! Streams whose request is known ([`crate::services::response_cache`]): they are answered without an exchange and without
-//! a connection of their own, in the turn they come where the answer is short, else in turns as any stream.
+//! Streams answered from the cache ([`crate::services::response_cache`]), without an exchange of their own: a short response
+//! at once, a longer one in turns as any stream's.
 //!
-//! Invariant: such a stream has no state but its place in the answer; it ends by being sent, by the client's reset, by
-//! its deadline, or with its connection, and is logged then.
+//! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the client's
+//! reset, by its deadline, or with its connection, and is logged then.
 
 use super::cached_send::{CachedSend, Seen};
 use super::{Entry, Http2, OUTPUT, QUANTUM, Work};
@@ -19,14 +19,14 @@ use crate::sys::file;
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
-/// Answers that go out at once: their share of the connection is not worth a turn.
+/// Responses up to this size are sent at once: scheduling them would cost more.
 const SHORT: u64 = 16 << 10;
 
 impl Http2 {
-    /// Answers the request that has come on a stream, if it is known.
+    /// Answers a stream's request if its response is cached.
     ///
     /// # Errors
-    /// It is not; what it will be known by, if it was seen before.
+    /// It is not; the key it will be cached by, if the request was seen before.
     pub(super) fn answer_cached(
         &mut self,
         conns: &mut Slab<Conn>,
@@ -81,7 +81,7 @@ impl Http2 {
         let cached = CachedSend { response, file, at: 0, size, is_begun: false, requests, started, deadline };
         self.streams.push(Entry::new(id, Work::Cached(cached), false));
         if size <= SHORT && self.out.len() - self.sent < OUTPUT {
-            // What answers frames goes before all else.
+            // Replies to frames (SETTINGS, PING) go before all else.
             self.protocol.take_control(&mut self.out);
             self.send_cached(self.streams.len() - 1, turn.cx);
         }

@@ -49,7 +49,7 @@ struct Open {
 
 #[derive(Debug)]
 pub struct StreamTransport {
-    /// The connection it belongs to.
+    /// The connection that the stream is on.
     pub parent: Option<Key>,
     pub id: u32,
     /// The phases have not seen the request yet; its fault, if it has one.
@@ -67,7 +67,7 @@ pub struct StreamTransport {
     pub fault: Option<Reject>,
     /// Reset, or the connection is gone.
     pub is_broken: bool,
-    /// The request broke a rule; how many may on a connection (keepalive_glitches).
+    /// The request was malformed: counted against keepalive_glitches.
     pub glitch: Option<u64>,
     /// Body bytes that were read and not yet counted by the connection.
     pub taken: usize,
@@ -260,7 +260,7 @@ impl StreamTransport {
         }
     }
 
-    /// Nothing came to be in the frame that was begun.
+    /// The frame that was begun stayed empty: it is taken back.
     fn drop_empty_frame(&mut self) {
         if let Some(Open { start, kind: kind::DATA, len: 0 }) = self.open {
             self.out.truncate(start);

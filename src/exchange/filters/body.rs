@@ -1,4 +1,4 @@
-//! A streamed body on its way out: cut to a range, gathered where it is a page with commands, encoded, and queued or said
+//! A streamed body on its way out: cut to a range, gathered where it is a page with commands, encoded, and queued or put
 //! into the page that includes it.
 
 use super::ssi::state::Sink;

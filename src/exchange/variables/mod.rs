@@ -8,7 +8,7 @@
 //! | [`connection`] | both ends of it |
 //! | [`process`] | the server, clocks and counters |
 //! | [`path`] | the file that a request is mapped to |
-//! | [`upstream`] | what upstreams were asked and answered |
+//! | [`upstream`] | requests to upstreams and their responses |
 //! | [`tables`] | what the configuration computes: map, geo, split_clients |
 //! | `exchange::tls` | `$ssl_…` |
 
@@ -58,7 +58,7 @@ pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8
     out
 }
 
-/// nginx's truth: neither empty nor "0".
+/// True as nginx has it: neither empty nor "0".
 pub fn is_true(value: &[u8]) -> bool {
     !matches!(value, b"" | b"0")
 }
@@ -111,7 +111,7 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
                 let doing = if ex.tx == Tx::Done { " while logging request" } else { "" };
                 ex.report(cx, Level::Warn, format_args!("using uninitialized \"{name}\" variable{doing}"));
             }
-            // Said once a request (nginx).
+            // Warned of once a request (nginx).
             ex.set_user(at, Box::default());
             Is::Set
         }

@@ -22,7 +22,7 @@ pub struct Starting {
 /// Why a child is started.
 pub enum Purpose {
     First,
-    /// One has ended that was not told to.
+    /// One has ended that was not asked to.
     Restart,
     Reload(Box<Before>),
 }

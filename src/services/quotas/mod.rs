@@ -49,8 +49,8 @@ pub struct Area {
     claimed: Cell<Usage>,
     /// Its locks were looked at.
     locks_seen: Cell<bool>,
-    /// What another process was last told of that.
-    told: Cell<Usage>,
+    /// What of that was last published to other processes.
+    published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     known: Cell<Known>,
     /// Counts that came to an end.
@@ -116,7 +116,7 @@ impl Quotas {
             used: Cell::default(),
             claimed: Cell::default(),
             locks_seen: Cell::default(),
-            told: Cell::default(),
+            published: Cell::default(),
             walk: RefCell::default(),
             known: Cell::new(Known::No),
             counts: Cell::new(0),
@@ -130,8 +130,8 @@ impl Quotas {
 
     /// Areas where something else is claimed than when this was last asked, and what.
     pub fn changed_claims(&mut self, mut each: impl FnMut(&[u8], Usage)) {
-        for area in self.areas.values().filter(|area| area.told.get() != area.claimed.get()) {
-            area.told.set(area.claimed.get());
+        for area in self.areas.values().filter(|area| area.published.get() != area.claimed.get()) {
+            area.published.set(area.claimed.get());
             each(&area.path, area.claimed.get());
         }
     }

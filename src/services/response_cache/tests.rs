@@ -25,7 +25,7 @@ impl Maker {
         Maker { dir, files: FileCache::new(1 << 20), watch: DirWatch::default(), now }
     }
 
-    /// An entry of a request on an endpoint, whose text has so many bytes at least.
+    /// An entry of a request on an endpoint, whose text has at least that many bytes.
     fn entry(&mut self, request: &[u8], endpoint: EndpointId, bytes: usize) -> CachedResponse {
         let path = self.dir.join("f");
         let looked = self.files.look(&path, &self.now, &mut self.watch);

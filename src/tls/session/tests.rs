@@ -132,7 +132,7 @@ fn a_changed_byte_ends_the_connection_with_an_alert() {
             let mut plain = Vec::new();
             let taken = server.session.take_in(&mut room[..sealed], &mut plain, &mut out);
             assert!(taken.is_err() && plain.is_empty(), "{protocols:?} at {at}");
-            assert!(!out.is_empty(), "{protocols:?} at {at}: the peer is told");
+            assert!(!out.is_empty(), "{protocols:?} at {at}: the peer gets an alert");
             client.give(&out).expect_err("an alert");
         }
     }

@@ -44,7 +44,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W119",
-        title: "the version is told to everyone",
+        title: "every response names the version",
         page: "`server_tokens on` shows the version in the Server header and on error pages, which tells attackers what to \
                try. Write `server_tokens off;`.",
         check: version,
@@ -163,7 +163,7 @@ fn quoted(word: &Word) -> String {
 
 fn version(place: &Place, found: &mut Vec<Finding>) {
     if let Some(word) = place.d.args.first().filter(|word| place.is("server_tokens") && word.is("on")) {
-        found.push(Finding::new(word.span, "the version is told to everyone", "write: server_tokens off;"));
+        found.push(Finding::new(word.span, "every response names the version", "write: server_tokens off;"));
     }
 }
 

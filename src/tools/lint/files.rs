@@ -61,7 +61,7 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
     if !found_there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         return;
     }
-    // A sign that cannot be seen is told of already.
+    // A sign that cannot be seen is reported already.
     if place.d.args.iter().any(|word| lexical::odd_word(place.d, word).is_some()) {
         return;
     }

@@ -94,7 +94,7 @@ fn no_file(place: &Place, found: &mut Vec<Finding>) {
 
 fn slashless(word: &Word) -> Option<Finding> {
     let text = word.str();
-    // What ends in a comma, or is a status, is told of elsewhere.
+    // What ends in a comma, or is a status, is reported elsewhere.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/?$={}".contains(&byte)) || text == "|";
     let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     // `_` is written for a file that is never there.

@@ -26,7 +26,7 @@ pub struct Browser {
     /// Received and not yet taken apart.
     buf: Vec<u8>,
     number: u64,
-    /// Events nobody has asked for yet, of all pages.
+    /// Events of all pages that no caller has taken yet.
     events: Vec<Value>,
     profile: PathBuf,
     /// How long an answer may take.
@@ -158,7 +158,7 @@ impl Page<'_> {
         });
     }
 
-    /// Does something that leads to another page (or the same anew) and waits until that is loaded and seen: before its
+    /// Does something that leads to another page (or the same again) and waits until that is loaded and seen: before its
     /// first picture a page gets no input.
     #[track_caller]
     pub fn load(&mut self, action: impl FnOnce(&mut Self)) {

@@ -54,9 +54,9 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert!(s.read("html/res/large.dat") == noise(24 << 20));
         assert_eq!(s.snapshot("html/res").len(), 1, "the unfinished one is gone");
         let offsets = offsets(&mut page);
-        assert!(offsets.len() > 1 && offsets.last() > Some(&0), "it did not begin anew: {offsets:?}");
+        assert!(offsets.len() > 1 && offsets.last() > Some(&0), "it did not begin again: {offsets:?}");
         assert_eq!(page.eval("localStorage.length"), 0);
-        // 409: the browser itself sends a request anew whose connection was reset, with an offset that is no more true.
+        // 409: the browser itself repeats a request whose connection was reset, with an offset that no longer holds.
         is_clean(&mut page, &s, &["net::ERR", "409"]);
     });
     table.row(OURS, "it goes on after a reload, when the same file is chosen again", || {

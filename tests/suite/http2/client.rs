@@ -76,7 +76,7 @@ impl H2 {
         self.send(&hello);
     }
 
-    /// Nothing is said.
+    /// No frame comes.
     pub fn connect_raw(address: SocketAddr) -> H2 {
         H2::over(TcpStream::connect(address).expect("the server listens"))
     }

@@ -1,4 +1,4 @@
-//! What is said back: refusals as the client reads them, before the body where they can be told, variables.
+//! Responses: refusals as the client reads them, before the body where they are known by then, variables.
 
 use super::*;
 

@@ -1,5 +1,5 @@
 //! The fault loop: a thousand uploads cut at random bytes, the process killed in between. The directory, hidden names
-//! included, is afterwards what it was before; whoever reads meanwhile reads whole files; no descriptor is left open.
+//! included, is afterwards what it was before; readers see whole files meanwhile; no descriptor is left open.
 
 use super::*;
 use crate::client::find;
@@ -318,7 +318,7 @@ fn cut_uploads_leave_no_descriptor_open() {
     }
     let after = idle();
     let more: Vec<&String> = after.iter().filter(|target| count(&after, target) > count(&before, target)).collect();
-    // A directory is let go when nobody has asked for it for some time, and opened again: once.
+    // A directory is let go when it has not been used for some time, and opened again: once.
     let over = s.path("html/over").display().to_string();
     assert!(more.iter().all(|target| **target == over) && more.len() <= 1, "{more:?}: {after:#?} after {before:#?}");
 }

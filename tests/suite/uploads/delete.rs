@@ -116,7 +116,7 @@ fn delete_removes_what_it_names() {
     });
 }
 
-/// A directory with so many entries that removing them takes many turns.
+/// A directory large enough that removing it takes many turns.
 fn fill(dir: &std::path::Path, entries: usize) {
     for sub in 0..entries.div_ceil(1000) {
         let sub = dir.join(format!("sub-{sub}"));

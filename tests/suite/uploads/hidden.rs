@@ -1,4 +1,4 @@
-//! What is on its way has a hidden name: nobody is told of it, whatever the method, and nothing of it stays.
+//! What is on its way has a hidden name: no method shows it, and nothing of it stays.
 
 use super::*;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! upload_limit_rate: a body takes its time, and nobody else does.
+//! upload_limit_rate: a body takes its time, and other requests do not wait for it.
 
 use super::*;
 use std::time::{Duration, Instant};

@@ -162,7 +162,7 @@ fn a_get_under_way_keeps_the_old_bytes() {
                 // Its first bytes are on their way when the file changes.
                 client.expect_started();
                 change();
-                assert_eq!(s.get("/a/x").status, *after, "who asks now gets what is now");
+                assert_eq!(s.get("/a/x").status, *after, "a request now gets what is there now");
                 let response = client.response();
                 assert!(response.body == expected, "the old bytes");
                 client.expect_alive("/", 200);

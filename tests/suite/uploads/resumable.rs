@@ -25,7 +25,7 @@ pub fn tus(s: &Server, method: &str, target: &str, fields: &str, body: &[u8]) ->
 
 pub const OCTETS: &str = "Content-Type: application/offset+octet-stream\r\n";
 
-/// Makes an upload of so many bytes in `/a/`; gives its target.
+/// Makes an upload of that many bytes in `/a/`; gives its target.
 #[track_caller]
 pub fn create(s: &Server, name: &str, length: usize) -> String {
     let r = tus(s, "POST", "/a/", &format!("Upload-Length: {length}\r\n{}", filename(name)), b"");
@@ -267,7 +267,7 @@ fn tus_refuses_what_is_not_right() {
         ("a file that is too large", 413, format!("Upload-Length: 101\r\n{name}")),
         ("a name that is taken", 409, format!("Upload-Length: 1\r\n{}", filename("taken.txt"))),
         ("parts that are none", 400, format!("Upload-Length: 1\r\nUpload-Concat: part\r\n{name}")),
-        ("an algorithm nobody knows", 400, format!("Upload-Length: 1\r\nUpload-Checksum: crc99 AAAA\r\n{name}")),
+        ("an unknown algorithm", 400, format!("Upload-Length: 1\r\nUpload-Checksum: crc99 AAAA\r\n{name}")),
     ];
     for (what, status, fields) in rows {
         table.row(OURS, what, || {

@@ -1,4 +1,4 @@
-//! The rules of uploads hold for resumable ones; what is on its way is nobody's business; what is forgotten goes.
+//! The rules of uploads hold for resumable ones; what is on its way is not served; what is forgotten goes.
 
 use super::resumable::{OCTETS, area_of, base64, create, filename, offset, patch, resumable, tus};
 use super::*;
@@ -338,7 +338,7 @@ fn forgotten_uploads_expire() {
         tus(&s, "HEAD", &target, "", b"").is(410);
         assert!(!s.exists(STATE));
     });
-    table.row(OURS, "at the start, with what nobody knows", || {
+    table.row(OURS, "at the start, with what is unknown", || {
         let mut s = area_of("upload_resumable_max_age 1h;").restartable().start();
         let (old, new) = (create(&s, "old", 10), create(&s, "new", 10));
         let id = |target: &str| target.rsplit('=').next().expect("an id").to_owned();

@@ -1,4 +1,4 @@
-//! Somebody on the server swaps directories and files with links that lead out, while clients write, read and delete
+//! A local user swaps directories and files with links that lead out, while clients write, read and delete
 //! through those very names. Nothing outside the root changes, and nothing of it is sent.
 
 use super::*;
@@ -37,11 +37,11 @@ fn setup() -> Setup {
 /// A name inside, and one that is a link out.
 type Pair = (PathBuf, PathBuf);
 
-/// Swaps the pairs until told to stop; how often it did. Whoever holds the lock has the names to itself.
+/// Swaps the pairs until it is stopped; how often it did. While the lock is held no name changes.
 fn swap(pairs: &[Pair], resting: &Mutex<()>, stop: &AtomicBool) -> usize {
     let mut steps = 0;
     while !stop.load(Ordering::Relaxed) {
-        let moving = resting.lock().expect("nobody panics with it");
+        let moving = resting.lock().expect("no panic while it is held");
         for (one, other) in pairs {
             // A client may just have deleted one of the two.
             steps += usize::from(os::exchange(one, other).is_ok());
@@ -126,7 +126,7 @@ fn links_swapped_in_a_loop_let_no_byte_out_or_in() {
                 for target in ["/a/dir/f", "/a/dir/sub/keep", "/a/dir/sub/", "/a/stolen-dir/", "/a/dir/"] {
                     note("DELETE", target, s.method("DELETE", target, "", b""));
                 }
-                let _resting = resting.lock().expect("nobody panics with it");
+                let _resting = resting.lock().expect("no panic while it is held");
                 // What was copied is what was inside.
                 let inside = root
                     .read_dir()

@@ -135,7 +135,7 @@ pub fn may_read(
 ) -> bool {
     let uri = [top.0, below].concat();
     if is_dir {
-        // Names of files are not told where no listing tells them. What is in the folder is asked one by one.
+        // Names of files are not revealed where no listing shows them. What is in the folder is asked one by one.
         let config = ex.config.clone();
         let found = location::find(&config, ex.route.server, &uri, &mut NoTrace);
         return found.is_ok_and(|found| config.location(found.location).settings.listing.on);

@@ -117,7 +117,7 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
       filter();
     }
   });
-  // upload.js announces rows it has fetched anew.
+  // upload.js announces rows it has fetched again.
   document.addEventListener('rows', () => {
     localTimes();
     if ($('filter').value) filter();

@@ -7,7 +7,7 @@
   const make = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
   const reason = (status) => (`e${status}` in WORDS ? word(`e${status}`) : word('else', status));
 
-  // The rows as the server now has them, in the order asked for. Whoever stands on one of them stays there.
+  // The rows as the server now has them, in the order asked for. The focus stays on its row.
   async function refresh() {
     const answer = await fetch(location.pathname + location.search, { cache: 'no-store' }).catch(() => null);
     if (!answer || !answer.ok) return;

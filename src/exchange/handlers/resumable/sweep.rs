@@ -17,9 +17,9 @@ use std::rc::Rc;
 
 /// Entries and uploads that are looked at in one slice.
 const SLICE: usize = 32;
-/// Milliseconds after which a file without a record, or a record that was not finished, is litter: the request that
+/// Milliseconds after which a file without a record, or a record that was not finished, is left over: the request that
 /// writes the one writes the other at once.
-const LITTER: i64 = 60_000;
+const LEFT_OVER: i64 = 60_000;
 /// An upload that is written to is looked at again when it would expire by its last byte, but not before and not
 /// after this many milliseconds.
 const AGAIN: (i64, i64) = (1_000, 60_000);
@@ -138,7 +138,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
-                && stat.mtime.0.saturating_mul(1000) < now - LITTER
+                && stat.mtime.0.saturating_mul(1000) < now - LEFT_OVER
             {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }

@@ -1,5 +1,5 @@
 //! The end of a request's content: a checksum that came late, the digest of the whole, the disk, the file's name; and
-//! what the client is told. Slice by slice: the loop goes on with other clients in between.
+//! what the client gets. Slice by slice: the loop goes on with other clients in between.
 
 use super::{Append, SLICE, Then};
 use crate::exchange::Exchange;
@@ -16,7 +16,7 @@ use crate::sys::file;
 use std::os::fd::{AsFd, OwnedFd};
 
 impl Append {
-    /// No more content comes: the offset is told, or the end.
+    /// No more content comes: the response has the offset, or is that of the end.
     pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
     }
