@@ -51,7 +51,7 @@ fn serve(dir: &Path, options: &[&str], state: &Path, typed: &str) -> (Running, C
     let fd = listener.as_raw_fd();
     let mut command = Command::new(BINARY);
     command.arg(dir).args(["--port", &address.port().to_string()]).args(options);
-    command.env("NGINX", format!("{fd};")).env("XDG_STATE_HOME", state);
+    command.env("NGINX", format!("{fd};")).env("XDG_STATE_HOME", state).env("STATE_DIRECTORY", state);
     command.stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null());
     os::inherit(&mut command, vec![fd]);
     let mut child = command.spawn().expect("the binary starts");

@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 fn run(setup: &Setup, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webserv"));
     command.args(args).current_dir(setup.dir()).env_remove("NGINX").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env("STATE_DIRECTORY", setup.dir().join("state"));
     command.output().expect("the binary runs")
 }
 

@@ -85,6 +85,8 @@ impl Default {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" conf/default.conf", BINARY]);
         command.current_dir(setup.dir()).env_remove("NGINX").stdin(Stdio::null()).stderr(log);
+        // Its authority is this test's, not this machine's.
+        command.env("STATE_DIRECTORY", setup.dir().join("state"));
         os::inherit(&mut command, Vec::new());
         let server = command.spawn().expect("unshare runs");
         let server = Default { setup, server };
@@ -204,7 +206,7 @@ fn shell(setup: &Setup, command: &str) -> (bool, String) {
     let mut shell = Command::new("sh");
     let command = command.strip_prefix("webserv ").map_or(command.to_owned(), |rest| format!("\"$0\" {rest}"));
     shell.args(["-c", &command, BINARY]).current_dir(setup.dir()).env_remove("NGINX").stdin(Stdio::null());
-    shell.env("HOME", setup.dir()).env("XDG_STATE_HOME", setup.dir());
+    shell.env("HOME", setup.dir()).env("XDG_STATE_HOME", setup.dir()).env("STATE_DIRECTORY", setup.dir().join("state"));
     let out = shell.output().expect("a shell");
     (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
 }
