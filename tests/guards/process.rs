@@ -126,6 +126,14 @@ fn ask(stream: &mut TcpStream, path: &str, fields: &str) -> String {
     }
 }
 
+/// A file went out in part only: the socket was full.
+fn is_short(call: &str) -> bool {
+    let Some((asked, sent)) = call.strip_prefix("sendfile(").and_then(|call| call.rsplit_once(") = ")) else {
+        return false;
+    };
+    asked.rsplit(", ").next() != Some(sent)
+}
+
 /// epoll_wait, recv, send: and what each kind of answer costs beside. Nothing looks at the disk where nothing changed.
 #[test]
 fn an_answer_costs_as_many_system_calls_as_the_table_says() {
@@ -173,8 +181,10 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
         let calls = &lines[at("GET /begin")..at("GET /end")];
         println!("{name}: {} calls for {REQUESTS} requests", calls.len());
         // The marks themselves cost some, and a timer may wake the loop for nothing. Where the machine is so slow that
-        // files were looked at too long ago, they are looked at again.
-        let allowed = most * REQUESTS + 40 + trusted * files;
+        // files were looked at too long ago, they are looked at again; where the client was not given the time to read,
+        // what the socket did not take is sent once it does.
+        let stalls = calls.iter().filter(|call| is_short(call)).count();
+        let allowed = most * REQUESTS + 40 + trusted * files + 3 * stalls;
         let sample = calls.get(20..40).unwrap_or_default().join("\n  ");
         assert!(calls.len() <= allowed, "{way}{name}: {} calls for {REQUESTS} requests:\n  {sample}", calls.len());
     }
