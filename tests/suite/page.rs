@@ -210,7 +210,10 @@ fn what_is_below_a_folder_is_searched() {
     .file("html/a/Übung.txt", "u");
     let s = many(setup, 520).start();
     let page = s.get("/?search=+rEport");
-    page.is(200).contains("Found for <bdi>rEport</bdi>").contains("value=\"rEport\"").contains("1 folder, 3 files");
+    page.is(200)
+        .contains("Search results for <bdi>rEport</bdi>")
+        .contains("value=\"rEport\"")
+        .contains("1 folder, 3 files");
     for shown in
         ["a/Report%20%3C1%3E.txt\"", "a/b/REPORT%20two.txt\"", "href=\"a/reports/\"", "href=\"off/report.txt\""]
     {

@@ -75,7 +75,7 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.write("INNER");
         page.load(|page| page.press("Enter"));
         assert_eq!(names(&mut page), ["tree/full/inner.txt", "up/sub/inner.txt"]);
-        assert_eq!(page.text("document.querySelector('h1').textContent"), "Found for INNER");
+        assert_eq!(page.text("document.querySelector('h1').textContent"), "Search results for INNER");
         page.load(|page| page.click("nav a"));
         assert!(names(&mut page).contains(&"up".to_owned()));
         is_clean(&mut page, &s, &[]);

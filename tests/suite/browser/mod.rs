@@ -4,6 +4,7 @@
 mod axe;
 mod deletes;
 mod devtools;
+mod elsewhere;
 mod looks;
 mod resume;
 mod secure;
@@ -32,6 +33,7 @@ fn the_page_in_a_real_browser() {
     resume::rows(&mut table, &mut browser);
     axe::rows(&mut table, &mut browser);
     secure::rows(&mut table, &mut browser);
+    elsewhere::rows(&mut table, &mut browser);
 }
 
 fn setup() -> Setup {

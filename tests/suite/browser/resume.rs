@@ -16,7 +16,7 @@ fn setup() -> Setup {
 }
 
 /// How fast the page's bytes leave, in bytes per second; 0 is as fast as they can.
-fn throttle(page: &mut Page<'_>, rate: u32) {
+pub fn throttle(page: &mut Page<'_>, rate: u32) {
     let rate = if rate == 0 { -1 } else { i64::from(rate) };
     let params = json!({"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate});
     page.call("Network.emulateNetworkConditions", params);
