@@ -25,7 +25,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-WLNGAgQ9ouHnjk0P0SQJAjxrCNkMwxialf+0GmYP4UM='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-rzxmvFZ9AzDku3PIQQOWzDfFsjsfO08JL914Ng3fHu4='; \
      script-src 'sha256-K3lvpkB1hfzeOvIOaLW8XcbfG0dP7rNk/j/sWnIUlIU=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
@@ -221,7 +221,7 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
         words.with(Word::MoveQ, out, |out| out.extend_from_slice(b"<b><bdi id=from></bdi></b>"));
         texts(out, &["</p>\n<p><label for=target>", words.get(Word::MoveTo)]);
         texts(out, &["</label><br><input id=target autocomplete=off required></p>\n"]);
-        texts(out, &["<button value=keep formnovalidate>", words.get(Word::Keep), "</button>\n"]);
+        texts(out, &["<button value=keep formnovalidate>", words.get(Word::Cancel), "</button>\n"]);
         texts(out, &["<button class=go value=move>", words.get(Word::Move), "</button>\n</form>\n</dialog>\n"]);
     }
     out.extend_from_slice(b"<script id=words type=application/json>");
@@ -265,7 +265,7 @@ pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8
     texts(out, &["</label><br>\n<input id=target name=", TO_FIELD, " required autofocus autocomplete=off value=\""]);
     escape::text(bare, out);
     texts(out, &["\"></p>\n<p><button class=go>", words.get(Word::Move), "</button> &nbsp; <a href=\"./\">"]);
-    texts(out, &[words.get(Word::KeepIt), "</a></p>\n</form>\n</main>\n"]);
+    texts(out, &[words.get(Word::Cancel), "</a></p>\n</form>\n</main>\n"]);
 }
 
 /// The link to the whole folder as one file.
