@@ -237,7 +237,26 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
     if repeated {
         unique::judge(&block.fields, text)?;
     }
-    match host_field {
+    one_host(block, head, host_field)?;
+    head.framing = match (length, end) {
+        (Some(1..), true) => return Err(Reject::BadFraming("the stream ends before its body")),
+        (Some(length), _) => Framing::Length(length),
+        (None, true) => Framing::None,
+        // Its end is the stream's: to everybody else, what chunked framing is.
+        (None, false) => Framing::Chunked,
+    };
+    if !rules.underscores {
+        let text = &block.text;
+        let has_underscore = |field: &Field| field.id == HeaderId::Other && field.name.of(text).contains(&b'_');
+        block.fields.retain(|field| !has_underscore(field));
+    }
+    Ok(())
+}
+
+/// The one host that `:authority` and Host name, as a Host field too.
+fn one_host(block: &mut Block, head: &mut RequestHead, said: Option<Span>) -> Result<(), Reject> {
+    let text = &block.text;
+    match said {
         Some(value) if !host::is_valid(value.of(text)) => return Err(Reject::BadHost("malformed Host field")),
         Some(value) if head.host.is_empty() => head.host = value,
         // §8.3.1: neither may contradict the other.
@@ -250,30 +269,16 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
                 field.value = head.host;
             }
         }
-        None => {}
+        None if head.host.is_empty() => return Err(Reject::BadHost("neither \":authority\" nor \"Host\"")),
+        None => {
+            // For $http_host, and for upstreams.
+            let start = block.text.len();
+            block.text.extend_from_slice(b"host");
+            let name = Span::new(start, block.text.len());
+            block.fields.insert(0, Field { id: HeaderId::Host, name, value: head.host });
+        }
     }
-    if head.host.is_empty() {
-        return Err(Reject::BadHost("neither \":authority\" nor \"Host\""));
-    }
-    head.framing = match (length, end) {
-        (Some(1..), true) => return Err(Reject::BadFraming("the stream ends before its body")),
-        (Some(length), _) => Framing::Length(length),
-        (None, true) => Framing::None,
-        // Its end is the stream's: to everybody else, what chunked framing is.
-        (None, false) => Framing::Chunked,
-    };
-    if !rules.underscores {
-        let has_underscore = |field: &Field| field.id == HeaderId::Other && field.name.of(text).contains(&b'_');
-        block.fields.retain(|field| !has_underscore(field));
-    }
-    if host_field.is_none() {
-        // For $http_host, and for upstreams.
-        let start = block.text.len();
-        block.text.extend_from_slice(b"host");
-        let name = Span::new(start, block.text.len());
-        block.fields.insert(0, Field { id: HeaderId::Host, name, value: head.host });
-    }
-    Ok(())
+    if head.host.is_empty() { Err(Reject::BadHost("neither \":authority\" nor \"Host\"")) } else { Ok(()) }
 }
 
 /// RFC 3986 §6.2: they differ in case at most, or in a port that the scheme implies.
