@@ -130,12 +130,10 @@ impl Tls {
 
 /// What is about the plain transport itself: sockets that the test writes to while the server stands still, that it
 /// closes without a word, or on which something goes before TLS.
-const PLAIN_ONLY: [&str; 8] = [
+const PLAIN_ONLY: [&str; 7] = [
     // They speak HTTP/2 with prior knowledge, and their modules have names that others have.
     "http2::",
     "turns::as_many_clients",
-    // A build without optimization seals a turn's share of bodies longer than a turn's slice is.
-    "turns::many_short_requests",
     "proxy::a_client_that_comes_back",
     "proxy::large_bodies_stream",
     "bounds::memory_that_runs_out",

@@ -68,6 +68,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         if turn.budget.bytes == 0 {
             return Flushed::Yield;
         }
+        // What is sealed costs several times what the kernel takes by itself: never more of it than the turn's share.
+        let most = if io.transport.is_secure() { most.min(turn.budget.bytes) } else { most };
         match send_front(io, ex, cx, most) {
             Ok((n, piece)) => {
                 ex.out.advance(n);
