@@ -16,6 +16,7 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
         read.diagnostics.push(warning);
     }
     add_silence(read);
+    read.diagnostics.unite(&loaded.sources);
     read.diagnostics.sort();
     read.sources = loaded.sources;
 }
@@ -34,6 +35,7 @@ pub fn add_absent(origin: &Origin, read: &mut Read) {
             read.diagnostics.push(note);
         }
     }
+    read.diagnostics.unite(&loaded.sources);
     read.diagnostics.sort();
 }
 
@@ -44,6 +46,7 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
         read.diagnostics.push(warning);
     }
     add_silence(read);
+    read.diagnostics.unite(&loaded.sources);
     read.diagnostics.sort();
 }
 

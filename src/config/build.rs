@@ -47,6 +47,8 @@ pub struct Build {
     /// Positions of `tables.zones` by name.
     pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
+    /// Where each of them is named.
+    pub format_places: Vec<(Box<str>, Span)>,
     pub upstreams: Drafts,
     pub caches: Caches,
     /// The zones of groups of servers, in the order of their lines.
@@ -285,6 +287,11 @@ impl Build {
             let after = dollar.and_then(|at| text.get(at + 1..)).unwrap_or_default();
             let inside = after.strip_prefix(b"(").and_then(|rest| rest.split(|byte| *byte == b')').next());
             let help = match inside.map(String::from_utf8_lossy) {
+                _ if after.first() == Some(&b'$') => {
+                    let name = String::from_utf8_lossy(after.get(1..).unwrap_or_default());
+                    let name: String = name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                    format!("one `$` begins a variable: ${name}")
+                }
                 Some(name) if !name.is_empty() => format!("a variable is written ${name} or ${{{name}}}"),
                 _ => {
                     "a `$` begins the name of a variable; `geo $dollar { default \"$\"; }` makes one that is the sign \

@@ -36,6 +36,7 @@ fn whole(read: Result<Vec<u8>, Errno>) -> Result<Vec<u8>, String> {
 /// The certificates of a text, in their order.
 pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let sections = pem::parse(text)?;
+    let holds_key = sections.iter().any(|section| section.label.ends_with("PRIVATE KEY"));
     let mut chain = Vec::new();
     for section in sections {
         let der = match section.label.as_str() {
@@ -49,6 +50,13 @@ pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         };
         Certificate::parse(&der).map_err(|_| format!("certificate {} of the file is damaged", chain.len() + 1))?;
         chain.push(CertificateDer::from(der));
+    }
+    if chain.is_empty() && holds_key {
+        return Err(
+            "no certificate in the file (no \"-----BEGIN CERTIFICATE-----\"), but a private key: the files of \
+                    ssl_certificate and ssl_certificate_key may be swapped"
+                .into(),
+        );
     }
     if chain.is_empty() {
         return Err("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")".into());

@@ -8,6 +8,7 @@ use super::ast::Span;
 use super::sources::Sources;
 use crate::util::columns::width;
 use crate::util::printable::visible;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// nginx's log levels, as far as a configuration can cause them.
@@ -242,9 +243,40 @@ impl Diagnostics {
         false
     }
 
+    /// Adds a help line to the last message, where it is about this place.
+    pub fn help_last(&mut self, place: Span, help: &str) {
+        if let Some(last) = self.kept.last_mut().filter(|last| last.span == Some(place)) {
+            last.help.push(help.to_owned());
+        }
+    }
+
     /// Forgets those of a severity.
     pub fn leave_out(&mut self, severity: Severity) {
         self.kept.retain(|diagnostic| diagnostic.severity != severity);
+    }
+
+    /// What is wrong in a file that is included several times is one mistake, with a note of where else it is included.
+    pub fn unite(&mut self, sources: &Sources) {
+        let mut first: HashMap<(String, u32, String), usize> = HashMap::new();
+        let mut kept: Vec<Diagnostic> = Vec::with_capacity(self.kept.len());
+        for d in std::mem::take(&mut self.kept) {
+            let Some(span) = d.span.filter(|span| sources.included_from(span.file).is_some()) else {
+                kept.push(d);
+                continue;
+            };
+            let key = (sources.path(span.file).into_owned(), span.start, d.message.clone());
+            let Some(at) = first.get(&key).copied() else {
+                first.insert(key, kept.len());
+                kept.push(d);
+                continue;
+            };
+            let count = if d.severity == Severity::Emerg { &mut self.errors } else { &mut self.warnings };
+            *count = count.saturating_sub(1);
+            if let Some(known) = kept.get_mut(at).filter(|known| known.notes.len() < 4) {
+                known.notes.push((sources.included_from(span.file), "included as well".to_owned()));
+            }
+        }
+        self.kept = kept;
     }
 
     /// In the order of the files and of the lines in them, which is the order an admin repairs them in; what has

@@ -145,6 +145,8 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("bind", "HAProxy", "`listen ADDRESS:PORT;`"),
     ("frontend", "HAProxy", "`server { … }`"),
     ("backend", "HAProxy", "`upstream NAME { … }`"),
+    ("fcgi_pass", "another server", "`fastcgi_pass ADDRESS;`"),
+    ("proxy_timeout", "nginx's stream", "`proxy_read_timeout TIME;` in HTTP"),
     ("directory_index", "another server", "\"index\": `index FILE …;`"),
     ("max_body_size", "another server", "`client_max_body_size SIZE;`"),
     ("client_body_size", "another server", "`client_max_body_size SIZE;`"),

@@ -96,7 +96,9 @@ const OBSOLETE_TIMES: Verdict =
     Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2");
 const OBSOLETE_REQUESTS: Verdict = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
 const OBSOLETE_HEADERS: Verdict = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
-const NO_PUSH: Verdict = Ignored("obsolete in nginx too; no browser takes pushed responses any more");
+const NO_PUSH: Verdict = Ignored(
+    "obsolete in nginx too, no browser takes pushed responses any more: remove it; `add_header Link` with rel=preload does its work",
+);
 const MIRROR: Verdict = Ignored("requests are not mirrored; what the client gets is the same");
 const WITH_FILTER: Verdict = Ignored("has an effect only together with the filter it belongs to, which is refused");
 const WITH_FASTCGI: Verdict = Ignored("has an effect only together with `fastcgi_pass`");

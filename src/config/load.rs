@@ -125,6 +125,7 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(mut self, directives: Vec<Directive>) -> Loaded {
+        self.diagnostics.unite(&self.sources);
         self.diagnostics.sort();
         Loaded {
             sources: self.sources,
@@ -327,7 +328,11 @@ fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
         head if head.starts_with(b"<html") => (5, "HTML", "a page was saved in its place: fetch the file itself"),
         head if head.starts_with(b"<?xml") => (5, "XML", "name the file that holds directives"),
         head if is_json(head) => (1, "JSON", "directives are written: name value;"),
-        head if head.starts_with(b"[") => (1, "an ini or TOML file", "directives are written: name value;"),
+        head if head.starts_with(b"[") => (
+            1,
+            "an ini or TOML file",
+            "directives are written `name value;`, and sections are blocks: server { listen 8080; }",
+        ),
         head if head.starts_with(b"---\n") => (3, "a YAML file", "directives are written: name value;"),
         head if head.starts_with(b"<?php") => (5, "a PHP script", "name the file that holds directives"),
         head if head.starts_with(b"#!") && head.get(2..).is_some_and(|rest| rest.starts_with(b"/bin/")) => {
@@ -358,12 +363,18 @@ enum ReadError {
 }
 
 /// The file beside a missing one that was probably meant.
-pub(super) fn beside(path: &Path) -> Option<String> {
+pub(crate) fn beside(path: &Path) -> Option<String> {
     let missing = path.file_name()?.to_str()?;
     if path.exists() {
         return None;
     }
     let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The directory's name is wrong, and the file is in the one that was meant.
+    if !directory.exists() {
+        let near = directory.with_file_name(beside(directory)?).join(missing);
+        let known = directory.parent().unwrap_or(Path::new(""));
+        return near.exists().then(|| near.strip_prefix(known).unwrap_or(&near).display().to_string());
+    }
     let entries = std::fs::read_dir(directory).ok()?.take(1000);
     let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let near = suggest::nearest(missing, names.iter().map(String::as_str));

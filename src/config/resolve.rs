@@ -12,6 +12,7 @@ mod constant_hosts;
 pub mod lexical;
 mod lists;
 mod logs;
+mod markup;
 mod remedy;
 mod repeated;
 #[cfg(test)]
@@ -100,6 +101,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),
+        format_places: Vec::new(),
         upstreams: Drafts::default(),
         caches: Caches::default(),
         group_zones: Vec::new(),
@@ -170,7 +172,7 @@ impl Build {
         self.check_references(tree);
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
-        let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
+        let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
         let acme = self.acme();
         let (endpoints, sockets) = self.assemble_endpoints();
         let directory = self.directory();
@@ -184,6 +186,7 @@ impl Build {
         super::proxy_tls::equip(&directory, &mut self.locations, &mut self.diagnostics);
         names.into_iter().for_each(|_| checkpoint::pass());
         checkpoint::pass_costly();
+        self.diagnostics.unite(&self.sources);
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
             let parts = (&mut self.locations, &mut self.servers);

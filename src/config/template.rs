@@ -350,6 +350,11 @@ fn flush(literal: &mut Vec<u8>, parts: &mut Vec<Part>) {
     }
 }
 
+/// What to do where a variable that is built in is given a value.
+pub fn not_yours(name: &str) -> String {
+    format!("${name} is built in and cannot be set: take another name, as in $my_{name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use super::error::{Diagnostic, Diagnostics};
 use super::fault::{Fault, Outcome};
 use super::ids::UpstreamId;
 use super::settings::upstream::{Peer, Upstream};
+use super::sources::Sources;
 use super::suggest;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -106,7 +107,7 @@ impl Drafts {
         let name = upstream.name.clone();
         if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
             self.broken.insert(name);
-            let fault = Fault::new(d.close, "no servers are inside upstream");
+            let fault = Fault::new(d.args[0].span, "no servers are inside upstream").label("this group is empty");
             return if is_sound { Err(fault.help("write one at least: server 127.0.0.1:8080;")) } else { Ok(()) };
         }
         if !upstream.dynamic.is_empty() && upstream.resolver.is_none() {
@@ -144,7 +145,7 @@ impl Drafts {
     }
 
     /// All groups; those that no block defines are looked up as hosts.
-    pub fn resolve(mut self, diagnostics: &mut Diagnostics) -> Vec<Rc<Upstream>> {
+    pub fn resolve(mut self, diagnostics: &mut Diagnostics, sources: &Sources) -> Vec<Rc<Upstream>> {
         let blocks: HashSet<Rc<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
             let name = &draft.upstream.name;
@@ -178,6 +179,8 @@ impl Drafts {
                 Err(e) => {
                     let text = format!("{} in upstream \"{name}\"", e.message);
                     let mut diagnostic = Diagnostic::emerg(draft.span, text);
+                    // Of a URL the host.
+                    diagnostic.span = Some(host_of(sources, draft.span, name));
                     let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
                     diagnostic = diagnostic.help(match near {
                         Some(near) => format!("did you mean the upstream \"{near}\"?"),
@@ -192,4 +195,10 @@ impl Drafts {
         let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
         self.all.into_iter().map(finished).collect()
     }
+}
+
+/// The part of a word that names the host.
+fn host_of(sources: &Sources, word: Span, name: &str) -> Span {
+    let at = memchr::memmem::find(sources.slice(word), name.as_bytes());
+    at.map_or(word, |at| word.part(at, at + name.len()))
 }

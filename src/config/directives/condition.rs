@@ -205,6 +205,15 @@ fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
             let (sign, value) = rest.split_at_checked(sign).unwrap_or((rest, ""));
             fault.help(format!("blanks stand around the operator: if (${name} {sign} {value})"))
         }
+        (false, Some((name, rest))) if rest.starts_with('[') && rest.ends_with(']') => {
+            let family = match name.to_ascii_lowercase().as_str() {
+                "http" | "header" | "headers" | "_server" => "http_",
+                "cookie" | "cookies" | "_cookie" => "cookie_",
+                _ => "arg_",
+            };
+            let key = rest.trim_matches(['[', ']', '"', '\'']).replace('-', "_").to_ascii_lowercase();
+            fault.help(format!("a member of a family is a variable of its own: ${family}{key}"))
+        }
         _ => fault.help("one variable is compared, whole: if ($variable = value); `set` joins several first"),
     })
 }

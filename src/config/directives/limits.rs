@@ -177,7 +177,8 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
     let counts = if requests { Counts::Requests { rate: rate.max(1) } } else { Counts::Connections };
     let zone = &mut b.tables.zones[at as usize];
     if zone.defined.is_some() {
-        let fault = Fault::new(d.span, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name));
+        let word = d.args.iter().find(|word| word.bytes().starts_with(b"zone=")).map_or(d.span, |word| word.span);
+        let fault = Fault::new(word, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name));
         return Err(fault
             .note(zone.word.span, "it is given first")
             .help("give this zone another name, or remove the line"));

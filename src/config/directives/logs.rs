@@ -83,8 +83,13 @@ fn open_log_file_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = d.args[0].str().into_owned();
     if b.formats.contains_key(name.as_str()) {
-        return Err(Fault::new(d.args[0].span, format!("duplicate \"log_format\" name \"{name}\"")));
+        let fault = Fault::new(d.args[0].span, format!("duplicate \"log_format\" name \"{name}\""));
+        return Err(match b.format_places.iter().find(|(known, _)| **known == *name) {
+            Some((_, first)) => fault.note(*first, "it is given first").help("give it another name, or remove one"),
+            None => fault.help(format!("`{name}` is built in: give yours another name")),
+        });
     }
+    b.format_places.push((name.as_str().into(), d.args[0].span));
     let mut escape = Escape::Default;
     let mut from = 1;
     if let Some(kind) = d.args[1].bytes().strip_prefix(b"escape=") {

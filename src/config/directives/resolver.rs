@@ -110,7 +110,7 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
 }
 
 /// What stands behind the first colon is no port.
-fn is_without_port(text: &str) -> bool {
+pub fn is_without_port(text: &str) -> bool {
     !text.starts_with('[') && !text.starts_with("unix:") && {
         let port = text.split_once(':').map(|(_, port)| port.parse::<u16>());
         port.is_some_and(|port| !port.is_ok_and(|port| port > 0))

@@ -16,6 +16,7 @@ use crate::config::local_ca;
 use crate::config::settings::Settings;
 use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
 use crate::config::settings::listen::Name;
+use crate::config::suggest;
 use crate::http::escape;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
@@ -167,7 +168,9 @@ impl Build {
             return Some(IssuerDraft { uri, agreed: true, ..IssuerDraft::new(DEFAULT, wanted.issuer_span) });
         }
         let text = format!("issuer \"{}\" is not defined", wanted.issuer);
-        let help = "acme_issuer NAME { uri URL; … } in http, or `default` for Let's Encrypt";
+        let names = self.issuers.iter().map(|issuer| &*issuer.name).chain([DEFAULT]);
+        let help = suggest::did_you_mean(&wanted.issuer, names)
+            .unwrap_or_else(|| "acme_issuer NAME { uri URL; … } in http, or `default` for Let's Encrypt".to_owned());
         self.error(Fault::new(wanted.issuer_span, text).help(help));
         None
     }

@@ -1,6 +1,7 @@
 //! Addresses as people write them, and how they are written here: for the help of a directive that is wrong already.
 
 use crate::config::ast::{Directive, Word};
+use crate::config::directives::resolver;
 use crate::config::{examples, suggest};
 
 /// What `proxy_pass` was meant to have.
@@ -114,6 +115,11 @@ pub fn resolver(text: &str) -> Option<String> {
             let near = suggest::nearest(key, ["valid", "ipv4", "ipv6"])?;
             Some(format!("did you mean \"{near}={value}\"?"))
         }
+        None if text.parse::<std::net::IpAddr>().is_ok() => Some(format!("an IPv6 address stands in brackets: [{text}]")),
+        None if resolver::is_without_port(text) => {
+            let host = text.split(':').next().unwrap_or(text);
+            Some(format!("the port in digits, or none (it is 53): resolver {host}:53;"))
+        }
         None => Some("an address, as in: resolver 127.0.0.53; or resolver 8.8.8.8 1.1.1.1;".into()),
     }
 }
@@ -130,6 +136,9 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     }
     if let Some(meant) = not_a_number(&text).or_else(|| behind_a_port(&text)) {
         return Some(meant);
+    }
+    if let Some(port) = text.strip_prefix('*').filter(|port| is_port(port)) {
+        return Some(format!("a colon is missing: listen *:{port};"));
     }
     // `[::]80`, `[::1:80`.
     if let Some(inside) = text.strip_prefix('[') {

@@ -31,7 +31,7 @@ impl Build {
             match section {
                 Section::Events => {
                     if scope.seen.contains(&"events") {
-                        self.error(Fault::new(d.name.span, "\"events\" directive is duplicate"));
+                        self.error(second_block(sections, d));
                         continue;
                     }
                     scope.seen.push("events");
@@ -41,7 +41,7 @@ impl Build {
                 Section::Http => {
                     if std::mem::replace(&mut scope.first, false) || scope.seen.contains(&"http") {
                         if scope.seen.contains(&"http") {
-                            self.error(Fault::new(d.name.span, "\"http\" directive is duplicate"));
+                            self.error(second_block(sections, d));
                             continue;
                         }
                         scope.seen.push("http");
@@ -380,6 +380,18 @@ impl Build {
 }
 
 /// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
+/// A block that may stand once stands there again.
+fn second_block(sections: &[(Section, &Directive)], d: &Directive) -> Fault {
+    let name = d.name.str();
+    let fault = Fault::new(d.name.span, format!("\"{name}\" directive is duplicate"));
+    let first = sections.iter().find(|(_, other)| other.name.bytes() == d.name.bytes() && other.span != d.span);
+    let fault = fault.help(format!("one `{name}` holds all of it: move what is inside into the first"));
+    match first {
+        Some((_, first)) => fault.note(first.name.span, "it is given first"),
+        None => fault,
+    }
+}
+
 fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
     let plain = |name: &'_ [u8]| if name.starts_with(b"@") { LocationKind::Named } else { LocationKind::Prefix };
     match args {

@@ -13,7 +13,7 @@ use crate::config::row::{Effect, Row};
 use crate::config::syntax::{cut_before, line_starts, not_terminated};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
 
-use super::{lexical, remedy};
+use super::{lexical, markup, remedy};
 
 /// Directives whose last argument is free text, which people forget to quote.
 const TAKES_TEXT: [&str; 14] = [
@@ -144,6 +144,10 @@ impl Build {
         match known.verdict {
             Verdict::Refused(why) if !asks_for_nothing(&d.args) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
+            }
+            // The warning says so already.
+            Verdict::Refused(why) | Verdict::Ignored(why) if is_obsolete => {
+                self.diagnostics.help_last(d.name.span, why)
             }
             Verdict::Refused(why) | Verdict::Ignored(why) => self.note_ignored(known.name, d, why),
         }
@@ -306,8 +310,15 @@ impl Build {
             self.forgive_its_end(d);
             return None;
         }
+        if let Some(fault) = markup::of_name(d, &self.sources, here) {
+            self.diagnostics.forget_signs_in(markup::line_of(d, &self.sources));
+            self.error(fault);
+            self.forgive_its_end(d);
+            return None;
+        }
         if let Some(help) = lexical::name(d, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
-            self.error(fault.help(help));
+            let span = lexical::blank_in(&d.name, &self.sources).unwrap_or(fault.span);
+            self.error(Fault { span, ..fault }.help(help));
             self.forgive_its_end(d);
             return None;
         }
@@ -446,6 +457,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return Fault::new(word.span, message).help("a placeholder of a template that was not filled in");
     }
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
+    if let Some((span, help)) = markup::continued(d) {
+        return Fault::new(span, message).help(help);
+    }
     if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
         if let Some((span, help)) = remedy::of_text(d) {
             return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
@@ -456,7 +470,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
-    Fault::new(d.name.span, message).help(help)
+    // What is torn apart or joined is what is wrong, not the name.
+    let is_of_words = ["a number and its unit", "two words"].iter().any(|start| help.starts_with(start));
+    Fault::new(if is_of_words { d.args_span() } else { d.name.span }, message).help(help)
 }
 
 fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {

@@ -6,6 +6,7 @@ use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
 use crate::config::registry;
+use crate::config::sources::Sources;
 use std::borrow::Cow;
 
 impl Build {
@@ -100,7 +101,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
     if text.starts_with(CURLY) || text.ends_with(CURLY) {
-        let what = if text.contains('`') { "backquotes" } else { "typographic quotes" };
+        let what = if text.contains('`') { "backticks" } else { "typographic quotes" };
         let warning = Diagnostic::warn(word.span, format!("{what} are part of the value, not quotes"));
         let plain = text.replace(CURLY, "");
         return Some(warning.help(format!("straight ones quote a word: \"{plain}\"")));
@@ -113,6 +114,10 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain: String = text.chars().map(|c| if wide_sign(c) { narrow(c) } else { c }).collect();
         let message = format!("`{wide}` (U+{:04X}) is not the sign `{}`", u32::from(wide), narrow(wide));
         return Some(Diagnostic::warn(word.span, message).help(format!("write {plain}")));
+    }
+    if text.contains("\\\n") || text.contains("\\\r\n") {
+        let warning = Diagnostic::warn(word.span, "the `\\` at the end of the line is part of a word");
+        return Some(warning.help("a directive goes on over lines until its `;`: remove the `\\`"));
     }
     let blank = text.chars().find(|c| is_blank(*c))?;
     let plain: String = text.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
@@ -134,6 +139,13 @@ fn wide_sign(c: char) -> bool {
 
 fn narrow(c: char) -> char {
     u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).filter(char::is_ascii).unwrap_or(c)
+}
+
+/// Where the first such character of a word stands.
+pub fn blank_in(word: &Word, sources: &Sources) -> Option<Span> {
+    let raw = String::from_utf8_lossy(sources.slice(word.span));
+    let (at, c) = raw.char_indices().find(|(_, c)| is_blank(*c))?;
+    Some(word.span.part(at, at + c.len_utf8()))
 }
 
 fn blank_name(c: char) -> String {
@@ -186,7 +198,7 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     let words = d.args.get(first..=last).filter(|words| words.len() > 1)?;
     let phrase: Vec<_> = words.iter().map(|word| word.str().replace(CURLY, "")).collect();
     let span = words.first()?.span.to(words.last()?.span);
-    let what = if words.iter().any(|word| word.bytes().contains(&b'`')) { "backquotes" } else { "typographic quotes" };
+    let what = if words.iter().any(|word| word.bytes().contains(&b'`')) { "backticks" } else { "typographic quotes" };
     Some((span, format!("{what} do not quote; straight ones do: \"{}\"", phrase.join(" "))))
 }
 

@@ -161,6 +161,10 @@ fn of_block(d: &Directive) -> Option<String> {
         ("http" | "events" | "types", Some(_)) => format!("nothing stands before its brace: {name} {{ … }}"),
         ("upstream", None) => "a group has a name: upstream backend { … }".into(),
         ("location", None) => "a location has a path: location / { … }".into(),
+        ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
+            let rest = d.args.iter().skip(2).map(Word::str).collect::<Vec<_>>().join(" ");
+            format!("no space stands in the modifier: location ~* {rest} {{ … }}")
+        }
         ("location", Some(_)) => "a location has one path; write two, or a regex: location ~ ^/(a|b)/ { … }".into(),
         ("if", None) => "a condition stands in parentheses: if ($request_method = POST) { … }".into(),
         _ => return examples::of(&name).map(|example| format!("as in: {example}")),
@@ -171,11 +175,14 @@ fn of_block(d: &Directive) -> Option<String> {
 pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let name = d.name.str();
     // A variable without its end may stand in any value.
-    if fault.message.starts_with("the closing bracket in ") {
+    if fault.message.starts_with("the closing bracket in ") || fault.message == "invalid variable name" {
         return None;
     }
     let word = d.args.iter().find(|word| word.span == fault.span).or(d.args.first())?;
     let text = word.str();
+    if let Some(joined) = torn_time(d, word) {
+        return Some(joined);
+    }
     match &*name {
         "proxy_pass" if fault.message.contains("cannot have URI part") => {
             let host = text.split("://").nth(1)?.split('/').next()?;
@@ -203,6 +210,18 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
             Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
         }
         "server" => addresses::peer(d, word),
+        "limit_req" if !text.contains('=') && word.span == d.args[0].span => {
+            let rest: String = d.args.iter().skip(1).map(|word| format!(" {}", word.str())).collect();
+            Some(format!("the zone is named by zone=: limit_req zone={text}{rest};"))
+        }
+        "limit_req_zone" | "limit_conn_zone" if !text.contains('=') && text.contains(':') => {
+            let words = d.args.iter().map(|word| match word.span == fault.span {
+                true => format!("zone={}", word.str()),
+                false => word.str().into_owned(),
+            });
+            let words: Vec<String> = words.collect();
+            Some(format!("the zone is named by zone=: {name} {};", words.join(" ")))
+        }
         "limit_req_zone" | "limit_conn_zone" => zone(d),
         "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rate(&name, &text),
         "error_log" if text.contains('/') && level_of(&d.args).is_some() => {
@@ -221,6 +240,16 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         _ if name.ends_with("_buffers") => buffers(d),
         _ => near_off(&text),
     }
+}
+
+/// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.
+fn torn_time(d: &Directive, unit: &Word) -> Option<String> {
+    let at = d.args.iter().position(|word| word.span == unit.span).filter(|at| *at > 0)?;
+    let number = d.args.get(at - 1)?.str();
+    let letter = value::unit(&unit.str()).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
+    words.splice(at - 1..=at, [format!("{number}{letter}")]);
+    Some(format!("a number and its unit are one word: {} {};", d.name.str(), words.join(" ")))
 }
 
 fn answer(d: &Directive, text: &str) -> Option<String> {
@@ -293,6 +322,17 @@ fn error_page(d: &Directive) -> Option<String> {
             {
                 let codes: Vec<String> = (from..=to).map(|code| code.to_string()).collect();
                 return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));
+            }
+            if let Some(class) =
+                all.iter().find(|word| matches!(word.to_ascii_lowercase().as_str(), "4xx" | "5xx" | "3xx"))
+            {
+                let codes = match class.as_bytes().first() {
+                    Some(b'4') => "400 401 403 404",
+                    Some(b'5') => "500 502 503 504",
+                    _ => "301 302",
+                };
+                let line = all.join(" ").replace(&**class, codes);
+                return Some(format!("each status is named: error_page {line};"));
             }
             let is_list = all.iter().any(|word| word.contains(',') && !word.contains('/'));
             Some(match is_list {
@@ -429,6 +469,11 @@ fn protocol(text: &str) -> Option<String> {
 fn expires(text: &str) -> Option<String> {
     if let Some(meant) = value::time_meant(text.as_bytes()) {
         return Some(format!("write {meant}"));
+    }
+    if let Some(time) =
+        text.strip_prefix('=').filter(|time| value::time_meant(time.as_bytes()).is_some() || time.ends_with('d'))
+    {
+        return Some(format!("no `=` stands before a value: expires {time};"));
     }
     match text.to_ascii_lowercase().as_str() {
         "never" | "forever" => Some("expires max; lets it be kept for ten years".into()),

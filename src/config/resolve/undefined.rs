@@ -109,7 +109,13 @@ impl Build {
         if let Some(meant) = at.and_then(|span| self.ended_at_a_dash(name, span)).or_else(|| elsewhere(name)) {
             return Some(meant);
         }
-        if let Some(near) = suggest::nearest(name, self.variables.names()) {
+        let is_shouted = at.is_some_and(|span| {
+            let written = self.sources.slice(span);
+            written.iter().any(u8::is_ascii_uppercase) && !written.iter().any(u8::is_ascii_lowercase)
+        });
+        let near = suggest::nearest(name, self.variables.names());
+        // `$BACKEND_HOST` is more than a slip away from `$host`.
+        if let Some(near) = near.filter(|near| !is_shouted || near.len() * 3 >= name.len() * 2) {
             return Some(format!("did you mean ${near}?"));
         }
         if name.starts_with('_') {
@@ -117,13 +123,10 @@ impl Build {
                 "a variable of PHP: here they are $request_method, $args, $arg_NAME, $http_NAME, $cookie_NAME".into(),
             );
         }
-        if let Some(near) = self.nearly(name) {
+        if let Some(near) = self.nearly(name).filter(|_| !is_shouted) {
             return Some(format!("did you mean ${near}?"));
         }
-        if let Some(span) = at
-            && self.sources.slice(span).iter().any(u8::is_ascii_uppercase)
-            && self.sources.slice(span).iter().all(|byte| !byte.is_ascii_lowercase())
-        {
+        if is_shouted {
             return Some(
                 "variables of the environment are not filled in: write the value, or have envsubst make the file"
                     .into(),

@@ -191,10 +191,10 @@ fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
         is_served && !name.bytes().starts_with(b"@")
     });
     if let Some((_, (_, name))) = without {
-        let message =
-            format!("location \"{}\" has no root: the one of another location does not hold here", name.str());
+        let root = with.block.iter().flatten().find(|d| d.name.is("root")).map_or(with.args_span(), |d| d.span);
+        let message = format!("this root holds in its location alone: location \"{}\" has none", name.str());
         let help = "write `root` once, in the server";
-        found.push(Finding::new(name.span, message, help).note(with.args_span(), "that location"));
+        found.push(Finding::new(root, message, help).note(name.span, "the location without one"));
     }
 }
 

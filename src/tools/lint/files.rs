@@ -2,6 +2,7 @@
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
 use super::rule::{Finding, Paths, Place, Rule};
+use crate::config::load::beside;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -99,8 +100,12 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(path) = fixed(place, |paths| &paths.conf_dir) else { return };
     let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    if is_missing && place.paths.is_some_and(|paths| paths.are_ours) {
-        let shown = path.display();
+    let near = if is_missing { beside(&path) } else { None };
+    let shown = path.display();
+    if let Some(near) = near {
+        let message = format!("\"{shown}\" does not exist: no one gets in");
+        found.push(Finding::new(place.d.args_span(), message, format!("did you mean \"{near}\"?")));
+    } else if is_missing && place.paths.is_some_and(|paths| paths.are_ours) {
         found.push(Finding::new(
             place.d.args_span(),
             format!("\"{shown}\" does not exist: no one gets in"),

@@ -64,6 +64,26 @@ fn sent_by_client(name: &str) -> bool {
         || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
 }
 
+/// Whether a `set` of the blocks around makes it of what the client sent.
+fn is_set_by_client(place: &Place, name: &str) -> bool {
+    let is_it = |d: &&Directive| {
+        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
+    };
+    let values = place.levels.iter().filter(|level| level.has("set")).flat_map(|level| level.all.iter().filter(is_it));
+    values.filter_map(|d| d.args.get(1)).any(|value| {
+        let text = value.str();
+        let host = text.split_once("://").map_or(&*text, |(_, rest)| rest).split('/').next().unwrap_or_default();
+        variables(host).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"))
+    })
+}
+
+/// Whether requests of any host come to the server: it has no name that is a name.
+fn takes_any_host(place: &Place) -> bool {
+    let Some(server) = place.inside("server") else { return false };
+    let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
+    !names.any(|name| name.bytes().contains(&b'.'))
+}
+
 fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
     let Some(word) = place.d.args.first().filter(|_| is_pass) else { return };
@@ -80,6 +100,8 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
             continue;
         }
         let free = sent_by_client(&name)
+            || is_set_by_client(place, &name)
+            || name == "host" && takes_any_host(place)
             || captured(place, &name).is_some_and(|group| group == Captured::Anything || group == Captured::NoLineEnd);
         if free {
             found.push(Finding::new(

@@ -7,12 +7,14 @@
 
 mod access;
 mod blocks;
+mod exposure;
 mod files;
 mod headers;
 mod level;
 mod order;
 mod regexes;
 mod rule;
+mod slips;
 mod traps;
 mod trust;
 mod uploads;
@@ -29,13 +31,16 @@ use rule::{Finding, Place, Rule};
 pub const RULES: &[&[Rule]] = &[
     traps::RULES,
     values::RULES,
+    slips::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,
     access::RULES,
     trust::RULES,
+    exposure::RULES,
     uploads::RULES,
     order::AREAS,
+    exposure::AREAS,
     files::RULES,
 ];
 
@@ -204,10 +209,15 @@ mod tests {
             ("W015", "return 301 /b?x=%1;", "return 301 /b%20x;"),
             ("W016", "types { text/html .html; }", "types { text/html html; }"),
             ("W016", "types { html text/html; }", "types { text/html html; }"),
+            ("W002", "server_name (a|b).test;", "server_name ~^(a|b).test$;"),
+            ("W016", "gzip_types text/*;", "gzip_types *;"),
+            ("W016", "map $uri $x { default: 1; }", "map $uri $x { default 1; }"),
             ("W016", "map $uri $x { defualt 1; }", "map $uri $x { default 1; }"),
             ("W017", r"location ~ /\.php$/i { }", r"location ~* \.php$ { }"),
             ("W018", "log_format a '%h %l %u %t';", "log_format a '$remote_addr 100%';"),
             ("W019", "upload_filename orignal;", "upload_filename original;"),
+            ("W020", "add_header X-Id $request-id;", "add_header X-Id $request_id;"),
+            ("W021", "listen 8080:80;", "listen 127.0.0.1:80;"),
             ("W114", "location / { deny all; return 200; }", "location / { deny all; root /x; }"),
             ("W115", "valid_referers none *.a.test;", "valid_referers *.a.test;"),
             ("W116", r"location ~ \.php { }", r"location ~ \.php(/|$) { } location ~ /\.ht { }"),
@@ -233,6 +243,30 @@ mod tests {
             ("W127", "merge_slashes off;", "merge_slashes on;"),
             ("W128", "ssl_protocols TLSv1 TLSv1.2;", "ssl_protocols TLSv1.2;"),
             ("W129", "set_real_ip_from 0.0.0.0/0;", "set_real_ip_from 10.0.0.0/8;"),
+            ("W130", "location ~ ^/(a+)+$ { }", "location ~ ^/(a/)+$ { }"),
+            (
+                "W131",
+                "add_header Access-Control-Allow-Origin $http_origin; add_header Access-Control-Allow-Credentials true;",
+                "add_header Access-Control-Allow-Origin $cors; add_header Access-Control-Allow-Credentials true;",
+            ),
+            ("W132", "location / { auth_basic_user_file f; }", "auth_basic_user_file f; location / { auth_basic x; }"),
+            (
+                "W207",
+                "location /up/ { upload_store /x; deny all; } location /f/ { alias /x/; }",
+                "location /up/ { upload_store /x; deny all; } location /f/ { alias /y/; }",
+            ),
+            ("W005", "location ~* x { } location ~ x { }", "location ~ x { } location ~* x { }"),
+            ("W110", "location ~ ^/a { } location ~ ^/a/b { }", "location ~ ^/a/b { } location ~ ^/a { }"),
+            (
+                "W101",
+                "location / { proxy_pass http://$host; }",
+                "server_name a.test; location / { proxy_pass http://$host; }",
+            ),
+            (
+                "W101",
+                "set $t $arg_u; location / { proxy_pass http://$t; }",
+                "set $t a; location / { proxy_pass http://$t; }",
+            ),
             (
                 "W206",
                 "location /u/ { deny all; upload_store /x; upload_serve inline; }",

@@ -85,6 +85,12 @@ fn literal_start(regex: &str) -> Option<&str> {
     rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
 }
 
+/// The prefix that is all a regex asks for: `^/a`, `^/a/.*`.
+fn whole_start(regex: &str) -> Option<&str> {
+    let start = literal_start(regex)?;
+    matches!(regex.get(1 + start.len()..), Some("" | ".*" | "(.*)" | ".*$" | "(.*)$")).then_some(start)
+}
+
 /// Once for a block, at its first location.
 fn unreached(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
@@ -101,6 +107,9 @@ fn unreached(place: &Place, found: &mut Vec<Finding>) {
         let regex = name.str().into_owned();
         let prefix = literal_start(&regex).filter(|_| modifier == b"~");
         let caught = prefix.and_then(|start| finals.iter().find(|(_, prefix)| start.starts_with(prefix.as_str())));
+        let begins = |whole: &&str| prefix.is_some_and(|start| start.starts_with(*whole) && start.len() > whole.len());
+        let above =
+            earlier.iter().find(|(_, same, whole)| *same == modifier && whole_start(whole).filter(begins).is_some());
         // `\.php$` takes all that ends so, whatever a later regex wants before it.
         let taken = earlier.iter().find(|(_, same, tail)| {
             *same == modifier
@@ -115,7 +124,7 @@ fn unreached(place: &Place, found: &mut Vec<Finding>) {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
             let help = "write it inside that location, or leave ^~ out there";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
-        } else if let Some((by, ..)) = taken {
+        } else if let Some((by, ..)) = taken.or(above) {
             let help = "put it before the general one";
             let what = "never taken: an earlier regex matches all that this one does";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));

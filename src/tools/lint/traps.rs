@@ -244,7 +244,13 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
             found.push(Finding::new(word.span, message, help));
             continue;
         }
-        if text.contains(',') {
+        if let Some(sign) = text.chars().find(|c| "()|[]^$\\+?".contains(*c)).filter(|_| !text.starts_with('$')) {
+            found.push(Finding::new(
+                word.span,
+                format!("`{sign}` is a letter of the server name \"{text}\", which no host has"),
+                format!("a regex begins with `~`: server_name ~^{}$;", text.trim_matches(['^', '$'])),
+            ));
+        } else if text.contains(',') {
             found.push(Finding::new(
                 word.span,
                 format!("the comma is part of the server name \"{text}\""),
@@ -301,7 +307,9 @@ fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
 fn duplicate_regex(place: &Place, found: &mut Vec<Finding>) {
     let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
     let level = place.level();
-    let first = level.location(modifier, word.bytes()).filter(|first| *first < place.at);
+    let before = |modifier: &[u8]| level.location(modifier, word.bytes()).filter(|first| *first < place.at);
+    // What ignores letter case matches all that the other does.
+    let first = before(modifier).or_else(|| before(b"~*"));
     if let Some(first) = first.map(|first| &level.all[first]) {
         let message = format!("regex location \"{}\" is there already: this one is never reached", word.str());
         let finding = Finding::new(word.span, message, "remove one, or make their regexes differ");

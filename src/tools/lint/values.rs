@@ -162,6 +162,19 @@ fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
 }
 
 fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
+    if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"]
+        .iter()
+        .any(|name| place.is(name))
+    {
+        let part = |word: &&Word| word.len() > 1 && word.bytes().contains(&b'*');
+        if let Some(word) = place.d.args.iter().find(part) {
+            let message =
+                format!("\"{}\" is no type: `*` stands for all of them only where it stands alone", word.str());
+            let help = "name each: text/plain text/css application/javascript application/json image/svg+xml";
+            found.push(Finding::new(word.span, message, help));
+        }
+        return;
+    }
     let Some(block) = place.blocks.last() else { return };
     if block.name.is("types") {
         let is_type = place.name().contains(&b'/');
@@ -179,7 +192,7 @@ fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
     }
     if block.name.is("map") && place.d.args.len() == 1 && !place.level().has("default") {
         let text = place.d.name.str();
-        let is_word = text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_word = text.trim_end_matches(':').bytes().all(|byte| byte.is_ascii_lowercase());
         if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
             let message = format!("\"{text}\" is a key like any other");
             found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));

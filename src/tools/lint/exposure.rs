@@ -1,0 +1,180 @@
+//! What costs or shows more than it seems to: regexes that take long, answers that any site may read, files that clients
+//! stored and that others can fetch.
+
+use super::blocks::{asks_who, location};
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W130",
+        title: "a regex that can take very long",
+        page: "In `(a+)+` a text can be cut up in very many ways, and a backtracking engine tries all of them before it gives \
+               up: a short URI keeps a processor busy (ReDoS). webserv stops such a search with an error, nginx does not. One \
+               repetition is enough: `a+`.",
+        check: nested_repetition,
+    },
+    Rule {
+        code: "W131",
+        title: "any site may read answers with the visitor's cookies",
+        page: "`Access-Control-Allow-Origin $http_origin` with `Access-Control-Allow-Credentials true` lets the scripts of every \
+               site read what this one shows to the visitor who is logged in; `*` with credentials is refused by browsers. Let \
+               a `map` of $http_origin name the sites that may.",
+        check: any_origin,
+    },
+    Rule {
+        code: "W132",
+        title: "a password file that is never asked for",
+        page: "`auth_basic_user_file` alone asks for nothing: `auth_basic \"REALM\";` turns the check on.",
+        check: unused_passwords,
+    },
+];
+
+/// Of areas that people write to.
+pub const AREAS: &[Rule] = &[Rule {
+    code: "W207",
+    title: "anyone can fetch what clients stored",
+    page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
+           what was uploaded behind a password is there for everyone. Ask there as well, or keep the store outside of \
+           everything that is served.",
+    check: read_back,
+}];
+
+/// The body of a group that is repeated, and is nothing but one repetition: `(a+)+`, `([a-z]*)*`, `(.+){2,}`.
+fn repeated_repetition(regex: &str) -> Option<&str> {
+    let bytes = regex.as_bytes();
+    (0..bytes.len()).filter(|at| bytes.get(*at) == Some(&b'(')).find_map(|open| {
+        let is_escaped = bytes.get(..open)?.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+        let close = open + bytes.get(open..)?.iter().position(|byte| *byte == b')')?;
+        let group = regex.get(open..=close)?;
+        let body = group.get(1..group.len() - 1)?.trim_start_matches("?:");
+        let outer = regex.get(close + 1..)?;
+        let is_outer =
+            outer.starts_with(['+', '*']) || outer.starts_with('{') && outer.split('}').next()?.ends_with(',');
+        let atom = body.strip_suffix(['+', '*'])?;
+        let is_atom = match atom.as_bytes() {
+            [_] | [b'\\', _] => true,
+            [b'[', inside @ .., b']'] => !inside.contains(&b']'),
+            _ => false,
+        };
+        (!is_escaped && is_outer && is_atom && !body.contains('(')).then_some(group)
+    })
+}
+
+fn nested_repetition(place: &Place, found: &mut Vec<Finding>) {
+    let word = match place.d.name.bytes() {
+        b"location" => location(place.d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
+        b"rewrite" => place.d.args.first(),
+        b"server_name" => place.d.args.iter().find(|word| word.bytes().starts_with(b"~")),
+        b"if" => place.d.args.get(2).filter(|_| place.d.args.get(1).is_some_and(|sign| sign.bytes().contains(&b'~'))),
+        _ => None,
+    };
+    let Some(word) = word else { return };
+    let text = word.str();
+    if let Some(group) = repeated_repetition(&text) {
+        found.push(Finding::new(
+            word.span,
+            format!("\"{group}\" repeats a repetition: a backtracking engine can take very long over it"),
+            "one repetition is enough, as in: a+",
+        ));
+    }
+}
+
+fn any_origin(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &place.d.args[..] else { return };
+    let is_named = |word: &Word, name: &[u8]| word.bytes().eq_ignore_ascii_case(name);
+    if !place.is("add_header") || !is_named(name, b"access-control-allow-origin") {
+        return;
+    }
+    let credentials = place.level().all.iter().find(|d| {
+        d.name.is("add_header")
+            && d.args.first().is_some_and(|word| is_named(word, b"access-control-allow-credentials"))
+            && d.args.get(1).is_some_and(|word| is_named(word, b"true"))
+    });
+    let Some(credentials) = credentials else { return };
+    // An `if` may have looked at the origin before.
+    let is_checked =
+        place.blocks.iter().any(|block| block.name.is("if")) || place.levels().any(|level| level.has("if"));
+    let message = match value.bytes() {
+        b"$http_origin" if !is_checked => "every site may read answers with the visitor's cookies",
+        b"*" => "browsers refuse `*` where credentials are allowed",
+        _ => return,
+    };
+    let finding = Finding::new(value.span, message, "let a `map` of $http_origin name the sites that may");
+    found.push(finding.note(credentials.span, "credentials are allowed"));
+}
+
+fn unused_passwords(place: &Place, found: &mut Vec<Finding>) {
+    fn asks(level: &[Directive]) -> bool {
+        level.iter().any(|d| d.name.is("auth_basic") || d.block.as_deref().is_some_and(asks))
+    }
+    let is_used = place.levels.iter().any(|level| level.has("auth_basic"));
+    // A file of directives may be included where the check is turned on.
+    if place.is("auth_basic_user_file") && place.inside("server").is_some() && !is_used && !asks(place.level().all) {
+        let message = "no password is asked for: auth_basic is not set";
+        found.push(Finding::new(place.d.span, message, "add: auth_basic \"Members\";"));
+    }
+}
+
+/// A path without what does not matter for where it leads.
+fn plain(path: &str) -> Option<String> {
+    let path = path.trim_end_matches('/');
+    (!path.is_empty() && !path.contains(['$', '~'])).then(|| path.trim_start_matches("./").to_owned())
+}
+
+/// The directory that a prefix location serves files from.
+fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
+    let (b"" | b"^~", name) = location(d)? else { return None };
+    let of = |name: &str| d.block.iter().flatten().find(|inner| inner.name.is(name));
+    let is_passed = d.block.iter().flatten().any(|inner| super::blocks::is_pass(&inner.name.str()));
+    if is_passed || name.bytes().starts_with(b"@") {
+        return None;
+    }
+    match of("alias") {
+        Some(alias) => plain(&alias.args.first()?.str()),
+        None => {
+            let root = of("root").or(outer)?.args.first()?.str().into_owned();
+            plain(&format!("{}{}", root.trim_end_matches('/'), name.str()))
+        }
+    }
+}
+
+fn read_back(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("upload_store") {
+        return;
+    }
+    let (Some(store), Some(server), Some(own)) =
+        (place.d.args.first().and_then(|word| plain(&word.str())), place.inside("server"), place.blocks.last())
+    else {
+        return;
+    };
+    // What is stored for everyone may be fetched by everyone.
+    if !asks_who(own.block.as_deref().unwrap_or_default()) || server.asks_who() {
+        return;
+    }
+    let outer = server.first("root").and_then(|at| server.all.get(at));
+    let is_open = |d: &&Directive| {
+        d.span != own.span
+            && !asks_who(d.block.as_deref().unwrap_or_default())
+            && served(d, outer).is_some_and(|dir| store == dir || store.starts_with(&format!("{dir}/")))
+            && !is_shadowed(d, own)
+    };
+    if let Some(open) = server.all.iter().find(is_open) {
+        let line = open.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
+        let place = line.map_or(open.args_span(), |line| line.span);
+        let message = "files that clients stored can be fetched by anyone here";
+        let help = "ask there as well (auth_basic, allow and deny), or serve another directory";
+        found.push(Finding::new(place, message, help).note(store_span(own), "stored there"));
+    }
+}
+
+fn store_span(own: &Directive) -> crate::config::ast::Span {
+    own.block.iter().flatten().find(|d| d.name.is("upload_store")).map_or(own.span, |d| d.span)
+}
+
+/// The store's own location takes every URI that would lead to its files.
+fn is_shadowed(open: &Directive, own: &Directive) -> bool {
+    let (Some((_, open_name)), Some((_, own_name))) = (location(open), location(own)) else { return false };
+    let has_alias = open.block.iter().flatten().any(|d| d.name.is("alias"));
+    !has_alias && own_name.bytes().starts_with(open_name.bytes())
+}
