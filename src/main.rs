@@ -391,7 +391,7 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
             return ExitCode::FAILURE;
         }
     };
-    match explain::traced::traced(origin, config, sources, &text, &asked.question) {
+    match explain::traced::traced(origin, config, sources, (&text, log), &asked.question) {
         None => complain(&format!("{} has no request with \"{}\"", log.display(), asked.question)),
         Some(Ok(text)) if asked.json => return print(explain::json(&text).as_bytes()),
         Some(Ok(text)) => return print(text.as_bytes()),

@@ -284,7 +284,10 @@ impl<'a> Loader<'a> {
                         return Vec::new();
                     }
                     match beside(path) {
-                        Some(near) => diagnostic.help(format!("did you mean \"{near}\"?")),
+                        Some(near) => {
+                            let written = String::from_utf8_lossy(self.sources.slice(at)).into_owned();
+                            diagnostic.help(format!("did you mean \"{}\"?", in_place(&written, &near)))
+                        }
                         None => diagnostic,
                     }
                 }
@@ -379,6 +382,14 @@ pub(crate) fn beside(path: &Path) -> Option<String> {
     let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let near = suggest::nearest(missing, names.iter().map(String::as_str));
     near.or_else(|| suggest::nearest(missing, USUAL).filter(|usual| *usual != missing)).map(str::to_owned)
+}
+
+/// A path as it was written, with what was meant for its last parts.
+pub(crate) fn in_place(written: &str, near: &str) -> String {
+    let written = written.trim_matches(['"', '\'']);
+    let parts = near.matches('/').count() + 1;
+    let kept = written.rmatch_indices('/').nth(parts - 1).and_then(|(at, _)| written.get(..=at)).unwrap_or_default();
+    format!("{kept}{near}")
 }
 
 /// Files that configurations usually include.

@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
         }
         let name = text.split('"').nth(1)?;
         if let Some(near) = super::load::beside(&self.directory.join(name)) {
-            return Some(format!("did you mean \"{near}\"?"));
+            return Some(format!("did you mean \"{}\"?", super::load::in_place(name, &near)));
         }
         Some("`acme_certificate default;` gets one for a public name, `ssl_certificate auto;` makes one for this machine".into())
     }

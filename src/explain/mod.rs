@@ -4,6 +4,7 @@
 //! ([`crate::exchange::phases::begin`]) with a [`Recorder`] watching, and what was recorded is printed. Invariant: nothing is bound,
 //! logged or changed; of the file system only what the phases look up is read.
 
+mod arrival;
 mod follow;
 mod map;
 mod question;

@@ -65,6 +65,8 @@ pub struct Hints {
     pub port: Option<u16>,
     pub is_secure: Option<bool>,
     pub http2: bool,
+    /// `$server_name`, the first name of the server.
+    pub server: Option<String>,
 }
 
 /// By `$server_port`, `$scheme` or `$ssl_protocol` as fields with names, by the version, and by statuses of TLS alone.
@@ -83,7 +85,10 @@ pub fn hints(line: &str, status: Option<u16>) -> Hints {
         },
     };
     let port = field("server_port").and_then(|text| text.parse().ok());
-    Hints { port, is_secure, http2: line.contains(" HTTP/2.0\"") }
+    // The error log has it behind the client.
+    let logged = || value(line, &[", server: "]).map(|rest| until(rest, ',')).filter(|name| !name.is_empty());
+    let server = field("server_name").or_else(logged).map(str::to_owned);
+    Hints { port, is_secure, http2: line.contains(" HTTP/2.0\""), server }
 }
 
 /// `"GET /x HTTP/1.1"`, wherever it stands.
@@ -293,6 +298,11 @@ mod tests {
             ("ssl_protocol=-", None, Hints::default()),
             ("\"GET / HTTP/2.0\" 404", None, Hints { http2: true, ..Hints::default() }),
             ("", Some(496), secure(Some(true))),
+            (
+                "2026/01/01 00:00:00 [info] 1#1: *1 x, client: 127.0.0.1, server: b.test, request: \"GET / HTTP/1.1\"",
+                None,
+                Hints { server: Some("b.test".into()), ..Hints::default() },
+            ),
         ] {
             assert_eq!(hints(line, status), expected, "{line}");
         }

@@ -1,39 +1,52 @@
 //! Requests of a log, explained: by which listener one came, where the log does not have it, and what two configurations
 //! make of each.
 
-use super::question::Question;
-use super::{Asked, course, recorded, rights, tree, with_settings};
-use crate::config::ast::Directive;
-use crate::config::model::{Config, EndpointId};
+use super::arrival::{self, Clues};
+use super::{course, recorded, rights, settings, tree, with_settings};
+use crate::config::model::Config;
 use crate::config::sources::Sources;
 use crate::server::reload::Origin;
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::path::Path;
 use std::rc::Rc;
 
-/// Listeners that are named, or tried, where it is not known which one it was.
-const LISTENERS: usize = 8;
-
-/// The explanation of a request that a log has; None: it has none.
+/// The explanation of a request that a log has; None: it has none. `path`: where the log lies.
 pub fn traced(
     origin: &Origin,
     config: Config,
     sources: &Sources,
-    log: &str,
+    (log, path): (&str, &Path),
     id: &str,
 ) -> Option<Result<String, String>> {
     let found = recorded::find(log, id)?;
     let mut text: String = found.lines.iter().map(|line| format!("line       {line}\n")).collect();
+    let tree = tree(origin);
+    let line = found.lines.last().copied().unwrap_or_default();
+    let clues = Clues::of(&config, line, found.status, path);
     let Some(mut asked) = found.asked else {
         // Only the listener is known of it, where there is one.
         text.push_str("request    none: nothing of it could be read as one\n");
+        let ids = arrival::listeners(&config, &clues);
+        text.push_str(&arrival::doubt(ids.len()));
         let mut decides = String::new();
-        for listener in config.endpoints.iter().take(LISTENERS) {
-            let _ = writeln!(text, "listener   {}  [{}]", listener.addr, sources.place(listener.span));
+        for id in ids.into_iter().take(arrival::LISTENERS) {
+            let listener = &config.endpoints[id.at()];
             let server = &config.servers[listener.default.at()];
-            let answers = format!("server     the listener's default answers  [{}]\n", sources.place(server.span));
+            let answers = format!(
+                "listener   {}  [{}]\nserver     the listener's default answers  [{}]\n",
+                listener.addr,
+                sources.place(listener.span),
+                sources.place(server.span)
+            );
             text.push_str(&answers);
-            decides = if decides.is_empty() { answers } else { decides };
+            if decides.is_empty() {
+                let settings = settings::at(&tree, server.span, sources)
+                    .into_iter()
+                    .map(|setting| format!("  {}   {}\n", setting.text, setting.place.as_deref().unwrap_or("default")));
+                let place = sources.place(server.span);
+                decides = format!("{answers}\nsettings at {place}\n{}", settings.collect::<String>());
+            }
         }
         let status = found.status.unwrap_or(400);
         text.push_str(&recorded::otherwise(status, &decides).unwrap_or_default());
@@ -42,8 +55,10 @@ pub fn traced(
     if let Some(rights) = rights::take(&config) {
         let _ = writeln!(text, "rights     {rights}");
     }
-    let (tree, config) = (tree(origin), Rc::new(config));
-    asked.listener = found.lines.last().and_then(|line| listener(&config, sources, &tree, &asked, line, found.status));
+    let config = Rc::new(config);
+    let (listener, count) = arrival::listener(&config, sources, &tree, &asked, &clues);
+    asked.listener = listener;
+    text.push_str(&arrival::doubt(count));
     Some(with_settings(&tree, &config, sources, &asked).map(|mut said| {
         if let Some(why) = found.status.and_then(|status| recorded::otherwise(status, &said)) {
             let at = said.find("\nsettings at ").map_or(said.len(), |at| at);
@@ -51,41 +66,6 @@ pub fn traced(
         }
         text + &said
     }))
-}
-
-/// The address of the listener that a recorded request came by: of those that its line allows, the first that may
-/// answer with its status. Ports are seldom in logs, and a name is often served on two of them: one redirects, the other
-/// answers.
-fn listener(
-    config: &Rc<Config>,
-    sources: &Sources,
-    tree: &[Directive],
-    asked: &Asked,
-    line: &str,
-    status: Option<u16>,
-) -> Option<String> {
-    let question = Question::parse(&asked.question, &asked.headers).ok()?;
-    let hints = recorded::hints(line, status);
-    let mut ids = question.candidates(config);
-    let fits = |id: &EndpointId| {
-        let endpoint = &config.endpoints[id.at()];
-        let port = hints.port.is_none_or(|port| endpoint.addr.port() == Some(port));
-        port && hints.is_secure.is_none_or(|is_secure| endpoint.ssl == is_secure) && (!hints.http2 || endpoint.http2)
-    };
-    if ids.iter().any(fits) {
-        ids.retain(fits);
-    }
-    let addr = |id: &EndpointId| config.endpoints[id.at()].addr.to_string();
-    let first = ids.first().map(addr);
-    let status = status.filter(|_| ids.len() > 1).map(|status| status.to_string());
-    let Some(status) = status else { return first };
-    let may = |listener: &String| {
-        let asked = Asked { listener: Some(listener.clone()), ..asked.clone() };
-        let Ok((text, _)) = course(config, sources, tree, &asked) else { return false };
-        let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
-        answer.starts_with(&status) || !answer.starts_with(|c: char| c.is_ascii_digit())
-    };
-    ids.iter().take(LISTENERS).map(addr).find(may).or(first)
 }
 
 /// A recorded request that two configurations answer differently.
@@ -108,7 +88,8 @@ pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (
         if !seen.insert((asked.question.clone(), asked.headers.clone(), asked.client)) {
             continue;
         }
-        asked.listener = listener(&old.0, old.1, &[], &asked, line, recorded::status(line));
+        let clues = Clues::of(&old.0, line, recorded::status(line), Path::new(""));
+        asked.listener = arrival::listener(&old.0, old.1, &[], &asked, &clues).0;
         let [before, after] = [&old, &new].map(|(config, sources)| match course(config, sources, &[], &asked) {
             Ok((text, _)) => text,
             Err(why) => format!("answer     none: {why}\n"),

@@ -3,7 +3,7 @@
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
-use crate::config::error::{Diagnostics, Severity};
+use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::known::Verdict;
 use crate::config::registry::{self, Found};
 use crate::config::sources::Sources;
@@ -30,15 +30,25 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
     section("ignored", &seen.ignored, sources, &mut out);
     section("different", &seen.different, sources, &mut out);
     let refused: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Emerg).collect();
-    for diagnostic in refused.iter().take(SHOWN) {
-        let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|hint| format!("; {hint}")).collect();
-        let _ = writeln!(out, "refused    {}{hints}", diagnostic.summary(sources));
-    }
-    if refused.len() > SHOWN {
-        let _ = writeln!(out, "refused    and {} more", refused.len() - SHOWN);
+    let is_part = !tree.iter().any(|d| d.name.is("http") || d.name.is("events"));
+    let (missing, refused): (Vec<&Diagnostic>, Vec<&Diagnostic>) = refused.into_iter().partition(|d| is_of_machine(d));
+    let (outside, refused): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+        refused.into_iter().partition(|d| is_part && is_elsewhere(d));
+    for (kind, found) in [("missing", &missing), ("elsewhere", &outside), ("refused", &refused)] {
+        for diagnostic in found.iter().take(SHOWN) {
+            let hints: String =
+                diagnostic.label.iter().chain(&diagnostic.help).map(|hint| format!("; {hint}")).collect();
+            let _ = writeln!(out, "{kind:<10} {}{hints}", diagnostic.summary(sources));
+        }
+        if found.len() > SHOWN {
+            let _ = writeln!(out, "{kind:<10} and {} more", found.len() - SHOWN);
+        }
     }
     let (ignored, different) = (seen.ignored.len(), seen.different.len());
     let verdict = match (refused.len(), different) {
+        (0, _) if !outside.is_empty() => {
+            "a part of a configuration, and nothing in it is refused: check the file that includes it".to_owned()
+        }
         (0, 0) if ignored == 0 => "drop-in: everything means the same".to_owned(),
         (0, 0) => format!("drop-in: {} ignored, and nothing that is served changes", are(ignored, "directive")),
         (0, _) => format!(
@@ -56,8 +66,31 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
             }
         ),
     };
+    let verdict = match missing.len() {
+        0 => verdict,
+        1 => format!("{verdict}; 1 file, user or name is missing on this machine"),
+        n => format!("{verdict}; {n} files, users or names are missing on this machine"),
+    };
     let _ = writeln!(out, "verdict    {verdict}");
     (out, refused.is_empty())
+}
+
+/// What is wrong is a matter of this machine: a file, a user or a host's name that is not here. nginx would say so as well.
+fn is_of_machine(d: &Diagnostic) -> bool {
+    let message = &d.message;
+    let is_absent = ["(2: ", "(13: "].iter().any(|errno| message.contains(errno));
+    let is_unknown = ["getpwnam(", "getgrnam(", "host not found in "].iter().any(|start| message.starts_with(start));
+    is_absent || is_unknown
+}
+
+/// What a file that is included may be told elsewhere: the block around it, and names that other files define.
+fn is_elsewhere(d: &Diagnostic) -> bool {
+    let is_block = d.label.as_deref() == Some("outside all blocks") || d.message.starts_with("no \"events\" section");
+    let is_name = ["unknown log format", "zero size shared memory zone", "no \"ssl_certificate\" is defined"]
+        .iter()
+        .any(|start| d.message.starts_with(start));
+    let is_variable = d.message.starts_with("unknown \"") && d.message.ends_with("\" variable");
+    is_block || is_name || is_variable && !d.help.iter().any(|help| help.starts_with("did you mean"))
 }
 
 /// `1 directive is`, `2 directives are`.
@@ -179,6 +212,38 @@ mod tests {
         assert!(text.contains("different  dav_methods") && text.contains("different  location"), "{text}");
         assert!(!text.contains("access_log") && text.ends_with("2 directives do otherwise above\n"), "{text}");
         assert!(of("http { }").ends_with("drop-in: everything means the same\n"));
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_no_refusal() {
+        let loaded = load_text("nginx.conf", b"http { server { listen 80; } }", &LoadOptions::default());
+        let judged = |messages: &[&str]| {
+            let mut diagnostics = Diagnostics::default();
+            messages.iter().for_each(|message| diagnostics.push(Diagnostic::emerg(None, *message)));
+            report(&loaded.directives, &diagnostics, &loaded.sources)
+        };
+        let (text, is_usable) =
+            judged(&["open() \"/x\" failed (2: No such file or directory)", "getpwnam(\"nginx\") failed"]);
+        assert!(is_usable && text.contains("missing    open()"), "{text}");
+        assert!(
+            text.contains("verdict    drop-in")
+                && text.ends_with("2 files, users or names are missing on this machine\n")
+        );
+        let (text, is_usable) = judged(&["host not found in upstream \"app\"", "unknown directive \"x\""]);
+        assert!(
+            !is_usable && text.contains("refused    unknown") && text.contains("verdict    not yet: 1 mistake"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_included_is_judged_as_a_part() {
+        let loaded = load_text("site.inc", b"location / { root x; }", &LoadOptions::default());
+        let mut diagnostics = Diagnostics::default();
+        diagnostics
+            .push(Diagnostic::emerg(None, "\"location\" directive is not allowed here").label("outside all blocks"));
+        let (text, is_usable) = report(&loaded.directives, &diagnostics, &loaded.sources);
+        assert!(is_usable && text.contains("verdict    a part of a configuration"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Invariants: a document is judged as the whole configuration it would be, from its own directory; nothing is bound or
 //! written; a message that is not understood is answered, never fatal.
 
+mod complete;
 mod text;
 
 use super::{format, lint, manual, report};
@@ -12,15 +13,13 @@ use crate::config::ast::{Directive, Span};
 use crate::config::build::Form;
 use crate::config::error::{Diagnostic, Severity};
 use crate::config::load::Loaded;
-use crate::config::registry;
 use crate::config::sources::Sources;
-use crate::config::template::Builtin;
 use crate::server::reload::Origin;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
-use text::{context_at, offset_of, position_of, uri_of, word_at};
+use text::{offset_of, position_of, uri_of, word_at};
 
 /// A message that is longer is none of an editor's.
 const LONGEST: usize = 16 << 20;
@@ -103,7 +102,7 @@ impl Documents {
             "initialize" => json!({
                 "capabilities": {
                     "textDocumentSync": 2,
-                    "completionProvider": {"triggerCharacters": [" ", "$"]},
+                    "completionProvider": {"triggerCharacters": [" ", "$", "@", "/", "="]},
                     "hoverProvider": true,
                     "definitionProvider": true,
                     "documentFormattingProvider": true,
@@ -198,27 +197,13 @@ impl Documents {
         Some((found, loaded))
     }
 
-    /// Directives of the block, or variables behind a `$`.
+    /// What may stand where the cursor is: directives of the block, variables, and names that the configuration defines.
     fn complete(&self, uri: &str, params: &Value) -> Value {
         let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
         let before = text.get(..offset).unwrap_or_default();
-        let word =
-            before.rsplit(|c: char| c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"')).next().unwrap_or_default();
-        if word.contains('$') {
-            let names = Builtin::ALL.iter().map(|builtin| builtin.name());
-            let items = names.map(|name| json!({"label": format!("${name}"), "insertText": name, "kind": 6}));
-            return items.collect();
-        }
-        let (context, is_name) = context_at(before);
-        if !is_name {
-            return json!([]);
-        }
-        let rows = registry::rows().filter(|row| row.contexts.intersects(context));
-        let item = |row: &crate::config::row::Row| {
-            let detail = if row.default.is_empty() { String::new() } else { format!("default: {}", row.default) };
-            json!({"label": row.name, "kind": 14, "detail": detail, "documentation": row.doc})
-        };
-        rows.map(item).collect()
+        let Some((_, loaded)) = self.load(uri) else { return Value::Null };
+        let directory = text::path_of(uri).map(PathBuf::from).and_then(|file| file.parent().map(PathBuf::from));
+        complete::items(before, &loaded.directives, directory.as_deref())
     }
 
     fn hover(&self, uri: &str, params: &Value) -> Value {

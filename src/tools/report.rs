@@ -84,6 +84,12 @@ fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<
     let written = line.trim();
     let is_alone = written.ends_with(';') && written.matches(';').count() == 1 && !written.contains(['{', '#']);
     let meant = help.rsplit_once(": ").map_or(help, |(_, meant)| meant);
+    let meant = meant.strip_prefix("write ").unwrap_or(meant);
+    // `PATH`, `URL`: not written yet.
+    let is_open = |word: &str| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    if meant.trim_end_matches(';').split(' ').skip(1).any(is_open) {
+        return None;
+    }
     let name: String = meant.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
     let is_line = meant.ends_with(';') && meant.matches(';').count() == 1 && meant[name.len()..].starts_with(' ');
     if !is_alone || !is_line || name.is_empty() || help.contains("as in") || meant.contains(['…', '[']) {
@@ -112,7 +118,7 @@ fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option
     let Some(rest) = help.strip_prefix("did you mean ") else { return whole_line(diagnostic, help, sources) };
     let word = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next()?,
-        None => rest.split('?').next()?,
+        None => rest.split('?').next()?.trim_matches('`'),
     };
     let at = diagnostic.span?;
     let written = String::from_utf8_lossy(sources.slice(at)).into_owned();

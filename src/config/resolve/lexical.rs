@@ -115,7 +115,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let message = format!("`{wide}` (U+{:04X}) is not the sign `{}`", u32::from(wide), narrow(wide));
         return Some(Diagnostic::warn(word.span, message).help(format!("write {plain}")));
     }
-    if text.contains("\\\n") || text.contains("\\\r\n") {
+    if goes_on(word.bytes()) {
         let warning = Diagnostic::warn(word.span, "the `\\` at the end of the line is part of a word");
         return Some(warning.help("a directive goes on over lines until its `;`: remove the `\\`"));
     }
@@ -139,6 +139,12 @@ fn wide_sign(c: char) -> bool {
 
 fn narrow(c: char) -> char {
     u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).filter(char::is_ascii).unwrap_or(c)
+}
+
+/// A `\` stands at the end of a line, by which a shell goes on in the next.
+pub fn goes_on(text: &[u8]) -> bool {
+    let is_last = |at: usize| matches!(text.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]));
+    memchr::memchr_iter(b'\\', text).any(is_last)
 }
 
 /// Where the first such character of a word stands.
@@ -260,6 +266,9 @@ impl Spelling<'_> {
         }
         if !name.starts_with('$') {
             return None;
+        }
+        if name == "$" {
+            return Some("`$` is the prompt of a shell, copied along: remove it".into());
         }
         let value = self.d.args.iter().find(|word| !word.is("=")).map_or("value".into(), |word| word.str());
         let (name, value) = name.split_once('=').unwrap_or((name, &value));

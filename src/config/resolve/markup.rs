@@ -1,6 +1,7 @@
 //! What was copied along with a configuration, or torn by a sign of it: HTML, entities, the `\\` of a shell, and a value
 //! that its own `;` has cut in two.
 
+use super::lexical;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
 use crate::config::fault::Fault;
@@ -88,6 +89,6 @@ pub fn line_of(d: &Directive, sources: &Sources) -> Span {
 
 /// The `\\` at the end of a line, by which a shell goes on in the next.
 pub fn continued(d: &Directive) -> Option<(Span, &'static str)> {
-    let word = d.args.iter().find(|word| word.bytes().starts_with(b"\\\n") || word.bytes().starts_with(b"\\\r\n"))?;
+    let word = d.args.iter().find(|word| word.bytes().first() == Some(&b'\\') && lexical::goes_on(word.bytes()))?;
     Some((word.span, "a directive goes on over lines until its `;`: remove the `\\`"))
 }

@@ -180,8 +180,8 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     }
     let word = d.args.iter().find(|word| word.span == fault.span).or(d.args.first())?;
     let text = word.str();
-    if let Some(joined) = torn_time(d, word) {
-        return Some(joined);
+    if let Some(whole) = torn_time(d, word).or_else(|| bare_zone(d, word)) {
+        return Some(whole);
     }
     match &*name {
         "proxy_pass" if fault.message.contains("cannot have URI part") => {
@@ -210,18 +210,6 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
             Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
         }
         "server" => addresses::peer(d, word),
-        "limit_req" if !text.contains('=') && word.span == d.args[0].span => {
-            let rest: String = d.args.iter().skip(1).map(|word| format!(" {}", word.str())).collect();
-            Some(format!("the zone is named by zone=: limit_req zone={text}{rest};"))
-        }
-        "limit_req_zone" | "limit_conn_zone" if !text.contains('=') && text.contains(':') => {
-            let words = d.args.iter().map(|word| match word.span == fault.span {
-                true => format!("zone={}", word.str()),
-                false => word.str().into_owned(),
-            });
-            let words: Vec<String> = words.collect();
-            Some(format!("the zone is named by zone=: {name} {};", words.join(" ")))
-        }
         "limit_req_zone" | "limit_conn_zone" => zone(d),
         "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rate(&name, &text),
         "error_log" if text.contains('/') && level_of(&d.args).is_some() => {
@@ -240,6 +228,24 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         _ if name.ends_with("_buffers") => buffers(d),
         _ => near_off(&text),
     }
+}
+
+/// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.
+fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
+    let text = word.str();
+    let is_zone = match d.name.bytes() {
+        b"limit_req" => d.args.first().is_some_and(|first| first.span == word.span),
+        b"limit_req_zone" | b"limit_conn_zone" => text.contains(':'),
+        _ => false,
+    };
+    if !is_zone || text.contains('=') {
+        return None;
+    }
+    let words = d.args.iter().map(|other| match other.span == word.span {
+        true => format!("zone={text}"),
+        false => other.str().into_owned(),
+    });
+    Some(format!("the zone is named by zone=: {} {};", d.name.str(), words.collect::<Vec<_>>().join(" ")))
 }
 
 /// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.

@@ -1,3 +1,4 @@
+use super::text::context_at;
 use super::*;
 use crate::config::context::Contexts;
 

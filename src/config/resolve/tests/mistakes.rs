@@ -396,7 +396,7 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("ssl on;", "listen 443 ssl"),
     ("location / {\nfcgi_pass 127.0.0.1:9000;\n}", "fastcgi_pass"),
     ("location / {\nproxy_timeout 60s;\n}", "proxy_read_timeout"),
-    ("add_header Strict-Transport-Security max-age=1; includeSubDomains;", "\"max-age=1; includeSubDomains;\""),
+    ("add_header Strict-Transport-Security max-age=1; includeSubDomains;", "\"max-age=1; includeSubDomains\""),
     ("add_header X-XSS-Protection 1; mode=block;", "stands in quotes"),
     ("return 200 &quot;ok&quot;;", "&quot;"),
     ("<br>\nroot /srv;", "HTML"),

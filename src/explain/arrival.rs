@@ -1,0 +1,120 @@
+//! By which listener a recorded request came, where its line does not say so: by the port, the scheme and the server that
+//! the line has, by the log that it lies in, by its Host, and by what each listener would have answered.
+
+use super::question::Question;
+use super::{Asked, course, recorded};
+use crate::config::ast::Directive;
+use crate::config::model::{Config, Endpoint, EndpointId};
+use crate::config::settings::logs::{AccessTarget, LogTarget, Logging};
+use crate::config::sources::Sources;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Listeners that are named, or tried, where it is not known which one it was.
+pub const LISTENERS: usize = 8;
+
+/// Statuses of requests that are answered before a name has chosen the server.
+const EARLY: [u16; 9] = [400, 408, 414, 431, 494, 495, 496, 497, 505];
+
+/// What a line and its log have of the listener.
+pub struct Clues {
+    hints: recorded::Hints,
+    status: Option<u16>,
+    /// Listeners whose servers write to the log that the line is in; empty where none is known to.
+    by_log: Vec<EndpointId>,
+}
+
+impl Clues {
+    pub fn of(config: &Config, line: &str, status: Option<u16>, log: &Path) -> Clues {
+        let is_same = |known: &Path| std::fs::canonicalize(known).ok() == std::fs::canonicalize(log).ok();
+        let files = config.log_files.iter().map(|path| path.exists() && is_same(path)).collect::<Vec<_>>();
+        let writes = |endpoint: &Endpoint| {
+            endpoint.servers().iter().any(|server| {
+                let root = config.servers[server.at()].root;
+                writes_to(&config.locations[root.at()].settings.logs, &files)
+            })
+        };
+        let ids = (0..config.endpoints.len() as u32).map(EndpointId);
+        let by_log = if files.contains(&true) {
+            ids.filter(|id| writes(&config.endpoints[id.at()])).collect()
+        } else {
+            Vec::new()
+        };
+        Clues { hints: recorded::hints(line, status), status, by_log }
+    }
+
+    fn allows(&self, config: &Config, id: EndpointId) -> bool {
+        let (hints, endpoint) = (&self.hints, &config.endpoints[id.at()]);
+        let has_server = |name: &String| {
+            endpoint.servers().iter().any(|server| config.servers[server.at()].name[..] == *name.as_bytes())
+        };
+        hints.port.is_none_or(|port| endpoint.addr.port() == Some(port))
+            && hints.is_secure.is_none_or(|is_secure| endpoint.ssl == is_secure)
+            && (!hints.http2 || endpoint.http2)
+            && hints.server.as_ref().is_none_or(has_server)
+    }
+}
+
+fn writes_to(logs: &Logging, files: &[bool]) -> bool {
+    let is_it = |id: usize| files.get(id).copied().unwrap_or(false);
+    let access = logs.access.iter().any(|log| matches!(&log.target, AccessTarget::File(id) if is_it(id.at())));
+    access || matches!(&logs.error.target, LogTarget::File(id) if is_it(id.at()))
+}
+
+/// The listeners that a line allows, the likeliest first; all where it allows none.
+pub fn listeners(config: &Config, clues: &Clues) -> Vec<EndpointId> {
+    narrowed(config, (0..config.endpoints.len() as u32).map(EndpointId).collect(), clues)
+}
+
+fn narrowed(config: &Config, mut ids: Vec<EndpointId>, clues: &Clues) -> Vec<EndpointId> {
+    for is_meant in [&|id: &EndpointId| clues.allows(config, *id), &|id: &EndpointId| clues.by_log.contains(id)]
+        as [&dyn Fn(&EndpointId) -> bool; 2]
+    {
+        if ids.iter().any(is_meant) {
+            ids.retain(is_meant);
+        }
+    }
+    ids
+}
+
+/// What to say where several listeners remain.
+pub fn doubt(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        n => format!("doubt      the line fits {n} listeners; a log format with $server_port tells them apart\n"),
+    }
+}
+
+/// The address of the listener that a recorded request came by, and how many it may have been: of those that the line
+/// allows, the first that may answer with its status. Ports are seldom in logs, and a name is often served on two of them:
+/// one redirects, the other answers.
+pub fn listener(
+    config: &Rc<Config>,
+    sources: &Sources,
+    tree: &[Directive],
+    asked: &Asked,
+    clues: &Clues,
+) -> (Option<String>, usize) {
+    let Ok(question) = Question::parse(&asked.question, &asked.headers) else { return (None, 0) };
+    let has_host = asked.headers.iter().any(|header| header.starts_with("Host: "));
+    let is_early = clues.status.is_some_and(|status| EARLY.contains(&status));
+    // Without a name each of them may be the one.
+    let ids = if has_host || !is_early { question.candidates(config) } else { listeners(config, clues) };
+    let ids = narrowed(config, ids, clues);
+    let addr = |id: &EndpointId| config.endpoints[id.at()].addr.to_string();
+    let first = ids.first().map(addr);
+    let Some(status) = clues.status.filter(|_| ids.len() > 1).map(|status| status.to_string()) else {
+        return (first, ids.len());
+    };
+    let may = |listener: &String| {
+        let asked = Asked { listener: Some(listener.clone()), ..asked.clone() };
+        let Ok((text, _)) = course(config, sources, tree, &asked) else { return false };
+        let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
+        answer.starts_with(&status) || !answer.starts_with(|c: char| c.is_ascii_digit())
+    };
+    match ids.iter().take(LISTENERS).map(addr).find(may) {
+        Some(found) => (Some(found), 1),
+        None if is_early => (first, ids.len()),
+        None => (first, 1),
+    }
+}

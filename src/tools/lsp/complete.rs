@@ -1,0 +1,171 @@
+//! What an editor is offered behind the cursor: directives of the block, and as their arguments variables, and the names
+//! of upstreams, zones, log formats, named locations, issuers and files. Reads the tree as far as the text could be read.
+
+use super::text::context_at;
+use crate::config::ast::Directive;
+use crate::config::registry;
+use crate::config::row::Row;
+use crate::config::template::Builtin;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Kinds of the protocol.
+const VARIABLE: u8 = 6;
+const FILE: u8 = 17;
+const PROPERTY: u8 = 14;
+const REFERENCE: u8 = 18;
+
+/// Files that are offered at most.
+const FILES: usize = 200;
+
+/// The items for a text that ends at the cursor.
+pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Value {
+    let end = |c: char| c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"' | '\'');
+    let word = before.rsplit(end).next().unwrap_or_default();
+    let bare = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if word.contains('$') || bare.ends_with("${") {
+        let mut names: BTreeSet<String> = Builtin::ALL.iter().map(|builtin| builtin.name().to_owned()).collect();
+        each(tree, &mut |d| names.extend(variables_of(d)));
+        let item = |name: String| json!({"label": format!("${name}"), "insertText": name, "kind": VARIABLE});
+        return names.into_iter().map(item).collect();
+    }
+    let (context, is_name) = context_at(before);
+    if is_name {
+        let rows = registry::rows().filter(|row| row.contexts.intersects(context));
+        return rows.map(directive).collect();
+    }
+    let statement = before.rsplit([';', '{', '}']).next().unwrap_or_default().trim_start();
+    let name = statement.split_whitespace().next().unwrap_or_default();
+    let is_second = statement.split_whitespace().count() + usize::from(statement.ends_with(char::is_whitespace)) > 2;
+    let names = match name {
+        "include" => return files(word, directory),
+        "proxy_pass" | "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" | "grpc_pass" => first_words(tree, "upstream"),
+        "limit_req" | "limit_conn" => zones(tree, &["limit_req_zone", "limit_conn_zone"]),
+        "proxy_cache" => zones(tree, &["proxy_cache_path"]),
+        "access_log" if is_second => first_words(tree, "log_format"),
+        "acme_certificate" => first_words(tree, "acme_issuer"),
+        "try_files" | "error_page" => {
+            let mut names = first_words(tree, "location");
+            names.retain(|name| name.starts_with('@'));
+            names
+        }
+        _ => BTreeSet::new(),
+    };
+    names.into_iter().map(|name| json!({"label": name, "kind": REFERENCE})).chain(values(name)).collect()
+}
+
+fn directive(row: &Row) -> Value {
+    let detail = if row.default.is_empty() { String::new() } else { format!("default: {}", row.default) };
+    json!({"label": row.name, "kind": PROPERTY, "detail": detail, "documentation": row.doc})
+}
+
+/// `on` and `off`, where a directive takes nothing else.
+fn values(name: &str) -> impl Iterator<Item = Value> {
+    let is_flag = registry::rows().any(|row| row.name == name && row.args.is_flag());
+    ["on", "off"].into_iter().filter(move |_| is_flag).map(|word| json!({"label": word, "kind": REFERENCE}))
+}
+
+fn each(tree: &[Directive], visit: &mut impl FnMut(&Directive)) {
+    for d in tree {
+        visit(d);
+        each(d.block.as_deref().unwrap_or_default(), visit);
+    }
+}
+
+/// The first words of all directives of a name.
+fn first_words(tree: &[Directive], name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each(tree, &mut |d| {
+        if d.name.is(name) {
+            found.extend(d.args.first().map(|word| word.str().into_owned()));
+        }
+    });
+    found
+}
+
+fn zones(tree: &[Directive], names: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each(tree, &mut |d| {
+        if names.iter().any(|name| d.name.is(name)) {
+            found.extend(d.args.iter().filter_map(|word| {
+                let text = word.str();
+                let zone = text.strip_prefix("zone=").or_else(|| text.strip_prefix("keys_zone="))?;
+                Some(zone.split(':').next()?.to_owned())
+            }));
+        }
+    });
+    found
+}
+
+/// The variables that a directive makes, without `$`.
+fn variables_of(d: &Directive) -> Vec<String> {
+    let bare = |text: &str| text.strip_prefix('$').filter(|name| !name.is_empty()).map(str::to_owned);
+    match d.name.bytes() {
+        b"set" | b"auth_request_set" => d.args.first().and_then(|word| bare(&word.str())).into_iter().collect(),
+        b"map" | b"geo" | b"split_clients" => d.args.last().and_then(|word| bare(&word.str())).into_iter().collect(),
+        b"location" | b"server_name" | b"rewrite" | b"if" => {
+            d.args.iter().flat_map(|word| groups(&word.str())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The names of groups, `(?<name>…)`.
+fn groups(regex: &str) -> Vec<String> {
+    let starts = regex.match_indices("(?<").map(|(at, start)| at + start.len());
+    let names = starts.chain(regex.match_indices("(?P<").map(|(at, start)| at + start.len()));
+    let name = |at: usize| Some(regex.get(at..)?.split_once('>')?.0.to_owned());
+    let is_name = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    names.filter_map(name).filter(is_name).collect()
+}
+
+/// Files and directories that a path may go on with.
+fn files(word: &str, directory: Option<&Path>) -> Value {
+    let (inside, _) = word.rfind('/').map_or(("", word), |at| word.split_at(at + 1));
+    let Some(directory) = directory.map(|directory| directory.join(inside)) else { return json!([]) };
+    let Ok(entries) = std::fs::read_dir(directory) else { return json!([]) };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
+            Some(if entry.path().is_dir() { format!("{inside}{name}/") } else { format!("{inside}{name}") })
+        })
+        .take(FILES)
+        .collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| json!({"label": name, "kind": FILE})).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    #[test]
+    fn names_that_the_configuration_defines_are_offered_where_they_are_used() {
+        let text = "upstream app { server 127.0.0.1:1; } limit_req_zone $uri zone=one:1m rate=1r/s;\n\
+                    log_format tiny '$uri'; map $uri $mapped { default 0; }\n\
+                    server { set $mine 1; location @back { return 404; } location ~ ^/(?<who>x) { return 404; } ";
+        let loaded = load_text("x.conf", format!("{text} }}").as_bytes(), &LoadOptions::default());
+        let labels = |typed: &str| -> Vec<String> {
+            let found = items(&format!("{text}{typed}"), &loaded.directives, None);
+            let label = |item: &Value| item["label"].as_str().unwrap_or_default().to_owned();
+            found.as_array().into_iter().flatten().map(label).collect()
+        };
+        for (typed, expected) in [
+            ("location /a { proxy_pass http://", "app"),
+            ("limit_req zone=", "one"),
+            ("access_log logs/a ", "tiny"),
+            ("error_page 404 ", "@back"),
+            ("autoindex ", "off"),
+            ("return 200 $", "$mapped"),
+            ("return 200 \"${", "$mine"),
+            ("return 200 $w", "$who"),
+            ("lis", "listen"),
+        ] {
+            assert!(labels(typed).iter().any(|label| label == expected), "{typed}: {:?}", labels(typed).len());
+        }
+        assert!(!labels("access_log ").contains(&"tiny".to_owned()), "the path comes first");
+    }
+}
