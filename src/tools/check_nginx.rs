@@ -90,7 +90,7 @@ fn is_elsewhere(d: &Diagnostic) -> bool {
         .iter()
         .any(|start| d.message.starts_with(start));
     let is_variable = d.message.starts_with("unknown \"") && d.message.ends_with("\" variable");
-    is_block || is_name || is_variable && !d.help.iter().any(|help| help.starts_with("did you mean"))
+    is_block || is_name || is_variable
 }
 
 /// `1 directive is`, `2 directives are`.

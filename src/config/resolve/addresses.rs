@@ -115,7 +115,9 @@ pub fn resolver(text: &str) -> Option<String> {
             let near = suggest::nearest(key, ["valid", "ipv4", "ipv6"])?;
             Some(format!("did you mean \"{near}={value}\"?"))
         }
-        None if text.parse::<std::net::IpAddr>().is_ok() => Some(format!("an IPv6 address stands in brackets: [{text}]")),
+        None if text.parse::<std::net::IpAddr>().is_ok() => {
+            Some(format!("an IPv6 address stands in brackets: [{text}]"))
+        }
         None if resolver::is_without_port(text) => {
             let host = text.split(':').next().unwrap_or(text);
             Some(format!("the port in digits, or none (it is 53): resolver {host}:53;"))
