@@ -18,7 +18,7 @@ use crate::util::wake::Wake;
 /// backlog and what is accepted are served alike. With 64 only, the last of 2000 uploads that began at once waited while
 /// the first came for the tenth time.
 const TURN: usize = 64;
-/// How long accepting rests when descriptors have run out (nginx).
+/// How long accepting rests when descriptors have run out (nginx), unless a connection is closed before.
 const PAUSE: u64 = 500;
 /// Descriptors that are no connection: listeners, logs, files.
 const RESERVED: u64 = 64;
@@ -134,11 +134,21 @@ impl Server {
 
     /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.
     fn pause(&mut self, why: std::fmt::Arguments<'_>) {
-        if self.paused_until.is_none() {
+        let now = self.cx.now.ms;
+        if self.paused_until.is_none() && self.short_said.is_none_or(|at| at + PAUSE <= now) {
+            self.short_said = Some(now);
             let log = self.cx.config.process.error_log.clone();
             self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, why);
         }
         self.pause_accepting();
+        self.is_short = true;
+    }
+
+    /// A connection was closed: where accepting rests for lack of room, there is some.
+    pub(super) fn room_came(&mut self) {
+        if self.is_short {
+            self.end_pause();
+        }
     }
 
     /// Nothing is taken from the backlogs for a while.
@@ -147,6 +157,7 @@ impl Server {
     }
 
     pub(super) fn end_pause(&mut self) {
+        self.is_short = false;
         if self.paused_until.take().is_some() {
             // What cannot be watched cannot be accepted from; logged by the caller of epoll.
             let _ = self.watch_listeners();
@@ -160,6 +171,7 @@ impl Server {
 
     pub(super) fn pause_accepting_for(&mut self, ms: u64) {
         self.paused_until = Some(self.cx.now.ms + ms);
+        self.is_short = false;
         for listener in self.listeners.iter_mut() {
             if std::mem::take(&mut listener.watched)
                 && let Some(fd) = listener.fd()

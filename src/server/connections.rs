@@ -171,6 +171,7 @@ impl Server {
         // Whatever the outcome.
         self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
+        self.room_came();
     }
 
     pub(super) fn run_queue(&mut self) {

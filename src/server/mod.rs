@@ -91,6 +91,10 @@ pub struct Server {
     pub mode: Mode,
     /// Accepting is paused until then: the process is out of descriptors.
     paused_until: Option<u64>,
+    /// Accepting is paused for lack of descriptors or connections, which the next one that is closed ends.
+    is_short: bool,
+    /// When that was last logged, monotonic milliseconds.
+    short_said: Option<u64>,
     /// Signals that arrived this turn.
     pub signals: signals::Signals,
     /// When held log lines must be out.
@@ -168,6 +172,8 @@ impl Server {
             serial: 0,
             mode: Mode::Serving,
             paused_until: None,
+            is_short: false,
+            short_said: None,
             signals,
             log_due: None,
             limit,

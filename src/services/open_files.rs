@@ -211,12 +211,15 @@ fn same(a: &Stat, b: &Stat) -> bool {
 
 /// Opens a path without the cache.
 pub fn open(path: &CStr) -> Result<Found, Errno> {
-    let fd = file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0)?;
-    found(fd)
+    found(file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0))
 }
 
-/// What an open descriptor is.
-pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
+/// What has been opened for reading. A socket cannot be, nor a device without its driver: they are there all the same.
+pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Found, Errno> {
+    let fd = match opened {
+        Err(Errno::ENXIO | Errno::ENODEV) => return Ok(Found::Other),
+        opened => opened?,
+    };
     let stat = file::fstat(fd.as_fd())?;
     Ok(match stat.kind {
         FileKind::Regular => Found::File(Rc::new(OpenFile::adopt(fd, stat)?)),

@@ -77,6 +77,7 @@ mod rfc;
 mod same_again;
 mod signals;
 mod smuggling;
+mod special_files;
 mod ssi;
 mod static_files;
 mod stored_programs;

@@ -221,3 +221,20 @@ fn a_log_may_be_a_descriptor_that_is_a_socket() {
     child.wait().expect("our child");
     assert!(line.contains("GET /hello"), "{line}");
 }
+
+/// Each client that leaves makes room for the next: with half a second for every few of them it took a minute.
+#[test]
+fn a_client_that_comes_after_descriptors_ran_out_waits_for_no_timer() {
+    if on_nginx() {
+        return;
+    }
+    let config = "%%PREAMBLE%%\nworker_rlimit_nofile 16;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; root %%DIR%%/html; } }";
+    let s = Setup::full(config).file("html/a", "content").allow_log("Too many open files").start();
+    let mut crowd: Vec<_> = (0..300).map(|_| s.client()).collect();
+    for client in &mut crowd {
+        client.send("GET /a HTTP/1.1\r\nHost: a\r\n");
+    }
+    eventually("descriptors run out", || s.error_log().contains("accept4() failed"));
+    drop(crowd);
+    s.get("/a").is(200).body_is("content");
+}

@@ -22,7 +22,7 @@ pub fn beneath(symlinks: &Symlinks) -> u64 {
 
 /// Opens the file `ex.path` (which ends in NUL here).
 pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
-    open_files::found(walk(ex, cx, symlinks)?)
+    open_files::found(walk(ex, cx, symlinks))
 }
 
 /// What `path` is, as far as the location's disable_symlinks lets it be seen: for try_files and `if (-f …)`.

@@ -74,7 +74,7 @@ impl Entries {
     }
 
     /// Reads the next batch, some hundred entries; false when that was all. Names that begin with a dot are left out, as
-    /// in nginx, those of `hidden`, and so is what vanishes meanwhile or cannot be looked at.
+    /// in nginx, those of `hidden`, and so is what no request can open, vanishes meanwhile or cannot be looked at.
     pub fn read(&mut self, listing: &Listing<'_>, hidden: &[Box<[u8]>]) -> Result<bool, Errno> {
         let more = self.dir.fill()?;
         // Taken out for the time of the loop: it borrows from the batch.
@@ -86,6 +86,8 @@ impl Entries {
                 continue;
             }
             match look(self.dir.dir(), entry.name, self.links) {
+                // A FIFO, a socket, a device is never served: its link would be refused. nginx shows it.
+                Ok(stat) if stat.kind == FileKind::Other => note(&mut self.loose, entry.name, &stat),
                 Ok(stat) => {
                     if entry.kind != Some(FileKind::Regular) || stat.kind != FileKind::Regular || stat.nlink > 1 {
                         note(&mut self.loose, entry.name, &stat);
