@@ -3,6 +3,9 @@
 //!
 //! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.
 
+mod areas;
+
+use self::areas::{Areas, Sum};
 use crate::services::presence::Presence;
 use crate::sys::Errno;
 use crate::sys::file::{self, ReadDir};
@@ -146,6 +149,8 @@ pub struct Done {
 #[derive(Default)]
 pub struct Uploads {
     open: HashMap<UploadId, Open>,
+    /// What they hold.
+    areas: Areas,
     /// Hints: what an upload says itself counts.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     past: VecDeque<(UploadId, Past)>,
@@ -177,22 +182,48 @@ impl Uploads {
         if let Some(at) = open.expires {
             self.due.push(Reverse((at, id)));
         }
+        self.remove(id);
+        if !open.is_stored {
+            self.areas.change(&open.path, |sum| sum.plus(open.bytes));
+        }
         self.open.insert(id, open);
+    }
+
+    fn remove(&mut self, id: UploadId) {
+        if let Some(open) = self.open.remove(&id)
+            && !open.is_stored
+        {
+            self.areas.change(&open.path, |sum| sum.minus(open.bytes));
+        }
     }
 
     pub fn get(&self, id: UploadId) -> Option<&Open> {
         self.open.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: UploadId) -> Option<&mut Open> {
-        self.open.get_mut(&id)
+    /// What an upload that is known comes to, and when it expires. False: it is not known.
+    pub fn update(&mut self, id: UploadId, bytes: u64, expires: Option<i64>) -> bool {
+        let Some(open) = self.open.get_mut(&id) else { return false };
+        if !open.is_stored && open.bytes != bytes {
+            self.areas.change(&open.path, |sum| sum.minus(open.bytes).plus(bytes));
+        }
+        (open.bytes, open.expires) = (bytes, expires);
+        true
     }
 
     /// What uploads below a path have or are going to have: bytes and files. `but` is not counted.
-    pub fn held(&self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
-        let counts = |id: &UploadId, open: &Open| Some(*id) != but && !open.is_stored && open.path.starts_with(area);
-        let held = self.open.iter().filter(|(id, open)| counts(id, open));
-        held.fold((0, 0), |(bytes, files), (_, open)| (bytes.saturating_add(open.bytes), files + 1))
+    pub fn held(&mut self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+        let counts = |open: &Open| !open.is_stored && open.path.starts_with(area);
+        let sum = self.areas.get(area).unwrap_or_else(|| {
+            let all = self.open.values().filter(|open| counts(open));
+            let sum = all.fold(Sum::default(), |sum, open| sum.plus(open.bytes));
+            self.areas.keep(area, sum);
+            sum
+        });
+        match but.and_then(|but| self.open.get(&but)).filter(|open| counts(open)) {
+            Some(but) => sum.minus(but.bytes).told(),
+            None => sum.told(),
+        }
     }
 
     /// The request that writes to the upload stops writing. Gives its right to it, open file, lock and all.
@@ -249,7 +280,7 @@ impl Uploads {
     }
 
     pub fn finish(&mut self, id: UploadId, past: Past) {
-        self.open.remove(&id);
+        self.remove(id);
         self.past.retain(|(other, _)| *other != id);
         if self.past.len() >= REMEMBERED {
             self.past.pop_front();
@@ -350,6 +381,18 @@ mod tests {
         assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
         assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));
         assert_eq!(uploads.held(b"/srv/c/", None), (0, 0));
+        // Each was asked for: from now on it is kept up.
+        assert!(uploads.update(id(1), 15, None));
+        uploads.insert(id(5), open("/srv/a/b/w", 1, None));
+        uploads.insert(id(2), Open::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
+        uploads.finish(id(3), Past::Gone);
+        uploads.finish(id(4), Past::Gone);
+        assert!(!uploads.update(id(3), 9, None));
+        assert_eq!(uploads.held(b"/srv/a/", None), (16, 2));
+        assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (16, 2), "a file that has its name holds nothing");
+        assert_eq!(uploads.held(b"/srv/a/", Some(id(5))), (15, 1));
+        assert_eq!(uploads.held(b"/srv/", None), (16, 2));
+        assert_eq!(uploads.held(b"/srv/a", None), (16, 2));
     }
 
     #[test]
@@ -360,7 +403,7 @@ mod tests {
         uploads.insert(id(3), open("/c", 0, None));
         assert_eq!((uploads.next(), uploads.expired(99)), (Some(100), None));
         // Bytes came meanwhile.
-        uploads.get_mut(id(1)).expect("it is there").expires = Some(300);
+        assert!(uploads.update(id(1), 0, Some(300)));
         assert_eq!(uploads.expired(250), Some(id(2)));
         uploads.finish(id(2), Past::Gone);
         assert_eq!((uploads.expired(250), uploads.next()), (None, Some(300)));

@@ -139,7 +139,7 @@ pub fn is_reading(cx: &mut Services) -> bool {
 }
 
 /// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; without `but`.
-pub fn held(cx: &Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+pub fn held(cx: &mut Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
     cx.resumable.held(area, but)
 }
 

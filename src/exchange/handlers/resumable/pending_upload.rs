@@ -204,12 +204,9 @@ impl Unfinished {
     /// Makes it known to other requests.
     pub fn know(&self, cx: &mut Services) {
         let bytes = self.record.length.unwrap_or(self.size);
-        match cx.resumable.get_mut(self.id) {
-            Some(open) => (open.bytes, open.expires) = (bytes, self.expires),
-            None => {
-                let open = Open::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
-                cx.resumable.insert(self.id, open);
-            }
+        if !cx.resumable.update(self.id, bytes, self.expires) {
+            let open = Open::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
+            cx.resumable.insert(self.id, open);
         }
     }
 

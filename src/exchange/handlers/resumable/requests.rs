@@ -301,8 +301,8 @@ fn open(
     }
     upload.dir.mark(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
     upload.know(cx);
-    if let Some(open) = cx.resumable.get_mut(upload.id) {
-        open.bytes = open.bytes.max(total);
+    if let Some((bytes, expires)) = cx.resumable.get(upload.id).map(|open| (open.bytes, open.expires)) {
+        cx.resumable.update(upload.id, bytes.max(total), expires);
     }
     Ok(Append::new(ex, cx, upload, lease, content))
 }

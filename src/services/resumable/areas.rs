@@ -1,0 +1,112 @@
+//! What unfinished uploads hold of each area, so that an upload is admitted without going through all the others: an
+//! area's sum is made when it is first asked for, and from then on each upload that comes, changes or ends is added to
+//! the sums of the areas that its path lies in.
+//!
+//! Invariant: a sum that is kept is that of all uploads below its path; a change costs as much as its path is long.
+
+use crate::util::hash::SecretMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// Sums that are kept. Variables may make any number of areas: with more, all are made again when they are asked for.
+const AREAS: usize = 4096;
+
+/// Bytes and files. A sum of numbers of 64 bits has to come down again, so it has more.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Sum {
+    bytes: u128,
+    files: u64,
+}
+
+impl Sum {
+    pub fn plus(self, bytes: u64) -> Sum {
+        Sum { bytes: self.bytes + u128::from(bytes), files: self.files + 1 }
+    }
+
+    pub fn minus(self, bytes: u64) -> Sum {
+        Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(1) }
+    }
+
+    /// Bytes and files.
+    pub fn told(self) -> (u64, u64) {
+        (u64::try_from(self.bytes).unwrap_or(u64::MAX), self.files)
+    }
+}
+
+#[derive(Default)]
+pub struct Areas {
+    /// By the path; each ends in a slash.
+    sums: SecretMap<Box<[u8]>, Sum>,
+    /// Hashes of these paths: a path is hashed once from its beginning, not for each directory on its way.
+    known: SecretMap<u64, u32>,
+    hash: RandomState,
+}
+
+impl Areas {
+    pub fn get(&self, area: &[u8]) -> Option<Sum> {
+        self.sums.get(area).copied()
+    }
+
+    /// The sum is kept, if it can be: a path without a slash at its end is the beginning of a name, too.
+    pub fn keep(&mut self, area: &[u8], sum: Sum) {
+        if !area.ends_with(b"/") {
+            return;
+        }
+        if self.sums.len() >= AREAS {
+            self.sums.clear();
+            self.known.clear();
+        }
+        if self.sums.insert(area.into(), sum).is_none() {
+            let mut hasher = self.hash.build_hasher();
+            area.split_inclusive(|b| *b == b'/').for_each(|part| hasher.write(part));
+            *self.known.entry(hasher.finish()).or_default() += 1;
+        }
+    }
+
+    /// Changes the sums of the areas that a path lies in.
+    pub fn change(&mut self, path: &[u8], to: impl Fn(Sum) -> Sum) {
+        if self.sums.is_empty() {
+            return;
+        }
+        let (mut hasher, mut end) = (self.hash.build_hasher(), 0);
+        for part in path.split_inclusive(|b| *b == b'/') {
+            hasher.write(part);
+            end += part.len();
+            if part.ends_with(b"/")
+                && self.known.contains_key(&hasher.finish())
+                && let Some(sum) = self.sums.get_mut(&path[..end])
+            {
+                *sum = to(*sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_reaches_the_areas_above_it_and_no_others() {
+        let mut areas = Areas::default();
+        let all: [&[u8]; 5] = [b"/", b"/srv/", b"/srv/a/", b"/srv/ab/", b"/srv/a/b/"];
+        all.iter().for_each(|area| areas.keep(area, Sum::default()));
+        areas.keep(b"/srv/a", Sum::default());
+        assert_eq!(areas.get(b"/srv/a"), None, "/srv/ab begins so, too");
+        areas.change(b"/srv/a/file", |sum| sum.plus(u64::MAX));
+        areas.change(b"/srv/a/b/", |sum| sum.plus(7));
+        areas.change(b"/srv/a", |sum| sum.plus(1));
+        let told = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::told));
+        let sums = [Some((u64::MAX, 3)), Some((u64::MAX, 3)), Some((u64::MAX, 2)), Some((0, 0)), Some((7, 1))];
+        assert_eq!(told(&areas), sums);
+        areas.change(b"/srv/a/file", |sum| sum.minus(u64::MAX));
+        assert_eq!(told(&areas), [Some((8, 2)), Some((8, 2)), Some((7, 1)), Some((0, 0)), Some((7, 1))]);
+    }
+
+    #[test]
+    fn areas_without_end_take_no_memory_without_end() {
+        let mut areas = Areas::default();
+        (0..3 * AREAS).for_each(|n| areas.keep(format!("/srv/{n}/").as_bytes(), Sum::default()));
+        assert!(areas.sums.len() <= AREAS && areas.known.len() <= AREAS);
+    }
+}
