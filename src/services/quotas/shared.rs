@@ -15,7 +15,7 @@ use crate::io::open;
 use crate::services::clock::Clock;
 use crate::services::slice::Slice;
 use crate::sys::Errno;
-use crate::sys::file::{self, O_CREAT, O_DIRECTORY, O_PATH, O_RDWR};
+use crate::sys::file::{self, Follow, O_CREAT, O_DIRECTORY, O_PATH, O_RDWR, Unlink};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -34,7 +34,9 @@ const LENGTH: usize = 4 * (DIGITS + 1);
 
 /// The lock of an area; falls when this is dropped.
 pub struct Lock {
-    fd: OwnedFd,
+    file: LockFile,
+    /// The file said nothing before.
+    is_first: bool,
     /// What the file says, and what it said before.
     now: Record,
     before: Usage,
@@ -100,13 +102,16 @@ impl Lock {
                 area.count(now)?;
             }
         }
-        let fd = open_file(area)?;
-        match file::flock(fd.as_fd()) {
+        let lock = LockFile::open(area)?;
+        match file::flock(lock.fd.as_fd()) {
+            // Removed while it was waited for: another is made.
+            Ok(()) if !lock.has_name()? => return shared.wait(now.ms),
             Ok(()) => shared.busy = None,
             Err(Errno::EAGAIN) => return shared.wait(now.ms),
             Err(e) => return Err(e),
         }
-        let text = read(&fd)?;
+        let text = lock.read()?;
+        let is_first = text.is_empty();
         let record = Record::parse(&text);
         let recount = shared.recount.take();
         let tries = recount.as_ref().map_or(0, |recount| recount.tries);
@@ -127,11 +132,14 @@ impl Lock {
         let agree = |text: Vec<u8>| is_exact.then(|| (text, area.counts.get()));
         if !has_room(before) {
             shared.agreed = agree(text);
+            if is_first {
+                lock.remove();
+            }
             return Ok(Taken::Full(before));
         }
         let stored = record.unwrap_or_default().stored;
         let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
-        let lock = Lock { fd, now, before };
+        let lock = Lock { file: lock, is_first, now, before };
         lock.write(now)?;
         shared.agreed = agree(now.text().into_bytes());
         Ok(Taken::Lock(lock))
@@ -139,13 +147,16 @@ impl Lock {
 
     /// The files got no names.
     pub fn take_back(self) {
+        if self.is_first {
+            return self.file.remove();
+        }
         // Else it stays too high, until the next count.
         let _ = self.write(Record { used: self.before, ..self.now });
     }
 
     fn write(&self, record: Record) -> Result<(), Errno> {
         let text = record.text();
-        match file::pwrite(self.fd.as_fd(), text.as_bytes(), 0)? {
+        match file::pwrite(self.file.fd.as_fd(), text.as_bytes(), 0)? {
             wrote if wrote == text.len() => Ok(()),
             _ => Err(Errno::EIO),
         }
@@ -233,21 +244,45 @@ impl Record {
     }
 }
 
-/// The lock file of an area, made where there is none.
-fn open_file(area: &Area) -> Result<OwnedFd, Errno> {
-    let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
-    let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
-    // EINVAL of a FIFO that has its name does not mean that there are no locks.
-    open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
-        .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })
+/// The lock file of an area, and the directory it is in.
+struct LockFile {
+    dir: OwnedFd,
+    fd: OwnedFd,
 }
 
-fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
-    // A byte more: a longer file is no record.
-    let mut text = vec![0; LENGTH + 1];
-    let read = file::pread(fd.as_fd(), &mut text, 0)?;
-    text.truncate(read);
-    Ok(text)
+impl LockFile {
+    /// Made where there is none.
+    fn open(area: &Area) -> Result<LockFile, Errno> {
+        let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
+        let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
+        // EINVAL of a FIFO that has its name does not mean that there are no locks.
+        let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
+            .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
+        Ok(LockFile { dir, fd })
+    }
+
+    fn has_name(&self) -> Result<bool, Errno> {
+        let ours = file::fstat(self.fd.as_fd())?;
+        match file::stat_at(Some(self.dir.as_fd()), NAME, Follow::No) {
+            Ok(there) => Ok((there.dev, there.ino) == (ours.dev, ours.ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Nothing was stored here yet, and nothing is now: no trace of that stays. By the process that has the lock.
+    fn remove(&self) {
+        // Else it stays empty, and says nothing.
+        let _ = file::unlink_at(Some(self.dir.as_fd()), NAME, Unlink::File);
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Errno> {
+        // A byte more: a longer file is no record.
+        let mut text = vec![0; LENGTH + 1];
+        let read = file::pread(self.fd.as_fd(), &mut text, 0)?;
+        text.truncate(read);
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +362,29 @@ mod tests {
         assert!(matches!(shared.wait(later), Ok(Taken::Busy)), "another upload has patience of its own");
         drop(held);
         assert!(took(&other, 1));
+    }
+
+    #[test]
+    fn a_refused_first_upload_leaves_no_lock_file_behind() {
+        let scratch = Scratch::new();
+        let (one, other) = (area(&scratch), area(&scratch));
+        let is_there = || scratch.path().join(NAME.to_str().expect("ASCII")).exists();
+        assert!(!took(&one, 5001) && !is_there(), "there is no room for it");
+        let lock = || loop {
+            if let Taken::Lock(lock) = take(&one, 1, &mut Slice::default()) {
+                break lock;
+            }
+        };
+        let first = lock();
+        // The other process has the file open by now, and waits for its lock.
+        let opened = LockFile::open(&other).expect("opens");
+        first.take_back();
+        assert!(!is_there(), "nothing was stored after all");
+        assert_eq!((file::flock(opened.fd.as_fd()), opened.has_name()), (Ok(()), Ok(false)));
+        drop(lock());
+        assert!(is_there(), "it stays once something was stored");
+        lock().take_back();
+        assert!(is_there(), "nor does it go with a later upload");
     }
 
     #[test]

@@ -374,6 +374,12 @@ fn the_first_upload_into_an_area_that_is_not_there_makes_it_before_its_quotas_lo
         s.method("PUT", "/a/x/large", "X-User: dot\r\nTransfer-Encoding: chunked\r\n", &chunk(&noise(101))).is(507);
         assert!(!s.exists("users/dot/x"));
     });
+    table.row(OURS, "nor does it leave a trace in one that is there", || {
+        std::fs::create_dir(s.path("users/eve")).expect("mkdir");
+        s.method("PUT", "/a/large", "X-User: eve\r\n", &noise(101)).is(507);
+        s.method("PUT", "/a/large", "X-User: eve\r\nTransfer-Encoding: chunked\r\n", &chunk(&noise(101))).is(507);
+        assert_eq!(s.snapshot("users/eve").len(), 0);
+    });
     table.row(OURS, "the quota holds from the first on", || {
         s.method("PUT", "/a/two", "X-User: ann\r\n", b"hello").is(201);
         s.method("PUT", "/a/three", "X-User: ann\r\n", b"hello").is(507);
@@ -382,6 +388,27 @@ fn the_first_upload_into_an_area_that_is_not_there_makes_it_before_its_quotas_lo
 
 fn chunk(content: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", content.len()).as_bytes(), content, b"\r\n0\r\n\r\n"].concat()
+}
+
+#[test]
+fn a_shared_quota_holds_where_a_location_is_one_file() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let block = "location = /one { dav_methods PUT DELETE COPY; upload_quota 100 files=3 shared; }";
+    let s = running(server(block).file("html/index.html", "index"));
+    let mut table = Table::new("location = /file with a shared quota");
+    table.row(OURS, "it is made, replaced, and bounded", || {
+        s.method("PUT", "/one", "", b"hello").is(201);
+        s.method("PUT", "/one", "", b"again").is(204);
+        s.method("PUT", "/one", "", &noise(101)).is(507);
+    });
+    table.row(OURS, "what lies beside it counts", || {
+        s.method("DELETE", "/one", "", b"").is(204);
+        s.write("html/beside", noise(90));
+        s.method("PUT", "/one", "", &noise(11)).is(507);
+        s.method("PUT", "/one", "", b"x").is(201);
+    });
 }
 
 #[test]

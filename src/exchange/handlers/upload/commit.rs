@@ -136,8 +136,9 @@ impl Upload {
             self.commit(ex, cx, usage)
         });
         if outcome.is_err() {
-            self.made.unmake();
+            // Its file may be in what was made.
             lock.into_iter().for_each(Lock::take_back);
+            self.made.unmake();
         }
         outcome
     }

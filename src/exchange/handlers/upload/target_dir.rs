@@ -202,7 +202,13 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
             trusted(template, &path)
         };
         let below = below(location.kind, &location.name, &ex.route.uri).unwrap_or_default();
-        let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
+        let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
+            // `location = /file` stands for no directory: its file counts with those beside it.
+            end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
+                memchr::memrchr(b'/', &path[..end]).map_or(end, |at| at + 1)
+            }
+            end => end,
+        };
         return Ok((Split { path, trusted, area }, base));
     };
     let mut path = variables::text(store, ex, cx);
