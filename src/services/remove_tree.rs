@@ -22,8 +22,8 @@ pub trait Going {
 
     /// Whether an entry may go: it may have come since the whole was looked at. `way` leads to its directory from the one
     /// that is removed, each name with its slash.
-    fn may(&mut self, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
-        let _ = (way, name, is_dir);
+    fn may(&mut self, dir: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        let _ = (dir, way, name, is_dir);
         Ok(())
     }
 }
@@ -110,7 +110,7 @@ impl Removal {
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
         // What was moved up was asked for where it was.
         if !self.moved.contains_key(&name)
-            && let Err(errno) = going.may(&level.way, &name, is_dir)
+            && let Err(errno) = going.may(level.dir.dir(), &level.way, &name, is_dir)
         {
             return Err(self.stuck(Some(&name), "removal of", errno));
         }

@@ -13,6 +13,7 @@ use crate::sys::file::{
 };
 use crate::sys::{Errno, clock, random};
 use crate::util::decimal;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,10 +74,45 @@ pub struct TempNames {
     /// Trees that an earlier process left, and the one that is being removed.
     trees: Vec<Tree>,
     removal: Option<Removal>,
+    left: LeftTrees,
 }
 
 /// A hidden name of a tree, and where.
 type Tree = (Rc<OwnedFd>, CString);
+
+/// Trees of this process whose requests ended before they were removed: they go in slices, or, once the process ends, at
+/// once.
+#[derive(Clone, Default)]
+pub struct LeftTrees {
+    trees: Rc<RefCell<Vec<Tree>>>,
+    at_once: Rc<Cell<bool>>,
+}
+
+impl LeftTrees {
+    pub fn add(&self, tree: Tree) {
+        match self.at_once.get() {
+            true => remove(&tree),
+            false => self.trees.borrow_mut().push(tree),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.trees.borrow().is_empty()
+    }
+
+    /// The process ends.
+    fn end(&self) {
+        self.at_once.set(true);
+        self.trees.take().iter().for_each(remove);
+    }
+}
+
+fn remove((dir, name): &Tree) {
+    if let Ok(mut removal) = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, name)) {
+        let mut temp_names = TempNames::default();
+        while removal.step(&mut temp_names) == Ok(true) {}
+    }
+}
 
 impl Default for TempNames {
     fn default() -> TempNames {
@@ -88,6 +124,7 @@ impl Default for TempNames {
             last: Weak::new(),
             trees: Vec::new(),
             removal: None,
+            left: LeftTrees::default(),
         }
     }
 }
@@ -140,7 +177,12 @@ impl TempNames {
 
     /// There are trees of an earlier process.
     pub fn is_cleaning(&self) -> bool {
-        self.removal.is_some() || !self.trees.is_empty()
+        self.removal.is_some() || !self.trees.is_empty() || !self.left.is_empty()
+    }
+
+    /// Where a tree is left that has to be removed.
+    pub fn left(&self) -> LeftTrees {
+        self.left.clone()
     }
 
     /// Goes on to remove them, for a slice of time.
@@ -148,6 +190,7 @@ impl TempNames {
         if !self.is_cleaning() {
             return;
         }
+        self.trees.extend(self.left.trees.take());
         let until = clock::monotonic() + SLICE;
         loop {
             if self.removal.is_none() {
@@ -219,6 +262,7 @@ impl TempNames {
 
     /// The process ends in order: there is nothing to look through, but for trees that it did not get to.
     pub fn end(&mut self) {
+        self.left.end();
         let Some((journal, path)) = self.journal.take() else { return };
         if self.is_cleaning() {
             return;

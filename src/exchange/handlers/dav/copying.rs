@@ -3,8 +3,9 @@
 //! Invariant: no link is followed or copied; nothing is seen under the new name before all of it is there; dropping a
 //! copy leaves nothing; a step copies a piece of a file or looks at one entry.
 
+use super::copied::Copied;
 use crate::services::remove_tree::Removal;
-use crate::services::temp_names::{TempNames, What, is_hidden};
+use crate::services::temp_names::{LeftTrees, TempNames, What, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
@@ -30,11 +31,16 @@ struct Content {
 
 impl Content {
     fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<Content, Errno> {
-        let source = file::open_at(Some(dir), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?;
+        let source = match file::open_at(Some(dir), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0) {
+            // Of a socket.
+            Err(Errno::ENXIO) => return Err(Errno::ENODEV),
+            source => source?,
+        };
         let stat = file::fstat(source.as_fd())?;
         match stat.kind {
             FileKind::Regular => Ok(Content { source, at: 0, stat, by_hand: false }),
-            _ => Err(Errno::EISDIR),
+            FileKind::Dir => Err(Errno::EISDIR),
+            FileKind::Symlink | FileKind::Other => Err(Errno::ENODEV),
         }
     }
 
@@ -95,7 +101,7 @@ pub struct FileCopy {
 }
 
 impl FileCopy {
-    /// ELOOP for a link, EISDIR for what is no file.
+    /// ELOOP for a link, ENODEV for a FIFO, a socket, a device.
     pub fn new(
         from: BorrowedFd<'_>,
         name: &CStr,
@@ -176,17 +182,19 @@ impl FileCopy {
     }
 }
 
-/// A file or a directory under a hidden name; all of it is removed when this is dropped.
+/// A file or a directory under a hidden name; all of it is removed when this is dropped, a tree in slices.
 pub struct Staged {
     pub dir: Rc<OwnedFd>,
     pub name: CString,
     kept: bool,
+    left: LeftTrees,
 }
 
 impl Staged {
     /// A hidden name in `dir`; nothing has it yet.
     pub fn new(dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Staged {
-        Staged { dir: dir.clone(), name: temp_names.hidden_in(dir.as_fd(), What::Copy), kept: false }
+        let name = temp_names.hidden_in(dir.as_fd(), What::Copy);
+        Staged { dir: dir.clone(), name, kept: false, left: temp_names.left() }
     }
 
     /// Nothing of ours has the name any more.
@@ -207,11 +215,8 @@ impl Drop for Staged {
         if self.kept || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File) != Err(Errno::EISDIR) {
             return;
         }
-        // A tree only where the process ends, or a request panics: else it goes in slices.
-        if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
-            let mut temp_names = TempNames::default();
-            while removal.step(&mut temp_names) == Ok(true) {}
-        }
+        // A request that panicked, or the end of the process.
+        self.left.add((self.dir.clone(), std::mem::take(&mut self.name)));
     }
 }
 
@@ -225,6 +230,8 @@ pub struct TreeCopy {
     file: Option<(Content, OwnedFd)>,
     /// Files and directories that are whole since this was last emptied.
     pub whole: Vec<OwnedFd>,
+    /// Of a MOVE.
+    pub copied: Option<Copied>,
 }
 
 struct Level {
@@ -247,7 +254,8 @@ impl TreeCopy {
         temp_names: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, temp_names);
-        let mut copy = TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None, whole: Vec::new() };
+        let mut copy =
+            TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None, whole: Vec::new(), copied: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -298,6 +306,7 @@ impl TreeCopy {
                 judge(&self.way, &name, kind, 0)?;
                 let mut inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
                 inner.above = self.way.len();
+                self.copied.iter_mut().for_each(|copied| copied.note(&inner.stat));
                 self.way.extend_from_slice(name.to_bytes());
                 self.way.push(b'/');
                 self.levels.push(inner);
@@ -305,10 +314,11 @@ impl TreeCopy {
             FileKind::Regular if !is_hidden => {
                 let content = match Content::open(here.source.dir(), &name) {
                     // Gone meanwhile, or something else now.
-                    Err(Errno::ENOENT | Errno::ELOOP | Errno::EISDIR) => return Ok(true),
+                    Err(Errno::ENOENT | Errno::ELOOP | Errno::EISDIR | Errno::ENODEV) => return Ok(true),
                     content => content?,
                 };
                 judge(&self.way, &name, kind, content.stat.size)?;
+                self.copied.iter_mut().for_each(|copied| copied.note(&content.stat));
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
             }
@@ -335,4 +345,31 @@ fn level(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr) -> R
     file::mkdir_at(Some(to), new, stat.mode & 0o777 | 0o700)?;
     let copy = file::open_at(Some(to), new, flags, 0)?;
     Ok(Level { source: file::read_dir(source), copy, stat, batch: Vec::new(), above: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_copy_that_a_panic_drops_is_removed_in_slices_and_at_once_where_the_process_ends() {
+        for ends in [false, true] {
+            let scratch = Scratch::new();
+            let mut temp_names = TempNames::default();
+            let staged = Staged::new(&Rc::new(scratch.fd()), &mut temp_names);
+            let path = scratch.path().join(staged.name.to_str().expect("ASCII"));
+            std::fs::create_dir_all(path.join("in")).expect("mkdir");
+            std::fs::write(path.join("in/file"), "content").expect("write");
+            drop(staged);
+            assert!(path.exists() && temp_names.is_cleaning(), "not by what dropped it");
+            if ends {
+                temp_names.end();
+            }
+            while temp_names.is_cleaning() {
+                temp_names.clean();
+            }
+            assert!(!path.exists(), "{ends}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
 
+mod copied;
 mod copying;
 pub mod ext;
 pub mod guard;

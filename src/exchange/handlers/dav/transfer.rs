@@ -1,6 +1,7 @@
 //! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection); with dav_ext_methods
 //! RFC 4918's (201 for a new name, 204 for one that was taken), and collections with or without their slash.
 
+use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
 use super::guard;
 use super::job::{After, Job, Stage, Was};
@@ -14,20 +15,19 @@ use crate::exchange::handlers::{delete, upload};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::judged_trees::Watch;
-use crate::services::remove_tree::{Going, Stuck};
+use crate::services::remove_tree::Stuck;
 use crate::services::syncs::{Sync, all_ended};
-use crate::services::temp_names::{TempNames, What};
+use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, Stat};
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 /// Begins one. Err: it is refused, or done.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
-    let mut transfer =
-        Box::new(Transfer { job, stage: Stage::Judging, judging, syncs: Vec::new(), came: None, copied: None });
+    let (stage, syncs) = (Stage::Judging, Vec::new());
+    let mut transfer = Box::new(Transfer { job, stage, judging, syncs, came: None, leaves: None, copied: None });
     match transfer.work(ex, cx) {
         Flow::Wait => Ok(transfer),
         flow => Err(flow),
@@ -42,26 +42,11 @@ pub struct Transfer {
     judging: Box<Judging>,
     /// upload_sync: what of a whole tree is on its way to the disk.
     syncs: Vec<Sync>,
-    /// MOVE of a tree by copying: whether something came into it since, which is not in the copy.
+    /// MOVE of a tree by copying: whether a request put something into it since, and what its copy holds.
     came: Option<Watch>,
+    leaves: Option<Copied>,
     /// MOVE of a file by copying: what the copy was made of.
     copied: Option<Stat>,
-}
-
-/// The source of a MOVE goes, as long as nothing comes into it.
-struct Leaving<'a>(&'a mut TempNames, Option<&'a Watch>);
-
-impl Going for Leaving<'_> {
-    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
-        self.0.hidden_in(dir, What::Delete)
-    }
-
-    fn may(&mut self, _: &[u8], _: &CStr, _: bool) -> Result<(), Errno> {
-        match self.1 {
-            Some(came) if came.is_set() => Err(Errno::EBUSY),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Files of a tree that are on their way to the disk at most.
@@ -122,11 +107,14 @@ impl Transfer {
                     Ok(self.cleared())
                 }
             },
-            Stage::Leaving(removal) => match removal.step(Leaving(&mut cx.temp_names, self.came.as_ref())) {
-                Ok(true) => return Ok(()),
-                Ok(false) => Ok(Stage::Done(self.job.status)),
-                Err(stuck) => return Err(delete::stopped(ex, cx, &stuck, removal.removed)),
-            },
+            Stage::Leaving(removal) => {
+                let (came, copied) = (self.came.as_ref(), self.leaves.as_ref());
+                match removal.step(Leaving { temp_names: &mut cx.temp_names, came, copied }) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => Ok(Stage::Done(self.job.status)),
+                    Err(stuck) => return Err(delete::stopped(ex, cx, &stuck, removal.removed)),
+                }
+            }
             Stage::Placing(_) | Stage::Swapping(_) | Stage::Old { .. } | Stage::Cleared(_) => {
                 return self.go_on(ex, cx);
             }
@@ -172,11 +160,10 @@ impl Transfer {
     }
 
     fn begin_tree(&mut self, cx: &mut Services) -> Result<Stage, Errno> {
-        let stage = self.job.begin_tree(&mut cx.temp_names)?;
-        if let (true, Stage::Tree(copy, _)) = (self.job.moves, &stage)
-            && let Some(source) = copy.source()
-        {
-            self.came = Some(cx.judged_trees.watch(source)?);
+        let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
+        if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
+            copy.copied = Some(Copied::begin(&cx.now));
+            self.came = copy.source().map(|source| cx.judged_trees.watch(source)).transpose()?;
         }
         Ok(stage)
     }
@@ -326,6 +313,7 @@ impl Transfer {
             return Err(Errno::EINVAL);
         };
         self.syncs = syncs;
+        self.leaves = copy.copied;
         match outcome {
             Ok(()) => Ok(Stage::Swapping(copy.staged)),
             Err(e) => Ok(Stage::Old { old: copy.staged, then: After::Failed(e) }),

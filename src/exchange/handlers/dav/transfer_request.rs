@@ -199,6 +199,9 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     if kind != FileKind::Dir && ex.route.uri.ends_with(b"/") {
         return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
     }
+    if kind == FileKind::Other && ex.route.method == Method::Copy {
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is not a regular file")));
+    }
     Ok(Found { there, collection })
 }
 

@@ -120,7 +120,7 @@ impl Going for Judged<'_> {
         self.cx.temp_names.hidden_in(dir, What::Delete)
     }
 
-    fn may(&mut self, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+    fn may(&mut self, _: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         let Some((tree, paths)) = self.rules else { return Ok(()) };
         // Of another request, on its way, or in such a directory.
         if is_hidden(way) || is_hidden(name.to_bytes()) {

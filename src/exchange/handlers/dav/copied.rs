@@ -1,0 +1,150 @@
+//! What a MOVE that works by copying may remove from its source: only what its copy holds. What another process puts
+//! there meanwhile, or changes, stays, and the MOVE says so.
+//!
+//! An entry that was last changed before the copy began is in it. Of the others those are remembered that were copied,
+//! as they were then. Between the look at an entry and its removal a few microseconds remain; and on a file system whose
+//! clock is another machine's and goes behind ours, what comes is taken for old.
+
+use crate::services::clock::Clock;
+use crate::services::judged_trees::Watch;
+use crate::services::remove_tree::Going;
+use crate::services::temp_names::{TempNames, What};
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow, Stat};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::os::fd::BorrowedFd;
+
+/// A change may carry a time that is this many nanoseconds old: the granularity of the kernel's clock, and some.
+const GRAIN: i128 = 20_000_000;
+/// Entries that are remembered at most, some 50 bytes each: of a larger tree in which all is that young the rest stays.
+const ENTRIES: usize = 1 << 20;
+
+pub struct Copied {
+    /// Nanoseconds since 1970.
+    since: i128,
+    /// By inode: what was changed later, and what has several names, for it changes as one of them goes.
+    young: HashMap<u64, (u64, (i64, u32))>,
+}
+
+fn nanoseconds((seconds, more): (i64, u32)) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(more)
+}
+
+impl Copied {
+    /// The copy begins.
+    pub fn begin(now: &Clock) -> Copied {
+        Copied { since: nanoseconds((now.unix, now.nanos)) - GRAIN, young: HashMap::new() }
+    }
+
+    fn is_old(&self, stat: &Stat) -> bool {
+        nanoseconds(stat.ctime) < self.since
+    }
+
+    /// It is being copied as it is now.
+    pub fn note(&mut self, stat: &Stat) {
+        if (stat.nlink > 1 || !self.is_old(stat)) && self.young.len() < ENTRIES {
+            self.young.insert(stat.ino, (stat.size, stat.mtime));
+        }
+    }
+
+    /// It may be removed.
+    ///
+    /// # Errors
+    /// EBUSY for what the copy does not hold.
+    pub fn judge(&self, stat: &Stat) -> Result<(), Errno> {
+        match self.is_old(stat) || self.young.get(&stat.ino) == Some(&(stat.size, stat.mtime)) {
+            true => Ok(()),
+            false => Err(Errno::EBUSY),
+        }
+    }
+}
+
+/// The source of a MOVE goes, as long as nothing comes into it.
+pub struct Leaving<'a> {
+    pub temp_names: &'a mut TempNames,
+    pub came: Option<&'a Watch>,
+    pub copied: Option<&'a Copied>,
+}
+
+impl Going for Leaving<'_> {
+    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
+        self.temp_names.hidden_in(dir, What::Delete)
+    }
+
+    fn may(&mut self, dir: BorrowedFd<'_>, _: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
+        if self.came.is_some_and(Watch::is_set) {
+            return Err(Errno::EBUSY);
+        }
+        match (self.copied, file::stat_at(Some(dir), name, Follow::No)) {
+            (Some(copied), Ok(there)) => copied.judge(&there),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::copying::TreeCopy;
+    use super::*;
+    use crate::services::remove_tree::{Removal, Stuck};
+    use crate::sys::scratch::Scratch;
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::path::Path;
+    use std::rc::Rc;
+
+    /// Copies `from` to `to`, lets `meanwhile` happen, and removes the source; gives why not all of it.
+    fn moved(meanwhile: impl FnOnce(&Path)) -> (Scratch, Option<Stuck>) {
+        let scratch = Scratch::new();
+        let from = scratch.path().join("from");
+        fs::create_dir_all(from.join("in/deep")).expect("mkdir");
+        for name in ["a", "in/b", "in/deep/c"] {
+            fs::write(from.join(name), name).expect("write");
+        }
+        fs::hard_link(from.join("a"), from.join("in/a-too")).expect("link");
+        let (dir, mut temp_names) = (Rc::new(scratch.fd()), TempNames::default());
+        let mut now = Clock::read();
+        now.advance_epoch();
+        let mut copy = TreeCopy::new(dir.as_fd(), c"from", &dir, true, &mut temp_names).expect("begins");
+        copy.copied = Some(Copied::begin(&now));
+        while copy.step(&mut Vec::new(), |_, _, _, _| Ok(())).expect("copies") {}
+        meanwhile(&from);
+        let mut removal = Removal::new(file::dup(dir.as_fd()).expect("dup"), c"from").expect("begins");
+        let stuck = loop {
+            match removal.step(Leaving { temp_names: &mut temp_names, came: None, copied: copy.copied.as_ref() }) {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(stuck) => break Some(stuck),
+            }
+        };
+        drop(copy);
+        (scratch, stuck)
+    }
+
+    #[test]
+    fn a_tree_that_was_just_made_leaves_with_all_its_names() {
+        let (scratch, stuck) = moved(|_| {});
+        assert_eq!(stuck, None);
+        assert!(!scratch.path().join("from").exists());
+    }
+
+    #[test]
+    fn what_another_process_puts_into_the_source_of_a_move_is_not_removed() {
+        type Act = fn(&Path);
+        let table: [(&str, Act); 4] = [
+            ("in/new", |from| fs::write(from.join("in/new"), "new").expect("write")),
+            ("new", |from| fs::write(from.join("new"), "new").expect("write")),
+            ("a", |from| fs::write(from.join("a"), "longer than it was").expect("write")),
+            ("other/x", |from| {
+                fs::create_dir(from.join("other")).expect("mkdir");
+                fs::write(from.join("other/x"), "x").expect("write");
+            }),
+        ];
+        for (name, act) in table {
+            let (scratch, stuck) = moved(act);
+            assert_eq!(stuck.map(|stuck| stuck.errno), Some(Errno::EBUSY), "{name}");
+            assert!(scratch.path().join("from").join(name).exists(), "{name}");
+        }
+    }
+}
