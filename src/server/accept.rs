@@ -39,6 +39,7 @@ impl Server {
     /// A new configuration may allow more connections, or fewer.
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
+        self.pool.backends.set_limit(limit);
         self.cx.files.set_descriptors(descriptors());
     }
 
@@ -90,7 +91,7 @@ impl Server {
 
     fn take_waiting(&mut self, at: usize, most: usize) {
         for taken in 0..most {
-            let is_full = self.connections() >= self.limit;
+            let is_full = self.connections() + self.pool.backends.len() >= self.limit;
             if is_full && taken > 0 {
                 // No room is made for a client that may not be there. If it is, the next turn accepts it.
                 return;
@@ -126,10 +127,14 @@ impl Server {
         }
     }
 
-    /// Closes some connections that are between requests, or will be once their answers are sent. Gives how many.
-    fn make_room(&mut self) -> usize {
+    /// Closes some connections that are between requests, or will be once their answers are sent; without any, one to an
+    /// upstream that is idle. Gives how many.
+    pub(super) fn make_room(&mut self) -> usize {
         self.send_batched();
-        self.close_idle(16, CloseReason::MadeRoom, |_| true)
+        match self.close_idle(16, CloseReason::MadeRoom, |_| true) {
+            0 => usize::from(self.pool.backends.close_oldest()),
+            closed => closed,
+        }
     }
 
     /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.

@@ -175,6 +175,9 @@ impl Server {
     }
 
     pub(super) fn run_queue(&mut self) {
+        if self.pool.backends.takes_room() {
+            self.make_room();
+        }
         if !self.run.is_empty() || !self.bulky.is_empty() {
             self.cx.slice.leave_half();
         }

@@ -149,9 +149,10 @@ impl Server {
     pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let alarm = Alarm::new(&epoll)?;
-        let pool = Pool::new(Backends::new(epoll.clone()));
+        let mut pool = Pool::new(Backends::new(epoll.clone()));
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
+        pool.backends.set_limit(limit);
         cx.files.set_descriptors(accept::descriptors());
         let mut server = Server {
             epoll,

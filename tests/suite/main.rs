@@ -32,6 +32,7 @@ mod browser;
 mod client_body;
 mod conditions;
 mod config_directives;
+mod crowded;
 mod differential;
 mod early_data;
 mod early_hints;

@@ -116,7 +116,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(connections),
-        "Connections at a time; at the limit, idle ones are closed first. Without it the limit of open files decides (nginx: 512).",
+        "Connections at a time, those to upstreams among them; at the limit, idle ones are closed first. A request that needs one more to an upstream is answered with 500 (a `proxy_pass` that leads back to its own server comes to that). Without it the limit of open files decides (nginx: 512).",
     ),
     row(
         "worker_shutdown_timeout",

@@ -1,7 +1,7 @@
 //! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
 
 use super::exchange::{fail, next, settled, wait};
-use super::pool::Wanted;
+use super::pool::{Unopened, Wanted};
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::Exchange;
@@ -39,6 +39,9 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     if proxy.is_program() {
         return spawn(io, active, turn);
     }
+    if !std::mem::replace(&mut proxy.waited_for_room, true) && backends.wants_room(cx.stats.active) {
+        return Step::Yield;
+    }
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
         Err(flow) => {
@@ -69,24 +72,37 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         return Step::Again;
     }
     proxy.reused = false;
-    match backends.open(&wanted, turn.wake, cx.now.ms) {
+    match backends.open(&wanted, turn.wake, cx.stats.active, cx.now.ms) {
         Ok((key, connect)) => {
             *backend = Some(key);
             opened(proxy, ex, cx, connect);
             Step::Again
         }
-        Err((call, e)) => {
-            proxy.broken(ex, cx, call, e);
-            let resting = cx.upstream_balance.give(
-                &upstream,
-                peer,
-                End::Failed,
-                Taken { began: cx.now.ms, header: None },
-                cx.now.ms,
-            );
-            next(io, active, cx, Fault::Error, resting)
+        Err(unopened) => {
+            let end = if let Unopened::There(..) = unopened { End::Failed } else { End::Neutral };
+            let taken = Taken { began: cx.now.ms, header: None };
+            let resting = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
+            refused(io, active, cx, unopened, resting)
         }
     }
+}
+
+/// There is no connection: another server is asked, unless that is no server's fault.
+fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, resting: bool) -> Step {
+    let Active { ex, handler, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    match why {
+        Unopened::Full { limit } => proxy.crowded_out(ex, cx, limit),
+        Unopened::Here(call, e) => proxy.broken(ex, cx, call, e),
+        Unopened::There(call, e) => {
+            proxy.broken(ex, cx, call, e);
+            return next(io, active, cx, Fault::Error, resting);
+        }
+    }
+    proxy.finish(ex, cx);
+    active.settle(cx, Flow::Status(Status::INTERNAL_SERVER_ERROR));
+    settled(io, active, cx);
+    Step::Again
 }
 
 /// What comes next on a new connection, and how long it may take.

@@ -64,17 +64,72 @@ impl Backend {
     }
 }
 
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unopened {
+    /// As many connections as there may be are open.
+    Full { limit: usize },
+    /// Nothing could be learned of the server.
+    Here(&'static str, Errno),
+    /// The server, or the way to it.
+    There(&'static str, Errno),
+}
+
 /// All connections to upstreams.
 pub struct Backends {
     epoll: Rc<Epoll>,
     slab: Slab<Backend>,
     /// Oldest first.
     idle: Vec<Key>,
+    /// Connections that there may be, clients' among them.
+    limit: usize,
+    /// A request waits until connections of idle clients are closed.
+    wants_room: bool,
 }
 
 impl Backends {
     pub fn new(epoll: Rc<Epoll>) -> Backends {
-        Backends { epoll, slab: Slab::new(), idle: Vec::new() }
+        Backends { epoll, slab: Slab::new(), idle: Vec::new(), limit: usize::MAX, wants_room: false }
+    }
+
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Connections to upstreams, idle ones among them.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// There may be none more beside those of `clients`. The last place is a client's: the server that is connected to may
+    /// be this one, and would never accept.
+    fn is_full(&self, clients: u64) -> bool {
+        clients as usize + self.slab.len() + 1 >= self.limit
+    }
+
+    /// Whether a request that needs a connection had better wait until idle clients have made room.
+    pub fn wants_room(&mut self, clients: u64) -> bool {
+        self.wants_room |= self.is_full(clients) && self.idle.is_empty();
+        self.wants_room
+    }
+
+    /// Some request waits for room: it goes on in its next turn, whether there is some or not.
+    pub fn takes_room(&mut self) -> bool {
+        std::mem::take(&mut self.wants_room)
+    }
+
+    /// Closes the connection that has been idle longest. False: none is.
+    pub fn close_oldest(&mut self) -> bool {
+        let has_idle = !self.idle.is_empty();
+        if has_idle {
+            let oldest = self.idle.remove(0);
+            self.slab.remove(oldest);
+        }
+        has_idle
     }
 
     /// The one of a connection.
@@ -141,25 +196,33 @@ impl Backends {
         &mut self,
         wanted: &Wanted<'_>,
         owner: Wake,
+        clients: u64,
         now: u64,
-    ) -> Result<(Key, Connect), (&'static str, Errno)> {
+    ) -> Result<(Key, Connect), Unopened> {
+        use Unopened::{Full, Here, There};
+        if self.is_full(clients) {
+            self.close_oldest();
+        }
+        if self.is_full(clients) {
+            return Err(Full { limit: self.limit });
+        }
         let addr = wanted.addr;
-        let fd = socket::socket(addr.family()).map_err(|e| ("socket()", e))?;
+        let fd = socket::socket(addr.family()).map_err(|e| Here("socket()", e))?;
         if let Some(local) = wanted.local {
             // The port is chosen with the connection: more than one to a server may come from the same.
             let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
-            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| ("bind()", e))?;
+            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Here("bind()", e))?;
         }
         if wanted.probed {
-            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| ("setsockopt(SO_KEEPALIVE)", e))?;
+            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| Here("setsockopt(SO_KEEPALIVE)", e))?;
         }
         // Not for Unix sockets, which do not delay anyway.
         let _ = socket::nodelay(fd.as_fd(), true);
-        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
+        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| There("connect()", e))?;
         let transport = match wanted.tls.map(Secure::session) {
             None => Transport::plain(fd, readiness(connect)),
             Some(Ok(session)) => Transport::tls_client(fd, readiness(connect), session),
-            Some(Err(_)) => return Err(("a TLS session", Errno::EINVAL)),
+            Some(Err(_)) => return Err(There("a TLS session", Errno::EINVAL)),
         };
         let backend = Backend {
             transport,
@@ -177,11 +240,11 @@ impl Backends {
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-        let Some(backend) = self.slab.get_mut(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
+        let Some(backend) = self.slab.get_mut(key) else { return Err(Here("epoll_ctl()", Errno::EBADF)) };
         let fd = backend.transport.fd();
         if let Some(Err(e)) = fd.map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key))) {
             self.slab.remove(key);
-            return Err(("epoll_ctl()", e));
+            return Err(Here("epoll_ctl()", e));
         }
         Ok((key, connect))
     }

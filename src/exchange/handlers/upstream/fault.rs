@@ -56,6 +56,12 @@ impl Proxy {
         ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
     }
 
+    /// There is no place for another connection; in nginx's words.
+    pub fn crowded_out(&mut self, ex: &mut Exchange, cx: &mut Services, limit: usize) {
+        let doing = self.doing(ex);
+        ex.report(cx, Level::Alert, format_args!("{limit} worker_connections are not enough while {doing}"));
+    }
+
     /// The server was waited for too long.
     pub fn timed_out(&mut self, ex: &mut Exchange, cx: &mut Services) {
         let doing = self.doing(ex);

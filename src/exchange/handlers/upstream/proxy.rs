@@ -71,6 +71,8 @@ pub struct Proxy {
     pub reused: bool,
     /// It ended with a reset.
     pub was_reset: bool,
+    /// It waited for idle connections to be closed, once.
+    pub waited_for_room: bool,
     /// The connection may serve another afterwards.
     pub(super) keep: bool,
     pub(super) ending: Ending,
