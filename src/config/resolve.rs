@@ -9,6 +9,7 @@ mod addresses;
 mod blocks;
 mod check;
 mod constant_hosts;
+mod executed_stores;
 pub mod lexical;
 mod lists;
 mod logs;
@@ -22,7 +23,7 @@ mod undefined;
 use super::ast::{Directive, Word};
 use super::build::{Build, Caches, Form, Own, Scope};
 use super::context::Contexts;
-use super::directives::{cgi, charset, headers, upload};
+use super::directives::{charset, headers, upload};
 use super::dismantle;
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, Severity};
@@ -240,8 +241,8 @@ impl Build {
             self.refer_constant_hosts();
         }
         checkpoint::pass_costly();
-        for span in cgi::executed_stores(&self.locations) {
-            self.warn(span, cgi::STORED);
+        for span in executed_stores::find(&self.locations) {
+            self.warn(span, executed_stores::STORED);
         }
         checkpoint::pass_costly();
     }

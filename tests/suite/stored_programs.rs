@@ -29,6 +29,20 @@ fn start() -> Server {
              location ~ ^/php/ {{ {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
              location ~ ^/scgi/ {{ scgi_param SCRIPT_FILENAME %%DIR%%/html/$arg_file; scgi_pass {scgi}; }}
              location ~ ^/uwsgi/ {{ uwsgi_param SCRIPT_FILENAME %%DIR%%/html/$arg_file; uwsgi_pass {uwsgi}; }}
+             location ~ ^/translated/ {{ fastcgi_param PATH_TRANSLATED %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
+             location ~ ^/named/ {{ fastcgi_param DOCUMENT_ROOT %%DIR%%/html; fastcgi_param SCRIPT_NAME /$arg_file;
+                 fastcgi_pass {php}; }}
+             location ~ ^/scgi-named/ {{ scgi_param SCRIPT_NAME $arg_file; scgi_param DOCUMENT_ROOT %%DIR%%/html;
+                 scgi_pass {scgi}; }}
+             location ~ ^/front/ {{ {params} %%DIR%%/html/ok.php; fastcgi_param DOCUMENT_ROOT %%DIR%%/html;
+                 fastcgi_param PATH_TRANSLATED %%DIR%%/html/$arg_file; fastcgi_param SCRIPT_NAME /$arg_file; fastcgi_pass {php}; }}
+             location ~ ^/wsgi/ {{ uwsgi_param DOCUMENT_ROOT %%DIR%%/html; uwsgi_param PATH_INFO /$arg_file; uwsgi_pass {uwsgi}; }}
+             location ~ ^/uwsgi-cgi/ {{ uwsgi_modifier1 9; uwsgi_param DOCUMENT_ROOT %%DIR%%/html;
+                 uwsgi_param PATH_INFO /$arg_file; uwsgi_pass {uwsgi}; }}
+             location ~ ^/loaded/ {{ uwsgi_param UWSGI_FILE %%DIR%%/html/$arg_file; uwsgi_pass {uwsgi}; }}
+             location ~ ^/module/ {{ uwsgi_param UWSGI_SCRIPT $arg_file; uwsgi_pass {uwsgi}; }}
+             location ~ ^/apache/ {{ {params} proxy:fcgi://a%%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
+             location ~ ^/(files|outer)/.*\\.php$ {{ {params} /in/a/container$fastcgi_script_name; fastcgi_pass {php}; }}
              location ~ ^/twice/ {{ {params} %%DIR%%/html/ok.php; {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
              location ~ \\.sh$ {{ cgi_pass /bin/sh; }} }}
          server {{ listen 127.0.0.1:%%PORT2%%; root %%DIR%%/own; upload_store %%DIR%%/own/$host; cgi_extension .sh /bin/sh; }}"
@@ -121,6 +135,26 @@ fn no_way_leads_from_an_upload_to_a_program() {
         (1, "/php/?file=files/evil.jpg/x.php", 403, false),
         (1, "/php/?file=outer/../files/./put.php", 403, false),
         (1, "/twice/?file=files/put.php", 403, false),
+        (1, "/translated/?file=ok.php", 200, true),
+        (1, "/translated/?file=files/put.php", 403, false),
+        (1, "/named/?file=ok.php", 200, true),
+        (1, "/named/?file=linked/put.php", 403, false),
+        (1, "/scgi-named/?file=ok.php", 200, true),
+        (1, "/scgi-named/?file=files/put.php", 403, false),
+        // It has a SCRIPT_FILENAME, which is what counts.
+        (1, "/front/?file=files/put.php", 200, true),
+        // An application that runs no files of the request.
+        (1, "/wsgi/?file=files/put.php", 200, true),
+        (1, "/uwsgi-cgi/?file=ok.php", 200, true),
+        (1, "/uwsgi-cgi/?file=files/put.sh", 403, false),
+        (1, "/loaded/?file=ok.php", 200, true),
+        (1, "/loaded/?file=files/put.php", 403, false),
+        (1, "/module/?file=files.put", 200, true),
+        (1, "/apache/?file=ok.php", 200, true),
+        (1, "/apache/?file=files/put.php", 403, false),
+        (1, "/outer/ok.php", 200, true),
+        (1, "/files/put.php", 403, false),
+        (1, "/files/evil.jpg/x.php", 403, false),
         (2, "/ok.sh", 403, false),
     ];
     for (at, target, status, runs) in rows {
@@ -134,5 +168,5 @@ fn no_way_leads_from_an_upload_to_a_program() {
     }
     let said = String::from_utf8_lossy(&s.setup.test_config().stderr).into_owned();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("programs are run below a place")).collect();
-    assert_eq!(lines.len(), 5, "{said}");
+    assert_eq!(lines.len(), 17, "{said}");
 }

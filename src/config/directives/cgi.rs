@@ -1,13 +1,12 @@
 //! `cgi_pass` and what stands around it: programs that are started for each request (RFC 3875).
 
-use crate::config::ast::{Directive, Span, Word};
+use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::{Content, Location, LocationKind, WriteArea};
+use crate::config::model::Content;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::cgi::{Cgi, Interpreter};
-use crate::config::settings::proxy_pass::Protocol;
 use std::rc::Rc;
 
 fn cgi(s: &mut Scope) -> &mut Cgi {
@@ -96,59 +95,10 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.cgi).uploads),
-        "Whether files that clients may have stored (by upload_store, dav_methods or allowed_methods) are run by CGI or passed to FastCGI all the same. They are never run otherwise, whatever alias or link leads to them: such a request is answered with 403.",
+        "Whether files that clients may have stored (by upload_store, dav_methods or allowed_methods) are run by CGI or passed to FastCGI, SCGI or uwsgi applications all the same. They are never run otherwise, whatever alias or link leads to them: such a request is answered with 403. Of an application's parameters those are judged that it may run files by: SCRIPT_FILENAME; without it PATH_TRANSLATED, and DOCUMENT_ROOT with SCRIPT_NAME; UWSGI_FILE, UWSGI_SCRIPT, UWSGI_CHDIR and UWSGI_PYHOME; and DOCUMENT_ROOT with PATH_INFO for uWSGI's CGI and PHP (uwsgi_modifier1 9 and 14). Where a SCRIPT_FILENAME ends in $fastcgi_script_name the file of that name below the root counts too: an application in a container sees it by another path.",
     )
     .ours(),
 ];
-
-/// The message about a location whose files are run although clients may write to them.
-pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
-                          403 unless \"upload_execute on\" stands here";
-
-/// Those locations: see [`STORED`].
-pub fn executed_stores(locations: &[Location]) -> Vec<Span> {
-    // A regex that runs files is not tried below `^~`: what is stored there is not run.
-    let reached = locations.iter().filter(|location| location.kind != LocationKind::PrefixFinal);
-    let stores = super::upload::stores(reached.map(|location| &*location.settings.upload));
-    let areas = super::upload::write_areas(locations);
-    let beneath = |path: &[u8], directory: &[u8]| {
-        path.strip_prefix(directory).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-    };
-    let risky = |location: &&Location| {
-        let settings = &location.settings;
-        let runs = match location.content {
-            Content::Cgi => true,
-            Content::Files => !settings.cgi.extensions.is_empty(),
-            _ => location.pass.as_ref().is_some_and(|pass| pass.protocol == Protocol::FastCgi),
-        };
-        let root = settings.files.root.constant();
-        let holds = |store: &[u8]| root.is_some_and(|root| beneath(store, root) || beneath(root, store));
-        let stored = || location.stores() || stores.iter().any(|store| holds(store));
-        // Where a file has the same URI for both, what is stored is judged by the location that would run it.
-        let own = match settings.files.alias {
-            None => Some(&b""[..]),
-            Some(length) => location.name.get(..length as usize),
-        };
-        let aliased = |area: &WriteArea| match (root, own, &area.uri) {
-            (Some(root), Some(own), Some(uri)) => !is_same_mapping((root, own), (&area.directory, uri)),
-            _ => true,
-        };
-        let written = || areas.iter().any(|area| holds(&area.directory) && aliased(area));
-        runs && !settings.cgi.uploads && (stored() || written())
-    };
-    locations.iter().filter(risky).map(|location| location.span).collect()
-}
-
-/// Whether two directories, each with the URI that it stands for, give every file that lies in both the same URI.
-fn is_same_mapping(a: (&[u8], &[u8]), b: (&[u8], &[u8])) -> bool {
-    let end = |text: &[u8]| text.len() - usize::from(text.ends_with(b"/"));
-    let (a, b) = ((&a.0[..end(a.0)], &a.1[..end(a.1)]), (&b.0[..end(b.0)], &b.1[..end(b.1)]));
-    let (outer, inner) = if a.0.len() <= b.0.len() { (a, b) } else { (b, a) };
-    match (inner.0.strip_prefix(outer.0), inner.1.strip_prefix(outer.1)) {
-        (Some(directory), Some(uri)) => directory == uri,
-        _ => false,
-    }
-}
 
 fn interpreter(word: &Word) -> Result<Interpreter, Fault> {
     match word.bytes() {

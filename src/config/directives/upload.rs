@@ -47,22 +47,21 @@ pub const ROWS: &[Row] = &[
 
 /// Every directory that some upload_store names, clean; of one with variables, what stands before them.
 pub fn stores<'s>(uploads: impl Iterator<Item = &'s Upload>) -> Vec<Box<[u8]>> {
-    let mut stores: Vec<Box<[u8]>> = uploads
-        .filter_map(|upload| match &upload.store {
-            Store::Path(path) => match (path.constant(), path.parts.first()) {
-                (Some(path), _) => Some(path),
-                (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?),
-                _ => None,
-            },
-            _ => None,
-        })
-        .map(clean)
-        .filter(|path| !path.is_empty())
-        .map(Box::from)
-        .collect();
+    let mut stores: Vec<Box<[u8]>> = uploads.filter_map(store_of).collect();
     stores.sort();
     stores.dedup();
     stores
+}
+
+/// The directory that one upload_store names.
+pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
+    let Store::Path(path) = &upload.store else { return None };
+    let path = match (path.constant(), path.parts.first()) {
+        (Some(path), _) => path,
+        (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?)?,
+        _ => return None,
+    };
+    Some(clean(path)).filter(|path| !path.is_empty()).map(Box::from)
 }
 
 /// Every directory where clients write files by their URIs.

@@ -63,11 +63,8 @@ fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
 /// The content phase where a program answers.
 pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Begun<Proxy> {
     let script = find(ex, cx, interpreter).map_err(Flow::Status)?;
-    let most = ex.here().settings.cgi.max_children;
-    if cx.children.count() as u64 >= most {
-        ex.report(cx, Level::Error, format_args!("{most} CGI programs are running (cgi_max_children)"));
-        return Err(Flow::Status(Status::SERVICE_UNAVAILABLE));
-    }
+    // Before a body is read for nothing.
+    has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
     // It has no address; what is counted of servers is counted of none.
     let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
@@ -78,6 +75,16 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     let mut proxy = assemble(ex, cx, Protocol::Cgi, target)?;
     proxy.script = Some(script);
     Ok(proxy)
+}
+
+/// Whether one more program may run.
+fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
+    let most = ex.here().settings.cgi.max_children;
+    if cx.children.count() as u64 >= most {
+        ex.report(cx, Level::Error, format_args!("{most} CGI programs are running (cgi_max_children)"));
+        return Err(Flow::Status(Status::SERVICE_UNAVAILABLE));
+    }
+    Ok(())
 }
 
 fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Result<Script, Status> {
@@ -166,6 +173,7 @@ impl Proxy {
 
     /// Starts the program. Gives what it is known by and the end where its output is read.
     pub fn spawn(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(crate::util::slab::Key, OwnedFd), Flow> {
+        has_place(ex, cx)?;
         let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
         self.began_at(ex, cx);
         self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };

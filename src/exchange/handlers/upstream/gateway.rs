@@ -1,6 +1,7 @@
 //! Requests to FastCGI, SCGI and uwsgi applications: the parameters of the configuration, and the client's header fields
 //! ([`header_params`](super::header_params)).
 
+use super::executed::Programs;
 use super::header_params::{HEADER, client_lines};
 use super::proxy::{Body, Framed, Proxy};
 use super::request_body::{is_spent, passes_body};
@@ -107,17 +108,24 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// 403 where the application would run what clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut value = Vec::new();
+    let mut programs = stored::is_in_question(ex).then(Programs::default);
     for param in gateway.params.iter() {
         value.clear();
         variables::expand(&param.value, ex, cx, &mut value);
         if param.if_not_empty && value.is_empty() {
             continue;
         }
-        if *param.name == *b"SCRIPT_FILENAME" && stored::may_be(ex, cx, &value, false) {
-            ex.report(cx, Level::Error, format_args!("\"{}\" {}", Printable(&value), stored::WHY));
-            return Err(Status::FORBIDDEN);
+        if let Some(programs) = &mut programs {
+            programs.note(&param.name, &value);
         }
         params.push(&param.name, &value);
+    }
+    let paths = programs.map(|programs| programs.paths(ex, cx, params.protocol, gateway.modifiers.0));
+    for path in paths.iter().flatten() {
+        if stored::may_be(ex, cx, path, false) {
+            ex.report(cx, Level::Error, format_args!("\"{}\" {}", Printable(path), stored::WHY));
+            return Err(Status::FORBIDDEN);
+        }
     }
     if !is_set(gateway, b"HTTP_HOST") {
         params.push(b"HTTP_HOST", &variables::text(&host(), ex, cx));

@@ -19,6 +19,7 @@ mod begin;
 pub mod cgi;
 mod cookie;
 mod early_hints;
+mod executed;
 mod fault;
 mod find;
 mod gateway;

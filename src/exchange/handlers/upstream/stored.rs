@@ -28,18 +28,21 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
     Some([b"/".as_slice(), &names.join(&b'/')].concat())
 }
 
+/// Whether there may be such files at all, and they are not to be run.
+pub fn is_in_question(ex: &Exchange) -> bool {
+    let (here, config) = (ex.here(), &ex.config);
+    let any = here.stores() || !config.stores.is_empty() || !config.write_areas.is_empty();
+    any && !here.settings.cgi.uploads
+}
+
 /// Whether a client may have put `path` there, a file that is to be run. `is_real`: no link is on the way to it.
 pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> bool {
-    let here = ex.here();
-    if here.settings.cgi.uploads {
+    if !is_in_question(ex) {
         return false;
     }
     let config = &ex.config;
-    if here.stores() {
+    if ex.here().stores() {
         return true;
-    }
-    if config.stores.is_empty() && config.write_areas.is_empty() {
-        return false;
     }
     let mut names = vec![path.to_vec()];
     if !is_real {

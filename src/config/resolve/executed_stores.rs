@@ -1,0 +1,232 @@
+//! Locations that run files although clients may have stored them: what `-t` warns of.
+//!
+//! The requests are refused one by one in any case (exchange/handlers/upstream/stored); this says it beforehand.
+//! Invariant: the time is linear in the locations, but for a logarithm.
+
+use crate::config::ast::Span;
+use crate::config::directives::upload;
+use crate::config::ids::ServerId;
+use crate::config::model::{Content, Location, LocationKind};
+use crate::config::settings::gateway::{Gateway, Param};
+use crate::config::settings::proxy_pass::Protocol;
+use crate::config::template::{Builtin, Part, Var};
+use crate::util::checkpoint;
+
+/// The message.
+pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
+                          403 unless \"upload_execute on\" stands here";
+
+/// Two directories, each with the URI that it stands for, give every file that lies in both the same URI where they are
+/// the same but for a common end. What is stored by a URI is judged by the location that would run it: in its own server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mapping {
+    server: ServerId,
+    directory: Box<[u8]>,
+    uri: Box<[u8]>,
+}
+
+impl Mapping {
+    fn new(server: ServerId, directory: &[u8], uri: &[u8]) -> Mapping {
+        let (directory, uri) = (trimmed(directory), trimmed(uri));
+        let common = directory.iter().rev().zip(uri.iter().rev()).take_while(|(a, b)| a == b).count();
+        let without = |text: &[u8]| text[..text.len() - common].into();
+        Mapping { server, directory: without(directory), uri: without(uri) }
+    }
+}
+
+/// The server whose regex locations are not tried there (`^~`): they run nothing of it. None: there are none such.
+type Guarded = Option<ServerId>;
+
+/// The locations to warn of.
+pub fn find(locations: &[Location]) -> Vec<Span> {
+    let stores = locations.iter().filter_map(|location| {
+        let guarded: Guarded = (location.kind == LocationKind::PrefixFinal).then_some(location.server);
+        Some((trimmed(&upload::store_of(&location.settings.upload)?).into(), guarded))
+    });
+    let stores = Places::new(stores.collect());
+    let areas = upload::write_areas(locations).into_iter().map(|area| {
+        let mapping = area.uri.map(|uri| Mapping::new(area.server, &area.directory, &uri));
+        (trimmed(&area.directory).into(), mapping)
+    });
+    let areas = Places::new(areas.collect());
+    let risky = |location: &&Location| {
+        checkpoint::pass();
+        let programs = programs(location);
+        if programs.is_empty() || location.settings.cgi.uploads {
+            return false;
+        }
+        location.stores()
+            || programs.iter().any(|Program { directory, uri }| {
+                let mapping = uri.as_ref().map(|uri| Mapping::new(location.server, directory, uri));
+                stores.holds(directory, Some(&location.server)) || areas.holds(directory, mapping.as_ref())
+            })
+    };
+    locations.iter().filter(risky).map(|location| location.span).collect()
+}
+
+/// Where the files lie that a location runs, and the URI that stands for it; None: any.
+struct Program {
+    directory: Box<[u8]>,
+    uri: Option<Box<[u8]>>,
+}
+
+fn programs(location: &Location) -> Vec<Program> {
+    let protocol = location.pass.as_ref().map(|pass| pass.protocol);
+    let gateway = match (&location.content, protocol) {
+        (Content::Cgi, _) => return own(location),
+        (Content::Files, _) if !location.settings.cgi.extensions.is_empty() => return own(location),
+        (Content::Proxy, Some(protocol @ (Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi))) => {
+            (protocol, &location.settings.upstream(protocol).gateway)
+        }
+        _ => return Vec::new(),
+    };
+    named(location, gateway)
+}
+
+/// Those of the location's root.
+fn own(location: &Location) -> Vec<Program> {
+    let files = &location.settings.files;
+    let Some(root) = files.root.constant() else { return Vec::new() };
+    let uri = match files.alias {
+        None => Some(&b""[..]),
+        Some(length) => location.name.get(..length as usize),
+    };
+    vec![Program { directory: trimmed(root).into(), uri: uri.map(Box::from) }]
+}
+
+/// Those that an application is told to run.
+fn named(location: &Location, (protocol, gateway): (Protocol, &Gateway)) -> Vec<Program> {
+    let is = |param: &&Param, names: &[&str]| names.iter().any(|name| *param.name == *name.as_bytes());
+    let scripts =
+        gateway.params.iter().filter(|param| is(param, &["SCRIPT_FILENAME", "PATH_TRANSLATED", "UWSGI_FILE"]));
+    let mut found = Vec::new();
+    let mut is_below_root = false;
+    for param in scripts {
+        match &*param.value.parts {
+            [Part::Literal(path)] => found.push(Program { directory: trimmed(path).into(), uri: None }),
+            [Part::Literal(root), Part::Var(Var::Builtin(Builtin::FastcgiScriptName | Builtin::Uri))] => {
+                found.push(Program { directory: trimmed(root).into(), uri: Some(Box::default()) });
+                // An application in a container may see the same files by another path.
+                is_below_root = true;
+            }
+            [Part::Literal(text), ..] => {
+                let end = memchr::memrchr(b'/', text).unwrap_or(0);
+                found.push(Program { directory: text[..end].into(), uri: None });
+            }
+            _ => is_below_root = true,
+        }
+    }
+    let told = |name: &str| gateway.params.iter().any(|param| is(&param, &[name]));
+    is_below_root |= match protocol {
+        // Its plugins for CGI and PHP.
+        Protocol::Uwsgi => matches!(gateway.modifiers.0, 9 | 14),
+        _ => found.is_empty() && (protocol == Protocol::FastCgi || told("DOCUMENT_ROOT") && told("SCRIPT_NAME")),
+    };
+    if is_below_root {
+        found.extend(own(location));
+    }
+    found
+}
+
+fn trimmed(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
+/// Directories in order, each with what makes it harmless for some.
+struct Places<C> {
+    sorted: Vec<(Box<[u8]>, Option<C>)>,
+    /// Where the run of places ends that are harmless for the same.
+    ends: Vec<usize>,
+}
+
+impl<C: Ord> Places<C> {
+    fn new(mut sorted: Vec<(Box<[u8]>, Option<C>)>) -> Places<C> {
+        sorted.sort();
+        sorted.dedup();
+        let mut ends: Vec<usize> = (1..=sorted.len()).collect();
+        for at in (1..sorted.len()).rev() {
+            if sorted[at].1.is_some() && sorted[at - 1].1 == sorted[at].1 {
+                ends[at - 1] = ends[at];
+            }
+        }
+        Places { sorted, ends }
+    }
+
+    /// Whether a place lies in the directory, or the directory in a place, that is not harmless for `mine`.
+    fn holds(&self, directory: &[u8], mine: Option<&C>) -> bool {
+        let ends = memchr::memchr_iter(b'/', directory).chain([directory.len()]);
+        ends.map(|end| &directory[..end]).any(|above| {
+            let start = self.sorted.partition_point(|(place, _)| **place < *above);
+            let end = self.sorted.partition_point(|(place, _)| **place <= *above);
+            self.has_other(start, end, mine)
+        }) || {
+            let below = |after: u8| [directory, &[after]].concat();
+            let start = self.sorted.partition_point(|(place, _)| **place < *below(b'/'));
+            let end = self.sorted.partition_point(|(place, _)| **place < *below(b'/' + 1));
+            self.has_other(start, end, mine)
+        }
+    }
+
+    fn has_other(&self, start: usize, end: usize, mine: Option<&C>) -> bool {
+        if start >= end {
+            return false;
+        }
+        match (&self.sorted[start].1, mine) {
+            (Some(harmless), Some(mine)) if harmless == mine => self.ends[start] < end,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_unless_it_is_harmless_for_the_one() {
+        let places = |list: &[(&str, Option<u8>)]| {
+            Places::new(list.iter().map(|(path, class)| (path.as_bytes().into(), *class)).collect())
+        };
+        let all: &[(&str, Option<u8>)] =
+            &[("/a", Some(1)), ("/a/b", Some(1)), ("/a/c", Some(2)), ("/d", None), ("/e/f", Some(1)), ("", Some(9))];
+        let table: &[(&str, Option<u8>, bool)] =
+            &[("/a/b", Some(9), true), ("/a/x", Some(1), true), ("/e", Some(1), true), ("/d/x", Some(1), true)];
+        for (path, mine, expected) in table {
+            assert_eq!(places(all).holds(path.as_bytes(), mine.as_ref()), *expected, "{path}");
+        }
+        let some = &all[..5];
+        let table: &[(&str, Option<u8>, bool)] = &[
+            ("/a/b/x", Some(1), false),
+            ("/a/b/x", Some(2), true),
+            ("/a/b/x", None, true),
+            ("/a/c", Some(1), true),
+            ("/a", Some(1), true),
+            ("/e", Some(1), false),
+            ("/e", Some(2), true),
+            ("/ab", Some(2), false),
+            ("/f", None, false),
+            ("/d", Some(1), true),
+            ("", Some(1), true),
+        ];
+        for (path, mine, expected) in table {
+            assert_eq!(places(some).holds(path.as_bytes(), mine.as_ref()), *expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn mappings_are_alike_where_each_file_has_one_uri() {
+        let alike = |a: (&str, &str), b: (&str, &str)| {
+            let of = |(directory, uri): (&str, &str)| Mapping::new(ServerId(0), directory.as_bytes(), uri.as_bytes());
+            of(a) == of(b)
+        };
+        for (a, b, expected) in [
+            (("/srv", ""), ("/srv/files", "/files"), true),
+            (("/srv/", "/"), ("/srv/files/", "/files/"), true),
+            (("/srv/files", "/files"), ("/srv/files/a/b", "/files/a/b"), true),
+            (("/srv", ""), ("/srv/files", "/other"), false),
+            (("/srv", "/a"), ("/srv", "/b"), false),
+        ] {
+            assert_eq!(alike(a, b), expected, "{a:?} {b:?}");
+        }
+    }
+}

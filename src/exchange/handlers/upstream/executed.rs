@@ -1,0 +1,115 @@
+//! Which files an application server may run by the parameters it is given, beside the SCRIPT_FILENAME of php-fpm.
+//!
+//! php-fpm takes PATH_TRANSLATED where there is no SCRIPT_FILENAME, fcgiwrap and the like DOCUMENT_ROOT and SCRIPT_NAME;
+//! uWSGI loads what UWSGI_FILE and UWSGI_SCRIPT name, and its plugins for CGI and PHP look below DOCUMENT_ROOT. In a
+//! container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the script's name
+//! means the file of that name here, too.
+
+use crate::config::settings::proxy_pass::Protocol;
+use crate::config::template::{Builtin, Part, Template, Var};
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+/// uWSGI's plugins that run files of the request: CGI and PHP.
+const RUN_FILES: [u64; 2] = [9, 14];
+/// Parameters that name what uWSGI loads, whatever the plugin.
+const LOADED: [&[u8]; 4] = [b"UWSGI_FILE", b"UWSGI_SCRIPT", b"UWSGI_CHDIR", b"UWSGI_PYHOME"];
+
+/// What was passed that may name a program.
+#[derive(Default)]
+pub struct Programs {
+    filenames: Vec<Vec<u8>>,
+    translated: Vec<Vec<u8>>,
+    loaded: Vec<Vec<u8>>,
+    roots: Vec<Vec<u8>>,
+    names: Vec<Vec<u8>>,
+    path_infos: Vec<Vec<u8>>,
+}
+
+impl Programs {
+    /// One of the parameters. The same name may come again: which one counts is the application's choice.
+    pub fn note(&mut self, name: &[u8], value: &[u8]) {
+        let list = match name {
+            b"SCRIPT_FILENAME" => &mut self.filenames,
+            b"PATH_TRANSLATED" => &mut self.translated,
+            b"DOCUMENT_ROOT" => &mut self.roots,
+            b"SCRIPT_NAME" => &mut self.names,
+            b"PATH_INFO" => &mut self.path_infos,
+            // A module's name is looked for where the application's modules are.
+            name if LOADED.contains(&name) && value.contains(&b'/') => &mut self.loaded,
+            _ => return,
+        };
+        if !value.is_empty() {
+            list.push(bare(value).to_vec());
+        }
+    }
+
+    /// Paths of files that the application may run.
+    pub fn paths(self, ex: &mut Exchange, cx: &mut Services, protocol: Protocol, modifier: u64) -> Vec<Vec<u8>> {
+        let Programs { filenames, translated, loaded, roots, names, path_infos } = self;
+        let none: &[Vec<u8>] = &[];
+        let (names, path_infos) = match protocol {
+            Protocol::Uwsgi if RUN_FILES.contains(&modifier) => (&names[..], &path_infos[..]),
+            Protocol::FastCgi | Protocol::Scgi if filenames.is_empty() => (&names[..], none),
+            _ => (none, none),
+        };
+        let below = roots.iter().flat_map(|root| names.iter().chain(path_infos).map(move |name| join(root, name)));
+        let mut paths: Vec<Vec<u8>> = below.collect();
+        if filenames.is_empty() {
+            paths.extend(translated);
+        }
+        let script = variables::text(&of(&[Builtin::FastcgiScriptName]), ex, cx);
+        if script.len() > 1 && filenames.iter().any(|path| path.ends_with(&script)) {
+            let parts: &[Builtin] = match ex.here().settings.files.alias {
+                None => &[Builtin::DocumentRoot, Builtin::FastcgiScriptName],
+                Some(_) => &[Builtin::RequestFilename],
+            };
+            paths.push(variables::text(&of(parts), ex, cx));
+        }
+        paths.extend(filenames);
+        paths.extend(loaded);
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+fn of(builtins: &[Builtin]) -> Template {
+    Template { parts: builtins.iter().map(|builtin| Part::Var(Var::Builtin(*builtin))).collect() }
+}
+
+fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if name.starts_with(b"/") { b"" } else { b"/" };
+    [root, slash, name].concat()
+}
+
+/// The path as a program reads it: up to a NUL, and php-fpm leaves out what Apache's proxy modules write before it.
+fn bare(value: &[u8]) -> &[u8] {
+    let end = memchr::memchr(0, value).unwrap_or(value.len());
+    let value = &value[..end];
+    let starts = |prefix: &[u8]| value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let Some(prefix) = [&b"proxy:fcgi://"[..], b"proxy:balancer://"].into_iter().find(|prefix| starts(prefix)) else {
+        return value;
+    };
+    let rest = &value[prefix.len()..];
+    memchr::memchr(b'/', rest).map_or(value, |at| &rest[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_programs_read_it() {
+        for (value, expected) in [
+            ("/srv/x.php", "/srv/x.php"),
+            ("/srv/x.php\0/ok.php", "/srv/x.php"),
+            ("proxy:fcgi://127.0.0.1:9000/srv/x.php", "/srv/x.php"),
+            ("PROXY:balancer://php/srv/x.php", "/srv/x.php"),
+            ("proxy:fcgi://nothing", "proxy:fcgi://nothing"),
+            ("x.php", "x.php"),
+        ] {
+            assert_eq!(bare(value.as_bytes()), expected.as_bytes(), "{value:?}");
+        }
+    }
+}
