@@ -42,6 +42,7 @@ mod fastcgi;
 mod first_words;
 mod fleet;
 mod gateways;
+mod hostile_names;
 mod http1;
 mod http2;
 mod kept;

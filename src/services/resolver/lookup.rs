@@ -14,6 +14,8 @@ use std::rc::Rc;
 
 /// Milliseconds until a question is sent again (nginx).
 const RESEND: u64 = 5_000;
+/// Datagrams that are read at a time: others have their turn, however fast they come.
+const DATAGRAMS: usize = 64;
 /// Aliases that are followed.
 const HOPS: u8 = 16;
 /// The largest message over TCP, with its length.
@@ -67,6 +69,8 @@ pub(super) struct Lookup {
     /// The least of the chain so far.
     ttl: u32,
     server: usize,
+    /// Name servers that were not there since it was last asked by the clock.
+    refused: usize,
     questions: Vec<Asked>,
     udp: Option<OwnedFd>,
     tcp: Option<Tcp>,
@@ -84,6 +88,7 @@ impl Lookup {
             hops: 0,
             ttl: u32::MAX,
             server,
+            refused: 0,
             questions: Vec::new(),
             udp: None,
             tcp: None,
@@ -115,6 +120,9 @@ impl Lookup {
     }
 
     pub(super) fn next_server(&mut self) {
+        if self.resend_at > 0 {
+            self.refused = 0;
+        }
         self.server = self.server.wrapping_add(1);
     }
 
@@ -128,34 +136,44 @@ impl Lookup {
         self.resend_at = now + RESEND;
         self.tcp = None;
         self.udp = None;
+        match self.ask(epoll, token) {
+            Ok(fd) => self.udp = Some(fd),
+            Err(_) => self.refuse(),
+        }
+    }
+
+    fn ask(&mut self, epoll: &Epoll, token: u64) -> Result<OwnedFd, Errno> {
         let address = self.address();
-        let Ok(fd) = socket::datagram(address.family()) else { return };
+        let fd = socket::datagram(address.family())?;
         // What comes from elsewhere is not received at all.
-        if socket::connect(fd.as_fd(), &address).is_err() || epoll.add(fd.as_fd(), epoll::IN, token).is_err() {
-            return;
-        }
+        socket::connect(fd.as_fd(), &address)?;
+        epoll.add(fd.as_fd(), epoll::IN, token)?;
         for question in self.questions.iter_mut().filter(|question| matches!(question.state, State::Open)) {
-            let Ok(number) = random::number() else { return };
-            question.id = number as u16;
-            let _ = socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No);
+            question.id = random::number()? as u16;
+            // The second may learn that there was no server for the first.
+            socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No)?;
         }
-        self.udp = Some(fd);
+        Ok(fd)
+    }
+
+    /// There is no such server now: the next is asked at once. When none is there all are asked again in a while.
+    fn refuse(&mut self) {
+        self.udp = None;
+        self.refused += 1;
+        if self.refused < self.settings.servers.len() {
+            self.resend_at = 0;
+        }
     }
 
     /// Something came, or a connection stands.
     pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> Progress {
         let mut buffer = [0; 4096];
-        while let Some(fd) = &self.udp {
+        for _ in 0..DATAGRAMS {
+            let Some(fd) = &self.udp else { break };
             match socket::recv(fd.as_fd(), &mut buffer) {
                 Ok(n) => self.answer(buffer.get(..n).unwrap_or_default(), Some((epoll, token))),
                 Err(e) if is_harmless(e) => break,
-                // No such server now; it is asked again in a while.
-                Err(_) => {
-                    if self.settings.servers.len() > 1 {
-                        self.resend_at = 0;
-                    }
-                    self.udp = None;
-                }
+                Err(_) => self.refuse(),
             }
         }
         self.talk(epoll, token);
