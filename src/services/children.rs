@@ -2,7 +2,8 @@
 //! not wanted any more gets TERM, and KILL where that is not obeyed.
 //!
 //! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
-//! while its leader has not been seen to end.
+//! until its leader is reaped: its number is nothing else's until then. One that ended because it was not wanted is not
+//! reaped before KILL has gone to what it started.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -48,6 +49,8 @@ struct Child {
     reader: Option<Key>,
     /// The next signal, and when.
     signal: Option<(i32, u64)>,
+    /// It has ended; others of its group may go on until the signal.
+    has_ended: bool,
 }
 
 /// Something that a program wrote to STDERR.
@@ -84,8 +87,9 @@ impl Children {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
+    /// Programs that run.
     pub fn count(&self) -> usize {
-        self.running.len()
+        self.running.iter().filter(|(_, running)| !running.has_ended).count()
     }
 
     /// Starts a program. Gives what it is known by, and the end from which its output is read.
@@ -126,6 +130,7 @@ impl Children {
             shown: start.shown,
             reader: None,
             signal: None,
+            has_ended: false,
         };
         let key = self.running.insert(running);
         let Some(running) = self.running.get(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
@@ -181,8 +186,11 @@ impl Children {
                 running.last_line(&mut self.lines);
                 self.ended.extend(running.reader);
                 running.unwatch(epoll);
-                child::reap_one(running.pid);
-                self.running.remove(key);
+                running.has_ended = true;
+                if !matches!(running.signal, Some((SIGKILL, _))) {
+                    child::reap_one(running.pid);
+                    self.running.remove(key);
+                }
             }
         }
         self.events = Some(events);
@@ -198,18 +206,26 @@ impl Children {
 
     /// Sends the signals whose time has come.
     pub fn expire(&mut self, now: u64) {
-        for (_, running) in self.running.iter_mut() {
+        let mut over = Vec::new();
+        for (key, running) in self.running.iter_mut() {
             if let Some((signal, _)) = running.signal.filter(|(_, at)| *at <= now) {
                 running.send(signal);
                 running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
+                if running.has_ended {
+                    child::reap_one(running.pid);
+                    over.push(key);
+                }
             }
+        }
+        for key in over {
+            self.running.remove(key);
         }
     }
 
     /// The process ends: so do they.
     pub fn end(&mut self) {
         for (_, running) in self.running.iter_mut() {
-            running.send(SIGTERM);
+            running.send(if running.has_ended { SIGKILL } else { SIGTERM });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What testers try on CGI: programs that misbehave, headers that are odd, and what the environment must say (RFC 3875).
 
 use crate::harness::{Server, Table, eventually, ours, server, skip_on_nginx};
+use std::os::unix::fs::OpenOptionsExt;
 
 const PROGRAMS: &[(&str, &str)] = &[
     ("early", "exec 0<&-; printf 'Status: 200 OK\\n\\nearly'"),
@@ -148,6 +149,58 @@ fn programs_that_misbehave() {
     table.row(ours(why), "they are all gone", || {
         eventually("a program can be started", || s.get("/sh/data").status == 200);
     });
+}
+
+/// They were all let in before the first of them ran: their bodies came later.
+#[test]
+fn no_more_programs_run_than_may_though_their_bodies_come_at_once() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("location / { cgi_pass /bin/sh; cgi_max_children 2; }")
+        .file("html/waits", "printf '\\n'; cat \"$DOCUMENT_ROOT/fifo\"")
+        .allow_log("cgi_max_children")
+        .start();
+    let fifo = s.path("html/fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()));
+    let mut clients: Vec<_> = (0..8).map(|_| s.client()).collect();
+    for client in &mut clients {
+        client.send("POST /waits HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
+        client.response().is(100);
+    }
+    clients.iter_mut().for_each(|client| _ = client.send("x"));
+    s.await_file("logs/access.log", |log| log.matches(" 503 ").count() == 6);
+    // The two that run end with what they wait for, once they have come to it.
+    const NONBLOCK: i32 = 0o4000;
+    eventually("they end", || {
+        drop(std::fs::OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&fifo));
+        String::from_utf8_lossy(&s.read("logs/access.log")).matches(" 200 ").count() == 2
+    });
+    let mut statuses: Vec<u16> = clients.iter_mut().map(|client| client.response().status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 503, 503, 503, 503, 503, 503]);
+}
+
+/// The program itself obeys TERM; what it started does not.
+#[test]
+fn what_an_unwanted_program_has_started_ends_too() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("location / { cgi_pass /bin/sh; }")
+        .file(
+            "html/parent",
+            "(trap '' TERM; sh -c 'echo $PPID' > \"$DOCUMENT_ROOT/new\"; mv \"$DOCUMENT_ROOT/new\" \"$DOCUMENT_ROOT/deaf\"; \
+             while :; do sleep 1; done) & wait",
+        )
+        .start();
+    let mut client = s.client();
+    client.send("GET /parent HTTP/1.1\r\nHost: a\r\n\r\n");
+    let pid = s.await_file("html/deaf", |text| text.ends_with('\n')).trim().to_owned();
+    client.leave();
+    // A zombie that nothing reaps has ended, too.
+    let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    eventually("it is ended", || !runs());
 }
 
 #[test]
