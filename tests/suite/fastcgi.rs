@@ -207,8 +207,17 @@ fn an_application_that_breaks_the_protocol_is_a_bad_gateway() {
         ("no head", [record(6, b""), end.clone()].concat(), 502, "upstream prematurely closed FastCGI stdout"),
         ("another version", b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), 502, "unsupported FastCGI protocol version: 72"),
         ("another id", [1, 6, 0, 9, 0, 0, 0, 0].to_vec(), 502, "unexpected FastCGI request id low byte: 9"),
+        ("too busy", record(3, &[0, 0, 0, 0, 2, 0, 0, 0]), 502, "upstream sent unexpected FastCGI record: 3"),
+        ("another type", record(11, &[0; 8]), 502, "upstream sent invalid FastCGI record type: 11"),
+        ("two ends", [record(6, &[head, b"ok".as_slice()].concat()), end.clone(), end.clone()].concat(), 200, ""),
+        ("words behind the end", [record(6, b"\r\nok"), end.clone(), b"garbage".to_vec()].concat(), 200, ""),
+        ("padding", [vec![1, 6, 0, 1, 0, 4, 255, 0], b"\r\nok".to_vec(), vec![7; 255], end.clone()].concat(), 200, ""),
+        ("empty STDERR", [record(7, b""), record(6, b"\r\nok"), record(7, b""), end.clone()].concat(), 200, ""),
+        ("a status line", [record(6, b"HTTP/1.1 404 No\r\nA: b\r\n\r\nok"), end.clone()].concat(), 200, ""),
+        ("a status that is none", record(6, b"Status: abc\r\n\r\n"), 502, "upstream sent invalid status \"abc\""),
+        ("words", record(6, b"foo bar\r\n\r\n"), 502, "upstream sent invalid header: \"foo\\x20...\""),
         ("an injected line", record(6, b"A: b\rSet-Cookie: c\r\n\r\n"), 502, "upstream sent invalid header"),
-        ("only an end", end.clone(), 502, "upstream prematurely closed FastCGI request"),
+        ("only an end", end.clone(), 502, "upstream sent unexpected FastCGI record: 3"),
         ("a head without end", record(6, &vec![b'x'; 9000]), 502, "upstream sent"),
         ("fewer bytes", [record(6, &long), record(6, b""), end].concat(), 0, "prematurely closed FastCGI stdout"),
     ];
@@ -227,5 +236,26 @@ fn an_application_that_breaks_the_protocol_is_a_bad_gateway() {
         if !log.is_empty() {
             s.await_file("logs/error.log", |text| text.contains(log));
         }
+    }
+}
+
+/// It says when a request is over, and the connection is open for the next: one that just ends was cut.
+#[test]
+fn an_application_that_keeps_connections_ends_its_records() {
+    let end = record(3, &[0; 8]);
+    for (name, bytes, is_whole) in [
+        ("an end", [record(6, b"\r\nok"), record(6, b""), end].concat(), true),
+        ("a length", record(6, b"Content-Length: 2\r\n\r\nok"), true),
+        ("no end", [record(6, b"\r\nok"), record(6, b"")].concat(), false),
+        ("neither", record(6, b"\r\nok"), false),
+    ] {
+        let up = Upstream::start(move |peer| answer(peer, &bytes));
+        let s =
+            server(&format!("fastcgi_param A b; fastcgi_keep_conn on; location / {{ fastcgi_pass {}; }}", up.address))
+                .allow_log("upstream prematurely closed connection while reading upstream")
+                .start();
+        let mut client = s.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.try_response(false).is_ok(), is_whole, "{name}");
     }
 }

@@ -9,7 +9,7 @@
 
 use super::framing;
 use super::head::{Field, split_field};
-use crate::http::header::{self, HeaderId, is_field_value};
+use crate::http::header::{self, HeaderId, is_field_value, token_len};
 use crate::http::version::Version;
 use crate::util::span::Span;
 use std::fmt;
@@ -19,16 +19,22 @@ const FIELDS: usize = 1000;
 /// How a status line begins.
 const HTTP: &[u8] = b"HTTP/";
 
-/// Why a response was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why a response was refused; in nginx's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bad {
     /// No `HTTP/1.x 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
     StatusLine,
     /// A `Status` field that does not begin with a status code.
-    Status,
-    /// A field breaks the rule named.
+    Status(Excerpt),
+    /// A line that is no field, up to the byte that cannot stand there.
+    Line(Excerpt, u8),
+    /// The fields break the rule named.
     Field(&'static str),
-    /// The end of the body is in doubt.
+    /// The end of the body is in doubt: a field comes twice.
+    Duplicate { line: Excerpt, previous: Excerpt },
+    /// Its length is none.
+    Length(Excerpt),
+    /// Both lengths, or a coding that is not known.
     Framing(&'static str),
     /// The head is longer than `limit` bytes.
     TooBig { limit: usize },
@@ -38,11 +44,38 @@ impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Bad::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
-            Bad::Status => f.write_str("upstream sent invalid status"),
+            Bad::Status(value) => write!(f, "upstream sent invalid status \"{value}\""),
+            Bad::Line(line, byte) => write!(f, "upstream sent invalid header: \"{line}\\x{byte:02x}...\""),
+            Bad::Duplicate { line, previous } => {
+                write!(f, "upstream sent duplicate header line: \"{line}\", previous value: \"{previous}\"")
+            }
+            Bad::Length(line) => write!(f, "upstream sent invalid \"Content-Length\" header: \"{line}\""),
             Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
             Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
             Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
         }
+    }
+}
+
+/// What an upstream sent, for the error log: printable, and no more than a line of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Excerpt(Box<str>);
+
+impl Excerpt {
+    const MOST: usize = 200;
+
+    fn new(bytes: &[u8]) -> Excerpt {
+        Excerpt(bytes.get(..Excerpt::MOST).unwrap_or(bytes).escape_ascii().to_string().replace("\\\"", "\"").into())
+    }
+
+    fn line(field: &Field, buf: &[u8]) -> Excerpt {
+        Excerpt::new(&[field.name.of(buf), b": ", field.value.of(buf)].concat())
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -144,6 +177,8 @@ impl ResponseHead {
             if !self.started {
                 self.status_line(line, buf)?;
                 self.started = true;
+            } else if asked.dialect != Dialect::Http && line.of(buf).starts_with(HTTP) {
+                // Of an application that writes a status line where none is read (nginx).
             } else if !line.is_empty() {
                 self.field(line, buf)?;
             } else if (100..200).contains(&self.status) && self.status != 101 {
@@ -209,7 +244,7 @@ impl ResponseHead {
 
     fn field(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
         let bytes = line.of(buf);
-        let (name, value) = split_field(bytes).map_err(|_| Bad::Field("a line that is no field"))?;
+        let (name, value) = split_field(bytes).map_err(|_| no_field(bytes))?;
         if self.fields.len() >= FIELDS {
             return Err(Bad::Field("too many lines"));
         }
@@ -238,10 +273,10 @@ impl ResponseHead {
             Some(digits) if digits.iter().all(u8::is_ascii_digit) && !text.get(3).is_some_and(u8::is_ascii_digit) => {
                 digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
             }
-            _ => return Err(Bad::Status),
+            _ => return Err(Bad::Status(Excerpt::new(text))),
         };
         if code < 101 || 101 < code && code < 200 {
-            return Err(Bad::Status);
+            return Err(Bad::Status(Excerpt::new(text)));
         }
         self.status = code;
         let start = value.start as usize;
@@ -254,25 +289,28 @@ impl ResponseHead {
         if self.status == 0 {
             self.cgi_status(buf)?;
         }
-        let (mut length, mut chunked, mut close) = (None, false, false);
+        let (mut length, mut chunked, mut close) = (None, None, false);
+        let twice = |line: &Field, first: &Field| Bad::Duplicate {
+            line: Excerpt::line(line, buf),
+            previous: Excerpt::line(first, buf),
+        };
         for field in &self.fields {
             let value = field.value.of(buf);
             match field.id {
-                HeaderId::ContentLength if length.is_some() => {
-                    return Err(Bad::Framing("duplicate header line: \"Content-Length\""));
-                }
                 HeaderId::ContentLength => {
+                    if let Some((first, _)) = length {
+                        return Err(twice(field, first));
+                    }
                     let parsed = framing::content_length(value);
-                    length = Some(parsed.map_err(|_| Bad::Framing("invalid \"Content-Length\" header"))?);
+                    length = Some((field, parsed.map_err(|_| Bad::Length(Excerpt::line(field, buf)))?));
                 }
                 // A script does not frame its body.
                 HeaderId::TransferEncoding if cgi => {}
-                HeaderId::TransferEncoding if chunked => {
-                    return Err(Bad::Framing("duplicate header line: \"Transfer-Encoding\""));
-                }
                 HeaderId::TransferEncoding => {
+                    if let Some(first) = chunked.replace(field) {
+                        return Err(twice(field, first));
+                    }
                     framing::transfer_encoding(value).map_err(|_| Bad::Framing("unknown \"Transfer-Encoding\""))?;
-                    chunked = true;
                 }
                 HeaderId::Connection => {
                     close |= header::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
@@ -280,6 +318,7 @@ impl ResponseHead {
                 _ => {}
             }
         }
+        let (length, chunked) = (length.map(|(_, length)| length), chunked.is_some());
         if chunked && length.is_some() {
             return Err(Bad::Framing("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"));
         }
@@ -298,6 +337,19 @@ impl ResponseHead {
             !cgi && self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
         Ok(())
     }
+}
+
+/// Of a line that is no field: what of it is fine, and the byte that is not.
+fn no_field(line: &[u8]) -> Bad {
+    let name = token_len(line);
+    let end = match line.get(name) {
+        Some(b':') if name > 0 => {
+            let wrong = line[name + 1..].iter().position(|b| !is_field_value(&[*b]));
+            name + 1 + wrong.unwrap_or(line.len() - name - 1)
+        }
+        _ => name,
+    };
+    Bad::Line(Excerpt::new(&line[..end]), line.get(end).copied().unwrap_or(b'\n'))
 }
 
 /// False as soon as the bytes cannot be the start of a status line: an upstream that speaks something else need not

@@ -19,6 +19,13 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 
+/// What an application has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Stdout,
+    Request,
+}
+
 impl Proxy {
     /// Writes the request for a server; what of the body is there stands behind it.
     pub(super) fn compose(&mut self, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
@@ -99,9 +106,9 @@ impl Proxy {
                         return Ok(Some(Headed { flow, body: start + head..end, rest: at }));
                     }
                 }
-                Event::StdoutEnd => self.stdout_ends(ex, cx, "stdout")?,
+                Event::StdoutEnd => self.stdout_ends(ex, cx, Stream::Stdout)?,
                 Event::End(_) => {
-                    self.stdout_ends(ex, cx, "request")?;
+                    self.stdout_ends(ex, cx, Stream::Request)?;
                     self.keep = settings(ex).gateway.keep_conn && at == bytes.len() && self.records.is_ended();
                     self.reading = Reading::Done;
                 }
@@ -111,12 +118,24 @@ impl Proxy {
 
     /// The application has nothing more to say. The end of the request is waited for: one that writes it a moment later
     /// would write to a connection that is closed.
-    fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: &str) -> Result<(), Fault> {
+    fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: Stream) -> Result<(), Fault> {
         match self.reading {
             Reading::Head | Reading::Length(_) => {
                 let doing = self.doing(ex);
-                let text = format_args!("upstream prematurely closed FastCGI {what} while {doing}");
-                ex.report(cx, Level::Error, text);
+                match what {
+                    Stream::Request if self.reads_head() => {
+                        ex.report(
+                            cx,
+                            Level::Error,
+                            format_args!("upstream sent unexpected FastCGI record: 3 while {doing}"),
+                        );
+                    }
+                    _ => {
+                        let what = if what == Stream::Stdout { "stdout" } else { "request" };
+                        let text = format_args!("upstream prematurely closed FastCGI {what} while {doing}");
+                        ex.report(cx, Level::Error, text);
+                    }
+                }
                 return Err(if self.reads_head() { Fault::InvalidHeader } else { Fault::Error });
             }
             Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Rest { warned: true },

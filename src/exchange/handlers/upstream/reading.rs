@@ -275,6 +275,12 @@ impl Proxy {
     pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.keep = false;
         match self.reading {
+            // An application that keeps connections ends its records (nginx).
+            Reading::UntilClose | Reading::Rest { .. }
+                if settings(ex).gateway.keep_conn && self.ending == Ending::Close =>
+            {
+                return Err(self.cut_short(ex, cx));
+            }
             Reading::UntilClose if self.protocol == Protocol::FastCgi => {
                 // The end of its records is missing: nothing says that this is all.
                 self.copy = None;
@@ -287,12 +293,14 @@ impl Proxy {
                 ex.report(cx, Level::Error, format_args!("{what}"));
                 return Err(Fault::Error);
             }
-            Reading::Length(_) => {
-                let what = "upstream prematurely closed connection while reading upstream";
-                ex.report(cx, Level::Error, format_args!("{what}"));
-                return Err(Fault::Error);
-            }
+            Reading::Length(_) => return Err(self.cut_short(ex, cx)),
         }
         Ok(())
+    }
+
+    fn cut_short(&mut self, ex: &mut Exchange, cx: &mut Services) -> Fault {
+        let what = "upstream prematurely closed connection while reading upstream";
+        ex.report(cx, Level::Error, format_args!("{what}"));
+        Fault::Error
     }
 }

@@ -6,12 +6,12 @@ use super::record::ReceivedHead;
 use super::settings::settings;
 use super::{cookie, rewrite};
 use crate::config::model::Level;
-use crate::config::settings::proxy::Ignore;
+use crate::config::settings::proxy::{Ignore, Proxy as Settings};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
-use crate::exchange::{Exchange, error_page};
+use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::unescape;
 use crate::http::h1::response::Ending;
@@ -48,6 +48,7 @@ fn is_single(id: HeaderId) -> bool {
             | HeaderId::Location
             | HeaderId::Refresh
             | HeaderId::Server
+            | HeaderId::Status
     )
 }
 
@@ -65,13 +66,13 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
         && let Some(target) = head.head.local_redirect(&head.bytes)
     {
         keep_lines(head, ex);
-        return Ok(elsewhere(ex, target));
+        return Ok(elsewhere(ex, cx, target));
     }
     if !settings.ignore.redirect
         && let Some(target) = head.get(HeaderId::XAccelRedirect)
     {
         keep_lines(head, ex);
-        return Ok(elsewhere(ex, target));
+        return Ok(elsewhere(ex, cx, target));
     }
     if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
         for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate) {
@@ -142,7 +143,7 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
 }
 
 /// X-Accel-Redirect: an internal redirect, asked for by GET.
-fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
+fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     if ex.route.method != Method::Head {
         ex.route.method = Method::Get;
     }
@@ -153,7 +154,7 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
     // Such a URI is made from something a client sent: it is not for us to guess which file is meant.
     unescape(target.split(|b| *b == b'?').next().unwrap_or_default(), &mut path);
     if path.split(|b| *b == b'/').any(|segment| segment == b"..") {
-        return Flow::Status(Status::NOT_FOUND);
+        return bad_target(ex, cx, target);
     }
     match uri::normalize(target, ex.here().settings.client.merge_slashes, &mut path) {
         Ok(normal) => {
@@ -164,8 +165,14 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
             ex.route.broke = false;
             Flow::Redirect
         }
-        Err(_) => Flow::Status(Status::NOT_FOUND),
+        Err(_) => bad_target(ex, cx, target),
     }
+}
+
+fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
+    let what = format_args!("unsafe URI \"{}\" was detected", Printable(target));
+    ex.report(cx, Level::Error, format_args!("{what} while reading response header from upstream"));
+    Flow::Status(Status::NOT_FOUND)
 }
 
 /// What stays of a response that leads elsewhere (nginx's list).
@@ -185,6 +192,29 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange) {
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
+/// How fast the client gets it: X-Accel-Limit-Rate and X-Accel-Buffering.
+fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+    if !settings.ignore.limit_rate
+        && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
+    {
+        ex.limit_rate = Some(rate.0);
+    }
+    let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
+    ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
+        Some(b"yes") => false,
+        Some(b"no") => true,
+        _ => !settings.buffering,
+    };
+}
+
+/// A field of which only the first counts; in nginx's words.
+fn report_duplicate(ex: &mut Exchange, cx: &mut Services, line: (&[u8], &[u8]), first: (&[u8], &[u8])) {
+    let show = |(name, value): (&[u8], &[u8])| format!("{}: {}", Printable(name), Printable(value));
+    let (line, previous) = (show(line), show(first));
+    let what = format_args!("duplicate header line: \"{line}\", previous value: \"{previous}\", ignored");
+    ex.report(cx, Level::Warn, format_args!("upstream sent {what} while reading response header from upstream"));
+}
+
 /// The response as the client gets it, but for its body.
 fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     let settings = settings(ex).clone();
@@ -198,9 +228,10 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         ex.response.reason = Some(reason.into());
     }
     for (at, (field, name, value)) in received.fields().enumerate() {
-        if is_single(field.id) && head.fields[..at].iter().any(|other| other.id == field.id) {
-            let name = String::from_utf8_lossy(name).into_owned();
-            ex.report(cx, Level::Warn, format_args!("upstream sent duplicate header line: \"{name}\", ignored"));
+        if is_single(field.id)
+            && let Some(first) = head.fields[..at].iter().find(|other| other.id == field.id)
+        {
+            report_duplicate(ex, cx, (name, value), (first.name.of(&received.bytes), first.value.of(&received.bytes)));
             continue;
         }
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
@@ -222,17 +253,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             id => named(ex, cx, id, name, value),
         }
     }
-    if !settings.ignore.limit_rate
-        && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
-    {
-        ex.limit_rate = Some(rate.0);
-    }
-    let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
-    ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
-        Some(b"yes") => false,
-        Some(b"no") => true,
-        _ => !settings.buffering,
-    };
+    pace(received, ex, &settings);
     let switches = head.status == 101 && proxy.asked.upgrade;
     ex.response.upgrade = switches;
     ex.response.body = Body::Stream {
