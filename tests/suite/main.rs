@@ -99,6 +99,7 @@ mod upload_ways;
 mod uploads;
 mod upstream_tls;
 mod user_reports;
+mod uwsgi;
 mod variables;
 mod vhosts;
 mod webdav;
