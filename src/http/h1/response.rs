@@ -175,7 +175,7 @@ impl ResponseHead {
             self.at = next;
             self.scanned = next;
             if !self.started {
-                self.status_line(line, buf)?;
+                self.status_line(line, buf, asked.dialect)?;
                 self.started = true;
             } else if asked.dialect != Dialect::Http && line.of(buf).starts_with(HTTP) {
                 // Of an application that writes a status line where none is read (nginx).
@@ -219,11 +219,15 @@ impl ResponseHead {
         self.fields.iter().find(|field| field.id == id).map(|field| field.value.of(buf))
     }
 
-    fn status_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
+    fn status_line(&mut self, line: Span, buf: &[u8], dialect: Dialect) -> Result<(), Bad> {
         let bytes = line.of(buf);
         let version = match bytes.get(..9) {
             Some(b"HTTP/1.0 ") => Version::Http10,
             Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', b' ']) => Version::Http11,
+            // uWSGI answers in the version that the client spoke.
+            Some([b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9', b' ']) if dialect != Dialect::Http => {
+                Version::Http11
+            }
             _ => return Err(Bad::StatusLine),
         };
         let code = match bytes.get(9..12) {

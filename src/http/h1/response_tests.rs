@@ -212,6 +212,7 @@ fn a_script_answers_without_a_status_line() {
         ("a folded line", parsed, "A: b\n c\n\n", "upstream sent invalid header: \"\\x20...\""),
         ("a NUL", parsed, "A: b\0\n\n", "upstream sent invalid header: \"A: b\\x00...\""),
         ("a status line is nothing", parsed, "HTTP/1.1 404 Nope\nA: b\n\n", "200  [A=b] Close rest 0"),
+        ("one of another version", either, "HTTP/2.0 200 OK\nA: b\n\nx", "200 OK [A=b] Close rest 1"),
         ("but it may be one", either, "HTTP/1.1 201 Yes\nA: b\n\nx", "201 Yes [A=b] Close rest 1"),
         ("or not", either, "H: b\nStatus: 201\n\nx", "201  [H=b,Status=201] Close rest 1"),
         ("interim", either, "HTTP/1.1 100 Continue\n\nHTTP/1.0 200 OK\n\n", "200 OK [] Close rest 0"),
