@@ -5,7 +5,7 @@ use crate::config::registry;
 /// The entry of a directive.
 ///
 /// # Errors
-/// What to print where there is no such directive, with the nearest name if one is near.
+/// What to print where there is no such directive: the nearest name if one is near, or those that have the word in them.
 pub fn entry(name: &str) -> Result<String, String> {
     let manual = registry::reference(false);
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
@@ -16,12 +16,20 @@ pub fn entry(name: &str) -> Result<String, String> {
     if let Some(line) = manual.lines().find(|line| line.starts_with(&prefix)) {
         return Ok(format!("{}\n", line.trim_start()));
     }
-    let names = manual.lines().filter(|line| !line.starts_with(' ') && !line.contains(' '));
-    let near = names.map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
-    let hint = near
-        .filter(|(distance, _)| *distance <= 3)
-        .map_or(String::new(), |(_, known)| format!("; did you mean \"{known}\"?"));
+    let names: Vec<&str> = manual.lines().filter(|line| !line.starts_with(' ') && !line.contains(' ')).collect();
+    let near = names.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
+    // A word that is short is near to anything.
+    let hint = match near.filter(|(distance, _)| *distance <= 3 && distance * 2 < name.len()) {
+        Some((_, known)) => format!("; did you mean \"{known}\"?"),
+        None => with(name, &names),
+    };
     Err(format!("no directive is called \"{name}\"{hint}"))
+}
+
+/// Those with the word in their names.
+fn with(word: &str, names: &[&str]) -> String {
+    let found: Vec<&str> = names.iter().copied().filter(|known| word.len() > 2 && known.contains(word)).collect();
+    if found.is_empty() { String::new() } else { format!("; with it in their names: {}", found.join(", ")) }
 }
 
 #[cfg(test)]
@@ -33,6 +41,10 @@ mod tests {
         assert!(entry("autoindex").is_ok_and(|text| text.starts_with("autoindex\n    takes: ")));
         assert!(entry("autoindx").is_err_and(|why| why.ends_with("did you mean \"autoindex\"?")));
         assert!(entry("worker_processes").is_ok());
+        assert!(entry("uplod").is_err_and(|why| !why.contains("allow")));
+        assert!(
+            entry("quota").is_err_and(|why| why.contains("with it in their names: ") && why.contains("upload_quota"))
+        );
         assert!(entry("nothing_like_it_at_all").is_err_and(|why| !why.contains("mean")));
     }
 }
