@@ -37,6 +37,11 @@ impl Body {
         Body { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }
     }
 
+    /// One that is small and there already. Unbuffered it goes to no file, whatever client_body_in_file_only says (nginx).
+    pub fn in_memory() -> Body {
+        Body { memory: Vec::new(), file: None, limit: u64::MAX, file_only: InFileOnly::Off }
+    }
+
     /// The next piece; `temp` is where a file is made.
     ///
     /// # Errors

@@ -81,11 +81,14 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         // The rest of it means nothing alone.
         ex.rx = Rx::Drain;
     }
-    let at_once = settings.request_buffering || needs_length(ex, protocol) || is_here(ex);
-    let gathers = ex.rx == Rx::Body && at_once;
+    let buffers = settings.request_buffering || needs_length(ex, protocol);
+    let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
     if gathers {
-        let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
-        ex.log.upstream.get_or_insert_default().body = body;
+        let body = match buffers {
+            true => body::Body::new(&ex.request.head, &ex.here().settings),
+            false => body::Body::in_memory(),
+        };
+        ex.log.upstream.get_or_insert_default().body = Some(body);
     }
     Ok(gathers)
 }
