@@ -1,13 +1,14 @@
 //! Connections that end while streams are under way, by the client or by a timeout: what they held is given back, what
 //! they asked for is logged, and what changes files is finished.
 
-use super::client::{H2, head};
+use super::client::{H2, head, raw};
+use super::rules::{END, OPEN, REQUEST, block};
 use super::{connect, site};
 use crate::harness::{Server, Setup, eventually};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use webserv::http::h2::frame::kind;
+use webserv::http::h2::frame::{flag, kind};
 
 /// Requests under way, but for the one that asks.
 pub fn under_way(s: &Server) -> u64 {
@@ -272,6 +273,57 @@ fn what_worker_shutdown_timeout_cuts_off_is_logged_and_told_goaway() {
         {
             assert_eq!(log.lines().filter(|one| *one == line).count(), count, "{line}: {log}");
         }
+        if signal == libc::SIGQUIT {
+            assert_eq!(s.wait(), 0);
+        }
+    }
+}
+
+/// §6.8: what was open goes on to its end; what comes later is ignored, though its header block counts for the table.
+#[test]
+fn uploads_and_tunnels_are_finished_behind_goaway_and_later_streams_are_ignored() {
+    for signal in [libc::SIGQUIT, libc::SIGHUP] {
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let mut s = site(&format!(
+            "location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT; }}
+             location /chat {{
+                 proxy_pass http://{};
+                 proxy_http_version 1.1;
+                 proxy_set_header Upgrade $http_upgrade;
+                 proxy_set_header Connection upgrade;
+             }}",
+            upstream.local_addr().expect("bound")
+        ));
+        let mut c = connect(&s);
+        let chat = [REQUEST[1], REQUEST[3], (":method", "CONNECT"), (":protocol", "websocket"), (":path", "/chat")];
+        c.send(&[raw(kind::HEADERS, OPEN, 1, &block(&chat)), head(3, "PUT", "/up/f", &[], false)].concat());
+        c.data(3, b"half", false);
+        let (mut peer, _) = upstream.accept().expect("a request");
+        assert!(peer.read(&mut [0; 4096]).expect("a request") > 0);
+        peer.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            .expect("it reads");
+        c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == 1).expect("a head");
+        s.signal(signal);
+        assert_eq!(c.goaway(), Some((3, 0)), "signal {signal}");
+        // A later stream, whose block puts a field into the table; and trailers of an open one that name that field.
+        let later = [block(&REQUEST), vec![0x40, 5], b"x-end".to_vec(), vec![1, b'1']].concat();
+        c.send(&[raw(kind::HEADERS, END, 5, &later), raw(kind::DATA, 0, 3, b"+half")].concat());
+        c.send(&raw(kind::HEADERS, END, 3, &[0xbe]));
+        assert_eq!(c.answer(3).status, 201, "signal {signal}");
+        assert_eq!(s.read("store/f"), b"half+half");
+        c.frame(kind::DATA, 0, 1, b"ping");
+        let mut got = [0; 4];
+        peer.read_exact(&mut got).expect("the message");
+        peer.write_all(&got).expect("it reads");
+        let frame = c.until(|frame| frame.header.kind == kind::DATA && frame.header.stream == 1).expect("DATA");
+        assert_eq!((&got, frame.payload), (b"ping", b"ping".to_vec()));
+        drop(peer);
+        let mut has_ended = false;
+        while let Some(frame) = c.next_frame() {
+            assert_ne!(frame.header.stream, 5, "signal {signal}: {frame:?}");
+            has_ended |= frame.header.stream == 1 && frame.header.has(flag::END_STREAM);
+        }
+        assert!(has_ended, "signal {signal}: the tunnel was cut");
         if signal == libc::SIGQUIT {
             assert_eq!(s.wait(), 0);
         }
