@@ -483,6 +483,17 @@ impl Server {
         self.child = Some(child);
     }
 
+    /// It ends once what is under way has ended, and a new process goes on.
+    pub fn quit_and_restart(&mut self) {
+        assert!(self.setup.restartable, "the setup says restartable()");
+        self.signal(libc::SIGQUIT);
+        let status = self.child.take().expect("running").wait().expect("our child");
+        assert!(status.success(), "{status}");
+        let child = self.setup.spawn(binary(), &self.listeners);
+        self.pid = child.id();
+        self.child = Some(child);
+    }
+
     /// What is wrong with the logs, if anything.
     fn complaints(&self) -> Vec<String> {
         let mut text = self.error_log();

@@ -71,7 +71,7 @@ fn tus_js_client_and_tuspy_upload_in_all_their_ways() {
 }
 
 #[test]
-fn clients_go_on_over_a_kill_and_a_reload() {
+fn clients_go_on_over_a_reload_a_quit_and_a_kill() {
     if skip_on_nginx("uploads") {
         return;
     }
@@ -94,6 +94,8 @@ fn clients_go_on_over_a_kill_and_a_reload() {
         eventually("a part of it is there", || has(&s, 500_000));
         s.signal(libc::SIGHUP);
         eventually("more of it is there", || has(&s, 2_000_000));
+        s.quit_and_restart();
+        eventually("still more of it is there", || has(&s, 4_000_000));
         s.kill_and_restart();
         ends_well(&s, child, "source.bin", stored);
     }

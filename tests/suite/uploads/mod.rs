@@ -29,6 +29,7 @@ mod resumable_rules;
 mod serve;
 mod signed_links;
 mod swapped;
+mod two_servers;
 
 use crate::client::{Client, Response};
 use crate::harness::{Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};

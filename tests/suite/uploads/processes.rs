@@ -9,14 +9,15 @@ const STATE: &str = "html/a/.webserv-upload-state";
 const HELLO: &str = "Upload-Checksum: sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=\r\n";
 
 fn block(root: &str, settings: &str) -> String {
+    let methods = if settings.contains("dav_methods") { "MKCOL COPY MOVE" } else { "" };
     format!(
         "client_max_body_size 10m;
-         location /a/ {{ {root} allowed_methods GET POST PUT DELETE; upload_resumable on; {settings} }}"
+         location /a/ {{ {root} allowed_methods GET POST PUT DELETE {methods}; upload_resumable on; {settings} }}"
     )
 }
 
 /// Two servers with one `/a/`: the files are in the first one's directory.
-fn pair(settings: &str) -> (Server, Server) {
+pub fn pair(settings: &str) -> (Server, Server) {
     let first = running(server(&block("", settings)).file("html/index.html", "index").mkdir("html/a"));
     let root = format!("root {};", first.path("html").display());
     let second = running(server(&block(&root, settings)).file("html/index.html", "index"));
@@ -24,7 +25,7 @@ fn pair(settings: &str) -> (Server, Server) {
 }
 
 /// A PATCH of which only a part is sent.
-fn begin(s: &Server, target: &str, offset: usize, length: usize, sent: &[u8], fields: &str) -> Client {
+pub fn begin(s: &Server, target: &str, offset: usize, length: usize, sent: &[u8], fields: &str) -> Client {
     let mut client = s.client();
     client.send(format!(
         "PATCH {target} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n{OCTETS}Upload-Offset: {offset}\r\n\
@@ -34,7 +35,7 @@ fn begin(s: &Server, target: &str, offset: usize, length: usize, sent: &[u8], fi
     client
 }
 
-fn size_of_part(s: &Server, target: &str) -> usize {
+pub fn size_of_part(s: &Server, target: &str) -> usize {
     let id = target.rsplit('=').next().unwrap_or_default();
     std::fs::metadata(s.path(&format!("{STATE}/{id}.part"))).map_or(0, |stat| stat.len() as usize)
 }
@@ -284,8 +285,7 @@ fn a_quotas_lock_that_another_process_keeps_makes_no_client_wait() {
         return;
     }
     let settings = "upload_create_path on; upload_quota 60000 files=200 shared; dav_methods COPY;";
-    let block = block("", settings).replace("GET POST PUT DELETE", "GET POST PUT DELETE COPY");
-    let s = running(server(&block).file("html/index.html", "index").file("html/a/old", "old"));
+    let s = running(server(&block("", settings)).file("html/index.html", "index").file("html/a/old", "old"));
     s.method("PUT", "/a/first", "", b"first").is(201);
     let lock = std::fs::File::options().read(true).write(true).open(s.path("html/a/.webserv-quota")).expect("the lock");
     lock.lock().expect("it is free");
@@ -418,7 +418,7 @@ fn two_processes_do_not_both_copy_into_what_is_left_of_a_quota() {
     }
     const SIZE: u64 = 16 << 20;
     let settings = "upload_quota 40m shared; dav_methods COPY;";
-    let of = |root: &str| block(root, settings).replace("GET POST", "COPY GET POST");
+    let of = |root: &str| block(root, settings);
     let first = running(server(&of("")).file("html/index.html", "index").mkdir("html/a/tree"));
     let root = format!("root {};", first.path("html").display());
     let second = running(server(&of(&root)).file("html/index.html", "index"));

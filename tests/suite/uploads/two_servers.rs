@@ -1,0 +1,70 @@
+//! Two servers on one store that are asked for the same at once: it is done once, and each of them knows.
+
+use super::processes::{begin, pair, size_of_part};
+use super::resumable::{OCTETS, create, filename, offset, tus};
+use super::*;
+use crate::harness::Server;
+
+/// What both answer to requests that are sent at once, sorted.
+fn at_once(servers: [&Server; 2], each: usize, send: impl Fn(&Server, usize) -> Response + Sync) -> Vec<u16> {
+    let send = &send;
+    let mut all: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = servers
+            .into_iter()
+            .flat_map(|s| (0..each).map(move |n| (s, n)))
+            .map(|(s, n)| scope.spawn(move || send(s, n).status))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    });
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn what_two_servers_are_asked_for_at_once_is_done_once() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("dav_methods MKCOL MOVE;");
+    let mut table = Table::new("two servers at once");
+    table.row(OURS, "a name that is only created", || {
+        let put = |s: &Server, n: usize| s.method("PUT", "/a/once", "If-None-Match: *\r\n", format!("{n}").as_bytes());
+        let answers = at_once([&a, &b], 5, put);
+        assert_eq!((answers[0], &answers[1..]), (201, &[412; 9][..]));
+    });
+    table.row(OURS, "a tree that is moved", || {
+        a.method("MKCOL", "/a/tree/", "", b"").is(201);
+        a.method("PUT", "/a/tree/f", "", b"f").is(201);
+        let answers = at_once([&a, &b], 1, |s, _| {
+            s.method("MOVE", "/a/tree/", &format!("Destination: /a/moved-{}/\r\n", s.port()), b"")
+        });
+        assert_eq!(answers, [201, 404]);
+        let moved = [&a, &b].map(|s| a.exists(&format!("html/a/moved-{}/f", s.port())));
+        assert_ne!(moved[0], moved[1]);
+    });
+    table.row(OURS, "an upload that is cancelled while the other writes to it", || {
+        let target = create(&a, "cancelled", 10);
+        let mut client = begin(&a, &target, 0, 10, b"01234", "");
+        eventually("bytes arrive", || size_of_part(&a, &target) == 5);
+        tus(&b, "DELETE", &target, "", b"").is(204);
+        client.try_send("56789");
+        assert_eq!(client.rest(), b"", "no answer, least of all a 204");
+        assert!(!a.exists("html/a/cancelled"));
+        for s in [&a, &b] {
+            tus(s, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
+        }
+    });
+    table.row(OURS, "parts that were sent to both", || {
+        let part = |s: &Server, content: &[u8]| {
+            let fields = format!("Upload-Concat: partial\r\nUpload-Length: {}\r\n{OCTETS}", content.len());
+            located(tus(s, "POST", "/a/", &fields, content).is(201))
+        };
+        let (first, second) = (part(&a, &noise(300_000)), part(&b, b"end"));
+        let fields = format!("Upload-Concat: final;{first} {second}\r\n{}", filename("joined"));
+        let target = located(tus(&b, "POST", "/a/", &fields, b"").is(201));
+        assert!(a.read("html/a/joined") == [&noise(300_000)[..], b"end"].concat());
+        for s in [&a, &b] {
+            assert_eq!(offset(s, &target), 300_003);
+        }
+    });
+}
