@@ -224,6 +224,21 @@ fn a_certificate_that_cannot_be_written_is_used_and_written_later() {
 }
 
 #[test]
+fn an_order_that_a_kill_broke_off_is_made_again_by_the_same_account() {
+    const MANY: &str = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"slow down"}"#;
+    let faults = [("/fin", 429, "Retry-After: 86400\r\n", MANY)];
+    let Some((played, setup)) = Played::with_server(LATE, "90", &faults) else { return };
+    let mut server = setup.start();
+    server.await_file("logs/error.log", |log| log.contains("(rateLimited); next attempt in 86400 seconds"));
+    server.kill_and_restart();
+    server.await_file("logs/error.log", |log| log.contains("for ari.test issued by"));
+    assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
+    let (orders, accounts) = played.look(|book| (book.orders.len(), book.accounts.clone()));
+    assert_eq!(orders, 2);
+    assert!(accounts.iter().all(|key| *key == accounts[0]), "{accounts:?}");
+}
+
+#[test]
 fn an_account_key_that_is_lost_or_damaged_is_replaced_and_what_is_there_is_not_overwritten() {
     let Some((played, setup)) = Played::with_server(LATE, "90", &[]) else { return };
     let mut server = setup.start();
