@@ -4,6 +4,18 @@ use super::content_type::ContentType;
 use crate::config::settings::files::Files;
 use crate::http::media_type;
 
+/// The type of a text that the configuration itself has (`return`), for a URI that ends so. No file tells what it is:
+/// where the configuration names no types only nginx's own three count, so that `return 200 ok` is a text at any path.
+pub fn of_text(files: &Files, name: &[u8]) -> ContentType {
+    const OWN: [&[u8]; 3] = [b".html", b".gif", b".jpg"];
+    let ends =
+        |ending: &&[u8]| name.len() > ending.len() && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending);
+    match files.types.is_some() || OWN.iter().any(ends) {
+        true => of_name(files, name),
+        false => ContentType::Shared(files.default_type.clone()),
+    }
+}
+
 /// The type of a file that is called so.
 pub fn of_name(files: &Files, name: &[u8]) -> ContentType {
     let extension = match memchr::memrchr(b'.', name) {

@@ -302,6 +302,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
                 if !count_redirect(ex, cx, "internally redirecting to") {
                     ex.route.error_page = None;
+                    ex.closes |= Status::INTERNAL_SERVER_ERROR.closes();
                     handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
                     break;
                 }

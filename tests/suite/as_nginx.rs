@@ -388,3 +388,32 @@ fn a_root_made_of_a_map_of_the_uri_is_that_of_the_uri() {
     s.get("/b.txt").is(200).body_is("b of b");
     s.get("/all/x").is(200).body_is("x of all");
 }
+
+#[test]
+fn a_text_of_the_configuration_is_text_whatever_its_path_ends_in() {
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; location / { return 200 ok; }
+                  location /json/ { default_type application/json; return 200 []; }
+                  location /own/ { types { text/x-own php; } return 200 ok; } }",
+    )
+    .start();
+    for (path, kind) in [
+        ("/health", "text/plain"),
+        ("/a.php", "text/plain"),
+        ("/a.css", "text/plain"),
+        ("/a.html", "text/html"),
+        ("/a.GIF", "image/gif"),
+        ("/json/a.css", "application/json"),
+        ("/own/a.php", "text/x-own"),
+    ] {
+        assert_eq!(s.get(path).is(200).header("Content-Type"), Some(kind), "{path}");
+    }
+}
+
+#[test]
+fn a_cycle_of_redirects_ends_the_connection_also_behind_an_error_page() {
+    let s = server("error_page 500 /none; location / { try_files /x /y; }").allow_log("[error]").start();
+    let mut client = s.client();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response().is(500).has("Connection", "close");
+}

@@ -7,6 +7,7 @@ use crate::config::pattern::Pattern;
 use crate::config::template::{Part, Template};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
+use crate::exchange::media_types;
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
@@ -153,7 +154,8 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
         ex.response.location = Some(text);
         return Flow::Status(status);
     }
-    let content_type = crate::exchange::handlers::static_file::content_type(ex);
+    let name = ex.route.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let content_type = media_types::of_text(&ex.here().settings.files, name);
     ex.response.text(status, content_type, text);
     Flow::Respond
 }
