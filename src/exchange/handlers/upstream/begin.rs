@@ -73,7 +73,7 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
     // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
-    let reads = (wants_body || settings.request_buffering) && !is_spent(ex);
+    let reads = (wants_body || settings.request_buffering || is_here(ex)) && !is_spent(ex);
     if reads && ex.rx == Rx::Drain && !ex.closes {
         ex.rx = Rx::Body;
     }
