@@ -3,7 +3,7 @@
 
 use super::question::Question;
 use super::{Asked, course, recorded};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::config::settings::logs::{AccessTarget, LogTarget, Logging};
 use crate::config::sources::Sources;
@@ -59,6 +59,12 @@ fn writes_to(logs: &Logging, files: &[bool]) -> bool {
     let is_it = |id: usize| files.get(id).copied().unwrap_or(false);
     let access = logs.access.iter().any(|log| matches!(&log.target, AccessTarget::File(id) if is_it(id.at())));
     access || matches!(&logs.error.target, LogTarget::File(id) if is_it(id.at()))
+}
+
+/// The place of the server that answers at an address where no name has chosen one.
+pub fn default_server(config: &Config, addr: &str) -> Option<Span> {
+    let endpoint = config.endpoints.iter().find(|endpoint| endpoint.addr.to_string() == addr)?;
+    Some(config.servers[endpoint.default.at()].span)
 }
 
 /// The listeners that a line allows, the likeliest first; all where it allows none.

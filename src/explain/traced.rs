@@ -59,7 +59,13 @@ pub fn traced(
     let (listener, count) = arrival::listener(&config, sources, &tree, &asked, &clues);
     asked.listener = listener;
     text.push_str(&arrival::doubt(count));
+    let chosen = asked.listener.as_deref().and_then(|addr| arrival::default_server(&config, addr));
     Some(with_settings(&tree, &config, sources, &asked).map(|mut said| {
+        // What is refused before a name is known is the default server's.
+        if let (Some(span), false, Some(at)) = (chosen, said.contains("\nserver "), said.find("\nanswer ")) {
+            let server = format!("\nserver     the listener's default answers  [{}]", sources.place(span));
+            said.insert_str(at, &server);
+        }
         if let Some(why) = found.status.and_then(|status| recorded::otherwise(status, &said)) {
             let at = said.find("\nsettings at ").map_or(said.len(), |at| at);
             said.insert_str(at, &why);

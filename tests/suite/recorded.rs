@@ -45,6 +45,37 @@ fn a_recorded_request_is_explained_by_its_id_or_its_line() {
     assert!(!ok && text.contains("has no request with \"none\""), "{text}");
 }
 
+/// What is refused before its Host is known is traced by the log that it lies in, or by the port that its line has.
+#[test]
+fn a_request_that_was_refused_early_is_traced_to_its_listener() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let config = "server {\n    listen 127.0.0.1:%%PORT%%;\n    server_name a.test;\n}\nserver {\n    listen \
+                  127.0.0.1:%%PORT1%%;\n    server_name b.test;\n    access_log %%DIR%%/own.log;\n    \
+                  large_client_header_buffers 2 1k;\n}\n";
+    let line = |request: &str, rest: &str| format!("10.0.0.1 - - [27/Nov/2026:04:23:34 +0000] \"{request}\" {rest}\n");
+    let long = format!("GET /{} HTTP/1.1", "a".repeat(2000));
+    let lines = [
+        line(&long, "414 1 \"-\" \"-\" id=aa"),
+        line("GET / HTTP/1.1", "431 1 \"-\" \"-\" id=bb"),
+        line("nonsense", "400 1 \"-\" \"-\" id=cc"),
+        line("", "408 1 \"-\" \"-\" id=dd"),
+    ];
+    let setup = Setup::full(config).file("own.log", lines.concat()).file("shared.log", lines.concat());
+    for (id, decides) in [("aa", ":9]"), ("bb", ":9]"), ("cc", ":5]"), ("dd", ":5]")] {
+        let (ok, text) = said(&setup, &["explain", "--log", "own.log", "conf/test.conf", id]);
+        let starting = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        assert!(ok && starting("listener").ends_with("test.conf:6]"), "{id}: {text}");
+        assert!(starting("server").ends_with("test.conf:5]"), "{id}: {text}");
+        assert!(starting("logged").ends_with(decides), "{id}: {text}");
+        assert!(!text.contains("doubt"), "{id}: {text}");
+        // A log of all servers does not say which one it was.
+        let (_, text) = said(&setup, &["explain", "--log", "shared.log", "conf/test.conf", id]);
+        assert!(id == "aa" || text.contains("fits 2 listeners"), "{id}: {text}");
+    }
+}
+
 /// Every kind of answer over 399 that a client can cause, one location each.
 const REFUSING: &str = r#"%%PREAMBLE%%
 events { }
