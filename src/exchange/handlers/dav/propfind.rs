@@ -117,18 +117,14 @@ fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
 
 /// The locks of a resource, and of what is in it.
 fn locks(cx: &mut Services, fd: BorrowedFd<'_>) -> (Vec<Lock>, EntryLocks) {
-    let mut entries = EntryLocks::default();
     if cx.dav_locks.is_empty() {
-        return (Vec::new(), entries);
+        return <_>::default();
     }
     cx.dav_locks.expire(cx.now.ms);
-    let Ok(path) = file::path_of(fd) else { return (Vec::new(), entries) };
+    let Ok(path) = file::path_of(fd) else { return <_>::default() };
     let path = path.strip_suffix(b"/").unwrap_or(&path);
     let own: Vec<Lock> = cx.dav_locks.covering(path).into_iter().cloned().collect();
-    entries.deep = own.iter().filter(|lock| lock.deep).cloned().collect();
-    for lock in cx.dav_locks.below(path) {
-        let Some(name) = lock.path.get(path.len() + 1..).filter(|name| !name.contains(&b'/')) else { continue };
-        entries.own.entry(name.to_vec()).or_default().push(lock.clone());
-    }
+    let deep = own.iter().filter(|lock| lock.deep).cloned().collect();
+    let entries = EntryLocks::new(path, deep, cx.dav_locks.below(path));
     (own, entries)
 }
