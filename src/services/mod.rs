@@ -26,6 +26,7 @@ pub mod passwords;
 pub mod presence;
 pub mod quotas;
 pub mod real_paths;
+pub mod remote_mounts;
 pub mod remove_tree;
 pub mod resolver;
 pub mod response_cache;

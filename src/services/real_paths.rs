@@ -57,6 +57,20 @@ pub fn find(path: &[u8]) -> Real {
     walk(path).0
 }
 
+/// Where a path is now, if the kernel knows it without asking a file system: one of another machine may not answer.
+pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
+    let mut end = path.len();
+    while end > 0 {
+        match file::open_known(&CString::new(&path[..end]).ok()?) {
+            Ok(opened) => return Some([&file::path_of(opened.as_fd()).ok()?, &path[end..]].concat()),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => {}
+            Err(_) => return None,
+        }
+        end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
+    }
+    Some(path.to_vec())
+}
+
 /// The part of a path that is there: its length, and whether it is a directory.
 type There = (usize, bool);
 
@@ -116,6 +130,8 @@ mod tests {
             let Real { whole, file } = find(path.as_bytes());
             assert_eq!(file, None, "{path}");
             assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
+            // What the kernel knows by itself is the same.
+            assert!(find_known(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
         }
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
             let Real { whole, file } = find(path.as_bytes());

@@ -2,9 +2,11 @@
 //! really lie.
 //!
 //! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`] a call looks at
-//! that number, in turn. What this process itself has moved is looked at again at once.
+//! that number, in turn. What this process itself has moved is looked at again at once. One on a file system of another
+//! machine, which may not answer, is found where the kernel last saw it: once this process has used it, that is now.
 
 use super::real_paths;
+use super::remote_mounts::RemoteMounts;
 use crate::config::model::Config;
 use crate::util::clean_path::clean;
 use crate::util::hash::FastMap;
@@ -35,6 +37,13 @@ struct Place {
     checked: u64,
     /// Which of the configuration's areas it is; None: an upload_store.
     roles: Vec<Option<usize>>,
+}
+
+impl Place {
+    /// To look where it lies would ask another machine.
+    fn is_remote(&self, mounts: &RemoteMounts) -> bool {
+        mounts.hold(&self.directory) || mounts.hold(&self.real)
+    }
 }
 
 impl StoredPlaces {
@@ -81,13 +90,21 @@ impl StoredPlaces {
     /// Looks at those that were not looked at lately.
     fn look(&mut self, now: u64) {
         let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
+        let mut mounts = None;
         for _ in 0..most {
             let place = &mut self.places[self.next];
             if !self.stale && now < place.checked.saturating_add(FRESH) {
                 break;
             }
+            let is_new = place.checked == 0;
             place.checked = now;
-            let whole = real_paths::find(&place.directory).whole;
+            let whole = match real_paths::find_known(&place.directory) {
+                Some(whole) => whole,
+                None if !is_new && place.is_remote(mounts.get_or_insert_with(RemoteMounts::read)) => {
+                    place.real.to_vec()
+                }
+                None => real_paths::find(&place.directory).whole,
+            };
             let real = key(&whole);
             if *real != *place.real {
                 let (at, named) = (self.next as u32, key(&place.directory));

@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-pub use beneath::open_beneath;
+pub use beneath::{open_beneath, open_known};
 pub use copy::{
     SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice,
 };

@@ -3,36 +3,47 @@
 //!
 //! Invariant: no link and no `..` leads out of the directory.
 
+use super::dir::{Dir, raw};
 use super::name::{O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV, open_at};
 use super::stat::{FileKind, Follow, fstat, stat_at};
 use crate::sys::{Errno, retry};
 use std::ffi::{CStr, CString};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// openat2 (Linux 5.6; before, step by step: [`open_stepwise`]): as [`open_at`], with rules for every component
 /// of `path`. EINVAL for a `mode` without `O_CREAT` or `O_TMPFILE`.
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
-    // SAFETY: an open_how of zeroes is valid: plain integers.
-    let mut how: libc::open_how = unsafe { mem::zeroed() };
-    how.flags = u64::from((flags | libc::O_CLOEXEC) as u32);
-    how.mode = u64::from(mode);
-    how.resolve = resolve;
     // The kernel gives up with EAGAIN when something was renamed while it walked a `..`, and asks to be asked again.
     let mut tries = 4;
-    let fd = loop {
-        // SAFETY: `path` is NUL-terminated; `how` is readable for the size given.
-        let opened = retry(|| unsafe {
-            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &how, size_of::<libc::open_how>())
-        });
+    loop {
+        let opened = openat2(Some(dir), path, flags, mode, resolve);
         tries -= 1;
         match opened {
             Err(Errno::EAGAIN) if tries > 0 => {}
             // The kernel has no such call, or a filter keeps it from us.
             Err(Errno::ENOSYS | Errno::EPERM) => return open_stepwise(dir, path, flags, mode, resolve),
-            other => break other?,
+            other => return other,
         }
-    };
+    }
+}
+
+/// The place that a path leads to, if the kernel knows it without asking a file system (Linux 5.12). EAGAIN, or EINVAL or
+/// ENOSYS of an older kernel: it does not.
+pub fn open_known(path: &CStr) -> Result<OwnedFd, Errno> {
+    openat2(None, path, O_PATH, 0, libc::RESOLVE_CACHED)
+}
+
+fn openat2(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
+    // SAFETY: an open_how of zeroes is valid: plain integers.
+    let mut how: libc::open_how = unsafe { mem::zeroed() };
+    how.flags = u64::from((flags | libc::O_CLOEXEC) as u32);
+    how.mode = u64::from(mode);
+    how.resolve = resolve;
+    // SAFETY: `path` is NUL-terminated; `how` is readable for the size given.
+    let fd = retry(|| unsafe {
+        libc::syscall(libc::SYS_openat2, raw(dir), path.as_ptr(), &how, size_of::<libc::open_how>())
+    })?;
     // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
