@@ -85,7 +85,8 @@ impl Process {
     /// Kilobytes resident.
     pub fn resident(&self) -> usize {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        // Without the pages of the binary: they are the larger the less it is optimised.
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
         line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
     }
 

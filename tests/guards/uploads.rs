@@ -46,7 +46,8 @@ fn a_hundred_large_uploads_at_once_stay_below_20_megabytes() {
             assert_eq!(&answer, b"HTTP/1.1 201", "{}", server.shown());
         }
         println!("{most} KiB resident, chunked {chunked}");
-        assert!(most < 20 << 10, "{most} KiB resident, chunked {chunked}");
+        // An optimised binary has 8 MB beside that.
+        assert!(most < 12 << 10, "{most} KiB resident, chunked {chunked}");
         server.stop();
     }
 }
