@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 /// Milliseconds that tickets wait for the first answer, which most clients ask for at once: then both are one packet. No
 /// longer, because a client that keeps small packets back (Nagle) sends its request only once we have sent something.
-const SETTLE: u64 = 2;
+const SETTLE: u64 = 1;
 
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {

@@ -5,6 +5,7 @@
 
 use super::{GATHER, LEAST, Server};
 use crate::conn::io::{Budget, CloseReason, Next, SHARE};
+use crate::conn::timers::Timer;
 use crate::conn::token::{Role, token};
 use crate::conn::{Conn, State, Turn, drive, http2};
 use crate::util::inject::panic_point;
@@ -154,7 +155,11 @@ impl Server {
 
     pub(super) fn arm(&mut self, key: Key) {
         if let Some(conn) = self.conns.get(key) {
-            self.wheel.arm(key.slot(), conn.deadline.at());
+            let deadline = conn.deadline;
+            self.wheel.arm(key.slot(), deadline.at());
+            if deadline.timer() == Timer::Settle {
+                self.settling.push_back((key, deadline.at()));
+            }
         }
     }
 

@@ -72,6 +72,9 @@ pub struct Server {
     pub listeners: Listeners,
     conns: Slab<Conn>,
     wheel: Wheel,
+    /// Connections that wait for their first request, in the order of their deadlines: the wheel's ticks are too long for
+    /// these. An entry counts only while its connection still waits for that.
+    settling: VecDeque<(Key, u64)>,
     /// Connections that have done as much as one may in a turn: all of them go on in the next.
     run: VecDeque<Key>,
     /// Those that have bodies to move: they go on as far as [`BULK`] goes.
@@ -161,6 +164,7 @@ impl Server {
             listeners,
             conns: Slab::new(),
             wheel: Wheel::new(now),
+            settling: VecDeque::new(),
             run: VecDeque::new(),
             bulky: VecDeque::new(),
             late: VecDeque::new(),
@@ -347,6 +351,7 @@ impl Server {
         let after = |ms: u64| now.saturating_add(ms);
         let times = [
             self.wheel.next(now).map(after),
+            self.settling.front().map(|(_, at)| *at),
             self.log_due,
             self.paused_until,
             held.then(|| after(SWEEP)),

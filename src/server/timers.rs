@@ -3,8 +3,10 @@
 use super::Server;
 use crate::conn::drive;
 use crate::conn::io::Next;
+use crate::conn::timers::Timer;
 use crate::exchange::handlers::resumable::sweep;
 use crate::util::inject::panic_point;
+use crate::util::slab::Key;
 use crate::util::wake::Wake;
 
 impl Server {
@@ -21,12 +23,10 @@ impl Server {
                 self.arm(key);
                 continue;
             }
-            self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
-                Next::Run => drive::drive(conn, turn),
-                next => next,
-            });
+            self.time_out(key);
         }
         self.due = due;
+        self.settle(now);
         if self.paused_until.is_some_and(|at| at <= now) {
             self.end_pause();
         }
@@ -38,6 +38,24 @@ impl Server {
         });
         self.protected("a look-up of names", Server::services_due);
         self.protected("a sweep", Server::sweep);
+    }
+
+    /// Connections whose first request is late, by less than a tick of the wheel.
+    fn settle(&mut self, now: u64) {
+        while self.settling.front().is_some_and(|(_, at)| *at <= now) {
+            let Some((key, _)) = self.settling.pop_front() else { break };
+            let Some(conn) = self.conns.get(key) else { continue };
+            if conn.deadline.timer() == Timer::Settle && conn.deadline.at() <= now && !conn.queued {
+                self.time_out(key);
+            }
+        }
+    }
+
+    fn time_out(&mut self, key: Key) {
+        self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
+            Next::Run => drive::drive(conn, turn),
+            next => next,
+        });
     }
 
     /// What is done now and then for no connection.
