@@ -2,8 +2,8 @@
 //! Files and names are looked up once an epoch ([`Clock::epoch`]); a turn of the loop begins one, and all requests that had
 //! begun to arrive by then share it, which spares a busy server most of its system calls. Whatever is read later in
 //! the turn may have been sent after something was looked up, so it needs another epoch. [`Arrival`] knows which bytes
-//! those are, and [`Arrival::request`], called where a request is decided on, is the one place
-//! that begins it, for either protocol.
+//! those are, and [`Arrival::request`], called where a request is decided on, begins it, for either protocol. (What a
+//! connection that was just accepted sends is later than what was looked up, too: see `accept` of the server.)
 //!
 //! (Reading itself does not: the first read of a connection in a turn is of what epoll reported, and an epoch for each of
 //! a hundred connections would ask the kernel a hundred times whether a directory has changed.)

@@ -119,7 +119,7 @@ fn one_pid_file_has_one_process_and_a_left_over_number_is_not_signalled() {
     assert_eq!(again.status.code(), Some(1), "{}", text(&again));
     assert!(text(&again).contains("running already"), "{}", text(&again));
     s.stop();
-    // The number belongs to another descriptor now.
+    // The number belongs to another process now.
     let mut other = Command::new("sleep").arg("100").stdin(Stdio::null()).spawn().expect("sleep");
     s.write("logs/webserv.pid", format!("{}\n", other.id()));
     for signal in ["stop", "quit", "reload", "reopen"] {

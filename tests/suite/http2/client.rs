@@ -76,7 +76,7 @@ impl H2 {
         self.send(&hello);
     }
 
-    /// No frame comes.
+    /// One that has sent nothing yet, not even the preface.
     pub fn connect_raw(address: SocketAddr) -> H2 {
         H2::over(TcpStream::connect(address).expect("the server listens"))
     }
