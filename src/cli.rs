@@ -44,6 +44,14 @@ pub struct Args {
     pub json: bool,
 }
 
+impl Args {
+    /// Nothing but serving was asked for.
+    pub fn serves(&self) -> bool {
+        let looks = self.test || self.dump || self.status;
+        !looks && self.signal.is_none() && self.tool.is_none() && self.explain.is_none() && self.reference.is_none()
+    }
+}
+
 /// Commands that read configurations and serve nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     if args.tool == Some(Tool::Lint) {
         return warnings(&args, &origin);
     }
-    let read = origin.read(Vec::new());
+    let read = if args.serves() { origin.read_to_serve(Vec::new()) } else { origin.read() };
     match &args.tool {
         Some(Tool::CheckNginx) => return check_nginx(&origin, &read),
         Some(Tool::Diff { new, log }) => return difference(&origin, read, new, log.as_deref()),
@@ -201,10 +201,8 @@ fn executable(called: &std::ffi::OsStr) -> PathBuf {
 fn default_file(args: &Args) -> Result<PathBuf, Failure> {
     const PLACES: [&str; 2] = ["conf/default.conf", "/etc/webserv/webserv.conf"];
     let found = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
-    let is_serving =
-        args.signal.is_none() && !args.status && !args.test && args.tool.is_none() && args.explain.is_none();
     let hint = match &args.signal {
-        _ if is_serving => HINT.to_owned(),
+        _ if args.serves() => HINT.to_owned(),
         Some(signal) => {
             format!("name the one that the server runs by: webserv -s {signal} CONFIG; see 'webserv --help'")
         }
@@ -297,7 +295,7 @@ fn draw(text: &str) {
 
 /// `lint`: errors as `-t` has them; else warnings, and failure where there are any.
 fn warnings(args: &Args, origin: &Origin) -> ExitCode {
-    let mut read = origin.read(Vec::new());
+    let mut read = origin.read();
     read.diagnostics.leave_out(Severity::Notice);
     notes::add_warnings(origin, &mut read, false);
     show(args, origin, &read);
@@ -423,7 +421,7 @@ fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
 /// `diff`: recorded requests that are answered otherwise; without a log the maps of both, as far as they differ.
 fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode {
     let other = Origin { file: new.to_owned(), ..origin.clone() };
-    let other_read = other.read(Vec::new());
+    let other_read = other.read();
     let (Some(config), Some(new_config)) = (read.config, other_read.config) else {
         console::complain(&read.diagnostics.render(&read.sources, &origin.program));
         console::complain(&other_read.diagnostics.render(&other_read.sources, &origin.program));

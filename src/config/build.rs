@@ -6,7 +6,7 @@ use super::context::Contexts;
 use super::error::{Diagnostic, Diagnostics};
 use super::fault::{Fault, Outcome};
 use super::ids::{LocationId, LogFileId, ServerId};
-use super::load::errno_text;
+use super::load::{Touch, errno_text};
 use super::model::{Content, Location, Server, Tables, TryFiles};
 use super::pattern::Pattern;
 use super::settings::Settings;
@@ -77,8 +77,7 @@ pub struct Build {
     /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
     pub(super) bare: bool,
     pub(super) main_directory: PathBuf,
-    /// Certificates that are made may be kept in files.
-    pub(super) writes: bool,
+    pub(super) touch: Touch,
 }
 
 /// Shared memory that nginx keeps a group of servers in. One process needs none; that a size is given is checked.

@@ -33,6 +33,18 @@ pub enum Includes {
     Refuse,
 }
 
+/// What may be done to files other than the configuration's own while it is made of their texts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Touch {
+    /// For texts from nowhere ([`Includes::Refuse`]).
+    Nothing,
+    /// For those who check, `-t` among them: they leave a machine as it was, and what root made while checking could not
+    /// be used by the user that serves.
+    Read,
+    /// For those who serve: certificates that are made are kept.
+    Write,
+}
+
 #[derive(Clone, Default, Debug)]
 pub struct LoadOptions {
     /// The text of `-g`; read before the main file, as in nginx.
@@ -50,8 +62,8 @@ pub struct Loaded {
     /// The directives of `-g`, then those of the main file; includes replaced.
     pub directives: Vec<Directive>,
     pub diagnostics: Diagnostics,
-    /// It may touch files ([`Includes::Follow`]).
-    pub follows: bool,
+    /// A load gives [`Touch::Write`] to none: those who serve set it.
+    pub touch: Touch,
 }
 
 impl Loaded {
@@ -131,7 +143,7 @@ impl<'a> Loader<'a> {
             sources: self.sources,
             directives,
             diagnostics: self.diagnostics,
-            follows: self.options.includes == Includes::Follow,
+            touch: if self.options.includes == Includes::Follow { Touch::Read } else { Touch::Nothing },
         }
     }
 

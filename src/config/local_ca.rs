@@ -1,19 +1,26 @@
 //! `ssl_certificate auto`: a certificate authority of this machine, and what it signs for servers' names. For people
 //! who develop: browsers trust it once its certificate is imported (`webserv cert` tells how).
 //!
-//! Files lie in one directory, the keys readable by their owner only, and are replaced whole or not at all.
+//! Files lie in one directory, the keys readable by their owner only, and are replaced whole or not at all. Only those who
+//! serve, and `webserv cert`, make them: checkers look whether they could ([`foresee`]), `-t` as well. nginx's `-t` makes
+//! logs and directories, but keys that root made in a test would be closed to the user that serves.
 
 use crate::io::open;
 use crate::io::replace::replace;
-use crate::sys::{Errno, file};
+use crate::sys::file::{self, R_OK, W_OK, X_OK};
+use crate::sys::{Errno, process};
 use crate::tls::issue::{self, Issued};
 use crate::tls::ticket;
+use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Below the state directory of the service or the person.
 const DIRECTORY: &str = "local-ca";
+/// Below that directory.
+const LOCK: &str = "lock";
 /// How often five milliseconds are waited for another process.
 const PATIENCE: u32 = 200;
 /// A certificate that ends within these seconds is made again.
@@ -25,7 +32,7 @@ pub fn state_directory() -> PathBuf {
     if let Some(directory) = of("STATE_DIRECTORY") {
         return directory;
     }
-    if crate::sys::process::geteuid() == 0 {
+    if process::geteuid() == 0 {
         return PathBuf::from("/var/lib/webserv");
     }
     let home = || of("HOME").map(|home| home.join(".local/state"));
@@ -45,30 +52,44 @@ fn is_fresh(issued: &Issued, names: &[String], now: i64) -> bool {
         .is_some_and(|(until, missing)| missing.is_empty() && until - now > SOON)
 }
 
+/// Its certificate and its key.
+fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
+    (directory.join("ca.crt"), directory.join("ca.key"))
+}
+
+fn kept_authority(directory: &Path, now: i64) -> Option<Issued> {
+    let (certificate, key) = authority_paths(directory);
+    read(&certificate, &key).filter(|found| is_fresh(found, &[], now))
+}
+
 /// The authority: the one on disk, or a new one. Without a directory it lives as long as the process.
-pub fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
-    let paths = directory.map(|directory| (directory.join("ca.crt"), directory.join("ca.key")));
-    if let Some((certificate, key)) = &paths
-        && let Some(found) = read(certificate, key).filter(|found| is_fresh(found, &[], now))
-    {
+fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
+    if let Some(found) = directory.and_then(|directory| kept_authority(directory, now)) {
         return Ok(found);
     }
-    let host = crate::sys::process::hostname();
+    let host = process::hostname();
     let made = issue::authority(&format!("webserv local authority of {host}"), now)?;
-    if let Some((certificate, key)) = paths {
-        let written = replace(&key, made.key.as_bytes(), 0o600)
-            .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
-        written.map_err(|e| format!("\"{}\" cannot be written: {e}", certificate.display()))?;
+    if let Some(directory) = directory {
+        keep(&made, authority_paths(directory))?;
     }
     Ok(made)
 }
 
+fn keep(made: &Issued, (certificate, key): (PathBuf, PathBuf)) -> Result<(), String> {
+    let written = replace(&key, made.key.as_bytes(), 0o600)
+        .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
+    written.map_err(|e| unwritable(&certificate, &e))
+}
+
+fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!("\"{}\" cannot be written: {why}", path.display())
+}
+
 /// One process at a time: certificates of two authorities would not go together. Waits while another one makes its own.
 fn alone(directory: &Path) -> Result<OwnedFd, String> {
-    let path = directory.join("lock");
-    let failed = |e: &dyn std::fmt::Display| format!("\"{}\" cannot be written: {e}", path.display());
-    fs::create_dir_all(directory).map_err(|e| failed(&e))?;
-    let lock = open::own(&path, 0o600).map_err(|e| failed(&e))?;
+    let path = directory.join(LOCK);
+    fs::create_dir_all(directory).map_err(|e| unwritable(&path, &Errno::from(e)))?;
+    let lock = open::own(&path, 0o600).map_err(|e| unwritable(&path, &e))?;
     for _ in 0..PATIENCE {
         match file::flock(lock.as_fd()) {
             Err(Errno::EAGAIN) => drop(file::wait_any(&[], 5)),
@@ -105,22 +126,54 @@ pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Is
     let all = self::names(names);
     let _alone = directory.map(alone).transpose()?;
     let ca = authority(directory, now)?;
-    let paths = directory.map(|directory| paths(directory, &all));
-    if let Some((certificate, key)) = &paths
-        && let Some(found) = read(certificate, key)
-        // One that an earlier authority signed is of no use.
-        && is_fresh(&found, &all, now)
-        && found.certificate.ends_with(&ca.certificate)
-    {
+    if let Some(found) = directory.and_then(|directory| kept(directory, &ca, &all, now)) {
         return Ok(found);
     }
     let made = issue::sign(&ca, &all, now)?;
-    if let Some((certificate, key)) = paths {
-        let written = replace(&key, made.key.as_bytes(), 0o600)
-            .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
-        written.map_err(|e| format!("\"{}\" cannot be written: {e}", certificate.display()))?;
+    if let Some(directory) = directory {
+        keep(&made, paths(directory, &all))?;
     }
     Ok(made)
+}
+
+/// What was signed for these names by this authority: of an earlier one's certificates there is no use.
+fn kept(directory: &Path, ca: &Issued, all: &[String], now: i64) -> Option<Issued> {
+    let (certificate, key) = paths(directory, all);
+    let found = read(&certificate, &key)?;
+    (is_fresh(&found, all, now) && found.certificate.ends_with(&ca.certificate)).then_some(found)
+}
+
+/// As [`obtain`], and makes and changes nothing on disk: where it would keep something new, that is made in memory.
+///
+/// # Errors
+/// `obtain` could not write there, as far as this can be seen.
+pub fn foresee(directory: &Path, names: &[String], now: i64) -> Result<Issued, String> {
+    let lock = directory.join(LOCK);
+    may(&lock, R_OK | W_OK).unwrap_or_else(|| writable(directory)).map_err(|e| unwritable(&lock, &e))?;
+    let all = self::names(names);
+    if let Some(found) = kept_authority(directory, now).and_then(|ca| kept(directory, &ca, &all, now)) {
+        return Ok(found);
+    }
+    writable(directory).map_err(|e| unwritable(&authority_paths(directory).0, &e))?;
+    obtain(None, names, now)
+}
+
+/// Whether files can be made in a directory, or the directory itself where it is missing.
+fn writable(directory: &Path) -> Result<(), Errno> {
+    // Of a relative path the last is empty: the working directory.
+    let here = |path: &Path| if path.as_os_str().is_empty() { Path::new(".").to_owned() } else { path.to_owned() };
+    let found = directory.ancestors().map(here).find_map(|path| Some((may(&path, W_OK | X_OK)?, path)));
+    match found {
+        Some((Ok(()), path)) if !path.is_dir() => Err(Errno::ENOTDIR),
+        Some((outcome, _)) => outcome,
+        None => Err(Errno::ENOENT),
+    }
+}
+
+/// None: there is no such file.
+fn may(path: &Path, mode: i32) -> Option<Result<(), Errno>> {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return Some(Err(Errno::EINVAL)) };
+    Some(file::access(&path, mode)).filter(|outcome| *outcome != Err(Errno::ENOENT))
 }
 
 #[cfg(test)]
@@ -147,6 +200,40 @@ mod tests {
             let mode = fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
             let want = if path.extension().is_none_or(|end| end == "key") { 0o600 } else { 0o644 };
             assert_eq!(mode, want, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_check_gives_what_serving_would_and_leaves_the_disk_alone() {
+        let scratch = Scratch::new();
+        let directory = scratch.path().join("state/local-ca");
+        let names = ["a.test".to_owned()];
+        let in_memory = foresee(&directory, &names, NOW).expect("it could be kept");
+        assert!(is_fresh(&in_memory, &names, NOW));
+        assert!(!scratch.path().join("state").exists(), "nothing is made");
+        let kept = obtain(Some(&directory), &names, NOW).expect("made");
+        assert_eq!(foresee(&directory, &names, NOW), Ok(kept.clone()), "what is kept is what would be served");
+        let listed = |directory: &Path| {
+            let files = fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path());
+            files.map(|path| (fs::read(&path).expect("a file"), path)).collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = listed(&directory);
+        let later = foresee(&directory, &names, NOW + 390 * 86_400).expect("it could be kept");
+        assert_ne!(later, kept, "it would end soon");
+        foresee(&directory, &["b.test".to_owned()], NOW).expect("it could be kept");
+        assert_eq!(listed(&directory), before);
+    }
+
+    #[test]
+    fn a_check_says_where_nothing_could_be_kept() {
+        let scratch = Scratch::new();
+        scratch.write("file", b"");
+        for place in ["file", "file/state", "file/state/local-ca"] {
+            let why = foresee(&scratch.path().join(place), &[], NOW).expect_err("it is a file");
+            assert!(
+                why.contains("lock\" cannot be written") && why.contains("(20: Not a directory)"),
+                "{place}: {why}"
+            );
         }
     }
 }

@@ -122,7 +122,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         locations: Vec::new(),
         noted: Vec::new(),
         main_directory: loaded.main_directory(),
-        writes: loaded.follows,
+        touch: loaded.touch,
         sources: std::mem::take(&mut loaded.sources),
         bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
     }
@@ -178,7 +178,7 @@ impl Build {
         let (endpoints, sockets) = self.assemble_endpoints();
         let directory = self.directory();
         let now = crate::sys::clock::realtime().0;
-        super::tls::Builder::new(&directory, now, self.writes, &mut self.diagnostics).equip(
+        super::tls::Builder::new(&directory, now, self.touch, &mut self.diagnostics).equip(
             &mut self.servers,
             &self.locations,
             &endpoints,

@@ -5,6 +5,7 @@ use super::acme::CertificateId;
 use super::ast::Span;
 use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
+use super::load::Touch;
 use super::local_ca;
 use super::model::{Endpoint, Location, Server};
 use super::settings::listen::{Name, ServerDraft};
@@ -45,8 +46,7 @@ pub struct Builder<'a> {
     /// Seconds since 1970.
     pub now: i64,
     pub diagnostics: &'a mut Diagnostics,
-    /// Files may be written: certificates that are made are kept.
-    pub writes: bool,
+    pub touch: Touch,
     /// By settings, and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
@@ -56,8 +56,8 @@ pub struct Builder<'a> {
 const SOON: i64 = 14 * 86_400;
 
 impl<'a> Builder<'a> {
-    pub fn new(directory: &'a Path, now: i64, writes: bool, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
-        Builder { directory, now, diagnostics, writes, made: HashMap::new(), leaves: HashMap::new() }
+    pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
+        Builder { directory, now, diagnostics, touch, made: HashMap::new(), leaves: HashMap::new() }
     }
 
     /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
@@ -252,8 +252,13 @@ impl<'a> Builder<'a> {
     /// The certificate that this machine makes for itself.
     fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
         let names: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
-        let directory = self.writes.then(local_ca::directory);
-        let made = local_ca::obtain(directory.as_deref(), &names, self.now).or_else(|why| {
+        let directory = local_ca::directory();
+        let made = match self.touch {
+            Touch::Nothing => local_ca::obtain(None, &names, self.now),
+            Touch::Read => local_ca::foresee(&directory, &names, self.now),
+            Touch::Write => local_ca::obtain(Some(&directory), &names, self.now),
+        };
+        let made = made.or_else(|why| {
             // HTTPS all the same; browsers will have to be asked again after a restart.
             let text = format!("the local authority is kept in memory alone, until the process ends: {why}");
             let help = "set $STATE_DIRECTORY, or let this user write there";

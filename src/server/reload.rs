@@ -17,7 +17,7 @@ use crate::config::build::Form;
 use crate::config::dismantle;
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::load;
-use crate::config::load::{LoadOptions, Loaded};
+use crate::config::load::{LoadOptions, Loaded, Touch};
 use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::config::resolve::resolve;
@@ -72,9 +72,18 @@ impl Origin {
         }
     }
 
-    /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
-    pub fn read(&self, logs: Vec<PathBuf>) -> Read {
-        let mut loaded = self.load();
+    /// Reads the configuration to look at it: no other file is written.
+    pub fn read(&self) -> Read {
+        self.make(self.load(), Vec::new())
+    }
+
+    /// Reads the configuration to serve what it says. `logs`: paths of log files that are open already, whose ids must
+    /// not change.
+    pub fn read_to_serve(&self, logs: Vec<PathBuf>) -> Read {
+        self.make(Loaded { touch: Touch::Write, ..self.load() }, logs)
+    }
+
+    fn make(&self, mut loaded: Loaded, logs: Vec<PathBuf>) -> Read {
         let mut resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
         if let Some(config) = &mut resolved.config {
             let file = self.prefix.join(&self.file);
@@ -141,7 +150,7 @@ impl Server {
         let shared = Rc::new(RefCell::new(self));
         let session = Session::begin();
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
-        let read = catch_unwind(AssertUnwindSafe(|| origin.read(logs)));
+        let read = catch_unwind(AssertUnwindSafe(|| origin.read_to_serve(logs)));
         drop((watched, session));
         let server = Rc::into_inner(shared).expect("all watchers have let it go").into_inner();
         match read {

@@ -41,7 +41,7 @@ pub fn json(origin: &Origin, failure: &Failure) -> String {
 }
 
 fn diagnostic(origin: &Origin, failure: &Failure) -> (Diagnostic, Sources) {
-    let read = origin.read(Vec::new());
+    let read = origin.read();
     let loaded = origin.load();
     let mut diagnostic = Diagnostic::emerg(None, failure.why.clone());
     match &failure.cause {

@@ -186,7 +186,7 @@ impl Documents {
     /// What there is to say of a document, as the configuration it would be.
     fn found(&self, uri: &str) -> Option<(Vec<Diagnostic>, Loaded)> {
         let (origin, loaded) = self.load(uri)?;
-        let read = origin.read(Vec::new());
+        let read = origin.read();
         let mut found: Vec<Diagnostic> = read.diagnostics.iter().cloned().collect();
         if !read.diagnostics.has_errors() {
             found.extend(lint::lint(&loaded.directives, &loaded.sources, None));

@@ -10,6 +10,7 @@
 
 mod cgi;
 mod cgi_cases;
+mod checkers;
 mod client;
 mod dav;
 mod default_site;

@@ -108,6 +108,7 @@ fn the_shipped_configuration_has_no_warning() {
     command.env("STATE_DIRECTORY", setup.dir().join("state"));
     let out = command.args(["lint", "conf/default.conf"]).current_dir(top).output().expect("the binary runs");
     assert!(out.status.success(), "{}", said(&out));
+    assert!(!setup.dir().join("state").exists(), "its certificate is made by the server that serves it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod floods;
 
 use super::*;
 use crate::config::build::Form;
-use crate::config::load::{LoadOptions, load_text};
+use crate::config::load::{LoadOptions, Touch, load_text};
 use crate::config::model::EndpointId;
 use crate::config::resolve::resolve;
 use crate::conn::endpoints::Endpoints;
@@ -51,8 +51,8 @@ impl World {
         let dir = Scratch::new();
         let text = format!("events {{}} http {{ {http} server {{ listen 127.0.0.1:80; {server} }} }}");
         let mut loaded = load_text("drive.conf", text.as_bytes(), &LoadOptions::default());
-        // What `ssl_certificate auto` makes stays in memory: nothing is written outside the directory.
-        loaded.follows = false;
+        // What `ssl_certificate auto` makes does not depend on what this machine keeps.
+        loaded.touch = Touch::Nothing;
         let resolved = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None);
         let config = resolved.config.expect("the configuration is right");
         let mut logs = Logs::new();
