@@ -257,7 +257,7 @@ fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: P
 }
 
 fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
-    ex.route.redirects += 1;
+    ex.route.redirects = ex.route.redirects.saturating_add(1);
     if ex.route.redirects > REDIRECTS {
         let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
         ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{uri}\""));
@@ -326,7 +326,9 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
 fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
     // Whatever its page is.
     ex.closes |= status.closes();
-    if let Some(page) = error_page::redirect(ex, cx, status) {
+    // The 500 that a cycle ends in has no page: it would be the next round, and the last never come (nginx).
+    let is_spent = ex.route.redirects > REDIRECTS;
+    if !is_spent && let Some(page) = error_page::redirect(ex, cx, status) {
         cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
         return Some(page);
     }

@@ -417,3 +417,19 @@ fn a_cycle_of_redirects_ends_the_connection_also_behind_an_error_page() {
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.response().is(500).has("Connection", "close");
 }
+
+#[test]
+fn an_error_page_that_fails_for_ever_ends() {
+    let s = server(
+        "recursive_error_pages on; error_page 404 500 @fallback; location / { return 404; }
+         location @fallback { return 404; } location = /ok { return 200 ok; }
+         location /uri/ { error_page 404 500 /uri/none; }
+         location /rewritten { error_page 500 @fallback; rewrite ^ /rewritten; }",
+    )
+    .allow_log("[error]")
+    .start();
+    for path in ["/none", "/uri/x", "/rewritten"] {
+        s.get(path).is(500);
+        s.get("/ok").is(200).body_is("ok");
+    }
+}
