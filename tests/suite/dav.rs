@@ -1,7 +1,8 @@
 //! COPY and MOVE: whole or not at all, in slices, never through a link.
 
 use crate::client::Response;
-use crate::harness::{BOTH, Server, Setup, Table, noise, ours, server, skip_on_nginx};
+use crate::harness::{BOTH, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};
+use crate::os;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -205,6 +206,36 @@ fn a_move_to_another_file_system_is_a_copy_and_a_removal() {
         transfer(&s, "MOVE", "/large/", "/m/large/", "").is(507);
         assert!(std::fs::read_dir(s.path("html/m")).expect("read_dir").next().is_none());
         assert!(s.read("html/large/y") == noise(40 << 20));
+    });
+    table.row(ours("nginx loses them"), "links, FIFOs and sockets below a tree are not lost", || {
+        for kind in ["link", "fifo", "socket"] {
+            let (at, before) = (s.path(&format!("html/k/in/{kind}")), format!("of {kind}"));
+            s.write("html/k/a", &before);
+            s.write("html/k/in/b", "b");
+            s.write("html/m/old", "old");
+            match kind {
+                "link" => std::os::unix::fs::symlink("b", &at).expect("symlink"),
+                "fifo" => {
+                    let path = std::ffi::CString::new(at.to_str().expect("UTF-8")).expect("no NUL");
+                    assert_eq!(os::mkfifo(&path), 0);
+                }
+                _ => drop(std::os::unix::net::UnixListener::bind(&at).expect("bind")),
+            }
+            transfer(&s, "MOVE", "/k/", "/m/k/", "").is(403);
+            let there = s.snapshot("html/m").into_keys().collect::<Vec<_>>();
+            assert_eq!(there, ["old"], "{kind}");
+            assert!(at.symlink_metadata().is_ok(), "{kind}");
+            assert_eq!((s.read("html/k/a"), s.read("html/k/in/b")), (before.into_bytes(), b"b".to_vec()));
+            eventually("it is named", || s.error_log().contains(&format!("\"in/{kind}\" has no copy")));
+            // A COPY leaves them out; without them it moves.
+            transfer(&s, "COPY", "/k/", "/m/k/", "").is(201);
+            transfer(&s, "DELETE", "/m/k/", "", "").is(204);
+            std::fs::remove_file(&at).expect("removed");
+            transfer(&s, "MOVE", "/k/", "/m/k/", "").is(201);
+            assert!(!s.exists("html/k") && s.read("html/m/k/in/b") == b"b");
+            transfer(&s, "DELETE", "/m/k/", "", "").is(204);
+            std::fs::remove_file(s.path("html/m/old")).expect("removed");
+        }
     });
     table.row(ours("nginx removes what is mounted there"), "a mounted directory is not entered", || {
         s.write("html/m/kept", "kept");

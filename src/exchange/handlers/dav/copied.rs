@@ -1,5 +1,6 @@
 //! What a MOVE that works by copying may remove from its source: only what its copy holds. What another process puts
-//! there meanwhile, or changes, stays, and the MOVE says so.
+//! there meanwhile, or changes, stays, and the MOVE says so. Links and special files have no copy: a tree that holds one
+//! when it is copied does not move at all, and one that comes later stays.
 //!
 //! An entry that was last changed before the copy began is in it. Of the others those are remembered that were copied,
 //! as they were then. Between the look at an entry and its removal a few microseconds remain; and on a file system whose
@@ -10,7 +11,7 @@ use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Going;
 use crate::services::temp_names::{TempNames, What};
 use crate::sys::Errno;
-use crate::sys::file::{self, Follow, Stat};
+use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
@@ -53,6 +54,9 @@ impl Copied {
     /// # Errors
     /// EBUSY for what the copy does not hold.
     pub fn judge(&self, stat: &Stat) -> Result<(), Errno> {
+        if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
+            return Err(Errno::EBUSY);
+        }
         match self.is_old(stat) || self.young.get(&stat.ino) == Some(&(stat.size, stat.mtime)) {
             true => Ok(()),
             false => Err(Errno::EBUSY),
@@ -91,6 +95,8 @@ mod tests {
     use crate::sys::scratch::Scratch;
     use std::fs;
     use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
     use std::path::Path;
     use std::rc::Rc;
 
@@ -120,6 +126,41 @@ mod tests {
         };
         drop(copy);
         (scratch, stuck)
+    }
+
+    #[test]
+    fn what_has_no_copy_ends_a_move_and_stays_whatever_its_age() {
+        type Make = fn(&Path);
+        let table: [(&str, Errno, Make); 4] = [
+            ("in/link", Errno::ELOOP, |at| symlink("b", at).expect("symlink")),
+            ("link", Errno::ELOOP, |at| symlink("/nowhere", at).expect("symlink")),
+            ("in/socket", Errno::ENODEV, |at| drop(UnixListener::bind(at).expect("bind"))),
+            ("in/.webserv-x", Errno::EBUSY, |at| fs::write(at, "x").expect("write")),
+        ];
+        for (name, why, make) in table {
+            for moves in [true, false] {
+                let scratch = Scratch::new();
+                fs::create_dir_all(scratch.path().join("from/in")).expect("mkdir");
+                make(&scratch.path().join("from").join(name));
+                let (dir, mut temp_names) = (Rc::new(scratch.fd()), TempNames::default());
+                let mut copy = TreeCopy::new(dir.as_fd(), c"from", &dir, true, &mut temp_names).expect("begins");
+                copy.copied = moves.then(|| Copied { since: i128::MAX, young: HashMap::new() });
+                let end = loop {
+                    match copy.step(&mut Vec::new(), |_, _, _, _| Ok(())) {
+                        Ok(true) => {}
+                        Ok(false) => break None,
+                        Err(e) => break Some(e),
+                    }
+                };
+                assert_eq!(end, moves.then_some(why), "{name}");
+                assert_eq!(copy.obstacle, moves.then(|| name.as_bytes().to_vec()));
+            }
+        }
+        let scratch = Scratch::new();
+        symlink("x", scratch.path().join("link")).expect("symlink");
+        let there = file::stat_at(Some(scratch.fd().as_fd()), c"link", Follow::No).expect("stat");
+        let copied = Copied { since: i128::MAX, young: HashMap::new() };
+        assert_eq!(copied.judge(&there), Err(Errno::EBUSY));
     }
 
     #[test]

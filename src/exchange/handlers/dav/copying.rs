@@ -1,6 +1,6 @@
 //! A copy in the making: of a file or of a tree, hidden beside its destination until it is whole.
 //!
-//! Invariant: no link is followed or copied; nothing is seen under the new name before all of it is there; dropping a
+//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new name before all of it is there; dropping a
 //! copy leaves nothing; a step copies a piece of a file or looks at one entry.
 
 use super::copied::Copied;
@@ -232,6 +232,8 @@ pub struct TreeCopy {
     pub whole: Vec<OwnedFd>,
     /// Of a MOVE.
     pub copied: Option<Copied>,
+    /// Of a MOVE that fails: the way of the entry that has no copy.
+    pub obstacle: Option<Vec<u8>>,
 }
 
 struct Level {
@@ -254,8 +256,8 @@ impl TreeCopy {
         temp_names: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, temp_names);
-        let mut copy =
-            TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None, whole: Vec::new(), copied: None };
+        let (levels, way, whole) = Default::default();
+        let mut copy = TreeCopy { staged, levels, way, file: None, whole, copied: None, obstacle: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -269,7 +271,8 @@ impl TreeCopy {
         self.levels.first().map(|level| level.source.dir())
     }
 
-    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep. `judge` is asked of each entry,
+    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep; where it is for a MOVE, EBUSY,
+    /// ELOOP or ENODEV for what has no copy. `judge` is asked of each entry,
     /// which may have come since the whole was looked at: of its way, its name, what it is and its size.
     pub fn step(
         &mut self,
@@ -300,7 +303,7 @@ impl TreeCopy {
         // Of another request, on its way.
         let is_hidden = is_hidden(name.to_bytes());
         match kind {
-            FileKind::Dir if is_hidden => {}
+            _ if is_hidden => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
             FileKind::Dir => {
                 judge(&self.way, &name, kind, 0)?;
@@ -311,10 +314,11 @@ impl TreeCopy {
                 self.way.push(b'/');
                 self.levels.push(inner);
             }
-            FileKind::Regular if !is_hidden => {
+            FileKind::Regular => {
                 let content = match Content::open(here.source.dir(), &name) {
                     // Gone meanwhile, or something else now.
-                    Err(Errno::ENOENT | Errno::ELOOP | Errno::EISDIR | Errno::ENODEV) => return Ok(true),
+                    Err(Errno::ENOENT) => return Ok(true),
+                    Err(e @ (Errno::ELOOP | Errno::EISDIR | Errno::ENODEV)) => return self.leave_out(&name, e),
                     content => content?,
                 };
                 judge(&self.way, &name, kind, content.stat.size)?;
@@ -322,9 +326,19 @@ impl TreeCopy {
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
             }
-            _ => {}
+            FileKind::Symlink => return self.leave_out(&name, Errno::ELOOP),
+            FileKind::Other => return self.leave_out(&name, Errno::ENODEV),
         }
         Ok(true)
+    }
+
+    /// An entry of the innermost directory gets no copy. A COPY goes on; a MOVE would lose it with the source.
+    fn leave_out(&mut self, name: &CStr, why: Errno) -> Result<bool, Errno> {
+        if self.copied.is_none() {
+            return Ok(true);
+        }
+        self.obstacle = Some([&self.way[..], name.to_bytes()].concat());
+        Err(why)
     }
 
     /// The innermost directory is whole.

@@ -148,6 +148,14 @@ impl Transfer {
         let outcome =
             copy.step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
         cx.scratch = scratch;
+        if let Some(way) = copy.obstacle.take() {
+            let way = String::from_utf8_lossy(&way).into_owned();
+            ex.report(
+                cx,
+                Level::Error,
+                format_args!("\"{way}\" has no copy on the other file system: nothing is moved"),
+            );
+        }
         let whole = std::mem::take(&mut copy.whole);
         if self.job.sync {
             syncs.extend(whole.iter().map(|fd| cx.syncs.begin(fd.as_fd())));
