@@ -19,7 +19,7 @@ const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
     row("autoindex", HSL, Args::FLAG, "off", Effect::Once(autoindex), "Whether a directory without index file is listed. Off also turns autoindex_upload off."),
-    row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML."),
+    row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them, sockets, FIFOs and devices left out; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML."),
     row("autoindex_archive", HSL, Args::TAKE1, "off", Effect::Once(archive), "zip or tar: the page offers all below a folder as one file, `?archive=zip` and `?archive=tar` ask for it. It is made as it is sent, in little memory, whatever its size; what the client could not read by its own URI is not in it. tar keeps modes and times.").ours(),
     row("autoindex_exact_size", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).exact_size), "Whether html listings give sizes in bytes or rounded."),
     row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings and the page give local time or UTC."),
