@@ -4,6 +4,33 @@
 //! Work goes in steps of at most about a millisecond and asks between two of them. The loop asks before it lets the next
 //! of those go on that wait for another turn ([`crate::server`]); so the clients of a turn wait for one slice and a half and
 //! one step, whatever others have asked for.
+//!
+//! A step that is one system call cannot be cut, and io_uring and threads, which could, are not used. What each of these
+//! can take, and what bounds it:
+//!
+//! - unlink, rename over a name, the last close of a file, ftruncate (DELETE, MOVE, an upload that ends, is replaced or
+//!   is cut): the kernel frees the blocks of *one* file, however large. Trees go entry by entry
+//!   ([`crate::services::remove_tree`]); no bound but the file's extents. `delete_trash` makes it a rename to a free name.
+//! - open, stat, rmdir, mkdir, link, rename: one name; as many inodes and blocks of directories from the disk as its path
+//!   has components.
+//! - getdents64: [`crate::sys::file::ReadDir`] asks for 32 KiB, some hundred names. File systems that merge directories
+//!   (overlayfs) or fetch them (NFS, FUSE) may read the whole directory for the first batch: no bound of ours.
+//! - pread and sendfile of what is not in the page cache wait for the disk: a piece of 60 KiB of a file above 1 MiB, what
+//!   the socket takes of others, at most 4 MiB at once (conn/http1/write.rs); 64 KiB under TLS, and less where
+//!   bodies are compressed, recoded or packed; 256 KiB where a digest is made; 1 MiB by COPY.
+//! - copy_file_range: 1 MiB for COPY and MOVE, 4 MiB where the parts of an upload are joined; where the file systems
+//!   share extents, or the other machine copies, the kernel may take longer for it.
+//! - write and splice into files: what has come of a body (splice: 1 MiB at most). Where more is dirty than the machine
+//!   allows, the kernel makes the writer wait; uploads have it write back every 8 MiB (sync_file_range, which waits where
+//!   the device's queue is full).
+//! - fsync: the kernel's workers wait ([`crate::services::syncs`]). Without io_submit (a filter of system calls) the loop
+//!   waits for each file or directory; and for a file without a name that can get none, which is copied in one go then.
+//! - digests of a file that is small enough to be read again (4 MiB) are made in one go, on its way to its name.
+//! - posix_spawn (CGI): until the program is loaded; exec reads it from the disk.
+//! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
+//! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
+//!
+//! Locks (flock) are never waited for. What a reload cannot cut is in [`crate::server`]'s module of that name.
 
 use crate::sys::clock;
 
