@@ -3,6 +3,7 @@
 use crate::client::{Client, LIMIT};
 use crate::harness::{Setup, eventually, noise, on_nginx, skipped};
 use crate::os;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 
 /// A server of root's with a parent, whose directory `nobody` may reach.
@@ -280,6 +281,46 @@ fn the_workers_user_has_no_orders_to_give() {
     eventually("it is refused", || s.log().contains("access.log\" failed (13: "));
     s.get("/f").is(200);
     assert_eq!(std::fs::read(&target).expect("there"), b"secret");
+}
+
+#[test]
+fn links_that_the_workers_user_makes_lead_root_nowhere() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let dir = s.setup.dir().to_owned();
+    std::fs::write(dir.join("secret"), "secret").expect("written");
+    std::fs::create_dir(dir.join("safe")).expect("made");
+    std::fs::write(dir.join("safe/kept"), "kept").expect("written");
+    let state = || {
+        ["secret", "safe", "safe/kept"].map(|name| {
+            let meta = std::fs::metadata(dir.join(name)).expect("it is there");
+            (meta.uid(), meta.gid(), meta.mode(), meta.is_file().then(|| std::fs::read(dir.join(name)).expect("read")))
+        })
+    };
+    let before = state();
+    assert_eq!(before[0].0, 0);
+    os::chown(&dir, 65_534);
+    os::chown(&dir.join("logs"), 65_534);
+    let command = format!(
+        "cd {}; mv pid pid.old; ln -s secret pid; mv body body.old; ln -s safe body; \
+         cd logs; mv error.log error.old; ln -s ../secret error.log; mv access.log access.old; ln -s ../secret access.log",
+        dir.display()
+    );
+    let arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", &command];
+    assert!(Command::new("setpriv").args(arguments).status().expect("setpriv runs").success());
+    let told = || std::fs::read_to_string(dir.join("logs/error.old")).unwrap_or_default();
+    s.signal(libc::SIGUSR1);
+    eventually("the logs are refused", || {
+        ["access.log", "error.log"].iter().all(|log| told().contains(&format!("{log}\" failed (13: ")))
+    });
+    s.get("/f").is(200);
+    assert_eq!(state(), before);
+    s.signal(libc::SIGHUP);
+    eventually("the reload has ended", || {
+        let stderr = std::fs::read_to_string(dir.join("logs/stderr")).unwrap_or_default();
+        [told(), stderr].iter().any(|text| ["reload", "old configuration"].iter().any(|word| text.contains(word)))
+    });
+    s.get("/f").is(200);
+    assert_eq!(state(), before);
 }
 
 #[test]

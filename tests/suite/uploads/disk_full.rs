@@ -1,5 +1,6 @@
 //! A disk that is full: 507 whatever the form, the old file whole, nothing left behind, and the server goes on.
 
+use super::resumable::{OCTETS, create, filename, offset, patch, tus};
 use super::*;
 use crate::harness::skipped;
 use crate::os::Tmpfs;
@@ -115,4 +116,61 @@ fn a_disk_without_inodes_is_507() {
     assert_eq!(before, cuts::listing(&s.path("html/full")));
     s.method("DELETE", "/full/ballast0", "", b"").is(204);
     s.method("POST", "/full/new", "", b"new").is(201);
+}
+
+#[test]
+fn a_full_disk_below_the_access_log_and_unfinished_uploads_stops_nothing_else() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let setup = server(
+        "client_max_body_size 10m; lingering_timeout 30s; access_log %%DIR%%/tiny/access.log;
+         location /a/ { root %%DIR%%/tiny; allowed_methods GET POST PUT DELETE; upload_resumable on; }
+         location /plain/ { allowed_methods GET POST; }",
+    )
+    .file("html/index.html", "index")
+    .mkdir("html/plain")
+    .mkdir("tiny")
+    .allow_log("failed (28");
+    let _disk = match Tmpfs::mount(&setup.dir().join("tiny"), "size=512k") {
+        Ok(disk) => disk,
+        Err(error) => {
+            skipped(&format!("cannot mount a tmpfs ({error}): run as root to test a full disk"));
+            return;
+        }
+    };
+    std::fs::create_dir(setup.dir().join("tiny/a")).expect("made");
+    let s = running(setup);
+    let content = noise(200_000);
+    let target = create(&s, "goes-on.bin", content.len());
+    patch(&s, &target, 0, &content[..1000]).is(204);
+    // All that is left, to the last byte.
+    let mut ballast = std::fs::File::create(s.path("tiny/ballast")).expect("made");
+    while std::io::Write::write(&mut ballast, &[b'x'; 4096]).is_ok() {}
+    eventually("the log is full, and answers go on", || {
+        s.get("/").is(200).body_is("index");
+        s.error_log().contains("access.log\" failed (28")
+    });
+    let fields = format!("Upload-Length: 9\r\n{}", filename("new.txt"));
+    tus(&s, "POST", "/a/", &fields, b"").is(507);
+    let head = format!(
+        "PATCH {target} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n{OCTETS}Upload-Offset: 1000\r\n\
+         Content-Length: {}\r\n\r\n",
+        content.len() - 1000
+    );
+    answer(&s, &head, &content[1000..]).is(507);
+    s.method("POST", "/plain/elsewhere", "", b"stored").is(201);
+    s.get("/").is(200);
+    let at = offset(&s, &target);
+    assert!((1000..content.len()).contains(&at), "{at}");
+    std::fs::remove_file(s.path("tiny/ballast")).expect("removed");
+    drop(ballast);
+    patch(&s, &target, at, &content[at..]).is(204);
+    assert!(s.read("tiny/a/goes-on.bin") == content);
+    let new = located(tus(&s, "POST", "/a/", &fields, b"").is(201));
+    patch(&s, &new, 0, b"123456789").is(204);
+    eventually("the log goes on", || {
+        s.get("/?after").is(200);
+        String::from_utf8_lossy(&s.read("tiny/access.log")).contains("/?after")
+    });
 }

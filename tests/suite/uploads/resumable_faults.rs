@@ -2,6 +2,7 @@
 
 use super::resumable::{OCTETS, area_of, create, filename, offset, patch, resumable, tus};
 use super::*;
+use std::os::unix::fs::OpenOptionsExt;
 
 const STATE: &str = "html/a/.webserv-upload-state";
 
@@ -288,4 +289,59 @@ fn uploads_survive_a_stop_and_a_reload() {
     s.get("/").is(200);
     client.send("56789").response().is(204);
     assert_eq!(s.read("html/a/reloaded.txt"), b"0123456789");
+}
+
+#[test]
+fn what_stands_in_place_of_an_uploads_bytes_is_neither_waited_for_nor_written_to() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let setup = area_of("").restartable().allow_log("failed (22").allow_log("failed (40").file("outside", "outside");
+    let mut s = running(setup);
+    let mut table = Table::new("no file of bytes");
+    for kind in ["a FIFO", "a FIFO with another end", "a link"] {
+        table.row(OURS, kind, || {
+            let target = create(&s, "f.txt", 10);
+            patch(&s, &target, 0, b"01").is(204);
+            let path = s.path(&format!("{STATE}/{}.part", id(&target)));
+            std::fs::remove_file(&path).expect("it is there");
+            let fifo = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+            match kind {
+                "a link" => std::os::unix::fs::symlink(s.path("outside"), &path).expect("symlink"),
+                _ => assert_eq!(crate::os::mkfifo(&fifo), 0),
+            }
+            let mut options = std::fs::File::options();
+            let other = options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+            let other = (kind == "a FIFO with another end").then(|| other.open(&path).expect("both ends"));
+            for r in [tus(&s, "HEAD", &target, "", b""), patch(&s, &target, 2, b"23456789")] {
+                assert!(r.status >= 400, "{}", r.show());
+            }
+            let r = tus(&s, "DELETE", &target, "", b"");
+            assert!(r.status == 204 || r.status >= 400, "{}", r.show());
+            s.get("/").is(200);
+            if let Some(mut other) = other {
+                let read = std::io::Read::read(&mut other, &mut [0; 16]);
+                assert_eq!(read.expect_err("nothing came").kind(), std::io::ErrorKind::WouldBlock);
+            }
+            assert_eq!(s.read("outside"), b"outside");
+            assert!(!s.exists("html/a/f.txt"));
+            // The next one is not concerned.
+            let next = create(&s, "next.txt", 2);
+            patch(&s, &next, 0, b"ok").is(204);
+            assert_eq!(s.read("html/a/next.txt"), b"ok");
+            s.method("DELETE", "/a/next.txt", "", b"").is(204);
+            let _ = std::fs::remove_file(&path);
+        });
+    }
+    table.row(OURS, "nor by a process that starts", || {
+        let target = create(&s, "f.txt", 10);
+        let path = s.path(&format!("{STATE}/{}.part", id(&target)));
+        std::fs::remove_file(&path).expect("it is there");
+        let fifo = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+        assert_eq!(crate::os::mkfifo(&fifo), 0);
+        s.kill_and_restart();
+        s.get("/").is(200);
+        assert!(tus(&s, "HEAD", &target, "", b"").status >= 400);
+        s.get("/").is(200);
+    });
 }
