@@ -21,7 +21,7 @@ const VARIABLES: &str = "args query_string is_args uri document_uri request_uri 
     sent_http_content_type sent_http_content_length sent_http_etag sent_http_last_modified sent_http_connection \
     sent_http_x_one sent_http_location sent_http_accept_ranges sent_http_transfer_encoding sent_http_date \
     sent_http_server sent_http_content_range sent_trailer_t upstream_http_x upstream_cookie_x upstream_trailer_x \
-    proxy_protocol_tlv_alpn upload_field_x mapped stored 1 sub";
+    proxy_protocol_tlv_alpn upload_field_x mapped stored sub";
 
 /// Of these only the shape is the same.
 const MOVING: &str = "request_time connection_time msec time_iso8601 time_local date_local date_gmt remote_port pid \
