@@ -22,7 +22,7 @@ use crate::tls::entropy;
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Whether the addresses are printed once they are open.
@@ -36,13 +36,17 @@ pub enum Greeting {
 
 /// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
 ///
-/// What was not there before is gone again: a log that root made in a test could not be written by the user that serves.
+/// What was not there before is gone again, and what was there keeps its owner: a log that root made in a test, or a
+/// directory that it gave to the user of the configuration, could not be written by a service that systemd starts as another.
 ///
 /// # Errors
 /// The first thing that cannot be opened.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
-    let paths = config.log_files.iter().chain(&config.process.temp_paths);
-    let fresh: Vec<&PathBuf> = paths.filter(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
+    // Of state all is made that leads there; the innermost comes first.
+    let states = config.acme.state_paths().flat_map(|path| path.ancestors());
+    let fresh: Vec<&Path> = paths.chain(states).filter(is_fresh).collect();
     let outcome = open_all(config, form);
     for path in fresh {
         // Not empty, or not there: it is not ours to remove.
@@ -59,7 +63,9 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default) {
         pid_file::is_possible(path)?;
     }
-    temp_paths::make(config, worker(config, form)?.map(|worker| worker.uid))
+    // There is such a user.
+    worker(config, form)?;
+    temp_paths::make(config, None)
 }
 
 /// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid

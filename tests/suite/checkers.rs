@@ -1,14 +1,18 @@
 //! What looks at a configuration leaves the machine as it was: every command but the one that serves, with a configuration
 //! for which serving makes files.
 
-use crate::harness::{Setup, on_nginx};
+use crate::harness::{Setup, on_nginx, skipped};
+use crate::os;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const SITE: &str = "
+acme_issuer local { uri https://localhost:1/dir; accept_terms_of_service; }
+server { listen 127.0.0.1:1 ssl; server_name acme.test; acme_certificate local; return 404; }
 server {
     listen 127.0.0.1:1 ssl;
     listen 127.0.0.1:2;
@@ -131,5 +135,25 @@ fn a_check_says_that_a_certificate_of_this_machine_could_not_be_kept() {
         let expected = ["in memory alone", "state/local-ca/lock\" cannot be written: (20: Not a directory)"];
         assert!(expected.iter().all(|part| text.contains(part)), "{args:?}: {text}");
     }
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn a_test_by_root_takes_no_directory_from_a_service_of_another_user() {
+    if on_nginx() {
+        return;
+    }
+    if !os::is_root() {
+        skipped("root");
+        return;
+    }
+    // systemd starts the service as its user: the configuration names none.
+    let config = "events { }\nhttp { client_body_temp_path tmp/body; server { listen 127.0.0.1:1; root site; } }\n";
+    let setup = Setup::full("").file("service.conf", config).mkdir("tmp/body").mkdir("site").mkdir("logs");
+    let body = setup.dir().join("tmp/body");
+    std::os::unix::fs::chown(&body, Some(12_345), None).expect("chown");
+    let out = run(&setup, &["-t", "-p", ".", "-c", "service.conf"], b"");
+    assert!(out.status.success(), "{}", said(&out));
+    assert_eq!(fs::metadata(&body).expect("it stays").uid(), 12_345);
     let _ = fs::remove_dir_all(setup.dir());
 }
