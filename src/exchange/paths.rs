@@ -6,6 +6,7 @@ use crate::config::model::{Config, LocationKind};
 use crate::config::settings::files::Symlinks;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use crate::util::bytes;
 use std::ffi::CString;
@@ -191,8 +192,26 @@ pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
 /// the location itself names. That one the administrator wrote into the configuration, and may have made a link of, as
 /// `root` may be one; nothing below it leads out. A ban on symbolic links holds from the root on.
 pub fn area(ex: &Exchange, root: usize) -> usize {
+    if let Some(end) = holder(ex, root) {
+        return end;
+    }
     // One that is yet to be made is made beneath the root.
     named_area(ex, root).filter(|end| is_directory(&ex.route.path[..*end])).unwrap_or(root)
+}
+
+/// An alias may be a file itself, there already or (`location = /file`) yet to be made: its area is the directory that
+/// holds it, which ends here. None: it is a directory, or the path goes on below it.
+pub fn holder(ex: &Exchange, root: usize) -> Option<usize> {
+    let (here, path) = (ex.here(), &ex.route.path);
+    let is_whole = path.len() == root && !path.ends_with(b"/");
+    if !is_whole || here.settings.files.alias.is_none_or(|len| len == u32::MAX) {
+        return None;
+    }
+    let is_file = match file::stat(&CString::new(&path[..]).ok()?) {
+        Ok(stat) => stat.kind != FileKind::Dir,
+        Err(e) => e == Errno::ENOENT && here.kind == LocationKind::Exact,
+    };
+    memchr::memrchr(b'/', path).map(|slash| slash + 1).filter(|_| is_file)
 }
 
 /// Where [`area`] ends if what is there is a directory.

@@ -245,3 +245,38 @@ fn a_move_to_another_file_system_is_a_copy_and_a_removal() {
     });
     drop(mounted);
 }
+
+#[test]
+fn an_alias_that_is_the_file_itself_can_be_put_copied_and_deleted() {
+    let methods = "dav_methods PUT DELETE COPY;";
+    let block = format!(
+        "location = /file {{ alias %%DIR%%/store/kept; {methods} }}
+         location /near {{ alias %%DIR%%/store/beside; {methods} }}
+         location = /dir {{ alias %%DIR%%/store/in; {methods} }}
+         location / {{ {methods} }}"
+    );
+    let s = server(&block).mkdir("store/in").start();
+    let mut table = Table::new("an alias of one file");
+    table.row(BOTH, "it is made where it is missing", || {
+        let r = s.method("PUT", "/file", "", b"first");
+        assert!(r.is(201).header("Location").is_some_and(|uri| uri.ends_with("/file")), "{}", r.show());
+        assert_eq!(s.read("store/kept"), b"first");
+        s.get("/file").is(200).body_is("first");
+    });
+    table.row(BOTH, "it is replaced, copied and deleted", || {
+        s.method("PUT", "/file", "", b"second").is(204);
+        assert_eq!(s.read("store/kept"), b"second");
+        s.method("DELETE", "/file", "", b"").is(204);
+        assert!(!s.exists("store/kept"));
+        s.get("/file").is(404);
+    });
+    table.row(BOTH, "by a prefix too, where it is there", || {
+        s.write("store/beside", "old");
+        s.method("PUT", "/near", "", b"new").is(204);
+        assert_eq!(s.read("store/beside"), b"new");
+    });
+    table.row(ours("nginx says 500"), "a directory is none", || {
+        s.method("PUT", "/dir", "", b"x").is(409);
+        assert!(s.snapshot("store").into_keys().eq(["beside", "in/"]));
+    });
+}

@@ -10,6 +10,7 @@ use crate::config::settings::upload::Verify;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::etag::ETag;
+use crate::http::method::Method;
 use crate::http::multipart::{Event, PartHead};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -60,10 +61,15 @@ impl Upload {
     }
 
     /// It is stored, and that is answered.
-    pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
+    pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
+        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
+            // An alias of the file itself may call it otherwise.
+            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+            file.name = ex.route.uri[slash..].to_vec();
+        }
         answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
     }
 

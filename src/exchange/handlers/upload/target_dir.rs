@@ -70,7 +70,7 @@ pub fn find(
     rules: &Rules,
     wanted: Wanted,
 ) -> Result<(Place, Option<Vec<u8>>), Refusal> {
-    let (split, base) = split(ex, cx, rules)?;
+    let (split, base) = split_for(wanted, ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
     let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
     let rest = &whole[start..];
@@ -240,6 +240,24 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]>
         (false, Some(b'/')) => Some(&rest[1..]),
         (false, Some(_)) => None,
     }
+}
+
+/// [`split`], where an alias may be the file itself: bodies that are no PUT may get names of their own, and are for a
+/// directory.
+fn split_for(
+    wanted: Wanted,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &Rules,
+) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
+    let (mut split, base) = split(ex, cx, rules)?;
+    if wanted == Wanted::File
+        && rules.store == Store::Uri
+        && let Some(end) = paths::holder(ex, split.trusted)
+    {
+        (split.trusted, split.area) = (end, split.area.min(end));
+    }
+    Ok((split, base))
 }
 
 /// How much of an expanded path can be trusted: what the template says before its first variable, up to a slash. A
