@@ -324,10 +324,8 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
 
 /// Where the error page of a status leads. None: there is none, and the response is made.
 fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
-    // Whatever its page is.
-    ex.closes |= status.closes();
-    // The 500 that a cycle ends in has no page: it would be the next round, and the last never come (nginx).
-    let is_spent = ex.route.redirects > REDIRECTS;
+    ex.closes |= status.closes(); // Whatever its page is.
+    let is_spent = ex.route.redirects > REDIRECTS; // The 500 of a cycle: its page would be the next round (nginx).
     if !is_spent && let Some(page) = error_page::redirect(ex, cx, status) {
         cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
         return Some(page);
