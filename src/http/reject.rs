@@ -48,6 +48,31 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// The request breaks a rule of the protocol, where others ask for more than is allowed or supported: over HTTP/2 a
+    /// stream error (RFC 9113 §8.1.1).
+    pub fn is_malformed(&self) -> bool {
+        match self {
+            Reject::BadRequestLine(_)
+            | Reject::HttpsTarget
+            | Reject::BadField(_)
+            | Reject::BadByte { .. }
+            | Reject::BadHost(_)
+            | Reject::BadFraming(_)
+            | Reject::BadChunk(_)
+            | Reject::ConnectToPath
+            | Reject::Version => true,
+            Reject::RequestLineTooLong { .. }
+            | Reject::HeaderTooLarge { .. }
+            | Reject::TooManyFields { .. }
+            | Reject::UnknownCoding
+            | Reject::UnknownProtocol
+            | Reject::Expectation
+            | Reject::BodyTooLarge { .. }
+            | Reject::BadMultipart(_)
+            | Reject::BadUri(_) => false,
+        }
+    }
+
     /// The status to answer with.
     pub fn status(&self) -> Status {
         match self {

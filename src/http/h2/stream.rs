@@ -23,12 +23,17 @@ pub struct Stream {
     pub is_tunnel: bool,
     /// Body bytes still to come by Content-Length.
     pub expected: Option<u64>,
+    /// The request breaks a rule of §8: the stream is reset for that behind its answer, unless both sides have ended.
+    pub is_malformed: bool,
+    /// More body has come than Content-Length announced: `is_received`, so that nothing more of it is taken, though the
+    /// client has not ended its side.
+    pub is_overrun: bool,
 }
 
 impl Stream {
-    /// Nothing more is to come or to be sent.
-    pub fn is_closed(&self) -> bool {
-        self.is_reset || self.is_received && self.is_sent
+    /// The client may still send.
+    pub fn is_open_there(&self) -> bool {
+        !self.is_received || self.is_overrun
     }
 }
 

@@ -1,7 +1,7 @@
 //! What RFC 9113 says of streams that have ended, windows that are overrun, and what a server says by itself: MUSTs that
 //! take more than one answer, each with its section. And more of RFC 7541.
 
-use super::client::{H2, head, raw};
+use super::client::{Frame, H2, head, raw};
 use super::rules::*;
 use super::{connect, site};
 use crate::harness::http;
@@ -10,13 +10,18 @@ use webserv::http::h2::frame::{FrameHeader, PREFACE, flag, kind};
 
 /// What was sent before has been understood: frames of `stream` that came until then.
 fn settle(c: &mut H2, stream: u32) -> Vec<FrameHeader> {
+    settled(c, stream).into_iter().map(|frame| frame.header).collect()
+}
+
+/// As [`settle`], with what was in them.
+fn settled(c: &mut H2, stream: u32) -> Vec<Frame> {
     c.frame(kind::PING, 0, 0, b"settled.");
     let mut seen = Vec::new();
     loop {
         let frame = c.next_frame().expect("a frame");
         match frame.header.kind {
             kind::PING if frame.header.has(flag::ACK) && frame.payload == b"settled." => return seen,
-            _ if frame.header.stream == stream => seen.push(frame.header),
+            _ if frame.header.stream == stream => seen.push(frame),
             _ => {}
         }
     }
@@ -64,6 +69,49 @@ fn streams_that_have_ended_stay_ended() {
     c.send(&get(3));
     assert_eq!(c.goaway().map(|(_, code)| code), Some(PROTOCOL));
 }
+
+#[test]
+fn a_malformed_request_is_answered_and_its_stream_reset_with_protocol_error() {
+    let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }");
+    let put = |fields: &[(&str, &str)]| head(1, "PUT", "/up/a", fields, false);
+    let long = "x".repeat(40_000);
+    let table: [(&str, Vec<u8>, u16, Option<u32>); 8] = [
+        // 8.1.1, where the client's side is open: it is told that the error is its own, once it can read the answer.
+        ("a field of HTTP/1", put(&[("connection", "close")]), 400, Some(PROTOCOL)),
+        ("another Host", put(&[("host", "b.test")]), 400, Some(PROTOCOL)),
+        ("two lengths", put(&[("content-length", "1"), ("content-length", "2")]), 400, Some(PROTOCOL)),
+        (
+            "more than its length",
+            [put(&[("content-length", "3")]), raw(kind::DATA, 0, 1, b"abcd")].concat(),
+            400,
+            Some(PROTOCOL),
+        ),
+        // 8.1: no error of the client's but a body that is not wanted.
+        ("a body that is too large", put(&[("content-length", "11")]), 413, Some(NO_ERROR)),
+        ("a head that is too large", put(&[("x-long", &long)]), 431, Some(NO_ERROR)),
+        // Both sides have ended.
+        ("no body", head(1, "GET", "/small", &[("connection", "close")], true), 400, None),
+        (
+            "less than its length",
+            [put(&[("content-length", "3")]), raw(kind::DATA, flag::END_STREAM, 1, b"ab")].concat(),
+            400,
+            None,
+        ),
+    ];
+    for (name, sent, status, code) in table {
+        let mut c = connect(&s);
+        c.send(&sent);
+        let answer = c.answer(1);
+        assert!(answer.status == status && answer.ended && answer.reset.is_none(), "{name}: {answer:?}");
+        let resets = settled(&mut c, 1).into_iter().filter(|frame| frame.header.kind == kind::RST_STREAM);
+        assert_eq!(resets.map(|frame| frame.code(0)).collect::<Vec<_>>(), Vec::from_iter(code), "{name}");
+        c.send(&head(101, "GET", "/small", &[], true));
+        assert_eq!((c.answer(101).status, c.said_goaway), (200, None), "{name}");
+    }
+}
+
+/// What a body that is not wanted is stopped with.
+const NO_ERROR: u32 = 0;
 
 #[test]
 fn nothing_follows_on_a_stream_that_the_client_has_reset() {

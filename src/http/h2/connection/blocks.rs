@@ -123,6 +123,8 @@ impl Connection {
             is_reset: false,
             is_tunnel: self.head.method == Method::Connect,
             expected,
+            is_malformed: fault.is_some_and(|fault| fault.is_malformed()),
+            is_overrun: false,
         });
         Ok(Some(Event::Request { stream: id, end, fault }))
     }
@@ -142,6 +144,10 @@ impl Connection {
         if stream.is_reset {
             return Ok(None);
         }
+        if stream.is_overrun && end {
+            stream.is_overrun = false;
+            return Ok(None);
+        }
         if stream.is_received {
             return self.fail(id, StreamFault::HeadersAfterEnd, now).map(Some);
         }
@@ -153,6 +159,7 @@ impl Connection {
             Some(1..) => Err(Reject::BadFraming("less body than \"Content-Length\"")),
             _ => request::trailers(&self.block),
         };
+        stream.is_malformed |= judged.is_err();
         Ok(Some(match judged {
             Ok(()) => Event::Trailers { stream: id },
             Err(reject) => Event::Malformed { stream: id, reject },

@@ -36,9 +36,11 @@ impl Connection {
             self.calm.earn(CALM.2);
         }
         let fault = match self.streams.get_mut(id) {
-            Some(stream) if stream.is_reset => None,
-            // It sent too much already, and is reset for that.
-            Some(stream) if stream.is_received && self.forgotten.contains(&id) => None,
+            // An overrun one sent too much already, and is reset for that.
+            Some(stream) if stream.is_reset || stream.is_overrun => {
+                stream.is_overrun &= !end;
+                None
+            }
             Some(stream) if stream.is_received => Some(StreamFault::DataAfterEnd),
             Some(stream) => {
                 if !stream.receive.receive(len) {
@@ -83,6 +85,8 @@ impl Connection {
         };
         // Nothing more of it is taken.
         stream.is_received = true;
+        stream.is_malformed = true;
+        stream.is_overrun = !end;
         if !end {
             self.forget(id);
         }

@@ -122,15 +122,18 @@ impl Connection {
 
     /// Tells the client to stop sending a body once our side has ended. To be sent behind the response.
     pub fn stop(&mut self, id: u32) {
-        if self.streams.get(id).is_some_and(|stream| stream.is_sent && !stream.is_received && !stream.is_reset) {
-            self.reset(id, ErrorCode::NO_ERROR);
+        let Some(stream) = self.streams.get(id) else { return };
+        if stream.is_sent && stream.is_open_there() && !stream.is_reset {
+            // §8.1.1: the answer was a courtesy, and the error remains one.
+            let code = if stream.is_malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
+            self.reset(id, code);
         }
     }
 
     /// Gives a stream up.
     pub fn reset(&mut self, id: u32, code: ErrorCode) {
         if let Some(stream) = self.streams.get_mut(id) {
-            if stream.is_reset || stream.is_received && stream.is_sent {
+            if stream.is_reset || stream.is_sent && !stream.is_open_there() {
                 return;
             }
             stream.is_reset = true;

@@ -27,6 +27,41 @@ fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
     assert_eq!(feed(Limits { preread: 101, ..Limits::default() }, &acked), Vec::<String>::new());
 }
 
+/// §8.1.1: a malformed request is an error of its stream though it is answered, where the client's side is open still.
+#[test]
+fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
+    let long = |n| [&POST[..], &[("content-length", n)]].concat();
+    let with = |list: &[(&str, &str)], flags| raw(1, flags, 1, &fields(list));
+    let bad = [&POST[..], &[("connection", "close")]].concat();
+    let trailers = raw(1, END, 1, &fields(&[("x", "y")]));
+    let (some, none): (&[&str], &[&str]) = (&["rst 1 1"], &[]);
+    let table: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        ("a body that is not wanted", post(1), &["rst 1 0"]),
+        ("a field of HTTP/1", with(&bad, OPEN), some),
+        ("and its whole body", [with(&bad, OPEN), raw(0, 1, 1, b"x")].concat(), none),
+        ("and no body", with(&bad, END), none),
+        ("more than its length", [with(&long("3"), OPEN), raw(0, 0, 1, b"abcd")].concat(), some),
+        ("and more of it", [with(&long("3"), OPEN), raw(0, 0, 1, b"abcd").repeat(3)].concat(), some),
+        ("and its end", [with(&long("3"), OPEN), raw(0, 0, 1, b"abcd"), raw(0, 1, 1, b"")].concat(), none),
+        ("and trailers", [with(&long("3"), OPEN), raw(0, 0, 1, b"abcd"), trailers].concat(), none),
+        ("more than its length at the end", [with(&long("3"), OPEN), raw(0, 1, 1, b"abcd")].concat(), none),
+        ("a head that is too large", with(&[&POST[..], &[("x", &"y".repeat(9000))]].concat(), OPEN), &["rst 1 0"]),
+    ];
+    for (name, input, resets) in table {
+        let (mut connection, mut seen, mut out) = (greeted(Limits::default()), Seen::default(), Vec::new());
+        run(&mut connection, &[&input], &mut seen);
+        assert_eq!((&seen.fault, &seen.control), (&None, &vec![]), "{name}");
+        connection.head(1, true, &mut out, |out| encode::status(out, 400));
+        connection.stop(1);
+        connection.stop(1);
+        connection.release(1);
+        // What was under way meanwhile is ignored.
+        let is_open = !resets.is_empty();
+        run(&mut connection, &[if is_open { raw(0, 1, 1, b"late") } else { Vec::new() }.as_slice()], &mut seen);
+        assert!(seen.fault.is_none() && seen.control == resets, "{name}: {seen:?}");
+    }
+}
+
 #[test]
 fn what_was_taken_is_granted_again_and_a_wide_window_is_kept_wide() {
     let mut connection = greeted(Limits { window: 65_536, ..Limits::default() });
