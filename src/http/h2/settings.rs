@@ -28,10 +28,11 @@ impl Default for PeerSettings {
 
 impl PeerSettings {
     /// Takes the content of a SETTINGS frame over, in its order (§6.5.3). Settings that are not known are ignored.
+    /// `windows` judges each initial window, be it not the last one of the frame.
     ///
     /// # Errors
-    /// A value outside its range (§6.5.2).
-    pub fn apply(&mut self, payload: &[u8]) -> Result<(), Fault> {
+    /// The first that is wrong: a value outside its range (§6.5.2), or what `windows` says.
+    pub fn apply(&mut self, payload: &[u8], windows: impl Fn(u32) -> Result<(), Fault>) -> Result<(), Fault> {
         for entry in payload.chunks_exact(ENTRY) {
             let &[a, b, c, d, e, f] = entry else { break };
             let (id, value) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
@@ -45,7 +46,10 @@ impl PeerSettings {
                 return Err(Fault::Setting { id, value });
             }
             match id {
-                INITIAL_WINDOW_SIZE => self.initial_window = value,
+                INITIAL_WINDOW_SIZE => {
+                    windows(value)?;
+                    self.initial_window = value;
+                }
                 MAX_FRAME_SIZE => self.max_frame = value,
                 NO_RFC7540_PRIORITIES => self.no_old_priorities = value == 1,
                 _ => {}
@@ -64,7 +68,7 @@ mod tests {
         let payload: Vec<u8> =
             entries.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
         let mut settings = PeerSettings::default();
-        settings.apply(&payload).map(|()| settings)
+        settings.apply(&payload, |_| Ok(())).map(|()| settings)
     }
 
     #[test]

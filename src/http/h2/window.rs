@@ -9,7 +9,7 @@ pub const DEFAULT: u32 = 65_535;
 pub const MAX: u32 = 0x7fff_ffff;
 
 /// A window into which we send.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SendWindow(i64);
 
 /// The window would exceed 2^31-1.

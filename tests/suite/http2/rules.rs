@@ -76,6 +76,12 @@ pub fn settings(id: u16, value: u32) -> Vec<u8> {
     raw(kind::SETTINGS, 0, 0, &[&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
 }
 
+/// Several in one frame.
+fn several(entries: &[(u16, u32)]) -> Vec<u8> {
+    let entry = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    raw(kind::SETTINGS, 0, 0, &entries.iter().flat_map(entry).collect::<Vec<u8>>())
+}
+
 pub fn window(stream: u32, increment: u32) -> Vec<u8> {
     raw(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
@@ -245,6 +251,19 @@ fn frames_and_streams_by_rfc_9113() {
                 "6.9.2 a window that a setting takes above 2^31-1",
                 [window_closed(), get(1), window(1, 1), settings(4, 0x7fff_ffff)].concat(),
                 Goaway(FLOW_CONTROL),
+            ),
+            (
+                "6.5.3 an initial window that is too large, and a smaller one behind it",
+                [window_closed(), get(1), window(1, 1), several(&[(4, 0x7fff_ffff), (4, 0)])].concat(),
+                Goaway(FLOW_CONTROL),
+            ),
+            ("6.5.3 a window out of range and another", several(&[(4, 9), (4, 1 << 31), (4, 9)]), Goaway(FLOW_CONTROL)),
+            ("6.5.3 a frame size out of range and another", several(&[(5, 16_383), (5, 16_384)]), Goaway(PROTOCOL)),
+            ("6.5.3 ENABLE_PUSH out of range and another", several(&[(2, 2), (2, 0)]), Goaway(PROTOCOL)),
+            (
+                "6.5.3 of several values the last one stays",
+                [several(&[(4, 0), (5, 1 << 20), (4, 3), (5, 16_384), (4, 100)]), get(1)].concat(),
+                Status(200),
             ),
             (
                 "6.10 CONTINUATION",

@@ -56,7 +56,15 @@ impl Connection {
 
     pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let before = self.peer.initial_window;
-        self.peer.apply(payload)?;
+        // The widest stream overflows first: one look at all of them will do, however many values the frame has.
+        let open = self.streams.iter().filter(|stream| !stream.is_reset);
+        let widest = open.map(|stream| (stream.send, stream.id)).max();
+        self.peer.apply(payload, |value| match widest {
+            Some((mut window, stream)) => {
+                window.shift(i64::from(value) - i64::from(before)).map_err(|_| Fault::InitialWindowOverflow { stream })
+            }
+            None => Ok(()),
+        })?;
         let by = i64::from(self.peer.initial_window) - i64::from(before);
         if by != 0 {
             for stream in self.streams.iter_mut().filter(|stream| !stream.is_reset) {

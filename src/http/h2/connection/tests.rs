@@ -276,6 +276,37 @@ fn the_rules_of_the_rfc_hold_for_every_frame() {
             "request 1 end, window 1 | goaway 1 3",
         ),
         (
+            "6.5.3 an initial window beyond 2^31-1 though a smaller one follows in the frame",
+            [get(1), window(1, 1), settings(&[(4, 0x7fff_ffff), (4, 9)])].concat(),
+            "request 1 end, window 1 | goaway 1 3",
+        ),
+        (
+            "6.5.3 the widest of the streams is meant, and none that was reset",
+            [get(1), get(3), get(5), window(3, 1), window(5, 9), reset(5), settings(&[(4, 0x7fff_fffe), (4, 9)])]
+                .concat(),
+            "request 1 end, request 3 end, request 5 end, window 3, window 5, reset 5 8, window 0 | ack",
+        ),
+        (
+            "6.5.3 a window that is out of range though another follows",
+            settings(&[(4, 9), (4, 1 << 31), (4, 9)]),
+            " | goaway 0 3",
+        ),
+        (
+            "6.5.3 a frame size that is out of range though another follows",
+            settings(&[(5, 16_384), (5, 1), (5, 16_384)]),
+            " | goaway 0 1",
+        ),
+        (
+            "6.5.3 the first of two errors counts: the window",
+            [get(1), window(1, 1), settings(&[(4, 0x7fff_ffff), (2, 2)])].concat(),
+            "request 1 end, window 1 | goaway 1 3",
+        ),
+        (
+            "6.5.3 the first of two errors counts: the value",
+            [get(1), window(1, 1), settings(&[(2, 2), (4, 0x7fff_ffff)])].concat(),
+            "request 1 end, window 1 | goaway 1 1",
+        ),
+        (
             "6.10 CONTINUATION",
             [raw(1, 1, 1, &fields(&GET[..2])), raw(9, 0, 1, &[]), raw(9, 4, 1, &fields(&GET[2..]))].concat(),
             "request 1 end | ",
