@@ -3,7 +3,8 @@
 //!
 //! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
 //! until its leader is reaped: its number is nothing else's until then. One that ended because it was not wanted is not
-//! reaped before KILL has gone to what it started.
+//! reaped before KILL has gone to what it started; until then it counts, as a running one does, and gives its place up to
+//! the next program that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -12,6 +13,7 @@ use crate::sys::process::SIGKILL;
 use crate::sys::process::child::{self, Program};
 use crate::sys::socket;
 use crate::util::slab::{Key, Slab};
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -33,6 +35,8 @@ pub struct Children {
     epoll: Option<Epoll>,
     events: Option<Events>,
     running: Slab<Child>,
+    /// Those of them that have ended, the first one first.
+    over: VecDeque<Key>,
     lines: Vec<Line>,
     /// Whose program has ended.
     ended: Vec<Key>,
@@ -40,7 +44,8 @@ pub struct Children {
 
 struct Child {
     pid: i32,
-    pidfd: OwnedFd,
+    /// None: it has ended; others of its group may go on until the signal.
+    pidfd: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     text: Vec<u8>,
     /// Which script it is, for the log.
@@ -49,8 +54,6 @@ struct Child {
     reader: Option<Key>,
     /// The next signal, and when.
     signal: Option<(i32, u64)>,
-    /// It has ended; others of its group may go on until the signal.
-    has_ended: bool,
 }
 
 /// Something that a program wrote to STDERR.
@@ -87,9 +90,22 @@ impl Children {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
-    /// Programs that run.
-    pub fn count(&self) -> usize {
-        self.running.iter().filter(|(_, running)| !running.has_ended).count()
+    /// Whether less than `most` programs run. Where those that have ended take the places, what they started has no more
+    /// time: clients that leave keep no others waiting, and leave no more processes behind than may run.
+    pub fn has_room(&mut self, most: u64) -> bool {
+        while self.running.len() as u64 >= most {
+            let Some(key) = self.over.pop_front() else { return false };
+            self.finish(key);
+        }
+        true
+    }
+
+    /// KILL to what a program that has ended started; its number is given back.
+    fn finish(&mut self, key: Key) {
+        if let Some(over) = self.running.remove(key) {
+            over.send(SIGKILL);
+            child::reap_one(over.pid);
+        }
     }
 
     /// Starts a program. Gives what it is known by, and the end from which its output is read.
@@ -124,17 +140,19 @@ impl Children {
         child::limit(pid, start.cpu_seconds);
         let running = Child {
             pid,
-            pidfd,
+            pidfd: Some(pidfd),
             stderr: Some(errors),
             text: Vec::new(),
             shown: start.shown,
             reader: None,
             signal: None,
-            has_ended: false,
         };
         let key = self.running.insert(running);
         let Some(running) = self.running.get(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
-        let watched = epoll.add(running.pidfd.as_fd(), epoll::IN, key.to_u64());
+        let watched = match &running.pidfd {
+            Some(pidfd) => epoll.add(pidfd.as_fd(), epoll::IN, key.to_u64()),
+            None => Err(Errno::EBADF),
+        };
         if let Some(errors) = &running.stderr {
             let _ = epoll.add(errors.as_fd(), epoll::IN, key.to_u64() | STDERR);
         }
@@ -185,9 +203,10 @@ impl Children {
             if token & STDERR == 0 {
                 running.last_line(&mut self.lines);
                 self.ended.extend(running.reader);
-                running.unwatch(epoll);
-                running.has_ended = true;
-                if !matches!(running.signal, Some((SIGKILL, _))) {
+                running.close(epoll);
+                if matches!(running.signal, Some((SIGKILL, _))) {
+                    self.over.push_back(key);
+                } else {
                     child::reap_one(running.pid);
                     self.running.remove(key);
                 }
@@ -208,24 +227,25 @@ impl Children {
     pub fn expire(&mut self, now: u64) {
         let mut over = Vec::new();
         for (key, running) in self.running.iter_mut() {
-            if let Some((signal, _)) = running.signal.filter(|(_, at)| *at <= now) {
-                running.send(signal);
-                running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
-                if running.has_ended {
-                    child::reap_one(running.pid);
-                    over.push(key);
+            match running.signal.filter(|(_, at)| *at <= now) {
+                Some(_) if running.pidfd.is_none() => over.push(key),
+                Some((signal, _)) => {
+                    running.send(signal);
+                    running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
                 }
+                None => {}
             }
         }
-        for key in over {
-            self.running.remove(key);
+        if !over.is_empty() {
+            over.into_iter().for_each(|key| self.finish(key));
+            self.over.retain(|key| self.running.get(*key).is_some());
         }
     }
 
     /// The process ends: so do they.
     pub fn end(&mut self) {
         for (_, running) in self.running.iter_mut() {
-            running.send(if running.has_ended { SIGKILL } else { SIGTERM });
+            running.send(if running.pidfd.is_none() { SIGKILL } else { SIGTERM });
         }
     }
 }
@@ -236,12 +256,11 @@ impl Child {
         let _ = child::signal_group(self.pid, signal);
     }
 
-    /// To close them is not enough: a program that is just being started has them too until it is executed, and until
-    /// then they would be reported in each turn.
-    fn unwatch(&self, epoll: &Epoll) {
-        let _ = epoll.delete(self.pidfd.as_fd());
-        if let Some(stderr) = &self.stderr {
-            let _ = epoll.delete(stderr.as_fd());
+    /// It has ended. To close them is not enough: a program that is just being started has them too until it is executed,
+    /// and until then they would be reported in each turn.
+    fn close(&mut self, epoll: &Epoll) {
+        for fd in [self.pidfd.take(), self.stderr.take()].into_iter().flatten() {
+            let _ = epoll.delete(fd.as_fd());
         }
     }
 
@@ -278,5 +297,76 @@ impl Child {
         if !text.is_empty() {
             lines.push(Line { text: String::from_utf8_lossy(text).into_owned(), script: self.shown.clone() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn c(text: &str) -> CString {
+        CString::new(text).expect("no NUL")
+    }
+
+    /// Starts a program of which a part does not obey TERM, and waits until it says so. Gives what it is known by, and
+    /// its output.
+    fn start(children: &mut Children) -> (Key, OwnedFd) {
+        let null = file::null().expect("/dev/null");
+        let script = "(trap '' TERM; echo deaf; while :; do sleep 1; done) & wait";
+        let start = Start {
+            path: c("/bin/sh"),
+            args: vec![c("sh"), c("-c"), c(script)],
+            env: Vec::new(),
+            dir: c("/"),
+            stdin: null.as_fd(),
+            shown: "sh".into(),
+            cpu_seconds: 60,
+            logs: true,
+        };
+        let (key, output) = children.start(start).expect("it starts");
+        socket::set_nonblocking(output.as_fd(), false).expect("a pipe");
+        assert_eq!(read(&output), b"deaf\n");
+        (key, output)
+    }
+
+    /// Waits for output, or for the end of all that may write it.
+    fn read(output: &OwnedFd) -> Vec<u8> {
+        let mut buffer = Vec::with_capacity(LINE);
+        socket::recv_into(output.as_fd(), &mut buffer, LINE).expect("a pipe");
+        buffer
+    }
+
+    /// Dropped by its client, and ended by the TERM for that.
+    fn unwanted(children: &mut Children, key: Key) {
+        let ended = Epoll::new().expect("an epoll");
+        ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
+        children.leave(key, Leave::Unwanted, 0);
+        while children.running.get(key).is_some_and(|child| child.pidfd.is_some()) {
+            ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
+            children.receive();
+        }
+    }
+
+    #[test]
+    fn programs_that_ended_unwanted_count_until_a_place_is_needed() {
+        let mut children = Children::default();
+        let (first, first_output) = start(&mut children);
+        let (second, second_output) = start(&mut children);
+        let (third, _output) = start(&mut children);
+        assert!(!children.has_room(3), "all of them run");
+        unwanted(&mut children, second);
+        unwanted(&mut children, first);
+        assert_eq!(children.running.len(), 3, "they are not reaped yet");
+        assert!(children.running.get(first).is_some_and(|child| child.stderr.is_none()), "nor hold descriptors");
+        assert!(children.has_room(3));
+        assert_eq!(read(&second_output), b"", "what the one that ended first had started is ended");
+        assert!(children.running.get(first).is_some() && children.running.get(second).is_none());
+        assert!(!children.has_room(1), "one runs");
+        assert_eq!((children.running.len(), read(&first_output)), (1, Vec::new()));
+        unwanted(&mut children, third);
+        children.expire(MERCY - 1);
+        assert_eq!((children.running.len(), children.over.len()), (1, 1));
+        children.expire(MERCY);
+        assert_eq!((children.running.len(), children.over.len()), (0, 0));
     }
 }

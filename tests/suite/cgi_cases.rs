@@ -181,6 +181,37 @@ fn no_more_programs_run_than_may_though_their_bodies_come_at_once() {
     assert_eq!(statuses, [200, 200, 503, 503, 503, 503, 503, 503]);
 }
 
+/// Each stayed, ended and not reaped, for three seconds beside those that ran.
+#[test]
+fn clients_that_leave_at_once_have_no_more_processes_than_may_run() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("location / { cgi_pass /bin/sh; cgi_max_children 2; }")
+        .file("html/sleeps", "printf '\\n'; exec sleep 60")
+        .file("html/ends", "printf '\\nends'")
+        .allow_log("cgi_max_children")
+        .start();
+    let children = || {
+        let list = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", s.pid)).expect("the server runs");
+        list.split_whitespace().count()
+    };
+    let before = children();
+    for _ in 0..12 {
+        // While the one before is on its way to its end it has its place.
+        eventually("one more is started", || {
+            let mut client = s.client();
+            client.send("GET /sleeps HTTP/1.1\r\nHost: a\r\n\r\n");
+            let is_started = client.bytes(12) == b"HTTP/1.1 200";
+            client.leave();
+            is_started
+        });
+        let more = children() - before;
+        assert!(more <= 2, "{more} processes");
+    }
+    eventually("other clients are answered", || s.get("/ends").status == 200);
+}
+
 /// The program itself obeys TERM; what it started does not.
 #[test]
 fn what_an_unwanted_program_has_started_ends_too() {

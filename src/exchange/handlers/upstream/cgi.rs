@@ -80,7 +80,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
 /// Whether one more program may run.
 fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
     let most = ex.here().settings.cgi.max_children;
-    if cx.children.count() as u64 >= most {
+    if !cx.children.has_room(most) {
         ex.report(cx, Level::Error, format_args!("{most} CGI programs are running (cgi_max_children)"));
         return Err(Flow::Status(Status::SERVICE_UNAVAILABLE));
     }
