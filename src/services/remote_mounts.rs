@@ -15,15 +15,17 @@ impl RemoteMounts {
         RemoteMounts::parse(&std::fs::read(PATH).unwrap_or_default())
     }
 
-    fn parse(text: &[u8]) -> RemoteMounts {
+    pub(super) fn parse(text: &[u8]) -> RemoteMounts {
         RemoteMounts(text.split(|b| *b == b'\n').filter_map(remote).collect())
     }
 
     /// Whether the path is, or leads through, one of them.
     pub fn hold(&self, path: &[u8]) -> bool {
-        self.0
-            .iter()
-            .any(|mount| path.strip_prefix(&mount[..]).is_some_and(|rest| matches!(rest.first(), None | Some(b'/'))))
+        self.0.iter().any(|mount| {
+            // The root's own name ends in the slash that follows.
+            let mount = mount.strip_suffix(b"/").unwrap_or(mount);
+            path.strip_prefix(mount).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        })
     }
 }
 
@@ -76,5 +78,7 @@ mod tests {
             assert_eq!(mounts.hold(path.as_bytes()), expected, "{path}");
         }
         assert_eq!(RemoteMounts::parse(b""), RemoteMounts::default());
+        let root = RemoteMounts::parse(b"1 0 0:30 / / rw - nfs4 host:/x rw\n");
+        assert!(root.hold(b"/") && root.hold(b"/srv/up"), "all lies in a root of another machine");
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`] a call looks at
 //! that number, in turn. What this process itself has moved is looked at again at once. One on a file system of another
-//! machine, which may not answer, is found where the kernel last saw it: once this process has used it, that is now.
+//! machine, which may not answer, stays where it was last found if the kernel has forgotten it since. Where this process
+//! has moved something, or a client's upload was let in there, that machine is asked: it just was, and where the file
+//! really lies has to be known.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
@@ -35,6 +37,8 @@ struct Place {
     directory: Box<[u8]>,
     real: Box<[u8]>,
     checked: u64,
+    /// Something may have been stored there since it was found.
+    is_used: bool,
     /// Which of the configuration's areas it is; None: an upload_store.
     roles: Vec<Option<usize>>,
 }
@@ -71,6 +75,19 @@ impl StoredPlaces {
         self.stale = true;
     }
 
+    /// A client stores something at the path.
+    pub fn used(&mut self, path: &[u8]) {
+        if self.by_path.is_empty() {
+            return;
+        }
+        let path = key(path);
+        for end in memchr::memchr_iter(b'/', &path).chain([path.len()]) {
+            for at in self.by_path.get(&path[..end]).into_iter().flatten() {
+                self.places[*at as usize].is_used = true;
+            }
+        }
+    }
+
     fn new<'d>(directories: impl Iterator<Item = (&'d [u8], Option<usize>)>) -> StoredPlaces {
         let mut known: FastMap<&[u8], usize> = FastMap::default();
         let mut all = StoredPlaces { stale: true, ..StoredPlaces::default() };
@@ -80,15 +97,19 @@ impl StoredPlaces {
                 let own: Box<[u8]> = directory.into();
                 let named: Box<[u8]> = key(directory).as_ref().into();
                 all.by_path.entry(named.clone()).or_default().push(at as u32);
-                all.places.push(Place { directory: own, real: named, checked: 0, roles: Vec::new() });
+                all.places.push(Place { directory: own, real: named, checked: 0, is_used: false, roles: Vec::new() });
             }
             all.places[at].roles.push(role);
         }
         all
     }
 
-    /// Looks at those that were not looked at lately.
     fn look(&mut self, now: u64) {
+        self.look_by(now, real_paths::find_known, RemoteMounts::read);
+    }
+
+    /// Looks at those that were not looked at lately. `known`: where the kernel knows a path to lie.
+    fn look_by(&mut self, now: u64, known: fn(&[u8]) -> Option<Vec<u8>>, remote: impl Fn() -> RemoteMounts) {
         let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
         let mut mounts = None;
         for _ in 0..most {
@@ -96,13 +117,12 @@ impl StoredPlaces {
             if !self.stale && now < place.checked.saturating_add(FRESH) {
                 break;
             }
-            let is_new = place.checked == 0;
+            let may_keep = !self.stale && !place.is_used;
             place.checked = now;
-            let whole = match real_paths::find_known(&place.directory) {
+            place.is_used = false;
+            let whole = match known(&place.directory) {
                 Some(whole) => whole,
-                None if !is_new && place.is_remote(mounts.get_or_insert_with(RemoteMounts::read)) => {
-                    place.real.to_vec()
-                }
+                None if may_keep && place.is_remote(mounts.get_or_insert_with(&remote)) => place.real.to_vec(),
                 None => real_paths::find(&place.directory).whole,
             };
             let real = key(&whole);
@@ -223,6 +243,39 @@ mod tests {
         fs::remove_file(&link).expect("removed");
         assert_eq!(is_in(&mut places, 7000), [false, false, true]);
         assert_eq!(places.by_path.len(), 1, "no path is kept that no place has");
+    }
+
+    #[test]
+    fn a_place_of_another_machine_is_looked_at_after_a_move_or_an_upload_of_ours() {
+        let (_scratch, top) = top();
+        let link = top.join("link");
+        let own = link.as_os_str().as_bytes();
+        let remote = || RemoteMounts::parse(format!("1 0 0:30 / {} rw - nfs h:/x rw", top.display()).as_bytes());
+        let mut places = StoredPlaces::new([(own, None)].into_iter());
+        // The kernel has always forgotten it.
+        let lies = |places: &mut StoredPlaces, now: u64, at: &str| {
+            places.look_by(now, |_| None, remote);
+            *places.places[0].real == *top.join(at).as_os_str().as_bytes()
+        };
+        for dir in ["a", "b"] {
+            fs::create_dir(top.join(dir)).expect("a directory");
+        }
+        relink(&top.join("a"), &link);
+        assert!(lies(&mut places, 5000, "a"), "it is looked at before the first use");
+        relink(&top.join("b"), &link);
+        assert!(lies(&mut places, 6000, "a"), "the other machine is not asked");
+        places.moved();
+        assert!(lies(&mut places, 6000, "b"));
+        relink(&top.join("a"), &link);
+        places.used(top.join("li").as_os_str().as_bytes());
+        assert!(lies(&mut places, 7000, "b"), "that is another place");
+        places.used(top.join("link/x/y").as_os_str().as_bytes());
+        assert!(lies(&mut places, 8000, "a"));
+        relink(&top.join("b"), &link);
+        assert!(lies(&mut places, 9000, "a"), "once");
+        let local = RemoteMounts::default;
+        places.look_by(10_000, |_| None, local);
+        assert_eq!(*places.places[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
     }
 
     #[test]

@@ -76,10 +76,8 @@ pub fn find(
     let rest = &whole[start..];
     let names = Names::of(ex);
     judge_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
-    let base = match base {
-        Some(base) => base,
-        None => open_base(&split, rules, cx)?,
-    };
+    let base = base.map_or_else(|| open_base(&split, rules, cx), Ok)?;
+    cx.stored_places.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let area = match rules.quota {
         None => None,
