@@ -102,7 +102,7 @@ impl Lock {
                 area.count(now)?;
             }
         }
-        let lock = LockFile::open(area)?;
+        let mut lock = LockFile::open(area)?;
         match file::flock(lock.fd.as_fd()) {
             // Removed while it was waited for: another is made.
             Ok(()) if !lock.has_name()? => return shared.wait(now.ms),
@@ -112,6 +112,7 @@ impl Lock {
         }
         let text = lock.read()?;
         let is_first = text.is_empty();
+        lock.is_trace = is_first;
         let record = Record::parse(&text);
         let recount = shared.recount.take();
         let tries = recount.as_ref().map_or(0, |recount| recount.tries);
@@ -132,24 +133,20 @@ impl Lock {
         let agree = |text: Vec<u8>| is_exact.then(|| (text, area.counts.get()));
         if !has_room(before) {
             shared.agreed = agree(text);
-            if is_first {
-                lock.remove();
-            }
             return Ok(Taken::Full(before));
         }
         let stored = record.unwrap_or_default().stored;
         let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
-        let lock = Lock { file: lock, is_first, now, before };
+        let mut lock = Lock { file: lock, is_first, now, before };
         lock.write(now)?;
+        lock.file.is_trace = false;
         shared.agreed = agree(now.text().into_bytes());
         Ok(Taken::Lock(lock))
     }
 
     /// The files got no names.
-    pub fn take_back(self) {
-        if self.is_first {
-            return self.file.remove();
-        }
+    pub fn take_back(mut self) {
+        self.file.is_trace = self.is_first;
         // Else it stays too high, until the next count.
         let _ = self.write(Record { used: self.before, ..self.now });
     }
@@ -248,6 +245,17 @@ impl Record {
 struct LockFile {
     dir: OwnedFd,
     fd: OwnedFd,
+    /// The lock is held, and nothing was stored here yet: no file stays behind.
+    is_trace: bool,
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        if self.is_trace {
+            // Before the lock falls. Else it stays empty, and says nothing.
+            let _ = file::unlink_at(Some(self.dir.as_fd()), NAME, Unlink::File);
+        }
+    }
 }
 
 impl LockFile {
@@ -258,7 +266,7 @@ impl LockFile {
         // EINVAL of a FIFO that has its name does not mean that there are no locks.
         let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
             .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
-        Ok(LockFile { dir, fd })
+        Ok(LockFile { dir, fd, is_trace: false })
     }
 
     fn has_name(&self) -> Result<bool, Errno> {
@@ -268,12 +276,6 @@ impl LockFile {
             Err(Errno::ENOENT) => Ok(false),
             Err(e) => Err(e),
         }
-    }
-
-    /// Nothing was stored here yet, and nothing is now: no trace of that stays. By the process that has the lock.
-    fn remove(&self) {
-        // Else it stays empty, and says nothing.
-        let _ = file::unlink_at(Some(self.dir.as_fd()), NAME, Unlink::File);
     }
 
     fn read(&self) -> Result<Vec<u8>, Errno> {
@@ -385,6 +387,20 @@ mod tests {
         assert!(is_there(), "it stays once something was stored");
         lock().take_back();
         assert!(is_there(), "nor does it go with a later upload");
+    }
+
+    #[test]
+    fn a_count_before_the_first_upload_leaves_no_lock_file_behind() {
+        let scratch = Scratch::new();
+        fill(&scratch, 0..3500);
+        let area = area(&scratch);
+        let is_there = || scratch.path().join(NAME.to_str().expect("ASCII")).exists();
+        assert!(matches!(take(&area, 1, &mut over()), Taken::Counting) && !is_there(), "its client may leave now");
+        assert!(took(&area, 1) && is_there());
+        area.restart();
+        area.ended.set((0, 0));
+        let _ = take(&area, 5000, &mut over());
+        assert!(is_there(), "it stays once something was stored");
     }
 
     #[test]
