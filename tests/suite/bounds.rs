@@ -3,8 +3,8 @@
 
 use crate::client::Client;
 use crate::harness::{BOTH, Table, http, ours, server, skip_on_nginx};
+use crate::strace::Strace;
 use crate::upstream::Upstream;
-use std::process::Command;
 
 #[test]
 fn a_body_in_tiny_chunks_is_stored_as_sent() {
@@ -31,26 +31,12 @@ fn a_body_in_tiny_chunks_takes_few_writes() {
     if skip_on_nginx("it buffers bodies in files of its own") {
         return;
     }
-    if Command::new("strace").arg("-V").output().is_err() {
-        crate::harness::skipped("strace is not installed");
-        return;
-    }
     let s = server("client_max_body_size 2m; location / { dav_methods PUT; }").start();
     s.get("/").is_one_of(&[403, 404]);
-    let trace = s.path("trace");
-    let mut strace = Command::new("strace")
-        .args(["-f", "-c", "-e", "trace=write,pwrite64", "-p", &s.pid.to_string(), "-o"])
-        .arg(&trace)
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("strace");
-    let mut first = [0];
-    std::io::Read::read_exact(strace.stderr.as_mut().expect("piped"), &mut first).expect("attached");
+    let Some(strace) = Strace::attach(&s, &["-f", "-c", "-e", "trace=write,pwrite64"]) else { return };
     let head = b"PUT /f HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     s.client().request([&head[..], &b"1\r\nx\r\n".repeat(200_000), b"0\r\n\r\n"].concat()).is(201);
-    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().expect("kill");
-    strace.wait().expect("strace ends");
-    let text = std::fs::read_to_string(trace).expect("a summary");
+    let text = strace.detach();
     let calls: u64 = text
         .lines()
         .filter(|l| l.contains("write"))

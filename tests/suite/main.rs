@@ -18,6 +18,7 @@ mod harness;
 mod os;
 mod over_http2;
 mod over_tls;
+mod strace;
 mod table;
 mod upstream;
 

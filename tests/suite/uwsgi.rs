@@ -43,7 +43,7 @@ def application(env, start):
 struct Uwsgi(Child);
 
 impl Uwsgi {
-    /// None: it is not installed.
+    /// None, said aloud: it is not installed, or does not start here.
     fn start(setup: &Setup) -> Option<Uwsgi> {
         if !std::path::Path::new(UWSGI).exists() {
             skipped("uwsgi-plugin-python3 is not installed");
@@ -55,22 +55,34 @@ impl Uwsgi {
             .current_dir(dir)
             .args(["--socket", "u.sock", "--scgi-socket", "s.sock", "--fastcgi-socket", "f.sock"])
             .args(["--chmod-socket=666", "--wsgi-file", "application.py", "--need-app", "--die-on-term"])
+            // Its own limit of 4 s is reached where the machine is busy.
+            .args(["--socket-timeout", "60"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("uWSGI starts");
-        let uwsgi = Uwsgi(child);
+            .stderr(std::fs::File::create(dir.join("uwsgi.log")).expect("a writable directory"))
+            .spawn();
+        let Ok(child) = child else {
+            skipped("uWSGI cannot be started");
+            return None;
+        };
+        let mut uwsgi = Uwsgi(child);
+        let mut ended = false;
         eventually("uWSGI listens", || {
-            ["u", "s", "f"].iter().all(|name| UnixStream::connect(dir.join(format!("{name}.sock"))).is_ok())
+            ended = matches!(uwsgi.0.try_wait(), Ok(Some(_)));
+            ended || ["u", "s", "f"].iter().all(|name| UnixStream::connect(dir.join(format!("{name}.sock"))).is_ok())
         });
+        if ended {
+            let log = std::fs::read(dir.join("uwsgi.log")).unwrap_or_default();
+            skipped(&format!("uWSGI ended: {}", String::from_utf8_lossy(&log).trim()));
+            return None;
+        }
         Some(uwsgi)
     }
 }
 
 impl Drop for Uwsgi {
     fn drop(&mut self) {
-        crate::os::kill(self.0.id(), 9);
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }

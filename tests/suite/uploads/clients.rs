@@ -16,11 +16,26 @@ pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
+/// A program that asks no proxy and works in no repository, whatever the environment of the tests names.
+pub fn alone(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    for name in
+        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"]
+    {
+        command.env_remove(name);
+    }
+    command.env("no_proxy", "127.0.0.1").env_remove("NO_PROXY");
+    command
+}
+
 /// A client on its way, or None and said aloud.
 fn client(s: &Server, name: &str, how: &str, source: &str) -> Option<Child> {
     let (program, package, variable) = match name {
-        "tus.cjs" => ("node", "node_modules", "NODE_PATH"),
-        _ => ("python3", "python", "PYTHONPATH"),
+        "tus.cjs" => ("node", "node_modules/tus-js-client", "NODE_PATH"),
+        _ => ("python3", "python/tusclient", "PYTHONPATH"),
     };
     let package = packages().join(package);
     if !package.is_dir() {
@@ -28,9 +43,13 @@ fn client(s: &Server, name: &str, how: &str, source: &str) -> Option<Child> {
         return None;
     }
     let url = format!("http://127.0.0.1:{}/a/", s.port());
-    let mut command = Command::new(program);
+    let mut command = alone(program);
     command.arg(script(name)).args([url.as_str(), s.path(source).to_str().expect("UTF-8"), how]);
-    let child = command.env(variable, package).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .env(variable, package.parent().expect("its directory"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
     if child.is_err() {
         skipped(&format!("no {program}: the clients of {name} are not tried"));
     }

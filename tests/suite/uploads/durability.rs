@@ -2,6 +2,7 @@
 
 use super::resumable::{area_of, create, filename, offset, patch, resumable, tus};
 use super::*;
+use crate::strace::Strace;
 
 #[test]
 fn the_next_start_removes_what_a_killed_process_left() {
@@ -178,35 +179,29 @@ fn syncs_of_many_uploads_are_few_and_queued() {
     if skip_on_nginx("uploads") {
         return;
     }
-    if std::process::Command::new("strace").arg("-V").output().is_err() {
-        return crate::harness::skipped("strace is not installed");
-    }
     let s = running(setup("location /sync/ { allowed_methods PUT; upload_sync on; }").mkdir("html/sync"));
     // Directories above are written the first time only.
     s.method("PUT", "/sync/first", "", b"1").is(201);
     let mut clients: Vec<Client> = (0..64).map(|_| s.ready_client()).collect();
-    let trace = s.path("trace");
-    let mut strace = std::process::Command::new("strace")
-        .args(["-f", "-o"])
-        .arg(&trace)
-        .args(["-e", "trace=io_submit,fsync,fdatasync,syncfs", "-p", &s.pid.to_string()])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("strace");
-    let mut first = [0];
-    std::io::Read::read_exact(strace.stderr.as_mut().expect("piped"), &mut first).expect("attached");
+    let options = ["-f", "-e", "trace=io_submit,fsync,fdatasync,syncfs"];
+    let Some(strace) = Strace::attach(&s, &options) else { return };
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(request("PUT", &format!("/sync/{n}"), "", &noise(1000)));
     }
     clients.iter_mut().for_each(|client| _ = client.response().is(201));
-    std::process::Command::new("kill").args(["-INT", &strace.id().to_string()]).status().expect("kill");
-    strace.wait().expect("strace ends");
-    let text = String::from_utf8(std::fs::read(trace).expect("a trace")).expect("ASCII");
-    let count = |name: &str| text.lines().filter(|line| line.contains(&format!("{name}("))).count();
+    let text = strace.detach();
+    // What the kernel had no room for is asked for again.
+    let done = text.lines().filter(|line| !line.contains(" = -1 EAGAIN"));
+    let queued = done.clone().filter(|line| line.contains("io_submit("));
+    if queued.clone().next().is_none() || queued.clone().any(|line| line.contains(" = -1 ")) {
+        return crate::harness::skipped("the kernel or the file system has no queue for syncs");
+    }
+    let count = |name: &str| done.clone().filter(|line| line.contains(&format!("{name}("))).count();
     assert_eq!((count("fsync"), count("fdatasync"), count("syncfs")), (0, 0, 0), "the loop waits for no disk");
-    let queued = count("io_submit");
+    let queued = queued.count();
     println!("64 uploads, {queued} syncs queued");
-    assert!((65..128).contains(&queued), "{queued} syncs of 64 files");
+    // At most a directory's sync for each: where every upload is done before the next one is read.
+    assert!((65..=128).contains(&queued), "{queued} syncs of 64 files");
 }
 
 /// What a machine that stopped had not written may be holes of zeros: none of it counts. What a process that was killed had

@@ -2,12 +2,13 @@
 //! Nautilus and iOS Files were seen to begin with.
 
 use super::*;
-use std::process::{Command, Output};
+use crate::uploads::clients::alone;
+use std::process::Output;
 
 /// Runs a program; None (said aloud) where it is not installed.
 pub fn run(program: &str, args: &[&str], input: &str) -> Option<Output> {
     use std::io::Write;
-    let child = Command::new(program)
+    let child = alone(program)
         .args(args)
         .env("HOME", std::env::temp_dir())
         .current_dir(std::env::temp_dir())
@@ -19,7 +20,8 @@ pub fn run(program: &str, args: &[&str], input: &str) -> Option<Output> {
         skipped(&format!("{program} is not installed"));
         return None;
     };
-    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+    // One that has ended already reads nothing; how it ended says why.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     Some(child.wait_with_output().expect("it ended"))
 }
 

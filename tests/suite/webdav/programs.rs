@@ -7,9 +7,9 @@
 
 use super::clients::{run, url};
 use super::*;
-use crate::uploads::clients::{packages, script};
+use crate::uploads::clients::{alone, packages, script};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn ended_well(what: &str, out: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -26,7 +26,7 @@ fn scripted(s: &Server, name: &str, how: &str) {
     if !package.is_dir() {
         return skipped(&format!("{} is not installed (.ci/run does)", package.display()));
     }
-    let mut command = Command::new(program);
+    let mut command = alone(program);
     command.arg(script(name)).args([&url(s), how]).env(variable, package.parent().expect("its directory"));
     match command.output() {
         Ok(out) => ended_well(how, &out),
@@ -61,7 +61,9 @@ fn git(s: &Server) {
     let work = s.path("work");
     std::fs::create_dir(&work).expect("mkdir");
     let git = |args: &[&str]| {
-        let out = Command::new("git").current_dir(&work).env("HOME", &work).args(args).output().expect("git");
+        let mut git = alone("git");
+        git.current_dir(&work).env("HOME", &work).env_remove("XDG_CONFIG_HOME");
+        let out = git.args(args).output().expect("git");
         ended_well(&format!("git {args:?}"), &out);
     };
     let bare = s.path("html/repository.git").display().to_string();
@@ -100,7 +102,11 @@ fn davfs(s: &Server) {
     let mounted = Mounted(at.clone());
     use std::fs;
     // Its listings are refused by newer kernels, whatever the server is.
-    fs::create_dir(at.join("d ir")).expect("mkdir");
+    if let Err(error) = fs::create_dir(at.join("d ir")) {
+        drop(mounted);
+        let _ = fs::remove_dir(s.path("html/d ir"));
+        return skipped(&format!("what mount.davfs mounted cannot be written to: {error}"));
+    }
     fs::write(at.join("d ir/a#b%?.txt"), "hello").expect("written");
     assert_eq!(fs::read(at.join("d ir/a#b%?.txt")).expect("read"), b"hello");
     fs::rename(at.join("d ir/a#b%?.txt"), at.join("moved")).expect("renamed");
@@ -126,11 +132,12 @@ fn davfs(s: &Server) {
 fn gvfs(s: &Server) {
     let backend =
         ["/usr/libexec/gvfsd-dav", "/usr/lib/gvfs/gvfsd-dav"].into_iter().find(|path| Path::new(path).exists());
-    if backend.is_none() || Command::new("dbus-run-session").arg("--version").output().is_err() {
-        return skipped("gvfs-backends and gvfs-daemons, or dbus, are not installed: gio mount is not tried");
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if backend.is_none() || !["dbus-run-session", "dbus-daemon", "gio", "timeout"].into_iter().all(is_there) {
+        return skipped("gvfs-backends and gvfs-daemons, gio or dbus are not installed: gio mount is not tried");
     }
-    let steps = r#"set -e
-        gio mount "$1"
+    let steps = r#"timeout 60 gio mount "$1" || exit 77
+        set -e
         gio list "$1" | grep -qx there.txt
         gio mkdir "$1/new%20dir"
         gio copy "$2" "$1/new%20dir/a%20%23b.txt"
@@ -146,11 +153,34 @@ fn gvfs(s: &Server) {
     let (host, local) = (format!("dav://127.0.0.1:{}", s.port()), s.path("local").display().to_string());
     let home = s.path("work-gvfs");
     std::fs::create_dir_all(&home).expect("mkdir");
-    let out = Command::new("dbus-run-session")
-        .args(["--", "bash", "-c", steps, "steps", &host, &local])
+    // A file and no pipe: daemons that stay have it open, too.
+    let said = std::fs::File::create(s.path("gio.log")).expect("a log");
+    let ended = alone("timeout")
+        .args(["-k", "5", "300", "dbus-run-session", "--", "bash", "-c", steps, "steps", &host, &local])
         .envs([("HOME", &home), ("XDG_RUNTIME_DIR", &home)])
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .expect("dbus-run-session");
-    ended_well("gio", &out);
+        .envs([("LC_ALL", "C.UTF-8"), ("GVFS_DISABLE_FUSE", "1")])
+        .stdin(Stdio::null())
+        .stdout(said.try_clone().expect("a log"))
+        .stderr(said)
+        .status()
+        .expect("timeout");
+    end_daemons(&home);
+    let said = String::from_utf8_lossy(&s.read("gio.log")).into_owned();
+    match ended.code() {
+        Some(0) => {}
+        // Its daemons may not come up: no mount, or no session.
+        Some(77 | 127) => skipped(&format!("gio mounts nothing here: {}", said.trim())),
+        _ => panic!("gio: {ended}\n{said}"),
+    }
+}
+
+/// Ends what a session left behind: processes whose runtime directory is that of the test.
+fn end_daemons(home: &Path) {
+    let wanted = format!("XDG_RUNTIME_DIR={}", home.display());
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes()) {
+            let _ = Command::new("kill").arg("-KILL").arg(process.file_name()).stderr(Stdio::null()).status();
+        }
+    }
 }

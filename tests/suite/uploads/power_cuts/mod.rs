@@ -11,19 +11,20 @@ mod trace;
 use super::cuts::Seed;
 use super::*;
 use crate::harness::{http, skipped};
+use crate::strace::Strace;
 use disk::{After, Disk, Inode, ROOT, Snapshot};
 use script::{Op, Upload, script};
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use trace::Call;
 
 const CALLS: &str = "trace=openat,openat2,write,pwrite64,writev,splice,copy_file_range,sendto,sendmsg,recvfrom,read,\
                      ftruncate,fsync,fdatasync,syncfs,io_submit,io_getevents,linkat,rename,renameat,renameat2,unlinkat,\
                      mkdirat,close,fcntl,accept4,lseek,unlink,mkdir,rmdir,dup";
-/// Subsets tried at random after each call, beside the systematic ones.
+/// Subsets tried at random after each call, beside the systematic ones; more where those are too few.
 const RANDOM: usize = 12;
-/// More cuts than this have to be tried.
+/// At least this many cuts are tried. How many the systematic ones are depends on how much is written at the same time.
 const LEAST: usize = 10_000;
 const DIRECTORY: &[u8] = b"<dir>";
 
@@ -45,6 +46,7 @@ struct Replay<'r> {
     sockets: HashMap<i32, usize>,
     syncs: HashMap<String, Snapshot>,
     ignored: Ignored,
+    random: usize,
     /// Requests that have come, and those that are answered, in that order.
     begun: Vec<usize>,
     answered: Vec<usize>,
@@ -261,7 +263,7 @@ impl Replay<'_> {
         let (allowed, keeps) = self.allowed();
         let promised = self.promised();
         let (mut cuts, mut lost) = (0, Vec::new());
-        self.disk.cuts(seed, RANDOM, |after| {
+        self.disk.cuts(seed, self.random, |after| {
             cuts += 1;
             let before = lost.len();
             for (path, values) in &allowed {
@@ -360,19 +362,6 @@ fn shown(content: Option<&[u8]>) -> String {
 /// What is there from the beginning.
 const OLD: [(&str, &str); 2] = [("/a/old", "old!"), ("/over/old", "old!")];
 
-fn record(s: &Server) -> Option<(Child, std::path::PathBuf)> {
-    let trace = s.path("trace");
-    let mut strace = Command::new("strace")
-        .args(["-xx", "-s", "100000", "-e", CALLS, "-p", &s.pid.to_string(), "-o"])
-        .arg(&trace)
-        .stderr(Stdio::piped())
-        .spawn()
-        .ok()?;
-    let mut first = [0];
-    std::io::Read::read_exact(strace.stderr.as_mut().expect("piped"), &mut first).expect("attached");
-    Some((strace, trace))
-}
-
 fn put_all(disk: &mut Disk, dir: Inode, path: &Path) {
     for entry in std::fs::read_dir(path).expect("a directory").flatten() {
         let name = entry.file_name().into_encoded_bytes();
@@ -391,9 +380,8 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
     if skip_on_nginx("uploads") || skip_on_http2("a request is found by its text") || crate::over_tls::is_wanted() {
         return;
     }
-    if Command::new("strace").arg("-V").output().is_err() || Command::new("openssl").arg("version").output().is_err() {
-        skipped("strace or openssl is not installed: power cuts are not tried");
-        return;
+    if Command::new("openssl").arg("version").output().is_err() {
+        return skipped("openssl is not installed: power cuts are not tried");
     }
     let s = http(
         "dav_ext_lock_zone zone=locks:1m;
@@ -414,10 +402,9 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
         at = before.put(at, name.as_encoded_bytes(), DIRECTORY);
     }
     put_all(&mut before, at, &root);
-    let Some((mut strace, trace)) = record(&s) else { return skipped("strace cannot be started") };
+    let Some(strace) = Strace::attach(&s, &["-xx", "-s", "100000", "-e", CALLS]) else { return };
     let (mut ops, mut uploads) = script(&s);
-    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().expect("kill");
-    strace.wait().expect("strace ends");
+    let trace = strace.detach();
     // Paths as the file system has them.
     let prefix = root.display().to_string();
     for op in &mut ops {
@@ -428,8 +415,7 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
         let named = Some(&mut upload.name).filter(|name| !name.is_empty());
         [&mut upload.part, &mut upload.record].into_iter().chain(named).for_each(|path| path.insert_str(0, &prefix));
     }
-    let trace = String::from_utf8(std::fs::read(trace).expect("a recording")).expect("ASCII");
-    let replay = |ignored| {
+    let replay = |ignored, random| {
         let mut replay = Replay {
             ops: &ops,
             uploads: &uploads,
@@ -438,6 +424,7 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
             sockets: HashMap::new(),
             syncs: HashMap::new(),
             ignored,
+            random,
             begun: Vec::new(),
             answered: Vec::new(),
             cuts: 0,
@@ -449,7 +436,12 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
         }
         (replay.cuts, replay.lost)
     };
-    let (cuts, lost) = replay(Ignored::Nothing);
+    let mut random = RANDOM;
+    let (mut cuts, mut lost) = replay(Ignored::Nothing, random);
+    while cuts < LEAST && lost.is_empty() && random < RANDOM << 10 {
+        random *= 2;
+        (cuts, lost) = replay(Ignored::Nothing, random);
+    }
     println!("{cuts} power cuts, {} findings", lost.len());
     let mut kinds: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
     for finding in &lost {
@@ -459,6 +451,6 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
     assert!(lost.is_empty(), "{}", shown.join("\n"));
     assert!(cuts >= LEAST, "{cuts}");
     for without in [Ignored::SyncsOfFiles, Ignored::SyncsOfDirectories] {
-        assert!(!replay(without).1.is_empty(), "syncs that are taken out are missed");
+        assert!(!replay(without, RANDOM).1.is_empty(), "syncs that are taken out are missed");
     }
 }
