@@ -10,6 +10,13 @@ fn setup() -> Setup {
          location /in/ { allowed_methods GET POST PUT; upload_resumable on; signed_link %%DIR%%/keys; }
          location /out/ { signed_link %%DIR%%/keys; }
          location /del/ { allowed_methods GET POST PUT DELETE; signed_link %%DIR%%/keys; }
+         location = /upload { allowed_methods POST; upload_store %%DIR%%/store; upload_resumable on;
+                              signed_link %%DIR%%/keys; }
+         location /made/ { allowed_methods GET POST; upload_filename made$upload_file_ext; upload_on_duplicate rename;
+                           signed_link %%DIR%%/keys; }
+         location /asked/ { allowed_methods GET POST; upload_filename $arg_name; signed_link %%DIR%%/keys; }
+         location /field/ { allowed_methods GET POST; upload_filename $upload_field_name; signed_link %%DIR%%/keys; }
+         location /taken/ { allowed_methods GET POST; upload_on_duplicate rename; signed_link %%DIR%%/keys; }
          location /app/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
                           location /app/up/ { proxy_pass http://127.0.0.1:1; } }
          location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
@@ -28,6 +35,11 @@ fn setup() -> Setup {
     .file("html/any/file.txt", "content")
     .file("html/page/file.txt", "content")
     .mkdir("html/in")
+    .mkdir("html/made")
+    .mkdir("html/asked")
+    .mkdir("html/field")
+    .mkdir("html/taken")
+    .mkdir("store")
 }
 
 fn command(args: &[&str]) -> std::process::Output {
@@ -148,6 +160,40 @@ fn a_signed_link_lets_in_for_what_it_says() {
         let link = sign(&s, "/in/", &["--methods", "POST", "--size", "2-5"]);
         let fields = "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: filename ci50eHQ=\r\n";
         s.method("POST", &link, fields, b"").is(400).contains("smaller than the 2 bytes");
+    });
+    table.row(OURS, "a link for a directory without its slash is for the files that it gets", || {
+        let link = sign(&s, "/upload", &["--methods", "POST"]);
+        let body = form(&[part("name=\"f\"; filename=\"a.txt\"", "", b"abc")]);
+        post_form(&s, &link, &body).is(201);
+        let tus = |method: &str, target: &str, fields: &str, body: &[u8]| {
+            s.method(method, target, &format!("Tus-Resumable: 1.0.0\r\n{fields}"), body)
+        };
+        let r = tus("POST", &link, "Upload-Length: 5\r\nUpload-Metadata: filename ci50eHQ=\r\n", b"");
+        let target = located(r.is(201));
+        let fields = "Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n";
+        tus("PATCH", &target, fields, b"hello").is(204);
+        assert!(s.read("store/a.txt") == b"abc" && s.read("store/r.txt") == b"hello");
+    });
+    table.row(OURS, "a link for one file is for it by the name that the configuration gives it, too", || {
+        let body = |name: &str| form(&[part(&format!("name=\"f\"; filename=\"{name}\""), "", b"abc")]);
+        // Made by upload_filename, and by the number that a taken name gets.
+        let made = sign(&s, "/made/one.txt", &["--methods", "POST"]);
+        post_form(&s, &made, &body("other.txt")).is(201);
+        post_form(&s, &made, &body("other.txt")).is(201);
+        assert!(s.exists("html/made/made.txt") && s.exists("html/made/made-1.txt"));
+        let taken = sign(&s, "/taken/one.txt", &["--methods", "POST"]);
+        post_form(&s, &taken, &body("one.txt")).is(201);
+        post_form(&s, &taken, &body("one.txt")).is(201);
+        assert!(s.exists("html/taken/one.txt") && s.exists("html/taken/one-1.txt"));
+        // What the client chooses stays refused, by whatever variable.
+        post_form(&s, &taken, &body("other.txt")).is(403);
+        let asked = format!("{}&name=other.txt", sign(&s, "/asked/one.txt", &["--methods", "POST"]));
+        post_form(&s, &asked, &body("one.txt")).is(403).contains("another place");
+        let fields = [part("name=\"name\"", "", b"other.txt"), part("name=\"f\"; filename=\"one.txt\"", "", b"abc")];
+        post_form(&s, &sign(&s, "/field/one.txt", &["--methods", "POST"]), &form(&fields)).is(403);
+        for dir in ["taken", "asked", "field"] {
+            assert!(!s.exists(&format!("html/{dir}/other.txt")), "{dir}");
+        }
     });
     table.row(OURS, "made by another program with the same key", || {
         // Python: hmac.new(key, "\n".join([...]).encode(), hashlib.sha256), as README has it.

@@ -48,6 +48,31 @@ impl Upload {
         self.create(cx, which, name, content_type)
     }
 
+    /// A file that the client gives another name than the URI's stays in the place of the signed link that let it in.
+    /// A link for a directory, with or without its slash, is for all that is stored there; in the place of one file
+    /// may stand what the configuration calls that file instead (`upload_filename`, a number where the name is taken).
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_place(
+        &mut self,
+        ex: &Exchange,
+        (which, name): (Which, &[u8]),
+        given: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
+        let Some(link) = ex.route.link.as_ref().filter(|_| ex.route.method != Method::Put) else { return Ok(()) };
+        let names_directory = self.place.uri.strip_prefix(&link.place[..]).is_some_and(|rest| rest.starts_with(b"/"));
+        let dir = &self.place_mut(which).uri[..];
+        if names_directory || link.is_of(&[dir, name].concat()) {
+            return Ok(());
+        }
+        let own = link.place.strip_prefix(dir).filter(|own| !own.contains(&b'/'));
+        match own.is_some_and(|own| name::is_chosen_here(&self.rules.filename, given.filter(|given| *given != own))) {
+            true => Ok(()),
+            false => Err(Refusal::new(Status::FORBIDDEN, "the link is for another place").of(name)),
+        }
+    }
+
     /// The rules of the path that the file will have, where its name is not the URI's: another location may have it.
     pub fn judge_path(
         &mut self,
@@ -60,8 +85,6 @@ impl Upload {
         if ex.route.method == Method::Put {
             return Ok(());
         }
-        let uri = [&self.place_mut(which).uri[..], name].concat();
-        rules::check_place(ex, &uri).map_err(|refusal| refusal.of(name))?;
         let paths = PathRules::of(ex, cx);
         self.judge_by(&paths, ex, cx, (which, name), content_type)
     }
@@ -119,6 +142,7 @@ impl Upload {
     ) -> Result<Vec<u8>, Refusal> {
         rules::check_types(ex, &self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
+        self.check_place(ex, (which, &name), given)?;
         self.judge_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.

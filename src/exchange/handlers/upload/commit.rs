@@ -61,6 +61,25 @@ enum Done {
 }
 
 impl Upload {
+    /// The names that fields of the form are part of: all of them are there now.
+    fn name_parts(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
+            let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
+            let given = Some(&given[..]).filter(|name| !name.is_empty());
+            let name = self.name(ex, cx, fields, given, &kind)?;
+            let which = self.parts.get(at).and_then(|part| part.folder);
+            self.check_place(ex, (which, &name), given)?;
+            self.judge_path(ex, cx, (which, &name), Some(&kind))?;
+            if let Some(part) = self.parts.get_mut(at) {
+                if self.most > 0 && part.size() > self.most {
+                    return Err(too_large().of(&name));
+                }
+                part.name = name;
+            }
+        }
+        Ok(())
+    }
+
     pub fn store(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Vec<Stored>, Refusal> {
         if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
             return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
@@ -72,18 +91,7 @@ impl Upload {
             };
         }
         let digests = self.check_digests(ex)?;
-        for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
-            let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
-            let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
-            let which = self.parts.get(at).and_then(|part| part.folder);
-            self.judge_path(ex, cx, (which, &name), Some(&kind))?;
-            if let Some(part) = self.parts.get_mut(at) {
-                if self.most > 0 && part.size() > self.most {
-                    return Err(too_large().of(&name));
-                }
-                part.name = name;
-            }
-        }
+        self.name_parts(ex, cx)?;
         for part in &self.parts {
             rules::check_least(ex, part.size()).map_err(|e| e.of(&part.name))?;
         }

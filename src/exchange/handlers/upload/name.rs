@@ -161,6 +161,26 @@ pub fn is_made_of_fields(rule: &FileName) -> bool {
     template.parts.iter().any(|part| matches!(part, Part::Var(Var::UploadField(_))))
 }
 
+/// Whether the client has no say in a name but for its extension. `given`: what it calls the file, where that is its
+/// own choice. What `set`, `map` and regexes make is the configuration's.
+pub fn is_chosen_here(rule: &FileName, given: Option<&[u8]>) -> bool {
+    use Builtin::{
+        Args, ContentType, Host, QueryString, Request, RequestBody, RequestUri, SslServerName, UploadFileName,
+    };
+    match rule {
+        FileName::Original => given.is_none(),
+        FileName::Random | FileName::Time => true,
+        FileName::Value(template) => template.parts.iter().all(|part| match part {
+            Part::Var(Var::UploadField(_) | Var::Arg(_) | Var::Http(_) | Var::Cookie(_)) => false,
+            Part::Var(Var::Builtin(UploadFileName)) => given.is_none(),
+            Part::Var(Var::Builtin(
+                Args | QueryString | RequestUri | Request | RequestBody | ContentType | Host | SslServerName,
+            )) => false,
+            _ => true,
+        }),
+    }
+}
+
 /// The name a file is stored under: the client's, where it gave one and may choose.
 ///
 /// # Errors

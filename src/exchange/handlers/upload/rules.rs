@@ -87,17 +87,6 @@ pub fn check_least(ex: &Exchange, size: u64) -> Result<(), Refusal> {
     }
 }
 
-/// A file that the client gives another name than the URI's stays in the place of the signed link that let it in.
-///
-/// # Errors
-/// 403.
-pub fn check_place(ex: &Exchange, uri: &[u8]) -> Result<(), Refusal> {
-    match &ex.route.link {
-        Some(link) if !link.is_of(uri) => Err(Refusal::new(Status::FORBIDDEN, "the link is for another place")),
-        _ => Ok(()),
-    }
-}
-
 /// upload_extensions.
 ///
 /// # Errors
