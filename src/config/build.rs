@@ -48,7 +48,7 @@ pub struct Build {
     pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     /// Where each of them is named.
-    pub format_places: Vec<(Box<str>, Span)>,
+    pub format_places: HashMap<Box<str>, Span>,
     pub upstreams: Drafts,
     pub caches: Caches,
     /// The zones of groups of servers, in the order of their lines.
@@ -335,7 +335,8 @@ impl Build {
 
 /// Files that have to be there.
 impl Build {
-    /// A file of passwords can be read, though no key may need it. A FIFO is not opened: its reader would wait.
+    /// A file of passwords can be read, though no key may need it. What is no regular file only has to be there: to open
+    /// a FIFO would wait for its writer.
     pub fn find_passwords(&self, word: &Word) -> Outcome {
         let path = self.main_directory.join(OsStr::from_bytes(word.bytes()));
         let fault = |call: &str, why: &str| {
@@ -345,6 +346,10 @@ impl Build {
         match std::fs::metadata(&path) {
             Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
             Ok(data) if data.is_dir() => Err(fault("read", "(21: Is a directory)")),
+            Ok(data) if data.is_file() => match std::fs::File::open(&path) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
+            },
             Ok(_) => Ok(()),
         }
     }

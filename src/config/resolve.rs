@@ -102,7 +102,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),
-        format_places: Vec::new(),
+        format_places: HashMap::new(),
         upstreams: Drafts::default(),
         caches: Caches::default(),
         group_zones: Vec::new(),

@@ -84,12 +84,12 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = d.args[0].str().into_owned();
     if b.formats.contains_key(name.as_str()) {
         let fault = Fault::new(d.args[0].span, format!("duplicate \"log_format\" name \"{name}\""));
-        return Err(match b.format_places.iter().find(|(known, _)| **known == *name) {
-            Some((_, first)) => fault.note(*first, "it is given first").help("give it another name, or remove one"),
+        return Err(match b.format_places.get(name.as_str()) {
+            Some(first) => fault.note(*first, "it is given first").help("give it another name, or remove one"),
             None => fault.help(format!("`{name}` is built in: give yours another name")),
         });
     }
-    b.format_places.push((name.as_str().into(), d.args[0].span));
+    b.format_places.insert(name.as_str().into(), d.args[0].span);
     let mut escape = Escape::Default;
     let mut from = 1;
     if let Some(kind) = d.args[1].bytes().strip_prefix(b"escape=") {

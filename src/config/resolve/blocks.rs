@@ -379,7 +379,6 @@ impl Build {
     }
 }
 
-/// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
 /// A block that may stand once stands there again.
 fn second_block(sections: &[(Section, &Directive)], d: &Directive) -> Fault {
     let name = d.name.str();
@@ -392,6 +391,7 @@ fn second_block(sections: &[(Section, &Directive)], d: &Directive) -> Fault {
     }
 }
 
+/// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
 fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
     let plain = |name: &'_ [u8]| if name.starts_with(b"@") { LocationKind::Named } else { LocationKind::Prefix };
     match args {

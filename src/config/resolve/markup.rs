@@ -16,6 +16,9 @@ const ELEMENTS: [&str; 14] =
 const HOLDS_SIGNS: [&str; 6] =
     ["add_header", "add_trailer", "proxy_set_header", "fastcgi_param", "proxy_cookie_path", "set"];
 
+/// Bytes of a line, before a name and behind it, that are looked at.
+const AROUND: usize = 2048;
+
 /// An unknown name that is none: what it is, and what to do.
 pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault> {
     let name = d.name.str();
@@ -24,13 +27,14 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
         let help = format!("`{name}` is HTML that was copied along: remove it");
         return Some(Fault::new(d.name.span, message).help(help));
     }
-    let line = sources.slice(line_of(d, sources));
+    let place = line_of(d, sources);
+    let line = sources.slice(place);
     if let Some(entity) = entity_in(line) {
         let (written, meant) = entity;
         let help = format!("`{written}` is HTML for `{meant}`: write {meant}");
         return Some(Fault::new(d.name.span, message).help(help));
     }
-    let before = line.get(..position_in(d, sources)).unwrap_or_default();
+    let before = line.get(..d.name.span.start.saturating_sub(place.start) as usize).unwrap_or_default();
     let text = String::from_utf8_lossy(before).into_owned();
     let cut = text.trim_end().strip_suffix(';')?;
     let start = cut.rfind([';', '{', '}']).map_or(0, |at| at + 1);
@@ -75,20 +79,44 @@ fn entity_in(line: &[u8]) -> Option<(&'static str, &'static str)> {
     ENTITIES.into_iter().find(|(written, _)| memchr::memmem::find(line, written.as_bytes()).is_some())
 }
 
-fn position_in(d: &Directive, sources: &Sources) -> usize {
-    sources.position(d.name.span).offset
-}
-
-/// The line that a directive begins in.
+/// The line that a name stands in; of a line that is very long, what is around the name. Each unknown name asks, and a
+/// line may hold any number of them.
 pub fn line_of(d: &Directive, sources: &Sources) -> Span {
-    let start = (d.name.span.start as usize).saturating_sub(position_in(d, sources));
-    let length = sources.line(d.name.span).len();
+    let Span { file, start, end, .. } = d.name.span;
+    let bytes = sources.bytes(file);
+    let (name, low) = (start as usize, (start as usize).saturating_sub(AROUND));
+    let before = bytes.get(low..name).unwrap_or_default();
+    let from = memchr::memrchr(b'\n', before).map_or(low, |at| low + at + 1);
+    let high = (end as usize + AROUND).min(bytes.len());
+    let after = bytes.get(name..high).unwrap_or_default();
+    let to = memchr::memchr(b'\n', after).map_or(high, |at| name + at);
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Span::new(d.name.span.file, at(start), at(start + length))
+    Span::new(file, at(from), at(to))
 }
 
 /// The `\\` at the end of a line, by which a shell goes on in the next.
 pub fn continued(d: &Directive) -> Option<(Span, &'static str)> {
     let word = d.args.iter().find(|word| word.bytes().first() == Some(&b'\\') && lexical::goes_on(word.bytes()))?;
     Some((word.span, "a directive goes on over lines until its `;`: remove the `\\`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    #[test]
+    fn of_a_line_that_is_very_long_only_what_is_near_the_name_is_read() {
+        let text = format!("a b;\r\n{}\nc d;", "foo bar; ".repeat(25_000));
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        assert_eq!(loaded.directives.len(), 25_002);
+        let lines: Vec<Span> = loaded.directives.iter().map(|d| line_of(d, &loaded.sources)).collect();
+        for (d, line) in loaded.directives.iter().zip(&lines) {
+            let slice = loaded.sources.slice(*line);
+            assert!(slice.len() <= 2 * AROUND + d.name.bytes().len() && !slice.contains(&b'\n'));
+            assert!(line.start <= d.name.span.start && line.end >= d.name.span.end);
+        }
+        assert_eq!(loaded.sources.slice(lines[0]), b"a b;\r");
+        assert_eq!(loaded.sources.slice(lines[25_001]), b"c d;");
+    }
 }

@@ -2,8 +2,10 @@
 //! stored and that others can fetch.
 
 use super::blocks::{asks_who, location};
+use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -86,10 +88,12 @@ fn any_origin(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("add_header") || !is_named(name, b"access-control-allow-origin") {
         return;
     }
-    let credentials = place.level().all.iter().find(|d| {
-        d.name.is("add_header")
-            && d.args.first().is_some_and(|word| is_named(word, b"access-control-allow-credentials"))
-            && d.args.get(1).is_some_and(|word| is_named(word, b"true"))
+    let credentials = place.level().credentials.get_or_init(|| {
+        place.level().all.iter().find(|d| {
+            d.name.is("add_header")
+                && d.args.first().is_some_and(|word| is_named(word, b"access-control-allow-credentials"))
+                && d.args.get(1).is_some_and(|word| is_named(word, b"true"))
+        })
     });
     let Some(credentials) = credentials else { return };
     // An `if` may have looked at the origin before.
@@ -139,6 +143,20 @@ fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
     }
 }
 
+/// Where the locations are that serve files to everyone, by directory.
+fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
+    let outer = server.first("root").and_then(|at| server.all.get(at));
+    let mut found: FastMap<String, Vec<usize>> = FastMap::default();
+    for (at, d) in server.all.iter().enumerate() {
+        if let Some(dir) = served(d, outer)
+            && !asks_who(d.block.as_deref().unwrap_or_default())
+        {
+            found.entry(dir).or_default().push(at);
+        }
+    }
+    found
+}
+
 fn read_back(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("upload_store") {
         return;
@@ -149,17 +167,17 @@ fn read_back(place: &Place, found: &mut Vec<Finding>) {
         return;
     };
     // What is stored for everyone may be fetched by everyone.
-    if !asks_who(own.block.as_deref().unwrap_or_default()) || server.asks_who() {
+    if !place.level().asks_who() || server.asks_who() {
         return;
     }
-    let outer = server.first("root").and_then(|at| server.all.get(at));
-    let is_open = |d: &&Directive| {
-        d.span != own.span
-            && !asks_who(d.block.as_deref().unwrap_or_default())
-            && served(d, outer).is_some_and(|dir| store == dir || store.starts_with(&format!("{dir}/")))
-            && !is_shadowed(d, own)
-    };
-    if let Some(open) = server.all.iter().find(is_open) {
+    let all_open = server.open.get_or_init(|| open_locations(server));
+    // The store, and each directory that it is in.
+    let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
+    let serving = parents.chain([&*store]).filter_map(|dir| {
+        let at = all_open.get(dir)?;
+        at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
+    });
+    if let Some(open) = serving.min().and_then(|at| server.all.get(*at)) {
         let line = open.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
         let place = line.map_or(open.args_span(), |line| line.span);
         let message = "files that clients stored can be fetched by anyone here";

@@ -66,7 +66,7 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
     if place.d.args.iter().any(|word| lexical::odd_word(place.d, word).is_some()) {
         return;
     }
-    let near = nearest(&path);
+    let near = if place.may_compare() { nearest(&path) } else { None };
     // A configuration may be read where it is not served: what it names is then taken on trust.
     let is_told = place.paths.is_some_and(|paths| paths.are_ours);
     if near.is_none() && !is_told {
@@ -88,7 +88,7 @@ fn nearest(path: &std::path::Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let parent = path.parent()?;
     let names: Vec<String> =
-        std::fs::read_dir(parent).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+        std::fs::read_dir(parent).ok()?.take(1000).flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
     let near =
         names.iter().find(|known| strsim::osa_distance(known, name) <= 2.min(name.len() / 3) && known.len() > 2)?;
     Some(parent.join(near).display().to_string())
@@ -100,7 +100,7 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(path) = fixed(place, |paths| &paths.conf_dir) else { return };
     let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    let near = if is_missing { beside(&path) } else { None };
+    let near = if is_missing && place.may_compare() { beside(&path) } else { None };
     let shown = path.display();
     if let Some(near) = near {
         let message = format!("\"{shown}\" does not exist: no one gets in");

@@ -1,9 +1,11 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
 use super::blocks::{Pass, passes};
+use super::level::Level;
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastMap;
 use std::collections::HashSet;
 
 pub const RULES: &[Rule] = &[
@@ -66,22 +68,31 @@ fn sent_by_client(name: &str) -> bool {
 
 /// Whether a `set` of the blocks around makes it of what the client sent.
 fn is_set_by_client(place: &Place, name: &str) -> bool {
-    let is_it = |d: &&Directive| {
-        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
-    };
-    let values = place.levels.iter().filter(|level| level.has("set")).flat_map(|level| level.all.iter().filter(is_it));
-    values.filter_map(|d| d.args.get(1)).any(|value| {
+    place
+        .levels
+        .iter()
+        .any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains_key(name.as_bytes()))
+}
+
+fn set_by_client<'a>(level: &Level<'a>) -> FastMap<&'a [u8], ()> {
+    let sets = level.all.iter().filter(|d| d.name.is("set"));
+    let found = sets.filter_map(|d| {
+        let [name, value, ..] = &d.args[..] else { return None };
         let text = value.str();
         let host = text.split_once("://").map_or(&*text, |(_, rest)| rest).split('/').next().unwrap_or_default();
-        variables(host).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"))
-    })
+        let is_sent = variables(host).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
+        name.bytes().strip_prefix(b"$").filter(|_| is_sent).map(|name| (name, ()))
+    });
+    found.collect()
 }
 
 /// Whether requests of any host come to the server: it has no name that is a name.
 fn takes_any_host(place: &Place) -> bool {
     let Some(server) = place.inside("server") else { return false };
-    let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
-    !names.any(|name| name.bytes().contains(&b'.'))
+    *server.takes_any_host.get_or_init(|| {
+        let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
+        !names.any(|name| name.bytes().contains(&b'.'))
+    })
 }
 
 fn server_side_request(place: &Place, found: &mut Vec<Finding>) {

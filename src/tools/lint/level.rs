@@ -14,6 +14,14 @@ pub struct Level<'a> {
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
+    /// Variables that a `set` makes of what the client sent: rule W101 finds them.
+    pub set_by_client: OnceCell<FastMap<&'a [u8], ()>>,
+    /// Of a server: no name of it is a name.
+    pub takes_any_host: OnceCell<bool>,
+    /// Of a server: where the open locations are, by the directory that they serve. Rule W207 finds them.
+    pub open: OnceCell<FastMap<String, Vec<usize>>>,
+    /// An `add_header` that allows credentials.
+    pub credentials: OnceCell<Option<&'a Directive>>,
 }
 
 #[derive(Default)]
@@ -37,6 +45,10 @@ impl<'a> Level<'a> {
             is_closed: OnceCell::new(),
             runs_uploads: OnceCell::new(),
             behind_all: OnceCell::new(),
+            set_by_client: OnceCell::new(),
+            takes_any_host: OnceCell::new(),
+            open: OnceCell::new(),
+            credentials: OnceCell::new(),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::config::sources::Sources;
 use level::Level;
 pub use rule::Paths;
 use rule::{Finding, Place, Rule};
+use std::cell::Cell;
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
 pub const RULES: &[&[Rule]] = &[
@@ -49,6 +50,10 @@ pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec
     by(RULES, tree, sources, paths)
 }
 
+/// Missing names that are compared with the names beside them: each costs a reading of a directory, and a server that
+/// starts waits for it.
+const COMPARISONS: u32 = 50;
+
 /// What a server says of its files when it starts.
 pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
     by(&[files::RULES], tree, sources, Some(paths))
@@ -56,7 +61,7 @@ pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Dia
 
 fn by(rules: &[&[Rule]], tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    let mut walk = Walk { rules, sources, paths, warnings: &mut warnings };
+    let mut walk = Walk { rules, sources, paths, comparisons: Cell::new(COMPARISONS), warnings: &mut warnings };
     walk.level(Level::new(tree), &mut Vec::new(), &mut Vec::new());
     warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
     warnings
@@ -79,6 +84,7 @@ struct Walk<'w> {
     rules: &'w [&'w [Rule]],
     sources: &'w Sources,
     paths: Option<&'w Paths>,
+    comparisons: Cell<u32>,
     warnings: &'w mut Vec<Diagnostic>,
 }
 
@@ -87,7 +93,7 @@ impl Walk<'_> {
         let all = level.all;
         levels.push(level);
         for (at, d) in all.iter().enumerate() {
-            let place = Place { d, blocks, levels, at, paths: self.paths };
+            let place = Place { d, blocks, levels, at, paths: self.paths, comparisons: &self.comparisons };
             let mut found = Vec::new();
             for rule in self.rules.iter().copied().flatten() {
                 (rule.check)(&place, &mut found);
@@ -287,6 +293,21 @@ mod tests {
             ("W205", "location /s { stub_status; }", "location /s { stub_status; allow 127.0.0.1; deny all; }"),
             ("W101", "location / { proxy_pass http://a$args; }", "location / { proxy_pass http://a$request_uri; }"),
             (
+                "W207",
+                "location /up/ { upload_store /x/y/z; deny all; } location /f/ { alias /x/y/; }",
+                "location /up/ { upload_store /x/y/z; deny all; } location /f/ { alias /x/yy/; }",
+            ),
+            (
+                "W207",
+                "root /s; location /a/up/ { upload_store /s/a/up; deny all; } location /a/ { } location /b/ { alias /s/; }",
+                "root /s; location /a/up/ { upload_store /s/a/up; deny all; } location /a/ { }",
+            ),
+            (
+                "W101",
+                "set $t a; set $t $arg_u; location / { location /a { proxy_pass http://$t; } }",
+                "set $t a; set $u $arg_u; location / { location /a { proxy_pass http://$t; } }",
+            ),
+            (
                 "W203",
                 "client_max_body_size 0; location /u/ { upload_quota 1g; }",
                 "client_max_body_size 0; location /u/ { upload_quota 1g; upload_max_file_size 1m; }",
@@ -319,6 +340,18 @@ mod tests {
             assert_eq!(codes(text), Vec::<String>::new(), "{text}");
         }
         assert_eq!(codes("server {\n # lint: allow W001\n location ~ .php$ { }\n}"), ["W106"]);
+    }
+
+    #[test]
+    fn only_the_first_missing_names_are_compared_with_those_beside_them() {
+        let dir = std::env::temp_dir().join(format!("webserv-lint-missing-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("pictures")).expect("a scratch directory");
+        let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), are_ours: false };
+        let locations: String = (0..120).map(|at| format!("location /{at} {{ root picturse; }}\n")).collect();
+        let loaded = load_text("x.conf", format!("server {{ {locations} }}").as_bytes(), &LoadOptions::default());
+        let found = at_start(&loaded.directives, &loaded.sources, &paths);
+        let _ = std::fs::remove_dir_all(&dir);
+        assert_eq!(found.iter().filter(|warning| warning.code == Some("W210")).count(), COMPARISONS as usize);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::level::Level;
 use crate::config::ast::{Directive, Span};
+use std::cell::Cell;
 use std::path::PathBuf;
 
 /// One rule: what it is called, and why it is there.
@@ -34,6 +35,8 @@ pub struct Place<'p, 'a> {
     pub at: usize,
     /// None: nothing is looked for on disk.
     pub paths: Option<&'p Paths>,
+    /// How many more missing names may be compared with the names of their directory.
+    pub comparisons: &'p Cell<u32>,
 }
 
 impl<'p, 'a> Place<'p, 'a> {
@@ -43,6 +46,13 @@ impl<'p, 'a> Place<'p, 'a> {
 
     pub fn is(&self, name: &str) -> bool {
         self.d.name.is(name)
+    }
+
+    /// Takes one of the comparisons; false: there were enough.
+    pub fn may_compare(&self) -> bool {
+        let left = self.comparisons.get();
+        self.comparisons.set(left.saturating_sub(1));
+        left > 0
     }
 
     pub fn children(&self) -> &'a [Directive] {
