@@ -66,7 +66,6 @@ impl Transfer {
                 Err(flow) => {
                     // What was true this turn is no longer.
                     cx.now.changed();
-                    cx.stored_places.moved();
                     return flow;
                 }
             }
@@ -221,6 +220,7 @@ impl Transfer {
         };
         if is_named {
             cx.judged_trees.came(self.job.to());
+            cx.stored_places.moved();
         }
         let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
         if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {
