@@ -4,7 +4,7 @@
 //!
 //! Invariant: a sum that is kept is that of all uploads below its path; a change costs as much as its path is long.
 
-use crate::util::hash::SecretMap;
+use crate::util::hash::{FastSet, SecretMap};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
@@ -38,7 +38,7 @@ pub struct Areas {
     /// By the path; each ends in a slash.
     sums: SecretMap<Box<[u8]>, Sum>,
     /// Hashes of these paths: a path is hashed once from its beginning, not for each directory on its way.
-    known: SecretMap<u64, u32>,
+    known: FastSet<u64>,
     hash: RandomState,
 }
 
@@ -59,7 +59,7 @@ impl Areas {
         if self.sums.insert(area.into(), sum).is_none() {
             let mut hasher = self.hash.build_hasher();
             area.split_inclusive(|b| *b == b'/').for_each(|part| hasher.write(part));
-            *self.known.entry(hasher.finish()).or_default() += 1;
+            self.known.insert(hasher.finish());
         }
     }
 
@@ -73,7 +73,7 @@ impl Areas {
             hasher.write(part);
             end += part.len();
             if part.ends_with(b"/")
-                && self.known.contains_key(&hasher.finish())
+                && self.known.contains(&hasher.finish())
                 && let Some(sum) = self.sums.get_mut(&path[..end])
             {
                 *sum = to(*sum);
