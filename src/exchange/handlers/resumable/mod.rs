@@ -59,12 +59,13 @@ enum Asked {
 
 /// None: it is a request like any other.
 fn asked(ex: &Exchange) -> Option<Asked> {
+    // An upstream or a program answers whatever the arguments say: to it they mean nothing here.
+    meant(ex).filter(|_| ex.here().content == Content::Files && !cgi::is_program(ex))
+}
+
+fn meant(ex: &Exchange) -> Option<Asked> {
     let speaks = ex.here().settings.upload.resumable.speaks;
     if !speaks.any() || ex.route.error_page.is_some() || ex.route.method == Method::Options {
-        return None;
-    }
-    // An upstream or a program answers whatever the arguments say: to it they mean nothing here.
-    if ex.here().content != Content::Files || cgi::interpreter(ex).is_some() {
         return None;
     }
     if let Some(id) = argument(&ex.route.args) {

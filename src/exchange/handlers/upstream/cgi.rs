@@ -40,11 +40,21 @@ const DEPTH: usize = 64;
 /// Who runs the file that a request names. None: it is no program.
 pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     let here = ex.here();
-    if here.content == Content::Cgi {
-        return Some(here.interpreter.clone());
+    match here.content {
+        Content::Cgi => Some(here.interpreter.clone()),
+        Content::Files => by_extension(ex).cloned(),
+        _ => None,
     }
-    let found = here.settings.cgi.extensions.iter().find(|(extension, _)| end_of(&ex.route.uri, extension).is_some());
-    found.filter(|_| here.content == Content::Files).map(|(_, interpreter)| interpreter.clone())
+}
+
+/// Whether the file is one where files answer, by its extension.
+pub fn is_program(ex: &Exchange) -> bool {
+    by_extension(ex).is_some()
+}
+
+fn by_extension(ex: &Exchange) -> Option<&Interpreter> {
+    let mut extensions = ex.here().settings.cgi.extensions.iter();
+    extensions.find(|(extension, _)| end_of(&ex.route.uri, extension).is_some()).map(|(_, interpreter)| interpreter)
 }
 
 /// Where the first name with that extension ends.
