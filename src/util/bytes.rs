@@ -32,6 +32,11 @@ fn any(text: &[u8], test: impl Fn(u64) -> u64) -> bool {
     found != 0
 }
 
+/// Whether it begins with that text, in whatever case.
+pub fn begins_with(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
 /// A control byte: below the space, or DEL.
 pub fn has_control(text: &[u8]) -> bool {
     any(text, |word| below(word, b' ') | equal(word, 0x7f))

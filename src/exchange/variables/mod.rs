@@ -58,6 +58,15 @@ pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8
     out
 }
 
+/// The values of these, one behind the other.
+pub fn builtins(builtins: &[Builtin], ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
+    let mut out = Vec::new();
+    for builtin in builtins {
+        value(&Var::Builtin(*builtin), ex, cx, &mut out);
+    }
+    out
+}
+
 /// True as nginx has it: neither empty nor "0".
 pub fn is_true(value: &[u8]) -> bool {
     !matches!(value, b"" | b"0")

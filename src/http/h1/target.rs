@@ -7,6 +7,7 @@ use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::version::Version;
+use crate::util::bytes::begins_with;
 use std::ops::Range;
 
 /// The four forms of RFC 9112 §3.2.
@@ -138,8 +139,8 @@ fn forms(line: &[u8], target: Range<usize>, method: Method) -> Result<Forms, Rej
         }
         return Ok((Form::Asterisk, 0..0, target));
     }
-    if !has_prefix(text, HTTP) {
-        return Err(match has_prefix(text, b"https://") {
+    if !begins_with(text, HTTP) {
+        return Err(match begins_with(text, b"https://") {
             true => Reject::HttpsTarget,
             false => Reject::BadRequestLine("a target that is neither a path nor an http:// URI"),
         });
@@ -150,10 +151,6 @@ fn forms(line: &[u8], target: Range<usize>, method: Method) -> Result<Forms, Rej
         return Err(Reject::BadHost("in the request target"));
     }
     Ok((Form::Absolute, start..end, end..target.end))
-}
-
-fn has_prefix(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 //! means the file of that name here, too.
 
 use crate::config::settings::proxy_pass::Protocol;
-use crate::config::template::{Builtin, Part, Template, Var};
+use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use crate::util::bytes::begins_with;
 
 /// uWSGI's plugins that run files of the request: CGI and PHP.
 const RUN_FILES: [u64; 2] = [9, 14];
@@ -58,13 +59,13 @@ impl Programs {
         if filenames.is_empty() {
             paths.extend(translated);
         }
-        let script = variables::text(&of(&[Builtin::FastcgiScriptName]), ex, cx);
+        let script = variables::builtins(&[Builtin::FastcgiScriptName], ex, cx);
         if script.len() > 1 && filenames.iter().any(|path| path.ends_with(&script)) {
             let parts: &[Builtin] = match ex.here().settings.files.alias {
                 None => &[Builtin::DocumentRoot, Builtin::FastcgiScriptName],
                 Some(_) => &[Builtin::RequestFilename],
             };
-            paths.push(variables::text(&of(parts), ex, cx));
+            paths.push(variables::builtins(parts, ex, cx));
         }
         paths.extend(filenames);
         paths.extend(loaded);
@@ -72,10 +73,6 @@ impl Programs {
         paths.dedup();
         paths
     }
-}
-
-fn of(builtins: &[Builtin]) -> Template {
-    Template { parts: builtins.iter().map(|builtin| Part::Var(Var::Builtin(*builtin))).collect() }
 }
 
 fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
@@ -87,10 +84,8 @@ fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
 fn bare(value: &[u8]) -> &[u8] {
     let end = memchr::memchr(0, value).unwrap_or(value.len());
     let value = &value[..end];
-    let starts = |prefix: &[u8]| value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let Some(prefix) = [&b"proxy:fcgi://"[..], b"proxy:balancer://"].into_iter().find(|prefix| starts(prefix)) else {
-        return value;
-    };
+    let prefixes = [&b"proxy:fcgi://"[..], b"proxy:balancer://"];
+    let Some(prefix) = prefixes.into_iter().find(|prefix| begins_with(value, prefix)) else { return value };
     let rest = &value[prefix.len()..];
     memchr::memchr(b'/', rest).map_or(value, |at| &rest[at..])
 }

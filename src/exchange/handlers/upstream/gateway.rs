@@ -10,7 +10,7 @@ use super::{http1, stored};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::config::template::{Builtin, Part, Template, Var};
+use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
@@ -128,7 +128,9 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         }
     }
     if !is_set(gateway, b"HTTP_HOST") {
-        params.push(b"HTTP_HOST", &variables::text(&host(), ex, cx));
+        // The host that was decided on, not any Host line (nginx).
+        let host = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
+        params.push(b"HTTP_HOST", &variables::builtins(&host, ex, cx));
     }
     Ok(())
 }
@@ -148,10 +150,4 @@ fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
 fn is_about_a_part(name: &[u8]) -> bool {
     let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
     http1::is_about_a_part(HeaderId::of(&written))
-}
-
-/// `$host$is_request_port$request_port`: the host that was decided on, not any Host line (nginx).
-fn host() -> Template {
-    let parts = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
-    Template { parts: parts.into_iter().map(|builtin| Part::Var(Var::Builtin(builtin))).collect() }
 }
