@@ -48,7 +48,12 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> b
     if !is_real {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
             let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
-            names.extend([Some(whole), file].into_iter().flatten());
+            // Mostly a file is where its path says, and is looked for once.
+            for name in [Some(whole), file].into_iter().flatten() {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
         }
     }
     cx.stored_places.any(config, cx.now.ms, &names, |area, rest| match area {
