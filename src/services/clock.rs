@@ -40,7 +40,17 @@ struct Local {
     syslog: String,
 }
 
+/// A time of the file system, seconds and nanoseconds since 1970, as one number.
+pub fn nanoseconds((seconds, more): (i64, u32)) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(more)
+}
+
 impl Clock {
+    /// Nanoseconds since 1970.
+    pub fn nanoseconds(&self) -> i128 {
+        nanoseconds((self.unix, self.nanos))
+    }
+
     pub fn read() -> Clock {
         let (unix, nanos) = clock::realtime();
         Clock {

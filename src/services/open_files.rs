@@ -11,7 +11,7 @@ mod missing;
 
 pub use self::look::{Look, directory_of};
 use self::missing::Missing;
-use super::clock::Clock;
+use super::clock::{Clock, nanoseconds};
 use super::dir_watch::DirWatch;
 use super::encoded_copies::{Budget, Variants};
 use crate::http::h1::encode;
@@ -454,9 +454,7 @@ impl FileCache {
 
 /// The last change is long enough ago that another would show.
 fn settled(stat: &Stat, now: &Clock) -> bool {
-    let changed = |at: (i64, u32)| i128::from(at.0) * 1_000_000_000 + i128::from(at.1);
-    let now = changed((now.unix, now.nanos));
-    now - changed(stat.mtime).max(changed(stat.ctime)) > SETTLED
+    now.nanoseconds() - nanoseconds(stat.mtime).max(nanoseconds(stat.ctime)) > SETTLED
 }
 
 #[cfg(test)]

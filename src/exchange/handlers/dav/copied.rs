@@ -6,7 +6,7 @@
 //! as they were then. Between the look at an entry and its removal a few microseconds remain; and on a file system whose
 //! clock is another machine's and goes behind ours, what comes is taken for old.
 
-use crate::services::clock::Clock;
+use crate::services::clock::{Clock, nanoseconds};
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Going;
 use crate::services::temp_names::{TempNames, What};
@@ -28,14 +28,10 @@ pub struct Copied {
     young: HashMap<u64, (u64, (i64, u32))>,
 }
 
-fn nanoseconds((seconds, more): (i64, u32)) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(more)
-}
-
 impl Copied {
     /// The copy begins.
     pub fn begin(now: &Clock) -> Copied {
-        Copied { since: nanoseconds((now.unix, now.nanos)) - GRAIN, young: HashMap::new() }
+        Copied { since: now.nanoseconds() - GRAIN, young: HashMap::new() }
     }
 
     fn is_old(&self, stat: &Stat) -> bool {
