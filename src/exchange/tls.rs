@@ -9,7 +9,7 @@ use crate::http::status::Status;
 use crate::route::server;
 use crate::services::Services;
 use crate::tls::fault::Fault;
-use crate::tls::hello::Hello;
+use crate::tls::hello::{self, Hello};
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, ciphers, names, pem};
 use sha1::{Digest, Sha1};
@@ -47,7 +47,7 @@ pub struct TlsFacts {
 /// Before a request names its server, the one speaks that the name in the hello chose (nginx); else it is the default.
 pub fn start(ex: &mut Exchange) {
     let Some(facts) = ex.tls.as_deref().filter(|facts| facts.is_named) else { return };
-    let name = facts.server_name.as_deref().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    let name = hello::host(facts.server_name.as_deref().unwrap_or_default());
     let endpoint = &ex.config.endpoints[ex.client.endpoint.at()];
     // A reload may have taken the name away.
     if let Ok(Some(id)) = server::by_name(endpoint, name.as_bytes()) {

@@ -30,8 +30,13 @@ pub struct Hello {
 impl Hello {
     /// The server name as a host of a request is looked up: in lower case, without a trailing dot.
     pub fn host(&self) -> Option<String> {
-        Some(self.server_name.as_deref()?.trim_end_matches('.').to_ascii_lowercase())
+        self.server_name.as_deref().map(host)
     }
+}
+
+/// The same of a name that was kept of it.
+pub fn host(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
