@@ -7,7 +7,7 @@ use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::config::settings::logs::{AccessTarget, LogTarget, Logging};
 use crate::config::sources::Sources;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Listeners that are named, or tried, where it is not known which one it was.
@@ -25,21 +25,10 @@ pub struct Clues {
 }
 
 impl Clues {
-    pub fn of(config: &Config, line: &str, status: Option<u16>, log: &Path) -> Clues {
-        let is_same = |known: &Path| std::fs::canonicalize(known).ok() == std::fs::canonicalize(log).ok();
-        let files = config.log_files.iter().map(|path| path.exists() && is_same(path)).collect::<Vec<_>>();
-        let writes = |endpoint: &Endpoint| {
-            endpoint.servers().iter().any(|server| {
-                let root = config.servers[server.at()].root;
-                writes_to(&config.locations[root.at()].settings.logs, &files)
-            })
-        };
-        let ids = (0..config.endpoints.len() as u32).map(EndpointId);
-        let by_log = if files.contains(&true) {
-            ids.filter(|id| writes(&config.endpoints[id.at()])).collect()
-        } else {
-            Vec::new()
-        };
+    /// `log`: where the log lies that the line is in, if it is one of a file.
+    pub fn of(config: &Config, line: &str, status: Option<u16>, log: Option<&Path>) -> Clues {
+        let log = log.and_then(|log| std::fs::canonicalize(log).ok());
+        let by_log = log.map_or_else(Vec::new, |log| writers(config, &log));
         Clues { hints: recorded::hints(line, status), status, by_log }
     }
 
@@ -53,6 +42,22 @@ impl Clues {
             && (!hints.http2 || endpoint.http2)
             && hints.server.as_ref().is_none_or(has_server)
     }
+}
+
+/// The listeners whose servers write to the log, by its real path.
+fn writers(config: &Config, log: &Path) -> Vec<EndpointId> {
+    let is_same = |known: &PathBuf| std::fs::canonicalize(known).is_ok_and(|known| known == log);
+    let files = config.log_files.iter().map(is_same).collect::<Vec<_>>();
+    if !files.contains(&true) {
+        return Vec::new();
+    }
+    let writes = |endpoint: &Endpoint| {
+        endpoint.servers().iter().any(|server| {
+            let root = config.servers[server.at()].root;
+            writes_to(&config.locations[root.at()].settings.logs, &files)
+        })
+    };
+    (0..config.endpoints.len() as u32).map(EndpointId).filter(|id| writes(&config.endpoints[id.at()])).collect()
 }
 
 fn writes_to(logs: &Logging, files: &[bool]) -> bool {

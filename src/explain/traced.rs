@@ -23,7 +23,7 @@ pub fn traced(
     let mut text: String = found.lines.iter().map(|line| format!("line       {line}\n")).collect();
     let tree = tree(origin);
     let line = found.lines.last().copied().unwrap_or_default();
-    let clues = Clues::of(&config, line, found.status, path);
+    let clues = Clues::of(&config, line, found.status, Some(path));
     let Some(mut asked) = found.asked else {
         // Only the listener is known of it, where there is one.
         text.push_str("request    none: nothing of it could be read as one\n");
@@ -94,7 +94,7 @@ pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (
         if !seen.insert((asked.question.clone(), asked.headers.clone(), asked.client)) {
             continue;
         }
-        let clues = Clues::of(&old.0, line, recorded::status(line), Path::new(""));
+        let clues = Clues::of(&old.0, line, recorded::status(line), None);
         asked.listener = arrival::listener(&old.0, old.1, &[], &asked, &clues).0;
         let [before, after] = [&old, &new].map(|(config, sources)| match course(config, sources, &[], &asked) {
             Ok((text, _)) => text,
