@@ -20,7 +20,7 @@ use super::settings::upstream::Upstream;
 use super::sources::Sources;
 use super::suggest;
 use super::syntax::split_at_missing_semicolon;
-use super::template::{Template, Variables};
+use super::template::{Source, Template, Variables, not_yours};
 use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
 use crate::util::checkpoint;
@@ -258,6 +258,11 @@ impl Build {
 
 /// Arguments that need more than themselves to be read.
 impl Build {
+    /// Gives a variable its source: the directive's that names it at `span`.
+    pub fn define(&mut self, name: &str, source: Source, span: Span) -> Result<u32, Fault> {
+        self.variables.define(name, source).map_err(|why| Fault::new(span, why).help(not_yours(name)))
+    }
+
     /// The argument with its variables found.
     pub fn template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
         self.template_of(d.args[at].bytes(), d.args[at].span)

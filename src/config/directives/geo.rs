@@ -9,7 +9,7 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::geo::GeoTable;
 use crate::config::suggest;
-use crate::config::template::{Source, not_yours};
+use crate::config::template::Source;
 use crate::util::checkpoint;
 use std::net::Ipv4Addr;
 
@@ -72,7 +72,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let at = b.tables.geos.len() as u32;
-    b.variables.define(&name, Source::Geo(at)).map_err(|why| Fault::new(word.span, why).help(not_yours(&name)))?;
+    b.define(&name, Source::Geo(at), word.span)?;
     b.tables.geos.push(table);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::pattern_set::PatternSet;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::map::{MapTable, SplitTable};
-use crate::config::template::{Source, not_yours};
+use crate::config::template::Source;
 
 pub const ROWS: &[Row] = &[
     row(
@@ -91,7 +91,7 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     table.set = PatternSet::new(table.regexes.iter().map(|(pattern, _)| pattern));
     let at = b.tables.maps.len() as u32;
-    b.variables.define(&name, Source::Map(at)).map_err(|why| Fault::new(d.args[1].span, why).help(not_yours(&name)))?;
+    b.define(&name, Source::Map(at), d.args[1].span)?;
     b.tables.maps.push(table);
     Ok(())
 }
@@ -169,9 +169,7 @@ fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         table.parts.push((below, value.bytes().into()));
     }
     let at = b.tables.splits.len() as u32;
-    b.variables
-        .define(&name, Source::Split(at))
-        .map_err(|why| Fault::new(d.args[1].span, why).help(not_yours(&name)))?;
+    b.define(&name, Source::Split(at), d.args[1].span)?;
     b.tables.splits.push(table);
     Ok(())
 }

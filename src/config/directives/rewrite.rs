@@ -8,7 +8,7 @@ use crate::config::fault::Fault;
 use crate::config::model::{Op, Rewrite, RewriteFlag, SetTarget};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
-use crate::config::template::{Source, not_yours};
+use crate::config::template::Source;
 use std::rc::Rc;
 
 const WHERE: Contexts = Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION);
@@ -125,11 +125,7 @@ pub(super) fn target(b: &mut Build, d: &Directive) -> Result<SetTarget, Fault> {
     Ok(match name.as_str() {
         "args" => SetTarget::Args,
         "limit_rate" => SetTarget::LimitRate,
-        _ => SetTarget::User(
-            b.variables
-                .define(&name, Source::Stored)
-                .map_err(|why| Fault::new(word.span, why).help(not_yours(&name)))?,
-        ),
+        _ => SetTarget::User(b.define(&name, Source::Stored, word.span)?),
     })
 }
 
