@@ -88,11 +88,7 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
             Some(("status_zone", _)) => {}
             Some(_) => return Err(wrong()),
             None if is_without_port(text) => {
-                let fault = Fault::new(word.span, format!("invalid port in resolver \"{text}\""));
-                return Err(match text.parse::<IpAddr>() {
-                    Ok(_) => fault.help(format!("an IPv6 address stands in brackets: [{text}]")),
-                    Err(_) => fault.help("name servers listen on port 53"),
-                });
+                return Err(Fault::new(word.span, format!("invalid port in resolver \"{text}\"")));
             }
             None => servers.extend(
                 server(text).ok_or_else(|| Fault::new(word.span, format!("host not found in resolver \"{text}\"")))?,
