@@ -117,13 +117,16 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     }
     if goes_on(word.bytes()) {
         let warning = Diagnostic::warn(word.span, "the `\\` at the end of the line is part of a word");
-        return Some(warning.help("a directive goes on over lines until its `;`: remove the `\\`"));
+        return Some(warning.help(GOES_ON));
     }
     let blank = text.chars().find(|c| is_blank(*c))?;
     let plain: String = text.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
     let warning = Diagnostic::warn(word.span, format!("{} is part of this word", blank_name(blank)));
     Some(warning.help(format!("remove it, or write a plain space: {}", plain.trim())))
 }
+
+/// What to do about the `\\` by which a shell goes on in the next line.
+pub const GOES_ON: &str = "a directive goes on over lines until its `;`: remove the `\\`";
 
 const CURLY: [char; 9] = ['“', '”', '„', '‘', '’', '«', '»', '`', '´'];
 

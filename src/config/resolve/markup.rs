@@ -97,7 +97,7 @@ pub fn line_of(d: &Directive, sources: &Sources) -> Span {
 /// The `\\` at the end of a line, by which a shell goes on in the next.
 pub fn continued(d: &Directive) -> Option<(Span, &'static str)> {
     let word = d.args.iter().find(|word| word.bytes().first() == Some(&b'\\') && lexical::goes_on(word.bytes()))?;
-    Some((word.span, "a directive goes on over lines until its `;`: remove the `\\`"))
+    Some((word.span, lexical::GOES_ON))
 }
 
 #[cfg(test)]
