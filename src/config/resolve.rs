@@ -129,9 +129,9 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
 }
 
 /// A directive that may stand once in a block stands there again.
-fn duplicate(d: &Directive, level: &[Directive]) -> Fault {
+fn duplicate<'d>(d: &Directive, mut level: impl Iterator<Item = &'d Directive>) -> Fault {
     let fault = Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str()));
-    match level.iter().find(|other| other.name.bytes() == d.name.bytes()) {
+    match level.find(|other| other.name.bytes() == d.name.bytes()) {
         Some(first) => fault.note(first.name.span, "it is given first"),
         None => fault,
     }
@@ -291,7 +291,7 @@ impl Build {
                     }
                     apply(scope, self, d)
                 }
-                _ if !scope.first => Err(duplicate(d, children)),
+                _ if !scope.first => Err(duplicate(d, children.iter())),
                 Effect::Once(apply) => {
                     scope.seen.push(row.name);
                     apply(scope, self, d)

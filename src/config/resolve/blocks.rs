@@ -1,7 +1,7 @@
 //! The blocks of a configuration: servers, locations, limit_except and if. Each is a level of its own that inherits
 //! from the one it stands in; what is built goes into the arenas of the model.
 
-use super::lists;
+use super::{duplicate, lists};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Child, Own, Scope};
 use crate::config::context::Contexts;
@@ -381,14 +381,9 @@ impl Build {
 
 /// A block that may stand once stands there again.
 fn second_block(sections: &[(Section, &Directive)], d: &Directive) -> Fault {
-    let name = d.name.str();
-    let fault = Fault::new(d.name.span, format!("\"{name}\" directive is duplicate"));
-    let first = sections.iter().find(|(_, other)| other.name.bytes() == d.name.bytes() && other.span != d.span);
-    let fault = fault.help(format!("one `{name}` holds all of it: move what is inside into the first"));
-    match first {
-        Some((_, first)) => fault.note(first.name.span, "it is given first"),
-        None => fault,
-    }
+    let others = sections.iter().map(|(_, other)| *other).filter(|other| other.span != d.span);
+    let help = format!("one `{}` holds all of it: move what is inside into the first", d.name.str());
+    duplicate(d, others).help(help)
 }
 
 /// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
