@@ -62,7 +62,7 @@ macro_rules! builtins {
                 match self { $(Builtin::$variant => $name),+ }
             }
 
-            fn of(name: &str) -> Option<Builtin> {
+            pub fn of(name: &str) -> Option<Builtin> {
                 match name { $($name => Some(Builtin::$variant),)+ _ => None }
             }
         }

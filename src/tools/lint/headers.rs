@@ -5,7 +5,7 @@ use super::level::Level;
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
-use crate::util::hash::FastMap;
+use crate::util::hash::FastSet;
 use std::collections::HashSet;
 
 pub const RULES: &[Rule] = &[
@@ -68,20 +68,17 @@ fn sent_by_client(name: &str) -> bool {
 
 /// Whether a `set` of the blocks around makes it of what the client sent.
 fn is_set_by_client(place: &Place, name: &str) -> bool {
-    place
-        .levels
-        .iter()
-        .any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains_key(name.as_bytes()))
+    place.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
 }
 
-fn set_by_client<'a>(level: &Level<'a>) -> FastMap<&'a [u8], ()> {
+fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
     let sets = level.all.iter().filter(|d| d.name.is("set"));
     let found = sets.filter_map(|d| {
         let [name, value, ..] = &d.args[..] else { return None };
         let text = value.str();
         let host = text.split_once("://").map_or(&*text, |(_, rest)| rest).split('/').next().unwrap_or_default();
         let is_sent = variables(host).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
-        name.bytes().strip_prefix(b"$").filter(|_| is_sent).map(|name| (name, ()))
+        name.bytes().strip_prefix(b"$").filter(|_| is_sent)
     });
     found.collect()
 }

@@ -3,7 +3,7 @@
 
 use super::blocks::{self, location};
 use crate::config::ast::Directive;
-use crate::util::hash::FastMap;
+use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
 
 pub struct Level<'a> {
@@ -15,7 +15,7 @@ pub struct Level<'a> {
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
     /// Variables that a `set` makes of what the client sent: rule W101 finds them.
-    pub set_by_client: OnceCell<FastMap<&'a [u8], ()>>,
+    pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
     /// Of a server: no name of it is a name.
     pub takes_any_host: OnceCell<bool>,
     /// Of a server: where the open locations are, by the directory that they serve. Rule W207 finds them.

@@ -28,7 +28,7 @@ fn dashed(place: &Place, found: &mut Vec<Finding>) {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(rest.len());
             let written = rest.get(..end).unwrap_or_default().trim_end_matches('-');
             let joined = written.replace('-', "_");
-            let is_name = |name: &str| Builtin::ALL.iter().any(|known| known.name() == name);
+            let is_name = |name: &str| Builtin::of(name).is_some();
             let first = written.split('-').next().unwrap_or_default();
             if written.contains('-') && is_name(&joined) && is_name(first) {
                 found.push(Finding::new(

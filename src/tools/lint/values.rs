@@ -108,7 +108,7 @@ fn slashless(word: &Word) -> Option<Finding> {
         return None;
     }
     let bare = text.trim_end_matches('/');
-    let meant = match Builtin::ALL.iter().any(|known| known.name() == bare) {
+    let meant = match Builtin::of(bare).is_some() {
         true => format!("${text}"),
         false => format!("/{text}"),
     };
@@ -124,8 +124,8 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
     let Some(word) = first.filter(|word| !word.bytes().contains(&b'$')) else { return };
     let text = word.str();
     let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let is_known = Builtin::ALL.iter().any(|known| known.name() == text)
-        || ["http_", "arg_", "cookie_"].iter().any(|family| text.starts_with(family));
+    let is_known =
+        Builtin::of(&text).is_some() || ["http_", "arg_", "cookie_"].iter().any(|family| text.starts_with(family));
     if is_name && (is_known || place.is("map")) {
         found.push(Finding::new(
             word.span,
