@@ -124,8 +124,13 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         main_directory: loaded.main_directory(),
         touch: loaded.touch,
         sources: std::mem::take(&mut loaded.sources),
-        bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
+        bare: is_bare(tree),
     }
+}
+
+/// What belongs into `http` stands at the top: a short configuration, or a file that another includes.
+pub fn is_bare(tree: &[Directive]) -> bool {
+    !tree.iter().any(|d| d.name.is("http") || d.name.is("events"))
 }
 
 /// A directive that may stand once in a block stands there again.

@@ -6,6 +6,7 @@ use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::known::Verdict;
 use crate::config::registry::{self, Found};
+use crate::config::resolve;
 use crate::config::sources::Sources;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,7 +31,7 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
     section("ignored", &seen.ignored, sources, &mut out);
     section("different", &seen.different, sources, &mut out);
     let refused: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Emerg).collect();
-    let is_part = !tree.iter().any(|d| d.name.is("http") || d.name.is("events"));
+    let is_part = resolve::is_bare(tree);
     let (missing, refused): (Vec<&Diagnostic>, Vec<&Diagnostic>) = refused.into_iter().partition(|d| is_of_machine(d));
     let (outside, refused): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
         refused.into_iter().partition(|d| is_part && is_elsewhere(d));
