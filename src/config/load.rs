@@ -295,11 +295,8 @@ impl<'a> Loader<'a> {
                         self.diagnostics.push(diagnostic.help(help));
                         return Vec::new();
                     }
-                    match beside(path) {
-                        Some(near) => {
-                            let written = String::from_utf8_lossy(self.sources.slice(at)).into_owned();
-                            diagnostic.help(format!("did you mean \"{}\"?", in_place(&written, &near)))
-                        }
+                    match meant(path, &String::from_utf8_lossy(self.sources.slice(at))) {
+                        Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
                         None => diagnostic,
                     }
                 }
@@ -377,8 +374,13 @@ enum ReadError {
     TooLarge,
 }
 
-/// The file beside a missing one that was probably meant.
-pub(crate) fn beside(path: &Path) -> Option<String> {
+/// The file that was probably meant instead of a missing one, named as that was in the configuration.
+pub(crate) fn meant(path: &Path, written: &str) -> Option<String> {
+    beside(path).map(|near| in_place(written, &near))
+}
+
+/// The file beside a missing one that was probably meant: its name, or what leads to it.
+fn beside(path: &Path) -> Option<String> {
     let missing = path.file_name()?.to_str()?;
     if path.exists() {
         return None;
@@ -397,7 +399,7 @@ pub(crate) fn beside(path: &Path) -> Option<String> {
 }
 
 /// A path as it was written, with what was meant for its last parts.
-pub(crate) fn in_place(written: &str, near: &str) -> String {
+fn in_place(written: &str, near: &str) -> String {
     let written = written.trim_matches(['"', '\'']);
     let parts = near.matches('/').count() + 1;
     let kept = written.rmatch_indices('/').nth(parts - 1).and_then(|(at, _)| written.get(..=at)).unwrap_or_default();

@@ -113,8 +113,8 @@ impl<'a> Builder<'a> {
             return None;
         }
         let name = text.split('"').nth(1)?;
-        if let Some(near) = super::load::beside(&self.directory.join(name)) {
-            return Some(format!("did you mean \"{}\"?", super::load::in_place(name, &near)));
+        if let Some(meant) = super::load::meant(&self.directory.join(name), name) {
+            return Some(format!("did you mean \"{meant}\"?"));
         }
         Some("`acme_certificate default;` gets one for a public name, `ssl_certificate auto;` makes one for this machine".into())
     }

@@ -85,6 +85,28 @@ fn what_is_not_there_is_a_warning_with_its_line() {
 }
 
 #[test]
+fn the_name_that_was_meant_keeps_its_directory() {
+    if on_nginx() {
+        return;
+    }
+    let passwords = |name: &str| {
+        format!("server {{ listen 127.0.0.1:1; root site; auth_basic a; auth_basic_user_file {name}; }}\n")
+    };
+    for (config, meant) in [
+        (passwords("users.htpaswd"), "users.htpasswd"),
+        (passwords("sub/users.htpaswd"), "sub/users.htpasswd"),
+        (passwords("\"sub/users.htpaswd\""), "sub/users.htpasswd"),
+        (passwords("sbu/users.htpasswd"), "sub/users.htpasswd"),
+        ("include sub/serevrs.conf;\n".to_owned(), "sub/servers.conf"),
+    ] {
+        let setup =
+            with(&config).file("users.htpasswd", "").file("sub/users.htpasswd", "").file("sub/servers.conf", "");
+        let text = said(&run(&setup, &["-t", "x.conf"]));
+        assert!(text.contains(&format!("did you mean \"{meant}\"?")), "{config}{text}");
+    }
+}
+
+#[test]
 fn under_nginxs_flags_what_is_not_there_is_a_note() {
     if on_nginx() {
         return;

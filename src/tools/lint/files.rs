@@ -2,7 +2,8 @@
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
 use super::rule::{Finding, Paths, Place, Rule};
-use crate::config::load::beside;
+use crate::config::ast::Word;
+use crate::config::load::meant;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -100,7 +101,8 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(path) = fixed(place, |paths| &paths.conf_dir) else { return };
     let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    let near = if is_missing && place.may_compare() { beside(&path) } else { None };
+    let written = place.d.args.first().map(Word::str).unwrap_or_default();
+    let near = if is_missing && place.may_compare() { meant(&path, &written) } else { None };
     let shown = path.display();
     if let Some(near) = near {
         let message = format!("\"{shown}\" does not exist: no one gets in");
