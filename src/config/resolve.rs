@@ -175,7 +175,12 @@ impl Build {
     }
 
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
-        self.check_references(tree);
+        // Nothing below changes what these are made of.
+        let stores =
+            self.locations.iter().map(|location| upload::store_of(&location.settings.upload)).collect::<Vec<_>>();
+        let write_areas = upload::write_areas(&self.locations);
+        checkpoint::pass_costly();
+        self.check_references(tree, &stores, &write_areas);
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
@@ -210,8 +215,7 @@ impl Build {
         let trashes: BTreeSet<_> =
             self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
         checkpoint::pass_costly();
-        let stores = upload::stores(self.locations.iter().map(|location| &*location.settings.upload));
-        let write_areas = upload::write_areas(&self.locations);
+        let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
         let config = Config {
             trashes: trashes.into_iter().map(Box::from).collect(),
@@ -234,7 +238,7 @@ impl Build {
     }
 
     /// What places of the configuration say of each other: variables, zones, charsets, hosts, stores.
-    fn check_references(&mut self, tree: &[Directive]) {
+    fn check_references(&mut self, tree: &[Directive], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
         self.undefined_caches();
@@ -246,7 +250,7 @@ impl Build {
             self.refer_constant_hosts();
         }
         checkpoint::pass_costly();
-        for span in executed_stores::find(&self.locations) {
+        for span in executed_stores::find(&self.locations, stores, areas) {
             self.warn(span, executed_stores::STORED);
         }
         checkpoint::pass_costly();

@@ -46,8 +46,8 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Every directory that some upload_store names, clean; of one with variables, what stands before them.
-pub fn stores<'s>(uploads: impl Iterator<Item = &'s Upload>) -> Vec<Box<[u8]>> {
-    let mut stores: Vec<Box<[u8]>> = uploads.filter_map(store_of).collect();
+pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> {
+    let mut stores: Vec<Box<[u8]>> = named.flatten().collect();
     stores.sort();
     stores.dedup();
     stores
@@ -278,7 +278,7 @@ mod tests {
         for (path, expected) in table {
             let template = Template::parse(path.as_bytes(), &mut Variables::default()).expect(path);
             let upload = Upload { store: Store::Path(template), ..Upload::default() };
-            let stores = stores([&upload, &upload, &Upload::default()].into_iter());
+            let stores = stores([&upload, &upload, &Upload::default()].into_iter().map(store_of));
             let found = stores.first().map(|store| String::from_utf8_lossy(store));
             assert_eq!((found.as_deref(), stores.len()), (expected, expected.iter().len()), "{path}");
         }

@@ -4,9 +4,8 @@
 //! Invariant: the time is linear in the locations, but for a logarithm.
 
 use crate::config::ast::Span;
-use crate::config::directives::upload;
 use crate::config::ids::ServerId;
-use crate::config::model::{Content, Location, LocationKind};
+use crate::config::model::{Content, Location, LocationKind, WriteArea};
 use crate::config::settings::gateway::{Gateway, Param};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::{Builtin, Part, Var};
@@ -37,16 +36,16 @@ impl Mapping {
 /// The server whose regex locations are not tried there (`^~`): they run nothing of it. None: there are none such.
 type Guarded = Option<ServerId>;
 
-/// The locations to warn of.
-pub fn find(locations: &[Location]) -> Vec<Span> {
-    let stores = locations.iter().filter_map(|location| {
+/// The locations to warn of. `stores`: the directory that each one's upload_store names.
+pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) -> Vec<Span> {
+    let stores = locations.iter().zip(stores).filter_map(|(location, store)| {
         let guarded: Guarded = (location.kind == LocationKind::PrefixFinal).then_some(location.server);
-        Some((trimmed(&upload::store_of(&location.settings.upload)?).into(), guarded))
+        Some((store.as_deref()?, guarded))
     });
     let stores = Places::new(stores.collect());
-    let areas = upload::write_areas(locations).into_iter().map(|area| {
-        let mapping = area.uri.map(|uri| Mapping::new(area.server, &area.directory, &uri));
-        (trimmed(&area.directory).into(), mapping)
+    let areas = areas.iter().map(|area| {
+        let mapping = area.uri.as_ref().map(|uri| Mapping::new(area.server, &area.directory, uri));
+        (&*area.directory, mapping)
     });
     let areas = Places::new(areas.collect());
     let risky = |location: &&Location| {
@@ -133,14 +132,14 @@ fn trimmed(path: &[u8]) -> &[u8] {
 }
 
 /// Directories in order, each with what makes it harmless for some.
-struct Places<C> {
-    sorted: Vec<(Box<[u8]>, Option<C>)>,
+struct Places<'p, C> {
+    sorted: Vec<(&'p [u8], Option<C>)>,
     /// Where the run of places ends that are harmless for the same.
     ends: Vec<usize>,
 }
 
-impl<C: Ord> Places<C> {
-    fn new(mut sorted: Vec<(Box<[u8]>, Option<C>)>) -> Places<C> {
+impl<'p, C: Ord> Places<'p, C> {
+    fn new(mut sorted: Vec<(&'p [u8], Option<C>)>) -> Places<'p, C> {
         sorted.sort();
         sorted.dedup();
         let mut ends: Vec<usize> = (1..=sorted.len()).collect();
@@ -184,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_place_counts_unless_it_is_harmless_for_the_one() {
-        let places = |list: &[(&str, Option<u8>)]| {
-            Places::new(list.iter().map(|(path, class)| (path.as_bytes().into(), *class)).collect())
+        let places = |list: &[(&'static str, Option<u8>)]| {
+            Places::new(list.iter().map(|(path, class)| (path.as_bytes(), *class)).collect())
         };
-        let all: &[(&str, Option<u8>)] =
+        let all: &[(&'static str, Option<u8>)] =
             &[("/a", Some(1)), ("/a/b", Some(1)), ("/a/c", Some(2)), ("/d", None), ("/e/f", Some(1)), ("", Some(9))];
         let table: &[(&str, Option<u8>, bool)] =
             &[("/a/b", Some(9), true), ("/a/x", Some(1), true), ("/e", Some(1), true), ("/d/x", Some(1), true)];
