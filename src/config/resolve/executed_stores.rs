@@ -10,6 +10,8 @@ use crate::config::settings::gateway::{Gateway, Param};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::{Builtin, Part, Var};
 use crate::util::checkpoint;
+use crate::util::clean_path::clean;
+use std::borrow::Cow;
 
 /// The message.
 pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
@@ -26,7 +28,7 @@ struct Mapping {
 
 impl Mapping {
     fn new(server: ServerId, directory: &[u8], uri: &[u8]) -> Mapping {
-        let (directory, uri) = (trimmed(directory), trimmed(uri));
+        let (directory, uri) = (&*clean(directory), uri.strip_suffix(b"/").unwrap_or(uri));
         let common = directory.iter().rev().zip(uri.iter().rev()).take_while(|(a, b)| a == b).count();
         let without = |text: &[u8]| text[..text.len() - common].into();
         Mapping { server, directory: without(directory), uri: without(uri) }
@@ -56,20 +58,20 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
         }
         location.stores()
             || programs.iter().any(|Program { directory, uri }| {
-                let mapping = uri.as_ref().map(|uri| Mapping::new(location.server, directory, uri));
+                let mapping = uri.map(|uri| Mapping::new(location.server, directory, uri));
                 stores.holds(directory, Some(&location.server)) || areas.holds(directory, mapping.as_ref())
             })
     };
     locations.iter().filter(risky).map(|location| location.span).collect()
 }
 
-/// Where the files lie that a location runs, and the URI that stands for it; None: any.
-struct Program {
-    directory: Box<[u8]>,
-    uri: Option<Box<[u8]>>,
+/// Where the files lie that a location runs, clean, and the URI that stands for it; None: any.
+struct Program<'l> {
+    directory: Cow<'l, [u8]>,
+    uri: Option<&'l [u8]>,
 }
 
-fn programs(location: &Location) -> Vec<Program> {
+fn programs(location: &Location) -> Vec<Program<'_>> {
     let protocol = location.pass.as_ref().map(|pass| pass.protocol);
     let gateway = match (&location.content, protocol) {
         (Content::Cgi, _) => return own(location),
@@ -83,18 +85,18 @@ fn programs(location: &Location) -> Vec<Program> {
 }
 
 /// Those of the location's root.
-fn own(location: &Location) -> Vec<Program> {
+fn own(location: &Location) -> Vec<Program<'_>> {
     let files = &location.settings.files;
     let Some(root) = files.root.constant() else { return Vec::new() };
     let uri = match files.alias {
         None => Some(&b""[..]),
         Some(length) => location.name.get(..length as usize),
     };
-    vec![Program { directory: trimmed(root).into(), uri: uri.map(Box::from) }]
+    vec![Program { directory: clean(root), uri }]
 }
 
 /// Those that an application is told to run.
-fn named(location: &Location, (protocol, gateway): (Protocol, &Gateway)) -> Vec<Program> {
+fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway)) -> Vec<Program<'l>> {
     let is = |param: &&Param, names: &[&str]| names.iter().any(|name| *param.name == *name.as_bytes());
     let scripts =
         gateway.params.iter().filter(|param| is(param, &["SCRIPT_FILENAME", "PATH_TRANSLATED", "UWSGI_FILE"]));
@@ -102,15 +104,15 @@ fn named(location: &Location, (protocol, gateway): (Protocol, &Gateway)) -> Vec<
     let mut is_below_root = false;
     for param in scripts {
         match &*param.value.parts {
-            [Part::Literal(path)] => found.push(Program { directory: trimmed(path).into(), uri: None }),
+            [Part::Literal(path)] => found.push(Program { directory: clean(path), uri: None }),
             [Part::Literal(root), Part::Var(Var::Builtin(Builtin::FastcgiScriptName | Builtin::Uri))] => {
-                found.push(Program { directory: trimmed(root).into(), uri: Some(Box::default()) });
+                found.push(Program { directory: clean(root), uri: Some(b"") });
                 // An application in a container may see the same files by another path.
                 is_below_root = true;
             }
             [Part::Literal(text), ..] => {
                 let end = memchr::memrchr(b'/', text).unwrap_or(0);
-                found.push(Program { directory: text[..end].into(), uri: None });
+                found.push(Program { directory: clean(&text[..end]), uri: None });
             }
             _ => is_below_root = true,
         }
@@ -125,10 +127,6 @@ fn named(location: &Location, (protocol, gateway): (Protocol, &Gateway)) -> Vec<
         found.extend(own(location));
     }
     found
-}
-
-fn trimmed(path: &[u8]) -> &[u8] {
-    path.strip_suffix(b"/").unwrap_or(path)
 }
 
 /// Directories in order, each with what makes it harmless for some.
@@ -180,6 +178,38 @@ impl<'p, C: Ord> Places<'p, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use std::path::Path;
+
+    /// How many lines are warned of where the location runs programs below an upload_store, /srv/up.
+    fn warned(location: &str) -> usize {
+        let text = format!(
+            "server {{ listen 127.0.0.1:1; root /srv/html; location ~ ^/run/ {{ {location} }} \
+             location /up/ {{ allowed_methods GET POST; upload_store /srv/up; }} }}"
+        );
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = crate::config::resolve::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        assert!(!resolved.diagnostics.has_errors(), "{location}");
+        resolved.diagnostics.iter().filter(|d| d.message == STORED).count()
+    }
+
+    #[test]
+    fn a_directory_is_the_same_however_it_is_spelled() {
+        for (location, expected) in [
+            ("root /srv/up; cgi_pass /bin/sh;", 1),
+            ("root /srv//up; cgi_pass /bin/sh;", 1),
+            ("root /srv/./up/x; cgi_pass /bin/sh;", 1),
+            ("root /srv/up/.//; cgi_pass /bin/sh;", 1),
+            ("root /srv//upper; cgi_pass /bin/sh;", 0),
+            ("fastcgi_pass 127.0.0.1:2; fastcgi_param SCRIPT_FILENAME /srv//up/x.php;", 1),
+            ("fastcgi_pass 127.0.0.1:2; fastcgi_param SCRIPT_FILENAME /srv/.//up$fastcgi_script_name;", 1),
+            ("fastcgi_pass 127.0.0.1:2; fastcgi_param SCRIPT_FILENAME /srv//up//x/$arg_file;", 1),
+            ("fastcgi_pass 127.0.0.1:2; fastcgi_param SCRIPT_FILENAME /srv//html$fastcgi_script_name;", 0),
+        ] {
+            assert_eq!(warned(location), expected, "{location}");
+        }
+    }
 
     #[test]
     fn a_place_counts_unless_it_is_harmless_for_the_one() {
