@@ -6,7 +6,8 @@
 use crate::config::ast::Span;
 use crate::config::ids::ServerId;
 use crate::config::model::{Content, Location, LocationKind, WriteArea};
-use crate::config::settings::gateway::{Gateway, Param};
+use crate::config::settings::gateway::Gateway;
+use crate::config::settings::programs::{Role, role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::{Builtin, Part, Var};
 use crate::util::checkpoint;
@@ -57,9 +58,13 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
             return false;
         }
         location.stores()
-            || programs.iter().any(|Program { directory, uri }| {
+            || programs.iter().any(|Program { directory, uri, is_whole }| {
                 let mapping = uri.map(|uri| Mapping::new(location.server, directory, uri));
-                stores.holds(directory, Some(&location.server)) || areas.holds(directory, mapping.as_ref())
+                let (server, mapping) = (Some(&location.server), mapping.as_ref());
+                match is_whole {
+                    true => stores.surrounds(directory, server) || areas.surrounds(directory, mapping),
+                    false => stores.holds(directory, server) || areas.holds(directory, mapping),
+                }
             })
     };
     locations.iter().filter(risky).map(|location| location.span).collect()
@@ -69,6 +74,8 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
 struct Program<'l> {
     directory: Cow<'l, [u8]>,
     uri: Option<&'l [u8]>,
+    /// Nothing that lies below the directory is meant, but the directory itself.
+    is_whole: bool,
 }
 
 fn programs(location: &Location) -> Vec<Program<'_>> {
@@ -92,36 +99,46 @@ fn own(location: &Location) -> Vec<Program<'_>> {
         None => Some(&b""[..]),
         Some(length) => location.name.get(..length as usize),
     };
-    vec![Program { directory: clean(root), uri }]
+    vec![Program { directory: clean(root), uri, is_whole: false }]
 }
 
-/// Those that an application is told to run.
+/// Those that an application is told to run or to load.
 fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway)) -> Vec<Program<'l>> {
-    let is = |param: &&Param, names: &[&str]| names.iter().any(|name| *param.name == *name.as_bytes());
-    let scripts =
-        gateway.params.iter().filter(|param| is(param, &["SCRIPT_FILENAME", "PATH_TRANSLATED", "UWSGI_FILE"]));
     let mut found = Vec::new();
     let mut is_below_root = false;
-    for param in scripts {
+    for param in gateway.params.iter() {
+        let Some(role @ (Role::Filename | Role::Translated | Role::Loaded | Role::LoadedFrom)) = role(&param.name)
+        else {
+            continue;
+        };
+        // The server judges the directory as such: what lies in one below it is not what is loaded.
+        let is_whole = role == Role::LoadedFrom;
         match &*param.value.parts {
-            [Part::Literal(path)] => found.push(Program { directory: clean(path), uri: None }),
+            // It names none.
+            [] => {}
+            [Part::Literal(path)] => found.push(Program { directory: clean(path), uri: None, is_whole }),
             [Part::Literal(root), Part::Var(Var::Builtin(Builtin::FastcgiScriptName | Builtin::Uri))] => {
-                found.push(Program { directory: clean(root), uri: Some(b"") });
+                found.push(Program { directory: clean(root), uri: Some(b""), is_whole: false });
                 // An application in a container may see the same files by another path.
                 is_below_root = true;
             }
+            // A module's name.
+            [Part::Literal(text), ..] if matches!(role, Role::Loaded | Role::LoadedFrom) && !text.contains(&b'/') => {}
             [Part::Literal(text), ..] => {
                 let end = memchr::memrchr(b'/', text).unwrap_or(0);
-                found.push(Program { directory: clean(&text[..end]), uri: None });
+                found.push(Program { directory: clean(&text[..end]), uri: None, is_whole: false });
+            }
+            [Part::Var(Var::Builtin(Builtin::DocumentRoot))] if is_whole => {
+                let root = location.settings.files.root.constant();
+                found.extend(root.map(|root| Program { directory: clean(root), uri: None, is_whole }));
             }
             _ => is_below_root = true,
         }
     }
-    let told = |name: &str| gateway.params.iter().any(|param| is(&param, &[name]));
+    let passes = |wanted| gateway.params.iter().any(|param| role(&param.name) == Some(wanted));
     is_below_root |= match protocol {
-        // Its plugins for CGI and PHP.
-        Protocol::Uwsgi => matches!(gateway.modifiers.0, 9 | 14),
-        _ => found.is_empty() && (protocol == Protocol::FastCgi || told("DOCUMENT_ROOT") && told("SCRIPT_NAME")),
+        Protocol::Uwsgi => runs_files(gateway.modifiers.0),
+        _ => found.is_empty() && (protocol == Protocol::FastCgi || passes(Role::Root) && passes(Role::Name)),
     };
     if is_below_root {
         found.extend(own(location));
@@ -151,17 +168,22 @@ impl<'p, C: Ord> Places<'p, C> {
 
     /// Whether a place lies in the directory, or the directory in a place, that is not harmless for `mine`.
     fn holds(&self, directory: &[u8], mine: Option<&C>) -> bool {
-        let ends = memchr::memchr_iter(b'/', directory).chain([directory.len()]);
-        ends.map(|end| &directory[..end]).any(|above| {
-            let start = self.sorted.partition_point(|(place, _)| **place < *above);
-            let end = self.sorted.partition_point(|(place, _)| **place <= *above);
-            self.has_other(start, end, mine)
-        }) || {
+        self.surrounds(directory, mine) || {
             let below = |after: u8| [directory, &[after]].concat();
             let start = self.sorted.partition_point(|(place, _)| **place < *below(b'/'));
             let end = self.sorted.partition_point(|(place, _)| **place < *below(b'/' + 1));
             self.has_other(start, end, mine)
         }
+    }
+
+    /// Whether the directory lies in a place that is not harmless for `mine`.
+    fn surrounds(&self, directory: &[u8], mine: Option<&C>) -> bool {
+        let ends = memchr::memchr_iter(b'/', directory).chain([directory.len()]);
+        ends.map(|end| &directory[..end]).any(|above| {
+            let start = self.sorted.partition_point(|(place, _)| **place < *above);
+            let end = self.sorted.partition_point(|(place, _)| **place <= *above);
+            self.has_other(start, end, mine)
+        })
     }
 
     fn has_other(&self, start: usize, end: usize, mine: Option<&C>) -> bool {
@@ -239,6 +261,40 @@ mod tests {
         ];
         for (path, mine, expected) in table {
             assert_eq!(places(some).holds(path.as_bytes(), mine.as_ref()), *expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_uwsgi_loads_is_known_by_each_of_its_parameters() {
+        for (param, expected) in [
+            ("UWSGI_FILE /srv/up/app.py", 1),
+            ("UWSGI_SCRIPT /srv/up/app.py", 1),
+            ("UWSGI_CHDIR /srv//up/", 1),
+            ("UWSGI_PYHOME /srv/up/venv", 1),
+            ("UWSGI_CHDIR /srv/up/$arg_x", 1),
+            ("UWSGI_FILE /srv/$arg_x", 1),
+            ("UWSGI_CHDIR /srv/$arg_x", 1),
+            // What is stored below the directory of an application is not what is loaded.
+            ("UWSGI_CHDIR /srv", 0),
+            ("UWSGI_PYHOME /srv", 0),
+            ("UWSGI_CHDIR $document_root", 0),
+            ("UWSGI_CHDIR \"\"", 0),
+            ("UWSGI_CHDIR /srv/html", 0),
+            // Modules.
+            ("UWSGI_SCRIPT up", 0),
+            ("UWSGI_SCRIPT up.$arg_x", 0),
+            ("UWSGI_MODULE /srv/up", 0),
+        ] {
+            let location = format!("uwsgi_pass 127.0.0.1:2; uwsgi_param {param};");
+            assert_eq!(warned(&location), expected, "{param}");
+            // The location's root lies where clients store files: only what names the root does.
+            let inside = format!("root /srv/up/app; {location}");
+            let is_root = param.contains("$document_root");
+            assert_eq!(warned(&inside), if is_root { 1 } else { expected }, "{param}");
+        }
+        for (modifier, expected) in [(0, 0), (5, 0), (9, 1), (14, 1)] {
+            let location = format!("root /srv/up; uwsgi_pass 127.0.0.1:2; uwsgi_modifier1 {modifier};");
+            assert_eq!(warned(&location), expected, "{modifier}");
         }
     }
 

@@ -25,6 +25,7 @@ pub mod listing;
 pub mod logs;
 pub mod map;
 pub mod process;
+pub mod programs;
 pub mod proxy;
 pub mod proxy_pass;
 pub mod proxy_ssl;

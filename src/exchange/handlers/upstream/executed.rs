@@ -1,20 +1,15 @@
-//! Which files an application server may run by the parameters it is given, beside the SCRIPT_FILENAME of php-fpm.
+//! Which files an application server may run by the parameters it is given; what each of them names is in
+//! [`settings::programs`](crate::config::settings::programs).
 //!
-//! php-fpm takes PATH_TRANSLATED where there is no SCRIPT_FILENAME, fcgiwrap and the like DOCUMENT_ROOT and SCRIPT_NAME;
-//! uWSGI loads what UWSGI_FILE and UWSGI_SCRIPT name, and its plugins for CGI and PHP look below DOCUMENT_ROOT. In a
-//! container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the script's name
-//! means the file of that name here, too.
+//! In a container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the script's
+//! name means the file of that name here, too.
 
+use crate::config::settings::programs::{Role, role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::util::bytes::begins_with;
-
-/// uWSGI's plugins that run files of the request: CGI and PHP.
-const RUN_FILES: [u64; 2] = [9, 14];
-/// Parameters that name what uWSGI loads, whatever the plugin.
-const LOADED: [&[u8]; 4] = [b"UWSGI_FILE", b"UWSGI_SCRIPT", b"UWSGI_CHDIR", b"UWSGI_PYHOME"];
 
 /// What was passed that may name a program.
 #[derive(Default)]
@@ -30,15 +25,16 @@ pub struct Programs {
 impl Programs {
     /// One of the parameters. The same name may come again: which one counts is the application's choice.
     pub fn note(&mut self, name: &[u8], value: &[u8]) {
-        let list = match name {
-            b"SCRIPT_FILENAME" => &mut self.filenames,
-            b"PATH_TRANSLATED" => &mut self.translated,
-            b"DOCUMENT_ROOT" => &mut self.roots,
-            b"SCRIPT_NAME" => &mut self.names,
-            b"PATH_INFO" => &mut self.path_infos,
+        let Some(role) = role(name) else { return };
+        let list = match role {
+            Role::Filename => &mut self.filenames,
+            Role::Translated => &mut self.translated,
+            Role::Root => &mut self.roots,
+            Role::Name => &mut self.names,
+            Role::PathInfo => &mut self.path_infos,
+            Role::Loaded | Role::LoadedFrom if value.contains(&b'/') => &mut self.loaded,
             // A module's name is looked for where the application's modules are.
-            name if LOADED.contains(&name) && value.contains(&b'/') => &mut self.loaded,
-            _ => return,
+            Role::Loaded | Role::LoadedFrom => return,
         };
         if !value.is_empty() {
             list.push(bare(value).to_vec());
@@ -50,7 +46,7 @@ impl Programs {
         let Programs { filenames, translated, loaded, roots, names, path_infos } = self;
         let none: &[Vec<u8>] = &[];
         let (names, path_infos) = match protocol {
-            Protocol::Uwsgi if RUN_FILES.contains(&modifier) => (&names[..], &path_infos[..]),
+            Protocol::Uwsgi if runs_files(modifier) => (&names[..], &path_infos[..]),
             Protocol::FastCgi | Protocol::Scgi if filenames.is_empty() => (&names[..], none),
             _ => (none, none),
         };
