@@ -14,6 +14,9 @@ use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
 use crate::sys::file::{FileKind, Stat};
 
+/// A file without content.
+const EMPTY: Usage = Usage { bytes: 0, files: 1 };
+
 impl Upload {
     pub fn is_admitted(&self) -> bool {
         self.share.as_ref().is_none_or(Share::is_admitted)
@@ -57,7 +60,7 @@ impl Upload {
             return Err(Refusal::later());
         }
         let beside = self.beside(cx);
-        check_now(ex, cx, Share::new(Claim::new(area.clone()), limit), more, beside)
+        check_now(ex, cx, Share::new(Claim::new(area.clone()), limit), more, beside).map(drop)
     }
 
     /// What resumable uploads have of the area, beside this one.
@@ -147,20 +150,19 @@ impl Upload {
 }
 
 /// Whether a file without content may be put where the request's URI says (LOCK of a name that is free), by the numbers
-/// of the moment.
+/// of the moment. Gives its share; None: there is no quota.
 ///
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
-pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Share>, Refusal> {
     let rules = ex.here().settings.upload.clone();
-    let Some(limit) = rules.quota else { return Ok(()) };
+    let Some(limit) = rules.quota else { return Ok(None) };
     if resumable::is_reading(cx) {
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
     let (bytes, files) = resumable::held(cx, &path, None);
-    let more = Usage { bytes: 0, files: 1 };
-    check_now(ex, cx, Share::new(Claim::new(area), limit), more, Usage { bytes, files })
+    check_now(ex, cx, Share::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
 }
 
 /// The same, now that the file is about to be made: with the lock of a quota that other processes keep too.
@@ -168,11 +170,8 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> 
 /// # Errors
 /// Those of [`check_empty`] and [`lock`].
 pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Lock>, Refusal> {
-    check_empty(ex, cx)?;
-    let rules = ex.here().settings.upload.clone();
-    let Some(limit) = rules.quota.filter(|limit| limit.shared) else { return Ok(None) };
-    let (area, _) = target_dir::area_of(ex, cx, &rules)?;
-    lock(ex, cx, (&area, limit), (Usage { bytes: 0, files: 1 }, Usage::default()))
+    let Some(share) = check_empty(ex, cx)? else { return Ok(None) };
+    share.lock(ex, cx, (EMPTY, Usage::default()))
 }
 
 /// The same is tried again in the next turn: a slice of the count each time.

@@ -78,17 +78,21 @@ impl Share {
     }
 }
 
-/// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for.
+/// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for. Gives the
+/// admitted share.
+///
+/// # Errors
+/// 507; [`Refusal::later`] while what is there is being counted.
 pub fn check_now(
     ex: &mut Exchange,
     cx: &mut Services,
     mut share: Share,
     more: Usage,
     beside: Usage,
-) -> Result<(), Refusal> {
+) -> Result<Share, Refusal> {
     share.wait = std::mem::take(&mut ex.route.quota);
     if share.admit(more, beside, cx)? {
-        return Ok(());
+        return Ok(share);
     }
     ex.route.quota = share.wait;
     Err(Refusal::later())
