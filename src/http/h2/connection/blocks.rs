@@ -102,11 +102,9 @@ impl Connection {
             return self.fail(id, StreamFault::Unacknowledged, now).map(Some);
         }
         self.calm.earn(CALM_REQUEST);
-        let announced = self.announced.iter().rfind(|(stream, _)| *stream == id).map(|(_, dependency)| *dependency);
-        self.announced.retain(|(stream, _)| *stream > id);
+        let early_dependency = self.early_dependencies.take(id);
         // RFC 9218 §7: it counts more than the field, though it came before.
-        let foretold = self.foretold.iter().rfind(|(stream, _)| *stream == id).map(|(_, priority)| *priority);
-        self.foretold.retain(|(stream, _)| *stream > id);
+        let early_priority = self.early_priorities.take(id);
         let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
         let expected = match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -116,8 +114,8 @@ impl Connection {
             id,
             send: SendWindow::new(self.peer.initial_window),
             receive: ReceiveWindow::new(self.granted),
-            priority: foretold.unwrap_or_else(|| self.said_priority()),
-            dependency: dependency.or(announced).unwrap_or(Dependency::DEFAULT),
+            priority: early_priority.unwrap_or_else(|| self.said_priority()),
+            dependency: dependency.or(early_dependency).unwrap_or(Dependency::DEFAULT),
             is_received: end,
             is_sent: false,
             is_reset: false,

@@ -1,6 +1,6 @@
 //! Frames that are neither header blocks nor bodies, and what becomes of a stream whose client breaks a rule.
 
-use super::{ANNOUNCED, Connection, Event};
+use super::{Connection, Event};
 use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, flag, kind};
 use crate::http::h2::priority::{Dependency, Priority};
@@ -42,7 +42,7 @@ impl Connection {
                 }
                 let priority = Priority::parse(payload.get(4..).unwrap_or_default());
                 if self.is_idle(prioritized) {
-                    self.foretell(prioritized, priority);
+                    self.early_priorities.keep(prioritized, priority);
                 }
                 self.streams.get_mut(prioritized).map(|stream| {
                     stream.priority = priority;
@@ -115,7 +115,7 @@ impl Connection {
             Ok(dependency) if dependency.parent == id => return Err(Fault::SelfDependency { stream: id }),
             Ok(dependency) => {
                 if id > self.last {
-                    self.announce(id, dependency);
+                    self.early_dependencies.keep(id, dependency);
                 }
                 return Ok(self.streams.get_mut(id).map(|stream| {
                     stream.dependency = dependency;
@@ -128,23 +128,6 @@ impl Connection {
             Some(stream) if !stream.is_reset => self.fail(id, fault, now).map(Some),
             _ => Ok(None),
         }
-    }
-
-    /// A dependency of a stream that is still to be opened: the latest few are kept.
-    fn announce(&mut self, id: u32, dependency: Dependency) {
-        if self.announced.len() >= ANNOUNCED {
-            self.announced.remove(0);
-        }
-        self.announced.push((id, dependency));
-    }
-
-    /// The priority of a stream that is still to be opened: the latest few are kept.
-    fn foretell(&mut self, id: u32, priority: Priority) {
-        self.foretold.retain(|(stream, _)| *stream != id);
-        if self.foretold.len() >= ANNOUNCED {
-            self.foretold.remove(0);
-        }
-        self.foretold.push((id, priority));
     }
 
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {

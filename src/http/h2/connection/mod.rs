@@ -15,6 +15,7 @@ mod control;
 mod send;
 
 use super::budget::Budget;
+use super::early::Early;
 use super::error::{ErrorCode, Fault, StreamFault};
 use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
 use super::hpack::{Block, Bounds, Decoder};
@@ -47,9 +48,6 @@ const REFUSED: (u32, u32) = (200, 20);
 
 /// Streams that we have reset, and whose DATA may still be under way.
 const REMEMBERED: usize = 64;
-
-/// Dependencies, and priorities, of streams that are not open yet.
-const ANNOUNCED: usize = 16;
 
 /// What the configuration allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,8 +173,8 @@ pub struct Connection {
     refused: Budget,
     /// The latest streams that we have reset.
     forgotten: Vec<u32>,
-    announced: Vec<(u32, Dependency)>,
-    foretold: Vec<(u32, Priority)>,
+    early_dependencies: Early<Dependency>,
+    early_priorities: Early<Priority>,
 }
 
 impl Connection {
@@ -216,8 +214,8 @@ impl Connection {
             resets: Budget::new(RESETS.0, RESETS.1, now),
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
-            announced: Vec::new(),
-            foretold: Vec::new(),
+            early_dependencies: Early::default(),
+            early_priorities: Early::default(),
         }
     }
 

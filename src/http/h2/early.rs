@@ -1,0 +1,71 @@
+//! What a client says of streams that it has yet to open.
+//!
+//! Invariant: of at most [`MOST`] streams, those spoken of last; one entry each.
+
+/// Streams that something is kept of.
+const MOST: usize = 16;
+
+#[derive(Debug)]
+pub struct Early<T>(Vec<(u32, T)>);
+
+impl<T> Default for Early<T> {
+    fn default() -> Early<T> {
+        Early(Vec::new())
+    }
+}
+
+impl<T> Early<T> {
+    /// Takes the place of what was said of the stream before.
+    pub fn keep(&mut self, stream: u32, said: T) {
+        self.0.retain(|(of, _)| *of != stream);
+        if self.0.len() >= MOST {
+            self.0.remove(0);
+        }
+        self.0.push((stream, said));
+    }
+
+    /// What was said of the stream, which opens: those below it never will.
+    pub fn take(&mut self, stream: u32) -> Option<T> {
+        let at = self.0.iter().position(|(of, _)| *of == stream);
+        let said = at.map(|at| self.0.remove(at).1);
+        self.0.retain(|(of, _)| *of > stream);
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left after `said`, by the stream that it is of.
+    fn kept(said: &[(u32, char)]) -> Early<char> {
+        let mut early = Early::default();
+        said.iter().for_each(|(stream, said)| early.keep(*stream, *said));
+        early
+    }
+
+    #[test]
+    fn the_latest_word_of_a_stream_is_there_once_it_opens() {
+        type Row<'a> = (&'a [(u32, char)], u32, Option<char>, &'a [(u32, char)]);
+        let table: [Row<'_>; 5] = [
+            (&[], 1, None, &[]),
+            (&[(3, 'a'), (5, 'b')], 3, Some('a'), &[(5, 'b')]),
+            (&[(3, 'a'), (5, 'b'), (3, 'c')], 3, Some('c'), &[(5, 'b')]),
+            (&[(9, 'a'), (3, 'b'), (7, 'c')], 5, None, &[(9, 'a'), (7, 'c')]),
+            (&[(9, 'a'), (3, 'b'), (7, 'c')], 7, Some('c'), &[(9, 'a')]),
+        ];
+        for (said, stream, expected, left) in table {
+            let mut early = kept(said);
+            assert_eq!((early.take(stream), &early.0[..]), (expected, left), "{said:?} {stream}");
+        }
+    }
+
+    #[test]
+    fn the_streams_spoken_of_first_are_forgotten() {
+        let all: Vec<(u32, char)> = (0..MOST as u32 + 2).map(|at| (2 * at + 1, 'a')).collect();
+        assert_eq!(kept(&all).0, all[2..]);
+        // One stream, however often, takes the place of none.
+        let again: Vec<(u32, char)> = [&all[2..], &[(99, 'b'); 3]].concat();
+        assert_eq!(kept(&again).0, [&all[3..], &[(99, 'b')]].concat());
+    }
+}
