@@ -6,7 +6,7 @@
 
 use super::failure::Failure;
 use crate::io::open;
-use crate::sys::file::{self, FileKind, Follow, Stat, Unlink};
+use crate::sys::file::{self, FileKind, Follow, Unlink};
 use crate::sys::{Errno, process};
 use std::ffi::CString;
 use std::io::ErrorKind::NotFound;
@@ -185,11 +185,7 @@ fn fill(fd: &OwnedFd) -> Result<(), Errno> {
 
 fn is_at(fd: &OwnedFd, path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    let key = |stat: Stat| (stat.dev, stat.ino);
-    match (file::fstat(fd.as_fd()), file::stat_at(None, &path, Follow::Yes)) {
-        (Ok(ours), Ok(there)) => key(ours) == key(there),
-        _ => false,
-    }
+    file::has_name(fd.as_fd(), None, &path, Follow::Yes).unwrap_or(false)
 }
 
 fn read_number(path: &Path) -> Option<i32> {

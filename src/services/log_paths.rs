@@ -2,7 +2,8 @@
 
 use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;
-use crate::sys::{Errno, file};
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -83,8 +84,5 @@ impl LogPaths {
 
 fn same_file(fd: &Sink, path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    match (file::fstat(fd.fd()), file::stat(&path)) {
-        (Ok(open), Ok(there)) => (open.dev, open.ino) == (there.dev, there.ino),
-        _ => false,
-    }
+    file::has_name(fd.fd(), None, &path, Follow::Yes).unwrap_or(false)
 }

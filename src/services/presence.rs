@@ -5,7 +5,7 @@
 //! again; not for ever, as it may have been this server before a reload.
 
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -30,8 +30,7 @@ impl Presence {
 
     /// The directory still has the name.
     pub fn is_at(&self, path: &CStr) -> bool {
-        let there = file::stat(path).map(|stat| (stat.dev, stat.ino));
-        there.is_ok() && there == file::fstat(self.lock.as_fd()).map(|stat| (stat.dev, stat.ino))
+        file::has_name(self.lock.as_fd(), None, path, Follow::Yes).unwrap_or(false)
     }
 
     /// Another process was seen here by what it left.

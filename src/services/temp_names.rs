@@ -273,8 +273,7 @@ impl TempNames {
             return;
         };
         // After an upgrade the name is the new process's.
-        let ours = file::fstat(journal.as_fd()).map(|stat| (stat.dev, stat.ino));
-        if ours.is_ok() && file::stat_at(None, &path, Follow::No).map(|stat| (stat.dev, stat.ino)) == ours {
+        if file::has_name(journal.as_fd(), None, &path, Follow::No).unwrap_or(false) {
             let _ = file::unlink_at(None, &path, Unlink::File);
         }
     }

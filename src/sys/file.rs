@@ -31,8 +31,8 @@ use position::offset;
 pub use position::seek;
 pub use rename::{Rename, is_missing, rename_at};
 pub use stat::{
-    F_OK, FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat,
-    reach, special, stat, stat_at,
+    F_OK, FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, has_name,
+    lstat, reach, special, stat, stat_at,
 };
 
 use super::{Errno, retry};

@@ -270,12 +270,7 @@ impl LockFile {
     }
 
     fn has_name(&self) -> Result<bool, Errno> {
-        let ours = file::fstat(self.fd.as_fd())?;
-        match file::stat_at(Some(self.dir.as_fd()), NAME, Follow::No) {
-            Ok(there) => Ok((there.dev, there.ino) == (ours.dev, ours.ino)),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(e) => Err(e),
-        }
+        file::has_name(self.fd.as_fd(), Some(self.dir.as_fd()), NAME, Follow::No)
     }
 
     fn read(&self) -> Result<Vec<u8>, Errno> {

@@ -96,6 +96,19 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     Ok(Stat::new(&stat))
 }
 
+/// Whether the name still leads to the open file.
+///
+/// # Errors
+/// Neither that nor the contrary is known.
+pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -> Result<bool, Errno> {
+    let ours = fstat(fd)?;
+    match stat_at(dir, name, follow) {
+        Ok(there) => Ok((there.dev, there.ino) == (ours.dev, ours.ino)),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 /// Where names can be linked and renamed to each other: a file system, and one mount of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {

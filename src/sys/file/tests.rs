@@ -15,6 +15,28 @@ fn create(scratch: &Scratch, name: &CStr) -> OwnedFd {
 }
 
 #[test]
+fn a_name_leads_to_the_open_file_until_another_has_it() {
+    let scratch = Scratch::new();
+    let (file, dir) = (create(&scratch, c"file"), scratch.fd());
+    let at = Some(dir.as_fd());
+    symlink_at(c"file", at, c"link").expect("symlink");
+    let table = [
+        (c"file", Follow::No, Ok(true)),
+        (c"link", Follow::Yes, Ok(true)),
+        (c"link", Follow::No, Ok(false)),
+        (c"absent", Follow::No, Ok(false)),
+        (c"file/below", Follow::No, Err(Errno::ENOTDIR)),
+    ];
+    for (name, follow, expected) in table {
+        assert_eq!(has_name(file.as_fd(), at, name, follow), expected, "{name:?} {follow:?}");
+    }
+    unlink_at(at, c"file", Unlink::File).expect("unlink");
+    let other = create(&scratch, c"file");
+    let has = |file: &OwnedFd| has_name(file.as_fd(), at, c"link", Follow::Yes);
+    assert_eq!((has(&file), has(&other)), (Ok(false), Ok(true)));
+}
+
+#[test]
 fn stat_tells_what_a_file_is() {
     let scratch = Scratch::new();
     scratch.write("file", b"12345");

@@ -188,8 +188,7 @@ impl Dir {
     pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
         locks::take(fd.as_fd())?;
-        let (ours, there) = (file::fstat(fd.as_fd())?, self.stat(id)?);
-        match there.is_some_and(|there| (there.dev, there.ino) == (ours.dev, ours.ino)) {
+        match file::has_name(fd.as_fd(), Some(self.fd.as_fd()), &part(id), Follow::No)? {
             true => Ok(fd),
             false => Err(Errno::ENOENT),
         }
