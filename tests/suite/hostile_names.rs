@@ -1,62 +1,16 @@
 //! Names that are looked up while requests are served, black-box: name servers that lie, break the protocol, are not
 //! there, or say something else next time. The first label of a name says what the server does about it.
 
+use crate::dns::{A, CNAME, Dns, Message, Query, record};
 use crate::harness::{BOTH, Server, Table, eventually, http, ours};
 use crate::upstream::Upstream;
-use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::thread;
 
 const GOOD: [u8; 4] = [127, 0, 0, 1];
 /// An address that is never to be used.
 const EVIL: [u8; 4] = [127, 66, 66, 66];
-const A: u16 = 1;
-const CNAME: u16 = 5;
-const AAAA: u16 = 28;
-
-/// One question: the name's labels, and its bytes as they came.
-struct Query {
-    id: [u8; 2],
-    labels: Vec<String>,
-    question: Vec<u8>,
-    kind: u16,
-}
-
-impl Query {
-    fn parse(message: &[u8]) -> Query {
-        let (mut labels, mut at) = (Vec::new(), 12);
-        while message[at] > 0 {
-            let length = usize::from(message[at]);
-            labels.push(String::from_utf8_lossy(&message[at + 1..at + 1 + length]).into_owned());
-            at += 1 + length;
-        }
-        let kind = u16::from_be_bytes([message[at + 1], message[at + 2]]);
-        Query { id: [message[0], message[1]], labels, question: message[12..at + 5].to_vec(), kind }
-    }
-
-    /// `flags`: the second half of the flags, with the code.
-    fn answer(&self, flags: [u8; 2], records: &[Vec<u8>]) -> Vec<u8> {
-        let count = (records.len() as u16).to_be_bytes();
-        [&self.id[..], &flags, &[0, 1], &count, &[0, 0, 0, 0], &self.question, &records.concat()].concat()
-    }
-
-    fn ok(&self, records: &[Vec<u8>]) -> Vec<u8> {
-        self.answer([0x81, 0x80], records)
-    }
-
-    fn fails(&self, code: u8) -> Vec<u8> {
-        self.answer([0x81, 0x80 | code], &[])
-    }
-
-    /// The address, where it was asked for.
-    fn found(&self, address: [u8; 4], ttl: u32) -> Vec<u8> {
-        let records = [record(&[0xc0, 12], A, ttl, &address)];
-        self.ok(if self.kind == A { &records } else { &[] })
-    }
-}
-
 fn name(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for label in text.split('.') {
@@ -67,13 +21,8 @@ fn name(text: &str) -> Vec<u8> {
     out
 }
 
-fn record(owner: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
-    let length = (data.len() as u16).to_be_bytes();
-    [owner, &kind.to_be_bytes(), &[0, 1], &ttl.to_be_bytes(), &length, data].concat()
-}
-
-/// What is sent to a question: each message, and whether it comes from another port.
-fn say(query: &Query, asked: usize) -> Vec<(Vec<u8>, bool)> {
+/// What is sent to a question.
+fn say(query: &Query, asked: usize) -> Vec<Message> {
     let good = || query.found(GOOD, 60);
     let first = |message: Vec<u8>| vec![(message, false), (good(), false)];
     let only = |message: Vec<u8>| vec![(message, false)];
@@ -142,71 +91,39 @@ fn say(query: &Query, asked: usize) -> Vec<(Vec<u8>, bool)> {
     }
 }
 
-fn first_of(query: &Query, records: Vec<Vec<u8>>) -> Vec<(Vec<u8>, bool)> {
+fn first_of(query: &Query, records: Vec<Vec<u8>>) -> Vec<Message> {
     vec![(query.ok(if query.kind == A { &records } else { &[] }), false)]
 }
 
-struct Dns {
-    address: SocketAddr,
-    /// How often each name was asked for its addresses of IPv4 (or of IPv6, with a `6` in front).
-    asked: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Dns {
-    fn start(address: &str) -> Option<Dns> {
-        let (udp, tcp) = (0..100).find_map(|_| {
-            let tcp = TcpListener::bind(address).ok()?;
-            Some((UdpSocket::bind(tcp.local_addr().ok()?).ok()?, tcp))
-        })?;
-        let address = udp.local_addr().expect("bound");
-        let other = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let asked: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-        let counts = asked.clone();
-        thread::spawn(move || {
-            let mut buf = [0; 1024];
-            while let Ok((n, from)) = udp.recv_from(&mut buf) {
-                let query = Query::parse(&buf[..n]);
-                let key = format!("{}{}", if query.kind == AAAA { "6" } else { "" }, query.labels.join("."));
-                let before = {
-                    let mut counts = counts.lock().expect("no panic while it is held");
-                    let count = counts.entry(key).or_default();
-                    *count += 1;
-                    *count - 1
-                };
-                for (message, elsewhere) in say(&query, before) {
-                    let socket = if elsewhere { &other } else { &udp };
-                    let _ = socket.send_to(&message, from);
+/// A name server that is asked over TCP too, at the same port.
+fn name_server(address: &str) -> Option<Dns> {
+    let (dns, tcp) = (0..100).find_map(|_| {
+        let tcp = TcpListener::bind(address).ok()?;
+        Some((Dns::start(tcp.local_addr().ok()?, say)?, tcp))
+    })?;
+    thread::spawn(move || {
+        for mut stream in tcp.incoming().flatten() {
+            let mut length = [0; 2];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+                if stream.read_exact(&mut message).is_err() {
+                    break;
+                }
+                let query = Query::parse(&message);
+                if query.labels[0] == "cut" {
+                    break;
+                }
+                let answer = query.found(GOOD, 60);
+                // In pieces, as TCP may bring it.
+                let bytes = [&(answer.len() as u16).to_be_bytes()[..], &answer].concat();
+                let (a, b) = bytes.split_at(1);
+                if stream.write_all(a).is_err() || stream.flush().is_err() || stream.write_all(b).is_err() {
+                    break;
                 }
             }
-        });
-        thread::spawn(move || {
-            for mut stream in tcp.incoming().flatten() {
-                let mut length = [0; 2];
-                while stream.read_exact(&mut length).is_ok() {
-                    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-                    if stream.read_exact(&mut message).is_err() {
-                        break;
-                    }
-                    let query = Query::parse(&message);
-                    if query.labels[0] == "cut" {
-                        break;
-                    }
-                    let answer = query.found(GOOD, 60);
-                    // In pieces, as TCP may bring it.
-                    let bytes = [&(answer.len() as u16).to_be_bytes()[..], &answer].concat();
-                    let (a, b) = bytes.split_at(1);
-                    if stream.write_all(a).is_err() || stream.flush().is_err() || stream.write_all(b).is_err() {
-                        break;
-                    }
-                }
-            }
-        });
-        Some(Dns { address, asked })
-    }
-
-    fn asked(&self, name: &str) -> usize {
-        self.asked.lock().expect("no panic while it is held").get(name).copied().unwrap_or_default()
-    }
+        }
+    });
+    Some(dns)
 }
 
 fn start(resolver: &str, port: u16) -> Server {
@@ -227,7 +144,7 @@ fn start(resolver: &str, port: u16) -> Server {
 
 #[test]
 fn an_answer_counts_only_if_it_is_one() {
-    let dns = Dns::start("127.0.0.1:0").expect("a free port");
+    let dns = name_server("127.0.0.1:0").expect("a free port");
     let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
     let s = start(&format!("{} ipv6=off", dns.address), up.address.port());
     let mut table = Table::new("answers of name servers");
@@ -322,7 +239,7 @@ fn an_answer_counts_only_if_it_is_one() {
 
 #[test]
 fn a_name_server_that_is_not_there_is_followed_by_the_next() {
-    let dns = Dns::start("127.0.0.1:0").expect("a free port");
+    let dns = name_server("127.0.0.1:0").expect("a free port");
     let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
     let (one, two) = (Upstream::nowhere(), Upstream::nowhere());
     let mut table = Table::new("several name servers");
@@ -341,7 +258,7 @@ fn a_name_server_that_is_not_there_is_followed_by_the_next() {
     });
     table.row(BOTH, "over IPv6", || {
         // A machine without IPv6 has nothing to ask.
-        let Some(dns) = Dns::start("[::1]:0") else { return };
+        let Some(dns) = name_server("[::1]:0") else { return };
         let s = start(&format!("{} ipv6=off", dns.address), up.address.port());
         s.get("/?to=a.test").is(200).body_is("up");
         s.get("/?to=truncated.test").is(200).body_is("up");

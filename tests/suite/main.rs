@@ -14,6 +14,7 @@ mod checkers;
 mod client;
 mod dav;
 mod default_site;
+mod dns;
 mod harness;
 mod os;
 mod over_http2;
