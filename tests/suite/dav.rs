@@ -215,10 +215,7 @@ fn a_move_to_another_file_system_is_a_copy_and_a_removal() {
             s.write("html/m/old", "old");
             match kind {
                 "link" => std::os::unix::fs::symlink("b", &at).expect("symlink"),
-                "fifo" => {
-                    let path = std::ffi::CString::new(at.to_str().expect("UTF-8")).expect("no NUL");
-                    assert_eq!(os::mkfifo(&path), 0);
-                }
+                "fifo" => os::mkfifo(&at),
                 _ => drop(std::os::unix::net::UnixListener::bind(&at).expect("bind")),
             }
             transfer(&s, "MOVE", "/k/", "/m/k/", "").is(403);

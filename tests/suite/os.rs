@@ -174,9 +174,11 @@ pub fn wait_for_change(dir: &Path, limit: Duration, mut done: impl FnMut() -> bo
     }
 }
 
-pub fn mkfifo(path: &std::ffi::CStr) -> i32 {
+pub fn mkfifo(path: &Path) {
+    let text = CString::new(path.as_os_str().as_bytes()).expect("test paths have no NUL");
     // SAFETY: the string outlives the call.
-    unsafe { libc::mkfifo(path.as_ptr(), 0o644) }
+    let made = unsafe { libc::mkfifo(text.as_ptr(), 0o644) };
+    assert_eq!(made, 0, "{}: {}", path.display(), io::Error::last_os_error());
 }
 
 /// Swaps two names in one step (renameat2 RENAME_EXCHANGE).

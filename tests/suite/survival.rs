@@ -10,12 +10,6 @@ use std::process::{Command, Stdio};
 
 const FULL: &str = "/dev/full";
 
-fn mkfifo(s: &Setup, path: &str) {
-    let path = s.dir().join(path);
-    let path = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
-    assert_eq!(os::mkfifo(&path), 0);
-}
-
 #[test]
 fn output_that_nobody_takes_is_no_panic() {
     if on_nginx() {
@@ -49,7 +43,7 @@ fn a_fifo_at_a_logs_path_stops_nobody() {
     let s = server("location / { return 200 x; }").allow_log("lines for").start();
     s.get("/before").is(200);
     std::fs::rename(s.path("logs/access.log"), s.path("logs/access.old")).expect("rename");
-    mkfifo(&s.setup, "logs/access.log");
+    os::mkfifo(&s.path("logs/access.log"));
     s.signal(libc::SIGUSR1);
     // More than a pipe and the buffer behind it hold.
     let long = format!("/{}", "x".repeat(3000));
@@ -83,7 +77,7 @@ fn a_fifo_among_the_includes_is_refused() {
     }
     let s = server("location / { return 200 old; }").allow_log("FIFO").allow_log("the old one stays").start();
     s.get("/").is(200).body_is("old");
-    mkfifo(&s.setup, "conf/extra.conf");
+    os::mkfifo(&s.path("conf/extra.conf"));
     s.reconfigure_http("include extra.conf;");
     s.signal(libc::SIGHUP);
     s.await_file("logs/error.log", |text| text.contains("is a FIFO or a socket"));
