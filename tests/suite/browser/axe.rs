@@ -2,7 +2,6 @@
 //! axe-core: `.ci/run` installs it, or `npm install -g axe-core`, or `WEBSERV_AXE=…/axe.min.js` names it.
 
 use super::*;
-use crate::uploads::clients::packages;
 use serde_json::json;
 use std::process::Command;
 

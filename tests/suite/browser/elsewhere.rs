@@ -3,7 +3,6 @@
 
 use super::resume::throttle;
 use super::*;
-use crate::uploads::clients::packages;
 
 /// Uploads by the client that the page's argument names, to the server that another names.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>elsewhere</title><p id="status">waiting</p>
@@ -30,19 +29,6 @@ if (how.startsWith('uppy')) {
 }
 </script>"#;
 
-/// Where `.ci/run` puts the clients.
-fn scripts() -> Option<[Vec<u8>; 2]> {
-    let read = |path: &str| {
-        let path = packages().join("node_modules").join(path);
-        let content = std::fs::read(&path);
-        if content.is_err() {
-            skipped(&format!("{} is not installed (.ci/run does)", path.display()));
-        }
-        content.ok()
-    };
-    Some([read("tus-js-client/dist/tus.min.js")?, read("uppy/dist/uppy.min.js")?])
-}
-
 /// As README says it, for visitors that have a cookie.
 fn store(origin: &str) -> Setup {
     server(&format!(
@@ -68,7 +54,8 @@ fn store(origin: &str) -> Setup {
 }
 
 pub fn rows(table: &mut Table, browser: &mut Browser) {
-    let Some([tus, uppy]) = scripts() else { return };
+    let Some(tus) = script(TUS) else { return };
+    let Some(uppy) = script("uppy/dist/uppy.min.js") else { return };
     let site = server("location = /page.html { add_header Set-Cookie \"visitor=known; Path=/\"; }")
         .file("html/page.html", PAGE)
         .file("html/tus.js", tus)

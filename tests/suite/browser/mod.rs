@@ -11,10 +11,22 @@ mod secure;
 mod uploads;
 
 use crate::harness::{Runs, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx, skipped};
+use crate::uploads::clients::packages;
 use devtools::{Browser, Page};
 use std::path::PathBuf;
 
 const OURS: Runs = ours("the page");
+const TUS: &str = "tus-js-client/dist/tus.min.js";
+
+/// A client that a page loads, from where `.ci/run` puts it; or None and said aloud.
+fn script(path: &str) -> Option<Vec<u8>> {
+    let path = packages().join("node_modules").join(path);
+    let content = std::fs::read(&path);
+    if content.is_err() {
+        skipped(&format!("{} is not installed (.ci/run does)", path.display()));
+    }
+    content.ok()
+}
 
 /// One browser for all that is tested in it: starting one takes longer than most rows.
 #[test]

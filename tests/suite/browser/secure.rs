@@ -4,16 +4,6 @@
 use super::*;
 use serde_json::json;
 
-/// Where `.ci/run` puts the client.
-fn tus_js() -> Option<Vec<u8>> {
-    let path = "target/clients/node_modules/tus-js-client/dist/tus.min.js";
-    let content = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
-    if content.is_err() {
-        skipped(&format!("{path} is not installed (.ci/run does)"));
-    }
-    content.ok()
-}
-
 /// Uploads a file of three million bytes in pieces.
 const PAGE: &str = r#"<!doctype html><title>tus</title><p id="status">waiting</p><script src="/tus.js"></script><script>
 const status = document.getElementById('status');
@@ -42,7 +32,7 @@ fn setup(http2: &str) -> Setup {
 pub fn rows(table: &mut Table, browser: &mut Browser) {
     for (http2, protocol) in [("", "HTTP/1.1"), ("http2 on;", "HTTP/2.0")] {
         table.row(OURS, &format!("over HTTPS by {protocol}: a page, uploads, resumable ones"), || {
-            let client = tus_js();
+            let client = script(TUS);
             let s = setup(http2).file("html/tus.js", client.clone().unwrap_or_default()).start();
             let url = |path: &str| format!("https://localhost:{}{path}", s.port());
             let mut page = browser.page();

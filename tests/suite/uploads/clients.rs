@@ -12,7 +12,7 @@ pub fn packages() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients")
 }
 
-pub fn script(name: &str) -> PathBuf {
+fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
@@ -31,29 +31,33 @@ pub fn alone(program: &str) -> Command {
     command
 }
 
-/// A client on its way, or None and said aloud.
-fn client(s: &Server, name: &str, how: &str, source: &str) -> Option<Child> {
+/// A script of tests/clients on its way with these arguments, or None and said aloud.
+pub fn scripted(name: &str, args: &[&str]) -> Option<Child> {
     let (program, package, variable) = match name {
         "tus.cjs" => ("node", "node_modules/tus-js-client", "NODE_PATH"),
-        _ => ("python3", "python/tusclient", "PYTHONPATH"),
+        "webdav.mjs" => ("node", "node_modules/webdav", "NODE_PATH"),
+        "tus_client.py" => ("python3", "python/tusclient", "PYTHONPATH"),
+        "webdav_client.py" => ("python3", "python/webdav4", "PYTHONPATH"),
+        _ => panic!("{name}: a client without a package"),
     };
     let package = packages().join(package);
     if !package.is_dir() {
         skipped(&format!("{}: the clients of {name} are not installed (.ci/run does)", package.display()));
         return None;
     }
-    let url = format!("http://127.0.0.1:{}/a/", s.port());
     let mut command = alone(program);
-    command.arg(script(name)).args([url.as_str(), s.path(source).to_str().expect("UTF-8"), how]);
-    let child = command
-        .env(variable, package.parent().expect("its directory"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
+    command.arg(script(name)).args(args).env(variable, package.parent().expect("its directory"));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     if child.is_err() {
         skipped(&format!("no {program}: the clients of {name} are not tried"));
     }
     child.ok()
+}
+
+/// A client that uploads `source` to `/a/`.
+fn client(s: &Server, name: &str, how: &str, source: &str) -> Option<Child> {
+    let url = format!("http://127.0.0.1:{}/a/", s.port());
+    scripted(name, &[&url, s.path(source).to_str().expect("UTF-8"), how])
 }
 
 /// It says that it succeeded, and the file is what it sent.
