@@ -3,6 +3,7 @@
 
 use super::client::{H2, head, raw};
 use super::rules::{END, OPEN, REQUEST, block};
+use super::tunnel::chat;
 use super::{connect, site};
 use crate::harness::{Server, Setup, eventually};
 use std::fs::File;
@@ -286,13 +287,8 @@ fn uploads_and_tunnels_are_finished_behind_goaway_and_later_streams_are_ignored(
         let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let mut s = site(&format!(
             "location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT; }}
-             location /chat {{
-                 proxy_pass http://{};
-                 proxy_http_version 1.1;
-                 proxy_set_header Upgrade $http_upgrade;
-                 proxy_set_header Connection upgrade;
-             }}",
-            upstream.local_addr().expect("bound")
+             {}",
+            chat(upstream.local_addr().expect("bound"))
         ));
         let mut c = connect(&s);
         let chat = [REQUEST[1], REQUEST[3], (":method", "CONNECT"), (":protocol", "websocket"), (":path", "/chat")];

@@ -3,6 +3,7 @@
 
 use super::client::{H2, head, raw};
 use super::rules::*;
+use super::tunnel::chat;
 use super::{connect, site};
 use crate::harness::{eventually, http};
 use crate::upstream::Upstream;
@@ -247,15 +248,7 @@ fn an_upstream_hears_the_authority_however_host_is_written() {
 #[test]
 fn a_tunnel_has_no_trailers() {
     let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
-    let s = site(&format!(
-        "location /chat {{
-             proxy_pass http://{};
-             proxy_http_version 1.1;
-             proxy_set_header Upgrade $http_upgrade;
-             proxy_set_header Connection upgrade;
-         }}",
-        upstream.local_addr().expect("bound")
-    ));
+    let s = site(&chat(upstream.local_addr().expect("bound")));
     let mut c = connect(&s);
     let fields = [(":method", "CONNECT"), (":protocol", "websocket"), SCHEME, (":path", "/chat"), HOST];
     c.send(&raw(kind::HEADERS, OPEN, 1, &block(&fields)));

@@ -3,11 +3,23 @@
 use super::client::{H2, raw};
 use crate::harness::{Server, http};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use webserv::http::h2::frame::{flag, kind};
 use webserv::http::h2::hpack::encode;
 
-fn site(port: u16) -> Server {
+/// Tunnels through `/chat` to the upstream of this address.
+pub fn chat(upstream: SocketAddr) -> String {
+    format!(
+        "location /chat {{
+             proxy_pass http://{upstream};
+             proxy_http_version 1.1;
+             proxy_set_header Upgrade $http_upgrade;
+             proxy_set_header Connection upgrade;
+         }}"
+    )
+}
+
+fn site(upstream: SocketAddr) -> Server {
     http(&format!(
         "http2 on;
          log_format h2 '$request|$status|$request_method|$http_upgrade';
@@ -15,13 +27,9 @@ fn site(port: u16) -> Server {
          server {{
              listen 127.0.0.1:%%PORT%%;
              root %%DIR%%/html;
-             location /chat {{
-                 proxy_pass http://127.0.0.1:{port};
-                 proxy_http_version 1.1;
-                 proxy_set_header Upgrade $http_upgrade;
-                 proxy_set_header Connection upgrade;
-             }}
-         }}"
+             {}
+         }}",
+        chat(upstream)
     ))
     .file("html/file", "content")
     .start()
@@ -66,7 +74,7 @@ fn head(peer: &mut TcpStream) -> String {
 #[test]
 fn a_websocket_goes_through_the_proxy_beside_other_streams() {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
-    let s = site(upstream.local_addr().expect("bound").port());
+    let s = site(upstream.local_addr().expect("bound"));
     let mut c = H2::connect(s.address(0));
     let settings = c.next_frame().expect("SETTINGS");
     let announced = settings.payload.chunks(6).any(|entry| entry == [0, 8, 0, 0, 0, 1]);
@@ -117,7 +125,7 @@ fn a_websocket_goes_through_the_proxy_beside_other_streams() {
 #[test]
 fn what_cannot_be_a_websocket_is_not_said_to_be_one() {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
-    let s = site(upstream.local_addr().expect("bound").port());
+    let s = site(upstream.local_addr().expect("bound"));
     let mut c = H2::connect(s.address(0));
     for (stream, path, protocol, status) in
         [(101, "/file", "websocket", 501), (103, "/chat", "other", 501), (105, "/none", "websocket", 404)]
