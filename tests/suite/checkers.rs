@@ -46,7 +46,8 @@ fn run(setup: &Setup, args: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-fn said(out: &Output) -> String {
+/// What a command wrote, errors first.
+pub fn said(out: &Output) -> String {
     String::from_utf8_lossy(&[&out.stderr[..], &out.stdout[..]].concat()).into_owned()
 }
 

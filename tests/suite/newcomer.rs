@@ -1,6 +1,7 @@
 //! What a newcomer runs into before the first page is served: a port that is taken, a directory that is not there, a word
 //! that is no command. Each message names the line and what would help.
 
+use crate::checkers::said;
 use crate::harness::{Setup, on_nginx};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -15,10 +16,6 @@ fn run(setup: &Setup, args: &[&str]) -> Output {
     command.args(args).current_dir(setup.dir()).env_remove("NGINX").env("NO_COLOR", "1").stdin(Stdio::null());
     command.env("STATE_DIRECTORY", setup.dir().join("state"));
     command.output().expect("the binary runs")
-}
-
-fn said(out: &Output) -> String {
-    String::from_utf8_lossy(&[&out.stderr[..], &out.stdout[..]].concat()).into_owned()
 }
 
 /// A setup whose `x.conf` has this text.

@@ -3,6 +3,7 @@
 
 use crate::harness::{Setup, eventually, on_nginx, skipped};
 use crate::os;
+use crate::process::text as said;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,10 +26,6 @@ fn run(program: &str, args: &[&str]) -> Option<Output> {
             None
         }
     }
-}
-
-fn said(out: &Output) -> String {
-    String::from_utf8_lossy(&[&out.stdout[..], &out.stderr[..]].concat()).into_owned()
 }
 
 #[test]
