@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -474,24 +474,25 @@ impl Server {
 
     /// kill -9, and a new process on the same sockets and files.
     pub fn kill_and_restart(&mut self) {
-        assert!(self.setup.restartable, "the setup says restartable()");
-        self.signal(libc::SIGKILL);
-        let status = self.child.take().expect("running").wait().expect("our child");
+        let status = self.restart(libc::SIGKILL);
         assert_eq!(status.code(), None, "it was killed, it did not end before");
-        let child = self.setup.spawn(binary(), &self.listeners);
-        self.pid = child.id();
-        self.child = Some(child);
     }
 
     /// It ends once what is under way has ended, and a new process goes on.
     pub fn quit_and_restart(&mut self) {
-        assert!(self.setup.restartable, "the setup says restartable()");
-        self.signal(libc::SIGQUIT);
-        let status = self.child.take().expect("running").wait().expect("our child");
+        let status = self.restart(libc::SIGQUIT);
         assert!(status.success(), "{status}");
+    }
+
+    /// Ends the process by a signal, and starts another. Gives how the first one ended.
+    fn restart(&mut self, signal: i32) -> ExitStatus {
+        assert!(self.setup.restartable, "the setup says restartable()");
+        self.signal(signal);
+        let status = self.child.take().expect("running").wait().expect("our child");
         let child = self.setup.spawn(binary(), &self.listeners);
         self.pid = child.id();
         self.child = Some(child);
+        status
     }
 
     /// What is wrong with the logs, if anything.
