@@ -126,7 +126,7 @@ const KINDS: &[Kind] = &[
         |_, ours, theirs| {
             let mut lines: Vec<&str> = theirs.lines().collect();
             lines.dedup_by(|line, before| line == before && line.starts_with("Expires:"));
-            lines.join("\n") == ours.trim_end_matches('\n') || lines.join("\n").trim_end() == ours.trim_end()
+            lines.join("\n").trim_end() == ours.trim_end()
         },
     ),
     ("| `$request_uri` of `http://host?a=b` |", |ask, ours, theirs| {
