@@ -336,13 +336,6 @@ fn applications_are_given_what_belongs_to_the_request() {
     }
 }
 
-/// Kilobytes of memory that the server had at most.
-fn peak(s: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("the server runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux has it");
-    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
-}
-
 #[test]
 fn output_without_end_waits_for_its_client() {
     if crate::table::skip_on_nginx("nginx writes it to a file") {
@@ -352,7 +345,7 @@ fn output_without_end_waits_for_its_client() {
         let apps = Applications::start("");
         apps.says(b"\r\n");
         apps.server.get(&format!("/{kind:?}")).is(200);
-        let before = peak(&apps.server);
+        let before = apps.server.kilobytes("VmHWM");
         let mut client = apps.server.client();
         client.send(format!("GET /{kind:?}?endless HTTP/1.1\r\nHost: a\r\n\r\n"));
         client.bytes(100_000);
@@ -368,7 +361,7 @@ fn output_without_end_waits_for_its_client() {
         });
         assert!(last < ENDLESS, "{kind:?}: all of it was taken");
         client.bytes(2 << 20);
-        let after = peak(&apps.server);
+        let after = apps.server.kilobytes("VmHWM");
         assert!(after < before + 8 * 1024, "{kind:?}: {before} kB became {after} kB");
         client.leave();
         apps.server.get(&format!("/{kind:?}")).is(200);

@@ -370,6 +370,13 @@ impl Server {
         os::kill(self.pid, signal);
     }
 
+    /// A line of /proc/PID/status that counts kilobytes (`VmRSS`, `RssAnon`, `VmHWM` …).
+    pub fn kilobytes(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("the server runs");
+        let count = |line: &str| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB")?.parse().ok();
+        status.lines().find_map(count).unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
     /// What is done while the process stands still: it sees all of it at once, however slow the test is.
     pub fn frozen<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(libc::SIGSTOP);

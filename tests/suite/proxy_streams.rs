@@ -1,7 +1,7 @@
 //! proxy_pass, black-box: unix sockets, large bodies in bounded memory, WebSockets, clients that leave.
 
 use crate::client::LIMIT;
-use crate::harness::{BOTH, Server, Table, http, noise, ours, server};
+use crate::harness::{BOTH, Table, http, noise, ours, server};
 use crate::proxy::{place, setup};
 use crate::transport::Stream;
 use crate::upstream::Upstream;
@@ -26,13 +26,6 @@ fn unix_sockets_are_upstreams_too() {
     });
     let s = setup.start();
     s.get("/x").is(200).body_is("GET /part/x HTTP/1.1 true");
-}
-
-/// Kilobytes of memory the server has in use.
-fn resident(s: &Server) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("the server runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
-    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
 }
 
 #[test]
@@ -66,26 +59,26 @@ fn large_bodies_stream_through_bounded_memory() {
     s.get("/").is(200);
     let mut table = Table::new("large bodies");
     table.row(ours("nginx writes the body to a file first"), "down, while the client reads slowly", || {
-        let before = resident(&s);
+        let before = s.kilobytes("VmRSS");
         let mut stream = Stream::connect(s.address(0)).expect("listening");
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
         let mut buf = vec![0; 1 << 20];
         let (mut read, mut most) = (0, 0);
         while read < SIZE {
             read += stream.read(&mut buf).expect("the response comes");
-            most = most.max(resident(&s));
+            most = most.max(s.kilobytes("VmRSS"));
         }
         assert!(most < before + 8 * 1024, "{before} kB became {most} kB");
     });
     table.row(ours("nginx writes the body to a file first"), "up", || {
-        let before = resident(&s);
+        let before = s.kilobytes("VmRSS");
         let mut client = s.client();
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"));
         let block = vec![b'y'; 1 << 20];
         let mut most = 0;
         for _ in 0..SIZE >> 20 {
             client.send(&block);
-            most = most.max(resident(&s));
+            most = most.max(s.kilobytes("VmRSS"));
         }
         client.response().is(200).body_is("done");
         assert!(most < before + 8 * 1024, "{before} kB became {most} kB");

@@ -9,9 +9,7 @@ use webserv::http::h2::frame::{flag, kind};
 
 /// Kilobytes of memory that the process has for itself: pages of the program and of files come and go.
 fn memory(s: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a size");
-    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+    s.kilobytes("RssAnon")
 }
 
 /// Nanoseconds of processor time that it has used.

@@ -196,17 +196,12 @@ fn a_hundred_thousand_entries_are_told_of_in_constant_memory() {
         std::fs::File::create(root.join(format!("many/entry-with-a-longer-name-{n:06}"))).expect("made");
     }
     let s = with_locks(&format!("location / {{ root {}; dav_ext_methods PROPFIND; }}", root.display())).start();
-    let size = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM").to_owned();
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("kilobytes")
-    };
     propfind(&s, "/", "1", "").is(207);
-    let before = size();
+    let before = s.kilobytes("VmHWM");
     let mut client = s.client();
     client.send("PROPFIND /many/ HTTP/1.1\r\nHost: a\r\nDepth: 1\r\n\r\n");
     let r = client.response();
     assert_eq!(r.text().matches("<D:response>").count(), 100_001);
-    let grown = size().saturating_sub(before);
+    let grown = s.kilobytes("VmHWM").saturating_sub(before);
     assert!(grown < 4096, "{grown} KiB more for a listing of {} bytes", r.body.len());
 }
