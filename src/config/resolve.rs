@@ -200,11 +200,7 @@ impl Build {
         self.diagnostics.unite(&self.sources);
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
-            let parts = (&mut self.locations, &mut self.servers);
-            while parts.0.pop().is_some() | parts.1.pop().is_some() {
-                checkpoint::pass();
-            }
-            return (Resolved { config: None, diagnostics: self.diagnostics }, self.sources);
+            return self.refused();
         }
         self.forget_unused_logs();
         if self.form == Form::Nginx {
@@ -235,6 +231,14 @@ impl Build {
             notes: self.diagnostics.iter().cloned().collect(),
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
+    }
+
+    /// There is no configuration. Large ones are freed piece by piece: see [`checkpoint`].
+    fn refused(mut self) -> (Resolved, Sources) {
+        while self.locations.pop().is_some() | self.servers.pop().is_some() {
+            checkpoint::pass();
+        }
+        (Resolved { config: None, diagnostics: self.diagnostics }, self.sources)
     }
 
     /// What places of the configuration say of each other: variables, zones, charsets, hosts, stores.
