@@ -1,14 +1,21 @@
 //! Locks of WebDAV (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory: they outlive a reload, and a
 //! client that finds its lock gone after a restart takes another.
 //!
-//! Invariant: a zone never holds more than its size allows, and no exclusive lock covers what another lock covers.
+//! Invariant: a zone never holds more than its size allows, no exclusive lock covers what another lock covers, and what a
+//! request costs does not grow with the number of locks of other paths.
 
 use crate::http::dav::lock::Token;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// Memory counted for a lock beside its texts.
-const ENTRY: usize = 160;
+const ENTRY: usize = 240;
+/// Locks that may cover a path: each request about it looks at all of them, and a PROPFIND shows them.
+const SHARED: usize = 64;
+/// Locks that have ended and are removed at a time.
+const SWEEP: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
@@ -35,15 +42,18 @@ impl Lock {
 
 #[derive(Default)]
 pub struct DavLocks {
-    zones: HashMap<Rc<str>, Zone>,
+    /// Shared with listings, which look up an entry's locks when they come to it.
+    zones: HashMap<Rc<str>, Rc<RefCell<Zone>>>,
 }
 
 #[derive(Default)]
 struct Zone {
     locks: BTreeMap<Rc<[u8]>, Vec<Lock>>,
     bytes: usize,
-    /// No lock ends before then.
-    next: u64,
+    /// When each ends, the first one first.
+    ends: BTreeSet<(u64, Rc<[u8]>)>,
+    /// What has ended by then holds no more, though it may still be there.
+    now: u64,
 }
 
 /// Why a lock is not granted.
@@ -53,6 +63,8 @@ pub enum Denied {
     Locked,
     /// The zone is full.
     Full,
+    /// There are [`SHARED`] of that path.
+    Many,
 }
 
 impl DavLocks {
@@ -61,47 +73,54 @@ impl DavLocks {
         self.zones.is_empty()
     }
 
-    /// Forgets what has ended by `now`.
+    /// What has ended by `now` holds no more.
     pub fn expire(&mut self, now: u64) {
         self.zones.retain(|_, zone| {
-            if zone.next <= now {
-                zone.keep(|lock| lock.until > now);
-            }
+            let mut zone = zone.borrow_mut();
+            zone.expire(now);
             !zone.locks.is_empty()
         });
     }
 
     /// The locks that hold for a path: its own, and deep ones of what it is in.
-    pub fn covering<'l>(&'l self, path: &'l [u8]) -> Vec<&'l Lock> {
-        self.zones.values().flat_map(|zone| zone.covering(path)).collect()
+    pub fn covering(&self, path: &[u8]) -> Vec<Lock> {
+        self.zones.values().flat_map(|zone| zone.borrow().covering(path).cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// The locks of what is in a directory, however deep.
-    pub fn below<'l>(&'l self, path: &'l [u8]) -> Vec<&'l Lock> {
-        self.zones.values().flat_map(|zone| zone.below(path)).collect()
+    /// Whether a lock of what is in a directory, however deep, is such. The search ends at the first that is.
+    pub fn any_below(&self, path: &[u8], is_such: impl Fn(&Lock) -> bool) -> bool {
+        self.zones.values().any(|zone| zone.borrow().below(path).any(&is_such))
+    }
+
+    /// For a listing of the directory at `path`. `deep`: those that each of its entries has.
+    pub fn entries(&self, path: &[u8], deep: Vec<Lock>) -> EntryLocks {
+        EntryLocks { deep, zones: self.zones.values().cloned().collect(), path: [path, b"/"].concat() }
     }
 
     /// Grants a lock. `size`: bytes the zone may take.
     ///
     /// # Errors
-    /// Another one is in the way, in whatever zone; or the zone is full.
+    /// Another one is in the way, in whatever zone; or there is no room.
     pub fn grant(&mut self, zone: &Rc<str>, size: u64, lock: Lock) -> Result<(), Denied> {
-        let others = self.covering(&lock.path).into_iter();
-        let below = if lock.deep { self.below(&lock.path) } else { Vec::new() };
-        if others.chain(below).any(|other| other.exclusive || lock.exclusive) {
+        let covering = self.covering(&lock.path);
+        let excludes = |other: &Lock| other.exclusive || lock.exclusive;
+        if covering.iter().any(excludes) || (lock.deep && self.any_below(&lock.path, excludes)) {
             return Err(Denied::Locked);
         }
-        let used = self.zones.get(zone).map_or(0, |zone| zone.bytes);
+        if covering.len() >= SHARED {
+            return Err(Denied::Many);
+        }
+        let used = self.zones.get(zone).map_or(0, |zone| zone.borrow().bytes);
         if (used + lock.bytes()) as u64 > size {
             return Err(Denied::Full);
         }
-        self.zones.entry(zone.clone()).or_default().insert(lock);
+        self.zones.entry(zone.clone()).or_default().borrow_mut().insert(lock);
         Ok(())
     }
 
     pub fn all(&self) -> Vec<(Rc<str>, Lock)> {
-        let of = |(name, zone): (&Rc<str>, &Zone)| -> Vec<_> {
-            zone.locks.values().flatten().map(|lock| (name.clone(), lock.clone())).collect()
+        let of = |(name, zone): (&Rc<str>, &Rc<RefCell<Zone>>)| -> Vec<_> {
+            zone.borrow().locks.values().flatten().map(|lock| (name.clone(), lock.clone())).collect()
         };
         self.zones.iter().flat_map(of).collect()
     }
@@ -109,70 +128,126 @@ impl DavLocks {
     /// A lock that another process has granted, whose place we take.
     pub fn inherit(&mut self, zone: &str, lock: Lock) {
         let known = self.zones.keys().find(|name| ***name == *zone).cloned();
-        self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().insert(lock);
+        self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
     }
 
     /// Gives a lock that covers `path` another `timeout` seconds. None: there is none with that token.
-    pub fn refresh(&mut self, path: &[u8], token: Token, timeout: u64, now: u64) -> Option<&Lock> {
-        let at = self.covering(path).into_iter().find(|lock| lock.token == token)?.path.clone();
-        for zone in self.zones.values_mut() {
-            let found = zone.locks.get_mut(&at).and_then(|locks| locks.iter_mut().find(|lock| lock.token == token));
-            if let Some(lock) = found {
-                (lock.timeout, lock.until) = (timeout, now.saturating_add(timeout.saturating_mul(1000)));
-                zone.next = zone.next.min(lock.until);
-                return Some(lock);
-            }
-        }
-        None
+    pub fn refresh(&mut self, path: &[u8], token: Token, timeout: u64, now: u64) -> Option<Lock> {
+        self.take(path, token, |zone, mut lock| {
+            (lock.timeout, lock.until) = (timeout, now.saturating_add(timeout.saturating_mul(1000)));
+            zone.insert(lock.clone());
+            lock
+        })
     }
 
     /// Ends a lock that covers `path`. False: there is none with that token.
     pub fn release(&mut self, path: &[u8], token: Token) -> bool {
-        if !self.covering(path).iter().any(|lock| lock.token == token) {
-            return false;
-        }
-        self.zones.values_mut().for_each(|zone| zone.keep(|lock| lock.token != token));
-        self.zones.retain(|_, zone| !zone.locks.is_empty());
-        true
+        let found = self.take(path, token, |_, _| ()).is_some();
+        self.zones.retain(|_, zone| !zone.borrow().locks.is_empty());
+        found
+    }
+
+    /// Takes a lock that covers `path` out of its zone.
+    fn take<T>(&self, path: &[u8], token: Token, then: impl Fn(&mut Zone, Lock) -> T) -> Option<T> {
+        self.zones.values().find_map(|zone| {
+            let mut zone = zone.borrow_mut();
+            let at = zone.covering(path).find(|lock| lock.token == token)?.path.clone();
+            let lock = zone.remove(&at, |lock| lock.token == token).pop()?;
+            Some(then(&mut zone, lock))
+        })
     }
 
     /// The name is gone, with all that was in it: so are their locks.
     pub fn forget(&mut self, path: &[u8]) {
-        self.zones.values_mut().for_each(|zone| zone.keep(|lock| !is_at_or_below(&lock.path, path)));
-        self.zones.retain(|_, zone| !zone.locks.is_empty());
+        self.zones.retain(|_, zone| {
+            let mut zone = zone.borrow_mut();
+            let below: BTreeSet<_> = zone.at_or_below(path);
+            for path in below {
+                zone.remove(&path, |_| true);
+            }
+            !zone.locks.is_empty()
+        });
     }
 }
 
-fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// The locks of a directory's entries, as they are when each is listed.
+#[derive(Default)]
+pub struct EntryLocks {
+    /// Of each.
+    deep: Vec<Lock>,
+    zones: Vec<Rc<RefCell<Zone>>>,
+    /// The directory, and a slash.
+    path: Vec<u8>,
+}
+
+impl EntryLocks {
+    /// Those of the entry of that name.
+    pub fn of(&self, name: &[u8]) -> Vec<Lock> {
+        let mut found = self.deep.clone();
+        if !self.zones.is_empty() {
+            let path = [&self.path[..], name].concat();
+            self.zones.iter().for_each(|zone| found.extend(zone.borrow().at(&path).cloned()));
+        }
+        found
+    }
 }
 
 impl Zone {
     fn insert(&mut self, lock: Lock) {
         self.bytes += lock.bytes();
-        self.next = if self.locks.is_empty() { lock.until } else { self.next.min(lock.until) };
+        self.ends.insert((lock.until, lock.path.clone()));
         self.locks.entry(lock.path.clone()).or_default().push(lock);
     }
 
-    fn keep(&mut self, keeps: impl Fn(&Lock) -> bool) {
-        self.locks.retain(|_, locks| {
-            locks.retain(&keeps);
-            !locks.is_empty()
-        });
-        self.bytes = self.locks.values().flatten().map(Lock::bytes).sum();
-        self.next = self.locks.values().flatten().map(|lock| lock.until).min().unwrap_or(u64::MAX);
+    /// Removes locks of that very path, and gives them.
+    fn remove(&mut self, path: &[u8], goes: impl Fn(&Lock) -> bool) -> Vec<Lock> {
+        let Some(locks) = self.locks.get_mut(path) else { return Vec::new() };
+        let gone: Vec<Lock> = locks.extract_if(.., |lock| goes(lock)).collect();
+        if locks.is_empty() {
+            self.locks.remove(path);
+        }
+        for lock in &gone {
+            self.bytes -= lock.bytes();
+            let others = self.locks.get(path).into_iter().flatten();
+            if !others.into_iter().any(|other| other.until == lock.until) {
+                self.ends.remove(&(lock.until, lock.path.clone()));
+            }
+        }
+        gone
+    }
+
+    /// From now on it is `now`. A bounded number of those that have ended is removed, more than a request adds.
+    fn expire(&mut self, now: u64) {
+        self.now = now;
+        for _ in 0..SWEEP {
+            let Some((_, path)) = self.ends.first().filter(|(until, _)| *until <= now).cloned() else { return };
+            self.remove(&path, |lock| lock.until <= now);
+        }
+    }
+
+    fn holds(&self, lock: &Lock) -> bool {
+        lock.until > self.now
+    }
+
+    /// Those of that very path.
+    fn at<'z>(&'z self, path: &[u8]) -> impl Iterator<Item = &'z Lock> + use<'z> {
+        self.locks.get(path).into_iter().flatten().filter(|lock| self.holds(lock))
     }
 
     fn covering<'z>(&'z self, path: &'z [u8]) -> impl Iterator<Item = &'z Lock> {
-        let own = self.locks.get(path).into_iter().flatten();
-        let above = memchr::memchr_iter(b'/', path).filter_map(|end| self.locks.get(path.get(..end)?)).flatten();
-        own.chain(above.filter(|lock| lock.deep))
+        let above = memchr::memchr_iter(b'/', path).filter_map(|end| Some(self.at(path.get(..end)?))).flatten();
+        self.at(path).chain(above.filter(|lock| lock.deep))
     }
 
-    fn below<'z>(&'z self, path: &'z [u8]) -> impl Iterator<Item = &'z Lock> {
+    fn below<'z>(&'z self, path: &[u8]) -> impl Iterator<Item = &'z Lock> + use<'z> {
         let start = [path, b"/"].concat();
-        let range = self.locks.range::<[u8], _>((std::ops::Bound::Included(&start[..]), std::ops::Bound::Unbounded));
-        range.take_while(move |(at, _)| at.starts_with(&start)).flat_map(|(_, locks)| locks)
+        let range = self.locks.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        let locks = range.take_while(move |(at, _)| at.starts_with(&start)).flat_map(|(_, locks)| locks);
+        locks.filter(|lock| self.holds(lock))
+    }
+
+    fn at_or_below(&self, path: &[u8]) -> BTreeSet<Rc<[u8]>> {
+        self.at(path).chain(self.below(path)).map(|lock| lock.path.clone()).collect()
     }
 }
 
@@ -186,7 +261,7 @@ mod tests {
         Lock { token, path: text(path), href: text(path), exclusive, deep, owner: text(""), timeout: 1, until }
     }
 
-    fn numbers(locks: &[&Lock]) -> Vec<Token> {
+    fn numbers(locks: &[Lock]) -> Vec<Token> {
         locks.iter().map(|lock| lock.token).collect()
     }
 
@@ -207,7 +282,8 @@ mod tests {
         let token = |n| Token::new([n; 16]);
         assert_eq!(numbers(&locks.covering(b"/b/c/d")), [token(5), token(4)]);
         assert_eq!(numbers(&locks.covering(b"/a/g")), [], "the lock of its directory is not deep");
-        assert_eq!(numbers(&locks.below(b"/b")), [token(5)]);
+        assert!(locks.any_below(b"/b", |lock| lock.token == token(5)));
+        assert!(!locks.any_below(b"/b", |lock| lock.token != token(5)));
     }
 
     #[test]
@@ -224,5 +300,66 @@ mod tests {
         assert!(!locks.release(b"/a", Token::new([3; 16])) && locks.release(b"/a", Token::new([1; 16])));
         locks.forget(b"/b");
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn many_that_end_at_once_hold_no_more_and_go_by_and_by() {
+        let zone: Rc<str> = Rc::from("z");
+        let mut locks = DavLocks::default();
+        let path = |n: usize| format!("/d/{n}");
+        for n in 0..=SWEEP {
+            locks.grant(&zone, 1 << 20, lock(1, &path(n), true, false, 10)).expect("granted");
+        }
+        locks.grant(&zone, 1 << 20, lock(2, "/d/0-", true, false, 20)).expect("granted");
+        locks.expire(10);
+        assert_eq!(locks.all().len(), 2, "one that has ended is still there");
+        assert!((0..=SWEEP).all(|n| locks.covering(path(n).as_bytes()).is_empty()));
+        assert!(!locks.any_below(b"/d", |lock| lock.token == Token::new([1; 16])));
+        assert!((0..=SWEEP).all(|n| locks.entries(b"/d", Vec::new()).of(n.to_string().as_bytes()).is_empty()));
+        locks.expire(11);
+        assert_eq!(locks.all().len(), 1);
+        locks.expire(20);
+        assert!(locks.is_empty());
+        let zone: &Rc<str> = &zone;
+        locks.grant(zone, 1 << 20, lock(3, "/d", true, true, 30)).expect("nothing is in the way");
+        assert_eq!(
+            locks.zones[zone].borrow().bytes,
+            lock(3, "/d", true, true, 30).bytes(),
+            "what is gone is not counted"
+        );
+    }
+
+    #[test]
+    fn shared_locks_of_a_path_are_bounded() {
+        let zone: Rc<str> = Rc::from("z");
+        let mut locks = DavLocks::default();
+        for n in 0..SHARED {
+            assert_eq!(locks.grant(&zone, 1 << 20, lock(n as u8, "/f", false, false, 10)), Ok(()));
+        }
+        assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/f", false, false, 10)), Err(Denied::Many));
+        assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/g", false, false, 10)), Ok(()));
+    }
+
+    #[test]
+    fn an_entry_has_the_locks_of_its_name_and_those_of_all() {
+        let (one, two): (Rc<str>, Rc<str>) = (Rc::from("one"), Rc::from("two"));
+        let mut locks = DavLocks::default();
+        for (n, zone, path) in
+            [(1, &one, "/d/a"), (2, &one, "/d/a.b"), (3, &two, "/d/a/x"), (5, &two, "/d/a"), (7, &one, "/da")]
+        {
+            locks.grant(zone, 1 << 20, lock(n, path, false, false, 10)).expect("granted");
+        }
+        let entries = locks.entries(b"/d", vec![lock(9, "/", false, true, 10)]);
+        let table: [(&str, &[u8]); 5] = [("a", &[1, 5, 9]), ("a.b", &[2, 9]), ("b", &[9]), ("x", &[9]), ("", &[9])];
+        let check = |table: &[(&str, &[u8])]| {
+            for (name, expected) in table {
+                let mut found = numbers(&entries.of(name.as_bytes()));
+                found.sort_by_key(Token::to_string);
+                assert_eq!(found, expected.iter().map(|n| Token::new([*n; 16])).collect::<Vec<_>>(), "{name}");
+            }
+        };
+        check(&table);
+        locks.forget(b"/d/a");
+        check(&[("a", &[9]), ("a.b", &[2, 9])]);
     }
 }

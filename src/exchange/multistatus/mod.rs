@@ -9,7 +9,7 @@ pub use item::{Item, Property, Shape, href, lock_discovery};
 pub use props::{choose, is_ours, propstat};
 
 use crate::http::escape::escape_component;
-use crate::services::dav_locks::Lock;
+use crate::services::dav_locks::{EntryLocks, Lock};
 use crate::services::temp_names;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
@@ -34,36 +34,6 @@ pub struct Multistatus {
     batch: Vec<CString>,
     locks: EntryLocks,
     ended: bool,
-}
-
-/// The locks of a directory's entries.
-#[derive(Default)]
-pub struct EntryLocks {
-    /// Of each.
-    pub deep: Vec<Lock>,
-    /// Of single ones, in the order of their paths: of ten thousand a map by name took longer than a turn may.
-    own: Vec<Lock>,
-    /// Where names begin in these.
-    name: usize,
-}
-
-impl EntryLocks {
-    /// `below`: all locks of what is in the directory at `path`, in the order of their paths within each zone.
-    pub fn new<'l>(path: &[u8], deep: Vec<Lock>, below: impl IntoIterator<Item = &'l Lock>) -> EntryLocks {
-        let name = path.len() + 1;
-        let is_entrys = |lock: &&Lock| lock.path.get(name..).is_some_and(|name| !name.contains(&b'/'));
-        let mut own: Vec<Lock> = below.into_iter().filter(is_entrys).cloned().collect();
-        own.sort_by(|a, b| a.path.cmp(&b.path));
-        EntryLocks { deep, own, name }
-    }
-
-    /// Those of the entry of that name.
-    fn of(&self, name: &[u8]) -> Vec<Lock> {
-        let named = |lock: &Lock| lock.path.get(self.name..).unwrap_or_default().cmp(name);
-        let start = self.own.partition_point(|lock| named(lock).is_lt());
-        let own = self.own.iter().skip(start).take_while(|lock| named(lock).is_eq());
-        self.deep.iter().chain(own).cloned().collect()
-    }
 }
 
 impl Multistatus {
@@ -143,30 +113,5 @@ impl Multistatus {
         }
         let locks = self.locks.of(name);
         props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::dav::lock::Token;
-
-    #[test]
-    fn an_entry_has_the_locks_of_its_name_and_those_of_all() {
-        let lock = |n: u8, path: &str| {
-            let path = std::rc::Rc::<[u8]>::from(path.as_bytes());
-            let (token, href, owner) = (Token::new([n; 16]), path.clone(), path.clone());
-            Lock { token, path, href, exclusive: false, deep: false, owner, timeout: 1, until: 1 }
-        };
-        // Of two zones.
-        let below =
-            [lock(1, "/d/a"), lock(2, "/d/a.b"), lock(3, "/d/a/x"), lock(4, "/d/ab"), lock(5, "/d/a"), lock(6, "/d/0")];
-        let locks = EntryLocks::new(b"/d", vec![lock(9, "/")], &below);
-        let table: [(&str, &[u8]); 6] =
-            [("a", &[9, 1, 5]), ("a.b", &[9, 2]), ("ab", &[9, 4]), ("0", &[9, 6]), ("x", &[9]), ("", &[9])];
-        for (name, expected) in table {
-            let found: Vec<_> = locks.of(name.as_bytes()).into_iter().map(|lock| lock.token).collect();
-            assert_eq!(found, expected.iter().map(|n| Token::new([*n; 16])).collect::<Vec<_>>(), "{name}");
-        }
     }
 }

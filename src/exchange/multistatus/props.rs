@@ -8,6 +8,7 @@ use crate::http::dav::xml::{self, Name};
 use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
 use crate::util::date::Civil;
+use std::collections::HashSet;
 use std::io::Write;
 
 const APACHE: &str = "http://apache.org/dav/props/";
@@ -42,13 +43,17 @@ pub fn is_ours(name: &Name) -> bool {
 pub fn choose(wanted: &Wanted) -> Vec<Property> {
     let known = |name: &Name| find(name).map_or_else(|| Property::Unknown(name.clone()), Property::Live);
     match wanted {
-        Wanted::These(names) => names.iter().map(known).collect(),
+        // Named twice it is still one.
+        Wanted::These(names) => {
+            let mut seen = HashSet::new();
+            names.iter().filter(|name| seen.insert(*name)).map(known).collect()
+        }
         Wanted::Names => LIVE.iter().map(|(live, ..)| Property::Live(*live)).collect(),
         Wanted::All(more) => {
             let all = LIVE.iter().filter(|(.., all)| *all).map(|(live, ..)| Property::Live(*live));
             // Beyond everything only what there is.
-            let more = more.iter().filter_map(find).filter(|live| !LIVE.iter().any(|(it, .., all)| it == live && *all));
-            all.chain(more.map(Property::Live)).collect()
+            let more = LIVE.iter().filter(|(live, .., all)| !all && more.iter().any(|name| find(name) == Some(*live)));
+            all.chain(more.map(|(live, ..)| Property::Live(*live))).collect()
         }
     }
 }

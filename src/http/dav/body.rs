@@ -2,6 +2,9 @@
 
 use super::xml::{Element, Name, parse};
 
+/// Bytes of the owner of a lock: they are kept as long as it, and shown to each who lists what it covers.
+const OWNER: usize = 4096;
+
 /// What a PROPFIND asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -96,6 +99,9 @@ pub fn lockinfo(body: &[u8]) -> Result<LockInfo, &'static str> {
     if let Some(element) = root.dav("owner") {
         element.write_content(&mut owner);
     }
+    if owner.len() > OWNER {
+        return Err("says too much of the owner");
+    }
     Ok(LockInfo { exclusive, owner })
 }
 
@@ -155,7 +161,8 @@ mod tests {
             lockinfo(doc("shared", "write", "<D:owner>me</D:owner>").as_bytes()),
             Ok(LockInfo { exclusive: false, owner: b"me".to_vec() })
         );
-        for bad in [doc("none", "write", ""), doc("shared", "read", ""), String::new()] {
+        let long = format!("<D:owner>{}</D:owner>", "x".repeat(OWNER + 1));
+        for bad in [doc("none", "write", ""), doc("shared", "read", ""), doc("shared", "write", &long), String::new()] {
             assert!(lockinfo(bad.as_bytes()).is_err(), "{bad}");
         }
     }

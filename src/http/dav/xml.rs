@@ -11,6 +11,8 @@ use quick_xml::name::ResolveResult;
 const DEPTH: usize = 32;
 /// Elements at all.
 const ELEMENTS: usize = 1024;
+/// Bytes of their namespaces: one that is written once is repeated with each element, here and in answers.
+const NAMESPACES: usize = 128 << 10;
 
 /// An element's or property's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,22 +116,24 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
     reader.config_mut().expand_empty_elements = true;
     let mut stack: Vec<Element> = Vec::new();
     let mut root = None;
-    let mut elements = 0;
+    let (mut elements, mut namespaces) = (0, 0);
     loop {
         let (ns, event) = reader.read_resolved_event().map_err(|_| "is not well-formed XML")?;
         match event {
             Event::Start(start) => {
-                elements += 1;
-                if stack.len() >= DEPTH || elements > ELEMENTS {
-                    return Err("has too many elements");
-                }
                 if root.is_some() {
                     return Err("goes on after its root element");
                 }
                 let ns = namespace(&ns)?;
-                check_attributes(&start)?;
-                let name = Name { ns: ns.into(), name: local(&start)?.into() };
-                stack.push(Element { name, text: String::new(), children: Vec::new() });
+                elements += 1;
+                namespaces += ns.len();
+                if stack.len() >= DEPTH || elements > ELEMENTS {
+                    return Err("has too many elements");
+                }
+                if namespaces > NAMESPACES {
+                    return Err("has too long namespaces");
+                }
+                stack.push(started(ns, &start)?);
             }
             Event::End(_) => {
                 let ended = stack.pop().ok_or("is not well-formed XML")?;
@@ -156,6 +160,12 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
         (Some(root), true) => Ok(root),
         _ => Err("is not well-formed XML"),
     }
+}
+
+fn started(ns: &str, start: &BytesStart<'_>) -> Result<Element, &'static str> {
+    check_attributes(start)?;
+    let name = Name { ns: ns.into(), name: local(start)?.into() };
+    Ok(Element { name, text: String::new(), children: Vec::new() })
 }
 
 fn namespace<'n>(ns: &'n ResolveResult<'_>) -> Result<&'n str, &'static str> {
@@ -234,6 +244,7 @@ mod tests {
     fn what_is_not_well_formed_or_too_much_is_refused() {
         let deep = "<a>".repeat(DEPTH + 1) + &"</a>".repeat(DEPTH + 1);
         let wide = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS));
+        let long = format!("<a xmlns='{}'>{}</a>", "n".repeat(NAMESPACES / 8), "<b/>".repeat(8));
         let table = [
             "",
             "x",
@@ -250,6 +261,7 @@ mod tests {
             "<a b=c/>",
             &deep,
             &wide,
+            &long,
         ];
         for text in table {
             assert!(parse(text.as_bytes()).is_err(), "{text:.60}");

@@ -153,12 +153,12 @@ pub fn close_chunk(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A chunk whose data is appended by `make`, below 16 MiB; nothing where that makes none.
+/// A chunk whose data is appended by `make`; nothing where that makes none.
 ///
 /// # Errors
 /// Those of `make`.
 pub fn chunk_made<T, E>(out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<T, E> {
-    // Six hexadecimal digits hold the size; leading zeros are allowed.
+    // Six hexadecimal digits hold most sizes; leading zeros are allowed.
     let start = out.len();
     out.extend_from_slice(b"000000\r\n");
     let from = out.len();
@@ -166,8 +166,7 @@ pub fn chunk_made<T, E>(out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>) -> Re
     match out.len() - from {
         0 => out.truncate(start),
         size => {
-            let digits = format!("{size:06x}");
-            out[start..start + 6].copy_from_slice(digits.as_bytes());
+            out.splice(start..start + 6, format!("{size:06x}").into_bytes());
             close_chunk(out);
         }
     }
@@ -184,6 +183,24 @@ pub fn last_chunk(trailers: &Fields, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chunk_of_any_size_has_its_size_before_it() {
+        for size in [1, 15, 4096, (16 << 20) - 1, 16 << 20, 17 << 20] {
+            let mut out = b"before".to_vec();
+            let made: Result<(), ()> = chunk_made(&mut out, |out| {
+                out.resize(out.len() + size, b'x');
+                Ok(())
+            });
+            assert_eq!(made, Ok(()));
+            let text = out.strip_prefix(b"before").expect("what was there");
+            let end = text.windows(2).position(|at| at == b"\r\n").expect("a line");
+            let digits = std::str::from_utf8(&text[..end]).expect("ASCII");
+            assert_eq!(usize::from_str_radix(digits, 16), Ok(size));
+            assert_eq!(text.len(), end + 2 + size + 2);
+            assert!(text.ends_with(b"x\r\n"));
+        }
+    }
 
     #[test]
     fn the_short_way_to_a_files_head_is_the_long_one() {

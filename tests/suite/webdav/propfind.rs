@@ -42,6 +42,20 @@ fn a_share_tells_what_is_in_it() {
         let r = propfind(&s, "/d/.dot", "0", body);
         r.is(207).contains("200 OK").contains("<x:x xmlns:x=\"urn:y\"/>").contains("404 Not Found");
     });
+    table.row(OURS, "a property that is named twice is told once", || {
+        let body = "<propfind xmlns='DAV:'><prop><getetag/><x xmlns='u'/><getetag/><x xmlns='u'/></prop></propfind>";
+        let r = propfind(&s, "/d/.dot", "0", body);
+        assert_eq!((r.is(207).text().matches("<D:getetag>").count(), r.text().matches("<x:x ").count()), (1, 1));
+    });
+    table.row(OURS, "a namespace costs no more than it sends, however many elements are in it", || {
+        let body = |length: usize| {
+            let names: String = (0..1000).map(|n| format!("<x:p{n}/>")).collect();
+            format!("<propfind xmlns='DAV:' xmlns:x='{}'><prop>{names}</prop></propfind>", "n".repeat(length))
+        };
+        assert_eq!(propfind(&s, "/d/.dot", "0", &body(100)).is(207).text().matches("<x:p").count(), 1000);
+        // Thirty megabytes in one piece once were a panic.
+        propfind(&s, "/d/.dot", "0", &body(30_000)).is(400);
+    });
     table.row(OURS, "names of properties", || {
         let r = propfind(&s, "/d/", "0", "<propfind xmlns='DAV:'><propname/></propfind>");
         r.is(207).contains("<D:displayname/>");

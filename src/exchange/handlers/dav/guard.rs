@@ -59,7 +59,7 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
         allowed &= is_allowed(&cx.dav_locks.covering(&path[..slash]), &held);
     }
     if change == Change::Gone {
-        allowed &= cx.dav_locks.below(path).iter().all(|lock| held.contains(&lock.token));
+        allowed &= !cx.dav_locks.any_below(path, |lock| !held.contains(&lock.token));
     }
     if allowed { Ok(()) } else { Err(Status::LOCKED) }
 }
@@ -74,7 +74,7 @@ pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
 }
 
 /// Of an exclusive lock its token is needed, of shared ones that of one.
-fn is_allowed(locks: &[&Lock], held: &[Token]) -> bool {
+fn is_allowed(locks: &[Lock], held: &[Token]) -> bool {
     let (mut shared, mut shares) = (false, false);
     for lock in locks {
         let is_held = held.contains(&lock.token);

@@ -73,13 +73,8 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
         until: cx.now.ms.saturating_add(timeout.saturating_mul(1000)),
     };
     cx.dav_locks.expire(cx.now.ms);
-    match cx.dav_locks.grant(&zone, size, lock.clone()) {
-        Ok(()) => {}
-        Err(Denied::Locked) => return Flow::Status(Status::LOCKED),
-        Err(Denied::Full) => {
-            ex.report(cx, Level::Error, format_args!("no room for a lock in dav_ext_lock_zone \"{zone}\""));
-            return Flow::Status(Status::INSUFFICIENT_STORAGE);
-        }
+    if let Err(denied) = cx.dav_locks.grant(&zone, size, lock.clone()) {
+        return deny(ex, cx, denied, &zone);
     }
     let status = match (&key.stat, spot) {
         (None, Some(spot)) => match make(ex, cx, &spot) {
@@ -96,6 +91,20 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     ex.response.line(b"Lock-Token", format!("<{}>", lock.token).as_bytes());
     answer(ex, cx, status, &lock)
+}
+
+fn deny(ex: &Exchange, cx: &mut Services, denied: Denied, zone: &str) -> Flow {
+    match denied {
+        Denied::Locked => Flow::Status(Status::LOCKED),
+        Denied::Full => {
+            ex.report(cx, Level::Error, format_args!("no room for a lock in dav_ext_lock_zone \"{zone}\""));
+            Flow::Status(Status::INSUFFICIENT_STORAGE)
+        }
+        Denied::Many => {
+            ex.report(cx, Level::Error, format_args!("LOCK: too many shared locks of one resource"));
+            Flow::Status(Status::LOCKED)
+        }
+    }
 }
 
 fn href(uri: &[u8], is_collection: bool) -> Vec<u8> {
@@ -197,7 +206,7 @@ fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
     }
     cx.dav_locks.expire(cx.now.ms);
     let now = cx.now.ms;
-    let found = tokens.into_iter().find_map(|token| cx.dav_locks.refresh(&key.path, token, timeout, now).cloned());
+    let found = tokens.into_iter().find_map(|token| cx.dav_locks.refresh(&key.path, token, timeout, now));
     match found {
         Some(lock) => answer(ex, cx, Status::OK, &lock),
         None => Flow::Status(Status::PRECONDITION_FAILED),

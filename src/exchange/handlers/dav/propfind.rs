@@ -7,7 +7,7 @@ use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{failure, symlinks};
-use crate::exchange::multistatus::{self, EntryLocks, Multistatus, Shape, choose};
+use crate::exchange::multistatus::{self, Multistatus, Shape, choose};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::{Body, ContentType};
 use crate::http::dav::body::{self, Wanted};
@@ -15,7 +15,7 @@ use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::dav_locks::Lock;
+use crate::services::dav_locks::{EntryLocks, Lock};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
 use std::ffi::CString;
@@ -62,7 +62,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         ex.response.line(b"Content-Location", &href);
     }
     let shape = shape(ex, &wanted, fd.as_fd());
-    let (own, locks) = locks(cx, fd.as_fd());
+    let (own, locks) = locks(cx, fd.as_fd(), dir.is_some());
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default().to_vec();
     let answer = Multistatus::new(shape, href, (name, stat, own), dir, locks);
     ex.response.status = Status::MULTI_STATUS;
@@ -115,16 +115,16 @@ fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
     }
 }
 
-/// The locks of a resource, and of what is in it.
-fn locks(cx: &mut Services, fd: BorrowedFd<'_>) -> (Vec<Lock>, EntryLocks) {
+/// The locks of a resource, and, where they are listed too, of what is in it.
+fn locks(cx: &mut Services, fd: BorrowedFd<'_>, lists: bool) -> (Vec<Lock>, EntryLocks) {
     if cx.dav_locks.is_empty() {
         return <_>::default();
     }
     cx.dav_locks.expire(cx.now.ms);
     let Ok(path) = file::path_of(fd) else { return <_>::default() };
     let path = path.strip_suffix(b"/").unwrap_or(&path);
-    let own: Vec<Lock> = cx.dav_locks.covering(path).into_iter().cloned().collect();
+    let own = cx.dav_locks.covering(path);
     let deep = own.iter().filter(|lock| lock.deep).cloned().collect();
-    let entries = EntryLocks::new(path, deep, cx.dav_locks.below(path));
+    let entries = if lists { cx.dav_locks.entries(path, deep) } else { EntryLocks::default() };
     (own, entries)
 }
