@@ -18,7 +18,22 @@ impl Server {
         }
     }
 
+    /// Children that answer no request have ended; the programs that do are reaped by their own events.
+    pub(super) fn reap_others(&mut self) {
+        for pid in self.cx.children.reap_others() {
+            if self.new_binary == Some(pid) {
+                self.new_binary = None;
+                if let Some(file) = &self.pid_file {
+                    file.take_back();
+                }
+            }
+        }
+    }
+
     pub(super) fn watch_children(&mut self) {
+        if self.cx.children.others_may_be_reaped() {
+            self.reap_others();
+        }
         if self.watched.children {
             return;
         }

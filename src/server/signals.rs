@@ -61,6 +61,10 @@ impl Server {
     fn handle_signal(&mut self, signal: &Signal) {
         panic_point("signal");
         let number = signal.number;
+        if number == SIGCHLD {
+            // Of children, whatever user they became: no order.
+            return self.reap_others();
+        }
         if let Some(parent) = &self.parent
             && (!parent.may_signal(signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))
         {
@@ -92,16 +96,6 @@ impl Server {
             SIGUSR2 => self.upgrade(),
             SIGWINCH => self.quit(),
             drain if drain == sigdrain() => self.drain(),
-            SIGCHLD => {
-                while let Ok(Some((pid, _))) = process::reap() {
-                    if self.new_binary == Some(pid) {
-                        self.new_binary = None;
-                        if let Some(file) = &self.pid_file {
-                            file.take_back();
-                        }
-                    }
-                }
-            }
             _ => {}
         }
     }

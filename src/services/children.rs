@@ -2,15 +2,16 @@
 //! not wanted any more gets TERM, and KILL where that is not obeyed.
 //!
 //! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
-//! until its leader is reaped: its number is nothing else's until then. One that ended because it was not wanted is not
+//! until its leader is reaped: its number is nothing else's until then. So all children of this process are reaped here.
+//! One that ended because it was not wanted is not
 //! reaped before KILL has gone to what it started; until then it counts, as a running one does, and gives its place up to
 //! the next program that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::file;
-use crate::sys::process::SIGKILL;
 use crate::sys::process::child::{self, Program};
+use crate::sys::process::{self, SIGKILL};
 use crate::sys::socket;
 use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
@@ -40,6 +41,18 @@ pub struct Children {
     lines: Vec<Line>,
     /// Whose program has ended.
     ended: Vec<Key>,
+    others: Others,
+}
+
+/// Where the other children of this process are that have ended.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Others {
+    #[default]
+    Reaped,
+    /// There may be some behind one that is not reaped yet.
+    Behind,
+    /// That one is reaped.
+    Reachable,
 }
 
 struct Child {
@@ -104,7 +117,37 @@ impl Children {
     fn finish(&mut self, key: Key) {
         if let Some(over) = self.running.remove(key) {
             over.send(SIGKILL);
-            child::reap_one(over.pid);
+            self.reap(over.pid);
+        }
+    }
+
+    /// Reaps the children of this process that are not programs of requests (helpers, a new binary, as PID 1 all that
+    /// lost their parents), and gives their pids. One of ours that has ended and waits for its group's last signal is in
+    /// front of those that became children after it: they wait until it is reaped.
+    pub fn reap_others(&mut self) -> Vec<i32> {
+        let mut reaped = Vec::new();
+        self.others = Others::Reaped;
+        while let Ok(Some(pid)) = process::peek_ended() {
+            if self.running.iter().any(|(_, running)| running.pid == pid) {
+                self.others = Others::Behind;
+                break;
+            }
+            child::reap_one(pid);
+            reaped.push(pid);
+        }
+        reaped
+    }
+
+    /// Whether [`Children::reap_others`] may find some that it could not reach before.
+    pub fn others_may_be_reaped(&self) -> bool {
+        self.others == Others::Reachable
+    }
+
+    /// Takes note of the end of one of ours.
+    fn reap(&mut self, pid: i32) {
+        child::reap_one(pid);
+        if self.others == Others::Behind {
+            self.others = Others::Reachable;
         }
     }
 
@@ -195,6 +238,7 @@ impl Children {
         let Some(epoll) = &self.epoll else { return };
         let mut events = self.events.take().unwrap_or_default();
         let count = epoll.wait(&mut events, Timeout::Now).unwrap_or(0);
+        let mut done = Vec::new();
         for at in 0..count {
             let Some((token, _)) = events.get(at) else { break };
             let key = Key::from_u64(token & !STDERR);
@@ -207,12 +251,16 @@ impl Children {
                 if matches!(running.signal, Some((SIGKILL, _))) {
                     self.over.push_back(key);
                 } else {
-                    child::reap_one(running.pid);
-                    self.running.remove(key);
+                    done.push(key);
                 }
             }
         }
         self.events = Some(events);
+        for key in done {
+            if let Some(done) = self.running.remove(key) {
+                self.reap(done.pid);
+            }
+        }
     }
 
     pub fn lines(&mut self) -> Vec<Line> {

@@ -118,6 +118,18 @@ pub fn reap() -> Result<Option<(i32, Exit)>, Errno> {
     wait(-1, libc::WNOHANG)
 }
 
+/// A child that has ended and was not taken note of yet: the one that became our child first. It stays so.
+pub fn peek_ended() -> Result<Option<i32>, Errno> {
+    // SAFETY: all zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is writable.
+    retry(|| unsafe { libc::waitid(libc::P_ALL, 0, &mut info, flags) })?;
+    // SAFETY: waitid() sets the pid; it stays 0 where no child has ended.
+    let pid = unsafe { info.si_pid() };
+    Ok((pid > 0).then_some(pid))
+}
+
 /// `pid` -1 is any child.
 fn wait(pid: i32, flags: i32) -> Result<Option<(i32, Exit)>, Errno> {
     let mut status = 0;

@@ -1,6 +1,7 @@
 //! What testers try on CGI: programs that misbehave, headers that are odd, and what the environment must say (RFC 3875).
 
 use crate::harness::{Server, Table, eventually, ours, server, skip_on_nginx};
+use crate::strace::Strace;
 use std::os::unix::fs::OpenOptionsExt;
 
 const PROGRAMS: &[(&str, &str)] = &[
@@ -232,6 +233,37 @@ fn what_an_unwanted_program_has_started_ends_too() {
     // A zombie that nothing reaps has ended, too.
     let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     eventually("it is ended", || !runs());
+}
+
+/// The number of a group is its leader's until that is reaped; afterwards it may be another's, and KILL would hit that.
+#[test]
+fn a_program_is_not_reaped_before_its_group_got_its_last_signal() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("location / { cgi_pass /bin/sh; }")
+        .file(
+            "html/parent",
+            "(trap '' TERM; echo $$ > \"$DOCUMENT_ROOT/new\"; mv \"$DOCUMENT_ROOT/new\" \"$DOCUMENT_ROOT/leader\"; \
+             while :; do sleep 1; done) & wait",
+        )
+        .file("html/ends", "printf '\\nends'")
+        .start();
+    let Some(strace) = Strace::attach(&s, &["-e", "trace=kill,wait4,waitid"]) else { return };
+    let mut client = s.client();
+    client.send("GET /parent HTTP/1.1\r\nHost: a\r\n\r\n");
+    let pid = s.await_file("html/leader", |text| text.ends_with('\n')).trim().to_owned();
+    client.leave();
+    // Its end is in front of theirs in the kernel's list, whatever is reaped with them.
+    for _ in 0..3 {
+        s.get("/ends").is(200).body_is("ends");
+    }
+    eventually("it is reaped", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+    let trace = strace.detach();
+    let at = |found: &dyn Fn(&str) -> bool| trace.lines().position(found).unwrap_or_else(|| panic!("{pid}: {trace}"));
+    let killed = at(&|call| call.starts_with(&format!("kill(-{pid}, SIGKILL)")));
+    let reaped = at(&|call| call.starts_with("wait4(") && call.ends_with(&format!(" = {pid}")));
+    assert!(killed < reaped, "{trace}");
 }
 
 #[test]

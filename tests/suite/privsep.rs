@@ -184,9 +184,12 @@ fn passwords_are_checked_where_nothing_can_be_started() {
     }
     // Not even with the process that checks them gone.
     let helper = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", s.child())).expect("procfs");
-    os::kill(helper.trim().parse().expect("one child"), libc::SIGKILL);
+    let helper: u32 = helper.trim().parse().expect("one child");
+    os::kill(helper, libc::SIGKILL);
     let mut client = Client::connect(([127, 0, 0, 1], s.port).into());
     client.request("GET /in/f HTTP/1.1\r\nHost: a\r\nAuthorization: Basic djpzZWNyZXY=\r\n\r\n").is(401);
+    // Its end is no order, whatever user it had become: it does not stay in the list of processes.
+    eventually("it is reaped", || !std::path::Path::new(&format!("/proc/{helper}")).exists());
 }
 
 #[test]

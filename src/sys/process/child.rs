@@ -59,8 +59,8 @@ pub fn close_on_exec() {
     let _ = once(|| unsafe { libc::syscall(libc::SYS_close_range, first, i32::MAX, libc::CLOSE_RANGE_CLOEXEC) });
 }
 
-/// Sends a signal to a program and all that it started, as far as they stay in its group. Only while its pidfd is not
-/// readable: afterwards the number may be another process's.
+/// Sends a signal to a program and all that it started, as far as they stay in its group. Only while it is not reaped:
+/// afterwards the number may be another process's.
 pub fn signal_group(pid: i32, signal: i32) -> Result<(), Errno> {
     if pid < 2 {
         return Err(Errno::EINVAL);
