@@ -16,7 +16,9 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let length = ex.response.body.length();
     // Absolute: for $sent_http_location as well.
     ex.response.location = ex.response.location.take().map(|target| origin::absolute(ex, target));
-    let status = ex.response.status.on_the_wire();
+    // An upstream's reason comes with its own status.
+    let own = ex.response.reason.is_none();
+    let status = if own { ex.response.status.on_the_wire() } else { ex.response.status };
     let chunked = ex.out.is_chunked();
     let response = &mut ex.response;
     let has_body = !status.has_no_content();
@@ -39,13 +41,15 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         _ => None,
     };
     let content_type = response.content_type.as_bytes();
+    // What an upstream's 304 says of the page is true of the page (RFC 9110 §15.4.5).
+    let names_body = has_body || status == Status::NOT_MODIFIED && matches!(response.body, Body::Stream { .. });
     ex.out.head(&ResponseHead {
         status,
         reason: response.reason.as_deref(),
         server: response.server.as_deref().unwrap_or(SERVER[usize::from(output.server_tokens == Tokens::Off)]),
         date: response.date.as_deref().unwrap_or(&cx.now.http),
-        content_type: Some(content_type).filter(|kind| has_body && !kind.is_empty()),
-        length: length.filter(|_| has_body),
+        content_type: Some(content_type).filter(|kind| names_body && !kind.is_empty()),
+        length: length.filter(|_| names_body),
         last_modified: last_modified.filter(|_| describes).map(|text| &text[..]),
         location: response.location.as_deref(),
         upgrade: response.upgrade && status == Status::SWITCHING_PROTOCOLS,

@@ -1,4 +1,4 @@
-//! Request bodies: Content-Length and chunked (RFC 9112 §7.1) as a pull decoder. The body bytes stay in the caller's
+//! Bodies: Content-Length and chunked (RFC 9112 §7.1) as a pull decoder. The body bytes stay in the caller's
 //! buffer; only trailers are copied.
 //!
 //! Chunked framing is read byte for byte by the grammar: bare LF, signs, blanks and overlong sizes are refused, since
@@ -105,6 +105,8 @@ pub struct Decoder {
     pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
+    /// Blanks may stand between a chunk's size and the end of its line.
+    pads: bool,
 }
 
 impl Default for Decoder {
@@ -129,7 +131,13 @@ impl Decoder {
             allowed: OVERHEAD_AT_LEAST,
             trailers: Trailers::default(),
             line: 0,
+            pads: false,
         }
+    }
+
+    /// The body of a response: some servers write the sizes of chunks padded with blanks.
+    pub fn of_response(framing: Framing) -> Decoder {
+        Decoder { pads: true, ..Decoder::new(framing) }
     }
 
     /// A body that is as long as what it comes in.
@@ -316,6 +324,7 @@ impl Decoder {
                 State::Blank(size)
             }
             (State::Size { size, .. } | State::Extension(size), b'\r') => State::SizeLf(size),
+            (State::Blank(size), b'\r') if self.pads => State::SizeLf(size),
             (State::Size { .. } | State::Blank(_), _) => return bad("junk after a chunk size"),
             (State::Extension(size), _) if is_field_byte(byte) => {
                 self.count_extension()?;

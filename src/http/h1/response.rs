@@ -4,15 +4,17 @@
 //! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line, which
 //! it lacks ([`Dialect::Cgi`], RFC 3875 §6).
 //!
-//! What an upstream sends is judged as strictly as what a client sends: a response whose end is in doubt, or whose
-//! fields another reader could split otherwise, is refused (RFC 9112 §6.3) and becomes a 502.
+//! A response whose end is in doubt, or whose fields another reader could split otherwise, is refused (RFC 9112 §6.3) and
+//! becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is left
+//! out, and any `HTTP/x.y` is a version.
 
 use super::framing;
 use super::head::{Field, split_field};
-use crate::http::header::{self, HeaderId, is_field_value, token_len};
+use crate::http::header::{self, HeaderId, is_field_value, token_len, trim_ows};
 use crate::http::version::Version;
 use crate::util::span::Span;
 use std::fmt;
+use std::ops::Range;
 
 /// The most fields of one head.
 const FIELDS: usize = 1000;
@@ -22,7 +24,7 @@ const HTTP: &[u8] = b"HTTP/";
 /// Why a response was refused; in nginx's words.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bad {
-    /// No `HTTP/1.x 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
+    /// No `HTTP/x.y 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
     StatusLine,
     /// A `Status` field that does not begin with a status code.
     Status(Excerpt),
@@ -141,6 +143,8 @@ pub struct ResponseHead {
     pub length: Option<u64>,
     /// The connection may serve another request after this one.
     pub keep_alive: bool,
+    /// The first line that is no field another reader could take for something else: it is left out.
+    pub left_out: Option<Excerpt>,
     started: bool,
     at: usize,
     scanned: usize,
@@ -175,7 +179,7 @@ impl ResponseHead {
             self.at = next;
             self.scanned = next;
             if !self.started {
-                self.status_line(line, buf, asked.dialect)?;
+                self.status_line(line, buf)?;
                 self.started = true;
             } else if asked.dialect != Dialect::Http && line.of(buf).starts_with(HTTP) {
                 // Of an application that writes a status line where none is read (nginx).
@@ -219,36 +223,33 @@ impl ResponseHead {
         self.fields.iter().find(|field| field.id == id).map(|field| field.value.of(buf))
     }
 
-    fn status_line(&mut self, line: Span, buf: &[u8], dialect: Dialect) -> Result<(), Bad> {
+    fn status_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
         let bytes = line.of(buf);
-        let version = match bytes.get(..9) {
-            Some(b"HTTP/1.0 ") => Version::Http10,
-            Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', b' ']) => Version::Http11,
-            // uWSGI answers in the version that the client spoke.
-            Some([b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9', b' ']) if dialect != Dialect::Http => {
-                Version::Http11
-            }
-            _ => return Err(Bad::StatusLine),
-        };
-        let code = match bytes.get(9..12) {
-            Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
-                digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
-            }
-            _ => return Err(Bad::StatusLine),
-        };
-        if code < 100 || !matches!(bytes.get(12), None | Some(b' ')) || !is_field_value(bytes) {
+        let (version, at) = version(bytes).ok_or(Bad::StatusLine)?;
+        let code = status_code(bytes.get(at..).unwrap_or_default()).ok_or(Bad::StatusLine)?;
+        if code < 100 || !matches!(bytes.get(at + 3), None | Some(b' ')) || !is_field_value(bytes) {
             return Err(Bad::StatusLine);
         }
         self.version = version;
         self.status = code;
         let start = line.start as usize;
-        self.reason = Span::new((start + 13).min(line.end()), line.end());
+        self.reason = Span::new((start + at + 4).min(line.end()), line.end());
         Ok(())
     }
 
     fn field(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
         let bytes = line.of(buf);
-        let (name, value) = split_field(bytes).map_err(|_| no_field(bytes))?;
+        let (name, value) = match split_field(bytes) {
+            Ok(split) => split,
+            Err(_) => match odd_field(bytes) {
+                Odd::Refused => return Err(no_field(bytes)),
+                Odd::LeftOut => {
+                    self.left_out.get_or_insert_with(|| Excerpt::new(bytes));
+                    return Ok(());
+                }
+                Odd::Value(name, value) => (name, value),
+            },
+        };
         if self.fields.len() >= FIELDS {
             return Err(Bad::Field("too many lines"));
         }
@@ -273,18 +274,11 @@ impl ResponseHead {
             return Ok(());
         };
         let text = value.of(buf);
-        let code = match text.get(..3) {
-            Some(digits) if digits.iter().all(u8::is_ascii_digit) && !text.get(3).is_some_and(u8::is_ascii_digit) => {
-                digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
-            }
-            _ => return Err(Bad::Status(Excerpt::new(text))),
-        };
-        if code < 101 || 101 < code && code < 200 {
-            return Err(Bad::Status(Excerpt::new(text)));
-        }
-        self.status = code;
-        let start = value.start as usize;
-        self.reason = Span::new((start + 4).min(value.end()), value.end());
+        // Three digits are the code, whatever follows (nginx).
+        let code = status_code(text).filter(|code| *code == 101 || *code >= 200);
+        self.status = code.ok_or_else(|| Bad::Status(Excerpt::new(text)))?;
+        let reason = text.iter().position(|b| matches!(b, b' ' | b'\t')).map_or(text.len(), |blank| blank + 1);
+        self.reason = Span::new(value.start as usize + reason, value.end());
         Ok(())
     }
 
@@ -308,8 +302,6 @@ impl ResponseHead {
                     let parsed = framing::content_length(value);
                     length = Some((field, parsed.map_err(|_| Bad::Length(Excerpt::line(field, buf)))?));
                 }
-                // A script does not frame its body.
-                HeaderId::TransferEncoding if cgi => {}
                 HeaderId::TransferEncoding => {
                     if let Some(first) = chunked.replace(field) {
                         return Err(twice(field, first));
@@ -332,7 +324,8 @@ impl ResponseHead {
         self.length = length;
         self.ending = match length {
             _ if asked.head || matches!(self.status, 101 | 204 | 304) => Ending::None,
-            _ if chunked => Ending::Chunked,
+            // A script does not frame its body.
+            _ if chunked && !cgi => Ending::Chunked,
             Some(length) => Ending::Length(length),
             None => Ending::Close,
         };
@@ -341,6 +334,54 @@ impl ResponseHead {
             !cgi && self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
         Ok(())
     }
+}
+
+/// The version that a status line begins with, and where its code begins.
+fn version(line: &[u8]) -> Option<(Version, usize)> {
+    let number = |from: usize| {
+        let digits = line.get(from..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        (1..=3).contains(&digits).then_some(from + digits)
+    };
+    let major = number(HTTP.len()).filter(|_| line.starts_with(HTTP))?;
+    let minor = number(major + 1).filter(|_| line.get(major) == Some(&b'.'))?;
+    let blanks = line.get(minor..)?.iter().take_while(|b| **b == b' ').count();
+    let version = match (line.get(HTTP.len()..major)?, line.get(major + 1..minor)?) {
+        ([b'0', ..], _) => return None,
+        (b"1", b"0") => Version::Http10,
+        _ => Version::Http11,
+    };
+    (blanks > 0).then_some((version, minor + blanks))
+}
+
+/// The three digits that `text` begins with.
+fn status_code(text: &[u8]) -> Option<u16> {
+    let digits = text.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    Some(digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0')))
+}
+
+/// A line that no client may send.
+enum Odd {
+    /// Another reader could split it otherwise.
+    Refused,
+    LeftOut,
+    /// Where its name ends, and its value: control bytes are in it.
+    Value(usize, Range<usize>),
+}
+
+/// What becomes of a line that is no field by the grammar (nginx passes each of these on).
+fn odd_field(line: &[u8]) -> Odd {
+    let colon = memchr::memchr(b':', line);
+    let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();
+    let value = colon.and_then(|colon| line.get(colon + 1..)).unwrap_or_default();
+    if name.is_empty() || name.iter().any(|b| *b <= b' ' || *b == 0x7f) || value.iter().any(|b| matches!(b, 0 | b'\r'))
+    {
+        return Odd::Refused;
+    }
+    if colon.is_none() || token_len(name) < name.len() {
+        return Odd::LeftOut;
+    }
+    let start = name.len() + 1 + value.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    Odd::Value(name.len(), start..start + trim_ows(value).len())
 }
 
 /// Of a line that is no field: what of it is fine, and the byte that is not.
@@ -359,8 +400,7 @@ fn no_field(line: &[u8]) -> Bad {
 /// False as soon as the bytes cannot be the start of a status line: an upstream that speaks something else need not
 /// send a line end.
 fn could_start(buf: &[u8]) -> bool {
-    const START: &[u8] = b"HTTP/1.";
-    buf.iter().zip(START).all(|(a, b)| a == b)
+    buf.iter().zip(HTTP).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]

@@ -161,6 +161,10 @@ impl Proxy {
 
     /// The response's own fields that the client does not get without a pass_header.
     pub(super) fn hides(&self, id: HeaderId) -> bool {
-        respond::is_hidden(id, self.protocol != Protocol::Http1)
+        match (id, self.protocol) {
+            // nginx has it in the lists of FastCGI and SCGI only.
+            (HeaderId::Status, Protocol::Uwsgi) => false,
+            _ => respond::is_hidden(id, self.protocol != Protocol::Http1),
+        }
     }
 }

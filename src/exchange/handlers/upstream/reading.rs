@@ -117,6 +117,10 @@ impl Proxy {
             one.header = Some(cx.now.ms.saturating_sub(one.started));
             one.status = self.head.status;
         }
+        if let Some(line) = &self.head.left_out {
+            let what = format_args!("upstream sent invalid header line: \"{line}\", left out");
+            ex.report(cx, Level::Warn, format_args!("{what} while reading response header from upstream"));
+        }
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
         // From here on the head is the record's, where variables find it.
@@ -167,8 +171,8 @@ impl Proxy {
                 Reading::Done
             }
             Ending::Length(0) => self.whole(false),
-            Ending::Length(length) => Reading::Length(Decoder::new(Framing::Length(length))),
-            Ending::Chunked => Reading::Length(Decoder::new(Framing::Chunked)),
+            Ending::Length(length) => Reading::Length(Decoder::of_response(Framing::Length(length))),
+            Ending::Chunked => Reading::Length(Decoder::of_response(Framing::Chunked)),
             Ending::Close => Reading::UntilClose,
         };
         if settings(ex).store != Store::Off && self.ending != Ending::None {

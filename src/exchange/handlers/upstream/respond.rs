@@ -59,26 +59,26 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
         return Err(Fault::Status(code));
     }
     let settings = settings(ex).clone();
+    if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
+        for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate) {
+            ex.response.line(b"WWW-Authenticate", value);
+        }
+        return Ok(Flow::Status(Status(code)));
+    }
     if !settings.ignore.charset {
         ex.route.kept.charset = head.get(HeaderId::XAccelCharset).filter(|name| !name.is_empty()).map(Into::into);
     }
     if proxy.is_program()
         && let Some(target) = head.head.local_redirect(&head.bytes)
     {
-        keep_lines(head, ex);
+        keep_lines(head, ex, cx);
         return Ok(elsewhere(ex, cx, target));
     }
     if !settings.ignore.redirect
         && let Some(target) = head.get(HeaderId::XAccelRedirect)
     {
-        keep_lines(head, ex);
+        keep_lines(head, ex, cx);
         return Ok(elsewhere(ex, cx, target));
-    }
-    if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
-        for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate) {
-            ex.response.line(b"WWW-Authenticate", value);
-        }
-        return Ok(Flow::Status(Status(code)));
     }
     answer(proxy, head, ex, cx);
     let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
@@ -153,7 +153,7 @@ fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     let mut path = Vec::new();
     // Such a URI is made from something a client sent: it is not for us to guess which file is meant.
     unescape(target.split(|b| *b == b'?').next().unwrap_or_default(), &mut path);
-    if path.split(|b| *b == b'/').any(|segment| segment == b"..") {
+    if path.is_empty() || path.split(|b| *b == b'/').any(|segment| segment == b"..") {
         return bad_target(ex, cx, target);
     }
     match uri::normalize(target, ex.here().settings.client.merge_slashes, &mut path) {
@@ -176,7 +176,7 @@ fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
 }
 
 /// What stays of a response that leads elsewhere (nginx's list).
-fn keep_lines(head: &ReceivedHead, ex: &mut Exchange) {
+fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     const KEPT: [HeaderId; 5] = [
         HeaderId::SetCookie,
         HeaderId::ContentDisposition,
@@ -186,8 +186,8 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange) {
     ];
     ex.response.fields.clear();
     ex.route.kept.content_type = head.get(HeaderId::ContentType).map(Into::into);
-    for (_, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
-        ex.response.line(name, value);
+    for (field, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
+        named(ex, cx, field.id, name, value);
     }
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
@@ -224,7 +224,9 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     let reason = head.reason.of(&received.bytes);
     // An application that names no reason has none of its own.
     let has_own = !reason.is_empty() || proxy.protocol == Protocol::Http1;
-    if has_own && reason != Status(head.status).reason().as_bytes() {
+    // What an upstream answers with nginx's own codes is not its client's fault: it stays what it is (nginx).
+    let stays = Status(head.status).on_the_wire().0 != head.status;
+    if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
     for (at, (field, name, value)) in received.fields().enumerate() {
