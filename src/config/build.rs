@@ -53,6 +53,8 @@ pub struct Build {
     pub caches: Caches,
     /// The zones of groups of servers, in the order of their lines.
     pub group_zones: Vec<GroupZone>,
+    /// The sizes of shared caches of TLS sessions.
+    pub session_zones: HashMap<Box<str>, u64>,
     /// The size, the time and the level of compression of each file that is written through a buffer.
     pub buffered_logs: HashMap<LogFileId, (u64, Option<u64>, Option<u32>)>,
     pub(super) form: Form,

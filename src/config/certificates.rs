@@ -7,10 +7,11 @@
 use crate::io::open;
 use crate::sys::Errno;
 use crate::tls::crl::Crl;
+use crate::tls::der::{self, Reader};
 use crate::tls::server::certified;
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, CertifiedKey, key, pem};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -36,14 +37,14 @@ fn whole(read: Result<Vec<u8>, Errno>) -> Result<Vec<u8>, String> {
 /// The certificates of a text, in their order.
 pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let sections = pem::parse(text)?;
-    let holds_key = sections.iter().any(|section| section.label.ends_with("PRIVATE KEY"));
+    let instead = missing("certificate", "CERTIFICATE", text, &sections);
     let mut chain = Vec::new();
     for section in sections {
         let der = match section.label.as_str() {
             "CERTIFICATE" | "X509 CERTIFICATE" => section.der,
             // OpenSSL's own: more data follows the certificate.
             "TRUSTED CERTIFICATE" => {
-                let whole = crate::tls::der::Reader::new(&section.der).any().map(|value| value.whole.to_vec());
+                let whole = Reader::new(&section.der).any().map(|value| value.whole.to_vec());
                 whole.map_err(|_| "a certificate is damaged")?
             }
             _ => continue,
@@ -51,22 +52,30 @@ pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         Certificate::parse(&der).map_err(|_| format!("certificate {} of the file is damaged", chain.len() + 1))?;
         chain.push(CertificateDer::from(der));
     }
-    if chain.is_empty() && holds_key {
-        return Err(
-            "no certificate in the file (no \"-----BEGIN CERTIFICATE-----\"), but a private key: the files of \
-                    ssl_certificate and ssl_certificate_key may be swapped"
-                .into(),
-        );
-    }
-    if chain.is_empty() {
-        return Err("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")".into());
-    }
-    Ok(chain)
+    if chain.is_empty() { Err(instead) } else { Ok(chain) }
+}
+
+/// What stands in a file in place of the section that was looked for.
+fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> String {
+    let found = match sections.first() {
+        Some(section) if section.label.ends_with("PRIVATE KEY") => ", but a private key".into(),
+        Some(section) => format!(", but a section \"{}\"", section.label),
+        None => pem::instead(text).to_owned(),
+    };
+    format!("no {what} in the file (no \"-----BEGIN {label}-----\"){found}")
 }
 
 /// A certificate with its chain and key, from the text of their files.
 pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, Wrong> {
-    let chain = chain(certificate).map_err(Wrong::Certificate)?;
+    let mut chain = chain(certificate).map_err(|mut why| {
+        if why.ends_with("but a private key") {
+            why.push_str(": the files of ssl_certificate and ssl_certificate_key may be swapped");
+        }
+        Wrong::Certificate(why)
+    })?;
+    // Sent twice it is of no use, and nginx takes it.
+    let mut seen = HashSet::new();
+    chain.retain(|der| seen.insert(der.clone()));
     let key = key::load(key, passwords).map_err(Wrong::Key)?;
     if let Some(own) = key.public_key() {
         let is_own = |der: &CertificateDer<'_>| Certificate::parse(der).is_ok_and(|c| c.spki == own.as_ref());
@@ -175,21 +184,26 @@ pub fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 /// Trusted CAs, each once.
 pub fn trusted(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut all = chain(&read(path)?)?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     all.retain(|der| seen.insert(der.as_ref().to_vec()));
     Ok(all)
 }
 
+/// A response of OCSP as it is sent to clients (RFC 6960 §4.2.1): a status, and what else there is.
+pub fn ocsp(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = read(path)?;
+    let mut reader = Reader::new(&bytes);
+    let is_response = reader.sequence().and_then(|mut parts| parts.take(der::ENUMERATED)).is_ok() && reader.is_empty();
+    if is_response { Ok(bytes) } else { Err("it is no response of OCSP (DER)".into()) }
+}
+
 pub fn crls(path: &Path) -> Result<Vec<Crl>, String> {
-    let sections = pem::parse(&read(path)?)?;
+    let text = read(path)?;
+    let sections = pem::parse(&text)?;
     let lists = sections.iter().filter(|section| section.label == "X509 CRL");
     let lists: Result<Vec<Crl>, _> = lists.map(|section| Crl::parse(&section.der)).collect();
     let lists = lists.map_err(|_| "a revocation list is damaged")?;
-    if lists.is_empty() {
-        Err("no revocation list in the file (no \"-----BEGIN X509 CRL-----\")".into())
-    } else {
-        Ok(lists)
-    }
+    if lists.is_empty() { Err(missing("revocation list", "X509 CRL", &text, &sections)) } else { Ok(lists) }
 }
 
 #[cfg(test)]
@@ -214,11 +228,18 @@ mod tests {
         let text = |parts: &[&testing::Made]| parts.iter().map(|made| made.pem.as_str()).collect::<String>();
         assert!(pair(text(&[&leaf, &middle]).as_bytes(), leaf.key_pem.as_bytes(), &[]).is_ok());
         assert!(pair(text(&[&leaf, &other]).as_bytes(), leaf.key_pem.as_bytes(), &[]).is_ok());
-        let table: [(&str, String, &str, &str); 4] = [
+        let twice = pair(text(&[&leaf, &leaf, &middle, &middle]).as_bytes(), leaf.key_pem.as_bytes(), &[]);
+        assert_eq!(twice.expect("taken").cert.len(), 2, "each certificate is sent once");
+        let table: [(&str, String, &str, &str); 9] = [
             ("another key", text(&[&leaf]), &other.key_pem, "key values mismatch"),
             ("the own one last", text(&[&middle, &leaf]), &leaf.key_pem, "must come first"),
             ("the issuer third", text(&[&leaf, &root, &middle]), &leaf.key_pem, "must come second"),
-            ("no certificate", leaf.key_pem.clone(), &leaf.key_pem, "no certificate"),
+            ("no certificate", leaf.key_pem.clone(), &leaf.key_pem, "but a private key: the files"),
+            ("nothing", String::new(), &leaf.key_pem, ": the file is empty"),
+            ("binary", "0\u{1}x".into(), &leaf.key_pem, ": it looks like DER"),
+            ("a page", "<html>".into(), &leaf.key_pem, "-----BEGIN CERTIFICATE-----\")"),
+            ("a request", leaf.pem.replace("CERT", "NEW CERT"), &leaf.key_pem, "but a section \"NEW CERTIFICATE\""),
+            ("no key", leaf.pem.clone(), &leaf.pem, "no private key in the file"),
         ];
         for (name, certificate, key, want) in table {
             match pair(certificate.as_bytes(), key.as_bytes(), &[]) {

@@ -39,6 +39,7 @@ pub mod suggest;
 pub mod syntax;
 pub mod template;
 pub mod tls;
+pub mod tls_checks;
 pub mod tls_material;
 pub mod upstream_drafts;
 pub mod upstream_url;

@@ -8,6 +8,7 @@ use super::model::Location;
 use super::settings::proxy_pass::{Protocol, To};
 use super::settings::proxy_ssl::ProxySsl;
 use super::settings::ssl::Named;
+use super::tls_checks;
 use super::tls_material::{ClientTls, UpstreamTls, VariableClient, sentence};
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
@@ -66,10 +67,7 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
     let is_variable = |named: &Named| named.name.constant().is_none();
     let variable = pair.filter(|(certificate, key)| is_variable(certificate) || is_variable(key));
     let certificate = match pair.filter(|_| variable.is_none()) {
-        Some((certificate, key)) => {
-            let loaded = load(directory, certificate, key, &passwords);
-            loaded.map_err(|(of_key, text)| fail(if of_key { key } else { certificate }, text)).ok()
-        }
+        Some((certificate, key)) => load(directory, certificate, key, &passwords, found),
         None => None,
     };
     let verify = match ssl.verify {
@@ -125,16 +123,29 @@ fn trust(
     Some(Trust { roots, crls, depth: ssl.verify_depth })
 }
 
-/// A certificate and its key. The error: whether it is the key's, and what is wrong.
+/// A certificate and its key; a fault is noted and gives nothing.
 fn load(
     directory: &Path,
     certificate: &Named,
     key: &Named,
     passwords: &[Vec<u8>],
-) -> Result<Arc<CertifiedKey>, (bool, String)> {
+    found: &mut Diagnostics,
+) -> Option<Arc<CertifiedKey>> {
     let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
     let (from, key_from) = (origin(certificate), origin(key));
-    certificates::load(&from, &key_from, passwords).map_err(|wrong| sentence(&wrong, &from, &key_from))
+    match certificates::load(&from, &key_from, passwords) {
+        Ok(pair) => {
+            let now = crate::sys::clock::realtime().0;
+            let said = tls_checks::pair((&from, certificate.span), (&key_from, key.span), &pair, now);
+            said.into_iter().for_each(|diagnostic| found.push(diagnostic));
+            Some(pair)
+        }
+        Err(wrong) => {
+            let (of_key, text) = sentence(&wrong, &from, &key_from);
+            found.push(Diagnostic::emerg(if of_key { key } else { certificate }.span, text));
+            None
+        }
+    }
 }
 
 /// What its directives begin with.

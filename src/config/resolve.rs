@@ -106,6 +106,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         upstreams: Drafts::default(),
         caches: Caches::default(),
         group_zones: Vec::new(),
+        session_zones: HashMap::new(),
         buffered_logs: HashMap::new(),
         zone_ids: HashMap::new(),
         form,
@@ -182,7 +183,7 @@ impl Build {
         checkpoint::pass_costly();
         self.check_references(tree, &stores, &write_areas);
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
-        let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
+        let names: Vec<_> = drafts.map(super::tls_checks::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
         let acme = self.acme();
         let (endpoints, sockets) = self.assemble_endpoints();

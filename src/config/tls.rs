@@ -8,9 +8,9 @@ use super::error::{Diagnostic, Diagnostics};
 use super::load::Touch;
 use super::local_ca;
 use super::model::{Endpoint, Location, Server};
-use super::settings::listen::{Name, ServerDraft};
 use super::settings::ssl::{Named, Ssl, Verify};
 use super::template::{Builtin, Part, Var};
+use super::tls_checks;
 use super::tls_material::{Acme, Handshake, Recipe, ServerTls, Variable, sentence};
 use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
@@ -50,14 +50,14 @@ pub struct Builder<'a> {
     /// By settings, and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
+    /// Pairs of which all is said, where many servers name the same.
+    checked: HashSet<(Origin, Origin)>,
 }
-
-/// A certificate that ends within these days is warned of.
-const SOON: i64 = 14 * 86_400;
 
 impl<'a> Builder<'a> {
     pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
-        Builder { directory, now, diagnostics, touch, made: HashMap::new(), leaves: HashMap::new() }
+        let (made, leaves, checked) = (HashMap::new(), HashMap::new(), HashSet::new());
+        Builder { directory, now, diagnostics, touch, made, leaves, checked }
     }
 
     /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
@@ -78,7 +78,10 @@ impl<'a> Builder<'a> {
             let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
             server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2, acme);
-            self.check_names(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
+            if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)) {
+                let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
+                tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
+            }
         }
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
             let default = &servers[endpoint.default.at()];
@@ -223,7 +226,10 @@ impl<'a> Builder<'a> {
             let (from, key_from) = (origin(certificate), origin(key));
             match certificates::load(&from, &key_from, &passwords) {
                 Ok(pair) => {
-                    self.check_dates(certificate.span, &from, &pair);
+                    if self.checked.insert((from.clone(), key_from.clone())) {
+                        let said = tls_checks::pair((&from, certificate.span), (&key_from, key.span), &pair, self.now);
+                        said.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
+                    }
                     self.leaves.entry(Rc::as_ptr(ssl)).or_default().push((certificate.span, pair.clone()));
                     found.push(pair);
                 }
@@ -251,7 +257,7 @@ impl<'a> Builder<'a> {
 
     /// The certificate that this machine makes for itself.
     fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
-        let names: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = names.iter().flat_map(|(name, _)| tls_checks::spelled_out(name)).collect();
         let directory = local_ca::directory();
         let made = match self.touch {
             Touch::Nothing => local_ca::obtain(None, &names, self.now),
@@ -322,7 +328,7 @@ impl<'a> Builder<'a> {
             };
             ticket_keys.extend(self.file(Some(named), read, "session ticket key"));
         }
-        let stapled = self.file(ssl.stapling_file.as_ref(), certificates::read, "OCSP response");
+        let stapled = self.file(ssl.stapling_file.as_ref(), certificates::ocsp, "OCSP response");
         let mut policy = vec![ssl.verify as u8];
         policy.extend(ssl.verify_depth.to_be_bytes());
         if ssl.verify != Verify::Off {
@@ -335,44 +341,4 @@ impl<'a> Builder<'a> {
         let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };
         (self.diagnostics.errors() == before).then_some(recipe)
     }
-
-    fn check_dates(&mut self, span: Span, from: &Origin, pair: &CertifiedKey) {
-        let Some(leaf) = pair.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return };
-        let shown = from.shown();
-        let day = crate::tls::names::time;
-        if self.now < leaf.not_before {
-            let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", day(leaf.not_before));
-            self.fail(span, text);
-        } else if self.now > leaf.not_after {
-            self.fail(span, format!("certificate \"{shown}\" has expired ({})", day(leaf.not_after)));
-        } else if leaf.not_after - self.now < SOON {
-            let text = format!("certificate \"{shown}\" expires soon ({})", day(leaf.not_after));
-            self.diagnostics.push(Diagnostic::warn(span, text));
-        }
-    }
-
-    /// Names of a server that none of its certificates is for.
-    fn check_names(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) {
-        let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)) else { return };
-        let missing = names.iter().filter(|(name, _)| {
-            let covers = |pair: &CertifiedKey| {
-                let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());
-                leaf.is_none_or(|leaf| leaf.is_for(name.as_bytes()))
-            };
-            !leaves.iter().any(|(_, pair)| covers(pair))
-        });
-        for (name, span) in missing {
-            let text = format!("no certificate of the server is for its name \"{name}\"");
-            self.diagnostics.push(Diagnostic::warn(*span, text));
-        }
-    }
-}
-
-/// Names of servers that a certificate can be for: whole ones of several labels.
-pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
-    let exact = |(name, span): &(Name, Span)| match name {
-        Name::Exact(name) if name.contains(&b'.') => Some((String::from_utf8_lossy(name).into_owned(), *span)),
-        _ => None,
-    };
-    draft.names.iter().filter_map(exact).collect()
 }

@@ -14,13 +14,55 @@ use std::sync::Arc;
 /// The first private key of a text. `passwords` are tried in their order where it is encrypted.
 pub fn load(text: &[u8], passwords: &[Vec<u8>]) -> Result<Arc<dyn SigningKey>, String> {
     let der = der(text, passwords)?;
-    sign::any_supported_type(&der).map_err(|_| "the key is of a kind that is not supported, or damaged".to_owned())
+    sign::any_supported_type(&der).map_err(|_| unusable(&der))
+}
+
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+
+/// Why nothing can be signed with a key.
+fn unusable(key: &PrivateKeyDer<'_>) -> String {
+    let reason = || match key {
+        PrivateKeyDer::Pkcs1(key) => of_rsa(key.secret_pkcs1_der()),
+        PrivateKeyDer::Sec1(_) => Ok(Some(OTHER_CURVE.to_owned())),
+        PrivateKeyDer::Pkcs8(key) => {
+            let mut parts = Reader::new(key.secret_pkcs8_der()).sequence()?;
+            parts.number()?;
+            match parts.sequence()?.take(der::OID)?.content {
+                RSA => of_rsa(parts.take(der::OCTET_STRING)?.content),
+                EC => Ok(Some(OTHER_CURVE.to_owned())),
+                _ => Ok(Some("the key is neither of RSA, nor of P-256, P-384 or P-521, nor of Ed25519".to_owned())),
+            }
+        }
+        _ => Ok(None),
+    };
+    let reason: Result<Option<String>, Malformed> = reason();
+    reason.ok().flatten().unwrap_or_else(|| "the key is of a kind that is not supported, or damaged".to_owned())
+}
+
+const OTHER_CURVE: &str = "the key is damaged, or its curve is none of P-256, P-384 and P-521";
+
+/// Of a key of PKCS#1: too small, or too large.
+fn of_rsa(bytes: &[u8]) -> Result<Option<String>, Malformed> {
+    let mut parts = Reader::new(bytes).sequence()?;
+    parts.number()?;
+    let modulus = parts.take(der::INTEGER)?.content;
+    let bits = modulus
+        .iter()
+        .position(|byte| *byte != 0)
+        .map_or(0, |at| (modulus.len() - at) * 8 - usize::try_from(modulus[at].leading_zeros()).unwrap_or(0));
+    Ok((!(2048..=8192).contains(&bits))
+        .then(|| format!("a key of RSA must have 2048 to 8192 bits, and this has {bits}")))
 }
 
 fn der(text: &[u8], passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, String> {
     let sections = pem::parse(text)?;
     let Some(section) = sections.iter().find(|section| section.label.ends_with("PRIVATE KEY")) else {
-        return Err("no private key in the file (no \"-----BEGIN PRIVATE KEY-----\")".into());
+        let instead = match sections.first() {
+            Some(section) => format!(", but a section \"{}\"", section.label),
+            None => pem::instead(text).to_owned(),
+        };
+        return Err(format!("no private key in the file (no \"-----BEGIN PRIVATE KEY-----\"){instead}"));
     };
     if section.header("Proc-Type").is_some_and(|value| value.contains("ENCRYPTED")) {
         let plain = with_passwords(passwords, |password| traditional(section, password))?;

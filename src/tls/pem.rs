@@ -1,7 +1,10 @@
 //! PEM: the sections of a text, with their headers (old encrypted keys have some). What stands between sections is
 //! ignored, as OpenSSL does.
 
+use super::der;
 use crate::http::escape;
+
+const LONGEST_LABEL: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
@@ -21,6 +24,8 @@ impl Section {
 /// All sections in their order; an error names what is wrong with the first that is broken.
 pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
     let mut sections = Vec::new();
+    // Some editors begin files of UTF-8 with a mark.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {
         let Some(label) = label(line, b"-----BEGIN ") else { continue };
@@ -54,7 +59,18 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
 
 fn label(line: &[u8], begin: &[u8]) -> Option<String> {
     let label = line.strip_prefix(begin)?.strip_suffix(b"-----")?;
-    Some(String::from_utf8_lossy(label).into_owned())
+    // A file whose lines end in another way is one line: no label is that long.
+    (label.len() <= LONGEST_LABEL).then(|| String::from_utf8_lossy(label).into_owned())
+}
+
+/// What a text without any section seems to be, as a sentence goes on.
+pub fn instead(text: &[u8]) -> &'static str {
+    match text {
+        [] => ": the file is empty",
+        [der::SEQUENCE, ..] => ": it looks like DER or PKCS#12, which `openssl x509`, `pkey` or `pkcs12` make PEM of",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ": it is in UTF-16",
+        _ => "",
+    }
 }
 
 /// A section as text, 64 columns wide.
@@ -85,6 +101,9 @@ mod tests {
         assert_eq!((sections[0].label.as_str(), &*sections[0].der), ("A", &b"abcd"[..]));
         assert_eq!(sections[1].header("DEK-Info"), Some("AES-128-CBC,00"));
         assert_eq!(parse(b"nothing"), Ok(Vec::new()));
+        assert_eq!(parse(b"\xef\xbb\xbf-----BEGIN A-----\nYWJj\n-----END A-----").expect("a mark").len(), 1);
+        let one_line = format!("-----BEGIN A-----\r{}\r-----END A-----", "YWJj".repeat(20));
+        assert_eq!(parse(one_line.as_bytes()), Ok(Vec::new()));
     }
 
     #[test]

@@ -198,6 +198,19 @@ impl<'a> Certificate<'a> {
         let found = dns.by_ref().inspect(|_| any = true).any(|name| matches(name, host));
         found || !any && self.common_name().is_some_and(|name| matches(name, host))
     }
+
+    /// Whether it is for a name that ends so.
+    pub fn is_below(&self, suffix: &[u8]) -> bool {
+        let Ok(names) = self.alt_names() else { return false };
+        let mut dns = names.iter().filter_map(|name| if let AltName::Dns(name) = name { Some(*name) } else { None });
+        let ends = |name: &[u8]| {
+            let cut = name.len().checked_sub(suffix.len()).filter(|cut| *cut > 0);
+            cut.is_some_and(|cut| name[cut..].eq_ignore_ascii_case(suffix))
+        };
+        let mut any = false;
+        let found = dns.by_ref().inspect(|_| any = true).any(ends);
+        found || !any && self.common_name().is_some_and(ends)
+    }
 }
 
 /// The entries of a list of extensions.

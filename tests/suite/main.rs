@@ -89,6 +89,7 @@ mod stored_programs;
 mod survival;
 mod syslog;
 mod tls;
+mod tls_checks;
 mod tls_clients;
 mod tls_cut;
 mod tls_flood;

@@ -313,7 +313,7 @@ fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn session_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut cache = Cache::None;
     for (at, word) in d.args.iter().enumerate() {
         let text = word.str();
@@ -332,6 +332,14 @@ fn session_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
                 let size = Size::parse(size.as_bytes()).map_err(|e| wrong(d, at, e))?;
                 if size.0 < 8 << 12 {
                     return Err(Fault::new(word.span, format!("session cache \"{text}\" is too small")));
+                }
+                let known = *b.session_zones.entry(name.into()).or_insert(size.0);
+                if known != size.0 {
+                    let text = format!(
+                        "the size {} of shared memory zone \"{name}\" conflicts with already declared size {known}",
+                        size.0
+                    );
+                    return Err(Fault::new(word.span, text));
                 }
                 cache = Cache::Zone(name.to_owned(), usize::try_from(size.0 / 256).unwrap_or(usize::MAX));
             }

@@ -1,0 +1,182 @@
+//! What certificates, keys and chains are warned of, or refused for, though they can be read: dates, gaps of the chain,
+//! rights of the key's file, names that no certificate is for.
+
+use super::ast::Span;
+use super::certificates::Origin;
+use super::error::Diagnostic;
+use super::settings::listen::{Name, ServerDraft};
+use crate::tls::CertifiedKey;
+use crate::tls::names::time;
+use crate::tls::x509::Certificate;
+use std::os::unix::fs::MetadataExt;
+
+/// A certificate that ends within these days is warned of.
+const SOON: i64 = 14 * 86_400;
+/// Where the issuer's certificate or its OCSP service is (RFC 5280 §4.2.2.1): certificates of public authorities say so.
+const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+/// Rights of a file's other users.
+const OTHERS_READ: u32 = 0o004;
+
+/// All that there is to say of a pair. `certificate` and `key`: where they come from, and where that is written.
+pub(super) fn pair(
+    certificate: (&Origin, Span),
+    key: (&Origin, Span),
+    pair: &CertifiedKey,
+    now: i64,
+) -> Vec<Diagnostic> {
+    let chain: Vec<Certificate<'_>> = pair.cert.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+    let (origin, span) = certificate;
+    let shown = origin.shown();
+    let mut found: Vec<Diagnostic> = date(&shown, &chain, now, span).into_iter().collect();
+    found.extend(issuer_date(&shown, &chain, now, span));
+    found.extend(gap(&shown, &chain, span));
+    found.extend(rights(key.0, key.1));
+    found
+}
+
+/// The date of the certificate itself.
+fn date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
+    let leaf = chain.first()?;
+    if now < leaf.not_before {
+        let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", time(leaf.not_before));
+        Some(Diagnostic::emerg(span, text))
+    } else if now > leaf.not_after {
+        Some(Diagnostic::emerg(span, format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after))))
+    } else if leaf.not_after - now < SOON {
+        Some(Diagnostic::warn(span, format!("certificate \"{shown}\" expires soon ({})", time(leaf.not_after))))
+    } else {
+        None
+    }
+}
+
+/// The first certificate of the rest of the chain that is out of date. Clients that know another way to a root they
+/// trust take no notice of it, so this is a warning.
+fn issuer_date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
+    chain.iter().enumerate().skip(1).find_map(|(at, issuer)| {
+        let what = if now < issuer.not_before {
+            format!("is not yet valid (it is from {} on)", time(issuer.not_before))
+        } else if now > issuer.not_after {
+            format!("has expired ({})", time(issuer.not_after))
+        } else if issuer.not_after - now < SOON {
+            format!("expires soon ({})", time(issuer.not_after))
+        } else {
+            return None;
+        };
+        let text = format!("certificate {} of \"{shown}\"{} {what}", at + 1, named(issuer.common_name()));
+        Some(Diagnostic::warn(span, text).help("get the chain of the certificate again from its authority"))
+    })
+}
+
+/// ` ("name")`
+fn named(name: Option<&[u8]>) -> String {
+    name.map_or_else(String::new, |name| format!(" (\"{}\")", String::from_utf8_lossy(name)))
+}
+
+/// Where a client that knows the roots only cannot follow the chain.
+fn gap(shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic> {
+    let broken = chain.windows(2).position(|two| !two[0].is_self_issued() && two[0].issuer != two[1].subject);
+    if let Some(at) = broken {
+        let text = format!("certificate {} of \"{shown}\" did not issue certificate {}", at + 2, at + 1);
+        let help = "clients may not find the way to a root they trust: each certificate is followed by its issuer's";
+        return Some(Diagnostic::warn(span, text).help(help));
+    }
+    let [leaf] = chain else { return None };
+    if leaf.is_self_issued() {
+        return None;
+    }
+    let text = format!(
+        "\"{shown}\" holds no certificate of its issuer{}: clients that do not know that one will refuse it",
+        named(leaf.issuer_common_name())
+    );
+    let help = "append the intermediate certificates (a file is often named fullchain.pem), unless a root signed it";
+    let is_public = leaf.extension(AUTHORITY_INFORMATION).is_ok_and(|found| found.is_some());
+    // A private authority's root may well sign servers' certificates itself.
+    let diagnostic = if is_public { Diagnostic::warn(span, text) } else { Diagnostic::notice(span, text) };
+    Some(diagnostic.help(help))
+}
+
+/// A key that every user of the machine may read.
+fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
+    let Origin::File(path) = key else { return None };
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    if mode & OTHERS_READ == 0 {
+        return None;
+    }
+    let text = format!("every user of this machine can read the key \"{}\" (mode {mode:04o})", path.display());
+    Some(
+        Diagnostic::warn(span, text)
+            .help("`chmod 600` and root as its owner are enough: it is read with root's rights"),
+    )
+}
+
+/// Names of servers that certificates can be for: whole ones, and wildcards as the configuration writes them.
+pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
+    let certifiable = |(name, span): &(Name, Span)| {
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        match name {
+            Name::Exact(name) if name.contains(&b'.') => Some((text(name), *span)),
+            Name::Suffix { name, bare: true } => Some((text(name), *span)),
+            Name::Suffix { name, bare: false } => Some((format!("*{}", text(name)), *span)),
+            _ => None,
+        }
+    };
+    draft.names.iter().filter_map(certifiable).collect()
+}
+
+/// What a certificate must be for to be for all that a name of a server stands for.
+pub(super) fn spelled_out(name: &str) -> Vec<String> {
+    match name.strip_prefix('.') {
+        Some(bare) => vec![bare.to_owned(), format!("*.{bare}")],
+        None => vec![name.to_owned()],
+    }
+}
+
+/// Whether a certificate is for the name, or for some of the names that a wildcard stands for.
+fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
+    match name.strip_prefix('*').or_else(|| name.starts_with('.').then_some(name)) {
+        Some(suffix) => {
+            leaf.is_below(suffix.as_bytes()) || !name.starts_with('*') && leaf.is_for(suffix[1..].as_bytes())
+        }
+        None => leaf.is_for(name.as_bytes()),
+    }
+}
+
+/// Names of a server that none of its certificates is for.
+pub(super) fn uncovered(leaves: &[(Span, std::sync::Arc<CertifiedKey>)], names: &[(String, Span)]) -> Vec<Diagnostic> {
+    let covers = |pair: &CertifiedKey, name: &str| {
+        let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());
+        leaf.is_none_or(|leaf| suits(&leaf, name))
+    };
+    let missing = names.iter().filter(|(name, _)| !leaves.iter().any(|(_, pair)| covers(pair, name)));
+    let warning = |(name, span): &(String, Span)| {
+        Diagnostic::warn(*span, format!("no certificate of the server is for its name \"{name}\""))
+    };
+    missing.map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing;
+
+    #[test]
+    fn a_wildcard_of_a_server_wants_a_certificate_for_something_below_it() {
+        for (names, wanted, want) in [
+            (&["a.w.test"][..], "*.w.test", true),
+            (&["*.w.test"], "*.w.test", true),
+            (&["*.w.test"], ".w.test", true),
+            (&["w.test"], ".w.test", true),
+            (&["w.test"], "*.w.test", false),
+            (&["xw.test"], "*.w.test", false),
+            (&["*.v.test"], "*.w.test", false),
+            (&["*.v.test"], "a.w.test", false),
+            (&["A.W.test"], "a.w.test", true),
+        ] {
+            let made = testing::leaf("cn.test", names);
+            let leaf = Certificate::parse(&made.der).expect("a certificate");
+            assert_eq!(suits(&leaf, wanted), want, "{names:?} {wanted}");
+        }
+        assert_eq!(spelled_out(".w.test"), ["w.test", "*.w.test"]);
+        assert_eq!(spelled_out("*.w.test"), ["*.w.test"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! What `-t` says of certificates, keys and their files: each fault with the file, the line and the reason.
+
+use crate::harness::{Setup, http};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use webserv::tls::issue::{self, Issued};
+use webserv::tls::pem;
+
+const NAMES: [&str; 2] = ["a.test", "*.w.test"];
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
+}
+
+fn root(name: &str) -> Issued {
+    issue::authority(name, now()).expect("an authority")
+}
+
+/// A certificate with the root that signed it, and its key.
+fn pair() -> Issued {
+    issue::sign(&root("root"), &NAMES.map(str::to_owned), now()).expect("a certificate")
+}
+
+fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) {
+    std::fs::write(path, content).expect("written");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("chmod");
+}
+
+/// Setup whose third line names the certificate and its fourth the key.
+fn setup(chain: &[u8], key: &[u8], mode: u32, more: &str) -> Setup {
+    let setup = http(&format!(
+        "server {{ listen 127.0.0.1:%%PORT%% ssl; server_name a.test;
+ssl_certificate a.pem;
+ssl_certificate_key a.key;
+{more}
+}}"
+    ));
+    std::fs::create_dir_all(setup.dir().join("conf")).expect("a directory");
+    write(&setup.dir().join("conf/a.pem"), chain, 0o644);
+    write(&setup.dir().join("conf/a.key"), key, mode);
+    setup
+}
+
+/// Whether the configuration is taken, and what is shown.
+fn test(setup: &Setup) -> (bool, String) {
+    let output = setup.test_config();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_pair_that_can_be_used_is_warned_of_where_clients_or_strangers_may_stumble() {
+    let made = pair();
+    let at = made.certificate.rfind("-----BEGIN").expect("two certificates");
+    let (leaf, root) = made.certificate.split_at(at);
+    let stranger = self::root("stranger").certificate;
+    let table: [(&str, String, u32, &str, Option<(&str, &str)>); 7] = [
+        ("all is well", made.certificate.clone(), 0o600, "", None),
+        ("each twice", format!("{leaf}{leaf}{root}{root}"), 0o640, "", None),
+        ("an editor's mark", format!("\u{feff}{}", made.certificate), 0o600, "", None),
+        (
+            "a key for all to read",
+            made.certificate.clone(),
+            0o644,
+            "",
+            Some(("[warn] every user of this machine can read the key", "ssl_certificate_key a.key;")),
+        ),
+        (
+            "no issuer",
+            leaf.to_owned(),
+            0o600,
+            "",
+            Some(("[notice] \"", "holds no certificate of its issuer (\"root\")")),
+        ),
+        (
+            "another issuer",
+            format!("{leaf}{stranger}"),
+            0o600,
+            "",
+            Some(("did not issue certificate 1", "ssl_certificate a.pem;")),
+        ),
+        (
+            "wildcards",
+            made.certificate.clone(),
+            0o600,
+            "server_name *.w.test .v.test *.x.test;",
+            Some(("is for its name \".v.test\"", "is for its name \"*.x.test\"")),
+        ),
+    ];
+    for (name, chain, mode, more, want) in table {
+        let (taken, shown) = test(&setup(chain.as_bytes(), made.key.as_bytes(), mode, more));
+        assert!(taken, "{name}: {shown}");
+        match want {
+            None => assert!(!shown.contains("[warn]") && !shown.contains("holds no"), "{name}: {shown}"),
+            Some((first, second)) => assert!(shown.contains(first) && shown.contains(second), "{name}: {shown}"),
+        }
+        assert!(!shown.contains("name \"*.w.test\""), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_no_certificate_or_key_is_named_for_what_it_is() {
+    let made = pair();
+    let der = pem::parse(made.certificate.as_bytes()).expect("PEM").swap_remove(0).der;
+    let (good, key) = (made.certificate.as_bytes(), made.key.as_bytes());
+    let public = made.key.replace("PRIVATE", "PUBLIC");
+    let table: [(&str, &[u8], &[u8], &str); 6] = [
+        (
+            "nothing",
+            b"",
+            key,
+            "a.pem\": no certificate in the file (no \"-----BEGIN CERTIFICATE-----\"): the file is empty",
+        ),
+        (
+            "binary",
+            &der,
+            key,
+            "a.pem\": no certificate in the file (no \"-----BEGIN CERTIFICATE-----\"): it looks like DER",
+        ),
+        (
+            "swapped",
+            key,
+            good,
+            "but a private key: the files of ssl_certificate and ssl_certificate_key may be swapped",
+        ),
+        (
+            "no key",
+            good,
+            b"",
+            "a.key\": no private key in the file (no \"-----BEGIN PRIVATE KEY-----\"): the file is empty",
+        ),
+        ("a public key", good, public.as_bytes(), "but a section \"PUBLIC KEY\""),
+        ("a certificate", good, good, "but a section \"CERTIFICATE\""),
+    ];
+    for (name, chain, key, want) in table {
+        let (taken, shown) = test(&setup(chain, key, 0o600, ""));
+        assert!(!taken && shown.contains(want) && shown.contains("test.conf:"), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn a_stapled_response_that_is_none_and_zones_of_two_sizes_are_errors() {
+    let made = pair();
+    let twice = "ssl_session_cache shared:Z:1m; } server { listen 127.0.0.1:%%PORT1%%; ssl_session_cache shared:Z:2m;";
+    for (more, want) in [
+        ("ssl_stapling_file a.pem;", "a.pem\": it is no response of OCSP (DER)"),
+        (twice, "the size 2097152 of shared memory zone \"Z\" conflicts with already declared size 1048576"),
+    ] {
+        let (taken, shown) = test(&setup(made.certificate.as_bytes(), made.key.as_bytes(), 0o600, more));
+        assert!(!taken && shown.contains(want), "{more}: {shown}");
+    }
+}
