@@ -93,6 +93,9 @@ pub fn by_lifetime(not_before: i64, not_after: i64, chance: u64) -> i64 {
     due.saturating_sub_unsigned(chance % (life / 24).max(1))
 }
 
+/// No pause after a failure is longer.
+pub const LONGEST_PAUSE: i64 = 7 * DAY as i64;
+
 /// Seconds until the next attempt, after this many failures.
 pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     let (first, most) = match failure.kind {
@@ -103,7 +106,7 @@ pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     };
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(most);
     let jitter = chance % (doubled / 4).max(1);
-    (doubled + jitter).max(failure.wait.unwrap_or(0).min(7 * DAY))
+    (doubled + jitter).max(failure.wait.unwrap_or(0).min(LONGEST_PAUSE.unsigned_abs()))
 }
 
 /// Seconds to wait before a renewal soon after the last one: an authority may ask for that once, not repeatedly.

@@ -202,16 +202,8 @@ impl<'a> Builder<'a> {
         if ssl.has_foreign_key {
             return None;
         }
-        if ssl.keys.len() < ssl.certificates.len() {
-            let missing = &ssl.certificates[ssl.keys.len()];
-            let text = match missing.name.constant() {
-                Some(name) => {
-                    let name = String::from_utf8_lossy(name);
-                    format!("no \"ssl_certificate_key\" is defined for certificate \"{name}\"")
-                }
-                None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
-            };
-            self.fail(missing.span, text);
+        if let Some(missing) = ssl.certificates.get(ssl.keys.len()) {
+            self.fail(missing.span, keyless(missing));
             return None;
         }
         let pairs: Vec<(&Named, &Named)> = ssl.certificates.iter().zip(&ssl.keys).collect();
@@ -340,5 +332,16 @@ impl<'a> Builder<'a> {
         let alpn = protocols(http2);
         let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };
         (self.diagnostics.errors() == before).then_some(recipe)
+    }
+}
+
+/// A certificate whose key is not named.
+fn keyless(certificate: &Named) -> String {
+    match certificate.name.constant() {
+        Some(name) => {
+            let name = String::from_utf8_lossy(name);
+            format!("no \"ssl_certificate_key\" is defined for certificate \"{name}\"")
+        }
+        None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn spelled_out(name: &str) -> Vec<String> {
 fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
     match name.strip_prefix('*').or_else(|| name.starts_with('.').then_some(name)) {
         Some(suffix) => {
-            leaf.is_below(suffix.as_bytes()) || !name.starts_with('*') && leaf.is_for(suffix[1..].as_bytes())
+            leaf.is_below(suffix.as_bytes()) || !name.starts_with('*') && leaf.is_for(&suffix.as_bytes()[1..])
         }
         None => leaf.is_for(name.as_bytes()),
     }

@@ -3,9 +3,12 @@
 
 use crate::acme::page;
 use crate::harness::{Setup, eventually, http};
+use crate::over_tls::Tls;
 use crate::tls::{certificate, tool};
 use crate::upstream::{Peer, Request, Upstream};
 use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -160,7 +163,8 @@ impl Played {
     /// The authority, and a server that gets a certificate of it. None: there is no openssl.
     fn with_server(windows: Windows, days: &'static str, faults: &[Fault]) -> Option<(Played, Setup)> {
         let setup = http(
-            "acme_issuer played { uri http://%%CA%%/dir; state_path state; }
+            "keepalive_requests 1000000;
+             acme_issuer played { uri http://%%CA%%/dir; state_path state; }
              server { listen 127.0.0.1:%%PORT%% ssl; server_name ari.test; acme_certificate played; return 200 ok; }",
         );
         if !certificate(setup.dir(), "localhost", "ec") {
@@ -225,17 +229,61 @@ fn a_certificate_that_cannot_be_written_is_used_and_written_later() {
 
 #[test]
 fn an_order_that_a_kill_broke_off_is_made_again_by_the_same_account() {
-    const MANY: &str = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"slow down"}"#;
-    let faults = [("/fin", 429, "Retry-After: 86400\r\n", MANY)];
-    let Some((played, setup)) = Played::with_server(LATE, "90", &faults) else { return };
+    let Some((played, setup)) = Played::with_server(LATE, "90", &[("/fin", 403, "", "{}")]) else { return };
     let mut server = setup.start();
-    server.await_file("logs/error.log", |log| log.contains("(rateLimited); next attempt in 86400 seconds"));
+    server.await_file("logs/error.log", |log| log.contains("finalize failed with status 403; next attempt in"));
     server.kill_and_restart();
     server.await_file("logs/error.log", |log| log.contains("for ari.test issued by"));
     assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
     let (orders, accounts) = played.look(|book| (book.orders.len(), book.accounts.clone()));
     assert_eq!(orders, 2);
     assert!(accounts.iter().all(|key| *key == accounts[0]), "{accounts:?}");
+}
+
+#[test]
+fn a_pause_that_an_authority_wants_outlasts_the_process() {
+    const MANY: &str = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"slow down"}"#;
+    let faults = [("/order", 429, "Retry-After: 86400\r\n", MANY)];
+    let Some((played, setup)) = Played::with_server(LATE, "90", &faults) else { return };
+    let mut server = setup.start();
+    server.await_file("logs/error.log", |log| log.contains("(rateLimited); next attempt in 86400 seconds"));
+    server.kill_and_restart();
+    let log = server.await_file("logs/error.log", |log| log.contains("acme certificate for ari.test is not ordered"));
+    assert!(log.contains("slow down (rateLimited); remove \""), "{log}");
+    let entries = server.path("state").read_dir().expect("there").map(|entry| entry.expect("an entry").path());
+    let kept = entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "retry")).expect("a file");
+    assert_eq!(std::fs::metadata(&kept).expect("there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(played.look(|book| book.orders.len()), 0, "nothing was ordered");
+    std::fs::remove_file(&kept).expect("removed");
+    server.kill_and_restart();
+    server.await_file("logs/error.log", |log| log.contains("for ari.test issued by"));
+    assert!(!kept.exists());
+}
+
+#[test]
+fn connections_and_requests_go_on_while_a_certificate_is_renewed() {
+    const WINDOWS: Windows = &[("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"), LATE[0]];
+    let Some((_played, setup)) = Played::with_server(WINDOWS, "90", &[]) else { return };
+    let server = setup.start();
+    server.await_file("logs/error.log", |log| issued(log) >= 1);
+    // On one connection from the first certificate into the time of the second.
+    let mut tls = Tls::new();
+    let mut tcp = TcpStream::connect(server.address(0)).expect("accepted");
+    let mut ask = || {
+        tls.write(&mut tcp, b"GET / HTTP/1.1\r\nHost: ari.test\r\n\r\n").expect("the connection goes on");
+        let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+        while !answer.ends_with(b"\r\n\r\nok") {
+            let n = tls.read(&mut tcp, &mut piece).expect("the connection goes on");
+            assert_ne!(n, 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..n]);
+        }
+    };
+    eventually("the second is there", || {
+        ask();
+        issued(&server.error_log()) == 2
+    });
+    ask();
+    assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
 }
 
 #[test]

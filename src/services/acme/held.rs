@@ -28,11 +28,20 @@ pub struct Current {
     pub id: Option<String>,
 }
 
+impl Current {
+    /// Too late for an attempt that fails to be tried again is too late.
+    fn latest(&self) -> i64 {
+        self.not_after - (self.not_after - self.not_before) / 10
+    }
+}
+
 #[derive(Debug)]
 pub struct Held {
     pub current: Option<Current>,
     /// When the next is ordered; seconds since 1970, as all times here.
     order_at: i64,
+    /// When it is due by the dates of the one that is there.
+    due_at: i64,
     ask_at: i64,
     window: Option<(Window, i64)>,
     failures: u32,
@@ -58,6 +67,7 @@ impl Held {
         Held {
             current: None,
             order_at: 0,
+            due_at: 0,
             ask_at: NEVER,
             window: None,
             failures: 0,
@@ -73,7 +83,8 @@ impl Held {
         let Some(leaf) = pair.ready.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
         let (not_before, not_after) = (leaf.not_before, leaf.not_after);
         let id = renewal::certificate_id(&leaf);
-        self.order_at = renewal::by_lifetime(not_before, not_after, chance);
+        self.due_at = renewal::by_lifetime(not_before, not_after, chance);
+        self.order_at = self.due_at;
         self.ask_at = if id.is_some() { now } else { NEVER };
         self.window = None;
         self.failures = 0;
@@ -122,6 +133,35 @@ impl Held {
         pause
     }
 
+    /// An authority wanted no order before, when this process did not run yet. False: that is over, or further away than
+    /// any pause, so that the clock was another.
+    pub fn await_until(&mut self, until: i64, now: i64) -> bool {
+        let is_ahead = until > now && until - now <= renewal::LONGEST_PAUSE;
+        if is_ahead {
+            self.retry_at = until;
+            self.order_at = self.order_at.max(until);
+        }
+        is_ahead
+    }
+
+    /// The clock was set back: what was counted from the time that it showed comes as soon as it would have.
+    pub fn set_back(&mut self, seconds: i64, now: i64) {
+        let earlier = |at: i64| if at == NEVER || at == 0 { at } else { at - seconds };
+        self.ask_at = earlier(self.ask_at);
+        self.retry_at = earlier(self.retry_at);
+        self.unkept.set_back(seconds);
+        let due = match (&self.current, self.window) {
+            (None, _) => 0,
+            (Some(current), Some((_, moment))) => moment.min(current.latest()),
+            (Some(_), None) => self.due_at,
+        };
+        // One that is due by its dates waits for its turn all the same; one that was over by the wrong clock is not.
+        self.order_at = if due > now { due } else { earlier(self.order_at) }.max(self.retry_at);
+        if due > now {
+            self.spent = 0;
+        }
+    }
+
     /// The authority suggests this window, or has no opinion.
     pub fn suggested(&mut self, window: Option<Window>, now: i64, chance: u64) {
         let Some(window) = window else {
@@ -136,8 +176,7 @@ impl Held {
         };
         self.window = Some((window, moment));
         let Some(current) = &self.current else { return };
-        // Too late for an attempt that fails to be tried again is too late.
-        let latest = current.not_after - (current.not_after - current.not_before) / 10;
+        let latest = current.latest();
         let pause = now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)));
         // Haste is no reason to let it end, but where those that come have ended already.
         let soonest = if self.spent == 0 { pause.min(latest) } else { pause };
@@ -240,6 +279,51 @@ mod tests {
         let pause = held.failed(&Failure::new(Kind::Settings, "no"), NOW, 0);
         held.suggested(Some(Window { start: NOW - 2, end: NOW - 1, ask_again: 60 }), NOW + 60, 0);
         assert_eq!(held.order_at, NOW.saturating_add_unsigned(pause));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_no_certificate_to_end() {
+        let (day, year) = (86_400, 365 * 86_400);
+        // None is there: the pause after a failure stays as long as it was.
+        let mut none = Held::new();
+        let pause = none.failed(&Failure::new(Kind::Settings, "no"), NOW + year, 0);
+        none.set_back(year, NOW);
+        assert_eq!(none.next(), NOW.saturating_add_unsigned(pause));
+        // By its dates, or by its authority's window, one that is there is due when it was before.
+        let mut held = held();
+        held.suggested(None, NOW, 0);
+        let due = held.order_at;
+        held.suggested(None, NOW + year, 0);
+        held.set_back(year, NOW + 1);
+        assert_eq!((held.order_at, held.ask_at), (due, NOW + SILENT));
+        let window = Window { start: NOW + 10 * day, end: NOW + 11 * day, ask_again: 7200 };
+        held.suggested(Some(window), NOW + year, 5);
+        held.set_back(year, NOW + 1);
+        assert_eq!((held.order_at, held.ask_at), (NOW + 10 * day + 5, NOW + 7200));
+        // It was over by the wrong clock.
+        let mut held = self::held();
+        assert!(!held.issued(NOW));
+        let right = held.order_at;
+        let pair = held.current.clone().expect("there").pair;
+        let late = NOW + 10 * year;
+        assert!(held.install(pair, 2, late, 0) && held.issued(late));
+        assert!(held.order_at > late);
+        held.set_back(10 * year, NOW);
+        assert!(held.order_at == right && held.ask_at == NOW && held.spent == 0, "{held:?}");
+    }
+
+    #[test]
+    fn a_pause_of_an_earlier_process_holds_unless_the_clock_was_another() {
+        for (until, want) in [(NOW + 3600, true), (NOW, false), (NOW - 1, false), (NOW + 40 * 86_400, false)] {
+            let mut held = Held::new();
+            assert_eq!(held.await_until(until, NOW), want, "{until}");
+            assert_eq!(held.due(NOW).is_none(), want, "{until}");
+        }
+        // The authority that is asked meanwhile does not shorten it.
+        let mut held = held();
+        assert!(held.await_until(NOW + 3600, NOW));
+        held.suggested(Some(Window { start: NOW - 2, end: NOW - 1, ask_again: 60 }), NOW, 0);
+        assert_eq!(held.order_at, NOW + 3600);
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub struct Moment {
 
 /// Times that are further away are looked at again by then: the clock may be set.
 const LOOK: u64 = 3_600_000;
+/// A clock that goes back by fewer seconds is being adjusted.
+const ADJUSTED: i64 = 60;
+/// Pauses of fewer seconds are not worth a file.
+const BRIEF: u64 = 60;
 
 #[derive(Default)]
 pub struct Acme {
@@ -56,6 +60,8 @@ pub struct Acme {
     handshakes: HashMap<String, (usize, Arc<ServerConfig>)>,
     generation: u64,
     lines: Vec<(Level, String)>,
+    /// The last turn in which something could begin.
+    last: Option<Moment>,
 }
 
 fn chance() -> u64 {
@@ -192,6 +198,15 @@ impl Acme {
             Ok(None) => {}
             Err(why) => self.lines.push((Level::Error, why)),
         }
+        if let Some(pause) = store::pause(issuer, certificate).filter(|pause| held.await_until(pause.until, now)) {
+            let names = certificate.names.join(", ");
+            let (clock, path) = (crate::tls::names::time(pause.until), pause.path.display());
+            let text = format!(
+                "acme certificate for {names} is not ordered before {clock}: {}; remove \"{path}\" to try at once",
+                pause.why
+            );
+            self.lines.push((Level::Notice, text));
+        }
         held
     }
 
@@ -254,6 +269,7 @@ impl Acme {
 
     /// Begins what is due and goes on with what can go on. Gives the requests that must go out, and to which authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
+        self.look_at_clock(now);
         self.keep_what_is_not(now.unix);
         let mut requests = Vec::new();
         for at in 0..self.authorities.len() {
@@ -272,6 +288,19 @@ impl Acme {
             }
         }
         requests
+    }
+
+    /// Times in the future were counted from a clock that may have been set back since. (One that was set forward only lets
+    /// them come earlier.)
+    fn look_at_clock(&mut self, now: Moment) {
+        let Some(last) = self.last.replace(now) else { return };
+        let passed = i64::try_from(now.ms.saturating_sub(last.ms) / 1000).unwrap_or(0);
+        let back = last.unix.saturating_add(passed) - now.unix;
+        if back > ADJUSTED {
+            self.certificates.iter_mut().for_each(|(_, held)| held.set_back(back, now.unix));
+            self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(back));
+            self.lines.push((Level::Notice, format!("the clock was set back by {back} seconds: acme goes by it")));
+        }
     }
 
     fn begin(&mut self, at: usize, id: usize, due: Due, now: Moment) {
@@ -353,6 +382,7 @@ impl Acme {
                 let text = format!("acme certificate for {names} is to be renewed already: is it {clock}?");
                 self.lines.push((Level::Warn, text));
             }
+            store::forget_pause(&issuer, certificate);
             self.spare.remove(&id);
             self.keep_certificate(id, now.unix);
         } else {
@@ -364,8 +394,15 @@ impl Acme {
         let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
         let pause = held.failed(failure, now.unix, chance());
         let names = certificate.names.join(", ");
-        let name = self.authorities.get(certificate.issuer).map(|authority| authority.issuer.name.clone());
-        let name = name.unwrap_or_default();
+        let Some(issuer) = self.authorities.get(certificate.issuer).map(|authority| authority.issuer.clone()) else {
+            return;
+        };
+        if failure.wait.is_some_and(|wait| wait > BRIEF) {
+            let until = now.unix.saturating_add_unsigned(pause);
+            let kept = store::keep_pause(&issuer, certificate, until, &failure.text);
+            self.lines.extend(kept.err().map(|why| (Level::Warn, why)));
+        }
+        let name = &issuer.name;
         let text = format!(
             "acme certificate for {names} not issued by \"{name}\": {}; next attempt in {pause} seconds",
             failure.text

@@ -118,6 +118,50 @@ fn path(state: &Path, certificate: &Certificate) -> PathBuf {
     state.join(format!("{name}-{tag}.pem"))
 }
 
+fn pause_path(state: &Path, certificate: &Certificate) -> PathBuf {
+    path(state, certificate).with_extension("retry")
+}
+
+/// Until when an authority wants no order of a certificate, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Seconds since 1970.
+    pub until: i64,
+    pub why: String,
+    /// The file that says so.
+    pub path: PathBuf,
+}
+
+/// Keeps until when its authority wants no order of a certificate: a restart is no reason to ask it earlier.
+///
+/// # Errors
+/// It cannot be kept.
+pub fn keep_pause(issuer: &Issuer, certificate: &Certificate, until: i64, why: &str) -> Result<(), String> {
+    let Some(state) = &issuer.state else { return Ok(()) };
+    let path = pause_path(state, certificate);
+    let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = format!("{until}\n{}\n{why}\n", issuer.terms.uri.text);
+    replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
+}
+
+/// The certificate came.
+pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
+    if let Some(state) = &issuer.state {
+        // Mostly there is none.
+        let _ = fs::remove_file(pause_path(state, certificate));
+    }
+}
+
+/// The pause that was kept, if this authority asked for it.
+pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
+    let path = pause_path(issuer.state.as_ref()?, certificate);
+    let text = fs::read_to_string(&path).ok()?;
+    let mut lines = text.lines();
+    let until = lines.next()?.parse().ok()?;
+    let is_its = lines.next()? == issuer.terms.uri.text;
+    is_its.then(|| Pause { until, why: lines.next().unwrap_or_default().to_owned(), path })
+}
+
 /// The certificate that was kept, if there is one.
 ///
 /// # Errors

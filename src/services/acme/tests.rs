@@ -75,6 +75,53 @@ fn an_account_key_that_another_process_made_first_is_used_and_stays() {
 }
 
 #[test]
+fn a_pause_that_an_authority_wanted_is_kept_until_the_certificate_comes() {
+    let scratch = Scratch::new();
+    let (mut settings, _) = two_accounts(&scratch);
+    let certificate = Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 };
+    settings.certificates.push(certificate.clone());
+    let issuer = settings.issuers[0].clone();
+    assert_eq!(store::pause(&issuer, &certificate), None);
+    let now = 1_800_000_000;
+    store::keep_pause(&issuer, &certificate, now + 7200, "slow\ndown").expect("written");
+    let mut acme = Acme::default();
+    acme.adopt(&settings, now);
+    let lines = acme.lines();
+    let said = lines.iter().find(|(_, text)| text.contains("is not ordered before")).expect("a line");
+    assert!(said.1.contains("slow down; remove \"") && said.1.contains(".retry\" to try at once"), "{}", said.1);
+    let moment = |unix: i64| Moment { ms: 1_000, unix };
+    assert!(acme.step(moment(now)).is_empty(), "not yet");
+    assert_eq!(acme.step(moment(now + 7200)).len(), 1, "the time has come");
+    // One of another authority says nothing.
+    let (mut other, _) = two_accounts(&scratch);
+    let other = other.issuers.swap_remove(0);
+    let mut other = Rc::into_inner(other).expect("held here alone");
+    other.terms.uri = Url::parse("https://other.test/dir").expect("a URL");
+    assert_eq!(store::pause(&other, &certificate), None);
+    store::forget_pause(&issuer, &certificate);
+    assert_eq!(store::pause(&issuer, &certificate), None);
+}
+
+#[test]
+fn a_clock_that_is_set_back_is_noticed_at_the_next_turn() {
+    let scratch = Scratch::new();
+    let (mut settings, _) = two_accounts(&scratch);
+    settings.certificates.push(Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 });
+    let mut acme = Acme::default();
+    let (now, year) = (1_800_000_000, 365 * 86_400);
+    let late = Moment { ms: 1_000, unix: now + year };
+    acme.adopt(&settings, late.unix);
+    assert_eq!(acme.step(late).len(), 1);
+    acme.answered(0, Err("no route".into()), late);
+    assert!(acme.step(late).is_empty(), "a pause");
+    let next = acme.next_due(late).expect("a time");
+    // Years later, by the pause that was counted from a clock that was wrong.
+    let back = Moment { ms: next, unix: now };
+    assert_eq!(acme.step(back).len(), 1, "{:?}", acme.lines());
+    assert!(acme.lines().iter().any(|(_, text)| text.contains("the clock was set back")));
+}
+
+#[test]
 fn addresses_are_called_by_their_reverse_names() {
     assert_eq!(server_name("192.0.2.1"), "1.2.0.192.in-addr.arpa");
     assert!(

@@ -27,6 +27,13 @@ impl Unkept {
         self.again
     }
 
+    /// The clock was set back.
+    pub fn set_back(&mut self, seconds: i64) {
+        if self.again != NEVER {
+            self.again -= seconds;
+        }
+    }
+
     pub fn is_due(&self, now: i64) -> bool {
         self.again <= now
     }
