@@ -303,7 +303,12 @@ fn finish(tls: &mut Tls, cx: &Services) {
         cipher: session.cipher(),
         group: session.group(),
         alpn: session.alpn().map(Box::from),
-        session: if session.is_resumed() { chosen.hello.session } else { None },
+        is_resumed: session.is_resumed(),
+        session: match session.is_resumed() {
+            true => chosen.hello.session,
+            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones with a ticket there is none.
+            false => (session.version() == "TLSv1.3").then_some(chosen.hello.random),
+        },
         chain,
         verdict,
         early: Cell::new(session.is_early()),

@@ -32,7 +32,8 @@ pub struct TlsFacts {
     pub cipher: u16,
     pub group: u16,
     pub alpn: Option<Box<[u8]>>,
-    /// Digest of the session that was resumed.
+    pub is_resumed: bool,
+    /// Digest of the session that was resumed; of a new one, what tells it from others.
     pub session: Option<[u8; 32]>,
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -136,7 +137,7 @@ impl TlsFacts {
             Builtin::SslCurve if self.group != 0 => text(&ciphers::group(self.group)),
             Builtin::SslEarlyData => self.early.get() && text("1"),
             Builtin::SslServerName => self.server_name.as_deref().is_some_and(text),
-            Builtin::SslSessionReused => text(if self.session.is_some() { "r" } else { "." }),
+            Builtin::SslSessionReused => text(if self.is_resumed { "r" } else { "." }),
             Builtin::SslAlpnProtocol => match &self.alpn {
                 Some(name) => {
                     out.extend_from_slice(name);

@@ -21,6 +21,8 @@ pub struct Hello {
     pub ciphers: Vec<u16>,
     pub groups: Vec<u16>,
     pub signatures: Vec<u16>,
+    /// Other bytes in each hello.
+    pub random: [u8; 32],
     /// Digest of the ticket or session that it would resume.
     pub session: Option<[u8; 32]>,
     /// It offers a key of an earlier session (TLS 1.3).
@@ -142,7 +144,10 @@ fn fingerprint(bytes: &[u8]) -> Option<[u8; 32]> {
 
 fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
     let mut hello = Hello::default();
-    body = body.get(34..).ok_or(Malformed)?;
+    // The version of old comes first.
+    let (first, rest) = body.split_at_checked(34).ok_or(Malformed)?;
+    hello.random = first[2..].try_into().map_err(|_| Malformed)?;
+    body = rest;
     hello.session = fingerprint(vector(&mut body, 1)?);
     hello.ciphers = numbers(vector(&mut body, 2)?);
     vector(&mut body, 1)?;

@@ -79,3 +79,29 @@ fn sessions_are_resumed_only_where_clients_are_verified_as_before() {
     want.push_str("one other ...\nother one ...\n");
     assert_eq!(shown, want);
 }
+
+#[test]
+fn a_new_session_of_tls_1_3_has_an_id_of_its_own() {
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT%% ssl; ssl_certificate localhost.crt; ssl_certificate_key localhost.key;
+             return 200 \"[$ssl_session_id$ssl_session_reused]\"; }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let server = setup.start();
+    let script = r#"
+def go(c, session=None):
+    s = connect(context=c, session=session)
+    r = ask(s, 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n').decode()
+    return r.rsplit('[', 1)[1].rstrip(']'), s.session
+for most in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+    c = context(most=most)
+    (a, session), (b, _) = go(c), go(c)
+    d, _ = go(c, session)
+    print(len(a), len(b), a[:64] != b[:64], a[-1], len(d), d[-1])
+"#;
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "1 1 False . 65 r\n65 65 True . 65 r\n");
+    }
+}
