@@ -106,6 +106,7 @@ impl Server {
             let way = if seconds < 0 { "back" } else { "forward" };
             let by = seconds.unsigned_abs();
             self.say(Level::Warn, format_args!("the system's clock jumped {way} by {by} s; timeouts are not affected"));
+            self.acme_clock_jumped(seconds);
         }
         for text in self.cx.logs.troubles() {
             self.say(Level::Error, format_args!("{text}"));

@@ -120,6 +120,15 @@ impl Server {
         self.acme.next.filter(|_| !self.cx.quitting)
     }
 
+    /// What is due by the clock is looked at again.
+    pub(super) fn acme_clock_jumped(&mut self, seconds: i64) {
+        let now = self.moment();
+        if seconds < 0 {
+            self.cx.acme.clock_set_back(seconds.saturating_neg(), now.unix);
+        }
+        self.acme.next = self.acme.next.map(|next| next.min(now.ms));
+    }
+
     pub(super) fn watch_acme(&mut self) {
         if self.acme.watched {
             return;

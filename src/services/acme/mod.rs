@@ -42,8 +42,6 @@ pub struct Moment {
 
 /// Times that are further away are looked at again by then: the clock may be set.
 const LOOK: u64 = 3_600_000;
-/// A clock that goes back by fewer seconds is being adjusted.
-const ADJUSTED: i64 = 60;
 /// Pauses of fewer seconds are not worth a file.
 const BRIEF: u64 = 60;
 
@@ -60,8 +58,6 @@ pub struct Acme {
     handshakes: HashMap<String, (usize, Arc<ServerConfig>)>,
     generation: u64,
     lines: Vec<(Level, String)>,
-    /// The last turn in which something could begin.
-    last: Option<Moment>,
 }
 
 fn chance() -> u64 {
@@ -269,7 +265,6 @@ impl Acme {
 
     /// Begins what is due and goes on with what can go on. Gives the requests that must go out, and to which authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
-        self.look_at_clock(now);
         self.keep_what_is_not(now.unix);
         let mut requests = Vec::new();
         for at in 0..self.authorities.len() {
@@ -290,17 +285,11 @@ impl Acme {
         requests
     }
 
-    /// Times in the future were counted from a clock that may have been set back since. (One that was set forward only lets
-    /// them come earlier.)
-    fn look_at_clock(&mut self, now: Moment) {
-        let Some(last) = self.last.replace(now) else { return };
-        let passed = i64::try_from(now.ms.saturating_sub(last.ms) / 1000).unwrap_or(0);
-        let back = last.unix.saturating_add(passed) - now.unix;
-        if back > ADJUSTED {
-            self.certificates.iter_mut().for_each(|(_, held)| held.set_back(back, now.unix));
-            self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(back));
-            self.lines.push((Level::Notice, format!("the clock was set back by {back} seconds: acme goes by it")));
-        }
+    /// The clock was set back: times in the future were counted from what it showed before. (One that is set forward only
+    /// lets them come earlier.)
+    pub fn clock_set_back(&mut self, seconds: i64, now: i64) {
+        self.certificates.iter_mut().for_each(|(_, held)| held.set_back(seconds, now));
+        self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(seconds));
     }
 
     fn begin(&mut self, at: usize, id: usize, due: Due, now: Moment) {
