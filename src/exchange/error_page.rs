@@ -53,7 +53,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         }
         target => {
             ex.route.error_page = match page.status {
-                PageStatus::Kept => Some(status),
+                // `$status` in the page of 495 to 497 is 400 (nginx).
+                PageStatus::Kept => Some(status.on_the_wire()),
                 PageStatus::Code(code) => Some(Status(code)),
                 // Any status the page has: marked as an error page, with nothing to say about the status.
                 PageStatus::FromPage => Some(Status(0)),

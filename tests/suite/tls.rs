@@ -168,13 +168,15 @@ fn plain_requests_to_the_port_and_handshakes_to_plain_ports_are_told_so() {
     let setup = http(
         "ssl_certificate localhost.crt; ssl_certificate_key localhost.key;\n\
          server { listen 127.0.0.1:%%PORT%% ssl; error_page 497 =301 https://$host$request_uri; }\n\
-         server { listen 127.0.0.1:%%PORT1%% ssl; }\nserver { listen 127.0.0.1:%%PORT2%%; }",
+         server { listen 127.0.0.1:%%PORT1%% ssl; }\nserver { listen 127.0.0.1:%%PORT2%%; }\n\
+         server { listen 127.0.0.1:%%PORT3%% ssl; error_page 497 /told; location = /told { return 200 \"$status\"; } }",
     );
     if !certificate(setup.dir(), "localhost", "rsa") {
         return;
     }
     let server = setup.start();
     server.get("/a?b").is(301).has("Location", "https://localhost/a?b");
+    server.client_at(3).get("/").is(400).body_is("400");
     let answer = server.client_at(1).get("/");
     answer.is(400).contains("The plain HTTP request was sent to HTTPS port");
     server.await_file("logs/error.log", |log| log.contains("client sent plain HTTP request to HTTPS port"));
