@@ -395,12 +395,8 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
     let config = ex.config.clone();
     cx.trace.step(|| Step::Search { server: ex.route.server, uri: ex.route.uri.clone() });
-    if ex.server().proxied
-        && let Some(id) = location::lacks_slash(&config, ex.route.server, &ex.route.uri)
-    {
-        ex.route.location = id;
-        cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
-        return handlers::add_slash::redirect(ex);
+    if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
+        return flow;
     }
     let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
         Ok(found) => found,

@@ -2,7 +2,7 @@
 //! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
 
 use super::{Step, Trace};
-use crate::config::model::{Config, LocationId, LocationKind, LocationTree, ServerId};
+use crate::config::model::{Config, Location, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Failed, Matched};
 use crate::config::pattern_set;
 use std::cmp::Ordering;
@@ -37,9 +37,13 @@ pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trac
     Ok(found)
 }
 
-/// The proxied location whose name the URI is but for its last slash, where no other location has it: nginx redirects
-/// to the name, with the settings of that location.
-pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
+/// The location of some kind whose name the URI is but for its last slash, where no other location has it.
+pub fn lacks_slash(
+    config: &Config,
+    server: ServerId,
+    uri: &[u8],
+    is_meant: impl Fn(&Location) -> bool,
+) -> Option<LocationId> {
     if uri.ends_with(b"/") {
         return None;
     }
@@ -56,7 +60,7 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
         };
         let with_slash = || prefixes.binary_search_by(|entry| against_directory(&entry.prefix, uri)).ok();
         let named = exact.or_else(|| with_slash().map(|at| prefixes[at].location));
-        if let Some(id) = named.filter(|id| config.location(*id).is_proxied()) {
+        if let Some(id) = named.filter(|id| is_meant(config.location(*id))) {
             return Some(id);
         }
         tree = config.location(longest_prefix(tree, uri)?).tree.as_deref()?;

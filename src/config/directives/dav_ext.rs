@@ -19,7 +19,7 @@ const METHODS: &str = "Which further methods of WebDAV are answered, beside thos
      OPTIONS tells clients that this is WebDAV (DAV, MS-Author-Via). LOCK and UNLOCK need dav_ext_lock; LOCK of a name that is \
      free makes an empty file where dav_methods has PUT and the rules of uploads let one. PROPPATCH keeps no properties: it takes the times and attributes \
      that Windows sets (of which the last change is kept), and says 403 of each other one, within its 207. With this \
-     directive a collection may be named without its slash by DELETE, COPY and MOVE too, COPY and MOVE may replace a \
+     directive a collection may be named without its slash by DELETE, COPY and MOVE too, and the location itself (/dav for location /dav/) by the methods named here; COPY and MOVE may replace a \
      collection by a file and the other way round, and say 201 for a new name, 204 for one that was replaced.";
 const ZONE: &str = "A table for the locks of WebDAV: zone=name:size, and timeout=TIME, the longest that a lock is granted for \
      (1m by default; clients refresh theirs). It is kept in the memory of one process: several servers on one store do not \

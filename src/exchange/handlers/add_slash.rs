@@ -1,12 +1,22 @@
-//! The redirect of a directory that is asked for without its slash, whatever asks for it.
+//! A directory or a location that is asked for without its slash, whatever asks for it.
 
 use super::methods;
+use crate::config::model::{Content, Location};
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, origin};
 use crate::http::escape::escape_path;
-use crate::http::method::Method;
+use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
-use crate::route::{NoTrace, location};
+use crate::route::{NoTrace, Trace, location};
+use crate::services::Services;
+
+/// What clients that mount a share begin with.
+const MOUNTING: MethodSet = MethodSet::EMPTY
+    .with(Method::Options)
+    .with(Method::Propfind)
+    .with(Method::Proppatch)
+    .with(Method::Lock)
+    .with(Method::Unlock);
 
 /// A directory asked for without its slash: relative links of its page would break.
 pub fn redirect(ex: &mut Exchange) -> Flow {
@@ -32,6 +42,51 @@ pub fn redirect(ex: &mut Exchange) -> Flow {
     // Where nothing would take it nothing is lost, and nginx's 301 stands.
     let is_read = matches!(ex.route.method, Method::Get | Method::Head) || !is_taken_behind_slash(ex);
     Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
+}
+
+/// The URI is a location's name but for its slash. nginx redirects to a proxied location, with its settings; clients that
+/// mount a share ask for its name as it was typed, and follow no redirect: that is the share itself (RFC 4918 §5.2).
+pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+    let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
+    if ex.server().proxied
+        && let Some(id) = location::lacks_slash(&config, server, uri, Location::is_proxied)
+    {
+        ex.route.location = id;
+        cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
+        return Some(redirect(ex));
+    }
+    let method = ex.route.method;
+    let mounts = |location: &Location| location.settings.dav.ext.contains(method);
+    if MOUNTING.contains(method) && location::lacks_slash(&config, server, uri, mounts).is_some() {
+        ex.route.uri.push(b'/');
+        cx.trace.say("location", None, || "the name of a WebDAV location but for its slash".into());
+    }
+    if method == Method::Post && is_for_location_with_slash(ex) {
+        cx.trace.say("location", None, || "the name of a location that takes uploads but for its slash".into());
+        return Some(redirect(ex));
+    }
+    None
+}
+
+/// The URI names an area for uploads but for its slash, and no other location would take what the client sends: the
+/// exchange is then at that area, whether its directory has the name of its URI or another (`alias`).
+fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
+    let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
+    let is_files = |location: &Location| location.content == Content::Files;
+    let Some(area) = location::lacks_slash(&config, server, uri, is_files) else { return false };
+    let Ok(found) = location::find(&config, server, uri, &mut NoTrace) else { return false };
+    let other = config.location(found.location);
+    if !is_files(other) || !other.script.ops.is_empty() {
+        return false;
+    }
+    let here = std::mem::replace(&mut ex.route.location, found.location);
+    let is_taken = methods::allowed(ex).contains(Method::Post);
+    ex.route.location = area;
+    let is_for_area = !is_taken && methods::allowed(ex).contains(Method::Post);
+    if !is_for_area {
+        ex.route.location = here;
+    }
+    is_for_area
 }
 
 /// The directory's own URI takes the method.

@@ -236,6 +236,21 @@ fn a_folder_without_its_slash_loses_no_upload() {
             taken(&s.method("POST", target, "Upload-Complete: ?0\r\nUpload-Length: 9\r\n", b"x"), &s);
         });
     }
+    table.row(OURS, "an area whose directory has another name", || {
+        let other = format!(
+            "location /other/ {{ alias {}/; allowed_methods GET POST; upload_resumable on; }}
+             location /outer {{ allowed_methods GET POST; }} location /outer/ {{ allowed_methods GET POST; }}
+             location /read/ {{ allowed_methods GET; }}",
+            s.path("html/a/sub").display()
+        );
+        let s = running(server(&other).file("html/index.html", "index"));
+        for fields in ["Content-Type: text/plain\r\n", "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\n"] {
+            let r = s.method("POST", "/other", fields, b"");
+            assert_eq!(located(r.is(308)), "/other/");
+            s.method("POST", "/read", fields, b"").is_one_of(&[404, 405]);
+        }
+        assert_ne!(s.method("POST", "/outer", "Content-Type: text/plain\r\n", b"x").status, 308, "that is its own");
+    });
     table.row(OURS, "PUT names a file, which a folder is not", || {
         s.method("PUT", "/a/sub", "", b"x").is(409);
     });

@@ -186,6 +186,42 @@ fn properties_are_not_kept_but_windows_times_are() {
     });
 }
 
+#[test]
+fn a_share_is_mounted_by_its_name_without_the_slash() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let block = "location /share/ { dav_methods PUT DELETE; dav_ext_lock zone=locks;
+                      dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK PROPPATCH; }
+         location /closed/ { deny all; dav_ext_methods PROPFIND OPTIONS; }
+         location /half/ { dav_ext_methods PROPFIND; }
+         location = /own { return 200 own; }
+         location /own/ { dav_ext_methods PROPFIND OPTIONS; }";
+    let s =
+        with_locks(block).file("html/share/f", "f").mkdir("html/closed").mkdir("html/half").mkdir("html/own").start();
+    let mut table = Table::new("no slash");
+    table.row(OURS, "what clients begin with", || {
+        s.method("OPTIONS", "/share", "", b"").is(200).has("DAV", "1, 2");
+        let r = propfind(&s, "/share", "1", "");
+        assert_eq!(hrefs(r.is(207)), ["/share/", "/share/f"]);
+        let token = lock(&s, "/share", "");
+        s.method("PUT", "/share/f", "", b"x").is(423);
+        s.method("UNLOCK", "/share", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+        s.method("PUT", "/share/f", "", b"x").is(204);
+    });
+    table.row(OURS, "by the rules of that location", || {
+        propfind(&s, "/closed", "0", "").is(403);
+    });
+    table.row(OURS, "for its own methods alone", || {
+        propfind(&s, "/half", "0", "").is(207);
+        assert_eq!(s.method("OPTIONS", "/half", "", b"").header("DAV"), None);
+        s.get("/share").is(301);
+    });
+    table.row(OURS, "but where another location has that name", || {
+        s.method("OPTIONS", "/own", "", b"").is(200).body_is("own");
+    });
+}
+
 /// A directory that goes with the test.
 struct Removed(PathBuf);
 
