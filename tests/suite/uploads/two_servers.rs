@@ -32,6 +32,16 @@ fn what_two_servers_are_asked_for_at_once_is_done_once() {
         let answers = at_once([&a, &b], 5, put);
         assert_eq!((answers[0], &answers[1..]), (201, &[412; 9][..]));
     });
+    table.row(OURS, "a version that is replaced", || {
+        a.method("PUT", "/a/version", "", b"0").is(201);
+        for round in 0..40_usize {
+            let tag = a.get("/a/version").header("ETag").expect("one").to_owned();
+            let put = |s: &Server, n: usize| {
+                s.method("PUT", "/a/version", &format!("If-Match: {tag}\r\n"), &vec![b'x'; 10 * (round + 1) + n])
+            };
+            assert_eq!(at_once([&a, &b], 2, put), [204, 412, 412, 412], "round {round}");
+        }
+    });
     table.row(OURS, "a tree that is moved", || {
         a.method("MKCOL", "/a/tree/", "", b"").is(201);
         a.method("PUT", "/a/tree/f", "", b"f").is(201);
@@ -67,4 +77,38 @@ fn what_two_servers_are_asked_for_at_once_is_done_once() {
             assert_eq!(offset(s, &target), 300_003);
         }
     });
+}
+
+#[test]
+fn an_upload_goes_on_where_its_area_has_another_path() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let block = |root: &str| {
+        format!("location /a/ {{ root {root}; allowed_methods GET POST PUT DELETE; upload_resumable on; }}")
+    };
+    let setup = |root: &str| server(&block(root)).file("html/index.html", "index");
+    let a = running(setup("%%DIR%%/html").mkdir("html/a").allow_log("file locks"));
+    let link = a.path("elsewhere");
+    std::os::unix::fs::symlink(a.path("html"), &link).expect("linked");
+    let b = running(setup(&link.display().to_string()).allow_log("another server"));
+    let content = noise(30_000);
+    let targets = ["one", "two"].map(|name| create(&a, name, content.len()));
+    if a.error_log().contains("file locks") {
+        crate::harness::skipped("file locks may end at the mount of the tests' directory");
+        return;
+    }
+    let send = |s: &Server, target: &str, from: usize, to: usize| {
+        super::resumable::patch(s, target, from, &content[from..to]).is(204);
+    };
+    for (name, target) in ["one", "two"].iter().zip(&targets) {
+        send(&a, target, 0, 10_000);
+        assert_eq!(offset(&b, target), 10_000);
+        send(&b, target, 10_000, 20_000);
+        send(if *name == "one" { &a } else { &b }, target, 20_000, 30_000);
+        assert!(a.read(&format!("html/a/{name}")) == content, "{name}");
+    }
+    let target = create(&b, "gone", 5);
+    tus(&a, "DELETE", &target, "", b"").is(204);
+    tus(&b, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
 }

@@ -233,7 +233,7 @@ fn create(
     cx: &mut Services,
     dialect: Dialect,
     said: Said,
-    content: Content,
+    mut content: Content,
 ) -> Result<Append, Refusal> {
     let wish = Wish {
         given: said.given.as_deref(),
@@ -247,18 +247,19 @@ fn create(
     let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
-    let is_checked = content.is_checked();
     let record = Record {
         dialect,
         method: ex.route.method,
         uri: ex.route.uri.clone(),
         path: admitted.path,
+        area: home.area().to_vec(),
+        is_moved: false,
         dir: admitted.dir,
         below: said.below,
         name: admitted.name,
         length: said.length,
         age: settings.resumable.max_age.0,
-        unverified: is_checked.then_some(0),
+        unverified: content.is_checked().then_some(0),
         synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
         concat: said.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
@@ -274,7 +275,6 @@ fn create(
         let text = "several servers must not share these uploads";
         ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
     }
-    let mut content = content;
     if let Some(joining) = &mut content.joining {
         joining.joins_to(dir.clone(), id);
     }

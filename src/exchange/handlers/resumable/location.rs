@@ -57,6 +57,11 @@ impl Home {
         open(&self.path)
     }
 
+    /// What it is in, with a slash behind it; empty where the configuration names it.
+    pub fn area(&self) -> &[u8] {
+        self.path.strip_suffix(NAME).unwrap_or_default()
+    }
+
     /// Opens it, made where it is missing; with `parents`, they too. Whether anything was made.
     pub fn make(&self, parents: Option<Mode>) -> Result<(Dir, bool), Errno> {
         match self.open() {
@@ -89,7 +94,10 @@ pub fn is_ours(path: &[u8]) -> bool {
 
 /// Opens the directory. One of ours is never a link: it lies where clients store.
 pub fn open(path: &[u8]) -> Result<Dir, Errno> {
-    Dir::open(path, if is_ours(path) { Follow::No } else { Follow::Yes })
+    match path.strip_suffix(NAME) {
+        Some(area) => Dir::open(path, area, Follow::No),
+        None => Dir::open(path, b"", Follow::Yes),
+    }
 }
 
 /// Removes the directory if it is one of ours and empty.

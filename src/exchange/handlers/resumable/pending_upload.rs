@@ -1,14 +1,16 @@
 //! An upload that is not finished, as a request finds it; and its end.
 
 use super::location::Home;
+use super::locks;
 use super::sharing;
 use super::state::{Dialect, Record};
 use super::store::{self, Dir};
 use super::takeover::{self, Held};
 use super::tus;
-use crate::exchange::Exchange;
+use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal, Refused};
+use crate::exchange::{Exchange, Printable};
 use crate::http::escape::{escape_component, escape_path};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -58,6 +60,13 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     };
     let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
     if record.uri != ex.route.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
+        return Err(Missing::Unknown);
+    }
+    if record.is_moved
+        && let Some(doubt) = locks::doubt_in(&home.path)
+    {
+        let text = "an upload of another server, which has this directory by another path, does not go on here";
+        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
         return Err(Missing::Unknown);
     }
     let lease = match takeover::lease(cx, &dir, id) {

@@ -34,6 +34,11 @@ pub struct Record {
     pub uri: Vec<u8>,
     /// The path that this meant.
     pub path: Vec<u8>,
+    /// The beginning of it that the state directory is in, with its slash; empty where the configuration names that
+    /// directory.
+    pub area: Vec<u8>,
+    /// It was made where the area has another path: in another container, or on another machine.
+    pub is_moved: bool,
     /// The URI path of the directory that the file goes to.
     pub dir: Vec<u8>,
     /// Directories below that one, from the client's relativePath: `album/1/`.
@@ -76,6 +81,7 @@ impl Record {
         line("name", &self.name);
         line("age", self.age.to_string().as_bytes());
         let rest = [
+            ("area", &self.area),
             ("below", &self.below),
             ("concat", &self.concat),
             ("metadata", &self.metadata),
@@ -114,6 +120,18 @@ impl Record {
         Some(())
     }
 
+    /// Its path as it is here, where the state directory is in `area`.
+    pub fn settle(&mut self, area: &[u8]) {
+        if area.is_empty() || self.area.is_empty() || self.area == area {
+            return;
+        }
+        if let Some(rest) = self.path.strip_prefix(&self.area[..]) {
+            self.path = [area, rest].concat();
+            self.area = area.to_vec();
+            self.is_moved = true;
+        }
+    }
+
     /// Reads it back. None: it is no record, or not a whole one.
     pub fn parse(text: &[u8]) -> Option<Record> {
         let mut record = Record {
@@ -121,6 +139,8 @@ impl Record {
             method: Method::Unknown,
             uri: Vec::new(),
             path: Vec::new(),
+            area: Vec::new(),
+            is_moved: false,
             dir: Vec::new(),
             below: Vec::new(),
             name: Vec::new(),
@@ -156,6 +176,7 @@ impl Record {
                 // As records were before they had that line.
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
+                b"area" => record.area = value,
                 b"below" => record.below = value,
                 b"concat" => record.concat = value,
                 b"metadata" => record.metadata = value,
@@ -185,6 +206,8 @@ mod tests {
             method: Method::Put,
             uri: b"/up/\xc3\xa9 x".to_vec(),
             path: b"/srv/up/\xff\n".to_vec(),
+            area: b"/srv/up/".to_vec(),
+            is_moved: false,
             dir: b"/up/".to_vec(),
             below: b"album/\xc3\xa9/".to_vec(),
             name: b"\xc3\xa9 x".to_vec(),
@@ -217,6 +240,21 @@ mod tests {
         for record in [record(), bare] {
             assert_eq!(Record::parse(&record.text()), Some(record));
         }
+    }
+
+    #[test]
+    fn an_area_may_have_another_path_elsewhere() {
+        let settled = |made: &str, path: &str, here: &str| {
+            let mut record = Record { area: made.into(), path: path.into(), ..record() };
+            record.settle(here.as_bytes());
+            (String::from_utf8(record.path).expect("as it was"), record.is_moved)
+        };
+        assert_eq!(settled("/srv/up/", "/srv/up/a/", "/mnt/"), ("/mnt/a/".into(), true));
+        assert_eq!(settled("/srv/up/", "/srv/up/a/", "/srv/up/"), ("/srv/up/a/".into(), false));
+        // The configuration names the directory; an older version's record; a path of another area.
+        assert_eq!(settled("/srv/up/", "/srv/up/a/", ""), ("/srv/up/a/".into(), false));
+        assert_eq!(settled("", "/srv/up/a/", "/mnt/"), ("/srv/up/a/".into(), false));
+        assert_eq!(settled("/srv/up/", "/other/a/", "/mnt/"), ("/other/a/".into(), false));
     }
 
     #[test]

@@ -33,6 +33,8 @@ const ASK: &str = "ask";
 #[derive(Clone)]
 pub struct Dir {
     fd: Rc<OwnedFd>,
+    /// What it is in, with a slash behind it; empty where the configuration names it.
+    area: Rc<[u8]>,
 }
 
 /// What a name in the directory is.
@@ -78,12 +80,12 @@ pub fn part(id: UploadId) -> CString {
 }
 
 impl Dir {
-    /// The directory at an absolute path. ENOENT where no upload is under way.
-    pub fn open(path: &[u8], links: Follow) -> Result<Dir, Errno> {
+    /// The directory at an absolute path, in this area of uploads. ENOENT where no upload is under way.
+    pub fn open(path: &[u8], area: &[u8], links: Follow) -> Result<Dir, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let follow = if links == Follow::No { O_NOFOLLOW } else { 0 };
         let fd = file::open_at(None, &path, O_RDONLY | O_DIRECTORY | follow, 0)?;
-        Ok(Dir { fd: Rc::new(fd) })
+        Ok(Dir { fd: Rc::new(fd), area: area.into() })
     }
 
     pub fn fd(&self) -> &Rc<OwnedFd> {
@@ -151,7 +153,11 @@ impl Dir {
         loop {
             text.reserve(4096);
             if file::read_into(fd.as_fd(), &mut text, LARGEST)? == 0 || text.len() > LARGEST {
-                return Ok(Record::parse(&text));
+                let mut record = Record::parse(&text);
+                if let Some(record) = &mut record {
+                    record.settle(&self.area);
+                }
+                return Ok(record);
             }
         }
     }

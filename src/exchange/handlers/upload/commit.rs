@@ -6,7 +6,7 @@ use super::record::Stored;
 use super::refusal::{Refusal, too_large};
 use super::state::{Upload, place};
 use super::temp_file::{Birth, Part};
-use super::{raw, rules};
+use super::{raw, rules, version_lock};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
@@ -101,13 +101,7 @@ impl Upload {
             let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
             self.check_locks(ex, cx, (which, &name))?;
         }
-        if self.policy.conditional {
-            for at in 0..self.parts.len() {
-                let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
-                let there = self.place_mut(which).look(&name, cx)?;
-                self.check_conditions(ex, there.as_ref(), &name)?;
-            }
-        }
+        let _versions = self.lock_versions(ex)?;
         let (etags, was) = match self.place_files(ex, cx) {
             Ok(placed) => placed,
             Err(refusal) => {
@@ -128,6 +122,19 @@ impl Upload {
                 digest,
             })
             .collect())
+    }
+
+    /// Judges the request's conditions by what has the names now, and keeps that there until these are given.
+    fn lock_versions(&self, ex: &Exchange) -> Result<Vec<OwnedFd>, Refusal> {
+        let mut locks = Vec::new();
+        for part in self.parts.iter().filter(|_| self.policy.conditional) {
+            let place = place(&self.place, &self.folders, part.folder);
+            if self.policy.names_version {
+                locks.extend(version_lock::take(place, &part.name)?);
+            }
+            self.check_conditions(ex, place.stat(&part.name)?.as_ref(), &part.name)?;
+        }
+        Ok(locks)
     }
 
     /// The files get their names, within the quota, in directories that are made where they are missing.

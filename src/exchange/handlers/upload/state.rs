@@ -7,6 +7,7 @@ use super::rules;
 use super::share::Share;
 use super::target_dir::Place;
 use super::temp_file::Part;
+use super::version_lock::names_version;
 use crate::config::settings::upload::{Duplicate, Upload as Rules};
 use crate::exchange::Exchange;
 use crate::http::h1::head::Head;
@@ -96,6 +97,8 @@ pub struct NamePolicy {
     pub on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     pub conditional: bool,
+    /// It goes for one version of what it replaces.
+    pub names_version: bool,
     /// `If-None-Match: *`: the first that links the name has it, the others get 412.
     pub create_only: bool,
 }
@@ -111,12 +114,12 @@ impl NamePolicy {
         let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
             .iter()
             .any(|id| head.get(*id).is_some());
-        NamePolicy { on_duplicate, conditional, create_only }
+        NamePolicy { on_duplicate, conditional, names_version: names_version(head, buf), create_only }
     }
 
     /// Of a request whose preconditions were judged before.
     pub fn plain(on_duplicate: Duplicate) -> NamePolicy {
-        NamePolicy { on_duplicate, conditional: false, create_only: false }
+        NamePolicy { on_duplicate, conditional: false, names_version: false, create_only: false }
     }
 }
 

@@ -391,7 +391,7 @@ impl Place {
 
 const NUL: &str = "the path holds a NUL";
 
-fn c_path(path: &[u8]) -> Result<CString, Refusal> {
+pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {
     CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
 }
 
