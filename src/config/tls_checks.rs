@@ -109,18 +109,23 @@ fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
     )
 }
 
-/// Names of servers that certificates can be for: whole ones, and wildcards as the configuration writes them.
+/// Names of servers that certificates can be for: whole ones, and wildcards as the configuration writes them. Those of
+/// one label (`devbox`) are of machines nearby: the local authority knows them, and no other is expected to.
 pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
     let certifiable = |(name, span): &(Name, Span)| {
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         match name {
-            Name::Exact(name) if name.contains(&b'.') => Some((text(name), *span)),
+            Name::Exact(name) if name.contains(&b'.') || is_label(name) => Some((text(name), *span)),
             Name::Suffix { name, bare: true } => Some((text(name), *span)),
             Name::Suffix { name, bare: false } => Some((format!("*{}", text(name)), *span)),
             _ => None,
         }
     };
     draft.names.iter().filter_map(certifiable).collect()
+}
+
+fn is_label(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 /// What a certificate must be for to be for all that a name of a server stands for.
@@ -141,13 +146,14 @@ fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
     }
 }
 
-/// Names of a server that none of its certificates is for.
+/// Names of a server, but for those of one label, that none of its certificates is for.
 pub(super) fn uncovered(leaves: &[(Span, std::sync::Arc<CertifiedKey>)], names: &[(String, Span)]) -> Vec<Diagnostic> {
     let covers = |pair: &CertifiedKey, name: &str| {
         let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());
         leaf.is_none_or(|leaf| suits(&leaf, name))
     };
-    let missing = names.iter().filter(|(name, _)| !leaves.iter().any(|(_, pair)| covers(pair, name)));
+    let whole = names.iter().filter(|(name, _)| name.contains('.'));
+    let missing = whole.filter(|(name, _)| !leaves.iter().any(|(_, pair)| covers(pair, name)));
     let warning = |(name, span): &(String, Span)| {
         Diagnostic::warn(*span, format!("no certificate of the server is for its name \"{name}\""))
     };

@@ -2,7 +2,7 @@
 
 use crate::harness::{Setup, on_nginx};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
@@ -131,6 +131,23 @@ fn the_default_site_is_there_over_https_once_its_authority_is_trusted() {
     let Some(output) = crate::tls::tool("curl", &args, b"") else { return };
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && shown.contains("<html"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_local_authority_signs_for_every_name_of_a_server() {
+    if on_nginx() {
+        return;
+    }
+    let names = "server_name devbox .app.test *.b.test ~^r _ \"\";";
+    let s = crate::harness::server(&format!("listen 127.0.0.1:%%PORT1%% ssl; {names} ssl_certificate auto;")).start();
+    // Once a request is answered the configuration is read.
+    s.get("/none").is(404);
+    let entries = fs::read_dir(s.path("state/local-ca")).unwrap().map(|entry| entry.unwrap().path());
+    let is_leaf = |path: &PathBuf| path.extension().is_some_and(|end| end == "crt") && !path.ends_with("ca.crt");
+    let leaf = fs::read(entries.into_iter().find(is_leaf).expect("a certificate")).unwrap();
+    let wanted = ["devbox", "app.test", "*.app.test", "*.b.test", "localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let (_, missing) = webserv::tls::issue::covers(&leaf, &wanted).expect("a certificate");
+    assert_eq!(missing, Vec::<String>::new());
 }
 
 #[test]

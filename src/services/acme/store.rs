@@ -5,6 +5,7 @@ use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
 use crate::config::certificates::{self, Wrong};
 use crate::io::replace::{create, replace};
+use crate::sys::Errno;
 use crate::tls::CertifiedKey;
 use crate::tls::issue::{self, KeyKind};
 use crate::tls::{pem, ticket};
@@ -33,7 +34,7 @@ impl Pair {
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
-    move |e| format!("\"{}\" cannot be written: {e}", path.display())
+    move |e| format!("\"{}\" cannot be written: {}", path.display(), Errno::from(e))
 }
 
 /// An account key, and what is known of its account.
