@@ -78,7 +78,7 @@ impl<'a> Builder<'a> {
             let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
             server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2, acme);
-            if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)) {
+            if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| !ssl.reject_handshake) {
                 let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
             }

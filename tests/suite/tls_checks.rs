@@ -54,10 +54,11 @@ fn a_pair_that_can_be_used_is_warned_of_where_clients_or_strangers_may_stumble()
     let at = made.certificate.rfind("-----BEGIN").expect("two certificates");
     let (leaf, root) = made.certificate.split_at(at);
     let stranger = self::root("stranger").certificate;
-    let table: [(&str, String, u32, &str, Option<(&str, &str)>); 7] = [
+    let table: [(&str, String, u32, &str, Option<(&str, &str)>); 8] = [
         ("all is well", made.certificate.clone(), 0o600, "", None),
         ("each twice", format!("{leaf}{leaf}{root}{root}"), 0o640, "", None),
         ("an editor's mark", format!("\u{feff}{}", made.certificate), 0o600, "", None),
+        ("no handshakes", made.certificate.clone(), 0o600, "server_name x.test; ssl_reject_handshake on;", None),
         (
             "a key for all to read",
             made.certificate.clone(),
