@@ -90,6 +90,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         has_large: false,
         is_limited: false,
         is_partial: false,
+        stops_at: None,
         ends: None,
         lingers: false,
         filed: Vec::new(),

@@ -46,6 +46,10 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     (next, filed)
 }
 
+/// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
+/// without it.
+const STOP_AFTER: u64 = 100;
+
 /// What a send came to.
 enum Sent {
     All,
@@ -128,6 +132,10 @@ impl Http2 {
     }
 
     fn begin_turn(&mut self, turn: &mut Turn<'_>) {
+        if self.stops_at.is_some_and(|at| at <= turn.cx.now.ms) {
+            self.stops_at = None;
+            self.protocol.send_stops();
+        }
         if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
             self.protocol.go_away(ErrorCode::NO_ERROR);
         }
@@ -172,6 +180,7 @@ impl Http2 {
             if let Some(at) = self.cached_deadline().filter(|at| *at < conn.deadline.at()) {
                 conn.arm(Timer::Send, at);
             }
+            self.arm_stops(conn, now);
             return Next::Wait;
         }
         if conn.served.requests() > 0 && idle == 0 {
@@ -187,7 +196,18 @@ impl Http2 {
             }
             self.protocol.shrink();
         }
+        self.arm_stops(conn, now);
         Next::Wait
+    }
+
+    /// Has the connection woken when a client is to be told to stop.
+    fn arm_stops(&mut self, conn: &mut Conn, now: u64) {
+        if self.protocol.has_stops() {
+            let at = *self.stops_at.get_or_insert(now + STOP_AFTER);
+            if at < conn.deadline.at() {
+                conn.arm(Timer::Send, at);
+            }
+        }
     }
 
     /// It has just become idle: something was read or sent in this turn.
@@ -355,6 +375,14 @@ impl Http2 {
         let now = cx.now.ms;
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
+        if self.stops_at.is_some_and(|at| at <= now) {
+            // What the connection waits for else is armed by the turn that follows.
+            *deadline = match self.has_output() {
+                true => Deadline::new(Timer::Send, now + client.send_timeout.0),
+                false => Deadline::new(Timer::Header, now + idle.max(header).max(1000)),
+            };
+            return Next::Run;
+        }
         if self.has_output() {
             return Next::Close(CloseReason::TimedOut(Timer::Send));
         }

@@ -71,6 +71,8 @@ pub struct Http2 {
     /// Frames, of which the first `sent` bytes are gone.
     out: Vec<u8>,
     sent: usize,
+    /// When clients that send on though they are answered are told to stop, where there is one.
+    stops_at: Option<u64>,
     /// Open streams, in the order of their identifiers.
     streams: Vec<Entry>,
     /// Streams that ended while the connection was not driven.

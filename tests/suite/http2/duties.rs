@@ -103,8 +103,13 @@ fn a_malformed_request_is_answered_and_its_stream_reset_with_protocol_error() {
         c.send(&sent);
         let answer = c.answer(1);
         assert!(answer.status == status && answer.ended && answer.reset.is_none(), "{name}: {answer:?}");
-        let resets = settled(&mut c, 1).into_iter().filter(|frame| frame.header.kind == kind::RST_STREAM);
-        assert_eq!(resets.map(|frame| frame.code(0)).collect::<Vec<_>>(), Vec::from_iter(code), "{name}");
+        let is_reset = |frame: &Frame| frame.header.kind == kind::RST_STREAM;
+        let resets: Vec<Frame> = match code {
+            // A little behind the answer, which some clients read to its end first.
+            Some(NO_ERROR) => c.until(is_reset).into_iter().collect(),
+            _ => settled(&mut c, 1).into_iter().filter(is_reset).collect(),
+        };
+        assert_eq!(resets.iter().map(|frame| frame.code(0)).collect::<Vec<_>>(), Vec::from_iter(code), "{name}");
         c.send(&head(101, "GET", "/small", &[], true));
         assert_eq!((c.answer(101).status, c.said_goaway), (200, None), "{name}");
     }

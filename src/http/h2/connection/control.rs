@@ -131,6 +131,7 @@ impl Connection {
     }
 
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
+        self.stops.retain(|stop| *stop != id);
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
         // What is answered already costs nothing that was thrown away.
         let is_wasted = !stream.is_sent;

@@ -164,6 +164,8 @@ pub struct Connection {
     block: Block,
     head: RequestHead,
     control: Vec<u8>,
+    /// Streams whose response is sent and whose client still sends: to be reset a little later.
+    stops: Vec<u32>,
     /// No header block was sent yet.
     first_block: bool,
     /// The client has said GOAWAY.
@@ -208,6 +210,7 @@ impl Connection {
             block: Block::default(),
             head: RequestHead::default(),
             control,
+            stops: Vec::new(),
             first_block: true,
             has_heard_goaway: false,
             calm: Budget::new(CALM.0, CALM.1, now),
@@ -347,6 +350,9 @@ impl Connection {
             _ => {}
         }
         if kind == kind::DATA {
+            if frame.has(flag::END_STREAM) {
+                self.stops.retain(|stop| *stop != frame.stream);
+            }
             return self.data_begins(input, frame, now);
         }
         self.check(&frame)?;

@@ -120,13 +120,34 @@ impl Connection {
         }
     }
 
-    /// Tells the client to stop sending a body once our side has ended. To be sent behind the response.
+    /// Tells the client to stop sending a body once our side has ended: some time behind the response, when
+    /// [`Connection::send_stops`] is called. A client that finds both in one read, in the middle of its upload, may take the
+    /// reset for the answer (curl 7.88 does).
     pub fn stop(&mut self, id: u32) {
-        let Some(stream) = self.streams.get(id) else { return };
-        if stream.is_sent && stream.is_open_there() && !stream.is_reset {
-            // §8.1.1: the answer was a courtesy, and the error remains one.
+        let is_last = self.is_going_away();
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
+            return;
+        }
+        // §8.1.1: the answer was a courtesy, and the error remains one.
+        if stream.is_malformed || is_last {
             let code = if stream.is_malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
-            self.reset(id, code);
+            return self.reset(id, code);
+        }
+        stream.is_reset = true;
+        self.forget(id);
+        self.stops.push(id);
+    }
+
+    /// Whether a client has yet to be told to stop.
+    pub fn has_stops(&self) -> bool {
+        !self.stops.is_empty()
+    }
+
+    /// Tells the clients of [`Connection::stop`].
+    pub fn send_stops(&mut self) {
+        for id in self.stops.drain(..) {
+            frame::rst_stream(&mut self.control, id, ErrorCode::NO_ERROR);
         }
     }
 
@@ -160,6 +181,7 @@ impl Connection {
     /// Says that no further streams are taken; those that are open go on.
     pub fn go_away(&mut self, code: ErrorCode) {
         if self.goaway.is_none() {
+            self.send_stops();
             self.goaway = Some(self.last);
             frame::goaway(&mut self.control, self.last, code);
         }
