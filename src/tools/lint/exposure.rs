@@ -30,6 +30,21 @@ pub const RULES: &[Rule] = &[
         page: "`auth_basic_user_file` alone asks for nothing: `auth_basic \"REALM\";` turns the check on.",
         check: unused_passwords,
     },
+    Rule {
+        code: "W133",
+        title: "a limit whose key the client chooses",
+        page: "X-Forwarded-For, X-Real-IP and User-Agent are what the client sends: a limit that counts by them is evaded by \
+               another value in each request. Count by $binary_remote_addr; behind a proxy, `set_real_ip_from` makes that \
+               the client's address.",
+        check: chosen_key,
+    },
+    Rule {
+        code: "W134",
+        title: "the server runs as root",
+        page: "With `user root;` a mistake anywhere in what serves requests has the rights of the whole system. The port and \
+               the logs are opened before the user is changed: name one without rights, as in `user www-data;`.",
+        check: runs_as_root,
+    },
 ];
 
 /// Of areas that people write to.
@@ -61,6 +76,24 @@ fn repeated_repetition(regex: &str) -> Option<&str> {
         };
         (!is_escaped && is_outer && is_atom && !body.contains('(')).then_some(group)
     })
+}
+
+fn chosen_key(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("limit_req_zone") && !place.is("limit_conn_zone") {
+        return;
+    }
+    let chosen = ["$http_x_forwarded_for", "$http_x_real_ip", "$http_user_agent", "$proxy_add_x_forwarded_for"];
+    if let Some(word) = place.d.args.first().filter(|word| chosen.iter().any(|name| word.is(name))) {
+        let message = format!("the client chooses {}, and so how it is counted", word.str());
+        found.push(Finding::new(word.span, message, "count by the address: $binary_remote_addr"));
+    }
+}
+
+fn runs_as_root(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(word) = place.d.args.first().filter(|word| place.is("user") && word.is("root")) {
+        let help = "name a user without rights, as in: user www-data;";
+        found.push(Finding::new(word.span, "requests are served with the rights of root", help));
+    }
 }
 
 fn nested_repetition(place: &Place, found: &mut Vec<Finding>) {

@@ -2,7 +2,7 @@
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
 use super::rule::{Finding, Paths, Place, Rule};
-use crate::config::ast::Word;
+use crate::config::ast::{Directive, Word};
 use crate::config::load::meant;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
@@ -77,11 +77,12 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
         || format!("mkdir -p \"{shown}\", or mend the path"),
         |near| format!("did you mean \"{near}\"? Else: mkdir -p \"{shown}\""),
     );
-    found.push(Finding::new(
-        place.d.args_span(),
-        format!("\"{shown}\" does not exist: every request is answered 404"),
-        near,
-    ));
+    let makes = |d: &Directive| d.name.is("dav_methods") && d.args.iter().any(|word| word.is("PUT"));
+    let until = match place.is("alias") && place.levels().any(|level| level.all.iter().any(makes)) {
+        true => "requests are answered 404 until PUT makes it",
+        false => "every request is answered 404",
+    };
+    found.push(Finding::new(place.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
 }
 
 /// A directory beside the missing one whose name is nearly the same.

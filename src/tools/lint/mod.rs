@@ -20,7 +20,7 @@ mod trust;
 mod uploads;
 mod values;
 
-use crate::config::ast::{Directive, Span};
+use crate::config::ast::{Directive, FileId, Span};
 use crate::config::error::Diagnostic;
 use crate::config::sources::Sources;
 use level::Level;
@@ -61,7 +61,10 @@ pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Dia
 
 fn by(rules: &[&[Rule]], tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    let mut walk = Walk { rules, sources, paths, comparisons: Cell::new(COMPARISONS), warnings: &mut warnings };
+    let silences = |file| memchr::memmem::find(sources.bytes(file), ALLOW.as_bytes()).is_some();
+    let silencing = sources.ids().filter(|file| silences(*file)).collect();
+    let comparisons = Cell::new(COMPARISONS);
+    let mut walk = Walk { rules, sources, silencing, paths, comparisons, warnings: &mut warnings };
     walk.level(Level::new(tree), &mut Vec::new(), &mut Vec::new());
     warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
     warnings
@@ -83,6 +86,8 @@ pub fn list() -> String {
 struct Walk<'w> {
     rules: &'w [&'w [Rule]],
     sources: &'w Sources,
+    /// The files that have a comment which allows a code: of the others no line is searched for one.
+    silencing: Vec<FileId>,
     paths: Option<&'w Paths>,
     comparisons: Cell<u32>,
     warnings: &'w mut Vec<Diagnostic>,
@@ -100,7 +105,8 @@ impl Walk<'_> {
                 for finding in found.drain(..) {
                     let around = blocks.iter().map(|block| block.name.span);
                     let mut spans = [finding.span, d.name.span].into_iter().chain(around);
-                    if !spans.any(|span| allowed(self.sources, span, rule.code)) {
+                    if !spans.any(|span| self.silencing.contains(&span.file) && allowed(self.sources, span, rule.code))
+                    {
                         self.warnings.push(diagnostic(finding, rule.code));
                     }
                 }
@@ -124,11 +130,14 @@ fn diagnostic(finding: Finding, code: &'static str) -> Diagnostic {
     }
 }
 
+/// What a comment begins with that allows codes.
+const ALLOW: &str = "# lint: allow";
+
 /// Whether a comment on the line of `span`, or alone on the line above, allows the code.
 fn allowed(sources: &Sources, span: Span, code: &str) -> bool {
     let allows = |line: &[u8]| {
         let text = String::from_utf8_lossy(line);
-        text.split_once("# lint: allow").is_some_and(|(_, codes)| codes.split([' ', ',']).any(|word| word == code))
+        text.split_once(ALLOW).is_some_and(|(_, codes)| codes.split([' ', ',']).any(|word| word == code))
     };
     let line = sources.line(span);
     if allows(line) {
@@ -224,6 +233,26 @@ mod tests {
             ("W019", "upload_filename orignal;", "upload_filename original;"),
             ("W020", "add_header X-Id $request-id;", "add_header X-Id $request_id;"),
             ("W021", "listen 8080:80;", "listen 127.0.0.1:80;"),
+            ("W014", "proxy_set_header X-Real-IP remote_addr;", "proxy_set_header X-Real-IP $remote_addr;"),
+            ("W014", "proxy_set_header Host host;", "proxy_set_header Host app;"),
+            ("W014", "return 301 https://host$request_uri;", "return 301 https://hosts$request_uri;"),
+            ("W014", "return 301 https://a.test/request_uri;", "return 301 https://a.test/request;"),
+            ("W001", "location = ^/a$ { }", "location = /a { }"),
+            ("W001", "location = /api/* { }", "location ^~ /api/ { }"),
+            ("W016", "map $uri $x { ~^/a 1; ~^/a 2; }", "map $uri $x { ~^/a 1; ~^/b 2; }"),
+            ("W019", "error_log warn;", "error_log warn.log warn;"),
+            ("W020", "add_header X $http_x-forwarded-for;", "add_header X $http_origin-$http_via-a;"),
+            (
+                "W022",
+                "if ($request_uri = \"^/admin\") { return 403; }",
+                "if ($request_uri ~ \"^/admin\") { return 403; }",
+            ),
+            ("W022", "if ($host != www\\.a\\.test) { return 403; }", "if ($host != www.a.test) { return 403; }"),
+            ("W023", "location /i/ { alias /srv/i; }", "location /i/ { alias /srv/i.txt; }"),
+            ("W024", "listen 8443; ssl_certificate c;", "listen 8443 ssl; ssl_certificate c;"),
+            ("W106", r"server_name ~^www.a\.test$;", r"server_name ~^www\.a\.test$;"),
+            ("W126", "location /a/ { proxy_pass http://b/c; }", "location /a/ { proxy_pass http://b/c.php; }"),
+            ("W133", "limit_req_zone $http_x_forwarded_for zone=a:1m;", "limit_req_zone $http_x_api_key zone=a:1m;"),
             ("W114", "location / { deny all; return 200; }", "location / { deny all; root /x; }"),
             ("W115", "valid_referers none *.a.test;", "valid_referers *.a.test;"),
             ("W116", r"location ~ \.php { }", r"location ~ \.php(/|$) { } location ~ /\.ht { }"),
@@ -328,6 +357,14 @@ mod tests {
             assert_eq!(codes(&format!("server {{ {bad} }}")), [code], "{bad}");
             assert_eq!(codes(&format!("server {{ {good} }}")), Vec::<String>::new(), "{good}");
         }
+    }
+
+    #[test]
+    fn rules_of_the_main_level_warn_there() {
+        assert_eq!(codes("worker_rlimit_nofile 10; events { worker_connections 20; }"), ["W025"]);
+        assert_eq!(codes("worker_rlimit_nofile 20; events { worker_connections 20; }"), Vec::<String>::new());
+        assert_eq!(codes("user root;"), ["W134"]);
+        assert_eq!(codes("user www-data;"), Vec::<String>::new());
     }
 
     #[test]

@@ -1,12 +1,8 @@
 //! Lines that are never reached because of others before them, and listeners that are not what they look like.
 
 use super::blocks::location;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
-
-/// Regex locations of a block that are compared with each other; beyond that a block is generated, and not read by a
-/// human.
-const COMPARED: usize = 200;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -155,7 +151,7 @@ fn listener(place: &Place, found: &mut Vec<Finding>) {
     let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
     let is_ssl = has(place.d, "ssl");
     // `ssl on`, or `ssl` at another `listen` of the address, makes it TLS.
-    let others = || place.levels().flat_map(|level| level.all.iter()).chain(siblings(place));
+    let others = || place.levels().flat_map(|level| level.all.iter()).chain(place.listens());
     let said = || {
         others().any(|d| {
             d.name.is("ssl") && d.args.first().is_some_and(|word| word.is("on"))
@@ -178,13 +174,6 @@ fn listener(place: &Place, found: &mut Vec<Finding>) {
             "write: listen 443 ssl;",
         ));
     }
-}
-
-/// The `listen` lines of the other servers of the same block.
-fn siblings<'a>(place: &Place<'_, 'a>) -> impl Iterator<Item = &'a Directive> {
-    let around = place.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
-    let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
-    servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
 }
 
 fn log_off(place: &Place, found: &mut Vec<Finding>) {

@@ -169,6 +169,18 @@ fn regex_of<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
 }
 
 fn plain_dot(place: &Place, found: &mut Vec<Finding>) {
+    let names = place.d.args.iter().filter(|word| place.is("server_name") && word.bytes().starts_with(b"~"));
+    for word in names {
+        let text = word.str();
+        let (before, rest) = text.split_at_checked(bare_dot(&text).unwrap_or_default()).unwrap_or_default();
+        if !before.is_empty() {
+            found.push(Finding::new(
+                word.span,
+                format!("the dot in \"{text}\" matches any character"),
+                format!("escape it: {before}\\{rest}"),
+            ));
+        }
+    }
     let Some(word) = regex_of(place) else { return };
     let text = word.str();
     let Some(body) = text.strip_suffix('$') else { return };

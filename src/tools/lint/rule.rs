@@ -5,6 +5,9 @@ use crate::config::ast::{Directive, Span};
 use std::cell::Cell;
 use std::path::PathBuf;
 
+/// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
+pub const COMPARED: usize = 200;
+
 /// One rule: what it is called, and why it is there.
 pub struct Rule {
     pub code: &'static str,
@@ -69,6 +72,13 @@ impl<'p, 'a> Place<'p, 'a> {
     /// All directives of its block, itself included.
     pub fn level(&self) -> &'p Level<'a> {
         self.levels.last().expect("a directive stands in a level")
+    }
+
+    /// The `listen` lines of the servers beside the one it stands in, and of that one.
+    pub fn listens(&self) -> impl Iterator<Item = &'a Directive> {
+        let around = self.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
+        let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
+        servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
     }
 
     /// The blocks' levels this directive takes part in, its own first.

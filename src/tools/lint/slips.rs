@@ -1,6 +1,9 @@
-//! Lines whose signs were meant otherwise: a dash in a variable's name, two ports in one address, a header over lines.
+//! Lines whose signs were meant otherwise: a dash in a variable's name, two ports in one address, a regex behind `=`; and
+//! lines that lack their counterpart elsewhere.
 
+use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
 use crate::config::template::Builtin;
 
 pub const RULES: &[Rule] = &[
@@ -18,6 +21,34 @@ pub const RULES: &[Rule] = &[
                its own port alone; that one port leads to another is a matter of containers (`-p 8080:80`).",
         check: two_ports,
     },
+    Rule {
+        code: "W022",
+        title: "a comparison with a regex",
+        page: "`=` and `!=` compare letter by letter: `if ($request_uri = \"^/admin\")` is never true. A regex has `~`, or `~*` \
+               where letter case does not matter.",
+        check: compared_regex,
+    },
+    Rule {
+        code: "W023",
+        title: "an alias without the slash of its location",
+        page: "What follows the location is appended to the alias as it stands: with `location /i/ { alias /srv/i; }` the file \
+               of /i/x is /srv/ix. End both with a slash.",
+        check: alias_without_slash,
+    },
+    Rule {
+        code: "W024",
+        title: "a certificate that no listener uses",
+        page: "`ssl_certificate` alone turns nothing on: a `listen` without `ssl` speaks plain HTTP. Write \
+               `listen 443 ssl;`.",
+        check: unused_certificate,
+    },
+    Rule {
+        code: "W025",
+        title: "fewer files than connections",
+        page: "Each connection is an open file, and one that is proxied is two: with a `worker_rlimit_nofile` below \
+               `worker_connections` the limit of connections is never reached, and files cannot be opened before it.",
+        check: few_files,
+    },
 ];
 
 fn dashed(place: &Place, found: &mut Vec<Finding>) {
@@ -30,7 +61,7 @@ fn dashed(place: &Place, found: &mut Vec<Finding>) {
             let joined = written.replace('-', "_");
             let is_name = |name: &str| Builtin::of(name).is_some();
             let first = written.split('-').next().unwrap_or_default();
-            if written.contains('-') && is_name(&joined) && is_name(first) {
+            if written.contains('-') && (is_name(&joined) && is_name(first) || cuts_a_header(first, &joined)) {
                 found.push(Finding::new(
                     word.part(at, at + 1 + written.len()),
                     format!("`-` ends the name: this is ${first}, then \"{}\"", &written[first.len()..]),
@@ -38,6 +69,89 @@ fn dashed(place: &Place, found: &mut Vec<Finding>) {
                 ));
             }
         }
+    }
+}
+
+/// `$http_x-forwarded-for`: a family of variables takes any name, and this is half of one.
+fn cuts_a_header(first: &str, joined: &str) -> bool {
+    const FAMILIES: [&str; 4] = ["http_", "sent_http_", "upstream_http_", "proxy_add_"];
+    let Some(name) = FAMILIES.iter().find_map(|family| first.strip_prefix(family)) else { return false };
+    let whole = FAMILIES.iter().find_map(|family| joined.strip_prefix(family)).unwrap_or_default();
+    let halves = [
+        "x", "cf", "user", "if", "content", "cache", "set", "last", "true", "sec", "access", "strict", "www", "fastly",
+    ];
+    halves.contains(&name)
+        || matches!(whole, "accept_encoding" | "accept_language" | "accept_charset" | "accept_ranges")
+}
+
+fn compared_regex(place: &Place, found: &mut Vec<Finding>) {
+    let [_, operator, value, ..] = &place.d.args[..] else { return };
+    if !place.is("if") || !(operator.is("=") || operator.is("!=")) {
+        return;
+    }
+    let whole = value.str();
+    let text = whole.strip_suffix(')').filter(|text| !text.contains('(')).unwrap_or(&whole);
+    if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") {
+        let sign = if operator.is("=") { "~" } else { "!~" };
+        let subject = place.d.args[0].str();
+        found.push(Finding::new(
+            value.part(0, text.len() + 2 * usize::from(value.quoted)),
+            format!("`{}` compares letter by letter, and this is written like a regex", operator.str()),
+            format!("a regex has `{sign}`: if {subject} {sign} \"{text}\")"),
+        ));
+    }
+}
+
+fn alias_without_slash(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
+    let (prefix, text) = (name.str(), word.str());
+    let is_file = text.rsplit('/').next().is_some_and(|last| last.contains('.'));
+    if prefix.ends_with('/') && !text.ends_with('/') && !text.contains('$') && !is_file {
+        let message = format!("\"{prefix}x\" is looked for as \"{text}x\", without a slash between them");
+        let finding = Finding::new(word.span, message, format!("end it with a slash as well: alias {text}/;"));
+        found.push(finding.note(name.span, "the location ends with one"));
+    }
+}
+
+fn unused_certificate(place: &Place, found: &mut Vec<Finding>) {
+    let Some(server) = place.blocks.last().filter(|block| place.is("ssl_certificate") && block.name.is("server"))
+    else {
+        return;
+    };
+    if place.level().first("ssl_certificate") != Some(place.at) || place.level().has("ssl") {
+        return;
+    }
+    let children = || server.block.iter().flatten();
+    // What is included, or named by a variable, is not seen here.
+    let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
+    let listens = || children().filter(|d| d.name.is("listen"));
+    let shares = |d: &Directive| {
+        let address = d.args.first().map(Word::bytes);
+        place.listens().any(|other| is_secure(other) && other.args.first().map(Word::bytes) == address)
+    };
+    let has_other_warning =
+        |d: &Directive| d.args.first().is_some_and(|word| word.str().rsplit(':').next() == Some("443"));
+    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || shares(d)) {
+        let message = "no `listen` of this server has `ssl`: it speaks plain HTTP, without this certificate";
+        let finding = Finding::new(place.d.span, message, "write: listen 443 ssl;");
+        found.push(match listens().next() {
+            Some(listen) => finding.note(listen.span, "it listens"),
+            None => finding,
+        });
+    }
+}
+
+fn few_files(place: &Place, found: &mut Vec<Finding>) {
+    let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
+    let Some(files) = number(place.d).filter(|_| place.is("worker_rlimit_nofile")) else { return };
+    let events = place.level().first("events").map(|at| &place.level().all[at]);
+    let connections =
+        events.into_iter().flat_map(|events| events.block.iter().flatten()).find(|d| d.name.is("worker_connections"));
+    if let Some((d, most)) = connections.and_then(|d| Some((d, number(d)?))).filter(|(_, most)| files < *most) {
+        let message = format!("{files} open files are fewer than {most} connections");
+        let finding = Finding::new(place.d.span, message, format!("write: worker_rlimit_nofile {};", most * 2));
+        found.push(finding.note(d.span, "the connections"));
     }
 }
 

@@ -101,6 +101,17 @@ fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
             let help = format!("a named location has no modifier: location {text} {{ … }}");
             found.push(Finding::new(word.span, message, help));
         }
+        Some((modifier @ (b"=" | b"^~"), word)) => {
+            let (text, sign) = (word.str(), String::from_utf8_lossy(modifier).into_owned());
+            let is_regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
+            let help = match text.strip_suffix('*').filter(|start| !is_regex && start.ends_with('/')) {
+                Some(start) => format!("a prefix stands alone: location {start} {{ … }}"),
+                None if is_regex => format!("a regex has the modifier `~`: location ~ {text} {{ … }}"),
+                None => return,
+            };
+            let message = format!("location {sign} \"{text}\" never matches: its signs are letters behind `{sign}`");
+            found.push(Finding::new(word.span, message, help));
+        }
         Some((b"", word)) => {
             let text = word.str();
             if let Some((why, help)) = not_a_prefix(&text) {

@@ -31,7 +31,8 @@ pub const RULES: &[Rule] = &[
         code: "W126",
         title: "a prefix that is replaced without its slash",
         page: "`location /api { proxy_pass http://app/; }` also matches /apiary and /api../x, which become //ary and /../x: \
-               requests reach what the location was not for. End both with a slash, or neither.",
+               requests reach what the location was not for. With `location /api/ { proxy_pass http://app/v1; }` /api/x \
+               becomes /v1x. End both with a slash, or neither.",
         check: slash_of_the_prefix,
     },
     Rule {
@@ -155,12 +156,26 @@ fn slash_of_the_prefix(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("proxy_pass")) else { return };
     let (prefix, url) = (name.str(), word.str());
     let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    if let Some((message, help)) = path.and_then(|path| glued_path(&prefix, &url, path)) {
+        found.push(Finding::new(word.span, message, help).note(name.span, "the location ends with a slash"));
+        return;
+    }
     if prefix.len() > 1 && !prefix.ends_with('/') && path.is_some_and(|path| path.ends_with('/')) && !url.contains('$')
     {
         let message = format!("location \"{prefix}\" also matches \"{prefix}../\", which leads out of \"{url}\"");
         let help = format!("end the location with a slash as well: location {prefix}/ {{ … }}");
         found.push(Finding::new(name.span, message, help).note(word.span, "the URL ends with a slash"));
     }
+}
+
+/// `location /api/ { proxy_pass http://app/v1; }`: what follows the location is glued to the path of the URL.
+fn glued_path(prefix: &str, url: &str, path: &str) -> Option<(String, String)> {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let is_whole = path.len() > 1 && !last.is_empty() && !last.contains(['.', '?', '=']) && !url.contains('$');
+    (is_whole && prefix.ends_with('/')).then(|| {
+        let message = format!("\"{prefix}x\" becomes \"{path}x\", without a slash between them");
+        (message, format!("end the URL with a slash as well: proxy_pass {url}/;"))
+    })
 }
 
 fn unmerged(place: &Place, found: &mut Vec<Finding>) {

@@ -5,6 +5,7 @@ use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::Word;
 use crate::config::context::Contexts;
+use crate::config::model::Level;
 use crate::config::template::Builtin;
 use crate::config::{registry, suggest};
 
@@ -55,7 +56,8 @@ pub const RULES: &[Rule] = &[
         code: "W019",
         title: "a value that is nearly a keyword",
         page: "`upload_filename` takes `original`, `random`, `time` or a name with variables. A word that is only nearly one \
-               of the three is a name: every upload is stored under it.",
+               of the three is a name: every upload is stored under it. `error_log warn` writes to a file called \"warn\": \
+               the path comes first, then the level.",
         check: near_keyword,
     },
 ];
@@ -118,6 +120,10 @@ fn slashless(word: &Word) -> Option<Finding> {
 
 fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
     let first = match place.name() {
+        b"proxy_set_header" | b"fastcgi_param" | b"uwsgi_param" | b"scgi_param" | b"add_header" | b"set" => {
+            return found.extend(plain_value(place));
+        }
+        b"return" => return found.extend(plain_host(place)),
         b"map" | b"split_clients" | b"limit_req_zone" | b"limit_conn_zone" => place.d.args.first(),
         _ => None,
     };
@@ -133,6 +139,42 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
             format!("a variable begins with $: did you mean \"${text}\"?"),
         ));
     }
+}
+
+/// `proxy_set_header X-Real-IP remote_addr`: the name of a variable as a value.
+fn plain_value(place: &Place) -> Option<Finding> {
+    let [key, value, ..] = &place.d.args[..] else { return None };
+    let text = value.str();
+    let is_header = |name: &str| key.bytes().eq_ignore_ascii_case(name.as_bytes());
+    let is_meant = match &*text {
+        "host" => place.is("proxy_set_header") && is_header("host"),
+        "scheme" => is_header("x-forwarded-proto") || is_header("x-scheme"),
+        _ if place.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
+        name => name.contains('_') && (Builtin::of(name).is_some() || name.starts_with("http_")),
+    };
+    is_meant.then(|| {
+        Finding::new(
+            value.span,
+            format!("\"{text}\" is a fixed word here, the same for every request"),
+            format!("a variable begins with $: did you mean \"${text}\"?"),
+        )
+    })
+}
+
+/// `return 301 https://host$request_uri`, `… https://a.test/request_uri`.
+fn plain_host(place: &Place) -> Option<Finding> {
+    let word = place.d.args.last()?;
+    let text = word.str();
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find(['/', '$', ':', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at_checked(end)?;
+    let (plain, meant) = match (host, path) {
+        ("host" | "http_host" | "server_name", _) => (host, format!("{scheme}://${rest}")),
+        (_, "/request_uri") => ("request_uri", format!("{scheme}://{host}$request_uri")),
+        _ => return None,
+    };
+    let message = format!("\"{plain}\" is a fixed word here, the same for every request");
+    Some(Finding::new(word.span, message, format!("a variable begins with $: did you mean \"{meant}\"?")))
 }
 
 fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
@@ -190,6 +232,15 @@ fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
             }
         }
     }
+    let is_regex = place.name().starts_with(b"~");
+    if let Some(first) = place.level().first(&place.d.name.str()).filter(|first| *first < place.at)
+        && block.name.is("map")
+        && is_regex
+    {
+        let message = format!("\"{}\" is never taken: the same regex stands above it", place.d.name.str());
+        let finding = Finding::new(place.d.name.span, message, "remove one, or make their regexes differ");
+        found.push(finding.note(place.level().all[first].span, "the first one"));
+    }
     if block.name.is("map") && place.d.args.len() == 1 && !place.level().has("default") {
         let text = place.d.name.str();
         let is_word = text.trim_end_matches(':').bytes().all(|byte| byte.is_ascii_lowercase());
@@ -239,6 +290,18 @@ fn foreign_format(place: &Place, found: &mut Vec<Finding>) {
 }
 
 fn near_keyword(place: &Place, found: &mut Vec<Finding>) {
+    if let [word] = &place.d.args[..]
+        && place.is("error_log")
+        && Level::NAMES.iter().any(|level| word.is(level))
+    {
+        let level = word.str();
+        let message = format!("this writes to a file called \"{level}\"");
+        found.push(Finding::new(
+            word.span,
+            message,
+            format!("the path comes first: error_log logs/error.log {level};"),
+        ));
+    }
     let Some(word) = place.d.args.first().filter(|_| place.is("upload_filename")) else { return };
     let text = word.str();
     let words = ["original", "random", "time"];
