@@ -109,8 +109,18 @@ pub fn listener(
     let Ok(question) = Question::parse(&asked.question, &asked.headers) else { return (None, 0) };
     let has_host = asked.headers.iter().any(|header| header.starts_with("Host: "));
     let is_early = clues.status.is_some_and(|status| EARLY.contains(&status));
-    // Without a name each of them may be the one.
-    let ids = if has_host || !is_early { question.candidates(config) } else { listeners(config, clues) };
+    let named = || question.candidates(config);
+    let ids = match clues.hints.port {
+        // The port is where it came in, whether or not a server there has the name.
+        Some(_) => {
+            let (all, named) = (listeners(config, clues), named());
+            let both: Vec<EndpointId> = all.iter().copied().filter(|id| named.contains(id)).collect();
+            if both.is_empty() { all } else { both }
+        }
+        None if has_host || !is_early => named(),
+        // Without a name each of them may be the one.
+        None => listeners(config, clues),
+    };
     let ids = narrowed(config, ids, clues);
     let addr = |id: &EndpointId| config.endpoints[id.at()].addr.to_string();
     let first = ids.first().map(addr);

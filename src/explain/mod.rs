@@ -7,6 +7,7 @@
 mod arrival;
 mod follow;
 mod map;
+mod outcome;
 mod question;
 pub mod recorded;
 mod render;

@@ -232,12 +232,15 @@ pub fn otherwise(status: u16, text: &str) -> Option<String> {
     // A limit refuses before anything is passed on.
     let is_limited =
         matches!(status, 429 | 503) && ["limit_req", "limit_conn"].iter().any(|name| place(name).is_some());
-    let (table, rest) = match is_passed && !is_limited {
+    // What breaks the protocol is refused before there is a location.
+    let is_early = matches!(status, 414 | 431 | 494..=497 | 505);
+    let (table, rest) = match is_passed && !is_limited && !is_early {
         true => (PASSED, ("the upstream's own", &PASSES[..])),
         false => {
             (OWN, ("by what the line does not have: other headers, the body, or files that were other then", &[][..]))
         }
     };
+    let doubt = if is_passed && matches!(status, 414 | 431 | 505) { ", or it is the upstream's own" } else { "" };
     let row = table.iter().find(|(statuses, ..)| statuses.contains(&status));
     let intercepts = ["proxy_intercept_errors", "fastcgi_intercept_errors", "scgi_intercept_errors"];
     let is_paged = is_passed && place("error_page").is_some() && intercepts.iter().any(|name| place(name).is_some());
@@ -255,7 +258,7 @@ pub fn otherwise(status: u16, text: &str) -> Option<String> {
         ["handler", "location", "server", "listener"].iter().find_map(|subject| last(subject))
     };
     let place = names.iter().find_map(|name| place(name)).or_else(block);
-    Some(format!("logged     {status}: {why}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
+    Some(format!("logged     {status}: {why}{doubt}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
 }
 
 #[cfg(test)]
@@ -277,6 +280,9 @@ mod tests {
         let why = |status| otherwise(status, text).unwrap_or_default();
         assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
         assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));
+        // The upstream is not asked by what is refused at once.
+        assert!(!why(497).contains("the upstream's own") && why(497).contains("plain HTTP"));
+        assert!(why(431).contains("the head is larger"), "{}", why(431));
         let limited = text.replace("  root html;", "  limit_req zone=a;   f:9\n  root html;");
         assert!(
             otherwise(503, &limited)

@@ -2,6 +2,7 @@
 //! make of each.
 
 use super::arrival::{self, Clues};
+use super::outcome::{self, Place};
 use super::{course, recorded, rights, settings, tree, with_settings};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
@@ -100,43 +101,11 @@ pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (
             Ok((text, _)) => text,
             Err(why) => format!("answer     none: {why}\n"),
         });
-        if essence(&before, Place::Without) != essence(&after, Place::Without) {
+        if !outcome::is_same(&before, &after) {
             let request = [&[asked.question][..], &asked.headers].concat().join("  ");
-            let [old, new] = [before, after].map(|text| essence(&text, Place::With));
+            let [old, new] = [before, after].map(|text| outcome::essence(&text, Place::With));
             changes.push(Change { request, old, new });
         }
     }
     (changes, seen.len())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    With,
-    Without,
-}
-
-/// The lines that say what is answered, and by what; without places, two configurations can be compared.
-fn essence(text: &str, place: Place) -> String {
-    const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
-    let mut out = String::new();
-    let mut subject = "";
-    for line in text.lines() {
-        let head = line.split(' ').next().unwrap_or_default();
-        let is_first = !head.is_empty();
-        subject = if is_first { head } else { subject };
-        let matters = match subject {
-            // Of the servers and locations that were looked at, the one that was taken.
-            "server" | "location" => is_first && place == Place::With,
-            "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
-            subject => SUBJECTS.contains(&subject),
-        };
-        if matters {
-            let shown = match place {
-                Place::With => line,
-                Place::Without => line.rsplit_once("  [").map_or(line, |(line, _)| line),
-            };
-            let _ = writeln!(out, "{shown}");
-        }
-    }
-    out
 }

@@ -76,6 +76,22 @@ fn a_request_that_was_refused_early_is_traced_to_its_listener() {
     }
 }
 
+/// A name that the listener's servers do not have is answered by its default, and the port says which listener that is.
+#[test]
+fn a_request_for_a_name_of_another_listener_is_traced_by_its_port() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let config = "server {\n    listen 127.0.0.1:8081;\n    server_name a.test;\n    return 403;\n}\nserver {\n    \
+                  listen 127.0.0.1:8082;\n    server_name b.test;\n    return 410;\n}\n";
+    let line = "10.0.0.1 - - [27/Nov/2026:04:23:34 +0000] \"GET / HTTP/1.1\" 410 1 \"-\" \"-\" id=aa host=\"a.test\" \
+                server_port=8082\n";
+    let setup = Setup::full(config).file("requests.log", line);
+    let (ok, text) = said(&setup, &["explain", "--log", "requests.log", "conf/test.conf", "aa"]);
+    assert!(ok && text.contains("listener   127.0.0.1:8082") && text.contains("answer     410"), "{text}");
+    assert!(!text.contains("doubt"), "{text}");
+}
+
 /// Every kind of answer over 399 that a client can cause, one location each.
 const REFUSING: &str = r#"%%PREAMBLE%%
 events { }

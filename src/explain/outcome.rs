@@ -1,0 +1,160 @@
+//! What of two explanations a client could tell apart: the status, the headers and the body. Which file, location or rule
+//! they came by does not matter where the answer is the same; where only an upstream knows the answer, what it is asked.
+
+use std::fmt::Write;
+use std::os::unix::fs::MetadataExt;
+
+/// Files up to this size are compared by what is in them.
+const COMPARED: u64 = 16 << 20;
+
+/// Whether both say the same answer.
+pub fn is_same(before: &str, after: &str) -> bool {
+    let (old, new) = (Answer::of(before), Answer::of(after));
+    if !old.is_settled() || !new.is_settled() {
+        return essence(before, Place::Without) == essence(after, Place::Without);
+    }
+    old.head == new.head
+        && match (old.file, new.file) {
+            (Some(old), Some(new)) => is_same_file(old, new),
+            (None, None) => old.text == new.text,
+            _ => false,
+        }
+}
+
+/// An answer as an explanation has it.
+struct Answer<'t> {
+    /// Status and headers, without those that name a version of the body.
+    head: Vec<&'t str>,
+    /// What is sent as the body, where that is a file.
+    file: Option<&'t str>,
+    /// What makes the body otherwise; empty: the page of the status.
+    text: Vec<&'t str>,
+}
+
+impl<'t> Answer<'t> {
+    fn of(explanation: &'t str) -> Answer<'t> {
+        let lines = || explanation.lines();
+        let head: Vec<&str> = lines().skip_while(|line| !line.starts_with("answer ")).collect();
+        let is_version =
+            |line: &&str| ["ETag:", "Last-Modified:"].iter().any(|name| line.trim_start().starts_with(name));
+        let last = |subject: &str| lines().rfind(|line| line.starts_with(subject)).map(bare);
+        let file = last("file ").and_then(|line| line.strip_prefix("file ")).map(str::trim_start);
+        let file = file.filter(|_| head.iter().any(is_version));
+        let status = head.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
+        // `return CODE "text": answers CODE`; the URL of a redirect is a header.
+        let written = lines().rfind(|line| line.contains(": answers ")).map(bare);
+        let text = match written.and_then(|line| line.split_once("return ")?.1.split_once(": answers ")) {
+            Some((written, _)) if !status.starts_with('3') => {
+                written.split_once(' ').map(|(_, text)| text).into_iter().collect()
+            }
+            Some(_) => Vec::new(),
+            None if status.starts_with('2') => ["handler ", "file ", "store "].into_iter().filter_map(last).collect(),
+            None => Vec::new(),
+        };
+        Answer { head: head.into_iter().filter(|line| !is_version(line)).collect(), file, text }
+    }
+
+    /// Whether the answer is known without asking an upstream or reading a body.
+    fn is_settled(&self) -> bool {
+        let first = self.head.first().map(|line| line.trim_start_matches("answer").trim_start());
+        first.is_some_and(|status| status.starts_with(|c: char| c.is_ascii_digit()))
+    }
+}
+
+/// A line without the place behind it.
+fn bare(line: &str) -> &str {
+    line.rsplit_once("  [").map_or(line, |(line, _)| line)
+}
+
+fn is_same_file(old: &str, new: &str) -> bool {
+    if old == new {
+        return true;
+    }
+    let (Ok(a), Ok(b)) = (std::fs::metadata(old), std::fs::metadata(new)) else { return false };
+    if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
+        return true;
+    }
+    let is_small = a.is_file() && b.is_file() && a.len() == b.len() && a.len() <= COMPARED;
+    is_small && std::fs::read(old).is_ok_and(|old| std::fs::read(new).is_ok_and(|new| old == new))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    With,
+    Without,
+}
+
+/// The lines that say what is answered, and by what; without places, two configurations can be compared.
+pub fn essence(text: &str, place: Place) -> String {
+    const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
+    let mut out = String::new();
+    let mut subject = "";
+    for line in text.lines() {
+        let head = line.split(' ').next().unwrap_or_default();
+        let is_first = !head.is_empty();
+        subject = if is_first { head } else { subject };
+        let matters = match subject {
+            // Of the servers and locations that were looked at, the one that was taken.
+            "server" | "location" => is_first && place == Place::With,
+            "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
+            subject => SUBJECTS.contains(&subject),
+        };
+        if matters {
+            let shown = match place {
+                Place::With => line,
+                Place::Without => bare(line),
+            };
+            let _ = writeln!(out, "{shown}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_cannot_tell_apart_is_the_same_answer() {
+        let missing = "answer     404 Not Found\n           Content-Length: 9\n";
+        let upstream = "answer     is the upstream's, which is not asked to find out\n";
+        let text = |text: &str| format!("rewrite    return 200{text}: answers 200  [f:1]\nanswer     200 OK\n");
+        let file = |path: &str| format!("file       {path}\nanswer     200 OK\n           ETag: \"{path}\"\n");
+        let (here, there) = (file("Cargo.toml"), file("/nowhere/Cargo.toml"));
+        for (name, old, new, same) in [
+            ("another missing file", format!("file       /a\n{missing}"), format!("file       /b\n{missing}"), true),
+            (
+                "by a rule, not by the disk",
+                format!("rewrite    return 404: answers 404  [f:2]\n{missing}"),
+                missing.to_owned(),
+                true,
+            ),
+            ("another header", missing.to_owned(), missing.replace('9', "8"), false),
+            (
+                "a condition that is false",
+                format!("rewrite    if ($a): false  [f:1]\n{missing}"),
+                missing.to_owned(),
+                true,
+            ),
+            ("another text", text(" \"a\""), text(" \"b\""), false),
+            ("the same text elsewhere", text(" \"a\""), text(" \"a\"").replace("f:1", "g:9"), true),
+            ("the same file", here.clone(), here.clone(), true),
+            ("another file", here.clone(), there, false),
+            (
+                "another URL of an upstream",
+                format!("handler    proxy_pass: http://a/  [f:1]\n{upstream}"),
+                format!("handler    proxy_pass: http://b/  [f:1]\n{upstream}"),
+                false,
+            ),
+            (
+                "the same upstream",
+                format!("handler    proxy_pass: http://a/  [f:1]\n{upstream}"),
+                format!("handler    proxy_pass: http://a/  [f:7]\n{upstream}"),
+                true,
+            ),
+            ("an upstream no more", upstream.to_owned(), missing.to_owned(), false),
+        ] {
+            assert_eq!(is_same(&old, &new), same, "{name}");
+        }
+    }
+}
