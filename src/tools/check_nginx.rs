@@ -85,7 +85,7 @@ fn is_of_machine(d: &Diagnostic) -> bool {
 }
 
 /// What a file that is included may be told elsewhere: the block around it, and names that other files define.
-fn is_elsewhere(d: &Diagnostic) -> bool {
+pub fn is_elsewhere(d: &Diagnostic) -> bool {
     let is_block = d.label.as_deref() == Some("outside all blocks") || d.message.starts_with("no \"events\" section");
     let is_name = ["unknown log format", "zero size shared memory zone", "no \"ssl_certificate\" is defined"]
         .iter()

@@ -35,7 +35,24 @@ pub fn format(text: &[u8]) -> Option<Vec<u8>> {
             Token::Newline { blank } => out.newline(blank, matches!(next, Some(Token::Close))),
         }
     }
-    Some(out.finish())
+    let laid = out.finish();
+    Some(if has_crlf(text) { with_crlf(&laid) } else { laid })
+}
+
+/// Whether the first line ends as lines do on Windows: all that is written ends so then.
+fn has_crlf(text: &[u8]) -> bool {
+    memchr::memchr(b'\n', text).is_some_and(|end| text.get(..end).is_some_and(|line| line.ends_with(b"\r")))
+}
+
+fn with_crlf(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + text.len() / 16);
+    for byte in text {
+        if *byte == b'\n' && out.last() != Some(&b'\r') {
+            out.push(b'\r');
+        }
+        out.push(*byte);
+    }
+    out
 }
 
 #[derive(Default)]
@@ -224,6 +241,8 @@ mod tests {
             assert_eq!(formatted(text), expected, "{name}");
             assert_eq!(formatted(expected), expected, "{name}, again");
         }
+        let text = "a {\r\n    b 'c\r\nd';  # e\r\n}\r\n";
+        assert_eq!((formatted(text).as_str(), formatted("a{b 'c\r\nd'; # e\r\n}").as_str()), (text, text));
         assert_eq!(format(b"a 'b;"), None);
     }
 }

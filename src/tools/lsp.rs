@@ -8,11 +8,12 @@
 mod complete;
 mod text;
 
-use super::{format, lint, manual, report};
+use super::{check_nginx, format, lint, manual, report};
 use crate::config::ast::{Directive, Span};
 use crate::config::build::Form;
 use crate::config::error::{Diagnostic, Severity};
 use crate::config::load::Loaded;
+use crate::config::resolve;
 use crate::config::sources::Sources;
 use crate::server::reload::Origin;
 use serde_json::{Value, json};
@@ -191,9 +192,16 @@ impl Documents {
         if !read.diagnostics.has_errors() {
             found.extend(lint::lint(&loaded.directives, &loaded.sources, None));
         }
-        // What another file has is shown where that file is open.
+        // A file of `conf.d` alone has no blocks around it, and other files define its names.
+        if resolve::is_bare(&loaded.directives) {
+            found.retain(|d| !check_nginx::is_elsewhere(d));
+        }
         let main = loaded.sources.ids().next();
-        found.retain(|d| d.span.is_none_or(|span| Some(span.file) == main));
+        let here = |d: Diagnostic| match d.span {
+            Some(span) if Some(span.file) != main => of_included(&d, span, &loaded.sources),
+            _ => Some(d),
+        };
+        let found = found.into_iter().filter_map(here).collect();
         Some((found, loaded))
     }
 
@@ -236,6 +244,13 @@ impl Documents {
     }
 }
 
+/// A mistake in a file that is included, at the `include` which brings it in. What is only to be warned of is shown where
+/// that file is open.
+fn of_included(d: &Diagnostic, span: Span, sources: &Sources) -> Option<Diagnostic> {
+    let include = sources.include_chain(span.file).pop().filter(|_| d.severity == Severity::Emerg)?;
+    Some(Diagnostic::emerg(include, format!("{}: {}", sources.place(span), d.message)))
+}
+
 fn shown(d: &Diagnostic, sources: &Sources) -> Value {
     let severity = match d.severity {
         Severity::Emerg => 1,
@@ -246,8 +261,11 @@ fn shown(d: &Diagnostic, sources: &Sources) -> Value {
     let message: String = std::iter::once(d.message.clone()).chain(more).collect();
     let nowhere = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
     let range = d.span.map_or(nowhere, |span| range(span, sources));
-    let code = d.code.map_or(Value::Null, Value::from);
-    json!({"range": range, "severity": severity, "source": "webserv", "message": message, "code": code})
+    let mut shown = json!({"range": range, "severity": severity, "source": "webserv", "message": message});
+    if let Some(code) = d.code {
+        shown["code"] = code.into();
+    }
+    shown
 }
 
 fn range(span: Span, sources: &Sources) -> Value {

@@ -38,6 +38,34 @@ fn a_document_is_judged_as_it_is_opened() {
 }
 
 #[test]
+fn a_file_that_others_include_is_not_blamed_for_what_is_around_it() {
+    for text in
+        ["upstream back { server 127.0.0.1:1; }\n", "location /x { return 200 $made_elsewhere; }\n", "gzip on;\n"]
+    {
+        assert_eq!(session(text, &[])[1]["params"]["diagnostics"], json!([]), "{text}");
+    }
+    let wrong = &session("gzip onn;\n", &[])[1]["params"]["diagnostics"];
+    assert!(wrong[0]["message"].as_str().is_some_and(|text| text.contains("onn")), "{wrong}");
+    assert_eq!(wrong[0].get("code"), None);
+}
+
+#[test]
+fn a_mistake_in_an_included_file_is_shown_at_its_include() {
+    let dir = std::env::temp_dir().join(format!("webserv-lsp-included-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a scratch directory");
+    std::fs::write(dir.join("part.conf"), "gzip onn;\n").expect("a file");
+    let uri = uri_of(&dir.join("main.conf"));
+    let text = "events { }\nhttp {\n    include part.conf;\n    server { listen 127.0.0.1:80; }\n}\n";
+    let mut documents = Documents::default();
+    documents.handle("textDocument/didOpen", &json!({"textDocument": {"uri": uri, "text": text}}));
+    let found = documents.diagnostics(&uri);
+    let _ = std::fs::remove_dir_all(&dir);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["range"]["start"]["line"], 2, "{found:?}");
+    assert!(found[0]["message"].as_str().is_some_and(|text| text.contains("part.conf:1: ")), "{found:?}");
+}
+
+#[test]
 fn names_lead_to_where_they_are_defined_and_directives_to_their_entry() {
     let at = |line: u64, character: u64| json!({"line": line, "character": character});
     let answers = session(
