@@ -319,6 +319,12 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("subs_filter", "ngx_http_substitutions_filter", "not there"),
     ("auth_pam", "ngx_http_auth_pam", "`auth_basic` with `auth_basic_user_file`"),
     ("health_check", "nginx Plus", "`max_fails=N fail_timeout=TIME` at a `server`"),
+    ("least_connections", "another server", "`least_conn;`"),
+    ("cache_control", "another server", "`add_header Cache-Control VALUE;` or `expires TIME;`"),
+    ("cache-control", "HTTP", "`add_header Cache-Control VALUE;` or `expires TIME;`"),
+    ("unless", "another language", "`if` with `!=`, `!~` or `!-f`"),
+    ("php_pass", "another server", "`fastcgi_pass ADDRESS;`"),
+    ("entrypoints", "Traefik", "`listen PORT;`"),
     ("check", "nginx_upstream_check", "`max_fails=N fail_timeout=TIME` at a `server`"),
 ];
 

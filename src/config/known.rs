@@ -107,7 +107,9 @@ const WITH_MEMCACHED: Verdict = Ignored("has an effect only together with `memca
 const TUNNEL_TUNING: Verdict = Ignored("sizes buffers of the system, which sizes them by itself");
 const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; each request goes to the upstream");
 const PROXY_TLS: Verdict = Ignored("certificates are read once, when the configuration is");
-const NO_GRPC: Verdict = Refused("gRPC needs HTTP/2, which is not built in; put a proxy that speaks it in front");
+const NO_GRPC: Verdict = Refused(
+    "gRPC needs HTTP/2 to the application, which is spoken to clients only; put a proxy that speaks it in front",
+);
 const NO_MEMCACHED: Verdict = Refused("memcached is not built in; serve files or use `proxy_pass`");
 const STICKY: Verdict =
     Refused("requests of one client would go to different servers; list one server, or balance in front");

@@ -18,6 +18,7 @@ mod remedy;
 mod repeated;
 #[cfg(test)]
 mod tests;
+mod torn;
 mod undefined;
 
 use super::ast::{Directive, Word};

@@ -27,6 +27,10 @@ const MAX_ERRORS: usize = Diagnostics::LIMIT + 1;
 /// Bytes of text given to the grammar at once: it takes most of a millisecond, and nothing can be done meanwhile.
 const SLICE: usize = 8 * 1024;
 
+/// What always opens a block in `http`.
+const BLOCKS: [&[u8]; 9] =
+    [b"server", b"location", b"http", b"events", b"upstream", b"types", b"map", b"if", b"limit_except"];
+
 #[derive(Parser)]
 #[grammar = "../grammar/nginx.pest"]
 struct Grammar;
@@ -116,6 +120,8 @@ struct Builder<'a> {
     suspect: Option<(Word, Span, Span)>,
     /// The first `}` that probably should not be there, in case there is one too many.
     surplus: Option<Span>,
+    /// A block that was still open where one begins that cannot stand in it, and where that is.
+    crossed: Option<(Word, Span, Span)>,
     /// Blocks that were opened though their `{` is missing.
     braceless: usize,
 }
@@ -135,6 +141,7 @@ impl<'a> Builder<'a> {
             too_deep: 0,
             suspect: None,
             surplus: None,
+            crossed: None,
             braceless: 0,
         }
     }
@@ -252,14 +259,30 @@ impl<'a> Builder<'a> {
         start + length
     }
 
-    /// Where a quoted word that goes wrong later was probably meant to end: its first line ends in `;` or `{`.
-    /// Gives the end of the word and that terminator.
+    /// Where a quoted word that goes wrong later was probably meant to end: its first line ends the directive. Gives the
+    /// end of the word and the `;` or `{`.
     fn end_of_first_line(&self, quoted: Span) -> Option<(usize, Span)> {
-        let raw = self.text(quoted);
-        let line = raw.get(..memchr::memchr(b'\n', raw)?)?.trim_ascii_end();
-        let (_, word) = line.split_last().filter(|(last, _)| matches!(last, b';' | b'{'))?;
+        memchr::memchr(b'\n', self.text(quoted))?;
+        let (word, sign) = self.first_line(quoted);
+        sign?;
         let end = quoted.start as usize + word.len();
         Some((end, self.span(end, end + 1)))
+    }
+
+    /// The first line of a quoted word up to the `;` or `{` that was meant to end the directive, and that sign. The `}` of
+    /// its block may follow: `proxy_pass "http://app; }`, `location "/a { return 200; }`.
+    fn first_line(&self, quoted: Span) -> (&'a [u8], Option<u8>) {
+        let raw = self.text(quoted);
+        let line = raw.get(..memchr::memchr(b'\n', raw).unwrap_or(raw.len())).unwrap_or_default().trim_ascii_end();
+        let is_block = self.words.first().is_some_and(|name| !name.quoted && BLOCKS.contains(&name.bytes()));
+        let brace = line.windows(2).position(|pair| pair == b" {").filter(|_| is_block);
+        let closes = |byte: &u8| *byte == b'}' || byte.is_ascii_whitespace();
+        let length = line.iter().rposition(|byte| !closes(byte)).map_or(0, |last| last + 1);
+        let length = brace.map_or(length, |at| at + 2);
+        match line.get(..length).and_then(<[u8]>::split_last) {
+            Some((end @ (b';' | b'{'), text)) => (text, Some(*end)),
+            _ => (line, None),
+        }
     }
 
     /// The end of the first line of a quoted word whose closing quote is the first sign of a later line: that quote
@@ -277,17 +300,14 @@ impl<'a> Builder<'a> {
     fn missing_quote(&mut self, quoted: Span) {
         let quote = if self.text(quoted).starts_with(b"'") { '\'' } else { '"' };
         let start = quoted.start as usize;
-        let raw = self.text(quoted);
-        let line = raw.get(..memchr::memchr(b'\n', raw).unwrap_or(raw.len())).unwrap_or_default().trim_ascii_end();
-        let (text, end) = match line.split_last() {
-            Some((end @ (b';' | b'{'), text)) => (text, char::from(*end).to_string()),
-            _ => (line, String::new()),
-        };
+        let (text, sign) = self.first_line(quoted);
+        let end = sign.map_or(String::new(), |sign| char::from(sign).to_string());
         let written = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
         let error =
             Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"));
         let error = error.label("the quote opened here is never closed");
         self.errors.push(match written.chars().count() {
+            2..60 if end == "{" => error.help(format!("close it: {written}{quote} {end}")),
             2..60 => error.help(format!("close it: {written}{quote}{end}")),
             _ => error.help(format!("write a {quote} where the value ends")),
         });
@@ -299,8 +319,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// nginx's sentence.
+/// nginx's sentence. The empty key of a `map` is no directive that a reader could find.
 pub fn not_terminated(name: &Word) -> String {
+    if name.is_empty() {
+        return "the entry of the empty word \"\" is not terminated by \";\"".to_owned();
+    }
     format!("directive \"{}\" is not terminated by \";\"", shown(name))
 }
 

@@ -184,6 +184,9 @@ impl Drafts {
                     let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
                     diagnostic = diagnostic.help(match near {
                         Some(near) => format!("did you mean the upstream \"{near}\"?"),
+                        None if **name == *"unix" => {
+                            "a socket is written with a colon: http://unix:/run/app.sock".to_owned()
+                        }
                         None => "an address, a name that the system can look up now, or an upstream".to_owned(),
                     });
                     diagnostics.push(diagnostic);

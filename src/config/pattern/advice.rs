@@ -14,7 +14,10 @@ pub fn of(message: &str, source: &str) -> Option<String> {
     if message.contains("quantifier does not follow") {
         let glob = source.strip_prefix('*').filter(|rest| !rest.is_empty());
         return Some(match glob {
-            Some(rest) => format!("this is a regex, not a glob: .*{} or {}$", escaped(rest), escaped(rest)),
+            Some(rest) => {
+                let tail = escaped(rest.trim_end_matches('$'));
+                format!("this is a regex, not a glob: .*{tail} or {tail}$")
+            }
             None => "`*`, `+` and `?` repeat what stands before them; the sign itself is written \\*, \\+, \\?".into(),
         });
     }

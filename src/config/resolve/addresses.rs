@@ -130,7 +130,11 @@ pub fn resolver(text: &str) -> Option<String> {
 pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     let text = word.str();
     if word.span != d.args.first()?.span {
-        return None;
+        return listen_word(&text);
+    }
+    let rest = || d.args.iter().skip(1).map(Word::str).collect::<Vec<_>>().join(" ");
+    if text == "=" && d.args.len() > 1 {
+        return Some(format!("no `=` stands before a value: listen {};", rest()));
     }
     let is_address = |word: &Word| word.bytes().first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'*');
     if let Some(address) = d.args.iter().skip(1).find(|word| is_address(word)) {
@@ -147,13 +151,20 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         return match inside.split_once(']') {
             Some((host, port)) if is_port(port) => Some(format!("a colon is missing: listen [{host}]:{port};")),
             None => {
-                let (host, port) = inside.rsplit_once(':').filter(|(_, port)| is_port(port))?;
-                Some(format!("`]` is missing: listen [{host}]:{port};"))
+                let is_address = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
+                match inside.rsplit_once(':').filter(|(host, port)| is_port(port) && is_address(host)) {
+                    Some((host, port)) => Some(format!("`]` is missing: listen [{host}]:{port};")),
+                    None if is_address(inside) => Some(format!("`]` is missing: listen [{inside}]:80;")),
+                    None => None,
+                }
             }
             _ => None,
         };
     }
     let (host, port) = text.rsplit_once([':', '.'])?;
+    if let Some((_, number)) = [("http", 80), ("https", 443)].iter().find(|(name, _)| *name == port) {
+        return Some(format!("a port in digits: listen {host}:{number};"));
+    }
     if matches!(host, "*" | "any" | "all" | "tcp" | "http" | "0") && is_port(port) {
         return Some(format!("listen *:{port};"));
     }
@@ -172,6 +183,18 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         ));
     }
     None
+}
+
+/// A word behind the address of `listen` that is none of its parameters.
+fn listen_word(text: &str) -> Option<String> {
+    let is_name = text.contains('.')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'))
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    match text {
+        "on" | "true" | "yes" => Some("the word before it stands alone, as in: listen 443 ssl;".into()),
+        _ if is_name => Some(format!("names stand in a line of their own: server_name {text};")),
+        _ => None,
+    }
 }
 
 fn is_port(port: &str) -> bool {

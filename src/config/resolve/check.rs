@@ -4,13 +4,13 @@
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::error::Diagnostic;
+use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::fault::Fault;
 use crate::config::ignored_forms::Form;
 use crate::config::known::{Known, Verdict};
 use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
-use crate::config::syntax::{cut_before, line_starts, not_terminated};
+use crate::config::syntax::{cut_before, line_starts};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::{lexical, markup, remedy};
@@ -187,7 +187,7 @@ impl Build {
             for at in 1..pieces.len() {
                 let (before, from) = pieces.split_at_mut(at);
                 let (Some(first), Some(second)) = (before.last_mut(), from.first()) else { break };
-                self.error(missing_semicolon(first, second));
+                self.error(lexical::missing_semicolon(first, second));
                 // A comma or a colon in its place is none of the word's.
                 if let Some(last) = first.args.last_mut()
                     && let [text @ .., b',' | b':'] = last.bytes()
@@ -228,7 +228,7 @@ impl Build {
     /// Says so where a directive that is right as it is has taken in the next one. Returns whether it has.
     pub(super) fn swallows(&mut self, here: Contexts, d: &Directive) -> bool {
         let Some((first, second)) = self.swallowed(here, d) else { return false };
-        let fault = missing_semicolon(&first, &second).diagnostic();
+        let fault = lexical::missing_semicolon(&first, &second).diagnostic();
         // What the row says of words that are none of its own follows from it.
         self.diagnostics.forget_warnings_in(second.span);
         let mut warning = Diagnostic::warn(
@@ -244,7 +244,7 @@ impl Build {
     /// A directive that its row does not take: with what would be right, as far as the row knows.
     pub(super) fn wrong(&mut self, here: Contexts, row: &Row, d: &Directive, fault: Fault) {
         if let Some((first, second)) = self.swallowed(here, d) {
-            return self.error(missing_semicolon(&first, &second));
+            return self.error(lexical::missing_semicolon(&first, &second));
         }
         if let Some((span, help)) = lexical::curly_phrase(d) {
             return self.error(Fault { span, help: Some(help), ..fault });
@@ -303,6 +303,11 @@ impl Build {
     fn unknown(&mut self, d: &Directive, here: Contexts) -> Option<&'static Row> {
         let name = d.name.str();
         let mut fault = Fault::new(d.name.span, format!("unknown directive \"{}\"", shown(&name)));
+        // What is beyond the limit is counted only: nothing is looked for that is not shown.
+        if self.diagnostics.errors() >= Diagnostics::LIMIT {
+            self.error(fault);
+            return None;
+        }
         if lexical::is_merge_mark(&name) && self.later_mark(d) {
             return None;
         }
@@ -401,23 +406,6 @@ fn asks_for_nothing(args: &[Word]) -> bool {
     matches!(args, [word] if word.bytes().eq_ignore_ascii_case(b"off"))
 }
 
-fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
-    let after = first.words().last().map_or(first.name.str(), Word::str);
-    let fault = Fault::new(first.close, not_terminated(&first.name));
-    // Another sign in its place.
-    let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
-    if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
-        let plain = after.trim_end_matches(sign);
-        let code = if sign.is_ascii() { String::new() } else { format!(" (U+{:04X})", u32::from(sign)) };
-        return Fault { span: first.close.part(0, 0), ..fault }
-            .label(format!("missing `;` after `{plain}`"))
-            .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
-    }
-    fault
-        .label(format!("missing `;` after `{after}`"))
-        .help(format!("end the line with `;`: `{}` on a later line is a directive of its own", second.name.str()))
-}
-
 /// A block where none belongs, none where one does, or the wrong number of words.
 fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
@@ -464,6 +452,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         if let Some((span, help)) = remedy::of_text(d) {
             return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
         }
+        if let Some(help) = remedy::of_shape(d, args).filter(|_| d.args[0].is("*")) {
+            return Fault::new(d.args[0].span, message).help(help);
+        }
         let text = &d.args[most - 1..];
         let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
         let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
@@ -471,7 +462,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
     // What is torn apart or joined is what is wrong, not the name.
-    let is_of_words = ["a number and its unit", "two words"].iter().any(|start| help.starts_with(start));
+    let is_of_words = ["a number and its unit", "two words", "a parameter and", "one in each", "it takes no"]
+        .iter()
+        .any(|start| help.starts_with(start));
     Fault::new(if is_of_words { d.args_span() } else { d.name.span }, message).help(help)
 }
 

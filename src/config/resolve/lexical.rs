@@ -5,8 +5,10 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
+use crate::config::fault::Fault;
 use crate::config::registry;
 use crate::config::sources::Sources;
+use crate::config::syntax::not_terminated;
 use std::borrow::Cow;
 
 impl Build {
@@ -460,4 +462,22 @@ pub fn block_of(name: &str, d: &Directive) -> Option<String> {
         return Some("a URL alone is no directive: `proxy_pass URL;` or `return 301 URL;`".into());
     }
     None
+}
+
+/// A `;` that is missing between two directives.
+pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
+    let after = first.words().last().map_or(first.name.str(), Word::str);
+    let fault = Fault::new(first.close, not_terminated(&first.name));
+    // Another sign in its place.
+    let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
+    if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
+        let plain = after.trim_end_matches(sign);
+        let code = if sign.is_ascii() { String::new() } else { format!(" (U+{:04X})", u32::from(sign)) };
+        return Fault { span: first.close.part(0, 0), ..fault }
+            .label(format!("missing `;` after `{plain}`"))
+            .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
+    }
+    fault
+        .label(format!("missing `;` after `{after}`"))
+        .help(format!("end the line with `;`: `{}` on a later line is a directive of its own", second.name.str()))
 }

@@ -1,7 +1,7 @@
 //! What a line was probably meant to be: the very line that would be right, where a mistake is one that people make.
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
-use super::addresses;
+use super::{addresses, torn};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
@@ -30,6 +30,9 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
             return Some(format!("a number and its unit are one word: {}", line(&joined).trim_start_matches("write ")));
         }
     }
+    if let Some(joined) = words.iter().find_map(|word| torn::parameter(d, word)).filter(|_| words.len() > 1) {
+        return Some(joined);
+    }
     // `Name=value`, `"Name: value"`: two words in one.
     if words.len() == 1 && args.accepts(2) {
         let whole = text(0);
@@ -40,37 +43,45 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
         }
     }
     if REPEATED.contains(&&*name) && words.len() > 1 {
-        let words = all.iter().map(|word| word.trim_end_matches(','));
-        return Some(format!("one in each line: {}", suggest::lines(&name, words)));
+        // `allow from all` is Apache's.
+        let words: Vec<_> = all.iter().map(|word| word.trim_end_matches(',')).filter(|word| *word != "from").collect();
+        let lines = suggest::lines(&name, &words);
+        return Some(if words.len() == 1 { format!("write {lines}") } else { format!("one in each line: {lines}") });
     }
     if args.is_flag() {
         return Some(format!("{name} on; or {name} off;"));
     }
-    match &*name {
-        "proxy_pass" if words.len() > 1 => {
-            let servers: Vec<_> =
-                all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();
-            let servers: Vec<_> =
-                servers.iter().map(|host| format!("server {};", host.trim_end_matches('/'))).collect();
-            return Some(format!("several servers are a group: upstream backend {{ {} }}", servers.join(" ")));
-        }
-        "set" if words.len() == 1 => {
-            return Some(format!("it takes 2 arguments; an empty value: set {} \"\";", all[0]));
-        }
-        "internal" | "ip_hash" | "least_conn" | "empty_gif" if !words.is_empty() => {
-            return Some(format!("it takes no arguments: {name};"));
-        }
-        _ if name.ends_with("_buffers") && words.len() == 1 => {
-            let is_number = words[0].bytes().iter().all(u8::is_ascii_digit);
-            let (number, size) = if is_number { (&*all[0], "8k") } else { ("4", &*all[0]) };
-            return Some(format!("it takes a number of buffers and their size: {name} {number} {size};"));
-        }
-        _ => {}
+    if let Some(help) = by_name(&name, &all, words) {
+        return Some(help);
     }
     if name == "return" && words.is_empty() {
         return Some("a status at least: return 404;".into());
     }
     example(&name).map(|example| format!("it takes {}, as in: {example}", args.describe()))
+}
+
+/// What single directives want.
+fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
+    match name {
+        "proxy_pass" if words.len() > 1 => {
+            let servers: Vec<_> =
+                all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();
+            let servers: Vec<_> =
+                servers.iter().map(|host| format!("server {};", host.trim_end_matches('/'))).collect();
+            Some(format!("several servers are a group: upstream backend {{ {} }}", servers.join(" ")))
+        }
+        "root" if words.len() == 2 && words[0].is("*") => Some(format!("no `*` stands before it: root {};", all[1])),
+        "set" if words.len() == 1 => Some(format!("it takes 2 arguments; an empty value: set {} \"\";", all[0])),
+        "internal" | "ip_hash" | "least_conn" | "empty_gif" if !words.is_empty() => {
+            Some(format!("it takes no arguments: {name};"))
+        }
+        _ if name.ends_with("_buffers") && words.len() == 1 => {
+            let is_number = words[0].bytes().iter().all(u8::is_ascii_digit);
+            let (number, size) = if is_number { (&*all[0], "8k") } else { ("4", &*all[0]) };
+            Some(format!("it takes a number of buffers and their size: {name} {number} {size};"))
+        }
+        _ => None,
+    }
 }
 
 /// An example of the directive, or its default where there is none.
@@ -180,7 +191,7 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     }
     let word = d.args.iter().find(|word| word.span == fault.span).or(d.args.first())?;
     let text = word.str();
-    if let Some(whole) = torn_time(d, word).or_else(|| bare_zone(d, word)) {
+    if let Some(whole) = torn::time(d, word).or_else(|| torn::parameter(d, word)).or_else(|| torn::bare_zone(d, word)) {
         return Some(whole);
     }
     match &*name {
@@ -230,34 +241,6 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     }
 }
 
-/// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.
-fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
-    let text = word.str();
-    let is_zone = match d.name.bytes() {
-        b"limit_req" => d.args.first().is_some_and(|first| first.span == word.span),
-        b"limit_req_zone" | b"limit_conn_zone" => text.contains(':'),
-        _ => false,
-    };
-    if !is_zone || text.contains('=') {
-        return None;
-    }
-    let words = d.args.iter().map(|other| match other.span == word.span {
-        true => format!("zone={text}"),
-        false => other.str().into_owned(),
-    });
-    Some(format!("the zone is named by zone=: {} {};", d.name.str(), words.collect::<Vec<_>>().join(" ")))
-}
-
-/// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.
-fn torn_time(d: &Directive, unit: &Word) -> Option<String> {
-    let at = d.args.iter().position(|word| word.span == unit.span).filter(|at| *at > 0)?;
-    let number = d.args.get(at - 1)?.str();
-    let letter = value::unit(&unit.str()).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
-    words.splice(at - 1..=at, [format!("{number}{letter}")]);
-    Some(format!("a number and its unit are one word: {} {};", d.name.str(), words.join(" ")))
-}
-
 fn answer(d: &Directive, text: &str) -> Option<String> {
     let second = d.args.get(1).map(Word::str);
     if let Some(code) = second.filter(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -278,6 +261,16 @@ fn answer(d: &Directive, text: &str) -> Option<String> {
         "redirect" => Some("a status in digits, 302 for now, 301 for ever: return 302 https://example.org/;".into()),
         "permanent" | "moved" => Some("a status in digits: return 301 https://example.org/;".into()),
         "forbidden" | "deny" | "denied" => Some("a status in digits: return 403;".into()),
+        "not_found" | "notfound" | "not-found" => Some("a status in digits: return 404;".into()),
+        "unauthorized" => Some("a status in digits: return 401;".into()),
+        "gone" => Some("a status in digits: return 410;".into()),
+        "ok" => Some("a status in digits: return 200;".into()),
+        "error" => Some("a status in digits: return 500;".into()),
+        _ if text.starts_with("http") => {
+            let (scheme, rest) = text.split_once([':', '/'])?;
+            let scheme = if scheme == "https" { scheme } else { "http" };
+            Some(format!("did you mean return {scheme}://{};", rest.trim_start_matches([':', '/'])))
+        }
         _ if text.starts_with('/') => Some(format!("a status comes first: return 301 {text};")),
         _ => None,
     }

@@ -4,7 +4,7 @@
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
-use crate::config::error::Diagnostic;
+use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::template::{Variables, module_of};
 use crate::config::{registry, suggest};
 use std::collections::HashMap;
@@ -60,6 +60,11 @@ impl Build {
     pub(super) fn undefined_variables(&mut self, tree: &[Directive]) {
         let names: Vec<String> = self.variables.undefined().map(str::to_owned).collect();
         for name in names {
+            // What is beyond the limit is counted only: the tree is not searched for it.
+            if self.diagnostics.errors() >= Diagnostics::LIMIT {
+                self.diagnostics.push(Diagnostic::emerg(None, format!("unknown \"{name}\" variable")));
+                continue;
+            }
             if tree.iter().any(|d| defines(d, &name)) {
                 // What defines it is wrong itself, and was reported.
                 continue;
@@ -219,17 +224,33 @@ impl Build {
             let bare = bare.map(|bare| format!("the name alone: limit_conn {bare} 10;"));
             let near = bare.or_else(|| suggest::did_you_mean(&zone.name, names.iter().copied()));
             let help = near.unwrap_or_else(|| match &names[..] {
-                [] => format!(
-                    "define it in http: limit_req_zone $binary_remote_addr zone={0}:10m rate=10r/s; or limit_conn_zone \
-                     $binary_remote_addr zone={0}:10m; or dav_ext_lock_zone zone={0}:10m;",
-                    zone.name
-                ),
+                [] => format!("define it in http: {}", definition(tree, zone.word.span, &zone.name)),
                 [one] => format!("the zone that http defines is \"{one}\""),
                 names => format!("zones defined in http: {}", names.join(", ")),
             });
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
         }
     }
+}
+
+/// The line that defines a zone which the word at `span` names.
+fn definition(tree: &[Directive], span: Span, zone: &str) -> String {
+    let user = user_of(tree, span).unwrap_or("limit_req");
+    match user {
+        "limit_conn" => format!("limit_conn_zone $binary_remote_addr zone={zone}:10m;"),
+        "dav_ext_lock" => format!("dav_ext_lock_zone zone={zone}:10m;"),
+        _ => format!("limit_req_zone $binary_remote_addr zone={zone}:10m rate=10r/s;"),
+    }
+}
+
+/// The directive that has the word at `span` and names a zone.
+fn user_of(tree: &[Directive], span: Span) -> Option<&'static str> {
+    tree.iter().find_map(|d| {
+        match d.args.iter().any(|word| word.span.file == span.file && word.span.start == span.start) {
+            true => ["limit_req", "limit_conn", "dav_ext_lock"].into_iter().find(|name| d.name.is(name)),
+            false => user_of(d.block.as_deref()?, span),
+        }
+    })
 }
 
 /// Whether a directive, or one inside it, was meant to define the variable.

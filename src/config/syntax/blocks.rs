@@ -2,13 +2,9 @@
 //!
 //! Invariant: whatever is missing or too much, the tree goes on, so that one mistake gives one message.
 
-use super::{Builder, MAX_DEPTH, Open, not_terminated, shown};
+use super::{BLOCKS, Builder, MAX_DEPTH, Open, not_terminated, shown};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::error::{Diagnostic, Diagnostics};
-
-/// What always opens a block in `http`.
-const BLOCKS: [&[u8]; 9] =
-    [b"server", b"location", b"http", b"events", b"upstream", b"types", b"map", b"if", b"limit_except"];
 
 /// What is written where `{` belongs.
 const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
@@ -164,6 +160,10 @@ impl Builder<'_> {
             self.words.push(Word::new(b"", at, false));
         }
         let Some((name, args, span)) = self.head() else { return };
+        let around = self.stack.last().filter(|around| around.name.is("server") || around.name.is("location"));
+        if let Some(around) = around.filter(|_| name.is("server")) {
+            self.crossed.get_or_insert_with(|| (around.name.clone(), around.open, name.span));
+        }
         let siblings = std::mem::take(&mut self.level);
         self.stack.push(Open { name, args, span, open: at, siblings, nameless });
     }
@@ -262,17 +262,29 @@ impl Builder<'_> {
             Some((name, open, close)) => Diagnostic::emerg(*open, message)
                 .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
                 .note(*close, "the indentation says that the `}` which closes it was meant for another block:"),
+            None if self.crossed.is_some() => self.crossed_blocks(message),
             None => match self.stack.last() {
                 Some(block) => Diagnostic::emerg(block.open, message)
                     .label(format!("the block of `{}` opened here is never closed", shown(&block.name))),
                 None => Diagnostic::emerg(None, message),
             },
         };
-        let innermost = if self.suspect.is_none() { 1 } else { 0 };
+        let is_guessed = self.suspect.is_some() || self.crossed.is_some();
+        let innermost = if is_guessed { 0 } else { 1 };
         for block in self.stack.iter().rev().skip(innermost).take(8) {
             error = error.note(block.open, format!("the block of `{}` is open as well:", shown(&block.name)));
         }
         self.errors.push(error);
+    }
+}
+
+impl Builder<'_> {
+    /// A server inside another one: the first of the two lacks its `}`.
+    fn crossed_blocks(&self, message: &str) -> Diagnostic {
+        let Some((name, open, next)) = &self.crossed else { return Diagnostic::emerg(None, message) };
+        Diagnostic::emerg(*open, message)
+            .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
+            .note(*next, "no `server` can stand inside it, and one begins")
     }
 }
 

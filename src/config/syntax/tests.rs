@@ -227,3 +227,33 @@ fn a_regex_whose_brace_opens_a_block_is_said_to_need_quotes() {
         assert!(quoted.is_none_or(|quoted| help.contains(quoted)), "{name}: {help}");
     }
 }
+
+#[test]
+fn one_quote_that_is_never_closed_is_one_mistake() {
+    for (text, place, close) in [
+        ("location / { proxy_pass \"http://a:80; }\nindex b;\n", "1:25", "\"http://a:80\";"),
+        ("location \"/a { root /b; }\nindex b;\n", "1:10", "\"/a\" {"),
+        ("location / {\n root \"/srv;\n}\nindex b;\n", "2:7", "\"/srv\";"),
+        ("location / { root '/srv; }\nadd_header X 'y';\n", "1:19", "'/srv';"),
+    ] {
+        let loaded = load_text(
+            "x",
+            format!("events {{ }}\nhttp {{ server {{\nlisten 8081;\n{text}}} }}\n").as_bytes(),
+            &LoadOptions::default(),
+        );
+        let errors: Vec<_> = loaded.diagnostics.iter().collect();
+        assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+        let at = errors[0].span.map(|span| loaded.sources.position(span)).expect("a place");
+        assert_eq!(format!("{}:{}", at.line - 3, at.column), place, "{text}");
+        assert!(errors[0].message.starts_with("missing terminating"), "{text}");
+        assert!(errors[0].help.iter().any(|help| help.ends_with(close)), "{text}: {:?}", errors[0].help);
+    }
+}
+
+#[test]
+fn a_server_in_a_server_names_the_one_that_lacks_its_brace() {
+    let (_, errors) = parsed(b"http {\nserver {\nlisten 1;\nlocation / {\nroot /x;\n}\n\nserver {\nlisten 2;\n}\n}\n");
+    assert_eq!(errors, ["2:8 unexpected end of file, expecting \"}\""]);
+    let (_, errors) = parsed(b"http {\nserver {\nlisten 1;\nlocation / {\nroot /x;\n}\n}\nserver {\nlisten 2;\n}\n");
+    assert_eq!(errors, ["1:6 unexpected end of file, expecting \"}\""]);
+}

@@ -1,0 +1,70 @@
+//! Words that belong together and were written apart, or lack the part before their `=`: `65 seconds`, `burst 5`, a zone
+//! without `zone=`. Called when a directive is wrong already; nothing here is ever accepted.
+
+use crate::config::ast::{Directive, Word};
+use crate::config::value;
+
+/// Parameters whose value follows a `=`; of the first ones it begins with a digit.
+const NUMBERED: [&str; 17] = [
+    "backlog",
+    "burst",
+    "delay",
+    "fail_timeout",
+    "fastopen",
+    "inactive",
+    "interval",
+    "levels",
+    "max",
+    "max_conns",
+    "max_fails",
+    "max_size",
+    "min_uses",
+    "rate",
+    "rcvbuf",
+    "sndbuf",
+    "valid",
+];
+const NAMED: [&str; 3] = ["keys_zone", "weight", "zone"];
+
+/// A parameter, and its value as a word of its own: `weight 2`, `burst 5`, `zone one`.
+pub fn parameter(d: &Directive, key: &Word) -> Option<String> {
+    let at = d.args.iter().position(|word| word.span == key.span)?;
+    let next = d.args.get(at + 1)?.str();
+    let text = key.str();
+    let is_value = match () {
+        () if NUMBERED.contains(&&*text) => next.starts_with(|first: char| first.is_ascii_digit()),
+        () if NAMED.contains(&&*text) => !next.contains('='),
+        () => false,
+    };
+    let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
+    words.splice(at..at + 2, [format!("{text}={next}")]);
+    is_value.then(|| format!("a parameter and its value are one word: {} {};", d.name.str(), words.join(" ")))
+}
+
+/// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.
+pub fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
+    let text = word.str();
+    let is_zone = match d.name.bytes() {
+        b"limit_req" => d.args.first().is_some_and(|first| first.span == word.span),
+        b"limit_req_zone" | b"limit_conn_zone" => text.contains(':'),
+        _ => false,
+    };
+    if !is_zone || text.contains('=') {
+        return None;
+    }
+    let words = d.args.iter().map(|other| match other.span == word.span {
+        true => format!("zone={text}"),
+        false => other.str().into_owned(),
+    });
+    Some(format!("the zone is named by zone=: {} {};", d.name.str(), words.collect::<Vec<_>>().join(" ")))
+}
+
+/// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.
+pub fn time(d: &Directive, unit: &Word) -> Option<String> {
+    let at = d.args.iter().position(|word| word.span == unit.span).filter(|at| *at > 0)?;
+    let number = d.args.get(at - 1)?.str();
+    let letter = value::unit(&unit.str()).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
+    words.splice(at - 1..=at, [format!("{number}{letter}")]);
+    Some(format!("a number and its unit are one word: {} {};", d.name.str(), words.join(" ")))
+}
