@@ -31,27 +31,36 @@
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
 //!   against [`http::h2::budget`]
 //! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them
+//! - `Expect: 100-continue` answered: [`conn::http1::read`]; the line of the PROXY protocol read:
+//!   [`conn::http1::proxy_protocol`]
 //! - a TLS handshake bounded: `conn/handshake.rs` (how many begin in a turn, and which step comes next); its time is
 //!   [`conn::timers::Timer::Header`]
 //!
 //! Deciding on it:
 //!
-//! - the order in which a request is checked: [`exchange::flow::Phase`], run by [`exchange::phases`]
+//! - how a request enters: [`exchange::entry`]; the order in which it is checked: [`exchange::flow::Phase`], run by
+//!   [`exchange::phases`]
 //! - the server and the location found: [`route`]; a file's path: [`exchange::paths`]
 //! - an address or a password refused: [`exchange::access`]; a rate: `exchange/access/limits.rs`
+//! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`]; try_files: [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
 //!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`; the directories
 //!   on its way made: [`io::make_path`]
+//! - a file sent, its index found: [`exchange::handlers::static_file`]; a slash added to a directory's name:
+//!   [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
 //! - a directory listed: [`exchange::handlers::autoindex`]; COPY, MOVE, PROPFIND: [`exchange::handlers::dav`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`
+//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
+//!   `conn/upstream/tunnel.rs`
 //! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
 //! - a variable's value: [`exchange::variables`], a file for each family
 //!
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
+//! - a page's includes sent: [`exchange::filters`] (`ssi`)
 //! - an ETag or a date of the request compared: `exchange/filters/conditional.rs`; add_header and expires:
 //!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
@@ -67,6 +76,8 @@
 //! The process:
 //!
 //! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not: [`config::known`]
+//! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
+//! - a signal acted on: `server/signals.rs`; the pid file written, `-s` and its number: [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - rights given up: [`privsep::sandbox`]
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared

@@ -9,7 +9,7 @@ use super::{Active, Conn, State, Turn, handshake, http2, ssi as pages, upstream}
 use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
-use crate::exchange::{Rx, Tx, phases};
+use crate::exchange::{Rx, Tx, entry, phases};
 use crate::http::status::Status;
 use crate::util::inject::panic_point;
 use std::rc::Rc;
@@ -270,7 +270,7 @@ fn answer_late(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);
         cx.stats.writing += 1;
     }
-    phases::time_out(ex, handler, cx);
+    entry::time_out(ex, handler, cx);
     respond(active, cx);
     *io.deadline = Deadline::new(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
 }

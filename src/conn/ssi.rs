@@ -14,7 +14,7 @@ use crate::exchange::filters::ssi::page::Progress;
 use crate::exchange::filters::ssi::state::{Include, Sink};
 use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Tx, phases};
+use crate::exchange::{Tx, entry, phases};
 use crate::services::Services;
 
 /// Bytes that may wait for the client before no more are made.
@@ -74,7 +74,7 @@ pub fn ask(active: &mut Active, cx: &mut Services) {
 fn enter(active: &mut Active, cx: &mut Services, include: Include) {
     let Active { ex, handler, .. } = active;
     include::enter(ex, cx, include);
-    phases::include(ex, handler, cx);
+    entry::include(ex, handler, cx);
     respond(active, cx);
 }
 

@@ -1,22 +1,15 @@
-//! What happens to a request, in order. The list is [`Phase`](super::flow::Phase); each step either goes on to the next, starts over with
-//! another URI, or settles the answer.
+//! What happens to a request, in order. The list is [`Phase`](super::flow::Phase); each step either goes on to the next,
+//! starts over with another URI, or settles the answer. How a request comes here: [`entry`](super::entry).
 
 use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
-use super::{Exchange, Printable, Rx, Tx, access, body_limit, connect, error_page, filters, handlers, rewrite};
+use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
 use crate::config::model::{Content, Level};
-use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
-use crate::http::reject::Reject;
 use crate::http::status::Status;
-use crate::http::version::Version;
-use crate::http::{host, uri};
-use crate::route::{NoTrace, Step, Trace, location, server};
-use crate::services::stats::Counter;
+use crate::route::{NoTrace, Step, Trace, location};
 use crate::services::{Services, temp_names};
-use crate::util::span::Span;
-use std::rc::Rc;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
 const REDIRECTS: u8 = 10;
@@ -36,184 +29,8 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     settle(ex, handler, cx, flow);
 }
 
-/// The request is complete but for its body: decides what becomes of it.
-pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    cx.stats.count(Counter::Requests);
-    let head = &ex.request.head;
-    ex.route.method = head.method;
-    ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
-    // Empty lines before it do not count (nginx).
-    ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
-    // nginx reads the request line before it knows the host: the server of before answers what is wrong with it.
-    let aim = target(ex);
-    let chosen = match aim {
-        Ok(()) => select_server(ex, cx),
-        Err(_) => {
-            super::tls::start(ex);
-            Ok(())
-        }
-    };
-    if ex.config.underscores {
-        ex.drop_underscores();
-    }
-    let misdirected = aim.is_ok().then(|| super::tls::check(ex, cx)).flatten();
-    let flow = match aim {
-        _ if misdirected.is_some() => {
-            ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
-            Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
-        }
-        Err(reject) => refused(ex, cx, &reject),
-        Ok(()) if cx.overload.refuses() => overloaded(ex),
-        Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
-        Ok(()) if super::acme::is_asked(ex, cx) => super::acme::respond(ex, cx),
-        Ok(()) if ex.is_misdirected() => {
-            let what = "client attempted to request the server name for which the negotiated protocol is disabled";
-            ex.report(cx, Level::Info, format_args!("{what}"));
-            Flow::Status(Status::MISDIRECTED_REQUEST)
-        }
-        // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
-        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => match connect::check(ex, cx) {
-            Flow::Next => enter_phases(ex, handler, cx),
-            refused => refused,
-        },
-        // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
-        // An upstream may know it.
-        Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
-        Ok(()) => enter_phases(ex, handler, cx),
-    };
-    settle(ex, handler, cx, flow);
-}
-
-fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
-    access::real_ip::apply(ex);
-    run(ex, handler, cx, Phase::ServerRewrite)
-}
-
-/// worker_memory_limit is nearly reached: what is under way is finished before anything new is begun.
-fn overloaded(ex: &mut Exchange) -> Flow {
-    ex.response.line(b"Retry-After", b"1");
-    ex.closes |= ex.request.head.version != Version::Http2;
-    Flow::Status(Status::SERVICE_UNAVAILABLE)
-}
-
-/// What a page includes: no head was read for it, and its client is known already (nginx).
-pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    let flow = run(ex, handler, cx, Phase::ServerRewrite);
-    settle(ex, handler, cx, flow);
-}
-
-/// The head is no HTTP: an answer, and the connection ends.
-pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
-    cx.stats.count(Counter::Requests);
-    ex.rx = Rx::Drain;
-    if let Some(request) = Rc::get_mut(&mut ex.request)
-        && request.head.request_line.is_empty()
-    {
-        // What came instead of a request line, for the log.
-        let text = &request.text;
-        let line = memchr::memchr(b'\n', text).map_or(&text[..], |end| &text[..end]);
-        let line = line.strip_suffix(b"\r").unwrap_or(line).len();
-        request.head.request_line = Span::new(0, line);
-    }
-    ex.log.request_length = ex.buf().len() as u64;
-    super::tls::start(ex);
-    let mut reject = *reject;
-    if !ex.request.head.target.is_empty() {
-        // nginx reads the path before the fields: a wrong one comes first, and is answered by the
-        // server of before.
-        let is_read = !ex.request.head.origin.is_empty() && reject != Reject::Version;
-        match target(ex) {
-            Err(wrong @ Reject::BadUri(_)) if is_read => reject = wrong,
-            _ if !ex.request.head.host.is_empty() => drop(select_server(ex, cx)),
-            _ => {}
-        }
-    }
-    let flow = refused(ex, cx, &reject);
-    settle(ex, handler, cx, flow);
-}
-
-/// The client took too long: answered where it may still read.
-pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    // What is answered and logged is counted, though its head never came.
-    cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
-    ex.rx = Rx::Drain;
-    ex.closes = true;
-    *handler = Handler::None;
-    settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
-}
-
-/// The body is no HTTP: where the next request begins is not known, so the connection ends.
-pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
-    let flow = refused(ex, cx, reject);
-    ex.rx = Rx::Drain;
-    settle(ex, handler, cx, flow);
-}
-
-/// The same of a body that is thrown away: the answer that was made for the request is not sent.
-pub fn refuse(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
-    refused(ex, cx, reject);
-    ex.response.clear();
-    handlers::special::respond(ex, reject.status());
-}
-
-fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
-    if ex.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
-        ex.report(cx, Level::Info, format_args!("client sent a TLS handshake to a plain HTTP port"));
-    } else {
-        ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
-    }
-    ex.closes = true;
-    match reject {
-        Reject::ConnectToPath => handlers::methods::not_allowed(ex),
-        _ => Flow::Status(reject.status()),
-    }
-}
-
-/// Whether the request's target can be served at all, and its path.
-fn target(ex: &mut Exchange) -> Result<(), Reject> {
-    let merge = ex.here().settings.client.merge_slashes;
-    let mut path = std::mem::take(&mut ex.route.uri);
-    let request = &ex.request;
-    let origin = request.head.origin.of(&request.text);
-    let outcome = if origin == b"*" {
-        path.push(b'*');
-        Ok(())
-    } else if ex.request.head.method == Method::Connect {
-        path.push(b'/');
-        Ok(())
-    } else {
-        uri::normalize(origin, merge, &mut path).map(|normal| {
-            if let Some(query) = normal.query {
-                ex.route.args.extend_from_slice(query.of(origin));
-            }
-        })
-    };
-    if outcome.is_err() {
-        // There is no $uri then.
-        path.clear();
-    }
-    ex.route.uri = path;
-    outcome
-}
-
-/// The server of the request's host. Err: a pattern among the names gave up; the log has it, the answer is 500.
-fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
-    let config = ex.config.clone();
-    let endpoint = &config.endpoints[ex.client.endpoint.at()];
-    let mut name = std::mem::take(&mut ex.route.host);
-    name.extend_from_slice(host::split(ex.request.head.host.of(ex.buf())).0);
-    name.make_ascii_lowercase();
-    let chosen = server::find(endpoint, &name, &mut cx.trace);
-    let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));
-    ex.route.server = id;
-    ex.route.location = config.server(id).root;
-    ex.remember(&name, matched);
-    ex.route.host = name;
-    chosen.map(drop).map_err(|failed| ex.report(cx, Level::Error, format_args!("{failed}")))
-}
-
 /// Runs the phases from `phase` on until the answer is settled.
-fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: Phase) -> Flow {
+pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: Phase) -> Flow {
     loop {
         let flow = match phase {
             Phase::ServerRewrite => server_rewrite(ex, cx),

@@ -6,7 +6,7 @@ use crate::conn::http1::respond;
 use crate::conn::{Active, ssi};
 use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Printable, phases};
+use crate::exchange::{Printable, entry, phases};
 use crate::http::h1::head::Progress;
 use crate::http::status::Status;
 use crate::route::{Recorder, Step, Trace};
@@ -25,12 +25,12 @@ pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Re
     match http1.parse(ex) {
         Ok(Progress::Complete) => {
             http1.hand_over(ex);
-            phases::begin(ex, handler, cx);
+            entry::begin(ex, handler, cx);
         }
         Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
         Err(why) => {
             http1.hand_over_partial(ex);
-            phases::reject(ex, handler, cx, &why);
+            entry::reject(ex, handler, cx, &why);
         }
     }
     respond(active, cx);

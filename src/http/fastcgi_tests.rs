@@ -1,3 +1,5 @@
+//! Records of FastCGI, cut at every byte: what a response means, which ones are wrong, what an application reads.
+
 use super::*;
 
 fn record(kind: u8, id: u16, content: &[u8], padding: u8) -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! Messages of name servers: what their chains of names lead to, and what is no answer.
+
 use super::*;
 
 /// A message: flags, question, then records of owner (`&` is the question's name, `@n` a pointer), type, TTL and data.

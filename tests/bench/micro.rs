@@ -18,7 +18,7 @@ use webserv::conn::http1::{Http1, respond_with};
 use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
 use webserv::exchange::handlers::Handler;
-use webserv::exchange::{Client, Exchange, Tx, phases};
+use webserv::exchange::{Client, Exchange, Tx, entry};
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
 use webserv::http::uri;
 use webserv::route::{NoTrace, location, server};
@@ -235,7 +235,7 @@ fn answers(timer: &Timer) {
             http1.begin(input, 0);
             assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
             http1.hand_over(&mut ex);
-            phases::begin(&mut ex, &mut handler, &mut cx);
+            entry::begin(&mut ex, &mut handler, &mut cx);
             respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
             assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
@@ -312,7 +312,7 @@ fn lists(timer: &Timer) {
                 http1.begin(input, 0);
                 assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
                 http1.hand_over(&mut ex);
-                phases::begin(&mut ex, &mut handler, &mut cx);
+                entry::begin(&mut ex, &mut handler, &mut cx);
                 respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
                 assert!(ex.tx != Tx::Wait, "{name}");
             });

@@ -93,6 +93,7 @@ mod tls_checks;
 mod tls_clients;
 mod tls_cut;
 mod tls_flood;
+mod tls_pairs;
 mod tls_resumption;
 mod tls_scan;
 mod transport;

@@ -2,7 +2,7 @@
 //! connection knows beside the exchange, which knows nothing of it.
 //!
 //! How a protocol drives an exchange: once a head is complete it becomes the exchange's
-//! [`Request`](crate::exchange::request::Request) and [`phases::begin`](crate::exchange::phases::begin) decides. Body bytes
+//! [`Request`](crate::exchange::request::Request) and [`entry::begin`](crate::exchange::entry::begin) decides. Body bytes
 //! go to the handler ([`read`]). Whenever a phase or a handler has settled the answer, the exchange is
 //! [`Tx::Ready`](crate::exchange::Tx): [`respond`] decides what becomes of the connection and has it queued.
 //!

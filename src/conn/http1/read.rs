@@ -10,7 +10,7 @@ use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, handlers, phases};
+use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, phases};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
@@ -69,7 +69,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
         Ok(Progress::Complete) => {
             begin(http1, turn);
             http1.hand_over(ex);
-            phases::begin(ex, handler, turn.cx);
+            entry::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
             let Active { ex, http1, .. } = active;
             if let Some(hash) = http1.known.take() {
@@ -81,7 +81,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
         Err(why) => {
             begin(http1, turn);
             http1.hand_over_partial(ex);
-            phases::reject(ex, handler, turn.cx, &why);
+            entry::reject(ex, handler, turn.cx, &why);
             respond(active, turn.cx);
             arm(io, &active.ex, turn.cx);
             Head::Step(Step::Again)
@@ -178,7 +178,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             return Step::Close(CloseReason::BrokenBody);
         }
         active.handler = Handler::None;
-        phases::bad_body(ex, &mut active.handler, turn.cx, &why);
+        entry::bad_body(ex, &mut active.handler, turn.cx, &why);
         respond(active, turn.cx);
         return Step::Again;
     }
@@ -293,7 +293,7 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         Err(_) if ex.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
         Err(Fault::Framing(why)) => {
             *handler = Handler::None;
-            phases::bad_body(ex, handler, cx, &why);
+            entry::bad_body(ex, handler, cx, &why);
             respond(active, cx);
             Step::Again
         }

@@ -7,7 +7,7 @@ use crate::conn::Active;
 use crate::exchange::handlers::Handler;
 use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Rx, Tx, phases};
+use crate::exchange::{Exchange, Rx, Tx, entry, phases};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -36,7 +36,7 @@ pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1,
                 && !ex.closes
                 && let Err(reject) = http1.discard_buffered(ex)
             {
-                phases::refuse(ex, cx, &reject);
+                entry::refuse(ex, cx, &reject);
             }
             decide(ex, http1, cx);
         }

@@ -7,7 +7,7 @@ use crate::conn::http1::{read, respond};
 use crate::conn::io::Next;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, State, Turn, drive};
-use crate::exchange::{cacheable, phases};
+use crate::exchange::{cacheable, entry};
 use crate::util::slab::Slab;
 use crate::util::wake::Wake;
 use schedule::{Candidate, Order};
@@ -190,8 +190,8 @@ fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Active { ex, handler, http1, .. } = active;
     read::begin(http1, turn);
     match fault {
-        None => phases::begin(ex, handler, turn.cx),
-        Some(reject) => phases::reject(ex, handler, turn.cx, &reject),
+        None => entry::begin(ex, handler, turn.cx),
+        Some(reject) => entry::reject(ex, handler, turn.cx, &reject),
     }
     respond(active, turn.cx);
     if let Some(seen) = seen {

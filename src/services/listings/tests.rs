@@ -1,3 +1,5 @@
+//! How long a page of a listing lives, what ends it earlier, and how many are kept.
+
 use super::*;
 use std::fs::{self, File};
 use std::os::fd::AsFd;

@@ -1,3 +1,5 @@
+//! Hashes of passwords: one for each password, clients in turn, bounds, a helper that ends.
+
 use super::*;
 use crate::sys::file;
 use crate::util::slab;

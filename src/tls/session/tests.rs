@@ -1,3 +1,5 @@
+//! Sessions between a client and a server of our own, their bytes cut and changed anywhere.
+
 use super::*;
 use crate::tls::server::{Cache, Protocols, certified};
 use crate::tls::{ciphers, client, key, server, testing};

@@ -1,3 +1,5 @@
+//! Chains of certificates, judged as OpenSSL judges them.
+
 use super::*;
 use crate::tls::testing::{self, Made};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};

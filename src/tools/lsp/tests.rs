@@ -1,3 +1,5 @@
+//! An editor's sessions: messages in, answers out.
+
 use super::text::context_at;
 use super::*;
 use crate::config::context::Contexts;

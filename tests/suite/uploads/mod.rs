@@ -23,6 +23,7 @@ mod quota;
 mod refusals;
 mod resumable;
 mod resumable_draft;
+mod resumable_draft_refused;
 mod resumable_faults;
 mod resumable_parts;
 mod resumable_rules;

@@ -1,3 +1,5 @@
+//! What the end of a socket means for the records that came with it.
+
 use super::*;
 use crate::sys::socket::More;
 use crate::tls::server::{certified, challenge};
