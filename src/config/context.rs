@@ -129,7 +129,6 @@ impl Args {
     pub const TAKE12: Args = Args::TAKE1.or(Args::TAKE2);
     pub const TAKE13: Args = Args::TAKE1.or(Args::TAKE3);
     pub const TAKE23: Args = Args::TAKE2.or(Args::TAKE3);
-    pub const TAKE34: Args = Args::TAKE3.or(Args::TAKE4);
     pub const TAKE123: Args = Args::TAKE12.or(Args::TAKE3);
     pub const TAKE1234: Args = Args::TAKE123.or(Args::TAKE4);
     /// `on` or `off`.

@@ -16,8 +16,6 @@ pub const ERR: u32 = libc::EPOLLERR as u32;
 pub const ET: u32 = libc::EPOLLET as u32;
 /// Reports once, then not again before the registration is modified.
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
-/// Wake one of the epolls that watch this listener, not all. Only for `add`.
-pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 
 /// Events fetched by one wait; more stay in the kernel for the next.
 const BATCH: usize = 512;
@@ -182,7 +180,7 @@ mod tests {
     fn a_wait_without_bound_ends_with_an_event() {
         let epoll = Epoll::new().expect("epoll_create1");
         let (near, _far) = UnixStream::pair().expect("socketpair");
-        epoll.add(near.as_fd(), OUT | EXCLUSIVE, 1).expect("add");
+        epoll.add(near.as_fd(), OUT, 1).expect("add");
         let mut events = Events::new();
         assert_eq!(epoll.wait(&mut events, Timeout::Never), Ok(1));
     }

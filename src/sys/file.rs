@@ -11,7 +11,6 @@ mod rename;
 mod stat;
 
 use std::ffi::CStr;
-use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use beneath::{open_beneath, open_known};
@@ -82,35 +81,10 @@ pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -
     Ok(got)
 }
 
-/// Whether `len` bytes at `at` can be read without waiting for the disk: preadv2(RWF_NOWAIT) of one byte at the start
-/// and the end. EOPNOTSUPP where the file system cannot tell.
-pub fn is_cached(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<bool, Errno> {
-    let mut byte = 0u8;
-    for at in [at, at.saturating_add(len.saturating_sub(1))] {
-        let at = offset(at)?;
-        let slice = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-        // SAFETY: `slice` describes one writable byte that outlives the call.
-        match retry(|| unsafe { libc::preadv2(fd.as_raw_fd(), &slice, 1, at, libc::RWF_NOWAIT) }) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN) => return Ok(false),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(true)
-}
-
 /// A closed pipe is EPIPE and SIGPIPE: see [`super::process::ignore_write_signals`].
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: `bytes` is readable for its length.
     let wrote = retry(|| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) })?;
-    Ok(wrote as usize)
-}
-
-/// Slices from the 1024th on are left for the next call.
-pub fn write_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    let count = slices.len().min(super::socket::IOV_MAX) as i32;
-    // SAFETY: IoSlice has the layout of iovec (std guarantees it), and `slices` is readable for `count` of them.
-    let wrote = retry(|| unsafe { libc::writev(fd.as_raw_fd(), slices.as_ptr().cast(), count) })?;
     Ok(wrote as usize)
 }
 
@@ -185,35 +159,6 @@ pub fn fallocate(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::fallocate(fd.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, at, len) })?;
     Ok(())
-}
-
-/// How a file is going to be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Advice {
-    /// Read ahead twice as far.
-    Sequential,
-    Random,
-    /// Start to read it now.
-    WillNeed,
-    /// Forget the cached pages that are clean.
-    DontNeed,
-}
-
-/// `len` 0 means to the end.
-pub fn fadvise(fd: BorrowedFd<'_>, at: u64, len: u64, advice: Advice) -> Result<(), Errno> {
-    let (at, len) = (offset(at)?, offset(len)?);
-    let advice = match advice {
-        Advice::Sequential => libc::POSIX_FADV_SEQUENTIAL,
-        Advice::Random => libc::POSIX_FADV_RANDOM,
-        Advice::WillNeed => libc::POSIX_FADV_WILLNEED,
-        Advice::DontNeed => libc::POSIX_FADV_DONTNEED,
-    };
-    // SAFETY: no pointers are passed.
-    match unsafe { libc::posix_fadvise(fd.as_raw_fd(), at, len, advice) } {
-        0 => Ok(()),
-        // This one returns the error instead of setting errno.
-        errno => Err(Errno(errno)),
-    }
 }
 
 /// Takes the lock of the whole file for ourselves; EAGAIN if another process (or open file) has it. Falls with the last

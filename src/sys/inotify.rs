@@ -19,7 +19,6 @@ pub const DELETE: u32 = libc::IN_DELETE;
 /// What is watched is gone, or has another name.
 pub const DELETE_SELF: u32 = libc::IN_DELETE_SELF;
 pub const MOVE_SELF: u32 = libc::IN_MOVE_SELF;
-pub const UNMOUNT: u32 = libc::IN_UNMOUNT;
 /// Events were lost: anything may have changed. Has no watch.
 pub const Q_OVERFLOW: u32 = libc::IN_Q_OVERFLOW;
 /// The watch has ended: removed, or its file is gone.

@@ -5,10 +5,7 @@ mod addr;
 mod option;
 pub mod pass;
 
-use std::io::IoSlice;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
 
 pub use addr::{Addr, Family, Peer};
 pub use option::{
@@ -19,9 +16,6 @@ pub use option::{
 
 use super::{Errno, once, retry};
 use addr::Raw;
-
-/// The most slices one sendmsg takes (UIO_MAXIOV); [`send_vectored`] sends no more at once.
-pub const IOV_MAX: usize = 1024;
 
 /// What follows: whether the kernel may hold a short packet back (MSG_MORE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,18 +155,6 @@ pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: `bytes` is readable for its length.
     let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })?;
-    Ok(sent as usize)
-}
-
-/// How many bytes of the slices the kernel took; slices from [`IOV_MAX`] on are left for the next call.
-pub fn send_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
-    // SAFETY: a msghdr of zeroes is valid: null pointers with zero lengths.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = ptr::from_ref(slices).cast::<libc::iovec>().cast_mut();
-    message.msg_iovlen = slices.len().min(IOV_MAX) as _;
-    // SAFETY: IoSlice has the layout of iovec (std guarantees it); sendmsg only reads through the pointers, which are
-    // valid for as long as `slices` is borrowed.
-    let sent = retry(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &message, more.flags()) })?;
     Ok(sent as usize)
 }
 

@@ -10,7 +10,6 @@ pub const OCTET_STRING: u8 = 0x04;
 pub const OID: u8 = 0x06;
 pub const ENUMERATED: u8 = 0x0a;
 pub const UTF8: u8 = 0x0c;
-pub const T61: u8 = 0x14;
 pub const UNIVERSAL: u8 = 0x1c;
 pub const BMP: u8 = 0x1e;
 pub const UTC_TIME: u8 = 0x17;

@@ -12,8 +12,6 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, ReadEarlyDa
 use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
 
-/// Bytes of a record at most, with its header: what a caller must have room for.
-pub const RECORD: usize = 5 + 16384 + 256;
 /// Plaintext that is sealed at once, and room that is enough for it sealed.
 pub const BITE: usize = 64 << 10;
 pub const SEALED: usize = BITE + BITE / 2;

@@ -130,21 +130,6 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value in `slot` now. For those that are notified when it goes (timers).
-    pub fn get_slot(&self, slot: u32) -> Option<&T> {
-        match self.entries.get(slot as usize) {
-            Some(Entry::Taken { value, .. }) => Some(value),
-            _ => None,
-        }
-    }
-
-    pub fn get_slot_mut(&mut self, slot: u32) -> Option<&mut T> {
-        match self.entries.get_mut(slot as usize) {
-            Some(Entry::Taken { value, .. }) => Some(value),
-            _ => None,
-        }
-    }
-
     /// The key of the value in `slot` now.
     pub fn key_of(&self, slot: u32) -> Option<Key> {
         match self.entries.get(slot as usize) {
@@ -242,7 +227,6 @@ mod tests {
         assert_eq!(slab.get_mut(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"second"));
-        assert_eq!(slab.get_slot(second.slot()), Some(&"second"));
         assert_eq!(slab.key_of(second.slot()), Some(second));
     }
 
@@ -307,7 +291,6 @@ mod tests {
                 *value += 1;
             }
             assert!(expected.iter().all(|&(key, value)| slab.get_mut(key) == Some(&mut (value + 1))));
-            assert!(expected.iter().all(|&(key, value)| slab.get_slot_mut(key.slot()) == Some(&mut (value + 1))));
         }
     }
 }

@@ -272,11 +272,6 @@ impl Connection {
         &self.streams
     }
 
-    /// The highest stream that was opened.
-    pub fn last_stream(&self) -> u32 {
-        self.last
-    }
-
     /// The largest payload that the client takes.
     pub fn max_frame(&self) -> usize {
         self.peer.max_frame as usize
