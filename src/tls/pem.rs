@@ -49,7 +49,8 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
                 None => data.extend_from_slice(line),
             }
         }
-        if data.is_empty() || !escape::base64(&data, &mut section.der) {
+        // Padding alone is base64, of nothing.
+        if !escape::base64(&data, &mut section.der) || section.der.is_empty() {
             return Err(format!("the data of \"-----BEGIN {}-----\" is no base64", section.label));
         }
         sections.push(section);
@@ -112,6 +113,9 @@ mod tests {
             ("-----BEGIN A-----\nYWJj\n", "has no end line"),
             ("-----BEGIN A-----\nYWJj\n-----END B-----\n", "ends with"),
             ("-----BEGIN A-----\n!!!\n-----END A-----\n", "no base64"),
+            ("-----BEGIN A-----\n-----END A-----\n", "no base64"),
+            ("-----BEGIN A-----\n\n=\n-----END A-----\n", "no base64"),
+            ("-----BEGIN A-----\n====\n-----END A-----\n", "no base64"),
         ] {
             let why = parse(text.as_bytes()).expect_err(text);
             assert!(why.contains(want), "{why}");
