@@ -255,9 +255,11 @@ mod tests {
         assert_eq!(run(escape_component, b"a/b&c=d+e f"), "a%2Fb%26c%3Dd%2Be%20f");
         assert_eq!(run(html_escape, b"<a href='x' b=\"y\">&"), "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;");
         assert_eq!(
-            run(json_escape, b"a\"\\\n\x01</script>\xff\xc3\xa9"),
-            "a\\\"\\\\\\n\\u0001\\u003C/script>\u{fffd}\u{e9}"
+            run(json_escape, b"a\"\\\n\r\t\x01</script>\xff\xc3\xa9"),
+            "a\\\"\\\\\\n\\r\\t\\u0001\\u003C/script>\u{fffd}\u{e9}"
         );
+        let args = b"a=/b c&\"#%+;<>?\\^`{|}\x7f\xe9\n";
+        assert_eq!(run(escape_args, args), "a=/b%20c%26%22%23%25%2B%3B%3C%3E%3F%5C%5E%60%7B%7C%7D%7F%E9%0A");
     }
 
     #[test]

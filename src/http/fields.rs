@@ -85,5 +85,8 @@ mod tests {
         fields.remove(b"A");
         assert_eq!(fields.iter().count(), 1);
         assert_eq!(fields.get(b"a"), None);
+        assert_eq!(fields.to_lines(), b"b: x  C: y \tz\r\n");
+        fields.clear();
+        assert!(fields.is_empty() && fields.iter().next().is_none());
     }
 }

@@ -149,5 +149,6 @@ mod tests {
         assert!(set.contains(Method::Post) && !set.contains(Method::Put) && !set.contains(Method::Unknown));
         assert_eq!(set.without(Method::Get).allow_value(), "HEAD, POST");
         assert_eq!(MethodSet::EMPTY.allow_value(), "");
+        assert!(NAMES.iter().all(|(method, _)| MethodSet::known().contains(*method)));
     }
 }

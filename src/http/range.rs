@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_cost_more_than_they_save_are_the_whole() {
+        let single = |count: u64| (0..count).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
+        assert_eq!(show(&format!("bytes={}", single(16)), 16, None), single(16));
+        assert_eq!(show(&format!("bytes={}", single(17)), 17, None), "whole");
+        assert!(ByteRange { start: 2, end: 2 }.is_empty() && !ByteRange { start: 2, end: 3 }.is_empty());
+    }
+
+    #[test]
     fn ranges_of_a_thousand_bytes() {
         let table = [
             ("bytes=0-8", "0-8"),

@@ -234,6 +234,7 @@ mod tests {
         let keys = keys_of(b"# links\n0123456789abcdef0\n\nfedcba9876543210f\n").expect("keys");
         assert_eq!(keys.len(), 2);
         assert!(keys_of(b"short\n").is_err() && keys_of(b"\n#x\n").is_err());
+        assert!(keys_of(b"0123456789abcdef").is_ok() && keys_of(b"0123456789abcde").is_err());
     }
 
     #[test]

@@ -151,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn only_after_some_codes_the_next_request_cannot_be_found() {
+        for code in [400, 408, 413, 414, 431, 494, 497, 500, 501, 505] {
+            assert!(Status(code).closes(), "{code}");
+        }
+        for code in [200, 206, 304, 403, 404, 405, 412, 416, 429, 444, 493, 498, 502, 503, 504, 507] {
+            assert!(!Status(code).closes(), "{code}");
+        }
+    }
+
+    #[test]
     fn an_unregistered_code_has_neither_reason_nor_line() {
         for code in [0, 299, 444, 499, 599, 999] {
             assert_eq!((Status(code).reason(), Status(code).line()), ("", None));

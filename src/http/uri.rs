@@ -257,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn arguments_begin_behind_the_first_question_mark() {
+        let table: [(&str, &str, Option<&str>); 4] =
+            [("/a", "/a", None), ("/a?", "/a", Some("")), ("/a?b=c?d", "/a", Some("b=c?d")), ("?x", "", Some("x"))];
+        for (target, path, args) in table {
+            assert_eq!(split_args(target.as_bytes()), (path.as_bytes(), args.map(str::as_bytes)), "{target}");
+        }
+    }
+
+    #[test]
     fn a_normal_path_is_its_own_normal_form() {
         for uri in ["/a/%2e./%2fb/./c", "/a//b/..", "/%61%20/x", "/...//.x/"] {
             for merge in [true, false] {

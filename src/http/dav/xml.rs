@@ -241,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn the_five_entities_are_what_they_stand_for() {
+        let read = |text: &str| parse(text.as_bytes()).map(|root| shown(&root));
+        assert_eq!(read("<a>&lt;&gt;&amp;&apos;&quot;</a>"), read("<a>&#60;&#62;&#38;&#39;&#34;</a>"));
+        assert!(read("<a>&gt;</a>").is_ok());
+    }
+
+    #[test]
     fn what_is_not_well_formed_or_too_much_is_refused() {
         let deep = "<a>".repeat(DEPTH + 1) + &"</a>".repeat(DEPTH + 1);
         let wide = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS));

@@ -227,6 +227,20 @@ mod tests {
         let file = Some(CachedHead { lines: &cached[..lines], end: &cached, etag });
         head(&ResponseHead { file, ..usual }, false, Connection::Keep(None), &mut short);
         assert_eq!(short, long);
+        // What is not usual goes the long way, whatever the cache has.
+        let unusual = [
+            ResponseHead { location: Some(b"/x"), ..usual },
+            ResponseHead { upgrade: true, ..usual },
+            ResponseHead { etag: Some(b"W/\"1-2\""), ..usual },
+            ResponseHead { accept_ranges: false, ..usual },
+        ];
+        for response in unusual {
+            long.clear();
+            short.clear();
+            head(&response, false, Connection::Keep(None), &mut long);
+            head(&ResponseHead { file, ..response }, false, Connection::Keep(None), &mut short);
+            assert_eq!(short, long);
+        }
     }
 
     #[test]

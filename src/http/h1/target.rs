@@ -171,12 +171,27 @@ mod tests {
             ("CONNECT a.test:443 HTTP/1.1", Form::Authority, "a.test:443", ""),
             ("CONNECT [::1]:443 HTTP/1.1", Form::Authority, "[::1]:443", ""),
             ("M!x /\u{e9} HTTP/1.1", Form::Origin, "", "/\u{e9}"),
+            ("GET /a#f#g HTTP/1.1", Form::Origin, "", "/a"),
         ];
         for (line, form, authority, origin) in table {
             let got = parse(line.as_bytes()).expect(line);
             assert_eq!(got.form, form, "{line}");
             assert_eq!(&line[got.authority], authority, "{line}");
             assert_eq!(&line[got.origin], origin, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_request_line_is_named() {
+        let table = [
+            ("G(T / HTTP/1.1", Reject::BadByte { place: "the method", byte: b'(' }),
+            (" GET / HTTP/1.1", Reject::BadRequestLine("no method and single space")),
+            ("GET", Reject::BadRequestLine("no method and single space")),
+            ("GET  HTTP/1.1", Reject::BadRequestLine("no target")),
+            ("GET HTTP/1.1", Reject::BadRequestLine("no protocol version")),
+        ];
+        for (line, reject) in table {
+            assert_eq!(parse(line.as_bytes()).map(|_| ()), Err(reject), "{line}");
         }
     }
 

@@ -99,6 +99,15 @@ mod tests {
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     #[test]
+    fn what_stands_twice_is_named() {
+        for field in ["Authorization", "Content-Range", "If-Range"] {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}: a\r\n{field}: a\r\n\r\n");
+            let got = Head::default().parse(text.as_bytes(), &HeadLimits::default()).map(|_| ());
+            assert_eq!(got.map_err(|reject| reject.to_string().contains(field)), Err(true), "{field}");
+        }
+    }
+
+    #[test]
     fn a_second_line_is_judged_by_its_field() {
         let table = [
             ("Authorization: a", "Authorization: a", 400),

@@ -48,6 +48,17 @@ fn a_request_is_taken_apart() {
 }
 
 #[test]
+fn the_byte_that_breaks_a_field_is_named() {
+    let refused = |name: &str, value: &str| {
+        let mut head = RequestHead::default();
+        read(&mut block(&[&GET[..], &[(name, value)]].concat()), true, RULES, &mut head)
+    };
+    assert_eq!(refused("x a", "1"), Err(Reject::BadByte { place: "a header name", byte: b' ' }));
+    assert_eq!(refused("xA", "1"), Err(Reject::BadByte { place: "a header name", byte: b'A' }));
+    assert_eq!(refused("x", "a\x01b"), Err(Reject::BadByte { place: "a header value", byte: 1 }));
+}
+
+#[test]
 fn each_malformed_request_is_refused() {
     let with = |extra: &[(&'static str, &'static str)]| [&GET[..], extra].concat();
     let without = |name: &str| GET.iter().copied().filter(|(n, _)| *n != name).collect::<Vec<_>>();

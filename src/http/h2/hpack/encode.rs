@@ -98,6 +98,17 @@ mod tests {
     }
 
     #[test]
+    fn a_status_of_the_static_table_is_one_byte() {
+        // RFC 7541 appendix A.
+        for (code, byte) in [(200, 0x88), (204, 0x89), (206, 0x8a), (304, 0x8b), (400, 0x8c), (404, 0x8d), (500, 0x8e)]
+        {
+            let mut out = Vec::new();
+            status(&mut out, code);
+            assert_eq!(out, [byte], "{code}");
+        }
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded_again() {
         let long = "x".repeat(5000);
         let fields = [
