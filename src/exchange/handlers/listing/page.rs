@@ -25,7 +25,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-rzxmvFZ9AzDku3PIQQOWzDfFsjsfO08JL914Ng3fHu4='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-CpPPPx8Du++wr7KpjjBOblx1DGUBaJjZ9PWm4vURvm0='; \
      script-src 'sha256-K3lvpkB1hfzeOvIOaLW8XcbfG0dP7rNk/j/sWnIUlIU=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
