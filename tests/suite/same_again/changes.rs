@@ -307,6 +307,10 @@ fn a_new_configuration_answers_at_once() {
         if on_nginx() {
             eventually("the new worker answers", || s.get("/f").header("X-Is") == Some(root));
             client = s.client();
+        } else {
+            // Until it is read, which a busy machine may need several turns for, the old one answers.
+            let reloads = |log: &str| log.matches("the configuration was reloaded").count();
+            s.await_file("logs/error.log", |log| reloads(log) == at + 1);
         }
         for _ in 0..2 {
             client.get("/f").is(200).has("X-Is", root).body_is(format!("of {root}"));
