@@ -10,6 +10,7 @@ use crate::services::open_files::OpenFile;
 use crate::sys::{Errno, file};
 use flate2::FlushCompress;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Input taken at a time.
@@ -43,6 +44,7 @@ pub struct Encoder {
 enum Input {
     File { file: Rc<OpenFile>, at: u64, end: u64 },
     Bytes { bytes: Vec<u8>, at: usize },
+    Pieces(VecDeque<Rc<[u8]>>),
     Multistatus(Box<Multistatus>),
     Archive(Box<Archive>),
 }
@@ -62,6 +64,11 @@ impl Source {
 
     pub fn bytes(bytes: Vec<u8>) -> Source {
         Source::new(Input::Bytes { bytes, at: 0 })
+    }
+
+    /// Each is made into one of the output's, and is no longer held then.
+    pub fn pieces(pieces: VecDeque<Rc<[u8]>>) -> Source {
+        Source::new(Input::Pieces(pieces))
     }
 
     pub fn multistatus(multistatus: Multistatus) -> Source {
@@ -106,6 +113,7 @@ impl Source {
         match &self.input {
             Input::File { at, end, .. } => end - at,
             Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
+            Input::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
             Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
             Input::Archive(archive) => u64::from(!archive.is_ended()),
         }
@@ -123,6 +131,7 @@ impl Source {
                 scratch.extend_from_slice(&bytes[*at..*at + wanted]);
                 *at += wanted;
             }
+            Input::Pieces(pieces) => scratch.extend_from_slice(&pieces.pop_front().unwrap_or_default()),
             Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
             Input::Archive(archive) => archive.fill(scratch)?,
             Input::File { file, at, end: _ } => {
@@ -274,6 +283,18 @@ mod tests {
             flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
             assert!(back == text, "{size} bytes");
         }
+    }
+
+    #[test]
+    fn a_piece_is_freed_when_it_has_been_taken() {
+        let pieces: Vec<Rc<[u8]>> = vec![b"one".as_slice().into(), b"two".as_slice().into()];
+        let held: Vec<_> = pieces.iter().map(Rc::downgrade).collect();
+        let mut source = Source::pieces(pieces.into());
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        assert_eq!(source.fill(&mut scratch, &mut out), Ok(Filled { used: 3, done: false }));
+        assert_eq!((&out[..], held[0].strong_count(), held[1].strong_count()), (&b"one"[..], 0, 1));
+        assert_eq!(source.fill(&mut scratch, &mut out), Ok(Filled { used: 3, done: true }));
+        assert_eq!(out, b"onetwo");
     }
 
     #[test]

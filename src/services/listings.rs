@@ -54,13 +54,22 @@ pub struct Loose {
     pub stat: Stat,
 }
 
+/// A rendered listing, in pieces: no step of its way copies, or frees, all of a large one at once.
+pub type Pieces = Rc<[Rc<[u8]>]>;
+
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub body: Rc<[u8]>,
+    pub body: Pieces,
     pub loose: Rc<[Loose]>,
     /// The directory when it was opened to be read.
     pub dir: Stat,
     pub watched: Rc<Watched>,
+}
+
+impl Page {
+    fn size(&self) -> u64 {
+        self.body.iter().map(|piece| piece.len() as u64).sum()
+    }
 }
 
 struct Kept {
@@ -116,7 +125,7 @@ impl Listings {
     /// Keeps a page, unless something happened since its directory was watched.
     pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
         self.listen();
-        let size = page.body.len() as u64;
+        let size = page.size();
         if size > self.limit || !page.watched.quiet.get() {
             return;
         }
@@ -149,7 +158,7 @@ impl Listings {
 
     pub fn remove(&mut self, key: &[u8]) {
         if let Some(kept) = self.pages.remove(key) {
-            self.bytes -= kept.page.body.len() as u64;
+            self.bytes -= kept.page.size();
         }
     }
 
@@ -181,7 +190,7 @@ impl Listings {
             let bytes = &mut self.bytes;
             self.pages.retain(|_, kept| {
                 let quiet = kept.page.watched.quiet.get();
-                *bytes -= if quiet { 0 } else { kept.page.body.len() as u64 };
+                *bytes -= if quiet { 0 } else { kept.page.size() };
                 quiet
             });
         }
@@ -200,7 +209,7 @@ impl Listings {
         let bytes = &mut self.bytes;
         self.pages.retain(|_, kept| {
             let young = now.saturating_sub(kept.made) <= LIFE;
-            *bytes -= if young { 0 } else { kept.page.body.len() as u64 };
+            *bytes -= if young { 0 } else { kept.page.size() };
             young
         });
         self.forget_unused();

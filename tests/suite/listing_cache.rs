@@ -3,7 +3,7 @@
 
 use crate::harness::{Server, eventually, http, skip_on_nginx};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -168,6 +168,32 @@ fn what_the_kernel_does_not_tell_shows_after_a_moment() {
     fs::hard_link(s.path("html/d/f"), s.path("elsewhere/f")).expect("link");
     s.write("elsewhere/f", "12345");
     eventually("the size of the file", || s.get("/d/").text().contains(" 5\r\n"));
+}
+
+/// Larger than a piece: made, kept and sent in several.
+#[test]
+fn a_large_page_is_kept_as_it_was_made() {
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; autoindex on;
+         location /gzip/ { alias %%DIR%%/html/; gzip on; gzip_types text/html; } }",
+    )
+    .mkdir("html/d")
+    .start();
+    let dir = s.path("html/d");
+    for n in 0..3000 {
+        File::create(dir.join(format!("{n:06}-{}", "x".repeat(40)))).expect("create");
+    }
+    let text = s.get("/d/").is(200).text();
+    assert_eq!(text.matches("<a href=\"0").count(), 3000);
+    assert!(text.trim_end().ends_with("</html>"), "whole");
+    assert!(s.get("/d/").is(200).text() == text, "as before");
+    s.method("HEAD", "/d/", "", b"").is(200);
+    let old = s.client().request("GET /d/ HTTP/1.0\r\n\r\n").is(200).text();
+    assert!(old == text, "to a client that knows no chunks");
+    let mut unpacked = String::new();
+    let packed = s.get_with("/gzip/d/", "Accept-Encoding: gzip\r\n");
+    flate2::read::GzDecoder::new(&packed.is(200).body[..]).read_to_string(&mut unpacked).expect("gzip");
+    assert!(unpacked == text.replace("/d/", "/gzip/d/"), "compressed");
 }
 
 /// A directory large enough to take many turns.

@@ -118,6 +118,7 @@ fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
             let made = Source::bytes(bytes.to_vec()).recode(recode).whole(&mut cx.scratch);
             ex.response.body = Body::Bytes(made.unwrap_or_default());
         }
+        (Body::Made(source), _) => ex.response.body = Body::Made(Box::new(source.recode(recode))),
         (Body::File(file), _) => {
             let end = file.stat.size;
             ex.response.body = Body::Made(Box::new(Source::file(file, 0, end).recode(recode)));

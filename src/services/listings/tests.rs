@@ -31,7 +31,7 @@ impl Drop for Directory {
 fn page(listings: &mut Listings, dir: &Directory, size: usize) -> Page {
     let (fd, stat) = dir.open();
     let watched = listings.watch(fd.as_fd()).expect("the temporary directory is local");
-    Page { body: vec![b'x'; size].into(), loose: Rc::new([]), dir: stat, watched }
+    Page { body: Rc::new([vec![b'x'; size].into()]), loose: Rc::new([]), dir: stat, watched }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::listings::{Page, Watched};
+use crate::services::listings::{Page, Pieces, Watched};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,11 +19,14 @@ use std::rc::Rc;
 
 /// Entries rendered between two looks at the clock.
 const BATCH: usize = 512;
+/// Bytes of a piece of the page, and up to a batch more.
+const PIECE: usize = 64 << 10;
 
 pub struct Making {
     shape: Shape,
     entries: Entries,
-    /// None while entries are read.
+    pieces: Vec<Rc<[u8]>>,
+    /// The last one. None while entries are read.
     body: Option<Vec<u8>>,
     /// Entries rendered.
     count: usize,
@@ -41,13 +44,13 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     if let Some(page) = key.as_ref().and_then(|key| cx.listings.find(key, &stat, &cx.now))
         && is_current(&page, dir.as_fd(), shape.links)
     {
-        return Err(respond(ex, &shape, page.body));
+        return Err(respond(ex, &shape, &page.body));
     }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd())?)));
     // Asked again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
-    let mut making = Box::new(Making { shape, entries, body: None, count: 0, keep });
+    let mut making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
     match making.work(ex, cx) {
         Flow::Wait => Ok(making),
         flow => Err(flow),
@@ -82,12 +85,13 @@ impl Making {
 
     /// One batch of entries, read or rendered; false when the body is complete.
     fn go_on(&mut self, path: &[u8]) -> Result<bool, Errno> {
-        let Making { shape, entries, body, count, .. } = self;
+        let Making { shape, entries, pieces, body, count, .. } = self;
         let listing = shape.listing(path, entries.totals);
         let Some(body) = body else {
             if !entries.read(&listing, &shape.hidden)? {
                 let listing = shape.listing(path, entries.totals);
-                let mut fresh = Vec::with_capacity(4096 + entries.len() * 112 + entries.name_bytes() * 2);
+                let about = 4096 + entries.len() * 112 + entries.name_bytes() * 2;
+                let mut fresh = Vec::with_capacity(about.min(2 * PIECE));
                 listing.head(&mut fresh);
                 *body = Some(fresh);
             }
@@ -101,20 +105,25 @@ impl Making {
             listing.entry(*count, &entry, body);
             *count += 1;
         }
+        if body.len() >= PIECE {
+            pieces.push(body[..].into());
+            body.clear();
+        }
         Ok(true)
     }
 
     fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let Making { shape, entries, body, keep, .. } = self;
+        let Making { shape, entries, pieces, body, keep, .. } = self;
         if let Some(e) = entries.failed {
             let path = shown(ex);
             ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));
         }
-        let body: Rc<[u8]> = body.take().unwrap_or_default().into();
+        pieces.push(body.take().unwrap_or_default().into());
+        let body: Pieces = std::mem::take(pieces).into();
         if let (Some((key, dir, watched)), Some(loose)) = (keep.take(), entries.loose.take()) {
             let page = Page { body: body.clone(), loose: loose.into(), dir, watched };
             cx.listings.keep(key, page, &cx.now);
         }
-        respond(ex, shape, body)
+        respond(ex, shape, &body)
     }
 }

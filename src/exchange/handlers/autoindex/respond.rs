@@ -2,17 +2,21 @@
 
 use super::shape::Shape;
 use crate::exchange::Exchange;
+use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::PAGE_CSP;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::status::Status;
 use std::rc::Rc;
 
-/// The rendered listing is the answer.
-pub fn respond(ex: &mut Exchange, shape: &Shape, body: Rc<[u8]>) -> Flow {
+/// The rendered listing is the answer; of several pieces each is sent as a chunk, and freed then.
+pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
     ex.response.status = Status::OK;
     ex.response.content_type = ContentType::Static(shape.format.content_type());
-    ex.response.body = Body::Shared(body);
+    ex.response.body = match pieces {
+        [whole] => Body::Shared(whole.clone()),
+        pieces => Body::Made(Box::new(Source::pieces(pieces.iter().cloned().collect()))),
+    };
     if shape.is_page {
         ex.response.line(b"Vary", b"Accept, Accept-Language");
         page_lines(ex);

@@ -129,6 +129,6 @@ impl Searching {
             listing.entry(at, &entry, &mut body);
         }
         listing.tail(&mut body);
-        respond(ex, &self.shape, body.into())
+        respond(ex, &self.shape, &[body.into()])
     }
 }
