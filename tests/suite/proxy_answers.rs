@@ -444,7 +444,12 @@ fn odd() -> Upstream {
             "/padded" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0 \r\n\r\n",
             "/495" => "HTTP/1.1 495 Own\r\nContent-Length: 2\r\n\r\nok",
             "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Type: a/b\r\nContent-Length: 7\r\n\r\n",
-            "/caught" => "HTTP/1.1 404 Not Found\r\nX-Accel-Redirect: /inner\r\nContent-Length: 2\r\n\r\nno",
+            "/named" => "HTTP/1.1 200 OK\r\nX-Accel-Redirect: @named\r\nContent-Length: 0\r\n\r\n",
+            "/chain" => "HTTP/1.1 200 OK\r\nX-Accel-Redirect: /again\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
+            "/again" => "HTTP/1.1 200 OK\r\nX-Accel-Redirect: /inner\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\n\r\n",
+            "/caught" => {
+                "HTTP/1.1 404 Not Found\r\nWWW-Authenticate: Basic\r\nX-Accel-Redirect: /inner\r\nContent-Length: 2\r\n\r\nno"
+            }
             "/cookies" => "HTTP/1.1 200 OK\r\nX-Accel-Redirect: /inner\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
             "/nowhere" => "HTTP/1.1 200 OK\r\nX-Accel-Redirect:\r\nContent-Length: 0\r\n\r\n",
             _ => "HTTP/1.1 200 OK\r\nX B: 1\r\nContent-Length: 2\r\n\r\nok",
@@ -459,7 +464,9 @@ fn odd_heads_of_upstreams_do_not_cost_the_page() {
     let s = setup(
         "error_page 404 /page; location /page { return 200 page; } location /inner { internal; return 200 inner; }
          location / { proxy_pass http://%%UP%%; proxy_cookie_flags ~ httponly; }
-         location /caught { proxy_pass http://%%UP%%; proxy_intercept_errors on; }",
+         location /caught { proxy_pass http://%%UP%%; proxy_intercept_errors on; }
+         location @named { return 200 \"$request_method $uri\"; }
+         location /star/ { proxy_pass http://%%UP%%/; gzip on; gzip_types *; gzip_min_length 1; }",
         &up,
     )
     .allow_log("upstream")
@@ -487,7 +494,18 @@ fn odd_heads_of_upstreams_do_not_cost_the_page() {
         s.get("/304").is(304).has("Content-Type", "a/b").has("Content-Length", "7");
     });
     table.row(BOTH, "an error that is intercepted leads nowhere else", || {
-        s.get("/caught").is(404).body_is("page");
+        s.get("/caught").is(404).lacks("WWW-Authenticate").body_is("page");
+    });
+    table.row(BOTH, "a named location gets the request as it is", || {
+        s.method("POST", "/named", "", b"x").is(200).body_is("POST /named");
+    });
+    table.row(BOTH, "what leads elsewhere twice keeps both cookies", || {
+        let r = s.get("/chain");
+        assert_eq!(r.is(200).body_is("inner").all("Set-Cookie"), ["a=b; HttpOnly", "c=d; HttpOnly"]);
+    });
+    table.row(BOTH, "every type is also none", || {
+        s.get_with("/star/version", "Accept-Encoding: gzip\r\n").is(200).has("Content-Encoding", "gzip");
+        s.get_with("/version", "Accept-Encoding: gzip\r\n").is(200).lacks("Content-Encoding");
     });
     table.row(BOTH, "cookies of a response that leads elsewhere", || {
         s.get("/cookies").is(200).has("Set-Cookie", "a=b; HttpOnly").body_is("inner");

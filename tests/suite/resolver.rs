@@ -1,7 +1,7 @@
 //! Names that are looked up while requests are served, black-box: with a name server of our own on loopback.
 
 use crate::dns::{A, Dns, Query, record};
-use crate::harness::{BOTH, Table, http, ours};
+use crate::harness::{BOTH, Table, http};
 use crate::upstream::Upstream;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -51,13 +51,11 @@ fn names_are_looked_up_when_they_are_needed() {
              location /arg {{ proxy_pass http://$arg_to:{port}; add_header X-To $upstream_addr always; }}
              location /host {{ proxy_pass http://localhost.invalid$is_args:{port}; }}
              location /silent {{ resolver 127.0.0.1:9; resolver_timeout 200ms; proxy_pass http://$arg_to:{port}; }}
-             location /none {{ resolver off; proxy_pass http://$arg_to:{port}; }}
              location /quick {{ return 200 quick; }}
          }}",
         known.dns.address
     ))
     .allow_log("could not be resolved")
-    .allow_log("no resolver defined")
     .allow_log("connect() failed")
     .start();
     let mut table = Table::new("names of a proxy_pass");
@@ -89,10 +87,19 @@ fn names_are_looked_up_when_they_are_needed() {
         s.get("/quick").is(200).body_is("quick");
         slow.response().is(502);
     });
-    table.row(ours("nginx 1.22 has no `resolver off`"), "no resolver", || {
-        s.get("/none?to=app.test").is(502);
-        s.await_file("logs/error.log", |log| log.contains("no resolver defined to resolve app.test"));
-    });
+}
+
+#[test]
+fn a_name_without_a_resolver_is_not_looked_up() {
+    let s =
+        crate::harness::server("location / { proxy_pass http://$arg_to:9; }").allow_log("no resolver defined").start();
+    s.get("/?to=app.test").is(502);
+    s.await_file("logs/error.log", |log| log.contains("no resolver defined to resolve app.test"));
+    for words in ["off", "127.0.0.1 status_zone=a"] {
+        let refused = http(&format!("resolver {words}; server {{ listen %%PORT%%; }}")).test_config();
+        assert!(!refused.status.success(), "{words}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("host not found in resolver"), "{words}");
+    }
 }
 
 #[test]

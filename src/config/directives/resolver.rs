@@ -28,7 +28,7 @@ pub const ROWS: &[Row] = &[
         Effect::Once(|s, _, d| {
             let found = parse(d)?;
             if let Some(upstream) = &mut s.upstream {
-                upstream.resolver = found;
+                upstream.resolver = Some(found);
             }
             Ok(())
         }),
@@ -59,15 +59,11 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn resolver(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    Rc::make_mut(&mut s.settings.names).resolver = parse(d)?;
+    Rc::make_mut(&mut s.settings.names).resolver = Some(parse(d)?);
     Ok(())
 }
 
-/// None: `off`.
-fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
-    if d.args.len() == 1 && d.args[0].is("off") {
-        return Ok(None);
-    }
+fn parse(d: &Directive) -> Result<Rc<Resolver>, Fault> {
     let mut servers = Vec::new();
     let mut resolver = Resolver { servers: Box::default(), valid: None, ipv4: true, ipv6: true };
     for word in &d.args {
@@ -84,9 +80,16 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
             }
             Some(("ipv4", value)) => resolver.ipv4 = switch(value)?,
             Some(("ipv6", value)) => resolver.ipv6 = switch(value)?,
-            // Shared memory that one process does not need.
-            Some(("status_zone", _)) => {}
+            // nginx takes it for a name; its commercial build knows it.
+            Some(("status_zone", _)) => {
+                return Err(Fault::new(word.span, format!("host not found in resolver \"{text}\"")));
+            }
             Some(_) => return Err(wrong()),
+            // nginx has no such word; nor is it a name that anything answers to.
+            None if text == "off" => {
+                let fault = Fault::new(word.span, "host not found in resolver \"off\"");
+                return Err(fault.help("leave the directive out where no name is to be looked up"));
+            }
             None if is_without_port(text) => {
                 return Err(Fault::new(word.span, format!("invalid port in resolver \"{text}\"")));
             }
@@ -102,7 +105,7 @@ fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
         return Err(Fault::new(d.name.span, "\"ipv4\" and \"ipv6\" cannot both be \"off\""));
     }
     resolver.servers = servers.into();
-    Ok(Some(Rc::new(resolver)))
+    Ok(Rc::new(resolver))
 }
 
 /// What stands behind the first colon is no port.

@@ -46,7 +46,7 @@ fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
     // A digest that the client wants is of the file as it is.
     let fixed = ex.response.encoded || ex.response.digest.is_some();
-    if !status || fixed || ex.response.content_type.as_bytes().is_empty() {
+    if !status || fixed {
         return None;
     }
     let length = match &ex.response.body {

@@ -60,7 +60,8 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     }
     let settings = settings(ex).clone();
     if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
-        for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate) {
+        // Of a 401 only: under another status it would ask for nothing (nginx).
+        for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate && code == 401) {
             ex.response.line(b"WWW-Authenticate", value);
         }
         return Ok(Flow::Status(Status(code)));
@@ -142,13 +143,13 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     Flow::Respond
 }
 
-/// X-Accel-Redirect: an internal redirect, asked for by GET.
+/// X-Accel-Redirect: an internal redirect, asked for by GET; a named location gets the request as it is (nginx).
 fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
-    if ex.route.method != Method::Head {
-        ex.route.method = Method::Get;
-    }
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
+    }
+    if ex.route.method != Method::Head {
+        ex.route.method = Method::Get;
     }
     let mut path = Vec::new();
     // Such a URI is made from something a client sent: it is not for us to guess which file is meant.
@@ -175,7 +176,7 @@ fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     Flow::Status(Status::NOT_FOUND)
 }
 
-/// What stays of a response that leads elsewhere (nginx's list).
+/// What stays of a response that leads elsewhere (nginx's list), beside what stayed of those that led to it.
 fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     const KEPT: [HeaderId; 5] = [
         HeaderId::SetCookie,
@@ -184,8 +185,10 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
         HeaderId::Expires,
         HeaderId::AcceptRanges,
     ];
-    ex.response.fields.clear();
-    ex.route.kept.content_type = head.get(HeaderId::ContentType).map(Into::into);
+    ex.response.fields = std::mem::take(&mut ex.route.kept.fields);
+    if let Some(kind) = head.get(HeaderId::ContentType) {
+        ex.route.kept.content_type = Some(kind.into());
+    }
     for (field, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
         named(ex, cx, field.id, name, value);
     }
