@@ -7,6 +7,7 @@
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
+use crate::http::method::Method;
 
 #[derive(Default)]
 pub struct Request {
@@ -40,6 +41,16 @@ impl Request {
     /// The value of a header field.
     pub fn value(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(&self.text, id)
+    }
+
+    /// CONNECT asks this server to be a proxy, which has credentials of its own (RFC 9110 §11.7).
+    pub fn asks_a_proxy(&self) -> bool {
+        self.head.method == Method::Connect
+    }
+
+    /// The credentials for this server.
+    pub fn credentials(&self) -> Option<&[u8]> {
+        self.value(if self.asks_a_proxy() { HeaderId::ProxyAuthorization } else { HeaderId::Authorization })
     }
 }
 

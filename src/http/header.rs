@@ -55,6 +55,7 @@ pub enum HeaderId {
     CacheControl,
     Pragma,
     Prefer,
+    ProxyAuthorization,
     ProxyConnection,
     UploadLength,
     UploadOffset,
@@ -189,6 +190,7 @@ impl HeaderId {
             ],
             18 => names![(b"x-accel-limit-rate", XAccelLimitRate)],
             19 => names![
+                (b"proxy-authorization", ProxyAuthorization),
                 (b"if-unmodified-since", IfUnmodifiedSince),
                 (b"content-disposition", ContentDisposition),
                 (b"want-content-digest", WantContentDigest),

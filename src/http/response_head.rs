@@ -20,6 +20,7 @@ pub struct ResponseHead<'a> {
     pub status: Status,
     /// An upstream's words for it.
     pub reason: Option<&'a [u8]>,
+    /// Empty: the response has none, as that of date.
     pub server: &'a [u8],
     pub date: &'a [u8],
     pub content_type: Option<&'a [u8]>,
@@ -39,8 +40,11 @@ pub struct ResponseHead<'a> {
 impl ResponseHead<'_> {
     /// Every field in order, for protocols that write fields one by one.
     pub fn each(&self, mut field: impl FnMut(&[u8], &[u8])) {
-        field(b"server", self.server);
-        field(b"date", self.date);
+        for (name, value) in [(&b"server"[..], self.server), (b"date", self.date)] {
+            if !value.is_empty() {
+                field(name, value);
+            }
+        }
         let mut digits = [0; decimal::DIGITS];
         let length = self.length.map(|bytes| decimal::digits(bytes, &mut digits));
         let known = [

@@ -465,6 +465,7 @@ fn odd_heads_of_upstreams_do_not_cost_the_page() {
         "error_page 404 /page; location /page { return 200 page; } location /inner { internal; return 200 inner; }
          location / { proxy_pass http://%%UP%%; proxy_cookie_flags ~ httponly; }
          location /caught { proxy_pass http://%%UP%%; proxy_intercept_errors on; }
+         location /dated/ { proxy_pass http://%%UP%%/; proxy_pass_header Date; proxy_pass_header Server; }
          location @named { return 200 \"$request_method $uri\"; }
          location /star/ { proxy_pass http://%%UP%%/; gzip on; gzip_types *; gzip_min_length 1; }",
         &up,
@@ -502,6 +503,10 @@ fn odd_heads_of_upstreams_do_not_cost_the_page() {
     table.row(BOTH, "what leads elsewhere twice keeps both cookies", || {
         let r = s.get("/chain");
         assert_eq!(r.is(200).body_is("inner").all("Set-Cookie"), ["a=b; HttpOnly", "c=d; HttpOnly"]);
+    });
+    table.row(BOTH, "the upstream's Date and Server, which it does not send", || {
+        assert!(s.get("/version").is(200).header("Date").is_some());
+        s.get("/dated/version").is(200).lacks("Date").lacks("Server").body_is("ok");
     });
     table.row(BOTH, "every type is also none", || {
         s.get_with("/star/version", "Accept-Encoding: gzip\r\n").is(200).has("Content-Encoding", "gzip");

@@ -72,13 +72,18 @@ fn what_is_no_tunnel_is_refused() {
         (0, "CONNECT a HTTP/1.1|Host: a||", 400),
         (1, "CONNECT a:1 HTTP/1.1|Host: a:1||", 405),
         (2, "CONNECT a:1 HTTP/1.1|Host: a:1||", 403),
-        (3, "CONNECT a:1 HTTP/1.1|Host: a:1||", 401),
+        (3, "CONNECT a:1 HTTP/1.1|Host: a:1||", 407),
+        (3, "CONNECT a:1 HTTP/1.1|Host: a:1|Authorization: Basic YW5uOnJpZ2h0||", 407),
+        (3, "CONNECT a:1 HTTP/1.1|Host: a:1|Proxy-Authorization: Basic YW5uOndyb25n||", 407),
     ] {
         assert_eq!(ask(at, text), status, "{text}");
     }
     assert_eq!(up.connections(), 0);
     let mut client = s.client_at(3);
-    client.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nAuthorization: Basic YW5uOnJpZ2h0\r\n\r\n");
+    client.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    client.response().is(407).has("Proxy-Authenticate", "Basic realm=\"x\"").lacks("WWW-Authenticate");
+    let mut client = s.client_at(3);
+    client.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nProxy-Authorization: Basic YW5uOnJpZ2h0\r\n\r\n");
     client.response_to_head().is(200);
 }
 

@@ -9,7 +9,6 @@ use crate::config::model::Level;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::{Exchange, variables};
 use crate::http::escape;
-use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::Found;
@@ -96,7 +95,7 @@ fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str)
 
 /// User and password of the request. One of them missing counts as none.
 fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
-    let value = ex.header(HeaderId::Authorization)?;
+    let value = ex.request.credentials()?;
     let encoded = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())?;
     let mut decoded = Vec::new();
     if !escape::base64(encoded, &mut decoded) {
@@ -116,7 +115,7 @@ fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
     }
 }
 
-/// 401 with what the client needs to ask its user.
+/// 401, or 407 of a proxy, with what the client needs to ask its user.
 fn challenge(ex: &mut Exchange, realm: &[u8]) -> Flow {
     let mut value = b"Basic realm=\"".to_vec();
     for &byte in realm {
@@ -127,6 +126,10 @@ fn challenge(ex: &mut Exchange, realm: &[u8]) -> Flow {
         value.push(byte);
     }
     value.push(b'"');
-    ex.response.line(b"WWW-Authenticate", &value);
-    Flow::Status(Status::UNAUTHORIZED)
+    let (field, status) = match ex.request.asks_a_proxy() {
+        true => (&b"Proxy-Authenticate"[..], Status::PROXY_AUTH_REQUIRED),
+        false => (&b"WWW-Authenticate"[..], Status::UNAUTHORIZED),
+    };
+    ex.response.line(field, &value);
+    Flow::Status(status)
 }

@@ -69,7 +69,9 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
     let refused = match password(ex, cx) {
         Outcome::Granted => return Flow::Next,
-        Outcome::Refused(Flow::Status(status @ (Status::UNAUTHORIZED | Status::FORBIDDEN))) => Some(status),
+        Outcome::Refused(Flow::Status(
+            status @ (Status::UNAUTHORIZED | Status::PROXY_AUTH_REQUIRED | Status::FORBIDDEN),
+        )) => Some(status),
         Outcome::Refused(flow) => return later(ex, cx, flow),
         Outcome::NotAsked if address == Some(false) => Some(Status::FORBIDDEN),
         Outcome::NotAsked => match link {
@@ -100,7 +102,7 @@ fn password(ex: &mut Exchange, cx: &mut Services) -> Outcome {
 fn later(ex: &Exchange, cx: &Services, flow: Flow) -> Flow {
     let delay = ex.here().settings.auth.delay.0;
     match flow {
-        Flow::Status(status) if status == Status::UNAUTHORIZED && delay > 0 => {
+        Flow::Status(status @ (Status::UNAUTHORIZED | Status::PROXY_AUTH_REQUIRED)) if delay > 0 => {
             Flow::Delay { until: cx.now.ms + delay, then: Then::Status(status) }
         }
         flow => flow,

@@ -171,7 +171,7 @@ pub fn remote_user_of(ex: &Exchange, out: &mut Vec<u8>) {
 
 /// The user name of Basic credentials, whether or not they were checked (nginx).
 fn remote_user(ex: &Exchange, out: &mut Vec<u8>) -> Is {
-    let Some(value) = ex.header(HeaderId::Authorization) else { return Is::Unset };
+    let Some(value) = ex.request.credentials() else { return Is::Unset };
     let Some(encoded) = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())
     else {
         return Is::Unset;

@@ -33,8 +33,11 @@ pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> 
 /// Appends the head of a response.
 pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out: &mut Vec<u8>) {
     status_line(head.status, head.reason, out);
-    line(b"Server: ", head.server, out);
-    line(b"Date: ", head.date, out);
+    for (name, value) in [(&b"Server: "[..], head.server), (b"Date: ", head.date)] {
+        if !value.is_empty() {
+            line(name, value, out);
+        }
+    }
     if let Some(kind) = head.content_type {
         line(b"Content-Type: ", kind, out);
     }

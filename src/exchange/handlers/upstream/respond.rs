@@ -258,6 +258,15 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             id => named(ex, cx, id, name, value),
         }
     }
+    if proxy.protocol == Protocol::Http1 {
+        // What proxy_pass_header passes is the upstream's, where that has none as well (nginx).
+        let passes = |name: &[u8]| settings.pass_headers.iter().any(|n| n.eq_ignore_ascii_case(name));
+        for (slot, name) in [(&mut ex.response.date, &b"date"[..]), (&mut ex.response.server, b"server")] {
+            if slot.is_none() && passes(name) {
+                *slot = Some(Box::default());
+            }
+        }
+    }
     pace(received, ex, &settings);
     let switches = head.status == 101 && proxy.asked.upgrade;
     ex.response.upgrade = switches;

@@ -53,7 +53,7 @@ pub static STATIC: [(&[u8], &[u8], HeaderId); 61] = [
     (b"location", b"", Location),
     (b"max-forwards", b"", Other),
     (b"proxy-authenticate", b"", Other),
-    (b"proxy-authorization", b"", Other),
+    (b"proxy-authorization", b"", ProxyAuthorization),
     (b"range", b"", Range),
     (b"referer", b"", Referer),
     (b"refresh", b"", Refresh),
