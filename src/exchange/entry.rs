@@ -88,7 +88,7 @@ pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 /// The head is no HTTP: an answer, and the connection ends.
 pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     cx.stats.count(Counter::Requests);
-    ex.rx = Rx::Drain;
+    (ex.rx, ex.route.method) = (Rx::Drain, ex.request.head.method);
     if let Some(request) = Rc::get_mut(&mut ex.request)
         && request.head.request_line.is_empty()
     {

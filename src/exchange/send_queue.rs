@@ -328,17 +328,20 @@ impl OutQueue {
         }
     }
 
-    /// The body is complete.
-    pub fn end(&mut self, trailers: &Fields) {
+    /// The body is complete. How much of what is appended is no part of it: a block of trailers.
+    pub fn end(&mut self, trailers: &Fields) -> u64 {
         if self.chunked {
             encode::last_chunk(trailers, &mut self.buf);
         }
-        if self.wire == Wire::Frames {
-            self.seal();
-            response::trailers(trailers, &mut self.buf);
-            let block = self.sealed_block();
-            self.segments.push_back(Segment::End { block });
+        if self.wire != Wire::Frames {
+            return 0;
         }
+        self.seal();
+        response::trailers(trailers, &mut self.buf);
+        let block = self.sealed_block();
+        let len = block.len() as u64;
+        self.segments.push_back(Segment::End { block });
+        len
     }
 
     /// Of a protocol with frames: a head or an end is next in the queue.

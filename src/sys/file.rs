@@ -11,7 +11,9 @@ mod rename;
 mod stat;
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 pub use beneath::{open_beneath, open_known};
 pub use copy::{
@@ -78,6 +80,47 @@ pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -
     let got = retry(|| unsafe { libc::pread(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, at) })? as usize;
     // SAFETY: the kernel wrote `got` ≤ `room` bytes right after the present end, within the capacity.
     unsafe { into.set_len(into.len() + got) };
+    Ok(got)
+}
+
+/// Pieces of a file, and the room before each for the head of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces {
+    pub gap: usize,
+    pub size: usize,
+}
+
+/// Pieces that one call reads.
+const PIECES: usize = 16;
+
+/// As [`pread_into`], in pieces with a gap of zeros before each. No more than some pieces at once.
+pub fn pread_pieces(
+    fd: BorrowedFd<'_>,
+    into: &mut Vec<u8>,
+    Pieces { gap, size }: Pieces,
+    max: usize,
+    at: u64,
+) -> Result<usize, Errno> {
+    let at = offset(at)?;
+    if max == 0 || size == 0 {
+        return Err(Errno::ENOBUFS);
+    }
+    let max = max.min(size.saturating_mul(PIECES));
+    into.reserve(max + max.div_ceil(size) * gap);
+    let mut slices = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; PIECES];
+    let (mut left, mut count) = (max, 0);
+    for place in into.spare_capacity_mut().chunks_mut(gap + size).take(max.div_ceil(size)) {
+        let (head, body) = place.split_at_mut(gap);
+        head.fill(MaybeUninit::new(0));
+        let len = body.len().min(left);
+        slices[count] = libc::iovec { iov_base: body.as_mut_ptr().cast(), iov_len: len };
+        (left, count) = (left - len, count + 1);
+    }
+    // SAFETY: each of the first `count` slices describes a part of the spare capacity of its own, writable for its length.
+    let got = retry(|| unsafe { libc::preadv(fd.as_raw_fd(), slices.as_ptr(), count as libc::c_int, at) })? as usize;
+    // SAFETY: the pieces that hold `got` bytes are filled in their order, and the gap before each of them was filled above;
+    // all of it lies right after the present end, within the capacity.
+    unsafe { into.set_len(into.len() + got + got.div_ceil(size) * gap) };
     Ok(got)
 }
 

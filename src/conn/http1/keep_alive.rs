@@ -9,6 +9,7 @@ use crate::conn::timers::Timer;
 use crate::conn::{Active, Conn, State, Turn, handshake};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, access_log, accounts};
+use crate::http::status::Status;
 use crate::sys::socket::Family;
 
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
@@ -75,6 +76,9 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if let Some(stream) = conn.transport.stream_mut() {
         // Its connection counts.
         stream.glitch = is_glitch.then_some(most);
+        if ex.abort && ex.response.status == Status::CLOSE {
+            stream.refuse();
+        }
         close::leave_active(conn, turn);
         return Step::Close(CloseReason::Served);
     }

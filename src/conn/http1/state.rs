@@ -105,6 +105,7 @@ impl Http1 {
     pub fn hand_over_partial(&mut self, ex: &mut Exchange) {
         self.body_at = self.start + self.head.len;
         self.head.method = self.head.method_so_far(self.unread());
+        ex.route.method = self.head.method;
         self.give(ex, self.unread().len());
     }
 

@@ -12,10 +12,11 @@ use crate::exchange::access_log::{self, ClientFacts};
 use crate::exchange::cacheable;
 use crate::http::h1::framing::Framing;
 use crate::http::h2::error::ErrorCode;
+use crate::http::h2::frame::HEADER_LEN;
 use crate::http::method::Method;
 use crate::services::Services;
 use crate::services::response_cache::{Body, frame_key};
-use crate::sys::file;
+use crate::sys::file::{self, Pieces};
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
@@ -107,11 +108,10 @@ impl Http2 {
         match (response.body, &cached.file) {
             (Body::File, Some(file)) => {
                 while room > 0 && !is_short {
-                    let wanted = room.min(chunk);
                     let left = (cached.size - cached.at) as usize;
-                    let got = protocol.data_from(id, left, out, |out| {
-                        out.reserve(wanted);
-                        file.fd().and_then(|fd| file::pread_into(fd, out, wanted, cached.at).ok()).unwrap_or(0)
+                    let got = protocol.data_from(id, (left, chunk), out, |out| {
+                        let pieces = Pieces { gap: HEADER_LEN, size: chunk };
+                        file.fd().and_then(|fd| file::pread_pieces(fd, out, pieces, room, cached.at).ok()).unwrap_or(0)
                     });
                     is_short = got == 0;
                     cached.at += got as u64;

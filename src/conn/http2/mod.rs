@@ -198,7 +198,7 @@ fn code_of(ending: &Ending) -> crate::http::h2::error::ErrorCode {
     use crate::http::h2::error::ErrorCode;
     match ending {
         // nginx.
-        Ending::TimedOut => ErrorCode::PROTOCOL_ERROR,
+        Ending::TimedOut | Ending::Refused => ErrorCode::PROTOCOL_ERROR,
         Ending::Complete(_) | Ending::Cut => ErrorCode::INTERNAL_ERROR,
     }
 }

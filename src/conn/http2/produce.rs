@@ -155,7 +155,7 @@ impl Http2 {
         let is_stalled = self.out.len() == before && may_send;
         let written = stream.written;
         if written > 0 {
-            self.protocol.data_sent(id, written);
+            self.protocol.data_sent(id, written, written.div_ceil(grant.chunk));
         }
         let taken = std::mem::take(&mut stream.taken);
         if taken > 0 {

@@ -11,6 +11,7 @@ use crate::http::h2::connection::Connection;
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack::encode::NO_TABLE;
 use crate::http::reject::Reject;
+use crate::sys::file::Pieces;
 use crate::sys::{Errno, file};
 use crate::util::slab::Key;
 use std::os::fd::BorrowedFd;
@@ -37,6 +38,8 @@ pub enum Ending {
     Cut,
     /// The client took too long.
     TimedOut,
+    /// There is none (`return 444`).
+    Refused,
 }
 
 /// A frame in the connection's output that may still grow, or become the last.
@@ -112,6 +115,11 @@ impl StreamTransport {
         StreamTransport { parent: None, is_broken: true, unborn: None, ..stream }
     }
 
+    /// It has no response, and is not to have one.
+    pub fn refuse(&mut self) {
+        self.ending = Ending::Refused;
+    }
+
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
         self.body.extend_from_slice(data);
@@ -183,25 +191,36 @@ impl StreamTransport {
         }
         let mut sent = 0;
         while sent < wanted {
-            let room = self.room_in_frame().min(wanted - sent);
-            if room == 0 {
-                break;
-            }
-            self.out.reserve(room);
-            let got = match file::pread_into(source, &mut self.out, room, at + sent as u64) {
-                Ok(got) => got,
-                Err(e) => {
-                    self.drop_empty_frame();
-                    return Err(e);
+            let Some(grant) = self.grant.filter(|grant| grant.room > 0) else { break };
+            let (room, from) = (grant.room.min(wanted - sent), at + sent as u64);
+            let got = match self.open {
+                Some(Open { kind: kind::DATA, len, .. }) if len < grant.chunk => {
+                    let room = room.min(grant.chunk - len);
+                    self.out.reserve(room);
+                    let got = file::pread_into(source, &mut self.out, room, from)?;
+                    self.grow(got);
+                    got
                 }
+                _ => self.read_frames(source, from, room, grant.chunk)?,
             };
-            self.grow(got);
             sent += got;
             if got == 0 {
                 return Ok(sent);
             }
         }
         if sent == 0 { Err(Errno::EAGAIN) } else { Ok(sent) }
+    }
+
+    /// Frames of the longest size, whose content one call reads.
+    fn read_frames(&mut self, source: BorrowedFd<'_>, at: u64, most: usize, chunk: usize) -> Result<usize, Errno> {
+        let start = self.out.len();
+        let got = file::pread_pieces(source, &mut self.out, Pieces { gap: HEADER_LEN, size: chunk }, most, at)?;
+        for first in (0..got).step_by(chunk) {
+            let start = start + first / chunk * (HEADER_LEN + chunk);
+            self.open = Some(Open { start, kind: kind::DATA, len: 0 });
+            self.grow(chunk.min(got - first));
+        }
+        Ok(got)
     }
 
     /// Frames may be written now.
@@ -257,14 +276,6 @@ impl StreamTransport {
             if let Some(place) = self.out.get_mut(open.start..open.start + HEADER_LEN) {
                 place.copy_from_slice(&header.bytes());
             }
-        }
-    }
-
-    /// The frame that was begun stayed empty: it is taken back.
-    fn drop_empty_frame(&mut self) {
-        if let Some(Open { start, kind: kind::DATA, len: 0 }) = self.open {
-            self.out.truncate(start);
-            self.open = None;
         }
     }
 

@@ -125,6 +125,11 @@ fn add_kept(ex: &mut Exchange) {
     ex.response.fields.append(&kept);
 }
 
+/// The body is complete; a block of trailers is no part of `$body_bytes_sent` (nginx).
+fn complete(ex: &mut Exchange) {
+    ex.log.head_size += ex.out.end(&ex.response.trailers);
+}
+
 /// The head, and the body by reference where it is a file.
 fn queue(ex: &mut Exchange, cx: &mut Services) {
     let cacheable = framing::apply(ex, cx);
@@ -138,7 +143,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
         ex.tx = Tx::Send;
     }
     if has_no_body(ex) {
-        return ex.out.end(&ex.response.trailers);
+        return complete(ex);
     }
     // Of a length that is known, all of it is one chunk.
     let streamed = matches!(ex.response.body, Body::Stream { .. });
@@ -167,7 +172,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     if known.is_some() {
         ex.out.close();
     }
-    ex.out.end(&ex.response.trailers);
+    complete(ex);
 }
 
 /// Queues bytes of a file, recoded where that is wanted.
@@ -210,7 +215,7 @@ pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
     if ex.out.takes_trailers() {
         headers::trailers(ex, cx);
     }
-    ex.out.end(&ex.response.trailers);
+    complete(ex);
     ex.tx = Tx::Done;
     None
 }

@@ -9,8 +9,10 @@ use std::fmt;
 /// Why a connection is given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// §3.4: the connection does not begin with the preface and SETTINGS.
+    /// §3.4: the connection does not begin with the preface.
     Preface,
+    /// §3.4: the first frame is neither SETTINGS nor what nginx takes in their place.
+    NoSettings { kind: u8 },
     /// §4.2: a frame longer than SETTINGS_MAX_FRAME_SIZE allows.
     FrameTooLong { kind: u8, len: u32 },
     /// §6: a frame whose type has a fixed length, or a least one, with another.
@@ -64,6 +66,7 @@ impl Fault {
     pub fn code(&self) -> ErrorCode {
         match self {
             Fault::Preface
+            | Fault::NoSettings { .. }
             | Fault::Padding { .. }
             | Fault::StreamId { .. }
             | Fault::StreamOrder { .. }
@@ -96,6 +99,7 @@ impl fmt::Display for Fault {
         use super::frame::kind::Name;
         match *self {
             Fault::Preface => f.write_str("invalid connection preface"),
+            Fault::NoSettings { kind } => write!(f, "client sent {} frame before SETTINGS", Name(kind)),
             Fault::FrameTooLong { kind, len } => {
                 write!(f, "client sent too large {} frame: {len} bytes", Name(kind))
             }

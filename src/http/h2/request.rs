@@ -338,8 +338,8 @@ fn merge_cookies(block: &mut Block) {
         return;
     }
     let start = block.text.len();
-    for field in block.fields.iter().filter(|field| is_cookie(field)) {
-        if block.text.len() > start {
+    for (at, field) in block.fields.iter().filter(|field| is_cookie(field)).enumerate() {
+        if at > 0 {
             block.text.extend_from_slice(b"; ");
         }
         block.text.extend_from_within(field.value.start as usize..field.value.end());

@@ -59,6 +59,17 @@ fn the_byte_that_breaks_a_field_is_named() {
 }
 
 #[test]
+fn an_empty_cookie_keeps_its_place_among_others() {
+    for (cookies, merged) in [(["", "a=b"], "; a=b"), (["a=b", ""], "a=b; "), (["", ""], "; ")] {
+        let mut block = block(&[&GET[..], &cookies.map(|cookie| ("cookie", cookie))].concat());
+        let mut head = RequestHead::default();
+        assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
+        let values: Vec<&[u8]> = block.fields.iter().map(|field| field.value.of(&block.text)).collect();
+        assert_eq!(values, [b"l:81", merged.as_bytes()], "{cookies:?}");
+    }
+}
+
+#[test]
 fn each_malformed_request_is_refused() {
     let with = |extra: &[(&'static str, &'static str)]| [&GET[..], extra].concat();
     let without = |name: &str| GET.iter().copied().filter(|(n, _)| *n != name).collect::<Vec<_>>();

@@ -19,6 +19,8 @@ pub struct Stream {
     pub is_sent: bool,
     /// Either side has reset it: nothing more is sent.
     pub is_reset: bool,
+    /// The client has: it must not send on it any more.
+    pub is_cancelled: bool,
     /// CONNECT: no header block follows the first (§8.5).
     pub is_tunnel: bool,
     /// Body bytes still to come by Content-Length.

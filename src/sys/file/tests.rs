@@ -299,3 +299,30 @@ fn a_lock_is_held_by_one_open_file_at_a_time() {
     drop(first);
     assert_eq!(flock(second.as_fd()), Ok(()));
 }
+
+#[test]
+fn pieces_of_a_file_have_their_gaps_before_them() {
+    let scratch = Scratch::new();
+    let file = create(&scratch, c"file");
+    write_all(file.as_fd(), b"abcdefghij").expect("it is written");
+    let table: [(usize, usize, u64, usize, &[u8]); 6] = [
+        (4, 10, 0, 10, b"x\0\0abcd\0\0efgh\0\0ij"),
+        (4, 8, 1, 8, b"x\0\0bcde\0\0fghi"),
+        (4, 99, 0, 10, b"x\0\0abcd\0\0efgh\0\0ij"),
+        (99, 3, 7, 3, b"x\0\0hij"),
+        (1, 2, 0, 2, b"x\0\0a\0\0b"),
+        (4, 9, 10, 0, b"x"),
+    ];
+    for (size, max, at, got, wanted) in table {
+        let mut into = b"x".to_vec();
+        let pieces = Pieces { gap: 2, size };
+        assert_eq!(pread_pieces(file.as_fd(), &mut into, pieces, max, at), Ok(got), "{size} {max} {at}");
+        assert_eq!(into, wanted, "{size} {max} {at}");
+    }
+    // As many as one call takes.
+    let mut into = Vec::new();
+    assert_eq!(pread_pieces(file.as_fd(), &mut into, Pieces { gap: 1, size: 0 }, 1, 0), Err(Errno::ENOBUFS));
+    write_all(file.as_fd(), &[b'y'; 100]).expect("it is written");
+    assert_eq!(pread_pieces(file.as_fd(), &mut into, Pieces { gap: 1, size: 1 }, 100, 10), Ok(PIECES));
+    assert_eq!(into, b"\0y".repeat(PIECES));
+}

@@ -2,6 +2,7 @@
 //! number of frames, with bounded memory; and others are served meanwhile.
 
 use super::client::{H2, head, raw};
+use super::gone::huge;
 use super::{connect, site};
 use crate::harness::Server;
 use webserv::http::h2::error::ErrorCode;
@@ -290,6 +291,25 @@ fn a_window_that_is_opened_byte_by_byte_ends_the_connection() {
     assert!(spent < most_spent, "{spent} ns of {most_spent}");
     assert!(memory(&s).saturating_sub(before) < KILOBYTES);
     assert_eq!(connect(&s).get("/small").status, 200);
+}
+
+#[test]
+fn a_client_that_updates_both_windows_for_each_frame_is_no_attacker() {
+    let s = site("");
+    huge(&s);
+    let mut c = connect(&s);
+    let stream = c.request("GET", "/huge", &[], true);
+    let mut got = 0;
+    while got < 24 << 20 {
+        let frame = c.next_frame().expect("a frame");
+        if frame.header.kind != kind::DATA {
+            continue;
+        }
+        got += frame.payload.len();
+        let update = |of: u32| raw(kind::WINDOW_UPDATE, 0, of, &frame.header.len.to_be_bytes());
+        c.send(&[update(0), update(stream)].concat());
+    }
+    assert_eq!(c.said_goaway, None);
 }
 
 #[test]

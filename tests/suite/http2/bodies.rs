@@ -4,6 +4,7 @@
 use super::client::{H2, raw};
 use super::{connect, send_body, site};
 use crate::harness::{eventually, http};
+use crate::strace::Strace;
 use crate::upstream::Upstream;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -227,4 +228,21 @@ fn a_body_that_comes_while_access_is_decided_on_is_kept() {
             }
         }
     }
+}
+
+#[test]
+fn what_stops_an_upload_goes_out_by_itself_behind_the_answer() {
+    let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }");
+    let mut c = connect(&s);
+    assert_eq!(c.get("/small").status, 200);
+    let Some(strace) = Strace::attach(&s, &["-xx", "-s", "100000", "-e", "trace=sendto"]) else { return };
+    let stream = c.request("PUT", "/up/large", &[("content-length", "11")], false);
+    let answer = c.answer(stream);
+    assert_eq!((answer.status, answer.ended), (413, true));
+    let reset = c.until(|frame| frame.header.kind == kind::RST_STREAM).expect("a reset");
+    assert_eq!((reset.header.stream, reset.code(0)), (stream, 0));
+    let trace = strace.detach();
+    // A client that finds both in one piece may forget the answer: curl 7.88 does.
+    let alone = r"\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x00";
+    assert!(trace.contains(&format!("\"{alone}\", 13")), "{trace}");
 }

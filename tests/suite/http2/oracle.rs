@@ -3,17 +3,27 @@
 
 use super::site;
 use crate::table::skipped;
+use crate::uploads::clients::packages;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
 
 fn python(script: &str, input: &str, args: &[String]) -> Option<String> {
-    let probe = Command::new("python3").args(["-c", "import h2, hpack, hyperframe"]).stderr(Stdio::null()).status();
+    // Where .ci/run installs them, or with the system.
+    let modules = packages().join("python");
+    let run = || {
+        let mut command = Command::new("python3");
+        if modules.is_dir() {
+            command.env("PYTHONPATH", &modules);
+        }
+        command
+    };
+    let probe = run().args(["-c", "import h2, hpack, hyperframe"]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         skipped("python3 with the packages h2, hpack and hyperframe");
         return None;
     }
-    let mut child = Command::new("python3")
+    let mut child = run()
         .args(["-c", script])
         .args(args)
         .stdin(Stdio::piped())

@@ -177,8 +177,8 @@ fn frames_and_streams_by_rfc_9113() {
             ),
             (
                 "5.1 closed: DATA behind the client's own reset",
-                [post(&[]), reset(1), raw(0, 0, 1, b"x"), raw(2, 0, 1, &[0; 5])].concat(),
-                Ignored,
+                [post(&[]), reset(1), raw(2, 0, 1, &[0; 5]), raw(0, 0, 1, b"x")].concat(),
+                Reset(STREAM_CLOSED),
             ),
             (
                 "5.4.1, 7 unknown codes mean nothing special",

@@ -37,6 +37,7 @@ pub fn scripted(name: &str, args: &[&str]) -> Option<Child> {
         "tus.cjs" => ("node", "node_modules/tus-js-client", "NODE_PATH"),
         "webdav.mjs" => ("node", "node_modules/webdav", "NODE_PATH"),
         "tus_client.py" => ("python3", "python/tusclient", "PYTHONPATH"),
+        "http2_hostile.py" => ("python3", "python/h2", "PYTHONPATH"),
         "webdav_client.py" => ("python3", "python/webdav4", "PYTHONPATH"),
         _ => panic!("{name}: a client without a package"),
     };

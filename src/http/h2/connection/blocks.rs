@@ -119,6 +119,7 @@ impl Connection {
             is_received: end,
             is_sent: false,
             is_reset: false,
+            is_cancelled: false,
             is_tunnel: self.head.method == Method::Connect,
             expected,
             is_malformed: fault.is_some_and(|fault| fault.is_malformed()),
@@ -139,6 +140,9 @@ impl Connection {
     /// A trailer section.
     pub(super) fn second_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
         let Some(stream) = self.streams.get_mut(id) else { return Ok(None) };
+        if stream.is_cancelled {
+            return self.fail(id, StreamFault::HeadersAfterEnd, now).map(Some);
+        }
         if stream.is_reset {
             return Ok(None);
         }

@@ -37,11 +37,11 @@ impl Connection {
         }
         let fault = match self.streams.get_mut(id) {
             // An overrun one sent too much already, and is reset for that.
-            Some(stream) if stream.is_reset || stream.is_overrun => {
+            Some(stream) if stream.is_reset && !stream.is_cancelled || stream.is_overrun => {
                 stream.is_overrun &= !end;
                 None
             }
-            Some(stream) if stream.is_received => Some(StreamFault::DataAfterEnd),
+            Some(stream) if stream.is_received || stream.is_cancelled => Some(StreamFault::DataAfterEnd),
             Some(stream) => {
                 if !stream.receive.receive(len) {
                     self.credit(0, len);

@@ -135,7 +135,7 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
         // What is answered already costs nothing that was thrown away.
         let is_wasted = !stream.is_sent;
-        stream.is_reset = true;
+        (stream.is_reset, stream.is_cancelled) = (true, true);
         if is_wasted && !self.resets.spend(now) {
             return Err(Fault::TooManyResets);
         }
@@ -149,7 +149,14 @@ impl Connection {
         if !budget.spend(now) {
             return Err(if is_refused { Fault::TooManyRefused } else { Fault::TooManyResets });
         }
-        self.reset(id, fault.code());
+        let stream = self.streams.get_mut(id);
+        if stream.is_some_and(|stream| std::mem::take(&mut stream.is_cancelled)) {
+            // The client hears once that nothing may follow its reset.
+            self.forget(id);
+            frame::rst_stream(&mut self.control, id, fault.code());
+        } else {
+            self.reset(id, fault.code());
+        }
         Ok(Event::Failed { stream: id, fault })
     }
 

@@ -120,7 +120,7 @@ fn took(consumed: usize, event: Event) -> Result<Step, Fault> {
 #[derive(Debug)]
 enum Reading {
     Preface,
-    /// Before the client's SETTINGS, which §3.4 wants first: others than that are taken as they come, as nginx does.
+    /// Before the client's SETTINGS (§3.4).
     FirstFrame,
     Frame,
     Data {
@@ -171,6 +171,8 @@ pub struct Connection {
     /// The client has said GOAWAY.
     has_heard_goaway: bool,
     calm: Budget,
+    /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in buffers.
+    updates: u64,
     resets: Budget,
     refused: Budget,
     /// The latest streams that we have reset.
@@ -214,6 +216,7 @@ impl Connection {
             first_block: true,
             has_heard_goaway: false,
             calm: Budget::new(CALM.0, CALM.1, now),
+            updates: 0,
             resets: Budget::new(RESETS.0, RESETS.1, now),
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
@@ -334,6 +337,11 @@ impl Connection {
     fn frame(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
         let Some(frame) = FrameHeader::parse(input) else { return Ok(Step::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
+        // A client that leaves all settings at their default may begin with a request or its window: nginx serves it.
+        let may_begin = matches!(kind, kind::SETTINGS | kind::HEADERS | kind::WINDOW_UPDATE);
+        if matches!(self.reading, Reading::FirstFrame) && !may_begin {
+            return Err(Fault::NoSettings { kind });
+        }
         if len > MIN_MAX_FRAME {
             return Err(Fault::FrameTooLong { kind, len });
         }
@@ -352,7 +360,7 @@ impl Connection {
         }
         self.check(&frame)?;
         let Some(payload) = input.get(HEADER_LEN..HEADER_LEN + len as usize) else { return Ok(Step::More) };
-        if kind == kind::SETTINGS || !matches!(self.reading, Reading::FirstFrame) {
+        if kind != kind::WINDOW_UPDATE || !matches!(self.reading, Reading::FirstFrame) {
             self.reading = Reading::Frame;
         }
         let event = match kind {
@@ -361,13 +369,20 @@ impl Connection {
             _ => {
                 // A GOAWAY may always be sent; a second one is as good as any other frame.
                 let is_farewell = kind == kind::GOAWAY && !std::mem::replace(&mut self.has_heard_goaway, true);
-                if !is_farewell && !self.calm.spend(now) {
+                if !is_farewell && !self.is_earned(kind) && !self.calm.spend(now) {
                     return Err(Fault::Flood);
                 }
                 self.control_frame(frame, payload, now)?
             }
         };
         Ok(Step::Took { consumed: HEADER_LEN + payload.len(), event })
+    }
+
+    /// An update of a window for a DATA frame that was sent.
+    fn is_earned(&mut self, kind: u8) -> bool {
+        let is_earned = kind == kind::WINDOW_UPDATE && self.updates > 0;
+        self.updates -= u64::from(is_earned);
+        is_earned
     }
 
     /// What is wrong already by the nine bytes, before the payload is waited for.

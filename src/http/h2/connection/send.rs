@@ -48,7 +48,7 @@ impl Connection {
             return false;
         };
         debug_assert!(len <= stream.send.room() && len <= self.send.room() && len <= self.peer.max_frame as usize);
-        self.data_sent(id, len);
+        self.data_sent(id, len, 1);
         let flags = if end { flag::END_STREAM } else { 0 };
         FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id }.write(out);
         if end {
@@ -57,27 +57,29 @@ impl Connection {
         true
     }
 
-    /// Appends a DATA frame whose content `read` appends, and gives how much that was: nothing is appended where it is
-    /// nothing. The stream ends with the frame where it holds `last` bytes.
+    /// Appends DATA frames of at most `chunk` bytes, whose content `read` appends, with room for a header before each
+    /// `chunk` of it, and gives how much that was: nothing is appended where it is nothing. The stream ends with `last` bytes.
     pub fn data_from(
         &mut self,
         id: u32,
-        last: usize,
+        (last, chunk): (usize, usize),
         out: &mut Vec<u8>,
         read: impl FnOnce(&mut Vec<u8>) -> usize,
     ) -> usize {
         let start = out.len();
-        out.extend_from_slice(&[0; HEADER_LEN]);
         let got = read(out);
         if got == 0 {
-            out.truncate(start);
             return 0;
         }
-        self.data_sent(id, got);
-        let flags = if got == last { flag::END_STREAM } else { 0 };
-        let header = FrameHeader { len: got as u32, kind: kind::DATA, flags, stream: id };
-        if let Some(place) = out.get_mut(start..start + HEADER_LEN) {
-            place.copy_from_slice(&header.bytes());
+        self.data_sent(id, got, got.div_ceil(chunk));
+        for first in (0..got).step_by(chunk) {
+            let len = chunk.min(got - first);
+            let flags = if first + len == last { flag::END_STREAM } else { 0 };
+            let header = FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id };
+            let start = start + first / chunk * (HEADER_LEN + chunk);
+            if let Some(place) = out.get_mut(start..start + HEADER_LEN) {
+                place.copy_from_slice(&header.bytes());
+            }
         }
         if got == last {
             self.end_sent(id);
@@ -95,13 +97,15 @@ impl Connection {
         self.first_block = false;
     }
 
-    /// DATA of the stream was written by the caller, within [`Connection::room`].
-    pub fn data_sent(&mut self, id: u32, len: usize) {
+    /// DATA of the stream was written by the caller, within [`Connection::room`], in this many frames: clients may update
+    /// their windows for each.
+    pub fn data_sent(&mut self, id: u32, len: usize, frames: usize) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.send.spend(len);
         self.send.spend(len);
         // Windows that are as small as the frames ask for updates that transfer little.
         let is_free = stream.send.room() > 0 && self.send.room() > 0;
+        self.updates += if is_free { 2 * frames as u64 } else { 0 };
         self.calm.earn(if is_free { CALM.2 } else { (len / CALM_BYTES) as u32 });
     }
 

@@ -192,6 +192,11 @@ fn the_rules_of_the_rfc_hold_for_every_frame() {
             "request 1 end, window 1, priority 1, reset 1 8 | ",
         ),
         (
+            "5.1 closed: frames behind the client's own reset, of which it hears once",
+            [post(1), reset(1), get(1), raw(0, 0, 1, b"x"), window(1, 1)].concat(),
+            "request 1, reset 1 8, failed 1 5 | rst 1 5",
+        ),
+        (
             "5.1 closed: frames after our reset are ignored",
             [get(1), get(1), window(1, 9), raw(0, 1, 1, b"x"), reset(1), get(1)].concat(),
             "request 1 end, failed 1 5 | rst 1 5",
@@ -399,6 +404,33 @@ fn a_connection_begins_with_the_preface() {
             assert_eq!(seen.fault, Some(Fault::Preface), "{name}");
             assert_eq!(seen.control.last().map(String::as_str), Some("goaway 0 1"), "{name}");
         }
+    }
+}
+
+#[test]
+fn only_what_nginx_takes_as_well_may_come_before_settings() {
+    let table: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("SETTINGS", settings(&[(3, 1)]), "window 0 | ack"),
+        ("an acknowledgement", raw(kind::SETTINGS, flag::ACK, 0, &[]), "acked | "),
+        ("a request", get(1), "request 1 end | "),
+        ("a window and a request", [window(0, 9), get(1)].concat(), "window 0, request 1 end | "),
+        ("PING", raw(kind::PING, 0, 0, &[7; 8]), " | goaway 0 1"),
+        ("PING behind a window", [window(0, 9), raw(kind::PING, 0, 0, &[7; 8])].concat(), "window 0 | goaway 0 1"),
+        ("DATA", raw(kind::DATA, 0, 1, b"x"), " | goaway 0 1"),
+        ("PRIORITY", raw(kind::PRIORITY, 0, 1, &[0; 5]), " | goaway 0 1"),
+        ("RST_STREAM", reset(1), " | goaway 0 1"),
+        ("PUSH_PROMISE", raw(kind::PUSH_PROMISE, 4, 1, &[0, 0, 0, 2]), " | goaway 0 1"),
+        ("GOAWAY", raw(kind::GOAWAY, 0, 0, &[0; 8]), " | goaway 0 1"),
+        ("CONTINUATION", raw(kind::CONTINUATION, 4, 1, &fields(&GET)), " | goaway 0 1"),
+        ("PRIORITY_UPDATE", raw(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=1"), " | goaway 0 1"),
+        ("an unknown frame", raw(0x77, 0, 0, b"x"), " | goaway 0 1"),
+    ];
+    for (name, first, text) in table {
+        let mut connection = Connection::new(Limits::default(), 0);
+        let mut seen = Seen::default();
+        connection.take_control(&mut Vec::new());
+        run(&mut connection, &[PREFACE, &first], &mut seen);
+        assert_eq!(format!("{} | {}", seen.events.join(", "), seen.control.join(", ")), text, "{name}");
     }
 }
 

@@ -230,3 +230,26 @@ fn an_idle_connection_is_small() {
     let size = size_of::<Connection>() + connection.memory();
     assert!(size <= 2048, "{size}");
 }
+
+#[test]
+fn a_client_may_update_both_windows_for_each_frame_of_a_large_response() {
+    let mut connection = greeted(Limits::default());
+    let mut seen = Seen::default();
+    run(&mut connection, &[&get(1), &window(0, 1 << 29), &window(1, 1 << 29)], &mut seen);
+    let updates = [window(0, 8192), window(1, 8192)].concat().repeat(4);
+    let mut out = Vec::new();
+    for at in 0..2000 {
+        // What lay in the buffers of a client is taken at once.
+        let updates = if at % 500 == 499 { updates.repeat(500) } else { Vec::new() };
+        out.clear();
+        let append = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&[b'x'; 4 * (HEADER_LEN + 8192)]);
+            4 * 8192
+        };
+        assert_eq!(connection.data_from(1, (usize::MAX, 8192), &mut out, append), 4 * 8192);
+        let frames = out.chunks(HEADER_LEN + 8192).filter_map(FrameHeader::parse);
+        assert_eq!(frames.filter(|frame| (frame.kind, frame.len, frame.stream) == (kind::DATA, 8192, 1)).count(), 4);
+        run(&mut connection, &[&updates], &mut seen);
+        assert_eq!(seen.fault, None, "{at}");
+    }
+}
