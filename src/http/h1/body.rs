@@ -4,6 +4,7 @@
 //! Chunked framing is read byte for byte by the grammar: bare LF, signs, blanks and overlong sizes are refused, since
 //! each of them is read in two ways by different servers. Extensions and trailers are bounded.
 
+use super::extension::Extension;
 use super::framing::Framing;
 use super::head::split_field;
 use crate::http::header::is_field_byte;
@@ -57,7 +58,7 @@ enum State {
     },
     /// Blanks after the size: only an extension may follow.
     Blank(u64),
-    Extension(u64),
+    Extension(u64, Extension),
     SizeLf(u64),
     /// Bytes left of a chunk.
     Data(u64),
@@ -105,7 +106,7 @@ pub struct Decoder {
     pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
-    /// Blanks may stand between a chunk's size and the end of its line.
+    /// Blanks may stand between a chunk's size and the end of its line, and its extensions are not judged.
     pads: bool,
 }
 
@@ -318,19 +319,21 @@ impl Decoder {
                 State::Size { digits: digits + 1, size: size << 4 | digit }
             }
             (State::Size { digits: 0, .. }, _) => return bad("a chunk size that does not start with a hex digit"),
-            (State::Size { size, .. } | State::Blank(size), b';') => State::Extension(size),
+            (State::Size { size, .. } | State::Blank(size), b';') => State::Extension(size, Extension::Begin),
             (State::Size { size, .. } | State::Blank(size), b' ' | b'\t') => {
                 self.count_extension()?;
                 State::Blank(size)
             }
-            (State::Size { size, .. } | State::Extension(size), b'\r') => State::SizeLf(size),
+            (State::Size { size, .. }, b'\r') => State::SizeLf(size),
             (State::Blank(size), b'\r') if self.pads => State::SizeLf(size),
+            (State::Extension(size, at), b'\r') if at.is_whole() || self.pads => State::SizeLf(size),
             (State::Size { .. } | State::Blank(_), _) => return bad("junk after a chunk size"),
-            (State::Extension(size), _) if is_field_byte(byte) => {
+            (State::Extension(size, at), _) => {
                 self.count_extension()?;
-                State::Extension(size)
+                let next = at.next(byte).or((self.pads && is_field_byte(byte)).then_some(at));
+                let Some(next) = next else { return bad("a malformed chunk extension") };
+                State::Extension(size, next)
             }
-            (State::Extension(_), _) => return bad("a control byte in a chunk extension"),
             (State::SizeLf(size), b'\n') => {
                 self.extension = 0;
                 if size == 0 { State::Trailer } else { State::Data(size) }

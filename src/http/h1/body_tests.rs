@@ -58,9 +58,9 @@ fn chunks_are_decoded_by_the_grammar() {
         ("a\r\n0123456789\r\n00\r\n\r\n", "0123456789", Some(21)),
         ("0000000000000005\r\nhello\r\n0\r\n\r\n", "hello", Some(30)),
         ("5;x=y\r\nhello\r\n0;z\r\n\r\n", "hello", Some(21)),
-        ("5 ; x = \"y;\\\"z\" \r\nhello\r\n0\r\n\r\n", "hello", Some(30)),
-        ("5\t;\r\nhello\r\n0\r\n\r\n", "hello", Some(17)),
-        ("5;\u{e9}\r\nhello\r\n0\r\n\r\n", "hello", Some(18)),
+        ("5 ; x = \"y;\\\"z\"\r\nhello\r\n0\r\n\r\n", "hello", Some(29)),
+        ("5\t;x\r\nhello\r\n0\r\n\r\n", "hello", Some(18)),
+        ("5;x=\"\u{e9}\"\r\nhello\r\n0\r\n\r\n", "hello", Some(22)),
         ("0\r\nA: b\r\nC:\r\n\r\nGET", "", Some(15)),
         ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n", Some(12)),
         ("5\r\nhel", "hel", None),
@@ -112,6 +112,11 @@ fn framing_that_two_servers_might_read_differently_is_refused() {
         "0\r\nA: \0\r\n\r\n",
         "0\r\nA(: b\r\n\r\n",
         "0\r\nGET / HTTP/1.1\r\n\r\n",
+        "5;\r\nhello\r\n0\r\n\r\n",
+        "5;=b\r\nhello\r\n0\r\n\r\n",
+        "5;a[=b\r\nhello\r\n0\r\n\r\n",
+        "5;a=\"b\r\nhello\r\n0\r\n\r\n",
+        "5;a b\r\nhello\r\n0\r\n\r\n",
         "5\u{b2}\r\n",
         "\u{ff15}\r\n",
     ];
@@ -187,7 +192,7 @@ fn small_chunks_are_gathered() {
                 1 => 16 + seed.below(300),
                 _ => 1 + seed.below(16),
             } as usize;
-            let extension = ["", ";a=b", " ;x", ";"][seed.below(4) as usize];
+            let extension = ["", ";a=b", " ;x", ";a=\";\""][seed.below(4) as usize];
             let data: Vec<u8> = (0..size).map(|_| b"\r\n0a;"[seed.below(5) as usize]).collect();
             wire.extend(format!("{size:x}{extension}\r\n").bytes().chain(data.iter().copied()).chain(*b"\r\n"));
             content.extend(data);
