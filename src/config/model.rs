@@ -41,6 +41,8 @@ pub struct Config {
     pub locations: Vec<Location>,
     /// Some server keeps header fields with a `_` in their name.
     pub underscores: bool,
+    /// The highest max_headers of all servers, where they differ: whose holds is known when a request names its server.
+    pub max_headers: Option<u64>,
     pub variables: Variables,
     /// Directories that some upload_store names: what lies there came from strangers.
     pub stores: Vec<Box<[u8]>>,

@@ -47,6 +47,13 @@ fn is_limiting(name: &str) -> bool {
     name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
 }
 
+/// The highest max_headers; None where all are alike.
+fn most_headers(locations: &[Location]) -> Option<u64> {
+    let limits = || locations.iter().map(|location| location.settings.client.max_headers);
+    let most = limits().max()?;
+    limits().any(|limit| limit != most).then_some(most)
+}
+
 /// A run's outcome: a configuration where nothing was wrong, and what there is to say in any case.
 pub struct Resolved {
     pub config: Option<Config>,
@@ -224,6 +231,7 @@ impl Build {
             stores,
             write_areas,
             underscores: self.locations.iter().any(|location| location.settings.client.keeps_underscores()),
+            max_headers: most_headers(&self.locations),
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,

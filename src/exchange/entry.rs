@@ -39,6 +39,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     if ex.config.underscores {
         ex.drop_underscores();
     }
+    let aim = if ex.config.max_headers.is_some() { aim.and(ex.count_fields()) } else { aim };
     let misdirected = aim.is_ok().then(|| super::tls::check(ex, cx)).flatten();
     let flow = match aim {
         _ if misdirected.is_some() => {

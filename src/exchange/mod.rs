@@ -44,6 +44,7 @@ use crate::http::h1::body::Trailers;
 use crate::http::h1::head::HeadLimits;
 use crate::http::header::HeaderId;
 use crate::http::proxy_protocol::Header;
+use crate::http::reject::Reject;
 use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
@@ -316,10 +317,30 @@ impl Exchange {
         HeadLimits {
             line,
             total: line.saturating_mul(count as usize).saturating_add(client.header_buffer_size.0 as usize),
-            fields: client.max_headers as usize,
+            fields: self.config.max_headers.unwrap_or(client.max_headers) as usize,
             underscores: self.config.underscores,
             ignore_invalid: client.ignore_invalid_headers,
         }
+    }
+
+    /// max_headers where servers differ in it: the default server's up to the name of a host, that server's behind it
+    /// (nginx).
+    ///
+    /// # Errors
+    /// There are more; the server that says so is the exchange's.
+    pub fn count_fields(&mut self) -> Result<(), Reject> {
+        let limit = |ex: &Exchange| ex.here().settings.client.max_headers as usize;
+        let (head, named) = (&self.request.head, self.request.head.host.start);
+        // Host made of `:authority` stands behind its value, and is no field of the client's.
+        let sent = || head.fields.iter().filter(|field| field.name.start <= field.value.start);
+        let (all, before) = (sent().count(), sent().filter(|field| field.name.start < named).count());
+        let default = self.config.endpoints[self.client.endpoint.at()].default;
+        let of_default = self.config.location(self.config.server(default).root).settings.client.max_headers as usize;
+        if before > of_default {
+            self.at_default();
+            return Err(Reject::TooManyFields { limit: of_default });
+        }
+        if all > before && all > limit(self) { Err(Reject::TooManyFields { limit: limit(self) }) } else { Ok(()) }
     }
 
     /// Fields with a `_` in their name, where underscores_in_headers is off: at the server that the request names for

@@ -18,6 +18,8 @@ pub enum Mapped {
     Path { root: usize },
     /// The URI names something beside the alias's directory: nothing is there to be found.
     Outside,
+    /// A rewrite with `break` has changed the URI: which part of it the alias stands for is not known.
+    Rewritten,
     /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, for all handlers.
     Control,
 }
@@ -27,6 +29,7 @@ impl Mapped {
     pub fn refusal(self) -> Status {
         match self {
             Mapped::Control => Status::BAD_REQUEST,
+            Mapped::Rewritten => Status::INTERNAL_SERVER_ERROR,
             Mapped::Path { .. } | Mapped::Outside => Status::NOT_FOUND,
         }
     }
@@ -66,6 +69,10 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
     let files = &location.settings.files;
+    if files.alias.is_some() && ex.route.broke {
+        ex.route.path = path;
+        return Mapped::Rewritten;
+    }
     if !path.starts_with(b"/") {
         // A relative root that began with a variable: from the prefix, as for a literal one.
         let prefix = std::os::unix::ffi::OsStrExt::as_bytes(config.process.prefix.as_os_str());

@@ -26,6 +26,17 @@ pub fn escape_path(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// A path in a request line or a `Location` (nginx's NGX_ESCAPE_URI): what would end it, and what no URI holds.
+pub fn escape_uri(path: &[u8], out: &mut Vec<u8>) {
+    for &b in path {
+        match b {
+            0..=b' ' | 0x7f.. | b'"' | b'#' | b'%' | b'<' | b'>' | b'?' => push_escaped(b, out),
+            b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => push_escaped(b, out),
+            _ => out.push(b),
+        }
+    }
+}
+
 /// One component (a segment, an argument's name or value): only unreserved bytes are kept.
 pub fn escape_component(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;

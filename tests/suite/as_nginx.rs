@@ -433,3 +433,103 @@ fn an_error_page_that_fails_for_ever_ends() {
         s.get("/ok").is(200).body_is("ok");
     }
 }
+
+#[test]
+fn an_alias_does_not_guess_what_of_a_rewritten_uri_is_its_own() {
+    let s = server(
+        "location /a/ { alias %%DIR%%/html/b/; rewrite ^ /other/f break; }
+         location /t/ { alias %%DIR%%/html/b/; try_files $uri =404; rewrite ^ /t/f break; }
+         location /v/ { alias %%DIR%%/html/b/; rewrite ^ /v/f break; return 200 x; }
+         location /n/ { alias %%DIR%%/html/b/; if ($uri ~ x) { set $w \"[$request_filename]\"; } return 200 $w; }
+         location /plain/ { alias %%DIR%%/html/b/; }",
+    )
+    .file("html/b/f", "f")
+    .allow_log("[alert]")
+    .start();
+    s.get("/a/f").is(500);
+    s.get("/t/f").is(500);
+    s.get("/n/x").is(200).contains("/html/b/x");
+    s.get("/plain/f").is(200).body_is("f");
+}
+
+#[test]
+fn a_passed_uri_is_escaped_where_the_client_escaped_it() {
+    let upstream = answering(|request| {
+        let line = request.target().to_owned();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len())
+    });
+    let s = server(&format!(
+        "location /p/ {{ proxy_pass http://{0}/q/; }} location /r/ {{ rewrite ^/r(.*) /p$1 break; proxy_pass http://{0}; }}",
+        upstream.address
+    ))
+    .mkdir("html/d&e")
+    .mkdir("html/a:b{")
+    .start();
+    s.get("/p/%3Ca%22%7B%5Eb").body_is("/q/%3Ca%22%7B%5Eb");
+    s.get("/p/<a\"{^b").body_is("/q/<a\"{^b");
+    s.get("/r/<a|b").body_is("/p/%3Ca%7Cb");
+    s.get("/d&e").is(301).has("Location", &format!("http://localhost:{}/d&e/", s.port()));
+    s.get("/a:b%7B").is(301).has("Location", &format!("http://localhost:{}/a:b%7B/", s.port()));
+}
+
+#[test]
+fn how_many_fields_a_request_may_have_is_its_servers_word() {
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; server_name few; max_headers 3; return 200 few; }
+         server { listen 127.0.0.1:%%PORT%%; server_name many; return 200 many; }
+         server { listen 127.0.0.1:%%PORT%%; server_name one; max_headers 1; return 200 one; }",
+    )
+    .start();
+    let more = |count: usize| (0..count).map(|at| format!("X-{at}: x\r\n")).collect::<String>();
+    for (name, before, host, behind, status) in [
+        ("as many as the default server takes", 0, "few", 2, 200),
+        ("one more", 0, "few", 3, 400),
+        ("one more, before the name", 3, "few", 0, 400),
+        ("a server that takes more", 0, "many", 20, 200),
+        ("whose name came too late", 4, "many", 0, 400),
+        ("a server that takes fewer", 0, "one", 0, 200),
+        ("than there are", 0, "one", 1, 400),
+        ("what stands before the name is the default server's", 2, "one", 0, 200),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\n{}Host: {host}\r\n{}\r\n", more(before), more(behind));
+        let answer = s.client().request(bytes);
+        assert_eq!(answer.status, status, "{name}: {}", answer.show());
+    }
+}
+
+#[test]
+fn geo_takes_an_address_with_its_port_from_its_proxy() {
+    let s = http(
+        "geo $net { proxy 127.0.0.1; default none; 1.2.3.0/24 four; 2001:db8::/32 six; }
+         server { listen 127.0.0.1:%%PORT%%; return 200 $net; }",
+    )
+    .start();
+    for (value, net) in [
+        ("1.2.3.4", "four"),
+        ("1.2.3.4:80", "four"),
+        ("[2001:db8::1]:80", "six"),
+        ("9.9.9.9, 1.2.3.4:1,", "four"),
+        ("nothing", "none"),
+    ] {
+        assert_eq!(ask(&s, "/", &format!("X-Forwarded-For: {value}\r\n")), net, "{value}");
+    }
+}
+
+#[test]
+fn expires_modified_counts_from_the_page_of_an_error() {
+    let s =
+        server("expires modified 1h; error_page 404 =301 /page; error_page 403 =200 /page; location /no { deny all; }")
+            .file("html/page", "p")
+            .start();
+    for target in ["/none", "/no"] {
+        let r = s.get(target);
+        let age = r.header("Cache-Control").and_then(|value| value.strip_prefix("max-age="));
+        assert!(age.is_some_and(|age| age.parse::<u64>().is_ok_and(|age| age <= 3600)), "{target}");
+    }
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_577_934_245);
+    let page = std::fs::File::options().write(true).open(s.path("html/page")).expect("the page");
+    page.set_modified(old).expect("our own file");
+    for target in ["/none", "/no"] {
+        s.get(target).has("Cache-Control", "no-cache");
+    }
+}

@@ -56,7 +56,12 @@ fn is_one_of(from: &Rules, peer: &Peer) -> bool {
 
 /// Walks the addresses from the last to the first, as far as each was named by a trusted address: one step, or all
 /// where `recursive`. None: the connection's own address stays.
-fn client(values: &[&[u8]], peer: Peer, believed: impl Fn(&Peer) -> bool, recursive: bool) -> Option<Peer> {
+pub(in crate::exchange) fn client(
+    values: &[&[u8]],
+    peer: Peer,
+    believed: impl Fn(&Peer) -> bool,
+    recursive: bool,
+) -> Option<Peer> {
     let mut found = None;
     for value in values.iter().rev() {
         let mut rest = Some(*value);

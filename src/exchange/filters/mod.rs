@@ -61,10 +61,6 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         ex.response.status = status;
         ex.response.reason = None;
     }
-    // Not of an error's page, nor of what a handler answers otherwise (nginx).
-    if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
-        ex.response.last_modified = None;
-    }
     // An upstream has judged the conditions itself.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
@@ -79,6 +75,10 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     add_kept(ex);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
+    // Not of an error's page, nor of what a handler answers otherwise; `expires modified` counts from it (nginx).
+    if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
+        ex.response.last_modified = None;
+    }
     let ssi_page = ssi::apply(ex);
     let cacheable = charset::apply(ex, cx);
     ex.basis.passed(cacheable);
@@ -121,6 +121,9 @@ fn add_kept(ex: &mut Exchange) {
     let mut kept = std::mem::take(&mut ex.route.kept.fields);
     if ex.response.status != Status::METHOD_NOT_ALLOWED {
         kept.remove(b"allow");
+    }
+    if ex.response.status != Status::RANGE_NOT_SATISFIABLE {
+        kept.remove(b"content-range");
     }
     ex.response.fields.append(&kept);
 }

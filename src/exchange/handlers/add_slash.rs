@@ -4,7 +4,7 @@ use super::methods;
 use crate::config::model::{Content, Location};
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, origin};
-use crate::http::escape::escape_path;
+use crate::http::escape::escape_uri;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 use crate::route::{NoTrace, Trace, location};
@@ -28,9 +28,16 @@ pub fn redirect(ex: &mut Exchange) -> Flow {
             let (slashes, rest) = ex.route.uri.split_at(slashes - 1);
             location.extend_from_slice(&base);
             location.extend_from_slice(slashes);
-            escape_path(rest, &mut location);
+            escape_uri(rest, &mut location);
         }
-        None => escape_path(&ex.route.uri, &mut location),
+        // A reference of two slashes would name another host.
+        None => match ex.route.uri.strip_prefix(b"//") {
+            Some(rest) => {
+                location.extend_from_slice(b"/%2F");
+                escape_uri(rest, &mut location);
+            }
+            None => escape_uri(&ex.route.uri, &mut location),
+        },
     }
     location.push(b'/');
     if !ex.route.args.is_empty() {

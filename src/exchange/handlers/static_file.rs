@@ -22,7 +22,7 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
-        none => return Err(Flow::Status(none.refusal())),
+        none => return Err(unmapped(ex, cx, none)),
     };
     if ex.route.uri.ends_with(b"/") {
         return directory(ex, cx, root);
@@ -45,6 +45,19 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
             failure::failed(ex, cx, "open()", e)
         }
     })
+}
+
+/// The URI names no file here.
+fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
+    if mapped == Mapped::Rewritten {
+        let name = Printable(&ex.here().name.clone()).to_string();
+        ex.report(
+            cx,
+            Level::Alert,
+            format_args!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten"),
+        );
+    }
+    Flow::Status(mapped.refusal())
 }
 
 /// The answer is the file that was opened by its one name: the same for the next request that is the same.

@@ -2,8 +2,10 @@
 
 use super::keep::Keep;
 use crate::config::addr::Cidr;
+use crate::exchange::access::real_ip;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use crate::sys::socket::Peer;
 use std::net::IpAddr;
 
 pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
@@ -23,24 +25,12 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
     if geo.volatile { Keep::No } else { Keep::Yes }
 }
 
-/// Behind a trusted proxy: the address it was asked from, read from the right of X-Forwarded-For.
+/// Behind a trusted proxy: the address it was asked from, by X-Forwarded-For.
 fn forwarded(ex: &Exchange, peer: IpAddr, proxies: &[Cidr], recursive: bool) -> IpAddr {
-    let trusted = |ip: IpAddr| proxies.iter().any(|net| net.contains(ip));
-    if !trusted(peer) {
-        return peer;
-    }
+    let trusted = |peer: &Peer| peer.ip().is_some_and(|ip| proxies.iter().any(|net| net.contains(ip.to_canonical())));
     let buf = ex.buf();
     let lines = ex.request.head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(b"x-forwarded-for"));
     let lines: Vec<&[u8]> = lines.map(|f| f.value.of(buf)).collect();
-    let mut last = peer;
-    for item in lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b',')) {
-        let Some(ip) = std::str::from_utf8(item).ok().and_then(|text| text.trim().parse::<IpAddr>().ok()) else {
-            break;
-        };
-        last = ip.to_canonical();
-        if !recursive || !trusted(last) {
-            break;
-        }
-    }
-    last
+    let named = real_ip::client(&lines, Peer::new(peer, 0), trusted, recursive);
+    named.and_then(|named| named.ip()).map_or(peer, |ip| ip.to_canonical())
 }

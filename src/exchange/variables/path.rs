@@ -18,7 +18,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.route.path);
             let mapped = paths::map(ex, cx);
-            if mapped != Mapped::Outside {
+            if !matches!(mapped, Mapped::Outside | Mapped::Rewritten) {
                 out.extend_from_slice(&ex.route.path);
             }
             ex.route.path = kept;

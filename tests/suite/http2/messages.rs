@@ -325,3 +325,27 @@ fn an_upstream_that_switches_unasked_is_no_answer() {
     let answer = H2::connect(s.address(0)).get("/");
     assert!(answer.status == 502 && answer.interim.is_empty(), "{answer:?}");
 }
+
+#[test]
+fn how_many_fields_a_request_may_have_is_its_servers_word() {
+    let s = http(
+        "http2 on;
+         server { listen 127.0.0.1:%%PORT%%; server_name few; max_headers 3; return 200 few; }
+         server { listen 127.0.0.1:%%PORT%%; server_name many; return 200 many; }
+         server { listen 127.0.0.1:%%PORT%%; server_name one; max_headers 1; return 200 one; }",
+    )
+    .start();
+    let more: Vec<String> = (0..20).map(|at| format!("x-{at}")).collect();
+    for (name, host, count, status) in [
+        ("as many as the default server takes", "few", 3, 200),
+        ("one more", "few", 4, 400),
+        ("a server that takes more", "many", 20, 200),
+        ("a server that takes fewer", "one", 1, 200),
+        ("than there are", "one", 2, 400),
+    ] {
+        let fields: Vec<_> = more[..count].iter().map(|name| (name.as_str(), "x")).collect();
+        let mut c = connect(&s);
+        c.send(&only(&[&[METHOD, SCHEME, PATH, (":authority", host)][..], &fields].concat()));
+        assert_eq!(c.answer(1).status, status, "{name}");
+    }
+}

@@ -4,6 +4,7 @@ use super::uri::{self, Uri};
 use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
+use crate::http::uri::split_args;
 
 /// The target by the location's proxy_pass. `made`: the URI part of a URL that has variables.
 pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
@@ -20,9 +21,11 @@ pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
         To::Fixed { uri, .. } => uri,
         To::Made(_) => b"",
     };
-    let raw = (!ex.route.rewritten).then(|| ex.request.head.origin.of(ex.buf()));
+    let sent = ex.request.head.origin.of(ex.buf());
+    let is_escaped = ex.route.internal || memchr::memchr(b'%', split_args(sent).0).is_some();
+    let raw = (!ex.route.rewritten).then_some(sent);
     let location = (!ex.route.broke).then_some(pass.location.len());
-    uri::target(part, location, &Uri { raw, path: &ex.route.uri, args: &ex.route.args })
+    uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args })
 }
 
 /// Methods that a second server must not be asked to repeat (RFC 9110 §9.2.2, nginx's list).

@@ -1,7 +1,7 @@
 //! The target of a passed request: the client's own, or one whose location prefix is replaced by the URI part of
 //! proxy_pass.
 
-use crate::http::escape::push_escaped;
+use crate::http::escape::{escape_uri, push_escaped};
 
 /// What is known of the request's URI.
 pub struct Uri<'a> {
@@ -9,6 +9,8 @@ pub struct Uri<'a> {
     pub raw: Option<&'a [u8]>,
     /// The normalised path and the arguments now.
     pub path: &'a [u8],
+    /// The client wrote the path with escapes, or something else than the client made it; else it is passed as it is.
+    pub is_escaped: bool,
     pub args: &'a [u8],
 }
 
@@ -28,23 +30,17 @@ pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>) -> Vec<u8> {
         }
         _ => uri.path,
     };
-    escape(rest, &mut out);
+    if uri.is_escaped {
+        escape_uri(rest, &mut out)
+    } else {
+        out.extend_from_slice(rest)
+    }
     if !uri.args.is_empty() {
         out.push(b'?');
         out.extend_from_slice(uri.args);
     }
     tame(&mut out);
     out
-}
-
-/// nginx's NGX_ESCAPE_URI: what would end the path, and what no URI holds.
-fn escape(path: &[u8], out: &mut Vec<u8>) {
-    for &b in path {
-        match b {
-            0..=b' ' | 0x7f.. | b'%' | b'?' | b'#' => push_escaped(b, out),
-            _ => out.push(b),
-        }
-    }
 }
 
 /// Blanks and control bytes, which variables may have brought in, never split the request line.
@@ -74,12 +70,15 @@ mod tests {
             ("nor does it drop a slash", "/y/", Some(2), Some("/x/1"), "/x/1", "", "/y//1"),
             ("after break the URI stays", "/y/", None, None, "/z", "", "/z"),
             ("decoded bytes are escaped", "/y/", Some(1), Some("/%20"), "/ %?#\u{e9}", "", "/y/%20%25%3F%23%C3%A9"),
+            ("and so is what no URI holds", "/y/", Some(1), Some("/%3C"), "/<\"{", "", "/y/%3C%22%7B"),
+            ("what came without escapes stays", "/y/", Some(1), Some("/<|"), "/<|", "", "/y/<|"),
             ("a prefix longer than the URI", "/y", Some(9), Some("/x"), "/x", "", "/y"),
             ("no path at all", "", Some(1), Some("?q"), "/", "q", "/?q"),
             ("arguments cannot split the line", "/y", Some(2), None, "/x", "a b\r\nc", "/y?a%20b%0D%0Ac"),
         ];
         for (name, part, location, raw, path, args, expected) in table {
-            let uri = Uri { raw: raw.map(str::as_bytes), path: path.as_bytes(), args: args.as_bytes() };
+            let is_escaped = raw.is_none_or(|raw| raw.contains('%'));
+            let uri = Uri { raw: raw.map(str::as_bytes), path: path.as_bytes(), is_escaped, args: args.as_bytes() };
             let got = target(part.as_bytes(), location, &uri);
             assert_eq!(String::from_utf8_lossy(&got), expected, "{name}");
         }
