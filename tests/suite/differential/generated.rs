@@ -77,7 +77,13 @@ const TABLES: &str = "map $arg_a $m { default 0; 1 2; ~^x(.*) $1; }
     map $sent_http_content_type $x { default off; text/html 1h; ~text/ max; application/json epoch; }
     split_clients \"$arg_a$uri\" $s { 30% one; 20.5% two; * \"rest$arg_a\"; }
     charset_map koi8-r utf-8 { C1 D0B0; C2 D0B1; }
-    upstream ups { server 127.0.0.1:%%PORT1%%; }\n";
+    map $m $nested { 0 zero; default \"n$m\"; }
+    map $uri $seg { ~^/(?<first>[^/]+)/ $first; ~\\.(txt)$ $1; default none; }
+    map $sent_http_content_type $vol { volatile; default \"v\"; ~text 5m; }
+    geo $arg_a $ranged { ranges; default out; 1.0.0.0-1.255.255.255 one; 127.0.0.1-127.0.0.1 local; }
+    geo $through { proxy 127.0.0.1; default none; 1.2.3.0/24 net; 5.6.7.8 host; 10.0.0.0/8 ten; 2001:db8::/32 six; }
+    upstream ups { server 127.0.0.1:%%PORT1%%; }
+    upstream two { server 127.0.0.1:1 max_fails=0; server 127.0.0.1:%%PORT1%% backup; }\n";
 const UPSTREAM: &str = "server { listen 127.0.0.1:%%PORT1%%; default_type text/plain; add_header X-U \"$http_x_a\";
     location / { return 200 \"up $request_method $request_uri $http_range $content_length $http_host $http_x_q\\n\"; }
     location ~ /redir { return 302 http://127.0.0.1:%%PORT1%%/up/there; } location ~ /err { return 503 uperr; }
@@ -112,6 +118,9 @@ const KINDS: &[Kind] = &[
     ("| `If-Unmodified-Since` where nothing says when the resource changed |", |ask, ours, theirs| {
         // Or what error_page makes of the 412, a cycle among them.
         ask.contains("\r\nIf-Unmodified-Since") && ours != theirs && !ours.starts_with("HTTP/1.1 412")
+    }),
+    ("| a header field twice that may appear once |", |ask, _, theirs| {
+        ask.matches("\r\nExpect:").count() == 2 && theirs.starts_with("HTTP/1.1 400")
     }),
     ("| POST to a folder without its slash", |_, ours, theirs| both(ours, theirs, "308", "301")),
     ("| a blank that a variable brings into the URI of `proxy_pass` |", |ask, _, theirs| {
@@ -162,11 +171,31 @@ const KINDS: &[Kind] = &[
         ask.starts_with("PUT") && ours.contains("ETag") && without(ours, &["etag"]) == without(theirs, &["etag"])
     }),
     ("| a request line that is refused |", |_, ours, theirs| both(ours, theirs, "400", "400")),
+    ("| a request line that is refused |", |ask, _, _| {
+        // No escape at all.
+        ask.split(' ')
+            .nth(1)
+            .is_some_and(|target| target.contains("/%zz") || target.ends_with("/%") || target.contains("/%?"))
+    }),
     ("| `return` of 304, or of 1xx,", |_, ours, theirs| {
         const OF_TEXT: &[&str] = &["content-"];
         ["304", "100"].iter().any(|status| both(ours, theirs, status, status))
             && without(ours, OF_TEXT) == without(theirs, OF_TEXT)
     }),
+    ("| escaped control bytes in a path |", |ask, ours, theirs| {
+        (ask.contains("%0a") || ask.contains("%0d")) && ours.starts_with("HTTP/1.1 400") && ours != theirs
+    }),
+    ("| a redirect under `server_name_in_redirect`", |_, ours, theirs| {
+        theirs.contains("Location: http://:") && both(ours, theirs, "3", "3")
+    }),
+    (
+        "| `Transfer-Encoding: chunked, chunked`, and a coding that is not known beside `Content-Length` |",
+        |ask, ours, theirs| {
+            ask.contains("\r\nTransfer-Encoding:")
+                && ask.contains("\r\nContent-Length:")
+                && both(ours, theirs, "400", "501")
+        },
+    ),
     ("| a fragment in the target (`/a#b`) |", |ask, _, theirs| ask.contains('#') && theirs.contains("#f")),
     ("| the length of what is made while it is sent (compressed, recoded, listings)", |_, ours, theirs| {
         const LENGTH: &[&str] = &["content-length", "accept-ranges"];
@@ -190,25 +219,27 @@ fn line(dice: &mut Dice, from: &str) -> String {
     line.replace(" T;", &format!(" {text};")).replace(" T always", &format!(" {text} always"))
 }
 
-/// Lines of a block: none says twice what may be said once.
-fn lines(dice: &mut Dice, count: usize, from: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+/// The directives of a line.
+fn names(line: &str) -> Vec<&str> {
+    line.split("; ").map(|directive| directive.trim_start().split(' ').next().unwrap_or_default()).collect()
+}
+
+/// More lines of a block: none says twice what may be said once.
+fn lines(dice: &mut Dice, count: usize, from: &str, block: &mut Vec<String>) {
     for _ in 0..count {
         let line = line(dice, from);
-        let name = line.split(' ').next().unwrap_or_default().to_owned();
-        if !lines.iter().any(|other| other.starts_with(&name)) {
-            lines.push(line);
+        if !names(&line).iter().any(|name| block.iter().any(|other| names(other).contains(name))) {
+            block.push(line);
         }
     }
-    lines
 }
 
 fn location(dice: &mut Dice, nested: bool) -> (String, String) {
     let name = &*dice.word(if nested { "nested" } else { "locations" });
-    let count = dice.below(3);
-    let mut body = lines(dice, count, "anywhere");
-    let more = dice.below(2);
-    body.extend(lines(dice, more, "in_locations"));
+    let (count, more) = (dice.below(4), dice.below(2));
+    let mut body = Vec::new();
+    lines(dice, count, "anywhere", &mut body);
+    lines(dice, more, "in_locations", &mut body);
     for _ in 0..dice.pick(&["", "", "", "1", "1", "22", "333"]).len() {
         body.push(line(dice, "script"));
     }
@@ -217,7 +248,7 @@ fn location(dice: &mut Dice, nested: bool) -> (String, String) {
         body.push(format!("if ({}) {{ {then} }}", dice.word("conditions")));
     }
     if dice.one_in(5) {
-        body.push(dice.word("proxy"));
+        lines(dice, 1, "proxy", &mut body);
     }
     if !nested && !name.starts_with('=') && dice.one_in(5) {
         body.push(location(dice, true).1);
@@ -226,10 +257,11 @@ fn location(dice: &mut Dice, nested: bool) -> (String, String) {
 }
 
 fn server(dice: &mut Dice, name: &str) -> String {
-    let count = dice.below(3);
-    let mut text = lines(dice, count, "anywhere").join(" ");
-    let more = dice.below(2);
-    text.push_str(&lines(dice, more, "in_servers").join(" "));
+    let (count, more) = (dice.below(4), dice.below(2));
+    let mut block = Vec::new();
+    lines(dice, count, "anywhere", &mut block);
+    lines(dice, more, "in_servers", &mut block);
+    let mut text = block.join(" ");
     if dice.one_in(5) {
         text.push_str(&line(dice, "script").replace("add_header X-I \"$1\"", "set $g \"$1\""));
     }
@@ -284,7 +316,9 @@ fn request(dice: &mut Dice) -> Asked {
 
 fn case(seed: u64, words: &Rc<Words>) -> Case {
     let mut dice = Dice { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, words: words.clone() };
-    let outer = lines(&mut dice, 2, "anywhere").join("\n").replace("@fallback", "/b.html");
+    let mut outer = Vec::new();
+    lines(&mut dice, 2, "anywhere", &mut outer);
+    let outer = outer.join("\n").replace("@fallback", "/b.html");
     let mut conf = format!("{TABLES}{outer}\n");
     let name = dice.word("server_names");
     conf.push_str(&server(&mut dice, &name));
