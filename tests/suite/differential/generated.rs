@@ -105,7 +105,7 @@ fn both(ours: &str, theirs: &str, our_status: &str, their_status: &str) -> bool 
 }
 
 const KINDS: &[Kind] = &[
-    ("| `Range` on HEAD |", |ask, _, _| ask.starts_with("HEAD") && ask.contains("\r\nRange:")),
+    ("| `Range` on HEAD, and on what is no GET |", |ask, _, _| !ask.starts_with("GET") && ask.contains("\r\nRange:")),
     ("| `Expect: 100-continue` without a body", |ask, _, theirs| {
         ask.contains("\r\nExpect:") && theirs.starts_with("HTTP/1.1 100")
     }),
