@@ -212,3 +212,17 @@ fn requests_move_between_locations() {
         s.get("/r").is(500);
     });
 }
+
+#[test]
+fn add_header_without_name_and_value_ends_what_the_level_above_adds() {
+    let s = server(
+        "add_header X-Above a; location / { return 200 ok; }
+         location /none { add_header \"\" \"\"; return 200 ok; }
+         location /own { add_header \"\" \"\"; add_header X-Own b; return 200 ok; }",
+    )
+    .start();
+    s.get("/").is(200).has("X-Above", "a");
+    s.get("/own").is(200).has("X-Own", "b").lacks("X-Above");
+    let none = s.get("/none");
+    none.is(200).lacks("X-Above").lacks("").body_is("ok");
+}

@@ -142,9 +142,13 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// A header name from the configuration. nginx sends whatever stands there; what would end the line is refused.
+/// A header name from the configuration. nginx sends whatever stands there; what would end the line is refused. No name
+/// with no value is a way to have nothing of the level above.
 pub(super) fn header_name(b: &mut Build, d: &Directive) -> Result<Box<[u8]>, Fault> {
     let (name, word) = (d.args[0].bytes(), &d.args[0]);
+    if name.is_empty() && d.args.get(1).is_some_and(|value| value.bytes().is_empty()) {
+        return Ok(Box::default());
+    }
     if name.is_empty() || name.iter().any(|b| *b < b' ' || *b == 0x7f) {
         return Err(Fault::new(word.span, format!("\"{}\" cannot be the name of a header", word.str()))
             .help("letters, digits and -: a name, then its value in quotes"));
@@ -216,7 +220,7 @@ fn if_modified_since(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 
 fn max_ranges(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let most = crate::config::argument::number(d, 0)?;
-    output(&mut s.settings).max_ranges = Some(u32::try_from(most).map_err(|_| invalid(d, 0))?);
+    output(&mut s.settings).max_ranges = Some(u32::try_from(most).unwrap_or(u32::MAX));
     Ok(())
 }
 

@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
 
 fn max_concurrent_streams(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let n = number(d, 0)?;
-    http2(&mut s.settings).max_concurrent_streams = u32::try_from(n).map_err(|_| invalid(d, 0))?;
+    http2(&mut s.settings).max_concurrent_streams = u32::try_from(n).unwrap_or(u32::MAX);
     Ok(())
 }
 

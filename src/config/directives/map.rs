@@ -3,6 +3,7 @@
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::names::{Refused, Wildcards};
 use crate::config::pattern::{Case, Pattern};
@@ -136,14 +137,31 @@ fn hundredths(text: &[u8]) -> Option<u32> {
     Some(whole * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
+/// The value of a line of split_clients: its second word. nginx passes over the others; a line that took the next one in
+/// is a mistake all the same.
+fn part<'a>(b: &mut Build, line: &'a Directive) -> Result<&'a Word, Fault> {
+    let message = "a line of \"split_clients\" is a percentage and a value";
+    match (&line.args[..], &line.block) {
+        ([value], None) => Ok(value),
+        ([value, rest, ..], None) if b.line_in_line(line, |_| true).is_none() => {
+            let fault = b.data_line(line, 1, message, &[]);
+            let warning = Diagnostic::warn(rest.span, format!("\"{}\" is ignored: {message}", rest.str()));
+            b.warning(match fault.help {
+                Some(help) => warning.help(help),
+                None => warning,
+            });
+            Ok(value)
+        }
+        _ => Err(b.data_line(line, 1, message, &[])),
+    }
+}
+
 fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut table = SplitTable { source: b.template(d, 0)?, parts: Vec::new() };
     let name = variable(&d.args[1])?;
     let (mut sum, mut last) = (0u32, 0u32);
     for line in d.block.iter().flatten() {
-        let [value] = &line.args[..] else {
-            return Err(b.data_line(line, 1, "a line of \"split_clients\" is a percentage and a value", &[]));
-        };
+        let value = part(b, line)?;
         let percent = match line.name.bytes() {
             b"*" => 0,
             text => hundredths(text).filter(|p| *p > 0).ok_or_else(|| {

@@ -34,6 +34,13 @@ const LINES: &[(&str, &str)] = &[
     ("userid_flags secure SameSite=Lax; userid_expires max; userid_mark =;", ""),
     ("userid_expires soon;", "\"userid_expires\" directive invalid value"),
     ("userid_mark ab;", "a single letter, digit or"),
+    ("max_ranges 9223372036854775807; http2_max_concurrent_streams 9223372036854775807;", ""),
+    ("add_header \"\" \"\"; add_trailer \"\" \"\"; proxy_set_header \"\" \"\";", ""),
+    ("add_header \"\" x;", "\"\" cannot be the name of a header"),
+    ("proxy_set_header \"\" $uri;", "\"\" cannot be the name of a header"),
+    ("split_clients $uri $a { 50% a b c; * d; }", "\"b\" is ignored: a line of \"split_clients\""),
+    ("split_clients $uri $a { 50% a { } }", "is a percentage and a value"),
+    ("split_clients $uri $a {\n 50% a\n 50% b;\n}", "is a percentage and a value"),
     ("upstream u { ip_hash; least_conn; server 127.0.0.1:1; }", "load balancing method redefined"),
 ];
 
