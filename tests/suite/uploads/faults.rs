@@ -79,6 +79,21 @@ fn an_existing_name_is_refused_replaced_or_avoided() {
         assert_eq!(s.read("html/over/cond"), b"yes");
         s.method("POST", "/over/absent", "If-None-Match: *\r\n", b"first").is(201);
     });
+    table.row(OURS, "a version that two parts of a form replace", || {
+        for names in [["twin", "twin"], ["one", "other"]] {
+            s.write(&format!("html/over/{}", names[0]), "old!");
+            if names[0] != names[1] {
+                let path = |name: &str| s.path(&format!("html/over/{name}"));
+                std::fs::hard_link(path(names[0]), path(names[1])).expect("linked");
+            }
+            let etag = s.get(&format!("/over/{}", names[0])).header("ETag").unwrap().to_owned();
+            let body = form(&[file(names[0], b"1"), file(names[1], b"2")]);
+            let post = |tag: &str| s.method("POST", "/over/", &format!("If-Match: {tag}\r\n{}", form_type()), &body);
+            post("\"other\"").is(412);
+            post(&etag).is_one_of(&[200, 201]);
+            assert_eq!(s.read(&format!("html/over/{}", names[1])), b"2");
+        }
+    });
 }
 
 /// Breaks an upload of `body` off behind its first `at` bytes.

@@ -125,12 +125,12 @@ impl Upload {
     }
 
     /// Judges the request's conditions by what has the names now, and keeps that there until these are given.
-    fn lock_versions(&self, ex: &Exchange) -> Result<Vec<OwnedFd>, Refusal> {
-        let mut locks = Vec::new();
+    fn lock_versions(&self, ex: &Exchange) -> Result<version_lock::Held, Refusal> {
+        let mut locks = version_lock::Held::new();
         for part in self.parts.iter().filter(|_| self.policy.conditional) {
             let place = place(&self.place, &self.folders, part.folder);
             if self.policy.names_version {
-                locks.extend(version_lock::take(place, &part.name)?);
+                version_lock::take(place, &part.name, &mut locks)?;
             }
             self.check_conditions(ex, place.stat(&part.name)?.as_ref(), &part.name)?;
         }
