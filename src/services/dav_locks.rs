@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 /// Memory counted for a lock beside its texts.
 const ENTRY: usize = 240;
-/// Locks that may cover a path: each request about it looks at all of them, and a PROPFIND shows them.
+/// As many cover a path when another is granted, and as many a PROPFIND shows of it: deep ones that come later, of
+/// directories further up, are beyond that.
 const SHARED: usize = 64;
 /// Locks that have ended and are removed at a time.
 const SWEEP: usize = 64;
@@ -50,6 +51,8 @@ pub struct DavLocks {
 struct Zone {
     locks: BTreeMap<Rc<[u8]>, Vec<Lock>>,
     bytes: usize,
+    /// What has exclusive locks: only these are in the way of a shared one.
+    exclusive: BTreeSet<Rc<[u8]>>,
     /// When each ends, the first one first.
     ends: BTreeSet<(u64, Rc<[u8]>)>,
     /// What has ended by then holds no more, though it may still be there.
@@ -63,7 +66,7 @@ pub enum Denied {
     Locked,
     /// The zone is full.
     Full,
-    /// There are [`SHARED`] of that path.
+    /// [`SHARED`] cover that path.
     Many,
 }
 
@@ -83,8 +86,27 @@ impl DavLocks {
     }
 
     /// The locks that hold for a path: its own, and deep ones of what it is in.
-    pub fn covering(&self, path: &[u8]) -> Vec<Lock> {
-        self.zones.values().flat_map(|zone| zone.borrow().covering(path).cloned().collect::<Vec<_>>()).collect()
+    pub fn each_covering(&self, path: &[u8], mut see: impl FnMut(&Lock)) {
+        self.zones.values().for_each(|zone| zone.borrow().covering(path).for_each(&mut see));
+    }
+
+    /// Those of [`DavLocks::each_covering`] that a client is shown.
+    pub fn shown(&self, path: &[u8]) -> Vec<Lock> {
+        self.some_covering(path, |_| true)
+    }
+
+    /// Those of a directory that each of its entries has.
+    pub fn deep(&self, path: &[u8]) -> Vec<Lock> {
+        self.some_covering(path, |lock| lock.deep)
+    }
+
+    fn some_covering(&self, path: &[u8], is_such: impl Fn(&Lock) -> bool) -> Vec<Lock> {
+        let mut found = Vec::new();
+        for zone in self.zones.values() {
+            let more = SHARED - found.len();
+            found.extend(zone.borrow().covering(path).filter(|lock| is_such(lock)).take(more).cloned());
+        }
+        found
     }
 
     /// Whether a lock of what is in a directory, however deep, is such. The search ends at the first that is.
@@ -102,12 +124,20 @@ impl DavLocks {
     /// # Errors
     /// Another one is in the way, in whatever zone; or there is no room.
     pub fn grant(&mut self, zone: &Rc<str>, size: u64, lock: Lock) -> Result<(), Denied> {
-        let covering = self.covering(&lock.path);
-        let excludes = |other: &Lock| other.exclusive || lock.exclusive;
-        if covering.iter().any(excludes) || (lock.deep && self.any_below(&lock.path, excludes)) {
+        let (mut covering, mut excluded) = (0, false);
+        self.each_covering(&lock.path, |other| {
+            covering += 1;
+            excluded |= other.exclusive || lock.exclusive;
+        });
+        excluded |= lock.deep
+            && match lock.exclusive {
+                true => self.any_below(&lock.path, |_| true),
+                false => self.zones.values().any(|zone| zone.borrow().has_exclusive_below(&lock.path)),
+            };
+        if excluded {
             return Err(Denied::Locked);
         }
-        if covering.len() >= SHARED {
+        if covering >= SHARED {
             return Err(Denied::Many);
         }
         let used = self.zones.get(zone).map_or(0, |zone| zone.borrow().bytes);
@@ -183,11 +213,13 @@ pub struct EntryLocks {
 impl EntryLocks {
     /// Those of the entry of that name.
     pub fn of(&self, name: &[u8]) -> Vec<Lock> {
-        let mut found = self.deep.clone();
+        let mut found = Vec::new();
         if !self.zones.is_empty() {
             let path = [&self.path[..], name].concat();
             self.zones.iter().for_each(|zone| found.extend(zone.borrow().at(&path).cloned()));
         }
+        let more = SHARED.saturating_sub(found.len());
+        found.extend(self.deep.iter().take(more).cloned());
         found
     }
 }
@@ -196,6 +228,9 @@ impl Zone {
     fn insert(&mut self, lock: Lock) {
         self.bytes += lock.bytes();
         self.ends.insert((lock.until, lock.path.clone()));
+        if lock.exclusive {
+            self.exclusive.insert(lock.path.clone());
+        }
         self.locks.entry(lock.path.clone()).or_default().push(lock);
     }
 
@@ -203,6 +238,10 @@ impl Zone {
     fn remove(&mut self, path: &[u8], goes: impl Fn(&Lock) -> bool) -> Vec<Lock> {
         let Some(locks) = self.locks.get_mut(path) else { return Vec::new() };
         let gone: Vec<Lock> = locks.extract_if(.., |lock| goes(lock)).collect();
+        // One that had ended may have been beside others.
+        if !locks.iter().any(|lock| lock.exclusive) {
+            self.exclusive.remove(path);
+        }
         if locks.is_empty() {
             self.locks.remove(path);
         }
@@ -237,6 +276,13 @@ impl Zone {
     fn covering<'z>(&'z self, path: &'z [u8]) -> impl Iterator<Item = &'z Lock> {
         let above = memchr::memchr_iter(b'/', path).filter_map(|end| Some(self.at(path.get(..end)?))).flatten();
         self.at(path).chain(above.filter(|lock| lock.deep))
+    }
+
+    fn has_exclusive_below(&self, path: &[u8]) -> bool {
+        let start = [path, b"/"].concat();
+        let range = self.exclusive.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        let mut below = range.take_while(|at| at.starts_with(&start));
+        below.any(|at| self.at(at).any(|lock| lock.exclusive))
     }
 
     fn below<'z>(&'z self, path: &[u8]) -> impl Iterator<Item = &'z Lock> + use<'z> {
@@ -280,8 +326,8 @@ mod tests {
         assert_eq!(grant(7, "/bb", true, true), Ok(()), "a name that only begins so");
         assert_eq!(locks.grant(&Rc::from("small"), 10, lock(8, "/x", true, true, 1)), Err(Denied::Full));
         let token = |n| Token::new([n; 16]);
-        assert_eq!(numbers(&locks.covering(b"/b/c/d")), [token(5), token(4)]);
-        assert_eq!(numbers(&locks.covering(b"/a/g")), [], "the lock of its directory is not deep");
+        assert_eq!(numbers(&locks.shown(b"/b/c/d")), [token(5), token(4)]);
+        assert_eq!(numbers(&locks.shown(b"/a/g")), [], "the lock of its directory is not deep");
         assert!(locks.any_below(b"/b", |lock| lock.token == token(5)));
         assert!(!locks.any_below(b"/b", |lock| lock.token != token(5)));
     }
@@ -296,7 +342,7 @@ mod tests {
         assert_eq!(locks.refresh(b"/a", Token::new([9; 16]), 5, 0), None);
         assert_eq!(locks.refresh(b"/a", Token::new([1; 16]), 5, 500).map(|lock| lock.until), Some(5500));
         locks.expire(2000);
-        assert!(locks.covering(b"/b/c").is_empty() && locks.covering(b"/a").len() == 1);
+        assert!(locks.shown(b"/b/c").is_empty() && locks.shown(b"/a").len() == 1);
         assert!(!locks.release(b"/a", Token::new([3; 16])) && locks.release(b"/a", Token::new([1; 16])));
         locks.forget(b"/b");
         assert!(locks.is_empty());
@@ -313,7 +359,7 @@ mod tests {
         locks.grant(&zone, 1 << 20, lock(2, "/d/0-", true, false, 20)).expect("granted");
         locks.expire(10);
         assert_eq!(locks.all().len(), 2, "one that has ended is still there");
-        assert!((0..=SWEEP).all(|n| locks.covering(path(n).as_bytes()).is_empty()));
+        assert!((0..=SWEEP).all(|n| locks.shown(path(n).as_bytes()).is_empty()));
         assert!(!locks.any_below(b"/d", |lock| lock.token == Token::new([1; 16])));
         assert!((0..=SWEEP).all(|n| locks.entries(b"/d", Vec::new()).of(n.to_string().as_bytes()).is_empty()));
         locks.expire(11);
@@ -338,6 +384,45 @@ mod tests {
         }
         assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/f", false, false, 10)), Err(Denied::Many));
         assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/g", false, false, 10)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_path_is_bounded_however_deep_it_lies() {
+        let zone: Rc<str> = Rc::from("z");
+        let mut locks = DavLocks::default();
+        for (path, deep) in [("/a/b/c/f", false), ("/a/b/c", true), ("/a/b", true)] {
+            for n in 0..SHARED {
+                assert_eq!(locks.grant(&zone, 1 << 20, lock(n as u8, path, false, deep, 10)), Ok(()), "{path}");
+            }
+        }
+        let deep = locks.deep(b"/a/b/c");
+        assert_eq!((locks.shown(b"/a/b/c/f").len(), deep.len()), (SHARED, SHARED));
+        let entries = locks.entries(b"/a/b/c", deep);
+        assert_eq!((entries.of(b"f").len(), entries.of(b"g").len()), (SHARED, SHARED));
+        let mut all = 0;
+        locks.each_covering(b"/a/b/c/f", |_| all += 1);
+        assert_eq!(all, 3 * SHARED, "all of them hold");
+        assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/a/b/c/g", false, false, 10)), Err(Denied::Many));
+    }
+
+    /// The search for what is in the way of a shared lock sees these alone.
+    #[test]
+    fn what_has_exclusive_locks_is_known_by_itself() {
+        let name: Rc<str> = Rc::from("z");
+        let mut locks = DavLocks::default();
+        let token = |n| Token::new([n; 16]);
+        let known = |locks: &DavLocks| locks.zones[&name].borrow().exclusive.iter().map(|at| at.len()).sum::<usize>();
+        for n in 0..100 {
+            locks.grant(&name, 1 << 20, lock(n, &format!("/d/{n}"), false, false, 100)).expect("granted");
+        }
+        assert_eq!(known(&locks), 0);
+        locks.grant(&name, 1 << 20, lock(200, "/d/x/y", true, false, 10)).expect("granted");
+        let shared = |locks: &mut DavLocks| locks.grant(&name, 1 << 20, lock(201, "/d", false, true, 100));
+        assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+        locks.refresh(b"/d/x/y", token(200), 5, 10).expect("refreshed");
+        assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+        assert!(locks.release(b"/d/x/y", token(200)));
+        assert_eq!((known(&locks), shared(&mut locks)), (0, Ok(())));
     }
 
     #[test]

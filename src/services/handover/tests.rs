@@ -87,7 +87,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
     assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
-    assert_eq!(new.dav_locks.covering(b"/srv/up/f").len(), 1);
+    assert_eq!(new.dav_locks.shown(b"/srv/up/f").len(), 1);
     // A last request of the old process, which ends as its upload and the other do.
     assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
     old.limits.leave(&places, b"k");

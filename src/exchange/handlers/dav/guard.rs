@@ -13,7 +13,7 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::uri;
 use crate::services::Services;
-use crate::services::dav_locks::Lock;
+use crate::services::dav_locks::DavLocks;
 use crate::services::open_files::version;
 use crate::sys::file::{self, FileKind};
 use std::os::fd::BorrowedFd;
@@ -51,12 +51,12 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
     }
     cx.dav_locks.expire(cx.now.ms);
     let held = tokens(ex);
-    let mut allowed = is_allowed(&cx.dav_locks.covering(path), &held);
+    let mut allowed = is_allowed(&cx.dav_locks, path, &held);
     if change != Change::Content
         && let Some(slash) = memchr::memrchr(b'/', path)
     {
         // The directory changes with its names.
-        allowed &= is_allowed(&cx.dav_locks.covering(&path[..slash]), &held);
+        allowed &= is_allowed(&cx.dav_locks, &path[..slash], &held);
     }
     if change == Change::Gone {
         allowed &= !cx.dav_locks.any_below(path, |lock| !held.contains(&lock.token));
@@ -74,17 +74,15 @@ pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
 }
 
 /// Of an exclusive lock its token is needed, of shared ones that of one.
-fn is_allowed(locks: &[Lock], held: &[Token]) -> bool {
-    let (mut shared, mut shares) = (false, false);
-    for lock in locks {
+fn is_allowed(locks: &DavLocks, path: &[u8], held: &[Token]) -> bool {
+    let (mut shared, mut shares, mut excluded) = (false, false, false);
+    locks.each_covering(path, |lock| {
         let is_held = held.contains(&lock.token);
-        if lock.exclusive && !is_held {
-            return false;
-        }
+        excluded |= lock.exclusive && !is_held;
         shared |= !lock.exclusive;
         shares |= is_held;
-    }
-    !shared || shares
+    });
+    !excluded && (!shared || shares)
 }
 
 /// The lock tokens that the request names.
@@ -124,8 +122,11 @@ fn holds(list: &List<'_>, ex: &mut Exchange, cx: &mut Services) -> bool {
 fn is_so(state: State<'_>, key: Option<&Key>, cx: &Services) -> bool {
     let Some(key) = key else { return false };
     match state {
-        State::Token(token) => Token::parse(token)
-            .is_some_and(|token| cx.dav_locks.covering(&key.path).iter().any(|lock| lock.token == token)),
+        State::Token(token) => Token::parse(token).is_some_and(|token| {
+            let mut found = false;
+            cx.dav_locks.each_covering(&key.path, |lock| found |= lock.token == token);
+            found
+        }),
         State::ETag(tag) => key
             .stat
             .filter(|stat| stat.kind == FileKind::Regular)

@@ -6,12 +6,12 @@ use super::target::{self, Key, Spot};
 use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::static_file;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;
+use crate::exchange::{Exchange, Printable};
 use crate::http::dav::body::{self, LockInfo};
 use crate::http::dav::lock::{self, Token};
 use crate::http::escape::escape_path;
@@ -101,7 +101,8 @@ fn deny(ex: &Exchange, cx: &mut Services, denied: Denied, zone: &str) -> Flow {
             Flow::Status(Status::INSUFFICIENT_STORAGE)
         }
         Denied::Many => {
-            ex.report(cx, Level::Error, format_args!("LOCK: too many shared locks of one resource"));
+            let path = Printable(&ex.route.uri);
+            ex.report(cx, Level::Info, format_args!("LOCK: too many shared locks of \"{path}\""));
             Flow::Status(Status::LOCKED)
         }
     }

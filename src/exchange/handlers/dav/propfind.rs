@@ -123,8 +123,10 @@ fn locks(cx: &mut Services, fd: BorrowedFd<'_>, lists: bool) -> (Vec<Lock>, Entr
     cx.dav_locks.expire(cx.now.ms);
     let Ok(path) = file::path_of(fd) else { return <_>::default() };
     let path = path.strip_suffix(b"/").unwrap_or(&path);
-    let own = cx.dav_locks.covering(path);
-    let deep = own.iter().filter(|lock| lock.deep).cloned().collect();
-    let entries = if lists { cx.dav_locks.entries(path, deep) } else { EntryLocks::default() };
+    let own = cx.dav_locks.shown(path);
+    let entries = match lists {
+        true => cx.dav_locks.entries(path, cx.dav_locks.deep(path)),
+        false => EntryLocks::default(),
+    };
     (own, entries)
 }
