@@ -4,7 +4,7 @@ use super::methods;
 use crate::config::model::{Content, Location};
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, origin};
-use crate::http::escape::escape_uri;
+use crate::http::escape::{escape_path, escape_uri};
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 use crate::route::{NoTrace, Trace, location};
@@ -66,6 +66,9 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let mounts = |location: &Location| location.settings.dav.ext.contains(method);
     if MOUNTING.contains(method) && location::lacks_slash(&config, server, uri, mounts).is_some() {
         ex.route.uri.push(b'/');
+        let mut meant = Vec::new();
+        escape_path(&ex.route.uri, &mut meant);
+        ex.response.line(b"Content-Location", &meant);
         cx.trace.say("location", None, || "the name of a WebDAV location but for its slash".into());
     }
     if method == Method::Post && is_for_location_with_slash(ex) {

@@ -201,9 +201,10 @@ fn a_share_is_mounted_by_its_name_without_the_slash() {
         with_locks(block).file("html/share/f", "f").mkdir("html/closed").mkdir("html/half").mkdir("html/own").start();
     let mut table = Table::new("no slash");
     table.row(OURS, "what clients begin with", || {
-        s.method("OPTIONS", "/share", "", b"").is(200).has("DAV", "1, 2");
+        s.method("OPTIONS", "/share", "", b"").is(200).has("DAV", "1, 2").has("Content-Location", "/share/");
         let r = propfind(&s, "/share", "1", "");
-        assert_eq!(hrefs(r.is(207)), ["/share/", "/share/f"]);
+        assert_eq!(hrefs(r.is(207).has("Content-Location", "/share/")), ["/share/", "/share/f"]);
+        assert_eq!(propfind(&s, "/share/", "1", "").is(207).header("Content-Location"), None);
         let token = lock(&s, "/share", "");
         s.method("PUT", "/share/f", "", b"x").is(423);
         s.method("UNLOCK", "/share", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
