@@ -347,7 +347,8 @@ fn version(line: &[u8]) -> Option<(Version, usize)> {
     let blanks = line.get(minor..)?.iter().take_while(|b| **b == b' ').count();
     let version = match (line.get(HTTP.len()..major)?, line.get(major + 1..minor)?) {
         ([b'0', ..], _) => return None,
-        (b"1", b"0") => Version::Http10,
+        // As numbers: HTTP/1.00 is no 1.1.
+        (b"1", minor) if minor.iter().all(|b| *b == b'0') => Version::Http10,
         _ => Version::Http11,
     };
     (blanks > 0).then_some((version, minor + blanks))
@@ -368,7 +369,8 @@ enum Odd {
     Value(usize, Range<usize>),
 }
 
-/// What becomes of a line that is no field by the grammar (nginx passes each of these on).
+/// What becomes of a line that is no field by the grammar. nginx refuses what is refused here; the others it passes on as
+/// they are.
 fn odd_field(line: &[u8]) -> Odd {
     let colon = memchr::memchr(b':', line);
     let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();

@@ -127,6 +127,18 @@ fn a_head_means_the_same_however_it_is_split() {
             "HTTP/1.10 200 OK\r\nContent-Length: 2\r\n\r\n",
             "200 OK [Content-Length=2] Length(2) keep rest 0",
         ),
+        (
+            "1.0 with another nought",
+            get,
+            "HTTP/1.00 200 OK\r\nContent-Length: 2\r\n\r\n",
+            "200 OK [Content-Length=2] Length(2) rest 0",
+        ),
+        (
+            "1.1 with one before",
+            get,
+            "HTTP/1.01 200 OK\r\nContent-Length: 2\r\n\r\n",
+            "200 OK [Content-Length=2] Length(2) keep rest 0",
+        ),
         ("two blanks", get, "HTTP/1.1  200 OK\r\n\r\n", "200 OK [] Close rest 0"),
         ("HTTP/0.9", get, "HTTP/0.9 200 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
         ("a version without a minor number", get, "HTTP/1 200 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
