@@ -32,6 +32,11 @@ impl Clues {
         Clues { hints: recorded::hints(line, status), status, by_log }
     }
 
+    /// What a line tells of its listener: lines that agree in it, and in the request, came by the same.
+    pub fn key(&self) -> (recorded::Hints, Option<u16>) {
+        (self.hints.clone(), self.status)
+    }
+
     fn allows(&self, config: &Config, id: EndpointId) -> bool {
         let (hints, endpoint) = (&self.hints, &config.endpoints[id.at()]);
         let has_server = |name: &String| {

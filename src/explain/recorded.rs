@@ -60,7 +60,7 @@ pub fn parse(line: &str) -> Option<Asked> {
 }
 
 /// What a line has of the listener.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hints {
     pub port: Option<u16>,
     pub is_secure: Option<bool>,

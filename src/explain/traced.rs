@@ -83,26 +83,35 @@ pub struct Change {
     pub new: String,
 }
 
-/// Which of the requests in a log would be answered otherwise by the second configuration, each once, and how many
-/// requests were looked at.
+/// Which of the requests in a log would be answered otherwise by the second configuration, each once for each listener it
+/// came by, and how many requests were looked at.
 pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (Vec<Change>, usize) {
     // Both are read: what is left to look at is what the server would see.
     rights::take(&old.0);
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
-    let mut seen = HashSet::new();
+    let (mut lines, mut seen) = (HashSet::new(), HashSet::new());
     let mut changes = Vec::new();
     for (line, mut asked) in log.lines().filter_map(|line| Some((line, recorded::parse(line)?))) {
-        if !seen.insert((asked.question.clone(), asked.headers.clone(), asked.client)) {
+        let request = (asked.question.clone(), asked.headers.clone(), asked.client);
+        // Looking for the listener may mean to follow the request at each of them: lines with the same clues have the same.
+        let clues = Clues::of(&old.0, line, recorded::status(line), None);
+        if !lines.insert((request.clone(), clues.key())) {
             continue;
         }
-        let clues = Clues::of(&old.0, line, recorded::status(line), None);
         asked.listener = arrival::listener(&old.0, old.1, &[], &asked, &clues).0;
+        if !seen.insert((request, asked.listener.clone())) {
+            continue;
+        }
         let [before, after] = [&old, &new].map(|(config, sources)| match course(config, sources, &[], &asked) {
             Ok((text, _)) => text,
             Err(why) => format!("answer     none: {why}\n"),
         });
         if !outcome::is_same(&before, &after) {
-            let request = [&[asked.question][..], &asked.headers].concat().join("  ");
+            let mut request = [&[asked.question][..], &asked.headers].concat().join("  ");
+            // The same request may have come by another, where the answer is the same.
+            if let Some(listener) = asked.listener.filter(|_| old.0.endpoints.len() > 1) {
+                let _ = write!(request, "  by {listener}");
+            }
             let [old, new] = [before, after].map(|text| outcome::essence(&text, Place::With));
             changes.push(Change { request, old, new });
         }

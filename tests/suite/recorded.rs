@@ -282,6 +282,42 @@ fn two_configurations_are_compared_by_what_was_asked() {
 }
 
 #[test]
+fn a_request_that_came_to_two_ports_is_compared_for_both() {
+    if skip_on_nginx("diff") {
+        return;
+    }
+    let config = "server { listen 127.0.0.1:%%PORT%%; location / { return 200 first; } }\n\
+                  server { listen 127.0.0.1:%%PORT1%%; location / { return 200 second; } }\n";
+    let setup = Setup::full(config);
+    let (ok, _) = said(&setup, &["diff", "conf/test.conf", "conf/test.conf"]);
+    assert!(ok);
+    // Each run has ports of its own: both files stay as they are.
+    let old = std::fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
+    std::fs::write(setup.dir().join("old.conf"), &old).expect("written");
+    let ports: Vec<&str> =
+        old.split("listen 127.0.0.1:").skip(1).map(|rest| rest.split(';').next().unwrap_or_default()).collect();
+    let lines: String = [0, 1, 0, 1]
+        .iter()
+        .map(|at| format!("::1 - - [t] \"GET /x HTTP/1.1\" 200 5 \"-\" \"-\" server_port={}\n", ports[*at]))
+        .collect();
+    std::fs::write(setup.dir().join("two.log"), lines).expect("written");
+    for (name, new, count) in [
+        ("the second", old.replace("200 second", "200 other"), 1),
+        ("the first", old.replace("200 first", "200 other"), 1),
+        ("both", old.replace("return 200", "return 410"), 2),
+    ] {
+        std::fs::write(setup.dir().join("new.conf"), new).expect("written");
+        let (ok, text) = said(&setup, &["diff", "old.conf", "new.conf", "--log", "two.log"]);
+        let end = format!("{count} of 2 recorded requests would be answered otherwise\n");
+        assert!(ok && text.ends_with(&end), "{name}: {text}");
+        for (at, port) in ports.iter().enumerate() {
+            let is_listed = text.contains(&format!("GET /x  by 127.0.0.1:{port}\n"));
+            assert_eq!(is_listed, count == 2 || (at == 1) == (name == "the second"), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_configuration_of_nginx_is_judged_directive_by_directive() {
     if skip_on_nginx("check-nginx") {
         return;
