@@ -15,7 +15,7 @@ impl Builder<'_> {
                     .or_else(|| self.placeholder(at))
                     .or_else(|| self.json_value(at))
                     .or_else(|| self.apache_variable(at));
-                slip.or_else(|| self.braced_name(at))
+                slip.or_else(|| self.braced_name(at)).or_else(|| self.brace_in_regex(at))
             }
             b";" if self.too_deep == 0 && self.words.is_empty() => self.semicolon_comment(at),
             b";" if self.too_deep == 0 => self.semicolon_in_regex(at),
@@ -158,6 +158,48 @@ impl Builder<'_> {
             .push(error.help(format!("a value with braces needs quotes: {name} {} '{written}';", before.join(" "))));
         self.words.push(Word::new(written.as_bytes(), span, true));
         Some(end)
+    }
+
+    /// `location ~ ^/a{2 {`: a brace amid a regex that lacks its quotes, and that no other closes.
+    fn brace_in_regex(&mut self, at: Span) -> Option<usize> {
+        let word = self.words.last().filter(|word| word.span.end == at.start && !word.quoted)?;
+        let is_rewrite = self.takes_regex()?;
+        let line = self.rest_of_line(at);
+        let rest = line.get(1..)?;
+        let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b';').unwrap_or(rest.len());
+        // `location ~ ^/a{{`: the last one opens the block.
+        let tail = rest.get(..length)?;
+        let tail = tail.strip_suffix(b"{").unwrap_or(tail);
+        let opens = rest.get(tail.len()..)?.trim_ascii_start().starts_with(b"{");
+        // `location ~ ^/a{types {` is two blocks.
+        let is_name = tail.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+        if !is_rewrite && (!opens || is_name) {
+            return None;
+        }
+        let span = self.span(word.span.start as usize, at.end as usize + tail.len());
+        let written = String::from_utf8_lossy(self.text(span)).into_owned();
+        let unknown = String::from_utf8_lossy(tail).into_owned();
+        // nginx's words for what it makes of the brace.
+        let message = match unknown.is_empty() || is_rewrite {
+            true => "unexpected \"{\"".to_owned(),
+            false => format!("unknown directive \"{unknown}\""),
+        };
+        let counts = tail.first().is_some_and(u8::is_ascii_digit) && !tail.contains(&b'}');
+        let more = if counts { ", and a repetition ends with `}`" } else { "" };
+        let error = Diagnostic::emerg(at, message).label("the `{` in this regex opens a block: it needs quotes");
+        self.errors.push(error.help(format!("write it in quotes: \"{written}\"{more}")));
+        Some(self.replace_last(span))
+    }
+
+    /// Whether the last word stands where a regex may: in a `rewrite`, which has no block, or before one.
+    fn takes_regex(&self) -> Option<bool> {
+        let tilde = |at: usize| self.words.get(at).is_some_and(|word| word.bytes().starts_with(b"~"));
+        match self.words.first()?.bytes() {
+            b"location" if tilde(1) => Some(false),
+            b"if" if self.words.len() > 2 => Some(false),
+            b"rewrite" if self.words.len() == 2 => Some(true),
+            _ => None,
+        }
     }
 
     /// A quoted word that goes on without a space: `"a"b`. Says so, and takes the whole as one word. Gives its end.

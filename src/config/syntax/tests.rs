@@ -257,3 +257,29 @@ fn a_server_in_a_server_names_the_one_that_lacks_its_brace() {
     let (_, errors) = parsed(b"http {\nserver {\nlisten 1;\nlocation / {\nroot /x;\n}\n}\nserver {\nlisten 2;\n}\n");
     assert_eq!(errors, ["1:6 unexpected end of file, expecting \"}\""]);
 }
+
+#[test]
+fn a_brace_in_a_regex_that_nothing_closes_is_named_with_the_quotes_it_needs() {
+    for (text, help) in [
+        ("location ~ ^/a{2 { return 200; }", Some("write it in quotes: \"^/a{2\", and a repetition ends with `}`")),
+        ("location ~* ^/a{2,{ return 200; }", Some("write it in quotes: \"^/a{2,\", and a repetition ends with `}`")),
+        ("location ~^/a{ { return 200; }", Some("write it in quotes: \"~^/a{\"")),
+        ("location ~ ^/[{]x$\n{ return 200; }", None),
+        ("location ~ ^/[{]x$ { return 200; }", Some("write it in quotes: \"^/[{]x$\"")),
+        ("if ($uri ~ a{2) { return 200; }", Some("write it in quotes: \"a{2)\", and a repetition ends with `}`")),
+        ("rewrite ^/a{2 /b;", Some("write it in quotes: \"^/a{2\", and a repetition ends with `}`")),
+        // Blocks without a blank before them.
+        ("location ~ ^/a{ return 200; }", None),
+        ("location ~ ^/a{if ($x) { return 200; } }", None),
+        ("location ~ ^/a{types { } }", None),
+        ("location /a{ location /a/b{ return 200; } }", None),
+    ] {
+        let loaded = load_text("x", format!("server {{ {text} }}").as_bytes(), &LoadOptions::default());
+        let errors: Vec<_> = loaded.diagnostics.iter().collect();
+        let helps: Vec<_> = errors.iter().flat_map(|error| &error.help).map(String::as_str).collect();
+        match help {
+            Some(help) => assert_eq!((errors.len(), &helps[..]), (1, &[help][..]), "{text}: {errors:?}"),
+            None => assert!(!helps.iter().any(|help| help.contains("in quotes")), "{text}: {errors:?}"),
+        }
+    }
+}
