@@ -89,8 +89,8 @@ const TLS_CACHE: Verdict = Ignored("certificates are read once and kept until th
 const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
 const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
 const ENGINE: Verdict = Ignored("cryptography is built in");
-const STAPLING: Verdict =
-    Ignored("responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service");
+pub const STAPLING: &str =
+    "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
 const HTTP3: Verdict = Ignored("has an effect only together with `http3 on`");
 const OBSOLETE_TIMES: Verdict =
     Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2");
@@ -422,16 +422,16 @@ pub const ROWS: &[Known] = &[
     row("ssl_object_cache_inheritable", MAIN, FLAG, "ngx_openssl_cache_module", TLS_CACHE).takes(ON_OFF),
     row("ssl_ocsp", HS, TAKE1, "ngx_http_ssl_module", NO_OCSP).takes(Form::Any),
     row("ssl_ocsp", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
-    row("ssl_ocsp_cache", HS, TAKE1, "ngx_http_ssl_module", STAPLING).takes(Form::OcspCache),
+    row("ssl_ocsp_cache", HS, TAKE1, "ngx_http_ssl_module", Ignored(STAPLING)).takes(Form::OcspCache),
     row("ssl_ocsp_cache", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM).takes(Form::Any),
-    row("ssl_ocsp_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING).takes(Form::Any),
+    row("ssl_ocsp_responder", HS, TAKE1, "ngx_http_ssl_module", Ignored(STAPLING)).takes(Form::Any),
     row("ssl_ocsp_responder", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM).takes(Form::Any),
     row("ssl_preread", STREAM, FLAG, "ngx_stream_ssl_preread_module", IN_STREAM),
-    row("ssl_stapling", HS, FLAG, "ngx_http_ssl_module", STAPLING).takes(ON_OFF),
+    row("ssl_stapling", HS, FLAG, "ngx_http_ssl_module", Ignored(STAPLING)).takes(ON_OFF),
     row("ssl_stapling", STREAM, FLAG, "ngx_stream_ssl_module", IN_STREAM).takes(ON_OFF),
-    row("ssl_stapling_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING).takes(Form::Any),
+    row("ssl_stapling_responder", HS, TAKE1, "ngx_http_ssl_module", Ignored(STAPLING)).takes(Form::Any),
     row("ssl_stapling_responder", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM).takes(Form::Any),
-    row("ssl_stapling_verify", HS, FLAG, "ngx_http_ssl_module", STAPLING).takes(ON_OFF),
+    row("ssl_stapling_verify", HS, FLAG, "ngx_http_ssl_module", Ignored(STAPLING)).takes(ON_OFF),
     row("ssl_stapling_verify", STREAM, FLAG, "ngx_stream_ssl_module", IN_STREAM).takes(ON_OFF),
     row("starttls", MAIL, TAKE1, "ngx_mail_ssl_module", IN_MAIL),
     row("sticky", UPSTREAM, TWO_OR_MORE, "ngx_http_upstream_sticky_module", STICKY),

@@ -16,6 +16,7 @@ mod logs;
 mod markup;
 mod remedy;
 mod repeated;
+mod stapling;
 #[cfg(test)]
 mod tests;
 mod torn;
@@ -190,6 +191,7 @@ impl Build {
         let write_areas = upload::write_areas(&self.locations);
         checkpoint::pass_costly();
         self.check_references(tree, &stores, &write_areas);
+        self.note_stapling(tree);
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls_checks::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);

@@ -7,7 +7,7 @@ use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
 use super::load::Touch;
 use super::local_ca;
-use super::model::{Endpoint, Location, Server};
+use super::model::{Endpoint, Location, Server, ServerId};
 use super::settings::ssl::{Named, Ssl, Verify};
 use super::template::{Builtin, Part, Var};
 use super::tls_checks;
@@ -71,6 +71,9 @@ impl<'a> Builder<'a> {
     ) {
         let by_listen: HashSet<usize> =
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
+        // Certificates that a server has from its http block say nothing of one that speaks no TLS.
+        let by_tls: HashSet<ServerId> =
+            endpoints.iter().filter(|endpoint| endpoint.ssl).flat_map(Endpoint::servers).collect();
         for (at, server) in servers.iter_mut().enumerate() {
             checkpoint::pass_costly();
             let Some(root) = locations.get(server.root.at()) else { continue };
@@ -78,7 +81,8 @@ impl<'a> Builder<'a> {
             let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
             server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2, acme);
-            if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| !ssl.reject_handshake) {
+            let is_shown = !ssl.reject_handshake && by_tls.contains(&ServerId(at as u32));
+            if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| is_shown) {
                 let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
             }

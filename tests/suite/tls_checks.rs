@@ -91,6 +91,8 @@ fn a_pair_that_can_be_used_is_warned_of_where_clients_or_strangers_may_stumble()
     for (name, chain, mode, more, want) in table {
         let (taken, shown) = test(&setup(chain.as_bytes(), made.key.as_bytes(), mode, more));
         assert!(taken, "{name}: {shown}");
+        // Where root runs the suite the configuration has `user root`.
+        let shown = shown.replace("[warn] requests are served with the rights of root", "");
         match want {
             None => assert!(!shown.contains("[warn]") && !shown.contains("holds no"), "{name}: {shown}"),
             Some((first, second)) => assert!(shown.contains(first) && shown.contains(second), "{name}: {shown}"),
@@ -149,5 +151,32 @@ fn a_stapled_response_that_is_none_and_zones_of_two_sizes_are_errors() {
     ] {
         let (taken, shown) = test(&setup(made.certificate.as_bytes(), made.key.as_bytes(), 0o600, more));
         assert!(!taken && shown.contains(want), "{more}: {shown}");
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_not_warned_that_no_certificate_is_for_its_name() {
+    let made = pair();
+    for (name, listen, warned) in [
+        ("plain", "listen 127.0.0.1:%%PORT1%%;", false),
+        ("another port", "listen 127.0.0.1:%%PORT1%% ssl;", true),
+        ("the same port", "listen 127.0.0.1:%%PORT%% ssl;", true),
+        ("both", "listen 127.0.0.1:%%PORT%% ssl; listen 127.0.0.1:%%PORT1%%;", true),
+    ] {
+        let setup = http(&format!(
+            "ssl_certificate a.pem; ssl_certificate_key a.key;
+server {{ listen 127.0.0.1:%%PORT%% ssl; server_name a.test; }}
+server {{ {listen} server_name other.test; }}"
+        ));
+        std::fs::create_dir_all(setup.dir().join("conf")).expect("a directory");
+        write(&setup.dir().join("conf/a.pem"), &made.certificate, 0o644);
+        write(&setup.dir().join("conf/a.key"), &made.key, 0o600);
+        let (taken, shown) = test(&setup);
+        assert!(taken && !shown.contains("its name \"a.test\""), "{name}: {shown}");
+        assert_eq!(
+            shown.contains("no certificate of the server is for its name \"other.test\""),
+            warned,
+            "{name}: {shown}"
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::fault::Fault;
 use crate::config::ignored_forms::Form;
-use crate::config::known::{Known, Verdict};
+use crate::config::known::{Known, STAPLING, Verdict};
 use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{cut_before, line_starts};
@@ -149,6 +149,8 @@ impl Build {
             Verdict::Refused(why) | Verdict::Ignored(why) if is_obsolete => {
                 self.diagnostics.help_last(d.name.span, why)
             }
+            // Whether a file has the response is known at the end.
+            Verdict::Ignored(STAPLING) if name.starts_with("ssl_stapling") => {}
             Verdict::Refused(why) | Verdict::Ignored(why) => self.note_ignored(known.name, d, why),
         }
     }

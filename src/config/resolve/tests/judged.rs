@@ -71,3 +71,25 @@ fn values_without_effect_are_judged_as_nginx_judges_them() {
         }
     }
 }
+
+#[test]
+fn stapling_is_ignored_only_where_no_file_has_the_response() {
+    let other = "server { listen 8444 ssl; ssl_stapling on; }";
+    for (text, lines) in [
+        ("server { listen 8443 ssl; ssl_stapling on; }", vec![2]),
+        ("server { listen 8443 ssl; ssl_stapling on; ssl_stapling_verify on; }", vec![2, 2]),
+        ("server { listen 8443 ssl; ssl_stapling on; ssl_stapling_file a.der; }", vec![]),
+        ("server { listen 8443 ssl; ssl_stapling_file a.der; ssl_stapling on; ssl_stapling_verify on; }", vec![]),
+        ("ssl_stapling_file a.der;\nserver { listen 8443 ssl; ssl_stapling on; }", vec![]),
+        ("ssl_stapling on;\nserver { listen 8443 ssl; ssl_stapling_file a.der; }", vec![]),
+        (&format!("server {{ listen 8443 ssl; ssl_stapling on; ssl_stapling_file a.der; }}\n{other}"), vec![3]),
+        (&format!("{other}\n{other}"), vec![2]),
+    ] {
+        let text = format!("events {{ }} http {{\n{text}\n}}");
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Nginx, Vec::new(), None);
+        let noted = resolved.diagnostics.iter().filter(|d| d.message.contains("responses of OCSP are not fetched"));
+        let places = noted.filter_map(|d| d.span).map(|span| loaded.sources.position(span).line);
+        assert_eq!(places.collect::<Vec<_>>(), lines, "{text}");
+    }
+}
