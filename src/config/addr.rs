@@ -34,6 +34,11 @@ impl ListenAddr {
         })
     }
 
+    /// What needs no look-up of a name. `None`: a name, or no address.
+    pub fn parse_literal(text: &[u8], default_port: u16) -> Option<ListenAddr> {
+        ListenAddr::parse_with(text, default_port, &|_| Err(ValueError::new("host not found"))).ok()
+    }
+
     fn parse_with(text: &[u8], default_port: u16, lookup: Lookup) -> Result<ListenAddr, ValueError> {
         if let Some(path) = unix_path(text)? {
             return Ok(ListenAddr::Unix(path));
@@ -63,6 +68,18 @@ impl ListenAddr {
             },
         };
         Ok(ListenAddr::Inet { ips, ports })
+    }
+
+    /// Whether both name the same socket, of one port at least.
+    pub fn meets(&self, other: &ListenAddr) -> bool {
+        match (self, other) {
+            (ListenAddr::Unix(path), ListenAddr::Unix(other)) => path == other,
+            (ListenAddr::Inet { ips, ports }, ListenAddr::Inet { ips: other_ips, ports: other_ports }) => {
+                let is_apart = ports.end() < other_ports.start() || other_ports.end() < ports.start();
+                !is_apart && ips.iter().any(|ip| other_ips.contains(ip))
+            }
+            _ => false,
+        }
     }
 
     /// Every socket address to bind; none for a unix socket.
@@ -320,6 +337,28 @@ mod tests {
         }
         let error = ListenAddr::parse(b"70000", 80).expect_err("no such port");
         assert_eq!(error.message, "invalid port in \"70000\" of the \"listen\" directive");
+    }
+
+    #[test]
+    fn addresses_meet_where_they_name_one_socket() {
+        for (one, other, expected) in [
+            ("8443", "*:8443", true),
+            ("8443", "0.0.0.0:8443", true),
+            ("*", "80", true),
+            ("8000-8010", "*:8010", true),
+            ("8000-8010", "8011", false),
+            ("8443", "127.0.0.1:8443", false),
+            ("8443", "[::]:8443", false),
+            ("[::]:8443", "[0:0::0]:8443", true),
+            ("unix:/x", "unix:/x", true),
+            ("unix:/x", "unix:/y", false),
+            ("unix:/x", "80", false),
+        ] {
+            let parse = |text: &str| ListenAddr::parse_literal(text.as_bytes(), 80).expect("an address");
+            assert_eq!(parse(one).meets(&parse(other)), expected, "{one} {other}");
+            assert_eq!(parse(other).meets(&parse(one)), expected, "{other} {one}");
+        }
+        assert_eq!(ListenAddr::parse_literal(b"localhost:80", 80), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! of its directives would cost the square of its length.
 
 use super::blocks::{self, location};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
 
@@ -14,6 +14,7 @@ pub struct Level<'a> {
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
+    upstreams: OnceCell<FastSet<&'a [u8]>>,
     /// Variables that a `set` makes of what the client sent: rule W101 finds them.
     pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
     /// Of a server: no name of it is a name.
@@ -45,6 +46,7 @@ impl<'a> Level<'a> {
             is_closed: OnceCell::new(),
             runs_uploads: OnceCell::new(),
             behind_all: OnceCell::new(),
+            upstreams: OnceCell::new(),
             set_by_client: OnceCell::new(),
             takes_any_host: OnceCell::new(),
             open: OnceCell::new(),
@@ -90,6 +92,15 @@ impl<'a> Level<'a> {
             let behind = self.all.iter().skip(by + 1).position(is_rule)?;
             Some((by, by + 1 + behind))
         })
+    }
+
+    /// Whether an `upstream` of this name stands here.
+    pub fn has_upstream(&self, name: &[u8]) -> bool {
+        let names = self.upstreams.get_or_init(|| {
+            let upstreams = self.all.iter().filter(|d| d.name.is("upstream"));
+            upstreams.filter_map(|d| d.args.first()).map(Word::bytes).collect()
+        });
+        names.contains(name)
     }
 
     /// A regex location that has files run by their suffix.

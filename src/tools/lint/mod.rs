@@ -235,6 +235,8 @@ mod tests {
             ("W021", "listen 8080:80;", "listen 127.0.0.1:80;"),
             ("W014", "proxy_set_header X-Real-IP remote_addr;", "proxy_set_header X-Real-IP $remote_addr;"),
             ("W014", "proxy_set_header Host host;", "proxy_set_header Host app;"),
+            ("W014", "proxy_set_header X-Agent http_user_agent;", "proxy_set_header X-Pool http_backend;"),
+            ("W014", "set $ip remote_addr;", "set $up http_backend;"),
             ("W014", "return 301 https://host$request_uri;", "return 301 https://hosts$request_uri;"),
             ("W014", "return 301 https://a.test/request_uri;", "return 301 https://a.test/request;"),
             ("W001", "location = ^/a$ { }", "location = /a { }"),
@@ -252,6 +254,16 @@ mod tests {
             ("W024", "listen 8443; ssl_certificate c;", "listen 8443 ssl; ssl_certificate c;"),
             ("W106", r"server_name ~^www.a\.test$;", r"server_name ~^www\.a\.test$;"),
             ("W126", "location /a/ { proxy_pass http://b/c; }", "location /a/ { proxy_pass http://b/c.php; }"),
+            (
+                "W126",
+                "location /a/ { proxy_pass http://unix:/run/b:/c; }",
+                "location /a/ { proxy_pass http://unix:/run/gunicorn/socket; }",
+            ),
+            (
+                "W126",
+                "location /a { proxy_pass http://unix:/run/b:/; }",
+                "location /a { proxy_pass http://unix:/run/b/; }",
+            ),
             ("W133", "limit_req_zone $http_x_forwarded_for zone=a:1m;", "limit_req_zone $http_x_api_key zone=a:1m;"),
             ("W114", "location / { deny all; return 200; }", "location / { deny all; root /x; }"),
             ("W115", "valid_referers none *.a.test;", "valid_referers *.a.test;"),
@@ -356,6 +368,35 @@ mod tests {
             assert!(explain(code).is_some(), "{code} has a page");
             assert_eq!(codes(&format!("server {{ {bad} }}")), [code], "{bad}");
             assert_eq!(codes(&format!("server {{ {good} }}")), Vec::<String>::new(), "{good}");
+        }
+    }
+
+    #[test]
+    fn one_socket_is_known_however_its_address_is_written() {
+        for (text, expected) in [
+            ("server { listen *:8443 ssl; } server { listen 8443; ssl_certificate c; }", &[][..]),
+            ("server { listen 8443-8450 ssl; } server { listen 0.0.0.0:8444; ssl_certificate c; }", &[]),
+            ("server { listen 127.0.0.1:8443 ssl; } server { listen 8443; ssl_certificate c; }", &["W024"]),
+            ("server { listen [::]:8443 ssl; } server { listen 8443; ssl_certificate c; }", &["W024"]),
+            ("server { listen 8443 quic; } server { listen 8443; ssl_certificate c; }", &["W024"]),
+            ("server { listen *:443 ssl; } server { listen 443; }", &[]),
+            ("server { listen 127.0.0.1:443 ssl; } server { listen 443; }", &["W112"]),
+            ("ssl on; server { listen 8443; ssl_certificate c; } server { listen 443; }", &[]),
+            ("http { ssl on; server { listen 8443; ssl_certificate c; } server { listen 443; } }", &[]),
+            ("http { ssl on; server { ssl off; listen 443; } }", &["W112"]),
+        ] {
+            assert_eq!(codes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_upstream_is_no_forgotten_variable() {
+        for name in ["http_origin", "request_id"] {
+            let server = format!("server {{ add_header X-Pool {name}; }}");
+            assert_eq!(codes(&server), ["W014"], "{name}");
+            assert_eq!(codes(&format!("upstream {name} {{ server 127.0.0.1:1; }} {server}")), Vec::<String>::new());
+            let nested = format!("http {{ {server} upstream {name} {{ server 127.0.0.1:1; }} }}");
+            assert_eq!(codes(&nested), Vec::<String>::new(), "{name}");
         }
     }
 

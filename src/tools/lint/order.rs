@@ -151,16 +151,8 @@ fn listener(place: &Place, found: &mut Vec<Finding>) {
     let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
     let is_ssl = has(place.d, "ssl");
     // `ssl on`, or `ssl` at another `listen` of the address, makes it TLS.
-    let others = || place.levels().flat_map(|level| level.all.iter()).chain(place.listens());
-    let said = || {
-        others().any(|d| {
-            d.name.is("ssl") && d.args.first().is_some_and(|word| word.is("on"))
-                || d.name.is("listen")
-                    && has(d, "ssl")
-                    && d.args.first().is_some_and(|other| other.bytes() == address.bytes())
-        })
-    };
-    if port == "443" && !is_ssl && !has(place.d, "quic") && !said() {
+    let is_turned_on = || place.ssl().is_some_and(|d| has(d, "on")) || place.shares_tls(place.d);
+    if port == "443" && !is_ssl && !has(place.d, "quic") && !is_turned_on() {
         found.push(Finding::new(
             address.span,
             "port 443 without ssl speaks plain HTTP",

@@ -1,12 +1,16 @@
 //! What a rule is, what it looks at, and what it finds.
 
 use super::level::Level;
+use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span};
 use std::cell::Cell;
 use std::path::PathBuf;
 
 /// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
 pub const COMPARED: usize = 200;
+
+/// The port of a `listen` that names none.
+const DEFAULT_PORT: u16 = 80;
 
 /// One rule: what it is called, and why it is there.
 pub struct Rule {
@@ -79,6 +83,26 @@ impl<'p, 'a> Place<'p, 'a> {
         let around = self.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
         let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
         servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
+    }
+
+    /// The nearest `ssl` of an older nginx, in a block around it or outside all of them.
+    pub fn ssl(&self) -> Option<&'a Directive> {
+        self.levels.iter().rev().find_map(|level| level.all.get(level.first("ssl")?))
+    }
+
+    /// Whether some `listen` of the same socket has `ssl`, which makes all of them speak TLS.
+    pub fn shares_tls(&self, listen: &Directive) -> bool {
+        let Some(address) = listen.args.first() else { return false };
+        // A name is compared as it is written: to look it up takes time.
+        let parsed = ListenAddr::parse_literal(address.bytes(), DEFAULT_PORT);
+        let is_same = |other: &Directive| {
+            let Some(other) = other.args.first() else { return false };
+            let meets = |parsed: &ListenAddr| {
+                ListenAddr::parse_literal(other.bytes(), DEFAULT_PORT).is_some_and(|other| other.meets(parsed))
+            };
+            other.bytes() == address.bytes() || parsed.as_ref().is_some_and(meets)
+        };
+        self.listens().any(|other| other.args.iter().any(|word| word.is("ssl")) && is_same(other))
     }
 
     /// The blocks' levels this directive takes part in, its own first.

@@ -3,7 +3,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 use crate::config::template::Builtin;
 
 pub const RULES: &[Rule] = &[
@@ -119,20 +119,16 @@ fn unused_certificate(place: &Place, found: &mut Vec<Finding>) {
     else {
         return;
     };
-    if place.level().first("ssl_certificate") != Some(place.at) || place.level().has("ssl") {
+    // `ssl on` is TLS, and `ssl off` was meant.
+    if place.level().first("ssl_certificate") != Some(place.at) || place.ssl().is_some() {
         return;
     }
-    let children = || server.block.iter().flatten();
-    // What is included, or named by a variable, is not seen here.
+    // An included file stands in the tree in place of its `include`: the `listen` lines of all files are seen.
+    let listens = || server.block.iter().flatten().filter(|d| d.name.is("listen"));
     let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
-    let listens = || children().filter(|d| d.name.is("listen"));
-    let shares = |d: &Directive| {
-        let address = d.args.first().map(Word::bytes);
-        place.listens().any(|other| is_secure(other) && other.args.first().map(Word::bytes) == address)
-    };
     let has_other_warning =
         |d: &Directive| d.args.first().is_some_and(|word| word.str().rsplit(':').next() == Some("443"));
-    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || shares(d)) {
+    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || place.shares_tls(d)) {
         let message = "no `listen` of this server has `ssl`: it speaks plain HTTP, without this certificate";
         let finding = Finding::new(place.d.span, message, "write: listen 443 ssl;");
         found.push(match listens().next() {

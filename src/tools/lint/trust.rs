@@ -155,7 +155,7 @@ fn slash_of_the_prefix(place: &Place, found: &mut Vec<Finding>) {
     let (Some(word), Some(block)) = (place.d.args.first(), place.blocks.last()) else { return };
     let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("proxy_pass")) else { return };
     let (prefix, url) = (name.str(), word.str());
-    let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    let path = path_of(&url);
     if let Some((message, help)) = path.and_then(|path| glued_path(&prefix, &url, path)) {
         found.push(Finding::new(word.span, message, help).note(name.span, "the location ends with a slash"));
         return;
@@ -166,6 +166,15 @@ fn slash_of_the_prefix(place: &Place, found: &mut Vec<Finding>) {
         let help = format!("end the location with a slash as well: location {prefix}/ {{ … }}");
         found.push(Finding::new(name.span, message, help).note(word.span, "the URL ends with a slash"));
     }
+}
+
+/// The path of a URL. That of a unix socket is none: the URL's own stands behind a colon after it.
+fn path_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    if rest.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("unix:")) {
+        return rest.get(5..)?.split_once(':').map(|(_, path)| path).filter(|path| !path.is_empty());
+    }
+    rest.get(rest.find('/')?..)
 }
 
 /// `location /api/ { proxy_pass http://app/v1; }`: what follows the location is glued to the path of the URL.

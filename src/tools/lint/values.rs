@@ -141,6 +141,36 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// Request headers that configurations pass on, as variables name them. Other words in `http_` are names of their own:
+/// `http_backend`.
+const HEADERS: [&str; 25] = [
+    "accept",
+    "accept_encoding",
+    "accept_language",
+    "authorization",
+    "cf_connecting_ip",
+    "connection",
+    "cookie",
+    "forwarded",
+    "host",
+    "if_modified_since",
+    "if_none_match",
+    "origin",
+    "range",
+    "referer",
+    "sec_websocket_key",
+    "sec_websocket_protocol",
+    "sec_websocket_version",
+    "upgrade",
+    "user_agent",
+    "x_forwarded_for",
+    "x_forwarded_host",
+    "x_forwarded_proto",
+    "x_real_ip",
+    "x_request_id",
+    "x_requested_with",
+];
+
 /// `proxy_set_header X-Real-IP remote_addr`: the name of a variable as a value.
 fn plain_value(place: &Place) -> Option<Finding> {
     let [key, value, ..] = &place.d.args[..] else { return None };
@@ -150,9 +180,14 @@ fn plain_value(place: &Place) -> Option<Finding> {
         "host" => place.is("proxy_set_header") && is_header("host"),
         "scheme" => is_header("x-forwarded-proto") || is_header("x-scheme"),
         _ if place.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
-        name => name.contains('_') && (Builtin::of(name).is_some() || name.starts_with("http_")),
+        name => {
+            let names_a_header = || name.strip_prefix("http_").is_some_and(|header| HEADERS.contains(&header));
+            // What `set` keeps may be any word.
+            name.contains('_') && (Builtin::of(name).is_some() || !place.is("set") && names_a_header())
+        }
     };
-    is_meant.then(|| {
+    let names_upstream = || place.levels.iter().any(|level| level.has_upstream(value.bytes()));
+    (is_meant && !names_upstream()).then(|| {
         Finding::new(
             value.span,
             format!("\"{text}\" is a fixed word here, the same for every request"),
