@@ -14,16 +14,22 @@ enum Token<'a> {
     End,
     Open,
     Close,
-    /// One line end, or several: blank lines between are one.
+    /// One line end, or several: blank lines between are one. `crlf`: the first is one of Windows.
     Newline {
         blank: bool,
+        crlf: bool,
     },
 }
 
 /// The text in its layout; `None` where it cannot be read (a quote that is not closed), which `-t` explains.
 pub fn format(text: &[u8]) -> Option<Vec<u8>> {
     let tokens = tokens(text)?;
-    let mut out = Layout::default();
+    // Lines end as the first of the file does. What is inside quotes is a value, and ends none.
+    let first = tokens.iter().find_map(|token| match token {
+        Token::Newline { crlf, .. } => Some(*crlf),
+        _ => None,
+    });
+    let mut out = Layout::new(if first == Some(true) { b"\r\n" } else { b"\n" });
     for (at, token) in tokens.iter().enumerate() {
         let next = tokens.get(at + 1);
         match *token {
@@ -32,31 +38,15 @@ pub fn format(text: &[u8]) -> Option<Vec<u8>> {
             Token::End => out.end(),
             Token::Open => out.open(),
             Token::Close => out.close(),
-            Token::Newline { blank } => out.newline(blank, matches!(next, Some(Token::Close))),
+            Token::Newline { blank, .. } => out.newline(blank, matches!(next, Some(Token::Close))),
         }
     }
-    let laid = out.finish();
-    Some(if has_crlf(text) { with_crlf(&laid) } else { laid })
+    Some(out.finish())
 }
 
-/// Whether the first line ends as lines do on Windows: all that is written ends so then.
-fn has_crlf(text: &[u8]) -> bool {
-    memchr::memchr(b'\n', text).is_some_and(|end| text.get(..end).is_some_and(|line| line.ends_with(b"\r")))
-}
-
-fn with_crlf(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + text.len() / 16);
-    for byte in text {
-        if *byte == b'\n' && out.last() != Some(&b'\r') {
-            out.push(b'\r');
-        }
-        out.push(*byte);
-    }
-    out
-}
-
-#[derive(Default)]
 struct Layout {
+    /// What ends a line.
+    line_end: &'static [u8],
     out: Vec<u8>,
     line: Vec<u8>,
     depth: usize,
@@ -67,6 +57,10 @@ struct Layout {
 }
 
 impl Layout {
+    fn new(line_end: &'static [u8]) -> Layout {
+        Layout { line_end, out: Vec::new(), line: Vec::new(), depth: 0, inside: false, fresh: false }
+    }
+
     fn indent(&mut self, more: usize) {
         if self.line.is_empty() {
             for _ in 0..self.depth + more {
@@ -132,23 +126,28 @@ impl Layout {
             return;
         }
         self.flush();
-        let first = self.out.is_empty() || self.fresh || self.out.ends_with(b"\n\n");
+        let first = self.out.is_empty() || self.fresh || self.ends_blank();
         if blank && !first && !before_close && !self.inside {
-            self.out.push(b'\n');
+            self.out.extend_from_slice(self.line_end);
         }
+    }
+
+    /// The last line is blank.
+    fn ends_blank(&self) -> bool {
+        self.out.strip_suffix(self.line_end).is_some_and(|before| before.ends_with(self.line_end))
     }
 
     fn flush(&mut self) {
         if !self.line.is_empty() {
             self.out.append(&mut self.line);
-            self.out.push(b'\n');
+            self.out.extend_from_slice(self.line_end);
         }
     }
 
     fn finish(mut self) -> Vec<u8> {
         self.flush();
-        while self.out.ends_with(b"\n\n") {
-            self.out.pop();
+        while self.ends_blank() {
+            self.out.truncate(self.out.len() - self.line_end.len());
         }
         self.out
     }
@@ -164,7 +163,8 @@ fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
             b'\n' => {
                 let blanks = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
                 let lines = text.get(at..at + blanks)?.iter().filter(|byte| **byte == b'\n').count();
-                tokens.push(Token::Newline { blank: lines > 1 });
+                let crlf = text.get(..at)?.ends_with(b"\r");
+                tokens.push(Token::Newline { blank: lines > 1, crlf });
                 at += blanks;
             }
             b'#' => {
@@ -244,5 +244,19 @@ mod tests {
         let text = "a {\r\n    b 'c\r\nd';  # e\r\n}\r\n";
         assert_eq!((formatted(text).as_str(), formatted("a{b 'c\r\nd'; # e\r\n}").as_str()), (text, text));
         assert_eq!(format(b"a 'b;"), None);
+    }
+
+    #[test]
+    fn line_ends_inside_a_word_stay_as_they_are() {
+        for (name, text, expected) in [
+            ("LF in CRLF", "a {\r\n    b 'c\nd';\r\n}\r\n", "a {\r\n    b 'c\nd';\r\n}\r\n"),
+            ("CRLF in LF", "b 'c\r\nd';\ne f;\n", "b 'c\r\nd';\ne f;\n"),
+            ("LF before the first line's end", "b 'c\nd';\r\ne f;\r\n", "b 'c\nd';\r\ne f;\r\n"),
+            ("mixed ends become the first", "b c;\r\ne 'f\n';\n\n\ng;\n\n", "b c;\r\ne 'f\n';\r\n\r\ng;\r\n"),
+            ("only in a word", "b 'c\r\nd';", "b 'c\r\nd';\n"),
+        ] {
+            assert_eq!(formatted(text), expected, "{name}");
+            assert_eq!(formatted(expected), expected, "{name}, again");
+        }
     }
 }
