@@ -86,12 +86,17 @@ fn is_of_machine(d: &Diagnostic) -> bool {
 
 /// What a file that is included may be told elsewhere: the block around it, and names that other files define.
 pub fn is_elsewhere(d: &Diagnostic) -> bool {
-    let is_block = d.label.as_deref() == Some("outside all blocks") || d.message.starts_with("no \"events\" section");
-    let is_name = ["unknown log format", "zero size shared memory zone", "no \"ssl_certificate\" is defined"]
+    let is_block = is_outside(d) || d.message.starts_with("no \"events\" section");
+    let is_name = ["unknown log format \"", "zero size shared memory zone", "no \"ssl_certificate\" is defined"]
         .iter()
         .any(|start| d.message.starts_with(start));
     let is_variable = d.message.starts_with("unknown \"") && d.message.ends_with("\" variable");
     is_block || is_name || is_variable
+}
+
+/// A directive that lacks the block around it.
+pub fn is_outside(d: &Diagnostic) -> bool {
+    d.label.as_deref() == Some("outside all blocks")
 }
 
 /// `1 directive is`, `2 directives are`.

@@ -188,20 +188,22 @@ impl Documents {
     fn found(&self, uri: &str) -> Option<(Vec<Diagnostic>, Loaded)> {
         let (origin, loaded) = self.load(uri)?;
         let read = origin.read();
-        let mut found: Vec<Diagnostic> = read.diagnostics.iter().cloned().collect();
-        if !read.diagnostics.has_errors() {
-            found.extend(lint::lint(&loaded.directives, &loaded.sources, None));
-        }
-        // A file of `conf.d` alone has no blocks around it, and other files define its names.
-        if resolve::is_bare(&loaded.directives) {
-            found.retain(|d| !check_nginx::is_elsewhere(d));
-        }
         let main = loaded.sources.ids().next();
         let here = |d: Diagnostic| match d.span {
             Some(span) if Some(span.file) != main => of_included(&d, span, &loaded.sources),
             _ => Some(d),
         };
-        let found = found.into_iter().filter_map(here).collect();
+        let part = Part::of(&loaded.directives);
+        let judged = read.diagnostics.iter().filter_map(|d| {
+            let is_elsewhere = check_nginx::is_elsewhere(d);
+            let d = here(d.clone())?;
+            if is_elsewhere { part.of_elsewhere(d) } else { Some(d) }
+        });
+        let mut found: Vec<Diagnostic> = judged.collect();
+        if !found.iter().any(|d| d.severity == Severity::Emerg) {
+            let warnings = lint::lint(&loaded.directives, &loaded.sources, None);
+            found.extend(warnings.into_iter().filter(|d| part.is_for(d)).filter_map(here));
+        }
         Some((found, loaded))
     }
 
@@ -241,6 +243,45 @@ impl Documents {
         let (line, character) = position_of(text.as_bytes(), text.len());
         let whole = json!({"start": {"line": 0, "character": 0}, "end": {"line": line, "character": character}});
         json!([{"range": whole, "newText": String::from_utf8_lossy(&laid)}])
+    }
+}
+
+/// What of a configuration a document is, as far as it can be seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It has `http` or `events`.
+    Whole,
+    /// Servers: a short configuration, or a file of `conf.d`.
+    Servers,
+    /// A file that others include, in a block that is not seen here.
+    Inside,
+}
+
+impl Part {
+    fn of(tree: &[Directive]) -> Part {
+        match resolve::is_bare(tree) {
+            false => Part::Whole,
+            true if tree.iter().any(|d| d.name.is("server")) => Part::Servers,
+            true => Part::Inside,
+        }
+    }
+
+    /// An error that the block around, or a name which another file defines, would undo.
+    fn of_elsewhere(self, mut d: Diagnostic) -> Option<Diagnostic> {
+        match self {
+            Part::Inside => None,
+            // What stands beside a server stands in `http`, whichever file includes it.
+            Part::Servers if !check_nginx::is_outside(&d) => {
+                d.severity = Severity::Notice;
+                d.help.push("this is an error unless another file defines it".to_owned());
+                Some(d)
+            }
+            Part::Servers | Part::Whole => Some(d),
+        }
+    }
+
+    fn is_for(self, warning: &Diagnostic) -> bool {
+        self != Part::Inside || !warning.code.is_some_and(|code| lint::OF_SURROUNDINGS.contains(&code))
     }
 }
 

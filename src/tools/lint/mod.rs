@@ -45,6 +45,10 @@ pub const RULES: &[&[Rule]] = &[
     files::RULES,
 ];
 
+/// Rules that ask for something which may stand around a location, or beside it: of a file of locations that a server
+/// includes they say nothing.
+pub const OF_SURROUNDINGS: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
+
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     by(RULES, tree, sources, paths)
@@ -436,5 +440,6 @@ mod tests {
     fn every_code_is_there_once_and_in_order() {
         let codes: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.code).collect();
         assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{codes:?}");
+        assert!(OF_SURROUNDINGS.iter().all(|code| codes.contains(code)));
     }
 }

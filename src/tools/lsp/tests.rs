@@ -52,6 +52,42 @@ fn a_file_that_others_include_is_not_blamed_for_what_is_around_it() {
 }
 
 #[test]
+fn names_that_a_file_of_servers_lacks_are_hints() {
+    let text = "server { listen 127.0.0.1:443 ssl; location / { limit_req zone=nope; return 200 $typo; } }\n";
+    let found = &session(text, &[])[1]["params"]["diagnostics"];
+    for part in ["no \"ssl_certificate\" is defined", "zone \"nope\"", "unknown \"typo\" variable"] {
+        let is_it = |d: &&Value| d["message"].as_str().is_some_and(|text| text.contains(part));
+        let one = found.as_array().expect("a list").iter().find(is_it).unwrap_or_else(|| panic!("{part}: {found}"));
+        assert_eq!(one["severity"], 3, "{one}");
+        assert!(one["message"].as_str().is_some_and(|text| text.ends_with("unless another file defines it")), "{one}");
+    }
+    for (name, text) in [
+        ("a location beside a server", "server { listen 127.0.0.1:80; }\nlocation / { }\n"),
+        ("a whole configuration", "events { }\nhttp { server { listen 127.0.0.1:80; return 200 $typo; } }\n"),
+        ("a value", "log_format a escape=jsn x;\nserver { listen 127.0.0.1:80; }\n"),
+    ] {
+        let found = &session(text, &[])[1]["params"]["diagnostics"];
+        assert_eq!(found[0]["severity"], 1, "{name}: {found}");
+    }
+}
+
+#[test]
+fn a_file_of_locations_is_warned_of() {
+    for (text, expected) in [
+        ("location ~ .php$ { return 200; }\n", json!("W106")),
+        ("location ~ .php$ { return 200 $made_elsewhere; }\n", json!("W106")),
+        ("server { listen 127.0.0.1:80; location ~ .php$ { return 200 $typo; } }\n", json!("W106")),
+        // Both may be asked for around the `include`.
+        ("location = /status { stub_status; }\n", Value::Null),
+        ("gzip onn;\nlocation ~ .php$ { return 200; }\n", Value::Null),
+    ] {
+        let found = &session(text, &[])[1]["params"]["diagnostics"];
+        let code = found.as_array().expect("a list").iter().find_map(|d| d.get("code").cloned());
+        assert_eq!(code.unwrap_or_default(), expected, "{text}: {found}");
+    }
+}
+
+#[test]
 fn a_mistake_in_an_included_file_is_shown_at_its_include() {
     let dir = std::env::temp_dir().join(format!("webserv-lsp-included-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a scratch directory");
@@ -61,7 +97,13 @@ fn a_mistake_in_an_included_file_is_shown_at_its_include() {
     let mut documents = Documents::default();
     documents.handle("textDocument/didOpen", &json!({"textDocument": {"uri": uri, "text": text}}));
     let found = documents.diagnostics(&uri);
+    std::fs::write(dir.join("part.conf"), "return 200 $made_elsewhere;\n").expect("a file");
+    let servers = uri_of(&dir.join("servers.conf"));
+    let text = "server {\n    listen 127.0.0.1:80;\n    include part.conf;\n}\n";
+    documents.handle("textDocument/didOpen", &json!({"textDocument": {"uri": servers, "text": text}}));
+    let hints = documents.diagnostics(&servers);
     let _ = std::fs::remove_dir_all(&dir);
+    assert_eq!((hints.len(), &hints[0]["severity"], &hints[0]["range"]["start"]["line"]), (1, &json!(3), &json!(2)));
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["range"]["start"]["line"], 2, "{found:?}");
     assert!(found[0]["message"].as_str().is_some_and(|text| text.contains("part.conf:1: ")), "{found:?}");
