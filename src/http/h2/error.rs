@@ -11,7 +11,7 @@ use std::fmt;
 pub enum Fault {
     /// §3.4: the connection does not begin with the preface.
     Preface,
-    /// §3.4: the first frame is neither SETTINGS nor what nginx takes in their place.
+    /// §3.4: the first frame is neither SETTINGS nor a request or its window, which are taken in their place.
     NoSettings { kind: u8 },
     /// §4.2: a frame longer than SETTINGS_MAX_FRAME_SIZE allows.
     FrameTooLong { kind: u8, len: u32 },

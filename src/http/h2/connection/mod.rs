@@ -337,7 +337,8 @@ impl Connection {
     fn frame(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
         let Some(frame) = FrameHeader::parse(input) else { return Ok(Step::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
-        // A client that leaves all settings at their default may begin with a request or its window: nginx serves it.
+        // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its window
+        // as well; nginx takes any frame.
         let may_begin = matches!(kind, kind::SETTINGS | kind::HEADERS | kind::WINDOW_UPDATE);
         if matches!(self.reading, Reading::FirstFrame) && !may_begin {
             return Err(Fault::NoSettings { kind });

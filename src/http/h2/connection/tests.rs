@@ -408,7 +408,7 @@ fn a_connection_begins_with_the_preface() {
 }
 
 #[test]
-fn only_what_nginx_takes_as_well_may_come_before_settings() {
+fn only_a_request_or_its_window_may_come_before_settings() {
     let table: Vec<(&str, Vec<u8>, &str)> = vec![
         ("SETTINGS", settings(&[(3, 1)]), "window 0 | ack"),
         ("an acknowledgement", raw(kind::SETTINGS, flag::ACK, 0, &[]), "acked | "),
