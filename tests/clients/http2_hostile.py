@@ -121,9 +121,12 @@ class Hostile:
             if "END_STREAM" in frame.flags:
                 self.ended.add(frame.stream_id)
 
-    def receive(self):
+    # What is missing where nothing comes.
+    def receive(self, missing):
         try:
             data = self.sock.recv(65536)
+        except socket.timeout:
+            raise AssertionError(missing) from None
         except ConnectionError:
             data = b""
         if not data:
@@ -133,8 +136,6 @@ class Hostile:
         if self.legal:
             # Judged by the package's own machine as well.
             for event in self.conn.receive_data(data):
-                if isinstance(event, h2.events.DataReceived):
-                    pass
                 assert not isinstance(event, h2.events.ConnectionTerminated), "GOAWAY for nothing: %r" % event
 
     final, known = False, True
@@ -148,7 +149,7 @@ class Hostile:
         else:
             self.raw(PingFrame(0, mark).serialize())
         while not self.dead and mark not in self.pongs:
-            self.receive()
+            self.receive("no answer to PING")
 
 
 def garbage(size):
@@ -292,7 +293,7 @@ for number in range(rounds):
             except OSError:
                 pass
             while not c.dead:
-                c.receive()
+                c.receive("no end of a connection that its client has ended")
         else:
             c.settle()
         assert not c.legal or c.goaway is None
