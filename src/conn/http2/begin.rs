@@ -90,7 +90,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         has_large: false,
         is_limited: false,
         is_partial: false,
-        stops_at: None,
+        displaced: None,
         ends: None,
         lingers: false,
         filed: Vec::new(),

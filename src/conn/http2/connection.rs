@@ -46,10 +46,6 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     (next, filed)
 }
 
-/// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
-/// without it.
-const STOP_AFTER: u64 = 100;
-
 /// What a send came to.
 enum Sent {
     All,
@@ -62,6 +58,9 @@ struct Gone;
 
 impl Http2 {
     fn run(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> Next {
+        if let Some(conn) = conns.get_mut(key) {
+            self.restore(&mut conn.deadline);
+        }
         self.begin_turn(turn);
         // Requests and windows are heard of in every turn, however much there is to be sent.
         let mut received = match conns.get_mut(key) {
@@ -94,7 +93,7 @@ impl Http2 {
                     // brings no other event.
                     let has_more = read == Read::Blocked || received && conn.transport.can_read();
                     let goes_on = turn.budget.requests == 0 || has_more && !self.is_choked();
-                    return if goes_on { Next::Run } else { Next::Wait };
+                    return if goes_on { Next::Run } else { self.pause(conn) };
                 }
                 Sent::Gone => return self.gone(conns, turn),
             }
@@ -132,14 +131,11 @@ impl Http2 {
     }
 
     fn begin_turn(&mut self, turn: &mut Turn<'_>) {
-        if self.stops_at.is_some_and(|at| at <= turn.cx.now.ms) {
-            self.stops_at = None;
-            self.protocol.send_stops();
-        }
+        self.protocol.send_stops(turn.cx.now.ms);
         if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
             self.protocol.go_away(ErrorCode::NO_ERROR);
         }
-        self.bury();
+        self.bury(turn.cx.now.ms);
         turn.budget.gather = false;
         self.has_sent = false;
         for entry in &mut self.streams {
@@ -180,8 +176,7 @@ impl Http2 {
             if let Some(at) = self.cached_deadline().filter(|at| *at < conn.deadline.at()) {
                 conn.arm(Timer::Send, at);
             }
-            self.arm_stops(conn, now);
-            return Next::Wait;
+            return self.pause(conn);
         }
         if conn.served.requests() > 0 && idle == 0 {
             self.protocol.go_away(ErrorCode::NO_ERROR);
@@ -196,18 +191,23 @@ impl Http2 {
             }
             self.protocol.shrink();
         }
-        self.arm_stops(conn, now);
+        self.pause(conn)
+    }
+
+    /// Nothing goes on in this turn; the connection is woken when a client is to be told to stop.
+    fn pause(&mut self, conn: &mut Conn) -> Next {
+        if let Some(at) = self.protocol.stops_at().filter(|at| *at < conn.deadline.at()) {
+            self.displaced = Some(conn.deadline);
+            conn.arm(Timer::Pause, at);
+        }
         Next::Wait
     }
 
-    /// Has the connection woken when a client is to be told to stop.
-    fn arm_stops(&mut self, conn: &mut Conn, now: u64) {
-        if self.protocol.has_stops() {
-            let at = *self.stops_at.get_or_insert(now + STOP_AFTER);
-            if at < conn.deadline.at() {
-                conn.arm(Timer::Send, at);
-            }
-        }
+    /// Whether it is woken for that: what else it waits for keeps its deadline.
+    fn restore(&mut self, deadline: &mut Deadline) -> bool {
+        let displaced = self.displaced.take();
+        *deadline = displaced.unwrap_or(*deadline);
+        displaced.is_some()
     }
 
     /// It has just become idle: something was read or sent in this turn.
@@ -237,19 +237,19 @@ impl Http2 {
     }
 
     /// Streams that ended meanwhile.
-    fn bury(&mut self) {
+    fn bury(&mut self, now: u64) {
         let mut ended = std::mem::take(&mut self.ended);
         for stream in ended.drain(..) {
             if let Some(at) = self.streams.iter().position(|entry| entry.id == stream.id) {
                 self.streams.remove(at);
             }
-            self.close_stream(&stream);
+            self.close_stream(&stream, now);
         }
         self.ended = ended;
     }
 
     /// The last frame of a stream.
-    pub(super) fn close_stream(&mut self, stream: &StreamTransport) {
+    pub(super) fn close_stream(&mut self, stream: &StreamTransport, now: u64) {
         let id = stream.id;
         self.protocol.consumed(id, stream.taken + stream.unread());
         if let Some(most) = stream.glitch {
@@ -260,7 +260,7 @@ impl Http2 {
         }
         match &stream.ending {
             Ending::Complete(trailers) if stream.finish(&mut self.out, trailers, &mut self.protocol) => {
-                self.protocol.stop(id);
+                self.protocol.stop(id, now);
             }
             ending => self.protocol.reset(id, code_of(ending)),
         }
@@ -375,12 +375,7 @@ impl Http2 {
         let now = cx.now.ms;
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
-        if self.stops_at.is_some_and(|at| at <= now) {
-            // What the connection waits for else is armed by the turn that follows.
-            *deadline = match self.has_output() {
-                true => Deadline::new(Timer::Send, now + client.send_timeout.0),
-                false => Deadline::new(Timer::Header, now + idle.max(header).max(1000)),
-            };
+        if self.restore(deadline) && deadline.at() > now {
             return Next::Run;
         }
         if self.has_output() {
@@ -397,7 +392,7 @@ impl Http2 {
         }
         if !self.streams.is_empty() {
             *deadline = Deadline::new(Timer::KeepAlive, now + idle.max(1000));
-            return Next::Wait;
+            return if self.protocol.stops_at().is_some() { Next::Run } else { Next::Wait };
         }
         self.protocol.go_away(ErrorCode::NO_ERROR);
         self.ends = Some(CloseReason::TimedOut(Timer::KeepAlive));

@@ -25,6 +25,7 @@ pub mod stream;
 
 use super::arrival::Arrival;
 use super::io::{CloseReason, Next};
+use super::timers::Deadline;
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
@@ -71,8 +72,8 @@ pub struct Http2 {
     /// Frames, of which the first `sent` bytes are gone.
     out: Vec<u8>,
     sent: usize,
-    /// When clients that send on though they are answered are told to stop, where there is one.
-    stops_at: Option<u64>,
+    /// The connection's deadline, where a client that is to be told to stop sending has it woken earlier. Between turns only.
+    displaced: Option<Deadline>,
     /// Open streams, in the order of their identifiers.
     streams: Vec<Entry>,
     /// Streams that ended while the connection was not driven.

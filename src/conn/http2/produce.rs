@@ -164,7 +164,7 @@ impl Http2 {
         if let Next::Close(_) = next {
             let mut stream = std::mem::replace(&mut **stream, StreamTransport::gone());
             stream.taken = 0;
-            self.close_stream(&stream);
+            self.close_stream(&stream, turn.cx.now.ms);
             self.streams.remove(at);
         } else {
             stream.close_frame();

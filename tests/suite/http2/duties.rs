@@ -6,6 +6,7 @@ use super::rules::*;
 use super::{connect, site};
 use crate::harness::http;
 use crate::upstream::Upstream;
+use std::net::TcpListener;
 use webserv::http::h2::frame::{FrameHeader, PREFACE, flag, kind};
 
 /// What was sent before has been understood: frames of `stream` that came until then.
@@ -112,6 +113,26 @@ fn a_malformed_request_is_answered_and_its_stream_reset_with_protocol_error() {
         assert_eq!(resets.iter().map(|frame| frame.code(0)).collect::<Vec<_>>(), Vec::from_iter(code), "{name}");
         c.send(&head(101, "GET", "/small", &[], true));
         assert_eq!((c.answer(101).status, c.said_goaway), (200, None), "{name}");
+    }
+}
+
+/// The time at which a client is told to stop is no deadline of anything else.
+#[test]
+fn a_head_that_is_late_is_given_up_beside_an_upload_that_is_stopped() {
+    // It listens and says nothing.
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let s = site(&format!(
+        "client_header_timeout 1s; keepalive_timeout 1h; location /silent {{ proxy_pass http://{}; }}
+         location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }}",
+        upstream.local_addr().expect("bound")
+    ));
+    let mut c = connect(&s);
+    let silent = head(1, "GET", "/silent", &[], true);
+    let refused = head(3, "PUT", "/up/a", &[("content-length", "11")], false);
+    c.send(&[silent, refused, head(5, "GET", "/small", &[], true)[..12].to_vec()].concat());
+    for (stream, code) in [(3, NO_ERROR), (5, PROTOCOL)] {
+        let frame = c.until(|frame| frame.header.kind == kind::RST_STREAM).expect("a reset");
+        assert_eq!((frame.header.stream, frame.code(0)), (stream, code));
     }
 }
 

@@ -31,7 +31,7 @@ impl Connection {
             let is_client = !stream.is_multiple_of(2);
             // A refused or ignored one counts as opened (§5.1.1).
             if !is_client || stream <= self.last {
-                let is_late = is_client && self.forgotten.contains(&stream);
+                let is_late = is_client && (self.forgotten.contains(&stream) || self.stops.contains(stream));
                 if !is_late {
                     return Err(Fault::StreamOrder { stream, last: self.last });
                 }
@@ -86,13 +86,15 @@ impl Connection {
         dependency: Option<Dependency>,
         now: u64,
     ) -> Result<Option<Event>, Fault> {
+        // The trailers of a body that the response did not wait for: they end it, and are no fault.
+        let is_stopped = end && self.stops.remove(id);
         if self.streams.get(id).is_some() {
             return self.second_block(id, end, now);
         }
         // Of a stream that we have reset, or that GOAWAY has excluded: it was under way.
         if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
             self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
-            return if self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
+            return if is_stopped || self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
         }
         self.last = id;
         if self.streams.len() >= self.limits.streams as usize {

@@ -35,6 +35,8 @@ impl Connection {
         } else {
             self.calm.earn(CALM.2);
         }
+        // It was under way when the response was sent, which did not wait for it.
+        let is_stopped = if end { self.stops.remove(id) } else { self.stops.contains(id) };
         let fault = match self.streams.get_mut(id) {
             // An overrun one sent too much already, and is reset for that.
             Some(stream) if stream.is_reset && !stream.is_cancelled || stream.is_overrun => {
@@ -62,7 +64,7 @@ impl Connection {
                 };
             }
             // Of a stream that we have reset, or ignore: it was under way.
-            None if self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => None,
+            None if is_stopped || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => None,
             None => Some(StreamFault::DataAfterEnd),
         };
         self.credit(0, len);
@@ -106,6 +108,9 @@ impl Connection {
             self.reading = Reading::Skip { left: u32::from(padding) };
         }
         let end = end && left == 0;
+        if end {
+            self.stops.remove(stream);
+        }
         let Some(state) = self.streams.get_mut(stream) else {
             // Released within the frame.
             self.credit(0, take as u32);

@@ -131,7 +131,7 @@ impl Connection {
     }
 
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
-        self.stops.retain(|stop| *stop != id);
+        self.stops.remove(id);
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
         // What is answered already costs nothing that was thrown away.
         let is_wasted = !stream.is_sent;
@@ -152,8 +152,7 @@ impl Connection {
         let stream = self.streams.get_mut(id);
         if stream.is_some_and(|stream| std::mem::take(&mut stream.is_cancelled)) {
             // The client hears once that nothing may follow its reset.
-            self.forget(id);
-            frame::rst_stream(&mut self.control, id, fault.code());
+            self.write_reset(id, fault.code());
         } else {
             self.reset(id, fault.code());
         }

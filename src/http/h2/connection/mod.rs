@@ -13,6 +13,7 @@ mod blocks;
 mod body;
 mod control;
 mod send;
+mod stops;
 
 use super::budget::Budget;
 use super::early::Early;
@@ -27,6 +28,7 @@ use super::window::{self, ReceiveWindow, SendWindow};
 use crate::http::h1::head::Field;
 use crate::http::reject::Reject;
 use std::ops::Range;
+use stops::Stops;
 
 /// Bytes of control output beyond which nothing more is read: a client that does not take its answers gets no more.
 pub const CONTROL: usize = 8 * 1024;
@@ -46,8 +48,9 @@ const RESETS: (u32, u32) = (200, 20);
 /// Streams beyond the limit.
 const REFUSED: (u32, u32) = (200, 20);
 
-/// Streams that we have reset, and whose DATA may still be under way.
-const REMEMBERED: usize = 64;
+/// Streams that we have reset, and whose DATA may still be under way: those of a client whose uploads are all refused at once
+/// ([`stops::MOST`]), and as many again.
+const REMEMBERED: usize = 2 * stops::MOST;
 
 /// What the configuration allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,8 +167,8 @@ pub struct Connection {
     block: Block,
     head: RequestHead,
     control: Vec<u8>,
-    /// Streams whose response is sent and whose client still sends: to be reset a little later.
-    stops: Vec<u32>,
+    /// Streams that are answered and whose client still sends: to be reset a little later.
+    stops: Stops,
     /// No header block was sent yet.
     first_block: bool,
     /// The client has said GOAWAY.
@@ -212,7 +215,7 @@ impl Connection {
             block: Block::default(),
             head: RequestHead::default(),
             control,
-            stops: Vec::new(),
+            stops: Stops::default(),
             first_block: true,
             has_heard_goaway: false,
             calm: Budget::new(CALM.0, CALM.1, now),
@@ -302,6 +305,7 @@ impl Connection {
             + self.control.capacity()
             + self.streams.len() * size_of::<Stream>()
             + self.forgotten.capacity() * size_of::<u32>()
+            + self.stops.memory()
     }
 
     /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]): nothing
@@ -354,9 +358,6 @@ impl Connection {
             _ => {}
         }
         if kind == kind::DATA {
-            if frame.has(flag::END_STREAM) {
-                self.stops.retain(|stop| *stop != frame.stream);
-            }
             return self.data_begins(input, frame, now);
         }
         self.check(&frame)?;
@@ -427,7 +428,10 @@ impl Connection {
     pub fn check_invariants(&self) {
         assert!(self.streams.len() <= self.limits.streams as usize);
         assert!(self.forgotten.len() <= REMEMBERED);
-        assert!(self.control.len() <= CONTROL + 256, "{}", self.control.len());
+        self.stops.check_invariants();
+        // Clients may be told to stop all at once.
+        let most = CONTROL + 256 + stops::MOST * (HEADER_LEN + 4);
+        assert!(self.control.len() <= most, "{}", self.control.len());
         assert!(self.receive.left() <= i64::from(window::MAX));
         for stream in self.streams.iter() {
             assert!(stream.id <= self.last && !stream.id.is_multiple_of(2));

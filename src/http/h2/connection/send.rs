@@ -36,9 +36,6 @@ impl Connection {
             }
             write(out);
         });
-        if end {
-            self.ended(id);
-        }
     }
 
     /// Appends the header of a DATA frame, whose `len` bytes the caller sends behind it: at most [`Connection::room`]
@@ -114,45 +111,6 @@ impl Connection {
         if let Some(stream) = self.streams.get_mut(id) {
             stream.is_sent = true;
         }
-        self.ended(id);
-    }
-
-    /// Our side is at its end. Where the client's is not, its body is not wanted any more (§8.1).
-    pub(super) fn ended(&mut self, id: u32) {
-        if self.streams.get(id).is_some_and(|stream| !stream.is_received) {
-            self.forget(id);
-        }
-    }
-
-    /// Tells the client to stop sending a body once our side has ended: some time behind the response, when
-    /// [`Connection::send_stops`] is called. A client that finds both in one read, in the middle of its upload, may take the
-    /// reset for the answer (curl 7.88 does).
-    pub fn stop(&mut self, id: u32) {
-        let is_last = self.is_going_away();
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
-            return;
-        }
-        // §8.1.1: the answer was a courtesy, and the error remains one.
-        if stream.is_malformed || is_last {
-            let code = if stream.is_malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
-            return self.reset(id, code);
-        }
-        stream.is_reset = true;
-        self.forget(id);
-        self.stops.push(id);
-    }
-
-    /// Whether a client has yet to be told to stop.
-    pub fn has_stops(&self) -> bool {
-        !self.stops.is_empty()
-    }
-
-    /// Tells the clients of [`Connection::stop`].
-    pub fn send_stops(&mut self) {
-        for id in self.stops.drain(..) {
-            frame::rst_stream(&mut self.control, id, ErrorCode::NO_ERROR);
-        }
     }
 
     /// Gives a stream up.
@@ -163,6 +121,12 @@ impl Connection {
             }
             stream.is_reset = true;
         }
+        self.write_reset(id, code);
+    }
+
+    /// A reset as such. What the client sends on the stream before it has it is ignored.
+    pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
+        self.stops.remove(id);
         self.forget(id);
         frame::rst_stream(&mut self.control, id, code);
     }
@@ -185,7 +149,7 @@ impl Connection {
     /// Says that no further streams are taken; those that are open go on.
     pub fn go_away(&mut self, code: ErrorCode) {
         if self.goaway.is_none() {
-            self.send_stops();
+            self.send_stops(u64::MAX);
             self.goaway = Some(self.last);
             frame::goaway(&mut self.control, self.last, code);
         }

@@ -52,9 +52,9 @@ fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
         run(&mut connection, &[&input], &mut seen);
         assert_eq!((&seen.fault, &seen.control), (&None, &vec![]), "{name}");
         connection.head(1, true, &mut out, |out| encode::status(out, 400));
-        connection.stop(1);
-        connection.stop(1);
-        connection.send_stops();
+        connection.stop(1, 0);
+        connection.stop(1, 0);
+        connection.send_stops(100);
         connection.release(1);
         // What was under way meanwhile is ignored.
         let is_open = !resets.is_empty();
@@ -93,20 +93,20 @@ fn heads_and_data_are_written_into_the_windows() {
     out.clear();
     assert!(connection.data(1, 1, true, &mut out) && !connection.data(1, 0, true, &mut out));
     // The client's body is not wanted any more; it may still come.
-    connection.stop(1);
+    connection.stop(1, 0);
     connection.release(1);
     seen.control.clear();
     // A client in the middle of its upload reads the response first: the reset comes when it is time for it.
     run(&mut connection, &[&raw(0, 0, 1, b"late")], &mut seen);
-    assert_eq!((&seen.control, connection.has_stops()), (&vec![], true));
-    connection.send_stops();
+    assert_eq!((&seen.control, connection.stops_at()), (&vec![], Some(100)));
+    connection.send_stops(100);
     run(&mut connection, &[&raw(0, 0, 1, b"later")], &mut seen);
-    assert_eq!((seen.control, connection.has_stops()), (vec!["rst 1 0".to_owned()], false));
+    assert_eq!((seen.control, connection.stops_at()), (vec!["rst 1 0".to_owned()], None));
     // A head that ends the stream.
     out.clear();
     connection.head(3, true, &mut out, |out| encode::status(out, 404));
     assert_eq!(out, [0, 0, 1, 1, 5, 0, 0, 0, 3, 0x8d]);
-    connection.stop(3);
+    connection.stop(3, 0);
     connection.release(3);
     assert!(connection.streams().is_empty() && !connection.has_control());
 }
