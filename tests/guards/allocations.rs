@@ -226,3 +226,21 @@ fn a_known_request_on_a_stream_is_answered_without_an_allocation() {
     }
     assert!(failed.is_empty(), "allocations (TRACE=1 shows where):\n  {}", failed.join("\n  "));
 }
+
+#[test]
+fn what_a_long_line_should_have_been_is_found_in_linear_time() {
+    let count = |words: usize| {
+        let line = |name: &str| format!("{name}{};", " 10.0.0.1".repeat(words));
+        let lines = ["deny", "return 200", "add_header X"].map(line).join("\n");
+        let text = format!("events {{ }} http {{ server {{ listen 8080;\n{lines}\n}} }}");
+        let mut loaded = load_text("guard.conf", text.as_bytes(), &LoadOptions::default());
+        let before = COUNT.get();
+        SERVING.set(true);
+        let resolved = resolve(&mut loaded, Path::new("/"), Form::Own, Vec::new(), None);
+        SERVING.set(false);
+        assert_eq!(resolved.diagnostics.errors(), 3);
+        COUNT.get() - before
+    };
+    let (few, many) = (count(200), count(1600));
+    assert!(many <= few * 8, "{few} allocations for 200 words, {many} for 1600");
+}

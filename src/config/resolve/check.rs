@@ -454,7 +454,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         if let Some((span, help)) = remedy::of_text(d) {
             return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
         }
-        if let Some(help) = remedy::of_shape(d, args).filter(|_| d.args[0].is("*")) {
+        if d.args[0].is("*")
+            && let Some(help) = remedy::of_shape(d, args)
+        {
             return Fault::new(d.args[0].span, message).help(help);
         }
         let text = &d.args[most - 1..];

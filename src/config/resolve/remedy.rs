@@ -30,7 +30,7 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
             return Some(format!("a number and its unit are one word: {}", line(&joined).trim_start_matches("write ")));
         }
     }
-    if let Some(joined) = words.iter().find_map(|word| torn::parameter(d, word)).filter(|_| words.len() > 1) {
+    if let Some(joined) = (0..words.len()).find_map(|at| torn::parameter(d, at)) {
         return Some(joined);
     }
     // `Name=value`, `"Name: value"`: two words in one.
@@ -189,9 +189,10 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     if fault.message.starts_with("the closing bracket in ") || fault.message == "invalid variable name" {
         return None;
     }
-    let word = d.args.iter().find(|word| word.span == fault.span).or(d.args.first())?;
+    let at = d.args.iter().position(|word| word.span == fault.span).unwrap_or(0);
+    let word = d.args.get(at)?;
     let text = word.str();
-    if let Some(whole) = torn::time(d, word).or_else(|| torn::parameter(d, word)).or_else(|| torn::bare_zone(d, word)) {
+    if let Some(whole) = torn::time(d, word).or_else(|| torn::parameter(d, at)).or_else(|| torn::bare_zone(d, word)) {
         return Some(whole);
     }
     match &*name {

@@ -100,6 +100,34 @@ fn many_lines_that_lack_their_end_are_read_in_one_pass() {
 }
 
 #[test]
+fn the_words_of_a_long_line_are_judged_in_one_pass() {
+    // Each word had copied the line.
+    let words: String = (0..25_000).map(|n| format!(" 10.0.{}.{}", n / 250, n % 250)).collect();
+    for line in [format!("deny{words};"), format!("return 200{words};"), format!("add_header X{words};")] {
+        let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{line}\n}}\n}}\n"));
+        assert_eq!(found.len(), 1, "{}", &line[..20]);
+    }
+}
+
+#[test]
+fn zones_that_are_not_defined_are_looked_for_in_one_walk() {
+    // Each had walked the tree, twice.
+    let uses =
+        |n: usize| format!("location /{n} {{ limit_req zone=r{n}; }}\nlocation /c{n} {{ limit_conn c{n} 5; }}\n");
+    let locations: String = (0..12_500).map(uses).collect();
+    for (defines, count) in [("", 100), ("limit_req_zone $uri zoen=a:1m rate=1r/s;", 1)] {
+        let text = format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{locations}}}\n{defines}\n}}\n");
+        let found = helps(&text);
+        assert_eq!(found.len(), count, "{defines}: {:?}", found.first());
+        for (at, help) in found.iter().enumerate().filter(|_| count > 1) {
+            let (user, zone) = if at % 2 == 0 { ("req", 'r') } else { ("conn", 'c') };
+            let wanted = format!("limit_{user}_zone $binary_remote_addr zone={zone}{}:10m", at / 2);
+            assert!(help.contains(&wanted), "{wanted}: {help}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_still_defines_its_name() {
     for (defines, uses) in [
         ("upstream app { sever 127.0.0.1:1; }", "location / { proxy_pass http://app; }"),

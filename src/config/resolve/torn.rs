@@ -4,7 +4,7 @@
 use crate::config::ast::{Directive, Word};
 use crate::config::value;
 
-/// Parameters whose value follows a `=`; of the first ones it begins with a digit.
+/// Parameters whose value follows a `=`. NUMBERED: the value must begin with a digit; NAMED: any word without `=`.
 const NUMBERED: [&str; 17] = [
     "backlog",
     "burst",
@@ -26,19 +26,21 @@ const NUMBERED: [&str; 17] = [
 ];
 const NAMED: [&str; 3] = ["keys_zone", "weight", "zone"];
 
-/// A parameter, and its value as a word of its own: `weight 2`, `burst 5`, `zone one`.
-pub fn parameter(d: &Directive, key: &Word) -> Option<String> {
-    let at = d.args.iter().position(|word| word.span == key.span)?;
-    let next = d.args.get(at + 1)?.str();
-    let text = key.str();
+/// A parameter (the argument `at`), and its value as a word of its own: `weight 2`, `burst 5`, `zone one`.
+pub fn parameter(d: &Directive, at: usize) -> Option<String> {
+    let (text, next) = (d.args.get(at)?.str(), d.args.get(at + 1)?.str());
     let is_value = match () {
         () if NUMBERED.contains(&&*text) => next.starts_with(|first: char| first.is_ascii_digit()),
         () if NAMED.contains(&&*text) => !next.contains('='),
         () => false,
     };
+    // Each word of a long line comes here: only the one that is torn costs a copy of the line.
+    if !is_value {
+        return None;
+    }
     let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
     words.splice(at..at + 2, [format!("{text}={next}")]);
-    is_value.then(|| format!("a parameter and its value are one word: {} {};", d.name.str(), words.join(" ")))
+    Some(format!("a parameter and its value are one word: {} {};", d.name.str(), words.join(" ")))
 }
 
 /// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.

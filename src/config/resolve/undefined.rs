@@ -7,7 +7,8 @@ use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::template::{Variables, module_of};
 use crate::config::{registry, suggest};
-use std::collections::HashMap;
+use crate::util::checkpoint;
+use std::collections::{HashMap, HashSet};
 
 /// What others call a variable, and its name here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -214,17 +215,28 @@ impl Build {
     }
 
     pub(super) fn undefined_zones(&mut self, tree: &[Directive]) {
+        if self.tables.zones.iter().all(|zone| zone.defined.is_some()) {
+            return;
+        }
+        let mut written = ZonesWritten::default();
+        written.read(tree);
         let names: Vec<&str> = self.tables.zones.iter().filter(|z| z.defined.is_some()).map(|z| &*z.name).collect();
         for zone in self.tables.zones.iter().filter(|zone| zone.defined.is_none()) {
-            if tree.iter().any(|d| defines_zone(d, &zone.name)) {
+            checkpoint::pass();
+            if written.has_nameless || written.defined.contains(&*zone.name) {
                 continue;
             }
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
+            // What is beyond the limit is counted only: no name is compared with all others for it.
+            if self.diagnostics.errors() >= Diagnostics::LIMIT {
+                self.diagnostics.push(Diagnostic::emerg(zone.word.span, text));
+                continue;
+            }
             let bare = zone.name.strip_prefix("zone=").filter(|bare| names.contains(bare));
             let bare = bare.map(|bare| format!("the name alone: limit_conn {bare} 10;"));
             let near = bare.or_else(|| suggest::did_you_mean(&zone.name, names.iter().copied()));
             let help = near.unwrap_or_else(|| match &names[..] {
-                [] => format!("define it in http: {}", definition(tree, zone.word.span, &zone.name)),
+                [] => format!("define it in http: {}", definition(written.user(zone.word.span), &zone.name)),
                 [one] => format!("the zone that http defines is \"{one}\""),
                 names => format!("zones defined in http: {}", names.join(", ")),
             });
@@ -233,9 +245,8 @@ impl Build {
     }
 }
 
-/// The line that defines a zone which the word at `span` names.
-fn definition(tree: &[Directive], span: Span, zone: &str) -> String {
-    let user = user_of(tree, span).unwrap_or("limit_req");
+/// The line that defines a zone which a directive names.
+fn definition(user: &str, zone: &str) -> String {
     match user {
         "limit_conn" => format!("limit_conn_zone $binary_remote_addr zone={zone}:10m;"),
         "dav_ext_lock" => format!("dav_ext_lock_zone zone={zone}:10m;"),
@@ -243,14 +254,38 @@ fn definition(tree: &[Directive], span: Span, zone: &str) -> String {
     }
 }
 
-/// The directive that has the word at `span` and names a zone.
-fn user_of(tree: &[Directive], span: Span) -> Option<&'static str> {
-    tree.iter().find_map(|d| {
-        match d.args.iter().any(|word| word.span.file == span.file && word.span.start == span.start) {
-            true => ["limit_req", "limit_conn", "dav_ext_lock"].into_iter().find(|name| d.name.is(name)),
-            false => user_of(d.block.as_deref()?, span),
+/// What a configuration with an undefined zone says of zones, read in one walk: there may be as many undefined ones as
+/// there are locations.
+#[derive(Default)]
+struct ZonesWritten {
+    /// Those that a directive was meant to define, which may be wrong itself.
+    defined: HashSet<String>,
+    /// A directive defines one whose name cannot be read: it may be any.
+    has_nameless: bool,
+    /// The directives that limit by a zone, by the places of their arguments.
+    users: HashMap<Span, &'static str>,
+}
+
+impl ZonesWritten {
+    fn read(&mut self, level: &[Directive]) {
+        for d in level {
+            checkpoint::pass();
+            if let Some(user) = ["limit_req", "limit_conn", "dav_ext_lock"].into_iter().find(|name| d.name.is(name)) {
+                self.users.extend(d.args.iter().map(|word| (word.span, user)));
+            }
+            if defines_zone(d) {
+                self.has_nameless |= !is_zone_word(d);
+                let name = |word: &Word| Some(word.str().strip_prefix("zone=")?.split(':').next()?.to_owned());
+                self.defined.extend(d.args.iter().filter_map(name));
+            }
+            self.read(d.block.as_deref().unwrap_or_default());
         }
-    })
+    }
+
+    /// The directive that names a zone by the word at `span`.
+    fn user(&self, span: Span) -> &'static str {
+        self.users.get(&span).copied().unwrap_or("limit_req")
+    }
 }
 
 /// Whether a directive, or one inside it, was meant to define the variable.
@@ -289,9 +324,8 @@ fn is_zone_word(d: &Directive) -> bool {
     d.args.iter().any(|word| word.bytes().starts_with(b"zone="))
 }
 
-fn defines_zone(d: &Directive, name: &str) -> bool {
-    let zone = |word: &Word| word.str().strip_prefix("zone=").is_some_and(|rest| rest.split(':').next() == Some(name));
-    let is_zone = |word: &Word| word.bytes().starts_with(b"zone=");
+/// Whether a directive was meant to define a zone.
+fn defines_zone(d: &Directive) -> bool {
     // The name may be wrong itself, as `limit-req-zone`.
     let known = d.name.str();
     let near = match registry::find(&known, Contexts::ANY) {
@@ -299,10 +333,7 @@ fn defines_zone(d: &Directive, name: &str) -> bool {
         None if is_zone_word(d) => registry::nearest(&known, Contexts::HTTP).unwrap_or_default(),
         None => "",
     };
-    (matches!(near, "limit_req_zone" | "limit_conn_zone" | "dav_ext_lock_zone")
-        // One whose zone cannot be read may be any.
-        && (d.args.iter().any(zone) || !d.args.iter().any(is_zone)))
-        || d.block.iter().flatten().any(|d| defines_zone(d, name))
+    matches!(near, "limit_req_zone" | "limit_conn_zone" | "dav_ext_lock_zone")
 }
 
 /// What a variable of another server or an older habit is called here.
