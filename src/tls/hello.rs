@@ -21,7 +21,7 @@ pub struct Hello {
     pub ciphers: Vec<u16>,
     pub groups: Vec<u16>,
     pub signatures: Vec<u16>,
-    /// Other bytes in each hello.
+    /// The client random: differs in each hello, so it names a new TLS 1.3 session.
     pub random: [u8; 32],
     /// Digest of the ticket or session that it would resume.
     pub session: Option<[u8; 32]>,
@@ -144,7 +144,7 @@ fn fingerprint(bytes: &[u8]) -> Option<[u8; 32]> {
 
 fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
     let mut hello = Hello::default();
-    // The version of old comes first.
+    // legacy_version (2 bytes) precedes the random.
     let (first, rest) = body.split_at_checked(34).ok_or(Malformed)?;
     hello.random = first[2..].try_into().map_err(|_| Malformed)?;
     body = rest;

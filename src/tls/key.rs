@@ -18,6 +18,7 @@ pub fn load(text: &[u8], passwords: &[Vec<u8>]) -> Result<Arc<dyn SigningKey>, S
 }
 
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 
 /// Why nothing can be signed with a key.
@@ -30,6 +31,7 @@ fn unusable(key: &PrivateKeyDer<'_>) -> String {
             parts.number()?;
             match parts.sequence()?.take(der::OID)?.content {
                 RSA => of_rsa(parts.take(der::OCTET_STRING)?.content),
+                RSA_PSS => Ok(Some(PSS_ONLY.to_owned())),
                 EC => Ok(Some(OTHER_CURVE.to_owned())),
                 _ => Ok(Some("the key is neither of RSA, nor of P-256, P-384 or P-521, nor of Ed25519".to_owned())),
             }
@@ -40,6 +42,9 @@ fn unusable(key: &PrivateKeyDer<'_>) -> String {
     reason.ok().flatten().unwrap_or_else(|| "the key is of a kind that is not supported, or damaged".to_owned())
 }
 
+/// Keys of RSA sign with PSS as well; these say that they do nothing else, which the library does not read.
+const PSS_ONLY: &str = "the key is for RSA-PSS only (id-RSASSA-PSS), which is not supported: \
+    `openssl genpkey -algorithm RSA` makes one of RSA";
 const OTHER_CURVE: &str = "the key is damaged, or its curve is none of P-256, P-384 and P-521";
 
 /// Of a key of PKCS#1: too small, or too large.
@@ -230,6 +235,25 @@ mod tests {
         assert!(load(text.as_bytes(), &[]).is_ok());
         let why = load(made.pem.as_bytes(), &[]).expect_err("no key");
         assert!(why.contains("no private key"), "{why}");
+    }
+
+    #[test]
+    fn a_key_of_a_kind_that_is_not_supported_is_named() {
+        // The algorithm's OID alone: what cannot be used is named without a look at the key itself.
+        for (name, algorithm, want) in [
+            ("RSA-PSS", RSA_PSS, "the key is for RSA-PSS only"),
+            ("Ed448", &[0x2b, 0x65, 0x71][..], "neither of RSA"),
+            ("another curve", EC, "its curve is none of"),
+        ] {
+            let length = u8::try_from(algorithm.len()).expect("short");
+            let mut body = vec![2, 1, 0, 0x30, length + 2, 6, length];
+            body.extend(algorithm);
+            body.extend([4, 2, 0x30, 0]);
+            let mut der = vec![0x30, u8::try_from(body.len()).expect("short")];
+            der.extend(body);
+            let why = load(pem::write("PRIVATE KEY", &der).as_bytes(), &[]).expect_err(name);
+            assert!(why.contains(want), "{name}: {why}");
+        }
     }
 
     /// Made with `openssl ecparam -name prime256v1 -genkey` and `openssl pkcs8 -topk8 -v2 aes-128-cbc`, password "pass".

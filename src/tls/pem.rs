@@ -70,8 +70,17 @@ pub fn instead(text: &[u8]) -> &'static str {
         [] => ": the file is empty",
         [der::SEQUENCE, ..] => ": it looks like DER or PKCS#12, which `openssl x509`, `pkey` or `pkcs12` make PEM of",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ": it is in UTF-16",
+        _ if text.split(|byte| *byte == b'\n').any(is_whole_section) => {
+            ": its lines do not end in a newline (literal \\n, or CR alone)"
+        }
         _ => "",
     }
+}
+
+/// A section in one line: it went through an environment variable or JSON, or its lines end as on an old Macintosh.
+fn is_whole_section(line: &[u8]) -> bool {
+    let begin = memchr::memmem::find(line, b"-----BEGIN ");
+    begin.is_some_and(|at| memchr::memmem::find(&line[at..], b"-----END ").is_some())
 }
 
 /// A section as text, 64 columns wide.
@@ -105,6 +114,21 @@ mod tests {
         assert_eq!(parse(b"\xef\xbb\xbf-----BEGIN A-----\nYWJj\n-----END A-----").expect("a mark").len(), 1);
         let one_line = format!("-----BEGIN A-----\r{}\r-----END A-----", "YWJj".repeat(20));
         assert_eq!(parse(one_line.as_bytes()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_text_in_one_line_is_named_for_it() {
+        let whole = write("PRIVATE KEY", &[7; 90]);
+        for end in ["\\n", "\\r\\n", "\r", " "] {
+            for (before, behind) in [("", ""), ("\"", "\"\n"), ("# the key\nKEY=", "\n"), ("\u{feff}", "")] {
+                let text = format!("{before}{}{behind}", whole.replace('\n', end));
+                assert_eq!(parse(text.as_bytes()), Ok(Vec::new()), "{text}");
+                assert!(instead(text.as_bytes()).contains("do not end in a newline"), "{text}");
+            }
+        }
+        for text in ["nothing", "a\nb\n", "-----BEGIN A", "-----END A-----\n-----BEGIN B ----\n"] {
+            assert_eq!(instead(text.as_bytes()), "", "{text}");
+        }
     }
 
     #[test]
