@@ -8,14 +8,14 @@ use super::model::Location;
 use super::settings::proxy_pass::{Protocol, To};
 use super::settings::proxy_ssl::ProxySsl;
 use super::settings::ssl::Named;
-use super::tls_checks;
+use super::tls_checks::{self, Peer};
 use super::tls_material::{ClientTls, UpstreamTls, VariableClient, sentence};
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
 use crate::tls::{CertifiedKey, ciphers};
 use crate::util::checkpoint;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ const SESSIONS: usize = 256;
 /// Equips every location that may speak TLS with an upstream.
 pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnostics) {
     let mut made: HashMap<*const ProxySsl, Option<Rc<UpstreamTls>>> = HashMap::new();
+    let (mut checked, mut reported) = (Checked::new(), HashSet::new());
     for location in locations {
         checkpoint::pass_costly();
         let Some(pass) = &location.pass else { continue };
@@ -37,17 +38,33 @@ pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnosti
             let settings = &location.settings;
             let ssl = if pass.protocol == Protocol::Uwsgi { &settings.uwsgi_ssl } else { &settings.proxy_ssl }.clone();
             let entry = made.entry(Rc::as_ptr(&ssl));
-            location.upstream_tls =
-                entry.or_insert_with(|| make(directory, pass.protocol, &ssl, found).map(Rc::new)).clone();
+            let tls = entry.or_insert_with(|| {
+                let mut own = Diagnostics::default();
+                let tls = make(directory, pass.protocol, &ssl, &mut checked, &mut own);
+                // Many locations inherit one line, each beside settings of its own.
+                let fresh = own.iter().filter(|d| reported.insert((d.span, d.message.clone())));
+                fresh.for_each(|diagnostic| found.push(diagnostic.clone()));
+                tls.map(Rc::new)
+            });
+            location.upstream_tls = tls.clone();
         }
     }
 }
+
+/// Pairs already checked: many locations may name the same.
+type Checked = HashSet<(Origin, Origin)>;
 
 fn path(directory: &Path, named: &Named) -> PathBuf {
     directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
 }
 
-fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<UpstreamTls> {
+fn make(
+    directory: &Path,
+    protocol: Protocol,
+    ssl: &ProxySsl,
+    checked: &mut Checked,
+    found: &mut Diagnostics,
+) -> Option<UpstreamTls> {
     let before = found.errors();
     let mut fail = |named: &Named, text: String| found.push(Diagnostic::emerg(named.span, text));
     let mut file = |named: &Option<Named>, what: &str, read: &dyn Fn(&Path) -> Result<Loaded, String>| {
@@ -67,7 +84,7 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
     let is_variable = |named: &Named| named.name.constant().is_none();
     let variable = pair.filter(|(certificate, key)| is_variable(certificate) || is_variable(key));
     let certificate = match pair.filter(|_| variable.is_none()) {
-        Some((certificate, key)) => load(directory, certificate, key, &passwords, found),
+        Some((certificate, key)) => load(directory, certificate, key, &passwords, checked, found),
         None => None,
     };
     let verify = match ssl.verify {
@@ -129,15 +146,19 @@ fn load(
     certificate: &Named,
     key: &Named,
     passwords: &[Vec<u8>],
+    checked: &mut Checked,
     found: &mut Diagnostics,
 ) -> Option<Arc<CertifiedKey>> {
     let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
     let (from, key_from) = (origin(certificate), origin(key));
     match certificates::load(&from, &key_from, passwords) {
         Ok(pair) => {
-            let now = crate::sys::clock::realtime().0;
-            let said = tls_checks::pair((&from, certificate.span), (&key_from, key.span), &pair, now);
-            said.into_iter().for_each(|diagnostic| found.push(diagnostic));
+            if checked.insert((from.clone(), key_from.clone())) {
+                let now = crate::sys::clock::realtime().0;
+                let places = ((&from, certificate.span), (&key_from, key.span));
+                let diagnostics = tls_checks::pair(Peer::Upstream, places.0, places.1, &pair, now);
+                diagnostics.into_iter().for_each(|diagnostic| found.push(diagnostic));
+            }
             Some(pair)
         }
         Err(wrong) => {

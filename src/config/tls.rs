@@ -10,7 +10,7 @@ use super::local_ca;
 use super::model::{Endpoint, Location, Server, ServerId};
 use super::settings::ssl::{Named, Ssl, Verify};
 use super::template::{Builtin, Part, Var};
-use super::tls_checks;
+use super::tls_checks::{self, Peer};
 use super::tls_material::{Acme, Handshake, Recipe, ServerTls, Variable, sentence};
 use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
@@ -50,7 +50,7 @@ pub struct Builder<'a> {
     /// By settings, and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
-    /// Pairs of which all is said, where many servers name the same.
+    /// Pairs already checked: many servers may name the same.
     checked: HashSet<(Origin, Origin)>,
 }
 
@@ -223,8 +223,9 @@ impl<'a> Builder<'a> {
             match certificates::load(&from, &key_from, &passwords) {
                 Ok(pair) => {
                     if self.checked.insert((from.clone(), key_from.clone())) {
-                        let said = tls_checks::pair((&from, certificate.span), (&key_from, key.span), &pair, self.now);
-                        said.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
+                        let places = ((&from, certificate.span), (&key_from, key.span));
+                        let found = tls_checks::pair(Peer::Client, places.0, places.1, &pair, self.now);
+                        found.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
                     }
                     self.leaves.entry(Rc::as_ptr(ssl)).or_default().push((certificate.span, pair.clone()));
                     found.push(pair);

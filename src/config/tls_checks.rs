@@ -9,6 +9,7 @@ use crate::tls::CertifiedKey;
 use crate::tls::names::time;
 use crate::tls::x509::Certificate;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// A certificate that ends within these days is warned of.
 const SOON: i64 = 14 * 86_400;
@@ -16,9 +17,27 @@ const SOON: i64 = 14 * 86_400;
 const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 /// Rights of a file's other users.
 const OTHERS_READ: u32 = 0o004;
+/// The same of a directory: they get to what is in it.
+const OTHERS_PASS: u32 = 0o001;
+
+/// To whom a certificate is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Nearly all verify it.
+    Client,
+    /// Many take any certificate, or know this one.
+    Upstream,
+}
+
+impl Peer {
+    fn all(self) -> &'static str {
+        if self == Peer::Client { "clients" } else { "upstreams that verify it" }
+    }
+}
 
 /// All that there is to say of a pair. `certificate` and `key`: where they come from, and where that is written.
 pub(super) fn pair(
+    peer: Peer,
     certificate: (&Origin, Span),
     key: (&Origin, Span),
     pair: &CertifiedKey,
@@ -27,21 +46,25 @@ pub(super) fn pair(
     let chain: Vec<Certificate<'_>> = pair.cert.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
     let (origin, span) = certificate;
     let shown = origin.shown();
-    let mut found: Vec<Diagnostic> = date(&shown, &chain, now, span).into_iter().collect();
+    let mut found: Vec<Diagnostic> = date(peer, &shown, &chain, now, span).into_iter().collect();
     found.extend(issuer_date(&shown, &chain, now, span));
-    found.extend(gap(&shown, &chain, span));
+    found.extend(gap(peer, &shown, &chain, span));
     found.extend(rights(key.0, key.1));
     found
 }
 
-/// The date of the certificate itself.
-fn date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
+/// The date of the certificate itself. No client takes one that is out of date.
+fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
     let leaf = chain.first()?;
+    let wrong = |text: String| match peer {
+        Peer::Client => Diagnostic::emerg(span, text),
+        Peer::Upstream => Diagnostic::warn(span, text).help("an upstream that verifies it will refuse the connection"),
+    };
     if now < leaf.not_before {
         let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", time(leaf.not_before));
-        Some(Diagnostic::emerg(span, text))
+        Some(wrong(text))
     } else if now > leaf.not_after {
-        Some(Diagnostic::emerg(span, format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after))))
+        Some(wrong(format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after))))
     } else if leaf.not_after - now < SOON {
         Some(Diagnostic::warn(span, format!("certificate \"{shown}\" expires soon ({})", time(leaf.not_after))))
     } else {
@@ -72,12 +95,15 @@ fn named(name: Option<&[u8]>) -> String {
     name.map_or_else(String::new, |name| format!(" (\"{}\")", String::from_utf8_lossy(name)))
 }
 
-/// Where a client that knows the roots only cannot follow the chain.
-fn gap(shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic> {
+/// Where a peer that knows the roots only cannot follow the chain.
+fn gap(peer: Peer, shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic> {
     let broken = chain.windows(2).position(|two| !two[0].is_self_issued() && two[0].issuer != two[1].subject);
     if let Some(at) = broken {
         let text = format!("certificate {} of \"{shown}\" did not issue certificate {}", at + 2, at + 1);
-        let help = "clients may not find the way to a root they trust: each certificate is followed by its issuer's";
+        let help = format!(
+            "{} may not find the way to a root they trust: each certificate is followed by its issuer's",
+            peer.all()
+        );
         return Some(Diagnostic::warn(span, text).help(help));
     }
     let [leaf] = chain else { return None };
@@ -85,8 +111,9 @@ fn gap(shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic>
         return None;
     }
     let text = format!(
-        "\"{shown}\" holds no certificate of its issuer{}: clients that do not know that one will refuse it",
-        named(leaf.issuer_common_name())
+        "\"{shown}\" holds no certificate of its issuer{}: {} will refuse it unless they know that one",
+        named(leaf.issuer_common_name()),
+        peer.all()
     );
     let help = "append the intermediate certificates (a file is often named fullchain.pem), unless a root signed it";
     let is_public = leaf.extension(AUTHORITY_INFORMATION).is_ok_and(|found| found.is_some());
@@ -95,11 +122,11 @@ fn gap(shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic>
     Some(diagnostic.help(help))
 }
 
-/// A key that every user of the machine may read.
+/// A key that every user of the machine can read: its mode and the directories above it let them.
 fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
     let Origin::File(path) = key else { return None };
     let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
-    if mode & OTHERS_READ == 0 {
+    if mode & OTHERS_READ == 0 || !is_reached_by_others(path) {
         return None;
     }
     let text = format!("every user of this machine can read the key \"{}\" (mode {mode:04o})", path.display());
@@ -109,15 +136,22 @@ fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
     )
 }
 
+/// Whether every directory above a file lets other users pass. The path without links counts: it opens the file too.
+fn is_reached_by_others(path: &Path) -> bool {
+    let passes = |above: &Path| std::fs::metadata(above).is_ok_and(|data| data.mode() & OTHERS_PASS != 0);
+    path.canonicalize().is_ok_and(|real| real.ancestors().skip(1).all(passes))
+}
+
 /// Names of servers that certificates can be for: whole ones, and wildcards as the configuration writes them. Those of
-/// one label (`devbox`) are of machines nearby: the local authority knows them, and no other is expected to.
+/// one label (`devbox`) are of machines nearby: the local authority knows them, and no other is expected to. Names
+/// beyond ASCII cannot stand in a certificate, and no client asks for one (it sends the `xn--` form).
 pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
     let certifiable = |(name, span): &(Name, Span)| {
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let text = |name: &[u8]| str::from_utf8(name).ok().filter(|name| name.is_ascii()).map(str::to_owned);
         match name {
-            Name::Exact(name) if name.contains(&b'.') || is_label(name) => Some((text(name), *span)),
-            Name::Suffix { name, bare: true } => Some((text(name), *span)),
-            Name::Suffix { name, bare: false } => Some((format!("*{}", text(name)), *span)),
+            Name::Exact(name) if name.contains(&b'.') || is_label(name) => Some((text(name)?, *span)),
+            Name::Suffix { name, bare: true } => Some((text(name)?, *span)),
+            Name::Suffix { name, bare: false } => Some((format!("*{}", text(name)?), *span)),
             _ => None,
         }
     };
@@ -163,7 +197,19 @@ pub(super) fn uncovered(leaves: &[(Span, std::sync::Arc<CertifiedKey>)], names: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve::resolve;
     use crate::tls::testing;
+
+    #[test]
+    fn names_that_no_certificate_can_have_do_not_stop_one_from_being_made() {
+        let text = "events { } http { server { listen 8443 ssl; ssl_certificate auto;\n\
+            server_name a.test *.w.test *.b\u{fc}cher.test .b\u{fc}cher.test b\u{fc}cher.test *.\u{65e5}\u{672c}.test; } }";
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        assert!(!resolved.diagnostics.has_errors(), "{}", resolved.diagnostics.render(&loaded.sources, "webserv"));
+    }
 
     #[test]
     fn a_wildcard_of_a_server_wants_a_certificate_for_something_below_it() {

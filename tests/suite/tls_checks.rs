@@ -1,6 +1,6 @@
 //! What `-t` says of certificates, keys and their files: each fault with the file, the line and the reason.
 
-use crate::harness::{Setup, http};
+use crate::harness::{Setup, http, skipped};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,6 +40,18 @@ ssl_certificate_key a.key;
     write(&setup.dir().join("conf/a.pem"), chain, 0o644);
     write(&setup.dir().join("conf/a.key"), key, mode);
     setup
+}
+
+/// Every user of this machine gets to what is in the directory.
+fn is_open(directory: &Path) -> bool {
+    let directory = directory.canonicalize().expect("a directory");
+    let passes = |above: &Path| std::fs::metadata(above).is_ok_and(|data| data.permissions().mode() & 1 == 1);
+    directory.ancestors().all(passes)
+}
+
+/// Whether there is a warning, but for that of the tests' own user.
+fn warns(shown: &str) -> bool {
+    shown.lines().any(|line| line.contains("[warn]") && !line.contains("with the rights of root"))
 }
 
 /// Whether the configuration is taken, and what is shown.
@@ -89,16 +101,76 @@ fn a_pair_that_can_be_used_is_warned_of_where_clients_or_strangers_may_stumble()
         ),
     ];
     for (name, chain, mode, more, want) in table {
-        let (taken, shown) = test(&setup(chain.as_bytes(), made.key.as_bytes(), mode, more));
+        let setup = setup(chain.as_bytes(), made.key.as_bytes(), mode, more);
+        for directory in ["", "conf"] {
+            let directory = setup.dir().join(directory);
+            std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).expect("chmod");
+        }
+        let (taken, shown) = test(&setup);
         assert!(taken, "{name}: {shown}");
-        // Where root runs the suite the configuration has `user root`.
-        let shown = shown.replace("[warn] requests are served with the rights of root", "");
+        if mode == 0o644 && !is_open(setup.dir()) {
+            skipped("the directory of temporary files is closed to other users");
+            continue;
+        }
         match want {
-            None => assert!(!shown.contains("[warn]") && !shown.contains("holds no"), "{name}: {shown}"),
+            None => assert!(!warns(&shown) && !shown.contains("holds no"), "{name}: {shown}"),
             Some((first, second)) => assert!(shown.contains(first) && shown.contains(second), "{name}: {shown}"),
         }
         assert!(!shown.contains("name \"*.w.test\""), "{name}: {shown}");
     }
+}
+
+#[test]
+fn a_key_for_all_to_read_is_not_warned_of_below_a_closed_directory() {
+    let made = pair();
+    let setup = setup(made.certificate.as_bytes(), made.key.as_bytes(), 0o644, "");
+    std::fs::set_permissions(setup.dir().join("conf"), PermissionsExt::from_mode(0o700)).expect("chmod");
+    let (taken, shown) = test(&setup);
+    assert!(taken && !shown.contains("can read the key"), "{shown}");
+}
+
+/// A server whose locations show one certificate to upstreams by other names each.
+fn to_upstreams(chain: &[u8], key: &[u8]) -> Setup {
+    let location = |n: usize, more: &str| {
+        format!("location /{n} {{ proxy_pass https://127.0.0.1:9; proxy_ssl_name n{n}.test; {more} }}\n")
+    };
+    let pair = "proxy_ssl_certificate a.pem; proxy_ssl_certificate_key a.key;";
+    let locations: String = (0..8).map(|n| location(n, if n < 4 { "" } else { pair })).collect();
+    let setup = http(&format!("server {{ listen 127.0.0.1:%%PORT%%; {pair}\n{locations} }}"));
+    std::fs::create_dir_all(setup.dir().join("conf")).expect("a directory");
+    write(&setup.dir().join("conf/a.pem"), chain, 0o644);
+    write(&setup.dir().join("conf/a.key"), key, 0o600);
+    setup
+}
+
+#[test]
+fn a_certificate_for_upstreams_is_judged_once_and_for_them() {
+    let root = root("root");
+    let names = NAMES.map(str::to_owned);
+    let old = issue::sign(&root, &names, now() - 400 * 86_400).expect("a certificate");
+    let made = pair();
+    let (leaf, _) = made.certificate.split_at(made.certificate.rfind("-----BEGIN").expect("two certificates"));
+    for (name, chain, key, level, want) in [
+        ("expired", &*old.certificate, &*old.key, "[warn]", "has expired ("),
+        (
+            "no issuer",
+            leaf,
+            &made.key,
+            "[notice]",
+            "): upstreams that verify it will refuse it unless they know that one",
+        ),
+    ] {
+        let (taken, shown) = test(&to_upstreams(chain.as_bytes(), key.as_bytes()));
+        let is_meant = |line: &str| line.contains(level) && line.contains(want);
+        assert!(taken && shown.lines().any(is_meant), "{name}: {shown}");
+        assert_eq!(shown.matches(want).count(), 1, "{name}: {shown}");
+        assert!(!shown.contains("client"), "{name}: {shown}");
+    }
+    let (taken, shown) = test(&to_upstreams(b"", made.key.as_bytes()));
+    // The line of the server once, and those of four locations.
+    assert_eq!((taken, shown.matches("the file is empty").count()), (false, 5), "{shown}");
+    let (taken, shown) = test(&setup(old.certificate.as_bytes(), old.key.as_bytes(), 0o600, ""));
+    assert!(!taken && shown.contains("has expired ("), "clients: {shown}");
 }
 
 #[test]
@@ -107,7 +179,8 @@ fn what_is_no_certificate_or_key_is_named_for_what_it_is() {
     let der = pem::parse(made.certificate.as_bytes()).expect("PEM").swap_remove(0).der;
     let (good, key) = (made.certificate.as_bytes(), made.key.as_bytes());
     let public = made.key.replace("PRIVATE", "PUBLIC");
-    let table: [(&str, &[u8], &[u8], &str); 6] = [
+    let one_line = made.key.replace('\n', "\\n");
+    let table: [(&str, &[u8], &[u8], &str); 7] = [
         (
             "nothing",
             b"",
@@ -131,6 +204,12 @@ fn what_is_no_certificate_or_key_is_named_for_what_it_is() {
             good,
             b"",
             "a.key\": no private key in the file (no \"-----BEGIN PRIVATE KEY-----\"): the file is empty",
+        ),
+        (
+            "a key on one line",
+            good,
+            one_line.as_bytes(),
+            "a.key\": no private key in the file (no \"-----BEGIN PRIVATE KEY-----\"): its lines do not end in a newline",
         ),
         ("a public key", good, public.as_bytes(), "but a section \"PUBLIC KEY\""),
         ("a certificate", good, good, "but a section \"CERTIFICATE\""),
