@@ -143,7 +143,11 @@ const POOLED: usize = 256;
 impl Pool {
     /// `input`: what was read, of which the first `start` bytes are done with.
     fn take(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) -> Box<Active> {
-        let mut active = self.free.pop().unwrap_or_else(|| Box::new(Active::new(cx, client)));
+        let mut active = self.free.pop().unwrap_or_else(|| {
+            // With its buffer.
+            cx.overload.grow(size_of::<Active>() + cx.buffers.capacity());
+            Box::new(Active::new(cx, client))
+        });
         active.ex.reuse(cx, client);
         active.http1.begin(input, start);
         active

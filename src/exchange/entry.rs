@@ -80,6 +80,15 @@ fn overloaded(ex: &mut Exchange) -> Flow {
     Flow::Status(Status::SERVICE_UNAVAILABLE)
 }
 
+/// The same before its head has come.
+pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+    cx.stats.count(Counter::Requests);
+    ex.rx = Rx::Drain;
+    let flow = overloaded(ex);
+    ex.closes = true;
+    settle(ex, handler, cx, flow);
+}
+
 /// What a page includes: no head was read for it, and its client is known already (nginx).
 pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = run(ex, handler, cx, Phase::ServerRewrite);

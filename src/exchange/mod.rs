@@ -268,6 +268,14 @@ impl Exchange {
         cx.buffers.give(self.out.take_buffer());
     }
 
+    /// It waits: gives back the room that neither its output nor its request fills.
+    pub fn rest(&mut self, cx: &mut Services) {
+        self.out.rest(&mut cx.buffers);
+        if let Some(request) = Rc::get_mut(&mut self.request) {
+            request.tighten();
+        }
+    }
+
     /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
     pub fn next_request(&mut self, cx: &mut Services) {
         self.give_places_back(cx);

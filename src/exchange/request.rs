@@ -5,9 +5,12 @@
 //! [`super::route_state::RouteState`].
 
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Head;
+use crate::http::h1::head::{Field, Head};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+
+/// Bytes of room that are worth a copy.
+const SPARE: usize = 1024;
 
 #[derive(Default)]
 pub struct Request {
@@ -26,6 +29,16 @@ impl Request {
         text.clear();
         head.clear();
         *self = Request { text, head, ..Request::default() };
+    }
+
+    /// What waits holds no more room than its head needs: the largest that came before had left it.
+    pub fn tighten(&mut self) {
+        if self.text.capacity() - self.text.len() >= SPARE {
+            self.text.shrink_to_fit();
+        }
+        if (self.head.fields.capacity() - self.head.fields.len()) * size_of::<Field>() >= SPARE {
+            self.head.fields.shrink_to_fit();
+        }
     }
 
     /// A body follows, of at least one byte or of a length that is not known yet.

@@ -7,6 +7,7 @@ use crate::conn::io::{CloseReason, Next};
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
+use crate::services::overload::Stage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
@@ -20,6 +21,8 @@ use crate::util::wake::Wake;
 const TURN: usize = 64;
 /// How long accepting rests when descriptors have run out (nginx), unless a connection is closed before.
 const PAUSE: u64 = 500;
+/// Bytes that a handshake of TLS holds, about.
+const HANDSHAKE: usize = 16 << 10;
 /// Descriptors that are no connection: listeners, logs, files.
 const RESERVED: u64 = 64;
 
@@ -100,6 +103,9 @@ impl Server {
                 let limit = self.limit;
                 return self.pause(format_args!("{limit} connections are not enough"));
             }
+            if self.cx.overload.stage() == Stage::Over {
+                return self.pause_accepting();
+            }
             let Some(fd) = self.listeners.get(at).and_then(|l| l.fd()) else { return };
             match socket::accept(fd) {
                 Ok((fd, peer)) => {
@@ -107,7 +113,10 @@ impl Server {
                     let timeout = self.listeners.header_timeout(at, &self.cx.config);
                     let deadline = self.cx.now.ms + timeout;
                     let transport = match self.listeners.is_ssl(at, &self.cx.config) {
-                        true => Transport::tls_server(fd, Ready::fresh()),
+                        true => {
+                            self.cx.overload.grow(HANDSHAKE);
+                            Transport::tls_server(fd, Ready::fresh())
+                        }
                         false => Transport::accepted(fd, &peer),
                     };
                     let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);

@@ -2,8 +2,9 @@
 //! every request with it, the least is given up first: connections that wait for another request, caches, then new
 //! requests; what is under way goes on.
 //!
-//! Invariant: looking costs a read of one small file (statm) at most every [`LOOK`] milliseconds, and nothing at all without
-//! the directive; a stage is left only a little below where it begins, so that it does not flicker.
+//! Invariant: looking costs a read of one small file (statm) every [`LOOK`] milliseconds and after each [`PART`] of the limit
+//! that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing at all without the
+//! directive; a stage is left only a little below where it begins, so that it does not flicker.
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 const LOOK: u64 = 10;
 /// Milliseconds between two times that freed memory is given back to the kernel: it takes time in proportion to it.
 const TRIM: u64 = 1000;
+/// What may be begun between two looks: the limit by this. Of 48 MiB it is 384 KiB, some forty new streams of HTTP/2.
+const PART: u64 = 128;
 /// Percent below its beginning that a stage ends.
 const BACK: u64 = 3;
 
@@ -38,7 +41,11 @@ pub struct Overload {
     looked: u64,
     trimmed: u64,
     used: u64,
+    /// Bytes that work begun since the last look may use.
+    grown: u64,
     stage: Stage,
+    /// The stage that [`Overload::look`] gave last.
+    seen: Stage,
 }
 
 impl Overload {
@@ -72,15 +79,35 @@ impl Overload {
         self.is_tight().then(|| self.looked + LOOK)
     }
 
-    /// Looks, where that is due. Gives the stage if it is another than before.
+    /// Looks, where that is due. Gives the stage if it is another than the last time.
     pub fn look(&mut self, now: u64) -> Option<Stage> {
-        if self.limit == 0 || now < self.looked + LOOK {
+        if self.limit == 0 {
             return None;
         }
-        self.looked = now;
-        self.used = self.read()?;
-        let stage = next(self.stage, self.percent());
-        (std::mem::replace(&mut self.stage, stage) != stage).then_some(stage)
+        if now >= self.looked + LOOK {
+            self.looked = now;
+            self.measure();
+        }
+        (std::mem::replace(&mut self.seen, self.stage) != self.stage).then_some(self.stage)
+    }
+
+    /// What was just begun may use that many bytes more: where much has come together, the stage is found at once.
+    pub fn grow(&mut self, bytes: usize) {
+        if self.limit == 0 {
+            return;
+        }
+        self.grown += bytes as u64;
+        if self.grown >= self.limit / PART {
+            self.measure();
+        }
+    }
+
+    fn measure(&mut self) {
+        self.grown = 0;
+        if let Some(used) = self.read() {
+            self.used = used;
+            self.stage = next(self.stage, self.percent());
+        }
     }
 
     /// Whether what was freed should be given back to the kernel now.
@@ -149,7 +176,13 @@ mod tests {
         overload.look(2 * LOOK);
         assert!(overload.used >= before + (60 << 20), "{before} {}", overload.used);
         drop(held);
+        overload.grow(1 << 20);
+        assert!(overload.used >= before + (60 << 20), "little was begun since");
         overload.set_limit(1 << 20);
+        overload.grow(1 << 12);
+        assert_eq!((overload.stage(), overload.used), (Stage::Normal, 0));
+        overload.grow(1 << 12);
+        assert_eq!(overload.stage(), Stage::Over, "what was begun together is looked at before its turn ends");
         assert_eq!(overload.look(LOOK), Some(Stage::Over));
         assert!(overload.refuses() && overload.is_tight());
         assert_eq!(overload.next_due(), Some(2 * LOOK));

@@ -167,6 +167,43 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     assert!(refused && log.contains("all is served again"), "{log}");
 }
 
+/// All are accepted while there is memory; what their heads would take is several times the limit.
+#[test]
+fn heads_that_are_sent_in_halves_take_no_more_than_the_memory_there_is() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    const LIMIT: u64 = 24 << 10;
+    let config = "worker_memory_limit 24m;\nevents { worker_connections 2000; }\nhttp {\n    server {\n        \
+        listen 127.0.0.1:%%PORT%%;\n        root %%DIR%%/html;\n        large_client_header_buffers 8 64k;\n    }\n}\n";
+    let s = crate::harness::Setup::full(&format!("%%PREAMBLE%%\n{config}")).file("html/f", "f").start();
+    let mut probes: Vec<Client> = (0..50).map(|_| s.client()).collect();
+    let mut hogs: Vec<Client> = (0..300).map(|_| s.client()).collect();
+    for client in probes.iter_mut().chain(&mut hogs) {
+        client.send(b"GET /f HTTP/1.1\r\nHost: a\r\n");
+    }
+    s.get("/f").is(200);
+    let before = s.kilobytes("VmRSS");
+    let line = format!("X: {}\r\n", "v".repeat(60_000));
+    for hog in &mut hogs {
+        // It may be turned away while it sends.
+        hog.try_send(line.repeat(3));
+    }
+    crate::harness::eventually("requests are refused", || {
+        let log = s.error_log();
+        ["new requests are refused", "no connections are accepted"].iter().any(|stage| log.contains(stage))
+    });
+    // Each in a turn in which the others go on.
+    for probe in &mut probes {
+        probe.send(b"\r\n").response().is_one_of(&[200, 503]);
+    }
+    // At most, whenever that was.
+    let used = s.kilobytes("VmHWM") - before;
+    assert!(used < LIMIT * 3 / 2, "{used} of {LIMIT} KiB");
+    drop(hogs);
+    crate::harness::eventually("all is served again", || s.get("/f").status == 200);
+}
+
 #[test]
 fn a_connection_that_keeps_breaking_rules_is_closed() {
     if skip_on_nginx("it keeps it") {

@@ -45,6 +45,11 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
     more
 }
 
+/// More of the head has no room in its buffer.
+fn is_to_grow(http1: &Http1) -> bool {
+    http1.input.capacity() - http1.unread().len() < ROOM && !http1.unread().is_empty()
+}
+
 /// Reads into the room there is.
 pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> More {
     let room = input.capacity() - input.len();
@@ -101,7 +106,13 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             if !io.transport.can_read() {
                 return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            Head::Step(match more(io.transport, http1) {
+            if turn.cx.overload.refuses() && is_to_grow(http1) {
+                return refuse(io, active, turn);
+            }
+            let held = http1.input.capacity();
+            let more = more(io.transport, http1);
+            turn.cx.overload.grow(http1.input.capacity() - held);
+            Head::Step(match more {
                 More::Some => Step::Again,
                 More::None if http1.unread().is_empty() => return Head::Idle,
                 More::None => Step::Wait,
@@ -109,6 +120,17 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             })
         }
     }
+}
+
+/// worker_memory_limit is nearly reached: clients that send long heads slowly would take all that is left.
+fn refuse(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
+    let Active { ex, handler, http1, .. } = active;
+    begin(http1, turn);
+    http1.hand_over_partial(ex);
+    entry::turn_away(ex, handler, turn.cx);
+    respond(active, turn.cx);
+    arm(io, &active.ex, turn.cx);
+    Head::Step(Step::Again)
 }
 
 pub fn begin(http1: &mut Http1, turn: &mut Turn<'_>) {

@@ -17,6 +17,7 @@ use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::target::Form;
 use crate::http::h2::connection::{Connection, Limits};
+use crate::http::h2::error::ErrorCode;
 use crate::http::h2::extended;
 use crate::http::h2::frame::PREFACE;
 use crate::http::h2::hpack::Bounds;
@@ -136,6 +137,9 @@ impl Http2 {
         };
         let Some(parent) = conns.get_mut(key) else { return };
         parent.served.add(1);
+        if turn.cx.overload.refuses() && !self.streams.is_empty() {
+            return self.turn_away(turn, id);
+        }
         self.client.requests = u64::from(parent.served.requests());
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
@@ -144,7 +148,10 @@ impl Http2 {
         ex.proxy_header = parent.proxy_header.clone();
         ex.tls = parent.transport.facts();
         ex.out.use_frames();
+        // It may wait for its first turn, and others with it: each has a buffer when that comes.
+        ex.out.rest(&mut cx.buffers);
         let is_tunnel = self.hand_over(ex, http1);
+        cx.overload.grow(ex.request.text.len());
         if is_tunnel {
             ex.out.expect_tunnel();
         }
@@ -167,6 +174,15 @@ impl Http2 {
         cx.stats.reading += 1;
         let key = conns.insert(conn);
         self.streams.push(Entry::new(id, Work::Exchange(key), true));
+    }
+
+    /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is new): each
+    /// further one would hold an exchange until the client reads. It may be tried again.
+    fn turn_away(&mut self, turn: &mut Turn<'_>, id: u32) {
+        turn.budget.requests = turn.budget.requests.saturating_sub(1);
+        self.protocol.reset(id, ErrorCode::REFUSED_STREAM);
+        self.protocol.release(id);
+        self.report(turn.cx, format_args!("stream {id} is refused: worker_memory_limit is nearly reached"));
     }
 
     /// The exchange has the head from here on; its buffers and the connection's change places. True: another protocol

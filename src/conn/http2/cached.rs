@@ -5,7 +5,7 @@
 //! reset, by its deadline, or with its connection, and is logged then.
 
 use super::cached_send::{CachedSend, Seen};
-use super::{Entry, Http2, OUTPUT, QUANTUM, Work};
+use super::{Entry, Http2, Work, output, quantum};
 use crate::config::model::Level;
 use crate::conn::{Conn, Turn};
 use crate::exchange::access_log::{self, ClientFacts};
@@ -40,6 +40,7 @@ impl Http2 {
         let may_be_known = matches!(head.method, Method::Get | Method::Head)
             && head.framing == Framing::None
             && !cx.quitting
+            && !cx.overload.refuses()
             && Rc::ptr_eq(&self.config, &cx.config)
             && !cx.config.endpoints[self.client.endpoint.at()].proxy_protocol;
         let Some(conn) = conns.get_mut(key).filter(|_| may_be_known) else { return Err(None) };
@@ -81,7 +82,7 @@ impl Http2 {
         let started = cx.now.ms;
         let cached = CachedSend { response, file, at: 0, size, is_begun: false, requests, started, deadline };
         self.streams.push(Entry::new(id, Work::Cached(cached), false));
-        if size <= SHORT && self.out.len() - self.sent < OUTPUT {
+        if size <= SHORT && self.out.len() - self.sent < output(turn.cx) {
             // Replies to frames (SETTINGS, PING) go before all else.
             self.protocol.take_control(&mut self.out);
             self.send_cached(self.streams.len() - 1, turn.cx);
@@ -103,7 +104,7 @@ impl Http2 {
         }
         let chunk = self.config.location(response.location).settings.http2.chunk_size.0 as usize;
         let chunk = chunk.clamp(1, protocol.max_frame());
-        let mut room = protocol.room(id).min(QUANTUM).min((cached.size - cached.at) as usize);
+        let mut room = protocol.room(id).min(quantum(cx)).min((cached.size - cached.at) as usize);
         let mut is_short = false;
         match (response.body, &cached.file) {
             (Body::File, Some(file)) => {

@@ -24,10 +24,12 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
         return (Next::Close(CloseReason::Bug), Vec::new());
     };
+    let held = http2.held();
     http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
-    http2.file_unborn();
+    http2.file_unborn(conns);
     http2.give_buffers(turn.pool);
+    turn.cx.overload.grow(http2.held().saturating_sub(held));
     let filed = std::mem::take(&mut http2.filed);
     if let Some(conn) = conns.get_mut(key) {
         match next {
@@ -236,6 +238,11 @@ impl Http2 {
         }
     }
 
+    /// Bytes of room in buffers that stay between turns.
+    fn held(&self) -> usize {
+        self.out.capacity() + self.input.capacity()
+    }
+
     /// Streams that ended meanwhile.
     fn bury(&mut self, now: u64) {
         let mut ended = std::mem::take(&mut self.ended);
@@ -268,11 +275,18 @@ impl Http2 {
     }
 
     /// Streams whose first turn waits for room in the output have a deadline meanwhile.
-    fn file_unborn(&mut self) {
+    fn file_unborn(&mut self, conns: &mut Slab<Conn>) {
         for at in 0..self.streams.len() {
-            if let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) {
-                self.file(*key, Next::Wait);
+            let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) else {
+                continue;
+            };
+            let key = *key;
+            if let Some(Conn { state: State::Active(active), .. }) = conns.get_mut(key)
+                && let Some(request) = Rc::get_mut(&mut active.ex.request)
+            {
+                request.tighten();
             }
+            self.file(key, Next::Wait);
         }
     }
 

@@ -11,7 +11,8 @@
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
 //! bounded by [`OUTPUT`] whatever the streams have to say. While it is full frames are read all the same, and bodies taken,
-//! up to [`CHOKED`]: a client that sends first and reads then would wait for us, and we for it.
+//! up to [`CHOKED`]: a client that sends first and reads then would wait for us, and we for it. A stream that waits for its
+//! turn holds its head and no buffer, and none is begun beside others once worker_memory_limit is nearly reached.
 
 pub mod begin;
 mod cached;
@@ -30,6 +31,7 @@ use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
 use crate::http::h2::hpack::Block;
+use crate::services::Services;
 use crate::util::buf::BufPool;
 use crate::util::slab::Key;
 use cached_send::CachedSend;
@@ -41,6 +43,8 @@ use stream::{Ending, StreamTransport};
 /// Bytes that wait for the socket before streams have to: as much as keeps it busy, little enough that a new stream
 /// does not wait for long.
 const OUTPUT: usize = 128 << 10;
+/// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB otherwise.
+const SCARCE: usize = 16 << 10;
 /// Output beside which nothing more is read: what answers the client's frames stands behind [`OUTPUT`].
 const CHOKED: usize = OUTPUT + QUANTUM + (64 << 10);
 /// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each new
@@ -192,6 +196,16 @@ impl Http2 {
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
+}
+
+/// [`OUTPUT`], as things are.
+fn output(cx: &Services) -> usize {
+    if cx.overload.is_tight() { SCARCE } else { OUTPUT }
+}
+
+/// [`QUANTUM`], as things are.
+fn quantum(cx: &Services) -> usize {
+    if cx.overload.is_tight() { SCARCE } else { QUANTUM }
 }
 
 /// How the stream is reset that ended so, without a response that could be completed.

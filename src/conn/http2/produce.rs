@@ -2,7 +2,7 @@
 
 use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
-use super::{Http2, LARGE, OUTPUT, QUANTUM, Work, schedule};
+use super::{Http2, LARGE, Work, output, quantum, schedule};
 use crate::conn::http1::{read, respond};
 use crate::conn::io::Next;
 use crate::conn::transport::Transport;
@@ -40,7 +40,7 @@ impl Http2 {
     }
 
     fn is_full(&self, turn: &Turn<'_>) -> bool {
-        self.unsent() >= OUTPUT || turn.budget.bytes == 0
+        self.unsent() >= output(turn.cx) || turn.budget.bytes == 0
     }
 
     fn place(&self, id: u32) -> Option<usize> {
@@ -132,7 +132,7 @@ impl Http2 {
         entry.turn = turns;
         let id = entry.id;
         let Work::Exchange(key) = entry.work else { return };
-        let room = if may_send { self.protocol.room(id).min(QUANTUM) } else { 0 };
+        let room = if may_send { self.protocol.room(id).min(quantum(turn.cx)) } else { 0 };
         let Some(conn) = conns.get_mut(key) else { return };
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
@@ -146,7 +146,7 @@ impl Http2 {
         stream.begin(&mut self.out, grant);
         let next = drive::drive(conn, turn);
         if let State::Active(active) = &mut conn.state {
-            active.ex.out.rest(&mut turn.cx.buffers);
+            active.ex.rest(turn.cx);
         }
         let Transport::Stream(stream) = &mut conn.transport else { return };
         if stream.end(&mut self.out) {
@@ -188,6 +188,7 @@ fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
     let Active { ex, handler, http1, .. } = active;
+    ex.out.wake(&mut turn.cx.buffers);
     read::begin(http1, turn);
     match fault {
         None => entry::begin(ex, handler, turn.cx),

@@ -1,9 +1,10 @@
 //! Connections of HTTP/2 when memory runs out, and those that keep breaking rules.
 
-use super::client::H2;
+use super::client::{H2, head};
 use super::{connect, site};
-use crate::harness::{Setup, eventually, skip_on_nginx};
+use crate::harness::{Setup, eventually, noise, skip_on_nginx};
 use webserv::http::h2::error::ErrorCode;
+use webserv::http::h2::frame::kind;
 
 /// Hogs of HTTP/1.1 beside them: what a stage costs does not depend on what used the memory.
 #[test]
@@ -48,6 +49,54 @@ fn memory_that_runs_out_costs_idle_connections_of_http2_first_and_nothing_under_
     upload.data(stream, &[b'x'; 30_000], true);
     assert_eq!(upload.answer(stream).status, 201, "what is under way is finished");
     assert_eq!(s.read("html/new").len(), 60_000);
+    drop(hogs);
+    eventually("all is served again", || connect(&s).get("/f").status == 200);
+}
+
+/// What is asked for takes several times the limit; the margin is for what is found only once it is used. What the process
+/// had at most counts, whenever that was.
+#[test]
+fn a_hundred_streams_of_each_client_that_reads_nothing_take_no_more_than_the_memory_there_is() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    const LIMIT: u64 = 32 << 10;
+    let config = "worker_memory_limit 32m;\nevents { worker_connections 2000; }\nhttp {\n    http2 on;\n    server {\n        \
+        listen 127.0.0.1:%%PORT%%;\n        root %%DIR%%/html;\n    }\n}\n";
+    let s = Setup::full(&format!("%%PREAMBLE%%\n{config}"))
+        .file("html/large", noise(8_000_000))
+        .file("html/f", "f")
+        .start();
+    let accepted = |_| {
+        let mut client = H2::connect_small(s.address(0), 4096);
+        client.until(|frame| frame.header.kind == kind::SETTINGS).expect("it is accepted");
+        client
+    };
+    // Without requests it is not idle: PING is answered whatever is used.
+    let mut probe = accepted(0);
+    let mut hogs: Vec<H2> = (0..120).map(accepted).collect();
+    let before = s.kilobytes("VmRSS");
+    // More than the kernel takes: what else is asked for waits behind it.
+    for hog in &mut hogs {
+        hog.request("GET", "/large", &[], true);
+        hog.until(|frame| frame.header.kind == kind::HEADERS).expect("it begins");
+    }
+    let value = "v".repeat(500);
+    let requests: Vec<u8> = (1..100).flat_map(|n| head(2 * n + 1, "GET", "/large", &[("x", &value)], true)).collect();
+    for hog in &mut hogs {
+        hog.try_send(&requests);
+    }
+    eventually("requests are refused", || {
+        let log = s.error_log();
+        ["new requests are refused", "no connections are accepted"].iter().any(|stage| log.contains(stage))
+    });
+    // Each in a turn in which the others go on.
+    for _ in 0..100 {
+        probe.frame(kind::PING, 0, 0, b"12345678");
+        probe.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+    }
+    let used = s.kilobytes("VmHWM") - before;
+    assert!(used < LIMIT * 3 / 2, "{used} of {LIMIT} KiB");
     drop(hogs);
     eventually("all is served again", || connect(&s).get("/f").status == 200);
 }
