@@ -359,6 +359,7 @@ impl Server {
             self.retired_due(),
             self.pool.backends.next_due(),
             self.cx.listings.next_due(),
+            self.cx.temp_names.next_try(),
             self.next_service(),
             self.supervisor.next_due(),
             self.cx.overload.next_due(),

@@ -1,6 +1,7 @@
 //! What is due: deadlines of connections, and what is done now and then for none.
 
 use super::Server;
+use crate::config::model::Level;
 use crate::conn::drive;
 use crate::conn::io::Next;
 use crate::conn::timers::Timer;
@@ -68,5 +69,8 @@ impl Server {
         self.cx.compressors.sweep(now);
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();
+        for what in self.cx.temp_names.complaints() {
+            self.say(Level::Crit, format_args!("{what}"));
+        }
     }
 }

@@ -95,6 +95,12 @@ impl Removal {
         Ok(removal)
     }
 
+    /// Where the rest of it is, once it is stuck.
+    pub fn rest(&self) -> Option<(OwnedFd, CString)> {
+        let top = self.levels.first()?;
+        Some((file::dup(self.parent.as_fd()).ok()?, top.name.clone()))
+    }
+
     fn enter(&mut self, name: CString, dir: ReadDir) {
         let way = match (self.moved.remove(&name), self.levels.last()) {
             (Some(way), _) => way,

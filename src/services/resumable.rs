@@ -22,6 +22,8 @@ pub const PATIENCE: u64 = 10_000;
 
 /// Uploads that are over and still known: a client that did not get the last response asks again.
 const REMEMBERED: usize = 1024;
+/// Of requests that are refused for the same reason one is logged.
+const LOGGED_EACH: u64 = 1000;
 
 /// The name of an upload, in its URI and on disk: to know it is to be allowed to go on with it, so it cannot be
 /// guessed.
@@ -162,6 +164,8 @@ pub struct Uploads {
     asking: HashMap<UploadId, (u64, u64)>,
     /// Directories whose locks were looked at.
     homes: HashSet<Rc<[u8]>>,
+    /// How many requests for uploads of other servers were refused, by directory.
+    elsewhere: HashMap<Rc<[u8]>, u64>,
     /// Places among the files where other processes see this one, by their paths.
     pub presences: HashMap<Rc<[u8]>, Presence>,
     /// Directories that are still to be looked through for uploads of an earlier process.
@@ -248,6 +252,14 @@ impl Uploads {
     /// The first upload of this process in a directory.
     pub fn is_new_home(&mut self, home: &Rc<[u8]>) -> bool {
         !self.homes.contains(home) && self.homes.insert(home.clone())
+    }
+
+    /// A request for another server's upload, which does not go on here, is refused: how many were, where it is to be
+    /// logged.
+    pub fn count_elsewhere(&mut self, home: &Rc<[u8]>) -> Option<u64> {
+        let count = self.elsewhere.entry(home.clone()).or_default();
+        *count += 1;
+        (*count == 1 || count.is_multiple_of(LOGGED_EACH)).then_some(*count)
     }
 
     /// Milliseconds until [`Uploads::leased`] is to be asked; None where nothing is leased.

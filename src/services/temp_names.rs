@@ -6,14 +6,18 @@
 //! Invariant: with a journal, a directory is noted before the first hidden name is made in it. It outlives the process,
 //! not the machine: it is never synced. What does not have the name of the process that kept it is not touched.
 
-use crate::services::remove_tree::{Going, Removal};
+mod left;
+
+pub use left::Left;
+
+use crate::services::remove_tree::Going;
 use crate::sys::file::{
-    self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
-    RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
+    self, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
 };
-use crate::sys::{Errno, clock, random};
+use crate::sys::{Errno, random};
 use crate::util::decimal;
-use std::cell::{Cell, RefCell};
+use left::{Cleaning, Tree};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,8 +31,6 @@ const JOURNAL: u64 = 16 << 20;
 const DIRECTORIES: usize = 50_000;
 /// Trees of an earlier process that are taken care of at most; more wait for the next start.
 const TREES: usize = 256;
-/// Milliseconds of a turn for these.
-const SLICE: u64 = 2;
 
 /// What has a hidden name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,47 +73,7 @@ pub struct TempNames {
     noted: HashSet<(u64, u64)>,
     /// The last of these.
     last: Weak<OwnedFd>,
-    /// Trees that an earlier process left, and the one that is being removed.
-    trees: Vec<Tree>,
-    removal: Option<Removal>,
-    left: LeftTrees,
-}
-
-/// A hidden name of a tree, and where.
-type Tree = (Rc<OwnedFd>, CString);
-
-/// Trees of this process whose requests ended before they were removed: they go in slices, or, once the process ends, at
-/// once.
-#[derive(Clone, Default)]
-pub struct LeftTrees {
-    trees: Rc<RefCell<Vec<Tree>>>,
-    at_once: Rc<Cell<bool>>,
-}
-
-impl LeftTrees {
-    pub fn add(&self, tree: Tree) {
-        match self.at_once.get() {
-            true => remove(&tree),
-            false => self.trees.borrow_mut().push(tree),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.trees.borrow().is_empty()
-    }
-
-    /// The process ends.
-    fn end(&self) {
-        self.at_once.set(true);
-        self.trees.take().iter().for_each(remove);
-    }
-}
-
-fn remove((dir, name): &Tree) {
-    if let Ok(mut removal) = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, name)) {
-        let mut temp_names = TempNames::default();
-        while removal.step(&mut temp_names) == Ok(true) {}
-    }
+    cleaning: Cleaning,
 }
 
 impl Default for TempNames {
@@ -122,9 +84,7 @@ impl Default for TempNames {
             journal: None,
             noted: HashSet::new(),
             last: Weak::new(),
-            trees: Vec::new(),
-            removal: None,
-            left: LeftTrees::default(),
+            cleaning: Cleaning::default(),
         }
     }
 }
@@ -170,43 +130,9 @@ impl TempNames {
             let new = self.hidden_in(dir.as_fd(), What::Delete);
             let fd = Some(dir.as_fd());
             let renamed = file::rename_at(fd, &old, fd, &new, Rename::NoReplace);
-            self.trees.push((dir, if renamed.is_ok() { new } else { old }));
+            self.cleaning.add((dir, if renamed.is_ok() { new } else { old }));
         }
         Ok(removed)
-    }
-
-    /// There are trees of an earlier process.
-    pub fn is_cleaning(&self) -> bool {
-        self.removal.is_some() || !self.trees.is_empty() || !self.left.is_empty()
-    }
-
-    /// Where a tree is left that has to be removed.
-    pub fn left(&self) -> LeftTrees {
-        self.left.clone()
-    }
-
-    /// Goes on to remove them, for a slice of time.
-    pub fn clean(&mut self) {
-        if !self.is_cleaning() {
-            return;
-        }
-        self.trees.extend(self.left.trees.take());
-        let until = clock::monotonic() + SLICE;
-        loop {
-            if self.removal.is_none() {
-                let Some((dir, name)) = self.trees.pop() else { return };
-                // One that cannot be opened stays: there is no caller to report it to.
-                self.removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, &name)).ok();
-            }
-            if let Some(mut removal) = self.removal.take()
-                && removal.step(&mut *self) == Ok(true)
-            {
-                self.removal = Some(removal);
-            }
-            if clock::monotonic() >= until {
-                return;
-            }
-        }
     }
 
     /// What is left behind will be found.
@@ -262,9 +188,9 @@ impl TempNames {
 
     /// The process ends in order: there is nothing to look through, but for trees that it did not get to.
     pub fn end(&mut self) {
-        self.left.end();
+        self.cleaning.end();
         let Some((journal, path)) = self.journal.take() else { return };
-        if self.is_cleaning() {
+        if !self.cleaning.is_over() {
             return;
         }
         let Some(path) = path else {
@@ -343,7 +269,8 @@ fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> 
     for name in found {
         match file::unlink_at(Some(entries.dir()), &name, Unlink::File) {
             Ok(()) => removed += 1,
-            Err(_) if trees.len() < TREES && is_directory(entries.dir(), &name) => {
+            // A directory, or a file that does not go now.
+            Err(_) if trees.len() < TREES => {
                 let dir = match &shared {
                     Some(dir) => Rc::clone(dir),
                     None => Rc::clone(shared.insert(Rc::new(file::dup(entries.dir())?))),
@@ -354,10 +281,6 @@ fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> 
         }
     }
     Ok(removed)
-}
-
-fn is_directory(dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    file::stat_at(Some(dir), name, Follow::No).is_ok_and(|stat| stat.kind == FileKind::Dir)
 }
 
 #[cfg(test)]

@@ -10,6 +10,37 @@ const HIDDEN: [&str; 4] = [
     ".webserv-upload-state/x.part",
 ];
 
+/// Where removing fails, by any call of it, what is left over goes later: by this process once that is possible, or by the next.
+#[test]
+fn what_copy_could_not_remove_goes_later() {
+    if skip_on_nginx("nginx copies in place") {
+        return;
+    }
+    let s = server("location / { dav_methods DELETE COPY MOVE; }").allow_log("left over").allow_log("hidden directory");
+    let s = (0..5).fold(s, |s, n| s.file(&format!("html/t/{n}"), "new").file(&format!("html/old/{n}"), "old"));
+    let mut s = s.restartable().start();
+    let html = s.path("html");
+    let copy = |s: &crate::harness::Server, call: &str| {
+        let strace = crate::strace::Strace::attach(s, &["-e", &format!("inject={call}:error=EIO")])?;
+        s.method("COPY", "/t/", "Destination: /old/\r\n", b"").is(201);
+        assert_eq!(s.snapshot("html/old"), s.snapshot("html/t"));
+        Some(strace)
+    };
+    let Some(strace) = copy(&s, "unlinkat") else { return };
+    assert!(!hidden_in(&html).is_empty(), "it cannot go now");
+    eventually("it is in the log", || s.error_log().contains("is left over and could not be removed"));
+    drop(strace);
+    eventually("this process removes it", || hidden_in(&html).is_empty());
+    let Some(strace) = copy(&s, "lseek") else { return };
+    eventually("another way is found", || hidden_in(&html).is_empty());
+    drop(strace);
+    let Some(strace) = copy(&s, "unlinkat") else { return };
+    assert!(!hidden_in(&html).is_empty());
+    s.kill_and_restart();
+    drop(strace);
+    eventually("the next process removes it", || hidden_in(&html).is_empty());
+}
+
 fn hidden_in(dir: &Path) -> Vec<String> {
     let names = std::fs::read_dir(dir).expect("a directory").flatten();
     names.map(|e| e.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(".webserv-")).collect()

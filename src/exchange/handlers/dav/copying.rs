@@ -5,7 +5,7 @@
 
 use super::copied::Copied;
 use crate::services::remove_tree::Removal;
-use crate::services::temp_names::{LeftTrees, TempNames, What, is_hidden};
+use crate::services::temp_names::{Left, TempNames, What, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
@@ -187,7 +187,7 @@ pub struct Staged {
     pub dir: Rc<OwnedFd>,
     pub name: CString,
     kept: bool,
-    left: LeftTrees,
+    left: Left,
 }
 
 impl Staged {
@@ -212,10 +212,11 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if self.kept || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File) != Err(Errno::EISDIR) {
+        let goes = || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File);
+        if self.kept || matches!(goes(), Ok(()) | Err(Errno::ENOENT)) {
             return;
         }
-        // A request that panicked, or the end of the process.
+        // A tree of a request that panicked, the end of the process, or a call that failed: it is tried again.
         self.left.add((self.dir.clone(), std::mem::take(&mut self.name)));
     }
 }

@@ -21,6 +21,7 @@ use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, Stat};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 /// Begins one. Err: it is refused, or done.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
@@ -103,6 +104,10 @@ impl Transfer {
                 Ok(false) => Ok(self.cleared()),
                 Err(stuck) => {
                     report_stuck(ex, cx, &stuck);
+                    // It is tried again.
+                    if let Some((dir, name)) = removal.rest() {
+                        cx.temp_names.left().add((Rc::new(dir), name));
+                    }
                     Ok(self.cleared())
                 }
             },

@@ -66,7 +66,12 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         && let Some(doubt) = locks::doubt_in(&home.path)
     {
         let text = "an upload of another server, which has this directory by another path, does not go on here";
-        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
+        // Clients ask again and again.
+        if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
+            let path = Printable(&home.path);
+            let count = if times > 1 { format!(" ({times} requests until now)") } else { String::new() };
+            ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}{count}"));
+        }
         return Err(Missing::Unknown);
     }
     let lease = match takeover::lease(cx, &dir, id) {
