@@ -182,6 +182,15 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     if !count_redirect(ex, cx, "redirect to named location") {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
+    // What the request named was no path, and a named location goes by the path that was asked for (nginx).
+    if ex.route.uri.is_empty() {
+        ex.report(
+            cx,
+            Level::Error,
+            format_args!("empty URI in redirect to named location \"{}\"", String::from_utf8_lossy(name)),
+        );
+        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    }
     cx.trace.say("redirect", Some(ex.config.location(id).span), || format!("internal, to {}", Printable(name)));
     ex.route.internal = true;
     ex.response.clear();

@@ -226,3 +226,17 @@ fn add_header_without_name_and_value_ends_what_the_level_above_adds() {
     let none = s.get("/none");
     none.is(200).lacks("X-Above").lacks("").body_is("ok");
 }
+
+#[test]
+fn a_target_that_is_no_path_reaches_no_named_location() {
+    let s = server(
+        "error_page 400 @bad; error_page 404 @none; location / { return 404; } location = /400 { return 400; }
+         location @bad { return 200 bad; } location @none { return 200 none; }",
+    )
+    .allow_log("empty URI in redirect to named location")
+    .start();
+    s.get("/x").is(404).body_is("none");
+    s.get("/400").is(400).body_is("bad");
+    s.get("/%2e%2e/").is(500).contains("500 Internal Server Error");
+    s.get("/x").is(404).body_is("none");
+}

@@ -182,6 +182,7 @@ mod tests {
             ("W113", "access_log on;", "access_log on.log;"),
             ("W001", "location *.php { }", r"location ~ \.php$ { }"),
             ("W001", "location images { }", "location /images { }"),
+            ("W001", "location images { }", "location \"\" { }"),
             ("W101", "location ~ ^/(.+)$ { proxy_pass http://$1/; }", "location ~ ^/(a|b)$ { proxy_pass http://$1/; }"),
             ("W102", "return 302 https://a.test$uri;", "return 302 https://a.test$request_uri;"),
             ("W103", "proxy_set_header Host $http_host;", "proxy_set_header Host $host;"),

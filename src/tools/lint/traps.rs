@@ -149,7 +149,8 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
         ));
     }
     let is_regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
-    if !is_regex && !has_modifier && !text.starts_with(['@', '/']) && !text.contains('$') {
+    // The empty prefix is one of every URI.
+    if !is_regex && !has_modifier && !text.is_empty() && !text.starts_with(['@', '/']) && !text.contains('$') {
         return Some(("never matches: a URI begins with `/`", format!("location /{text} {{ … }}")));
     }
     (is_regex && !has_modifier).then(|| {
