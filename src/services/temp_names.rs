@@ -6,25 +6,26 @@
 //! Invariant: with a journal, a directory is noted before the first hidden name is made in it. It outlives the process,
 //! not the machine: it is never synced. What does not have the name of the process that kept it is not touched.
 
+mod clean;
 mod left;
+mod names;
 
 pub use left::Left;
+pub use names::{HIDDEN, What, is_hidden};
 
 use crate::services::remove_tree::Going;
+use crate::sys::Errno;
 use crate::sys::file::{
     self, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, RESOLVE_BENEATH,
     RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
 };
-use crate::sys::{Errno, random};
-use crate::util::decimal;
 use left::{Cleaning, Tree};
+use names::Names;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Hidden names start so. No client's name does: it begins with a dot.
-pub const HIDDEN: &str = ".webserv-";
 /// Bytes of a journal that are read at most.
 const JOURNAL: u64 = 16 << 20;
 /// Directories noted at most.
@@ -32,41 +33,9 @@ const DIRECTORIES: usize = 50_000;
 /// Trees of an earlier process that are taken care of at most; more wait for the next start.
 const TREES: usize = 256;
 
-/// What has a hidden name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    /// A file that is to take its place.
-    Upload,
-    /// A file or a tree that is copied, or that was in the place of one.
-    Copy,
-    /// A tree that goes.
-    Delete,
-}
-
-impl What {
-    const ALL: [What; 3] = [What::Upload, What::Copy, What::Delete];
-
-    fn word(self) -> &'static str {
-        match self {
-            What::Upload => "upload",
-            What::Copy => "copy",
-            What::Delete => "delete",
-        }
-    }
-}
-
-/// Whether a segment of the path, or of the URI, is a hidden name.
-pub fn is_hidden(path: &[u8]) -> bool {
-    memchr::memchr_iter(b'.', path).any(|at| {
-        let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
-        begins && path.get(at..).is_some_and(|rest| rest.starts_with(HIDDEN.as_bytes()))
-    })
-}
-
+#[derive(Default)]
 pub struct TempNames {
-    /// Our names from those of others: another process may write to the same directory.
-    id: u32,
-    names: u64,
+    names: Names,
     /// Without a path another process removes it.
     journal: Option<(OwnedFd, Option<CString>)>,
     /// Directories that are noted, by device and inode.
@@ -74,19 +43,6 @@ pub struct TempNames {
     /// The last of these.
     last: Weak<OwnedFd>,
     cleaning: Cleaning,
-}
-
-impl Default for TempNames {
-    fn default() -> TempNames {
-        TempNames {
-            id: random::number().unwrap_or(0) as u32,
-            names: 0,
-            journal: None,
-            noted: HashSet::new(),
-            last: Weak::new(),
-            cleaning: Cleaning::default(),
-        }
-    }
 }
 
 /// A removal that may go on whatever it finds.
@@ -124,7 +80,7 @@ impl TempNames {
         }
         self.noted.clear();
         self.last = Weak::new();
-        append(journal.as_fd(), format!("{:08x}", self.id).as_bytes())?;
+        append(journal.as_fd(), format!("{:08x}", self.names.id).as_bytes())?;
         self.journal = Some((journal, path));
         for (dir, old) in trees {
             let new = self.hidden_in(dir.as_fd(), What::Delete);
@@ -145,26 +101,13 @@ impl TempNames {
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
         // Without a note the name is as good; it only could stay behind.
         let _ = self.note(dir);
-        self.name(What::Upload)
+        self.names.next(What::Upload)
     }
 
     /// [`TempNames::hidden`] for what takes its time, in a directory that is not used again.
     pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: What) -> CString {
         let _ = self.note_down(dir);
-        self.name(what)
-    }
-
-    fn name(&mut self, what: What) -> CString {
-        self.names += 1;
-        // By hand: an upload needs one, and formatting it was a twentieth of what it computes.
-        let mut name = Vec::with_capacity(48);
-        name.extend_from_slice(HIDDEN.as_bytes());
-        name.extend_from_slice(what.word().as_bytes());
-        name.push(b'-');
-        name.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(self.id >> (4 * digit) & 15) as usize]));
-        name.push(b'-');
-        decimal::push(self.names, 0, &mut name);
-        CString::new(name).expect("no NUL in words and digits")
+        self.names.next(what)
     }
 
     fn note(&mut self, dir: &Rc<OwnedFd>) -> Result<(), Errno> {

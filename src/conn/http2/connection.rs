@@ -60,10 +60,7 @@ struct Gone;
 
 impl Http2 {
     fn run(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> Next {
-        if let Some(conn) = conns.get_mut(key) {
-            self.restore(&mut conn.deadline);
-        }
-        self.begin_turn(turn);
+        self.begin_turn(conns.get_mut(key), turn);
         // Requests and windows are heard of in every turn, however much there is to be sent.
         let mut received = match conns.get_mut(key) {
             Some(conn) if conn.transport.can_read() && self.is_to_read() => {
@@ -132,7 +129,10 @@ impl Http2 {
         self.ends.is_none() && (self.input.is_empty() || self.is_partial) && !self.is_choked()
     }
 
-    fn begin_turn(&mut self, turn: &mut Turn<'_>) {
+    fn begin_turn(&mut self, conn: Option<&mut Conn>, turn: &mut Turn<'_>) {
+        if let Some(conn) = conn {
+            self.restore(&mut conn.deadline);
+        }
         self.protocol.send_stops(turn.cx.now.ms);
         if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
             self.protocol.go_away(ErrorCode::NO_ERROR);

@@ -3,20 +3,18 @@
 //!
 //! Invariant: what could not be removed is in the log once, and in the journal: the next process tries too.
 
-use super::TempNames;
-use crate::services::remove_tree::Removal;
+use super::names::{Names, What};
+use crate::services::remove_tree::{Going, Removal};
 use crate::sys::file::{self, Unlink};
 use crate::sys::{Errno, clock};
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Milliseconds of a turn.
-const SLICE: u64 = 2;
 /// Milliseconds after which a removal that failed is tried again: twice as many each time.
-const FIRST: u64 = 1_000;
-const LAST: u64 = 300_000;
+pub(super) const FIRST: u64 = 1_000;
+pub(super) const LAST: u64 = 300_000;
 
 /// A hidden name of a file or a tree, and where.
 pub type Tree = (Rc<OwnedFd>, CString);
@@ -24,7 +22,7 @@ pub type Tree = (Rc<OwnedFd>, CString);
 /// What requests of this process left: it goes in slices, or, once the process ends, at once.
 #[derive(Clone, Default)]
 pub struct Left {
-    trees: Rc<RefCell<Vec<Tree>>>,
+    pub(super) trees: Rc<RefCell<Vec<Tree>>>,
     at_once: Rc<Cell<bool>>,
 }
 
@@ -37,21 +35,21 @@ impl Left {
     }
 }
 
-struct Waiting {
-    tree: Tree,
+pub(super) struct Waiting {
+    pub(super) tree: Tree,
     /// When it is due, and how long it waits after that (monotonic milliseconds).
-    at: u64,
-    wait: u64,
+    pub(super) at: u64,
+    pub(super) wait: u64,
 }
 
-type Failed = (&'static str, Errno);
+pub(super) type Failed = (&'static str, Errno);
 
 #[derive(Default)]
 pub struct Cleaning {
-    waiting: Vec<Waiting>,
-    removal: Option<(Removal, Waiting)>,
-    left: Left,
-    complaints: Vec<String>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) removal: Option<(Removal, Waiting)>,
+    pub(super) left: Left,
+    pub(super) complaints: Vec<String>,
 }
 
 impl Cleaning {
@@ -73,7 +71,7 @@ impl Cleaning {
         self.waiting.retain(|one| one.at == 0 || remove(&one.tree).is_err());
     }
 
-    fn failed(&mut self, mut one: Waiting, (call, errno): Failed) {
+    pub(super) fn failed(&mut self, mut one: Waiting, (call, errno): Failed) {
         if one.wait == FIRST {
             let (dir, name) = &one.tree;
             let dir = file::path_of(dir.as_fd()).unwrap_or_default();
@@ -89,70 +87,8 @@ impl Cleaning {
     }
 }
 
-impl TempNames {
-    /// There is something to be removed now.
-    pub fn is_cleaning(&self) -> bool {
-        let cleaning = &self.cleaning;
-        cleaning.removal.is_some()
-            || !cleaning.left.trees.borrow().is_empty()
-            || cleaning.waiting.iter().any(|one| one.at == 0)
-            || self.next_try().is_some_and(|at| at <= clock::coarse())
-    }
-
-    /// When what could not be removed is tried again, monotonic milliseconds.
-    pub fn next_try(&self) -> Option<u64> {
-        self.cleaning.waiting.iter().map(|one| one.at).min()
-    }
-
-    /// Where is left what has to be removed.
-    pub fn left(&self) -> Left {
-        self.cleaning.left.clone()
-    }
-
-    /// What could not be removed, for the log.
-    pub fn complaints(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.cleaning.complaints)
-    }
-
-    /// Goes on to remove it, for a slice of time.
-    pub fn clean(&mut self) {
-        if !self.is_cleaning() {
-            return;
-        }
-        let left = self.cleaning.left.trees.take();
-        left.into_iter().for_each(|tree| self.cleaning.add(tree));
-        let now = clock::monotonic();
-        loop {
-            let Some((mut removal, one)) = self.cleaning.removal.take().or_else(|| self.begin_next(now)) else {
-                return;
-            };
-            match removal.step(&mut *self) {
-                Ok(true) => self.cleaning.removal = Some((removal, one)),
-                Ok(false) => {}
-                Err(stuck) => self.cleaning.failed(one, (stuck.call, stuck.errno)),
-            }
-            if clock::monotonic() >= now + SLICE {
-                return;
-            }
-        }
-    }
-
-    /// The next tree that is due; files go here.
-    fn begin_next(&mut self, now: u64) -> Option<(Removal, Waiting)> {
-        loop {
-            let at = self.cleaning.waiting.iter().position(|one| one.at <= now)?;
-            let one = self.cleaning.waiting.swap_remove(at);
-            match begin(&one.tree) {
-                Ok(None) => {}
-                Ok(Some(removal)) => return Some((removal, one)),
-                Err(failed) => self.cleaning.failed(one, failed),
-            }
-        }
-    }
-}
-
 /// Removes a file; of a directory, its removal. None: it is gone.
-fn begin((dir, name): &Tree) -> Result<Option<Removal>, Failed> {
+pub(super) fn begin((dir, name): &Tree) -> Result<Option<Removal>, Failed> {
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
         Err(Errno::EISDIR) => {
@@ -163,38 +99,17 @@ fn begin((dir, name): &Tree) -> Result<Option<Removal>, Failed> {
     }
 }
 
-fn remove(tree: &Tree) -> Result<(), Failed> {
-    let Some(mut removal) = begin(tree)? else { return Ok(()) };
-    let mut temp_names = TempNames::default();
-    while removal.step(&mut temp_names).map_err(|stuck| (stuck.call, stuck.errno))? {}
-    Ok(())
+impl Going for &mut Names {
+    fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
+        // The directory is noted: the tree was hidden in it.
+        self.next(What::Delete)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::scratch::Scratch;
-
-    #[test]
-    fn what_could_not_be_removed_is_complained_of_once_and_tried_again() {
-        let scratch = Scratch::new();
-        let mut temp_names = TempNames::default();
-        temp_names.left().add((Rc::new(scratch.fd()), c".webserv-copy-file".to_owned()));
-        temp_names.clean();
-        assert!(temp_names.cleaning.is_over(), "what is gone is gone");
-        let tree: Tree = (Rc::new(scratch.fd()), c".webserv-copy-tree".to_owned());
-        let mut one = Waiting { tree, at: 0, wait: FIRST };
-        for round in 0..12 {
-            temp_names.cleaning.failed(one, ("unlink()", Errno::EIO));
-            assert_eq!(temp_names.complaints().len(), usize::from(round == 0));
-            assert!(!temp_names.cleaning.is_over());
-            one = temp_names.cleaning.waiting.pop().expect("it waits");
-            assert!(one.wait <= LAST);
-        }
-        scratch.write(".webserv-copy-tree", b"");
-        one.at = 0;
-        temp_names.cleaning.waiting.push(one);
-        temp_names.clean();
-        assert!(temp_names.cleaning.is_over() && !scratch.path().join(".webserv-copy-tree").exists());
-    }
+/// Removes it at once.
+fn remove(tree: &Tree) -> Result<(), Failed> {
+    let Some(mut removal) = begin(tree)? else { return Ok(()) };
+    let mut names = Names::default();
+    while removal.step(&mut names).map_err(|stuck| (stuck.call, stuck.errno))? {}
+    Ok(())
 }

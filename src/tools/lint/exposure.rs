@@ -38,13 +38,6 @@ pub const RULES: &[Rule] = &[
                the client's address.",
         check: chosen_key,
     },
-    Rule {
-        code: "W134",
-        title: "the server runs as root",
-        page: "With `user root;` a mistake anywhere in what serves requests has the rights of the whole system. The port and \
-               the logs are opened before the user is changed: name one without rights, as in `user www-data;`.",
-        check: runs_as_root,
-    },
 ];
 
 /// Of areas that people write to.
@@ -86,13 +79,6 @@ fn chosen_key(place: &Place, found: &mut Vec<Finding>) {
     if let Some(word) = place.d.args.first().filter(|word| chosen.iter().any(|name| word.is(name))) {
         let message = format!("the client chooses {}, and so how it is counted", word.str());
         found.push(Finding::new(word.span, message, "count by the address: $binary_remote_addr"));
-    }
-}
-
-fn runs_as_root(place: &Place, found: &mut Vec<Finding>) {
-    if let Some(word) = place.d.args.first().filter(|word| place.is("user") && word.is("root")) {
-        let help = "name a user without rights, as in: user www-data;";
-        found.push(Finding::new(word.span, "requests are served with the rights of root", help));
     }
 }
 

@@ -13,6 +13,7 @@ const CONNECTIONS: u32 = 400;
 #[test]
 fn a_hostile_client_of_the_h2_package_gets_nothing_but_proper_frames() {
     let s = site(&format!("{STATUS} location /up/ {{ upload_store %%DIR%%/store; allowed_methods GET PUT POST; }}"));
+    assert_eq!(connect(&s).get("/small").status, 200);
     let (host, port) = (s.address(0).ip().to_string(), s.port().to_string());
     let Some(child) = scripted("http2_hostile.py", &[&host, &port, "1", &CONNECTIONS.to_string()]) else { return };
     let out = child.wait_with_output().expect("it ends");

@@ -163,8 +163,9 @@ fn a_full_disk_below_the_access_log_and_unfinished_uploads_stops_nothing_else() 
     s.get("/").is(200);
     let at = offset(&s, &target);
     assert!((1000..content.len()).contains(&at), "{at}");
+    // Emptied first: a program that another test is starting may hold it open for a moment.
+    ballast.set_len(0).expect("emptied");
     std::fs::remove_file(s.path("tiny/ballast")).expect("removed");
-    drop(ballast);
     patch(&s, &target, at, &content[at..]).is(204);
     assert!(s.read("tiny/a/goes-on.bin") == content);
     let new = located(tus(&s, "POST", "/a/", &fields, b"").is(201));

@@ -14,15 +14,7 @@ impl Connection {
         if self.is_idle(id) {
             return Err(Fault::Idle { kind, stream: id });
         }
-        let (consumed, padding, left) = match frame.has(flag::PADDED) {
-            false => (HEADER_LEN, 0, len),
-            true if len == 0 => return Err(Fault::FrameLength { kind, len }),
-            true => match input.get(HEADER_LEN) {
-                None => return Ok(Step::More),
-                Some(&padding) if u32::from(padding) >= len => return Err(Fault::Padding { kind }),
-                Some(&padding) => (HEADER_LEN + 1, padding, len - 1 - u32::from(padding)),
-            },
-        };
+        let Some((consumed, padding, left)) = padding_of(input, &frame)? else { return Ok(Step::More) };
         if !self.receive.receive(len) {
             return Err(Fault::ConnectionWindow { len });
         }
@@ -156,4 +148,18 @@ impl Connection {
             frame::window_update(&mut self.control, id, increment);
         }
     }
+}
+
+/// Bytes of a DATA frame before its content, of its padding and of its content; None: the padding's length has not come.
+fn padding_of(input: &[u8], frame: &FrameHeader) -> Result<Option<(usize, u8, u32)>, Fault> {
+    let &FrameHeader { len, kind, .. } = frame;
+    Ok(match frame.has(flag::PADDED) {
+        false => Some((HEADER_LEN, 0, len)),
+        true if len == 0 => return Err(Fault::FrameLength { kind, len }),
+        true => match input.get(HEADER_LEN) {
+            None => None,
+            Some(&padding) if u32::from(padding) >= len => return Err(Fault::Padding { kind }),
+            Some(&padding) => Some((HEADER_LEN + 1, padding, len - 1 - u32::from(padding))),
+        },
+    })
 }

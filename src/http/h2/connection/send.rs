@@ -124,6 +124,37 @@ impl Connection {
         self.write_reset(id, code);
     }
 
+    /// Tells the client to stop sending a body once our side has ended (§8.1): some time behind the response, by
+    /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the reset for
+    /// the answer (curl 7.88 does).
+    pub fn stop(&mut self, id: u32, now: u64) {
+        let is_last = self.is_going_away();
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
+            return;
+        }
+        // §8.1.1: the answer was a courtesy, and the error remains one.
+        if stream.is_malformed || is_last {
+            let code = if stream.is_malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
+            return self.reset(id, code);
+        }
+        stream.is_reset = true;
+        self.stops.add(id, now);
+        self.send_stops(now);
+    }
+
+    /// When the next client is to be told to stop.
+    pub fn stops_at(&self) -> Option<u64> {
+        self.stops.due()
+    }
+
+    /// Tells the clients that are due.
+    pub fn send_stops(&mut self, now: u64) {
+        while let Some(id) = self.stops.take(now) {
+            self.write_reset(id, ErrorCode::NO_ERROR);
+        }
+    }
+
     /// A reset as such. What the client sends on the stream before it has it is ignored.
     pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
         self.stops.remove(id);

@@ -1,0 +1,103 @@
+//! The removal of what was left, in slices beside what is served.
+
+use super::TempNames;
+use super::left::{self, Left, Waiting};
+use crate::services::remove_tree::Removal;
+use crate::sys::clock;
+
+/// Milliseconds of a turn.
+const SLICE: u64 = 2;
+
+impl TempNames {
+    /// There is something to be removed now.
+    pub fn is_cleaning(&self) -> bool {
+        let cleaning = &self.cleaning;
+        cleaning.removal.is_some()
+            || !cleaning.left.trees.borrow().is_empty()
+            || cleaning.waiting.iter().any(|one| one.at == 0)
+            || self.next_try().is_some_and(|at| at <= clock::coarse())
+    }
+
+    /// When what could not be removed is tried again, monotonic milliseconds.
+    pub fn next_try(&self) -> Option<u64> {
+        self.cleaning.waiting.iter().map(|one| one.at).min()
+    }
+
+    /// Where is left what has to be removed.
+    pub fn left(&self) -> Left {
+        self.cleaning.left.clone()
+    }
+
+    /// What could not be removed, for the log.
+    pub fn complaints(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.cleaning.complaints)
+    }
+
+    /// Goes on to remove it, for a slice of time.
+    pub fn clean(&mut self) {
+        if !self.is_cleaning() {
+            return;
+        }
+        let left = self.cleaning.left.trees.take();
+        left.into_iter().for_each(|tree| self.cleaning.add(tree));
+        let now = clock::monotonic();
+        loop {
+            let Some((mut removal, one)) = self.cleaning.removal.take().or_else(|| self.begin_next(now)) else {
+                return;
+            };
+            match removal.step(&mut *self) {
+                Ok(true) => self.cleaning.removal = Some((removal, one)),
+                Ok(false) => {}
+                Err(stuck) => self.cleaning.failed(one, (stuck.call, stuck.errno)),
+            }
+            if clock::monotonic() >= now + SLICE {
+                return;
+            }
+        }
+    }
+
+    /// The next tree that is due; files go here.
+    fn begin_next(&mut self, now: u64) -> Option<(Removal, Waiting)> {
+        loop {
+            let at = self.cleaning.waiting.iter().position(|one| one.at <= now)?;
+            let one = self.cleaning.waiting.swap_remove(at);
+            match left::begin(&one.tree) {
+                Ok(None) => {}
+                Ok(Some(removal)) => return Some((removal, one)),
+                Err(failed) => self.cleaning.failed(one, failed),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::temp_names::left::{FIRST, LAST, Tree};
+    use crate::sys::Errno;
+    use crate::sys::scratch::Scratch;
+    use std::rc::Rc;
+
+    #[test]
+    fn what_could_not_be_removed_is_complained_of_once_and_tried_again() {
+        let scratch = Scratch::new();
+        let mut temp_names = TempNames::default();
+        temp_names.left().add((Rc::new(scratch.fd()), c".webserv-copy-file".to_owned()));
+        temp_names.clean();
+        assert!(temp_names.cleaning.is_over(), "what is gone is gone");
+        let tree: Tree = (Rc::new(scratch.fd()), c".webserv-copy-tree".to_owned());
+        let mut one = Waiting { tree, at: 0, wait: FIRST };
+        for round in 0..12 {
+            temp_names.cleaning.failed(one, ("unlink()", Errno::EIO));
+            assert_eq!(temp_names.complaints().len(), usize::from(round == 0));
+            assert!(!temp_names.cleaning.is_over());
+            one = temp_names.cleaning.waiting.pop().expect("it waits");
+            assert!(one.wait <= LAST);
+        }
+        scratch.write(".webserv-copy-tree", b"");
+        one.at = 0;
+        temp_names.cleaning.waiting.push(one);
+        temp_names.clean();
+        assert!(temp_names.cleaning.is_over() && !scratch.path().join(".webserv-copy-tree").exists());
+    }
+}

@@ -1,0 +1,70 @@
+//! How hidden names are made and told from those of clients.
+//!
+//! Invariant: two names of one process differ, and those of two processes as far as chance allows.
+
+use crate::sys::random;
+use crate::util::decimal;
+use std::ffi::CString;
+
+/// Hidden names start so. No client's name does: it begins with a dot.
+pub const HIDDEN: &str = ".webserv-";
+
+/// What has a hidden name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A file that is to take its place.
+    Upload,
+    /// A file or a tree that is copied, or that was in the place of one.
+    Copy,
+    /// A tree that goes.
+    Delete,
+}
+
+impl What {
+    pub(super) const ALL: [What; 3] = [What::Upload, What::Copy, What::Delete];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            What::Upload => "upload",
+            What::Copy => "copy",
+            What::Delete => "delete",
+        }
+    }
+}
+
+/// Whether a segment of the path, or of the URI, is a hidden name.
+pub fn is_hidden(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', path).any(|at| {
+        let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
+        begins && path.get(at..).is_some_and(|rest| rest.starts_with(HIDDEN.as_bytes()))
+    })
+}
+
+/// The names of a process.
+pub struct Names {
+    /// Our names from those of others: another process may write to the same directory.
+    pub(super) id: u32,
+    made: u64,
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names { id: random::number().unwrap_or(0) as u32, made: 0 }
+    }
+}
+
+impl Names {
+    /// The next one.
+    pub fn next(&mut self, what: What) -> CString {
+        self.made += 1;
+        // By hand: an upload needs one, and formatting it was a twentieth of what it computes.
+        let mut name = Vec::with_capacity(48);
+        name.extend_from_slice(HIDDEN.as_bytes());
+        name.extend_from_slice(what.word().as_bytes());
+        name.push(b'-');
+        name.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(self.id >> (4 * digit) & 15) as usize]));
+        name.push(b'-');
+        decimal::push(self.made, 0, &mut name);
+        CString::new(name).expect("no NUL in words and digits")
+    }
+}
