@@ -114,8 +114,15 @@ pub fn timeless(line: &str) -> String {
 /// An answer as text, without its date and the boundary it chose.
 pub fn shown(answer: &Response, server: &Server) -> String {
     let mut bytes = answer.head.clone();
-    if let Some(at) = find(&bytes, b"\r\nDate: ") {
-        bytes.drain(at + 8..at + 8 + 29);
+    let mut without_time = |field: &[u8]| {
+        if let Some(at) = find(&bytes, field) {
+            bytes.drain(at + field.len()..at + field.len() + 29);
+        }
+    };
+    without_time(b"\r\nDate: ");
+    // Of a file from the future this is the time of the answer, too (RFC 9110 §8.8.2.1).
+    if find(&answer.head, b"\r\nETag: \"2540be400-").is_some() {
+        without_time(b"\r\nLast-Modified: ");
     }
     bytes.extend_from_slice(&answer.body);
     let mut text = impersonal(&bytes.iter().map(|b| char::from(*b)).collect::<String>(), server);
