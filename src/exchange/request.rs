@@ -4,11 +4,15 @@
 //! Invariant: once an exchange has begun nothing in it changes; what routing makes of it is in
 //! [`super::route_state::RouteState`].
 
+use crate::http::escape;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::{Field, Head};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::util::bytes::begins_with;
 
+/// The scheme of these credentials.
+const BASIC: &[u8] = b"basic ";
 /// Bytes of room that are worth a copy.
 const SPARE: usize = 1024;
 
@@ -61,9 +65,19 @@ impl Request {
         self.head.method == Method::Connect
     }
 
-    /// The credentials for this server.
-    pub fn credentials(&self) -> Option<&[u8]> {
-        self.value(if self.asks_a_proxy() { HeaderId::ProxyAuthorization } else { HeaderId::Authorization })
+    /// User and password that the request gives this server (RFC 7617). None as well where there is no user, or no colon
+    /// behind it.
+    pub fn basic_credentials(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let field = if self.asks_a_proxy() { HeaderId::ProxyAuthorization } else { HeaderId::Authorization };
+        let value = self.value(field).filter(|value| begins_with(value, BASIC))?;
+        let mut decoded = Vec::new();
+        if !escape::base64(value[BASIC.len()..].trim_ascii(), &mut decoded) {
+            return None;
+        }
+        let colon = memchr::memchr(b':', &decoded)?;
+        let password = decoded.split_off(colon + 1);
+        decoded.pop();
+        (!decoded.is_empty()).then_some((decoded, password))
     }
 }
 

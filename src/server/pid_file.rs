@@ -6,7 +6,7 @@
 
 use super::failure::Failure;
 use crate::io::open;
-use crate::sys::file::{self, FileKind, Follow, Unlink};
+use crate::sys::file::{self, FileKind, Unlink};
 use crate::sys::{Errno, process};
 use std::ffi::CString;
 use std::io::ErrorKind::NotFound;
@@ -55,7 +55,7 @@ impl PidFile {
             if let Err(Errno::EAGAIN | Errno::EACCES) = file::lock(fd.as_fd()) {
                 return Err(taken(path));
             }
-            if is_at(&fd, path) {
+            if file::is_at(fd.as_fd(), path) {
                 fill(&fd).map_err(|e| failed("write()", path, e))?;
                 return Ok(PidFile { path: path.to_owned(), fd });
             }
@@ -70,7 +70,7 @@ impl PidFile {
     /// The new binary is gone: ours is the pid file again.
     pub fn take_back(&self) {
         let old = old_path(&self.path);
-        if is_at(&self.fd, &old) {
+        if file::is_at(self.fd.as_fd(), &old) {
             // Then the name stays what it is, which is only unusual.
             let _ = std::fs::rename(old, &self.path);
         }
@@ -79,7 +79,7 @@ impl PidFile {
     /// Removes it, wherever it is; after an upgrade the name is the new process's.
     pub fn remove(self) {
         for path in [&self.path, &old_path(&self.path)] {
-            if is_at(&self.fd, path) {
+            if file::is_at(self.fd.as_fd(), path) {
                 // Nothing is left to do if it cannot be removed.
                 let _ = std::fs::remove_file(path);
             }
@@ -132,7 +132,7 @@ impl Draft {
                 };
             }
             // Its lock is ours until the name is.
-            if is_at(&there, path) {
+            if file::is_at(there.as_fd(), path) {
                 self.rename(path)?;
                 return self.placed(path);
             }
@@ -181,11 +181,6 @@ fn fill(fd: &OwnedFd) -> Result<(), Errno> {
         n if n == text.len() => Ok(()),
         _ => Err(Errno::ENOSPC),
     }
-}
-
-fn is_at(fd: &OwnedFd, path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    file::has_name(fd.as_fd(), None, &path, Follow::Yes).unwrap_or(false)
 }
 
 fn read_number(path: &Path) -> Option<i32> {

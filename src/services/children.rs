@@ -3,9 +3,8 @@
 //!
 //! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
 //! until its leader is reaped: its number is nothing else's until then. So all children of this process are reaped here.
-//! One that ended because it was not wanted is not
-//! reaped before KILL has gone to what it started; until then it counts, as a running one does, and gives its place up to
-//! the next program that needs it.
+//! One that ended because it was not wanted is not reaped before KILL has gone to what it started; until then it counts,
+//! as a running one does, and gives its place up to the next program that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};

@@ -247,8 +247,8 @@ impl Zone {
         }
         for lock in &gone {
             self.bytes -= lock.bytes();
-            let others = self.locks.get(path).into_iter().flatten();
-            if !others.into_iter().any(|other| other.until == lock.until) {
+            let mut others = self.locks.get(path).into_iter().flatten();
+            if !others.any(|other| other.until == lock.until) {
                 self.ends.remove(&(lock.until, lock.path.clone()));
             }
         }

@@ -3,10 +3,8 @@
 use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;
 use crate::sys::Errno;
-use crate::sys::file::{self, Follow};
+use crate::sys::file;
 use std::collections::HashMap;
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Default)]
@@ -50,7 +48,7 @@ impl LogPaths {
             entry.used = now;
             entry.order = order;
             if let Some(fd) = &entry.fd {
-                if now.saturating_sub(entry.checked) < cache.valid || same_file(fd, path) {
+                if now.saturating_sub(entry.checked) < cache.valid || file::is_at(fd.fd(), path) {
                     if now.saturating_sub(entry.checked) >= cache.valid {
                         entry.checked = now;
                     }
@@ -80,9 +78,4 @@ impl LogPaths {
     pub fn clear(&mut self) {
         self.entries.clear();
     }
-}
-
-fn same_file(fd: &Sink, path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    file::has_name(fd.fd(), None, &path, Follow::Yes).unwrap_or(false)
 }

@@ -83,14 +83,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             arm(io, ex, turn.cx);
             Head::Step(Step::Again)
         }
-        Err(why) => {
-            begin(http1, turn);
-            http1.hand_over_partial(ex);
-            entry::reject(ex, handler, turn.cx, &why);
-            respond(active, turn.cx);
-            arm(io, &active.ex, turn.cx);
-            Head::Step(Step::Again)
-        }
+        Err(why) => refuse(io, active, turn, |ex, handler, cx| entry::reject(ex, handler, cx, &why)),
         Ok(Progress::Partial) => {
             // Answers of earlier requests do not wait for this one, nor does it get their time.
             let answers = !ex.out.is_empty();
@@ -107,7 +100,8 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
                 return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
             if turn.cx.overload.refuses() && is_to_grow(http1) {
-                return refuse(io, active, turn);
+                // Clients that send long heads slowly would take all that is left.
+                return refuse(io, active, turn, entry::turn_away);
             }
             let held = http1.input.capacity();
             let more = more(io.transport, http1);
@@ -122,12 +116,17 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     }
 }
 
-/// worker_memory_limit is nearly reached: clients that send long heads slowly would take all that is left.
-fn refuse(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
+/// The request ends with what there is of its head: `answer` makes the response.
+fn refuse(
+    io: &mut Io<'_>,
+    active: &mut Active,
+    turn: &mut Turn<'_>,
+    answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
+) -> Head {
     let Active { ex, handler, http1, .. } = active;
     begin(http1, turn);
     http1.hand_over_partial(ex);
-    entry::turn_away(ex, handler, turn.cx);
+    answer(ex, handler, turn.cx);
     respond(active, turn.cx);
     arm(io, &active.ex, turn.cx);
     Head::Step(Step::Again)

@@ -215,10 +215,9 @@ impl StreamTransport {
     fn read_frames(&mut self, source: BorrowedFd<'_>, at: u64, most: usize, chunk: usize) -> Result<usize, Errno> {
         let start = self.out.len();
         let got = file::pread_pieces(source, &mut self.out, Pieces { gap: HEADER_LEN, size: chunk }, most, at)?;
-        for first in (0..got).step_by(chunk) {
-            let start = start + first / chunk * (HEADER_LEN + chunk);
-            self.open = Some(Open { start, kind: kind::DATA, len: 0 });
-            self.grow(chunk.min(got - first));
+        for (at, len) in frame::places(got, chunk) {
+            self.open = Some(Open { start: start + at, kind: kind::DATA, len: 0 });
+            self.grow(len);
         }
         Ok(got)
     }

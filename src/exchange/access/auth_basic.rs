@@ -8,7 +8,6 @@ use super::password;
 use crate::config::model::Level;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::{Exchange, variables};
-use crate::http::escape;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::Found;
@@ -38,7 +37,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
     if realm == b"off" {
         return Outcome::NotAsked;
     }
-    let Some((user, given)) = credentials(ex) else {
+    let Some((user, given)) = ex.request.basic_credentials() else {
         ex.report(cx, Level::Info, format_args!("no user/password was provided for basic authentication"));
         return Outcome::Refused(challenge(ex, &realm));
     };
@@ -91,20 +90,6 @@ fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str)
     ex.report(cx, Level::Warn, format_args!("too many passwords {whose} wait to be checked"));
     ex.response.line(b"Retry-After", b"1");
     Outcome::Refused(Flow::Status(status))
-}
-
-/// User and password of the request. One of them missing counts as none.
-fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
-    let value = ex.request.credentials()?;
-    let encoded = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())?;
-    let mut decoded = Vec::new();
-    if !escape::base64(encoded, &mut decoded) {
-        return None;
-    }
-    let colon = memchr::memchr(b':', &decoded)?;
-    let password = decoded.split_off(colon + 1);
-    decoded.pop();
-    (!decoded.is_empty()).then_some((decoded, password))
 }
 
 fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {

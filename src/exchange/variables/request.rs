@@ -4,7 +4,6 @@ use super::put::{Is, number, put, seconds, set, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Rx, Tx};
-use crate::http::escape;
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::host;
@@ -171,17 +170,8 @@ pub fn remote_user_of(ex: &Exchange, out: &mut Vec<u8>) {
 
 /// The user name of Basic credentials, whether or not they were checked (nginx).
 fn remote_user(ex: &Exchange, out: &mut Vec<u8>) -> Is {
-    let Some(value) = ex.request.credentials() else { return Is::Unset };
-    let Some(encoded) = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())
-    else {
-        return Is::Unset;
-    };
-    let mut decoded = Vec::new();
-    if !escape::base64(encoded, &mut decoded) {
-        return Is::Unset;
-    }
-    match memchr::memchr(b':', &decoded) {
-        Some(colon) if colon > 0 => put(Some(&decoded[..colon]), out),
-        _ => Is::Unset,
+    match ex.request.basic_credentials() {
+        Some((user, _)) => put(Some(&user), out),
+        None => Is::Unset,
     }
 }

@@ -162,6 +162,13 @@ pub fn headers(out: &mut Vec<u8>, stream: u32, end: bool, max: u32, write: impl 
     }
 }
 
+/// Where frames begin that hold `got` bytes, each with room for its header before at most `chunk` of them, and how much
+/// each holds.
+pub fn places(got: usize, chunk: usize) -> impl Iterator<Item = (usize, usize)> {
+    let frame = move |at: usize| (at * (HEADER_LEN + chunk), chunk.min(got - at * chunk));
+    (0..got.div_ceil(chunk)).map(frame)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

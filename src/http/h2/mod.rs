@@ -9,7 +9,7 @@
 //! | [`extended`] | extended CONNECT (RFC 8441) |
 //! | [`response`] | heads and trailers to header blocks |
 //! | [`priority`] | RFC 9218 `priority`, and what is left of RFC 7540's |
-//! | [`early`] | what is said of streams that are not open yet |
+//! | [`early`] | priorities and dependencies of streams that are not open yet |
 //! | [`window`] | flow-control windows |
 //! | [`budget`] | rates that bound what a client may cost |
 //! | [`stream`] | one stream's state, and the table of those open |

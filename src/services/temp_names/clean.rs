@@ -14,7 +14,6 @@ impl TempNames {
         let cleaning = &self.cleaning;
         cleaning.removal.is_some()
             || !cleaning.left.trees.borrow().is_empty()
-            || cleaning.waiting.iter().any(|one| one.at == 0)
             || self.next_try().is_some_and(|at| at <= clock::coarse())
     }
 

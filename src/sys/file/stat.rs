@@ -1,8 +1,10 @@
 //! What a file is: stat in the few fields a web server looks at.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::dir::{Dir, raw};
 use crate::sys::{Errno, retry};
@@ -107,6 +109,12 @@ pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -
         Err(Errno::ENOENT) => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// [`has_name`] of a path, links followed; false where it is not known.
+pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
+    let path = CString::new(path.as_os_str().as_bytes());
+    path.is_ok_and(|path| has_name(fd, None, &path, Follow::Yes).unwrap_or(false))
 }
 
 /// Where names can be linked and renamed to each other: a file system, and one mount of it.

@@ -69,11 +69,12 @@ impl Connection {
             return 0;
         }
         self.data_sent(id, got, got.div_ceil(chunk));
-        for first in (0..got).step_by(chunk) {
-            let len = chunk.min(got - first);
-            let flags = if first + len == last { flag::END_STREAM } else { 0 };
+        let mut sent = 0;
+        for (at, len) in frame::places(got, chunk) {
+            sent += len;
+            let flags = if sent == last { flag::END_STREAM } else { 0 };
             let header = FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id };
-            let start = start + first / chunk * (HEADER_LEN + chunk);
+            let start = start + at;
             if let Some(place) = out.get_mut(start..start + HEADER_LEN) {
                 place.copy_from_slice(&header.bytes());
             }
