@@ -22,6 +22,7 @@ pub mod symlinks;
 pub mod tree_rules;
 pub mod upload;
 pub mod upstream;
+pub mod versions;
 
 use super::Exchange;
 use super::filters::ssi::page::Page;

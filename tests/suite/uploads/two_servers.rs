@@ -112,3 +112,95 @@ fn an_upload_goes_on_where_its_area_has_another_path() {
     tus(&a, "DELETE", &target, "", b"").is(204);
     tus(&b, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
 }
+
+#[test]
+fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = running(
+        server(
+            "location /a/ { root %%DIR%%/html; dav_methods PUT DELETE COPY MOVE; }
+             location /d/ { root %%DIR%%/html; dav_methods PUT DELETE COPY MOVE; dav_ext_methods PROPFIND OPTIONS; }",
+        )
+        .file("html/index.html", "index")
+        .mkdir("html/a")
+        .mkdir("html/d"),
+    );
+    let mut table = Table::new("conditions of writes");
+    for dir in ["a", "d"] {
+        let (path, to) = (format!("/{dir}/f"), format!("/{dir}/to"));
+        let there = s.path(&format!("html/{dir}/f"));
+        let dest = format!("Destination: {to}\r\n");
+        for (method, fields, done) in [("DELETE", "", 204), ("COPY", &dest[..], 201), ("MOVE", &dest, 201)] {
+            table.row(OURS, &format!("{method} below /{dir}/"), || {
+                s.method("PUT", &path, "", b"version").is_one_of(&[201, 204]);
+                let tag = s.get(&path).header("ETag").expect("one").to_owned();
+                let send = |condition: &str| s.method(method, &path, &format!("{fields}{condition}\r\n"), b"");
+                send("If-Match: \"other\"").is(412);
+                send(&format!("If-None-Match: {tag}")).is(412);
+                send("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT").is(412);
+                // As another server has it between its comparison and its change.
+                let other = std::fs::File::open(&there).expect("it is there");
+                other.lock().expect("locked");
+                send(&format!("If-Match: {tag}")).is(412);
+                if dir == "d" {
+                    send(&format!("If: ([{tag}])")).is(412);
+                }
+                drop(other);
+                assert!(there.exists() && !s.exists(&format!("html{to}")));
+                let done = if dir == "a" { 204 } else { done };
+                send(&format!("If-Match: {tag}")).is(done);
+                let _ = std::fs::remove_file(s.path(&format!("html{to}")));
+            });
+        }
+    }
+    table.row(OURS, "a version at the destination", || {
+        for method in ["COPY", "MOVE"] {
+            s.method("PUT", "/d/new", "", b"new").is_one_of(&[201, 204]);
+            s.method("PUT", "/d/dest", "", b"old").is_one_of(&[201, 204]);
+            let tag = s.get("/d/dest").header("ETag").expect("one").to_owned();
+            let fields = format!("Destination: /d/dest\r\nIf: </d/dest> ([{tag}])\r\n");
+            let other = std::fs::File::open(s.path("html/d/dest")).expect("it is there");
+            other.lock().expect("locked");
+            s.method(method, "/d/new", &fields, b"").is(412);
+            drop(other);
+            assert_eq!(s.read("html/d/dest"), b"old");
+            s.method(method, "/d/new", &fields, b"").is(204);
+            assert_eq!(s.read("html/d/dest"), b"new");
+        }
+    });
+    table.row(OURS, "a version that is replaced while its successor arrives", || {
+        s.method("PUT", "/d/slow", "", b"first").is(201);
+        let tag = s.get("/d/slow").header("ETag").expect("one").to_owned();
+        let mut client = s.client();
+        client.send(format!(
+            "PUT /d/slow HTTP/1.1\r\nHost: a\r\nIf: ([{tag}])\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n"
+        ));
+        client.response().is(100);
+        s.method("PUT", "/d/slow", "", b"meanwhile").is(204);
+        client.send("second");
+        client.response().is(412);
+        assert_eq!(s.read("html/d/slow"), b"meanwhile");
+    });
+}
+
+#[test]
+fn of_two_servers_one_removes_moves_or_replaces_a_version() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("dav_methods COPY MOVE;");
+    for round in 0..40 {
+        a.method("PUT", "/a/v", "", format!("version {round}").as_bytes()).is(201);
+        let tag = a.get("/a/v").header("ETag").expect("one").to_owned();
+        let answers = at_once([&a, &b], 3, |s, n| {
+            let fields = format!("If-Match: {tag}\r\nDestination: /a/moved-{}\r\n", s.port());
+            s.method(["PUT", "DELETE", "MOVE"][n], "/a/v", &fields, &b"successor"[..if n == 0 { 9 } else { 0 }])
+        });
+        assert!(answers[0] < 300 && answers[1..].iter().all(|status| [404, 412].contains(status)), "{answers:?}");
+        for name in ["v".to_owned(), format!("moved-{}", a.port()), format!("moved-{}", b.port())] {
+            let _ = std::fs::remove_file(a.path(&format!("html/a/{name}")));
+        }
+    }
+}

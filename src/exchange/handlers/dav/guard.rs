@@ -2,9 +2,12 @@
 //!
 //! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If`.
 
-use super::target::{self, Key};
+use super::job::Job;
+use super::target::{self, Key, Spot};
+use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::versions::{self, Versions};
 use crate::exchange::{Exchange, origin};
 use crate::http::dav::condition::{self, List, State};
 use crate::http::dav::lock::Token;
@@ -15,8 +18,10 @@ use crate::http::uri;
 use crate::services::Services;
 use crate::services::dav_locks::DavLocks;
 use crate::services::open_files::version;
+use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
-use std::os::fd::BorrowedFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What happens to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +113,75 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         }
     }
     Err(Flow::Status(Status::PRECONDITION_FAILED))
+}
+
+/// Where `If` names a version: locks the files meant, and judges it once more by what is there now.
+///
+/// # Errors
+/// 412.
+pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Result<(), Flow> {
+    let Some(value) = ex.header(HeaderId::If).filter(|_| is_webdav(ex)).map(<[u8]>::to_vec) else { return Ok(()) };
+    let lists = condition::parse(&value).unwrap_or_default();
+    let names_version = |list: &&List<'_>| list.conditions.iter().any(|one| matches!(one.state, State::ETag(_)));
+    if !lists.iter().any(|list| names_version(&list)) {
+        return Ok(());
+    }
+    let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
+    let mut outcome = Ok(());
+    for list in lists.iter().filter(names_version) {
+        let Some(named) = list.resource.map_or(Some(uri.clone()), |url| path_of(ex, url)) else { continue };
+        ex.route.uri = named;
+        if let Ok(spot) = Spot::of(ex, cx) {
+            outcome = outcome.and(locks.lock(spot.dir.as_fd(), &spot.name).map(|_| ()));
+        }
+    }
+    ex.route.uri = uri;
+    let outcome = match outcome {
+        Err((_, Errno::EAGAIN)) => Err(Flow::Status(Status::PRECONDITION_FAILED)),
+        // What cannot be looked at fulfils nothing: that is judged below.
+        _ => preconditions(ex, cx),
+    };
+    ex.route.path = path;
+    outcome
+}
+
+/// A COPY or MOVE is about to begin: the conditions that its source fulfils (RFC 9110 §13.1: they are of the URI's
+/// resource), and those of `If`.
+///
+/// # Errors
+/// 412.
+pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Flow> {
+    let mut locks = Versions::default();
+    hold_source(ex, job.from(), &job.source.name, &mut locks)?;
+    hold(ex, cx, &mut locks)?;
+    Ok(locks)
+}
+
+/// # Errors
+/// 412: it is another version, or another process is changing it.
+fn hold_source(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr, locks: &mut Versions) -> Result<(), Flow> {
+    const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
+    if !CONDITIONS.iter().any(|id| ex.header(*id).is_some()) {
+        return Ok(());
+    }
+    // What cannot be looked at is reported by the change itself.
+    let there = match locks.lock(dir, name) {
+        Err((_, Errno::EAGAIN)) => return Err(Flow::Status(Status::PRECONDITION_FAILED)),
+        there => there.ok().flatten(),
+    };
+    if versions::may_change(ex, there.as_ref()) { Ok(()) } else { Err(Flow::Status(Status::PRECONDITION_FAILED)) }
+}
+
+/// MOVE by copying: the source is about to go, which was judged before it was copied.
+///
+/// # Errors
+/// EBUSY: another process is changing it.
+pub fn hold_leaving(ex: &Exchange, job: &Job) -> Result<Versions, Errno> {
+    let mut locks = Versions::default();
+    if versions::are_named(&ex.request.head, ex.buf()) {
+        locks.lock(job.from(), &job.source.name).map_err(|_| Errno::EBUSY)?;
+    }
+    Ok(locks)
 }
 
 fn holds(list: &List<'_>, ex: &mut Exchange, cx: &mut Services) -> bool {

@@ -11,6 +11,7 @@ use super::transfer_request;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::versions::Versions;
 use crate::exchange::handlers::{delete, upload};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -78,8 +79,7 @@ impl Transfer {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
-                Ok(false) if self.judging.is_tree => self.begin_tree(cx),
-                Ok(false) => self.job.begin_file(&mut cx.temp_names),
+                Ok(false) => self.begin(ex, cx)?,
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
@@ -171,6 +171,16 @@ impl Transfer {
         })
     }
 
+    /// It may be done, if the conditions of the request hold still.
+    fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Result<Stage, Errno>, Flow> {
+        let held = guard::hold_both(ex, cx, &self.job);
+        let _versions = held.inspect_err(|_| self.judging.unlock(true))?;
+        Ok(match self.judging.is_tree {
+            true => self.begin_tree(cx),
+            false => self.job.begin_file(&mut cx.temp_names),
+        })
+    }
+
     fn begin_tree(&mut self, cx: &mut Services) -> Result<Stage, Errno> {
         let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
@@ -186,7 +196,12 @@ impl Transfer {
             // It gets no name yet that counts.
             Stage::Placing(copy) if self.job.swaps => self.place_file(copy, &mut cx.temp_names),
             Stage::Placing(copy) => match self.judging.lock(ex, cx) {
-                Ok(true) => self.place_file(copy, &mut cx.temp_names),
+                Ok(true) => {
+                    let mut versions = Versions::default();
+                    let held = guard::hold(ex, cx, &mut versions);
+                    held.inspect_err(|_| self.judging.unlock(true))?;
+                    self.place_file(copy, &mut cx.temp_names)
+                }
                 Ok(false) => {
                     self.stage = Stage::Placing(copy);
                     return Ok(());
@@ -198,13 +213,25 @@ impl Transfer {
                     self.stage = Stage::Swapping(staged);
                     return Ok(());
                 }
-                Ok(true) => self.swapped(staged, &mut cx.temp_names),
+                Ok(true) => {
+                    let mut versions = Versions::default();
+                    match guard::hold(ex, cx, &mut versions) {
+                        Ok(()) => self.swapped(staged, &mut cx.temp_names),
+                        Err(_) => {
+                            self.judging.unlock(true);
+                            let then = After::Refused(Box::new(upload::Refusal::precondition()));
+                            Ok(Stage::Old { old: staged, then })
+                        }
+                    }
+                }
                 Err(then) => Ok(Stage::Old { old: staged, then }),
             },
             Stage::Old { old, then } => self.job.clear(old, then),
             Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
             // Another file has the name by now: that one was not copied.
-            Stage::Cleared(After::Leave) if self.has_source_changed() => Err(Errno::EBUSY),
+            Stage::Cleared(After::Leave) => guard::hold_leaving(ex, &self.job).and_then(|_versions| {
+                if self.has_source_changed() { Err(Errno::EBUSY) } else { self.job.after(After::Leave) }
+            }),
             Stage::Cleared(then) => self.job.after(then),
             stage => {
                 self.stage = stage;

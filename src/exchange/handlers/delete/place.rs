@@ -9,7 +9,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, Stat, Unlink,
 };
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Which links the way may go through.
@@ -135,7 +135,7 @@ impl Place {
         &self,
         content: Content,
         trash: Option<&Trash>,
-        judge: impl FnOnce(&Found, BorrowedFd<'_>, &[u8]) -> Result<(), Refusal>,
+        judge: impl FnOnce(&Found, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = self.resolve();
@@ -156,7 +156,7 @@ impl Place {
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&Found { itself, content: followed }, parent.as_fd(), self.name.to_bytes())?;
+        judge(&Found { itself, content: followed }, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == Content::Kept

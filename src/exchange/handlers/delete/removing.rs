@@ -12,6 +12,7 @@ use crate::exchange::handlers::path_rules::{Deed, PathRules};
 use crate::exchange::handlers::settling::{self, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
+use crate::exchange::handlers::versions::{self, Versions};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
@@ -189,6 +190,9 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
     // The directories that upload_sync writes to the disk.
     let mut changed = Vec::new();
     let sync = ex.here().settings.upload.sync;
+    // Held until the name is gone.
+    let mut locks = Versions::default();
+    let names_version = versions::are_named(&ex.request.head, ex.buf());
     let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
@@ -198,7 +202,18 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         if found.itself.kind == FileKind::Dir && !named_right {
             return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
-        judge(ex, found, *content)?;
+        if names_version && found.itself.kind == FileKind::Regular {
+            let there = locks.lock(dir, name).map_err(|failed| match failed {
+                (_, Errno::EAGAIN) => Refusal::Precondition,
+                (call, errno) => Refusal::Failed { call, errno },
+            })?;
+            let itself = there.ok_or(Refusal::Precondition)?;
+            judge(ex, &Found { itself, content: Some(itself) }, *content)?;
+        } else {
+            judge(ex, found, *content)?;
+        }
+        guard::hold(ex, cx, &mut locks).map_err(|_| Refusal::Precondition)?;
+        let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
         guard::forget(cx, dir, name);
         Ok(())

@@ -10,12 +10,10 @@ use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
-use crate::http::cond::{self, ImsMode, Validators, Verdict};
-use crate::http::etag::ETag;
+use crate::exchange::handlers::versions;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
 use std::rc::Rc;
 
@@ -220,19 +218,10 @@ impl Upload {
         if !self.policy.conditional {
             return Ok(());
         }
-        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);
-        let now = Validators {
-            etag: etag.as_ref().map(ETag::as_bytes),
-            modified: there.map(|stat| stat.mtime.0),
-            exists: there.is_some(),
-        };
-        let (head, buf) = match &self.conditions {
+        let conditions = match &self.conditions {
             Some(other) => (&other.0, &other.1[..]),
             None => (&ex.request.head, ex.buf()),
         };
-        match cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) {
-            Verdict::Failed => Err(Refusal::precondition().of(name)),
-            Verdict::Proceed | Verdict::NotModified => Ok(()),
-        }
+        if versions::judge(conditions, ex, there) { Ok(()) } else { Err(Refusal::precondition().of(name)) }
     }
 }

@@ -6,9 +6,11 @@ use super::record::Stored;
 use super::refusal::{Refusal, too_large};
 use super::state::{Upload, place};
 use super::temp_file::{Birth, Part};
-use super::{raw, rules, version_lock};
+use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::dav;
+use crate::exchange::handlers::versions::Versions;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -101,7 +103,7 @@ impl Upload {
             let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
             self.check_locks(ex, cx, (which, &name))?;
         }
-        let _versions = self.lock_versions(ex)?;
+        let _versions = self.lock_versions(ex, cx)?;
         let (etags, was) = match self.place_files(ex, cx) {
             Ok(placed) => placed,
             Err(refusal) => {
@@ -125,15 +127,16 @@ impl Upload {
     }
 
     /// Judges the request's conditions by what has the names now, and keeps that there until these are given.
-    fn lock_versions(&self, ex: &Exchange) -> Result<version_lock::Held, Refusal> {
-        let mut locks = version_lock::Held::new();
+    fn lock_versions(&self, ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Refusal> {
+        let mut locks = Versions::default();
         for part in self.parts.iter().filter(|_| self.policy.conditional) {
             let place = place(&self.place, &self.folders, part.folder);
             if self.policy.names_version {
-                version_lock::take(place, &part.name, &mut locks)?;
+                place.lock(&part.name, &mut locks)?;
             }
             self.check_conditions(ex, place.stat(&part.name)?.as_ref(), &part.name)?;
         }
+        dav::guard::hold(ex, cx, &mut locks).map_err(|_| Refusal::precondition())?;
         Ok(locks)
     }
 

@@ -39,7 +39,6 @@ pub mod target_dir;
 pub mod temp_file;
 #[cfg(test)]
 mod tests;
-mod version_lock;
 
 pub use answer::{failed, limit, refuse, respond as tell};
 pub use name::{Names, numbered};

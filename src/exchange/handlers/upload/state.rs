@@ -7,9 +7,9 @@ use super::rules;
 use super::share::Share;
 use super::target_dir::Place;
 use super::temp_file::Part;
-use super::version_lock::names_version;
 use crate::config::settings::upload::{Duplicate, Upload as Rules};
 use crate::exchange::Exchange;
+use crate::exchange::handlers::versions;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
 use crate::io::make_path::Making;
@@ -114,7 +114,7 @@ impl NamePolicy {
         let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
             .iter()
             .any(|id| head.get(*id).is_some());
-        NamePolicy { on_duplicate, conditional, names_version: names_version(head, buf), create_only }
+        NamePolicy { on_duplicate, conditional, names_version: versions::are_named(head, buf), create_only }
     }
 
     /// Of a request whose preconditions were judged before.

@@ -11,6 +11,7 @@ use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
 use crate::exchange::handlers::symlinks;
+use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -323,6 +324,21 @@ impl Place {
         }
     }
 
+    /// Locks the version that has the name now.
+    ///
+    /// # Errors
+    /// 412: another process is changing it.
+    pub fn lock(&self, name: &[u8], locks: &mut Versions) -> Result<(), Refusal> {
+        if !self.missing.is_empty() {
+            return Ok(());
+        }
+        match locks.lock(self.dir.as_fd(), &c_path(name)?) {
+            Ok(_) => Ok(()),
+            Err((_, Errno::EAGAIN)) => Err(Refusal::precondition().of(name)),
+            Err((call, e)) => Err(Refusal::call(call, &self.path, e).of(name)),
+        }
+    }
+
     /// [`Place::stat`], asked once for what has the name in this moment.
     pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
@@ -391,7 +407,7 @@ impl Place {
 
 const NUL: &str = "the path holds a NUL";
 
-pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {
+fn c_path(path: &[u8]) -> Result<CString, Refusal> {
     CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
 }
 

@@ -1,0 +1,147 @@
+//! The version that a request names (If-Match, an ETag in `If`) is locked from the comparison until the change is made: of
+//! several processes that write in one directory, one replaces, moves or removes a version, and the others get 412 instead
+//! of undoing what that one did. Uploads, DELETE, COPY and MOVE all come through here.
+//!
+//! The lock (flock) is on the file itself, so nothing has to be made or removed for it. In one process nothing else runs
+//! between the two; a request without conditions changes whatever is there and asks for no lock.
+
+use crate::exchange::Exchange;
+use crate::exchange::handlers::resumable::locks::is_missing;
+use crate::http::cond::{self, ImsMode, Validators, Verdict};
+use crate::http::etag::ETag;
+use crate::http::h1::head::Head;
+use crate::http::header::HeaderId;
+use crate::services::open_files::version;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, Stat};
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A name that is replaced again and again while its file is opened.
+const TRIES: u32 = 16;
+
+/// Whether the request goes for one version of what it changes.
+pub fn are_named(head: &Head, buf: &[u8]) -> bool {
+    let names = |id| head.all(id).any(|field| field.value.of(buf) != b"*");
+    head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
+}
+
+/// Whether the request's conditions let it change what is there.
+pub fn may_change(ex: &Exchange, there: Option<&Stat>) -> bool {
+    judge((&ex.request.head, ex.buf()), ex, there)
+}
+
+/// The same for conditions of another request than the present one.
+pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -> bool {
+    let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);
+    let now = Validators {
+        etag: etag.as_ref().map(ETag::as_bytes),
+        modified: there.map(|stat| stat.mtime.0),
+        exists: there.is_some(),
+    };
+    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) != Verdict::Failed
+}
+
+/// Files that are locked until this is dropped, by device and number: two names of one request may be one file's.
+#[derive(Default)]
+pub struct Versions(BTreeMap<(u64, u64), OwnedFd>);
+
+impl Versions {
+    /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
+    /// or whose file system has no locks, is judged without.
+    ///
+    /// # Errors
+    /// EAGAIN: another process is changing it. Others are those of the call.
+    pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
+        for _ in 0..TRIES {
+            let there = match file::stat_at(Some(dir), name, Follow::No) {
+                Err(Errno::ENOENT) => return Ok(None),
+                there => there.map_err(|e| ("lstat()", e))?,
+            };
+            if self.0.contains_key(&(there.dev, there.ino)) || there.kind != FileKind::Regular {
+                return Ok(Some(there));
+            }
+            let fd = match lock(dir, name, file::flock) {
+                Ok(Some(fd)) => fd,
+                Ok(None) => return Ok(Some(there)),
+                // Something else has the name now.
+                Err((_, Errno::ENOENT | Errno::ELOOP | Errno::EISDIR | Errno::ENXIO)) => continue,
+                Err(e) => return Err(e),
+            };
+            if file::has_name(fd.as_fd(), Some(dir), name, Follow::No).unwrap_or(true) {
+                let stat = file::fstat(fd.as_fd()).map_err(|e| ("fstat()", e))?;
+                self.0.insert((stat.dev, stat.ino), fd);
+                return Ok(Some(stat));
+            }
+        }
+        Err(("flock()", Errno::EAGAIN))
+    }
+}
+
+/// None: the file or its file system cannot be locked. On NFS the lock is one of a range of bytes, for writing, and
+/// EBADF says that the descriptor is not. Opened for reading first: a program that is open for writing cannot be run.
+fn lock(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    flock: impl Fn(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<Option<OwnedFd>, (&'static str, Errno)> {
+    for access in [file::O_RDONLY, file::O_WRONLY] {
+        let fd = match file::open_at(Some(dir), name, access | file::O_NOFOLLOW | file::O_NONBLOCK, 0) {
+            Ok(fd) => fd,
+            Err(Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ETXTBSY) => continue,
+            Err(e) => return Err(("open()", e)),
+        };
+        match flock(fd.as_fd()) {
+            Ok(()) => return Ok(Some(fd)),
+            Err(Errno::EBADF) => {}
+            Err(e) if is_missing(e) => return Ok(None),
+            Err(e) => return Err(("flock()", e)),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_version_is_locked_once_and_by_one_of_two() {
+        let scratch = Scratch::new();
+        scratch.write("file", b"1");
+        let dir = scratch.fd();
+        let (mut a, mut b) = (Versions::default(), Versions::default());
+        let size =
+            |stat: Result<Option<Stat>, (_, Errno)>| stat.map(|stat| stat.map(|stat| stat.size)).map_err(|(_, e)| e);
+        assert_eq!(size(a.lock(dir.as_fd(), c"file")), Ok(Some(1)));
+        assert_eq!(size(a.lock(dir.as_fd(), c"file")), Ok(Some(1)), "its own lock is not in its way");
+        assert_eq!(size(b.lock(dir.as_fd(), c"file")), Err(Errno::EAGAIN));
+        assert_eq!(size(b.lock(dir.as_fd(), c"none")), Ok(None));
+        drop(a);
+        assert_eq!(size(b.lock(dir.as_fd(), c"file")), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_lock_that_needs_a_file_open_for_writing_gets_one() {
+        let scratch = Scratch::new();
+        scratch.write("f", b"f");
+        let dir = scratch.fd();
+        let take =
+            |flock: &dyn Fn(BorrowedFd<'_>) -> Result<(), Errno>| lock(dir.as_fd(), c"f", flock).map(|fd| fd.is_some());
+        // As NFS: a write of nothing needs what its lock needs.
+        assert_eq!(take(&|fd| file::write(fd, b"").map(|_| ())), Ok(true));
+        let table = [
+            (Errno::ENOLCK, Ok(false)),
+            (Errno::EOPNOTSUPP, Ok(false)),
+            (Errno::EBADF, Ok(false)),
+            (Errno::EAGAIN, Err(("flock()", Errno::EAGAIN))),
+            (Errno::EIO, Err(("flock()", Errno::EIO))),
+        ];
+        for (error, expected) in table {
+            assert_eq!(take(&|_| Err(error)), expected, "{error:?}");
+        }
+        assert_eq!(lock(dir.as_fd(), c"g", file::flock).err(), Some(("open()", Errno::ENOENT)));
+    }
+}
