@@ -228,3 +228,32 @@ fn what_a_store_may_be() {
         }
     }
 }
+
+#[test]
+fn a_response_that_has_no_room_under_the_quota_is_sent_and_not_stored() {
+    let up = upstream();
+    let mut table = Table::new("proxy_store under upload_quota");
+    for shared in ["", "shared"] {
+        table.row(ours("upload_quota"), &format!("upload_quota 12 {shared}"), || {
+            let block = format!(
+                "location /q/ {{ proxy_pass http://%%UP%%; proxy_store on; upload_quota 12 {shared}; }}
+                     location /up/ {{ alias %%DIR%%/html/q/; dav_methods PUT; upload_quota 12 {shared}; }}"
+            );
+            let s = setup(&block, &up).mkdir("html/q").allow_log("response not stored").start();
+            for name in ["one", "two"] {
+                s.get(&format!("/q/{name}")).is(200).body_is("plain");
+                assert_eq!(stored(&s, &format!("html/q/{name}")), b"plain");
+            }
+            s.get("/q/three").is(200).body_is("plain");
+            eventually("it is in the log", || s.error_log().contains("upload_quota for"));
+            assert!(!s.exists("html/q/three"));
+            s.method("PUT", "/up/too-much", "", b"12345").is(507);
+            s.get("/q/two").is(200);
+            s.get("/q/big").is(200).body_is(noise(300_000));
+            assert!(!s.exists("html/q/big"));
+            std::fs::remove_file(s.path("html/q/one")).expect("removed");
+            s.get("/q/three").is(200);
+            assert_eq!(stored(&s, "html/q/three"), b"plain");
+        });
+    }
+}

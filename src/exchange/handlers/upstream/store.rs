@@ -7,9 +7,11 @@ use super::record::ReceivedHead;
 use super::settings;
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
+use crate::config::settings::upload::Quota;
 use crate::config::value::Mode;
+use crate::exchange::handlers::resumable::locks;
 use crate::exchange::handlers::symlinks;
-use crate::exchange::handlers::upload::target_dir::trusted;
+use crate::exchange::handlers::upload::target_dir::{area_of, trusted};
 use crate::exchange::handlers::upload::temp_file::{Birth, Part};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
@@ -17,9 +19,11 @@ use crate::http::date;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::io::make_path;
+use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::{Area, Claim, Usage};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow};
+use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -40,6 +44,8 @@ pub struct Copy {
     mode: Mode,
     modified: Option<i64>,
     resolve: u64,
+    /// The location's upload_quota, its area, and the path of that.
+    quota: Option<(Quota, Rc<Area>, Vec<u8>)>,
 }
 
 /// A system call that failed, and why.
@@ -60,12 +66,21 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Optio
     let target = target(ex, cx)?;
     let modified = head.get(HeaderId::LastModified).and_then(date::parse);
     match open(ex, cx, &target, modified) {
-        Ok(copy) => Some(Box::new(copy)),
+        Ok(copy) => Some(Box::new(Copy { quota: quota(ex, cx), ..copy })),
         Err(failed) => {
             report(ex, cx, &target.path, failed);
             None
         }
     }
+}
+
+/// What files in the location's area may come to.
+fn quota(ex: &mut Exchange, cx: &mut Services) -> Option<(Quota, Rc<Area>, Vec<u8>)> {
+    let limit = ex.here().settings.upload.quota?;
+    let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
+    let area = area_of(ex, cx, &rules);
+    ex.route.path = before;
+    area.ok().map(|(area, path)| (limit, area, path))
 }
 
 fn report(ex: &Exchange, cx: &mut Services, path: &[u8], (call, errno): Failed) {
@@ -150,6 +165,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
         mode,
         modified,
         resolve,
+        quota: None,
     })
 }
 
@@ -196,14 +212,58 @@ impl Copy {
         }
         outcome?;
         // A link is replaced as what it is; what is no file never.
-        match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).map(|stat| stat.kind) {
-            Ok(FileKind::Dir) => return Err(("rename() to", Errno::EISDIR)),
-            Ok(FileKind::Other) => return Err(("rename() to", Errno::EEXIST)),
+        let there = file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok();
+        match there.map(|stat| stat.kind) {
+            Some(FileKind::Dir) => return Err(("rename() to", Errno::EISDIR)),
+            Some(FileKind::Other) => return Err(("rename() to", Errno::EEXIST)),
             _ => {}
         }
-        self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(|e| ("rename() to", e))?;
-        cx.file_came(self.dir.as_fd());
+        let (added, freed) = (Usage { bytes: self.part.size(), files: 1 }, usage(there));
+        let lock = self.admit(cx, (added, freed)).map_err(|e| ("upload_quota for", e))?;
+        if let Err(e) = self.part.replace(&self.dir, &self.name, &mut cx.temp_names) {
+            lock.into_iter().for_each(Lock::take_back);
+            return Err(("rename() to", e));
+        }
+        if self.quota.is_some() {
+            cx.now.changed();
+            cx.judged_trees.came(self.dir.as_fd());
+            cx.quotas.stored(self.dir.as_fd(), added, freed);
+        } else {
+            cx.file_came(self.dir.as_fd());
+        }
         Ok(())
+    }
+
+    /// Whether the file has room under the location's quota. EDQUOT: it has none. EAGAIN: what is there is being counted, or
+    /// another process is storing; the client does not wait for that.
+    fn admit(&self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Errno> {
+        let Some((limit, area, path)) = &self.quota else { return Ok(None) };
+        if !paths::is_beneath(&file::path_of(self.dir.as_fd())?, area.path()) {
+            return Ok(None);
+        }
+        if cx.resumable.is_reading() || !area.refresh(&cx.now)? {
+            return Err(Errno::EAGAIN);
+        }
+        let (bytes, files) = cx.resumable.held(path, None);
+        let mut claim = Claim::new(area.clone());
+        claim.resize(added.minus(freed), Usage { bytes, files }, *limit).map_err(|_| Errno::EDQUOT)?;
+        if !limit.shared {
+            return Ok(None);
+        }
+        match Lock::take(area, *limit, (added, freed), &cx.now, &mut cx.slice) {
+            Ok(Taken::Lock(lock)) => Ok(Some(lock)),
+            Ok(Taken::Full(_)) => Err(Errno::EDQUOT),
+            Ok(Taken::Busy | Taken::Counting) => Err(Errno::EAGAIN),
+            Err(e) if locks::is_missing(e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn usage(there: Option<Stat>) -> Usage {
+    match there.filter(|stat| stat.kind == FileKind::Regular) {
+        Some(stat) => Usage { bytes: stat.size, files: 1 },
+        None => Usage::default(),
     }
 }
 
