@@ -5,6 +5,7 @@
 
 mod connect;
 mod exchange;
+mod idle;
 pub mod pool;
 mod tunnel;
 

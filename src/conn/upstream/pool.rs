@@ -3,6 +3,7 @@
 //! Invariant: a backend that is used belongs to exactly one connection (`Exchange::backend`), which gives it back or closes
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
+use super::idle::{Home, Idle};
 use crate::config::settings::upstream::Upstream;
 use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
@@ -24,6 +25,8 @@ pub struct Backend {
     pub transport: Transport,
     /// None: idle.
     owner: Option<Wake>,
+    /// Its place among the idle.
+    place: Option<Key>,
     upstream: Rc<Upstream>,
     peer: usize,
     /// What its present request has taken so far.
@@ -34,8 +37,6 @@ pub struct Backend {
     tls: Option<Secure>,
     requests: u64,
     opened: u64,
-    /// Idle: when it is closed.
-    due: u64,
     /// The program whose output it is.
     child: Option<Key>,
     /// That program has ended: there is no more than what the pipe holds.
@@ -79,8 +80,7 @@ pub enum Unopened {
 pub struct Backends {
     epoll: Rc<Epoll>,
     slab: Slab<Backend>,
-    /// Oldest first.
-    idle: Vec<Key>,
+    idle: Idle,
     /// Connections that there may be, clients' among them.
     limit: usize,
     /// A request waits until connections of idle clients are closed.
@@ -89,7 +89,7 @@ pub struct Backends {
 
 impl Backends {
     pub fn new(epoll: Rc<Epoll>) -> Backends {
-        Backends { epoll, slab: Slab::new(), idle: Vec::new(), limit: usize::MAX, wants_room: false }
+        Backends { epoll, slab: Slab::new(), idle: Idle::default(), limit: usize::MAX, wants_room: false }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -124,12 +124,17 @@ impl Backends {
 
     /// Closes the connection that has been idle longest. False: none is.
     pub fn close_oldest(&mut self) -> bool {
-        let has_idle = !self.idle.is_empty();
-        if has_idle {
-            let oldest = self.idle.remove(0);
-            self.slab.remove(oldest);
+        let oldest = self.idle.oldest();
+        if let Some(oldest) = oldest {
+            self.close_idle(oldest);
         }
-        has_idle
+        oldest.is_some()
+    }
+
+    fn close_idle(&mut self, key: Key) {
+        if let Some(place) = self.slab.remove(key).and_then(|backend| backend.place) {
+            self.idle.remove(place);
+        }
     }
 
     /// The one of a connection.
@@ -160,8 +165,7 @@ impl Backends {
         let backend = self.slab.get_mut(key)?;
         backend.transport.event(flags);
         if backend.owner.is_none() && flags & !epoll::OUT != 0 {
-            self.idle.retain(|idle| *idle != key);
-            self.slab.remove(key);
+            self.close_idle(key);
             return None;
         }
         backend.owner
@@ -169,17 +173,14 @@ impl Backends {
 
     /// An idle connection to this server, the one used last.
     pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake, now: u64) -> Option<Key> {
+        let home = home(wanted.upstream, wanted.peer);
         loop {
-            let at = self.idle.iter().rposition(|key| {
-                self.slab.get(*key).is_some_and(|b| {
-                    Rc::ptr_eq(&b.upstream, wanted.upstream)
-                        && b.peer == wanted.peer
-                        && b.local == wanted.local
-                        && b.tls.as_ref() == wanted.tls
-                })
-            })?;
-            let key = self.idle.remove(at);
+            let is_such = |b: &Backend| b.local == wanted.local && b.tls.as_ref() == wanted.tls;
+            let key = self.idle.to(home).find(|key| self.slab.get(*key).is_some_and(is_such))?;
             let backend = self.slab.get_mut(key)?;
+            if let Some(place) = backend.place.take() {
+                self.idle.remove(place);
+            }
             // Its end may have come in this very turn. One that may be repeated goes to another connection then; only for
             // one that may not is it worth a system call to look.
             let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
@@ -227,6 +228,7 @@ impl Backends {
         let backend = Backend {
             transport,
             owner: Some(owner),
+            place: None,
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
             taken: Taken { began: now, header: None },
@@ -234,7 +236,6 @@ impl Backends {
             tls: wanted.tls.cloned(),
             requests: 0,
             opened: now,
-            due: 0,
             child: None,
             has_ended: false,
         };
@@ -254,6 +255,7 @@ impl Backends {
         let backend = Backend {
             transport: Transport::plain(output, readiness(Connect::Done)),
             owner: Some(owner),
+            place: None,
             upstream: upstream.clone(),
             peer: 0,
             taken: Taken { began: 0, header: None },
@@ -261,7 +263,6 @@ impl Backends {
             tls: None,
             requests: 0,
             opened: 0,
-            due: 0,
             child: Some(child),
             has_ended: false,
         };
@@ -304,42 +305,38 @@ impl Backends {
             return;
         }
         backend.owner = None;
-        backend.due = cx.now.ms + keepalive.timeout.0;
         let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
         *slot = None;
         cx.upstream_balance.give(&upstream, peer, End::Good, taken, cx.now.ms);
-        let same = |key: &Key| self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, &upstream));
-        let idle = keepalive.idle as usize;
-        if self.idle.len() >= idle
-            && self.idle.iter().filter(|key| same(key)).count() >= idle
-            && let Some(at) = self.idle.iter().position(same)
+        let home = home(&upstream, peer);
+        if self.idle.of_group(home.group) >= keepalive.idle as usize
+            && let Some(oldest) = self.idle.oldest_of_group(home.group)
         {
-            let oldest = self.idle.remove(at);
-            self.slab.remove(oldest);
+            self.close_idle(oldest);
         }
-        self.idle.push(key);
+        let place = self.idle.add(key, home, cx.now.ms + keepalive.timeout.0);
+        if let Some(backend) = self.slab.get_mut(key) {
+            backend.place = Some(place);
+        }
     }
 
-    /// When the next idle connection is to be closed.
+    /// When the next idle connection may have to be closed.
     pub fn next_due(&self) -> Option<u64> {
-        self.idle.iter().filter_map(|key| self.slab.get(*key)).map(|backend| backend.due).min()
+        self.idle.next_due()
     }
 
     /// Closes what has been idle for too long.
     pub fn expire(&mut self, now: u64) {
-        let slab = &mut self.slab;
-        self.idle.retain(|key| {
-            let keeps = slab.get(*key).is_some_and(|backend| backend.due > now);
-            if !keeps {
-                slab.remove(*key);
-            }
-            keeps
-        });
+        for key in self.idle.expired(now) {
+            self.close_idle(key);
+        }
     }
 
     pub fn clear_idle(&mut self) {
-        for key in self.idle.drain(..) {
-            self.slab.remove(key);
-        }
+        while self.close_oldest() {}
     }
+}
+
+fn home(upstream: &Rc<Upstream>, peer: usize) -> Home {
+    Home { group: Rc::as_ptr(upstream).addr(), peer }
 }
