@@ -5,6 +5,7 @@ use super::upstream_time::{Taken, Times};
 use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
+use crate::util::hash::FastMap;
 use std::rc::Rc;
 
 /// How often a server that cannot be had leads to another before it goes by turns (nginx).
@@ -13,7 +14,8 @@ const STEPS: u32 = 20;
 /// The state of all groups in use.
 #[derive(Default)]
 pub struct Balance {
-    groups: Vec<Group>,
+    /// By the address of the group, which stays in use for as long.
+    groups: FastMap<usize, Group>,
     dice: Dice,
 }
 
@@ -36,6 +38,8 @@ impl Dice {
 struct Group {
     upstream: Rc<Upstream>,
     peers: Vec<State>,
+    /// The weights of the peers up to each, summed.
+    weights: Box<[u64]>,
 }
 
 #[derive(Clone, Default)]
@@ -77,18 +81,18 @@ pub struct Tried {
     walk: Walk,
 }
 
-/// Of most groups nothing is allocated for it.
+/// One bit each. Of most groups nothing is allocated for it.
 #[derive(Clone, Debug, Default)]
 struct Peers {
     first: u64,
-    others: Vec<bool>,
+    others: Vec<u64>,
 }
 
 impl Peers {
     fn has(&self, at: usize) -> bool {
         match at.checked_sub(64) {
             None => self.first >> at & 1 == 1,
-            Some(at) => self.others.get(at).is_some_and(|tried| *tried),
+            Some(at) => self.others.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1),
         }
     }
 
@@ -98,10 +102,10 @@ impl Peers {
         match at.checked_sub(64) {
             None => self.first |= 1 << at,
             Some(at) => {
-                if self.others.len() <= at {
-                    self.others.resize(at + 1, false);
+                if self.others.len() <= at / 64 {
+                    self.others.resize(at / 64 + 1, 0);
                 }
-                self.others[at] = true;
+                self.others[at / 64] |= 1 << (at % 64);
             }
         }
         is_new
@@ -201,12 +205,12 @@ impl Balance {
 
     /// Groups of a configuration that is no longer in use are forgotten.
     pub fn prune(&mut self) {
-        self.groups.retain(|group| Rc::strong_count(&group.upstream) > 1);
+        self.groups.retain(|_, group| Rc::strong_count(&group.upstream) > 1);
     }
 
     /// What is known of a server of the group.
     pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> Seen {
-        let group = self.groups.iter().find(|group| Rc::ptr_eq(&group.upstream, upstream));
+        let group = self.groups.get(&Rc::as_ptr(upstream).addr());
         let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return Seen::default() };
         let limits = upstream.peers.get(peer).map(|peer| (peer.max_fails, peer.fail_timeout.0));
         let failed = limits.is_some_and(|(max, timeout)| {
@@ -216,13 +220,16 @@ impl Balance {
     }
 
     fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {
-        let at = self.groups.iter().position(|group| Rc::ptr_eq(&group.upstream, upstream)).unwrap_or_else(|| {
+        self.groups.entry(Rc::as_ptr(upstream).addr()).or_insert_with(|| {
             let fresh = |weight: u32| State { effective: i64::from(weight), ..State::default() };
             let peers = upstream.peers.iter().map(|peer| fresh(peer.weight)).collect();
-            self.groups.push(Group { upstream: upstream.clone(), peers });
-            self.groups.len() - 1
-        });
-        &mut self.groups[at]
+            let mut sum = 0;
+            let weights = upstream.peers.iter().map(|peer| {
+                sum += u64::from(peer.weight);
+                sum
+            });
+            Group { upstream: upstream.clone(), peers, weights: weights.collect() }
+        })
     }
 }
 
@@ -321,16 +328,13 @@ impl Group {
     }
 
     fn weight(&self) -> u64 {
-        self.upstream.peers.iter().map(|peer| u64::from(peer.weight)).sum()
+        self.weights.last().copied().unwrap_or(0)
     }
 
     /// The server that a place in the sum of weights belongs to.
-    fn weighed(&self, mut place: u64) -> Option<usize> {
-        self.upstream.peers.iter().position(|peer| {
-            let here = place < u64::from(peer.weight);
-            place = place.saturating_sub(u64::from(peer.weight));
-            here
-        })
+    fn weighed(&self, place: u64) -> Option<usize> {
+        let at = self.weights.partition_point(|sum| *sum <= place);
+        (at < self.weights.len()).then_some(at)
     }
 
     /// nginx's hash (Cache::Memcached's): a server that cannot be had makes the value be hashed again with a number.
