@@ -4,23 +4,21 @@
 //!
 //! Invariant: the answer is that of trying one pattern after the other.
 
+mod texts;
+
 use super::pattern::literals::Choice;
 use super::pattern::{Failed, Matched, Pattern};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
-use aho_corasick::automaton::OverlappingState;
-use aho_corasick::{AhoCorasick, Input};
+use texts::Texts;
 
 /// Shorter lists are tried one by one.
 const WORTH: usize = 4;
 
 #[derive(Debug)]
 pub struct PatternSet {
-    texts: AhoCorasick,
-    /// By text: the end of its members among `members`.
-    ends: Box<[u32]>,
-    /// Positions in the list.
-    members: Box<[u32]>,
+    /// Those that patterns cannot match without, with the patterns' positions in the list.
+    texts: Texts,
     /// One bit for each pattern that is always tried.
     always: Box<[u64]>,
 }
@@ -38,50 +36,30 @@ impl PatternSet {
         }
         let rarity = |choice: &&Choice| choice.iter().map(|text| needed.get(&text[..]).copied().unwrap_or(0)).max();
         let mut always = vec![0; patterns.len().div_ceil(64)];
-        let mut numbers: FastMap<&[u8], u32> = FastMap::default();
-        let (mut texts, mut holders): (Vec<&[u8]>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
+        let mut texts: Vec<(&[u8], u32)> = Vec::new();
         for (at, pattern) in patterns.enumerate() {
+            checkpoint::pass();
             // Of several that are as rare, the longest is the first.
-            let Some(choice) = pattern.choices.iter().min_by_key(rarity) else {
-                always[at / 64] |= 1 << (at % 64);
-                continue;
-            };
-            for text in choice {
-                let number = *numbers.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    texts.len() as u32 - 1
-                });
-                holders.push((number, at as u32));
+            match pattern.choices.iter().min_by_key(rarity) {
+                Some(choice) => texts.extend(choice.iter().map(|text| (&text[..], at as u32))),
+                None => always[at / 64] |= 1 << (at % 64),
             }
         }
-        if holders.is_empty() {
+        if texts.is_empty() {
             return None;
         }
         checkpoint::pass_costly();
-        holders.sort_unstable();
-        let ends = (0..texts.len() as u32).map(|number| holders.partition_point(|(text, _)| *text <= number) as u32);
-        let ends = ends.collect();
-        let members = holders.iter().map(|(_, at)| *at).collect();
+        let texts = Texts::new(texts.into_iter());
         checkpoint::pass_costly();
-        let texts = AhoCorasick::builder().ascii_case_insensitive(true).build(texts).ok()?;
-        checkpoint::pass_costly();
-        Some(PatternSet { texts, ends, members, always: always.into() })
+        Some(PatternSet { texts, always: always.into() })
     }
 
     /// The patterns that may match the subject.
     pub fn candidates(&self, subject: &[u8]) -> Candidates {
         let mut found = Candidates::of(&self.always);
         let bits = found.bits();
-        let input = Input::new(subject);
-        let mut state = OverlappingState::start();
-        loop {
-            self.texts.find_overlapping(input.clone(), &mut state);
-            let Some(text) = state.get_match().map(|text| text.pattern().as_usize()) else { return found };
-            let start = text.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-            for &at in &self.members[start..self.ends[text] as usize] {
-                bits[at as usize / 64] |= 1 << (at % 64);
-            }
-        }
+        self.texts.each(subject, |at| bits[at as usize / 64] |= 1 << (at % 64));
+        found
     }
 }
 
@@ -124,16 +102,16 @@ impl Candidates {
     /// The position of the first pattern at or after `from` that matches the subject these are candidates for.
     ///
     /// # Errors
-    /// Whether a pattern before that matches could not be found out.
+    /// Whether a pattern before that matches could not be found out: where it is.
     pub fn first<'p>(
         &self,
         mut from: usize,
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
-    ) -> Result<Option<usize>, Failed> {
+    ) -> Result<Option<usize>, (usize, Failed)> {
         while let Some(at) = self.at_or_after(from) {
             if let Some(pattern) = pattern(at)
-                && pattern.is_match(subject)?
+                && pattern.is_match(subject).map_err(|failed| (at, failed))?
             {
                 return Ok(Some(at));
             }
@@ -154,7 +132,8 @@ pub fn first<'p, T>(
 ) -> Result<Option<(usize, Option<Matched>)>, Failed> {
     let found = match set {
         Some(set) => {
-            set.candidates(subject).first(0, subject, |at| list.get(at).map(|(pattern, _)| pattern.borrow()))?
+            let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
+            set.candidates(subject).first(0, subject, pattern).map_err(|(_, failed)| failed)?
         }
         None => {
             for (at, (pattern, _)) in list.iter().enumerate() {

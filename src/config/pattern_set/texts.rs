@@ -1,0 +1,219 @@
+//! Which of many texts a subject contains, in one pass, whatever the case of its letters: the automaton of Aho and Corasick
+//! over a sparse trie.
+//!
+//! Invariant: building takes time linear in the texts together, a pass time linear in the subject and what it finds.
+
+use crate::util::checkpoint;
+use crate::util::hash::FastMap;
+
+/// The node that no text leads to.
+const ROOT: u32 = 0;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// Its edges: from here to where the next node's begin.
+    edges: u32,
+    /// The longest other node whose text this one ends with.
+    fallback: u32,
+    /// The nearest node on the way of fallbacks, itself included, that is the end of a text; ROOT: none.
+    found: u32,
+    /// Its holders: from here to where the next node's begin.
+    holders: u32,
+}
+
+#[derive(Debug)]
+pub struct Texts {
+    /// In the order of their depth, and one more for where the last one's ranges end.
+    nodes: Box<[Node]>,
+    /// In the order of nodes, and of bytes within one.
+    bytes: Box<[u8]>,
+    targets: Box<[u32]>,
+    /// Where each byte leads from the root.
+    first: Box<[u32; 256]>,
+    /// What belongs to each text.
+    holders: Box<[u32]>,
+}
+
+impl Texts {
+    /// Texts, none of them empty, and what each belongs to: a text may come again.
+    pub fn new<'t>(texts: impl Iterator<Item = (&'t [u8], u32)>) -> Texts {
+        let (trie, mut held, count) = trie(texts);
+        checkpoint::pass_costly();
+        // Nodes are numbered again by depth, so that fallbacks come before what falls back to them.
+        let mut edges: Vec<(u32, u8, u32)> = trie.into_iter().map(|((from, byte), to)| (from, byte, to)).collect();
+        edges.sort_unstable();
+        checkpoint::pass_costly();
+        let starts = starts(count, edges.iter().map(|(from, ..)| *from));
+        let mut order = vec![ROOT];
+        let mut number = vec![ROOT; count];
+        let mut at = 0;
+        while let Some(&old) = order.get(at) {
+            for (_, _, to) in &edges[starts[old as usize] as usize..starts[old as usize + 1] as usize] {
+                number[*to as usize] = order.len() as u32;
+                order.push(*to);
+            }
+            at += 1;
+        }
+        held.iter_mut().for_each(|(node, _)| *node = number[*node as usize]);
+        held.sort_unstable();
+        held.dedup();
+        checkpoint::pass_costly();
+        let holder_starts = self::starts(count, held.iter().map(|(node, _)| *node));
+        let (mut bytes, mut targets) = (Vec::with_capacity(edges.len()), Vec::with_capacity(edges.len()));
+        let mut nodes = Vec::with_capacity(count + 1);
+        for (&old, holders) in order.iter().zip(&holder_starts) {
+            nodes.push(Node { edges: bytes.len() as u32, holders: *holders, ..Node::default() });
+            for (_, byte, to) in &edges[starts[old as usize] as usize..starts[old as usize + 1] as usize] {
+                bytes.push(*byte);
+                targets.push(number[*to as usize]);
+            }
+        }
+        nodes.push(Node { edges: bytes.len() as u32, holders: held.len() as u32, ..Node::default() });
+        let mut first = Box::new([ROOT; 256]);
+        let root = ..nodes.get(1).map_or(0, |node| node.edges as usize);
+        bytes[root].iter().zip(&targets[root]).for_each(|(byte, to)| first[usize::from(*byte)] = *to);
+        let holders = held.iter().map(|(_, holder)| *holder).collect();
+        let mut texts = Texts { nodes: nodes.into(), bytes: bytes.into(), targets: targets.into(), first, holders };
+        texts.lay_fallbacks(count);
+        texts
+    }
+
+    /// Calls with what belongs to each text that the subject contains; it may come more than once.
+    pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32)) {
+        let mut node = ROOT;
+        for byte in subject {
+            node = self.step(node, byte.to_ascii_lowercase());
+            let mut end = self.nodes[node as usize].found;
+            while end != ROOT {
+                let at = end as usize;
+                let holders = self.nodes[at].holders as usize..self.nodes[at + 1].holders as usize;
+                self.holders[holders].iter().for_each(|holder| found(*holder));
+                end = self.nodes[self.nodes[at].fallback as usize].found;
+            }
+        }
+    }
+
+    fn step(&self, mut node: u32, byte: u8) -> u32 {
+        while node != ROOT {
+            if let Some(to) = self.edge(node, byte) {
+                return to;
+            }
+            node = self.nodes[node as usize].fallback;
+        }
+        self.first[usize::from(byte)]
+    }
+
+    fn edge(&self, node: u32, byte: u8) -> Option<u32> {
+        let at = node as usize;
+        let start = self.nodes[at].edges as usize;
+        let bytes = &self.bytes[start..self.nodes[at + 1].edges as usize];
+        // Most nodes have an edge or two.
+        let place = match bytes.len() {
+            0..8 => bytes.iter().position(|own| *own == byte),
+            _ => bytes.binary_search(&byte).ok(),
+        };
+        Some(self.targets[start + place?])
+    }
+
+    fn lay_fallbacks(&mut self, count: usize) {
+        for at in 0..count {
+            checkpoint::pass();
+            if at > 0 {
+                let node = self.nodes[at];
+                let is_end = self.nodes[at + 1].holders > node.holders;
+                self.nodes[at].found = if is_end { at as u32 } else { self.nodes[node.fallback as usize].found };
+            }
+            for edge in self.nodes[at].edges as usize..self.nodes[at + 1].edges as usize {
+                let to = self.targets[edge] as usize;
+                self.nodes[to].fallback =
+                    if at == 0 { ROOT } else { self.step(self.nodes[at].fallback, self.bytes[edge]) };
+            }
+        }
+    }
+}
+
+type Trie = FastMap<(u32, u8), u32>;
+
+/// The edges, the ends with what belongs to them, and the number of nodes.
+fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)>) -> (Trie, Vec<(u32, u32)>, usize) {
+    let (mut trie, mut held, mut count) = (Trie::default(), Vec::new(), 1);
+    for (text, holder) in texts {
+        checkpoint::pass();
+        let mut node = ROOT;
+        for byte in text {
+            node = *trie.entry((node, byte.to_ascii_lowercase())).or_insert_with(|| {
+                count += 1;
+                count - 1
+            });
+        }
+        held.push((node, holder));
+    }
+    (trie, held, count as usize)
+}
+
+/// Where those of each of `count` begin in a list sorted by what they belong to, and where the last one's end.
+fn starts(count: usize, sorted: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut starts = vec![0; count + 1];
+    for of in sorted {
+        starts[of as usize + 1] += 1;
+    }
+    let mut sum = 0;
+    for start in &mut starts {
+        sum += *start;
+        *start = sum;
+    }
+    starts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::seed::Seed;
+    use std::collections::BTreeSet;
+
+    fn found(texts: &[&[u8]], subject: &[u8]) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        Texts::new(texts.iter().copied().zip(0..)).each(subject, |text| {
+            found.insert(text);
+        });
+        found
+    }
+
+    #[test]
+    fn every_text_that_is_there_is_found() {
+        for (texts, subject, expected) in [
+            (&["he", "she", "his", "hers"][..], "ushers", &[0, 1, 3][..]),
+            (&["a", "aa", "aaa"], "aa", &[0, 1]),
+            (&["Bot", "bOT", "x"], "aBOTb", &[0, 1]),
+            (&["abcd", "bc", "c"], "abce", &[1, 2]),
+            (&["x"], "", &[]),
+            (&[], "abc", &[]),
+            (&["\u{e9}t\u{e9}"], "\u{e9}t\u{e9}", &[0]),
+        ] {
+            let bytes: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+            assert_eq!(
+                found(&bytes, subject.as_bytes()).into_iter().collect::<Vec<_>>(),
+                expected,
+                "{texts:?} {subject}"
+            );
+        }
+    }
+
+    #[test]
+    fn it_finds_what_looking_for_each_text_finds() {
+        let mut random = Seed::new(7);
+        for round in 0..300 {
+            let letters = if round % 2 == 0 { 3 } else { 6 };
+            let mut word = |most: u64| -> Vec<u8> {
+                (0..1 + random.below(most)).map(|_| b"abAcd/"[random.below(letters) as usize]).collect()
+            };
+            let texts: Vec<Vec<u8>> = (0..40).map(|_| word(5)).collect();
+            let subject = word(30);
+            let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+            let lower = subject.to_ascii_lowercase();
+            let is_in = |text: &[u8]| lower.windows(text.len()).any(|part| part == text.to_ascii_lowercase());
+            let expected: BTreeSet<u32> = (0..).zip(&texts).filter(|(_, text)| is_in(text)).map(|(at, _)| at).collect();
+            assert_eq!(found(&texts, &subject), expected, "{texts:?} {subject:?}");
+        }
+    }
+}
