@@ -341,18 +341,33 @@ pub struct Script {
     pub ops: Vec<Op>,
     /// Where each of `ops` stands.
     pub spans: Vec<Span>,
-    /// Runs of `ops` that match one subject, in their order.
-    pub lists: Vec<OpList>,
+    pub lists: OpLists,
 }
 
-/// Ops `start..end` of a script are rewrites, or `if`s with `~` of one variable: one pass finds the first that matches.
+/// The ops of a script that do nothing unless one subject is a certain text or matches a pattern, by subject: what is
+/// asked of it is found out for all of them at once.
+#[derive(Debug, Default)]
+pub struct OpLists {
+    pub lists: Vec<OpList>,
+    /// The ops in no list, which are always tried; in their order.
+    pub others: Vec<usize>,
+}
+
 #[derive(Debug)]
 pub struct OpList {
-    pub start: usize,
-    pub end: usize,
     /// None: the URI.
     pub subject: Option<Template>,
-    pub set: PatternSet,
+    /// The ops, in their order.
+    pub ops: Vec<usize>,
+    pub test: OpTest,
+}
+
+#[derive(Debug)]
+pub enum OpTest {
+    /// Rewrites, and `if` with `~`: over the patterns of all ops.
+    Patterns(PatternSet),
+    /// `if` with `=`: the ops by the text that they want.
+    Texts(FastMap<Box<[u8]>, Vec<usize>>),
 }
 
 #[derive(Debug)]
@@ -365,19 +380,39 @@ pub enum Op {
 }
 
 impl Op {
-    /// The pattern that decides whether the op does anything, and what it is matched with (None: the URI); only where
-    /// that is the URI or one variable, whole.
-    pub fn pattern(&self) -> Option<(Option<&Template>, &Pattern)> {
+    /// What decides whether the op does anything, and the subject that is asked (None: the URI); only where that is the
+    /// URI or one variable, whole.
+    pub fn question(&self) -> Option<(Option<&Template>, Question<'_>)> {
+        let is_variable = |subject: &Template| matches!(*subject.parts, [Part::Var(_)]);
         match self {
-            Op::Rewrite(rewrite) => Some((None, &rewrite.pattern)),
-            Op::If { condition: Condition::Match { subject, pattern, negated: false }, .. }
-                if matches!(*subject.parts, [Part::Var(_)]) =>
-            {
-                Some((Some(subject), pattern))
+            Op::Rewrite(rewrite) => Some((None, Question::Pattern(&rewrite.pattern))),
+            Op::If { condition: Condition::Match { subject, pattern, negated: false }, .. } if is_variable(subject) => {
+                Some((Some(subject), Question::Pattern(pattern)))
+            }
+            Op::If { condition: Condition::Equal { left, right, negated: false }, .. } if is_variable(left) => {
+                match &*right.parts {
+                    [] => Some((Some(left), Question::Text(b""))),
+                    [Part::Literal(text)] => Some((Some(left), Question::Text(text))),
+                    _ => None,
+                }
             }
             _ => None,
         }
     }
+
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match self.question()?.1 {
+            Question::Pattern(pattern) => Some(pattern),
+            Question::Text(_) => None,
+        }
+    }
+}
+
+/// What an op asks of its subject.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    Pattern(&'a Pattern),
+    Text(&'a [u8]),
 }
 
 #[derive(Debug)]

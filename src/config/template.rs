@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 /// A directive's argument with its variables found. A template without variables is one literal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Template {
     pub parts: Box<[Part]>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Literal(Box<[u8]>),
     Var(Var),
@@ -18,7 +18,7 @@ pub enum Part {
 }
 
 /// A variable as a request is asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Var {
     Builtin(Builtin),
     /// `$arg_name`, lower-cased.
@@ -52,7 +52,7 @@ pub enum SetTarget {
 macro_rules! builtins {
     ($($variant:ident $name:literal),+ $(,)?) => {
         /// Variables that webserv itself defines, nginx's name for each in [`Builtin::name`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Builtin { $($variant),+ }
 
         impl Builtin {

@@ -122,3 +122,40 @@ fn rewrites_and_conditions_in_a_list_do_what_they_do_alone() {
         assert_eq!((answer.status, answer.text().as_str()), (200, expected), "{target}");
     }
 }
+
+/// What each condition does is decided by those before it, though those of one subject are asked together.
+#[test]
+fn conditions_of_several_subjects_take_turns() {
+    let s = http(
+        r#"map $first $late { default late-$first; }
+        map $1 $captured { default none; b captured; }
+        server { listen 127.0.0.1:%%PORT%%;
+            location / {
+                set $seen ""; set $first 0;
+                if ($arg_a ~ ^x) { set $seen "${seen}a"; } if ($arg_b = y) { set $seen "${seen}b"; }
+                rewrite ^/one/(.*)$ /two/$1; if ($arg_a ~ (b)) { set $seen "${seen}c$1"; set $first 1; }
+                if ($captured ~ ^c) { set $seen "${seen}d"; } if ($arg_b = z) { set $seen "${seen}e"; }
+                if ($late ~ -1$) { set $seen "${seen}f"; } rewrite ^/two/(.)(.*)$ /three/$2$1; if ($late ~ -0$) { set $seen "${seen}g"; }
+                if ($arg_a ~ q$) { set $seen "${seen}h"; } if ($captured ~ ^n) { set $seen "${seen}i"; }
+                if ($arg_b = "") { set $seen "${seen}j"; } if ($late ~ ^x) { set $seen "${seen}k"; }
+                if ($captured = b) { return 403; } rewrite ^/none/ /bad last; if ($arg_a ~ "^(?=b)") { set $seen "${seen}l"; }
+                if ($late ~ ^late) { set $seen "${seen}m"; } if ($captured ~ x) { set $seen "${seen}n"; }
+                if ($arg_b = y) { set $seen "${seen}o"; } rewrite ^/three/(.*)/end$ /four/$1 break; rewrite ^/four/ /bad last;
+                return 200 "$uri $seen $1";
+            }
+         }"#,
+    )
+    .start();
+    for (target, expected) in [
+        ("/x?b=-", "/x gim "),
+        ("/x", "/x gijm "),
+        ("/x?a=x&b=y", "/x abgimo "),
+        ("/x?a=b&b=z", "/x cbdeflm "),
+        ("/one/ab?a=xbq&b=-", "/three/ba acbdfhm "),
+        ("/two/ab/end?b=y", "/three/b/enda bgimo "),
+        ("/three/q?a=q", "/three/q ghijm "),
+    ] {
+        let answer = s.get(target);
+        assert_eq!((answer.status, answer.text().as_str()), (200, expected), "{target}");
+    }
+}

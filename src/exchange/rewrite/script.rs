@@ -22,11 +22,13 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
     let mut quote = true;
     match steps(ex, cx, script, &mut quote) {
         Step::Settled(flow) => flow,
-        Step::On | Step::Stop => Flow::Next,
+        Step::Nothing | Step::On | Step::Stop => Flow::Next,
     }
 }
 
 enum Step {
+    /// The op did not apply.
+    Nothing,
     On,
     /// `break`, or a rewrite with a flag: the rest of this level's script is skipped.
     Stop,
@@ -34,9 +36,9 @@ enum Step {
 }
 
 fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool) -> Step {
-    let (mut next, mut pass) = (0, None);
+    let (mut next, mut passes) = (0, lists::Passes::default());
     loop {
-        next = lists::skip(ex, cx, script, next, &mut pass);
+        next = lists::skip(ex, cx, script, next, &mut passes);
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
@@ -67,7 +69,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
                     }
                     steps(ex, cx, script, quote)
                 } else {
-                    Step::On
+                    Step::Nothing
                 }
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
@@ -76,7 +78,8 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         match step {
-            Step::On => {}
+            Step::Nothing => {}
+            Step::On => passes.forget(),
             done => return done,
         }
     }
@@ -84,7 +87,14 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
 
 fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {
     let mut text = Vec::new();
-    expand(value, ex, cx, quote && is_quoted(ex), &mut text);
+    match &*value.parts {
+        // Of the very size, as it is kept.
+        [Part::Literal(literal)] => text = literal.to_vec(),
+        parts => {
+            let captures = parts.iter().any(|part| matches!(part, Part::Capture(_)));
+            expand(value, ex, cx, quote && captures && is_quoted(ex), &mut text);
+        }
+    }
     cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
     assign(ex, cx, slot, text);
 }
@@ -164,7 +174,12 @@ fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition) -> bool {
     match condition {
         Condition::True(value) => variables::is_true(&variables::text(value, ex, cx)),
         Condition::Equal { left, right, negated } => {
-            (variables::text(left, ex, cx) == variables::text(right, ex, cx)) != *negated
+            let left = variables::text(left, ex, cx);
+            let is_equal = match &*right.parts {
+                [Part::Literal(right)] => left == **right,
+                _ => left == variables::text(right, ex, cx),
+            };
+            is_equal != *negated
         }
         Condition::Match { subject, pattern, negated } => {
             let subject = variables::text(subject, ex, cx);
@@ -215,7 +230,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
         ex.route.uri = uri;
-        return Step::On;
+        return Step::Nothing;
     };
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
