@@ -4,6 +4,7 @@
 //! Invariant: the tokens of a page do not depend on how it was cut into pieces, but for text that may come in several;
 //! memory is bounded by the piece and by ssi_value_length.
 
+use memchr::memmem;
 use std::collections::VecDeque;
 
 /// Longest name of a command or a parameter, and most parameters of a command (nginx).
@@ -54,6 +55,7 @@ pub struct Parser {
     mistake: String,
     /// ssi_value_length: longest value of a parameter.
     longest: usize,
+    opening: memmem::Finder<'static>,
 }
 
 const OPEN: &[u8] = b"<!--#";
@@ -68,7 +70,13 @@ fn show(bytes: &[u8]) -> String {
 
 impl Parser {
     pub fn new(longest: usize) -> Parser {
-        Parser { state: State::Text, command: Command::default(), mistake: String::new(), longest }
+        Parser {
+            state: State::Text,
+            command: Command::default(),
+            mistake: String::new(),
+            longest,
+            opening: memmem::Finder::new(OPEN),
+        }
     }
 
     /// The next piece of the page: its tokens are added to `out`.
@@ -77,13 +85,16 @@ impl Parser {
         while let Some((&byte, tail)) = rest.split_first() {
             match self.state {
                 State::Text => {
-                    let end = memchr::memchr(b'<', rest).unwrap_or(rest.len());
-                    text(out, &rest[..end]);
-                    rest = &rest[end..];
-                    if !rest.is_empty() {
-                        self.state = State::Open(1);
-                        rest = &rest[1..];
-                    }
+                    let Some(at) = self.opening.find(rest) else {
+                        // The next piece may go on with what this one ends with.
+                        let seen = (1..OPEN.len()).rev().find(|seen| rest.ends_with(&OPEN[..*seen])).unwrap_or(0);
+                        text(out, &rest[..rest.len() - seen]);
+                        self.state = if seen > 0 { State::Open(seen) } else { State::Text };
+                        return;
+                    };
+                    text(out, &rest[..at]);
+                    rest = &rest[at + OPEN.len()..];
+                    self.begin();
                     continue;
                 }
                 State::Open(seen) => self.open(seen, byte, out),
@@ -100,13 +111,16 @@ impl Parser {
         }
     }
 
-    /// Behind `<`.
+    /// Behind the opening of a command.
+    fn begin(&mut self) {
+        self.command = Command::default();
+        self.state = State::BeforeName;
+    }
+
+    /// Behind the beginning of an opening.
     fn open(&mut self, seen: usize, byte: u8, out: &mut VecDeque<Token>) {
         self.state = match byte {
-            byte if byte == OPEN[seen] && seen + 1 == OPEN.len() => {
-                self.command = Command::default();
-                State::BeforeName
-            }
+            byte if byte == OPEN[seen] && seen + 1 == OPEN.len() => return self.begin(),
             byte if byte == OPEN[seen] => State::Open(seen + 1),
             b'<' => {
                 text(out, &OPEN[..seen]);
