@@ -1,6 +1,6 @@
 //! Rules that seem to keep clients out, and do not; and what tells attackers more than it should.
 
-use super::blocks::{Pass, asks_who, is_pass, location, passes};
+use super::blocks::{Pass, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -235,7 +235,7 @@ pub fn open_status(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("stub_status") && !place.is("status") || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
-    let asked = |level: &Level| asks_who(level.all) || level.has("allow");
+    let asked = |level: &Level| level.asks_who() || level.has("allow");
     if !place.levels().any(asked) {
         let help = "add: allow 127.0.0.1; deny all;";
         found.push(Finding::new(place.d.name.span, "the status page is open to anyone", help));

@@ -1,8 +1,9 @@
 //! Files and directories that a configuration names and that are not there. Where a name has variables, only a request
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
+use super::level::Level;
 use super::rule::{Finding, Paths, Place, Rule};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Word;
 use crate::config::load::meant;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
@@ -77,8 +78,11 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
         || format!("mkdir -p \"{shown}\", or mend the path"),
         |near| format!("did you mean \"{near}\"? Else: mkdir -p \"{shown}\""),
     );
-    let makes = |d: &Directive| d.name.is("dav_methods") && d.args.iter().any(|word| word.is("PUT"));
-    let until = match place.is("alias") && place.levels().any(|level| level.all.iter().any(makes)) {
+    let makes = |level: &Level| {
+        let methods = level.first("dav_methods").and_then(|at| level.all.get(at));
+        methods.is_some_and(|d| d.args.iter().any(|word| word.is("PUT")))
+    };
+    let until = match place.is("alias") && place.levels().any(makes) {
         true => "requests are answered 404 until PUT makes it",
         false => "every request is answered 404",
     };

@@ -3,7 +3,7 @@
 use super::blocks::{Pass, passes};
 use super::level::Level;
 use super::regexes::{Captured, captured};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
 use std::collections::HashSet;
@@ -171,8 +171,10 @@ fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
     if above.has("add_header_inherit") {
         return;
     }
-    let lost = above.all.iter().filter(|d| d.name.is("add_header") && !own.contains(&name(d)));
-    let lost: Vec<&Directive> = lost.collect();
+    let added = above.headers.get_or_init(|| {
+        above.all.iter().filter(|d| d.name.is("add_header")).take(COMPARED).map(|d| (d, name(d))).collect()
+    });
+    let lost: Vec<&Directive> = added.iter().filter(|(_, name)| !own.contains(name)).map(|(d, _)| *d).collect();
     if let Some(first) = lost.first() {
         let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
         let message = format!("add_header here drops {} of the level above", names.join(", "));

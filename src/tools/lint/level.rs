@@ -23,6 +23,8 @@ pub struct Level<'a> {
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
+    /// The first `add_header` lines, and the headers' names in lower case. Rule W104 finds them.
+    pub headers: OnceCell<Vec<(&'a Directive, Vec<u8>)>>,
 }
 
 #[derive(Default)]
@@ -51,6 +53,7 @@ impl<'a> Level<'a> {
             takes_any_host: OnceCell::new(),
             open: OnceCell::new(),
             credentials: OnceCell::new(),
+            headers: OnceCell::new(),
         }
     }
 

@@ -293,9 +293,12 @@ fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
     if server.location(b"", word.bytes()).is_some() {
         return;
     }
-    let known = server.location_names().filter(|name| name.starts_with(b"@")).map(String::from_utf8_lossy);
-    let known: Vec<String> = known.map(|name| name.into_owned()).collect();
-    let near = crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str));
+    let near = place.may_compare().then(|| {
+        let known = server.location_names().filter(|name| name.starts_with(b"@")).map(String::from_utf8_lossy);
+        let known: Vec<String> = known.map(|name| name.into_owned()).collect();
+        crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str))
+    });
+    let near = near.flatten();
     found.push(Finding::new(
         word.span,
         format!("named location \"{text}\" could not be found: there is no such location in this server"),
