@@ -54,8 +54,10 @@ pub struct Config {
     pub upstreams: Vec<Rc<Upstream>>,
     /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
     pub log_files: Vec<PathBuf>,
-    /// Directories that deleted files are moved to: what is in them is not served.
+    /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
+    /// Those of them that are not shown: what is in them is not served.
+    pub hidden_trashes: Vec<Box<[u8]>>,
     /// Warnings and notes of the run that made this configuration.
     pub notes: Vec<Diagnostic>,
 }

@@ -34,6 +34,7 @@ use super::load::Loaded;
 use super::model::*;
 use super::row::{self, Effect};
 use super::settings::body::TempPath;
+use super::settings::upload::Upload;
 use super::sources::Sources;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
@@ -219,13 +220,13 @@ impl Build {
             let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
             temp.iter().for_each(|temp| self.temp_path(&temp.path));
         }
-        let trashes: BTreeSet<_> =
-            self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
+        let (trashes, hidden_trashes) = (self.trashes(|_| true), self.trashes(|upload| !upload.trash_shown));
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
         let config = Config {
-            trashes: trashes.into_iter().map(Box::from).collect(),
+            trashes,
+            hidden_trashes,
             process: self.process,
             endpoints,
             sockets,
@@ -243,6 +244,14 @@ impl Build {
             notes: self.diagnostics.iter().cloned().collect(),
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
+    }
+
+    /// Directories that these locations move deleted files to, each once.
+    fn trashes(&self, wanted: impl Fn(&Upload) -> bool) -> Vec<Box<[u8]>> {
+        let uploads = self.locations.iter().map(|location| &*location.settings.upload);
+        let trashes: BTreeSet<_> =
+            uploads.filter(|upload| wanted(upload)).filter_map(Upload::trash_directory).collect();
+        trashes.into_iter().map(Box::from).collect()
     }
 
     /// There is no configuration. Large ones are freed piece by piece: see [`checkpoint`].

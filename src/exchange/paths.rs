@@ -111,7 +111,7 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     if !uri.starts_with(b"/") && !ex.route.behind_alias {
         mapped = Mapped::Outside;
     }
-    if !config.trashes.is_empty()
+    if !config.hidden_trashes.is_empty()
         && let Mapped::Path { root } = mapped
         && in_trash(&config, &path, root)
     {
@@ -154,7 +154,7 @@ fn is_suspect(path: &[u8]) -> bool {
 /// What was deleted is seen only where the root itself (the first bytes, this many) is a trash or lies in one.
 fn in_trash(config: &Config, path: &[u8], root: usize) -> bool {
     let area = path.get(..root).unwrap_or_default();
-    config.trashes.iter().any(|trash| is_beneath(path, trash) && !is_beneath(area, trash))
+    config.hidden_trashes.iter().any(|trash| is_beneath(path, trash) && !is_beneath(area, trash))
 }
 
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -187,10 +187,10 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     components(a).eq(components(b))
 }
 
-/// Names of the trashes that lie in `directory`.
+/// Names of the hidden trashes that lie in `directory`.
 pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
     let depth = components(directory).count();
-    let names = config.trashes.iter().map(|trash| &trash[..]);
+    let names = config.hidden_trashes.iter().map(|trash| &trash[..]);
     let inside = names.filter(|trash| is_beneath(trash, directory) && components(trash).count() == depth + 1);
     inside.filter_map(|trash| components(trash).last()).map(Box::from).collect()
 }

@@ -24,7 +24,7 @@ const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
     row("delete_recursive", SL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).delete_recursive), "Whether DELETE of a directory removes what is in it, never through a link or into another file system; off, a directory that is not empty gets 409. It is done in slices, so that no other request waits, and finished even if the client goes away; where something cannot be removed it stops there, and the answer says what is left. A directory that a location is for, or that holds one, stays, and so does one with an entry that the rules of its own location (deny, methods, scripts) keep: 403, and nothing is removed.").ours(),
-    row("delete_trash", SL, Args::TAKE1, "off", Effect::Once(trash), "Directory that DELETE moves files, links and whole directories to instead of removing them, or off. It is made where it is missing, and must be on the same file system (else 500, and nothing is deleted). A name that is taken there gets a number (name-1.ext); nothing is overwritten. Variables are allowed behind a directory (/srv/trash/$remote_user). What lies in it is neither listed nor served nor deleted, but by a location whose root or alias is the trash itself, where DELETE removes for good. No request moves anything out of it: it is brought back on the server itself, with mv, or downloaded from such a location. For upload_quota it counts only where the trash lies in the area.").ours(),
+    row("delete_trash", SL, Args::TAKE12, "off", Effect::Once(trash), "Directory that DELETE moves files, links and whole directories to instead of removing them, or off. It is made where it is missing, and must be on the same file system (else 500, and nothing is deleted). A name that is taken there gets a number (name-1.ext); nothing is overwritten. Variables are allowed behind a directory (/srv/trash/$remote_user). What lies in it is neither listed nor served nor deleted, but by a location whose root or alias is the trash itself, where DELETE removes for good. With shown it is a directory like others, so that people take back what they deleted: one that lies in the area (delete_trash html/files/trash shown) is listed, and a file is brought back by moving it out, with MOVE or by the page's Rename (../name); what is deleted in it is gone for good, and those who may read the area see what others deleted. Without shown it is brought back on the server itself, with mv, or downloaded from a location for it. For upload_quota it counts only where the trash lies in the area.").ours(),
     row("upload_store", SL, Args::TAKE1, "the request URI's own directory", Effect::Once(store), "Directory where POSTed files go, or off. A name that belongs to another location is also judged by that location's rules (403, 413, 415). Variables are allowed; a relative path is taken from the prefix. A file appears there complete or not at all.").ours().also(&["upload_dir", "upload_path"]),
     row("upload_store_access", HSL, Args::TAKE123, "user:rw", Effect::Once(store_access), "Mode of stored files: user:rw group:r all:r.").ours(),
     row("upload_create_path", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).create_path), "Whether missing directories inside the store are made. They are made when the content is complete, just before the file gets its name in them; those of a process that is killed between the two stay, empty. With it the files of a form may bring paths as names (a folder chosen in a browser): each is stored in the folder it names, below the one that was posted to.").ours(),
@@ -123,7 +123,12 @@ fn trash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if trash.as_ref().is_some_and(|template| !is_fixed(template)) {
         return Err(invalid(d, 0).help("a directory, with variables behind it at most: /srv/trash/$remote_user"));
     }
-    upload(&mut s.settings).trash = trash;
+    let shown = d.args.len() == 2;
+    if shown && (trash.is_none() || !d.args[1].is("shown")) {
+        return Err(invalid(d, 1).help("\"shown\" behind a directory, or nothing"));
+    }
+    let settings = upload(&mut s.settings);
+    (settings.trash, settings.trash_shown) = (trash, shown);
     Ok(())
 }
 

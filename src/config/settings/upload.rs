@@ -11,6 +11,8 @@ pub struct Upload {
     pub delete_recursive: bool,
     /// Where deleted files are moved to: begins with a directory.
     pub trash: Option<Template>,
+    /// It is a directory like others, but what is deleted in it is gone.
+    pub trash_shown: bool,
     pub store: Store,
     /// Mode of stored files; directories get x where there is r.
     pub mode: u32,
@@ -132,6 +134,7 @@ impl Default for Upload {
         Upload {
             delete_recursive: false,
             trash: None,
+            trash_shown: false,
             store: Store::Uri,
             mode: 0o600,
             create_path: false,

@@ -320,6 +320,63 @@ fn what_is_deleted_moves_into_the_trash() {
 }
 
 #[test]
+fn what_was_deleted_is_brought_back_from_a_shown_trash() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = server(
+        "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; autoindex on;
+             delete_trash %%DIR%%/html/dav/trash shown; }
+         location /page/ { allowed_methods GET POST DELETE; autoindex on; autoindex_format page; autoindex_upload on;
+             delete_trash %%DIR%%/html/page/trash shown; delete_recursive on; }
+         location /both/ { allowed_methods GET DELETE; delete_trash %%DIR%%/html/both/trash shown; }
+         location /hides/ { allowed_methods GET DELETE; delete_trash %%DIR%%/html/both/trash; }",
+    )
+    .file("html/dav/sub/a.txt", "first")
+    .file("html/page/sub/a b.txt", "first")
+    .file("html/both/x", "x")
+    .start();
+    let mut table = Table::new("delete_trash shown");
+    table.row(OURS, "by MOVE", || {
+        s.method("DELETE", "/dav/sub/a.txt", "", b"").is(204);
+        s.method("PROPFIND", "/dav/trash/", "Depth: 1\r\n", b"").is(207).contains("/dav/trash/a.txt");
+        let back = "Destination: /dav/sub/a.txt\r\nOverwrite: F\r\n";
+        s.method("MOVE", "/dav/trash/a.txt", back, b"").is(201);
+        s.get("/dav/sub/a.txt").is(200).body_is("first");
+        // A whole tree, and one for good.
+        s.method("DELETE", "/dav/sub/", "", b"").is(204);
+        s.method("MOVE", "/dav/trash/sub/", "Destination: /dav/sub/\r\n", b"").is(201);
+        assert_eq!(s.read("html/dav/sub/a.txt"), b"first");
+        s.method("DELETE", "/dav/sub/", "", b"").is(204);
+        s.method("DELETE", "/dav/trash/sub/a.txt", "", b"").is(204);
+        s.method("DELETE", "/dav/trash/sub/", "", b"").is(204);
+        assert_eq!(s.snapshot("html/dav/trash").len(), 0);
+        s.method("DELETE", "/dav/trash/", "", b"").is(403);
+    });
+    table.row(OURS, "by the page's form", || {
+        let form = |target: &str, body: &str| {
+            let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
+            s.method("POST", target, fields, body.as_bytes())
+        };
+        form("/page/sub/", "webserv-delete=a%2520b.txt").is(303);
+        s.get("/page/").is(200).contains("trash/");
+        s.get("/page/trash/").is(200).contains("a%20b.txt");
+        s.get("/page/trash/?move=a%20b.txt").is(200).contains("webserv-to");
+        form("/page/trash/", "webserv-move=a%2520b.txt&webserv-to=..%2Fsub%2Fa+b.txt").is(303);
+        s.get("/page/sub/a%20b.txt").is(200).body_is("first");
+    });
+    table.row(OURS, "a trash that another location hides stays hidden", || {
+        s.method("DELETE", "/both/x", "", b"").is(204);
+        s.get("/both/trash/x").is(404);
+    });
+    for wrong in ["off shown", "%%DIR%%/t hidden"] {
+        let output = server(&format!("location /a/ {{ delete_trash {wrong}; }}")).test_config();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains("delete_trash"), "{text}");
+    }
+}
+
+#[test]
 fn a_trash_on_another_file_system_is_refused_and_nothing_deleted() {
     use std::os::unix::fs::MetadataExt;
     if skip_on_nginx("delete_trash") {

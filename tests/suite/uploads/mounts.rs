@@ -60,7 +60,9 @@ fn uploads_hold_on_file_systems_as_they_are() {
     let mut rows = Table::new("storing on other file systems");
     let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
     let sftp = sftp.into_iter().find(|path| Path::new(path).exists());
-    for what in ["tmpfs", "ext4", "xfs", "btrfs", "bind", "overlay", "bindfs", "sshfs", "sshfs without hard links"] {
+    for what in
+        ["tmpfs", "ext4", "xfs", "btrfs", "bind", "overlay", "bindfs", "sshfs", "sshfs without hard links", "nfs"]
+    {
         rows.row(OURS, what, || {
             let setup = setup_at("%%DIR%%/store").mkdir("store").mkdir("lower").mkdir("upper").mkdir("work");
             let setup = setup.allow_log("file locks").allow_log("upload_state_store is on another file system");
@@ -82,6 +84,13 @@ fn uploads_hold_on_file_systems_as_they_are() {
                     let work = path("work");
                     let options = format!("lowerdir={work}/lower,upperdir={work}/upper,workdir={work}/inner");
                     mount("mount", &["-t", "overlay", "overlay", "-o", &options, &path("store")], &at)
+                }
+                "nfs" => {
+                    // An empty directory of a server: `host:/path`.
+                    let Ok(export) = std::env::var("WEBSERV_TEST_NFS") else {
+                        return skipped("WEBSERV_TEST_NFS names no export of NFS");
+                    };
+                    mount("mount", &["-t", "nfs", &export, &path("store")], &at)
                 }
                 "bindfs" => mount("bindfs", &[&path("upper"), &path("store")], &at),
                 _ => {
@@ -183,4 +192,32 @@ fn across_mounts(s: &Server) {
     s.method("DELETE", "/dav/in/", "", b"").is_one_of(&[403, 409]);
     let hidden = s.snapshot("store").into_keys().find(|name| name.contains(".webserv-"));
     assert_eq!(hidden, None);
+}
+
+/// Locks end at that mount, so an upload of the server on the other side does not go on here: a client that tries it all the
+/// time does not fill the log.
+#[test]
+fn an_upload_beyond_a_mount_without_locks_is_warned_of_once() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let block = "location /a/ { root %%DIR%%/html; allowed_methods GET POST PUT DELETE; upload_resumable on; }";
+    let setup = || server(block).file("html/index.html", "index");
+    let a = running(setup().mkdir("html/a").allow_log("file locks"));
+    let b = setup().allow_log("file locks").allow_log("another server");
+    let at = b.dir().join("html");
+    let Some(mounted) =
+        mount("bindfs", &["-o", "nonempty", &a.path("html").display().to_string(), &at.display().to_string()], &at)
+    else {
+        return;
+    };
+    {
+        let b = running(b);
+        let target = located(tus(&a, "POST", "/a/", &format!("Upload-Length: 3\r\n{}", filename("f")), b"").is(201));
+        for _ in 0..20 {
+            tus(&b, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
+        }
+        assert_eq!(b.error_log().matches("an upload of another server").count(), 1);
+    }
+    drop(mounted);
 }

@@ -92,7 +92,8 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tra
     let config = ex.config.clone();
     let Some(template) = &config.location(ex.route.location).settings.upload.trash else { return Ok(None) };
     let area = ex.route.path.get(..root).unwrap_or_default();
-    if config.trashes.iter().any(|trash| paths::is_beneath(area, trash)) {
+    let holds = |trash: &[u8]| paths::is_beneath(area, trash) || paths::is_beneath(&ex.route.path, trash);
+    if config.trashes.iter().any(|trash| holds(trash)) {
         return Ok(None);
     }
     let path = variables::text(template, ex, cx);
