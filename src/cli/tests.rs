@@ -12,7 +12,7 @@ fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
-    assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == HELP));
+    assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == super::command::HELP));
 }
 
 #[test]

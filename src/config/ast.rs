@@ -98,6 +98,11 @@ pub struct Word {
     pub quoted: bool,
 }
 
+/// Words as a line of the configuration has them, without their quotes.
+pub fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
+    words.into_iter().map(Word::str).collect::<Vec<_>>().join(" ")
+}
+
 impl Word {
     pub fn new(bytes: &[u8], span: Span, quoted: bool) -> Word {
         Word { text: Text::new(bytes), span, quoted }

@@ -21,6 +21,7 @@ mod stapling;
 mod tests;
 mod torn;
 mod undefined;
+mod wrong_words;
 
 use super::ast::{Directive, Word};
 use super::build::{Build, Caches, Form, Own, Scope};

@@ -98,9 +98,9 @@ over_http2! {
     uploads_hold_over_http2: ["uploads::", "upload_ways::", "page::"];
     files_and_pages_hold_over_http2: ["static_files::", "ranges::", "conditions::", "ssi::", "autoindex::", "listing::",
         "traversal::", "locations::", "vhosts::", "rewrites::", "variables::", "bodies::", "client_body::"];
-    proxying_holds_over_http2: ["proxy::", "proxy_answers::", "proxy_groups::", "proxy_store::", "upstream_tls::",
+    proxying_holds_over_http2: ["proxy::", "proxy_answers::", "proxy_groups::", "proxy_servers::", "proxy_store::", "upstream_tls::",
         "resolver::", "fastcgi::", "uwsgi::", "crowded::", "cgi::"];
-    rules_and_limits_hold_over_http2: ["auth_request::", "path_rules::", "patterns::", "real_ip::", "as_nginx::",
+    rules_and_limits_hold_over_http2: ["auth_request::", "path_rules::", "patterns::", "real_ip::", "as_nginx::", "as_nginx_upstreams::",
         "nginx_fixes::", "recorded::", "explain::"];
     whole_sites_hold_over_http2: ["real_apps::", "real_confs::", "user_reports::"];
     collections_hold_over_http2: ["dav::"];

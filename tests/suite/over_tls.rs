@@ -130,12 +130,10 @@ impl Tls {
 
 /// What is about the plain transport itself: sockets that the test writes to while the server stands still, that it
 /// closes without a word, or on which something goes before TLS.
-const PLAIN_ONLY: [&str; 7] = [
+const PLAIN_ONLY: [&str; 5] = [
     // They speak HTTP/2 with prior knowledge, and their modules have names that others have.
     "http2::",
     "turns::as_many_clients",
-    "proxy::a_client_that_comes_back",
-    "proxy::large_bodies_stream",
     "bounds::memory_that_runs_out",
     "uploads::parallel::a_hundred",
     // These programs make their own URLs, and know nothing of our certificate.
@@ -170,7 +168,7 @@ macro_rules! over_tls {
 over_tls! {
     uploads_hold_over_tls: ["uploads::"];
     files_ranges_and_pages_hold_over_tls: ["ranges::", "ssi::", "static_files::", "bodies::", "client_body::"];
-    proxying_holds_over_tls: ["proxy::", "proxy_answers::"];
+    proxying_holds_over_tls: ["proxy::", "proxy_answers::", "proxy_servers::"];
     turns_programs_and_balancers_hold_over_tls:
         ["turns::", "smuggling::", "proxy_protocol::", "fastcgi::", "cgi::", "explain::"];
     http1_and_its_limits_hold_over_tls: ["http1::", "bounds::", "repeats::"];

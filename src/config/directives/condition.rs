@@ -1,6 +1,6 @@
 //! The condition of an `if`, and what people write for one.
 
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Word, written};
 use crate::config::build::Build;
 use crate::config::fault::Fault;
 use crate::config::model::{Condition, PathTest};
@@ -127,10 +127,6 @@ fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     }
     let is_name = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))
-}
-
-fn written(words: &[Word]) -> String {
-    words.iter().map(|word| word.str().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 /// The condition of an `if`: its words with the outer parentheses taken off.

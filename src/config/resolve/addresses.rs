@@ -1,6 +1,6 @@
 //! Addresses as people write them, and how they are written here: for the help of a directive that is wrong already.
 
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Word, written};
 use crate::config::directives::resolver;
 use crate::config::{examples, suggest};
 
@@ -132,7 +132,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if word.span != d.args.first()?.span {
         return listen_word(&text);
     }
-    let rest = || d.args.iter().skip(1).map(Word::str).collect::<Vec<_>>().join(" ");
+    let rest = || written(d.args.iter().skip(1));
     if text == "=" && d.args.len() > 1 {
         return Some(format!("no `=` stands before a value: listen {};", rest()));
     }

@@ -2,7 +2,7 @@
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
 use super::{addresses, torn};
-use crate::config::ast::{Directive, Span, Word};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
 use crate::config::model::Level;
@@ -105,7 +105,6 @@ pub fn as_block(d: &Directive) -> String {
         _ => d.args.len(),
     };
     let (head, inside) = d.args.split_at(before.min(d.args.len()));
-    let written = |words: &[Word]| words.iter().map(|word| word.str().into_owned()).collect::<Vec<_>>().join(" ");
     let inside = if inside.is_empty() { "…".to_owned() } else { format!("{};", written(inside)) };
     format!("{} {{ {inside} }}", format!("{name} {}", written(head)).trim_end())
 }
@@ -173,7 +172,7 @@ fn of_block(d: &Directive) -> Option<String> {
         ("upstream", None) => "a group has a name: upstream backend { … }".into(),
         ("location", None) => "a location has a path: location / { … }".into(),
         ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
-            let rest = d.args.iter().skip(2).map(Word::str).collect::<Vec<_>>().join(" ");
+            let rest = written(d.args.iter().skip(2));
             format!("no space stands in the modifier: location ~* {rest} {{ … }}")
         }
         ("location", Some(_)) => "a location has one path; write two, or a regex: location ~ ^/(a|b)/ { … }".into(),

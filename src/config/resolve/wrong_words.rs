@@ -1,0 +1,204 @@
+//! A directive that is known and may stand where it does, with words that its row does not take: what is said of it, and
+//! what would be right.
+
+use super::{lexical, markup, remedy};
+use crate::config::ast::{Directive, Word, written};
+use crate::config::build::Build;
+use crate::config::context::{Args, Contexts};
+use crate::config::fault::Fault;
+use crate::config::row::Row;
+use crate::config::suggest;
+
+/// Directives whose last argument is free text, which people forget to quote.
+const TAKES_TEXT: [&str; 14] = [
+    "return",
+    "add_header",
+    "add_trailer",
+    "proxy_set_header",
+    "auth_basic",
+    "root",
+    "alias",
+    "set",
+    "default_type",
+    "fastcgi_param",
+    "rewrite",
+    "access_log",
+    "error_log",
+    "auth_basic_user_file",
+];
+
+impl Build {
+    /// A directive that its row does not take: with what would be right, as far as the row knows.
+    pub(super) fn wrong(&mut self, here: Contexts, row: &Row, d: &Directive, fault: Fault) {
+        if let Some((first, second)) = self.swallowed(here, d) {
+            return self.error(lexical::missing_semicolon(&first, &second));
+        }
+        if let Some((span, help)) = lexical::curly_phrase(d) {
+            return self.error(Fault { span, help: Some(help), ..fault });
+        }
+        self.define_anyway(row.name, d);
+        let text = String::from_utf8_lossy(self.sources.slice(fault.span)).into_owned();
+        let is_list = lexical::LISTS.contains(&row.name);
+        let is_list = is_list || matches!(row.name, "listen" | "allow" | "deny" | "set_real_ip_from");
+        let has_comma = |word: &&Word| word.bytes().ends_with(b",") || is_list && word.bytes().contains(&b',');
+        let comma = d.args.iter().find(|word| !word.quoted && has_comma(word));
+        if let Some(dash) = text.chars().find(|c| matches!(c, '–' | '—' | '−')) {
+            let help = format!("a plain `-` is meant, not the dash `{dash}` (U+{:04X})", u32::from(dash));
+            return self.error(Fault { help: Some(help), ..fault });
+        }
+        let help = match (&fault.help, comma) {
+            (_, Some(_)) => Some(match row.name {
+                "listen" => {
+                    let lines: Vec<_> = d.args.iter().map(Word::str).collect();
+                    let lines = lines.join(",");
+                    let lines = lines.split(',').filter(|address| !address.is_empty());
+                    let lines: Vec<_> = lines.map(|address| format!("listen {address};")).collect();
+                    format!("another address is another `listen`, without a comma: {}", lines.join(" "))
+                }
+                "allow" | "deny" | "set_real_ip_from" | "server" => remedy::one_each(d),
+                _ => format!(
+                    "words are separated by spaces, the comma is part of the word: {} {};",
+                    row.name,
+                    written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
+                ),
+            }),
+            // Of variables, which may stand in any value.
+            (Some(_), _) if fault.message.contains("variable") && fault.message.contains("closing bracket") => None,
+            (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
+                Some(help) => Some(help),
+                None if given.as_ref().is_some_and(|given| given.starts_with("write ")) => None,
+                None if given.is_some() => {
+                    let is_set = ["value", "parameter", "method"]
+                        .iter()
+                        .any(|what| fault.message.contains(&format!("invalid {what} ")));
+                    given.as_ref().filter(|_| is_set).and_then(|given| nearest_in(given, &text))
+                }
+                None if fault.message.contains("duplicate") => Some("remove one of the two".to_owned()),
+                None if fault.message.contains("invalid") || fault.message.contains("unknown") => {
+                    Some(from_doc(row, &text))
+                }
+                None => remedy::example(row.name).map(|example| format!("as in: {example}")),
+            },
+        };
+        self.error(match help {
+            Some(help) => Fault { help: Some(help), ..fault },
+            None => fault,
+        });
+    }
+}
+
+/// A block where none belongs, none where one does, or the wrong number of words.
+pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
+    let name = d.name.str();
+    if args.is_block() && d.block.is_none() {
+        let fault = Fault::new(d.span, format!("directive \"{name}\" has no opening \"{{\""));
+        if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
+            return fault.help("a condition stands in parentheses, a block in braces: if (-f $request_filename) { … }");
+        }
+        return fault.label("missing `{` after this").help(format!("a block follows: {}", remedy::as_block(d)));
+    }
+    if d.block.is_some() && !args.is_block() {
+        let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));
+        // What was meant as its value stands in the braces, where it is one word.
+        let inside: Vec<&Directive> = d.block.iter().flatten().collect();
+        let words: Vec<&Word> = d.args.iter().chain(inside.iter().flat_map(|line| line.words())).collect();
+        let value = match inside[..] {
+            [one] if args.accepts(words.len()) && one.block.is_none() => written(words.iter().copied()),
+            _ => written(&d.args),
+        };
+        return fault
+            .label(format!("`{name}` takes no block"))
+            .help(format!("it ends with `;`: {}", format!("{name} {value}").trim_end().to_owned() + ";"));
+    }
+    let message = format!("invalid number of arguments in \"{name}\" directive");
+    if args.is_block() {
+        let span = if d.args.is_empty() { d.name.span } else { d.args_span() };
+        let fault = Fault::new(span, message).label(format!("it takes {}", args.describe()));
+        return Fault { help: remedy::of_shape(d, args), ..fault };
+    }
+    let is_sign = |word: &&Word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"));
+    if let Some(sign) = d.args.iter().take(2).find(is_sign) {
+        let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
+        let help = format!("no `{}` stands before a value: {name} {};", sign.str(), written(rest));
+        return Fault::new(sign.span, message).help(help);
+    }
+    if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
+        return Fault::new(word.span, message).help("a placeholder of a template that was not filled in");
+    }
+    let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
+    if let Some((span, help)) = markup::continued(d) {
+        return Fault::new(span, message).help(help);
+    }
+    if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
+        if let Some((span, help)) = remedy::of_text(d) {
+            return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
+        }
+        if d.args[0].is("*")
+            && let Some(help) = remedy::of_shape(d, args)
+        {
+            return Fault::new(d.args[0].span, message).help(help);
+        }
+        let text = &d.args[most - 1..];
+        let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
+        let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
+        return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
+    }
+    let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
+    // What is torn apart or joined is what is wrong, not the name.
+    let is_of_words = ["a number and its unit", "two words", "a parameter and", "one in each", "it takes no"]
+        .iter()
+        .any(|start| help.starts_with(start));
+    Fault::new(if is_of_words { d.args_span() } else { d.name.span }, message).help(help)
+}
+
+/// Text long enough to be recognised.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The arguments with all from `from` on as one quoted word.
+fn quoted_tail(d: &Directive, from: usize) -> String {
+    let (kept, text) = d.args.split_at(from);
+    format!("{}{}\"{}\";", written(kept), if kept.is_empty() { "" } else { " " }, shown(&written(text)))
+}
+
+/// Of a sentence that lists what is taken, the word that was meant.
+fn nearest_in(help: &str, word: &str) -> Option<String> {
+    let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let (key, value) = key_and_value(word);
+    let near = suggest::nearest(key, words.filter(|known| known.len() > 2 && *known != key && *known != "mean"))?;
+    (!help.contains("did you mean")).then(|| format!("did you mean \"{near}{value}\"?"))
+}
+
+/// A parameter that the row's documentation names and that is near the word; else what the documentation says first, and
+/// an example.
+fn from_doc(row: &Row, word: &str) -> String {
+    let (key, value) = key_and_value(word);
+    let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
+    let words = words.map(|word| word.trim_end_matches(['.', '-'])).filter(|known| known.len() > 1 && *known != key);
+    if let Some(near) = suggest::nearest(key, words) {
+        return format!("did you mean \"{near}{value}\"?");
+    }
+    let switches = row.doc.contains("on, off") || row.doc.contains("on or off") || row.doc.contains("off");
+    match word.to_ascii_lowercase().as_str() {
+        "no" | "false" | "0" | "disable" | "disabled" | "none" if switches => {
+            return format!("write {} off;", row.name);
+        }
+        "yes" | "true" | "1" | "enable" | "enabled" if switches => return format!("write {} on;", row.name),
+        _ => {}
+    }
+    let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
+    let first = first.trim_end_matches('.');
+    match remedy::example(row.name).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
+        Some(example) => format!("as in: {example} ({first})"),
+        None => format!("`{}` takes {}: {first}", row.name, row.args.describe()),
+    }
+}
+
+/// `key` and `=value`.
+fn key_and_value(word: &str) -> (&str, &str) {
+    word.find('=').and_then(|at| word.split_at_checked(at)).unwrap_or((word, ""))
+}

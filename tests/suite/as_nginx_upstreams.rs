@@ -1,0 +1,162 @@
+//! As `as_nginx`, of requests that go to an upstream.
+
+use crate::client::End;
+use crate::harness::{Setup, http, server};
+use crate::upstream::{Request, Upstream};
+
+/// An upstream that makes its answers of the requests.
+fn answering(answer: impl Fn(&Request) -> String + Send + Sync + 'static) -> Upstream {
+    Upstream::start(move |peer| {
+        while let Some(request) = peer.request() {
+            if !peer.send(answer(&request).as_bytes()) {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_proxied_redirect_gets_no_charset() {
+    let up = answering(|request| {
+        let status = &request.target()[1..];
+        format!("HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n")
+    });
+    let s = server(&format!("charset utf-8; location / {{ proxy_pass http://{}; }}", up.address)).start();
+    for (status, kind) in [(301, "text/html"), (302, "text/html"), (303, "text/html; charset=utf-8")] {
+        s.get(&format!("/{status}")).is(status).has("Content-Type", kind);
+    }
+}
+
+#[test]
+fn an_upstream_behind_a_cache_is_asked_for_the_whole() {
+    let up = answering(|request| {
+        let body = if request.line.starts_with("HEAD") { "" } else { "hello" };
+        let seen: String = request.fields.iter().map(|(name, value)| format!("|{name}: {value}")).collect();
+        let seen = format!("{}{seen}", request.line);
+        format!(
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\nX-Seen: {seen}\r\nContent-Length: 5\r\n\r\n{body}"
+        )
+    });
+    let cached =
+        format!("proxy_pass http://{}; proxy_set_header Host a; proxy_set_header Connection close;", up.address);
+    let s = http(&format!(
+        "proxy_cache_path %%DIR%%/cache keys_zone=z:1m;
+         server {{ listen 127.0.0.1:%%PORT%%; proxy_cache z; location / {{ {cached} }}
+         location /off {{ proxy_cache off; {cached} }} location /keep {{ proxy_cache_convert_head off; {cached} }} }}"
+    ))
+    .start();
+    let fields = "Range: bytes=1-2\r\nIf-Range: \"a\"\r\n";
+    let seen = |r: &crate::client::Response| r.header("X-Seen").unwrap_or_default().to_owned();
+    let plain = |line: &str| format!("{line} HTTP/1.1|Host: a|Connection: close");
+    let r = s.get_with("/1", fields);
+    r.is(206).body_is("el");
+    assert_eq!(seen(&r), plain("GET /1"));
+    s.get_with("/2", "If-None-Match: \"a\"\r\n").is(304);
+    s.get_with("/3", "If-Match: \"b\"\r\n").is(412);
+    let mut client = s.client();
+    client.send(b"HEAD /4 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let r = client.response_to_head();
+    assert_eq!((seen(&r), r.header("Content-Length")), (plain("GET /4"), Some("5")));
+    client.get("/5").is(200).body_is("hello");
+    client.send(b"HEAD /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(seen(&client.response_to_head()), plain("HEAD /keep"));
+    assert!(seen(&s.get_with("/off", fields)).contains("|Range: bytes=1-2"));
+}
+
+#[test]
+fn worker_shutdown_timeout_ends_what_a_reload_has_left() {
+    let up = answering(|_| "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".to_owned());
+    let location = format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Connection upgrade;
+          proxy_set_header Upgrade $http_upgrade; }}",
+        up.address
+    );
+    let s = Setup::full(&format!(
+        "%%PREAMBLE%%\nworker_shutdown_timeout 200ms;\nevents {{}}\nhttp {{ access_log logs/access.log;
+         server {{ listen 127.0.0.1:%%PORT%%; {location} location = /t {{ return 200; }} }} }}"
+    ))
+    .master()
+    .start();
+    let mut tunnel = s.client();
+    tunnel.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    tunnel.response().is(101);
+    let mut idle = s.client();
+    idle.get("/t").is(200);
+    s.signal(libc::SIGHUP);
+    assert!(matches!(tunnel.try_response(false), Err(End::Closed | End::Reset)));
+    assert!(matches!(idle.try_response(false), Err(End::Closed | End::Reset)));
+}
+
+#[test]
+fn a_kept_upstream_connection_that_was_closed_costs_no_request_and_no_failure() {
+    // Each connection answers once, says that it is kept, and is closed.
+    let up = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+        }
+    });
+    let s = http(&format!(
+        "upstream u {{ server {} max_fails=1 fail_timeout=60s; server {} backup; keepalive 8; }}
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://u; proxy_http_version 1.1;
+         proxy_set_header Connection \"\"; }} }}",
+        up.address,
+        Upstream::nowhere()
+    ))
+    .start();
+    let mut client = s.client();
+    for _ in 0..200 {
+        client.get("/").is(200).body_is("x");
+    }
+}
+
+#[test]
+fn an_upstream_that_x_accel_redirect_leads_to_says_its_own_type() {
+    let up = answering(|request| {
+        match request.target() {
+            "/first" => {
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Accel-Redirect: /second\r\nContent-Length: 0\r\n\r\n"
+            }
+            _ => "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1\r\n\r\nx",
+        }
+        .to_owned()
+    });
+    let s = server(&format!("location / {{ proxy_pass http://{}; }}", up.address)).start();
+    s.get("/first").is(200).has("Content-Type", "text/html");
+}
+
+#[test]
+fn a_body_that_came_with_its_head_is_request_body_without_request_buffering_too() {
+    let up = answering(|request| {
+        let said = format!("[{}]{}", request.all("x-body").concat(), String::from_utf8_lossy(&request.body));
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len())
+    });
+    let s = server(&format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_request_buffering off;
+          proxy_set_header X-Body $request_body; }}",
+        up.address
+    ))
+    .start();
+    let asked =
+        s.client().request(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+    asked.is(200).body_is("[hello]hello");
+}
+
+#[test]
+fn a_passed_uri_is_escaped_where_the_client_escaped_it() {
+    let upstream = answering(|request| {
+        let line = request.target().to_owned();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len())
+    });
+    let s = server(&format!(
+        "location /p/ {{ proxy_pass http://{0}/q/; }} location /r/ {{ rewrite ^/r(.*) /p$1 break; proxy_pass http://{0}; }}",
+        upstream.address
+    ))
+    .mkdir("html/d&e")
+    .mkdir("html/a:b{")
+    .start();
+    s.get("/p/%3Ca%22%7B%5Eb").body_is("/q/%3Ca%22%7B%5Eb");
+    s.get("/p/<a\"{^b").body_is("/q/<a\"{^b");
+    s.get("/r/<a|b").body_is("/p/%3Ca%7Cb");
+    s.get("/d&e").is(301).has("Location", &format!("http://localhost:{}/d&e/", s.port()));
+    s.get("/a:b%7B").is(301).has("Location", &format!("http://localhost:{}/a:b%7B/", s.port()));
+}
