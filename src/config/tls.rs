@@ -40,6 +40,15 @@ fn protocols(http2: bool) -> Vec<Vec<u8>> {
     http2.then_some(&b"h2"[..]).into_iter().chain(http1).map(<[u8]>::to_vec).collect()
 }
 
+/// What the certificates of a server are to be made of.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    ssl: &'w Rc<Ssl>,
+    names: &'w [(String, Span)],
+    http2: bool,
+    acme: Option<CertificateId>,
+}
+
 /// What the builder of all servers works with.
 pub struct Builder<'a> {
     pub directory: &'a Path,
@@ -80,10 +89,10 @@ impl<'a> Builder<'a> {
             let ssl = &root.settings.ssl;
             let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
-            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2, acme);
+            let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
+            server.tls = self.server(Wanted { ssl, names, http2, acme });
             let is_shown = !ssl.reject_handshake && by_tls.contains(&ServerId(at as u32));
             if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| is_shown) {
-                let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
             }
         }
@@ -143,33 +152,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn server(
-        &mut self,
-        ssl: &Rc<Ssl>,
-        names: &[(String, Span)],
-        http2: bool,
-        acme: Option<CertificateId>,
-    ) -> Option<Rc<ServerTls>> {
-        if acme.is_some() {
-            return self.make(ssl, names, http2, acme);
+    fn server(&mut self, wanted: Wanted<'_>) -> Option<Rc<ServerTls>> {
+        // Those that differ from server to server.
+        if wanted.acme.is_some() || wanted.ssl.auto.is_some() {
+            return self.make(wanted);
         }
-        if ssl.auto.is_none()
-            && let Some(made) = self.made.get(&(Rc::as_ptr(ssl), http2))
-        {
+        let key = (Rc::as_ptr(wanted.ssl), wanted.http2);
+        if let Some(made) = self.made.get(&key) {
             return made.clone();
         }
-        let made = self.make(ssl, names, http2, None);
-        self.made.insert((Rc::as_ptr(ssl), http2), made.clone());
+        let made = self.make(wanted);
+        self.made.insert(key, made.clone());
         made
     }
 
-    fn make(
-        &mut self,
-        ssl: &Rc<Ssl>,
-        names: &[(String, Span)],
-        http2: bool,
-        acme: Option<CertificateId>,
-    ) -> Option<Rc<ServerTls>> {
+    fn make(&mut self, wanted: Wanted<'_>) -> Option<Rc<ServerTls>> {
+        let Wanted { ssl, names, http2, acme } = wanted;
         let acme = acme.filter(|_| takes_acme(ssl));
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
             let trust = Trust::default();

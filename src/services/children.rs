@@ -180,24 +180,21 @@ impl Children {
         };
         let (pid, pidfd) = child::start(&program).map_err(|e| ("posix_spawn()", e))?;
         child::limit(pid, start.cpu_seconds);
-        let running = Child {
-            pid,
-            pidfd: Some(pidfd),
-            stderr: Some(errors),
-            text: Vec::new(),
-            shown: start.shown,
-            reader: None,
-            signal: None,
-        };
-        let key = self.running.insert(running);
-        let Some(running) = self.running.get(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
-        let watched = match &running.pidfd {
-            Some(pidfd) => epoll.add(pidfd.as_fd(), epoll::IN, key.to_u64()),
-            None => Err(Errno::EBADF),
-        };
-        if let Some(errors) = &running.stderr {
+        let mut watched = Ok(());
+        let key = self.running.insert_with(|key| {
+            watched = epoll.add(pidfd.as_fd(), epoll::IN, key.to_u64());
+            // Of a program whose end is seen, what it writes to STDERR may be missed.
             let _ = epoll.add(errors.as_fd(), epoll::IN, key.to_u64() | STDERR);
-        }
+            Child {
+                pid,
+                pidfd: Some(pidfd),
+                stderr: Some(errors),
+                text: Vec::new(),
+                shown: start.shown,
+                reader: None,
+                signal: None,
+            }
+        });
         match watched {
             Ok(()) => Ok((key, output)),
             Err(e) => {

@@ -280,14 +280,13 @@ impl Zone {
 
     fn has_exclusive_below(&self, path: &[u8]) -> bool {
         let start = [path, b"/"].concat();
-        let range = self.exclusive.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        let mut below = range.take_while(|at| at.starts_with(&start));
+        let mut below = self.exclusive.range::<[u8], _>(from(&start)).take_while(|at| at.starts_with(&start));
         below.any(|at| self.at(at).any(|lock| lock.exclusive))
     }
 
     fn below<'z>(&'z self, path: &[u8]) -> impl Iterator<Item = &'z Lock> + use<'z> {
         let start = [path, b"/"].concat();
-        let range = self.locks.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        let range = self.locks.range::<[u8], _>(from(&start));
         let locks = range.take_while(move |(at, _)| at.starts_with(&start)).flat_map(|(_, locks)| locks);
         locks.filter(|lock| self.holds(lock))
     }
@@ -295,6 +294,10 @@ impl Zone {
     fn at_or_below(&self, path: &[u8]) -> BTreeSet<Rc<[u8]>> {
         self.at(path).chain(self.below(path)).map(|lock| lock.path.clone()).collect()
     }
+}
+
+fn from(start: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Included(start), Bound::Unbounded)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The client's side: what connections to upstreams over TLS are made with.
 
 use super::ciphers;
-use super::server::{Protocols, Version, is_holder, own_provider};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use super::possession::proves_possession;
+use super::server::{Protocols, own_provider};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
+use rustls::{Error, SignatureScheme, SupportedCipherSuite};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -81,25 +82,5 @@ impl ServerCertVerifier for JudgeLater {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        is_holder(&self.provider, message, cert, dss, Version::Tls12)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        is_holder(&self.provider, message, cert, dss, Version::Tls13)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    proves_possession!();
 }

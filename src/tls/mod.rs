@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`session`] | a connection: the only user of rustls' unbuffered API |
 //! | [`hello`] | the ClientHello, before a configuration is chosen |
-//! | [`server`], [`client`] | what handshakes are made with |
+//! | [`server`], [`client`], [`possession`] | what handshakes are made with |
 //! | [`ticket`] | sessions that are resumed |
 //! | [`entropy`] | the seed of the process's random numbers |
 //! | [`issue`] | certificates that the server makes itself |
@@ -27,6 +27,7 @@ pub mod issue;
 pub mod key;
 pub mod names;
 pub mod pem;
+mod possession;
 pub mod server;
 pub mod session;
 pub mod signed;

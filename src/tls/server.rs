@@ -2,18 +2,15 @@
 
 use super::ciphers;
 use super::hello::Hello;
+use super::possession::proves_possession;
 use super::ticket::{self, Context, Key, NoTickets, Tickets};
 use super::x509::Certificate;
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::{CertifiedKey, SigningKey};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureAlgorithm, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion, version,
-};
+use rustls::{DistinguishedName, Error, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion, version};
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -252,58 +249,5 @@ impl ClientCertVerifier for AskForCertificate {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        is_holder(&self.provider, message, cert, dss, Version::Tls12)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        is_holder(&self.provider, message, cert, dss, Version::Tls13)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
-    Tls12,
-    Tls13,
-}
-
-/// Whether the peer has the key of its certificate. rustls' own check refuses certificates of version 1.
-pub(super) fn is_holder(
-    provider: &CryptoProvider,
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-    version: Version,
-) -> Result<HandshakeSignatureValid, Error> {
-    let bad = || Error::InvalidCertificate(rustls::CertificateError::BadSignature);
-    let cert =
-        Certificate::parse(cert).map_err(|_| Error::InvalidCertificate(rustls::CertificateError::BadEncoding))?;
-    let pkcs1 = matches!(
-        dss.scheme,
-        SignatureScheme::RSA_PKCS1_SHA256 | SignatureScheme::RSA_PKCS1_SHA384 | SignatureScheme::RSA_PKCS1_SHA512
-    );
-    if version == Version::Tls13 && pkcs1 {
-        return Err(PeerIncompatible::NoSignatureSchemesInCommon.into());
-    }
-    let mapping = provider.signature_verification_algorithms.mapping;
-    let (_, known) = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).ok_or_else(bad)?;
-    // TLS 1.3 ties the curve to the scheme: the first of the list.
-    let most = if version == Version::Tls13 { 1 } else { known.len() };
-    let fits = known[..most].iter().filter(|known| known.public_key_alg_id().as_ref() == cert.key_algorithm);
-    let mut fits = fits.filter(|known| known.verify_signature(cert.key, message, dss.signature()).is_ok());
-    if fits.next().is_some() { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad()) }
+    proves_possession!();
 }

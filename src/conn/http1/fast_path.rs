@@ -11,6 +11,7 @@ use crate::conn::arrival::Arrival;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
+use crate::conn::transport::file_part::FilePart;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::access_log::{self, ClientFacts};
@@ -168,8 +169,9 @@ fn write(
     };
     let more = if tail.is_some() { More::Yes } else { end };
     let of_text = taken(transport.send(text, more))?;
-    let of_tail = match tail.and_then(|file| Some((file.fd()?, file.stat.size as usize))) {
-        Some((source, size)) if of_text == text.len() => taken(transport.send_file(source, 0, size, scratch, end))?,
+    let tail = tail.and_then(|file| Some(FilePart { source: file.fd()?, at: 0, wanted: file.stat.size as usize }));
+    let of_tail = match tail {
+        Some(part) if of_text == text.len() => taken(transport.send_file(part, scratch, end))?,
         _ => 0,
     };
     Ok((of_text, of_tail))

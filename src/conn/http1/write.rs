@@ -4,6 +4,7 @@ use crate::config::model::Level;
 use crate::conn::Turn;
 use crate::conn::io::{CloseReason, Io};
 use crate::conn::timers::Timer;
+use crate::conn::transport::file_part::FilePart;
 use crate::exchange::flow::Pause;
 use crate::exchange::send_queue::Segment;
 use crate::exchange::{Exchange, Rx, Tx};
@@ -123,9 +124,9 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
             piece = io.transport.is_raw() && sendfile && left > PIECE && left + sent > LARGE;
             let wanted = left.min(if piece { PIECE } else { BITE }).min(most as u64) as usize;
             let more = more(wanted as u64 == left);
-            let result = match file.fd() {
-                Some(source) if sendfile => io.transport.send_file(source, *at, wanted, &mut cx.scratch, more),
-                Some(source) => io.transport.send_copy(source, *at, wanted, &mut cx.scratch, more),
+            let result = match file.fd().map(|source| FilePart { source, at: *at, wanted }) {
+                Some(part) if sendfile => io.transport.send_file(part, &mut cx.scratch, more),
+                Some(part) => io.transport.send_copy(part, &mut cx.scratch, more),
                 None => Ok(0),
             };
             if result == Ok(0) {

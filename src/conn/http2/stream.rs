@@ -5,6 +5,7 @@
 //! back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
 use super::cached_send::Seen;
+use crate::conn::transport::file_part::FilePart;
 use crate::conn::transport::ready::Ready;
 use crate::exchange::send_queue::Marker;
 use crate::http::h2::connection::Connection;
@@ -185,7 +186,8 @@ impl StreamTransport {
     }
 
     /// From a file, straight into the connection's output.
-    pub fn send_file(&mut self, source: BorrowedFd<'_>, at: u64, wanted: usize) -> Result<usize, Errno> {
+    pub fn send_file(&mut self, part: FilePart<'_>) -> Result<usize, Errno> {
+        let FilePart { source, at, wanted } = part;
         if self.is_broken {
             return Err(Errno::EPIPE);
         }

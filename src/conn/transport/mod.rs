@@ -13,6 +13,7 @@
 //! Invariant: after EAGAIN the socket has an event to report, because all events are edge triggered; so no other code may
 //! change a socket's readiness.
 
+pub mod file_part;
 mod plain;
 pub mod ready;
 #[cfg(debug_assertions)]
@@ -27,6 +28,7 @@ use crate::sys::file;
 use crate::sys::socket::{self, Connect, More, Peer};
 use crate::tls::session::Session;
 use crate::util::slab::Key;
+use file_part::FilePart;
 use plain::Plain;
 use ready::Ready;
 #[cfg(debug_assertions)]
@@ -300,42 +302,24 @@ impl Transport {
         }
     }
 
-    /// Up to `wanted` bytes of a file from `at` on, by the cheapest way there is. 0: the file has no more.
-    pub fn send_file(
-        &mut self,
-        source: BorrowedFd<'_>,
-        at: u64,
-        wanted: usize,
-        scratch: &mut Vec<u8>,
-        more: More,
-    ) -> Result<usize, Errno> {
+    /// A part of a file, by the cheapest way there is. 0: the file has no more.
+    pub fn send_file(&mut self, part: FilePart<'_>, scratch: &mut Vec<u8>, more: More) -> Result<usize, Errno> {
         match self {
-            Transport::Plain(plain) => plain.send_file(source, at, wanted),
-            Transport::Tls(tls) => tls.send_file(source, at, wanted, scratch, more),
-            #[cfg(debug_assertions)]
-            Transport::Scrambled(_) => self.send_copy(source, at, wanted, scratch, more),
-            Transport::Stream(stream) => stream.send_file(source, at, wanted),
+            Transport::Plain(plain) => plain.send_file(part),
+            _ => self.send_copy(part, scratch, more),
         }
     }
 
     /// As [`Transport::send_file`], through a buffer (`sendfile off`).
-    pub fn send_copy(
-        &mut self,
-        source: BorrowedFd<'_>,
-        at: u64,
-        wanted: usize,
-        scratch: &mut Vec<u8>,
-        more: More,
-    ) -> Result<usize, Errno> {
-        if let Transport::Stream(stream) = self {
-            return stream.send_file(source, at, wanted);
-        }
-        if let Transport::Tls(tls) = self {
-            return tls.send_file(source, at, wanted, scratch, more);
+    pub fn send_copy(&mut self, part: FilePart<'_>, scratch: &mut Vec<u8>, more: More) -> Result<usize, Errno> {
+        match self {
+            Transport::Stream(stream) => return stream.send_file(part),
+            Transport::Tls(tls) => return tls.send_file(part, scratch, more),
+            _ => {}
         }
         scratch.clear();
-        let most = wanted.min(scratch.capacity());
-        let read = file::pread_into(source, scratch, most, at)?;
+        let most = part.wanted.min(scratch.capacity());
+        let read = file::pread_into(part.source, scratch, most, part.at)?;
         let result = if read == 0 { Ok(0) } else { self.send(scratch, more) };
         scratch.clear();
         result

@@ -3,6 +3,7 @@
 //! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied the
 //! socket, a short write has filled it.
 
+use super::file_part::FilePart;
 use super::ready::Ready;
 use crate::sys::socket::{self, More};
 use crate::sys::{Errno, file};
@@ -47,7 +48,8 @@ impl Plain {
         sent
     }
 
-    pub fn send_file(&mut self, source: BorrowedFd<'_>, at: u64, wanted: usize) -> Result<usize, Errno> {
+    pub fn send_file(&mut self, part: FilePart<'_>) -> Result<usize, Errno> {
+        let FilePart { source, at, wanted } = part;
         let sent = file::sendfile(self.fd.as_fd(), source, at, wanted);
         match sent {
             // A file may stop for reasons of its own, so the socket is asked; trying again would find room for a

@@ -5,6 +5,7 @@
 
 mod hello;
 
+use super::file_part::FilePart;
 use super::ready::Ready;
 use crate::config::tls_material::ServerTls;
 use crate::exchange::tls::TlsFacts;
@@ -406,14 +407,8 @@ impl Tls {
     }
 
     /// In bites, as long as the socket takes them.
-    pub fn send_file(
-        &mut self,
-        source: BorrowedFd<'_>,
-        at: u64,
-        wanted: usize,
-        scratch: &mut Vec<u8>,
-        more: More,
-    ) -> Result<usize, Errno> {
+    pub fn send_file(&mut self, part: FilePart<'_>, scratch: &mut Vec<u8>, more: More) -> Result<usize, Errno> {
+        let FilePart { source, at, wanted } = part;
         if !self.held {
             self.flush()?;
         }

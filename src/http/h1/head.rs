@@ -4,6 +4,7 @@
 //! Invariant: the verdict on a head does not depend on how it was split into reads. Everything a peer might read
 //! otherwise than we do is refused (RFC 9112 §2.2, §5, §6, §11).
 
+use super::field;
 pub use super::field::Field;
 use super::framing::{self, Framing};
 use super::target::{self, Form};
@@ -146,11 +147,7 @@ impl Head {
         while let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
             let next = self.scanned + found + 1;
             self.check_length(next - self.at, next, limits)?;
-            let line = Span::new(self.at, next - 1);
-            let line = match line.of(buf) {
-                [.., b'\r'] => Span { len: line.len - 1, ..line },
-                _ => line,
-            };
+            let line = field::line(buf, self.at, next);
             self.at = next;
             self.scanned = next;
             if self.stage == Stage::Start {

@@ -8,6 +8,7 @@
 //! becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is left
 //! out, and any `HTTP/x.y` is a version.
 
+use super::field;
 use super::framing;
 use super::head::{Field, split_field};
 use crate::http::header::{self, HeaderId, is_field_value, token_len, trim_ows};
@@ -171,11 +172,7 @@ impl ResponseHead {
             if next > limit {
                 return Err(Bad::TooBig { limit });
             }
-            let line = Span::new(self.at, next - 1);
-            let line = match line.of(buf) {
-                [.., b'\r'] => Span { len: line.len - 1, ..line },
-                _ => line,
-            };
+            let line = field::line(buf, self.at, next);
             self.at = next;
             self.scanned = next;
             if !self.started {
