@@ -10,8 +10,8 @@ macro_rules! id {
         }
     };
 }
-id!(/** An index into [`Config::servers`]. */ ServerId);
-id!(/** An index into [`Config::locations`]. */ LocationId);
-id!(/** An index into [`Config::endpoints`]. */ EndpointId);
-id!(/** An index into [`Config::log_files`]. */ LogFileId);
-id!(/** An index into [`Config::upstreams`]. */ UpstreamId);
+id!(/** An index into `Config::servers`. */ ServerId);
+id!(/** An index into `Config::locations`. */ LocationId);
+id!(/** An index into `Config::endpoints`. */ EndpointId);
+id!(/** An index into `Config::log_files`. */ LogFileId);
+id!(/** An index into `Config::upstreams`. */ UpstreamId);

@@ -1,5 +1,5 @@
 //! Values with variables in them: `/files/$remote_user/$1`. Parsed once at load; expanded per request by
-//! `exchange::vars`. This file knows the names of variables and nothing of how a request answers them.
+//! `exchange::variables`. This file knows the names of variables and nothing of how a request answers them.
 
 use std::collections::HashMap;
 

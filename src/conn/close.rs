@@ -6,7 +6,7 @@
 use super::io::{CloseReason, Io, Step};
 use super::timers::Timer;
 use super::transport::Transport;
-use super::{Active, Conn, State, Turn, ssi};
+use super::{Active, Conn, State, Turn, subrequests};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
 use crate::exchange::{Exchange, Rx, Tx, access_log, accounts};
@@ -21,7 +21,7 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
             cut(&mut conn.transport, &active.ex);
         }
         turn.pool.backends.leave(&mut active.backend, turn.cx);
-        ssi::unwind(active, turn.cx);
+        subrequests::unwind(active, turn.cx);
         end_request(active, turn.cx, reason);
     }
     leave_active(conn, turn);

@@ -1,11 +1,12 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
 use super::close;
+use super::http1::send_batch::BATCH;
 use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
 use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
 use super::transport::Transport;
-use super::{Active, Conn, State, Turn, handshake, http2, ssi as pages, upstream};
+use super::{Active, Conn, State, Turn, handshake, http2, subrequests, upstream};
 use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
@@ -13,9 +14,6 @@ use crate::exchange::{Rx, Tx, entry, phases};
 use crate::http::status::Status;
 use crate::util::inject::panic_point;
 use std::rc::Rc;
-
-/// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
-const BATCH: usize = 64 << 10;
 
 /// Lets the connection go on as far as it can.
 pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
@@ -55,43 +53,43 @@ fn close(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
 }
 
 /// What an exchange under way does next.
-enum Does {
+enum Activity {
     /// Waits for the PROXY header of its connection.
     ProxyHeader,
     /// Nothing until its time has come.
-    Pauses,
+    Pause,
     /// Works on files, a slice a turn.
-    Works,
+    Work,
     /// Talks with an upstream.
     Upstream,
-    /// Makes a page, or comes back from what the page included.
-    Page,
+    /// Makes a page, asks another URI about the request, or comes back from either's subrequest.
+    Subrequest,
     /// Its first bytes may be HTTP/2's.
     Preface,
-    ReadsHead,
-    ReadsBody,
-    Delivers,
+    ReadHead,
+    ReadBody,
+    Deliver,
     /// Waits for a response that nothing makes.
-    Nothing,
+    Stuck,
 }
 
-impl Does {
-    fn of(conn: &Conn, active: &Active) -> Does {
+impl Activity {
+    fn of(conn: &Conn, active: &Active) -> Activity {
         let Active { ex, handler, .. } = active;
         match (handler, ex.tx, ex.rx) {
-            _ if proxy_protocol::is_awaited(conn) => Does::ProxyHeader,
-            _ if ex.pause.is_some() => Does::Pauses,
-            (handler, ..) if handler.works() => Does::Works,
-            (Handler::Proxy(_), ..) => Does::Upstream,
-            (Handler::Page(_) | Handler::Asks(_), ..) => Does::Page,
-            _ if pages::is_over(active) => Does::Page,
+            _ if proxy_protocol::is_awaited(conn) => Activity::ProxyHeader,
+            _ if ex.pause.is_some() => Activity::Pause,
+            (handler, ..) if handler.works() => Activity::Work,
+            (Handler::Proxy(_), ..) => Activity::Upstream,
+            (Handler::Page(_) | Handler::Subrequest(_), ..) => Activity::Subrequest,
+            _ if subrequests::is_over(active) => Activity::Subrequest,
             (_, Tx::Wait, Rx::Head) if conn.served.requests() == 0 && http2::begin::is_awaited(conn, active) => {
-                Does::Preface
+                Activity::Preface
             }
-            (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
-            (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
-            (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,
-            (_, Tx::Send | Tx::Done, _) => Does::Delivers,
+            (_, Tx::Wait, Rx::Head) => Activity::ReadHead,
+            (_, Tx::Wait, Rx::Body) => Activity::ReadBody,
+            (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Activity::Stuck,
+            (_, Tx::Send | Tx::Done, _) => Activity::Deliver,
         }
     }
 }
@@ -106,22 +104,22 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         }
     }
     let State::Active(active) = &conn.state else { return Step::Again };
-    let does = Does::of(conn, active);
+    let activity = Activity::of(conn, active);
     let Some((mut io, active)) = conn.active() else { return Step::Again };
-    let step = match does {
-        Does::ProxyHeader => proxy_protocol::step(conn, turn),
-        Does::Pauses => pause(&mut io, active, turn),
-        Does::Works => work(&mut io, active, turn),
-        Does::Upstream => upstream::step(&mut io, active, turn),
-        Does::Page => pages::step(&mut io, active, turn),
-        Does::Preface => return http2::begin::begin(conn, turn),
-        Does::ReadsHead => match read::head(&mut io, active, turn) {
+    let step = match activity {
+        Activity::ProxyHeader => proxy_protocol::step(conn, turn),
+        Activity::Pause => pause(&mut io, active, turn),
+        Activity::Work => work(&mut io, active, turn),
+        Activity::Upstream => upstream::step(&mut io, active, turn),
+        Activity::Subrequest => subrequests::step(&mut io, active, turn),
+        Activity::Preface => return http2::begin::begin(conn, turn),
+        Activity::ReadHead => match read::head(&mut io, active, turn) {
             read::Head::Step(step) => step,
             read::Head::Idle => return keep_alive::go_idle(conn, turn),
         },
-        Does::ReadsBody => read::body(&mut io, active, turn),
-        Does::Delivers => deliver(&mut io, active, turn),
-        Does::Nothing => Step::Close(CloseReason::Bug),
+        Activity::ReadBody => read::body(&mut io, active, turn),
+        Activity::Deliver => deliver(&mut io, active, turn),
+        Activity::Stuck => Step::Close(CloseReason::Bug),
     };
     match step {
         Step::Again if turn.budget.is_used_up() || turn.cx.slice.tick() => Step::Yield,

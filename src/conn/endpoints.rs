@@ -1,5 +1,5 @@
-//! What the listener of a connection stands for now; it may change with a reload, so a connection keeps the number of its
-//! listener and asks.
+//! The endpoint of the configuration that a listener stands for now. A reload may change it, so a connection keeps the
+//! number of its listener and looks the endpoint up here.
 
 use crate::config::model::EndpointId;
 use crate::sys::socket::local_addr;

@@ -62,7 +62,7 @@ pub enum Step {
 /// The client's side of a connection.
 pub struct Io<'a> {
     pub transport: &'a mut Transport,
-    /// When what goes on now must have got on.
+    /// When the present step has lasted too long.
     pub deadline: &'a mut Deadline,
 }
 

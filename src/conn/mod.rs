@@ -15,7 +15,7 @@ pub mod http2;
 pub mod invariants;
 pub mod io;
 mod served;
-pub mod ssi;
+pub mod subrequests;
 pub mod timers;
 pub mod token;
 pub mod transport;

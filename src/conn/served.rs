@@ -1,5 +1,5 @@
-//! What a connection has been good for: its requests so far, and how many of them broke a rule, in the room of one number,
-//! since ten thousand idle connections have one each.
+//! How many requests a connection has had, and how many of them broke a rule: packed into one number, since each of ten
+//! thousand idle connections has one.
 
 /// Requests are counted up to this.
 const MOST: u32 = 0x00ff_ffff;

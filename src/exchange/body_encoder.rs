@@ -100,7 +100,7 @@ impl Source {
         if let Input::File { file, at: 0, end } = &self.input
             && *end == file.stat.size
             && *end <= KEPT
-            && file.keeps_variants()
+            && file.keeps_copies()
             && self.encoder.recode.is_none()
         {
             self.keep = Some(Keep { file: file.clone(), level, made: Vec::new() });

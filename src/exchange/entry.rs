@@ -46,7 +46,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
             Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
         }
-        Err(reject) => refused(ex, cx, &reject),
+        Err(reject) => refusal(ex, cx, &reject),
         Ok(()) if cx.overload.refuses() => overloaded(ex),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         Ok(()) if super::acme::is_asked(ex, cx) => super::acme::respond(ex, cx),
@@ -121,7 +121,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
             _ => {}
         }
     }
-    let flow = refused(ex, cx, &reject);
+    let flow = refusal(ex, cx, &reject);
     settle(ex, handler, cx, flow);
 }
 
@@ -137,19 +137,19 @@ pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 
 /// The body is no HTTP: where the next request begins is not known, so the connection ends.
 pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
-    let flow = refused(ex, cx, reject);
+    let flow = refusal(ex, cx, reject);
     ex.rx = Rx::Drain;
     settle(ex, handler, cx, flow);
 }
 
 /// The same of a body that is thrown away: the answer that was made for the request is not sent.
-pub fn refuse(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
-    refused(ex, cx, reject);
+pub fn bad_discarded_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
+    refusal(ex, cx, reject);
     ex.response.clear();
     handlers::special::respond(ex, reject.status());
 }
 
-fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
+fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     if ex.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
         ex.report(cx, Level::Info, format_args!("client sent a TLS handshake to a plain HTTP port"));
     } else {

@@ -1,9 +1,9 @@
-//! One request and its response. Knows no socket: bytes are in `input`, the answer goes to `out`, the connection
-//! moves both. What happens to a request is the ordered list in [`phases`]; what happens to a response, the one in
-//! [`filters`].
+//! One request and its response. Knows no socket: the connection fills `request` and brings the body, the answer goes to
+//! `out`, and the connection sends it. What happens to a request is the ordered list in [`phases`]; what happens to a
+//! response, the one in [`filters`].
 //!
 //! Invariant: an exchange is reused through [`Exchange::next_request`], which leaves nothing of the last request but
-//! capacity, unread input and unsent output.
+//! capacity and unsent output.
 
 pub mod access;
 pub mod access_log;

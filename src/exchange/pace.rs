@@ -10,6 +10,18 @@ const SECOND: u128 = 1_000_000_000;
 /// No rate is below: there is no sense in waiting for single bytes.
 const SLOWEST: u64 = 64;
 
+/// Bytes of a body that may be read now: any number where nothing bounds its pace.
+pub fn open(pace: Option<&Pace>) -> usize {
+    pace.map_or(usize::MAX, Pace::open)
+}
+
+/// So many bytes of the body were read.
+pub fn took(pace: Option<&mut Pace>, bytes: usize) {
+    if let Some(pace) = pace {
+        pace.took(bytes);
+    }
+}
+
 /// The pace of one body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pace {

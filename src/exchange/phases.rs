@@ -1,4 +1,4 @@
-//! What happens to a request, in order. The list is [`Phase`](super::flow::Phase); each step either goes on to the next,
+//! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next,
 //! starts over with another URI, or settles the answer. How a request comes here: [`entry`](super::entry).
 
 use super::filters::Sent;
@@ -40,7 +40,10 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 access::real_ip::apply(ex);
                 access::limits::check(ex, cx)
             }
-            Phase::Access => access::check(ex, cx),
+            Phase::Access => match handlers::allowed_methods::check(ex, cx) {
+                Flow::Next => access::check(ex, cx),
+                answered => answered,
+            },
             Phase::Precontent => rewrite::try_files::run(ex, cx),
             Phase::Content => content(ex, handler, cx),
         };
@@ -98,7 +101,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 return;
             }
             Flow::Subrequest(uri) => {
-                *handler = Handler::Asks(uri);
+                *handler = Handler::Subrequest(uri);
                 return;
             }
             Flow::Wait => return,
@@ -149,7 +152,7 @@ fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
     }
     // An error of the error page itself: nginx sends its status, not the first one's.
     ex.route.error_page = None;
-    if !handlers::dav::locked(ex, status) && !handlers::upload::tell(ex, status) {
+    if !handlers::dav::locked(ex, status) && !handlers::upload::refused_otherwise(ex, status) {
         handlers::special::respond(ex, status);
     }
     None

@@ -3,7 +3,7 @@
 
 use super::question::Question;
 use crate::conn::http1::respond;
-use crate::conn::{Active, ssi};
+use crate::conn::{Active, subrequests};
 use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Printable, entry, phases};
@@ -46,7 +46,7 @@ pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Re
         } else if handler.works() {
             phases::work(ex, handler, cx);
             respond(active, cx);
-        } else if let Handler::Asks(uri) = handler {
+        } else if let Handler::Subrequest(uri) = handler {
             let uri = uri.to_vec();
             if !decided(active, cx, &uri) {
                 depends = Some(uri);
@@ -62,14 +62,14 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     cx.trace.say("access", None, || format!("auth_request: {} is asked", Printable(uri)));
     // What it goes through is its own.
     let steps = cx.trace.replace(Recorder::default());
-    ssi::ask(active, cx);
+    subrequests::switch(active, cx);
     for _ in 0..WAITS {
         let Active { ex, handler, .. } = &mut *active;
         let Some(then) = ex.pause.take().and_then(|pause| pause.then) else { break };
         phases::resume(ex, handler, cx, then);
         respond(active, cx);
     }
-    let is_over = ssi::is_over(active);
+    let is_over = subrequests::is_over(active);
     let here = active.ex.here().span;
     let status = active.ex.response.status.0;
     let own = std::mem::replace(&mut cx.trace, steps).map(|recorder| recorder.0).unwrap_or_default();
@@ -80,11 +80,11 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     if is_over {
         let at = decisive.unwrap_or(here);
         cx.trace.say("access", Some(at), || format!("{} is answered {status}", Printable(uri)));
-        ssi::ask(active, cx);
+        subrequests::switch(active, cx);
         return true;
     }
     cx.trace.say("access", Some(here), || format!("{} is an upstream's to answer", Printable(uri)));
-    ssi::unwind(active, cx);
+    subrequests::unwind(active, cx);
     let Active { ex, handler, .. } = &mut *active;
     if let Some(asked) = &mut ex.auth_request {
         asked.verdict = Some(Status::OK);

@@ -10,12 +10,12 @@ pub struct Clock {
     /// Unix seconds and the nanoseconds after them.
     pub unix: i64,
     pub nanos: u32,
-    /// Counts moments: what was looked up at this one need not be asked again. A turn of the loop is one moment for
-    /// all requests that had begun to arrive when it began; whatever is read later in the turn begins another.
+    /// Counts epochs: what was looked up in this one need not be asked again. A turn of the loop is one epoch for all
+    /// requests that had begun to arrive when it began; whatever is read later in the turn begins another.
     pub epoch: u64,
-    /// Counts moments but for what this process itself has stored since: that leaves directories where they are.
+    /// Counts epochs, leaving out those that this process's own storing has begun: that leaves directories where they are.
     pub arrival: u64,
-    /// The moment that began this turn.
+    /// The epoch that began this turn.
     turn: u64,
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],

@@ -1,12 +1,12 @@
 //! What was made of a file that is too large to be kept as such: its compressed form, or its content in memory where
 //! pieces of it are asked for often. Kept with the open file, which never outlives its version of the content.
 //!
-//! Invariant: all variants together are no larger than the limit; what does not fit is made again each time.
+//! Invariant: all copies together are no larger than the limit; what does not fit is made again each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
-/// The bytes that all variants share.
+/// The bytes that all copies share.
 pub struct Budget {
     used: Cell<u64>,
     limit: Cell<u64>,
@@ -23,9 +23,9 @@ impl Budget {
     }
 }
 
-/// A file's variants, as far as it has some.
+/// What was made of one file.
 #[derive(Default)]
-pub struct Variants {
+pub struct Copies {
     gzip: RefCell<Option<(u32, Kept)>>,
     plain: OnceCell<Kept>,
 }
@@ -53,7 +53,7 @@ impl Drop for Kept {
     }
 }
 
-impl Variants {
+impl Copies {
     /// The whole file as gzip of that level.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
         self.gzip.borrow().as_ref().filter(|(of, _)| *of == level).map(|(_, kept)| kept.bytes.clone())
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_counted_until_it_is_gone() {
         let budget = Rc::new(Budget::new(10));
-        let (one, other) = (Variants::default(), Variants::default());
+        let (one, other) = (Copies::default(), Copies::default());
         one.keep_gzip(1, b"123456", &budget);
         assert_eq!(one.gzip(1).as_deref(), Some(&b"123456"[..]));
         assert_eq!(one.gzip(2), None, "another level");

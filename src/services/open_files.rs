@@ -1,7 +1,7 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::moment`]). At its first
-//! use in a moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has
+//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::epoch`]). At its first
+//! use in an epoch an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has
 //! reported no change there; a name that changed, vanished or may no longer be reached is opened again, and one that
 //! is not there is looked for again. Contents younger than the clock's granularity are not trusted: a second write
 //! could carry the same times.
@@ -13,7 +13,7 @@ pub use self::look::{Look, directory_of};
 use self::missing::Missing;
 use super::clock::{Clock, nanoseconds};
 use super::dir_watch::DirWatch;
-use super::encoded_copies::{Budget, Variants};
+use super::encoded_copies::{Budget, Copies};
 use crate::http::h1::encode;
 use crate::http::response_head::CachedHead;
 use crate::http::{date, etag::ETag};
@@ -39,7 +39,7 @@ const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after this many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// One that has been compressed is worth more.
-const IDLE_VARIANT: u64 = 60_000;
+const IDLE_COPY: u64 = 60_000;
 /// How often unused descriptors are looked for: each time all files are gone through.
 const SWEEP: u64 = 1_000;
 
@@ -64,13 +64,13 @@ pub struct OpenFile {
     lines_end: u32,
     head_end: u32,
     fd: Option<OwnedFd>,
-    variants: Variants,
+    copies: Copies,
     /// How often a piece of it was asked for.
     pieces: Cell<u8>,
     /// Asked for since the clock's hand came by, and when last: monotonic milliseconds.
     recent: Cell<bool>,
     used: Cell<u64>,
-    /// Where variants are counted; none for a file that is not kept.
+    /// Where copies are counted; none for a file that is not kept.
     budget: OnceCell<Rc<Budget>>,
 }
 
@@ -113,11 +113,11 @@ impl OpenFile {
 
     /// The whole file as gzip of that level, made before.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
-        self.variants.gzip(level)
+        self.copies.gzip(level)
     }
 
-    /// Whether a variant would be kept.
-    pub fn keeps_variants(&self) -> bool {
+    /// Whether a copy would be kept.
+    pub fn keeps_copies(&self) -> bool {
         self.budget.get().is_some()
     }
 
@@ -125,7 +125,7 @@ impl OpenFile {
     pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
         let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
         if unchanged && let Some(budget) = self.budget.get() {
-            self.variants.keep_gzip(level, bytes, budget);
+            self.copies.keep_gzip(level, bytes, budget);
         }
     }
 
@@ -142,9 +142,9 @@ impl OpenFile {
             && let Ok(Content::Whole(content, stat)) = read_whole(fd, self.stat)
             && same(&stat, &self.stat)
         {
-            self.variants.keep_plain(&content, budget);
+            self.copies.keep_plain(&content, budget);
         }
-        self.variants.plain()?.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)
+        self.copies.plain()?.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)
     }
 
     /// Opens what `fd` refers to. Small files are read at once.
@@ -167,7 +167,7 @@ impl OpenFile {
             head_end,
             stat,
             fd,
-            variants: Variants::default(),
+            copies: Copies::default(),
             pieces: Cell::new(0),
             recent: Cell::new(false),
             used: Cell::new(0),
@@ -243,7 +243,7 @@ pub struct FileCache {
     /// When unused descriptors were looked for last, monotonic milliseconds.
     swept: u64,
     /// Compressed forms of the files kept here may take as much again.
-    variants: Rc<Budget>,
+    copies: Rc<Budget>,
     missing: Missing,
 }
 
@@ -268,7 +268,7 @@ impl FileCache {
             most_descriptors: DESCRIPTORS,
             all_descriptors: 0,
             swept: 0,
-            variants: Rc::new(Budget::new(limit)),
+            copies: Rc::new(Budget::new(limit)),
             missing: Missing::default(),
         }
     }
@@ -276,7 +276,7 @@ impl FileCache {
     /// A new configuration may allow more or less.
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
-        self.variants.set_limit(limit);
+        self.copies.set_limit(limit);
         while !self.slots.is_empty() && self.bytes > limit {
             self.evict();
         }
@@ -395,7 +395,7 @@ impl FileCache {
             look.dir = None;
         }
         // Kept a second time only under another name.
-        let _ = file.budget.set(self.variants.clone());
+        let _ = file.budget.set(self.copies.clone());
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);
         let path: Box<[u8]> = path.to_bytes().into();
@@ -438,7 +438,7 @@ impl FileCache {
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &self.slots[at];
-            let idle = if slot.file.variants.is_empty() { IDLE_FD } else { IDLE_VARIANT };
+            let idle = if slot.file.copies.is_empty() { IDLE_FD } else { IDLE_COPY };
             if slot.file.fd().is_some() && slot.file.used.get() + idle < now.ms {
                 self.remove(at);
             } else {

@@ -1,7 +1,7 @@
 //! Questions about all bytes of a short text, eight at a time: names, paths and header values are too short for SIMD to
 //! pay, and a byte at a time is five times as dear.
 //!
-//! Invariant: each question is exact for every byte; [`tests`] ask it of all of them, at every place and length.
+//! Invariant: each question is exact for every byte; `tests` ask it of all of them, at every place and length.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;

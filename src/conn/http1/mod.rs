@@ -4,11 +4,11 @@
 //! How a protocol drives an exchange: once a head is complete it becomes the exchange's
 //! [`Request`](crate::exchange::request::Request) and [`entry::begin`](crate::exchange::entry::begin) decides. Body bytes
 //! go to the handler ([`read`]). Whenever a phase or a handler has settled the answer, the exchange is
-//! [`Tx::Ready`](crate::exchange::Tx): [`respond`] decides what becomes of the connection and has it queued.
+//! [`Tx::Ready`](crate::exchange::Tx): [`respond`](respond()) decides what becomes of the connection and has it queued.
 //!
 //! - [`read`], [`drain`]: heads and bodies
 //! - [`respond`](respond()): whether the connection outlives a response, and its head
-//! - [`write`]: the queue to the socket
+//! - [`mod@write`]: the queue to the socket
 //! - [`keep_alive`]: between two requests
 //! - [`fast_path`]: cached responses, without an exchange
 

@@ -1,16 +1,16 @@
-//! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to the handler. What
-//! cannot be placed is not read.
+//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is read
+//! that has no room.
 
-use super::respond;
 use super::state::Http1;
 use super::write::{self, Flushed};
+use super::{respond, splice};
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, phases};
+use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, pace, phases};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
@@ -169,7 +169,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return Step::Wait;
     }
     if !http1.has_more()
-        && let Some(outcome) = splice(io, active, turn)
+        && let Some(outcome) = splice::body(io, active, turn)
     {
         return outcome;
     }
@@ -235,7 +235,7 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
         bytes.extend_from_slice(&http1.input[http1.body_at..]);
         http1.input.truncate(http1.body_at);
         ex.body_at_hand = false;
-        took(ex, bytes.len());
+        pace::took(ex.pace.as_mut(), bytes.len());
         return Filled::Bytes;
     }
     if http1.decoder.is_done() || !io.transport.can_read() {
@@ -248,28 +248,17 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
     };
-    let most = most.min(open(ex));
+    let most = most.min(pace::open(ex.pace.as_ref()));
     match io.transport.recv(bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
             turn.budget.moved(n);
-            took(ex, n);
+            pace::took(ex.pace.as_mut(), n);
             http1.arrival.received();
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => Filled::Nothing,
         Err(_) => Filled::Broken,
-    }
-}
-
-/// Bytes that upload_limit_rate lets in now.
-fn open(ex: &Exchange) -> usize {
-    ex.pace.as_ref().map_or(usize::MAX, |pace| pace.open())
-}
-
-fn took(ex: &mut Exchange, bytes: usize) {
-    if let Some(pace) = &mut ex.pace {
-        pace.took(bytes);
     }
 }
 
@@ -336,44 +325,4 @@ fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
     phases::settle(ex, handler, cx, flow);
     respond(active, cx);
     Step::Again
-}
-
-/// A raw body of known length goes from the socket to the file without passing through the process: half the price of
-/// read and write. None: not possible here.
-fn splice(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
-    /// Below this a plain read and write is cheaper.
-    const WORTH: u64 = 64 << 10;
-    let Active { ex, handler, http1, .. } = active;
-    let length = matches!(ex.request.head.framing, Framing::Length(_));
-    let left = http1.decoder.remaining().filter(|left| length && *left >= WORTH)?;
-    let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
-    if !io.transport.can_read() {
-        return Some(Step::Wait);
-    }
-    // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
-    let most = open(ex) as u64;
-    let cx = &mut *turn.cx;
-    let moved = super::splice::socket_to_file(io.transport, file, left.min(most), cx);
-    match moved {
-        super::splice::Moved::Bytes(n) => {
-            io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
-            turn.budget.moved(n as usize);
-            took(ex, n as usize);
-            http1.decoder.skip(n);
-            ex.body_received += n;
-            ex.log.request_length += n;
-            if let Err(flow) = handlers::spliced(ex, handler, cx, n) {
-                active.settle(cx, flow);
-            }
-            Some(Step::Again)
-        }
-        super::splice::Moved::Nothing => Some(Step::Wait),
-        super::splice::Moved::Refused => None,
-        super::splice::Moved::End => Some(Step::Close(CloseReason::ClientGone)),
-        super::splice::Moved::Failed(e) => {
-            let flow = handlers::upload::failed(ex, cx, e);
-            active.settle(cx, flow);
-            Some(Step::Again)
-        }
-    }
 }

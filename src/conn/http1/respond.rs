@@ -1,5 +1,5 @@
-//! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it is written; what a body that is thrown
-//! away may still cost is part of it.
+//! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it
+//! is written; what a body that is thrown away may still cost is part of it.
 
 use super::state::Http1;
 use crate::config::settings::client::KeepaliveDisable;
@@ -36,7 +36,7 @@ pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1,
                 && !ex.closes
                 && let Err(reject) = http1.discard_buffered(ex)
             {
-                entry::refuse(ex, cx, &reject);
+                entry::bad_discarded_body(ex, cx, &reject);
             }
             decide(ex, http1, cx);
         }

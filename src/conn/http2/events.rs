@@ -1,4 +1,4 @@
-//! What frames ask for.
+//! What a connection does about the events of its frames: requests begun, bodies passed on, streams reset.
 
 use super::{Http2, WIDE};
 use crate::config::model::{ErrorLog, Level, LineFormat};

@@ -1,6 +1,6 @@
 //! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
 
-use super::exchange::{fail, next, settled, wait};
+use super::exchange::{fail, next_server, settle, wait};
 use super::pool::{Unopened, Wanted};
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
@@ -23,11 +23,7 @@ pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     match proxy.resolved(ex, turn.cx) {
         Ok(true) => Step::Again,
         Ok(false) => wait(io, active),
-        Err(flow) => {
-            active.settle(turn.cx, flow);
-            settled(io, active, turn.cx);
-            Step::Again
-        }
+        Err(flow) => settle(io, active, turn.cx, flow),
     }
 }
 
@@ -44,11 +40,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     }
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
-        Err(flow) => {
-            active.settle(cx, flow);
-            settled(io, active, cx);
-            return Step::Again;
-        }
+        Err(flow) => return settle(io, active, cx, flow),
     };
     let settings = settings(ex).clone();
     let upstream = proxy.upstream().clone();
@@ -96,13 +88,11 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
         Unopened::Here(call, e) => proxy.broken(ex, cx, call, e),
         Unopened::There(call, e) => {
             proxy.broken(ex, cx, call, e);
-            return next(io, active, cx, Fault::Error, resting);
+            return next_server(io, active, cx, Fault::Error, resting);
         }
     }
     proxy.finish(ex, cx);
-    active.settle(cx, Flow::Status(Status::INTERNAL_SERVER_ERROR));
-    settled(io, active, cx);
-    Step::Again
+    settle(io, active, cx, Flow::Status(Status::INTERNAL_SERVER_ERROR))
 }
 
 /// What comes next on a new connection, and how long it may take.
@@ -142,9 +132,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         },
         Err(flow) => flow,
     };
-    active.settle(cx, flow);
-    settled(io, active, cx);
-    Step::Again
+    settle(io, active, cx, flow)
 }
 
 pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {

@@ -17,8 +17,8 @@ use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
-/// Serves the client, whose deadline the proxied exchange keeps beside the upstream's.
-pub(super) fn served<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
+/// Serves the client by its own deadline, which the proxied exchange keeps beside the upstream's.
+pub(super) fn by_client_deadline<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
     let mut deadline = Deadline::new(Timer::Send, proxy.client_by);
     let outcome = serve(&mut io.by(&mut deadline));
     proxy.client_by = deadline.at();
@@ -59,8 +59,15 @@ pub(super) fn wait(io: &mut Io<'_>, active: &Active) -> Step {
     Step::Wait
 }
 
+/// The handler is done: this is the answer, and the time to send it begins.
+pub(super) fn settle(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, flow: Flow) -> Step {
+    active.settle(cx, flow);
+    arm_send(io, active, cx);
+    Step::Again
+}
+
 /// Where the handler is done, the time to send the answer begins.
-pub(super) fn settled(io: &mut Io<'_>, active: &Active, cx: &Services) {
+pub(super) fn arm_send(io: &mut Io<'_>, active: &Active, cx: &Services) {
     if !active.is_proxied() {
         io.arm(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
     }
@@ -72,10 +79,17 @@ pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fa
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
     let end = if was_closed { End::Neutral } else { fault.end() };
     let resting = turn.pool.backends.close(&mut active.backend, turn.cx, end);
-    next(io, active, turn.cx, fault, resting)
+    next_server(io, active, turn.cx, fault, resting)
 }
 
-pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, fault: Fault, resting: bool) -> Step {
+/// As [`fail`], where there is no connection to the server. `resting`: it gets no requests for a while.
+pub(super) fn next_server(
+    io: &mut Io<'_>,
+    active: &mut Active,
+    cx: &mut Services,
+    fault: Fault,
+    resting: bool,
+) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     if Proxy::has_begun(ex) {
@@ -88,9 +102,9 @@ pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, faul
             ex.rx = Rx::Drain;
         }
     } else if let Some(flow) = proxy.failed(ex, cx, fault, resting) {
-        active.settle(cx, flow);
+        return settle(io, active, cx, flow);
     }
-    settled(io, active, cx);
+    arm_send(io, active, cx);
     Step::Again
 }
 
@@ -120,7 +134,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
             step => return step,
         }
         if !active.is_proxied() {
-            settled(io, active, turn.cx);
+            arm_send(io, active, turn.cx);
             return Step::Again;
         }
         progress |= send(active, turn);
@@ -254,9 +268,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             // The answer is somewhere else.
             proxy.finish(ex, cx);
             turn.pool.backends.close(backend, cx, End::Good);
-            active.settle(cx, flow);
-            settled(io, active, cx);
-            return Received::Step(Step::Again);
+            return Received::Step(settle(io, active, cx, flow));
         }
         Ok(None) => Ok(()),
         Err(fault) => Err(fault),
@@ -308,6 +320,6 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     if ex.rx == Rx::Body {
         ex.rx = Rx::Drain;
     }
-    settled(io, active, cx);
+    arm_send(io, active, cx);
     Step::Again
 }

@@ -20,7 +20,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
-use exchange::{deadlines, served, settled, wait};
+use exchange::{arm_send, by_client_deadline, deadlines, wait};
 use pool::Backends;
 
 /// One round: whatever can move moves.
@@ -43,7 +43,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     let waiting = ex.out.pending();
     let had_room = proxy.room(ex) > 0;
-    match served(io, proxy, |io| write::flush(io, ex, turn)) {
+    match by_client_deadline(io, proxy, |io| write::flush(io, ex, turn)) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
         // What is kept is read to its end (nginx).
@@ -111,7 +111,7 @@ fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match exchange::take_body(io, active, turn) {
         Step::Wait => wait(io, active),
         step => {
-            settled(io, active, turn.cx);
+            arm_send(io, active, turn.cx);
             step
         }
     }

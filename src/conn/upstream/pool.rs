@@ -1,6 +1,6 @@
 //! Connections to upstreams: opened without waiting, used by one client connection at a time, kept idle for the next.
 //!
-//! Invariant: a backend that is used belongs to exactly one connection (`Exchange::backend`), which gives it back or closes
+//! Invariant: a backend that is used belongs to exactly one connection ([`Active::backend`](crate::conn::Active::backend)), which gives it back or closes
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
 use super::idle::{Home, Idle};

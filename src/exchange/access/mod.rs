@@ -1,13 +1,12 @@
-//! Access to this location, checked in this order: the method at all, then limit_except's block, then addresses,
-//! passwords and auth_request's URI, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it
-//! is, [`real_ip`] says.
+//! Access to this location: limit_except's block, then addresses, passwords, signed links and auth_request's URI, all of
+//! them or any, by `satisfy`. [`limits`] is asked before, and so is whether the method is allowed at all
+//! ([`allowed_methods`](super::handlers::allowed_methods)); whose address it is, [`real_ip`] says.
 
 mod allow_deny;
 mod auth_basic;
 pub mod auth_request;
 pub mod elsewhere;
 pub mod limits;
-mod methods;
 pub mod password;
 pub mod real_ip;
 mod signed_link;
@@ -31,17 +30,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         let flow = auth_request::judge(ex, cx, &asked);
         return later(ex, cx, flow);
     }
-    // The page of a refused method is fetched by another. A client without access gets no page of what is inside
-    // (nginx).
-    let flow = if ex.route.error_page.is_some() { Flow::Next } else { methods::check(ex) };
-    if ex.here().settings.access.allowed.is_some() {
-        let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
-        cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));
-    }
-    match flow {
-        Flow::Next => {}
-        refused => return refused,
-    }
+    // An error's page, too: a client without access gets no page of what is inside (nginx).
     match ex.here().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),

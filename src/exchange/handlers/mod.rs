@@ -1,8 +1,10 @@
-//! What answers: one file a feature. [`files`] chooses among them by method and path; a handler that takes the
-//! request's body is a variant of [`Handler`] and speaks three words: `accept` a piece, `finish`, or be dropped, which
-//! leaves nothing behind.
+//! What answers: one file a feature. [`files`] chooses among them by method and path. What answers in one step is a
+//! function; what takes the request's body or several turns is a variant of [`Handler`], named by what it does
+//! (`Removing`, `Hashing`): it is given the body by [`accept`] and [`finish`], a slice of a turn by [`work`], and leaves
+//! nothing behind when it is dropped.
 
 pub mod add_slash;
+pub mod allowed_methods;
 pub mod autoindex;
 pub mod dav;
 pub mod delete;
@@ -28,9 +30,10 @@ use super::Exchange;
 use super::filters::ssi::page::Page;
 use super::flow::Flow;
 use crate::services::Services;
+use crate::sys::Errno;
 use std::os::fd::BorrowedFd;
 
-/// Who takes the body of the request.
+/// What answers a request in more than one step.
 #[derive(Default)]
 pub enum Handler {
     #[default]
@@ -42,8 +45,8 @@ pub enum Handler {
     DeleteForm(delete::Form),
     /// A body that is made as it is sent: a page with SSI commands.
     Page(Box<Page>),
-    /// Another URI is asked whether it may come in (auth_request).
-    Asks(Box<[u8]>),
+    /// The request for this URI decides whether it may come in (auth_request).
+    Subrequest(Box<[u8]>),
     /// An upstream answers.
     Proxy(Box<upstream::Proxy>),
     /// A listing that takes more than a turn of the loop.
@@ -74,7 +77,9 @@ impl Handler {
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => upload.works(),
             Handler::Dav(request) => request.works(),
-            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Asks(_) | Handler::Proxy(_) => false,
+            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) | Handler::Proxy(_) => {
+                false
+            }
         }
     }
 
@@ -112,7 +117,9 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
         Handler::Dav(request) => request.work(ex, cx),
-        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Asks(_) | Handler::Proxy(_) => Flow::Wait,
+        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) | Handler::Proxy(_) => {
+            Flow::Wait
+        }
     }
 }
 
@@ -127,7 +134,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         | Handler::Transfer(_)
         | Handler::Settling(_)
         | Handler::Page(_)
-        | Handler::Asks(_) => Ok(()),
+        | Handler::Subrequest(_) => Ok(()),
         Handler::Upload(upload) => upload.accept(ex, cx, data),
         Handler::Append(append) => append.accept(ex, cx, data),
         Handler::DeleteForm(form) => form.accept(data),
@@ -141,7 +148,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
     match handler {
         Handler::None => Flow::Respond,
         Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => Flow::Wait,
-        Handler::Transfer(_) | Handler::Settling(_) | Handler::Page(_) | Handler::Asks(_) => Flow::Wait,
+        Handler::Transfer(_) | Handler::Settling(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
@@ -159,8 +166,14 @@ pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
     }
 }
 
-/// `n` bytes went from the socket to [`splice_target`].
-pub fn spliced(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, n: u64) -> Result<(), Flow> {
+/// So many bytes went from the socket to [`splice_target`], or the file could not be written.
+pub fn spliced(
+    ex: &mut Exchange,
+    handler: &mut Handler,
+    cx: &mut Services,
+    written: Result<u64, Errno>,
+) -> Result<(), Flow> {
+    let n = written.map_err(|e| upload::not_written(ex, cx, e))?;
     match handler {
         Handler::Upload(upload) => upload.spliced(ex, cx, n),
         Handler::Append(append) => append.spliced(ex, cx, n),

@@ -2,7 +2,8 @@
 //! makes that one process after the other; with it stands what the area holds, written before the names are given: a
 //! process that dies in between leaves a number that is too high, and the next count mends it.
 //!
-//! Nothing waits here, neither for the lock nor for a count: [`Taken::Later`] is asked again in another turn. A large area
+//! Nothing waits here, neither for the lock nor for a count: what is [`Taken::Busy`] or [`Taken::Counting`] is asked
+//! again in another turn. A large area
 //! is counted in slices without the lock. What other processes stored meanwhile is in the file too, as the sum of all
 //! that was ever stored, and comes on top of what was counted: too much, where the count has seen some of it. This
 //! process itself stores nothing meanwhile. A number of that kind, or one that was only kept up, admits an upload, but

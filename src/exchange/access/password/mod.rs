@@ -52,7 +52,7 @@ pub fn matches(stored: &[u8], given: &[u8]) -> bool {
     hashes.is_some_and(|(made, stored)| same(&made, &stored))
 }
 
-/// Whether [`matches`] takes longer than a small request does: whatever is hashed more than once.
+/// Whether [`matches()`] takes longer than a small request does: whatever is hashed more than once.
 pub fn is_slow(stored: &[u8]) -> bool {
     !stored.starts_with(b"{")
 }

@@ -5,7 +5,7 @@
 //! | [`parse`] | a page as text and commands, piece by piece |
 //! | [`values`] | variables, expressions and URIs of commands |
 //! | [`page`] | a page on its way to the client |
-//! | [`include`] | what a page includes: a request of its own |
+//! | [`mod@include`] | what a page includes: a request of its own |
 //!
 //! Where a response is a page, its head says neither length nor ranges nor, as a rule, when it changed; its body is made
 //! by a [`Page`], which the connection drives. An upstream's page is gathered first: its connection is free for

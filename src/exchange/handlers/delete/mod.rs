@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
 //! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three. What is
-//! gone is gone as one name ([`trash`]), or entry by entry ([`crate::services::remove_tree`]) in slices ([`removing`]).
+//! gone is gone as one name ([`mod@trash`]), or entry by entry ([`crate::services::remove_tree`]) in slices ([`removing`]).
 
 mod areas;
 mod form;

@@ -5,7 +5,7 @@
 //! request. HEAD asks for its offset, PATCH appends, DELETE cancels.
 //!
 //! - [`tus`], [`rufh`], [`checksum`]: what the fields of the protocols say
-//! - [`concat`]: uploads that are parts of one file
+//! - [`mod@concat`]: uploads that are parts of one file
 //! - [`create`], [`requests`]: a request for a new upload, and one for an upload that is there
 //! - [`append`]: its content on its way to the disk
 //! - [`pending_upload`], [`state`], [`store`], [`location`]: an upload on disk

@@ -263,7 +263,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
 
 /// The answer to a request that would have changed files and was refused, whatever refused it: as JSON or text for
 /// those who ask for it, and with the limit where one was broken. False: the standard page will do.
-pub fn respond(ex: &mut Exchange, status: Status) -> bool {
+pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
     if !writes || status.0 < 400 || ex.here().content != Content::Files {
         return false;
@@ -374,8 +374,8 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
     out
 }
 
-/// The file could not be written.
-pub fn failed(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
+/// Body bytes that were spliced could not be written to their file.
+pub fn not_written(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     let path = ex.route.uri.clone();
     refuse(ex, cx, &Refusal::call("splice()", &path, e))
 }

@@ -1,7 +1,7 @@
 //! POST and PUT: files to disk.
 //!
 //! - [`state`], [`receive`]: an upload under way, and its body as it comes
-//! - [`start`], [`check`]: the head of a request, and a file it brings, judged before their content
+//! - [`mod@start`], [`check`]: the head of a request, and a file it brings, judged before their content
 //! - [`target_dir`], [`folders`]: the directory, opened beneath the root or the store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name
 //! - [`temp_file`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the disk
@@ -40,7 +40,7 @@ pub mod temp_file;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{failed, limit, refuse, respond as tell};
+pub use answer::{limit, not_written, refuse, refused_otherwise};
 pub use name::{Names, numbered};
 pub use quota::{check_empty, later, lock_empty};
 pub use record::Record;

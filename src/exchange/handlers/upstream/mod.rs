@@ -1,9 +1,9 @@
-//! proxy_pass: a request passed on to an HTTP/1.x server, and what is made of its answer. No socket here: the
-//! connection asks for an address, sends [`Proxy::pending`], brings what arrives to [`Proxy::received`], and says what
-//! went wrong to [`Proxy::failed`].
+//! proxy_pass and its like: a request passed on to another server or to a program, in any of the protocols that
+//! [`protocol`] has, and what is made of its answer. No socket here: the connection asks for an address, sends
+//! [`Proxy::pending`], brings what arrives to [`Proxy::received`], and reports what went wrong to [`Proxy::failed`].
 //!
-//! A request goes Gather → Pick → Connect → Talk; a server that fails leads back to Pick while there is another and
-//! the request can be sent again.
+//! A request goes through the phases Gather, Resolve, Pick, Connect, Handshake and Talk, those that it needs; a server
+//! that fails leads back to Pick while there is another and the request can be sent again.
 //!
 //! Invariant: a server that [`Proxy::pick`] took from the balance is the connection's to give back: it outlives
 //! whatever becomes of the handler.

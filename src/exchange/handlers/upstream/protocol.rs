@@ -16,6 +16,7 @@ use crate::http::fields::Fields;
 use crate::http::h1::encode;
 use crate::http::h1::response::Dialect;
 use crate::http::header::HeaderId;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 
@@ -39,9 +40,8 @@ impl Proxy {
             // A program gets its environment when it is started, the server of a tunnel nothing.
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
-                self.asked.head = ex.route.method == crate::http::method::Method::Head;
-                self.asked.upgrade =
-                    ex.request.head.get(crate::http::header::HeaderId::Upgrade).is_some() && ex.sub.is_none();
+                self.asked.head = ex.route.method == Method::Head;
+                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.sub.is_none();
                 gateway::compose(self, ex, cx)
             }
         }

@@ -1,5 +1,5 @@
-//! A page with SSI commands on its connection: made as far as the client takes it, and set aside while something that it
-//! includes is asked for.
+//! Requests that a request makes of its own server: what a page includes by SSI, and the URI of auth_request. The page is
+//! made as far as the client takes it, and set aside while what it includes is answered.
 //!
 //! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their pages
 //! are [`Active::pages`], the innermost last.
@@ -24,7 +24,7 @@ const WAITING: u64 = 256 << 10;
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if is_over(active) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
-        ask(active, turn.cx);
+        switch(active, turn.cx);
         return again(turn);
     }
     let Active { ex, handler, pages, .. } = active;
@@ -36,8 +36,8 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             Flushed::Gone(reason) => return Step::Close(reason),
         }
     }
-    if matches!(handler, Handler::Asks(_)) {
-        ask(active, turn.cx);
+    if matches!(handler, Handler::Subrequest(_)) {
+        switch(active, turn.cx);
         return again(turn);
     }
     let Handler::Page(page) = handler else { return Step::Again };
@@ -58,12 +58,12 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     again(turn)
 }
 
-/// Into the request that decides about this one (auth_request), or back from one that is over: what needs no client.
-pub fn ask(active: &mut Active, cx: &mut Services) {
+/// Into the request that decides about this one (auth_request), or back from a subrequest that is over. Needs no client.
+pub fn switch(active: &mut Active, cx: &mut Services) {
     if is_over(active) {
         return leave(active, cx);
     }
-    if let Handler::Asks(uri) = std::mem::take(&mut active.handler) {
+    if let Handler::Subrequest(uri) = std::mem::take(&mut active.handler) {
         // A place among those that wait, for the way back.
         active.pages.push(Handler::None);
         enter(active, cx, Include { uri: uri.into_vec(), args: Vec::new(), stub: None, sink: Sink::Verdict });

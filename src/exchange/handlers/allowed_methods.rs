@@ -1,0 +1,29 @@
+//! allowed_methods: the first of the access rules. 405 with Allow (RFC 9110 §15.5.6), and the answer to OPTIONS.
+
+use super::{delete, methods, options, resumable};
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::http::method::Method;
+use crate::route::Trace;
+use crate::services::Services;
+
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    // A page includes what it wants; the page of a refused method is fetched by another (nginx). A request that waited
+    // for auth_request was checked before.
+    if ex.sub.is_some() || ex.route.error_page.is_some() || ex.auth_request.is_some() {
+        return Flow::Next;
+    }
+    let Some(allowed) = ex.here().settings.access.allowed else { return Flow::Next };
+    let method = ex.route.method;
+    let flow = match method {
+        Method::Options if !allowed.contains(Method::Options) => options::answer(ex),
+        _ if resumable::permits(ex, allowed) => Flow::Next,
+        // A form of the listing page, by the rights of POST and DELETE.
+        _ if ex.route.deed.as_ref().is_some_and(|deed| delete::may(ex, deed)) => Flow::Next,
+        _ if !allowed.contains(method) => methods::not_allowed(ex),
+        _ => Flow::Next,
+    };
+    let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
+    cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));
+    flow
+}
