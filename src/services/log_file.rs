@@ -23,6 +23,8 @@ pub struct LogFile {
     backlog: Vec<u8>,
     dropped: u64,
     failing: bool,
+    /// A write failed in the middle of a line: the next one begins a line.
+    is_cut: bool,
     pub gzip: Option<u32>,
     /// The configuration in use names it.
     pub is_named: bool,
@@ -71,6 +73,9 @@ impl LogFile {
             self.pending.clear();
             return None;
         };
+        if !self.pending.is_empty() && std::mem::take(&mut self.is_cut) {
+            self.pending.insert(0, b'\n');
+        }
         let compressed = self.gzip.filter(|_| !self.pending.is_empty()).map(|level| gzip(level, &self.pending));
         let fresh = compressed.as_deref().unwrap_or(&self.pending);
         let mut outcome = Ok(());
@@ -92,7 +97,8 @@ impl LogFile {
         }
         self.pending.clear();
         match outcome {
-            Err(e) => {
+            Err((e, is_cut)) => {
+                self.is_cut |= is_cut && self.gzip.is_none();
                 self.backlog.clear();
                 (!std::mem::replace(&mut self.failing, true)).then_some(Trouble::Failed(e))
             }
@@ -105,14 +111,17 @@ impl LogFile {
     }
 }
 
-/// How many bytes were taken before the other end would have had to be waited for.
-fn send(sink: &Sink, bytes: &[u8]) -> Result<usize, Errno> {
+/// How many bytes were taken before the other end would have had to be waited for. An error tells whether a line was cut.
+fn send(sink: &Sink, bytes: &[u8]) -> Result<usize, (Errno, bool)> {
     let mut sent = 0;
     while sent < bytes.len() {
         match sink.write(bytes.get(sent..).unwrap_or_default()) {
             Ok(n) => sent += n,
             Err(Errno::EAGAIN) => break,
-            Err(e) => return Err(e),
+            Err(e) => {
+                let last = bytes.get(..sent).and_then(<[u8]>::last);
+                return Err((e, last.is_some_and(|byte| *byte != b'\n')));
+            }
         }
     }
     Ok(sent)
@@ -159,6 +168,22 @@ mod tests {
             read += n as u64;
         }
         assert_eq!((reported, read), (10, (written - 10) * 1024));
+    }
+
+    #[test]
+    fn a_line_behind_one_that_a_full_disk_cut_is_a_line_of_its_own() {
+        let (reader, writer) = file::pipe().expect("pipe2");
+        let mut log = LogFile::new(Path::new("a.log"));
+        log.set_sink(Sink::new(writer));
+        log.is_cut = true;
+        assert_eq!(log.flush(), None);
+        for line in [&b"one\n"[..], b"two\n"] {
+            log.pending.extend_from_slice(line);
+            assert_eq!(log.flush(), None);
+        }
+        let mut into = [0; 64];
+        let n = file::read(reader.as_fd(), &mut into).expect("it was written");
+        assert_eq!(&into[..n], b"\none\ntwo\n");
     }
 
     #[test]
