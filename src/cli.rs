@@ -4,6 +4,8 @@
 mod command;
 #[path = "cli/mistake.rs"]
 mod mistake;
+#[path = "cli/pages.rs"]
+mod pages;
 #[path = "cli/sign.rs"]
 mod sign;
 
@@ -155,10 +157,22 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     // nginx's other name for help.
     let first = args.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(page) = page(&first, args.get(2..).unwrap_or_default()) {
+        return Err(Stop::Help(page));
+    }
     let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
     let args =
         command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|e| stop(&e, &first, &known()))?;
     contradiction(&args).map_or(Ok(args), Err)
+}
+
+/// The page of one command: `webserv fmt --help`, `webserv help fmt`.
+fn page(first: &str, rest: &[OsString]) -> Option<String> {
+    let name = match first {
+        "help" => rest.first()?.to_str()?,
+        first => rest.iter().any(|arg| ["-h", "-?", "--help"].iter().any(|help| arg == help)).then_some(first)?,
+    };
+    command().find_subcommand(name).map(pages::of)
 }
 
 fn known() -> Known {

@@ -72,7 +72,6 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "validate" -d 'the same
 complete -c webserv -n "__fish_webserv_needs_command" -a "configtest" -d 'the same as webserv -t'
 complete -c webserv -n "__fish_webserv_needs_command" -a "dump" -d 'the same as webserv -T'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
-complete -c webserv -n "__fish_webserv_using_subcommand directives" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s g -d 'set global directives out of configuration file' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l log -d 'explain a request of this log: its id, or its line, stands instead of METHOD URL' -r -F
@@ -82,41 +81,17 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a requ
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l client -d 'the address that asks' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand cert" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l expires -d '30m, 2h, 7d from now, or a Unix time [default: 1h]' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l methods -d 'GET, or POST,PUT for uploads' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l size -d 'bytes of an uploaded file, such as 0-10m' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l types -d 'media types of uploaded files, such as image/*,application/pdf' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the path that the link is for, where it is not the URL\'s' -r
-complete -c webserv -n "__fish_webserv_using_subcommand sign" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l explain -d 'print the page of a rule, or list the rules' -r
-complete -c webserv -n "__fish_webserv_using_subcommand lint" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
-complete -c webserv -n "__fish_webserv_using_subcommand fmt" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand lsp" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s p -d 'set prefix path' -r
-complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an access or error log with the requests' -r -F
-complete -c webserv -n "__fish_webserv_using_subcommand diff" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand help" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand version" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand reload" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand stop" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand quit" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand drain" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand status" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand run" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand serve" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand start" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand check" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand test" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand validate" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_using_subcommand dump" -s h -l help -d 'Print help'

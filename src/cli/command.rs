@@ -10,12 +10,14 @@ pub(super) const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
        webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--print-config]
        webserv directives [NAME | --markdown]
-       webserv lint [--format json] [CONFIG] | lint --explain [CODE]
+       webserv lint [-p prefix] [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
        webserv cert [NAME ...]
        webserv sign --key FILE [--expires TIME] [--methods LIST] [--size MIN-MAX]
                     [--types LIST] [--place PATH] URL
-       webserv check-nginx FILE | diff OLD NEW [--log LOG] | lsp
+       webserv check-nginx [-p prefix] FILE
+       webserv diff [-p prefix] OLD NEW [--log LOG]
+       webserv lsp
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
                        CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
@@ -69,6 +71,11 @@ fn flag(id: &'static str, help: &'static str) -> Arg {
 fn value(id: &'static str, name: &'static str, help: &'static str) -> Arg {
     let parser = clap::builder::ValueParser::os_string();
     Arg::new(id).short(letter(id)).value_name(name).value_parser(parser).allow_hyphen_values(true).help(help)
+}
+
+/// A file that a command cannot do without.
+fn required(id: &'static str, name: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).value_name(name).value_parser(clap::value_parser!(PathBuf)).required(true).help(help)
 }
 
 /// The description that parsing and `-h` share.
@@ -130,14 +137,20 @@ pub fn command() -> Command {
 fn reference() -> Command {
     Command::new("directives")
         .about("Print the reference of all directives, or of one")
-        .arg(Arg::new("name").value_name("NAME"))
+        .arg(Arg::new("name").value_name("NAME").help("the directive; without it all are printed"))
         .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"))
 }
 
 fn explain() -> Command {
     Command::new("explain")
         .about("Say what would become of a request, and why, without serving it")
-        .arg(Arg::new("asked").value_name("CONFIG METHOD URL").num_args(1..=3).action(ArgAction::Append))
+        .arg(
+            Arg::new("asked")
+                .value_name("CONFIG METHOD URL")
+                .num_args(1..=3)
+                .action(ArgAction::Append)
+                .help("a request, as in: webserv explain site.conf 'GET http://localhost:8080/'"),
+        )
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
@@ -165,15 +178,15 @@ fn explain() -> Command {
 fn check_nginx() -> Command {
     Command::new("check-nginx")
         .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
-        .arg(Arg::new("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(required("config", "FILE", "the configuration of nginx"))
         .arg(value("p", "PREFIX", "set prefix path"))
 }
 
 fn diff() -> Command {
     Command::new("diff")
         .about("Compare what two configurations answer, by requests of a log")
-        .arg(Arg::new("config").value_name("OLD").value_parser(clap::value_parser!(PathBuf)).required(true))
-        .arg(Arg::new("new").value_name("NEW").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(required("config", "OLD", "the configuration that answered the requests"))
+        .arg(required("new", "NEW", "the one that is to replace it"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(
             Arg::new("log")
@@ -210,7 +223,7 @@ fn lint() -> Command {
     let path = || clap::value_parser!(PathBuf);
     Command::new("lint")
         .about("Warn of what is valid and probably not meant")
-        .arg(Arg::new("config").value_name("CONFIG").value_parser(path()))
+        .arg(Arg::new("config").value_name("CONFIG").value_parser(path()).help("what to look at [default: as to serve]"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(format_of_messages())
         .arg(
@@ -232,7 +245,8 @@ fn fmt() -> Command {
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
                 .num_args(1..)
-                .required(true),
+                .required(true)
+                .help("written only where its layout differs"),
         )
 }
 

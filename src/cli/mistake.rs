@@ -1,5 +1,6 @@
 //! What is wrong with a command line, in our words (nginx's where nginx has words for it), and what was meant.
 
+use super::command::HELP;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::path::Path;
@@ -134,7 +135,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &Known) -> Stop {
     let nearly = near_command(first, known).filter(|near| is_word && near != first);
     let mistake = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return Stop::Help(error.to_string());
+            return Stop::Help(HELP.to_owned());
         }
         ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if nearly.is_some() => {
             format!("\"{first}\" is no command; did you mean \"{}\"?", nearly.unwrap_or_default())

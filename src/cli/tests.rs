@@ -13,6 +13,29 @@ fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
     assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == super::command::HELP));
+    assert!(matches!(parsed("reload --help"), Err(Stop::Help(text)) if text == super::command::HELP));
+}
+
+#[test]
+fn the_help_of_a_command_is_in_the_words_of_the_whole() {
+    let Err(Stop::Help(page)) = parsed("fmt --help") else { panic!("no page") };
+    assert_eq!(
+        page,
+        "Usage: webserv fmt [--check] FILE ...\n\n\
+         Lay configurations out: indentation, spaces and blank lines; comments stay.\n\n  \
+         --check : change nothing; fail where it would\n  \
+         FILE    : written only where its layout differs\n"
+    );
+    assert_eq!(parsed("help fmt").map(|_| ()), Err(Stop::Help(page)));
+}
+
+#[test]
+fn each_command_has_a_page_with_its_usage_and_a_text_for_each_argument() {
+    for command in command().get_subcommands() {
+        let page = pages::of(command);
+        assert!(page.starts_with(&format!("Usage: webserv {}", command.get_name())), "{page}");
+        assert!(command.get_arguments().all(|arg| arg.get_help().is_some()), "{page}");
+    }
 }
 
 #[test]

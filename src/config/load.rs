@@ -81,7 +81,7 @@ pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
     let mut directives = loader.command_line();
     match loader.read(main) {
         Ok(bytes) => directives.extend(loader.main(main.as_os_str().as_bytes(), bytes)),
-        Err(error) => loader.diagnostics.push(Diagnostic::emerg(None, failed(main, &error))),
+        Err(error) => loader.diagnostics.push(no_main(main, &error)),
     }
     loader.finish(directives)
 }
@@ -409,6 +409,22 @@ fn in_place(written: &str, near: &str) -> String {
 /// Files that configurations usually include.
 const USUAL: [&str; 7] =
     ["mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params", "conf.d"];
+
+/// The file that was named on the command line is no configuration, and what was meant perhaps.
+fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
+    let diagnostic = Diagnostic::emerg(None, failed(path, error));
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = path.strip_prefix(&here).unwrap_or(path).display().to_string();
+    match error {
+        ReadError::Read(Errno::EISDIR) => diagnostic
+            .help(format!("-c names a configuration file; the directory itself is served by: webserv {shown}")),
+        ReadError::Open(Errno::ENOENT) => match meant(path, &shown) {
+            Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
+            None => diagnostic,
+        },
+        _ => diagnostic,
+    }
+}
 
 /// nginx's sentence: `open() "/x" failed (2: No such file or directory)`.
 fn failed(path: &Path, error: &ReadError) -> String {

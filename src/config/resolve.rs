@@ -76,13 +76,6 @@ pub fn resolve(
 ) -> Resolved {
     let tree = std::mem::take(&mut loaded.directives);
     let mut b = begin(loaded, &tree, prefix, form, logs);
-    if !tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)))
-        && !b.diagnostics.has_errors()
-    {
-        // A file that was emptied by a full disk is no wish to serve nothing.
-        let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
-        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
-    }
     let combined = b.combined();
     b.formats.insert("combined".into(), combined);
     let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
@@ -95,6 +88,13 @@ pub fn resolve(
         b.level(&mut scope, &tree);
     } else {
         b.level(&mut scope, &[&tree[..], &made].concat());
+    }
+    let is_one = tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)));
+    // A block whose name is misspelt is the error already.
+    if !is_one && !b.diagnostics.has_errors() {
+        // A file that was emptied by a full disk is no wish to serve nothing.
+        let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
+        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
     }
     let (resolved, sources) = b.finish(&tree);
     loaded.sources = sources;

@@ -17,6 +17,7 @@ use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
+use crate::sys::Errno;
 use crate::sys::process::{self, Ready, Streams};
 use crate::tls::entropy;
 use std::borrow::Cow;
@@ -284,8 +285,18 @@ pub enum Signalled {
     Refused(String),
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `reload` waits for what becomes of it, but not for
-/// long: a server that says nothing in time may still be at it.
+/// Who may signal a process that this user may not.
+fn who_may(pid: i32) -> String {
+    match pid_file::owner_of(pid).map(process::user_of) {
+        Some(owner) if owner != "root" => {
+            format!("\nthe server was started by {owner}: only {owner} and root may signal it")
+        }
+        _ => "\nthe server was started by root, and only root may signal it: sudo, or systemctl".to_owned(),
+    }
+}
+
+/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `reload` for what
+/// becomes of it, but not for long: a server that reports nothing in time may still be at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
@@ -301,7 +312,10 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
         )),
     })?;
     let before = reload_report::read(path);
-    process::kill(pid, number).map_err(|e| Failure::of(format!("kill({pid}, {number}) failed {e}")))?;
+    process::kill(pid, number).map_err(|e| {
+        let cure = if e == Errno::EPERM { who_may(pid) } else { String::new() };
+        Failure::of(format!("kill({pid}, {number}) failed {e}{cure}"))
+    })?;
     if number == process::sigdrain() {
         // What comes next in a script is for when it is gone.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));

@@ -257,7 +257,7 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
 }
 
 /// The real user of a process.
-fn owner_of(pid: i32) -> Option<u32> {
+pub(super) fn owner_of(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -14,7 +14,7 @@ pub use signal::{
     read_signal, sigdrain, signalfd,
 };
 pub use spawn::spawn_exec;
-pub use user::{getegid, geteuid, group_names, lookup_group, lookup_user, set_user, user_names};
+pub use user::{getegid, geteuid, group_names, lookup_group, lookup_user, set_user, user_names, user_of};
 
 use super::{Errno, file, once, retry};
 

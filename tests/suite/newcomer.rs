@@ -136,7 +136,7 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         return;
     }
     let setup = with("server { listen 127.0.0.1:1; root site; }");
-    let table: [(&[&str], &[&str]); 24] = [
+    let table: [(&[&str], &[&str]); 27] = [
         (&["restart"], &["webserv reload CONFIG", "systemctl restart webserv"]),
         (&["8080"], &["webserv . --port 8080"]),
         (&["https://a.test/"], &["\"a.test\"", "webserv DIR"]),
@@ -161,6 +161,9 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         (&["x.conf", "y.conf"], &["--help"]),
         (&["site", "--port", "99999"], &["1 to 65535"]),
         (&["reload", "x.conf"], &["writes no pid file", "pid PATH;"]),
+        (&["-c", "site"], &["(21: Is a directory)", "served by: webserv site"]),
+        (&["-c", "y.conf"], &["y.conf\" failed (2:", "did you mean \"x.conf\"?"]),
+        (&["-t", "-c", "nothing.at.all"], &["nothing.at.all\" failed (2:", "test failed"]),
     ];
     for (args, expected) in table {
         fails_with(&setup, args, expected);
@@ -230,6 +233,39 @@ fn a_signal_without_a_server_says_that_none_runs() {
     }
     let setup = with("pid p.pid;\nserver { listen 127.0.0.1:1; root site; }");
     fails_with(&setup, &["reload", "x.conf"], &["p.pid\" failed (2:", "no server runs by this configuration"]);
+}
+
+#[test]
+fn a_signal_to_the_server_of_another_user_names_who_may_send_it() {
+    if on_nginx() || !crate::os::is_root() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let config = format!("pid p.pid;\nserver {{ listen 127.0.0.1:{port}; root site; }}\n");
+    let setup = with(&config).unprivileged();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_webserv"));
+    server.arg("x.conf").current_dir(setup.dir()).env("NGINX", format!("{};", listener.as_raw_fd()));
+    server.stdin(Stdio::null()).stderr(Stdio::null());
+    crate::os::inherit(&mut server, vec![listener.as_raw_fd()]);
+    let mut server = server.spawn().expect("the binary starts");
+    let mut text = String::new();
+    crate::harness::eventually("the server has written its pid file", || {
+        text = said(&as_nobody(&setup, &["reload", "x.conf"]));
+        text.contains("kill(")
+    });
+    let _ = server.kill();
+    let _ = server.wait();
+    assert!(text.contains("(1: Operation not permitted)") && text.contains("only root may signal it: sudo"), "{text}");
+}
+
+#[test]
+fn a_block_whose_name_is_misspelt_is_one_error() {
+    if on_nginx() {
+        return;
+    }
+    let text = said(&run(&with("sever { listen 127.0.0.1:1; root site; }"), &["-t", "x.conf"]));
+    assert!(text.contains("did you mean \"server\"?") && !text.contains("events"), "{text}");
 }
 
 #[test]

@@ -78,6 +78,14 @@ pub fn user_names() -> Vec<String> {
     names_of("/etc/passwd")
 }
 
+/// A user's name by that list; the number of one who is not in it.
+pub fn user_of(uid: u32) -> String {
+    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let is_it = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());
+    let name = list.lines().find(is_it).and_then(|line| line.split(':').next());
+    name.map_or_else(|| format!("user {uid}"), str::to_owned)
+}
+
 /// The same of groups.
 pub fn group_names() -> Vec<String> {
     names_of("/etc/group")

@@ -1,0 +1,60 @@
+//! `webserv COMMAND --help`: one command's part of the help, in the layout of the whole.
+
+use super::command::HELP;
+use clap::{Arg, Command};
+
+/// The page of a command: its lines of the usage, what it does, what it takes.
+pub fn of(command: &Command) -> String {
+    let mut page = usage(command.get_name());
+    if let Some(about) = command.get_about() {
+        page.push_str(&format!("\n{about}.\n"));
+    }
+    let rows: Vec<(String, String)> = command.get_arguments().map(|arg| (label(arg), help(arg))).collect();
+    let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    if width > 0 {
+        page.push('\n');
+    }
+    for (label, help) in rows {
+        page.push_str(&format!("  {label:width$} : {help}\n"));
+    }
+    page
+}
+
+/// The lines of the usage that are about a command, with those that go on.
+fn usage(name: &str) -> String {
+    let lines = HELP.lines().take_while(|line| !line.is_empty());
+    let mut is_ours = false;
+    let own = lines.filter_map(|line| line.get(7..)).filter(|line| {
+        if let Some(rest) = line.strip_prefix("webserv ") {
+            is_ours = rest.split(' ').next() == Some(name);
+        }
+        is_ours
+    });
+    let own: Vec<&str> = own.collect();
+    format!("Usage: {}\n", own.join("\n       "))
+}
+
+fn label(arg: &Arg) -> String {
+    let value = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+    let value = value.map(|names| names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" "));
+    let name = match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => return value.unwrap_or_default(),
+    };
+    match value {
+        Some(value) => format!("{name} {value}"),
+        None => name,
+    }
+}
+
+fn help(arg: &Arg) -> String {
+    let text = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    match arg.get_default_values() {
+        [] => text,
+        values => {
+            let values: Vec<_> = values.iter().map(|value| value.to_string_lossy()).collect();
+            format!("{text} [default: {}]", values.join(" "))
+        }
+    }
+}
