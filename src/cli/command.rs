@@ -223,7 +223,9 @@ fn lint() -> Command {
     let path = || clap::value_parser!(PathBuf);
     Command::new("lint")
         .about("Warn of what is valid and probably not meant")
-        .arg(Arg::new("config").value_name("CONFIG").value_parser(path()).help("what to look at [default: as to serve]"))
+        .arg(
+            Arg::new("config").value_name("CONFIG").value_parser(path()).help("what to look at [default: as to serve]"),
+        )
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(format_of_messages())
         .arg(

@@ -113,6 +113,24 @@ impl Drop for Default {
     }
 }
 
+/// What a package puts below /etc/webserv, in a directory of the test's: logs and caches are there, too.
+fn packaged(setup: &Setup) {
+    let copied = Command::new("cp").arg("-r").arg(top().join("packaging/etc")).arg(setup.dir().join("etc")).status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    let etc = setup.dir().join("etc");
+    fs::copy(top().join("conf/mime.types"), etc.join("mime.types")).expect("it is shipped");
+    fs::create_dir(etc.join("sites-enabled")).expect("a directory");
+    fs::write(etc.join("uploads.htpasswd"), "upload:{PLAIN}x\n").expect("written");
+    let dir = setup.dir().display().to_string();
+    for (file, from) in [("webserv.conf", "/var"), ("snippets/uploads.conf", "/var/lib/webserv")] {
+        let text = fs::read_to_string(etc.join(file)).expect("it is shipped");
+        fs::write(etc.join(file), text.replace(from, &dir)).expect("written");
+    }
+    for place in ["log/webserv", "cache/webserv", "files"] {
+        fs::create_dir_all(setup.dir().join(place)).expect("a directory");
+    }
+}
+
 /// A line without the remark that a reader gets.
 fn bare(line: &str) -> &str {
     line.find("  #").map_or(line, |at| &line[..at]).trim_end()
@@ -218,6 +236,7 @@ fn the_commands_that_the_readme_lists_are_understood() {
     }
     let text = fs::read_to_string(top().join("README.md")).expect("the README");
     let setup = checkout();
+    packaged(&setup);
     let mut ran = 0;
     // What ends by itself, and what is served by a directory's options.
     let blocks = [blocks(&text, "sh"), blocks(&text, "")].concat();
@@ -229,7 +248,7 @@ fn the_commands_that_the_readme_lists_are_understood() {
             continue;
         }
         let mut command = command.replace("CONFIG", "conf/default.conf").replace("FILE", "conf/default.conf");
-        command = command.replace("/etc/nginx/nginx.conf", "conf/examples/static.conf");
+        command = command.replace("/etc/nginx/nginx.conf", "conf/examples/static.conf").replace("/etc/webserv", "etc");
         if serves && !command.contains("--print-config") {
             command.push_str(" --print-config");
         }
@@ -238,6 +257,136 @@ fn the_commands_that_the_readme_lists_are_understood() {
         ran += 1;
     }
     assert!(ran >= 9, "the commands were not found: {ran}");
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn the_readmes_https_site_is_one_line_beside_what_the_package_brings() {
+    if on_nginx() {
+        return;
+    }
+    let text = fs::read_to_string(top().join("README.md")).expect("the README");
+    let line = text.lines().find_map(|line| line.strip_prefix("echo '")?.split_once('\'')).expect("the line").0;
+    let setup = Setup::full("");
+    packaged(&setup);
+    fs::write(setup.dir().join("etc/sites-enabled/files"), format!("{line}\n")).expect("written");
+    let (worked, said) = shell(&setup, "webserv -t -p etc -c webserv.conf");
+    assert!(worked && !said.contains("[warn]"), "{said}");
+    let (_, said) = shell(&setup, "webserv explain -p etc -c webserv.conf 'PATCH https://files.example.org/a'");
+    assert!(said.contains("401"), "{said}");
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+/// Where each command of the documents is tried that is not run here: a file, and what stands there.
+const TRIED: [(&str, &str, &str); 18] = [
+    ("cargo run --release -- conf/default.conf", "tests/suite/default_site.rs", "conf/default.conf"),
+    ("cargo test", ".ci/run", "cargo test"),
+    (".ci/run", ".github/workflows/ci.yml", ".ci/run"),
+    ("cargo install --path .", "Cargo.toml", "[[bin]]"),
+    ("cargo install cargo-deb && cargo deb --profile dist", "packaging/test-deb", "cargo deb --profile dist"),
+    (
+        "rustup target add x86_64-unknown-linux-musl",
+        ".github/workflows/ci.yml",
+        "rustup target add x86_64-unknown-linux-musl",
+    ),
+    (
+        "cargo build --profile dist --target x86_64-unknown-linux-musl",
+        ".github/workflows/ci.yml",
+        "cargo build --profile dist",
+    ),
+    ("sudo apt install ./", "packaging/test-deb", "dpkg -i"),
+    ("sudoedit /etc/webserv/sites-available/default", "packaging/test-deb", "/etc/webserv/sites-available/default"),
+    ("echo 'server { server_name files.example.org;", "tests/suite/readme.rs", "the_readmes_https_site_is_one_line"),
+    ("sudo tee /etc/webserv/sites-enabled/files", "packaging/test-deb", "/etc/webserv/sites-enabled/files"),
+    (
+        "webserv -c /etc/webserv/webserv.conf -p /etc/webserv -g 'pid /run/webserv/0.pid;' -s drain",
+        "tests/suite/fleet.rs",
+        "\"drain\"",
+    ),
+    ("webserv ", "tests/suite/readme.rs", "the_commands_that_the_readme_lists_are_understood"),
+    ("journalctl -u webserv", "packaging/systemd/webserv.service", "[Service]"),
+    ("make bench", "Makefile", "bench:"),
+    ("tests/bench/loading", "tests/bench/loading", "#!"),
+    ("sudo -E env \"PATH=$PATH\" packaging/test-deb", ".github/workflows/ci.yml", "packaging/test-deb"),
+    ("cargo build --profile dist", "packaging/test-deb", "cargo build --profile dist"),
+];
+
+#[test]
+fn each_command_of_the_documents_is_tried_somewhere() {
+    if on_nginx() {
+        return;
+    }
+    let (mut unknown, mut count) = (Vec::new(), 0);
+    for page in ["README.md", "docs/fleet.md", "docs/performance.md", "CONTRIBUTING.md", "packaging/README.md"] {
+        let text = fs::read_to_string(top().join(page)).expect("text");
+        let commands = blocks(&text, "sh").into_iter().flat_map(|(_, block)| {
+            block
+                .lines()
+                .map(|line| bare(line.trim_start()).to_owned())
+                .filter(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+        });
+        for command in commands {
+            count += 1;
+            let plain = command.strip_prefix("sudo ").unwrap_or(&command);
+            if let Some(rest) = plain.strip_prefix("systemctl ") {
+                // The unit is one that the packages ship.
+                for unit in rest.split(' ').filter(|word| word.starts_with("webserv")) {
+                    let unit = unit.split('@').next().map_or_else(String::new, |name| {
+                        if unit.contains('@') { format!("{name}@.service") } else { format!("{name}.service") }
+                    });
+                    assert!(top().join("packaging/systemd").join(&unit).exists(), "{page}: {command}");
+                }
+                continue;
+            }
+            match TRIED.iter().find(|(known, ..)| command.starts_with(known)) {
+                Some((_, file, what)) => {
+                    let text = fs::read_to_string(top().join(file)).unwrap_or_default();
+                    assert!(text.contains(what), "{page}: {command}: {file} has no {what}");
+                }
+                None => unknown.push(format!("{page}: {command}")),
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "nothing tries these:\n{}", unknown.join("\n"));
+    assert!(count > 20, "the commands were not found: {count}");
+}
+
+#[test]
+fn configurations_in_the_handbook_are_valid() {
+    if on_nginx() {
+        return;
+    }
+    let setup = Setup::full("").mkdir("www/example");
+    let (made, certificate) = shell(&setup, "webserv cert example.org");
+    assert!(made, "{certificate}");
+    for (what, name) in [("certificate", "example.org.crt"), ("key", "example.org.key")] {
+        let path = certificate.lines().find_map(|line| line.strip_prefix(what)).expect("its path").trim();
+        fs::copy(path, setup.dir().join(name)).expect("a copy");
+    }
+    let mut count = 0;
+    for page in fs::read_dir(top().join("www/handbook")).expect("the handbook").map(|entry| entry.expect("one").path())
+    {
+        let text = fs::read_to_string(&page).unwrap_or_default();
+        for block in text.split("<pre").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</pre>").next()) {
+            let mut block: String =
+                block.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
+            for (entity, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")] {
+                block = block.replace(entity, character);
+            }
+            if block.trim_start().starts_with("location") {
+                block = format!("server {{ listen 127.0.0.1:1;\n{block}}}\n");
+            }
+            if !block.contains("server {") {
+                block.push_str("server { listen 127.0.0.1:1; }\n");
+            }
+            fs::write(setup.dir().join("x.conf"), &block).expect("written");
+            let (worked, said) = shell(&setup, "webserv -t -q x.conf");
+            assert!(worked, "{}:\n{block}\n{said}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 6, "the blocks were not found: {count}");
     let _ = fs::remove_dir_all(setup.dir());
 }
 
