@@ -41,6 +41,27 @@ fn what_copy_could_not_remove_goes_later() {
     eventually("the next process removes it", || hidden_in(&html).is_empty());
 }
 
+/// The files that a form replaced stay under hidden names until all of it has its names.
+#[test]
+fn what_an_upload_could_not_remove_goes_later() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server("location / { allowed_methods GET POST; upload_on_duplicate overwrite; }")
+        .allow_log("left over")
+        .file("html/a", "old")
+        .file("html/b", "old")
+        .start();
+    let html = s.path("html");
+    let Some(strace) = crate::strace::Strace::attach(&s, &["-e", "inject=unlinkat:error=EIO"]) else { return };
+    post_form(&s, "/", &form(&[file("a", b"new"), file("b", b"new")])).is_one_of(&[200, 201]);
+    assert_eq!((s.read("html/a"), s.read("html/b")), (b"new".to_vec(), b"new".to_vec()));
+    assert_eq!(hidden_in(&html).len(), 2, "they cannot go now");
+    eventually("it is in the log", || s.error_log().contains("is left over and could not be removed"));
+    drop(strace);
+    eventually("they are removed", || hidden_in(&html).is_empty());
+}
+
 fn hidden_in(dir: &Path) -> Vec<String> {
     let names = std::fs::read_dir(dir).expect("a directory").flatten();
     names.map(|e| e.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(".webserv-")).collect()

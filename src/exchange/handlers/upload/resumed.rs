@@ -171,7 +171,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
     let policy = NamePolicy::of(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
-    let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode)
+    let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
     let mut upload = Upload {
         parts: vec![part],

@@ -3,7 +3,7 @@
 
 use super::digest::Digests;
 use crate::io::open;
-use crate::services::temp_names::TempNames;
+use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
 use std::ffi::{CStr, CString};
@@ -59,12 +59,20 @@ struct Temporary {
     dir: Rc<OwnedFd>,
     name: CString,
     gone: bool,
+    left: Left,
+}
+
+impl Temporary {
+    fn new(dir: &Rc<OwnedFd>, name: CString, left: Left) -> Temporary {
+        Temporary { dir: dir.clone(), name, gone: false, left }
+    }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.gone {
-            let _ = file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File);
+        let goes = || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File);
+        if !self.gone && !matches!(goes(), Ok(()) | Err(Errno::ENOENT)) {
+            self.left.add((self.dir.clone(), std::mem::take(&mut self.name)));
         }
     }
 }
@@ -90,10 +98,10 @@ impl Part {
 
     /// The file `hidden` of `dir`, written by other requests, to be called `name`. Dropped, it is gone, unless it is
     /// [left](Part::leave).
-    pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32) -> Result<Part, Errno> {
+    pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32, left: Left) -> Result<Part, Errno> {
         let fd = open::regular_at(dir.as_fd(), &hidden, O_RDWR, 0)?;
         let size = file::fstat(fd.as_fd())?.size;
-        let temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
+        let temporary = Some(Temporary::new(dir, hidden, left));
         Ok(Part { content: Content::File(fd), temporary, size, flushed: size, ..Part::held(name, mode, 0) })
     }
 
@@ -117,7 +125,7 @@ impl Part {
                 let name = temp_names.hidden(dir);
                 let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
                 let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
-                self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
+                self.temporary = Some(Temporary::new(dir, name, temp_names.left()));
                 fd
             }
             Err(e) => return Err(e),
@@ -244,7 +252,7 @@ impl Part {
         let name = temp_names.hidden(dir);
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
         let new = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
-        self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
+        self.temporary = Some(Temporary::new(dir, name, temp_names.left()));
         let mut block = Vec::with_capacity(256 << 10);
         let mut at = 0;
         loop {
@@ -283,7 +291,7 @@ impl Part {
         if self.temporary.is_none() {
             let hidden = temp_names.hidden(dir);
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden) {
-                Ok(()) => self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false }),
+                Ok(()) => self.temporary = Some(Temporary::new(dir, hidden, temp_names.left())),
                 Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
                 Err(e) => return Err(e),
             }
