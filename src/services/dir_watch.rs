@@ -10,7 +10,7 @@
 
 use super::clock::Clock;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind};
+use crate::sys::file::{self, FileKind, Stat};
 use crate::sys::inotify::{self, Inotify};
 use crate::util::hash::FastMap;
 use std::cell::{Cell, RefCell};
@@ -40,6 +40,10 @@ const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | i
 /// bcachefs. Not so NFS, 9p, FUSE; overlayfs forgets watches when it copies up.
 pub(super) const LOCAL: [u64; 8] =
     [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x8584_58f6, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
+
+/// Bytes of a directory itself, beyond which it is not watched: where the watch begins, the kernel marks all of its
+/// entries that are in memory, in the one call (20 ms for 200 000 of them).
+const LARGEST: u64 = 1 << 20;
 
 /// A watched directory.
 pub struct Dir {
@@ -266,6 +270,7 @@ impl DirWatch {
             at.extend_from_slice(&step);
             let name = CString::new(&at[..]).map_err(|_| Errno::ENOENT)?;
             let next = rest.last().cloned().unwrap_or_default();
+            bounded(&name)?;
             self.mark(&name, WAY | inotify::DONT_FOLLOW, dir)?.way.push(Way { dir: dir.clone(), next });
             match file::readlink_at(None, &name) {
                 Ok(target) => {
@@ -285,6 +290,7 @@ impl DirWatch {
             at.push(b'/');
         }
         let name = CString::new(at).map_err(|_| Errno::ENOENT)?;
+        bounded(&name)?;
         self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
         if !LOCAL.contains(&file::file_system(&name)?) {
             return Err(Errno::EPERM);
@@ -308,7 +314,36 @@ impl DirWatch {
     }
 }
 
+/// A directory that costs too much to watch ([`LARGEST`]).
+pub(super) fn is_too_large(stat: &Stat) -> bool {
+    stat.kind == FileKind::Dir && stat.size > LARGEST
+}
+
+fn bounded(name: &CStr) -> Result<(), Errno> {
+    if is_too_large(&file::lstat(name)?) { Err(Errno::EFBIG) } else { Ok(()) }
+}
+
 /// The steps of a path, the last one first.
 fn steps(path: &[u8]) -> Vec<Box<[u8]>> {
     path.rsplit(|b| *b == b'/').filter(|step| !step.is_empty() && *step != b".").map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_many_entries_is_not_watched() {
+        let temp = CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes()).expect("a path");
+        let dir = file::stat(&temp).expect("a directory");
+        let is_large = |kind, size| is_too_large(&Stat { kind, size, ..dir });
+        for (kind, size, expected) in [
+            (FileKind::Dir, LARGEST, false),
+            (FileKind::Dir, LARGEST + 1, true),
+            (FileKind::Regular, LARGEST + 1, false),
+            (FileKind::Symlink, LARGEST + 1, false),
+        ] {
+            assert_eq!(is_large(kind, size), expected, "{kind:?} of {size} bytes");
+        }
+    }
 }

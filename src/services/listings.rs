@@ -7,7 +7,7 @@
 //! meanwhile and is written by that) shows after a second, when the page has gone.
 
 use super::clock::Clock;
-use super::dir_watch::LOCAL;
+use super::dir_watch::{LOCAL, is_too_large};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use crate::sys::inotify::{self, Inotify, events};
@@ -102,11 +102,12 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// To be called before the directory `dir` is read for a page to be kept. None: none of it will be.
-    pub fn watch(&mut self, dir: BorrowedFd<'_>) -> Option<Rc<Watched>> {
+    /// To be called before the directory `dir` is read for a page to be kept. None: none of it will be. `stat`:
+    /// of the directory, which its page is larger than.
+    pub fn watch(&mut self, dir: BorrowedFd<'_>, stat: &Stat) -> Option<Rc<Watched>> {
         // By this way it is the open directory, whatever has its name meanwhile.
         let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
-        if self.limit == 0 || !file::file_system(&path).is_ok_and(|kind| LOCAL.contains(&kind)) {
+        if self.limit == 0 || is_too_large(stat) || !file::file_system(&path).is_ok_and(|kind| LOCAL.contains(&kind)) {
             return None;
         }
         if self.inotify.is_none() {

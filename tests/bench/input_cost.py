@@ -42,9 +42,10 @@ class Server:
         (self.dir / "www/range").write_bytes(b"x" * 100_000)
         for n in range(3):
             (self.dir / f"www/dav/{n}").write_bytes(b"x")
-        with socket.socket() as s:
+        with socket.socket() as s, socket.socket() as other:
             s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+            other.bind(("127.0.0.1", 0))
+            self.port, second = s.getsockname()[1], other.getsockname()[1]
         ours = name == "webserv"
         text = CONF.format(
             d=self.dir, port=self.port, user="user root;" if os.geteuid() == 0 else "",
@@ -52,8 +53,8 @@ class Server:
             f"uwsgi_temp_path {self.dir}/r; scgi_temp_path {self.dir}/s;",
             server="http2 on;" if ours else "", ext="dav_ext_methods PROPFIND;" if ours else "",
             more="location /up/ { allowed_methods GET POST PUT; upload_resumable on; upload_on_duplicate overwrite; }"
-            if ours else f"location /h2/ {{ }} }} server {{ listen 127.0.0.1:{self.port + 1} http2; root {self.dir}/www;")
-        self.h2_port = self.port if ours else self.port + 1
+            if ours else f"location /h2/ {{ }} }} server {{ listen 127.0.0.1:{second} http2; root {self.dir}/www;")
+        self.h2_port = self.port if ours else second
         conf = self.dir / "conf"
         conf.write_text(text)
         arguments = [binary, "-c", str(conf)] + ([] if ours else ["-p", str(self.dir), "-e", str(self.dir / "error.log"),
@@ -183,6 +184,7 @@ SHAPES = {
     "xml-entities": (lambda n: propfind(b'<propfind xmlns="DAV:"><prop><a>' + b"&amp;" * n + b"</a></prop></propfind>"),
                      "put"),
     "xml-comments": (lambda n: propfind(b'<propfind xmlns="DAV:">' + b"<!---->" * n + b"<allprop/></propfind>"), "put"),
+    "xml-instructions": (lambda n: propfind(b'<propfind xmlns="DAV:">' + b"<?a?>" * n * 2 + b"<allprop/></propfind>"), "put"),
     "tus-metadata": (lambda n: head("POST", "/up/", "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nContent-Length: 0\r\n"
                                     "Upload-Metadata: " + ",".join(f"k{i} YQ==" for i in range(n // 2)) + "\r\n"), "head"),
     "dav-if": (lambda n: head("PUT", "/dav/new", "If: " + " ".join(["(<urn:x>)"] * n) + "\r\nContent-Length: 0\r\n"),

@@ -17,6 +17,9 @@ use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
+/// Bytes of a response, for which the clock is looked at.
+const LARGE: usize = 16 << 10;
+
 /// Serves the client by its own deadline, which the proxied exchange keeps beside the upstream's.
 pub(super) fn by_client_deadline<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
     let mut deadline = Deadline::new(Timer::Send, proxy.client_by);
@@ -222,6 +225,10 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
         outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
     };
     turn.budget.moved(bytes.len());
+    // Its chunks, records or commands may be many.
+    if bytes.len() >= LARGE {
+        turn.cx.slice.look();
+    }
     bytes.clear();
     turn.cx.scratch = bytes;
     received

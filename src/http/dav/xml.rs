@@ -11,6 +11,8 @@ use quick_xml::name::ResolveResult;
 const DEPTH: usize = 32;
 /// Elements at all.
 const ELEMENTS: usize = 1024;
+/// Comments, instructions and marked sections: each costs about as much as an element, in fewer bytes.
+const ASIDES: usize = 1024;
 /// Bytes of their namespaces: one that is written once is repeated with each element, here and in answers.
 const NAMESPACES: usize = 128 << 10;
 
@@ -116,9 +118,15 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
     reader.config_mut().expand_empty_elements = true;
     let mut stack: Vec<Element> = Vec::new();
     let mut root = None;
-    let (mut elements, mut namespaces) = (0, 0);
+    let (mut elements, mut namespaces, mut asides) = (0, 0, 0);
     loop {
         let (ns, event) = reader.read_resolved_event().map_err(|_| "is not well-formed XML")?;
+        if matches!(event, Event::Comment(_) | Event::CData(_) | Event::Decl(_) | Event::PI(_)) {
+            asides += 1;
+            if asides > ASIDES {
+                return Err("has too many comments, instructions and sections");
+            }
+        }
         match event {
             Event::Start(start) => {
                 if root.is_some() {
@@ -274,6 +282,11 @@ mod tests {
             assert!(parse(text.as_bytes()).is_err(), "{text:.60}");
         }
         assert!(parse(b"<a>\xff</a>").is_err());
+        for aside in ["<?a?>", "<!---->", "<![CDATA[]]>"] {
+            let many = |n: usize| format!("<a>{}</a>", aside.repeat(n));
+            assert!(parse(many(ASIDES).as_bytes()).is_ok(), "{aside}");
+            assert!(parse(many(ASIDES + 1).as_bytes()).is_err(), "{aside}");
+        }
     }
 
     #[test]

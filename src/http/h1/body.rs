@@ -22,6 +22,8 @@ const OVERHEAD: u64 = 16;
 const OVERHEAD_AT_LEAST: u64 = 64 << 10;
 /// Runs shorter than this are moved together, so that what handles them is called once for many.
 const SMALL: usize = 4 << 10;
+/// Bytes of small chunks that go on together where the input cannot be changed.
+const GATHERED: usize = 2 << 10;
 /// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
 const DIGITS: u8 = 16;
 
@@ -238,23 +240,45 @@ impl Decoder {
         Ok(self.is_done())
     }
 
-    /// As [`Decoder::run`], of bytes that stay as they are: each piece of content goes to `take`. How many bytes belong to
-    /// the body.
+    /// As [`Decoder::run`], of bytes that stay as they are: each piece of content goes to `take`, what small chunks hold
+    /// together. How many bytes belong to the body.
     ///
     /// # Errors
     /// Those of [`Decoder::next`].
     pub fn pieces(&mut self, input: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Reject> {
         let mut at = 0;
+        let (mut held, mut len) = ([0; GATHERED], 0);
+        let mut outcome = Ok(());
         while !self.is_done() {
             let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { break };
-            let step = self.next(rest)?;
-            take(rest.get(step.data).unwrap_or_default());
-            at += step.consumed;
-            if step.consumed == 0 {
+            let framing = self.plain_framing(rest);
+            let rest = rest.get(framing..).unwrap_or_default();
+            let step = match self.next(rest) {
+                Ok(step) => step,
+                Err(bad) => {
+                    outcome = Err(bad);
+                    break;
+                }
+            };
+            at += framing + step.consumed;
+            let data = rest.get(step.data).unwrap_or_default();
+            let is_all = len == 0 && (self.is_done() || at >= input.len());
+            if is_all || len + data.len() > GATHERED {
+                take(held.get(..std::mem::take(&mut len)).unwrap_or_default());
+            }
+            match held.get_mut(len..len + data.len()).filter(|_| !is_all) {
+                Some(place) => {
+                    place.copy_from_slice(data);
+                    len += data.len();
+                }
+                None => take(data),
+            }
+            if step.consumed == 0 && framing == 0 {
                 break;
             }
         }
-        Ok(at)
+        take(held.get(..len).unwrap_or_default());
+        outcome.map(|()| at)
     }
 
     /// The framing between two small chunks as all write it, at once; else 0, and it is read byte for byte.

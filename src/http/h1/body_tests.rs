@@ -223,6 +223,41 @@ fn small_chunks_are_gathered() {
     assert_eq!((step.consumed, &wire[step.data]), (6000, &[b'x'; 1000][..]));
 }
 
+/// As [`small_chunks_are_gathered`], of input that may not be changed.
+#[test]
+fn small_chunks_go_on_together() {
+    use crate::util::seed::Seed;
+    let mut seed = Seed::new(8);
+    for round in 0..200 {
+        let (mut wire, mut content) = (Vec::new(), Vec::new());
+        for _ in 0..seed.below(60) {
+            let size = if seed.below(6) == 0 { 1 + seed.below(5000) } else { 1 + seed.below(40) } as usize;
+            let data: Vec<u8> = (0..size).map(|_| b"\r\n0a;"[seed.below(5) as usize]).collect();
+            wire.extend(format!("{size:x}\r\n").bytes().chain(data.iter().copied()).chain(*b"\r\n"));
+            content.extend(data);
+        }
+        wire.extend(b"0\r\n\r\n");
+        let cut = seed.below(wire.len() as u64 + 1) as usize;
+        let mut decoder = Decoder::of_response(Framing::Chunked);
+        let (mut got, mut used) = (Vec::new(), 0);
+        for part in [&wire[..cut], &wire[cut..], b"rest"] {
+            used += decoder.pieces(part, |piece| got.extend_from_slice(piece)).expect("sound");
+        }
+        assert_eq!((got == content, used, decoder.is_done()), (true, wire.len(), true), "round {round}, cut at {cut}");
+    }
+    let count = |text: &[u8]| {
+        let (mut pieces, mut bytes) = (0, 0);
+        let outcome = Decoder::of_response(Framing::Chunked).pieces(text, |piece| {
+            pieces += usize::from(!piece.is_empty());
+            bytes += piece.len();
+        });
+        (pieces, bytes, outcome.is_ok())
+    };
+    assert_eq!(count(&b"1\r\nx\r\n".repeat(5000)), (3, 5000, true));
+    // What came before a fault is handed out.
+    assert_eq!(count(&[&b"1\r\nx\r\n".repeat(9)[..], b"oops"].concat()), (1, 9, false));
+}
+
 #[test]
 fn framing_is_bounded_by_content() {
     let chunk = |digits: usize| format!("{:0>digits$}\r\nx\r\n", 1).repeat(30_000) + "0\r\n\r\n";

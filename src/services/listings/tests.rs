@@ -30,7 +30,7 @@ impl Drop for Directory {
 
 fn page(listings: &mut Listings, dir: &Directory, size: usize) -> Page {
     let (fd, stat) = dir.open();
-    let watched = listings.watch(fd.as_fd()).expect("the temporary directory is local");
+    let watched = listings.watch(fd.as_fd(), &stat).expect("the temporary directory is local");
     Page { body: Rc::new([vec![b'x'; size].into()]), loose: Rc::new([]), dir: stat, watched }
 }
 
@@ -101,5 +101,9 @@ fn pages_are_bounded_in_bytes_and_number() {
     assert!(listings.pages.len() <= PAGES);
     listings.set_limit(0);
     assert_eq!((listings.pages.len(), listings.bytes, listings.watched.len()), (0, 0, 0));
-    assert!(listings.watch(dir.open().0.as_fd()).is_none(), "off");
+    let (fd, stat) = dir.open();
+    assert!(listings.watch(fd.as_fd(), &stat).is_none(), "off");
+    listings.set_limit(1 << 30);
+    assert!(listings.watch(fd.as_fd(), &stat).is_some());
+    assert!(listings.watch(fd.as_fd(), &Stat { size: 2 << 20, ..stat }).is_none(), "too many entries");
 }

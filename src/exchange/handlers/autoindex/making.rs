@@ -46,7 +46,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     {
         return Err(respond(ex, &shape, &page.body));
     }
-    let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd())?)));
+    let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd(), &stat)?)));
     // Asked again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
