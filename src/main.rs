@@ -369,6 +369,7 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         client: asked.client,
         tls: asked.tls,
         listener: None,
+        line: None,
     };
     match explain::explain(origin, config, &read.sources, &question) {
         Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
@@ -439,7 +440,8 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
             return ExitCode::FAILURE;
         }
     };
-    let (changes, count) = explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), &text);
+    let (changes, count) =
+        explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), (&text, log));
     let mut out = String::new();
     for change in &changes {
         let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();

@@ -32,6 +32,18 @@ impl Clues {
         Clues { hints: recorded::hints(line, status), status, by_log }
     }
 
+    /// The same where another log names the server that answered.
+    pub fn served_by(mut self, server: Option<&str>) -> Clues {
+        self.hints.server = self.hints.server.or_else(|| server.map(str::to_owned));
+        self
+    }
+
+    /// The place of the server that the line, or another log, names.
+    pub fn server(&self, config: &Config) -> Option<Span> {
+        let name = self.hints.server.as_ref()?;
+        config.servers.iter().find(|server| server.name[..] == *name.as_bytes()).map(|server| server.span)
+    }
+
     /// What a line tells of its listener: lines that agree in it, and in the request, came by the same.
     pub fn key(&self) -> (recorded::Hints, Option<u16>) {
         (self.hints.clone(), self.status)
@@ -134,7 +146,7 @@ pub fn listener(
     };
     let may = |listener: &String| {
         let asked = Asked { listener: Some(listener.clone()), ..asked.clone() };
-        let Ok((text, _)) = course(config, sources, tree, &asked) else { return false };
+        let Ok((text, _)) = course(config, sources, tree, &asked, None) else { return false };
         let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
         answer.starts_with(&status) || !answer.starts_with(|c: char| c.is_ascii_digit())
     };

@@ -4,9 +4,9 @@
 use super::question::Question;
 use crate::conn::http1::respond;
 use crate::conn::{Active, subrequests};
-use crate::exchange::flow::{Phase, Then};
-use crate::exchange::handlers::Handler;
-use crate::exchange::{Printable, entry, phases};
+use crate::exchange::flow::{Flow, Phase, Then};
+use crate::exchange::handlers::{Handler, upstream};
+use crate::exchange::{Printable, Tx, entry, phases};
 use crate::http::h1::head::Progress;
 use crate::http::status::Status;
 use crate::route::{Recorder, Step, Trace};
@@ -19,7 +19,12 @@ const WAITS: usize = 4;
 ///
 /// # Errors
 /// The question is not a whole request.
-pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Result<Option<Vec<u8>>, String> {
+pub fn answer(
+    active: &mut Active,
+    cx: &mut Services,
+    question: &Question,
+    supposed: Option<Supposed>,
+) -> Result<Option<Vec<u8>>, String> {
     let Active { ex, handler, http1, .. } = active;
     http1.input.extend_from_slice(&question.head);
     match http1.parse(ex) {
@@ -34,6 +39,48 @@ pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Re
         }
     }
     respond(active, cx);
+    let mut depends = go_on(active, cx);
+    if let Some(supposed) = supposed
+        && suppose(active, cx, supposed)
+    {
+        depends = go_on(active, cx).or(depends);
+    }
+    Ok(depends)
+}
+
+/// What an upstream is taken to have made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supposed {
+    /// It gave no usable answer: the status of that is the server's own.
+    Fault(Status),
+    Answer(Status),
+}
+
+/// Goes on as if the upstream that the request is at had done so. False: it is at none.
+fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
+    let Active { ex, handler, .. } = active;
+    if ex.tx != Tx::Wait || !matches!(handler, Handler::Proxy(_)) {
+        return false;
+    }
+    let (status, is_own) = match supposed {
+        Supposed::Fault(status) => {
+            cx.trace.say("upstream", None, || format!("as was logged, gives no usable answer: {}", status.0));
+            (status, true)
+        }
+        Supposed::Answer(status) => {
+            cx.trace.say("upstream", None, || format!("as was logged, answers {}", status.0));
+            (status, upstream::is_intercepted(ex, status))
+        }
+    };
+    if is_own {
+        phases::settle(ex, handler, cx, Flow::Status(status));
+        respond(active, cx);
+    }
+    true
+}
+
+/// Lets what is waited for be over, as far as no upstream is asked. Some: the URI whose upstream decides.
+fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     let (mut waits, mut depends) = (0, None);
     loop {
         let Active { ex, handler, .. } = active;
@@ -52,7 +99,7 @@ pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Re
                 depends = Some(uri);
             }
         } else {
-            return Ok(depends);
+            return depends;
         }
     }
 }

@@ -4,15 +4,19 @@
 //! ([`crate::exchange::entry::begin`]) with a [`Recorder`] watching, and what was recorded is printed. Invariant: nothing is bound,
 //! logged or changed; of the file system only what the phases look up is read.
 
+mod apart;
 mod arrival;
+mod beside;
 mod follow;
 mod map;
 mod outcome;
 mod question;
+mod reason;
 pub mod recorded;
 mod render;
 mod rights;
 mod settings;
+mod supposed;
 pub mod traced;
 
 use crate::config::ast::{Directive, Span};
@@ -33,6 +37,7 @@ use crate::server::reload::Origin;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
+use follow::Supposed;
 use question::Question;
 use render::Explanation;
 use std::fmt::Write;
@@ -52,6 +57,8 @@ pub struct Asked {
     pub tls: bool,
     /// The address of the listener, where it is known by other means than the URL.
     pub listener: Option<String>,
+    /// The request line as a log has it, and whether there was no Host.
+    pub line: Option<(String, bool)>,
 }
 
 /// Everything that the configuration listens on and answers, in the order it is tried.
@@ -64,8 +71,10 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 /// # Errors
 /// The question is none, or nothing listens where it would go; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
+    // Read before the rights to do so may be gone.
+    let tree = tree(origin);
     let rights = rights::take(&config).map_or(String::new(), |rights| format!("rights     {rights}\n"));
-    let text = with_settings(&tree(origin), &Rc::new(config), sources, asked)?;
+    let text = with_settings(&tree, &Rc::new(config), sources, asked, None)?;
     Ok(rights + &text)
 }
 
@@ -75,20 +84,40 @@ fn tree(origin: &Origin) -> Vec<Directive> {
     load::load(&origin.file, &options).directives
 }
 
-fn with_settings(tree: &[Directive], config: &Rc<Config>, sources: &Sources, asked: &Asked) -> Result<String, String> {
-    let (mut text, here) = course(config, sources, tree, asked)?;
-    let _ = writeln!(text, "\nsettings at {}", sources.place(here));
+fn with_settings(
+    tree: &[Directive],
+    config: &Rc<Config>,
+    sources: &Sources,
+    asked: &Asked,
+    supposed: Option<Supposed>,
+) -> Result<String, String> {
+    let (text, here) = course(config, sources, tree, asked, supposed)?;
+    Ok(text + &settings_at(tree, here, sources))
+}
+
+/// What holds at a place, as it is shown behind a course.
+fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
+    let mut text = format!("\nsettings at {}\n", sources.place(here));
     for setting in settings::at(tree, here, sources) {
         let place = setting.place.as_deref().unwrap_or("default");
         let _ = writeln!(text, "  {:<50} {place}", setting.text);
     }
-    Ok(text)
+    text
 }
 
-/// The course of a request, and the block whose settings it ends with.
-fn course(config: &Rc<Config>, sources: &Sources, tree: &[Directive], asked: &Asked) -> Result<(String, Span), String> {
+/// The course of a request, and the block whose settings it ends with. `supposed`: what an upstream would have made of it.
+fn course(
+    config: &Rc<Config>,
+    sources: &Sources,
+    tree: &[Directive],
+    asked: &Asked,
+    supposed: Option<Supposed>,
+) -> Result<(String, Span), String> {
     let mut question = Question::parse(&asked.question, &asked.headers)?;
     question.is_secure = asked.tls;
+    if let Some((line, is_hostless)) = &asked.line {
+        question.as_sent(line, *is_hostless);
+    }
     let known = asked.listener.as_deref().and_then(|addr| question::by_addr(config, addr));
     let (endpoint, note) = match known {
         Some(id) => (id, None),
@@ -103,7 +132,7 @@ fn course(config: &Rc<Config>, sources: &Sources, tree: &[Directive], asked: &As
     let is_secure = config.endpoints[endpoint.at()].ssl;
     let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure, socket: -1 };
     let mut active = Active::new(&mut cx, client);
-    let depends = follow::answer(&mut active, &mut cx, &question)?;
+    let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;
     let Active { mut ex, handler, .. } = active;
 
     let mut explanation = Explanation::new(config, sources, tree);

@@ -43,7 +43,12 @@ impl<'t> Answer<'t> {
         let status = head.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
         // `return CODE "text": answers CODE`; the URL of a redirect is a header.
         let written = lines().rfind(|line| line.contains(": answers ")).map(bare);
+        // Without a body, what would have made it does not matter.
+        let is_empty = ["204", "304"].contains(&status)
+            || lines().any(|line| line.starts_with("request    HEAD "))
+            || head.iter().any(|line| length(line) == Some("0"));
         let text = match written.and_then(|line| line.split_once("return ")?.1.split_once(": answers ")) {
+            _ if is_empty => Vec::new(),
             Some((written, _)) if !status.starts_with('3') => {
                 written.split_once(' ').map(|(_, text)| text).into_iter().collect()
             }
@@ -59,6 +64,11 @@ impl<'t> Answer<'t> {
         let first = self.head.first().map(|line| line.trim_start_matches("answer").trim_start());
         first.is_some_and(|status| status.starts_with(|c: char| c.is_ascii_digit()))
     }
+}
+
+/// How long the body is, where the line has it.
+pub fn length(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("Content-Length:").map(str::trim)
 }
 
 /// A line without the place behind it.

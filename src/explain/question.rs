@@ -17,6 +17,8 @@ pub struct Question {
     pub authority: Option<Authority>,
     pub target: String,
     pub head: Vec<u8>,
+    /// The fields that were given.
+    fields: Vec<u8>,
     /// What the Host header has.
     pub host: String,
     /// A path alone goes to a listener that speaks TLS.
@@ -76,7 +78,7 @@ impl Question {
         head.extend_from_slice(&lines);
         request::end(&mut head);
         let host = named.unwrap_or(host);
-        Ok(Question { method: method.into(), authority, target, head, host, is_secure: false })
+        Ok(Question { method: method.into(), authority, target, head, fields: lines, host, is_secure: false })
     }
 
     /// The listener that the URL's port means, and what to say of the choice.
@@ -120,6 +122,19 @@ impl Question {
 }
 
 impl Question {
+    /// The same with the request line that came, and without a Host where there was none.
+    pub fn as_sent(&mut self, line: &str, is_hostless: bool) {
+        self.head.clear();
+        request::line_as_sent(line.as_bytes(), &mut self.head);
+        // Of the given fields it is the first.
+        let is_given = self.fields.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"host:"));
+        if !is_hostless && !is_given {
+            request::field(b"Host", self.host.as_bytes(), &mut self.head);
+        }
+        self.head.extend_from_slice(&self.fields);
+        request::end(&mut self.head);
+    }
+
     /// The Host header: name and port.
     fn name(&self) -> (String, Option<u16>) {
         match self.host.rsplit_once(':') {

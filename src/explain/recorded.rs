@@ -37,7 +37,8 @@ pub fn find<'l>(log: &'l str, id: &'l str) -> Option<Recorded<'l>> {
 
 /// None: the line is about no request.
 pub fn parse(line: &str) -> Option<Asked> {
-    let (method, target) = request(line)?;
+    let sent = as_sent(line).unwrap_or_default();
+    let (method, target) = request(line).or_else(|| odd(&sent))?;
     let host = value(line, &["host: \"", "\"host\":\"", "host=\"", "\"http_host\":\""]).map(|rest| until(rest, '"'));
     let client = value(line, &["client: ", "\"client\":\"", "\"remote_addr\":\""]).map(|rest| until(rest, ','));
     let client = client.or_else(|| line.split(' ').next()).map(|text| text.trim_matches(['"', '}']));
@@ -56,7 +57,44 @@ pub fn parse(line: &str) -> Option<Asked> {
     let (referer, agent) = combined(line);
     headers.extend(referer.map(|value| format!("Referer: {value}")));
     headers.extend(agent.map(|value| format!("User-Agent: {value}")));
-    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false, listener: None })
+    let line = as_sent(line).map(|text| (text, host.is_none() && is_hostless(line)));
+    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false, listener: None, line })
+}
+
+/// The request line as it came, whatever it is; None: none can have been like this.
+fn as_sent(line: &str) -> Option<String> {
+    let rest = value(line, &["\"request\":\"", "request: \"", "] \""])?;
+    let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
+    let text = unescaped(rest.get(..end)?);
+    // Of HTTP/2 there is no such line.
+    let text = text.strip_suffix(" HTTP/2.0").map_or(text.clone(), |rest| format!("{rest} HTTP/1.1"));
+    (!text.is_empty() && !text.contains(['\r', '\n', '\0', '\u{fffd}'])).then_some(text)
+}
+
+/// The log has the Host of its requests, and there is none.
+fn is_hostless(line: &str) -> bool {
+    let host = value(line, &["\"host\":\"", "host=\"", "\"http_host\":\""]);
+    host.is_some_and(|rest| matches!(until(rest, '"'), "" | "-"))
+}
+
+/// The bytes of the body that an access log in nginx's form has.
+pub fn sent(line: &str) -> Option<u64> {
+    let field = value(line, &["\"body_bytes_sent\":\"", "\"body_bytes_sent\":", "body_bytes_sent="]);
+    let behind = || {
+        let (_, rest) = line.split_once("] \"")?;
+        let mut words = rest.split_once("\" ")?.1.split(' ');
+        words.next().filter(|status| status.len() == 3)?;
+        words.next()
+    };
+    let digits = field.or_else(behind)?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// `$upstream_status`, where the log has it: that of the last one tried.
+pub fn upstream_status(line: &str) -> Option<u16> {
+    let rest = value(line, &["\"upstream_status\":\"", "\"upstream_status\":", "upstream_status="])?;
+    let all = rest.trim_start_matches('"').split(['"', '}', ']']).next()?;
+    all.split([' ', ',', ':']).rfind(|text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
 }
 
 /// What a line has of the listener.
@@ -98,6 +136,14 @@ fn request(line: &str) -> Option<(&str, &str)> {
     let (method, target) = line.get(start..end)?.split_once(' ')?;
     let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_');
     (is_method && !target.contains(' ')).then_some((method, target))
+}
+
+/// A request line that none is, as far as it can be followed.
+fn odd(line: &str) -> Option<(&str, &str)> {
+    let (method, rest) = line.split_once(' ')?;
+    let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+    let target = rest.split(' ').next().filter(|target| is_method && target.starts_with('/'))?;
+    Some((method, target))
 }
 
 /// The status that an access log has: behind the request, or a field of its own.
@@ -165,130 +211,9 @@ fn until(rest: &str, end: char) -> &str {
     rest.split([end, '"']).next().unwrap_or_default()
 }
 
-/// A status, the reason that a line does not tell, and the directives that may decide so, the likeliest first.
-type Reason = (&'static [u16], &'static str, &'static [&'static str]);
-
-/// Of what this server answers itself.
-const OWN: &[Reason] = &[
-    (&[400], "the request breaks the protocol, or its body does not hold: the error log has why", &[]),
-    (&[401], "no name and password, or wrong ones", &["auth_basic", "auth_request"]),
-    (
-        &[403],
-        "the client, its page, its password or the file's rights forbid it",
-        &["deny", "auth_request", "auth_basic_user_file", "upload_cross_site", "disable_symlinks", "signed_link"],
-    ),
-    (&[404], "nothing of that name was there", &["root", "alias", "upload_store"]),
-    (&[405, 501], "the method is none of those that are answered", &["allowed_methods", "dav_methods"]),
-    (&[408], "the client was too slow", &["client_body_timeout", "client_header_timeout"]),
-    (&[409], "a file of that name is there, or no directory for it", &["upload_on_duplicate", "dav_methods"]),
-    (&[304, 412], "a condition among the request's headers, which the line does not have", &[]),
-    (&[413], "the body is larger than is allowed", &["client_max_body_size", "upload_max_file_size"]),
-    (&[414, 431, 494], "the head is larger than is allowed", &["large_client_header_buffers"]),
-    (&[206, 416], "the Range header, which the line does not have", &[]),
-    (&[417], "the Expect header, which the line does not have", &[]),
-    (&[421], "the name of the request is not the one that its connection was made for", &[]),
-    (&[423], "a lock, whose token the request does not have", &["dav_ext_lock"]),
-    (&[424], "a part of it failed", &["dav_methods"]),
-    (&[429, 503], "a limit was reached, or the server drains", &["limit_req", "limit_conn", "drain_delay"]),
-    (&[495, 496], "the client's certificate is missing, or does not hold", &["ssl_verify_client"]),
-    (&[497], "plain HTTP where TLS is spoken", &[]),
-    (&[499], "the client left before the answer", &[]),
-    (&[500], "an error of the server: the error log has it", &["auth_request", "auth_basic_user_file"]),
-    (&[505], "the version of HTTP is not spoken here", &[]),
-    (&[507], "the disk is full, or a quota is", &["upload_min_free", "upload_quota"]),
-];
-
-const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass", "cgi_pass", "auth_request"];
-
-/// Where the request went to an upstream; what is not here is the upstream's own.
-const PASSED: &[Reason] = &[
-    (&[400], "the body does not hold, or it is the upstream's own", &PASSES),
-    (&[408], "the client was too slow with its body, or it is the upstream's own", &["client_body_timeout"]),
-    (&[413], "the body is larger than is allowed", &["client_max_body_size"]),
-    (&[499], "the client left before the answer", &[]),
-    (&[502], "the upstream does not answer, or not by the protocol", &PASSES),
-    (
-        &[504],
-        "the upstream is too slow",
-        &["proxy_read_timeout", "fastcgi_read_timeout", "scgi_read_timeout", "uwsgi_read_timeout", "cgi_timeout"],
-    ),
-];
-
-/// What a status that the explanation did not come to was for: what the line does not tell was the reason (the body, the
-/// time, another server, other headers). `text` is the explanation, whose settings name the line that decides.
-pub fn otherwise(status: u16, text: &str) -> Option<String> {
-    let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
-    // Of a head that is too large the answer does not say what bounds it.
-    if answer.starts_with(&status.to_string()) && !matches!(status, 414 | 431 | 494) {
-        return None;
-    }
-    let (steps, settings) = text.split_once("\nsettings at ").unwrap_or((text, ""));
-    let place = |name: &str| {
-        let setting = |line: &&str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
-        let (_, place) = settings.lines().find(setting)?.trim().rsplit_once(' ')?;
-        (place != "default").then(|| place.to_owned())
-    };
-    let is_passed = answer.starts_with("is the upstream's") || answer.starts_with("depends on what the upstream");
-    // A limit refuses before anything is passed on.
-    let is_limited =
-        matches!(status, 429 | 503) && ["limit_req", "limit_conn"].iter().any(|name| place(name).is_some());
-    // What breaks the protocol is refused before there is a location.
-    let is_early = matches!(status, 414 | 431 | 494..=497 | 505);
-    let (table, rest) = match is_passed && !is_limited && !is_early {
-        true => (PASSED, ("the upstream's own", &PASSES[..])),
-        false => {
-            (OWN, ("by what the line does not have: other headers, the body, or files that were other then", &[][..]))
-        }
-    };
-    let doubt = if is_passed && matches!(status, 414 | 431 | 505) { ", or it is the upstream's own" } else { "" };
-    let row = table.iter().find(|(statuses, ..)| statuses.contains(&status));
-    let intercepts = ["proxy_intercept_errors", "fastcgi_intercept_errors", "scgi_intercept_errors"];
-    let is_paged = is_passed && place("error_page").is_some() && intercepts.iter().any(|name| place(name).is_some());
-    let (why, names) = match row {
-        Some((_, why, names)) => (*why, *names),
-        None if is_paged => ("the upstream's own, or that of its page here", &["error_page"][..]),
-        None => rest,
-    };
-    // Without a directive of its own, the block that was responsible for the request.
-    let block = || {
-        let last = |subject: &str| {
-            let line = steps.lines().rfind(|line| line.starts_with(subject))?;
-            Some(line.strip_suffix(']')?.rsplit_once("  [")?.1.to_owned())
-        };
-        ["handler", "location", "server", "listener"].iter().find_map(|subject| last(subject))
-    };
-    let place = names.iter().find_map(|name| place(name)).or_else(block);
-    Some(format!("logged     {status}: {why}{doubt}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_that_the_line_does_not_explain_has_its_reason_and_its_line() {
-        let text = "answer     200 OK\n\nsettings at x:3\n  root /x;   x:4\n  limit_req zone=a;    x:5\n";
-        assert_eq!(otherwise(200, text), None);
-        assert!(otherwise(503, text).is_some_and(|why| why.ends_with("  [x:5]\n")));
-        assert!(otherwise(499, text).is_some_and(|why| why.contains("the client left")));
-    }
-
-    #[test]
-    fn a_reason_has_the_block_where_no_directive_decides() {
-        let text = "server     x  [f:1]\nlocation   /a for /a  [f:2]\n           /: matches  [f:3]\nanswer     is the \
-                    upstream's, which is not asked to find out\n\nsettings at f:2\n  root html;    default\n";
-        let why = |status| otherwise(status, text).unwrap_or_default();
-        assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
-        assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));
-        // The upstream is not asked by what is refused at once.
-        assert!(!why(497).contains("the upstream's own") && why(497).contains("plain HTTP"));
-        assert!(why(431).contains("the head is larger"), "{}", why(431));
-        let limited = text.replace("  root html;", "  limit_req zone=a;   f:9\n  root html;");
-        assert!(
-            otherwise(503, &limited)
-                .is_some_and(|why| why.ends_with("a limit was reached, or the server drains  [f:9]\n"))
-        );
-    }
 
     #[test]
     fn a_line_names_its_listener_by_port_scheme_version_or_status() {

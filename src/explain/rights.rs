@@ -3,6 +3,7 @@
 
 use crate::config::build::Form;
 use crate::config::model::Config;
+use crate::privsep::sandbox;
 use crate::server::worker;
 use crate::sys::process;
 
@@ -17,8 +18,8 @@ pub fn take(config: &Config) -> Option<String> {
         return (uid != own).then_some(other);
     }
     let worker = worker::worker(config, Form::Own).ok().flatten()?;
-    Some(match process::set_user(worker.uid, worker.gid, &worker.name) {
+    Some(match sandbox::look(&worker, config) {
         Ok(()) => format!("files are looked at as {}, like the server does", worker.name),
-        Err(e) => format!("files are looked at as root, the server is {}: setresuid() failed {e}", worker.name),
+        Err(e) => format!("files are looked at as root, the server is {}: {} failed {}", worker.name, e.0, e.1),
     })
 }

@@ -2,12 +2,16 @@
 //! make of each.
 
 use super::arrival::{self, Clues};
+use super::beside::{self, Beside};
+use super::follow::Supposed;
 use super::outcome::{self, Place};
-use super::{course, recorded, rights, settings, tree, with_settings};
+use super::{Asked, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
+use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
+use crate::http::status::Status;
 use crate::server::reload::Origin;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::rc::Rc;
@@ -21,37 +25,19 @@ pub fn traced(
     id: &str,
 ) -> Option<Result<String, String>> {
     let found = recorded::find(log, id)?;
-    let mut text: String = found.lines.iter().map(|line| format!("line       {line}\n")).collect();
     let tree = tree(origin);
     let line = found.lines.last().copied().unwrap_or_default();
-    let clues = Clues::of(&config, line, found.status, Some(path));
+    let wanted = found.lines.iter().flat_map(|line| beside::ids(line)).map(str::to_owned).collect();
+    let beside = Beside::of(&config, Some(path), &wanted);
+    let (others, message) = (beside.lines(line), beside.message(line));
+    let mut text = String::new();
+    for line in found.lines.iter().copied().chain(others.iter().map(String::as_str)) {
+        let _ = writeln!(text, "line       {line}");
+    }
+    let status = found.status.or_else(|| others.iter().find_map(|line| recorded::status(line)));
+    let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
-        // Only the listener is known of it, where there is one.
-        text.push_str("request    none: nothing of it could be read as one\n");
-        let ids = arrival::listeners(&config, &clues);
-        text.push_str(&arrival::doubt(ids.len()));
-        let mut decides = String::new();
-        for id in ids.into_iter().take(arrival::LISTENERS) {
-            let listener = &config.endpoints[id.at()];
-            let server = &config.servers[listener.default.at()];
-            let answers = format!(
-                "listener   {}  [{}]\nserver     the listener's default answers  [{}]\n",
-                listener.addr,
-                sources.place(listener.span),
-                sources.place(server.span)
-            );
-            text.push_str(&answers);
-            if decides.is_empty() {
-                let settings = settings::at(&tree, server.span, sources)
-                    .into_iter()
-                    .map(|setting| format!("  {}   {}\n", setting.text, setting.place.as_deref().unwrap_or("default")));
-                let place = sources.place(server.span);
-                decides = format!("{answers}\nsettings at {place}\n{}", settings.collect::<String>());
-            }
-        }
-        let status = found.status.unwrap_or(400);
-        text.push_str(&recorded::otherwise(status, &decides).unwrap_or_default());
-        return Some(Ok(text));
+        return Some(Ok(text + &unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message))));
     };
     if let Some(rights) = rights::take(&config) {
         let _ = writeln!(text, "rights     {rights}");
@@ -60,22 +46,87 @@ pub fn traced(
     let (listener, count) = arrival::listener(&config, sources, &tree, &asked, &clues);
     asked.listener = listener;
     text.push_str(&arrival::doubt(count));
-    let chosen = asked.listener.as_deref().and_then(|addr| arrival::default_server(&config, addr));
-    Some(with_settings(&tree, &config, sources, &asked).map(|mut said| {
+    let mut said = match with_settings(&tree, &config, sources, &asked, None) {
+        Ok(said) => said,
+        Err(why) => return Some(Err(why)),
+    };
+    let Some(status) = status else { return Some(Ok(text + &said)) };
+    if supposed::is_passed(&said) {
+        let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
+        said = supposed::find(line, status, beside.fault(line), explain).map_or(said, |(_, said)| said);
+    }
+    let is_same = supposed::answer(&said).starts_with(&status.to_string());
+    let is_early = message.map_or(!is_same && reason::is_early(status), beside::is_early);
+    let default = asked.listener.as_deref().and_then(|addr| arrival::default_server(&config, addr));
+    if is_early && (!is_same || said.contains("\nlocation ")) {
+        said = refused(&said, &config, sources, &tree, (clues.server(&config).or(default), status));
+    } else if let (Some(span), false, Some(at)) = (default, said.contains("\nserver "), said.find("\nanswer ")) {
         // What is refused before a name is known is the default server's.
-        if let (Some(span), false, Some(at)) = (chosen, said.contains("\nserver "), said.find("\nanswer ")) {
-            let server = format!("\nserver     the listener's default answers  [{}]", sources.place(span));
-            said.insert_str(at, &server);
-        }
-        if let Some(why) = found.status.and_then(|status| recorded::otherwise(status, &said)) {
-            let at = said.find("\nsettings at ").map_or(said.len(), |at| at);
-            said.insert_str(at, &why);
-        }
-        text + &said
-    }))
+        let server = format!("\nserver     the listener's default answers  [{}]", sources.place(span));
+        said.insert_str(at, &server);
+    }
+    if let Some(why) = reason::otherwise(status, &said, message) {
+        let at = said.find("\nsettings at ").map_or(said.len(), |at| at);
+        said.insert_str(at, &why);
+    }
+    Some(Ok(text + &said))
 }
 
-/// A recorded request that two configurations answer differently.
+/// What was refused for its head alone: no location was looked for, whatever one would have made of it.
+fn refused(
+    said: &str,
+    config: &Config,
+    sources: &Sources,
+    tree: &[Directive],
+    (server, status): (Option<Span>, u16),
+) -> String {
+    let mut out = String::new();
+    let keeps = |line: &&str| line.starts_with("request ") || line.starts_with("listener ");
+    said.lines().filter(keeps).for_each(|line| out.extend([line, "\n"]));
+    // The server of its name, where that was known by then.
+    let by_name = || {
+        let place = said.lines().find(|line| line.starts_with("server "))?.strip_suffix(']')?.rsplit_once("  [")?.1;
+        config.servers.iter().map(|server| server.span).find(|span| sources.place(*span) == place)
+    };
+    let server = server.or_else(by_name);
+    if let Some(server) = server {
+        let _ = writeln!(out, "server     the one that answered  [{}]", sources.place(server));
+    }
+    let reason = Status(status).reason();
+    let _ = writeln!(out, "answer     {status} {reason}: refused before a location is looked for");
+    out + &server.map_or(String::new(), |server| settings_at(tree, server, sources))
+}
+
+/// What could not be read as a request: only its listener is known, where there is one.
+fn unread(
+    config: &Config,
+    sources: &Sources,
+    tree: &[Directive],
+    clues: &Clues,
+    (status, message): (u16, Option<&str>),
+) -> String {
+    let mut text = "request    none: nothing of it could be read as one\n".to_owned();
+    let ids = arrival::listeners(config, clues);
+    text.push_str(&arrival::doubt(ids.len()));
+    let mut decides = String::new();
+    for id in ids.into_iter().take(arrival::LISTENERS) {
+        let listener = &config.endpoints[id.at()];
+        let server = &config.servers[listener.default.at()];
+        let answers = format!(
+            "listener   {}  [{}]\nserver     the listener's default answers  [{}]\n",
+            listener.addr,
+            sources.place(listener.span),
+            sources.place(server.span)
+        );
+        text.push_str(&answers);
+        if decides.is_empty() {
+            decides = answers + &settings_at(tree, server.span, sources);
+        }
+    }
+    text + &reason::otherwise(status, &decides, message).unwrap_or_default()
+}
+
+/// A request that two configurations answer differently.
 pub struct Change {
     pub request: String,
     /// What each does, with the lines that decide it.
@@ -83,38 +134,139 @@ pub struct Change {
     pub new: String,
 }
 
+/// A recorded request as the first configuration answers it.
+struct Played {
+    /// Which of the log's requests it is.
+    at: usize,
+    listener: Option<String>,
+    /// What its upstream made of it.
+    supposed: Option<Supposed>,
+    text: String,
+}
+
 /// Which of the requests in a log would be answered otherwise by the second configuration, each once for each listener it
-/// came by, and how many requests were looked at.
-pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (Vec<Change>, usize) {
-    // Both are read: what is left to look at is what the server would see.
-    rights::take(&old.0);
+/// came by, and how many requests were looked at. `log`: its text, and where it lies.
+pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: (&str, &Path)) -> (Vec<Change>, usize) {
+    let wanted = log.0.lines().flat_map(beside::ids).map(str::to_owned).collect();
+    let beside = Beside::of(&old.0, Some(log.1), &wanted);
+    let mut requests: Vec<(&str, Asked)> =
+        log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
-    let (mut lines, mut seen) = (HashSet::new(), HashSet::new());
+    // Both are read: what is left to look at is what the server of each would see.
+    let played = apart::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect());
+    let played: Vec<Played> = played.iter().filter_map(|row| Played::of(row)).collect();
+    for one in &played {
+        if let Some((_, asked)) = requests.get_mut(one.at) {
+            asked.listener.clone_from(&one.listener);
+        }
+    }
+    let known = known(&played);
+    let both = || played.iter().filter_map(|one| Some((one, &requests.get(one.at)?.1)));
+    let again = apart::rows(&new.0, || both().map(|(one, asked)| vec![play_again(&new, asked, one, &known)]).collect());
     let mut changes = Vec::new();
-    for (line, mut asked) in log.lines().filter_map(|line| Some((line, recorded::parse(line)?))) {
-        let request = (asked.question.clone(), asked.headers.clone(), asked.client);
-        // Looking for the listener may mean to follow the request at each of them: lines with the same clues have the same.
-        let clues = Clues::of(&old.0, line, recorded::status(line), None);
-        if !lines.insert((request.clone(), clues.key())) {
-            continue;
-        }
-        asked.listener = arrival::listener(&old.0, old.1, &[], &asked, &clues).0;
-        if !seen.insert((request, asked.listener.clone())) {
-            continue;
-        }
-        let [before, after] = [&old, &new].map(|(config, sources)| match course(config, sources, &[], &asked) {
-            Ok((text, _)) => text,
-            Err(why) => format!("answer     none: {why}\n"),
-        });
-        if !outcome::is_same(&before, &after) {
-            let mut request = [&[asked.question][..], &asked.headers].concat().join("  ");
+    for ((Played { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
+        if !outcome::is_same(before, after) {
+            let mut request = [&[asked.question.clone()][..], &asked.headers].concat().join("  ");
             // The same request may have come by another, where the answer is the same.
-            if let Some(listener) = asked.listener.filter(|_| old.0.endpoints.len() > 1) {
+            if let Some(listener) = asked.listener.as_ref().filter(|_| old.0.endpoints.len() > 1) {
                 let _ = write!(request, "  by {listener}");
             }
-            let [old, new] = [before, after].map(|text| outcome::essence(&text, Place::With));
+            let [old, new] = [before, after].map(|text| outcome::essence(text, Place::With));
             changes.push(Change { request, old, new });
         }
     }
-    (changes, seen.len())
+    (changes, played.len())
+}
+
+impl Played {
+    /// The same for [`Played::of`], in another process.
+    fn row(&self) -> Vec<String> {
+        let (kind, status) = match self.supposed {
+            None => ("", 0),
+            Some(Supposed::Fault(status)) => ("fault", status.0),
+            Some(Supposed::Answer(status)) => ("answer", status.0),
+        };
+        let listener = self.listener.clone().unwrap_or_default();
+        vec![self.at.to_string(), listener, kind.to_owned(), status.to_string(), self.text.clone()]
+    }
+
+    fn of(row: &[String]) -> Option<Played> {
+        let [at, listener, kind, status, text] = row else { return None };
+        let status = Status(status.parse().ok()?);
+        let supposed = match kind.as_str() {
+            "fault" => Some(Supposed::Fault(status)),
+            "answer" => Some(Supposed::Answer(status)),
+            _ => None,
+        };
+        let listener = Some(listener).filter(|text| !text.is_empty()).cloned();
+        Some(Played { at: at.parse().ok()?, listener, supposed, text: text.clone() })
+    }
+}
+
+/// Each request of a log once, as the first configuration answers it.
+fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Asked)], beside: &Beside) -> Vec<Played> {
+    let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
+    for (at, (line, asked)) in requests.iter().enumerate() {
+        let request = (&asked.question, &asked.headers, asked.client, &asked.line);
+        // Looking for the listener may mean to follow the request at each of them: lines with the same clues have the same.
+        let status = recorded::status(line);
+        let clues = Clues::of(config, line, status, None);
+        if !lines.insert((request, clues.key())) {
+            continue;
+        }
+        let listener = arrival::listener(config, sources, &[], asked, &clues).0;
+        if !seen.insert((request, listener.clone())) {
+            continue;
+        }
+        let asked = Asked { listener, ..asked.clone() };
+        let follow = |supposed| course(config, sources, &[], &asked, supposed).map(|(text, _)| text);
+        let mut text = follow(None).unwrap_or_else(unanswered);
+        let mut what = None;
+        if let Some(status) = status.filter(|_| supposed::is_passed(&text)) {
+            let found = supposed::find(line, status, beside.fault(line), |supposed| follow(Some(supposed)).ok());
+            if let Some((supposed, answered)) = found {
+                (what, text) = (Some(supposed), answered);
+            }
+        }
+        played.push(Played { at, listener: asked.listener, text, supposed: what });
+    }
+    played
+}
+
+/// By what is asked of an upstream, what it made of it every time.
+fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
+    let mut known = HashMap::new();
+    for one in played {
+        let Some((asked, supposed)) =
+            supposed::passed_to(&one.text).zip(one.supposed).filter(|(asked, _)| asked.contains(": "))
+        else {
+            continue;
+        };
+        let before = known.entry(asked).or_insert(Some(supposed));
+        *before = before.filter(|before| *before == supposed);
+    }
+    known
+}
+
+/// The same request by the second configuration: what its upstream made of it, or of another that asked the same, holds.
+fn play_again(
+    (config, sources): &(Rc<Config>, &Sources),
+    asked: &Asked,
+    played: &Played,
+    known: &HashMap<&str, Option<Supposed>>,
+) -> String {
+    let follow = |supposed| course(config, sources, &[], asked, supposed).map(|(text, _)| text);
+    let text = follow(None).unwrap_or_else(unanswered);
+    let supposed = supposed::passed_to(&text).filter(|_| supposed::is_passed(&text)).and_then(|passed| {
+        let is_alike = supposed::passed_to(&played.text) == Some(passed);
+        played.supposed.filter(|_| is_alike).or_else(|| *known.get(passed)?)
+    });
+    match supposed {
+        Some(supposed) => follow(Some(supposed)).unwrap_or_else(unanswered),
+        None => text,
+    }
+}
+
+fn unanswered(why: String) -> String {
+    format!("answer     none: {why}\n")
 }

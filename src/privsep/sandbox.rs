@@ -69,6 +69,20 @@ pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static 
     Ok(missing)
 }
 
+/// For a process that answers nothing: of [`enter`] what decides which files are seen.
+///
+/// # Errors
+/// The ids cannot be changed.
+pub fn look(worker: &Worker, config: &Config) -> Result<(), (&'static str, Errno)> {
+    process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
+    sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
+    if !needs_programs(config) {
+        // A kernel without Landlock lets the server see the same.
+        let _ = confine(config);
+    }
+    Ok(())
+}
+
 /// Whether requests start programs: cgi_pass, or a location whose files may be scripts.
 fn needs_programs(config: &Config) -> bool {
     let starts = |location: &Location| location.content == Content::Cgi || !location.settings.cgi.extensions.is_empty();

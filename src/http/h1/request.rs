@@ -16,6 +16,12 @@ pub enum Length {
     Chunked,
 }
 
+/// A request line as someone has sent it, whatever it is.
+pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(line);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the request line. `target` has no blanks.
 pub fn line(method: &[u8], target: &[u8], version: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(method);

@@ -53,6 +53,7 @@ pub use fault::Fault;
 pub use proxy::{Phase, Proxy};
 pub use reading::Headed;
 use record::Try;
+pub use respond::is_intercepted;
 pub use settings::settings;
 
 /// The content phase of a proxied location.

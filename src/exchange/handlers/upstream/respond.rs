@@ -52,6 +52,11 @@ fn is_single(id: HeaderId) -> bool {
     )
 }
 
+/// A page of this server's is sent in the place of an answer with this status.
+pub fn is_intercepted(ex: &Exchange, status: Status) -> bool {
+    status.0 >= 300 && settings(ex).intercept_errors && error_page::has(ex, status)
+}
+
 /// The head is complete.
 pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Result<Flow, Fault> {
     let code = head.head.status;
@@ -59,7 +64,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
         return Err(Fault::Status(code));
     }
     let settings = settings(ex).clone();
-    if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
+    if is_intercepted(ex, Status(code)) {
         // Of a 401 only: under another status it would ask for nothing (nginx).
         for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate && code == 401) {
             ex.response.line(b"WWW-Authenticate", value);

@@ -1,0 +1,129 @@
+//! What the other logs of a configuration have of recorded requests: by the id that the lines of both carry, the error
+//! log's message says why one was answered as it was.
+
+use crate::config::model::Config;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Digits of `$request_id`.
+const ID: usize = 32;
+/// Lines kept of one request.
+const LINES: usize = 32;
+
+/// By the id of the request, the lines of the other logs that have it.
+#[derive(Default)]
+pub struct Beside(HashMap<String, Vec<String>>);
+
+impl Beside {
+    /// Reads the configuration's logs for these requests. `known` is a log that was read already.
+    pub fn of(config: &Config, known: Option<&Path>, wanted: &HashSet<String>) -> Beside {
+        let mut lines: HashMap<String, Vec<String>> = HashMap::new();
+        let known = known.and_then(|path| std::fs::canonicalize(path).ok());
+        for path in config.log_files.iter().filter(|_| !wanted.is_empty()) {
+            // A pipe or a terminal would be waited for.
+            let is_other =
+                std::fs::canonicalize(path).is_ok_and(|path| path.is_file() && Some(&path) != known.as_ref());
+            let Some(file) = is_other.then(|| File::open(path).ok()).flatten() else { continue };
+            let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
+            while reader.read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
+                let line = String::from_utf8_lossy(&bytes);
+                let line = line.trim_end();
+                for id in ids(line).filter(|id| wanted.contains(*id)) {
+                    let known = lines.entry(id.to_owned()).or_default();
+                    if known.len() < LINES {
+                        known.push(line.to_owned());
+                    }
+                }
+                bytes.clear();
+            }
+        }
+        Beside(lines)
+    }
+
+    /// The lines of the request that this line is about, too.
+    pub fn lines(&self, line: &str) -> &[String] {
+        ids(line).find_map(|id| self.0.get(id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Why the request was answered as it was, as far as the error log has it.
+    pub fn message<'l>(&'l self, line: &'l str) -> Option<&'l str> {
+        let own = message(line);
+        self.lines(line).iter().rev().find_map(|line| message(line)).or(own)
+    }
+
+    /// That its upstream gave no usable answer: what came of that may have lines of its own.
+    pub fn fault<'l>(&'l self, line: &'l str) -> Option<&'l str> {
+        let all = self.lines(line).iter().map(String::as_str).chain([line]);
+        all.filter_map(message).find(|message| is_upstreams(message))
+    }
+
+    /// The name of the server that answered, where a line has it.
+    pub fn server(&self, line: &str) -> Option<&str> {
+        self.lines(line).iter().rev().find(|line| message(line).is_some()).and_then(|line| server(line))
+    }
+}
+
+/// The ids in a line: hexadecimal words of their length.
+pub fn ids(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    words.filter(|word| word.len() == ID && word.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// What a line of an error log says, without what it is about; None: it is another log's, or of no consequence.
+fn message(line: &str) -> Option<&str> {
+    let text = match line.split_once("\"message\":\"") {
+        Some((_, rest)) => rest.split_once("\",\"").map_or(rest, |(text, _)| text),
+        None => {
+            let (head, rest) = line.split_once("] ")?;
+            let (pid, rest) = rest.split_once(": *")?;
+            let is_error_log = head.contains(" [") && pid.contains('#');
+            let (_, text) = rest.split_once(' ').filter(|_| is_error_log)?;
+            text.split_once(", client: ").map_or(text, |(text, _)| text)
+        }
+    };
+    let beginnings = ["a client request body is buffered", "an upstream response is buffered", "send() failed"];
+    let is_idle = beginnings.iter().any(|beginning| text.starts_with(beginning));
+    (!is_idle && !["[notice]", "[debug]"].iter().any(|level| line.contains(level))).then_some(text)
+}
+
+fn server(line: &str) -> Option<&str> {
+    let rest = line.split_once(", server: ").or_else(|| line.split_once("\"server\":\""))?.1;
+    rest.split([',', '"']).next().filter(|name| !name.is_empty())
+}
+
+/// Whether a message is about what never became a request with a path: no location was looked for.
+pub fn is_early(message: &str) -> bool {
+    let early = ["client sent invalid request: ", "client sent plain HTTP", "client sent a TLS handshake"];
+    let about_body = ["body", "chunk"].iter().any(|word| message.contains(word));
+    (early.iter().any(|text| message.starts_with(text)) && !about_body)
+        || ["SSL certificate", "client attempted to request"].iter().any(|text| message.contains(text))
+}
+
+/// Whether a message is about an upstream that gave no usable answer.
+fn is_upstreams(message: &str) -> bool {
+    ["upstream", "no resolver", "could not be resolved"].iter().any(|word| message.contains(word))
+        && !message.starts_with("client ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_error_log_is_its_message_and_its_server() {
+        let about = ", client: ::1, server: a.test, request_id: \"188f971907a6422799c9ed366495ea85\", request: \"x\"";
+        let line = format!("2026/11/28 00:13:54 [error] 7#7: *14 connect() failed while connecting to upstream{about}");
+        assert_eq!(message(&line), Some("connect() failed while connecting to upstream"));
+        assert_eq!(server(&line), Some("a.test"));
+        assert_eq!(ids(&line).collect::<Vec<_>>(), ["188f971907a6422799c9ed366495ea85"]);
+        let json = "{\"level\":\"info\",\"message\":\"client sent x\",\"client\":\"::1\",\"server\":\"b\"}";
+        assert_eq!((message(json), server(json)), (Some("client sent x"), Some("b")));
+        let access = "::1 - - [28/Nov/2026:00:13:53 +0000] \"GET /a: *b HTTP/1.1\" 404 1 \"-\" \"-\"";
+        assert_eq!(message(access), None);
+        let refused = |why: &str| is_early(&format!("client sent invalid request: client sent {why}"));
+        assert!(refused("invalid host: x") && !refused("invalid chunked body: x"));
+        assert!(!is_early("client sent no or an invalid \"Destination\" header"));
+    }
+}

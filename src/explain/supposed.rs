@@ -1,0 +1,93 @@
+//! What an upstream must have made of a recorded request for it to be answered as the log has it. It is not asked again:
+//! of what may have become of the request, the first that leads to the recorded answer is taken.
+
+use super::follow::Supposed;
+use super::{outcome, recorded};
+use crate::http::status::Status;
+
+/// Statuses that pages of this server's are often written for.
+const PAGED: [u16; 14] = [404, 500, 403, 401, 503, 502, 504, 400, 405, 410, 413, 429, 301, 302];
+
+/// What to try, the likeliest first. `fault`: what the error log has of the upstream.
+fn all(line: &str, status: u16, fault: Option<&str>) -> Vec<Supposed> {
+    let own = |status| Supposed::Fault(Status(status));
+    let answer = |status| Supposed::Answer(Status(status));
+    if let Some(fault) = fault {
+        return vec![own(if fault.contains("timed out") { 504 } else { 502 })];
+    }
+    if let Some(known) = recorded::upstream_status(line) {
+        return vec![answer(known), own(known)];
+    }
+    let faults = [502, 504].map(own);
+    let first = if matches!(status, 502 | 504) { vec![own(status), answer(status)] } else { vec![answer(status)] };
+    first.into_iter().chain(faults).chain(PAGED.map(answer)).collect()
+}
+
+/// The first of them under which a request is answered as it was, with the explanation then. `explain` gives the
+/// explanation under one of them.
+pub fn find(
+    line: &str,
+    status: u16,
+    fault: Option<&str>,
+    explain: impl Fn(Supposed) -> Option<String>,
+) -> Option<(Supposed, String)> {
+    let length = recorded::sent(line).filter(|sent| *sent > 0).map(|sent| sent.to_string());
+    let mut found = None;
+    for supposed in all(line, status, fault) {
+        let Some(text) = explain(supposed) else { continue };
+        let fits = match is_passed(&text) {
+            true => supposed == Supposed::Answer(Status(status)),
+            false => answer(&text).starts_with(&status.to_string()),
+        };
+        // Of two that lead to the status, the one whose page has the length that was sent.
+        let is_exact = |length: &String| text.lines().any(|line| outcome::length(line) == Some(length));
+        match length.as_ref().is_some_and(is_exact) {
+            true if fits => return Some((supposed, text)),
+            _ if fits && found.is_none() => found = Some((supposed, text)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The answer of an explanation.
+pub fn answer(text: &str) -> &str {
+    text.lines().rev().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default()
+}
+
+/// Whether it is an upstream's.
+pub fn is_passed(text: &str) -> bool {
+    answer(text).starts_with("is the upstream's")
+}
+
+/// What it is asked: the URL that the first handler passes to; of a program the directive alone.
+pub fn passed_to(text: &str) -> Option<&str> {
+    let line = text.lines().find(|line| line.starts_with("handler ") && line.contains("_pass"))?;
+    Some(line.rsplit_once("  [").map_or(line, |(line, _)| line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_length_that_was_sent_tells_a_fault_from_an_answer() {
+        let explain = |supposed| {
+            Some(match supposed {
+                Supposed::Fault(Status(502)) => "answer     404 Not Found\n           Content-Length: 153\n".to_owned(),
+                Supposed::Fault(_) => "answer     504 Gateway Timeout\n".to_owned(),
+                Supposed::Answer(_) => "answer     is the upstream's, which is not asked to find out\n".to_owned(),
+            })
+        };
+        let line = |sent| format!("::1 - - [t] \"GET / HTTP/1.1\" 404 {sent} \"-\" \"-\"");
+        for (line, fault, expected) in [
+            (line(153), None, Supposed::Fault(Status(502))),
+            (line(2), None, Supposed::Answer(Status(404))),
+            (line(2), Some("connect() failed while connecting to upstream"), Supposed::Fault(Status(502))),
+            ("upstream_status=502".to_owned(), None, Supposed::Fault(Status(502))),
+        ] {
+            let found = find(&line, 404, fault, explain).map(|(supposed, _)| supposed);
+            assert_eq!(found, Some(expected), "{line} {fault:?}");
+        }
+    }
+}
