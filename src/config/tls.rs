@@ -59,6 +59,8 @@ pub struct Builder<'a> {
     /// By settings, and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
+    /// When the certificate ends that was made for the server at hand.
+    made_until: Option<i64>,
     /// Pairs already checked: many servers may name the same.
     checked: HashSet<(Origin, Origin)>,
 }
@@ -66,7 +68,7 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
         let (made, leaves, checked) = (HashMap::new(), HashMap::new(), HashSet::new());
-        Builder { directory, now, diagnostics, touch, made, leaves, checked }
+        Builder { directory, now, diagnostics, touch, made, leaves, made_until: None, checked }
     }
 
     /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
@@ -190,7 +192,7 @@ impl<'a> Builder<'a> {
         };
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
         let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
-        let ends = leaves.filter_map(|(_, pair)| Some(Certificate::parse(pair.cert.first()?).ok()?.not_after));
+        let ends = leaves.filter_map(|(_, pair)| end_of(pair)).chain(self.made_until.take());
         Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, expires: ends.min() }))
     }
 
@@ -271,7 +273,10 @@ impl<'a> Builder<'a> {
             pair.map_err(|wrong| format!("{wrong:?}"))
         });
         match pair {
-            Ok(pair) => Some(Arc::new(pair)),
+            Ok(pair) => {
+                self.made_until = end_of(&pair);
+                Some(Arc::new(pair))
+            }
             Err(why) => {
                 self.fail(span, format!("cannot make a certificate: {why}"));
                 None
@@ -347,4 +352,8 @@ fn keyless(certificate: &Named) -> String {
         }
         None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
     }
+}
+/// When a certificate ends, Unix time.
+fn end_of(pair: &CertifiedKey) -> Option<i64> {
+    Some(Certificate::parse(pair.cert.first()?).ok()?.not_after)
 }

@@ -29,7 +29,11 @@ pub fn entry(name: &str) -> Result<String, String> {
 /// Those with the word in their names.
 fn with(word: &str, names: &[&str]) -> String {
     let found: Vec<&str> = names.iter().copied().filter(|known| word.len() > 2 && known.contains(word)).collect();
-    if found.is_empty() { String::new() } else { format!("; with it in their names: {}", found.join(", ")) }
+    if found.is_empty() {
+        "; `webserv directives` prints them all".to_owned()
+    } else {
+        format!("; with it in their names: {}", found.join(", "))
+    }
 }
 
 #[cfg(test)]

@@ -165,7 +165,8 @@ impl Played {
         let setup = http(
             "keepalive_requests 1000000;
              acme_issuer played { uri http://%%CA%%/dir; state_path state; }
-             server { listen 127.0.0.1:%%PORT%% ssl; server_name ari.test; acme_certificate played; return 200 ok; }",
+             server { listen 127.0.0.1:%%PORT%% ssl; server_name ari.test; acme_certificate played;
+                 location / { return 200 ok; } location = /metrics { prometheus; } }",
         );
         if !certificate(setup.dir(), "localhost", "ec") {
             return None;
@@ -284,6 +285,14 @@ fn connections_and_requests_go_on_while_a_certificate_is_renewed() {
     });
     ask();
     assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
+    // Its end is what a monitoring system looks at.
+    tls.write(&mut tcp, b"GET /metrics HTTP/1.1\r\nHost: ari.test\r\n\r\n").expect("the connection goes on");
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    while !text.contains("\nwebserv_certificate_expiry_seconds{server=\"ari.test\"} ") {
+        let n = tls.read(&mut tcp, &mut piece).expect("the connection goes on");
+        assert_ne!(n, 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&piece[..n]));
+    }
 }
 
 #[test]

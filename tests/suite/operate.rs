@@ -336,7 +336,8 @@ fn prometheus_text_has_a_family_of_each_counter() {
     drop(upstream);
     let s = crate::harness::http(&format!(
         "upstream back {{ server {address}; }} server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {STATUS} \
-         location /p {{ proxy_pass http://back; }} }}"
+         location /p {{ proxy_pass http://back; }} }} \
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name made.test; ssl_certificate auto; }}"
     ))
     .allow_log("connect() failed")
     .start();
@@ -350,6 +351,7 @@ fn prometheus_text_has_a_family_of_each_counter() {
         "webserv_http_responses_total{class=\"5xx\"} 1\n",
         &format!("webserv_upstream_peer_requests_total{{upstream=\"back\",peer=\"{address}\"}} 1\n"),
         "webserv_draining 0\n",
+        "webserv_certificate_expiry_seconds{server=\"made.test\"} ",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }

@@ -211,6 +211,11 @@ impl Acme {
         self.certificates.get(id.0)?.1.certified()
     }
 
+    /// When the certificate ends, Unix time. None: it is not there yet.
+    pub fn end(&self, id: CertificateId) -> Option<i64> {
+        Some(self.certificates.get(id.0)?.1.current.as_ref()?.not_after)
+    }
+
     /// Chain and key as PEM.
     pub fn texts(&self, id: CertificateId) -> Option<(&str, &str)> {
         let current = self.certificates.get(id.0)?.1.current.as_ref()?;

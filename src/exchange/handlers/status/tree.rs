@@ -1,6 +1,7 @@
 //! The tree that `api` shows, in Angie's words where Angie has the thing: connections, http, its upstreams.
 
 use crate::config::settings::upstream::{Peer, Upstream};
+use crate::config::tls_material::Handshake;
 use crate::services::Services;
 use crate::services::stats::{BOUNDS, Closed, Counter, PeerCounts, Stats, Timing};
 use crate::sys::process;
@@ -216,7 +217,11 @@ fn turns(stats: &Stats) -> Json {
 pub fn certificate_ends(cx: &Services) -> Vec<(String, i64)> {
     let mut ends: Vec<(String, i64)> = Vec::new();
     for server in &cx.config.servers {
-        let Some(end) = server.tls.as_ref().and_then(|tls| tls.expires) else { continue };
+        let end = server.tls.as_ref().and_then(|tls| match &tls.handshake {
+            Handshake::Acme(acme) => cx.acme.end(acme.certificate),
+            _ => tls.expires,
+        });
+        let Some(end) = end else { continue };
         let name = String::from_utf8_lossy(&server.name).into_owned();
         if !ends.contains(&(name.clone(), end)) {
             ends.push((name, end));
