@@ -82,11 +82,10 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let Parameters { default, options, proxy_protocol, ssl, http2, configured } = listen;
     let draft = s.server.as_mut().expect("the row stands in server only");
     for addr in addrs {
-        if let Some(first) = draft.listens.iter().find(|l| l.addr == addr) {
-            return Err(
-                Fault::new(word.span, format!("a duplicate listen {addr}")).note(first.span, "it is given first")
-            );
+        if let Some(first) = draft.listened.get(&addr) {
+            return Err(Fault::new(word.span, format!("a duplicate listen {addr}")).note(*first, "it is given first"));
         }
+        draft.listened.insert(addr.clone(), word.span);
         let (options, span) = (options.clone(), word.span);
         draft.listens.push(Listen { addr, default, options, proxy_protocol, ssl, http2, configured, span });
     }

@@ -41,13 +41,14 @@ fn from(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let new: Vec<Who> = match word.bytes() {
         b"unix:" => vec![Who::Unix],
-        text => match (Cidr::parse(text), PeerAddr::parse(text, 1)) {
-            (Ok((net, _)), _) => vec![Who::Net(net)],
-            (Err(_), Ok(PeerAddr::Inet(addrs))) if !text.contains(&b':') => addrs
+        // Only what is no address is looked up as a name.
+        text => match Cidr::parse(text).map_err(|e| (e, PeerAddr::parse(text, 1))) {
+            Ok((net, _)) => vec![Who::Net(net)],
+            Err((_, Ok(PeerAddr::Inet(addrs)))) if !text.contains(&b':') => addrs
                 .iter()
                 .map(|addr| Who::Net(Cidr { ip: addr.ip(), prefix: if addr.is_ipv4() { 32 } else { 128 } }))
                 .collect(),
-            (Err(e), _) => {
+            Err((e, _)) => {
                 let text = word.str();
                 let message = match e.message.starts_with("invalid parameter") && !text.contains(['/', ':']) {
                     true => format!("host not found in set_real_ip_from \"{text}\""),

@@ -4,11 +4,14 @@ use super::acme::Wanted;
 use crate::config::ast::Span;
 use crate::config::pattern::Pattern;
 use crate::sys::socket::Addr;
+use crate::util::hash::FastMap;
 
 /// A `server` block while it is read.
 #[derive(Debug, Default)]
 pub struct ServerDraft {
     pub listens: Vec<Listen>,
+    /// Where each of their addresses is given.
+    pub listened: FastMap<Addr, Span>,
     pub names: Vec<(Name, Span)>,
     pub first_name: Option<Box<[u8]>>,
     /// `acme_certificate`.
