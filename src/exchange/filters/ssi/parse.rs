@@ -31,7 +31,7 @@ enum State {
     /// Text; this many bytes of `<!--` were seen.
     #[default]
     Text,
-    Open(usize),
+    Open(u8),
     BeforeName,
     Name,
     BeforeParam,
@@ -43,9 +43,9 @@ enum State {
     Escaped(u8),
     AfterValue,
     /// This many bytes of `-->` were seen.
-    End(usize),
+    End(u8),
     /// The same, of a command that is wrong.
-    Wrong(usize),
+    Wrong(u8),
 }
 
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Parser {
                         // The next piece may go on with what this one ends with.
                         let seen = (1..OPEN.len()).rev().find(|seen| rest.ends_with(&OPEN[..*seen])).unwrap_or(0);
                         text(out, &rest[..rest.len() - seen]);
-                        self.state = if seen > 0 { State::Open(seen) } else { State::Text };
+                        self.state = if seen > 0 { State::Open(seen as u8) } else { State::Text };
                         return;
                     };
                     text(out, &rest[..at]);
@@ -98,6 +98,15 @@ impl Parser {
                     continue;
                 }
                 State::Open(seen) => self.open(seen, byte, out),
+                State::Value(quote) => {
+                    let run = self.plain(rest, quote);
+                    if run > 0 {
+                        self.param().1.extend_from_slice(&rest[..run]);
+                        rest = &rest[run..];
+                        continue;
+                    }
+                    self.inside(State::Value(quote), byte, out);
+                }
                 state => self.inside(state, byte, out),
             }
             rest = tail;
@@ -107,8 +116,14 @@ impl Parser {
     /// The page is complete. The beginning of what might have been a command is text; nginx forgets it.
     pub fn end(&mut self, out: &mut VecDeque<Token>) {
         if let State::Open(seen) = std::mem::take(&mut self.state) {
-            text(out, &OPEN[..seen]);
+            text(out, &OPEN[..usize::from(seen)]);
         }
+    }
+
+    /// How many bytes of a value follow that mean themselves and that there is room for.
+    fn plain(&mut self, rest: &[u8], quote: u8) -> usize {
+        let room = self.longest.saturating_sub(self.param().1.len());
+        memchr::memchr2(quote, b'\\', rest).unwrap_or(rest.len()).min(room)
     }
 
     /// Behind the opening of a command.
@@ -118,16 +133,18 @@ impl Parser {
     }
 
     /// Behind the beginning of an opening.
-    fn open(&mut self, seen: usize, byte: u8, out: &mut VecDeque<Token>) {
+    fn open(&mut self, seen: u8, byte: u8, out: &mut VecDeque<Token>) {
+        let before = &OPEN[..usize::from(seen)];
+        let next = OPEN[usize::from(seen)];
         self.state = match byte {
-            byte if byte == OPEN[seen] && seen + 1 == OPEN.len() => return self.begin(),
-            byte if byte == OPEN[seen] => State::Open(seen + 1),
+            byte if byte == next && before.len() + 1 == OPEN.len() => return self.begin(),
+            byte if byte == next => State::Open(seen + 1),
             b'<' => {
-                text(out, &OPEN[..seen]);
+                text(out, before);
                 State::Open(1)
             }
             byte => {
-                text(out, &OPEN[..seen]);
+                text(out, before);
                 text(out, &[byte]);
                 State::Text
             }
@@ -241,7 +258,7 @@ impl Parser {
 
     fn wrong(&mut self, byte: u8, mistake: String) -> State {
         self.mistake = mistake;
-        State::Wrong(usize::from(byte == b'-'))
+        State::Wrong(u8::from(byte == b'-'))
     }
 }
 
