@@ -278,7 +278,7 @@ fn the_readmes_https_site_is_one_line_beside_what_the_package_brings() {
 }
 
 /// Where each command of the documents is tried that is not run here: a file, and what stands there.
-const TRIED: [(&str, &str, &str); 18] = [
+const TRIED: [(&str, &str, &str); 19] = [
     ("cargo run --release -- conf/default.conf", "tests/suite/default_site.rs", "conf/default.conf"),
     ("cargo test", ".ci/run", "cargo test"),
     (".ci/run", ".github/workflows/ci.yml", ".ci/run"),
@@ -307,6 +307,7 @@ const TRIED: [(&str, &str, &str); 18] = [
     ("journalctl -u webserv", "packaging/systemd/webserv.service", "[Service]"),
     ("make bench", "Makefile", "bench:"),
     ("tests/bench/loading", "tests/bench/loading", "#!"),
+    ("tests/bench/curves", "tests/bench/curves", "#!"),
     ("sudo -E env \"PATH=$PATH\" packaging/test-deb", ".github/workflows/ci.yml", "packaging/test-deb"),
     ("cargo build --profile dist", "packaging/test-deb", "cargo build --profile dist"),
 ];
