@@ -29,7 +29,7 @@
 //!   location: `exchange/handlers/upload/mod.rs` (`accept`)
 //! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
-//!   against [`http::h2::budget`]
+//!   against [`http::h2::budget`]; GOAWAY written: `http/h2/connection/send.rs`, decided on: [`conn::http2::connection`]
 //! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them
 //! - `Expect: 100-continue` answered: [`conn::http1::read`]; the line of the PROXY protocol read:
 //!   [`conn::http1::proxy_protocol`]
@@ -41,17 +41,23 @@
 //! - how a request enters: [`exchange::entry`]; the order in which it is checked: [`exchange::flow::Phase`], run by
 //!   [`exchange::phases`]
 //! - the server and the location found: [`route`]; a file's path: [`exchange::paths`]
-//! - an address or a password refused: [`exchange::access`]; a rate: `exchange/access/limits.rs`
+//! - a method refused: [`exchange::handlers::allowed_methods`]; an address or a password: [`exchange::access`]; a rate:
+//!   [`exchange::access::limits`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
 //! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`]; try_files: [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
 //!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`; the directories
-//!   on its way made: [`io::make_path`]
-//! - a file sent, its index found: [`exchange::handlers::static_file`]; a slash added to a directory's name:
-//!   [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
-//! - a directory listed: [`exchange::handlers::autoindex`]; COPY, MOVE, PROPFIND: [`exchange::handlers::dav`]
-//! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`
+//!   on its way made: [`io::make_path`]; its quota counted: [`services::quotas`]; resumed: [`exchange::handlers::resumable`]
+//! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs` for
+//!   the opening
+//! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`]; a slash added to
+//!   a directory's name: [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
+//! - a directory listed: [`exchange::handlers::autoindex`]; COPY, MOVE, PROPFIND: [`exchange::handlers::dav`]; LOCK
+//!   remembered: [`services::dav_locks`]
+//! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`;
+//!   a connection to it used again: [`conn::upstream::pool`]; the body for it buffered: [`exchange::body`]
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
 //!   `conn/upstream/tunnel.rs`
 //! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
@@ -60,14 +66,18 @@
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
-//! - a page's includes sent: [`exchange::filters`] (`ssi`)
+//! - a page with SSI commands made: [`exchange::filters::ssi`]
 //! - an ETag or a date of the request compared: `exchange/filters/conditional.rs`; add_header and expires:
 //!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
+//! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
+//!   [`exchange::origin`]; the time in Date: [`services::clock`]
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
+//! - a file's bytes handed to the socket: [`conn::http1::write`], by sendfile in `conn/transport/plain.rs`
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
 //!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
-//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]
+//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written:
+//!   [`services::logs`]
 //! - a connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]
 //! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it; why a connection was closed:
@@ -81,8 +91,9 @@
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - rights given up: [`privsep::sandbox`]
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
-//! - a certificate loaded: [`config::certificates`]; chosen for a name, and its sessions: [`tls::server`]; had from an
-//!   authority: [`acme`] says what is sent, `server/acme/mod.rs` sends it
+//! - a certificate loaded: [`config::certificates`]; chosen for a name: `conn/handshake.rs`; had from an authority: [`acme`]
+//!   says what is sent, `server/acme/mod.rs` sends it; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
 //!
 //! Something new goes:
 //!

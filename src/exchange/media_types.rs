@@ -16,6 +16,11 @@ pub fn of_text(files: &Files, name: &[u8]) -> ContentType {
     }
 }
 
+/// The type of what a URI names, by the last of its names.
+pub fn of_uri(files: &Files, uri: &[u8]) -> ContentType {
+    of_name(files, uri.rsplit(|b| *b == b'/').next().unwrap_or_default())
+}
+
 /// The type of a file that is called so.
 pub fn of_name(files: &Files, name: &[u8]) -> ContentType {
     let extension = match memchr::memrchr(b'.', name) {

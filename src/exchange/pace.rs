@@ -15,7 +15,7 @@ pub fn open(pace: Option<&Pace>) -> usize {
     pace.map_or(usize::MAX, Pace::open)
 }
 
-/// So many bytes of the body were read.
+/// `bytes` of the body were read.
 pub fn took(pace: Option<&mut Pace>, bytes: usize) {
     if let Some(pace) = pace {
         pace.took(bytes);

@@ -2,7 +2,7 @@
 
 use super::body_encoder::Source;
 use crate::http::fields::Fields;
-use crate::http::h1::encode::{self, Connection};
+use crate::http::h1::encode::{self, BodyEnd, Connection};
 use crate::http::h2::response;
 use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
@@ -29,7 +29,7 @@ pub enum Segment {
     /// Shared bytes, sent without a copy.
     Shared(Rc<[u8]>, Range<usize>),
     /// Made piece by piece when its turn has come.
-    Made { source: Box<Source>, chunked: bool },
+    Made { source: Box<Source>, end: BodyEnd },
     /// Bytes `at..end` of a file.
     File { file: Rc<OpenFile>, at: u64, end: u64 },
     /// Of a protocol with frames: the header block of a response, before its body, as bytes of the queue's buffer.
@@ -84,10 +84,8 @@ pub struct OutQueue {
     /// HTTP/1: the connection outlives this response, and what `Keep-Alive` says of that.
     pub keep_alive: bool,
     pub keep_alive_hint: Option<u64>,
-    /// HTTP/1: the body of this response goes in chunks.
-    chunked: bool,
-    /// HTTP/1: nothing but the end of the connection ends the body of this response.
-    until_close: bool,
+    /// HTTP/1: what marks the end of this response's body.
+    body_end: BodyEnd,
     /// The body of this response ends before its end.
     is_cut: bool,
     /// Of a protocol with frames: the request asks for another protocol on its stream, which any success would begin.
@@ -120,8 +118,8 @@ impl OutQueue {
     }
 
     fn forget_framing(&mut self) {
-        (self.keep_alive, self.keep_alive_hint, self.chunked) = (false, None, false);
-        (self.until_close, self.is_cut) = (false, false);
+        (self.keep_alive, self.keep_alive_hint) = (false, None);
+        (self.body_end, self.is_cut) = (BodyEnd::Length, false);
     }
 
     /// What is queued from here on is another response's, or the response after an interim one.
@@ -213,7 +211,7 @@ impl OutQueue {
 
     pub fn push_made(&mut self, source: Box<Source>) {
         self.seal();
-        self.segments.push_back(Segment::Made { source, chunked: self.chunked });
+        self.segments.push_back(Segment::Made { source, end: self.body_end });
     }
 
     /// The protocol has frames.
@@ -229,10 +227,13 @@ impl OutQueue {
     /// How this response's body is framed: by a mark at its end, or else by its length. `unknown`: it has none;
     /// without a mark the end of the connection is the end of the body.
     pub fn frame(&mut self, marks: bool, unknown: bool) {
-        self.chunked = marks && self.wire == Wire::Http1;
-        if unknown && !marks {
-            self.keep_alive = false;
-            self.until_close = self.wire == Wire::Http1;
+        self.keep_alive &= marks || !unknown;
+        if self.wire == Wire::Http1 {
+            self.body_end = match (marks, unknown) {
+                (true, _) => BodyEnd::Chunk,
+                (false, true) => BodyEnd::Close,
+                (false, false) => BodyEnd::Length,
+            };
         }
     }
 
@@ -248,16 +249,16 @@ impl OutQueue {
 
     /// The client takes the end of the connection for the end of the body.
     pub fn is_until_close(&self) -> bool {
-        self.until_close
+        self.body_end == BodyEnd::Close
     }
 
     pub fn is_chunked(&self) -> bool {
-        self.chunked
+        self.body_end == BodyEnd::Chunk
     }
 
     /// Trailers can follow the body.
     pub fn takes_trailers(&self) -> bool {
-        self.chunked || self.wire == Wire::Frames
+        self.is_chunked() || self.wire == Wire::Frames
     }
 
     /// What its head says of the connection.
@@ -269,7 +270,7 @@ impl OutQueue {
     pub fn head(&mut self, head: &ResponseHead<'_>) {
         match self.wire {
             Wire::Http1 => {
-                encode::head(head, self.chunked, self.connection(), &mut self.buf);
+                encode::head(head, self.body_end, self.connection(), &mut self.buf);
             }
             Wire::Frames => {
                 self.seal();
@@ -308,29 +309,29 @@ impl OutQueue {
 
     /// A piece of the body.
     pub fn data(&mut self, data: &[u8]) {
-        match self.chunked {
+        match self.body_end {
             _ if data.is_empty() => {}
-            true => encode::chunk(data, &mut self.buf),
-            false => self.buf.extend_from_slice(data),
+            BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
+            BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
         }
     }
 
     /// `size` bytes of body follow, as text or by reference; then [`OutQueue::close`].
     pub fn open(&mut self, size: u64) {
-        if self.chunked {
+        if self.is_chunked() {
             encode::open_chunk(size, &mut self.buf);
         }
     }
 
     pub fn close(&mut self) {
-        if self.chunked {
+        if self.is_chunked() {
             encode::close_chunk(&mut self.buf);
         }
     }
 
     /// The body is complete. How much of what is appended is no part of it: a block of trailers.
     pub fn end(&mut self, trailers: &Fields) -> u64 {
-        if self.chunked {
+        if self.is_chunked() {
             encode::last_chunk(trailers, &mut self.buf);
         }
         if self.wire != Wire::Frames {
@@ -412,14 +413,14 @@ impl OutQueue {
     /// The source cannot be read.
     pub fn make(&mut self, scratch: &mut Vec<u8>, slice: &mut Slice) -> Result<usize, Errno> {
         let mut used = 0;
-        while let Some(Segment::Made { source, chunked }) = self.segments.front_mut() {
+        while let Some(Segment::Made { source, end }) = self.segments.front_mut() {
             if slice.is_over() {
                 break;
             }
             let mut piece = Vec::new();
-            let filled = match chunked {
-                true => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece))?,
-                false => source.fill(scratch, &mut piece)?,
+            let filled = match end {
+                BodyEnd::Chunk => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece))?,
+                BodyEnd::Length | BodyEnd::Close => source.fill(scratch, &mut piece)?,
             };
             used += filled.used;
             if filled.done {

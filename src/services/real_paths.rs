@@ -52,6 +52,11 @@ impl RealPaths {
     }
 }
 
+/// Where a path is now, if all of it is there.
+pub fn of_existing(path: &[u8]) -> Option<Vec<u8>> {
+    look_at(path).map(|(real, _)| real)
+}
+
 /// Where a path is now.
 pub fn find(path: &[u8]) -> Real {
     walk(path).0

@@ -10,6 +10,7 @@
 //! that is not anchored is therefore given [`STARTS`] starts at a time, each with its share of the steps that are
 //! left.
 
+use super::clock;
 use pcre2_sys::{
     PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,
     PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE,
@@ -22,7 +23,7 @@ use pcre2_sys::{
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
 /// exhaust them keeps the loop for no longer than it may take for one request.
@@ -183,7 +184,7 @@ impl Code {
     /// Some starts at a time; where one of them takes more than its share of the steps, one at a time.
     fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
         // Most searches are over before the clock is needed.
-        let mut began = (subject.len() >= STARTS).then(Instant::now);
+        let mut began = (subject.len() >= STARTS).then(clock::monotonic_ns);
         let mut left = MATCH_LIMIT;
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
@@ -225,8 +226,9 @@ impl Code {
 }
 
 /// The steps that the time since `began`, by default now, has left; none is an error.
-fn steps_left(began: &mut Option<Instant>) -> Result<u32, Gave> {
-    let used = began.get_or_insert_with(Instant::now).elapsed().as_nanos() / STEP.as_nanos();
+fn steps_left(began: &mut Option<u64>) -> Result<u32, Gave> {
+    let now = clock::monotonic_ns();
+    let used = u128::from(now.saturating_sub(*began.get_or_insert(now))) / STEP.as_nanos();
     let left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
     if left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(left) }
 }

@@ -4,12 +4,12 @@
 //! is resumed only where the same certificate and the same verification of clients hold as where it began; each
 //! [`Context`] is the proof, sealed into tickets and part of the keys of caches.
 
+use crate::sys::clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What must be the same for a session to be resumed.
 pub type Context = [u8; 32];
@@ -25,7 +25,7 @@ pub fn context<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Context {
 }
 
 fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    u64::try_from(clock::realtime().0).unwrap_or(0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

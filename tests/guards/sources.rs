@@ -188,6 +188,20 @@ fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread() {
     report("not in a server", &found);
 }
 
+/// Everything else is handed the time of its turn, so that tests and the simulation can set it.
+#[test]
+fn clocks_are_read_in_one_place() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.path != "sys/clock.rs") {
+        for (number, line) in code(source) {
+            if ["SystemTime::now", "Instant::now"].iter().any(|clock| line.contains(clock)) {
+                found.push(format!("src/{}:{number}", source.path));
+            }
+        }
+    }
+    report("a clock is read outside sys::clock", &found);
+}
+
 /// Every file of Rust below a directory of the repository, tests with the rest.
 fn below(directory: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

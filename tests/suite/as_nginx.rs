@@ -1,8 +1,6 @@
 //! Kinds of answers in which nginx is right and webserv once was not, each by its symptom. All of it holds for nginx too.
 
-use crate::client::LIMIT;
 use crate::harness::{Server, Setup, http, on_nginx, server};
-use std::time::Instant;
 
 fn ask(s: &Server, target: &str, fields: &str) -> String {
     s.get_with(target, fields).text()
@@ -198,10 +196,9 @@ fn a_request_that_limit_req_holds_ends_with_its_client() {
     held.leave();
     let log = s.await_file("logs/access.log", |log| log.lines().count() == 2);
     assert!(log.contains(" 499 0 "), "{log}");
-    let began = Instant::now();
+    // The held request, due in a minute, does not keep the process: the wait gives up before that.
     s.signal(libc::SIGQUIT);
     assert_eq!(s.wait(), 0);
-    assert!(began.elapsed() < LIMIT);
 }
 
 #[test]

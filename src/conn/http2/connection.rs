@@ -196,7 +196,7 @@ impl Http2 {
         self.pause(conn)
     }
 
-    /// Nothing goes on in this turn; the connection is woken when a client is to be told to stop.
+    /// Nothing goes on in this turn; the connection is woken when a client is to be asked to stop.
     fn pause(&mut self, conn: &mut Conn) -> Next {
         if let Some(at) = self.protocol.stops_at().filter(|at| *at < conn.deadline.at()) {
             self.displaced = Some(conn.deadline);

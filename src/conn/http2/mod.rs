@@ -76,7 +76,7 @@ pub struct Http2 {
     /// Frames, of which the first `sent` bytes are gone.
     out: Vec<u8>,
     sent: usize,
-    /// The connection's deadline, where a client that is to be told to stop sending has it woken earlier. Between turns only.
+    /// The connection's deadline, where a client that is to be asked to stop sending has it woken earlier. Between turns only.
     displaced: Option<Deadline>,
     /// Open streams, in the order of their identifiers.
     streams: Vec<Entry>,

@@ -166,7 +166,7 @@ pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
     }
 }
 
-/// So many bytes went from the socket to [`splice_target`], or the file could not be written.
+/// `written`: the bytes that went from the socket to [`splice_target`], or why its file could not be written.
 pub fn spliced(
     ex: &mut Exchange,
     handler: &mut Handler,

@@ -5,8 +5,8 @@
 //! Invariant: nothing is let through that the client's own PUT, GET or DELETE of that path would be refused for the
 //! configuration's sake: its scripts, `internal`, allow and deny, passwords, methods, and what answers there.
 
+use super::methods;
 use super::upload::{self, Refusal};
-use super::{methods, static_file};
 use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
 use crate::config::settings::upload::{MinFree, Upload};
 use crate::config::template::Template;
@@ -14,7 +14,7 @@ use crate::exchange::access::elsewhere::Shown;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
 use crate::exchange::route_state::RouteState;
-use crate::exchange::{Exchange, phases, rewrite};
+use crate::exchange::{Exchange, media_types, phases, rewrite};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::uri;
@@ -101,9 +101,7 @@ impl PathRules {
         let found = find(&config, ex.route.server, target.uri);
         if self.is_uniform && found == self.home {
             let here = config.location(ex.route.location);
-            let uri = std::mem::replace(&mut ex.route.uri, target.uri.to_vec());
-            let content_type = static_file::content_type(ex);
-            ex.route.uri = uri;
+            let content_type = media_types::of_uri(&here.settings.files, target.uri);
             return Ok(Governed { upload: here.settings.upload.clone(), content_type });
         }
         // A form of the listing page stands for what its client could send itself.
@@ -149,7 +147,7 @@ impl PathRules {
             return Err("the methods of its location do not allow it");
         }
         let upload = here.settings.upload.clone();
-        let content_type = static_file::content_type(ex);
+        let content_type = media_types::of_uri(&here.settings.files, &ex.route.uri);
         if let Some(path) = target.path {
             let Mapped::Path { .. } = paths::map(ex, cx) else { return Err("its URI names nothing") };
             if !paths::is_same(&ex.route.path, path) {

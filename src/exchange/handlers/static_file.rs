@@ -1,4 +1,5 @@
-//! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash, types, validators.
+//! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash,
+//! types, validators.
 
 use super::autoindex::{self, Making};
 use super::{add_slash, failure, methods, symlinks};
@@ -8,7 +9,7 @@ use crate::config::settings::gzip::Stored;
 use crate::exchange::filters::gzip;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::response::{Body, ContentType};
+use crate::exchange::response::Body;
 use crate::exchange::{Exchange, Printable, media_types, variables};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -93,7 +94,7 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     if ex.route.method == Method::Post {
         return methods::not_allowed(ex);
     }
-    let content_type = content_type(ex);
+    let content_type = media_types::of_uri(&ex.here().settings.files, &ex.route.uri);
     let etag = ex.here().settings.output.etag;
     let response = &mut ex.response;
     response.status = Status::OK;
@@ -226,10 +227,4 @@ fn is_settled_here(ex: &Exchange) -> bool {
     let server = ex.server();
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
     alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()
-}
-
-/// The type of the current URI by its extension.
-pub fn content_type(ex: &Exchange) -> ContentType {
-    let name = ex.route.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    media_types::of_name(&ex.here().settings.files, name)
 }

@@ -6,10 +6,7 @@ use crate::config::template::Builtin;
 use crate::config::template::{Part, Var};
 use crate::exchange::Exchange;
 use crate::exchange::paths::{self, Mapped};
-use crate::services::Services;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use crate::services::{Services, real_paths};
 
 /// The value of a variable of the path. None: it is of another family.
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
@@ -37,11 +34,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
                 None => expand(root, ex, cx, out),
             }
             if builtin == B::RealpathRoot {
-                let path = Path::new(OsStr::from_bytes(&out[at..]));
-                let real = path.canonicalize();
+                let real = real_paths::of_existing(&out[at..]);
                 out.truncate(at);
-                let Ok(real) = real else { return Some(Is::Unset) };
-                out.extend_from_slice(real.as_os_str().as_bytes());
+                let Some(real) = real else { return Some(Is::Unset) };
+                out.extend_from_slice(&real);
             }
             Is::Set
         }

@@ -14,6 +14,18 @@ pub enum Connection {
     Keep(Option<u64>),
 }
 
+/// What marks the end of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// Its length in the head; or there is no body.
+    #[default]
+    Length,
+    /// The last chunk.
+    Chunk,
+    /// The end of the connection.
+    Close,
+}
+
 /// The value of `Transfer-Encoding` where that is sent.
 pub const CHUNKED: &[u8] = b"chunked";
 
@@ -31,7 +43,8 @@ pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> 
 }
 
 /// Appends the head of a response.
-pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out: &mut Vec<u8>) {
+pub fn head(head: &ResponseHead<'_>, end: BodyEnd, connection: Connection, out: &mut Vec<u8>) {
+    let chunked = end == BodyEnd::Chunk;
     status_line(head.status, head.reason, out);
     for (name, value) in [(&b"Server: "[..], head.server), (b"Date: ", head.date)] {
         if !value.is_empty() {
@@ -226,9 +239,9 @@ mod tests {
             accept_ranges: true,
             file: None,
         };
-        head(&usual, false, Connection::Keep(None), &mut long);
+        head(&usual, BodyEnd::Length, Connection::Keep(None), &mut long);
         let file = Some(CachedHead { lines: &cached[..lines], end: &cached, etag });
-        head(&ResponseHead { file, ..usual }, false, Connection::Keep(None), &mut short);
+        head(&ResponseHead { file, ..usual }, BodyEnd::Length, Connection::Keep(None), &mut short);
         assert_eq!(short, long);
         // What is not usual goes the long way, whatever the cache has.
         let unusual = [
@@ -240,8 +253,8 @@ mod tests {
         for response in unusual {
             long.clear();
             short.clear();
-            head(&response, false, Connection::Keep(None), &mut long);
-            head(&ResponseHead { file, ..response }, false, Connection::Keep(None), &mut short);
+            head(&response, BodyEnd::Length, Connection::Keep(None), &mut long);
+            head(&ResponseHead { file, ..response }, BodyEnd::Length, Connection::Keep(None), &mut short);
             assert_eq!(short, long);
         }
     }

@@ -25,7 +25,7 @@ impl Parent {
         self.supervisor.reloading();
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
-            // Told to end; or a bug, which is in the log.
+            // Asked to end; or a bug, which is in the log.
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program));
             return parent;
         };

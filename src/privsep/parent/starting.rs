@@ -89,7 +89,7 @@ impl Parent {
             self.drain(old);
             self.reloaded(String::new());
         }
-        // Told to end meanwhile.
+        // Asked to end meanwhile.
         match self.ending {
             Ending::No => {}
             Ending::Draining => self.drain(usize::MAX),

@@ -19,10 +19,10 @@ use crate::http::escape::escape_component;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
+use crate::sys::clock;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_RDONLY};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Paths that are left out at most: beyond that the folder is no one to give away.
 const MOST_REFUSED: usize = 100_000;
@@ -63,7 +63,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
         walk: first,
         again: Some(again),
         refused: HashSet::new(),
-        since: now(),
+        since: clock::realtime(),
     };
     match gathering.work(ex, cx) {
         Flow::Wait => Ok(Box::new(Making::Archive(Box::new(gathering)))),
@@ -81,6 +81,7 @@ pub struct Gathering {
     /// For the archive itself.
     again: Option<Walk>,
     refused: HashSet<Vec<u8>>,
+    /// When the first entry was judged, by the clock that dates files.
     since: (i64, u32),
 }
 
@@ -142,12 +143,6 @@ pub fn may_read(
     }
     let path = [top.1, below].concat();
     rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Read).is_ok()
-}
-
-/// The time by which files are dated.
-fn now() -> (i64, u32) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now.as_secs() as i64, now.subsec_nanos())
 }
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {

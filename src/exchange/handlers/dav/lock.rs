@@ -7,11 +7,10 @@ use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::static_file;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;
-use crate::exchange::{Exchange, Printable};
+use crate::exchange::{Exchange, Printable, media_types};
 use crate::http::dav::body::{self, LockInfo};
 use crate::http::dav::lock::{self, Token};
 use crate::http::escape::escape_path;
@@ -182,7 +181,8 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
 fn check_limits(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Option<QuotaLock>, Refusal> {
     let (rules, name) = (ex.here().settings.upload.clone(), spot.name.to_bytes());
     upload::check_extension(&rules.extensions, name)?;
-    upload::check_type(&rules.types, static_file::content_type(ex).as_bytes()).map_err(|refusal| refusal.of(name))?;
+    upload::check_type(&rules.types, media_types::of_uri(&ex.here().settings.files, &ex.route.uri).as_bytes())
+        .map_err(|refusal| refusal.of(name))?;
     upload::check_room(spot.dir.as_fd(), rules.min_free, 0)?;
     upload::lock_empty(ex, cx)
 }

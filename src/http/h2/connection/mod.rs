@@ -429,7 +429,7 @@ impl Connection {
         assert!(self.streams.len() <= self.limits.streams as usize);
         assert!(self.forgotten.len() <= REMEMBERED);
         self.stops.check_invariants();
-        // Clients may be told to stop all at once.
+        // Clients may be asked to stop all at once.
         let most = CONTROL + 256 + stops::MOST * (HEADER_LEN + 4);
         assert!(self.control.len() <= most, "{}", self.control.len());
         assert!(self.receive.left() <= i64::from(window::MAX));

@@ -144,7 +144,7 @@ impl Connection {
         self.send_stops(now);
     }
 
-    /// When the next client is to be told to stop.
+    /// When the next client is to be asked to stop.
     pub fn stops_at(&self) -> Option<u64> {
         self.stops.due()
     }

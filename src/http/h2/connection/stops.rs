@@ -1,7 +1,7 @@
-//! Streams whose response is sent and whose client still sends its body: the client is to be told to stop, a little later.
+//! Streams whose response is sent and whose client still sends its body: the client is to be asked to stop, a little later.
 //!
 //! Invariants: at most [`MOST`] streams wait, in the order in which they are due. What a client sends on one is ignored, as
-//! on those that are reset (`Connection::reset`), where a stream goes once its client is told; one whose client has ended
+//! on those that are reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended
 //! its side waits no longer.
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ impl Stops {
         self.0.iter().any(|(of, _)| *of == id)
     }
 
-    /// The client need not be told any more. Whether it was to be.
+    /// The client need not be asked any more. Whether it was to be.
     pub(super) fn remove(&mut self, id: u32) -> bool {
         let at = self.0.iter().position(|(of, _)| *of == id);
         at.is_some_and(|at| self.0.remove(at).is_some())

@@ -45,7 +45,7 @@ fn as_many_refused_uploads_as_there_may_be_end_no_connection() {
     ids.iter().for_each(|id| refuse(&mut connection, *id, 0));
     let resets = connection.resets;
     let data: Vec<u8> = ids.iter().flat_map(|id| raw(0, 0, *id, b"more")).collect();
-    // Before they are told, and while the resets are under way.
+    // Before they are asked, and while the resets are under way.
     run(&mut connection, &[&data], &mut seen);
     connection.send_stops(100);
     assert_eq!(sent(&mut connection).len(), 128);
