@@ -40,15 +40,22 @@ impl Signals {
 
     #[cfg(test)]
     pub(super) fn inject(&mut self, number: i32) {
-        self.arrived.push(Signal { number, pid: 0, uid: 0 });
+        self.arrived.push(Signal { number, pid: 0, uid: 0, is_kernels: false });
     }
 
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
         while let Ok(Some(signal)) = process::read_signal(fd.as_fd()) {
-            self.arrived.push(signal);
+            if !is_resize(&signal) {
+                self.arrived.push(signal);
+            }
         }
     }
+}
+
+/// A terminal says so to all that run in it when its window changes its size: no order to end (WINCH).
+fn is_resize(signal: &Signal) -> bool {
+    signal.number == SIGWINCH && signal.is_kernels
 }
 
 impl Server {
@@ -116,5 +123,19 @@ impl Server {
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();
         self.cx.logs.error(&log, Level::Notice, &mut self.cx.now, None, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_changes_its_size_ends_nothing() {
+        for (number, is_kernels, expected) in
+            [(SIGWINCH, true, true), (SIGWINCH, false, false), (SIGINT, true, false), (SIGHUP, true, false)]
+        {
+            assert_eq!(is_resize(&Signal { number, pid: 0, uid: 0, is_kernels }), expected, "{number} {is_kernels}");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub struct Signal {
     pub pid: i32,
     /// As whom it was sent; 0 if the kernel did.
     pub uid: u32,
+    /// The kernel sent it by itself: for a key, or a terminal that closes or changes its size.
+    pub is_kernels: bool,
 }
 
 /// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
@@ -62,7 +64,8 @@ pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<Signal>, Errno> {
     // SAFETY: `info` is writable for `len` bytes, and any bytes are a valid siginfo.
     match retry(|| unsafe { libc::read(fd.as_raw_fd(), ptr::from_mut(&mut info).cast(), len) }) {
         Ok(got) if got as usize == len => {
-            Ok(Some(Signal { number: info.ssi_signo as i32, pid: info.ssi_pid as i32, uid: info.ssi_uid }))
+            let (number, is_kernels) = (info.ssi_signo as i32, info.ssi_code == libc::SI_KERNEL);
+            Ok(Some(Signal { number, pid: info.ssi_pid as i32, uid: info.ssi_uid, is_kernels }))
         }
         Ok(_) => Err(Errno::EINVAL),
         Err(Errno::EAGAIN) => Ok(None),
