@@ -258,6 +258,26 @@ fn small_chunks_go_on_together() {
     assert_eq!(count(&[&b"1\r\nx\r\n".repeat(9)[..], b"oops"].concat()), (1, 9, false));
 }
 
+/// Such a body costs its connection, unless it is short.
+#[test]
+fn more_framing_than_content_is_seen() {
+    for (chunk, count, expected) in [
+        // Up to a kilobyte of framing is never too much: here are 1020 bytes, and 1025.
+        (1, 203, false),
+        (1, 204, true),
+        (4, 2000, true),
+        (5, 2000, true),
+        (6, 2000, false),
+        (300, 2000, false),
+    ] {
+        let text = format!("{chunk:x}\r\n{}\r\n", "x".repeat(chunk)).repeat(count) + "0\r\n\r\n";
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let used = decoder.pieces(text.as_bytes(), |_| {});
+        assert_eq!((used, decoder.is_done()), (Ok(text.len()), true));
+        assert_eq!(decoder.is_mostly_framing(), expected, "{count} chunks of {chunk}");
+    }
+}
+
 #[test]
 fn framing_is_bounded_by_content() {
     let chunk = |digits: usize| format!("{:0>digits$}\r\nx\r\n", 1).repeat(30_000) + "0\r\n\r\n";

@@ -210,6 +210,19 @@ fn a_head_that_never_ends_is_refused() {
     assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, Asked::default()), Ok(Progress::Partial));
 }
 
+/// What cannot become a status line is refused without waiting for the end of its line.
+#[test]
+fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
+    for text in ["HTTP/1.1 200 OK", "HTTPS", "SSH-2.0", "http/1.1", "H2", "\0"] {
+        let same = text.bytes().zip(*b"HTTP/").take_while(|(a, b)| a == b).count();
+        for len in 0..=text.len() {
+            let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, Asked::default());
+            let expected = if len <= same || same == 5 { Ok(Progress::Partial) } else { Err(Bad::StatusLine) };
+            assert_eq!(outcome, expected, "{text:?}, {len} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_script_answers_without_a_status_line() {
     let parsed = Asked { dialect: Dialect::Cgi { status_line: false }, ..Asked::default() };
@@ -249,6 +262,15 @@ fn a_script_answers_without_a_status_line() {
             "Content-Length: 2\nTransfer-Encoding: chunked\n\n",
             "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time",
         ),
+        ("the least final code", parsed, "Status: 200\n\n", "200  [Status=200] Close rest 0"),
+        ("a code below it", parsed, "Status: 199\n\n", "upstream sent invalid status \"199\""),
+        ("a switch", Asked { upgrade: true, ..parsed }, "Status: 101\n\n", "101  [Status=101] None rest 0"),
+        ("a code below that", parsed, "Status: 102\n\n", "upstream sent invalid status \"102\""),
+        ("a tab before the reason", parsed, "Status: 404\tGone\n\n", "404 Gone [Status=404\tGone] Close rest 0"),
+        ("no name", parsed, ": b\n\n", "upstream sent invalid header: \"\\x3a...\""),
+        ("no name, and a NUL", parsed, ":\0\n\n", "upstream sent invalid header: \"\\x3a...\""),
+        ("a NUL at once", parsed, "A:\0\n\n", "upstream sent invalid header: \"A:\\x00...\""),
+        ("a NUL further on", parsed, "A: bc\0d\n\n", "upstream sent invalid header: \"A: bc\\x00...\""),
         ("an interim code", parsed, "Status: 100\n\n", "upstream sent invalid status \"100\""),
         (
             "no field",

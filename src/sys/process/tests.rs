@@ -40,7 +40,10 @@ fn signals_are_read_from_a_descriptor() {
     for number in [SIGUSR1, SIGWINCH] {
         // SAFETY: no pointers are passed. Sent to this thread, which has just blocked it.
         unsafe { libc::raise(number) };
-        assert_eq!(read_signal(fd.as_fd()), Ok(Some(Signal { number, pid: getpid(), uid: geteuid(), is_kernels: false })));
+        assert_eq!(
+            read_signal(fd.as_fd()),
+            Ok(Some(Signal { number, pid: getpid(), uid: geteuid(), is_kernels: false }))
+        );
     }
     assert_eq!(read_signal(fd.as_fd()), Ok(None));
     assert_eq!(signalfd(&[1000]).map(|_| ()), Err(Errno::EINVAL));
