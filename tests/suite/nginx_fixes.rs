@@ -360,3 +360,75 @@ fn a_switch_that_was_not_asked_for_is_a_head_alone() {
         s.client().request("GET / HTTP/1.0\r\n\r\n").is(502);
     });
 }
+
+/// CVE-2026-56434: pages with commands whose pieces come from an upstream, in any cut, and end at any place.
+#[test]
+fn a_page_of_an_upstream_may_be_cut_within_any_command() {
+    const PAGE: &str = "a<!--# block name=\"b\" -->[none]<!--# endblock --><!--# set var=\"v\" value=\"1\" -->b\
+        <!--# if expr=\"$v = 1\" -->c<!--# include virtual=\"/empty\" stub=\"b\" --><!--# else -->no<!--# endif -->\
+        <!--# include virtual=\"/part\" wait=\"yes\" --><!--# echo var=\"v\" -->d<!--# include virtual=\"/part\" -->e";
+    const PART: &str = "(p<!--# echo var=\"none\" default=\"q\" -->)";
+    let up = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let mut names = request.target().split('/').skip(1);
+            let page = match names.next() {
+                Some("page" | "short") => PAGE,
+                Some("part") => PART,
+                _ => "",
+            };
+            let at = names.next().and_then(|at| at.parse().ok()).unwrap_or(PART.len() / 2).min(page.len());
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
+            let sent = peer.send(head.as_bytes()) && peer.send(&page.as_bytes()[..at]);
+            if !sent || request.target().starts_with("/short") || !peer.send(&page.as_bytes()[at..]) {
+                return;
+            }
+        }
+    });
+    let s = server(&format!(
+        "ssi on; location / {{ proxy_pass http://{0}; }} location /direct/ {{ proxy_buffering off; proxy_pass http://{0}/; }}
+         location /alive {{ return 200 alive; }}",
+        up.address
+    ))
+    .start();
+    let mut table = Table::new("pages with commands in pieces");
+    let whole = s.get(&format!("/page/{}", PAGE.len())).is(200).text();
+    assert_eq!(whole, "abc[none](pq)1d(pq)e");
+    for to in ["", "/direct"] {
+        table.row(BOTH, &format!("cut anywhere {to}"), || {
+            for at in 0..PAGE.len() {
+                assert_eq!(s.get(&format!("{to}/page/{at}")).is(200).text(), whole, "cut at {at}");
+            }
+        });
+        table.row(BOTH, &format!("ended anywhere {to}"), || {
+            for at in 0..PAGE.len() {
+                let mut client = s.client();
+                client.send(format!("GET {to}/short/{at} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+                let all = String::from_utf8_lossy(&client.rest()).into_owned();
+                assert!(!all.ends_with("\r\n0\r\n\r\n"), "ended at {at}, and looks whole: {all}");
+            }
+            s.get("/alive").is(200).body_is("alive");
+        });
+    }
+    assert!(!String::from_utf8_lossy(&s.read("logs/error.log")).contains("panicked"));
+}
+
+/// CVE-2026-42926: what proxy_set_body says of a client is content, of the length that is announced.
+#[test]
+fn nothing_of_a_client_leaves_the_body_that_the_configuration_sets() {
+    let up = Upstream::echo();
+    let s = server(&format!(
+        "location / {{ proxy_set_body \"<$arg_a|$http_x|$request_body>\"; proxy_pass http://{}; }}",
+        up.address
+    ))
+    .start();
+    let evil = "x>\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let escaped: String = evil.bytes().map(|b| format!("%{b:02x}")).collect();
+    s.method("POST", &format!("/?a={escaped}"), "X: y\r\n", evil.as_bytes()).is(200);
+    let seen = up.requests();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    let body = format!("<{escaped}|y|{evil}>");
+    assert_eq!(String::from_utf8_lossy(&seen[0].body), body);
+    assert_eq!(seen[0].all("content-length"), [body.len().to_string()]);
+    assert_eq!(s.get("/").is(200).status, 200);
+    assert_eq!(up.requests().len(), 2);
+}
