@@ -417,6 +417,12 @@ impl Exchange {
         fields.iter().find(|field| field.name.of(buf).eq_ignore_ascii_case(name)).map(|field| field.value.of(buf))
     }
 
+    /// The values of all header fields of that name, which is in lower case.
+    pub fn fields<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let (buf, fields) = (self.buf(), self.request.head.fields.iter());
+        fields.filter(|field| field.name.of(buf).eq_ignore_ascii_case(name)).map(|field| field.value.of(buf))
+    }
+
     /// A pattern gave up: that is logged in nginx's words, and the request is answered 500. Not at nginx's level,
     /// alert, which is for what is wrong with the server: any client may bring a subject that does it.
     pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {

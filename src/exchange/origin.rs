@@ -2,15 +2,16 @@
 //! from here; what a proxy in front says of the outside is judged here alone.
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
-//! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
-//! `set_real_ip_from`. The Location of a write is for its sender alone, so there the header is taken as it comes: a proxy
-//! that ends TLS works without further settings.
+//! redirect of a GET follows X-Forwarded-Proto, -Host, -Port and Forwarded (RFC 7239) only from an address of
+//! `set_real_ip_from`. The Location of a write is for its sender alone, so there the scheme is taken as it comes: a proxy
+//! that ends TLS works without further settings. A host is taken from the last element of a list, which the believed
+//! proxy itself has written: those before it may be the client's own.
 
 use crate::exchange::Exchange;
 use crate::exchange::access::real_ip;
 use crate::http::header::HeaderId;
-use crate::http::host;
 use crate::http::method::Method;
+use crate::http::{forwarded, host};
 use std::io::Write;
 
 /// A path as the URL that the client would use, by absolute_redirect and its friends; anything else stays as it is.
@@ -42,6 +43,8 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     let address;
     let name: &[u8] = if output.server_name_in_redirect {
         &ex.server().name
+    } else if let Some((name, _)) = &outside.host {
+        name
     } else if !ex.route.host.is_empty() {
         &ex.route.host
     } else {
@@ -58,8 +61,9 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     }
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
     let default_port = if scheme == "https" { 443 } else { 80 };
-    let port = match outside {
-        Outside { port: Some(port), .. } => Some(port),
+    let port = match &outside {
+        Outside { port: Some(port), .. } => Some(*port),
+        Outside { host: Some((_, port)), .. } => *port,
         // The proxy's own port is the one the client named, or its scheme's.
         Outside { scheme: Some(_), .. } => named_port(ex),
         _ => ex.config.endpoints[ex.client.endpoint.at()].addr.port(),
@@ -76,10 +80,11 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
 /// port of a forwarded or mapped connection is only known from there.
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
-    if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
+    let outside = outside(ex);
+    if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() || outside.host.is_some() {
         return absolute(ex, target);
     }
-    let scheme = outside(ex).scheme.unwrap_or_else(|| ex.client.scheme());
+    let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
     [scheme.as_bytes(), b"://", named, &target].concat()
 }
 
@@ -92,10 +97,7 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     let (name, _) = host::split(&rest[..slash]);
     let is_named = !ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host);
     // A proxy that is believed may have changed the Host that the client knows.
-    let is_outside = || {
-        let outside = ex.field(b"x-forwarded-host").filter(|_| real_ip::is_believed(ex));
-        outside.is_some_and(|outside| host::split(outside.trim_ascii()).0.eq_ignore_ascii_case(name))
-    };
+    let is_outside = || outside(ex).host.is_some_and(|(outside, _)| outside.eq_ignore_ascii_case(name));
     (is_named || is_outside()).then(|| &rest[slash..])
 }
 
@@ -127,39 +129,46 @@ fn judge(fetch_site: Option<&[u8]>, origin: Option<&[u8]>, host: &[u8]) -> Sende
     if is_own { Sender::OwnPage } else { Sender::OtherPage }
 }
 
-/// What a proxy in front says of the connection it took the request from.
-#[derive(Clone, Copy, Default)]
+/// What a proxy in front says of the connection it took the request from, and of the Host it was sent.
+#[derive(Default)]
 struct Outside {
     scheme: Option<&'static str>,
+    /// The name in lower case, and its port.
+    host: Option<(Vec<u8>, Option<u16>)>,
     port: Option<u16>,
 }
 
 fn outside(ex: &Exchange) -> Outside {
     let is_write = !matches!(ex.route.method, Method::Get | Method::Head | Method::Options);
-    if !is_write && !real_ip::is_believed(ex) {
+    let is_believed = real_ip::is_believed(ex);
+    if !is_write && !is_believed {
         return Outside::default();
     }
-    let forwarded = ex.field(b"forwarded").and_then(forwarded_proto);
-    let scheme = forwarded.or_else(|| ex.header(HeaderId::XForwardedProto)).and_then(known_scheme);
+    let elements = forwarded::parse(ex.fields(b"forwarded")).unwrap_or_default();
+    let proto = elements.first().and_then(|first| first.proto.as_deref());
+    let scheme = proto.or_else(|| ex.header(HeaderId::XForwardedProto)).and_then(known_scheme);
     let port = ex.field(b"x-forwarded-port").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-    Outside { scheme, port: port.filter(|_| scheme.is_some()) }
+    let host = match elements.last().and_then(|last| last.host.as_deref()) {
+        Some(host) => Some(host),
+        None => ex.fields(b"x-forwarded-host").last().and_then(|line| line.rsplit(|b| *b == b',').next()),
+    };
+    Outside { scheme, host: host.filter(|_| is_believed).and_then(authority), port: port.filter(|_| scheme.is_some()) }
+}
+
+/// A Host as a proxy hands it on: its name and its port.
+fn authority(value: &[u8]) -> Option<(Vec<u8>, Option<u16>)> {
+    let value = value.trim_ascii();
+    if value.is_empty() || !host::is_valid(value) {
+        return None;
+    }
+    let (name, port) = host::split(value);
+    Some((name.to_ascii_lowercase(), port))
 }
 
 /// The first proxy of a list is the one that the client spoke to.
 fn known_scheme(value: &[u8]) -> Option<&'static str> {
     let first = value.split(|b| *b == b',').next().unwrap_or_default().trim_ascii();
     ["http", "https"].into_iter().find(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()))
-}
-
-/// `proto` of the first element of Forwarded.
-fn forwarded_proto(value: &[u8]) -> Option<&[u8]> {
-    let first = value.split(|b| *b == b',').next()?;
-    first.split(|b| *b == b';').find_map(|pair| {
-        let equals = memchr::memchr(b'=', pair)?;
-        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        name.eq_ignore_ascii_case(b"proto").then_some(value)
-    })
 }
 
 /// The port of the Host that the client sent, if it has one.
@@ -214,14 +223,16 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(known_scheme(value), expected, "{}", String::from_utf8_lossy(value));
         }
-        let table: [(&[u8], Option<&[u8]>); 4] = [
-            (b"for=1.2.3.4;proto=https;by=x, for=5.6.7.8;proto=http", Some(b"https")),
-            (b"Proto=\"https\"", Some(b"https")),
-            (b"for=1.2.3.4, proto=https", None),
-            (b"", None),
+        let table = [
+            ("Files.test", "files.test", None),
+            (" files.test:8443", "files.test", Some(8443)),
+            ("[2001:DB8::1]:81", "[2001:db8::1]", Some(81)),
         ];
-        for (value, expected) in table {
-            assert_eq!(forwarded_proto(value), expected, "{}", String::from_utf8_lossy(value));
+        for (value, name, port) in table {
+            assert_eq!(authority(value.as_bytes()), Some((name.as_bytes().to_vec(), port)), "{value}");
+        }
+        for value in ["a/b", "a.test:x", ""] {
+            assert_eq!(authority(value.as_bytes()), None, "{value}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`h2`] | HTTP/2: frames, header compression, connections and their streams |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
+//! | [`forwarded`] | what proxies in front say of a request (RFC 7239) |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
 //! | [`structured`] | dictionaries of structured fields (RFC 9651) |
 //! | [`dav`] | request bodies, `If` and lock tokens of WebDAV (RFC 4918) |
@@ -27,6 +28,7 @@ pub mod escape;
 pub mod etag;
 pub mod fastcgi;
 pub mod fields;
+pub mod forwarded;
 pub mod h1;
 pub mod h2;
 pub mod header;

@@ -45,6 +45,44 @@ fn a_redirect_believes_a_proxy_only_where_the_configuration_does() {
 }
 
 #[test]
+fn a_redirect_follows_what_a_believed_proxy_says_in_any_form() {
+    let (believing, own) = ("set_real_ip_from 127.0.0.1;", "http://inner.test:{P}/docs/");
+    let rows: &[(&str, &str)] = &[
+        ("Forwarded: for=192.0.2.1;proto=https;host=files.test", "https://files.test/docs/"),
+        ("Forwarded: Host=\"Files.test:8443\"; Proto=\"HTTPS\"", "https://files.test:8443/docs/"),
+        (
+            "Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=\"[2001:db8::2]:444\"",
+            "https://[2001:db8::2]:444/docs/",
+        ),
+        // The scheme is that of the client's proxy; the host is what the believed proxy was sent.
+        (
+            "Forwarded: for=192.0.2.1;proto=https;host=a.test, for=10.0.0.1;proto=http;host=b.test",
+            "https://b.test/docs/",
+        ),
+        ("Forwarded: for=192.0.2.1;proto=https\r\nForwarded: for=10.0.0.1;host=b.test", "https://b.test/docs/"),
+        ("Forwarded: for=192.0.2.1;host=files.test", "http://files.test/docs/"),
+        ("Forwarded: proto=https;host=\"a/b\"", "https://inner.test/docs/"),
+        ("Forwarded: proto=https;host=\"files.test", own),
+        ("Forwarded: nonsense\r\nX-Forwarded-Proto: https", "https://inner.test/docs/"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test", "https://files.test/docs/"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test:8443", "https://files.test:8443/docs/"),
+        ("X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: evil.test, files.test", "https://files.test/docs/"),
+        (
+            "X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test\r\nX-Forwarded-Port: 8443",
+            "https://files.test:8443/docs/",
+        ),
+    ];
+    for (config, is_believed) in [(believing, true), ("", false)] {
+        let s = server(config).file("html/docs/a", "").start();
+        for (fields, expected) in rows {
+            let expected = if is_believed { expected } else { own };
+            let r = s.send(format!("GET /docs HTTP/1.1\r\nHost: inner.test\r\n{fields}\r\nConnection: close\r\n\r\n"));
+            r.is(301).has("Location", &expected.replace("{P}", &s.port().to_string()));
+        }
+    }
+}
+
+#[test]
 fn the_location_of_an_upload_behind_a_tls_proxy_is_one_the_client_can_follow() {
     let s = server("location /up/ { allowed_methods GET POST PUT; }").mkdir("html/up").start();
     let head = "Host: files.test\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n";
