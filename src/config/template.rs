@@ -89,6 +89,7 @@ builtins! {
     SecureLink "secure_link", SecureLinkExpires "secure_link_expires",
     GzipRatio "gzip_ratio", LimitConnStatus "limit_conn_status", LimitReqStatus "limit_req_status",
     ProxyHost "proxy_host", ProxyPort "proxy_port", ProxyAddXForwardedFor "proxy_add_x_forwarded_for",
+    ProxyInternalBodyLength "proxy_internal_body_length", ProxyInternalChunked "proxy_internal_chunked",
     UpstreamAddr "upstream_addr", UpstreamStatus "upstream_status", UpstreamCacheStatus "upstream_cache_status",
     UpstreamResponseTime "upstream_response_time", UpstreamConnectTime "upstream_connect_time",
     UpstreamHeaderTime "upstream_header_time", UpstreamResponseLength "upstream_response_length",

@@ -288,6 +288,7 @@ fn of_answer(var: &Var) -> Option<Known> {
             B::Scheme | B::Https | B::RemoteUser | B::ContentLength | B::ContentType | B::RequestLength => Known::Value,
             B::RequestPort | B::IsRequestPort | B::Status | B::BodyBytesSent | B::BytesSent | B::Pid => Known::Value,
             B::NginxVersion | B::GzipRatio | B::ProxyHost | B::ProxyPort => Known::Value,
+            B::ProxyInternalBodyLength | B::ProxyInternalChunked => Known::Value,
             B::UpstreamAddr | B::UpstreamStatus | B::UpstreamCacheStatus | B::UpstreamResponseTime => Known::Value,
             B::UpstreamConnectTime | B::UpstreamHeaderTime | B::UpstreamResponseLength => Known::Value,
             B::UpstreamBytesSent | B::UpstreamBytesReceived => Known::Value,

@@ -30,22 +30,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let method = method(ex, cx, &settings, caches)?;
     proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     request::line(&method, &place.uri, settings.version, &mut out);
-    proxy.asked.upgrade |= set_fields(ex, cx, &settings, &place.host, &mut out) && ex.sub.is_none();
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
-    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-    let (length, how) = match (&body, gathered) {
-        (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
-        _ if !passes_body(ex) => (Length::None, Body::Whole),
-        // A subrequest has none of its own.
-        (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
-        (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),
-        (None, None) => match ex.request.head.framing {
-            Framing::Length(length) => (Length::Known(length), Body::Streamed),
-            // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
-            _ if settings.version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
-            _ => (Length::Chunked, Body::Streamed),
-        },
-    };
+    let (length, how) = framing(ex, body.as_deref(), settings.version)?;
+    if let Some(record) = &mut ex.log.upstream {
+        record.announced = Some(length);
+    }
+    proxy.asked.upgrade |= set_fields(ex, cx, &settings, &place.host, &mut out) && ex.sub.is_none();
     request::length(length, &mut out);
     proxy.framed = if length == Length::Chunked { Framed::Chunked } else { Framed::Plain };
     proxy.body = how;
@@ -53,6 +43,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         passed(ex, &settings.set_headers, caches, &mut out);
     }
     request::end(&mut out);
+    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     match (body, gathered) {
         (Some(body), _) => out.extend_from_slice(&body),
         // What is in a file follows piece by piece.
@@ -62,6 +53,24 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     proxy.out = out;
     proxy.sent = 0;
     Ok(())
+}
+
+/// The length that is announced, and where the body is. `set`: that of proxy_set_body.
+fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, Body), Status> {
+    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    Ok(match (set, gathered) {
+        (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
+        _ if !passes_body(ex) => (Length::None, Body::Whole),
+        // A subrequest has none of its own.
+        (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
+        (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),
+        (None, None) => match ex.request.head.framing {
+            Framing::Length(length) => (Length::Known(length), Body::Streamed),
+            // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
+            _ if version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
+            _ => (Length::Chunked, Body::Streamed),
+        },
+    })
 }
 
 /// The method that the upstream is sent.

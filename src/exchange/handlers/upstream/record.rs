@@ -3,6 +3,7 @@
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::Body;
 use crate::http::h1::field::Field;
+use crate::http::h1::request::Length;
 use crate::http::h1::response::ResponseHead;
 use crate::http::header::HeaderId;
 use std::io::Write;
@@ -25,6 +26,8 @@ pub struct Record {
     /// `$proxy_host` and `$proxy_port`.
     pub host: Option<Rc<[u8]>>,
     pub port: Option<Rc<[u8]>>,
+    /// How long a body the last request announces, where HTTP is spoken.
+    pub announced: Option<Length>,
     /// It is spoken to over TLS.
     pub is_secure: bool,
     /// What is asked for there, while a server is dealt with.
