@@ -8,6 +8,7 @@ use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters
 use crate::config::model::{Content, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::route::{NoTrace, Step, Trace, location};
 use crate::services::{Services, temp_names};
 
@@ -76,7 +77,18 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
     }
 }
 
+/// A location that lets no connection go on has its way, wherever the request goes from there (nginx).
+fn ends_here(ex: &mut Exchange) {
+    let client = &ex.here().settings.client;
+    let ends = client.keepalive_timeout.0 == 0 || ex.client.requests >= client.keepalive_requests;
+    if ends && ex.route.location != ex.server().root && ex.request.head.version != Version::Http2 {
+        ex.closes = true;
+    }
+}
+
+/// A redirect within: whether it may be followed. `doing` is for the log.
 fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
+    ends_here(ex);
     ex.route.redirects = ex.route.redirects.saturating_add(1);
     if ex.route.redirects > REDIRECTS {
         let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
