@@ -49,6 +49,10 @@ mod tests {
             ("zst", "application/zstd"),
             ("br", "application/x-brotli"),
             ("html", "text/html"),
+            ("xspf", "application/xspf+xml"),
+            ("swf", "application/x-shockwave-flash"),
+            ("jnlp", "application/x-java-jnlp-file"),
+            ("asf", "video/x-ms-asf"),
             // Only the crate knows it.
             ("azw", "application/vnd.amazon.ebook"),
         ];
