@@ -36,6 +36,7 @@ mod browser;
 mod client_body;
 mod conditions;
 mod config_directives;
+mod conformance;
 mod crowded;
 mod differential;
 mod early_data;
