@@ -4,7 +4,7 @@ pub use super::failure::{Cause, Failure};
 
 use super::Server;
 use super::greeting;
-use super::listeners::Listeners;
+use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
@@ -41,7 +41,7 @@ pub enum Greeting {
 /// directory that it gave to the user of the configuration, could not be written by a service that systemd starts as another.
 ///
 /// # Errors
-/// The first thing that cannot be opened.
+/// The first thing that cannot be opened, or an address that no interface has.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
@@ -66,6 +66,7 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     }
     // There is such a user.
     worker(config, form)?;
+    listeners::are_local(config).map_err(Failure::bind)?;
     temp_paths::make(config, None)
 }
 

@@ -173,6 +173,28 @@ impl Listeners {
     }
 }
 
+/// No interface has an address that is listened on: the one mistake about listeners that a test can tell without taking
+/// what a running server holds. A system without the address's family is not judged.
+///
+/// # Errors
+/// The first such address.
+pub fn are_local(config: &Config) -> Result<(), BindError> {
+    for addr in config.sockets.iter().map(|wanted| &wanted.addr) {
+        // Any port: the one that is meant may be held by the server that runs, or need rights that the test lacks.
+        let mut probe = addr.clone();
+        match &mut probe {
+            Addr::V4(v4) if !v4.ip().is_unspecified() => v4.set_port(0),
+            Addr::V6(v6) if !v6.ip().is_unspecified() => v6.set_port(0),
+            _ => continue,
+        }
+        let Ok(fd) = socket::socket(probe.family()) else { continue };
+        if let Err(errno @ Errno::EADDRNOTAVAIL) = socket::bind(fd.as_fd(), &probe) {
+            return Err(BindError { call: "bind", addr: addr.clone(), errno });
+        }
+    }
+    Ok(())
+}
+
 fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
     let failed = |call: &'static str| {
         let addr = addr.clone();

@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "4 8k",
         Effect::Once(large_buffers),
-        "Number and size of buffers for a large head: a request line longer than one gets 414, a header line or a head beyond them 431 (nginx: 400 with its own code 494).",
+        "Number and size of buffers for a large head, together 64m at most: a request line longer than one gets 414, a header line or a head beyond them 431 (nginx: 400 with its own code 494).",
     ),
     row(
         "max_headers",
@@ -215,11 +215,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn large_buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
-    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 64 << 20 {
-        return Err(invalid(d, 0));
-    }
-    client(&mut s.settings).large_buffers = (count, bytes);
+    client(&mut s.settings).large_buffers = buffers(d, 64 << 20)?;
     Ok(())
 }
 
@@ -230,6 +226,17 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     client.keepalive_timeout = timeout;
     client.keepalive_header = header;
     Ok(())
+}
+
+/// A number of buffers and their size, together at most `most`: nginx takes what no memory could hold, and comes to a small
+/// part of it.
+pub(super) fn buffers(d: &Directive, most: u64) -> Result<(u64, Size), Fault> {
+    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
+    if count == 0 || bytes.0 == 0 {
+        return Err(invalid(d, 0));
+    }
+    let bytes = bytes.0.min(most / count.min(8));
+    Ok((count.min(most / bytes), Size(bytes)))
 }
 
 /// Bytes per second, or what they are made of.

@@ -11,9 +11,10 @@ use crate::config::settings::http2::Http2;
 use crate::config::value::Size;
 use std::rc::Rc;
 
-/// nginx's largest http2_body_preread_size and http2_chunk_size.
+/// nginx's largest http2_body_preread_size.
 const PREREAD: u64 = 0x7fff_ffff;
 
+/// No frame is larger; a larger http2_chunk_size means this one (nginx).
 const CHUNK: u64 = (1 << 24) - 1;
 
 fn http2(s: &mut Settings) -> &mut Http2 {
@@ -70,9 +71,9 @@ fn body_preread_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 
 fn chunk_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let n = size(d, 0)?.0;
-    if n == 0 || n > CHUNK {
+    if n == 0 {
         return Err(invalid(d, 0));
     }
-    http2(&mut s.settings).chunk_size = Size(n);
+    http2(&mut s.settings).chunk_size = Size(n.min(CHUNK));
     Ok(())
 }

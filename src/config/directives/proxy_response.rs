@@ -1,9 +1,9 @@
 //! What is done to the responses of upstreams: which of their lines the client gets, how those are rewritten, how much
 //! of a body waits for the client. The settings are in `proxy`.
 
-use super::client::rate;
+use super::client::{self, rate};
 use super::proxy::{Of, proxy};
-use crate::config::argument::{invalid, number, size};
+use crate::config::argument::size;
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
@@ -262,11 +262,7 @@ pub(super) fn limit_rate(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) ->
 }
 
 pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
-    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 1 << 30 {
-        return Err(invalid(d, 0));
-    }
-    of(&mut s.settings).buffers = (count, bytes);
+    of(&mut s.settings).buffers = client::buffers(d, 1 << 30)?;
     Ok(())
 }
 
