@@ -107,6 +107,10 @@ pub fn essence(text: &str, place: Place) -> String {
             // Of the servers and locations that were looked at, the one that was taken.
             "server" | "location" => is_first && place == Place::With,
             "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
+            // What came to nothing is of no consequence, there or not.
+            "rewrite" if place == Place::Without => {
+                !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
+            }
             subject => SUBJECTS.contains(&subject),
         };
         if matters {
@@ -160,6 +164,12 @@ mod tests {
                 "the same upstream",
                 format!("handler    proxy_pass: http://a/  [f:1]\n{upstream}"),
                 format!("handler    proxy_pass: http://a/  [f:7]\n{upstream}"),
+                true,
+            ),
+            (
+                "the same upstream, without a condition that was false",
+                format!("rewrite    if ($a): false  [f:1]\nhandler    cgi_pass  [f:2]\n{upstream}"),
+                format!("handler    cgi_pass  [f:2]\n{upstream}"),
                 true,
             ),
             ("an upstream no more", upstream.to_owned(), missing.to_owned(), false),

@@ -45,6 +45,15 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// The same of what upstreams are sent.
+pub const SENT: &[Rule] = &[Rule {
+    code: "W134",
+    title: "proxy_set_header drops Host or the client's address",
+    page: "A level that has a `proxy_set_header` of its own takes none of those above it: with one for Upgrade in a \
+               location, the Host and the address of the client that the server sets are not sent there. Repeat them.",
+    check: lost_request_headers,
+}];
+
 /// The variables of a word: their names without `$` and braces.
 pub fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();
@@ -181,6 +190,32 @@ fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
         let help = "repeat them in this block, or add: add_header_inherit merge;";
         found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
     }
+}
+
+/// Fields that an upstream decides by, and that nothing else sends as they were set.
+const DECISIVE: [&[u8]; 4] = [b"host", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto"];
+
+fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    let is_first = place.is("proxy_set_header") && level.first("proxy_set_header") == Some(place.at);
+    if !is_first || !level.has("proxy_pass") {
+        return;
+    }
+    let name = |d: &Directive| d.args.first().map(Word::lower).unwrap_or_default();
+    let set = |level: &Level| -> Vec<Vec<u8>> {
+        level.all.iter().filter(|d| d.name.is("proxy_set_header")).take(COMPARED).map(name).collect()
+    };
+    let own = set(level);
+    let Some(above) = place.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
+    let is_lost = |name: &Vec<u8>| DECISIVE.contains(&&name[..]) && !own.contains(name);
+    let Some(lost) = set(above).into_iter().find(is_lost) else { return };
+    let message = format!("proxy_set_header here drops {} of the level above", String::from_utf8_lossy(&lost));
+    let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
+    let first = above.all.iter().find(|d| d.name.is("proxy_set_header") && name(d) == lost);
+    found.push(match first {
+        Some(first) => finding.note(first.span, "set"),
+        None => finding,
+    });
 }
 
 fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {

@@ -39,6 +39,7 @@ pub const RULES: &[&[Rule]] = &[
     access::RULES,
     trust::RULES,
     exposure::RULES,
+    headers::SENT,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,
@@ -191,6 +192,16 @@ mod tests {
                 "add_header A a; location / { add_header B b; }",
                 "add_header A a; location / { add_header A a; add_header B b; }",
             ),
+            (
+                "W134",
+                "proxy_set_header Host $host; location / { proxy_set_header A b; proxy_pass http://a; }",
+                "proxy_set_header Host $host; location / { proxy_set_header Host a; proxy_pass http://a; }",
+            ),
+            (
+                "W134",
+                "proxy_set_header X-Real-IP $remote_addr; location / { proxy_set_header A b; proxy_pass http://a; }",
+                "proxy_set_header X-Real-IP $remote_addr; location / { proxy_set_header A b; location /b { } }",
+            ),
             ("W105", "location / { allow 127.0.0.1; }", "location / { allow 127.0.0.1; deny all; }"),
             ("W106", "location ~ .php$ { }", r"location ~ \.php$ { }"),
             (
@@ -227,6 +238,8 @@ mod tests {
             ("W014", "limit_req_zone binary_remote_addr zone=a:1m;", "limit_req_zone $binary_remote_addr zone=a:1m;"),
             ("W015", r"rewrite ^/a/(.*)$ /b/\1 last;", "rewrite ^/a/(.*)$ /b/$1 last;"),
             ("W015", "return 301 /b?x=%1;", "return 301 /b%20x;"),
+            ("W016", "map $host $x { *.a.test 1; }", "map $host $x { hostnames; *.a.test 1; }"),
+            ("W016", "split_clients $uri $x { 50% a; 50% b; * c; }", "split_clients $uri $x { 50% a; 49% b; * c; }"),
             ("W016", "types { text/html .html; }", "types { text/html html; }"),
             ("W016", "types { html text/html; }", "types { text/html html; }"),
             ("W002", "server_name (a|b).test;", "server_name ~^(a|b).test$;"),

@@ -3,7 +3,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
-use crate::config::ast::Word;
+use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
 use crate::config::model::Level;
 use crate::config::template::Builtin;
@@ -238,6 +238,25 @@ fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// A name with a star in a map that takes none, and the rest of a split that leaves none.
+fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
+    let name = place.d.name.str();
+    let of_hosts = block.args.first().is_some_and(|word| word.str().ends_with("host") || word.is("$server_name"));
+    let has_star = name.starts_with("*.") || name.ends_with(".*") && !name.starts_with('~');
+    if block.name.is("map") && of_hosts && has_star && !place.level().has("hostnames") {
+        let message = format!("\"{name}\" is compared as it stands: no host has a `*` in its name");
+        found.push(Finding::new(place.d.name.span, message, "add to this map: hostnames;"));
+    }
+    if block.name.is("split_clients") && name == "*" {
+        let share = |d: &Directive| d.name.str().strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
+        let all: f64 = place.level().all.iter().filter_map(share).sum();
+        if all > 99.999 {
+            let message = "`*` is what the shares before it leave, which is nothing: they are 100 % together";
+            found.push(Finding::new(place.d.name.span, message, "make a share smaller, or remove this line"));
+        }
+    }
+}
+
 fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
     if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"]
         .iter()
@@ -253,6 +272,7 @@ fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let Some(block) = place.blocks.last() else { return };
+    dead_choice(place, block, found);
     if block.name.is("types") {
         let is_type = place.name().contains(&b'/');
         for word in &place.d.args {
