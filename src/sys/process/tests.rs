@@ -115,8 +115,10 @@ fn a_program_gets_its_arguments_environment_and_the_kept_descriptors() {
     socket::set_nonblocking(from_child.as_fd(), false).expect("fcntl");
     let (_unkept, other) = pipe().expect("pipe2");
     let script = format!(
-        // Asked of the system: what the shell itself puts aside while it redirects may have this number.
-        "echo \"$0 $1 $VALUE $HOME\" >&{kept}; [ -e /proc/$$/fd/{other} ] && is=open || is=closed; echo $is >&{kept}",
+        // Asked of the system: what the shell itself puts aside while it redirects may have this number, and dash redirects
+        // to none of two digits.
+        "fds=/proc/$$/fd; echo \"$0 $1 $VALUE $HOME\" >$fds/{kept}
+         [ -e $fds/{other} ] && is=open || is=closed; echo $is >$fds/{kept}",
         kept = to_us.as_raw_fd(),
         other = other.as_raw_fd(),
     );
