@@ -23,6 +23,7 @@ fn rewrites_and_conditions() {
             location /if7 { if (-d $document_root/dir) { return 200 dir; } return 200 nodir; }
             location /if8 { if ($arg_x !~ ^[0-9]+$) { return 400; } return 200 digits; }
             location /cookie { return 200 $cookie_sid; }
+            location /bare { return 404 ""; }
             location /vars { return 200 "$arg_a|$http_x_test|$request_method|$host|$remote_addr|$scheme"; }
          }"#,
     )
@@ -51,6 +52,7 @@ fn rewrites_and_conditions() {
         ("if !-e, there", "GET", "/if6/f", "", 200, "if6 f"),
         ("if -d", "GET", "/if7", "", 200, "dir"),
         ("if !~", "GET", "/if8?x=abc", "", 400, "400 Bad"),
+        ("the empty text of an error is none", "GET", "/bare", "", 404, "404 Not"),
         ("if !~ false", "GET", "/if8?x=12", "", 200, "digits"),
         ("a cookie", "GET", "/cookie", "Cookie: a=b; sid=42; c=d\r\n", 200, "42"),
         ("several variables", "GET", "/vars?b=2&a=1", "X-Test: t\r\n", 200, "1|t|GET|localhost|127.0.0.1|http"),

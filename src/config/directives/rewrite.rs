@@ -75,7 +75,9 @@ fn answer(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let code = word.str().parse::<u16>().ok().filter(|_| bytes.iter().all(u8::is_ascii_digit));
     match code {
         Some(code @ 0..=999) => {
-            let text = if d.args.len() > 1 { Some(b.template(d, 1)?) } else { None };
+            // The empty text of an error is none: it has its page, as in nginx.
+            let has_text = d.args.get(1).is_some_and(|text| code < 400 || !text.bytes().is_empty());
+            let text = if has_text { Some(b.template(d, 1)?) } else { None };
             Ok(Op::Return { code, text })
         }
         _ if d.args.len() == 1 && url(bytes) => Ok(Op::Return { code: 302, text: Some(b.template(d, 0)?) }),
