@@ -201,21 +201,21 @@ fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
     if !is_first || !level.has("proxy_pass") {
         return;
     }
-    let name = |d: &Directive| d.args.first().map(Word::lower).unwrap_or_default();
-    let set = |level: &Level| -> Vec<Vec<u8>> {
-        level.all.iter().filter(|d| d.name.is("proxy_set_header")).take(COMPARED).map(name).collect()
-    };
-    let own = set(level);
     let Some(above) = place.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
-    let is_lost = |name: &Vec<u8>| DECISIVE.contains(&&name[..]) && !own.contains(name);
-    let Some(lost) = set(above).into_iter().find(is_lost) else { return };
-    let message = format!("proxy_set_header here drops {} of the level above", String::from_utf8_lossy(&lost));
-    let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
-    let first = above.all.iter().find(|d| d.name.is("proxy_set_header") && name(d) == lost);
-    found.push(match first {
-        Some(first) => finding.note(first.span, "set"),
-        None => finding,
+    let sets = |d: &Directive, name: &[u8]| {
+        d.name.is("proxy_set_header") && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(name))
+    };
+    let decisive = above.decisive.get_or_init(|| {
+        // Without a line of its own Host is $proxy_host.
+        let differs = |d: &&Directive| !d.args.get(1).is_some_and(|value| value.is("$proxy_host"));
+        let first = |name: &&'static [u8]| Some((*name, above.all.iter().filter(differs).find(|d| sets(d, name))?));
+        DECISIVE.iter().filter_map(first).collect()
     });
+    if let Some((name, first)) = decisive.iter().find(|(name, _)| !level.all.iter().any(|d| sets(d, name))) {
+        let message = format!("proxy_set_header here drops {} of the level above", String::from_utf8_lossy(name));
+        let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
+        found.push(finding.note(first.span, "set"));
+    }
 }
 
 fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {

@@ -25,6 +25,8 @@ pub struct Level<'a> {
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// The first `add_header` lines, and the headers' names in lower case. Rule W104 finds them.
     pub headers: OnceCell<Vec<(&'a Directive, Vec<u8>)>>,
+    /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
+    pub decisive: OnceCell<Vec<(&'static [u8], &'a Directive)>>,
 }
 
 #[derive(Default)]
@@ -54,6 +56,7 @@ impl<'a> Level<'a> {
             open: OnceCell::new(),
             credentials: OnceCell::new(),
             headers: OnceCell::new(),
+            decisive: OnceCell::new(),
         }
     }
 

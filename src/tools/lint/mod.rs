@@ -202,6 +202,11 @@ mod tests {
                 "proxy_set_header X-Real-IP $remote_addr; location / { proxy_set_header A b; proxy_pass http://a; }",
                 "proxy_set_header X-Real-IP $remote_addr; location / { proxy_set_header A b; location /b { } }",
             ),
+            (
+                "W134",
+                "proxy_set_header Host $host; location / { proxy_set_header A b; proxy_pass http://a; }",
+                "proxy_set_header Host $proxy_host; location / { proxy_set_header A b; proxy_pass http://a; }",
+            ),
             ("W105", "location / { allow 127.0.0.1; }", "location / { allow 127.0.0.1; deny all; }"),
             ("W106", "location ~ .php$ { }", r"location ~ \.php$ { }"),
             (
@@ -239,6 +244,7 @@ mod tests {
             ("W015", r"rewrite ^/a/(.*)$ /b/\1 last;", "rewrite ^/a/(.*)$ /b/$1 last;"),
             ("W015", "return 301 /b?x=%1;", "return 301 /b%20x;"),
             ("W016", "map $host $x { *.a.test 1; }", "map $host $x { hostnames; *.a.test 1; }"),
+            ("W016", "map $host $x { *.a.test 1; }", "map $server_name $x { *.a.test 1; }"),
             ("W016", "split_clients $uri $x { 50% a; 50% b; * c; }", "split_clients $uri $x { 50% a; 49% b; * c; }"),
             ("W016", "types { text/html .html; }", "types { text/html html; }"),
             ("W016", "types { html text/html; }", "types { text/html html; }"),

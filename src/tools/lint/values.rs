@@ -241,13 +241,13 @@ fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
 /// A name with a star in a map that takes none, and the rest of a split that leaves none.
 fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
     let name = place.d.name.str();
-    let of_hosts = block.args.first().is_some_and(|word| word.str().ends_with("host") || word.is("$server_name"));
+    let of_hosts = block.args.first().is_some_and(|word| word.str().ends_with("host"));
     let has_star = name.starts_with("*.") || name.ends_with(".*") && !name.starts_with('~');
     if block.name.is("map") && of_hosts && has_star && !place.level().has("hostnames") {
         let message = format!("\"{name}\" is compared as it stands: no host has a `*` in its name");
         found.push(Finding::new(place.d.name.span, message, "add to this map: hostnames;"));
     }
-    if block.name.is("split_clients") && name == "*" {
+    if block.name.is("split_clients") && name == "*" && place.level().first("*") == Some(place.at) {
         let share = |d: &Directive| d.name.str().strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
         let all: f64 = place.level().all.iter().filter_map(share).sum();
         if all > 99.999 {
