@@ -102,8 +102,8 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// To be called before the directory `dir` is read for a page to be kept. None: none of it will be. `stat`:
-    /// of the directory, which its page is larger than.
+    /// To be called before the directory `dir` is read for a page to be kept. None: its page is not kept.
+    /// `stat` is the directory's; its size, which grows with the number of names, decides whether a watch takes too long.
     pub fn watch(&mut self, dir: BorrowedFd<'_>, stat: &Stat) -> Option<Rc<Watched>> {
         // By this way it is the open directory, whatever has its name meanwhile.
         let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;

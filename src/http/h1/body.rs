@@ -240,8 +240,9 @@ impl Decoder {
         Ok(self.is_done())
     }
 
-    /// As [`Decoder::run`], of bytes that stay as they are: each piece of content goes to `take`, what small chunks hold
-    /// together. How many bytes belong to the body.
+    /// As [`Decoder::run`], for input that must not be changed: hands the content to `take` piece by piece. The content of
+    /// small chunks is copied together into one piece; a piece may be empty. Returns how many bytes of `input` belong to
+    /// the body.
     ///
     /// # Errors
     /// Those of [`Decoder::next`].
