@@ -187,12 +187,13 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     components(a).eq(components(b))
 }
 
-/// Names of the hidden trashes that lie in `directory`.
-pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
+/// The ways from `directory` to the hidden trashes below it, at every depth: `trash` of one that lies in it, `in/trash`
+/// of one further down, which is no name of an entry.
+pub fn trashes_below(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
     let depth = components(directory).count();
-    let names = config.hidden_trashes.iter().map(|trash| &trash[..]);
-    let inside = names.filter(|trash| is_beneath(trash, directory) && components(trash).count() == depth + 1);
-    inside.filter_map(|trash| components(trash).last()).map(Box::from).collect()
+    let inside = config.hidden_trashes.iter().filter(|trash| is_beneath(trash, directory));
+    let ways = inside.map(|trash| components(trash).skip(depth).collect::<Vec<_>>().join(&b'/'));
+    ways.filter(|way| !way.is_empty()).map(Vec::into_boxed_slice).collect()
 }
 
 /// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that

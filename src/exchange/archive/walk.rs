@@ -51,7 +51,7 @@ pub enum Step {
 }
 
 impl Walk {
-    /// `hidden`: names at the top that are not shown.
+    /// `hidden`: ways from the top that are not shown, nor what is below them.
     pub fn new(top: OwnedFd, hidden: Vec<Box<[u8]>>) -> Result<Walk, Errno> {
         let reading = Some(file::read_dir(file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?));
         let levels = vec![Level::default()];
@@ -71,12 +71,12 @@ impl Walk {
         }
         if let Some(dir) = &mut self.reading {
             if dir.fill()? {
-                let (dir, is_top) = (&*dir, self.way.is_empty());
+                let (dir, way) = (&*dir, &self.way);
                 let is_left_out = |name: &[u8]| {
                     name.starts_with(b".")
                         || bytes::has_control(name)
                         || temp_names::is_hidden(name)
-                        || is_top && self.hidden.iter().any(|hidden| **hidden == *name)
+                        || self.hidden.iter().any(|hidden| hidden.strip_prefix(&way[..]) == Some(name))
                 };
                 let names = dir.entries().map(|entry| entry.name).filter(|name| !is_left_out(name.to_bytes()));
                 self.batch.extend(names.map(ToOwned::to_owned));

@@ -213,6 +213,12 @@ fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
         .detail(format!("\"{shown}\": {why}"))
 }
 
+/// Whether what is seen under one URI has the rules of the same location under the other.
+pub fn belong_together(ex: &Exchange, one: &[u8], other: &[u8]) -> bool {
+    let find = |uri: &[u8]| find(&ex.config, ex.route.server, uri);
+    find(one).is_some_and(|home| find(other) == Some(home))
+}
+
 fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
     location::find(config, server, uri, &mut NoTrace).ok().map(|found| found.location)
 }

@@ -4,7 +4,7 @@
 //! Invariant: no link is followed; a step looks at one entry; the first entry that may not ends it, before anything has
 //! been changed.
 
-use super::path_rules::{Deed, PathRules, Target};
+use super::path_rules::{Deed, PathRules, Target, belong_together};
 use super::upload::Refusal;
 use crate::exchange::Exchange;
 use crate::http::status::Status;
@@ -43,6 +43,10 @@ pub struct TreeRules {
     deeds: &'static [Deed],
     /// Where the entries are put.
     to: Option<Base>,
+    /// Where they will be seen, as a URI that ends in a slash: by the rules of their own locations or not at all.
+    shown_at: Option<Vec<u8>>,
+    /// Ways of entries that nothing is done to.
+    left_out: Vec<Box<[u8]>>,
     /// The way from the top to the directory that is looked at, each name with its slash.
     way: Vec<u8>,
     levels: Vec<Level>,
@@ -53,6 +57,13 @@ pub struct TreeRules {
     /// Something came into the tree while it was looked at.
     watch: Watch,
     again: u32,
+}
+
+/// A trash that is shown would carry a file past the rules of the location that it came from.
+pub fn shown_elsewhere(uri: &[u8]) -> Refusal {
+    let shown = String::from_utf8_lossy(uri);
+    Refusal::new(Status::FORBIDDEN, "the rules of its location do not hold in the trash that is shown (delete_trash)")
+        .detail(format!("\"{}\"", shown.escape_debug()))
 }
 
 /// From the first one on, wherever other descriptors of the directory have come to.
@@ -80,7 +91,20 @@ impl TreeRules {
         let watch = cx.judged_trees.watch(top.as_fd())?;
         let (reading, levels) = (Some(entries(&top)?), vec![Level::default()]);
         let (way, batch, total) = (Vec::new(), Vec::new(), Usage::default());
-        Ok(TreeRules { top, base, deeds, to, way, levels, reading, batch, total, watch, again: 0 })
+        let (shown_at, left_out) = (None, Vec::new());
+        Ok(TreeRules { top, base, deeds, to, shown_at, left_out, way, levels, reading, batch, total, watch, again: 0 })
+    }
+
+    /// The entries will be seen at that URI: each must belong to one location here and there.
+    pub fn shown_at(mut self, uri: Option<Vec<u8>>) -> TreeRules {
+        self.shown_at = uri;
+        self
+    }
+
+    /// Nothing is done to what lies at these ways from the top.
+    pub fn leave_out(mut self, ways: &[Box<[u8]>]) -> TreeRules {
+        self.left_out = ways.to_vec();
+        self
     }
 
     /// Goes on a little; false when every entry has been looked at, and while it stays so. Asked again later it goes on
@@ -143,7 +167,8 @@ impl TreeRules {
         kind: Option<FileKind>,
     ) -> Result<(), Refusal> {
         // Of another request, on its way.
-        if temp_names::is_hidden(name.to_bytes()) {
+        let is_left_out = |way: &[u8]| self.left_out.iter().any(|out| out.strip_prefix(way) == Some(name.to_bytes()));
+        if temp_names::is_hidden(name.to_bytes()) || is_left_out(&self.way) {
             return Ok(());
         }
         let copies = !self.deeds.contains(&Deed::Remove);
@@ -191,6 +216,11 @@ impl TreeRules {
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
         for deed in self.deeds {
             rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *deed)?;
+        }
+        if let Some(shown) = &self.shown_at
+            && !belong_together(ex, &uri, &whole(shown))
+        {
+            return Err(shown_elsewhere(&uri));
         }
         let Some(to) = &self.to else { return Ok(()) };
         let (uri, path) = (whole(&to.uri), whole(&to.path));

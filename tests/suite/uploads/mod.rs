@@ -30,6 +30,7 @@ mod resumable_rules;
 mod serve;
 mod signed_links;
 mod swapped;
+mod trash;
 mod two_servers;
 
 use crate::client::{Client, Response};

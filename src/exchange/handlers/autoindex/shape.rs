@@ -84,7 +84,7 @@ impl Shape {
             u8::from(self.links == Links::Bare),
         ];
         let offset = self.utc_offset.to_ne_bytes();
-        let hidden = self.hidden.join(&b'/');
+        let hidden = self.hidden.join(&b'\0');
         Some(
             [&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path, b"\0", &hidden].concat().into(),
         )

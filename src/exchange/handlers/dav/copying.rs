@@ -227,6 +227,8 @@ pub struct TreeCopy {
     levels: Vec<Level>,
     /// From the top to the innermost directory, each name with its slash.
     way: Vec<u8>,
+    /// Ways of the trashes below that the copy would make readable: it is without them.
+    pub trashes: Vec<Box<[u8]>>,
     /// The file that is being copied.
     file: Option<(Content, OwnedFd)>,
     /// Files and directories that are whole since this was last emptied.
@@ -257,8 +259,8 @@ impl TreeCopy {
         temp_names: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, temp_names);
-        let (levels, way, whole) = Default::default();
-        let mut copy = TreeCopy { staged, levels, way, file: None, whole, copied: None, obstacle: None };
+        let (levels, way, trashes, whole) = Default::default();
+        let mut copy = TreeCopy { staged, levels, way, trashes, file: None, whole, copied: None, obstacle: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -303,8 +305,9 @@ impl TreeCopy {
         };
         // Of another request, on its way.
         let is_hidden = is_hidden(name.to_bytes());
+        let is_trash = self.trashes.iter().any(|trash| trash.strip_prefix(&self.way[..]) == Some(name.to_bytes()));
         match kind {
-            _ if is_hidden => return self.leave_out(&name, Errno::EBUSY),
+            _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
             FileKind::Dir => {
                 judge(&self.way, &name, kind, 0)?;

@@ -24,6 +24,8 @@ pub struct Job {
     pub swaps: bool,
     /// upload_sync.
     pub sync: bool,
+    /// Ways from the source to the hidden trashes below it, which a COPY leaves out.
+    pub trashes: Vec<Box<[u8]>>,
 }
 
 pub enum Stage {
@@ -108,7 +110,8 @@ impl Job {
                 outcome => return outcome,
             }
         }
-        let copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
+        let mut copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
+        copy.trashes.clone_from(&self.trashes);
         Ok(Stage::Tree(copy, Vec::new()))
     }
 

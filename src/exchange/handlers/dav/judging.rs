@@ -85,7 +85,8 @@ impl Judging {
             if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
                 let top = open(job.source.dir.as_fd(), &job.source.name)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
-                judging.source = Some(TreeRules::new(cx, top, base(from), deeds, Some(base(to))).map_err(failed)?);
+                let source = TreeRules::new(cx, top, base(from), deeds, Some(base(to))).map_err(failed)?;
+                judging.source = Some(source.leave_out(&job.trashes));
             }
         } else {
             let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;

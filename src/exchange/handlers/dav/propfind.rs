@@ -107,7 +107,7 @@ fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
         etag: settings.output.etag,
         locks: settings.dav.ext.contains(Method::Lock) && settings.dav.lock_zone.is_some(),
         follow: settings.files.symlinks == Symlinks::Off,
-        hidden: paths::trashes_in(&ex.config, &ex.route.path),
+        hidden: paths::trashes_below(&ex.config, &ex.route.path),
         room: file::free_space(fd)
             .or_else(|_| free(&ex.route.path))
             .ok()

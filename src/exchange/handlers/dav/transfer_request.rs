@@ -10,7 +10,7 @@ use super::terms::{Depth, depth, is_webdav};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::Deed;
 use crate::exchange::handlers::{delete, upload};
-use crate::exchange::{Exchange, origin};
+use crate::exchange::{Exchange, origin, paths};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -34,7 +34,7 @@ struct End {
     spot: Spot,
     uri: Vec<u8>,
     path: Vec<u8>,
-    /// It is, or holds, the directory of a location.
+    /// It is, or holds, the directory of a location or a trash.
     keeps_area: bool,
 }
 
@@ -56,16 +56,19 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
     let found = look(ex, cx, &source, &target, asked.overwrite)?;
     locks(ex, cx, &source, &target, &found)?;
     let is_made = if is_webdav(ex) { found.there.is_none() } else { found.collection };
+    let moves = ex.route.method == Method::Move;
+    let trashes = if moves { Vec::new() } else { paths::trashes_below(&ex.config, &source.path) };
     let paths = Paths { from: source.path, to: (target.uri, target.path) };
     let job = Job {
         source: source.spot,
         target: target.spot,
         deep: asked.depth == Depth::Infinity,
-        moves: ex.route.method == Method::Move,
+        moves,
         overwrite: asked.overwrite,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
         swaps: found.is_taken_by_dir(),
         sync: ex.here().settings.upload.sync,
+        trashes,
     };
     match Judging::new(ex, cx, &job, paths, found.collection, found.there) {
         Ok(judging) => Ok((job, judging)),
@@ -149,7 +152,7 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
 /// The end that the current URI names.
 fn end(ex: &mut Exchange, cx: &mut Services) -> Result<End, Errno> {
     let spot = Spot::of(ex, cx)?;
-    let keeps_area = delete::keeps_area(ex);
+    let keeps_area = delete::keeps_area(ex, spot.dir.as_fd(), &spot.name);
     Ok(End { spot, uri: ex.route.uri.clone(), path: ex.route.path.clone(), keeps_area })
 }
 
@@ -181,12 +184,12 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
             return Err(refuse(ex, cx, status, format_args!("the destination exists")));
         }
         if is_dir && target.keeps_area {
-            let why = format_args!("the destination is the directory of a location");
+            let why = format_args!("the destination is or holds the directory of a location, or a trash");
             return Err(refuse(ex, cx, Status::FORBIDDEN, why));
         }
     }
     if ex.route.method == Method::Move && source.keeps_area {
-        let why = format_args!("the source is or holds the directory of a location");
+        let why = format_args!("the source is or holds the directory of a location, or a trash");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
     let kind = match kind {

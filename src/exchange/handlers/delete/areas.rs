@@ -1,12 +1,34 @@
-//! Directories that locations are for: neither are they removed, nor is what holds one.
+//! Directories that locations are for, and trashes: neither are they removed, nor is what holds one.
 
 use crate::config::model::{LocationKind, LocationTree};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, paths};
 use crate::route::{NoTrace, location};
+use crate::sys::file::{self, O_DIRECTORY, O_PATH};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
 
-/// The URI names the directory of an area, or one that holds some: neither is moved or written over.
-pub fn keeps_area(ex: &Exchange) -> bool {
-    is_area(ex) || holds_area(ex)
+/// The URI names the directory of an area, or one that holds some: neither is moved or written over. `dir` and `name` are
+/// where it lies.
+pub fn keeps_area(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    is_area(ex) || holds_area(ex) || holds_trash(ex, dir, name)
+}
+
+/// What has the name is a trash, or holds one, by its path or wherever links on the way have led.
+pub(super) fn holds_trash(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let trashes = &ex.config.trashes;
+    if trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path)) {
+        return true;
+    }
+    let mut real: Option<Vec<u8>> = None;
+    trashes.iter().any(|trash| {
+        let Ok(trash) = CString::new(&trash[..]) else { return false };
+        let Ok(trash) = file::open_at(None, &trash, O_PATH | O_DIRECTORY, 0) else { return false };
+        let here = real.get_or_insert_with(|| {
+            let directory = file::path_of(dir).unwrap_or_default();
+            [&directory[..], b"/", name.to_bytes()].concat()
+        });
+        file::path_of(trash.as_fd()).is_ok_and(|trash| paths::is_beneath(&trash, here))
+    })
 }
 
 /// The URI names the directory that some location is for: the configuration counts on it.

@@ -16,7 +16,9 @@ pub use removing::{Removing, stopped};
 
 use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::path_rules::PathRules;
+use crate::exchange::handlers::path_rules::{PathRules, belong_together};
+use crate::exchange::handlers::tree_rules::shown_elsewhere;
+use crate::exchange::handlers::upload;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -65,30 +67,40 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         _ => Place::of(&ex.route.path, paths::area(ex, root), links),
     };
     let named_right = slash == Slash::Free || ex.route.uri.ends_with(b"/");
-    let trash = match trash(ex, cx, root) {
-        Ok(trash) => trash,
+    let (trash, shown_at) = match trash(ex, cx, root) {
+        Ok(Some((trash, shown_at))) => (Some(trash), shown_at),
+        Ok(None) => (None, None),
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
     let Some(place) = place else { return Err(refused(ex, cx, Refusal::Area)) };
     let wanted = Wanted { place, content, trash, named_right };
+    if let Some(shown) = &shown_at
+        && !belong_together(ex, &ex.route.uri, shown)
+    {
+        return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
+    }
     if content == Content::Removed
-        && is_ruled_below(ex, cx)
+        && is_ruled_below(ex, cx, shown_at.as_deref())
         && let Some(dir) = wanted.place.directory()
     {
-        return judged(ex, cx, wanted, dir);
+        return judged(ex, cx, wanted, dir, shown_at);
     }
     go(ex, cx, &wanted)
 }
 
-/// Some path below the URI may have rules of its own.
-fn is_ruled_below(ex: &mut Exchange, cx: &mut Services) -> bool {
+/// Some path below the URI, or below the one that it is moved to, may have rules of its own.
+fn is_ruled_below(ex: &mut Exchange, cx: &mut Services, shown_at: Option<&[u8]>) -> bool {
     let rules = PathRules::of(ex, cx);
-    let uri = [trim_slashes(&rules.uri), b"/"].concat();
-    !rules.are_same_below(ex, &uri)
+    let is_uniform = |uri: &[u8]| rules.are_same_below(ex, &[trim_slashes(uri), b"/"].concat());
+    !is_uniform(&rules.uri) || !shown_at.is_none_or(is_uniform)
 }
 
-/// Where the location has what is deleted moved to. What is in a trash already is removed for good.
-fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Trash>, Refusal> {
+/// A trash, and the URI that something will have in it.
+type Taking = (Trash, Option<Vec<u8>>);
+
+/// Where the location has what is deleted moved to, and the URI that it will have there, where the trash is shown. What is
+/// in a trash already is removed for good.
+fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Taking>, Refusal> {
     let config = ex.config.clone();
     let Some(template) = &config.location(ex.route.location).settings.upload.trash else { return Ok(None) };
     let area = ex.route.path.get(..root).unwrap_or_default();
@@ -105,5 +117,22 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tra
     if made {
         cx.syncs.made_directory();
     }
-    Ok(Some(trash))
+    let is_hidden = config.hidden_trashes.iter().any(|hidden| paths::is_beneath(&path, hidden));
+    let shown_at = if is_hidden { None } else { uri_in(ex, root, &path) };
+    Ok(Some((trash, shown_at)))
+}
+
+/// The URI in the location of what is deleted once it lies in that directory. None: the location does not reach there.
+fn uri_in(ex: &Exchange, root: usize, directory: &[u8]) -> Option<Vec<u8>> {
+    let way = paths::below(directory, ex.route.path.get(..root)?)?;
+    let base = match ex.here().settings.files.alias {
+        None => &b"/"[..],
+        Some(u32::MAX) => return None,
+        Some(len) => ex.route.uri.get(..len as usize)?,
+    };
+    let name = ex.route.uri.split(|b| *b == b'/').rfind(|name| !name.is_empty())?;
+    let end: &[u8] = if ex.route.uri.ends_with(b"/") { b"/" } else { b"" };
+    let mut uri = [base, b"/", way, b"/", name, end].concat();
+    uri.dedup_by(|a, b| *a == b'/' && *b == b'/');
+    Some(uri)
 }

@@ -1,7 +1,7 @@
 //! A DELETE as it is done: at once, or for a directory with all that is in it a slice each turn of the loop. It is finished
 //! even if its client goes away: a tree that is half removed is of no use.
 
-use super::areas::{holds_area, is_area};
+use super::areas::{holds_area, holds_trash, is_area, trim_slashes};
 use super::place::{Content, Found, Place, Refusal, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
@@ -13,7 +13,6 @@ use crate::exchange::handlers::settling::{self, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::{self, Versions};
-use crate::exchange::paths;
 use crate::exchange::response::ContentType;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
@@ -51,12 +50,19 @@ pub enum Removing {
     Settling(Box<Settling>),
 }
 
-/// Of a directory, open for reading, in which other rules may hold.
-pub fn judged(ex: &mut Exchange, cx: &mut Services, wanted: Wanted, dir: OwnedFd) -> Begun<Removing> {
+/// Of a directory, open for reading, in which other rules may hold. `shown_at`: the URI that it will have in a trash.
+pub fn judged(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    wanted: Wanted,
+    dir: OwnedFd,
+    shown_at: Option<Vec<u8>>,
+) -> Begun<Removing> {
     let rules = PathRules::of(ex, cx);
     let base = Base::new(&rules.uri, &ex.route.path);
     let tree = TreeRules::new(cx, dir, base, &[Deed::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
+    let tree = tree.shown_at(shown_at.map(|uri| [trim_slashes(&uri), b"/"].concat()));
     let mut removing = Box::new(Removing::Judging(Box::new((tree, rules)), Box::new(wanted)));
     match removing.work(ex, cx) {
         Flow::Wait => Ok(removing),
@@ -212,6 +218,9 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         } else {
             judge(ex, found, *content)?;
         }
+        if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_trash(ex, dir, name) {
+            return Err(Refusal::Area);
+        }
         guard::hold(ex, cx, &mut locks).map_err(|_| Refusal::Precondition)?;
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
@@ -257,7 +266,7 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
             ex.report(
                 cx,
                 Level::Error,
-                format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location"),
+                format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location, or a trash"),
             );
             Flow::Status(Status::FORBIDDEN)
         }
@@ -302,8 +311,7 @@ fn status(errno: Errno) -> (Status, Level) {
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
 fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> {
-    let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path));
-    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
     let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(&stat), stat.mtime.0));

@@ -1,0 +1,105 @@
+//! What holds a trash, and what a trash holds: neither is lost, nor readable where it was not before.
+
+use super::*;
+
+/// A shown trash, a hidden one two levels down, and one that a nested location with a password inherits.
+fn trashes() -> crate::harness::Setup {
+    server(
+        "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; autoindex on;
+             delete_trash %%DIR%%/html/dav/trash shown;
+             location /dav/private/ { auth_basic x; auth_basic_user_file %%DIR%%/users; }
+             location ~ ^/dav/team/.*key$ { auth_basic x; auth_basic_user_file %%DIR%%/users; } }
+         location /all/ { dav_methods PUT DELETE COPY MOVE; dav_ext_methods PROPFIND; autoindex on; autoindex_format page;
+             autoindex_archive zip; min_delete_depth 0; delete_trash %%DIR%%/html/all/in/files/trash; }",
+    )
+    .file("users", "u:{PLAIN}p\n")
+    .file("html/dav/trash/old", "deleted")
+    .file("html/dav/private/secret", "secret")
+    .file("html/dav/team/plain", "plain")
+    .file("html/dav/team/in/a.key", "secret")
+    .mkdir("html/dav/empty")
+    .file("html/all/in/files/kept", "kept")
+    .file("html/all/in/files/trash/was-deleted", "deleted")
+    .mkdir("html/all/empty")
+}
+
+#[test]
+fn a_trash_is_neither_moved_nor_replaced_nor_copied_over() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = trashes().start();
+    let mut table = Table::new("a trash is an area");
+    for (what, method, from, to) in [
+        ("COPY onto it", "COPY", "/dav/empty/", "/dav/trash/"),
+        ("MOVE onto it", "MOVE", "/dav/empty/", "/dav/trash"),
+        ("a file onto it", "COPY", "/dav/team/plain", "/dav/trash"),
+        ("MOVE of it", "MOVE", "/dav/trash/", "/dav/x/"),
+        ("COPY onto what holds it", "COPY", "/all/empty/", "/all/in/"),
+        ("MOVE of what holds it", "MOVE", "/all/in/", "/all/in2/"),
+        ("MOVE of what holds it, one deeper", "MOVE", "/all/in/files", "/all/files2"),
+    ] {
+        table.row(OURS, what, || {
+            s.method(method, from, &format!("Destination: {to}\r\nOverwrite: T\r\n"), b"").is(403);
+            assert_eq!(s.read("html/dav/trash/old"), b"deleted");
+            assert_eq!(s.read("html/all/in/files/trash/was-deleted"), b"deleted");
+        });
+    }
+    table.row(OURS, "what is in it is", || {
+        s.method("MOVE", "/dav/trash/old", "Destination: /dav/old\r\n", b"").is(201);
+        s.method("COPY", "/dav/trash/", "Destination: /dav/copied/\r\n", b"").is(201);
+    });
+}
+
+#[test]
+fn a_hidden_trash_two_levels_down_is_in_no_archive_search_or_copy() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = trashes().start();
+    let mut table = Table::new("a hidden trash");
+    for uri in ["/all/", "/all/in/", "/all/in/files/"] {
+        table.row(OURS, uri, || {
+            let answer = s.get(&format!("{uri}?archive=zip"));
+            let zip = &answer.is(200).body;
+            let holds = |name: &[u8]| memchr::memmem::find(zip, name).is_some();
+            assert!(holds(b"kept") && !holds(b"was-deleted") && !holds(b"trash"));
+            let found = s.get(&format!("{uri}?search=e")).is(200).text();
+            assert!(found.contains("kept") && !found.contains("was-deleted") && !found.contains("trash"), "{found}");
+        });
+    }
+    table.row(OURS, "COPY", || {
+        s.method("COPY", "/all/in/", "Destination: /all/in2/\r\n", b"").is(201);
+        assert_eq!(s.read("html/all/in2/files/kept"), b"kept");
+        assert!(!s.exists("html/all/in2/files/trash"));
+        assert!(s.exists("html/all/in/files/trash/was-deleted"));
+        s.method("COPY", "/all/in/files/", "Destination: /all/files2/\r\n", b"").is(201);
+        assert!(s.exists("html/all/files2/kept") && !s.exists("html/all/files2/trash"));
+    });
+}
+
+#[test]
+fn a_file_with_a_password_is_not_public_in_the_shown_trash_of_the_location_around_it() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = trashes().allow_log("do not hold in the trash").start();
+    let mut table = Table::new("a shown trash and the rules of what is deleted");
+    let user = "Authorization: Basic dTpw\r\n";
+    table.row(OURS, "a file", || {
+        s.method("GET", "/dav/private/secret", user, b"").is(200);
+        s.method("DELETE", "/dav/private/secret", user, b"").is(403);
+        s.await_file("logs/error.log", |log| log.contains("do not hold in the trash"));
+    });
+    table.row(OURS, "a file in a directory", || {
+        s.method("DELETE", "/dav/team/", user, b"").is(403);
+        s.method("DELETE", "/dav/team/in/", user, b"").is(403);
+    });
+    assert_eq!(s.read("html/dav/private/secret"), b"secret");
+    assert_eq!(s.read("html/dav/team/in/a.key"), b"secret");
+    assert_eq!(s.snapshot("html/dav/trash").len(), 1);
+    table.row(OURS, "of the location of the trash", || {
+        s.method("DELETE", "/dav/team/plain", user, b"").is(204);
+        assert_eq!(s.read("html/dav/trash/plain"), b"plain");
+    });
+}
