@@ -257,3 +257,88 @@ fn a_response_that_has_no_room_under_the_quota_is_sent_and_not_stored() {
         });
     }
 }
+
+/// The upstream goes on only when that is seen: how large it would have become does not matter.
+#[test]
+fn an_upstream_does_not_fill_the_disk_beyond_the_quota_before_it_ends() {
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let up = Upstream::start(move |peer| {
+        let Some(request) = peer.request() else { return };
+        let announced = request.target().ends_with("/announced");
+        let head = if announced { "Content-Length: 2097152" } else { "Connection: close" };
+        peer.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes());
+        let (first, more) = (noise(2 << 20), if announced { 0 } else { 64 << 10 });
+        peer.send(&first[..1 << 20]);
+        peer.send(&first[1 << 20..(1 << 20) + more]);
+        let _ = gate.lock().map(|gate| gate.recv());
+        peer.send(&first[(1 << 20) + more..]);
+    });
+    let block = "location /q/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 1m; }
+                 location /all/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 1g files=1; }";
+    let s = setup(block, &up).mkdir("html/q").mkdir("html/all").allow_log("response not stored").start();
+    for name in ["announced", "growing"] {
+        let line = format!("{name}\": it is larger than the whole quota");
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| s.get(&format!("/q/{name}")));
+            eventually("it is given up while it comes", || s.error_log().contains(&line));
+            go.send(()).expect("the upstream waits");
+            client.join().expect("an answer").is(200).body_is(noise(2 << 20));
+        });
+    }
+    // One of another kind of quota is kept.
+    go.send(()).expect("the upstream waits");
+    s.get("/all/growing").is(200).body_is(noise(2 << 20));
+    assert_eq!(stored(&s, "html/all/growing"), noise(2 << 20));
+    assert_eq!(names(&s.path("html/q")), Vec::<String>::new());
+}
+
+#[test]
+fn no_empty_directories_stay_of_a_response_that_has_no_room() {
+    let up = upstream();
+    let block = "location /q/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 12; }";
+    let s = setup(block, &up).mkdir("html/q").allow_log("response not stored").start();
+    for name in ["one", "two"] {
+        s.get(&format!("/q/{name}")).is(200);
+        stored(&s, &format!("html/q/{name}"));
+    }
+    for name in ["chunked", "plain"] {
+        s.get(&format!("/q/new/dir/{name}")).is(200);
+        eventually("it is in the log", || s.error_log().contains(&format!("dir/{name}\": the quota")));
+    }
+    assert_eq!(names(&s.path("html/q")), ["one", "two"]);
+}
+
+#[test]
+fn a_response_is_not_stored_without_a_quota_where_its_area_cannot_be_known() {
+    let up = upstream();
+    let block =
+        "location /q/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 12; upload_store %%DIR%%/none; }";
+    let s = setup(block, &up).mkdir("html/q").allow_log("response not stored").start();
+    s.get("/q/one").is(200).body_is("plain");
+    eventually("it is in the log", || s.error_log().contains("upload_quota for"));
+    assert_eq!(names(&s.path("html/q")), Vec::<String>::new());
+}
+
+#[test]
+fn the_first_responses_of_a_large_area_are_kept_or_a_warning_says_why_not() {
+    let up = upstream();
+    let block = "location /q/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 1g files=1000000; }
+                 location /r/ { proxy_pass http://%%UP%%; proxy_store on; upload_quota 1g files=1000000; }";
+    let s = setup(block, &up).mkdir("html/q").mkdir("html/r").start();
+    for (dir, count) in [("q", 1500), ("r", 20_000)] {
+        for n in 0..count {
+            std::fs::write(s.path(&format!("html/{dir}/{n}")), "").expect("written");
+        }
+    }
+    // The first few thousand names are counted while the response comes.
+    s.get("/q/one").is(200);
+    assert_eq!(stored(&s, "html/q/one"), b"plain");
+    s.get("/r/one").is(200);
+    eventually("it is in the log", || s.error_log().contains("is still being counted, response not stored"));
+    assert!(!s.error_log().contains("[crit]"));
+    eventually("it has been counted", || {
+        s.get("/r/two").is(200);
+        s.exists("html/r/two")
+    });
+}

@@ -24,6 +24,13 @@ pub struct Refusal {
     pub later: bool,
 }
 
+/// Of a response that is to be stored: it does not wait.
+pub fn not_counted_yet() -> Refusal {
+    Refusal::new(Status::SERVICE_UNAVAILABLE, "what is in the area is still being counted")
+        .limit("upload_quota")
+        .warns()
+}
+
 impl Refusal {
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal {
@@ -53,6 +60,11 @@ impl Refusal {
     pub fn later() -> Refusal {
         let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "what is stored is being counted");
         Refusal { later: true, ..refusal.limit("upload_quota") }
+    }
+
+    /// It is to be expected: a warning in the log.
+    pub fn warns(self) -> Refusal {
+        Refusal { level: Level::Warn, ..self }
     }
 
     /// RFC 9110 §13.1.

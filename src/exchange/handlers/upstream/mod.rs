@@ -16,6 +16,7 @@
 //! - [`store`]: responses that become files; [`record`]: what variables say of it
 
 mod begin;
+mod budget;
 pub mod cgi;
 mod cookie;
 mod early_hints;

@@ -1,26 +1,27 @@
 //! proxy_store and its like: a response that becomes a file while it goes to the client.
 //!
 //! Invariants: a file appears whole or not at all; what a request names leads nowhere outside the directory that the
-//! configuration names. A copy that cannot be kept costs the client nothing: it is reported, and the response goes on.
+//! configuration names. A copy that cannot be kept costs the client nothing: it is reported, and the response goes on; of
+//! one that has no room under upload_quota ([`super::budget`]) nothing stays, directories that were made for it neither.
 
+use super::budget::Budget;
 use super::record::ReceivedHead;
 use super::settings;
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
-use crate::config::settings::upload::Quota;
 use crate::config::value::Mode;
-use crate::exchange::handlers::resumable::locks;
 use crate::exchange::handlers::symlinks;
-use crate::exchange::handlers::upload::target_dir::{area_of, trusted};
+use crate::exchange::handlers::upload::refusal::Refusal;
+use crate::exchange::handlers::upload::target_dir::trusted;
 use crate::exchange::handlers::upload::temp_file::{Birth, Part};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::date;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
-use crate::io::make_path;
-use crate::services::quotas::shared::{Lock, Taken};
-use crate::services::quotas::{Area, Claim, Usage};
+use crate::io::make_path::{self, Making};
+use crate::services::quotas::Usage;
+use crate::services::quotas::shared::Lock;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
@@ -44,12 +45,23 @@ pub struct Copy {
     mode: Mode,
     modified: Option<i64>,
     resolve: u64,
-    /// The location's upload_quota, its area, and the path of that.
-    quota: Option<(Quota, Rc<Area>, Vec<u8>)>,
+    /// Under the location's upload_quota.
+    budget: Option<Budget>,
 }
 
-/// A system call that failed, and why.
-type Failed = (&'static str, Errno);
+/// Why a response is not kept.
+enum Failed {
+    /// A system call failed.
+    Call(&'static str, Errno),
+    /// By the quota.
+    Refused(Box<Refusal>),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Failed {
+        Failed::Refused(Box::new(refusal))
+    }
+}
 
 /// A path of which the first `trusted` bytes are the configuration's; the rest has to stay beneath.
 struct Target {
@@ -65,8 +77,9 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Optio
     }
     let target = target(ex, cx)?;
     let modified = head.get(HeaderId::LastModified).and_then(date::parse);
-    match open(ex, cx, &target, modified) {
-        Ok(copy) => Some(Box::new(Copy { quota: quota(ex, cx), ..copy })),
+    let length = head.get(HeaderId::ContentLength).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    match open(ex, cx, &target, modified).and_then(|copy| copy.counted(ex, cx, length)) {
+        Ok(copy) => Some(Box::new(copy)),
         Err(failed) => {
             report(ex, cx, &target.path, failed);
             None
@@ -74,17 +87,22 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Optio
     }
 }
 
-/// What files in the location's area may come to.
-fn quota(ex: &mut Exchange, cx: &mut Services) -> Option<(Quota, Rc<Area>, Vec<u8>)> {
-    let limit = ex.here().settings.upload.quota?;
-    let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
-    let area = area_of(ex, cx, &rules);
-    ex.route.path = before;
-    area.ok().map(|(area, path)| (limit, area, path))
-}
-
-fn report(ex: &Exchange, cx: &mut Services, path: &[u8], (call, errno): Failed) {
-    ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}, response not stored", Printable(path)));
+fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
+    let path = Printable(path);
+    match failed {
+        Failed::Call(call, errno) => {
+            ex.report(cx, Level::Crit, format_args!("{call} \"{path}\" failed {errno}, response not stored"));
+        }
+        Failed::Refused(refusal) => {
+            let Refusal { why, detail, level, .. } = &*refusal;
+            let between = if detail.is_empty() { "" } else { ": " };
+            ex.report(
+                cx,
+                *level,
+                format_args!("upload_quota for \"{path}\": {why}{between}{detail}, response not stored"),
+            );
+        }
+    }
 }
 
 /// Where the response goes. None: nowhere that may be written to.
@@ -149,36 +167,36 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     let slash = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
     let (way, name) = rest.split_at(slash);
     if name.is_empty() || name == b"." {
-        return Err(("rename() to", Errno::EISDIR));
+        return Err(Failed::Call("rename() to", Errno::EISDIR));
     }
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let mode = settings(ex).store_mode;
     let base = open_base(cx, base, mode)?;
-    let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(|e| ("openat2()", e))?;
+    let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(call("openat2()"))?;
     let missing = missing.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
     Ok(Copy {
         part: Part::held(Vec::new(), mode.0, 0),
         dir,
-        missing: missing.map(c_path).collect::<Result<_, _>>().map_err(|e| ("open()", e))?,
-        name: c_path(name).map_err(|e| ("open()", e))?,
+        missing: missing.map(c_path).collect::<Result<_, _>>().map_err(call("open()"))?,
+        name: c_path(name).map_err(call("open()"))?,
         path: target.path.clone(),
         mode,
         modified,
         resolve,
-        quota: None,
+        budget: None,
     })
 }
 
 /// The directory that the configuration names; it is made where it is missing (nginx).
 fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, Failed> {
-    let path = c_path(base).map_err(|e| ("open()", e))?;
+    let path = c_path(base).map_err(call("open()"))?;
     match cx.directories.open(&path, &cx.now) {
         Err(Errno::ENOENT) => {}
-        other => return other.map_err(|e| ("open()", e)),
+        other => return other.map_err(call("open()")),
     }
     let made = make_path::make_path(base, mode.directory().0, || cx.syncs.made_directory());
-    made.map_err(|e| ("mkdir()", e))?;
-    cx.directories.open(&path, &cx.now).map_err(|e| ("open()", e))
+    made.map_err(call("mkdir()"))?;
+    cx.directories.open(&path, &cx.now).map_err(call("open()"))
 }
 
 fn c_path(path: &[u8]) -> Result<CString, Errno> {
@@ -187,44 +205,75 @@ fn c_path(path: &[u8]) -> Result<CString, Errno> {
 
 impl Copy {
     fn write(&mut self, cx: &mut Services, bytes: &[u8]) -> Result<(), Failed> {
+        if let Some(budget) = &mut self.budget {
+            budget.grow(cx, self.part.size().saturating_add(bytes.len() as u64))?;
+        }
         if self.part.fd().is_none() && !self.part.holds(bytes.len(), HELD) {
             self.settle(cx)?;
         }
-        self.part.write(bytes).map_err(|e| ("write()", e))
+        self.part.write(bytes).map_err(call("write()"))
     }
 
     fn settle(&mut self, cx: &mut Services) -> Result<(), Failed> {
-        self.part.settle(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(|e| ("open()", e))
+        self.part.settle(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
     }
 
-    /// The response is whole: it gets its name.
+    /// The same with its part of the location's upload_quota.
+    fn counted(self, ex: &mut Exchange, cx: &mut Services, length: Option<u64>) -> Result<Copy, Failed> {
+        if ex.here().settings.upload.quota.is_none() {
+            return Ok(self);
+        }
+        let mut dir = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;
+        for name in &self.missing {
+            dir = [&dir[..], b"/", name.to_bytes()].concat();
+        }
+        let freed = usage(self.there());
+        let budget = Budget::begin(ex, cx, &dir, (length, freed))?;
+        Ok(Copy { budget, ..self })
+    }
+
+    /// What has the name. None: nothing, or the directory is yet to be made.
+    fn there(&self) -> Option<Stat> {
+        file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok().filter(|_| self.missing.is_empty())
+    }
+
+    /// What is no file is never replaced; a link is, as what it is.
+    fn replaced(&self) -> Result<Usage, Failed> {
+        let there = self.there();
+        match there.map(|stat| stat.kind) {
+            Some(FileKind::Dir) => Err(Failed::Call("rename() to", Errno::EISDIR)),
+            Some(FileKind::Other) => Err(Failed::Call("rename() to", Errno::EEXIST)),
+            _ => Ok(usage(there)),
+        }
+    }
+
+    /// The response is whole: it gets its name. Directories that were made for it go again where it does not.
     fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
         self.settle(cx)?;
         if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
             // A file system that keeps no such time keeps the file all the same.
             let _ = file::set_mtime(fd, (modified, 0));
         }
-        self.part.stat().map_err(|e| ("fchmod()", e))?;
-        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), self.mode.directory().0, Vec::new());
-        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
-        if !made.is_empty() {
+        self.part.stat().map_err(call("fchmod()"))?;
+        let added = Usage { bytes: self.part.size(), files: 1 };
+        let freed = self.replaced()?;
+        let lock = match &mut self.budget {
+            Some(budget) => budget.admit(cx, (added, freed))?,
+            None => None,
+        };
+        let mut making = Making::default();
+        let named = self.name_it(cx, &mut making, freed);
+        let freed = match named {
+            Ok(freed) => freed,
+            Err(failed) => {
+                lock.into_iter().for_each(Lock::take_back);
+                return Err(failed);
+            }
+        };
+        if making.keep() {
             cx.syncs.made_directory();
         }
-        outcome?;
-        // A link is replaced as what it is; what is no file never.
-        let there = file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok();
-        match there.map(|stat| stat.kind) {
-            Some(FileKind::Dir) => return Err(("rename() to", Errno::EISDIR)),
-            Some(FileKind::Other) => return Err(("rename() to", Errno::EEXIST)),
-            _ => {}
-        }
-        let (added, freed) = (Usage { bytes: self.part.size(), files: 1 }, usage(there));
-        let lock = self.admit(cx, (added, freed)).map_err(|e| ("upload_quota for", e))?;
-        if let Err(e) = self.part.replace(&self.dir, &self.name, &mut cx.temp_names) {
-            lock.into_iter().for_each(Lock::take_back);
-            return Err(("rename() to", e));
-        }
-        if self.quota.is_some() {
+        if self.budget.is_some() {
             cx.now.changed();
             cx.judged_trees.came(self.dir.as_fd());
             cx.quotas.stored(self.dir.as_fd(), added, freed);
@@ -234,30 +283,22 @@ impl Copy {
         Ok(())
     }
 
-    /// Whether the file has room under the location's quota. EDQUOT: it has none. EAGAIN: what is there is being counted, or
-    /// another process is storing; the client does not wait for that.
-    fn admit(&self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Errno> {
-        let Some((limit, area, path)) = &self.quota else { return Ok(None) };
-        if !paths::is_beneath(&file::path_of(self.dir.as_fd())?, area.path()) {
-            return Ok(None);
-        }
-        if cx.resumable.is_reading() || !area.refresh(&cx.now)? {
-            return Err(Errno::EAGAIN);
-        }
-        let (bytes, files) = cx.resumable.held(path, None);
-        let mut claim = Claim::new(area.clone());
-        claim.resize(added.minus(freed), Usage { bytes, files }, *limit).map_err(|_| Errno::EDQUOT)?;
-        if !limit.shared {
-            return Ok(None);
-        }
-        match Lock::take(area, *limit, (added, freed), &cx.now, &mut cx.slice) {
-            Ok(Taken::Lock(lock)) => Ok(Some(lock)),
-            Ok(Taken::Full(_)) => Err(Errno::EDQUOT),
-            Ok(Taken::Busy | Taken::Counting) => Err(Errno::EAGAIN),
-            Err(e) if locks::is_missing(e) => Ok(None),
-            Err(e) => Err(e),
-        }
+    /// Makes the directories that are missing, and gives the file its name in them: what it replaced.
+    fn name_it(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
+        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), self.mode.directory().0, Vec::new());
+        let was_there = missing.is_empty();
+        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
+        making.add(made);
+        outcome.map_err(|(name, e)| Failed::Call(name, e))?;
+        // Another request may have made them meanwhile, and stored something there.
+        let freed = if was_there { freed } else { self.replaced()? };
+        self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(call("rename() to"))?;
+        Ok(freed)
     }
+}
+
+fn call(name: &'static str) -> impl Fn(Errno) -> Failed {
+    move |e| Failed::Call(name, e)
 }
 
 fn usage(there: Option<Stat>) -> Usage {

@@ -1,0 +1,120 @@
+//! What a response that is kept as a file has of the location's upload_quota: claimed before its first byte where the
+//! upstream says how long it is, and as it grows, as an upload does.
+//!
+//! Invariants: nothing waits here, neither for a count nor for a lock: the response goes on to its client; a copy that has
+//! no room is given up as soon as that is known, and never grows beyond the whole quota meanwhile.
+
+use crate::config::settings::upload::Quota;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::resumable::locks;
+use crate::exchange::handlers::upload::refusal::{Refusal, not_counted_yet};
+use crate::exchange::handlers::upload::share::Share;
+use crate::exchange::handlers::upload::target_dir::area_of;
+use crate::exchange::paths;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::{Area, Claim, Usage};
+use std::rc::Rc;
+
+pub struct Budget {
+    limit: Quota,
+    area: Rc<Area>,
+    /// The area's path, by which resumable uploads are known.
+    path: Vec<u8>,
+    share: Share,
+    /// What was announced, or has come, whichever is more.
+    coming: Usage,
+    /// What goes when the file gets its name.
+    freed: Usage,
+    /// The moment in which what is there was last counted on: many pieces may come in one.
+    counted: Option<u64>,
+}
+
+impl Budget {
+    /// Of a file that comes to be in the directory `dir` (a real path), in the place of what is `freed`. None: no quota
+    /// counts there. `length`: what the upstream announced.
+    ///
+    /// # Errors
+    /// It has no room, or which area counts cannot be known.
+    pub fn begin(
+        ex: &mut Exchange,
+        cx: &mut Services,
+        dir: &[u8],
+        (length, freed): (Option<u64>, Usage),
+    ) -> Result<Option<Budget>, Refusal> {
+        let Some(limit) = ex.here().settings.upload.quota else { return Ok(None) };
+        let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
+        let area = area_of(ex, cx, &rules);
+        ex.route.path = before;
+        let (area, path) = area?;
+        if !paths::is_beneath(dir, area.path()) {
+            return Ok(None);
+        }
+        let share = Share::new(Claim::new(area.clone()), limit);
+        let mut budget =
+            Budget { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
+        budget.grow(cx, length.unwrap_or(0))?;
+        Ok(Some(budget))
+    }
+
+    /// The file comes to that size at least. A slice of counting what is there, where that is not known yet.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn grow(&mut self, cx: &mut Services, bytes: u64) -> Result<(), Refusal> {
+        let is_more = bytes > self.coming.bytes;
+        self.coming.bytes = self.coming.bytes.max(bytes);
+        if self.share.is_admitted() && !is_more {
+            return Ok(());
+        }
+        if self.limit.bytes > 0 && self.coming.bytes > self.limit.bytes {
+            let why = "it is larger than the whole quota of this area";
+            return Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit("upload_quota"));
+        }
+        if !self.share.is_admitted() && self.counted.replace(cx.now.epoch) == Some(cx.now.epoch) {
+            return Ok(());
+        }
+        let need = self.coming.minus(self.freed);
+        self.claim(cx, need).map(drop)
+    }
+
+    fn claim(&mut self, cx: &mut Services, need: Usage) -> Result<bool, Refusal> {
+        if cx.resumable.is_reading() {
+            return Ok(false);
+        }
+        let (bytes, files) = cx.resumable.held(&self.path, None);
+        let beside = Usage { bytes, files };
+        if self.share.is_admitted() {
+            return self.share.need(need, beside).map(|()| true);
+        }
+        self.share.admit(need, beside, cx)
+    }
+
+    /// The file is whole and about to get its name. With the lock of a quota that other processes keep too.
+    ///
+    /// # Errors
+    /// There is no room, or that cannot be known now: what is there is still being counted, or another process has the lock.
+    pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
+        if !self.claim(cx, added.minus(freed))? {
+            return Err(not_counted_yet());
+        }
+        if !self.limit.shared {
+            return Ok(None);
+        }
+        match Lock::take(&self.area, self.limit, (added, freed), &cx.now, &mut cx.slice) {
+            Ok(Taken::Lock(lock)) => Ok(Some(lock)),
+            Ok(Taken::Full(_)) => {
+                let why = "the quota of this area is used up";
+                Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit("upload_quota"))
+            }
+            Ok(Taken::Counting) => Err(not_counted_yet()),
+            Ok(Taken::Busy) => {
+                let why = "another process has the lock of the quota, and the response does not wait for it";
+                Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota").warns())
+            }
+            Err(e) if locks::is_missing(e) => Ok(None),
+            Err(e) => Err(Refusal::call("lock of the quota", self.area.path(), e)),
+        }
+    }
+}
