@@ -2,10 +2,12 @@
 //! from here; what a proxy in front says of the outside is judged here alone.
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
-//! redirect of a GET follows X-Forwarded-Proto, -Host, -Port and Forwarded (RFC 7239) only from an address of
+//! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
 //! `set_real_ip_from`. The Location of a write is for its sender alone, so there the scheme is taken as it comes: a proxy
-//! that ends TLS works without further settings. A host is taken from the last element of a list, which the believed
-//! proxy itself has written: those before it may be the client's own.
+//! that ends TLS works without further settings.
+//!
+//! Invariant: the host of a Location is that of Host, or the server's own. Most proxies pass on the fields that they do
+//! not set, so X-Forwarded-Host and the host of Forwarded may be the client's words even where the proxy is believed.
 
 use crate::exchange::Exchange;
 use crate::exchange::access::real_ip;
@@ -43,8 +45,6 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     let address;
     let name: &[u8] = if output.server_name_in_redirect {
         &ex.server().name
-    } else if let Some((name, _)) = &outside.host {
-        name
     } else if !ex.route.host.is_empty() {
         &ex.route.host
     } else {
@@ -61,9 +61,8 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     }
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
     let default_port = if scheme == "https" { 443 } else { 80 };
-    let port = match &outside {
-        Outside { port: Some(port), .. } => Some(*port),
-        Outside { host: Some((_, port)), .. } => *port,
+    let port = match outside {
+        Outside { port: Some(port), .. } => Some(port),
         // The proxy's own port is the one the client named, or its scheme's.
         Outside { scheme: Some(_), .. } => named_port(ex),
         _ => ex.config.endpoints[ex.client.endpoint.at()].addr.port(),
@@ -80,11 +79,10 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
 /// port of a forwarded or mapped connection is only known from there.
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
-    let outside = outside(ex);
-    if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() || outside.host.is_some() {
+    if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
         return absolute(ex, target);
     }
-    let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
+    let scheme = outside(ex).scheme.unwrap_or_else(|| ex.client.scheme());
     [scheme.as_bytes(), b"://", named, &target].concat()
 }
 
@@ -96,8 +94,13 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     let slash = memchr::memchr(b'/', rest)?;
     let (name, _) = host::split(&rest[..slash]);
     let is_named = !ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host);
-    // A proxy that is believed may have changed the Host that the client knows.
-    let is_outside = || outside(ex).host.is_some_and(|(outside, _)| outside.eq_ignore_ascii_case(name));
+    // A proxy that is believed may have changed the Host that the client knows. The client picks a destination among its
+    // own names at most: that another name counts, too, gives it nothing.
+    let is_outside = || {
+        let outside = real_ip::is_believed(ex).then(|| ex.fields(b"x-forwarded-host").last()).flatten();
+        let last = outside.and_then(|line| line.rsplit(|b| *b == b',').next()).unwrap_or_default();
+        host::split(last.trim_ascii()).0.eq_ignore_ascii_case(name)
+    };
     (is_named || is_outside()).then(|| &rest[slash..])
 }
 
@@ -129,40 +132,25 @@ fn judge(fetch_site: Option<&[u8]>, origin: Option<&[u8]>, host: &[u8]) -> Sende
     if is_own { Sender::OwnPage } else { Sender::OtherPage }
 }
 
-/// What a proxy in front says of the connection it took the request from, and of the Host it was sent.
-#[derive(Default)]
+/// What a proxy in front says of the connection it took the request from.
+#[derive(Clone, Copy, Default)]
 struct Outside {
     scheme: Option<&'static str>,
-    /// The name in lower case, and its port.
-    host: Option<(Vec<u8>, Option<u16>)>,
     port: Option<u16>,
 }
 
 fn outside(ex: &Exchange) -> Outside {
     let is_write = !matches!(ex.route.method, Method::Get | Method::Head | Method::Options);
-    let is_believed = real_ip::is_believed(ex);
-    if !is_write && !is_believed {
+    if !is_write && !real_ip::is_believed(ex) {
         return Outside::default();
     }
-    let elements = forwarded::parse(ex.fields(b"forwarded")).unwrap_or_default();
-    let proto = elements.first().and_then(|first| first.proto.as_deref());
-    let scheme = proto.or_else(|| ex.header(HeaderId::XForwardedProto)).and_then(known_scheme);
-    let port = ex.field(b"x-forwarded-port").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-    let host = match elements.last().and_then(|last| last.host.as_deref()) {
-        Some(host) => Some(host),
-        None => ex.fields(b"x-forwarded-host").last().and_then(|line| line.rsplit(|b| *b == b',').next()),
+    // A proxy that sets X-Forwarded-Proto may pass on the Forwarded of its client.
+    let scheme = match ex.header(HeaderId::XForwardedProto) {
+        Some(list) => known_scheme(list),
+        None => forwarded::last_proto(ex.fields(b"forwarded")).as_deref().and_then(known_scheme),
     };
-    Outside { scheme, host: host.filter(|_| is_believed).and_then(authority), port: port.filter(|_| scheme.is_some()) }
-}
-
-/// A Host as a proxy hands it on: its name and its port.
-fn authority(value: &[u8]) -> Option<(Vec<u8>, Option<u16>)> {
-    let value = value.trim_ascii();
-    if value.is_empty() || !host::is_valid(value) {
-        return None;
-    }
-    let (name, port) = host::split(value);
-    Some((name.to_ascii_lowercase(), port))
+    let port = ex.field(b"x-forwarded-port").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    Outside { scheme, port: port.filter(|_| scheme.is_some()) }
 }
 
 /// The first proxy of a list is the one that the client spoke to.
@@ -222,17 +210,6 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(known_scheme(value), expected, "{}", String::from_utf8_lossy(value));
-        }
-        let table = [
-            ("Files.test", "files.test", None),
-            (" files.test:8443", "files.test", Some(8443)),
-            ("[2001:DB8::1]:81", "[2001:db8::1]", Some(81)),
-        ];
-        for (value, name, port) in table {
-            assert_eq!(authority(value.as_bytes()), Some((name.as_bytes().to_vec(), port)), "{value}");
-        }
-        for value in ["a/b", "a.test:x", ""] {
-            assert_eq!(authority(value.as_bytes()), None, "{value}");
         }
     }
 }

@@ -1,40 +1,41 @@
 //! The header field Forwarded (RFC 7239): what proxies say of the request as it came to them, one element for each.
 //!
-//! What is malformed anywhere says nothing at all: where an element ends is not known then.
+//! A line with a mistake anywhere says nothing: where its elements end is not known then. Other lines hold all the same,
+//! since each may come from another proxy, or from the client.
 
 use memchr::memchr;
 
-/// One proxy's part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Element {
-    /// The scheme it was asked with.
-    pub proto: Option<Vec<u8>>,
-    /// The Host it was sent.
-    pub host: Option<Vec<u8>>,
+/// One proxy's part, or nothing between two commas.
+struct Element {
+    /// The scheme that it was asked with.
+    proto: Option<Vec<u8>>,
+    is_empty: bool,
 }
 
-/// The elements of a field's lines, the client's own proxy first. None: malformed.
-pub fn parse<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Option<Vec<Element>> {
-    let mut elements = Vec::new();
-    for line in lines {
-        let mut rest = line.trim_ascii();
-        while !rest.is_empty() {
-            let element;
-            (element, rest) = one(rest)?;
-            elements.extend(element);
-        }
+/// `proto` of the last element, which the proxy next to this server wrote: those before it may be the client's.
+pub fn last_proto<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Option<Vec<u8>> {
+    lines.filter_map(last_element).last()?.proto
+}
+
+/// The last element of a line. None: there is none, or the line is malformed.
+fn last_element(line: &[u8]) -> Option<Element> {
+    let (mut last, mut rest) = (None, line.trim_ascii());
+    while !rest.is_empty() {
+        let element;
+        (element, rest) = first_element(rest)?;
+        last = Some(element).filter(|element| !element.is_empty).or(last);
     }
-    Some(elements)
+    last
 }
 
-/// The first element of a line, which may be empty, and what stands behind its comma.
-fn one(line: &[u8]) -> Option<(Option<Element>, &[u8])> {
-    let (mut element, mut rest, mut is_empty) = (Element::default(), line, true);
+/// The first element of a list, and what stands behind its comma.
+fn first_element(list: &[u8]) -> Option<(Element, &[u8])> {
+    let (mut element, mut rest) = (Element { proto: None, is_empty: true }, list);
     loop {
         rest = rest.trim_ascii_start();
         match rest.split_first() {
-            None => return Some((Some(element).filter(|_| !is_empty), rest)),
-            Some((b',', after)) => return Some((Some(element).filter(|_| !is_empty), after.trim_ascii_start())),
+            None => return Some((element, rest)),
+            Some((b',', after)) => return Some((element, after.trim_ascii_start())),
             Some((b';', after)) => {
                 rest = after;
                 continue;
@@ -43,17 +44,14 @@ fn one(line: &[u8]) -> Option<(Option<Element>, &[u8])> {
         }
         let equals = memchr(b'=', rest)?;
         let name = rest[..equals].trim_ascii();
+        if name.is_empty() || !name.iter().all(|b| b.is_ascii_graphic() && !b",;\"".contains(b)) {
+            return None;
+        }
         let value;
         (value, rest) = text(rest[equals + 1..].trim_ascii_start())?;
-        is_empty = false;
-        let known = match name.to_ascii_lowercase().as_slice() {
-            b"proto" => &mut element.proto,
-            b"host" => &mut element.host,
-            name if !name.is_empty() && name.iter().all(|b| b.is_ascii_graphic() && !b",;\"".contains(b)) => continue,
-            _ => return None,
-        };
+        element.is_empty = false;
         // A parameter stands once in an element (RFC 7239 section 4).
-        if known.replace(value).is_some() {
+        if name.eq_ignore_ascii_case(b"proto") && element.proto.replace(value).is_some() {
             return None;
         }
     }
@@ -90,36 +88,38 @@ fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 mod tests {
     use super::*;
 
-    fn shown(lines: &[&str]) -> Option<Vec<String>> {
-        let elements = parse(lines.iter().map(|line| line.as_bytes()))?;
-        let text = |value: Option<Vec<u8>>| String::from_utf8_lossy(&value.unwrap_or(b"-".to_vec())).into_owned();
-        Some(elements.into_iter().map(|one| format!("{} {}", text(one.proto), text(one.host))).collect())
+    fn proto(lines: &[&str]) -> Option<String> {
+        let proto = last_proto(lines.iter().map(|line| line.as_bytes()))?;
+        Some(String::from_utf8_lossy(&proto).into_owned())
     }
 
     #[test]
-    fn elements_are_read_in_all_forms() {
-        let table: &[(&[&str], &[&str])] = &[
-            (&[""], &[]),
-            (&["for=192.0.2.1;proto=https;by=x, for=198.51.100.2;proto=http"], &["https -", "http -"]),
-            (&["Proto=\"https\""], &["https -"]),
-            (&["FOR=\"[2001:db8::1]:4711\";HOST=\"[2001:db8::2]:8443\";pRoTo=HTTPS"], &["HTTPS [2001:db8::2]:8443"]),
-            (&["for=_hidden, for=unknown;host=a.test"], &["- -", "- a.test"]),
-            (&["for=1.2.3.4;proto=https", "for=5.6.7.8;host=b.test"], &["https -", "- b.test"]),
-            (&["host=\"a\\.te\\st\";x=\"a,b;proto=ftp\""], &["- a.test"]),
-            (&[" proto = https ; host = a.test:81 , , ;proto=http; "], &["https a.test:81", "http -"]),
-            (&["host=\"\""], &["- "]),
+    fn the_last_element_is_read_in_all_forms() {
+        let table: &[(&[&str], Option<&str>)] = &[
+            (&[], None),
+            (&[""], None),
+            (&["for=192.0.2.1;proto=http;by=x, for=198.51.100.2;proto=https"], Some("https")),
+            (&["Proto=\"https\""], Some("https")),
+            (&["FOR=\"[2001:db8::1]:4711\";HOST=\"[2001:db8::2]:8443\";pRoTo=HTTPS"], Some("HTTPS")),
+            (&["for=_hidden;proto=http, for=unknown;host=a.test"], None),
+            (&["for=1.2.3.4;proto=http", "for=5.6.7.8;proto=https"], Some("https")),
+            (&["proto=\"ht\\tps\";x=\"a,b;proto=ftp\""], Some("https")),
+            (&[" proto = http ; host = a.test:81 , , ;proto=https; , ; ,"], Some("https")),
+            (&["proto=\"\""], Some("")),
         ];
         for (lines, expected) in table {
-            assert_eq!(shown(lines).expect("well formed"), *expected, "{lines:?}");
+            assert_eq!(proto(lines).as_deref(), *expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn what_is_malformed_says_nothing() {
+    fn a_malformed_line_of_the_client_does_not_silence_the_proxys_own() {
         for line in
-            ["https", "proto=\"https", "proto=https;proto=http", "proto=a b", "=x", "host=\"a\"b", "a\"=b", "x=\"\\"]
+            ["https", "proto=\"http", "proto=http;proto=http", "proto=a b", "=x", "host=\"a\"b", "a\"=b", "x=\"\\"]
         {
-            assert_eq!(shown(&["proto=https", line]), None, "{line}");
+            assert_eq!(proto(&[line]), None, "{line}");
+            assert_eq!(proto(&[line, "proto=https"]).as_deref(), Some("https"), "{line}");
+            assert_eq!(proto(&["proto=https", line]).as_deref(), Some("https"), "{line}");
         }
     }
 }

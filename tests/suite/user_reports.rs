@@ -45,40 +45,100 @@ fn a_redirect_believes_a_proxy_only_where_the_configuration_does() {
 }
 
 #[test]
-fn a_redirect_follows_what_a_believed_proxy_says_in_any_form() {
-    let (believing, own) = ("set_real_ip_from 127.0.0.1;", "http://inner.test:{P}/docs/");
+fn a_redirect_follows_the_scheme_that_a_believed_proxy_names_in_any_form() {
+    let (own, https) = ("http://inner.test:{P}/docs/", "https://inner.test/docs/");
     let rows: &[(&str, &str)] = &[
-        ("Forwarded: for=192.0.2.1;proto=https;host=files.test", "https://files.test/docs/"),
-        ("Forwarded: Host=\"Files.test:8443\"; Proto=\"HTTPS\"", "https://files.test:8443/docs/"),
-        (
-            "Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=\"[2001:db8::2]:444\"",
-            "https://[2001:db8::2]:444/docs/",
-        ),
-        // The scheme is that of the client's proxy; the host is what the believed proxy was sent.
-        (
-            "Forwarded: for=192.0.2.1;proto=https;host=a.test, for=10.0.0.1;proto=http;host=b.test",
-            "https://b.test/docs/",
-        ),
-        ("Forwarded: for=192.0.2.1;proto=https\r\nForwarded: for=10.0.0.1;host=b.test", "https://b.test/docs/"),
-        ("Forwarded: for=192.0.2.1;host=files.test", "http://files.test/docs/"),
-        ("Forwarded: proto=https;host=\"a/b\"", "https://inner.test/docs/"),
-        ("Forwarded: proto=https;host=\"files.test", own),
-        ("Forwarded: nonsense\r\nX-Forwarded-Proto: https", "https://inner.test/docs/"),
-        ("X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test", "https://files.test/docs/"),
-        ("X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test:8443", "https://files.test:8443/docs/"),
-        ("X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: evil.test, files.test", "https://files.test/docs/"),
-        (
-            "X-Forwarded-Proto: https\r\nX-Forwarded-Host: files.test\r\nX-Forwarded-Port: 8443",
-            "https://files.test:8443/docs/",
-        ),
+        ("Forwarded: for=192.0.2.1;proto=https", https),
+        ("Forwarded: Host=\"Files.test:8443\"; Proto=\"HTTPS\"", https),
+        ("Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=\"[2001:db8::2]:444\"", https),
+        // What stands before the proxy's own element may be the client's.
+        ("Forwarded: for=192.0.2.1;proto=http, for=10.0.0.1;proto=https", https),
+        ("Forwarded: for=192.0.2.1;proto=http\r\nForwarded: for=10.0.0.1;proto=https", https),
+        ("Forwarded: proto=\"http\r\nForwarded: for=10.0.0.1;proto=https", https),
+        ("Forwarded: for=192.0.2.1;proto=https, for=10.0.0.1", own),
+        ("Forwarded: proto=\"https", own),
+        ("Forwarded: nonsense\r\nX-Forwarded-Proto: https", https),
+        // A proxy that sets X-Forwarded-Proto alone hands on its client's Forwarded.
+        ("Forwarded: proto=http\r\nX-Forwarded-Proto: https", https),
+        ("Forwarded: proto=https\r\nX-Forwarded-Proto: http", "http://inner.test/docs/"),
+        ("Forwarded: proto=https\r\nX-Forwarded-Proto: ftp", own),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443", "https://inner.test:8443/docs/"),
     ];
-    for (config, is_believed) in [(believing, true), ("", false)] {
+    for (config, is_believed) in [("set_real_ip_from 127.0.0.1;", true), ("", false)] {
         let s = server(config).file("html/docs/a", "").start();
         for (fields, expected) in rows {
             let expected = if is_believed { expected } else { own };
             let r = s.send(format!("GET /docs HTTP/1.1\r\nHost: inner.test\r\n{fields}\r\nConnection: close\r\n\r\n"));
             r.is(301).has("Location", &expected.replace("{P}", &s.port().to_string()));
         }
+    }
+}
+
+/// Fields that most proxies hand on as their client sends them.
+const HOSTS_OF_A_CLIENT: &[&str] = &[
+    "X-Forwarded-Host: evil.test",
+    "X-Forwarded-Host: a.test, evil.test:81",
+    "Forwarded: host=evil.test",
+    "Forwarded: for=192.0.2.1;host=\"evil.test:81\";proto=https",
+    "Forwarded: host=evil.test\r\nX-Forwarded-Host: evil.test",
+    "X-Forwarded-Host: files.test",
+];
+
+#[test]
+fn no_client_chooses_the_host_or_loses_the_port_of_a_redirect_behind_a_believed_proxy() {
+    let rows: &[(&str, &str, &str, &str)] = &[
+        // Settings; Host; further fields of the proxy; what the redirect names.
+        ("", "files.test:8443", "", "https://files.test:8443"),
+        ("", "files.test", "", "https://files.test"),
+        ("", "files.test:443", "", "https://files.test"),
+        ("", "files.test", "X-Forwarded-Port: 8444\r\n", "https://files.test:8444"),
+        ("", "files.test:8443", "X-Forwarded-Port: 443\r\n", "https://files.test"),
+        ("", "[2001:db8::1]:8443", "", "https://[2001:db8::1]:8443"),
+        ("port_in_redirect off;", "files.test:8443", "", "https://files.test"),
+        ("port_in_redirect off;", "files.test", "X-Forwarded-Port: 8444\r\n", "https://files.test"),
+        ("server_name_in_redirect on;", "files.test:8443", "", "https://localhost:8443"),
+        ("absolute_redirect off;", "files.test:8443", "", ""),
+    ];
+    for (settings, host, more, expected) in rows {
+        let config = format!("set_real_ip_from 127.0.0.1; {settings} location = /moved {{ return 301 /docs/; }}");
+        let s = server(&config).file("html/docs/a", "").start();
+        for fields in HOSTS_OF_A_CLIENT {
+            for target in ["/docs", "/moved"] {
+                let head =
+                    format!("Host: {host}\r\nX-Forwarded-Proto: https\r\n{more}{fields}\r\nConnection: close\r\n");
+                let r = s.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n"));
+                r.is(301).has("Location", &format!("{expected}/docs/"));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_client_chooses_the_host_or_loses_the_port_of_an_uploads_location_behind_a_believed_proxy() {
+    let s = server("set_real_ip_from 127.0.0.1; location /up/ { allowed_methods GET POST PUT; upload_resumable tus; }")
+        .mkdir("html/up")
+        .start();
+    let hosts = ["files.test:8443", "files.test"];
+    for (at, (host, fields)) in hosts.iter().flat_map(|h| HOSTS_OF_A_CLIENT.iter().map(move |f| (h, f))).enumerate() {
+        let head = format!("Host: {host}\r\nX-Forwarded-Proto: https\r\n{fields}\r\nConnection: close\r\n");
+        let r = s.send(format!("PUT /up/{at}.txt HTTP/1.1\r\n{head}Content-Length: 1\r\n\r\nx"));
+        r.is(201).has("Location", &format!("https://{host}/up/{at}.txt"));
+        let tus =
+            "Tus-Resumable: 1.0.0\r\nUpload-Length: 5\r\nUpload-Metadata: filename YS50eHQ=\r\nContent-Length: 0\r\n";
+        let r = s.send(format!("POST /up/ HTTP/1.1\r\n{head}{tus}\r\n"));
+        let location = r.is(201).header("Location").unwrap_or_default();
+        assert!(location.starts_with(&format!("https://{host}/up/")), "{fields}: {location}");
+    }
+}
+
+#[test]
+fn move_takes_the_host_outside_of_a_believed_proxy_for_its_own() {
+    for (config, is_believed) in [("set_real_ip_from 127.0.0.1;", true), ("", false)] {
+        let s = server(&format!("{config} {DAV}")).file("html/dav/a.txt", "A").start();
+        let head = "Host: inner.test\r\nX-Forwarded-Host: x.test, files.test:8443\r\nConnection: close\r\n";
+        let to = "Destination: https://files.test:8443/dav/b.txt\r\n";
+        let r = s.send(format!("MOVE /dav/a.txt HTTP/1.1\r\n{head}{to}\r\n"));
+        r.is(if is_believed { 204 } else { 400 });
     }
 }
 
