@@ -440,8 +440,14 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
             return ExitCode::FAILURE;
         }
     };
-    let (changes, count) =
-        explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), (&text, log));
+    let compared = explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), (&text, log));
+    let (changes, count) = match compared {
+        Ok(compared) => compared,
+        Err(why) => {
+            complain(&format!("the requests were not compared: {why}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let mut out = String::new();
     for change in &changes {
         let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();

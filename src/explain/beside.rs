@@ -1,50 +1,47 @@
 //! What the other logs of a configuration have of recorded requests: by the id that the lines of both carry, the error
 //! log's message says why one was answered as it was.
 
+use super::ids::{Ids, is_hex};
 use crate::config::model::Config;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Digits of `$request_id`.
-const ID: usize = 32;
 /// Lines kept of one request.
 const LINES: usize = 32;
 
-/// By the id of the request, the lines of the other logs that have it.
 #[derive(Default)]
-pub struct Beside(HashMap<String, Vec<String>>);
+pub struct Beside {
+    /// By the id of the request, the lines of the other logs that have it.
+    lines: HashMap<String, Vec<String>>,
+    ids: Ids,
+    /// The id of every line that is asked about, where it is known.
+    only: Option<String>,
+}
 
 impl Beside {
-    /// Reads the configuration's logs for these requests. `known` is a log that was read already.
-    pub fn of(config: &Config, known: Option<&Path>, wanted: &HashSet<String>) -> Beside {
-        let mut lines: HashMap<String, Vec<String>> = HashMap::new();
-        let known = known.and_then(|path| std::fs::canonicalize(path).ok());
-        for path in config.log_files.iter().filter(|_| !wanted.is_empty()) {
-            // A pipe or a terminal would be waited for.
-            let is_other =
-                std::fs::canonicalize(path).is_ok_and(|path| path.is_file() && Some(&path) != known.as_ref());
-            let Some(file) = is_other.then(|| File::open(path).ok()).flatten() else { continue };
-            let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
-            while reader.read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
-                let line = String::from_utf8_lossy(&bytes);
-                let line = line.trim_end();
-                for id in ids(line).filter(|id| wanted.contains(*id)) {
-                    let known = lines.entry(id.to_owned()).or_default();
-                    if known.len() < LINES {
-                        known.push(line.to_owned());
-                    }
-                }
-                bytes.clear();
-            }
+    /// Reads the configuration's logs for the requests of a log's lines. `known` is that log.
+    pub fn of(config: &Config, known: Option<&Path>, text: &str) -> Beside {
+        let ids = Ids::of(config);
+        let wanted = text.lines().filter_map(|line| ids.find(line)).map(str::to_owned).collect();
+        Beside { lines: read(config, known, &wanted, &ids), ids, only: None }
+    }
+
+    /// Reads them for the one request that was asked for by this id, or by its line.
+    pub fn of_one(config: &Config, known: Option<&Path>, (id, line): (&str, &str)) -> Beside {
+        if !is_hex(id) {
+            return Beside::of(config, known, line);
         }
-        Beside(lines)
+        let ids = Ids::of(config);
+        let lines = read(config, known, &HashSet::from([id.to_owned()]), &ids);
+        Beside { lines, ids, only: Some(id.to_owned()) }
     }
 
     /// The lines of the request that this line is about, too.
     pub fn lines(&self, line: &str) -> &[String] {
-        ids(line).find_map(|id| self.0.get(id)).map_or(&[], Vec::as_slice)
+        let id = self.only.as_deref().or_else(|| self.ids.find(line));
+        id.and_then(|id| self.lines.get(id)).map_or(&[], Vec::as_slice)
     }
 
     /// Why the request was answered as it was, as far as the error log has it.
@@ -65,10 +62,27 @@ impl Beside {
     }
 }
 
-/// The ids in a line: hexadecimal words of their length.
-pub fn ids(line: &str) -> impl Iterator<Item = &str> {
-    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
-    words.filter(|word| word.len() == ID && word.bytes().all(|b| b.is_ascii_hexdigit()))
+fn read(config: &Config, known: Option<&Path>, wanted: &HashSet<String>, ids: &Ids) -> HashMap<String, Vec<String>> {
+    let mut lines: HashMap<String, Vec<String>> = HashMap::new();
+    let known = known.and_then(|path| std::fs::canonicalize(path).ok());
+    for path in config.log_files.iter().filter(|_| !wanted.is_empty()) {
+        // A pipe or a terminal would be waited for.
+        let is_other = std::fs::canonicalize(path).is_ok_and(|path| path.is_file() && Some(&path) != known.as_ref());
+        let Some(file) = is_other.then(|| File::open(path).ok()).flatten() else { continue };
+        let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
+            let line = String::from_utf8_lossy(&bytes);
+            let line = line.trim_end();
+            if let Some(id) = ids.find(line).filter(|id| wanted.contains(*id)) {
+                let known = lines.entry(id.to_owned()).or_default();
+                if known.len() < LINES {
+                    known.push(line.to_owned());
+                }
+            }
+            bytes.clear();
+        }
+    }
+    lines
 }
 
 /// What a line of an error log says, without what it is about; None: it is another log's, or of no consequence.
@@ -102,7 +116,7 @@ pub fn is_early(message: &str) -> bool {
 }
 
 /// Whether a message is about an upstream that gave no usable answer.
-fn is_upstreams(message: &str) -> bool {
+pub fn is_upstreams(message: &str) -> bool {
     ["upstream", "no resolver", "could not be resolved"].iter().any(|word| message.contains(word))
         && !message.starts_with("client ")
 }
@@ -117,7 +131,6 @@ mod tests {
         let line = format!("2026/11/28 00:13:54 [error] 7#7: *14 connect() failed while connecting to upstream{about}");
         assert_eq!(message(&line), Some("connect() failed while connecting to upstream"));
         assert_eq!(server(&line), Some("a.test"));
-        assert_eq!(ids(&line).collect::<Vec<_>>(), ["188f971907a6422799c9ed366495ea85"]);
         let json = "{\"level\":\"info\",\"message\":\"client sent x\",\"client\":\"::1\",\"server\":\"b\"}";
         assert_eq!((message(json), server(json)), (Some("client sent x"), Some("b")));
         let access = "::1 - - [28/Nov/2026:00:13:53 +0000] \"GET /a: *b HTTP/1.1\" 404 1 \"-\" \"-\"";

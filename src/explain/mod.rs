@@ -8,6 +8,7 @@ mod apart;
 mod arrival;
 mod beside;
 mod follow;
+mod ids;
 mod map;
 mod outcome;
 mod question;
@@ -73,7 +74,8 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
     // Read before the rights to do so may be gone.
     let tree = tree(origin);
-    let rights = rights::take(&config).map_or(String::new(), |rights| format!("rights     {rights}\n"));
+    let rights =
+        rights::take(&config).unwrap_or_else(Some).map_or(String::new(), |rights| format!("rights     {rights}\n"));
     let text = with_settings(&tree, &Rc::new(config), sources, asked, None)?;
     Ok(rights + &text)
 }

@@ -55,6 +55,8 @@ const PASSED: &[Reason] = &[
 /// `message`: what the error log has of it.
 pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<String> {
     let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
+    // What was logged on the way to a success is not why.
+    let message = message.filter(|_| status >= 400);
     // Of a head that is too large the answer does not say what bounds it.
     if message.is_none() && answer.starts_with(&status.to_string()) && !matches!(status, 414 | 431 | 494) {
         return None;
@@ -147,6 +149,7 @@ mod tests {
     fn a_status_that_the_line_does_not_explain_has_its_reason_and_its_line() {
         let text = "answer     200 OK\n\nsettings at x:3\n  root /x;   x:4\n  limit_req zone=a;    x:5\n";
         assert_eq!(otherwise(200, text, None), None);
+        assert_eq!(otherwise(200, text, Some("connect() failed while connecting to upstream")), None);
         assert!(otherwise(503, text, None).is_some_and(|why| why.ends_with("  [x:5]\n")));
         assert!(otherwise(499, text, None).is_some_and(|why| why.contains("the client left")));
     }

@@ -15,8 +15,9 @@ pub struct Recorded<'l> {
     pub status: Option<u16>,
 }
 
-/// The request of a log that has this id, or whose line is given itself.
-pub fn find<'l>(log: &'l str, id: &'l str) -> Option<Recorded<'l>> {
+/// The request of a log that has this id, or whose line is given itself. `is_own`: whether it is certain that a line is about the
+/// request of that id; such a line comes before one that has it somewhere.
+pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Option<Recorded<'l>> {
     // An id is a word of its own, not a part of another.
     let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     let has = |line: &&str| {
@@ -26,6 +27,9 @@ pub fn find<'l>(log: &'l str, id: &'l str) -> Option<Recorded<'l>> {
         })
     };
     let mut lines: Vec<&str> = log.lines().filter(has).collect();
+    if lines.iter().any(|line| is_own(line)) {
+        lines.retain(|line| is_own(line));
+    }
     if lines.is_empty() {
         lines.extend(Some(id).filter(|line| parse(line).is_some() || status(line).is_some()));
     }
@@ -153,7 +157,13 @@ pub fn status(line: &str) -> Option<u16> {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text.get(..end).filter(|text| text.len() == 3).and_then(|text| text.parse().ok())
     };
-    let field = ["\"status\":", "status="].iter().find_map(|name| digits(line.get(line.find(name)? + name.len()..)?));
+    // Not that of `upstream_status`.
+    let is_whole =
+        |at: usize| !line.get(..at).is_some_and(|text| text.ends_with(|c: char| c == '_' || c.is_alphanumeric()));
+    let field = ["\"status\":", "status="].iter().find_map(|name| {
+        let (at, _) = line.match_indices(name).find(|(at, _)| is_whole(*at))?;
+        digits(line.get(at + name.len()..)?)
+    });
     // nginx's combined: `… [time] "request" STATUS bytes`; the request may be anything, or empty.
     let behind = || {
         let rest = line.get(line.find("] \"")? + 3..)?;
@@ -260,14 +270,18 @@ mod tests {
         );
         assert!(parse("2026/11/27 04:23:34 [notice] 7#7: exit").is_none());
         let log = format!("{combined} id=aa\n{error} id=bb\n");
-        assert!(find(&log, "aa").is_some_and(|found| found.asked.is_some_and(|asked| asked.question == "POST /up")));
-        assert!(find(&log, "cc").is_none() && find(&log, combined).is_some());
+        assert!(
+            find(&log, "aa", |_| false)
+                .is_some_and(|found| found.asked.is_some_and(|asked| asked.question == "POST /up"))
+        );
+        assert!(find(&log, "cc", |_| false).is_none() && find(&log, combined, |_| false).is_some());
         let odd = "::1 - - [27/Nov/2026:04:23:34 +0000] \"\" 400 0 \"-\" \"-\" id=dd";
-        assert!(find(odd, "dd").is_some_and(|found| found.asked.is_none() && found.status == Some(400)));
+        assert!(find(odd, "dd", |_| false).is_some_and(|found| found.asked.is_none() && found.status == Some(400)));
         let absolute = "::1 - - [t] \"GET http://b.test/y\\x22 HTTP/1.1\" 404 0 \"http://r/\" \"-\"";
         let asked = parse(absolute).expect("a request");
         assert_eq!(asked.question, "GET /y\"");
         assert_eq!(asked.headers, ["Host: b.test", "Referer: http://r/"]);
         assert_eq!(status(absolute), Some(404));
+        assert_eq!(status("::1 [t] \"GET / HTTP/1.1\" 200 upstream_status=\"502, 200\""), Some(200));
     }
 }

@@ -8,18 +8,29 @@ use crate::server::worker;
 use crate::sys::process;
 
 /// Becomes the user that serves where that is another. Gives what there is to say of it.
-pub fn take(config: &Config) -> Option<String> {
+///
+/// # Errors
+/// It could not: files are looked at with other rights than the server has.
+pub fn take(config: &Config) -> Result<Option<String>, String> {
     let own = process::geteuid();
     if own != 0 {
-        let (name, _) = config.process.user.as_ref().filter(|_| config.process.master)?;
-        let (uid, _) = process::lookup_user(name).ok().flatten()?;
-        let other =
-            format!("files are looked at as user {own}; started by root the server is {name}, who may see others");
-        return (uid != own).then_some(other);
+        return Ok(other(config, own));
     }
-    let worker = worker::worker(config, Form::Own).ok().flatten()?;
-    Some(match sandbox::look(&worker, config) {
-        Ok(()) => format!("files are looked at as {}, like the server does", worker.name),
-        Err(e) => format!("files are looked at as root, the server is {}: {} failed {}", worker.name, e.0, e.1),
-    })
+    match worker::worker(config, Form::Own) {
+        Ok(None) => Ok(None),
+        Ok(Some(worker)) => match sandbox::look(&worker, config) {
+            Ok(()) => Ok(Some(format!("files are looked at as {}, like the server does", worker.name))),
+            Err((call, e)) => {
+                Err(format!("files are looked at as root, the server is {}: {call} failed {e}", worker.name))
+            }
+        },
+        Err(failure) => Err(format!("files are looked at as root: {}", failure.why)),
+    }
+}
+
+fn other(config: &Config, own: u32) -> Option<String> {
+    let (name, _) = config.process.user.as_ref().filter(|_| config.process.master)?;
+    let (uid, _) = process::lookup_user(name).ok().flatten()?;
+    let text = format!("files are looked at as user {own}; started by root the server is {name}, who may see others");
+    (uid != own).then_some(text)
 }

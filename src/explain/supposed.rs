@@ -8,19 +8,20 @@ use crate::http::status::Status;
 /// Statuses that pages of this server's are often written for.
 const PAGED: [u16; 14] = [404, 500, 403, 401, 503, 502, 504, 400, 405, 410, 413, 429, 301, 302];
 
-/// What to try, the likeliest first. `fault`: what the error log has of the upstream.
-fn all(line: &str, status: u16, fault: Option<&str>) -> Vec<Supposed> {
+/// What to try: by what the logs have of the upstream, then whatever may have been; the likeliest first of each. `fault`: what
+/// the error log has. It may be that of a peer before the one that answered, so `$upstream_status` comes before it.
+fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     let own = |status| Supposed::Fault(Status(status));
     let answer = |status| Supposed::Answer(Status(status));
-    if let Some(fault) = fault {
-        return vec![own(if fault.contains("timed out") { 504 } else { 502 })];
-    }
-    if let Some(known) = recorded::upstream_status(line) {
-        return vec![answer(known), own(known)];
-    }
+    let known = recorded::upstream_status(line).map(|known| match fault.is_some() && matches!(known, 502 | 504) {
+        true => [own(known), answer(known)],
+        false => [answer(known), own(known)],
+    });
+    let fault = fault.map(|fault| own(if fault.contains("timed out") { 504 } else { 502 }));
+    let logged = known.into_iter().flatten().chain(fault).collect();
     let faults = [502, 504].map(own);
     let first = if matches!(status, 502 | 504) { vec![own(status), answer(status)] } else { vec![answer(status)] };
-    first.into_iter().chain(faults).chain(PAGED.map(answer)).collect()
+    [logged, first.into_iter().chain(faults).chain(PAGED.map(answer)).collect()]
 }
 
 /// The first of them under which a request is answered as it was, with the explanation then. `explain` gives the
@@ -32,8 +33,17 @@ pub fn find(
     explain: impl Fn(Supposed) -> Option<String>,
 ) -> Option<(Supposed, String)> {
     let length = recorded::sent(line).filter(|sent| *sent > 0).map(|sent| sent.to_string());
+    all(line, status, fault).iter().find_map(|all| first(all, length.as_ref(), status, &explain))
+}
+
+fn first(
+    all: &[Supposed],
+    length: Option<&String>,
+    status: u16,
+    explain: impl Fn(Supposed) -> Option<String>,
+) -> Option<(Supposed, String)> {
     let mut found = None;
-    for supposed in all(line, status, fault) {
+    for supposed in all.iter().copied() {
         let Some(text) = explain(supposed) else { continue };
         let fits = match is_passed(&text) {
             true => supposed == Supposed::Answer(Status(status)),
@@ -41,7 +51,7 @@ pub fn find(
         };
         // Of two that lead to the status, the one whose page has the length that was sent.
         let is_exact = |length: &String| text.lines().any(|line| outcome::length(line) == Some(length));
-        match length.as_ref().is_some_and(is_exact) {
+        match length.is_some_and(is_exact) {
             true if fits => return Some((supposed, text)),
             _ if fits && found.is_none() => found = Some((supposed, text)),
             _ => {}
@@ -85,6 +95,12 @@ mod tests {
             (line(2), None, Supposed::Answer(Status(404))),
             (line(2), Some("connect() failed while connecting to upstream"), Supposed::Fault(Status(502))),
             ("upstream_status=502".to_owned(), None, Supposed::Fault(Status(502))),
+            // The first peer failed, the second answered.
+            (
+                "\"upstream_status\":\"502, 404\"".to_owned(),
+                Some("connect() failed while connecting to upstream"),
+                Supposed::Answer(Status(404)),
+            ),
         ] {
             let found = find(&line, 404, fault, explain).map(|(supposed, _)| supposed);
             assert_eq!(found, Some(expected), "{line} {fault:?}");

@@ -4,6 +4,7 @@
 use super::arrival::{self, Clues};
 use super::beside::{self, Beside};
 use super::follow::Supposed;
+use super::ids::Ids;
 use super::outcome::{self, Place};
 use super::{Asked, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
 use crate::config::ast::{Directive, Span};
@@ -24,22 +25,24 @@ pub fn traced(
     (log, path): (&str, &Path),
     id: &str,
 ) -> Option<Result<String, String>> {
-    let found = recorded::find(log, id)?;
+    let ids = Ids::of(&config);
+    let found = recorded::find(log, id, |line| ids.find(line) == Some(id))?;
     let tree = tree(origin);
     let line = found.lines.last().copied().unwrap_or_default();
-    let wanted = found.lines.iter().flat_map(|line| beside::ids(line)).map(str::to_owned).collect();
-    let beside = Beside::of(&config, Some(path), &wanted);
-    let (others, message) = (beside.lines(line), beside.message(line));
+    let beside = Beside::of_one(&config, Some(path), (id, line));
+    let others = beside.lines(line);
     let mut text = String::new();
     for line in found.lines.iter().copied().chain(others.iter().map(String::as_str)) {
         let _ = writeln!(text, "line       {line}");
     }
     let status = found.status.or_else(|| others.iter().find_map(|line| recorded::status(line)));
+    // Whatever the error log has of a success, it is not why.
+    let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
         return Some(Ok(text + &unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message))));
     };
-    if let Some(rights) = rights::take(&config) {
+    if let Some(rights) = rights::take(&config).unwrap_or_else(Some) {
         let _ = writeln!(text, "rights     {rights}");
     }
     let config = Rc::new(config);
@@ -53,7 +56,12 @@ pub fn traced(
     let Some(status) = status else { return Some(Ok(text + &said)) };
     if supposed::is_passed(&said) {
         let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
-        said = supposed::find(line, status, beside.fault(line), explain).map_or(said, |(_, said)| said);
+        if let Some((supposed, found)) = supposed::find(line, status, beside.fault(line), explain) {
+            said = found;
+            // A peer that failed was followed by one that answered.
+            let is_answer = matches!(supposed, Supposed::Answer(_));
+            message = message.filter(|message| !is_answer || !beside::is_upstreams(message));
+        }
     }
     let is_same = supposed::answer(&said).starts_with(&status.to_string());
     let is_early = message.map_or(!is_same && reason::is_early(status), beside::is_early);
@@ -146,15 +154,23 @@ struct Played {
 
 /// Which of the requests in a log would be answered otherwise by the second configuration, each once for each listener it
 /// came by, and how many requests were looked at. `log`: its text, and where it lies.
-pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: (&str, &Path)) -> (Vec<Change>, usize) {
-    let wanted = log.0.lines().flat_map(beside::ids).map(str::to_owned).collect();
-    let beside = Beside::of(&old.0, Some(log.1), &wanted);
+///
+/// # Errors
+/// Not every request could be looked at with the rights of the server.
+pub fn compare(
+    old: (Config, &Sources),
+    new: (Config, &Sources),
+    log: (&str, &Path),
+) -> Result<(Vec<Change>, usize), String> {
+    let beside = Beside::of(&old.0, Some(log.1), log.0);
     let mut requests: Vec<(&str, Asked)> =
         log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both are read: what is left to look at is what the server of each would see.
-    let played = apart::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect());
-    let played: Vec<Played> = played.iter().filter_map(|row| Played::of(row)).collect();
+    let played = apart::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
+    let of = |row: &Vec<String>| Played::of(row).filter(|one| one.at < requests.len());
+    let played: Option<Vec<Played>> = played.iter().map(of).collect();
+    let played = played.ok_or("an answer of the process that looks at files is no request's")?;
     for one in &played {
         if let Some((_, asked)) = requests.get_mut(one.at) {
             asked.listener.clone_from(&one.listener);
@@ -162,7 +178,11 @@ pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: (&str, &Pa
     }
     let known = known(&played);
     let both = || played.iter().filter_map(|one| Some((one, &requests.get(one.at)?.1)));
-    let again = apart::rows(&new.0, || both().map(|(one, asked)| vec![play_again(&new, asked, one, &known)]).collect());
+    let again =
+        apart::rows(&new.0, || both().map(|(one, asked)| vec![play_again(&new, asked, one, &known)]).collect())?;
+    if again.len() != played.len() {
+        return Err(format!("{} of {} requests were answered by the second configuration", again.len(), played.len()));
+    }
     let mut changes = Vec::new();
     for ((Played { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
         if !outcome::is_same(before, after) {
@@ -175,7 +195,7 @@ pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: (&str, &Pa
             changes.push(Change { request, old, new });
         }
     }
-    (changes, played.len())
+    Ok((changes, played.len()))
 }
 
 impl Played {

@@ -118,6 +118,11 @@ pub fn reap() -> Result<Option<(i32, Exit)>, Errno> {
     wait(-1, libc::WNOHANG)
 }
 
+/// Waits until this child ends. ECHILD where it is none of ours.
+pub fn await_end(pid: i32) -> Result<Exit, Errno> {
+    wait(pid, 0)?.map(|(_, exit)| exit).ok_or(Errno::ECHILD)
+}
+
 /// A child that has ended and was not taken note of yet: the one that became our child first. It stays so.
 pub fn peek_ended() -> Result<Option<i32>, Errno> {
     // SAFETY: all zero is a valid siginfo_t.

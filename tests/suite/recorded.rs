@@ -1,5 +1,7 @@
 //! Commands that read logs and other servers' configurations: `explain --log`, `diff`, `check-nginx`. Nothing is started.
 
+mod joined;
+
 use crate::harness::{Setup, skip_on_nginx};
 
 const LOG: &str = "10.0.0.1 - - [27/Nov/2026:04:23:34 +0000] \"GET /x HTTP/1.1\" 301 1 \"-\" \"-\" id=aa\n\
@@ -258,82 +260,6 @@ fn every_live_answer_over_399_is_traced_to_its_line() {
         }
     }
     assert!(missed.is_empty() && count >= 41, "{} of {count}:\n{}", missed.len(), missed.join("\n"));
-}
-
-#[test]
-fn the_error_log_has_the_reason_of_a_recorded_request() {
-    if skip_on_nginx("explain") {
-        return;
-    }
-    let config = "error_log logs/error.log info;\nevents { }\nhttp { server {\n  listen 127.0.0.1:%%PORT%%;\n  \
-                  server_name a.test;\n  root %%DIR%%/html;\n  location /up/ {\n    proxy_pass http://127.0.0.1:9/;\n    \
-                  proxy_intercept_errors on;\n    error_page 404 /none.html;\n    error_page 502 =503 /gone.html;\n  }\n  \
-                  location /auth { auth_basic x; auth_basic_user_file users; }\n} }\n";
-    let setup = Setup::full(config).file("html/page.html", "page").file("logs/x", "").file("conf/users", "");
-    let id = |letter: &str| letter.repeat(32);
-    let requests = [
-        ("a", "GET /up/a HTTP/1.1", 404),
-        ("b", "GET /up/b HTTP/1.1", 404),
-        ("c", "GET /auth HTTP/1.1", 417),
-        ("d", "GET /auth HTTP/3.0", 505),
-        ("e", "GET /auth HTTP/1.1", 400),
-        ("f", "GET /page.html HTTP/1.1", 403),
-    ];
-    let access: String = requests
-        .iter()
-        .map(|(letter, line, status)| {
-            let host = if *letter == "e" { "" } else { "a.test" };
-            format!("::1 - - [t] \"{line}\" {status} 9 \"-\" \"-\" id={} host=\"{host}\"\n", id(letter))
-        })
-        .collect();
-    let errors: String = [
-        ("a", "error", "connect() failed (111: Connection refused) while connecting to upstream"),
-        ("a", "error", "open() \"/x/gone.html\" failed (2: No such file or directory)"),
-        ("b", "error", "open() \"/x/none.html\" failed (2: No such file or directory)"),
-        ("c", "info", "client sent invalid request: client sent an expectation other than \"100-continue\""),
-        ("e", "info", "client sent invalid request: client sent invalid host: malformed Host field"),
-        ("f", "error", "open() \"/x/page.html\" failed (13: Permission denied)"),
-    ]
-    .iter()
-    .map(|(letter, level, text)| {
-        format!("2026/11/28 00:00:00 [{level}] 7#7: *1 {text}, client: ::1, server: a.test, request_id: \"{}\", request: \"x\"\n", id(letter))
-    })
-    .collect();
-    // The directory and its configuration are there from the first run on.
-    let (ok, _) = said(&setup, &["diff", "conf/test.conf", "conf/test.conf"]);
-    assert!(ok);
-    for (name, text) in [("requests.log", &access), ("logs/error.log", &errors)] {
-        std::fs::write(setup.dir().join(name), text).expect("written");
-    }
-    for (letter, parts, without) in [
-        (
-            "a",
-            &["as was logged, gives no usable answer: 502", "redirect   internal, to /gone.html", "answer     404 "][..],
-            "answers 404",
-        ),
-        ("b", &["as was logged, answers 404", "redirect   internal, to /none.html", "answer     404 "], "usable"),
-        ("c", &["answer     417 ", "refused before a location", "server     the one that answered"], "\nlocation"),
-        ("d", &["answer     505 ", "server     "], "\nlocation"),
-        ("e", &["logged     400: client sent invalid request: client sent invalid host: malformed"], "\nlocation"),
-        (
-            "f",
-            &["answer     200 ", "logged     403: open() \"/x/page.html\" failed (13: ", "conf/test.conf:6]"],
-            "deny",
-        ),
-    ] {
-        let (ok, text) = said(&setup, &["explain", "--log", "requests.log", "conf/test.conf", &id(letter)]);
-        assert!(ok, "{letter}: {text}");
-        for part in parts {
-            assert!(text.contains(part), "{letter}: {part:?}: {text}");
-        }
-        assert!(!text.contains(without), "{letter}: {without:?}: {text}");
-    }
-    // What the page of an error led to is the same where the file itself is missing.
-    let new = std::fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
-    std::fs::write(setup.dir().join("conf/new.conf"), new.replace("location /up/ {", "location /other/ {"))
-        .expect("written");
-    let (ok, text) = said(&setup, &["diff", "conf/test.conf", "conf/new.conf", "--log", "requests.log"]);
-    assert!(ok && text.ends_with("0 of 6 recorded requests would be answered otherwise\n"), "{text}");
 }
 
 #[test]
