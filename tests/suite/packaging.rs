@@ -82,13 +82,29 @@ fn the_packages_descriptions_are_well_formed() {
     if on_nginx() {
         return;
     }
-    for script in ["postinst", "postrm", "prerm"] {
+    for script in ["preinst", "postinst", "postrm", "prerm"] {
         let path = shipped("packaging/debian").join(script);
         let out = run("sh", &["-n", &path.to_string_lossy()]).expect("a shell");
         assert!(out.status.success(), "{}", said(&out));
     }
     let version = env!("CARGO_PKG_VERSION");
     assert!(read("packaging/rpm/webserv.spec").contains(&format!("Version:        {version}\n")));
+}
+
+/// A purge removes the first page where it is as it was shipped, which it knows by its sum.
+#[test]
+fn a_purge_knows_the_first_page_that_is_shipped() {
+    if on_nginx() {
+        return;
+    }
+    let path = shipped("packaging/etc/index.webserv.html");
+    let Some(out) = run("sha256sum", &[&path.to_string_lossy()]) else { return };
+    let sum = said(&out).split(' ').next().unwrap_or_default().to_owned();
+    assert_eq!(sum.len(), 64);
+    assert!(
+        read("packaging/debian/postrm").contains(&sum),
+        "packaging/debian/postrm wants the sum {sum} beside the older ones"
+    );
 }
 
 #[test]
