@@ -3,7 +3,9 @@
 use super::resumable::{OCTETS, create, filename, offset, patch, tus};
 use super::*;
 use crate::harness::Server;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use webserv::sys::file::{flock, unlock};
 
 const STATE: &str = "html/a/.webserv-upload-state";
 const HELLO: &str = "Upload-Checksum: sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=\r\n";
@@ -288,7 +290,7 @@ fn a_quotas_lock_that_another_process_keeps_makes_no_client_wait() {
     let s = running(server(&block("", settings)).file("html/index.html", "index").file("html/a/old", "old"));
     s.method("PUT", "/a/first", "", b"first").is(201);
     let lock = std::fs::File::options().read(true).write(true).open(s.path("html/a/.webserv-quota")).expect("the lock");
-    lock.lock().expect("it is free");
+    flock(lock.as_fd()).expect("it is free");
     let begin = |request: String| {
         let mut client = s.client();
         client.send(request);
@@ -303,7 +305,7 @@ fn a_quotas_lock_that_another_process_keeps_makes_no_client_wait() {
         s.get("/index.html").is(200);
     }
     assert!(!s.exists("html/a/new") && !s.exists("html/a/copy") && !s.exists("html/a/resumed"));
-    lock.unlock().expect("it was ours");
+    unlock(lock.as_fd()).expect("it was ours");
     put.response().is(201);
     copy.response().is(204);
     resumed.response().is(201);

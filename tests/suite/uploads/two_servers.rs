@@ -4,6 +4,8 @@ use super::processes::{begin, pair, size_of_part};
 use super::resumable::{OCTETS, create, filename, offset, tus};
 use super::*;
 use crate::harness::Server;
+use std::os::fd::AsFd;
+use webserv::sys::file::flock;
 
 /// What both answer to requests that are sent at once, sorted.
 fn at_once(servers: [&Server; 2], each: usize, send: impl Fn(&Server, usize) -> Response + Sync) -> Vec<u16> {
@@ -142,7 +144,7 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
                 send("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT").is(412);
                 // As another server has it between its comparison and its change.
                 let other = std::fs::File::open(&there).expect("it is there");
-                other.lock().expect("locked");
+                flock(other.as_fd()).expect("locked");
                 send(&format!("If-Match: {tag}")).is(412);
                 if dir == "d" {
                     send(&format!("If: ([{tag}])")).is(412);
@@ -162,7 +164,7 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
             let tag = s.get("/d/dest").header("ETag").expect("one").to_owned();
             let fields = format!("Destination: /d/dest\r\nIf: </d/dest> ([{tag}])\r\n");
             let other = std::fs::File::open(s.path("html/d/dest")).expect("it is there");
-            other.lock().expect("locked");
+            flock(other.as_fd()).expect("locked");
             s.method(method, "/d/new", &fields, b"").is(412);
             drop(other);
             assert_eq!(s.read("html/d/dest"), b"old");

@@ -1,6 +1,8 @@
 //! LOCK, UNLOCK and `If`, and that every write asks for locks.
 
 use super::*;
+use std::os::fd::AsFd;
+use webserv::sys::file::{flock, unlock};
 
 fn with(token: &str) -> String {
     format!("If: (<{token}>)\r\n")
@@ -208,14 +210,14 @@ fn free_names_that_are_locked_count_in_a_quota_of_several_processes() {
     std::fs::remove_file(first.path("html/q").join(&files()[0])).expect("it is there");
     let path = first.path("html/q/.webserv-quota");
     let quota = std::fs::File::options().read(true).write(true).open(path).expect("the lock");
-    quota.lock().expect("it is free");
+    flock(quota.as_fd()).expect("it is free");
     let mut client = second.client();
     client.send(crate::harness::request("LOCK", "/q/waits", "", LOCKINFO.as_bytes()));
     for _ in 0..100 {
         second.get("/index.html").is(200);
     }
     assert!(!first.exists("html/q/waits"));
-    quota.unlock().expect("it was ours");
+    unlock(quota.as_fd()).expect("it was ours");
     client.response().is(201);
     second.method("LOCK", "/q/more", "", LOCKINFO.as_bytes()).is(507);
     assert_eq!(files().len(), 10);
