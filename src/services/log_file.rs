@@ -4,7 +4,7 @@
 //! dropped, counted, and the count is reported once there is room again.
 
 use crate::io::sink::Sink;
-use crate::sys::Errno;
+use crate::sys::{Errno, file};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,8 @@ pub struct LogFile {
     backlog: Vec<u8>,
     dropped: u64,
     failing: bool,
-    /// A write failed in the middle of a line: the next one begins a line.
-    is_cut: bool,
+    /// The last byte that the file took is not the end of a line: what does not go on with that line begins another.
+    is_in_line: bool,
     pub gzip: Option<u32>,
     /// The configuration in use names it.
     pub is_named: bool,
@@ -54,6 +54,8 @@ impl LogFile {
 
     /// Writes to this from now on; what the old file has not taken goes to the new one.
     pub fn set_sink(&mut self, sink: Sink) {
+        // The same file opened again still ends where it ended.
+        self.is_in_line &= self.sink.as_ref().is_some_and(|old| is_same(old, &sink));
         self.sink = Some(sink);
         self.failing = false;
     }
@@ -69,22 +71,30 @@ impl LogFile {
 
     /// Writes what there is, as far as it goes.
     pub fn flush(&mut self) -> Option<Trouble> {
-        let Some(sink) = &self.sink else {
+        let Some(sink) = self.sink.take() else {
             self.pending.clear();
             return None;
         };
-        if !self.pending.is_empty() && std::mem::take(&mut self.is_cut) {
+        let trouble = self.flush_to(|bytes| sink.write(bytes));
+        self.sink = Some(sink);
+        trouble
+    }
+
+    fn flush_to(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>) -> Option<Trouble> {
+        // The backlog goes on with the line.
+        if self.is_in_line && self.gzip.is_none() && self.backlog.is_empty() && !self.pending.is_empty() {
             self.pending.insert(0, b'\n');
         }
+        let is_in_line = &mut self.is_in_line;
+        let mut send = |bytes: &[u8]| send(bytes, is_in_line, &mut write);
         let compressed = self.gzip.filter(|_| !self.pending.is_empty()).map(|level| gzip(level, &self.pending));
         let fresh = compressed.as_deref().unwrap_or(&self.pending);
         let mut outcome = Ok(());
         if !self.backlog.is_empty() {
-            outcome = send(sink, &self.backlog).map(|sent| drop(self.backlog.drain(..sent)));
+            outcome = send(&self.backlog).map(|sent| drop(self.backlog.drain(..sent)));
         }
         if self.backlog.is_empty() && outcome.is_ok() {
-            outcome =
-                send(sink, fresh).map(|sent| self.backlog.extend_from_slice(fresh.get(sent..).unwrap_or_default()));
+            outcome = send(fresh).map(|sent| self.backlog.extend_from_slice(fresh.get(sent..).unwrap_or_default()));
         } else if self.backlog.len() + fresh.len() <= BACKLOG {
             self.backlog.extend_from_slice(fresh);
         } else {
@@ -97,8 +107,7 @@ impl LogFile {
         }
         self.pending.clear();
         match outcome {
-            Err((e, is_cut)) => {
-                self.is_cut |= is_cut && self.gzip.is_none();
+            Err(e) => {
                 self.backlog.clear();
                 (!std::mem::replace(&mut self.failing, true)).then_some(Trouble::Failed(e))
             }
@@ -111,20 +120,32 @@ impl LogFile {
     }
 }
 
-/// How many bytes were taken before the other end would have had to be waited for. An error tells whether a line was cut.
-fn send(sink: &Sink, bytes: &[u8]) -> Result<usize, (Errno, bool)> {
+/// How many bytes were taken before the other end would have had to be waited for. `is_in_line`: whether the last byte
+/// that was ever taken is not the end of a line.
+fn send(
+    bytes: &[u8],
+    is_in_line: &mut bool,
+    write: &mut impl FnMut(&[u8]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
     let mut sent = 0;
     while sent < bytes.len() {
-        match sink.write(bytes.get(sent..).unwrap_or_default()) {
-            Ok(n) => sent += n,
-            Err(Errno::EAGAIN) => break,
-            Err(e) => {
-                let last = bytes.get(..sent).and_then(<[u8]>::last);
-                return Err((e, last.is_some_and(|byte| *byte != b'\n')));
+        match write(bytes.get(sent..).unwrap_or_default()) {
+            Ok(n) => {
+                sent += n;
+                *is_in_line = bytes.get(..sent).and_then(<[u8]>::last).map_or(*is_in_line, |byte| *byte != b'\n');
             }
+            Err(Errno::EAGAIN) => break,
+            Err(e) => return Err(e),
         }
     }
     Ok(sent)
+}
+
+fn is_same(one: &Sink, other: &Sink) -> bool {
+    match (file::fstat(one.fd()), file::fstat(other.fd())) {
+        (Ok(one), Ok(other)) => (one.dev, one.ino) == (other.dev, other.ino),
+        _ => false,
+    }
 }
 
 /// A whole gzip member; several after each other are one file.
@@ -175,7 +196,7 @@ mod tests {
         let (reader, writer) = file::pipe().expect("pipe2");
         let mut log = LogFile::new(Path::new("a.log"));
         log.set_sink(Sink::new(writer));
-        log.is_cut = true;
+        log.is_in_line = true;
         assert_eq!(log.flush(), None);
         for line in [&b"one\n"[..], b"two\n"] {
             log.pending.extend_from_slice(line);
@@ -184,6 +205,60 @@ mod tests {
         let mut into = [0; 64];
         let n = file::read(reader.as_fd(), &mut into).expect("it was written");
         assert_eq!(&into[..n], b"\none\ntwo\n");
+        // Another file has no line to end; the same one, opened again, has.
+        for (is_other, expected) in [(false, &b"\nthree\n"[..]), (true, b"three\n")] {
+            let (other, into_other) = file::pipe().expect("pipe2");
+            log.is_in_line = true;
+            let (from, writer) = match is_other {
+                true => (&other, into_other),
+                false => (&reader, log.sink().and_then(|sink| sink.fd().try_clone_to_owned().ok()).expect("dup")),
+            };
+            log.set_sink(Sink::new(writer));
+            log.pending.extend_from_slice(b"three\n");
+            assert_eq!(log.flush(), None);
+            let n = file::read(from.as_fd(), &mut into).expect("it was written");
+            assert_eq!(&into[..n], expected, "another: {is_other}");
+        }
+    }
+
+    #[test]
+    fn a_cut_line_is_ended_however_often_the_disk_is_full_before() {
+        let (full, room) = (Err(Errno::ENOSPC), Ok(usize::MAX));
+        for (name, is_gzip, takes, expected) in [
+            ("full at once", false, &[full, full, room][..], &b"3....\n"[..]),
+            ("cut, then full", false, &[Ok(2), full, full, full, room], b"1.\n4....\n"),
+            ("cut twice", false, &[Ok(2), full, Ok(3), full, full, room], b"1.\n2.\n4....\n"),
+            ("a whole line", false, &[Ok(7), full, room], b"1....\n3....\n"),
+            ("the end of the line before", false, &[Ok(2), full, Ok(1), full, room], b"1.\n3....\n"),
+            (
+                "a pipe that fails with the rest waiting",
+                false,
+                &[Ok(2), Err(Errno::EAGAIN), full, room],
+                b"1.\n3....\n",
+            ),
+            ("a pipe that was full for a while", false, &[Ok(2), Err(Errno::EAGAIN), room], b"1....\n2....\n"),
+            ("a pipe that takes more", false, &[Ok(2), Err(Errno::EAGAIN), Ok(2), full, room], b"1...\n3....\n"),
+            ("members are no lines", true, &[Ok(2), full, room], b"\x1f\x8b"),
+        ] {
+            let mut log = LogFile::new(Path::new("a.log"));
+            log.gzip = is_gzip.then_some(1);
+            let (mut taken, mut takes) = (Vec::new(), takes.iter());
+            for line in 1.. {
+                if takes.len() == 0 {
+                    break;
+                }
+                log.pending.extend_from_slice(format!("{line}....\n").as_bytes());
+                let _ = log.flush_to(|bytes| {
+                    let most = (*takes.next().unwrap_or(&room))?;
+                    taken.extend_from_slice(&bytes[..most.min(bytes.len())]);
+                    Ok(most.min(bytes.len()))
+                });
+            }
+            match is_gzip {
+                false => assert_eq!(String::from_utf8_lossy(&taken), String::from_utf8_lossy(expected), "{name}"),
+                true => assert_eq!(taken[..4], [expected, expected].concat(), "{name}"),
+            }
+        }
     }
 
     #[test]
