@@ -181,7 +181,11 @@ impl Server {
             }
         }
         let slice = &mut self.cx.slice;
+        let spent = self.spent_configs.len();
         self.spent_configs.retain_mut(|config| !dismantle::config(config, || !slice.tick()));
+        if self.spent_configs.len() < spent {
+            self.cx.upstream_balance.prune();
+        }
     }
 
     /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.

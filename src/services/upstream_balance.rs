@@ -1,5 +1,6 @@
 //! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn,
-//! least_time, ip_hash, hash and random as nginx has them. Counts live as long as the configuration that names the group.
+//! least_time, ip_hash, hash and random as nginx has them. Counts live as long as something uses the group: the
+//! configuration that names it, or, of one made for a request, that request and its idle connections.
 
 use super::upstream_time::{Taken, Times};
 use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
@@ -8,14 +9,18 @@ use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
+/// Groups that are kept without a look at whether they are used.
+const FEW: usize = 64;
 /// How often a server that cannot be had leads to another before it goes by turns (nginx).
 const STEPS: u32 = 20;
 
 /// The state of all groups in use.
 #[derive(Default)]
 pub struct Balance {
-    /// By the address of the group, which stays in use for as long.
+    /// By the address of the group, which is no other's as long as it is held here.
     groups: FastMap<usize, Group>,
+    /// As many groups as there may be before those that only this holds are looked for.
+    full: usize,
     dice: Dice,
 }
 
@@ -203,9 +208,12 @@ impl Balance {
         false
     }
 
-    /// Groups of a configuration that is no longer in use are forgotten.
+    /// Groups that nothing uses any more are forgotten: those of a configuration that is gone, of a request that is over,
+    /// and with addresses that a name had before.
     pub fn prune(&mut self) {
         self.groups.retain(|_, group| Rc::strong_count(&group.upstream) > 1);
+        // Twice as many: each group pays for a look at two.
+        self.full = FEW.max(2 * self.groups.len());
     }
 
     /// What is known of a server of the group.
@@ -220,6 +228,9 @@ impl Balance {
     }
 
     fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {
+        if self.groups.len() >= self.full && !self.groups.contains_key(&Rc::as_ptr(upstream).addr()) {
+            self.prune();
+        }
         self.groups.entry(Rc::as_ptr(upstream).addr()).or_insert_with(|| {
             let fresh = |weight: u32| State { effective: i64::from(weight), ..State::default() };
             let peers = upstream.peers.iter().map(|peer| fresh(peer.weight)).collect();
@@ -480,6 +491,26 @@ mod tests {
         assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
         let later = sequence(&mut balance, &upstream, 4, 11_001);
         assert!(later.contains('0'), "{later}");
+    }
+
+    #[test]
+    fn groups_made_for_requests_go_with_them() {
+        let (mut balance, kept) = (Balance::default(), upstream("1 1", Method::RoundRobin));
+        let mut take = |upstream: &Rc<Upstream>| balance.take(upstream, &mut Tried::default(), by(&client(1)), 1);
+        take(&kept).expect("a server");
+        let under_way: Vec<_> = (0..3 * FEW).map(|_| upstream("1 1", Method::RoundRobin)).collect();
+        for held in &under_way {
+            take(held).expect("a server");
+        }
+        for _ in 0..100 * FEW {
+            take(&upstream("1 1", Method::RoundRobin)).expect("a server");
+        }
+        let most = 2 * (under_way.len() + 1 + FEW);
+        assert!(balance.groups.len() <= most, "{}", balance.groups.len());
+        assert_eq!(balance.seen(&kept, 0, 1).busy, 1, "what is in use is counted on");
+        drop(under_way);
+        balance.prune();
+        assert_eq!(balance.groups.len(), 1);
     }
 
     #[test]
