@@ -1,16 +1,21 @@
 //! Idle connections to upstreams by the server that they lead to: the one used last is taken again, the one idle longest
 //! is closed. Knows their keys, not the connections.
 //!
-//! Invariant: no operation but [`Idle::expired`] takes longer because more connections are idle.
+//! Invariant: no operation walks over the idle connections; one that is asked for is removed here, so that it is not found
+//! again whatever its key leads to.
 
 use crate::util::hash::FastMap;
 use crate::util::slab::{Key, Slab};
+use std::collections::BTreeSet;
 
-/// A server of a group. Groups are told apart by their address, which an idle connection keeps from being used again.
+/// A server of a group, and the way that a connection to it was made. Groups are told apart by their address, which an
+/// idle connection keeps from being used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Home {
     pub group: usize,
     pub peer: usize,
+    /// A hash of where it comes from and what TLS it speaks.
+    pub way: u64,
 }
 
 /// The lists that an idle connection is in, each in the order of parking.
@@ -39,7 +44,7 @@ struct Line {
 struct Place {
     backend: Key,
     home: Home,
-    /// When it is closed.
+    /// When it is closed: in a group in the order of parking.
     due: u64,
     links: [Link; LISTS.len()],
 }
@@ -50,8 +55,8 @@ pub struct Idle {
     all: Line,
     groups: FastMap<usize, Line>,
     peers: FastMap<Home, Line>,
-    /// None is due before: connections that were taken since may have been the reason.
-    soonest: Option<u64>,
+    /// When the oldest of each group is due.
+    dues: BTreeSet<(u64, usize)>,
 }
 
 impl Idle {
@@ -66,6 +71,7 @@ impl Idle {
 
     /// The place of a connection that is idle from now on.
     pub fn add(&mut self, backend: Key, home: Home, due: u64) -> Key {
+        let due_before = self.due(home.group);
         let place = self.places.insert(Place { backend, home, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
             let line = self.line(list, home);
@@ -75,13 +81,15 @@ impl Idle {
             self.link(place, list, |link| link.older = before);
             self.link_to(before, list, |link| link.newer = Some(place));
         }
-        self.soonest = Some(self.soonest.map_or(due, |soonest| soonest.min(due)));
+        self.plan(home.group, due_before);
         place
     }
 
     /// It is idle no longer.
     pub fn remove(&mut self, place: Key) {
-        let Some(Place { home, links, .. }) = self.places.remove(place) else { return };
+        let Some(home) = self.places.get(place).map(|place| place.home) else { return };
+        let due_before = self.due(home.group);
+        let Some(Place { links, .. }) = self.places.remove(place) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
             let line = self.line(list, home);
@@ -101,52 +109,57 @@ impl Idle {
                 _ => {}
             }
         }
+        self.plan(home.group, due_before);
     }
 
-    /// Those to a server, the one used last before the others.
-    pub fn to(&self, home: Home) -> impl Iterator<Item = Key> {
-        let mut next = self.peers.get(&home).and_then(|line| line.newest);
-        std::iter::from_fn(move || {
-            let place = self.places.get(next?)?;
-            next = place.links[List::Peer as usize].older;
-            Some(place.backend)
-        })
+    /// Takes the one to a server that was used last.
+    pub fn take(&mut self, home: Home) -> Option<Key> {
+        self.pop(self.peers.get(&home)?.newest)
     }
 
-    /// The one that has been idle longest.
-    pub fn oldest(&self) -> Option<Key> {
-        self.backend(self.all.oldest)
+    /// Takes the one that has been idle longest.
+    pub fn take_oldest(&mut self) -> Option<Key> {
+        self.pop(self.all.oldest)
     }
 
-    pub fn oldest_of_group(&self, group: usize) -> Option<Key> {
-        self.backend(self.groups.get(&group)?.oldest)
+    pub fn take_oldest_of_group(&mut self, group: usize) -> Option<Key> {
+        self.pop(self.groups.get(&group)?.oldest)
     }
 
-    /// When to ask which have [`expired`](Idle::expired).
+    /// When to ask which have [expired](Idle::take_expired).
     pub fn next_due(&self) -> Option<u64> {
-        self.soonest.filter(|_| !self.is_empty())
+        self.dues.first().map(|(due, _)| *due)
     }
 
-    /// Those that have been idle for too long. They are removed by who closes them.
-    pub fn expired(&mut self, now: u64) -> Vec<Key> {
-        let mut expired = Vec::new();
-        if self.next_due().is_none_or(|due| due > now) {
-            return expired;
-        }
-        self.soonest = None;
-        let mut next = self.all.oldest;
-        while let Some(place) = next.and_then(|key| self.places.get(key)) {
-            match place.due > now {
-                true => self.soonest = Some(self.soonest.map_or(place.due, |soonest| soonest.min(place.due))),
-                false => expired.push(place.backend),
-            }
-            next = place.links[List::All as usize].newer;
-        }
-        expired
+    /// Takes one that has been idle for too long.
+    pub fn take_expired(&mut self, now: u64) -> Option<Key> {
+        let (_, group) = *self.dues.first().filter(|(due, _)| *due <= now)?;
+        self.take_oldest_of_group(group)
     }
 
-    fn backend(&self, place: Option<Key>) -> Option<Key> {
-        self.places.get(place?).map(|place| place.backend)
+    fn pop(&mut self, place: Option<Key>) -> Option<Key> {
+        let place = place?;
+        let backend = self.places.get(place)?.backend;
+        self.remove(place);
+        Some(backend)
+    }
+
+    /// When the oldest of a group is due.
+    fn due(&self, group: usize) -> Option<u64> {
+        let oldest = self.groups.get(&group)?.oldest?;
+        self.places.get(oldest).map(|place| place.due)
+    }
+
+    /// The oldest of a group may be another than it was.
+    fn plan(&mut self, group: usize, before: Option<u64>) {
+        let after = self.due(group);
+        if before == after {
+            return;
+        }
+        if let Some(due) = before {
+            self.dues.remove(&(due, group));
+        }
+        self.dues.extend(after.map(|due| (due, group)));
     }
 
     fn line(&mut self, list: List, home: Home) -> &mut Line {
@@ -179,48 +192,63 @@ mod tests {
     }
 
     fn home(group: usize, peer: usize) -> Home {
-        Home { group, peer }
+        Home { group, peer, way: 0 }
     }
 
-    fn slots(keys: impl Iterator<Item = Key>) -> Vec<u32> {
-        keys.map(Key::slot).collect()
+    /// What is taken until there is none.
+    fn all(idle: &mut Idle, mut take: impl FnMut(&mut Idle) -> Option<Key>) -> Vec<u32> {
+        std::iter::from_fn(|| take(idle)).map(Key::slot).collect()
+    }
+
+    /// Connections 0 to 5, all due at 100.
+    fn idle() -> (Idle, Vec<Key>) {
+        let mut idle = Idle::default();
+        let bound = Home { way: 1, ..home(1, 0) };
+        let homes = [home(1, 0), home(1, 1), home(2, 0), home(1, 0), home(1, 0), bound];
+        let places = (0..).zip(homes).map(|(at, home)| idle.add(key(at), home, 100)).collect();
+        (idle, places)
     }
 
     #[test]
     fn the_last_used_comes_first_and_the_oldest_is_known() {
-        let mut idle = Idle::default();
-        let homes = [home(1, 0), home(1, 1), home(2, 0), home(1, 0), home(1, 0)];
-        let places: Vec<Key> = (0..).zip(homes).map(|(at, home)| idle.add(key(at), home, 100)).collect();
-        assert_eq!(slots(idle.to(home(1, 0))), [4, 3, 0]);
-        assert_eq!((idle.of_group(1), idle.of_group(2), idle.of_group(3)), (4, 1, 0));
-        assert_eq!(idle.oldest(), Some(key(0)));
-        for (removed, all, first, second, of_peer) in [
-            (3, Some(0), Some(0), Some(2), vec![4, 0]),
-            (0, Some(1), Some(1), Some(2), vec![4]),
-            (2, Some(1), Some(1), None, vec![4]),
-            (4, Some(1), Some(1), None, vec![]),
-            (4, Some(1), Some(1), None, vec![]),
-            (1, None, None, None, vec![]),
+        for (removed, of_all, of_group, of_peer) in [
+            (&[][..], &[0, 1, 2, 3, 4, 5][..], &[0, 1, 3, 4, 5][..], &[4, 3, 0][..]),
+            (&[3], &[0, 1, 2, 4, 5], &[0, 1, 4, 5], &[4, 0]),
+            (&[3, 0, 3], &[1, 2, 4, 5], &[1, 4, 5], &[4]),
+            (&[4, 0], &[1, 2, 3, 5], &[1, 3, 5], &[3]),
+            (&[0, 3, 4, 1, 5], &[2], &[], &[]),
+            (&[2], &[0, 1, 3, 4, 5], &[0, 1, 3, 4, 5], &[4, 3, 0]),
         ] {
-            idle.remove(places[removed]);
-            let found = [idle.oldest(), idle.oldest_of_group(1), idle.oldest_of_group(2)];
-            assert_eq!(found.map(|key| key.map(Key::slot)), [all, first, second], "without {removed}");
-            assert_eq!(slots(idle.to(home(1, 0))), of_peer, "without {removed}");
+            let without = || {
+                let (mut idle, places) = idle();
+                removed.iter().for_each(|at: &usize| idle.remove(places[*at]));
+                idle
+            };
+            let mut rest = without();
+            assert_eq!(rest.of_group(1), of_group.len(), "without {removed:?}");
+            assert_eq!(all(&mut rest, Idle::take_oldest), of_all, "without {removed:?}");
+            assert!(rest.is_empty() && rest.groups.is_empty() && rest.peers.is_empty() && rest.dues.is_empty());
+            assert_eq!(all(&mut without(), |idle| idle.take_oldest_of_group(1)), of_group, "without {removed:?}");
+            assert_eq!(all(&mut without(), |idle| idle.take(home(1, 0))), of_peer, "without {removed:?}");
         }
-        assert!(idle.is_empty() && idle.groups.is_empty() && idle.peers.is_empty());
+        let (mut idle, _) = idle();
+        assert_eq!(all(&mut idle, |idle| idle.take(Home { way: 1, ..home(1, 0) })), [5], "made in another way");
     }
 
     #[test]
     fn what_is_due_is_found_though_groups_wait_differently() {
         let mut idle = Idle::default();
-        assert_eq!(idle.next_due(), None);
-        let places: Vec<Key> =
-            (0..).zip([300, 100, 200]).map(|(at, due)| idle.add(key(at), home(due, 0), due as u64)).collect();
+        assert_eq!((idle.next_due(), idle.take_expired(1000)), (None, None));
+        for (at, (group, due)) in (0..).zip([(3, 300), (1, 100), (2, 200), (1, 150), (3, 301)]) {
+            idle.add(key(at), home(group, 0), due);
+        }
         assert_eq!(idle.next_due(), Some(100));
-        assert!(idle.expired(99).is_empty());
-        assert_eq!(slots(idle.expired(200).into_iter()), [1, 2]);
+        assert_eq!(idle.take_expired(99), None);
+        assert_eq!(all(&mut idle, |idle| idle.take_expired(200)), [1, 3, 2]);
         assert_eq!(idle.next_due(), Some(300));
-        places.iter().for_each(|place| idle.remove(*place));
-        assert_eq!((idle.next_due(), idle.expired(1000)), (None, vec![]));
+        assert_eq!(idle.take(home(3, 0)).map(Key::slot), Some(4), "not the oldest");
+        assert_eq!(idle.next_due(), Some(300));
+        assert_eq!(idle.take_oldest().map(Key::slot), Some(0));
+        assert_eq!((idle.next_due(), idle.take_expired(1000)), (None, None));
     }
 }

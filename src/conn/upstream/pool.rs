@@ -17,6 +17,7 @@ use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -81,6 +82,8 @@ pub struct Backends {
     epoll: Rc<Epoll>,
     slab: Slab<Backend>,
     idle: Idle,
+    /// Of ways to a server: clients choose parts of them.
+    hash: RandomState,
     /// Connections that there may be, clients' among them.
     limit: usize,
     /// A request waits until connections of idle clients are closed.
@@ -89,7 +92,8 @@ pub struct Backends {
 
 impl Backends {
     pub fn new(epoll: Rc<Epoll>) -> Backends {
-        Backends { epoll, slab: Slab::new(), idle: Idle::default(), limit: usize::MAX, wants_room: false }
+        let (idle, hash) = (Idle::default(), RandomState::new());
+        Backends { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, wants_room: false }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -124,9 +128,9 @@ impl Backends {
 
     /// Closes the connection that has been idle longest. False: none is.
     pub fn close_oldest(&mut self) -> bool {
-        let oldest = self.idle.oldest();
+        let oldest = self.idle.take_oldest();
         if let Some(oldest) = oldest {
-            self.close_idle(oldest);
+            self.slab.remove(oldest);
         }
         oldest.is_some()
     }
@@ -173,18 +177,16 @@ impl Backends {
 
     /// An idle connection to this server, the one used last.
     pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake, now: u64) -> Option<Key> {
-        let home = home(wanted.upstream, wanted.peer);
+        let home = home(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
         loop {
-            let is_such = |b: &Backend| b.local == wanted.local && b.tls.as_ref() == wanted.tls;
-            let key = self.idle.to(home).find(|key| self.slab.get(*key).is_some_and(is_such))?;
-            let backend = self.slab.get_mut(key)?;
-            if let Some(place) = backend.place.take() {
-                self.idle.remove(place);
-            }
+            let key = self.idle.take(home)?;
+            let Some(backend) = self.slab.get_mut(key) else { continue };
+            backend.place = None;
             // Its end may have come in this very turn. One that may be repeated goes to another connection then; only for
             // one that may not is it worth a system call to look.
             let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
-            if wanted.repeatable && quiet || backend.transport.is_silent() {
+            let is_such = backend.local == wanted.local && backend.tls.as_ref() == wanted.tls;
+            if is_such && (wanted.repeatable && quiet || backend.transport.is_silent()) {
                 backend.owner = Some(owner);
                 backend.taken = Taken { began: now, header: None };
                 return Some(key);
@@ -305,14 +307,14 @@ impl Backends {
             return;
         }
         backend.owner = None;
+        let home = home(&self.hash, &backend.upstream, backend.peer, backend.local, backend.tls.as_ref());
         let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
         *slot = None;
         cx.upstream_balance.give(&upstream, peer, End::Good, taken, cx.now.ms);
-        let home = home(&upstream, peer);
         if self.idle.of_group(home.group) >= keepalive.idle as usize
-            && let Some(oldest) = self.idle.oldest_of_group(home.group)
+            && let Some(oldest) = self.idle.take_oldest_of_group(home.group)
         {
-            self.close_idle(oldest);
+            self.slab.remove(oldest);
         }
         let place = self.idle.add(key, home, cx.now.ms + keepalive.timeout.0);
         if let Some(backend) = self.slab.get_mut(key) {
@@ -327,8 +329,8 @@ impl Backends {
 
     /// Closes what has been idle for too long.
     pub fn expire(&mut self, now: u64) {
-        for key in self.idle.expired(now) {
-            self.close_idle(key);
+        while let Some(key) = self.idle.take_expired(now) {
+            self.slab.remove(key);
         }
     }
 
@@ -337,6 +339,14 @@ impl Backends {
     }
 }
 
-fn home(upstream: &Rc<Upstream>, peer: usize) -> Home {
-    Home { group: Rc::as_ptr(upstream).addr(), peer }
+fn home(
+    hash: &RandomState,
+    upstream: &Rc<Upstream>,
+    peer: usize,
+    local: Option<SocketAddr>,
+    tls: Option<&Secure>,
+) -> Home {
+    let is_plain = local.is_none() && tls.is_none();
+    let way = if is_plain { 0 } else { hash.hash_one((local, tls)) };
+    Home { group: Rc::as_ptr(upstream).addr(), peer, way }
 }

@@ -9,6 +9,7 @@ use crate::services::Services;
 use crate::tls::session::Session;
 use crate::tls::verify::{Purpose, check_host};
 use crate::tls::{CertificateDer, ClientConfig, ServerName};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,6 +27,12 @@ impl PartialEq for Secure {
     fn eq(&self, other: &Secure) -> bool {
         let is_same = Rc::ptr_eq(&self.settings, &other.settings) && Arc::ptr_eq(&self.config, &other.config);
         is_same && self.name == other.name
+    }
+}
+
+impl Hash for Secure {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (Rc::as_ptr(&self.settings).addr(), Arc::as_ptr(&self.config).addr(), &self.name).hash(hasher);
     }
 }
 
