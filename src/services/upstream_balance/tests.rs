@@ -1,0 +1,143 @@
+//! Which server is taken, in known sequences; what is forgotten with what used it.
+
+use super::*;
+use crate::config::addr::PeerAddr;
+use std::net::Ipv4Addr;
+
+#[test]
+fn peers_are_tried_once_however_many_there_are() {
+    let mut tried = Peers::default();
+    for at in [0, 63, 64, 200, 65] {
+        assert!(!tried.has(at) && tried.add(at) && tried.has(at) && !tried.add(at), "{at}");
+    }
+    assert!([1, 62, 66, 199, 201].iter().all(|at| !tried.has(*at)));
+}
+
+/// `weight` with `b` for backup, `d` for down.
+fn upstream(servers: &str, method: Method) -> Rc<Upstream> {
+    let mut upstream = Upstream::named("u");
+    upstream.method = method;
+    for (at, word) in servers.split(' ').enumerate() {
+        let addr = PeerAddr::parse(format!("127.0.0.1:{}", at + 1).as_bytes(), 80).expect("an address");
+        let mut peer = Upstream::of("x", addr).peers.remove(0);
+        peer.weight = word.trim_matches(['b', 'd']).parse().expect("a weight");
+        peer.backup = word.contains('b');
+        peer.down = word.contains('d');
+        upstream.peers.push(peer);
+    }
+    Rc::new(upstream)
+}
+
+fn client(last: u8) -> Client {
+    Client::new(Ipv4Addr::new(10, 1, last, 9).into(), 1)
+}
+
+fn by(client: &Client) -> By<'_> {
+    By { client, key: b"" }
+}
+
+fn sequence(balance: &mut Balance, upstream: &Rc<Upstream>, count: usize, now: u64) -> String {
+    let mut taken = Vec::new();
+    for _ in 0..count {
+        match balance.take(upstream, &mut Tried::default(), by(&client(1)), now) {
+            Some(at) => {
+                taken.push(at.to_string());
+                balance.give(upstream, at, End::Good, Taken { began: 0, header: None }, now);
+            }
+            None => taken.push("-".into()),
+        }
+    }
+    taken.join("")
+}
+
+#[test]
+fn weights_are_spread_smoothly() {
+    for (name, servers, expected) in [
+        ("equal", "1 1 1", "012012012"),
+        ("five, one, one", "5 1 1", "0010200"),
+        ("down is left out", "1 1d 1", "020202"),
+        ("backup waits", "1 1b", "0000"),
+        ("all are down but the backup", "1d 1b", "1111"),
+        ("all are down", "1d 1d", "--"),
+        ("one", "1", "00"),
+    ] {
+        let (mut balance, upstream) = (Balance::default(), upstream(servers, Method::RoundRobin));
+        assert_eq!(sequence(&mut balance, &upstream, expected.len(), 1), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_failed_rests_and_is_tried_again() {
+    let (mut balance, upstream) = (Balance::default(), upstream("1 1", Method::RoundRobin));
+    let mut tried = Tried::default();
+    assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
+    assert!(balance.give(&upstream, 0, End::Failed, Taken { began: 0, header: None }, 1000));
+    assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
+    balance.give(&upstream, 1, End::Good, Taken { began: 0, header: None }, 1000);
+    assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), None, "all were tried");
+    assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
+    let later = sequence(&mut balance, &upstream, 4, 11_001);
+    assert!(later.contains('0'), "{later}");
+}
+
+#[test]
+fn groups_made_for_requests_go_with_them() {
+    let (mut balance, kept) = (Balance::default(), upstream("1 1", Method::RoundRobin));
+    let mut take = |upstream: &Rc<Upstream>| balance.take(upstream, &mut Tried::default(), by(&client(1)), 1);
+    take(&kept).expect("a server");
+    let under_way: Vec<_> = (0..3 * FEW).map(|_| upstream("1 1", Method::RoundRobin)).collect();
+    for held in &under_way {
+        take(held).expect("a server");
+    }
+    for _ in 0..100 * FEW {
+        take(&upstream("1 1", Method::RoundRobin)).expect("a server");
+    }
+    let most = 2 * (under_way.len() + 1 + FEW);
+    assert!(balance.groups.len() <= most, "{}", balance.groups.len());
+    assert_eq!(balance.seen(&kept, 0, 1).busy, 1, "what is in use is counted on");
+    drop(under_way);
+    balance.prune();
+    assert_eq!(balance.groups.len(), 1);
+}
+
+#[test]
+fn the_least_busy_is_taken() {
+    let (mut balance, upstream) = (Balance::default(), upstream("1 2", Method::LeastConn));
+    let mut take = || balance.take(&upstream, &mut Tried::default(), by(&client(1)), 1).expect("one is free");
+    let taken: Vec<usize> = (0..6).map(|_| take()).collect();
+    assert_eq!(taken.iter().filter(|at| **at == 1).count(), 4, "{taken:?}");
+}
+
+#[test]
+fn one_client_keeps_its_server() {
+    let (mut balance, upstream) = (Balance::default(), upstream("1 1 1", Method::IpHash));
+    let mut seen = std::collections::BTreeSet::new();
+    for last in 0..50 {
+        let mut take = || balance.take(&upstream, &mut Tried::default(), by(&client(last)), 1);
+        let first = take();
+        assert_eq!(first, take());
+        seen.insert(first);
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+/// Known answers: nginx 1.31 for the same group.
+#[test]
+fn a_ring_holds_what_nginx_puts_on_it() {
+    let mut group = Upstream::clone(&upstream("1 2 1 1", Method::RoundRobin));
+    let names = ["127.0.0.1:8081", "127.0.0.1:8082", "unix:/nowhere/x.sock", "localhost"];
+    for (line, (peer, name)) in group.peers.iter_mut().zip(names).enumerate() {
+        (peer.line, peer.server) = (line as u32, name.into());
+    }
+    let ring = Ring::of(&group.peers);
+    group.method = Method::Hash { key: Default::default(), ring: Some(ring) };
+    let (mut balance, group) = (Balance::default(), Rc::new(group));
+    let mut taken = String::new();
+    for key in b'a'..=b'p' {
+        let by = By { client: &client(1), key: &[key] };
+        let at = balance.take(&group, &mut Tried::default(), by, 1).expect("all are well");
+        balance.give(&group, at, End::Good, Taken { began: 0, header: None }, 1);
+        taken.push_str(&at.to_string());
+    }
+    assert_eq!(taken, "3223010011020333");
+}
