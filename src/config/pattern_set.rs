@@ -31,8 +31,13 @@ impl PatternSet {
         }
         // A text that many patterns need says little of each.
         let mut needed: FastMap<&[u8], u32> = FastMap::default();
-        for text in patterns.clone().flat_map(|pattern| pattern.choices.iter().flatten()) {
-            *needed.entry(text).or_default() += 1;
+        // Reserved: to grow a large map is one long step.
+        needed.reserve(patterns.clone().map(|pattern| pattern.choices.iter().map(Vec::len).sum::<usize>()).sum());
+        for pattern in patterns.clone() {
+            checkpoint::pass();
+            for text in pattern.choices.iter().flatten() {
+                *needed.entry(text).or_default() += 1;
+            }
         }
         let rarity = |choice: &&Choice| choice.iter().map(|text| needed.get(&text[..]).copied().unwrap_or(0)).max();
         let mut always = vec![0; patterns.len().div_ceil(64)];
@@ -49,7 +54,7 @@ impl PatternSet {
             return None;
         }
         checkpoint::pass_costly();
-        let texts = Texts::new(texts.into_iter());
+        let texts = Texts::new(texts.iter().copied());
         checkpoint::pass_costly();
         Some(PatternSet { texts, always: always.into() })
     }

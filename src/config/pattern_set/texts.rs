@@ -36,44 +36,53 @@ pub struct Texts {
 
 impl Texts {
     /// Texts, none of them empty, and what each belongs to: a text may come again.
-    pub fn new<'t>(texts: impl Iterator<Item = (&'t [u8], u32)>) -> Texts {
+    pub fn new<'t>(texts: impl Iterator<Item = (&'t [u8], u32)> + Clone) -> Texts {
         let (trie, mut held, count) = trie(texts);
         checkpoint::pass_costly();
         // Nodes are numbered again by depth, so that fallbacks come before what falls back to them.
-        let mut edges: Vec<(u32, u8, u32)> = trie.into_iter().map(|((from, byte), to)| (from, byte, to)).collect();
-        edges.sort_unstable();
-        checkpoint::pass_costly();
-        let starts = starts(count, edges.iter().map(|(from, ..)| *from));
-        let mut order = vec![ROOT];
+        let edges = trie.into_iter().map(|((from, byte), to)| {
+            checkpoint::pass();
+            (from, (byte, to))
+        });
+        let (starts, mut edges) = grouped(count, edges.collect());
+        let range = |node: u32| starts[node as usize] as usize..starts[node as usize + 1] as usize;
+        for node in 0..count as u32 {
+            checkpoint::pass();
+            edges[range(node)].sort_unstable();
+        }
+        let mut order = Vec::with_capacity(count);
+        order.push(ROOT);
         let mut number = vec![ROOT; count];
         let mut at = 0;
         while let Some(&old) = order.get(at) {
-            for (_, _, to) in &edges[starts[old as usize] as usize..starts[old as usize + 1] as usize] {
+            checkpoint::pass();
+            for (_, to) in &edges[range(old)] {
                 number[*to as usize] = order.len() as u32;
                 order.push(*to);
             }
             at += 1;
         }
-        held.iter_mut().for_each(|(node, _)| *node = number[*node as usize]);
-        held.sort_unstable();
-        held.dedup();
-        checkpoint::pass_costly();
-        let holder_starts = self::starts(count, held.iter().map(|(node, _)| *node));
+        for (node, _) in &mut held {
+            checkpoint::pass();
+            *node = number[*node as usize];
+        }
+        let (holder_starts, holders) = grouped(count, held);
         let (mut bytes, mut targets) = (Vec::with_capacity(edges.len()), Vec::with_capacity(edges.len()));
         let mut nodes = Vec::with_capacity(count + 1);
-        for (&old, holders) in order.iter().zip(&holder_starts) {
-            nodes.push(Node { edges: bytes.len() as u32, holders: *holders, ..Node::default() });
-            for (_, byte, to) in &edges[starts[old as usize] as usize..starts[old as usize + 1] as usize] {
+        for (&old, holders_start) in order.iter().zip(&holder_starts) {
+            checkpoint::pass();
+            nodes.push(Node { edges: bytes.len() as u32, holders: *holders_start, ..Node::default() });
+            for (byte, to) in &edges[range(old)] {
                 bytes.push(*byte);
                 targets.push(number[*to as usize]);
             }
         }
-        nodes.push(Node { edges: bytes.len() as u32, holders: held.len() as u32, ..Node::default() });
+        nodes.push(Node { edges: bytes.len() as u32, holders: holders.len() as u32, ..Node::default() });
         let mut first = Box::new([ROOT; 256]);
         let root = ..nodes.get(1).map_or(0, |node| node.edges as usize);
         bytes[root].iter().zip(&targets[root]).for_each(|(byte, to)| first[usize::from(*byte)] = *to);
-        let holders = held.iter().map(|(_, holder)| *holder).collect();
-        let mut texts = Texts { nodes: nodes.into(), bytes: bytes.into(), targets: targets.into(), first, holders };
+        let (nodes, bytes, targets) = (nodes.into(), bytes.into(), targets.into());
+        let mut texts = Texts { nodes, bytes, targets, first, holders: holders.into() };
         texts.lay_fallbacks(count);
         texts
     }
@@ -135,8 +144,10 @@ impl Texts {
 type Trie = FastMap<(u32, u8), u32>;
 
 /// The edges, the ends with what belongs to them, and the number of nodes.
-fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)>) -> (Trie, Vec<(u32, u32)>, usize) {
+fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)> + Clone) -> (Trie, Vec<(u32, u32)>, usize) {
     let (mut trie, mut held, mut count) = (Trie::default(), Vec::new(), 1);
+    // Reserved, though texts may share nodes: to grow a large map is one long step.
+    trie.reserve(texts.clone().map(|(text, _)| text.len()).sum());
     for (text, holder) in texts {
         checkpoint::pass();
         let mut node = ROOT;
@@ -151,18 +162,28 @@ fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)>) -> (Trie, Vec<(u32, u3
     (trie, held, count as usize)
 }
 
-/// Where those of each of `count` begin in a list sorted by what they belong to, and where the last one's end.
-fn starts(count: usize, sorted: impl Iterator<Item = u32>) -> Vec<u32> {
+/// What belongs to each of `count`, one after the other, in the order that it came in; where those of each begin, and where
+/// the last one's end. Counted instead of sorted: a sort is one long step.
+fn grouped<T: Copy + Default>(count: usize, items: Vec<(u32, T)>) -> (Vec<u32>, Vec<T>) {
     let mut starts = vec![0; count + 1];
-    for of in sorted {
-        starts[of as usize + 1] += 1;
+    for (of, _) in &items {
+        checkpoint::pass();
+        starts[*of as usize + 1] += 1;
     }
     let mut sum = 0;
     for start in &mut starts {
+        checkpoint::pass();
         sum += *start;
         *start = sum;
     }
-    starts
+    let (mut next, mut grouped) = (starts.clone(), vec![T::default(); items.len()]);
+    for (of, item) in items {
+        checkpoint::pass();
+        let place = &mut next[of as usize];
+        grouped[*place as usize] = item;
+        *place += 1;
+    }
+    (starts, grouped)
 }
 
 #[cfg(test)]
