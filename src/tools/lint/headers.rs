@@ -1,12 +1,11 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
 use super::blocks::{Pass, passes};
-use super::level::Level;
+use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
-use std::collections::HashSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -169,27 +168,33 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// Headers that one warning names.
+const NAMED: usize = 10;
+
 fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is("add_header") || level.has("add_header_inherit") || level.first("add_header") != Some(place.at) {
         return;
     }
-    let name = |d: &Directive| d.args.first().map(Word::lower).unwrap_or_default();
-    let own: HashSet<Vec<u8>> = level.all.iter().filter(|d| d.name.is("add_header")).map(name).collect();
     let Some(above) = place.levels().skip(1).find(|level| level.has("add_header")) else { return };
     if above.has("add_header_inherit") {
         return;
     }
-    let added = above.headers.get_or_init(|| {
-        above.all.iter().filter(|d| d.name.is("add_header")).take(COMPARED).map(|d| (d, name(d))).collect()
-    });
-    let lost: Vec<&Directive> = added.iter().filter(|(_, name)| !own.contains(name)).map(|(d, _)| *d).collect();
+    let (lost, count) = added(above).lost(added(level), NAMED);
     if let Some(first) = lost.first() {
         let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
-        let message = format!("add_header here drops {} of the level above", names.join(", "));
+        let names = match count - lost.len() {
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        };
+        let message = format!("add_header here drops {names} of the level above");
         let help = "repeat them in this block, or add: add_header_inherit merge;";
         found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
     }
+}
+
+fn added<'p, 'a>(level: &'p Level<'a>) -> &'p Fields<'a> {
+    level.headers.get_or_init(|| Fields::of(level.all, "add_header"))
 }
 
 /// Fields that an upstream decides by, and that nothing else sends as they were set.
@@ -227,5 +232,34 @@ fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
     if level.first("allow") == Some(place.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lint;
+    use crate::config::load::{LoadOptions, load_text};
+
+    #[test]
+    fn each_header_that_is_dropped_counts_however_many_there_are() {
+        let lines =
+            |names: std::ops::Range<u32>| -> String { names.map(|at| format!("add_header H{at} v; ")).collect() };
+        for (above, own, expected) in [
+            (lines(0..2), lines(1..2), Some("drops H0 of the level above")),
+            (lines(0..2) + "add_header h1 w; ", lines(5..6), Some("drops H0, H1 of the level above")),
+            (lines(0..300), lines(0..299), Some("drops H299 of the level above")),
+            (lines(0..300), lines(0..300), None),
+            (lines(0..12), lines(0..2), Some("H10, H11 of the level above")),
+            (lines(0..300), lines(0..2), Some("H10, H11 and 288 more of the level above")),
+        ] {
+            let text = format!("server {{ {above} location / {{ {own} }} }}");
+            let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+            let found = lint(&loaded.directives, &loaded.sources, None);
+            let warned = found.iter().find(|d| d.code == Some("W104")).map(|d| d.message.to_string());
+            match (&warned, expected) {
+                (Some(warned), Some(expected)) => assert!(warned.contains(expected), "{warned}"),
+                (warned, expected) => assert_eq!(warned.as_deref(), expected),
+            }
+        }
     }
 }

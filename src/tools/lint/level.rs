@@ -5,6 +5,7 @@ use super::blocks::{self, location};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
+use std::collections::HashSet;
 
 pub struct Level<'a> {
     pub all: &'a [Directive],
@@ -23,10 +24,38 @@ pub struct Level<'a> {
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
-    /// The first `add_header` lines, and the headers' names in lower case. Rule W104 finds them.
-    pub headers: OnceCell<Vec<(&'a Directive, Vec<u8>)>>,
+    /// What its `add_header` lines name. Rule W104 finds them.
+    pub headers: OnceCell<Fields<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
     pub decisive: OnceCell<Vec<(&'static [u8], &'a Directive)>>,
+}
+
+/// Fields in the order of the lines that name them first, and their names in lower case.
+#[derive(Default)]
+pub struct Fields<'a> {
+    pub first: Vec<&'a Directive>,
+    pub names: HashSet<Vec<u8>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Those that the directives of this name set.
+    pub fn of(all: &'a [Directive], directive: &str) -> Fields<'a> {
+        let mut fields = Fields::default();
+        for d in all.iter().filter(|d| d.name.is(directive)) {
+            let Some(name) = d.args.first().map(Word::lower) else { continue };
+            if fields.names.insert(name) {
+                fields.first.push(d);
+            }
+        }
+        fields
+    }
+
+    /// The first fields, at most `named`, that `own` lacks, and how many it lacks in all. Takes as long as there are own.
+    pub fn lost(&self, own: &Fields<'_>, named: usize) -> (Vec<&'a Directive>, usize) {
+        let is_lost = |d: &&Directive| d.args.first().is_some_and(|name| !own.names.contains(&name.lower()));
+        let kept = own.names.iter().filter(|name| self.names.contains(*name)).count();
+        (self.first.iter().copied().filter(is_lost).take(named).collect(), self.names.len() - kept)
+    }
 }
 
 #[derive(Default)]
