@@ -36,14 +36,40 @@ const INSIDE: u32 =
 /// Of what is on the way: it leads elsewhere now, or is closed to us. A directory that is held open is not reported
 /// of its own removal before he lets go: what holds it is.
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
-/// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, ramfs, f2fs, zfs,
-/// bcachefs. Not so NFS, 9p, FUSE; overlayfs forgets watches when it copies up.
-pub(super) const LOCAL: [u64; 8] =
-    [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x8584_58f6, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
+/// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Not so
+/// NFS, 9p, FUSE; overlayfs forgets watches when it copies up; ramfs and bcachefs do not tell how large a directory is.
+const LOCAL: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, ZFS];
+const ZFS: u64 = 0x2fc1_2fc1;
 
-/// Bytes of a directory itself, beyond which it is not watched: where the watch begins, the kernel marks all of its
-/// entries that are in memory, in the one call (20 ms for 200 000 of them).
-const LARGEST: u64 = 1 << 20;
+/// The size that stat(2) gives of a directory, beyond which it is not watched: where the watch begins, the kernel marks
+/// all of its entries that are in memory, in the one call (20 ms for 200 000 of them). Bytes of its names, on ZFS their
+/// number.
+fn largest(file_system: u64) -> u64 {
+    if file_system == ZFS { 40_000 } else { 1 << 20 }
+}
+
+/// Whether a directory can be watched, and at what price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Price {
+    Fair,
+    /// It has too many entries.
+    TooHigh,
+    /// Changes may be made elsewhere.
+    NotTold,
+}
+
+/// What it means to watch the directory of this path and `stat`.
+///
+/// # Errors
+/// statfs(2).
+pub(super) fn price(path: &CStr, stat: &Stat) -> Result<Price, Errno> {
+    let kind = file::file_system(path)?;
+    Ok(match (LOCAL.contains(&kind), stat.size > largest(kind)) {
+        (false, _) => Price::NotTold,
+        (true, true) => Price::TooHigh,
+        (true, false) => Price::Fair,
+    })
+}
 
 /// A watched directory.
 pub struct Dir {
@@ -92,6 +118,16 @@ pub struct DirWatch {
     /// Where they are read to; made with the first directory.
     bytes: Vec<u8>,
     ear: Ear,
+    bound: Bound,
+}
+
+/// The largest directory of a file system that is watched.
+struct Bound(fn(u64) -> u64);
+
+impl Default for Bound {
+    fn default() -> Bound {
+        Bound(largest)
+    }
 }
 
 /// What the loop knows of events to come.
@@ -270,7 +306,7 @@ impl DirWatch {
             at.extend_from_slice(&step);
             let name = CString::new(&at[..]).map_err(|_| Errno::ENOENT)?;
             let next = rest.last().cloned().unwrap_or_default();
-            bounded(&name)?;
+            self.bounded(&name)?;
             self.mark(&name, WAY | inotify::DONT_FOLLOW, dir)?.way.push(Way { dir: dir.clone(), next });
             match file::readlink_at(None, &name) {
                 Ok(target) => {
@@ -290,17 +326,23 @@ impl DirWatch {
             at.push(b'/');
         }
         let name = CString::new(at).map_err(|_| Errno::ENOENT)?;
-        bounded(&name)?;
+        self.bounded(&name)?;
+        // Before, since its size may say nothing of the price; and of what was watched, should another be mounted there.
+        local(&name)?;
         self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
-        if !LOCAL.contains(&file::file_system(&name)?) {
-            return Err(Errno::EPERM);
-        }
+        local(&name)?;
         // What the path leads to is what was watched: the kernel went the same way.
         let (seen, meant) = (file::lstat(&name)?, file::stat(&CString::new(path).map_err(|_| Errno::ENOENT)?)?);
         match (seen.ino, seen.dev, seen.kind) == (meant.ino, meant.dev, FileKind::Dir) {
             true => Ok(()),
             false => Err(Errno::ENOENT),
         }
+    }
+
+    fn bounded(&self, name: &CStr) -> Result<(), Errno> {
+        let stat = file::lstat(name)?;
+        let is_too_large = stat.kind == FileKind::Dir && stat.size > (self.bound.0)(file::file_system(name)?);
+        if is_too_large { Err(Errno::EFBIG) } else { Ok(()) }
     }
 
     fn mark(&mut self, name: &CStr, mask: u32, dir: &Dir) -> Result<&mut Mark, Errno> {
@@ -314,13 +356,8 @@ impl DirWatch {
     }
 }
 
-/// A directory that costs too much to watch ([`LARGEST`]).
-pub(super) fn is_too_large(stat: &Stat) -> bool {
-    stat.kind == FileKind::Dir && stat.size > LARGEST
-}
-
-fn bounded(name: &CStr) -> Result<(), Errno> {
-    if is_too_large(&file::lstat(name)?) { Err(Errno::EFBIG) } else { Ok(()) }
+fn local(name: &CStr) -> Result<(), Errno> {
+    if LOCAL.contains(&file::file_system(name)?) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// The steps of a path, the last one first.
@@ -331,19 +368,41 @@ fn steps(path: &[u8]) -> Vec<Box<[u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn a_directory_of_many_entries_is_not_watched() {
-        let temp = CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes()).expect("a path");
-        let dir = file::stat(&temp).expect("a directory");
-        let is_large = |kind, size| is_too_large(&Stat { kind, size, ..dir });
-        for (kind, size, expected) in [
-            (FileKind::Dir, LARGEST, false),
-            (FileKind::Dir, LARGEST + 1, true),
-            (FileKind::Regular, LARGEST + 1, false),
-            (FileKind::Symlink, LARGEST + 1, false),
+        let root = std::env::temp_dir().join(format!("webserv-dir-watch-{}", std::process::id()));
+        let dir = root.join("way/in");
+        std::fs::create_dir_all(&dir).expect("a fresh directory");
+        std::fs::write(dir.join("entry"), "").expect("an entry");
+        let size = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").len();
+        let (path, now) = (dir.as_os_str().as_bytes(), Clock::read());
+        for (name, bound, expected) in [
+            ("as they are", Bound::default(), true),
+            ("all are too large", Bound(|_| 0), false),
+            ("none is", Bound(|_| u64::MAX), true),
         ] {
-            assert_eq!(is_large(kind, size), expected, "{kind:?} of {size} bytes");
+            let mut watch = DirWatch { bound, ..DirWatch::default() };
+            assert_eq!(watch.directory(path, &now).is_some(), expected, "{name}: of {} bytes", size(&dir));
+            assert_eq!(watch.is_refused(path, &now), !expected, "{name}: looked at each time");
+            assert_eq!(watch.marks.is_empty(), !expected, "{name}: no watch is left behind");
+        }
+        let _ = std::fs::remove_dir_all(&root);
+    }
+
+    #[test]
+    fn the_bound_is_of_the_file_systems_own_measure() {
+        let temp = CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes()).expect("a path");
+        let stat = file::stat(&temp).expect("a directory");
+        let price = |path, size| price(path, &Stat { size, ..stat });
+        assert_eq!([0, 1 << 20, 1 << 40].map(|size| price(c"/proc", size)), [Ok(Price::NotTold); 3]);
+        if price(&temp, 0) == Ok(Price::Fair) {
+            assert_eq!(price(&temp, 1 << 40), Ok(Price::TooHigh));
+        }
+        assert_eq!((largest(ZFS), largest(LOCAL[0])), (40_000, 1 << 20));
+        for without_measure in [0x8584_58f6, 0xca45_1a4e] {
+            assert!(!LOCAL.contains(&without_measure), "ramfs, bcachefs");
         }
     }
 }

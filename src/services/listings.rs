@@ -4,16 +4,18 @@
 //! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries
 //! whose changes happen elsewhere (subdirectories, targets of links, files of several names) are kept beside the page
 //! for the caller to look at. What the kernel does not report (writes to mapped memory, a file that got a second name
-//! meanwhile and is written by that) shows after a second, when the page has gone.
+//! meanwhile and is written by that) shows after a second, when the page has gone. A directory of so many entries that
+//! a watch would hold up all clients is compared only: entries that come and go show at once, sizes and times of those
+//! that stay after a second.
 
 use super::clock::Clock;
-use super::dir_watch::{LOCAL, is_too_large};
+use super::dir_watch::{self, Price};
 use crate::sys::Errno;
-use crate::sys::file::{self, Stat};
+use crate::sys::file::Stat;
 use crate::sys::inotify::{self, Inotify, events};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -36,6 +38,9 @@ const MASK: u32 = inotify::MODIFY
     | inotify::MOVE_SELF
     | inotify::ONLYDIR
     | inotify::ONESHOT;
+/// Nanoseconds for which a directory must have been left alone to be compared by its times: two ticks of the slowest clock
+/// that a kernel stamps files by (100 Hz), within which another change may leave them as they are.
+const SETTLED: i128 = 20_000_000;
 /// Bytes of events read at once; more stay for the next read.
 const BATCH: usize = 4096;
 
@@ -45,6 +50,24 @@ pub struct Watched {
     watch: i32,
     /// Nothing has happened there so far.
     quiet: Cell<bool>,
+}
+
+/// How changes of a page's directory are noticed.
+#[derive(Clone, Debug)]
+pub enum Guard {
+    Watched(Rc<Watched>),
+    /// By its own times alone: it has too many entries to be watched. Since when entries were read, monotonic
+    /// milliseconds.
+    Compared(u64),
+}
+
+impl Guard {
+    fn is_quiet(&self) -> bool {
+        match self {
+            Guard::Watched(watched) => watched.quiet.get(),
+            Guard::Compared(_) => true,
+        }
+    }
 }
 
 /// An entry that the watch on its directory says nothing about, as it was.
@@ -63,7 +86,7 @@ pub struct Page {
     pub loose: Rc<[Loose]>,
     /// The directory when it was opened to be read.
     pub dir: Stat,
-    pub watched: Rc<Watched>,
+    pub guard: Guard,
 }
 
 impl Page {
@@ -104,17 +127,25 @@ impl Listings {
 
     /// To be called before the directory `dir` is read for a page to be kept. None: its page is not kept.
     /// `stat` is the directory's; its size, which grows with the number of names, decides whether a watch takes too long.
-    pub fn watch(&mut self, dir: BorrowedFd<'_>, stat: &Stat) -> Option<Rc<Watched>> {
-        // By this way it is the open directory, whatever has its name meanwhile.
-        let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
-        if self.limit == 0 || is_too_large(stat) || !file::file_system(&path).is_ok_and(|kind| LOCAL.contains(&kind)) {
+    pub fn guard(&mut self, dir: BorrowedFd<'_>, stat: &Stat, now: &Clock) -> Option<Guard> {
+        if self.limit == 0 {
             return None;
         }
+        // By this way it is the open directory, whatever has its name meanwhile.
+        let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
+        match dir_watch::price(&path, stat).ok()? {
+            Price::Fair => self.watch(&path).map(Guard::Watched),
+            Price::TooHigh => is_settled(stat, now).then_some(Guard::Compared(now.ms)),
+            Price::NotTold => None,
+        }
+    }
+
+    fn watch(&mut self, path: &CStr) -> Option<Rc<Watched>> {
         if self.inotify.is_none() {
             self.inotify = Inotify::new().ok();
         }
         // What was reported before this is of a watch that has ended.
-        let watch = self.inotify.as_ref()?.add(&path, MASK).ok()?;
+        let watch = self.inotify.as_ref()?.add(path, MASK).ok()?;
         if let Some(known) = self.watched.iter().find(|known| known.watch == watch && known.quiet.get()) {
             return Some(known.clone());
         }
@@ -127,7 +158,7 @@ impl Listings {
     pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
         self.listen();
         let size = page.size();
-        if size > self.limit || !page.watched.quiet.get() {
+        if size > self.limit || !page.guard.is_quiet() {
             return;
         }
         self.remove(&key);
@@ -138,7 +169,11 @@ impl Listings {
             self.remove(&oldest);
         }
         self.bytes += size;
-        self.pages.insert(key, Kept { page, made: now.ms });
+        let made = match page.guard {
+            Guard::Watched(_) => now.ms,
+            Guard::Compared(since) => since,
+        };
+        self.pages.insert(key, Kept { page, made });
         self.forget_unused();
     }
 
@@ -190,7 +225,7 @@ impl Listings {
         if changed {
             let bytes = &mut self.bytes;
             self.pages.retain(|_, kept| {
-                let quiet = kept.page.watched.quiet.get();
+                let quiet = kept.page.guard.is_quiet();
                 *bytes -= if quiet { 0 } else { kept.page.size() };
                 quiet
             });
@@ -204,7 +239,7 @@ impl Listings {
 
     /// Gives back the memory of pages that are too old.
     pub fn sweep(&mut self, now: u64) {
-        if self.watched.is_empty() {
+        if self.watched.is_empty() && self.pages.is_empty() {
             return;
         }
         let bytes = &mut self.bytes;
@@ -228,6 +263,12 @@ impl Listings {
             used
         });
     }
+}
+
+/// A change from now on gives the directory other times than it has.
+fn is_settled(dir: &Stat, now: &Clock) -> bool {
+    let nanos = |seconds: i64, nanos: u32| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    nanos(now.unix, now.nanos) - nanos(dir.ctime.0, dir.ctime.1) >= SETTLED
 }
 
 #[cfg(test)]

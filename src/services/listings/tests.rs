@@ -1,6 +1,7 @@
 //! How long a page of a listing lives, what ends it earlier, and how many are kept.
 
 use super::*;
+use crate::sys::file;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ impl Drop for Directory {
 
 fn page(listings: &mut Listings, dir: &Directory, size: usize) -> Page {
     let (fd, stat) = dir.open();
-    let watched = listings.watch(fd.as_fd(), &stat).expect("the temporary directory is local");
-    Page { body: Rc::new([vec![b'x'; size].into()]), loose: Rc::new([]), dir: stat, watched }
+    let guard = listings.guard(fd.as_fd(), &stat, &Clock::read()).expect("the temporary directory is local");
+    Page { body: Rc::new([vec![b'x'; size].into()]), loose: Rc::new([]), dir: stat, guard }
 }
 
 #[test]
@@ -102,8 +103,49 @@ fn pages_are_bounded_in_bytes_and_number() {
     listings.set_limit(0);
     assert_eq!((listings.pages.len(), listings.bytes, listings.watched.len()), (0, 0, 0));
     let (fd, stat) = dir.open();
-    assert!(listings.watch(fd.as_fd(), &stat).is_none(), "off");
+    assert!(listings.guard(fd.as_fd(), &stat, &now).is_none(), "off");
     listings.set_limit(1 << 30);
-    assert!(listings.watch(fd.as_fd(), &stat).is_some());
-    assert!(listings.watch(fd.as_fd(), &Stat { size: 2 << 20, ..stat }).is_none(), "too many entries");
+    assert!(matches!(listings.guard(fd.as_fd(), &stat, &now), Some(Guard::Watched(_))));
+}
+
+#[test]
+fn a_page_of_too_many_entries_to_watch_is_kept_by_the_directorys_times() {
+    let dir = Directory::new("many");
+    let (mut listings, mut now) = (Listings::new(1000), Clock::read());
+    // As large as one of very many entries.
+    let large = || {
+        let (fd, stat) = dir.open();
+        (fd, Stat { size: 1 << 40, ..stat })
+    };
+    let (fd, stat) = large();
+    (now.unix, now.nanos) = stat.ctime;
+    assert!(listings.guard(fd.as_fd(), &stat, &now).is_none(), "another change may leave its times as they are");
+    now.unix -= 1;
+    assert!(listings.guard(fd.as_fd(), &stat, &now).is_none(), "its times are to come");
+    now.unix += 3;
+    let guard = listings.guard(fd.as_fd(), &stat, &now).expect("it is kept");
+    assert!(matches!(guard, Guard::Compared(since) if since == now.ms));
+    assert!(listings.inotify.is_none() && listings.watched.is_empty(), "not watched");
+
+    let began = now.ms;
+    now.ms += 300;
+    let page = Page { body: Rc::new([vec![b'x'; 10].into()]), loose: Rc::new([]), dir: stat, guard };
+    listings.keep(b"a"[..].into(), page.clone(), &now);
+    assert!(listings.find(b"a", &stat, &now).is_some());
+    assert_eq!(listings.next_due(), Some(began + 1_001), "entries have been read since");
+    now.ms = began + 1_001;
+    listings.sweep(now.ms);
+    assert_eq!((listings.bytes, listings.pages.len()), (0, 0), "a second is over");
+
+    now.ms = began;
+    listings.keep(b"a"[..].into(), page, &now);
+    let change = || {
+        // Until the kernel's clock has moved on.
+        while large().1 == stat {
+            fs::write(dir.0.join("f"), "").expect("write");
+            fs::remove_file(dir.0.join("f")).expect("remove");
+        }
+    };
+    change();
+    assert!(listings.find(b"a", &large().1, &now).is_none(), "entries came and went");
 }

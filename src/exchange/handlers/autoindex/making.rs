@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::listings::{Page, Pieces, Watched};
+use crate::services::listings::{Guard, Page, Pieces};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,7 +31,7 @@ pub struct Making {
     /// Entries rendered.
     count: usize,
     /// Where the page goes when it is made.
-    keep: Option<(Box<[u8]>, Stat, Rc<Watched>)>,
+    keep: Option<(Box<[u8]>, Stat, Guard)>,
 }
 
 /// The listing of an open directory: the one made a moment ago if nothing has changed, or a new one.
@@ -46,7 +46,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     {
         return Err(respond(ex, &shape, &page.body));
     }
-    let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd(), &stat)?)));
+    let keep = key.and_then(|key| Some((key, stat, cx.listings.guard(dir.as_fd(), &stat, &cx.now)?)));
     // Asked again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
@@ -120,8 +120,8 @@ impl Making {
         }
         pieces.push(body.take().unwrap_or_default().into());
         let body: Pieces = std::mem::take(pieces).into();
-        if let (Some((key, dir, watched)), Some(loose)) = (keep.take(), entries.loose.take()) {
-            let page = Page { body: body.clone(), loose: loose.into(), dir, watched };
+        if let (Some((key, dir, guard)), Some(loose)) = (keep.take(), entries.loose.take()) {
+            let page = Page { body: body.clone(), loose: loose.into(), dir, guard };
             cx.listings.keep(key, page, &cx.now);
         }
         respond(ex, shape, &body)
