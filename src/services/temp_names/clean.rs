@@ -38,7 +38,7 @@ impl TempNames {
             return;
         }
         let left = self.cleaning.left.trees.take();
-        left.into_iter().for_each(|tree| self.cleaning.add(tree));
+        left.into_iter().for_each(|(tree, kind)| self.cleaning.add_one(tree, kind));
         let now = clock::monotonic();
         loop {
             let Some((mut removal, one)) = self.cleaning.removal.take().or_else(|| self.begin_next(now)) else {
@@ -55,12 +55,15 @@ impl TempNames {
         }
     }
 
-    /// The next tree that is due; files go here.
+    /// The next tree that is due; files go here. None: there is none, or the slice is over.
     fn begin_next(&mut self, now: u64) -> Option<(Removal, Waiting)> {
         loop {
+            if clock::monotonic() >= now + SLICE {
+                return None;
+            }
             let at = self.cleaning.waiting.iter().position(|one| one.at <= now)?;
             let one = self.cleaning.waiting.swap_remove(at);
-            match left::begin(&one.tree) {
+            match left::begin(&one.tree, one.kind) {
                 Ok(None) => {}
                 Ok(Some(removal)) => return Some((removal, one)),
                 Err(failed) => self.cleaning.failed(one, failed),
@@ -72,7 +75,7 @@ impl TempNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::temp_names::left::{FIRST, LAST, Tree};
+    use crate::services::temp_names::left::{FIRST, Kind, LAST, MOST, Tree};
     use crate::sys::Errno;
     use crate::sys::scratch::Scratch;
     use std::rc::Rc;
@@ -85,7 +88,7 @@ mod tests {
         temp_names.clean();
         assert!(temp_names.cleaning.is_over(), "what is gone is gone");
         let tree: Tree = (Rc::new(scratch.fd()), c".webserv-copy-tree".to_owned());
-        let mut one = Waiting { tree, at: 0, wait: FIRST };
+        let mut one = Waiting { tree, kind: Kind::Any, at: 0, wait: FIRST };
         for round in 0..12 {
             temp_names.cleaning.failed(one, ("unlink()", Errno::EIO));
             assert_eq!(temp_names.complaints().len(), usize::from(round == 0));
@@ -98,5 +101,35 @@ mod tests {
         temp_names.cleaning.waiting.push(one);
         temp_names.clean();
         assert!(temp_names.cleaning.is_over() && !scratch.path().join(".webserv-copy-tree").exists());
+    }
+
+    #[test]
+    fn a_disk_that_removes_nothing_does_not_take_all_descriptors() {
+        let scratch = Scratch::new();
+        let mut temp_names = TempNames::default();
+        let dir = Rc::new(scratch.fd());
+        for _ in 0..MOST + 50 {
+            let tree: Tree = (dir.clone(), c".webserv-upload-x".to_owned());
+            temp_names
+                .cleaning
+                .failed(Waiting { tree, kind: Kind::File, at: 0, wait: FIRST }, ("unlink()", Errno::EIO));
+        }
+        assert_eq!(Rc::strong_count(&dir), MOST + 1);
+        let complaints = temp_names.complaints();
+        assert_eq!(complaints.len(), MOST + 1);
+        assert!(complaints.last().is_some_and(|last| last.contains("left to the next start")));
+        assert!(!temp_names.cleaning.is_over(), "the journal stays");
+    }
+
+    #[test]
+    fn a_directory_that_took_the_name_of_a_file_is_not_removed() {
+        let scratch = Scratch::new();
+        let mut temp_names = TempNames::default();
+        std::fs::create_dir_all(scratch.path().join(".webserv-upload-x/in")).expect("made");
+        temp_names.left().add_file((Rc::new(scratch.fd()), c".webserv-upload-x".to_owned()));
+        while temp_names.is_cleaning() {
+            temp_names.clean();
+        }
+        assert!(scratch.path().join(".webserv-upload-x/in").exists() && temp_names.cleaning.is_over());
     }
 }

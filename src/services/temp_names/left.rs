@@ -1,7 +1,8 @@
 //! What was left under hidden names, by an earlier process or by a request of this one: removed in slices beside what is
 //! served, and tried again, less and less often, where a system call fails.
 //!
-//! Invariant: what could not be removed is in the log once, and in the journal: the next process tries too.
+//! Invariants: what could not be removed is in the log once, and in the journal: the next process tries too. This one keeps
+//! the directories of so many open only ([`MOST`]).
 
 use super::names::{Names, What};
 use crate::services::remove_tree::{Going, Removal};
@@ -16,27 +17,48 @@ use std::rc::Rc;
 pub(super) const FIRST: u64 = 1_000;
 pub(super) const LAST: u64 = 300_000;
 
+/// Removals that are tried again at most: each keeps its directory open. The journal has the others.
+pub(super) const MOST: usize = 256;
+
 /// A hidden name of a file or a tree, and where.
 pub type Tree = (Rc<OwnedFd>, CString);
+
+/// What a name was given to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A directory that has the name by now is another's.
+    File,
+    Any,
+}
 
 /// What requests of this process left: it goes in slices, or, once the process ends, at once.
 #[derive(Clone, Default)]
 pub struct Left {
-    pub(super) trees: Rc<RefCell<Vec<Tree>>>,
+    pub(super) trees: Rc<RefCell<Vec<(Tree, Kind)>>>,
     at_once: Rc<Cell<bool>>,
 }
 
 impl Left {
     pub fn add(&self, tree: Tree) {
+        self.add_one((tree, Kind::Any));
+    }
+
+    /// The same of a file.
+    pub fn add_file(&self, file: Tree) {
+        self.add_one((file, Kind::File));
+    }
+
+    fn add_one(&self, one: (Tree, Kind)) {
         // Where it fails, there is only the next process.
-        if !self.at_once.get() || remove(&tree).is_err() {
-            self.trees.borrow_mut().push(tree);
+        if !self.at_once.get() || remove(&one.0, one.1).is_err() {
+            self.trees.borrow_mut().push(one);
         }
     }
 }
 
 pub(super) struct Waiting {
     pub(super) tree: Tree,
+    pub(super) kind: Kind,
     /// When it is due, and how long it waits after that (monotonic milliseconds).
     pub(super) at: u64,
     pub(super) wait: u64,
@@ -50,36 +72,51 @@ pub struct Cleaning {
     pub(super) removal: Option<(Removal, Waiting)>,
     pub(super) left: Left,
     pub(super) complaints: Vec<String>,
+    /// Some are left to the next process.
+    pub(super) has_given_up: bool,
 }
 
 impl Cleaning {
     pub fn add(&mut self, tree: Tree) {
-        self.waiting.push(Waiting { tree, at: 0, wait: FIRST });
+        self.add_one(tree, Kind::Any);
     }
 
-    /// There is nothing left.
+    pub(super) fn add_one(&mut self, tree: Tree, kind: Kind) {
+        self.waiting.push(Waiting { tree, kind, at: 0, wait: FIRST });
+    }
+
+    /// There is nothing left, here or for the next process.
     pub fn is_over(&self) -> bool {
-        self.removal.is_none() && self.waiting.is_empty() && self.left.trees.borrow().is_empty()
+        !self.has_given_up && self.removal.is_none() && self.waiting.is_empty() && self.left.trees.borrow().is_empty()
     }
 
     /// The process ends: what its own requests left goes now.
     pub fn end(&mut self) {
         self.left.at_once.set(true);
         let left = self.left.trees.take();
-        left.into_iter().for_each(|tree| self.left.add(tree));
+        left.into_iter().for_each(|one| self.left.add_one(one));
         // What failed before: once more.
-        self.waiting.retain(|one| one.at == 0 || remove(&one.tree).is_err());
+        self.waiting.retain(|one| one.at == 0 || remove(&one.tree, one.kind).is_err());
     }
 
     pub(super) fn failed(&mut self, mut one: Waiting, (call, errno): Failed) {
-        if one.wait == FIRST {
+        let has_room = self.waiting.len() < MOST;
+        if one.wait == FIRST && !self.has_given_up {
             let (dir, name) = &one.tree;
             let dir = file::path_of(dir.as_fd()).unwrap_or_default();
             let (dir, name) = (String::from_utf8_lossy(&dir), name.to_string_lossy());
             self.complaints.push(format!(
-                "\"{dir}/{name}\" is left over and could not be removed: {call} failed {errno}; it is tried again, \
-                 also at the next start"
+                "\"{dir}/{name}\" is left over and could not be removed: {call} failed {errno}; {}",
+                if has_room {
+                    "it is tried again, also at the next start"
+                } else {
+                    "it and more are left to the next start"
+                }
             ));
+        }
+        if !has_room {
+            self.has_given_up = true;
+            return;
         }
         one.at = clock::monotonic() + one.wait;
         one.wait = (2 * one.wait).min(LAST);
@@ -88,9 +125,10 @@ impl Cleaning {
 }
 
 /// Removes a file; of a directory, its removal. None: it is gone.
-pub(super) fn begin((dir, name): &Tree) -> Result<Option<Removal>, Failed> {
+pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, Failed> {
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
+        Err(Errno::EISDIR) if kind == Kind::File => Ok(None),
         Err(Errno::EISDIR) => {
             let removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, name));
             removal.map(Some).map_err(|e| ("open()", e))
@@ -107,8 +145,8 @@ impl Going for &mut Names {
 }
 
 /// Removes it at once.
-fn remove(tree: &Tree) -> Result<(), Failed> {
-    let Some(mut removal) = begin(tree)? else { return Ok(()) };
+fn remove(tree: &Tree, kind: Kind) -> Result<(), Failed> {
+    let Some(mut removal) = begin(tree, kind)? else { return Ok(()) };
     let mut names = Names::default();
     while removal.step(&mut names).map_err(|stuck| (stuck.call, stuck.errno))? {}
     Ok(())

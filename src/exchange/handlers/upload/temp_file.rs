@@ -72,7 +72,7 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         let goes = || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File);
         if !self.gone && !matches!(goes(), Ok(()) | Err(Errno::ENOENT)) {
-            self.left.add((self.dir.clone(), std::mem::take(&mut self.name)));
+            self.left.add_file((self.dir.clone(), std::mem::take(&mut self.name)));
         }
     }
 }
