@@ -27,12 +27,19 @@ pub fn are_named(head: &Head, buf: &[u8]) -> bool {
     head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
 }
 
-/// Whether the request's conditions let it change what is there.
-pub fn may_change(ex: &Exchange, there: Option<&Stat>) -> bool {
-    judge((&ex.request.head, ex.buf()), ex, there)
+/// Whether the request's conditions let DELETE, COPY or MOVE have what it names: `itself` has the name, `content` is what a
+/// GET of it sends, the file that a link leads to. What is no file, a directory, has neither an ETag nor a date.
+pub fn may_have(ex: &Exchange, itself: Option<&Stat>, content: Option<&Stat>) -> bool {
+    let tag = content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(stat), stat.mtime.0));
+    let now = Validators {
+        etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
+        modified: tag.as_ref().map(|(_, modified)| *modified),
+        exists: itself.is_some(),
+    };
+    cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &now, ImsMode::Off) == Verdict::Proceed
 }
 
-/// The same for conditions of another request than the present one.
+/// Whether conditions, those of the request or of an earlier one, let a file take the place of what is there.
 pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -> bool {
     let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);
     let now = Validators {

@@ -62,6 +62,24 @@ fn the_rules_of_uploads_hold() {
         end(&stale).is(412);
         assert!(!s.exists(STATE));
     });
+    table.row(OURS, "so is the version that WebDAV's If names", || {
+        let s = resumable("dav_methods PUT; dav_ext_methods PROPFIND;");
+        s.method("PUT", "/a/c.txt", "", b"old").is(201);
+        let etag = s.get("/a/c.txt").header("ETag").expect("an ETag").to_owned();
+        let begin = || {
+            let fields = format!("Upload-Complete: ?0\r\nIf: ([{etag}])\r\n");
+            located(s.method("PUT", "/a/c.txt", &fields, b"ne").is(201))
+        };
+        let end = |target: &str| {
+            let fields = "Content-Type: application/partial-upload\r\nUpload-Offset: 2\r\nUpload-Complete: ?1\r\n";
+            s.method("PATCH", target, fields, b"w!")
+        };
+        let (first, second) = (begin(), begin());
+        end(&first).is(204);
+        end(&second).is(412);
+        s.method("PUT", "/a/c.txt", &format!("Upload-Complete: ?0\r\nIf: ([{etag}])\r\n"), b"ne").is(412);
+        assert_eq!(s.read("html/a/c.txt"), b"new!");
+    });
     table.row(OURS, "upload_store_access and upload_create_path", || {
         let s = resumable("upload_store_access user:rw group:r all:r; upload_create_path on;");
         let r = tus(&s, "POST", "/a/b/c/", &format!("Upload-Length: 1\r\n{}", filename("x")), b"");

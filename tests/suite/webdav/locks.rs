@@ -222,3 +222,33 @@ fn free_names_that_are_locked_count_in_a_quota_of_several_processes() {
     second.method("LOCK", "/q/more", "", LOCKINFO.as_bytes()).is(507);
     assert_eq!(files().len(), 10);
 }
+
+#[test]
+fn if_match_means_the_same_to_copy_move_and_delete_of_links_and_directories() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let mut table = Table::new("If-Match of COPY, MOVE and DELETE");
+    for method in ["COPY", "MOVE", "DELETE"] {
+        let s = share().file("html/f", "content").link("html/l", "f").file("html/d/x", "x").start();
+        let send = |target: &str, condition: &str| {
+            s.method(method, target, &format!("Destination: /new\r\n{condition}\r\n"), b"").status
+        };
+        table.row(OURS, &format!("{method} of a link: what it leads to"), || {
+            let tag = s.get("/l").is(200).header("ETag").expect("one").to_owned();
+            assert_eq!(send("/l", "If-Match: \"x\""), 412);
+            assert_eq!(send("/l", &format!("If-None-Match: {tag}")), 412);
+            assert_eq!(send("/l", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"), 412);
+            let status = send("/l", &format!("If-Match: {tag}"));
+            // A link has no copy.
+            assert!(if method == "COPY" { status != 412 } else { status < 300 }, "{status}");
+            assert_eq!(s.read("html/f"), b"content");
+        });
+        let _ = std::fs::remove_file(s.path("html/new"));
+        table.row(OURS, &format!("{method} of a directory: it has no version"), || {
+            assert_eq!(send("/d/", "If-Match: \"x\""), 412);
+            assert_eq!(send("/d/", "If-None-Match: *"), 412);
+            assert!(send("/d/", "If-Match: *\r\nIf-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT") < 300);
+        });
+    }
+}

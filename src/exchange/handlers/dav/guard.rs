@@ -19,7 +19,7 @@ use crate::services::Services;
 use crate::services::dav_locks::DavLocks;
 use crate::services::open_files::version;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind};
+use crate::sys::file::{self, FileKind, Follow};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -106,13 +106,25 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         ex.report(cx, Level::Error, format_args!("client sent an invalid \"If\" header"));
         return Err(Flow::Status(Status::BAD_REQUEST));
     };
+    any_holds(&lists, ex, cx)
+}
+
+fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     cx.dav_locks.expire(cx.now.ms);
-    for list in &lists {
-        if holds(list, ex, cx) {
-            return Ok(());
-        }
+    match lists.iter().any(|list| holds(list, ex, cx)) {
+        true => Ok(()),
+        false => Err(Flow::Status(Status::PRECONDITION_FAILED)),
     }
-    Err(Flow::Status(Status::PRECONDITION_FAILED))
+}
+
+/// The request's `If`, where it counts and names a version.
+pub fn named_versions(ex: &Exchange) -> Option<Vec<u8>> {
+    let value = ex.header(HeaderId::If).filter(|_| is_webdav(ex))?;
+    condition::parse(value)?.iter().any(names_version).then(|| value.to_vec())
+}
+
+fn names_version(list: &List<'_>) -> bool {
+    list.conditions.iter().any(|one| matches!(one.state, State::ETag(_)))
 }
 
 /// Where `If` names a version: locks the files meant, and judges it once more by what is there now.
@@ -120,56 +132,91 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// # Errors
 /// 412.
 pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Result<(), Flow> {
-    let Some(value) = ex.header(HeaderId::If).filter(|_| is_webdav(ex)).map(<[u8]>::to_vec) else { return Ok(()) };
-    let lists = condition::parse(&value).unwrap_or_default();
-    let names_version = |list: &&List<'_>| list.conditions.iter().any(|one| matches!(one.state, State::ETag(_)));
-    if !lists.iter().any(|list| names_version(&list)) {
-        return Ok(());
-    }
-    let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
-    let mut outcome = Ok(());
-    for list in lists.iter().filter(names_version) {
-        let Some(named) = list.resource.map_or(Some(uri.clone()), |url| path_of(ex, url)) else { continue };
-        ex.route.uri = named;
-        if let Ok(spot) = Spot::of(ex, cx) {
-            outcome = outcome.and(locks.lock(spot.dir.as_fd(), &spot.name).map(|_| ()));
-        }
-    }
-    ex.route.uri = uri;
-    let outcome = match outcome {
-        Err((_, Errno::EAGAIN)) => Err(Flow::Status(Status::PRECONDITION_FAILED)),
-        // What cannot be looked at fulfils nothing: that is judged below.
-        _ => preconditions(ex, cx),
+    let value = named_versions(ex);
+    hold_of(ex, cx, value.as_deref(), locks)
+}
+
+/// The same of an `If` that an earlier request brought for this URI.
+///
+/// # Errors
+/// 412.
+pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks: &mut Versions) -> Result<(), Flow> {
+    let Some(value) = value else { return Ok(()) };
+    let lists = condition::parse(value).unwrap_or_default();
+    let path = ex.route.path.clone();
+    let named = spots(&lists, ex, cx);
+    let outcome = match lock_all(named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)), locks) {
+        Err(Errno::EAGAIN) => Err(Flow::Status(Status::PRECONDITION_FAILED)),
+        // What cannot be looked at fulfils nothing: that is judged here.
+        _ => any_holds(&lists, ex, cx),
     };
     ex.route.path = path;
     outcome
+}
+
+/// Where the files lie whose versions are named.
+fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Spot> {
+    let uri = ex.route.uri.clone();
+    let mut spots = Vec::new();
+    for list in lists.iter().filter(|list| names_version(list)) {
+        let Some(named) = list.resource.map_or(Some(uri.clone()), |url| path_of(ex, url)) else { continue };
+        ex.route.uri = named;
+        spots.extend(Spot::of(ex, cx));
+    }
+    ex.route.uri = uri;
+    spots
+}
+
+/// Locks them in an order that all processes have: of two that want the same files one gets all of them.
+///
+/// # Errors
+/// EAGAIN: another process is changing one. What cannot be looked at is none.
+fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: &mut Versions) -> Result<(), Errno> {
+    let number = |(dir, name): &(BorrowedFd<'a>, &'a CStr)| {
+        file::stat_at(Some(*dir), name, Follow::No).ok().map(|stat| (stat.dev, stat.ino))
+    };
+    let mut names: Vec<_> = names.map(|one| (number(&one), one)).collect();
+    names.sort_by_key(|(number, _)| *number);
+    for (_, (dir, name)) in names {
+        if let Err((_, Errno::EAGAIN)) = locks.lock(dir, name) {
+            return Err(Errno::EAGAIN);
+        }
+    }
+    Ok(())
 }
 
 /// A COPY or MOVE is about to begin: the conditions that its source fulfils (RFC 9110 §13.1: they are of the URI's
 /// resource), and those of `If`.
 ///
 /// # Errors
-/// 412.
-pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Flow> {
-    let mut locks = Versions::default();
-    hold_source(ex, job.from(), &job.source.name, &mut locks)?;
-    hold(ex, cx, &mut locks)?;
-    Ok(locks)
-}
-
-/// # Errors
 /// 412: it is another version, or another process is changing it.
-fn hold_source(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr, locks: &mut Versions) -> Result<(), Flow> {
+pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Flow> {
     const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
-    if !CONDITIONS.iter().any(|id| ex.header(*id).is_some()) {
-        return Ok(());
+    let mut locks = Versions::default();
+    let source = (job.from(), &*job.source.name);
+    let is_conditional = CONDITIONS.iter().any(|id| ex.header(*id).is_some());
+    let value = named_versions(ex);
+    let lists = value.as_deref().and_then(condition::parse).unwrap_or_default();
+    let path = ex.route.path.clone();
+    let named = spots(&lists, ex, cx);
+    ex.route.path = path;
+    let all = named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)).chain(is_conditional.then_some(source));
+    if lock_all(all, &mut locks).is_err() {
+        return Err(Flow::Status(Status::PRECONDITION_FAILED));
     }
-    // What cannot be looked at is reported by the change itself.
-    let there = match locks.lock(dir, name) {
-        Err((_, Errno::EAGAIN)) => return Err(Flow::Status(Status::PRECONDITION_FAILED)),
-        there => there.ok().flatten(),
-    };
-    if versions::may_change(ex, there.as_ref()) { Ok(()) } else { Err(Flow::Status(Status::PRECONDITION_FAILED)) }
+    if is_conditional {
+        // What cannot be looked at is reported by the change itself.
+        let itself = file::stat_at(Some(source.0), source.1, Follow::No).ok();
+        let content = match itself.map(|stat| stat.kind) {
+            Some(FileKind::Symlink) => file::stat_at(Some(source.0), source.1, Follow::Yes).ok(),
+            _ => itself,
+        };
+        if !versions::may_have(ex, itself.as_ref(), content.as_ref()) {
+            return Err(Flow::Status(Status::PRECONDITION_FAILED));
+        }
+    }
+    hold_of(ex, cx, value.as_deref(), &mut locks)?;
+    Ok(locks)
 }
 
 /// MOVE by copying: the source is about to go, which was judged before it was copied.
@@ -178,7 +225,7 @@ fn hold_source(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr, locks: &mut Vers
 /// EBUSY: another process is changing it.
 pub fn hold_leaving(ex: &Exchange, job: &Job) -> Result<Versions, Errno> {
     let mut locks = Versions::default();
-    if versions::are_named(&ex.request.head, ex.buf()) {
+    if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
         locks.lock(job.from(), &job.source.name).map_err(|_| Errno::EBUSY)?;
     }
     Ok(locks)

@@ -14,12 +14,10 @@ use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::{self, Versions};
 use crate::exchange::response::ContentType;
-use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::open_files::version;
 use crate::services::remove_tree::{Going, Removal, Stuck};
 use crate::services::temp_names::{What, is_hidden};
 use crate::sys::Errno;
@@ -314,14 +312,8 @@ fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> 
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
-    let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(&stat), stat.mtime.0));
-    let now = Validators {
-        etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
-        modified: tag.as_ref().map(|(_, modified)| *modified),
-        exists: true,
-    };
-    match cond::evaluate(&ex.request.head, ex.buf(), Method::Delete, &now, ImsMode::Off) {
-        Verdict::Proceed => Ok(()),
-        Verdict::Failed | Verdict::NotModified => Err(Refusal::Precondition),
+    match versions::may_have(ex, Some(&found.itself), found.content.as_ref()) {
+        true => Ok(()),
+        false => Err(Refusal::Precondition),
     }
 }

@@ -14,6 +14,7 @@ use crate::config::model::Level;
 use crate::config::settings::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::dav::guard;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Role, Wish};
 use crate::exchange::handlers::upload::{self, rate_limit};
 use crate::exchange::{Exchange, Printable};
@@ -357,6 +358,9 @@ fn conditions(ex: &Exchange) -> Vec<u8> {
         for field in ex.request.head.all(id) {
             kept.push(name, field.value.of(ex.buf()));
         }
+    }
+    if let Some(lists) = guard::named_versions(ex) {
+        kept.push(b"If", &lists);
     }
     kept.to_lines()
 }

@@ -12,6 +12,7 @@ use crate::exchange::Exchange;
 use crate::exchange::handlers::dav;
 use crate::exchange::handlers::versions::Versions;
 use crate::http::etag::ETag;
+use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
@@ -136,7 +137,15 @@ impl Upload {
             }
             self.check_conditions(ex, place.stat(&part.name)?.as_ref(), &part.name)?;
         }
-        dav::guard::hold(ex, cx, &mut locks).map_err(|_| Refusal::precondition())?;
+        // Of an upload in several requests the first one brought it.
+        let held = match &self.conditions {
+            Some(first) => {
+                let value = first.0.value(&first.1, HeaderId::If).map(<[u8]>::to_vec);
+                dav::guard::hold_of(ex, cx, value.as_deref(), &mut locks)
+            }
+            None => dav::guard::hold(ex, cx, &mut locks),
+        };
+        held.map_err(|_| Refusal::precondition())?;
         Ok(locks)
     }
 
