@@ -343,6 +343,7 @@ pub struct Script {
     pub ops: Vec<Op>,
     /// Where each of `ops` stands.
     pub spans: Vec<Span>,
+    /// Made once all variables are known: what a subject depends on may stand further down.
     pub lists: OpLists,
 }
 
@@ -353,6 +354,12 @@ pub struct OpLists {
     pub lists: Vec<OpList>,
     /// The ops in no list, which are always tried; in their order.
     pub others: Vec<usize>,
+}
+
+impl OpLists {
+    /// A script with more subjects has lists for those that most of its ops ask about: each is looked at on the way from
+    /// one op to the next.
+    pub const MOST: usize = 8;
 }
 
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use super::pattern::literals::Choice;
 use super::pattern::{Failed, Matched, Pattern};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
+use std::ops::Range;
 use texts::Texts;
 
 /// Shorter lists are tried one by one.
@@ -104,17 +105,18 @@ impl Candidates {
         Some(word * 64 + left.trailing_zeros() as usize)
     }
 
-    /// The position of the first pattern at or after `from` that matches the subject these are candidates for.
+    /// The position of the first of these patterns that matches the subject these are candidates for.
     ///
     /// # Errors
     /// Whether a pattern before that matches could not be found out: where it is.
     pub fn first<'p>(
         &self,
-        mut from: usize,
+        within: Range<usize>,
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<usize>, (usize, Failed)> {
-        while let Some(at) = self.at_or_after(from) {
+        let mut from = within.start;
+        while let Some(at) = self.at_or_after(from).filter(|at| *at < within.end) {
             if let Some(pattern) = pattern(at)
                 && pattern.is_match(subject).map_err(|failed| (at, failed))?
             {
@@ -138,7 +140,7 @@ pub fn first<'p, T>(
     let found = match set {
         Some(set) => {
             let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
-            set.candidates(subject).first(0, subject, pattern).map_err(|(_, failed)| failed)?
+            set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed)?
         }
         None => {
             for (at, (pattern, _)) in list.iter().enumerate() {

@@ -263,7 +263,7 @@ impl Build {
         (Resolved { config: None, diagnostics: self.diagnostics }, self.sources)
     }
 
-    /// What places of the configuration say of each other: variables, zones, charsets, hosts, stores.
+    /// What places of the configuration say of each other: variables, zones, charsets, hosts, lists of conditions, stores.
     fn check_references(&mut self, tree: &[Directive], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
@@ -274,6 +274,7 @@ impl Build {
         checkpoint::pass_costly();
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();
+            lists::equip(&mut self.locations, &self.variables, &self.tables);
         }
         checkpoint::pass_costly();
         for span in executed_stores::find(&self.locations, stores, areas) {

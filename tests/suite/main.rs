@@ -80,6 +80,7 @@ mod real_ip;
 mod recorded;
 mod repeats;
 mod resolver;
+mod rewrite_lists;
 mod rewrites;
 mod rfc;
 mod same_again;

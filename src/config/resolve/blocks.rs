@@ -1,7 +1,7 @@
 //! The blocks of a configuration: servers, locations, limit_except and if. Each is a level of its own that inherits
 //! from the one it stands in; what is built goes into the arenas of the model.
 
-use super::{duplicate, lists};
+use super::duplicate;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Child, Own, Scope};
 use crate::config::context::Contexts;
@@ -303,7 +303,6 @@ impl Build {
                 Err(fault) => self.error(fault),
             }
         }
-        script.lists = lists::of(&script.ops);
         script
     }
 

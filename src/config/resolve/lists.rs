@@ -1,13 +1,15 @@
 //! Which ops of a script are asked about together: those with one subject, the URI or a variable.
+//!
+//! Invariant: the subjects of lists are *stable*. As long as no op of the script does anything, each evaluation gives the
+//! same value and leaves nothing behind that another op could see, captures above all. All other ops are evaluated one by
+//! one, in their order.
 
-use crate::config::model::{Op, OpList, OpLists, OpTest, Question};
+use crate::config::model::{Location, Op, OpList, OpLists, OpTest, Question, Script, Tables};
 use crate::config::pattern_set::PatternSet;
-use crate::config::template::Template;
+use crate::config::settings::map::MapTable;
+use crate::config::template::{Builtin, Part, Source, Template, Var, Variables};
+use crate::util::checkpoint;
 use crate::util::hash::FastMap;
-
-/// A script with more subjects has lists for those that most of its ops ask about: each is looked at on the way from one
-/// op to the next.
-const MOST: usize = 8;
 
 /// Fewer equal subjects are asked one by one.
 const WORTH: usize = 4;
@@ -15,27 +17,135 @@ const WORTH: usize = 4;
 /// The subject, and whether it is matched with patterns.
 type Asked<'a> = (Option<&'a Template>, bool);
 
-pub fn of(ops: &[Op]) -> OpLists {
-    if ops.len() < WORTH {
-        return OpLists { lists: Vec::new(), others: (0..ops.len()).collect() };
+/// Makes the lists of all scripts.
+pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
+    let maps = tables.maps.iter().map(|map| is_stable_map(map, variables)).collect();
+    let known = Known { variables, maps };
+    for location in locations {
+        checkpoint::pass();
+        known.equip(&mut location.script);
     }
-    let mut by_subject: FastMap<Asked, Vec<usize>> = FastMap::default();
-    for (at, op) in ops.iter().enumerate() {
-        if let Some((subject, question)) = op.question() {
-            by_subject.entry((subject, matches!(question, Question::Pattern(_)))).or_default().push(at);
+}
+
+struct Known<'a> {
+    variables: &'a Variables,
+    /// Whether each of the maps is stable.
+    maps: Vec<bool>,
+}
+
+impl Known<'_> {
+    fn equip(&self, script: &mut Script) {
+        for op in &mut script.ops {
+            if let Op::If { script, .. } = op {
+                checkpoint::pass();
+                self.equip(script);
+            }
         }
+        script.lists = self.lists_of(&script.ops);
     }
-    let mut asked: Vec<(Asked, Vec<usize>)> = by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
-    asked.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
-    let lists = asked.into_iter().take(MOST).filter_map(|((subject, is_pattern), at)| {
-        let test = if is_pattern { patterns(ops, &at)? } else { texts(ops, &at) };
-        Some(OpList { subject: subject.cloned(), ops: at, test })
-    });
-    let lists: Vec<OpList> = lists.collect();
-    let mut is_listed = vec![false; ops.len()];
-    lists.iter().flat_map(|list| &list.ops).for_each(|at| is_listed[*at] = true);
-    let others = (0..ops.len()).filter(|at| !is_listed[*at]).collect();
-    OpLists { lists, others }
+
+    fn lists_of(&self, ops: &[Op]) -> OpLists {
+        if ops.len() < WORTH {
+            return OpLists { lists: Vec::new(), others: (0..ops.len()).collect() };
+        }
+        let mut by_subject: FastMap<Asked, Vec<usize>> = FastMap::default();
+        for (at, op) in ops.iter().enumerate() {
+            if let Some((subject, question)) = op.question() {
+                by_subject.entry((subject, matches!(question, Question::Pattern(_)))).or_default().push(at);
+            }
+        }
+        let is_stable = |subject: Option<&Template>| subject.is_none_or(|subject| self.is_stable(subject));
+        let mut asked: Vec<(Asked, Vec<usize>)> = by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
+        asked.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
+        let lists = asked.into_iter().filter(|((subject, _), _)| is_stable(*subject));
+        let lists = lists.filter_map(|((subject, is_pattern), at)| {
+            let test = if is_pattern { patterns(ops, &at)? } else { texts(ops, &at) };
+            Some(OpList { subject: subject.cloned(), ops: at, test })
+        });
+        let lists: Vec<OpList> = lists.take(OpLists::MOST).collect();
+        let mut is_listed = vec![false; ops.len()];
+        lists.iter().flat_map(|list| &list.ops).for_each(|at| is_listed[*at] = true);
+        let others = (0..ops.len()).filter(|at| !is_listed[*at]).collect();
+        OpLists { lists, others }
+    }
+
+    fn is_stable(&self, subject: &Template) -> bool {
+        let is_stable_map = |table: u32| self.maps.get(table as usize).is_some_and(|is_stable| *is_stable);
+        is_stable(subject, self.variables, is_stable_map)
+    }
+}
+
+/// A map that has patterns leaves captures. Maps of maps are left out: what they are made of may be any number of others.
+fn is_stable_map(map: &MapTable, variables: &Variables) -> bool {
+    checkpoint::pass();
+    let mut templates = map.values.iter().chain([&map.source]);
+    map.regexes.is_empty() && templates.all(|template| is_stable(template, variables, |_| false))
+}
+
+fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(u32) -> bool) -> bool {
+    let is_stable_user = |at: u32| match variables.defined.get(at as usize) {
+        // Only an op that does something gives it a value: a set, or a pattern that matches. One that is negated does so
+        // too, and is in no list.
+        Some((_, Source::Stored | Source::Captured)) => true,
+        Some((_, Source::Map(table))) => is_stable_map(*table),
+        _ => false,
+    };
+    let is_stable_variable = |var: &Var| match (var, variables.redefinition(var)) {
+        (Var::User(at), _) => is_stable_user(*at),
+        (_, Some(at)) => is_stable_user(at),
+        (Var::Builtin(builtin), None) => is_constant(*builtin),
+        (var, None) => {
+            matches!(var, Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::ProxyProtocolTlv(_) | Var::Absent)
+        }
+    };
+    template.parts.iter().all(|part| match part {
+        Part::Literal(_) => true,
+        Part::Capture(_) => false,
+        Part::Var(var) => is_stable_variable(var),
+    })
+}
+
+/// It depends on nothing but the request's head, its connection and what ops of the script do.
+fn is_constant(builtin: Builtin) -> bool {
+    use Builtin::*;
+    matches!(
+        builtin,
+        Args | QueryString
+            | IsArgs
+            | Uri
+            | DocumentUri
+            | RequestUri
+            | Request
+            | RequestMethod
+            | Host
+            | ServerName
+            | ServerAddr
+            | ServerPort
+            | ServerProtocol
+            | Scheme
+            | Https
+            | Http2
+            | RemoteAddr
+            | BinaryRemoteAddr
+            | RemotePort
+            | RemoteUser
+            | RealipRemoteAddr
+            | RealipRemotePort
+            | ContentLength
+            | ContentType
+            | ProxyProtocolAddr
+            | ProxyProtocolPort
+            | ProxyProtocolServerAddr
+            | ProxyProtocolServerPort
+            | SslProtocol
+            | SslCipher
+            | SslServerName
+            | SslClientVerify
+            | SslClientSDn
+            | SslClientIDn
+            | SslClientFingerprint
+            | SslClientSerial
+    )
 }
 
 fn patterns(ops: &[Op], at: &[usize]) -> Option<OpTest> {
@@ -51,4 +161,51 @@ fn texts(ops: &[Op], at: &[usize]) -> OpTest {
         }
     }
     OpTest::Texts(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use std::path::Path;
+
+    /// How many of the ops of a server that asks about the subject are in lists.
+    fn listed(subject: &str) -> usize {
+        let mut block = String::new();
+        for text in ["a", "b", "c", "d"] {
+            block += &format!("if ({subject} ~ ^{text}) {{ return 204; }} if ({subject} = {text}) {{ return 403; }}\n");
+        }
+        let text = format!(
+            "server {{ listen 127.0.0.1:1; if ($uri !~ (?<named>x)) {{ set $set 1; }}\n{block} }}
+             map $uri $plain {{ default $set; }} map $uri $captures {{ ~^/(.) 1; }} map $1 $captured {{ volatile; a b; }}
+             map $uri $gives_one {{ default $1; }} map $plain $of_map {{ a b; }} map $arg_m $arg_made {{ ~(.) b; }}"
+        );
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let config = resolved.config.expect("the configuration has no errors");
+        let script = &config.locations[config.servers[0].root.0 as usize].script;
+        assert_eq!(script.ops.len(), 9);
+        script.ops.len() - script.lists.others.len()
+    }
+
+    #[test]
+    fn only_subjects_that_no_evaluation_changes_are_in_lists() {
+        for (subject, expected) in [
+            ("$uri", 8),
+            ("$arg_x", 8),
+            ("$http_host", 8),
+            ("$named", 8),
+            ("$set", 8),
+            ("$plain", 8),
+            ("$captures", 0),
+            ("$captured", 0),
+            ("$gives_one", 0),
+            ("$of_map", 0),
+            ("$arg_made", 0),
+            ("$realpath_root", 0),
+            ("$msec", 0),
+        ] {
+            assert_eq!(listed(subject), expected, "{subject}");
+        }
+    }
 }

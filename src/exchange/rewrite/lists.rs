@@ -1,122 +1,156 @@
 //! Skips the ops of a script that have nothing to do, by one question for each list they are in. What is skipped leaves the
 //! trace that an op which does not match leaves: no captures.
 //!
-//! Invariant: a subject is evaluated only once all ops before the first that asks about it are known to do nothing, as if
-//! they were tried one after the other: the value of a variable may be kept from then on.
+//! Invariants: only stable subjects are in lists (see `config::resolve::lists`), which nothing but an op that is run can
+//! change, and what is known of one is compared with what it is now after each op that was run. A subject is evaluated only
+//! once all ops before the first that asks about it are known to do nothing, as if they were tried one after the other. What
+//! is given back is a number of ops to skip: it cannot lead back.
 
-use crate::config::model::{OpList, OpTest, Script};
+use crate::config::model::{OpList, OpLists, OpTest, Script};
 use crate::config::pattern::{Failed, Pattern};
 use crate::config::pattern_set::Candidates;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use std::ops::Range;
+
+/// The ops that are looked at first. Twice as many follow while none does anything: what a look finds is lost where an op
+/// changes the subject, so that it must not go much further than the script does.
+const NEAR: usize = 16;
 
 /// What is known of the lists of a script.
 #[derive(Default)]
-pub struct Passes(Vec<Pass>);
+pub struct Passes {
+    of: Vec<Pass>,
+    /// The value of a subject, before it is compared.
+    value: Vec<u8>,
+}
 
 #[derive(Default)]
 struct Pass {
-    /// The subject and what it may match, kept for when it is asked about again.
-    asked: Option<(Vec<u8>, Candidates)>,
-    /// The first op that has something to do or fails, unless an op has changed something since.
-    next: Option<Found>,
+    /// The subject was evaluated since the last op was run.
+    is_fresh: bool,
+    subject: Vec<u8>,
+    /// What it may match; None: not asked yet.
+    candidates: Option<Candidates>,
+    /// All places of the list before this one are passed, or do nothing with the subject.
+    tried: usize,
+    /// The op there has something to do, or fails.
+    hit: Option<Result<(), Failed>>,
 }
 
-type Found = Result<Option<usize>, (usize, Failed)>;
+/// An op that has something to do, or whose pattern fails.
+type Found = (usize, Result<(), Failed>);
 
-impl Passes {
-    /// An op did something: subjects may have changed.
-    pub fn forget(&mut self) {
-        self.0.iter_mut().for_each(|pass| pass.next = None);
-    }
-}
-
-/// The first op at or after `at` that has something to do. While explain traces, each op is run and reports itself.
+/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
+/// reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> usize {
-    let lists = &script.lists;
-    if lists.lists.is_empty() || cx.trace.is_some() {
-        return at;
+    let OpLists { lists, others } = &script.lists;
+    if lists.is_empty() || cx.trace.is_some() {
+        return 0;
     }
-    let first_of = |ops: &[usize]| ops.get(ops.partition_point(|op| *op < at)).copied();
-    let end = first_of(&lists.others).unwrap_or(script.ops.len());
-    if end == at {
-        return at;
+    let end = at_or_after(others, at).unwrap_or(script.ops.len());
+    if end <= at {
+        return 0;
     }
-    passes.0.resize_with(lists.lists.len(), Pass::default);
-    // In the order of the ops that ask first.
-    let mut order: Vec<(usize, usize)> =
-        lists.lists.iter().enumerate().filter_map(|(number, list)| Some((first_of(&list.ops)?, number))).collect();
-    order.sort_unstable();
-    let (mut next, mut failure) = (end, None);
-    for (first, number) in order {
-        if first >= next {
-            break;
+    passes.of.resize_with(lists.len(), Pass::default);
+    passes.of.iter_mut().for_each(|pass| pass.is_fresh = false);
+    let (mut from, mut width, mut found) = (at, NEAR, None);
+    while found.is_none() && from < end {
+        let until = end.min(from + width);
+        found = first(ex, cx, script, from..until, passes);
+        (from, width) = (until, width * 2);
+    }
+    let next = match found {
+        Some((op, Ok(()))) => op,
+        Some((op, Err(failed))) => {
+            ex.undecided(cx, &failed);
+            op
         }
-        let (Some(list), Some(pass)) = (lists.lists.get(number), passes.0.get_mut(number)) else { continue };
-        let found = match &pass.next {
-            Some(known) => known.clone(),
-            None => {
-                let held = has_pattern(script, at, first).then(|| std::mem::take(&mut ex.route.groups));
-                let found = ask(ex, cx, script, list, at, pass);
-                if let Some(groups) = held {
-                    ex.route.groups = groups;
-                }
-                pass.next.insert(found).clone()
-            }
-        };
-        match found {
-            Ok(Some(op)) if op < next => (next, failure) = (op, None),
-            Err((op, failed)) if op < next => (next, failure) = (op, Some(failed)),
-            _ => {}
-        }
-    }
-    if let Some(failed) = failure {
-        ex.undecided(cx, &failed);
-    }
-    if has_pattern(script, at, next) {
+        None => end,
+    };
+    let matches = |list: &OpList| matches!(list.test, OpTest::Patterns(_));
+    if lists.iter().filter(|list| matches(list)).any(|list| at_or_after(&list.ops, at).is_some_and(|op| op < next)) {
         ex.route.groups = Default::default();
     }
-    next
+    next.saturating_sub(at)
 }
 
-/// Whether one of the listed ops `at..end` would match a pattern, which leaves no captures where it fails to.
-fn has_pattern(script: &Script, at: usize, end: usize) -> bool {
-    script.lists.lists.iter().filter(|list| matches!(list.test, OpTest::Patterns(_))).any(|list| {
-        let first = list.ops.partition_point(|op| *op < at);
-        list.ops.get(first).is_some_and(|op| *op < end)
-    })
-}
-
-fn ask(ex: &mut Exchange, cx: &mut Services, script: &Script, list: &OpList, at: usize, pass: &mut Pass) -> Found {
-    let mut subject = match &list.subject {
-        Some(subject) => variables::text(subject, ex, cx),
-        None => std::mem::take(&mut ex.route.uri),
-    };
-    let found = match &list.test {
-        OpTest::Texts(texts) => {
-            let ops = texts.get(&*subject).map(Vec::as_slice).unwrap_or_default();
-            Ok(ops.get(ops.partition_point(|op| *op < at)).copied())
+/// The first of these ops, all of them in lists, that has something to do or fails.
+fn first(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    script: &Script,
+    ops: Range<usize>,
+    passes: &mut Passes,
+) -> Option<Found> {
+    let lists = &script.lists.lists;
+    // In the order of the ops that ask first.
+    let mut order = [(usize::MAX, 0); OpLists::MOST];
+    for (slot, (number, list)) in order.iter_mut().zip(lists.iter().enumerate()) {
+        *slot = (at_or_after(&list.ops, ops.start).unwrap_or(usize::MAX), number);
+    }
+    order.sort_unstable();
+    let (mut end, mut found) = (ops.end, None);
+    for (first, number) in order {
+        if first >= end {
+            break;
         }
-        OpTest::Patterns(set) => {
-            let asked = pass.asked.take().filter(|(of, _)| *of == subject);
-            let candidates = asked.map_or_else(|| set.candidates(&subject), |(_, candidates)| candidates);
-            let from = list.ops.partition_point(|op| *op < at);
-            let op = |place: usize| list.ops.get(place).copied();
-            let found = candidates.first(from, &subject, |place| pattern(script, op(place)?));
-            // Nothing may ever ask again: the copy is made where something will.
-            if !matches!(found, Ok(None)) || !script.lists.others.is_empty() {
-                pass.asked = Some((subject.clone(), candidates));
-            }
-            match found {
-                Ok(place) => Ok(place.and_then(op)),
-                Err((place, failed)) => Err((op(place).unwrap_or(at), failed)),
-            }
+        let (Some(list), Some(pass)) = (lists.get(number), passes.of.get_mut(number)) else { break };
+        if !pass.is_fresh {
+            evaluate(ex, cx, list, pass, &mut passes.value);
         }
-    };
-    if list.subject.is_none() {
-        ex.route.uri = std::mem::take(&mut subject);
+        if let Some((op, what)) = pass.ask(script, list, first..end) {
+            end = op;
+            found = Some((op, what));
+        }
     }
     found
+}
+
+/// Where the subject is not what it was, nothing is known of it.
+fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass, value: &mut Vec<u8>) {
+    value.clear();
+    match &list.subject {
+        Some(subject) => variables::expand(subject, ex, cx, value),
+        None => value.extend_from_slice(&ex.route.uri),
+    }
+    if pass.subject != *value {
+        *pass = Pass { subject: std::mem::take(&mut pass.subject), ..Pass::default() };
+        std::mem::swap(&mut pass.subject, value);
+    }
+    pass.is_fresh = true;
+}
+
+impl Pass {
+    /// The first of these ops of the list that has something to do or fails.
+    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>) -> Option<Found> {
+        match &list.test {
+            OpTest::Texts(texts) => {
+                let op = at_or_after(texts.get(&*self.subject)?, ops.start)?;
+                (op < ops.end).then_some((op, Ok(())))
+            }
+            OpTest::Patterns(set) => {
+                let place = |op: usize| list.ops.partition_point(|listed| *listed < op);
+                let places = place(ops.start)..place(ops.end);
+                if self.hit.is_none() || self.tried < places.start {
+                    let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
+                    let from = self.tried.max(places.start);
+                    let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
+                    (self.tried, self.hit) = match candidates.first(from..places.end, &self.subject, pattern) {
+                        Ok(Some(place)) => (place, Some(Ok(()))),
+                        Ok(None) => (from.max(places.end), None),
+                        Err((place, failed)) => (place, Some(Err(failed))),
+                    };
+                }
+                let hit = self.hit.as_ref().filter(|_| places.contains(&self.tried))?;
+                Some((*list.ops.get(self.tried)?, hit.clone()))
+            }
+        }
+    }
+}
+
+fn at_or_after(ops: &[usize], at: usize) -> Option<usize> {
+    ops.get(ops.partition_point(|op| *op < at)).copied()
 }
 
 fn pattern(script: &Script, at: usize) -> Option<&Pattern> {

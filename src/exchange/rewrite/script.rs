@@ -22,13 +22,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
     let mut quote = true;
     match steps(ex, cx, script, &mut quote) {
         Step::Settled(flow) => flow,
-        Step::Nothing | Step::On | Step::Stop => Flow::Next,
+        Step::On | Step::Stop => Flow::Next,
     }
 }
 
 enum Step {
-    /// The op did not apply.
-    Nothing,
     On,
     /// `break`, or a rewrite with a flag: the rest of this level's script is skipped.
     Stop,
@@ -38,7 +36,7 @@ enum Step {
 fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool) -> Step {
     let (mut next, mut passes) = (0, lists::Passes::default());
     loop {
-        next = lists::skip(ex, cx, script, next, &mut passes);
+        next += lists::skip(ex, cx, script, next, &mut passes);
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
@@ -69,7 +67,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
                     }
                     steps(ex, cx, script, quote)
                 } else {
-                    Step::Nothing
+                    Step::On
                 }
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
@@ -78,8 +76,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         match step {
-            Step::Nothing => {}
-            Step::On => passes.forget(),
+            Step::On => {}
             done => return done,
         }
     }
@@ -230,7 +227,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
         ex.route.uri = uri;
-        return Step::Nothing;
+        return Step::On;
     };
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
