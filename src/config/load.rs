@@ -243,10 +243,12 @@ impl<'a> Loader<'a> {
         }
         let paths =
             if glob::is_pattern(&path) { glob::expand(&path) } else { vec![PathBuf::from(OsStr::from_bytes(&path))] };
+        let before = self.sources.files.len();
         let mut directives = Vec::new();
         for path in paths {
             directives.extend(self.include_file(&path, name.span, depth));
         }
+        self.sources.lacks_files |= self.sources.files.len() == before;
         directives
     }
 

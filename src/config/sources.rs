@@ -15,6 +15,8 @@ pub const MAX_INCLUDE_DEPTH: usize = 16;
 #[derive(Clone, Default, Debug)]
 pub struct Sources {
     pub(super) files: Vec<Source>,
+    /// An `include` led to no file: what the configuration has in full is not known.
+    pub lacks_files: bool,
 }
 
 /// One text. A file that is included twice is two sources that share their bytes, since each was included from

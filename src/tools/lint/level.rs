@@ -2,6 +2,7 @@
 //! of its directives would cost the square of its length.
 
 use super::blocks::{self, location};
+use super::upstreams::Used;
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
@@ -22,6 +23,11 @@ pub struct Level<'a> {
     pub takes_any_host: OnceCell<bool>,
     /// Of a server: where the open locations are, by the directory that they serve. Rule W207 finds them.
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
+    /// It, or a server in it, has a listener with TLS.
+    pub speaks_tls: OnceCell<bool>,
+    keeping: OnceCell<FastSet<&'a [u8]>>,
+    /// Names that are used in it and below it. Rule W026 finds them.
+    pub used: OnceCell<Used>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// What its `add_header` lines name. Rule W104 finds them.
@@ -83,6 +89,9 @@ impl<'a> Level<'a> {
             set_by_client: OnceCell::new(),
             takes_any_host: OnceCell::new(),
             open: OnceCell::new(),
+            speaks_tls: OnceCell::new(),
+            keeping: OnceCell::new(),
+            used: OnceCell::new(),
             credentials: OnceCell::new(),
             headers: OnceCell::new(),
             decisive: OnceCell::new(),
@@ -134,6 +143,16 @@ impl<'a> Level<'a> {
         let names = self.upstreams.get_or_init(|| {
             let upstreams = self.all.iter().filter(|d| d.name.is("upstream"));
             upstreams.filter_map(|d| d.args.first()).map(Word::bytes).collect()
+        });
+        names.contains(name)
+    }
+
+    /// Whether an `upstream` of this name stands here that keeps connections.
+    pub fn keeps(&self, name: &[u8]) -> bool {
+        let names = self.keeping.get_or_init(|| {
+            let is_kept = |d: &Directive| d.name.is("keepalive") && !d.args.first().is_some_and(|word| word.is("0"));
+            let keeps = |d: &&Directive| d.name.is("upstream") && d.block.iter().flatten().any(is_kept);
+            self.all.iter().filter(keeps).filter_map(|d| d.args.first()).map(Word::bytes).collect()
         });
         names.contains(name)
     }

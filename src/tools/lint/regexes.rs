@@ -183,7 +183,16 @@ fn plain_dot(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(word) = regex_of(place) else { return };
     let text = word.str();
-    let Some(body) = text.strip_suffix('$') else { return };
+    let Some(body) = text.strip_suffix('$') else {
+        if place.is("location")
+            && let Some(at) = dot_of_name(&text)
+        {
+            let (before, rest) = text.split_at_checked(at).unwrap_or_default();
+            let message = format!("the dot in \"{text}\" matches any character");
+            found.push(Finding::new(word.span, message, format!("escape it: \"{before}\\{rest}\"")));
+        }
+        return;
+    };
     let Some(at) = body.rfind('.') else { return };
     let ending = body.get(at + 1..).unwrap_or_default().trim_start_matches("(?:").trim_matches(['(', ')']);
     let plain = ending.len() > 1 && ending.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
@@ -254,6 +263,21 @@ fn open_origin(place: &Place, found: &mut Vec<Finding>) {
             ));
         }
     }
+}
+
+/// A dot that begins the name of a hidden file (`/.git`), or stands between two words (`wp-config.php`): not one in
+/// numbers, nor in a class.
+fn dot_of_name(regex: &str) -> Option<usize> {
+    let bytes = regex.as_bytes();
+    let letters = |at: usize| bytes.get(at..at + 2).is_some_and(|two| two.iter().all(u8::is_ascii_alphabetic));
+    if regex.contains('[') {
+        return None;
+    }
+    (1..bytes.len()).find(|at| {
+        bytes[*at] == b'.'
+            && letters(at + 1)
+            && (bytes[at - 1] == b'/' || *at > 2 && letters(at - 2) && bytes[at - 3] != b'\\')
+    })
 }
 
 /// A dot between two letters that is not escaped.

@@ -42,6 +42,8 @@ pub struct Place<'p, 'a> {
     pub at: usize,
     /// None: nothing is looked for on disk.
     pub paths: Option<&'p Paths>,
+    /// All that is included is here: an `include` that leads to no file may do so on the machine that it is for.
+    pub is_whole: bool,
     /// How many more missing names may be compared with the names of their directory.
     pub comparisons: &'p Cell<u32>,
 }

@@ -1,7 +1,7 @@
 //! Lines that nginx accepts without a word and that do not do what they seem to.
 
 use super::blocks::location;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -246,6 +246,22 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
     for word in place.d.args.iter().filter(|word| !word.bytes().starts_with(b"~")) {
         let text = word.str();
         let plain = text.trim_matches(',');
+        if text == "default_server" {
+            // Addresses may be included.
+            let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
+            let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
+            if listens.clone().next().is_some() && !listens.any(is_default) {
+                let message = "\"default_server\" is a name like any other here";
+                found.push(Finding::new(word.span, message, "it belongs to the address: listen 80 default_server;"));
+            }
+            continue;
+        }
+        if text.len() > 1 && text.ends_with('.') && !text.starts_with('$') {
+            let message = format!("the server name \"{text}\" never matches: the last dot of a host is left out");
+            let help = format!("write it without the dot: {}", text.trim_end_matches('.'));
+            found.push(Finding::new(word.span, message, help));
+            continue;
+        }
         if text.starts_with('$') && text != "$hostname" || text == "=" {
             let message = format!("\"{text}\" is compared as it stands: no variable is filled in here");
             let rest = place.d.args.iter().find(|other| other.span != word.span);

@@ -17,7 +17,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W124",
         title: "the whole file system is served",
-        page: "`root /` serves every file that the server's user can read, /etc included. Name the directory of the site.",
+        page: "`root /` serves every file that the server's user can read, /etc included; `alias /etc/` the system's settings, \
+               keys among them. Name the directory of the site.",
         check: whole_system,
     },
     Rule {
@@ -73,13 +74,25 @@ fn any_of_all(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// Directories of the system, which no site has its files in.
+const SYSTEM: [&str; 9] = ["/etc", "/etc/nginx", "/etc/ssl", "/root", "/proc", "/sys", "/dev", "/boot", "/var/lib"];
+
 fn whole_system(place: &Place, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|word| place.is("root") && word.is("/")) else { return };
+    let Some(word) = place.d.args.first().filter(|_| place.is("root") || place.is("alias")) else { return };
+    let text = word.str();
+    let dir = text.trim_end_matches('/');
+    if SYSTEM.contains(&dir) {
+        if !place.levels().any(Level::asks_who) {
+            let message = format!("the system's files in {dir} are served to everyone");
+            found.push(Finding::new(word.span, message, "name the directory of the site: /srv/www"));
+        }
+        return;
+    }
     let serves_all = place.blocks.last().is_some_and(|block| match location(block) {
-        Some((modifier, name)) => modifier != b"=" && name.is("/"),
+        Some((modifier, name)) => place.is("alias") && !modifier.starts_with(b"~") || modifier != b"=" && name.is("/"),
         None => block.name.is("server") || block.name.is("http"),
     });
-    if serves_all {
+    if text == "/" && serves_all {
         found.push(Finding::new(
             word.span,
             "the whole file system is served",

@@ -201,6 +201,13 @@ fn plain_host(place: &Place) -> Option<Finding> {
     let word = place.d.args.last()?;
     let text = word.str();
     let (scheme, rest) = text.split_once("://")?;
+    if rest.starts_with('$')
+        && let Some(host) = rest.strip_suffix("/request_uri").filter(|host| !host.contains(['/', '?']))
+    {
+        let message = "\"request_uri\" is a fixed word here, the same for every request";
+        let help = format!("a variable begins with $: did you mean \"{scheme}://{host}$request_uri\"?");
+        return Some(Finding::new(word.span, message, help));
+    }
     let end = rest.find(['/', '$', ':', '?']).unwrap_or(rest.len());
     let (host, path) = rest.split_at_checked(end)?;
     let (plain, meant) = match (host, path) {

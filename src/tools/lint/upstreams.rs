@@ -1,0 +1,277 @@
+//! What is said of upstreams and has no effect: connections that are not kept, an upgrade that is not passed on, a server
+//! that is named twice; and zones that no request is counted in.
+
+use super::blocks::is_pass;
+use super::rule::{COMPARED, Finding, Place, Rule};
+use crate::config::ast::{Directive, FileId, Word};
+use crate::util::hash::FastSet;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W026",
+        title: "a zone or an upstream that is never used",
+        page: "`limit_req_zone` and `limit_conn_zone` only define a zone: requests are limited where `limit_req zone=NAME;` or \
+               `limit_conn NAME N;` stands. A cache is used where `proxy_cache NAME;` stands, an `upstream` where a \
+               `proxy_pass http://NAME;` leads to it. Often the name is misspelt there, or the line was forgotten.",
+        check: unused,
+    },
+    Rule {
+        code: "W027",
+        title: "upstream servers that are never chosen, or chosen twice as often",
+        page: "An `upstream` whose servers are all `down` answers every request with 502. A server that is named twice gets \
+               twice the requests, and a failure of it is counted for each line: `weight=2` says the first without the \
+               second.",
+        check: odd_servers,
+    },
+    Rule {
+        code: "W028",
+        title: "kept connections that are closed",
+        page: "`keepalive N` in an upstream keeps connections open, and `proxy_http_version 1.0` or `proxy_set_header Connection \
+               close` has the upstream close each of them. Write `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";`.",
+        check: not_kept,
+    },
+    Rule {
+        code: "W029",
+        title: "an Upgrade that is not passed on",
+        page: "A WebSocket needs both headers: `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \
+               \"upgrade\";` (or a `map` of $http_upgrade) with `proxy_http_version 1.1`. Without the second one the upstream \
+               answers as to any other request. Lines of an outer level are lost where a block has one of its own.",
+        check: half_an_upgrade,
+    },
+    Rule {
+        code: "W030",
+        title: "an application's server without its port",
+        page: "A `server` of an upstream that names no port means port 80, also where `fastcgi_pass`, `uwsgi_pass`, `scgi_pass` or \
+               `memcached_pass` leads to it: a web server would be asked in another protocol. PHP-FPM listens on 9000, or on a \
+               unix socket.",
+        check: without_port,
+    },
+];
+
+/// The names that requests use in a level, and below it.
+#[derive(Default)]
+pub struct Used {
+    limits: FastSet<Vec<u8>>,
+    connections: FastSet<Vec<u8>>,
+    caches: FastSet<Vec<u8>>,
+    /// What is asked in another protocol than HTTP.
+    applications: FastSet<Vec<u8>>,
+    /// Words of what may lead to an upstream.
+    words: FastSet<Vec<u8>>,
+    /// Files with a server.
+    files: FastSet<FileId>,
+    /// A variable names a host, so that it may be any.
+    any_upstream: bool,
+    any_cache: bool,
+}
+
+impl Used {
+    fn of(all: &[Directive]) -> Used {
+        let servers = all.iter().filter(|d| d.name.is("server"));
+        let mut used = Used { files: servers.map(|d| d.name.span.file).collect(), ..Used::default() };
+        used.add(all);
+        used
+    }
+
+    fn add(&mut self, all: &[Directive]) {
+        for d in all {
+            let name = d.name.str();
+            match &*name {
+                "limit_req" => {
+                    let zones = d.args.iter().filter_map(|word| word.bytes().strip_prefix(b"zone="));
+                    self.limits.extend(zones.map(<[u8]>::to_vec));
+                }
+                "limit_conn" => self.connections.extend(d.args.first().map(|word| word.bytes().to_vec())),
+                // Names that hosts, files and servers have for themselves.
+                "server_name" | "location" | "root" | "alias" | "upstream" | "access_log" | "error_log" | "server"
+                | "limit_req_zone" | "limit_conn_zone" | "proxy_set_header" => {}
+                cache if cache.ends_with("_cache") => {
+                    self.any_cache |= d.args.iter().any(|word| word.bytes().contains(&b'$'));
+                    self.caches.extend(d.args.first().map(|word| word.bytes().to_vec()));
+                }
+                pass => {
+                    if matches!(pass, "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "memcached_pass") {
+                        self.applications.extend(d.args.first().map(Word::lower));
+                    }
+                    let variable = |word: &Word| is_pass(pass) && word.bytes().contains(&b'$');
+                    let host = |word: &Word| word.str().split("://").last().unwrap_or_default().to_owned();
+                    let by_variable = |word: &Word| {
+                        variable(word) && host(word).split('/').next().is_some_and(|host| host.contains('$'))
+                    };
+                    self.any_upstream |= d.args.iter().any(by_variable);
+                    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+                    for word in &d.args {
+                        let parts = word.bytes().split(|byte| !in_name(byte)).filter(|part| !part.is_empty());
+                        self.words.extend(parts.map(<[u8]>::to_ascii_lowercase));
+                    }
+                }
+            }
+            self.add(d.block.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+fn unused(place: &Place, found: &mut Vec<Finding>) {
+    // A file of zones alone is for servers elsewhere.
+    let is_site = place.blocks.last().is_some_and(|block| block.name.is("http") || block.name.is("stream"));
+    let level = place.level();
+    if !place.is_whole || !is_site || !level.has("server") {
+        return;
+    }
+    let zone = |start: &str| {
+        let named = |word: &Word| {
+            Some(word.bytes().strip_prefix(start.as_bytes())?.split(|byte| *byte == b':').next()?.to_vec())
+        };
+        place.d.args.iter().find_map(named)
+    };
+    let used = || level.used.get_or_init(|| Used::of(level.all));
+    let (name, is_used, add): (_, fn(&Used, &[u8]) -> bool, _) = match place.name() {
+        b"limit_req_zone" => (zone("zone="), |used, name| used.limits.contains(name), "limit_req zone=NAME;"),
+        b"limit_conn_zone" => (zone("zone="), |used, name| used.connections.contains(name), "limit_conn NAME 10;"),
+        b"proxy_cache_path" | b"fastcgi_cache_path" | b"uwsgi_cache_path" | b"scgi_cache_path" => {
+            (zone("keys_zone="), |used, name| used.any_cache || used.caches.contains(name), "proxy_cache NAME;")
+        }
+        b"upstream" => {
+            let name = place.d.args.first().map(Word::lower);
+            (name, |used, name| used.any_upstream || used.words.contains(name), "proxy_pass http://NAME;")
+        }
+        _ => return,
+    };
+    let Some(name) = name.filter(|name| !is_used(used(), name)) else { return };
+    // Servers that are included may be others where the configuration is for another machine.
+    let is_ours = place.paths.is_some_and(|paths| paths.are_ours);
+    if !is_ours && !used().files.contains(&place.d.name.span.file) {
+        return;
+    }
+    let name = String::from_utf8_lossy(&name).into_owned();
+    let message = match place.name() {
+        b"upstream" => format!("no request is passed to \"{name}\""),
+        b"limit_req_zone" | b"limit_conn_zone" => format!("nothing is limited: \"{name}\" is used nowhere"),
+        _ => format!("nothing is cached: \"{name}\" is used nowhere"),
+    };
+    let add = match place.name() {
+        b"upstream" if place.blocks.last().is_some_and(|block| block.name.is("stream")) => {
+            format!("proxy_pass {name};")
+        }
+        b"fastcgi_cache_path" | b"uwsgi_cache_path" | b"scgi_cache_path" => {
+            let family = place.d.name.str();
+            format!("{} {name};", family.trim_end_matches("_path"))
+        }
+        _ => add.replace("NAME", &name),
+    };
+    found.push(Finding::new(place.d.args_span(), message, format!("add where it is meant: {add}")));
+}
+
+fn servers(upstream: &Directive) -> impl Iterator<Item = &Directive> {
+    upstream.block.iter().flatten().filter(|d| d.name.is("server"))
+}
+
+fn odd_servers(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("upstream") {
+        return;
+    }
+    let is_down = |d: &Directive| d.args.iter().any(|word| word.is("down"));
+    if servers(place.d).next().is_some() && servers(place.d).all(is_down) {
+        let message = "every request is answered 502: all servers of this upstream are down";
+        found.push(Finding::new(place.d.args_span(), message, "leave `down` out at one of them"));
+    }
+    let mut seen: std::collections::HashMap<Vec<u8>, &Directive> = std::collections::HashMap::new();
+    for d in servers(place.d) {
+        let Some(word) = d.args.first() else { continue };
+        let address = word.lower();
+        let address = address.strip_suffix(b":80").unwrap_or(&address).to_vec();
+        match seen.get(&address) {
+            Some(first) => {
+                let message = format!("\"{}\" is named twice in this upstream", word.str());
+                let finding = Finding::new(word.span, message, "name it once, with weight=2 if it is to get more");
+                found.push(finding.note(first.span, "the first one"));
+            }
+            None => {
+                seen.insert(address, d);
+            }
+        }
+    }
+}
+
+fn without_port(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("upstream") {
+        return;
+    }
+    let (level, Some(name)) = (place.level(), place.d.args.first()) else { return };
+    if !level.used.get_or_init(|| Used::of(level.all)).applications.contains(&name.lower()) {
+        return;
+    }
+    for word in servers(place.d).filter_map(|d| d.args.first()) {
+        let text = word.str();
+        let (start, end) = (text.starts_with('['), text.ends_with(']'));
+        if start && end || !start && !text.contains([':', '$']) {
+            let message = format!("\"{text}\" is asked on port 80, which is that of HTTP");
+            found.push(Finding::new(word.span, message, format!("name the port: server {text}:9000;")));
+        }
+    }
+}
+
+/// The value of a `proxy_set_header` of this name.
+fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
+    let [name, value] = &d.args[..] else { return None };
+    (d.name.is("proxy_set_header") && name.bytes().eq_ignore_ascii_case(header.as_bytes())).then_some(value)
+}
+
+/// The first `proxy_pass` that such a line holds for and that leads to an upstream with `keepalive`.
+fn keeping<'a>(
+    level: &'a [Directive],
+    is_same: fn(&Directive) -> bool,
+    keeps: &dyn Fn(&Directive) -> bool,
+) -> Option<&'a Directive> {
+    level.iter().take(COMPARED).find_map(|d| {
+        if d.name.is("proxy_pass") {
+            return keeps(d).then_some(d);
+        }
+        // A block with a line of its own has its own.
+        let inside = d.block.as_deref().filter(|inside| !inside.iter().any(is_same))?;
+        keeping(inside, is_same, keeps)
+    })
+}
+
+fn not_kept(place: &Place, found: &mut Vec<Finding>) {
+    let is_old = place.is("proxy_http_version") && place.d.args.first().is_some_and(|word| word.is("1.0"));
+    let is_closed = || sets(place.d, "connection").is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"close"));
+    let is_same: fn(&Directive) -> bool = match is_old {
+        true => |d| d.name.is("proxy_http_version"),
+        false if is_closed() => |d| d.name.is("proxy_set_header"),
+        false => return,
+    };
+    let keeps = |pass: &Directive| {
+        let url = pass.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let host =
+            url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default()).unwrap_or_default();
+        place.levels.iter().any(|level| level.keeps(host.as_bytes()))
+    };
+    if let Some(pass) = keeping(place.level().all, is_same, &keeps) {
+        let message = "no connection is kept: the upstream closes each, in spite of its `keepalive`";
+        let help = "write: proxy_http_version 1.1; proxy_set_header Connection \"\";";
+        found.push(Finding::new(place.d.span, message, help).note(pass.span, "passed to it here"));
+    }
+}
+
+fn half_an_upgrade(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    if !place.is("proxy_set_header") || level.first("proxy_set_header") != Some(place.at) {
+        return;
+    }
+    let first = |header: &'static str| level.all.iter().find_map(|d| Some((d, sets(d, header)?)));
+    let Some((upgrade, _)) = first("upgrade").filter(|(_, value)| !value.is_empty()) else { return };
+    match first("connection") {
+        None => {
+            let message = "no WebSocket is opened: Upgrade is sent without Connection";
+            let help = "add beside it: proxy_set_header Connection \"upgrade\";";
+            found.push(Finding::new(upgrade.span, message, help));
+        }
+        Some((line, value)) if value.is_empty() || value.bytes().eq_ignore_ascii_case(b"close") => {
+            let message = "no WebSocket is opened: Connection says nothing of the Upgrade";
+            let finding = Finding::new(line.span, message, "write: proxy_set_header Connection \"upgrade\";");
+            found.push(finding.note(upgrade.span, "the upgrade"));
+        }
+        Some(_) => {}
+    }
+}
