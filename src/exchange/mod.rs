@@ -157,6 +157,8 @@ pub struct Exchange {
     pub abort: bool,
     /// What the client sends after this request cannot be trusted to be another: the connection ends with the response.
     pub closes: bool,
+    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
+    pub is_last: bool,
     /// What its pages have made of their SSI commands.
     pub ssi: Option<Box<State>>,
     /// Another URI is asked, or was, whether it may come in.
@@ -239,6 +241,7 @@ impl Exchange {
             places: Vec::new(),
             abort: false,
             closes: false,
+            is_last: false,
             ssi: None,
             auth_request: None,
             sub: None,

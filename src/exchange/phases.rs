@@ -8,7 +8,6 @@ use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters
 use crate::config::model::{Content, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::version::Version;
 use crate::route::{NoTrace, Step, Trace, location};
 use crate::services::{Services, temp_names};
 
@@ -77,18 +76,21 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
     }
 }
 
-/// A location that lets no connection go on has its way, wherever the request goes from there (nginx).
-fn ends_here(ex: &mut Exchange) {
+/// Whether the connection ends with this response, by the settings where the request is.
+pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
     let client = &ex.here().settings.client;
-    let ends = client.keepalive_timeout.0 == 0 || ex.client.requests >= client.keepalive_requests;
-    if ends && ex.route.location != ex.server().root && ex.request.head.version != Version::Http2 {
-        ex.closes = true;
-    }
+    client.keepalive_timeout.0 == 0
+        || ex.client.requests >= client.keepalive_requests
+        || cx.now.ms.saturating_sub(ex.client.accepted) >= client.keepalive_time.0
+}
+
+/// A location that lets no connection go on has its way, wherever the request goes from there (nginx).
+pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
+    ex.is_last |= ends_here(ex, cx);
 }
 
 /// A redirect within: whether it may be followed. `doing` is for the log.
 fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
-    ends_here(ex);
     ex.route.redirects = ex.route.redirects.saturating_add(1);
     if ex.route.redirects > REDIRECTS {
         let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
@@ -142,6 +144,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 ex.route.rewritten = true;
                 ex.response.clear();
                 ex.route.location = ex.server().root;
+                pass_through(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
             }
             Flow::Named(name) => named(ex, handler, cx, &name),
@@ -210,6 +213,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     ex.route.internal = true;
     ex.response.clear();
     ex.route.location = id;
+    pass_through(ex, cx);
     ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
 }
@@ -252,6 +256,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.trace.say("access", None, || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
+    pass_through(ex, cx);
     // The page of an error, this one's too, comes in any case.
     if ex.route.error_page.is_none()
         && let Err(flow) = body_limit::check_length(ex, cx)
@@ -273,7 +278,7 @@ fn enter(ex: &mut Exchange, found: location::Found) {
 }
 
 /// Where a request for the current URI would come to, and whether the scripts on its way let it: the exchange is then at
-/// that location. Asks no access rule and changes nothing but the route, which its caller has put aside.
+/// that location. Asks no access rule and changes nothing but what its caller has put aside.
 pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
     let mut phase = Phase::ServerRewrite;
     loop {

@@ -339,3 +339,25 @@ fn a_hidden_directory_does_not_stop_a_removal_where_dot_files_are_denied() {
     s.method("DELETE", "/up/tree/", "", b"").is(204);
     assert!(!s.exists("html/up/tree"));
 }
+
+#[test]
+fn a_path_that_is_only_judged_does_not_end_the_connection() {
+    if skip_on_nginx("nginx judges the request's own URI only") {
+        return;
+    }
+    let s = server(&format!(
+        "location /dav/ {{ {DAV} }} location = /text {{ return 200 text; }}
+         location /dav/moved/ {{ {DAV} keepalive_timeout 0; rewrite ^ /dav/x last; }}
+         location /dav/zero/ {{ {DAV} keepalive_timeout 0; }}"
+    ))
+    .file("html/dav/a", "A")
+    .mkdir("html/dav/zero")
+    .start();
+    for to in ["/dav/moved/b", "/dav/zero/b"] {
+        let mut client = s.client();
+        client.send(format!("COPY /dav/a HTTP/1.1\r\nHost: a.test\r\nDestination: {to}\r\n\r\n"));
+        let answer = client.response();
+        assert_ne!(answer.header("Connection"), Some("close"), "{to}: {}", answer.show());
+        client.expect_alive("/text", 200);
+    }
+}

@@ -54,9 +54,8 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
         && !cx.overload.is_tight()
         // A reload ends the connections of the old configuration as they come to rest (nginx).
         && Rc::ptr_eq(&ex.config, &cx.config)
-        && client.keepalive_timeout.0 > 0
-        && ex.client.requests < client.keepalive_requests
-        && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
+        && !ex.is_last
+        && !phases::ends_here(ex, cx)
         && !is_disabled_for(ex, client.keepalive_disable);
     // A response that is made while the body still comes does not end it.
     let duplex = matches!(ex.response.body, Body::Stream { .. });
