@@ -1,7 +1,7 @@
 //! The rules of RFC 9112 and RFC 9110 that a server can be seen to follow, section by section: `tests/conformance/*.rows`
 //! are read when the test runs.
 //!
-//! A line that begins with a section's number and a title heads the rows below it. A row is four columns, with ` | `
+//! A line that begins with a section's number and has no `|` heads the rows below it. A row is four columns, with ` | `
 //! between them: `both` (nginx does it too) or `ours: REASON`, the rule, the bytes that are sent, and what comes back.
 //! `¶` is CRLF, `\xHH` a byte, `{H}` a Host line, `{LONG}` 40 000 letters; `{E}` is the ETag of `/f`, `{S}` when it was changed, `{O}` and `{L}`
 //! a second before and after. What comes back are the answers in order, `;` between them, then `closed` or `open`:
@@ -10,8 +10,11 @@
 //! 200 body=0123456789; closed     a status (or several, `400/501`), and what must hold of it
 //! head 200 Content-Length=10      the answer to a HEAD
 //! 206 Content-Range=bytes~0-1/10  a field's value, `~` for a blank; `+Name` it is there, `-Name` it is not
+//! 405 body!=secret                the body has no such text
+//! 200 version=HTTP/1.1            what the status line begins with
 //! ```
 
+use crate::client::find;
 use crate::harness::{BOTH, Runs, Server, Table, ours, server};
 use std::fs;
 use std::path::PathBuf;
@@ -60,16 +63,19 @@ fn rows(file: &str, etag: &str) -> Vec<Row> {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut section, mut rows) = (String::new(), Vec::new());
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let columns: Vec<&str> = line.split(" | ").collect();
-        let [runs, rule, sent, wanted] = columns[..] else {
+        if !line.contains('|') && line.starts_with(|c: char| c.is_ascii_digit()) {
             section = line.to_owned();
             continue;
-        };
+        }
+        let columns: Vec<&str> = line.split(" | ").collect();
+        let [runs, rule, sent, wanted] = columns[..] else { panic!("{file}: neither a heading nor a row: {line}") };
         // Rows live as long as the test does.
-        let runs = match runs.strip_prefix("ours: ") {
-            Some(reason) => ours(reason.to_owned().leak()),
-            None => BOTH,
+        let runs = match (runs, runs.strip_prefix("ours: ")) {
+            ("both", _) => BOTH,
+            (_, Some(reason)) => ours(reason.to_owned().leak()),
+            _ => panic!("{file}: neither \"both\" nor \"ours: \": {line}"),
         };
+        assert!(!section.is_empty(), "{file}: a row above the first heading: {line}");
         let wanted = wanted.replace("{E}", etag).replace("{S}", "Sun,~06~Nov~1994~08:49:37~GMT");
         rows.push(Row { runs, name: format!("§{section}: {rule}"), sent: bytes(sent, etag), wanted });
     }
@@ -111,6 +117,14 @@ fn judge(s: &Server, row: &Row) {
                 answer.is_one_of(&statuses);
                 for word in words {
                     match (word.split_once('='), word.split_at(1)) {
+                        (Some(("body!", text)), _) => {
+                            let is_there = find(&answer.body, text.as_bytes()).is_some();
+                            assert!(!is_there, "{text} in {}", answer.show());
+                        }
+                        (Some(("version", version)), _) => {
+                            let status_line = [version.as_bytes(), b" "].concat();
+                            assert!(answer.head.starts_with(&status_line), "no {version}: {}", answer.show());
+                        }
                         (Some(("body", body)), _) => _ = answer.body_is(body.replace('~', " ")),
                         (Some((name, value)), _) => _ = answer.has(name, &value.replace('~', " ")),
                         (None, ("+", name)) => assert!(answer.header(name).is_some(), "no {name}: {}", answer.show()),
@@ -127,7 +141,9 @@ fn walk(title: &'static str, file: &str) {
     let s = start();
     let etag = s.get("/f").header("ETag").expect("an ETag").to_owned();
     let mut table = Table::new(title);
-    for row in rows(file, &etag) {
+    let rows = rows(file, &etag);
+    assert!(rows.len() >= 100, "{file} has {} rows", rows.len());
+    for row in rows {
         table.row(row.runs, &row.name, || judge(&s, &row));
     }
     table.row(BOTH, "the server is well afterwards", || _ = s.get("/f").is(200).body_is("0123456789"));
