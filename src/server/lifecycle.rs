@@ -66,7 +66,11 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     }
     // There is such a user.
     worker(config, form)?;
-    listeners::are_local(config).map_err(Failure::bind)?;
+    // Sockets that are handed over are bound already, to whatever address.
+    let is_handed_over = |name| std::env::var_os(name).is_some_and(|sockets| !sockets.is_empty());
+    if !["NGINX", "LISTEN_FDS"].into_iter().any(is_handed_over) {
+        listeners::are_local(config).map_err(Failure::bind)?;
+    }
     temp_paths::make(config, None)
 }
 

@@ -1,6 +1,7 @@
 //! Kinds of answers in which nginx is right and webserv once was not, each by its symptom. All of it holds for nginx too.
 
-use crate::harness::{Server, Setup, http, on_nginx, server};
+use crate::harness::{Server, Setup, binary, http, on_nginx, server};
+use std::process::Command;
 
 fn ask(s: &Server, target: &str, fields: &str) -> String {
     s.get_with(target, fields).text()
@@ -370,5 +371,47 @@ fn expires_modified_counts_from_the_page_of_an_error() {
     page.set_modified(old).expect("our own file");
     for target in ["/none", "/no"] {
         s.get(target).has("Cache-Control", "no-cache");
+    }
+}
+
+#[test]
+fn a_test_refuses_an_address_that_no_interface_has() {
+    let may_bind_all = |family: &str| {
+        let setting = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+        setting.is_ok_and(|text| text.trim() == "1")
+    };
+    let has_v6 = std::path::Path::new("/proc/net/if_inet6").exists();
+    let rows = [
+        // Documentation's own (RFC 5737, RFC 3849): no machine has them.
+        ("192.0.2.1:%%PORT1%%", may_bind_all("ipv4"), true),
+        ("[2001:db8::1]:%%PORT1%%", !has_v6 || may_bind_all("ipv6"), true),
+        ("127.0.0.1:%%PORT1%%", false, false),
+        ("%%PORT1%%", false, false),
+    ];
+    for (address, is_unknown, is_refused) in rows {
+        if is_unknown {
+            continue;
+        }
+        let setup = http(&format!(
+            "server {{ listen 127.0.0.1:%%PORT%%; }} server {{ listen {address}; listen 127.0.0.1:%%PORT2%%; }}"
+        ));
+        let out = setup.test_config();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.success(), !is_refused, "{address}: {text}");
+        if is_refused {
+            let shown = address.replace(":%%PORT1%%", ":");
+            assert!(
+                text.contains(&format!("bind() to {shown}")) && text.contains("assign requested address"),
+                "{text}"
+            );
+        }
+        // Sockets that are handed over are bound already. nginx takes them over in a test, too.
+        if is_refused && !on_nginx() {
+            let prefix = format!("{}/", setup.dir().display());
+            let args = ["-t", "-p", &prefix, "-c", "conf/test.conf"];
+            let out =
+                Command::new(binary()).args(args).env("NGINX", "9;").output().expect("the binary under test runs");
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
     }
 }

@@ -4,6 +4,7 @@
 use crate::config::build::Form;
 use crate::config::error::Severity;
 use crate::config::load::{LoadOptions, load_text};
+use crate::config::settings::Settings;
 use std::path::Path;
 
 /// A line in `http`, and what of it is an error or a warning; empty: neither.
@@ -91,5 +92,40 @@ fn stapling_is_ignored_only_where_no_file_has_the_response() {
         let noted = resolved.diagnostics.iter().filter(|d| d.message.contains("responses of OCSP are not fetched"));
         let places = noted.filter_map(|d| d.span).map(|span| loaded.sources.position(span).line);
         assert_eq!(places.collect::<Vec<_>>(), lines, "{text}");
+    }
+}
+
+#[test]
+fn numbers_that_no_memory_holds_are_taken_for_the_most_that_is_used() {
+    type Taken = fn(&Settings) -> (u64, u64);
+    let heads: Taken = |s| (s.client.large_buffers.0, s.client.large_buffers.1.0);
+    let bodies: Taken = |s| (s.proxy.buffers.0, s.proxy.buffers.1.0);
+    let frames: Taken = |s| (1, s.http2.chunk_size.0);
+    let rows: &[(&str, Taken, (u64, u64))] = &[
+        ("large_client_header_buffers 4 8k;", heads, (4, 8 << 10)),
+        ("large_client_header_buffers 1 64m;", heads, (1, 64 << 20)),
+        ("large_client_header_buffers 1 65m;", heads, (1, 64 << 20)),
+        ("large_client_header_buffers 4 1024m;", heads, (4, 16 << 20)),
+        ("large_client_header_buffers 1000000000 8k;", heads, (8 << 10, 8 << 10)),
+        ("large_client_header_buffers 1000000000 1024m;", heads, (8, 8 << 20)),
+        ("proxy_buffers 8 4k;", bodies, (8, 4 << 10)),
+        ("proxy_buffers 8 1024m;", bodies, (8, 128 << 20)),
+        ("proxy_buffers 9223372036854775807 4k;", bodies, (256 << 10, 4 << 10)),
+        ("http2_chunk_size 8k;", frames, (1, 8 << 10)),
+        ("http2_chunk_size 16777215;", frames, (1, (1 << 24) - 1)),
+        ("http2_chunk_size 16777216;", frames, (1, (1 << 24) - 1)),
+        ("http2_chunk_size 1024m;", frames, (1, (1 << 24) - 1)),
+    ];
+    for (line, taken, expected) in rows {
+        let text = format!("events {{}} http {{ server {{ listen 8080; {line} }} }}");
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Nginx, Vec::new(), None);
+        let config = resolved.config.unwrap_or_else(|| panic!("{line}: refused"));
+        let server = config.servers.first().expect("one server");
+        assert_eq!(taken(&config.location(server.root).settings), *expected, "{line}");
+    }
+    for line in ["large_client_header_buffers 0 8k;", "proxy_buffers 8 0;", "http2_chunk_size 0;"] {
+        let found = messages(&format!("events {{}} http {{ {line} }}"));
+        assert!(matches!(&found[..], [one] if one.contains("invalid")), "{line}: {found:?}");
     }
 }
