@@ -8,6 +8,7 @@
 mod cases;
 mod facts;
 mod generated;
+mod kinds;
 mod verdicts;
 
 use crate::client::LIMIT;

@@ -1,0 +1,169 @@
+//! The kinds of differences between answers of webserv and nginx that README's table has a row of, and how each is
+//! recognised. None may excuse more than its row says.
+
+/// A kind of difference: how it is recognised (the request, webserv's answer, nginx's), and README's row.
+pub type Kind = (&'static str, fn(&str, &str, &str) -> bool);
+
+fn both(ours: &str, theirs: &str, our_status: &str, their_status: &str) -> bool {
+    ours.starts_with(&format!("HTTP/1.1 {our_status}")) && theirs.starts_with(&format!("HTTP/1.1 {their_status}"))
+}
+
+pub const KINDS: &[Kind] = &[
+    ("| `Range` on HEAD, and on what is no GET |", |ask, _, _| !ask.starts_with("GET") && ask.contains("\r\nRange:")),
+    ("| `Expect: 100-continue` without a body", |ask, _, theirs| {
+        ask.contains("\r\nExpect:") && theirs.starts_with("HTTP/1.1 100")
+    }),
+    ("| `If-Match`, `If-Unmodified-Since` and the like on other methods than GET", |ask, _, theirs| {
+        ask.contains("\r\nIf-")
+            && !ask.starts_with("GET")
+            && !ask.starts_with("HEAD")
+            && ["412", "304"].iter().any(|status| both(theirs, theirs, status, status))
+    }),
+    ("| `If-Unmodified-Since` where nothing says when the resource changed |", |ask, ours, theirs| {
+        // Or what error_page makes of the 412, a cycle among them.
+        ask.contains("\r\nIf-Unmodified-Since") && ours != theirs && !ours.starts_with("HTTP/1.1 412")
+    }),
+    ("| a header field twice that may appear once |", |ask, _, theirs| {
+        ask.matches("\r\nExpect:").count() == 2 && theirs.starts_with("HTTP/1.1 400")
+    }),
+    ("| POST to a folder without its slash", |_, ours, theirs| both(ours, theirs, "308", "301")),
+    ("| a blank that a variable brings into the URI of `proxy_pass` |", |ask, _, theirs| {
+        ask.contains("%20") && theirs.starts_with("HTTP/1.1 400")
+    }),
+    ("| a blank in the replacement of `rewrite … redirect` |", |_, ours, theirs| {
+        ours.contains("Location: ") && ours.replace("%20", " ") == theirs.replace("%20", " ")
+    }),
+    ("| error pages, refused uploads and what was stored |", |_, ours, theirs| both(ours, theirs, "413", "413")),
+    (
+        "| what an answer leaves behind when `error_page`, a 416 or `X-Accel-Redirect` replaces it |",
+        |_, ours, theirs| {
+            let mut lines: Vec<&str> = theirs.lines().collect();
+            lines.dedup_by(|line, before| line == before && line.starts_with("Expires:"));
+            lines.join("\n").trim_end() == ours.trim_end()
+        },
+    ),
+    ("| `$content_length` of a chunked body that is thrown away |", |ask, ours, theirs| {
+        ask.contains("\r\nTransfer-Encoding:") && is_but_for_zeros(ours, theirs)
+    }),
+    ("| a Host that is refused |", |ask, ours, theirs| {
+        ask.contains("\r\nRange:") && ask.contains("..test\r\n") && both(theirs, theirs, "200", "200") && ours != theirs
+    }),
+    ("| COPY, MOVE and DELETE of a directory with something that its own location denies |", |ask, ours, theirs| {
+        ["DELETE", "COPY", "MOVE"].iter().any(|method| ask.starts_with(method)) && both(ours, theirs, "403", "2")
+    }),
+    ("| a request that times out in its head or body, and `return 408` |", |_, ours, theirs| {
+        ours.strip_prefix(theirs.trim_end()).is_some_and(|more| more.trim_start().starts_with("HTTP/1.1 408"))
+    }),
+    ("| `$request_uri` of `http://host?a=b` |", |ask, ours, theirs| {
+        ask.contains(" http://") && ours.replace("/?", "?") == theirs.replace("/?", "?")
+    }),
+    ("| an include that ends the connection", |_, ours, theirs| theirs.is_empty() && ours.contains("\n\n")),
+    ("| `ssi` where `gzip_static` serves what was compressed before |", |ask, ours, theirs| {
+        const OF_FILES: &[&str] = &["etag", "accept-ranges", "last-modified", "content-length"];
+        ask.contains("gz.txt") && without(ours, OF_FILES) == without(theirs, OF_FILES)
+    }),
+    ("| COPY and MOVE into another location |", |ask, ours, theirs| {
+        (ask.starts_with("COPY") || ask.starts_with("MOVE")) && both(ours, theirs, "403", "400")
+    }),
+    ("| MKCOL without the final slash |", |ask, ours, theirs| {
+        ask.starts_with("MKCOL") && ["201", "403", "405"].iter().any(|status| both(ours, theirs, status, "409"))
+    }),
+    ("| `Expect` with something else than `100-continue` |", |ask, ours, _| {
+        ask.contains("\r\nExpect:") && both(ours, ours, "417", "417")
+    }),
+    (
+        "| what an answer leaves behind when `error_page`, a 416 or `X-Accel-Redirect` replaces it |",
+        |ask, ours, theirs| {
+            ask.contains("\r\nRange:") && (both(ours, theirs, "416", "416") || both(ours, theirs, "302", "302"))
+                || both(ours, theirs, "416", "416")
+        },
+    ),
+    ("| `/a/..` and the like where a listing is made, or made by `rewrite` |", |_, ours, theirs| {
+        both(ours, theirs, "404", "500")
+    }),
+    ("| unknown method, small letters among them |", |_, ours, _| both(ours, ours, "501", "501")),
+    ("| OPTIONS |", |ask, ours, _| ask.starts_with("OPTIONS") && both(ours, ours, "204", "204")),
+    ("| error pages, refused uploads and what was stored |", |ask, ours, theirs| {
+        ask.starts_with("PUT") && ours.contains("ETag") && without(ours, &["etag"]) == without(theirs, &["etag"])
+    }),
+    ("| a request line that is refused |", |_, ours, theirs| both(ours, theirs, "400", "400")),
+    ("| a request line that is refused |", |ask, ours, _| {
+        // A way above the root, or no escape at all.
+        let target = ask.split(' ').nth(1).unwrap_or_default();
+        let above = target.starts_with("/..") || target.contains("/%2e%2e/?");
+        let torn = target.contains("/%zz") || target.ends_with("/%") || target.contains("/%?");
+        ours.starts_with("HTTP/1.1 400") && (above || torn)
+    }),
+    ("| `return` of 304, or of 1xx,", |_, ours, theirs| {
+        const OF_TEXT: &[&str] = &["content-"];
+        ["304", "100"].iter().any(|status| both(ours, theirs, status, status))
+            && without(ours, OF_TEXT) == without(theirs, OF_TEXT)
+    }),
+    ("| escaped control bytes in a path |", |ask, ours, theirs| {
+        (ask.contains("%0a") || ask.contains("%0d")) && ours.starts_with("HTTP/1.1 400") && ours != theirs
+    }),
+    ("| a redirect under `server_name_in_redirect`", |_, ours, theirs| {
+        theirs.contains("Location: http://:") && both(ours, theirs, "3", "3")
+    }),
+    (
+        "| `Transfer-Encoding: chunked, chunked`, and a coding that is not known beside `Content-Length` |",
+        |ask, ours, theirs| {
+            ask.contains("\r\nTransfer-Encoding:")
+                && ask.contains("\r\nContent-Length:")
+                && both(ours, theirs, "400", "501")
+        },
+    ),
+    ("| a fragment in the target (`/a#b`) |", |ask, _, theirs| ask.contains('#') && theirs.contains("#f")),
+    ("| the length of what is made while it is sent (compressed, recoded, listings)", |_, ours, theirs| {
+        const LENGTH: &[&str] = &["content-length", "accept-ranges"];
+        without(ours, LENGTH) == without(theirs, LENGTH)
+            || both(ours, theirs, "206", "200") && theirs.contains("charset=")
+    }),
+    ("| the length of what is made while it is sent (compressed, recoded, listings)", |ask, ours, theirs| {
+        ask.starts_with("HEAD") && both(ours, theirs, "200", "200") && ours.contains("Content-Length")
+    }),
+];
+
+/// Nothing but values of `$content_length` that are 0 is missing in ours: words of a line, or a field with its value. How
+/// a body is framed is no such value, nor is a line that has nothing else.
+fn is_but_for_zeros(ours: &str, theirs: &str) -> bool {
+    let mut ours = ours.lines().peekable();
+    let held = theirs.lines().all(|wanted| {
+        let is_framing = wanted.starts_with("HTTP/") || wanted.to_ascii_lowercase().starts_with("content-length:");
+        let has_less = |got: &str| !is_framing && got.contains(char::is_alphanumeric) && is_without_zeros(got, wanted);
+        let is_zero_field = || !is_framing && wanted.split_once(": ").is_some_and(|(_, value)| value.trim() == "0");
+        ours.next_if(|got| *got == wanted || has_less(got)).is_some() || is_zero_field()
+    });
+    held && ours.next().is_none()
+}
+
+/// The words of a line are another's without some that are 0.
+fn is_without_zeros(line: &str, whole: &str) -> bool {
+    let mut words = line.split_whitespace().peekable();
+    whole.split_whitespace().all(|word| words.next_if_eq(&word).is_some() || word == "0") && words.next().is_none()
+}
+
+#[test]
+fn zeros_of_content_length_excuse_no_other_difference() {
+    let rows = [
+        ("X: a b", "X: a 0 b", true),
+        ("A: a\nB: b", "A: a\nX: 0\nB: b", true),
+        ("text", "text 0", true),
+        ("X: a", "X: a", true),
+        ("X: a 0", "X: a", false),
+        ("X: a", "X: b 0", false),
+        ("a\n", "a\n0\n", false),
+        ("A: a", "A: a\nContent-Length: 0", false),
+        ("Content-Length: 0\nA: a", "A: a", false),
+        ("Content-Length: 5", "Content-Length: 0", false),
+    ];
+    for (ours, theirs, expected) in rows {
+        assert_eq!(is_but_for_zeros(ours, theirs), expected, "{ours:?} {theirs:?}");
+    }
+}
+
+/// An answer without lines that begin with one of these.
+fn without(answer: &str, names: &[&str]) -> String {
+    let lines = answer.lines().filter(|line| !names.iter().any(|name| line.to_ascii_lowercase().starts_with(name)));
+    lines.map(|line| format!("{line}\n")).collect()
+}
