@@ -2,7 +2,7 @@
 //! of its directives would cost the square of its length.
 
 use super::blocks::{self, location};
-use super::upstreams::Used;
+use super::used::Used;
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;

@@ -20,6 +20,7 @@ mod traps;
 mod trust;
 mod uploads;
 mod upstreams;
+mod used;
 mod values;
 
 use crate::config::ast::{Directive, FileId, Span};

@@ -1,0 +1,68 @@
+//! The names of zones, caches and upstreams that directives use, found once for a level and all below it.
+
+use super::blocks::is_pass;
+use crate::config::ast::{Directive, FileId, Word};
+use crate::util::hash::FastSet;
+
+/// The names that requests use in a level, and below it.
+#[derive(Default)]
+pub struct Used {
+    pub limits: FastSet<Vec<u8>>,
+    pub connections: FastSet<Vec<u8>>,
+    pub caches: FastSet<Vec<u8>>,
+    /// What is asked in another protocol than HTTP.
+    pub applications: FastSet<Vec<u8>>,
+    /// Words of what may lead to an upstream.
+    pub words: FastSet<Vec<u8>>,
+    /// Files with a server.
+    pub files: FastSet<FileId>,
+    /// A variable names a host, so that it may be any.
+    pub any_upstream: bool,
+    pub any_cache: bool,
+}
+
+impl Used {
+    pub fn of(all: &[Directive]) -> Used {
+        let servers = all.iter().filter(|d| d.name.is("server"));
+        let mut used = Used { files: servers.map(|d| d.name.span.file).collect(), ..Used::default() };
+        used.add(all);
+        used
+    }
+
+    fn add(&mut self, all: &[Directive]) {
+        for d in all {
+            let name = d.name.str();
+            match &*name {
+                "limit_req" => {
+                    let zones = d.args.iter().filter_map(|word| word.bytes().strip_prefix(b"zone="));
+                    self.limits.extend(zones.map(<[u8]>::to_vec));
+                }
+                "limit_conn" => self.connections.extend(d.args.first().map(|word| word.bytes().to_vec())),
+                // Names that hosts, files and servers have for themselves.
+                "server_name" | "location" | "root" | "alias" | "upstream" | "access_log" | "error_log" | "server"
+                | "limit_req_zone" | "limit_conn_zone" | "proxy_set_header" => {}
+                cache if cache.ends_with("_cache") => {
+                    self.any_cache |= d.args.iter().any(|word| word.bytes().contains(&b'$'));
+                    self.caches.extend(d.args.first().map(|word| word.bytes().to_vec()));
+                }
+                pass => {
+                    if matches!(pass, "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "memcached_pass") {
+                        self.applications.extend(d.args.first().map(Word::lower));
+                    }
+                    let variable = |word: &Word| is_pass(pass) && word.bytes().contains(&b'$');
+                    let host = |word: &Word| word.str().split("://").last().unwrap_or_default().to_owned();
+                    let by_variable = |word: &Word| {
+                        variable(word) && host(word).split('/').next().is_some_and(|host| host.contains('$'))
+                    };
+                    self.any_upstream |= d.args.iter().any(by_variable);
+                    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+                    for word in &d.args {
+                        let parts = word.bytes().split(|byte| !in_name(byte)).filter(|part| !part.is_empty());
+                        self.words.extend(parts.map(<[u8]>::to_ascii_lowercase));
+                    }
+                }
+            }
+            self.add(d.block.as_deref().unwrap_or_default());
+        }
+    }
+}
