@@ -185,7 +185,7 @@ impl Script {
     }
 
     fn set(&mut self, rng: &mut Rng) {
-        let name = rng.of(&["$a", "$b", "$a", "$b", "$lang", "$part", "$args", "$plain"]);
+        let name = rng.of(&["$a", "$b", "$a", "$b", "$lang", "$part", "$args", "$arg_q", "$plain"]);
         let value = rng.of(&["$1", "$2", "x", "", "a", "$uri", "$part", "$lang", "de", "$kept_re", "q=$1", "$vol_re"]);
         self.both(&format!("set {name} \"{value}\";"));
     }

@@ -23,6 +23,8 @@ fn rewrites_and_conditions() {
             location /if7 { if (-d $document_root/dir) { return 200 dir; } return 200 nodir; }
             location /if8 { if ($arg_x !~ ^[0-9]+$) { return 400; } return 200 digits; }
             location /cookie { return 200 $cookie_sid; }
+            location /mine { set $arg_own mine; return 200 $arg_own; }
+            location /own { return 200 $arg_own; }
             location /bare { return 404 ""; }
             location /vars { return 200 "$arg_a|$http_x_test|$request_method|$host|$remote_addr|$scheme"; }
          }"#,
@@ -52,6 +54,8 @@ fn rewrites_and_conditions() {
         ("if !-e, there", "GET", "/if6/f", "", 200, "if6 f"),
         ("if -d", "GET", "/if7", "", 200, "dir"),
         ("if !~", "GET", "/if8?x=abc", "", 400, "400 Bad"),
+        ("an argument is what was set", "GET", "/mine?own=1", "", 200, "mine"),
+        ("an argument that another location sets is the request's own", "GET", "/own?own=1", "", 200, "1"),
         ("the empty text of an error is none", "GET", "/bare", "", 404, "404 Not"),
         ("if !~ false", "GET", "/if8?x=12", "", 200, "digits"),
         ("a cookie", "GET", "/cookie", "Cookie: a=b; sid=42; c=d\r\n", 200, "42"),

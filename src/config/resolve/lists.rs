@@ -90,13 +90,14 @@ fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(
         Some((_, Source::Map(table))) => is_stable_map(*table),
         _ => false,
     };
+    let is_stable_family =
+        |var: &Var| matches!(var, Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::ProxyProtocolTlv(_) | Var::Absent);
     let is_stable_variable = |var: &Var| match (var, variables.redefinition(var)) {
         (Var::User(at), _) => is_stable_user(*at),
-        (_, Some(at)) => is_stable_user(at),
+        // Where no op has given it a value, it is the request's own.
+        (var, Some(at)) => is_stable_user(at) && is_stable_family(var),
         (Var::Builtin(builtin), None) => is_constant(*builtin),
-        (var, None) => {
-            matches!(var, Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::ProxyProtocolTlv(_) | Var::Absent)
-        }
+        (var, None) => is_stable_family(var),
     };
     template.parts.iter().all(|part| match part {
         Part::Literal(_) => true,

@@ -82,7 +82,9 @@ pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
 /// Appends the value of one variable.
 pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     ex.basis.varies();
-    if let Some(at) = ex.config.variables.redefinition(var) {
+    if let Some(at) = ex.config.variables.redefinition(var)
+        && !is_untouched(at, ex)
+    {
         return user(at, ex, cx, out);
     }
     match var {
@@ -105,6 +107,13 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
         Var::UpstreamTrailer(name) => upstream::record(ex, |record| record.trailer(name, out)),
         Var::User(at) => user(*at, ex, cx, out),
     }
+}
+
+/// No `set` and no capture has given it a value in this request: `$arg_a` is the request's own then, as in nginx.
+fn is_untouched(at: u32, ex: &Exchange) -> bool {
+    let is_stored = matches!(ex.route.user.get(at as usize), Some(Some(_)));
+    let defined = ex.config.variables.defined.get(at as usize);
+    !is_stored && matches!(defined, Some((_, Source::Stored | Source::Captured)))
 }
 
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
