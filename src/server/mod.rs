@@ -228,19 +228,22 @@ impl Server {
 
     /// One round: wait, clock, events, timers, those that were not done, logs.
     pub fn turn(&mut self) {
-        let timeout = match self.due() {
+        let due = self.due();
+        let timeout = match due {
             Some(due) => self.alarm.wait(due, self.cx.now.ms),
             None => Timeout::Never,
         };
-        self.turn_within(timeout);
+        self.turn_within(timeout, due);
     }
 
     /// One round that does not wait: for a simulation, which moves the clock itself.
     pub fn poll(&mut self) {
-        self.turn_within(Timeout::Now);
+        self.turn_within(Timeout::Now, None);
     }
 
-    fn turn_within(&mut self, timeout: Timeout) {
+    /// `due`: what the wait is for.
+    fn turn_within(&mut self, timeout: Timeout, due: Option<u64>) {
+        let began = self.cx.now.ms;
         let count = match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => count,
             Err(e) => {
@@ -297,7 +300,9 @@ impl Server {
             self.accept(count);
         }
         self.send_batched();
-        self.timers();
+        if !wakeup::has_overslept(due, began, self.cx.now.ms) {
+            self.timers();
+        }
         self.run_queue();
         self.protected("the end of a turn", Server::finish_turn);
     }

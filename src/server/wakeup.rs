@@ -14,6 +14,16 @@ use crate::sys::timer::Timer;
 /// Deadlines nearer than this many milliseconds are waited for by a timeout: they come and go.
 const SOON: u64 = 1_000;
 
+/// A wait that ends so much later than it should, in milliseconds: the process was stopped, or had no processor.
+const OVERSLEPT: u64 = 50;
+
+/// Whether the wait for `due` that began at `began` has ended late. What it brought may be older than what is due now: a
+/// process that is stopped between its wait and its clock knows of nothing that came meanwhile, and would time out clients
+/// that were in time. The next turn looks for events first, without waiting, and its timers are right.
+pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
+    due.is_some_and(|due| due > began && now > due + OVERSLEPT)
+}
+
 pub struct Alarm {
     timer: Timer,
     /// When it will ring, monotonic milliseconds.
@@ -54,6 +64,21 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_due_waits_a_turn_where_the_wait_for_it_ended_late() {
+        let table = [
+            ("nothing was waited for", None, 9_000, false),
+            ("in time", Some(3_000), 3_000, false),
+            ("woken before", Some(3_000), 1_500, false),
+            ("as late as clocks are", Some(3_000), 3_050, false),
+            ("stopped meanwhile", Some(3_000), 3_051, true),
+            ("due before the wait, which did not wait", Some(1_000), 9_000, false),
+        ];
+        for (name, due, now, expected) in table {
+            assert_eq!(has_overslept(due, 1_000, now), expected, "{name}");
+        }
+    }
 
     #[test]
     fn the_timer_is_set_for_what_is_far_and_comes_first() {
