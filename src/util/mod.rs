@@ -16,6 +16,7 @@ pub mod printable;
 pub mod slab;
 pub mod span;
 pub mod wake;
+pub mod ways;
 pub mod wheel;
 
 #[cfg(test)]

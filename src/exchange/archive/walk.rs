@@ -9,7 +9,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, ReadDir, Stat,
 };
-use crate::util::bytes;
+use crate::util::{bytes, ways};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -76,7 +76,7 @@ impl Walk {
                     name.starts_with(b".")
                         || bytes::has_control(name)
                         || temp_names::is_hidden(name)
-                        || self.hidden.iter().any(|hidden| hidden.strip_prefix(&way[..]) == Some(name))
+                        || ways::lead_to(&self.hidden, way, name)
                 };
                 let names = dir.entries().map(|entry| entry.name).filter(|name| !is_left_out(name.to_bytes()));
                 self.batch.extend(names.map(ToOwned::to_owned));

@@ -16,6 +16,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, ReadDir,
 };
+use crate::util::ways;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -167,8 +168,7 @@ impl TreeRules {
         kind: Option<FileKind>,
     ) -> Result<(), Refusal> {
         // Of another request, on its way.
-        let is_left_out = |way: &[u8]| self.left_out.iter().any(|out| out.strip_prefix(way) == Some(name.to_bytes()));
-        if temp_names::is_hidden(name.to_bytes()) || is_left_out(&self.way) {
+        if temp_names::is_hidden(name.to_bytes()) || ways::lead_to(&self.left_out, &self.way, name.to_bytes()) {
             return Ok(());
         }
         let copies = !self.deeds.contains(&Deed::Remove);

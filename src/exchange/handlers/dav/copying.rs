@@ -11,6 +11,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
     ReadDir, Rename, Stat, Unlink,
 };
+use crate::util::ways;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -305,7 +306,7 @@ impl TreeCopy {
         };
         // Of another request, on its way.
         let is_hidden = is_hidden(name.to_bytes());
-        let is_trash = self.trashes.iter().any(|trash| trash.strip_prefix(&self.way[..]) == Some(name.to_bytes()));
+        let is_trash = ways::lead_to(&self.trashes, &self.way, name.to_bytes());
         match kind {
             _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
