@@ -21,6 +21,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
 
+/// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
+pub fn are_conditional(head: &Head) -> bool {
+    const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
+    CONDITIONS.iter().any(|id| head.get(*id).is_some())
+}
+
 /// Whether the request goes for one version of what it changes.
 pub fn are_named(head: &Head, buf: &[u8]) -> bool {
     let names = |id| head.all(id).any(|field| field.value.of(buf) != b"*");

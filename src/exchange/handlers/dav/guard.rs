@@ -143,15 +143,34 @@ pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Resul
 pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks: &mut Versions) -> Result<(), Flow> {
     let Some(value) = value else { return Ok(()) };
     let lists = condition::parse(value).unwrap_or_default();
+    lock_named(&lists, None, ex, cx, locks)?;
+    hold_still(&lists, ex, cx)
+}
+
+/// Judged once more, with the files locked: what cannot be looked at fulfils nothing.
+fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let path = ex.route.path.clone();
-    let named = spots(&lists, ex, cx);
-    let outcome = match lock_all(named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)), locks) {
-        Err(Errno::EAGAIN) => Err(Flow::Status(Status::PRECONDITION_FAILED)),
-        // What cannot be looked at fulfils nothing: that is judged here.
-        _ => any_holds(&lists, ex, cx),
-    };
+    let outcome = any_holds(lists, ex, cx);
     ex.route.path = path;
     outcome
+}
+
+/// Locks the files whose versions are named, and `source` with them.
+///
+/// # Errors
+/// 412: another process is changing one.
+fn lock_named(
+    lists: &[List<'_>],
+    source: Option<(BorrowedFd<'_>, &CStr)>,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    locks: &mut Versions,
+) -> Result<(), Flow> {
+    let path = ex.route.path.clone();
+    let named = spots(lists, ex, cx);
+    ex.route.path = path;
+    let all = named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)).chain(source);
+    lock_all(all, locks).map_err(|_| Flow::Status(Status::PRECONDITION_FAILED))
 }
 
 /// Where the files lie whose versions are named.
@@ -191,19 +210,12 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 /// # Errors
 /// 412: it is another version, or another process is changing it.
 pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Flow> {
-    const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
     let mut locks = Versions::default();
     let source = (job.from(), &*job.source.name);
-    let is_conditional = CONDITIONS.iter().any(|id| ex.header(*id).is_some());
+    let is_conditional = versions::are_conditional(&ex.request.head);
     let value = named_versions(ex);
     let lists = value.as_deref().and_then(condition::parse).unwrap_or_default();
-    let path = ex.route.path.clone();
-    let named = spots(&lists, ex, cx);
-    ex.route.path = path;
-    let all = named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)).chain(is_conditional.then_some(source));
-    if lock_all(all, &mut locks).is_err() {
-        return Err(Flow::Status(Status::PRECONDITION_FAILED));
-    }
+    lock_named(&lists, is_conditional.then_some(source), ex, cx, &mut locks)?;
     if is_conditional {
         // What cannot be looked at is reported by the change itself.
         let itself = file::stat_at(Some(source.0), source.1, Follow::No).ok();
@@ -215,7 +227,9 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
             return Err(Flow::Status(Status::PRECONDITION_FAILED));
         }
     }
-    hold_of(ex, cx, value.as_deref(), &mut locks)?;
+    if value.is_some() {
+        hold_still(&lists, ex, cx)?;
+    }
     Ok(locks)
 }
 

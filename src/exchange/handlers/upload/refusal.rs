@@ -24,13 +24,6 @@ pub struct Refusal {
     pub later: bool,
 }
 
-/// Of a response that is to be stored: it does not wait.
-pub fn not_counted_yet() -> Refusal {
-    Refusal::new(Status::SERVICE_UNAVAILABLE, "what is in the area is still being counted")
-        .limit("upload_quota")
-        .warns()
-}
-
 impl Refusal {
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal {

@@ -111,9 +111,7 @@ impl NamePolicy {
             Duplicate::Overwrite if create_only => Duplicate::Error,
             other => other,
         };
-        let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
-            .iter()
-            .any(|id| head.get(*id).is_some());
+        let conditional = versions::are_conditional(head);
         NamePolicy { on_duplicate, conditional, names_version: versions::are_named(head, buf), create_only }
     }
 

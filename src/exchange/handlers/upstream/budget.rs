@@ -7,7 +7,7 @@
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::resumable::locks;
-use crate::exchange::handlers::upload::refusal::{Refusal, not_counted_yet};
+use crate::exchange::handlers::upload::refusal::Refusal;
 use crate::exchange::handlers::upload::share::Share;
 use crate::exchange::handlers::upload::target_dir::area_of;
 use crate::exchange::paths;
@@ -117,4 +117,11 @@ impl Budget {
             Err(e) => Err(Refusal::call("lock of the quota", self.area.path(), e)),
         }
     }
+}
+
+/// The response does not wait for that.
+fn not_counted_yet() -> Refusal {
+    Refusal::new(Status::SERVICE_UNAVAILABLE, "what is in the area is still being counted")
+        .limit("upload_quota")
+        .warns()
 }
