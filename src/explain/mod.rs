@@ -222,10 +222,7 @@ pub fn json(text: &str) -> String {
         // The subject has a column of its own.
         let (head, rest) = line.split_at_checked(line.find(' ').unwrap_or(line.len())).unwrap_or((line, ""));
         subject = if head.is_empty() { subject } else { head };
-        let (what, place) = match rest.trim().strip_suffix(']').and_then(|rest| rest.rsplit_once("  [")) {
-            Some((what, place)) => (what, place),
-            None => (rest.trim(), ""),
-        };
+        let (what, place) = outcome::placed(rest.trim()).unwrap_or((rest.trim(), ""));
         steps.push([("subject", subject), ("text", what.trim()), ("place", place)]);
     }
     for line in set.lines().skip(1) {

@@ -71,8 +71,13 @@ pub fn length(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("Content-Length:").map(str::trim)
 }
 
+/// What a line says, and the place behind it.
+pub fn placed(line: &str) -> Option<(&str, &str)> {
+    line.strip_suffix(']')?.rsplit_once("  [")
+}
+
 /// A line without the place behind it.
-fn bare(line: &str) -> &str {
+pub fn bare(line: &str) -> &str {
     line.rsplit_once("  [").map_or(line, |(line, _)| line)
 }
 

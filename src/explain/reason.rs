@@ -1,6 +1,8 @@
 //! Why a recorded request was answered as it was, where the explanation comes to another answer: what the log's line does
 //! not have (the body, the time, other headers), or what the error log has of it.
 
+use super::outcome;
+
 /// A status, the reason that a line does not tell, and the directives that may decide so, the likeliest first.
 type Reason = (&'static [u16], &'static str, &'static [&'static str]);
 
@@ -95,7 +97,7 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
     let block = || {
         let last = |subject: &str| {
             let line = steps.lines().rfind(|line| line.starts_with(subject))?;
-            Some(line.strip_suffix(']')?.rsplit_once("  [")?.1.to_owned())
+            Some(outcome::placed(line)?.1.to_owned())
         };
         ["handler", "location", "server", "listener"].iter().find_map(|subject| last(subject))
     };

@@ -72,8 +72,7 @@ pub fn is_passed(text: &str) -> bool {
 
 /// What it is asked: the URL that the first handler passes to; of a program the directive alone.
 pub fn passed_to(text: &str) -> Option<&str> {
-    let line = text.lines().find(|line| line.starts_with("handler ") && line.contains("_pass"))?;
-    Some(line.rsplit_once("  [").map_or(line, |(line, _)| line))
+    text.lines().find(|line| line.starts_with("handler ") && line.contains("_pass")).map(outcome::bare)
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn refused(
     said.lines().filter(keeps).for_each(|line| out.extend([line, "\n"]));
     // The server of its name, where that was known by then.
     let by_name = || {
-        let place = said.lines().find(|line| line.starts_with("server "))?.strip_suffix(']')?.rsplit_once("  [")?.1;
+        let (_, place) = outcome::placed(said.lines().find(|line| line.starts_with("server "))?)?;
         config.servers.iter().map(|server| server.span).find(|span| sources.place(*span) == place)
     };
     let server = server.or_else(by_name);
