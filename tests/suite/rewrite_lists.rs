@@ -213,7 +213,7 @@ impl Script {
     }
 }
 
-/// The servers `listed-N` and `alone-N` of so many scripts.
+/// The servers `listed-N` and `alone-N` of that number of scripts.
 fn configuration(rng: &mut Rng, scripts: usize) -> String {
     let mut text = MAPS.to_owned();
     for (number, value) in TEXTS.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Which of many texts a subject contains, in one pass, whatever the case of its letters: the automaton of Aho and Corasick
-//! over a sparse trie.
+//! over a sparse trie. Our own, since the builder of the crate aho-corasick takes more than a second for the short texts of
+//! 25 000 patterns.
 //!
 //! Invariant: building takes time linear in the texts together, a pass time linear in the subject and what it finds.
 

@@ -1,5 +1,5 @@
-//! A directive that is known and may stand where it does, with words that its row does not take: what is said of it, and
-//! what would be right.
+//! A directive that is known and may stand where it does, with words that its row does not take: the message, and what would
+//! be right.
 
 use super::{lexical, markup, remedy};
 use crate::config::ast::{Directive, Word, written};

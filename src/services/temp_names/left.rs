@@ -2,7 +2,7 @@
 //! served, and tried again, less and less often, where a system call fails.
 //!
 //! Invariants: what could not be removed is in the log once, and in the journal: the next process tries too. This one keeps
-//! the directories of so many open only ([`MOST`]).
+//! at most [`MOST`] of their directories open.
 
 use super::names::{Names, What};
 use crate::services::remove_tree::{Going, Removal};

@@ -22,6 +22,12 @@ pub fn asks_who(level: &[Directive]) -> bool {
     })
 }
 
+/// The value of a `proxy_set_header` of this name.
+pub fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
+    let [name, value] = &d.args[..] else { return None };
+    (d.name.is("proxy_set_header") && name.bytes().eq_ignore_ascii_case(header.as_bytes())).then_some(value)
+}
+
 /// What a directive leads to that hands requests on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pass {

@@ -1,6 +1,6 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
-use super::blocks::{Pass, passes};
+use super::blocks::{Pass, passes, sets};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
@@ -198,7 +198,7 @@ fn added<'p, 'a>(level: &'p Level<'a>) -> &'p Fields<'a> {
 }
 
 /// Fields that an upstream decides by, and that nothing else sends as they were set.
-const DECISIVE: [&[u8]; 4] = [b"host", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto"];
+const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"];
 
 fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
@@ -207,17 +207,14 @@ fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let Some(above) = place.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
-    let sets = |d: &Directive, name: &[u8]| {
-        d.name.is("proxy_set_header") && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(name))
-    };
     let decisive = above.decisive.get_or_init(|| {
         // Without a line of its own Host is $proxy_host.
-        let differs = |d: &&Directive| !d.args.get(1).is_some_and(|value| value.is("$proxy_host"));
-        let first = |name: &&'static [u8]| Some((*name, above.all.iter().filter(differs).find(|d| sets(d, name))?));
+        let differs = |d: &Directive, name| sets(d, name).is_some_and(|value| !value.is("$proxy_host"));
+        let first = |name: &&'static str| Some((*name, above.all.iter().find(|d| differs(d, name))?));
         DECISIVE.iter().filter_map(first).collect()
     });
-    if let Some((name, first)) = decisive.iter().find(|(name, _)| !level.all.iter().any(|d| sets(d, name))) {
-        let message = format!("proxy_set_header here drops {} of the level above", String::from_utf8_lossy(name));
+    if let Some((name, first)) = decisive.iter().find(|(name, _)| !level.all.iter().any(|d| sets(d, name).is_some())) {
+        let message = format!("proxy_set_header here drops {name} of the level above");
         let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
         found.push(finding.note(first.span, "set"));
     }

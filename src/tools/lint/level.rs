@@ -33,7 +33,7 @@ pub struct Level<'a> {
     /// What its `add_header` lines name. Rule W104 finds them.
     pub headers: OnceCell<Fields<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
-    pub decisive: OnceCell<Vec<(&'static [u8], &'a Directive)>>,
+    pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
 }
 
 /// Fields in the order of the lines that name them first, and their names in lower case.

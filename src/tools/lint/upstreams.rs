@@ -1,6 +1,7 @@
-//! What is said of upstreams and has no effect: connections that are not kept, an upgrade that is not passed on, a server
-//! that is named twice; and zones that no request is counted in.
+//! Directives about upstreams that do not do what they are for: connections that are not kept, an upgrade that is not
+//! passed on, a server that is named twice; and zones that no request is counted in.
 
+use super::blocks::sets;
 use super::rule::{COMPARED, Finding, Place, Rule};
 use super::used::Used;
 use crate::config::ast::{Directive, Word};
@@ -145,12 +146,6 @@ fn without_port(place: &Place, found: &mut Vec<Finding>) {
             found.push(Finding::new(word.span, message, format!("name the port: server {text}:9000;")));
         }
     }
-}
-
-/// The value of a `proxy_set_header` of this name.
-fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
-    let [name, value] = &d.args[..] else { return None };
-    (d.name.is("proxy_set_header") && name.bytes().eq_ignore_ascii_case(header.as_bytes())).then_some(value)
 }
 
 /// The first `proxy_pass` that such a line holds for and that leads to an upstream with `keepalive`.
