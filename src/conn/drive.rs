@@ -5,7 +5,6 @@ use super::http1::send_batch::BATCH;
 use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
 use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
-use super::transport::Transport;
 use super::{Active, Conn, State, Turn, handshake, http2, subrequests, upstream};
 use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
@@ -18,7 +17,9 @@ use std::rc::Rc;
 /// Lets the connection go on as far as it can.
 pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("request");
-    if let (Transport::Stream(_), State::Active(active)) = (&conn.transport, &mut conn.state) {
+    if conn.transport.sheds_buffers()
+        && let State::Active(active) = &mut conn.state
+    {
         active.ex.out.wake(&mut turn.cx.buffers);
     }
     loop {
@@ -225,7 +226,6 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             false => close(conn, turn, CloseReason::NotListened),
         };
     }
-    let is_stream = matches!(conn.transport, Transport::Stream(_));
     let has_proxy_header = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
     if active.ex.pause.is_some() || active.handler.waits() {
@@ -244,16 +244,12 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Settle => false,
         Timer::Pause | Timer::Work => return Next::Run,
     };
-    if is_late && ex.out.is_empty() && !is_stream {
+    if is_late && ex.out.is_empty() && io.transport.explains_timeouts() {
         // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.
         answer_late(&mut io, active, turn);
         return Next::Run;
     }
-    if let Transport::Stream(stream) = io.transport {
-        stream.ending = http2::stream::Ending::TimedOut;
-    } else if ex.here().settings.client.reset_timedout {
-        io.transport.reset();
-    }
+    io.transport.time_out(ex.here().settings.client.reset_timedout);
     close(conn, turn, CloseReason::TimedOut(timer))
 }
 

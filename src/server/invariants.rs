@@ -2,7 +2,6 @@
 
 use super::Server;
 use crate::conn::State;
-use crate::conn::transport::Transport;
 use crate::util::wheel::TICK;
 
 impl Server {
@@ -24,7 +23,7 @@ impl Server {
                 http2.check_invariants(key, &self.conns);
             }
             active += u64::from(matches!(conn.state, State::Active(_)));
-            streams += u64::from(matches!(conn.transport, Transport::Stream(_)));
+            streams += u64::from(conn.transport.is_stream());
         }
         let (open, stats) = (self.conns.len() as u64, &self.cx.stats);
         assert_eq!(self.wheel.len() as u64, open, "timers of connections that are gone");

@@ -53,7 +53,7 @@ impl Server {
 
     /// A stream that has ended is reported to its connection; others are connections of their own.
     pub(super) fn count_closed(&mut self, transport: Transport, serial: u64, reason: CloseReason) {
-        let Transport::Stream(stream) = transport else {
+        let Some(stream) = transport.into_stream() else {
             self.cx.stats.active -= 1;
             self.cx.stats.count(reason.counted().counter());
             let log = &self.cx.config.process.error_log;

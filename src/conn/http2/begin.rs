@@ -159,7 +159,7 @@ impl Http2 {
         stream.seen = seen;
         stream.is_tunnel = is_tunnel;
         let conn = Conn {
-            transport: Transport::Stream(Box::new(stream)),
+            transport: Transport::of_stream(stream),
             watched: Watched::ForBoth,
             queued: false,
             listener: parent.listener,

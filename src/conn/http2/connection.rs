@@ -416,7 +416,7 @@ impl Http2 {
 
 /// The connection of a stream is gone. What changes files is finished all the same: not to leave them half done.
 fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
-    if let Transport::Stream(stream) = &mut conn.transport {
+    if let Some(stream) = conn.transport.stream_mut() {
         stream.parent = None;
         stream.is_broken = true;
     }

@@ -3,7 +3,6 @@
 use super::{Http2, WIDE};
 use crate::config::model::{ErrorLog, Level, LineFormat};
 use crate::conn::io::CloseReason;
-use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::error_log;
 use crate::exchange::{Rx, Tx};
@@ -124,7 +123,7 @@ impl Http2 {
                     if let State::Active(active) = &mut conn.state {
                         active.http1.decoder.trailers = trailers;
                     }
-                    if let Transport::Stream(stream) = &mut conn.transport {
+                    if let Some(stream) = conn.transport.stream_mut() {
                         stream.is_received = true;
                     }
                 });
@@ -132,7 +131,7 @@ impl Http2 {
             }
             Event::Malformed { stream, reject } => {
                 self.tell_stream(conns, stream, |conn| {
-                    if let Transport::Stream(stream) = &mut conn.transport {
+                    if let Some(stream) = conn.transport.stream_mut() {
                         stream.fault = Some(reject);
                     }
                 });
@@ -161,7 +160,7 @@ impl Http2 {
             return self.end_cached(at, ErrorCode::CANCEL, cx);
         }
         self.tell_stream(conns, id, |conn| {
-            if let Transport::Stream(stream) = &mut conn.transport {
+            if let Some(stream) = conn.transport.stream_mut() {
                 stream.is_broken |= broken;
             }
         });
@@ -209,7 +208,7 @@ impl Intake {
     /// None of a connection that is no stream.
     pub fn of(conn: &mut Conn) -> Option<Intake> {
         let takes = takes_body(conn);
-        let Transport::Stream(stream) = &mut conn.transport else { return None };
+        let stream = conn.transport.stream_mut()?;
         Some(Intake { id: stream.id, taken: std::mem::take(&mut stream.taken), takes })
     }
 }
@@ -217,7 +216,7 @@ impl Intake {
 /// The body is taken as it comes.
 pub(super) fn takes_body(conn: &Conn) -> bool {
     let State::Active(active) = &conn.state else { return false };
-    active.ex.rx == Rx::Body || matches!(&conn.transport, Transport::Stream(stream) if stream.is_tunnel)
+    active.ex.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)
 }
 
 /// The stream of a connection, and whether its body is wanted by anything.
@@ -238,11 +237,7 @@ fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTranspo
         }
         _ => false,
     };
-    match &mut conn.transport {
-        Transport::Stream(stream) => {
-            let is_wanted = is_wanted || stream.is_tunnel;
-            Some((stream, is_wanted))
-        }
-        _ => None,
-    }
+    let stream = conn.transport.stream_mut()?;
+    let is_wanted = is_wanted || stream.is_tunnel;
+    Some((stream, is_wanted))
 }

@@ -2,7 +2,6 @@
 
 use super::{Http2, OUTPUT, QUANTUM, READ, Work};
 use crate::conn::Conn;
-use crate::conn::transport::Transport;
 use crate::util::slab::{Key, Slab};
 
 /// Heads that are written whatever the output holds: those of one turn.
@@ -31,7 +30,7 @@ impl Http2 {
                 assert!(self.ended.iter().any(|ended| ended.id == id), "stream {id} has no connection");
                 continue;
             };
-            let Transport::Stream(stream) = &conn.transport else { continue };
+            let Some(stream) = conn.transport.stream() else { continue };
             assert!(stream.parent == Some(key) && stream.id == id, "stream {id} belongs to another");
             assert!(stream.taken == 0, "{} bytes of stream {id} are not granted again", stream.taken);
             held += stream.unread();

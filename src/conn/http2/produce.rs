@@ -5,7 +5,6 @@ use super::stream::{Grant, StreamTransport};
 use super::{Http2, LARGE, Work, output, quantum, schedule};
 use crate::conn::http1::{read, respond};
 use crate::conn::io::Next;
-use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, State, Turn, drive};
 use crate::exchange::{cacheable, entry};
 use crate::util::slab::Slab;
@@ -74,7 +73,7 @@ impl Http2 {
     /// It was reset, and is still under way.
     fn is_broken(&self, conns: &Slab<Conn>, at: usize) -> bool {
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
-        matches!(conns.get(*key).map(|conn| &conn.transport), Some(Transport::Stream(stream)) if stream.is_broken)
+        conns.get(*key).and_then(|conn| conn.transport.stream()).is_some_and(|stream| stream.is_broken)
     }
 
     /// More of its body has come and is wanted: it is taken whatever others have to send.
@@ -84,7 +83,7 @@ impl Http2 {
         }
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
         let Some(conn) = conns.get(*key).filter(|conn| takes_body(conn)) else { return false };
-        matches!(&conn.transport, Transport::Stream(stream) if stream.unborn.is_none() && stream.can_read())
+        conn.transport.stream().is_some_and(|stream| stream.unborn.is_none() && stream.can_read())
     }
 
     /// Those that could send, the next one first. True: some depend on others.
@@ -137,7 +136,7 @@ impl Http2 {
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
         born(conn, turn);
-        let (Transport::Stream(stream), State::Active(active)) = (&mut conn.transport, &conn.state) else { return };
+        let (Some(stream), State::Active(active)) = (conn.transport.stream_mut(), &conn.state) else { return };
         let max_frame = self.protocol.max_frame();
         let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
         let is_first = self.protocol.is_before_first_block();
@@ -148,7 +147,7 @@ impl Http2 {
         if let State::Active(active) = &mut conn.state {
             active.ex.rest(turn.cx);
         }
-        let Transport::Stream(stream) = &mut conn.transport else { return };
+        let Some(stream) = conn.transport.stream_mut() else { return };
         if stream.end(&mut self.out) {
             self.protocol.first_block_sent();
         }
@@ -162,7 +161,7 @@ impl Http2 {
             self.protocol.consumed(id, taken);
         }
         if let Next::Close(_) = next {
-            let mut stream = std::mem::replace(&mut **stream, StreamTransport::gone());
+            let mut stream = std::mem::replace(stream, StreamTransport::gone());
             stream.taken = 0;
             self.close_stream(&stream, turn.cx.now.ms);
             self.streams.remove(at);
@@ -181,7 +180,7 @@ impl Http2 {
 
 /// The request of a stream that has just come is begun.
 fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
-    let Transport::Stream(stream) = &mut conn.transport else { return };
+    let Some(stream) = conn.transport.stream_mut() else { return };
     let Some(fault) = stream.unborn.take() else { return };
     // Its body has come already, and is not as long as it is to be: the handler may not look at one of no bytes.
     let fault = fault.or_else(|| stream.fault.take());

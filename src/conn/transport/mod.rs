@@ -20,7 +20,7 @@ pub mod ready;
 pub mod scrambled;
 mod tls;
 
-use super::http2::stream::StreamTransport;
+use super::http2::stream::{Ending, StreamTransport};
 use crate::exchange::tls::TlsFacts;
 use crate::http::reject::Reject;
 use crate::sys::Errno;
@@ -114,8 +114,50 @@ impl Transport {
         }
     }
 
+    /// A stream of HTTP/2, carried by the connection `stream.parent`.
+    pub fn of_stream(stream: StreamTransport) -> Transport {
+        Transport::Stream(Box::new(stream))
+    }
+
     pub fn is_stream(&self) -> bool {
         matches!(self, Transport::Stream(_))
+    }
+
+    pub fn stream(&self) -> Option<&StreamTransport> {
+        match self {
+            Transport::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The stream that it is, taken out.
+    pub fn into_stream(self) -> Option<Box<StreamTransport>> {
+        match self {
+            Transport::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// There may be many of it on one connection, so that a request which waits on it gives its buffers back: it has one
+    /// again before it is driven.
+    pub fn sheds_buffers(&self) -> bool {
+        self.is_stream()
+    }
+
+    /// A request that comes too slowly is answered (408) before the end. Of a stream the reset says as much, and its
+    /// connection goes on.
+    pub fn explains_timeouts(&self) -> bool {
+        !self.is_stream()
+    }
+
+    /// The client took too long: a stream will be reset by its connection, a socket is where `reset` asks for it
+    /// (reset_timedout_connection).
+    pub fn time_out(&mut self, reset: bool) {
+        match self {
+            Transport::Stream(stream) => stream.ending = Ending::TimedOut,
+            _ if reset => self.reset(),
+            _ => {}
+        }
     }
 
     pub fn stream_mut(&mut self) -> Option<&mut StreamTransport> {
@@ -127,10 +169,7 @@ impl Transport {
 
     /// The connection that carries it, where it is a stream.
     pub fn parent(&self) -> Option<Key> {
-        match self {
-            Transport::Stream(stream) => stream.parent,
-            _ => None,
-        }
+        self.stream()?.parent
     }
 
     /// The stream that it is, where frames may be written now.
