@@ -268,6 +268,49 @@ fn the_map_of_the_crate_leads_to_what_is_there() {
     report("it leads nowhere", &found);
 }
 
+/// Types whose variants stand behind a seam, and the files that may name them. All others ask by a function what they
+/// need to know, so that a further variant is a change in these files only.
+const SEAMS: [(&str, &[&str], &[&str]); 2] = [
+    ("Transport", &["Plain", "Tls", "Scrambled", "Stream"], &["conn/transport/"]),
+    (
+        "Protocol",
+        &["Http1", "FastCgi", "Scgi", "Uwsgi", "Cgi", "Tunnel"],
+        &[
+            "config/",
+            "exchange/handlers/upstream/protocol.rs",
+            "exchange/handlers/upstream/gateway.rs",
+            "exchange/handlers/upstream/cgi.rs",
+            "exchange/handlers/upstream/executed.rs",
+        ],
+    ),
+];
+
+#[test]
+fn transports_and_upstream_protocols_are_told_apart_behind_their_seams_only() {
+    let (mut found, mut known) = (Vec::new(), 0);
+    for source in sources() {
+        for (number, line) in code(&source) {
+            for (name, variants, places) in SEAMS {
+                let names_one = variants.iter().any(|variant| {
+                    let path = format!("{name}::{variant}");
+                    line.match_indices(&path).any(|(at, _)| {
+                        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+                        let (before, after) = (&line[..at], &line[at + path.len()..]);
+                        !before.ends_with(is_name) && !after.starts_with(is_name)
+                    })
+                });
+                if names_one && places.iter().any(|place| source.path.starts_with(place)) {
+                    known += 1;
+                } else if names_one {
+                    found.push(format!("src/{}:{number}: {name}", source.path));
+                }
+            }
+        }
+    }
+    assert!(known > 50, "the variants were not found: {known}");
+    report("a variant is named outside its seam", &found);
+}
+
 /// Line ends of other languages: HTML and JSON as nginx writes them, the language server's protocol, files of Windows.
 const OTHER_TEXT: [&str; 5] = [
     "exchange/handlers/listing/mod.rs",

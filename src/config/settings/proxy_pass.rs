@@ -30,12 +30,14 @@ impl Protocol {
         }
     }
 
-    /// What stands before an address in the error log.
-    pub fn scheme(self) -> &'static str {
+    /// What stands before an address in the error log. `is_secure`: it is spoken over TLS.
+    pub fn scheme(self, is_secure: bool) -> &'static str {
         match self {
+            Protocol::Http1 if is_secure => "https://",
             Protocol::Http1 => "http://",
             Protocol::FastCgi => "fastcgi://",
             Protocol::Scgi => "scgi://",
+            Protocol::Uwsgi if is_secure => "suwsgi://",
             Protocol::Uwsgi => "uwsgi://",
             Protocol::Cgi => "cgi://",
             Protocol::Tunnel => "",

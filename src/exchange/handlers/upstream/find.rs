@@ -54,10 +54,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
             made = Some(url.uri);
         }
     }
-    let uri = match pass.protocol {
-        Protocol::Http1 => request::target(ex, pass, made),
-        _ => Vec::new(),
-    };
+    let uri = if pass.protocol.is_http() { request::target(ex, pass, made) } else { Vec::new() };
     (record.host, record.port) = (Some(host.clone()), Some(port));
     Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
 }
@@ -89,7 +86,7 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
         ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
         return Err(Status::BAD_GATEWAY);
     };
-    let default = (protocol == Protocol::Http1).then_some(url.default_port());
+    let default = protocol.is_http().then_some(url.default_port());
     let Some(port) = url.port.or(default) else {
         ex.report(cx, Level::Error, format_args!("no port in upstream \"{}\"", url.host));
         return Err(Status::INTERNAL_SERVER_ERROR);

@@ -43,7 +43,6 @@ mod uri;
 mod waiting;
 
 use super::methods;
-use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Printable};
 use crate::http::method::Method;
@@ -63,7 +62,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let Some(pass) = config.location(ex.route.location).pass.clone() else {
         return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     };
-    let is_tunnel = pass.protocol == Protocol::Tunnel;
+    let is_tunnel = pass.protocol.is_tunnel();
     if ex.route.method == Method::Trace || is_tunnel != (ex.route.method == Method::Connect) {
         return Err(methods::not_allowed(ex));
     }
@@ -85,7 +84,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let tls = if is_secure { Some(tls::secure(ex, cx, &place.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.here().span), || {
         let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
-        let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme());
+        let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme(is_secure));
         format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&place.uri))
     });
     let target = find::Target { upstream, pending, place, is_secure };

@@ -1,5 +1,6 @@
 //! What differs from protocol to protocol: how a request is written, how its body goes, how the bytes that come back are
-//! read, and what their end means. Everything else of an upstream's dealings is the same for all.
+//! read, and what their end means. The other files serve every protocol alike: where it matters to them which one it is,
+//! they ask for one of the properties below, so that a further protocol is a line in each of these tables.
 
 use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
@@ -18,6 +19,7 @@ use crate::http::h1::response::Dialect;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::services::Services;
 
 /// What an application has ended.
@@ -25,6 +27,36 @@ use crate::services::Services;
 enum Stream {
     Stdout,
     Request,
+}
+
+/// What the upstream engine asks of a protocol.
+impl Protocol {
+    /// Requests and responses are HTTP's own: the request has a URI, URLs have a default port, a reason phrase may be
+    /// empty, interim responses (1xx) may be passed on, and a response without content leaves its connection usable.
+    pub(super) fn is_http(self) -> bool {
+        self == Protocol::Http1
+    }
+
+    /// A message of its own ends the response (FastCGI's END_REQUEST): the last byte of the content does not, and neither
+    /// does the end of the connection.
+    pub(super) fn ends_by_record(self) -> bool {
+        self == Protocol::FastCgi
+    }
+
+    /// The request says how long its body is before that comes, and cannot send chunks.
+    pub(super) fn announces_length(self) -> bool {
+        matches!(self, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi)
+    }
+
+    /// How a connection may be used for another request: in HTTP from version 1.1 on (nginx), else as the application says.
+    pub(super) fn may_keep(self, version: Version) -> bool {
+        !self.is_http() || version == Version::Http11
+    }
+
+    /// Nothing is asked: bytes go both ways as soon as the connection is there.
+    pub(super) fn is_tunnel(self) -> bool {
+        self == Protocol::Tunnel
+    }
 }
 
 impl Proxy {
@@ -164,7 +196,7 @@ impl Proxy {
         match (id, self.protocol) {
             // nginx has it in the lists of FastCGI and SCGI only.
             (HeaderId::Status, Protocol::Uwsgi) => false,
-            _ => respond::is_hidden(id, self.protocol != Protocol::Http1),
+            _ => respond::is_hidden(id, !self.protocol.is_http()),
         }
     }
 }

@@ -8,7 +8,6 @@ use super::settings::settings;
 use super::{respond, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
-use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::pace::Pace;
@@ -142,7 +141,7 @@ impl Proxy {
             return Err(Fault::InvalidHeader);
         }
         let hints = Hints { head: &self.head, bytes, len, is_hidden: |id| respond::is_hidden(id, false) };
-        if self.protocol == Protocol::Http1 && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
+        if self.protocol.is_http() && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
             return Err(Fault::InvalidHeader);
         }
         Ok(())
@@ -167,7 +166,7 @@ impl Proxy {
             }
             // What would follow is not waited for; nor can the connection be used again (nginx).
             Ending::None => {
-                self.keep &= self.protocol == Protocol::Http1;
+                self.keep &= self.protocol.is_http();
                 Reading::Done
             }
             Ending::Length(0) => self.whole(false),
@@ -207,12 +206,9 @@ impl Proxy {
         self.reading = Reading::UntilClose;
     }
 
-    /// How to go on when the body is there: FastCGI has an end of its own.
+    /// How to go on when the body is there.
     fn whole(&self, warned: bool) -> Reading {
-        match self.protocol {
-            Protocol::FastCgi => Reading::Rest { warned },
-            _ => Reading::Done,
-        }
+        if self.protocol.ends_by_record() { Reading::Rest { warned } } else { Reading::Done }
     }
 
     /// Phase Tunnel: bytes of the client.
@@ -285,7 +281,7 @@ impl Proxy {
             {
                 return Err(self.cut_short(ex, cx));
             }
-            Reading::UntilClose if self.protocol == Protocol::FastCgi => {
+            Reading::UntilClose if self.protocol.ends_by_record() => {
                 // The end of its records is missing: nothing says that this is all.
                 self.copy = None;
                 self.reading = Reading::Done;

@@ -192,11 +192,7 @@ impl Record {
     /// `http://address/uri` of the server that is dealt with, for the error log; empty: none is.
     pub fn shown(&self) -> Vec<u8> {
         let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
-        let scheme = match self.protocol {
-            Protocol::Http1 if self.is_secure => "https://",
-            Protocol::Uwsgi if self.is_secure => "suwsgi://",
-            protocol => protocol.scheme(),
-        };
+        let scheme = self.protocol.scheme(self.is_secure);
         [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
     }
 

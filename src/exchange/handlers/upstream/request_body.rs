@@ -26,5 +26,5 @@ pub(super) fn is_here(ex: &Exchange) -> bool {
 
 /// Applications that need the length of a body before it comes cannot be sent chunks.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi) && ex.request.head.framing == Framing::Chunked
+    protocol.announces_length() && ex.request.head.framing == Framing::Chunked
 }

@@ -7,7 +7,6 @@ use super::settings::settings;
 use super::{cookie, rewrite};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, Proxy as Settings};
-use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -231,7 +230,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     ex.response.status = Status(head.status);
     let reason = head.reason.of(&received.bytes);
     // An application that names no reason has none of its own.
-    let has_own = !reason.is_empty() || proxy.protocol == Protocol::Http1;
+    let has_own = !reason.is_empty() || proxy.protocol.is_http();
     // What an upstream answers with nginx's own codes is not its client's fault: it stays what it is (nginx).
     let stays = Status(head.status).on_the_wire().0 != head.status;
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
@@ -263,7 +262,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             id => named(ex, cx, id, name, value),
         }
     }
-    if proxy.protocol == Protocol::Http1 {
+    if proxy.protocol.is_http() {
         // What proxy_pass_header passes is the upstream's, where that has none as well (nginx).
         let passes = |name: &[u8]| settings.pass_headers.iter().any(|n| n.eq_ignore_ascii_case(name));
         for (slot, name) in [(&mut ex.response.date, &b"date"[..]), (&mut ex.response.server, b"server")] {

@@ -3,7 +3,7 @@
 
 use super::settings;
 use crate::config::settings::proxy::{From, Redirect, Rewrite};
-use crate::config::settings::proxy_pass::{Pass, Protocol, To};
+use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
@@ -33,7 +33,10 @@ fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8
 
 /// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this one.
 fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
-    let (Protocol::Http1, To::Fixed { uri, url, .. }) = (pass.protocol, &pass.to) else { return None };
+    let To::Fixed { uri, url, .. } = &pass.to else { return None };
+    if !pass.protocol.is_http() {
+        return None;
+    }
     if uri.is_empty() {
         let rest = value.strip_prefix(&**url)?.strip_prefix(b"/")?;
         return Some([b"/", rest].concat());

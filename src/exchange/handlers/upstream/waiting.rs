@@ -3,10 +3,8 @@
 use super::proxy::{Phase, Proxy};
 use super::settings::settings;
 use super::store;
-use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::exchange::{Exchange, Tx};
-use crate::http::version::Version;
 use crate::services::Services;
 use std::rc::Rc;
 
@@ -26,7 +24,7 @@ impl Proxy {
 
     /// Connected, and nothing to be asked.
     pub fn opens_tunnel(&self) -> bool {
-        self.protocol == Protocol::Tunnel && self.phase == Phase::Talk
+        self.protocol.is_tunnel() && self.phase == Phase::Talk
     }
 
     pub fn upstream(&self) -> &Rc<Upstream> {
@@ -53,8 +51,7 @@ impl Proxy {
     }
 
     fn settings_keep(&self, ex: &Exchange) -> bool {
-        let may = self.protocol != Protocol::Http1 || settings(ex).version == Version::Http11;
-        may && self.upstream.keepalive.idle > 0
+        self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0
     }
 
     /// What the connection waits for: it checks that nothing of it could go on.
