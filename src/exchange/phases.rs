@@ -152,7 +152,13 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
         };
     }
     *handler = Handler::None;
-    // What is thrown away need not come slowly.
+    decided(ex);
+}
+
+/// The exchange's response is the answer: the protocol has it queued. A handler that has yet to bring the body stays in
+/// charge ([`settle`] is for all others).
+pub fn decided(ex: &mut Exchange) {
+    // A body that is thrown away need not come slowly.
     ex.pace = None;
     ex.tx = Tx::Ready;
 }

@@ -14,7 +14,7 @@ use webserv::config::build::Form;
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::resolve;
-use webserv::conn::http1::{Http1, respond_with};
+use webserv::conn::http1::{Http1, queue};
 use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
 use webserv::exchange::handlers::Handler;
@@ -236,7 +236,7 @@ fn answers(timer: &Timer) {
             assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
             http1.hand_over(&mut ex);
             entry::begin(&mut ex, &mut handler, &mut cx);
-            respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
+            queue(&mut ex, &mut handler, &mut http1, &mut cx);
             assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
         timer.time(name, &mut answer);
@@ -313,7 +313,7 @@ fn lists(timer: &Timer) {
                 assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
                 http1.hand_over(&mut ex);
                 entry::begin(&mut ex, &mut handler, &mut cx);
-                respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
+                queue(&mut ex, &mut handler, &mut http1, &mut cx);
                 assert!(ex.tx != Tx::Wait, "{name}");
             });
         }

@@ -150,6 +150,7 @@ fn conditions() {
 #[test]
 fn includes() {
     let up = Upstream::echo();
+    let bad = Upstream::always("HTTP/1.1 500 Broken\r\nContent-Length: 3\r\n\r\nbad");
     let block = format!(
         "ssi on;
          location /ret {{ return 200 \"$uri $args $request_method $request_uri\"; }}
@@ -160,15 +161,18 @@ fn includes() {
          location /locked {{ deny all; }}
          location /up/ {{ proxy_pass http://{0}/; proxy_pass_request_headers off; }}
          location /gone {{ proxy_pass http://{1}; }}
+         location /bad {{ proxy_pass http://{2}; }}
          location /rw/ {{ rewrite ^/rw/(.*)$ /$1 last; }}
          location /off/ {{ ssi off; alias %%DIR%%/html/; }}
          location /headers {{ add_header X-Sub 1; return 200 h; }}
          location /limit {{ return 200 0123456789; }}",
         up.address,
-        Upstream::nowhere()
+        Upstream::nowhere(),
+        bad.address
     );
     let block_of = |inner: &str| format!("<!--#block name=\"b\" -->{inner}<!--#endblock -->");
     let stub_used = format!("{}<!--#include virtual=\"/gone\" stub=\"b\" -->.", block_of("s<!--#echo var=\"uri\" -->"));
+    let stub_of_error = format!("{}<!--#include virtual=\"/bad\" stub=\"b\" -->.", block_of("s"));
     let stub_unused = format!("{}<!--#include virtual=\"/inc.html\" stub=\"b\" -->.", block_of("s"));
     let hidden = format!("a{}b", block_of("hidden<!--#nothing -->"));
     let page404 = "404 Not Found";
@@ -236,6 +240,7 @@ fn includes() {
                 "/dir/more.html?(none)u",
             ),
             (BOTH, "a stub for an error", &stub_used, "", "s/gone."),
+            (BOTH, "an upstream's error is content, and has no stub", &stub_of_error, "", "bad."),
             (BOTH, "a stub that is not used", &stub_unused, "", "[inc]."),
             (BOTH, "a stub that is not there", "<!--#include virtual=\"/inc.html\" stub=\"none\" -->.", "", "{E}."),
             (BOTH, "a block shows nothing by itself", &hidden, "", "ab"),

@@ -23,5 +23,5 @@ mod splice;
 pub mod state;
 pub mod write;
 
-pub use respond::{respond, respond_with};
+pub use respond::{begin_streamed, queue, respond};
 pub use state::Http1;

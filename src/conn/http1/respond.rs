@@ -20,11 +20,20 @@ pub const DRAIN: u64 = 1 << 20;
 /// Has the response queued that the exchange has come to, if it has: what becomes of the connection is decided before
 /// its head is written.
 pub fn respond(active: &mut Active, cx: &mut Services) {
-    respond_with(&mut active.ex, &mut active.handler, &mut active.http1, cx);
+    queue(&mut active.ex, &mut active.handler, &mut active.http1, cx);
 }
 
-/// As [`respond`], where what answers the request stays in charge: an upstream's response.
-pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
+/// Has the head of a response queued whose body its handler, an upstream, has yet to bring. Some: another response is
+/// sent instead (the page of a 412), and this handler makes it.
+pub fn begin_streamed(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) -> Option<Handler> {
+    phases::decided(ex);
+    let mut instead = Handler::None;
+    queue(ex, &mut instead, http1, cx);
+    (!matches!(instead, Handler::None)).then_some(instead)
+}
+
+/// [`respond`], of the parts of an [`Active`].
+pub fn queue(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
     while ex.tx == Tx::Ready {
         // An include has no say.
         if ex.sub.is_none() {

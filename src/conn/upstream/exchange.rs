@@ -3,7 +3,7 @@
 //!
 //! Invariant: no more is read than what the other side has room for.
 
-use crate::conn::http1::{Http1, read, respond_with};
+use crate::conn::http1::{begin_streamed, read};
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::{Active, Turn};
@@ -11,7 +11,7 @@ use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
 use crate::exchange::send_queue::SHORT;
-use crate::exchange::{Exchange, Rx, Tx, filters, phases};
+use crate::exchange::{Exchange, Rx, Tx, filters};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -264,7 +264,13 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     let outcome = match outcome {
         Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
             turn.pool.backends.has_head(*backend, cx.now.ms);
-            begin_response(ex, http1, cx);
+            if let Some(instead) = begin_streamed(ex, http1, cx) {
+                proxy.finish(ex, cx);
+                turn.pool.backends.close(backend, cx, End::Good);
+                *handler = instead;
+                arm_send(io, active, cx);
+                return Received::Step(Step::Again);
+            }
             if proxy.phase == Phase::Tunnel {
                 // What the client sent behind its request is no request any more.
                 proxy.relay(&http1.take_rest());
@@ -286,19 +292,15 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     }
 }
 
-/// The head of the upstream's response is queued; the upstream goes on with its body.
-fn begin_response(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) {
-    let mut none = Handler::None;
-    phases::settle(ex, &mut none, cx, Flow::Respond);
-    respond_with(ex, &mut none, http1, cx);
-}
-
 /// The server that a CONNECT request asked for is there.
 fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, http1, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     respond::open_tunnel(proxy, ex);
-    begin_response(ex, http1, turn.cx);
+    if let Some(instead) = begin_streamed(ex, http1, turn.cx) {
+        *handler = instead;
+        return Step::Again;
+    }
     // What the client sent behind its request is meant for the server.
     proxy.relay(&http1.take_rest());
     proxy.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;

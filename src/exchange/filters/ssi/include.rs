@@ -182,7 +182,9 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     {
         ex.ssi.get_or_insert_default().shared = std::mem::take(&mut above.shared);
     }
+    // An upstream's own error page has content, and no stub (nginx).
     if ex.response.status.0 >= 300
+        && !matches!(ex.response.body, Body::Stream { .. })
         && let Some(stub) = ex.sub.as_mut().and_then(|sub| sub.stub.take())
     {
         return Some(say_stub(ex, &stub));
