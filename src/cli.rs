@@ -115,7 +115,7 @@ pub enum Reference {
 }
 
 /// Words that people try first, and the options they mean. A file or directory of that name wins.
-const WORDS: [(&str, &[&str]); 16] = [
+const WORDS: [(&str, &[&str]); 17] = [
     ("help", &["--help"]),
     ("version", &["--version"]),
     ("reload", &["-s", "reload"]),
@@ -123,6 +123,7 @@ const WORDS: [(&str, &[&str]); 16] = [
     ("quit", &["-s", "quit"]),
     ("reopen", &["-s", "reopen"]),
     ("drain", &["-s", "drain"]),
+    ("upgrade", &["-s", "upgrade"]),
     ("status", &["--status"]),
     ("run", &[]),
     ("serve", &[]),
@@ -188,7 +189,7 @@ pub fn advice_on_word(word: &str) -> Option<String> {
 fn contradiction(args: &Args) -> Option<Stop> {
     if let Some(name) = args.signal.as_deref().filter(|name| signal_number(name).is_none()) {
         return Some(Stop::mistake(&format!(
-            "invalid option: \"-s {name}\"\nsignals are stop, quit, reopen, reload and drain"
+            "invalid option: \"-s {name}\"\nsignals are stop, quit, reopen, reload, drain and upgrade"
         )));
     }
     if args.explain.is_some() {

@@ -85,6 +85,9 @@ _webserv() {
             webserv,test)
                 cmd="webserv__subcmd__test"
                 ;;
+            webserv,upgrade)
+                cmd="webserv__subcmd__upgrade"
+                ;;
             webserv,validate)
                 cmd="webserv__subcmd__validate"
                 ;;
@@ -98,7 +101,7 @@ _webserv() {
 
     case "${cmd}" in
         webserv)
-            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert sign lint fmt lsp check-nginx diff help version reload stop quit reopen drain status run serve start check test validate configtest dump"
+            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert sign lint fmt lsp check-nginx diff help version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -536,6 +539,20 @@ _webserv() {
             return 0
             ;;
         webserv__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        webserv__subcmd__upgrade)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -24,7 +24,7 @@ function __fish_webserv_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain, upgrade' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s e -d 'set error log file' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
@@ -62,6 +62,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "stop" -d 'the same as 
 complete -c webserv -n "__fish_webserv_needs_command" -a "quit" -d 'the same as webserv -s quit'
 complete -c webserv -n "__fish_webserv_needs_command" -a "reopen" -d 'the same as webserv -s reopen'
 complete -c webserv -n "__fish_webserv_needs_command" -a "drain" -d 'the same as webserv -s drain'
+complete -c webserv -n "__fish_webserv_needs_command" -a "upgrade" -d 'the same as webserv -s upgrade'
 complete -c webserv -n "__fish_webserv_needs_command" -a "status" -d 'the same as webserv --status'
 complete -c webserv -n "__fish_webserv_needs_command" -a "run" -d 'serve a configuration or a directory'
 complete -c webserv -n "__fish_webserv_needs_command" -a "serve" -d 'serve a configuration or a directory'

@@ -39,7 +39,8 @@ Options:
   -t             : test configuration and exit
   -T             : test configuration, dump it and exit
   -q             : suppress non-error messages during configuration testing
-  -s signal      : send signal to the running server: stop, quit, reopen, reload, drain
+  -s signal      : send signal to the running server: stop, quit, reopen, reload, drain (quit behind a load balancer),
+                   upgrade (a new binary takes over)
   -p prefix      : set prefix path (default: the current directory)
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
@@ -56,7 +57,7 @@ Serving a directory:
   --qr           : show the address as a QR code as well, on a terminal
   --print-config : print the configuration that does all this, and exit
 
-Words for the same: help version run serve start check test validate stop quit reload reopen drain status.
+Words for the same: help version run serve start check test validate stop quit reload reopen drain upgrade status.
 ";
 
 /// The letter of an option is its name.
@@ -95,7 +96,7 @@ pub fn command() -> Command {
         .arg(flag("q", "suppress non-error messages during configuration testing"))
         .arg(flag("v", "show version and exit"))
         .arg(flag("V", "show version and configure options then exit"))
-        .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload, drain"))
+        .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload, drain, upgrade"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(value("e", "FILE", "set error log file"))
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))

@@ -29,7 +29,7 @@ pub struct Known {
 
 /// Options that other servers have for what is done here, and what does it.
 const ELSEWHERE: [(&[&str], &str); 11] = [
-    (&["reload", "stop", "quit", "reopen", "drain"], "did you mean \"webserv {} CONFIG\"?"),
+    (&["reload", "stop", "quit", "reopen", "drain", "upgrade"], "did you mean \"webserv {} CONFIG\"?"),
     (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
     (&["root", "dir", "directory", "path", "document-root"], "the directory stands alone: webserv DIR"),
     (&["listen", "host", "address", "addr", "interface", "interfaces"], "did you mean --bind ADDRESS and --port PORT?"),

@@ -22,10 +22,7 @@ impl Server {
     pub(super) fn reap_others(&mut self) {
         for pid in self.cx.children.reap_others() {
             if self.new_binary == Some(pid) {
-                self.new_binary = None;
-                if let Some(file) = &self.pid_file {
-                    file.take_back();
-                }
+                self.new_binary_ended(pid);
             }
         }
     }

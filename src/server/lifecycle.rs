@@ -7,7 +7,7 @@ use super::greeting;
 use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
-use super::reload_report;
+use super::reload_report::{self, Report};
 use super::signals::Signals;
 use super::supervisor::{self, Supervisor};
 use super::temp_paths;
@@ -17,8 +17,8 @@ use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
-use crate::sys::Errno;
 use crate::sys::process::{self, Ready, Streams};
+use crate::sys::{Errno, clock};
 use crate::tls::entropy;
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -270,6 +270,7 @@ fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
         "reload" => (process::SIGHUP, "HUP".into()),
         "reopen" => (process::SIGUSR1, "USR1".into()),
         "drain" => (process::sigdrain(), process::sigdrain().to_string().into()),
+        "upgrade" => (process::SIGUSR2, "USR2".into()),
         _ => return None,
     })
 }
@@ -286,7 +287,7 @@ pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
 #[derive(Debug)]
 pub enum Signalled {
     Sent,
-    /// The server has not taken the configuration: what it has to say of it, in full.
+    /// The server goes on as it was: what it reports of the configuration, or of the new binary, in full.
     Refused(String),
 }
 
@@ -300,8 +301,9 @@ fn who_may(pid: i32) -> String {
     }
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `reload` for what
-/// becomes of it, but not for long: a server that reports nothing in time may still be at it.
+/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `upgrade` until the
+/// new binary serves, `reload` for what becomes of it, but not for long: a server that reports nothing in time may still be
+/// at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
@@ -317,13 +319,13 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
         )),
     })?;
     let before = reload_report::read(path);
-    process::kill(pid, number).map_err(|e| {
-        let cure = if e == Errno::EPERM { who_may(pid) } else { String::new() };
-        Failure::of(format!("kill({pid}, {number}) failed {e}{cure}"))
-    })?;
+    send(pid, number)?;
     if number == process::sigdrain() {
         // What comes next in a script is for when it is gone.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));
+    }
+    if number == process::SIGUSR2 {
+        return replace(path, pid, before.as_ref());
     }
     if number != process::SIGHUP {
         return Ok(Signalled::Sent);
@@ -331,6 +333,38 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     Ok(match reload_report::wait(path, pid, before.as_ref()) {
         Some(report) if !report.errors.is_empty() => Signalled::Refused(report.errors),
         _ => Signalled::Sent,
+    })
+}
+
+fn send(pid: i32, number: i32) -> Result<(), Failure> {
+    process::kill(pid, number).map_err(|e| {
+        let cure = if e == Errno::EPERM { who_may(pid) } else { String::new() };
+        Failure::of(format!("kill({pid}, {number}) failed {e}{cure}"))
+    })
+}
+
+/// How long a new binary may take until it serves, milliseconds: service managers give a start about as long.
+const UPGRADE: u64 = 60_000;
+
+/// The process `old` has been told to start the new binary. Once that has the pid file, which it takes when its listeners
+/// are open, the old one gets QUIT: it finishes what is under way, and no connection is refused meanwhile.
+fn replace(path: &Path, old: i32, before: Option<&Report>) -> Result<Signalled, Failure> {
+    let until = clock::monotonic() + UPGRADE;
+    let mut outcome = None;
+    reload_report::until(|| {
+        outcome = match pid_file::running(path) {
+            Ok(pid) if pid != old => Some(send(old, process::SIGQUIT).map(|()| Signalled::Sent)),
+            _ => reload_report::later(path, before)
+                .filter(|report| !report.errors.is_empty())
+                .map(|report| Ok(Signalled::Refused(report.errors))),
+        };
+        outcome.is_some() || clock::monotonic() >= until
+    });
+    outcome.unwrap_or_else(|| {
+        Err(Failure::of(format!(
+            "the new binary does not serve after {} s; process {old} goes on\nthe error log may have the reason",
+            UPGRADE / 1000
+        )))
     })
 }
 

@@ -258,15 +258,41 @@ impl Server {
     /// Starts the program again with the listening sockets; both serve until this one gets QUIT.
     pub(super) fn upgrade(&mut self) {
         let Some(origin) = &self.origin else { return };
-        match start_new_binary(origin, &self.listeners) {
+        match start_new_binary(origin, self.new_binary, &self.listeners) {
             Ok(pid) => {
                 self.new_binary = Some(pid);
                 self.listeners.share();
                 self.note(format_args!("start new binary process, pid {pid}"));
             }
-            Err(text) => self.refuse(format_args!("{text}")),
+            Err(why) => self.upgrade_failed(&why),
         }
     }
+
+    /// The new binary has ended before this process: it goes on.
+    pub(super) fn new_binary_ended(&mut self, pid: i32) {
+        self.new_binary = None;
+        if let Some(file) = &self.pid_file {
+            file.take_back();
+        }
+        self.upgrade_failed(&ended_early(pid));
+    }
+
+    /// For the log, and for the command that asked for the upgrade.
+    fn upgrade_failed(&mut self, why: &str) {
+        self.refuse(format_args!("{why}"));
+        self.reloads += 1;
+        if let (Some(file), Some(origin)) = (&self.pid_file, &self.origin) {
+            reload_report::write(file.path(), &failed_upgrade(self.reloads, origin, why));
+        }
+    }
+}
+
+pub fn ended_early(pid: i32) -> String {
+    format!("the new binary, process {pid}, has ended; the server goes on as it was")
+}
+
+pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
+    Report { number, errors: format!("{}: [emerg] {why}\n", origin.program) }
 }
 
 /// What is done while the configuration is read: turns of the loop.
@@ -301,15 +327,24 @@ impl Server {
     }
 }
 
-/// Starts what is at the place of our executable now, with the listening sockets. Gives its pid.
+/// Starts what is at the place of our executable now, with the listening sockets. Gives its pid. `earlier`: one that was
+/// started before and lives; as in nginx, it has to go first.
 ///
 /// # Errors
 /// It could not be started: why, in full.
-pub fn start_new_binary(origin: &Origin, listeners: &Listeners) -> Result<i32, String> {
+pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Listeners) -> Result<i32, String> {
+    if let Some(pid) = earlier {
+        return Err(format!("no second new binary is started: process {pid} is one already; end that, or this one"));
+    }
     let (names, fds) = listeners.handover();
     let args: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
-    let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(k, _)| k != "NGINX").collect();
+    // What the service manager wrote for this very process is the new one's from now on.
+    let is_ours = |name: &OsString, value: &OsString| {
+        name == "WATCHDOG_PID" && value.to_str() == Some(&crate::sys::process::getpid().to_string())
+    };
+    let mut env: Vec<(OsString, OsString)> =
+        std::env::vars_os().filter(|(name, value)| name != "NGINX" && !is_ours(name, value)).collect();
     env.push(("NGINX".into(), names.into()));
     let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
     let program = &origin.executable;

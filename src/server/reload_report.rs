@@ -1,8 +1,9 @@
-//! What became of a reload, for the command that asked for it.
+//! What became of a reload, or of an upgrade that failed, for the command that asked for it.
 //!
-//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): how many reloads it
-//! has seen, and the errors of the last, if there were any. `webserv -s reload` notes the number, sends the signal, and
-//! reads until the number has changed: exit status and text are then those of the reload itself.
+//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): how many reloads and
+//! failed upgrades it has seen, and the errors of the last, if there were any. `webserv -s reload` notes the number, sends
+//! the signal, and reads until the number has changed: exit status and text are then those of the reload itself. An
+//! upgrade that succeeds shows in the pid file.
 //!
 //! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. No one waits
 //! for a server that writes none: nginx, or another build of this one.
@@ -19,10 +20,10 @@ const PATIENCE: u64 = 5_000;
 /// How often the file is looked at meanwhile, milliseconds.
 const LOOK: u32 = 10;
 
-/// The server's report of its last reload.
+/// The server's report of its last reload, or failed upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Reloads so far.
+    /// Reports so far.
     pub number: u64,
     /// What was wrong; empty: the configuration was taken.
     pub errors: String,
@@ -68,6 +69,11 @@ fn parse(text: &str) -> Option<Report> {
     Some(Report { number: number.parse().ok()?, errors: errors.to_owned() })
 }
 
+/// A report other than `before`, if there is one by now.
+pub fn later(pid: &Path, before: Option<&Report>) -> Option<Report> {
+    read(pid).filter(|report| before.is_none_or(|before| before.number != report.number))
+}
+
 /// Waits for a report other than `before`. None: none came in time, or none is to be expected from that process.
 pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report> {
     if !is_this_program(process) {
@@ -77,9 +83,9 @@ pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report>
     let pause = Epoll::new().ok()?;
     let mut events = Events::new();
     while clock::monotonic() < until {
-        let now = read(pid);
-        if now.is_some() && now.as_ref().map(|report| report.number) != before.map(|report| report.number) {
-            return now;
+        let report = later(pid, before);
+        if report.is_some() {
+            return report;
         }
         pause.wait(&mut events, Timeout::Millis(LOOK)).ok()?;
     }

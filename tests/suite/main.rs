@@ -104,6 +104,7 @@ mod transport;
 mod traversal;
 mod tunnel;
 mod turns;
+mod upgrade;
 mod upload_ways;
 mod uploads;
 mod upstream_tls;

@@ -153,7 +153,7 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         (&["x.conf", "--upload"], &["\"x.conf\" is a file"]),
         (&["x.conf", "-c", "x.conf"], &["two configurations"]),
         (&["check-nginx", "nothing"], &["open() \"nothing\" failed (2:"]),
-        (&["-s", "foo"], &["invalid option: \"-s foo\"", "stop, quit, reopen, reload and drain", "--help"]),
+        (&["-s", "foo"], &["invalid option: \"-s foo\"", "stop, quit, reopen, reload, drain and upgrade", "--help"]),
         (&[], &["neither conf/default.conf", "webserv DIR", "--help"]),
         (&["strat"], &["\"strat\" failed (2:", "did you mean \"webserv start\"?"]),
         (&["strat", "x.conf"], &["did you mean \"start\"?", "--help"]),

@@ -34,7 +34,9 @@ impl Service {
         std::fs::write(setup.dir().join("conf/test.conf"), config).expect("written");
         // LISTEN_PID is the number of the very process: a shell becomes the server.
         let mut command = Command::new("sh");
-        command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(crate::table::binary());
+        command
+            .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 WATCHDOG_PID=$$ exec \"$0\" \"$@\""])
+            .arg(crate::table::binary());
         command.arg("-c").arg(setup.dir().join("conf/test.conf")).current_dir(setup.dir()).stdin(Stdio::null());
         command.env_remove("NGINX").env("NOTIFY_SOCKET", setup.dir().join("notify")).env("WATCHDOG_USEC", "200000");
         os::inherit_as(&mut command, vec![(listener.as_raw_fd(), 3)]);
@@ -61,6 +63,11 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        // After an upgrade the server is another process.
+        let named = std::fs::read_to_string(self.setup.dir().join("pid")).ok();
+        if let Some(pid) = named.and_then(|text| text.trim().parse().ok()).filter(|pid| *pid != self.child.id()) {
+            os::kill(pid, libc::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(self.setup.dir());
@@ -108,6 +115,33 @@ fn an_upgrade_makes_the_new_process_the_service() {
     service.signal(libc::SIGQUIT);
     assert_eq!(service.told(), format!("MAINPID={}", pid.trim()));
     os::kill(pid.trim().parse().expect("a number"), libc::SIGTERM);
+    assert!(service.told().starts_with("STOPPING=1\n"));
+}
+
+#[test]
+fn the_watchdog_hears_of_a_process_that_a_second_upgrade_started() {
+    if skip_on_nginx("nginx does not speak with systemd") {
+        return;
+    }
+    let service = Service::start("");
+    assert!(service.told().starts_with("READY=1\n"));
+    let named = || std::fs::read_to_string(service.setup.dir().join("pid")).expect("a pid file");
+    let mut serving = service.child.id();
+    for _ in 0..2 {
+        os::kill(serving, libc::SIGUSR2);
+        assert!(service.told().starts_with("READY=1\n"), "of the new one");
+        os::kill(serving, libc::SIGQUIT);
+        assert_eq!(service.told(), format!("MAINPID={}", named().trim()));
+        assert!(os::wait_exit(serving, LIMIT));
+        serving = named().trim().parse().expect("a number");
+    }
+    service.manager.set_nonblocking(true).expect("a flag");
+    while service.manager.recv(&mut [0; 512]).is_ok() {}
+    service.manager.set_nonblocking(false).expect("a flag");
+    let mut text = [0; 512];
+    let got = service.manager.recv(&mut text).expect("it says that it lives");
+    assert_eq!(&text[..got], b"WATCHDOG=1");
+    os::kill(serving, libc::SIGTERM);
     assert!(service.told().starts_with("STOPPING=1\n"));
 }
 

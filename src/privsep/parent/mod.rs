@@ -254,13 +254,13 @@ impl Parent {
                 self.say(Level::Notice, format_args!("signal {number} (SIGUSR1) received, reopening logs"));
                 self.reopen();
             }
-            SIGUSR2 => match reload::start_new_binary(&self.origin, &self.listeners) {
+            SIGUSR2 => match reload::start_new_binary(&self.origin, self.new_binary, &self.listeners) {
                 Ok(pid) => {
                     self.new_binary = Some(pid);
                     self.listeners.share();
                     self.say(Level::Notice, format_args!("start new binary process, pid {pid}"));
                 }
-                Err(text) => self.say(Level::Emerg, format_args!("{text}")),
+                Err(why) => self.upgrade_failed(&why),
             },
             SIGWINCH => {
                 self.restart_at = None;
@@ -314,10 +314,7 @@ impl Parent {
     fn reap(&mut self) {
         while let Ok(Some((pid, exit))) = process::reap() {
             if self.new_binary == Some(pid) {
-                self.new_binary = None;
-                if let Some(file) = &self.pid_file {
-                    file.take_back();
-                }
+                self.new_binary_ended(pid);
                 continue;
             }
             if self.starting.as_ref().is_some_and(|starting| starting.pid == pid) {
@@ -337,6 +334,24 @@ impl Parent {
             let pause = self.pause;
             self.say(Level::Crit, format_args!("serving process {pid} {cause}; started again in {pause} ms"));
             self.restart_later();
+        }
+    }
+
+    /// The new binary has ended before this process: it goes on.
+    fn new_binary_ended(&mut self, pid: i32) {
+        self.new_binary = None;
+        if let Some(file) = &self.pid_file {
+            file.take_back();
+        }
+        self.upgrade_failed(&reload::ended_early(pid));
+    }
+
+    /// For the log, and for the command that asked for the upgrade.
+    fn upgrade_failed(&mut self, why: &str) {
+        self.say(Level::Emerg, format_args!("{why}"));
+        self.reloads += 1;
+        if let Some(file) = &self.pid_file {
+            reload_report::write(file.path(), &reload::failed_upgrade(self.reloads, &self.origin, why));
         }
     }
 
