@@ -1,5 +1,4 @@
-//! The end of a connection: why it comes, what is logged of it, and the lingering close that lets a client read its
-//! last response.
+//! The end of a connection: what is logged of it, and the lingering close that lets a client read its last response.
 //!
 //! Invariant: a connection is closed with a reason, and with its request put back and counted ([`leave_active`]).
 
@@ -34,7 +33,7 @@ fn is_cut(ex: &Exchange, reason: CloseReason) -> bool {
 }
 
 /// What the client has of a response must not look whole. A length or chunks show what is missing, and so does TLS
-/// without its word for the end; where the end of the connection is that of the body, only a reset does.
+/// without its close_notify; where the end of the connection is the end of the body, only a reset does.
 fn cut(transport: &mut Transport, ex: &Exchange) {
     transport.withhold_farewell();
     if hides_cuts(ex) {
@@ -49,7 +48,7 @@ fn hides_cuts(ex: &Exchange) -> bool {
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
     let Active { ex, http1, .. } = active;
     if ex.rx == Rx::Head {
-        // What has come of it is for the error log.
+        // The error log shows what has come of it.
         http1.hand_over_partial(ex);
     }
     if let CloseReason::TimedOut(_) = reason {
@@ -59,12 +58,12 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         return;
     }
     if ex.tx == Tx::Wait && reason == CloseReason::ShuttingDown {
-        // nginx's number where the server is the one that leaves, too.
+        // nginx logs 499 also where the server ends the connection.
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         ex.report(cx, Level::Info, format_args!("request was cut off at worker_shutdown_timeout"));
     } else if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
-        // What was seen to be given up before is in the log. A client whose request was whole did not wait for its answer;
-        // of another the body never came.
+        // A request that has 499 already was logged when its client was found gone. Otherwise 499 stands for a complete
+        // request, 400 for one whose body never came (nginx).
         let is_whole = ex.rx == Rx::Done && reason == CloseReason::ClientGone;
         ex.response.status = if is_whole { Status::CLIENT_CLOSED_REQUEST } else { Status::BAD_REQUEST };
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
@@ -105,7 +104,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if is_cut {
         cut(&mut conn.transport, ex);
     }
-    // A reset waits for nothing.
+    // After a reset there is nothing to linger for.
     let is_reset = is_cut && hides_cuts(ex);
     let Some((until, timeout)) = lingering(active, &conn.transport, turn.cx).filter(|_| !is_reset) else {
         leave_active(conn, turn);
@@ -141,7 +140,7 @@ fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u
     wanted.then(|| (until, u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX)))
 }
 
-/// Reads and drops.
+/// Reads and drops what the client still sends.
 pub fn linger(io: &mut Io<'_>, until: u64, timeout: u32, reason: CloseReason, cx: &mut Services) -> Step {
     if !io.transport.can_read() {
         return Step::Wait;

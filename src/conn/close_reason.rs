@@ -9,7 +9,7 @@ use std::fmt;
 pub enum CloseReason {
     /// Its last response is out.
     Served,
-    /// `return 444`, and what else closes without a response.
+    /// Closed without a response: `return 444` and the like.
     Refused,
     /// The client has closed it, or reset it.
     ClientGone,

@@ -57,20 +57,20 @@ fn close(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
 enum Activity {
     /// Waits for the PROXY header of its connection.
     ProxyHeader,
-    /// Nothing until its time has come.
+    /// Delayed: nothing happens before its time.
     Pause,
     /// Works on files, a slice a turn.
     Work,
     /// Talks with an upstream.
     Upstream,
-    /// Makes a page, asks another URI about the request, or comes back from either's subrequest.
+    /// Makes a page with SSI commands, begins a subrequest (of an include or of auth_request), or returns from one.
     Subrequest,
-    /// Its first bytes may be HTTP/2's.
+    /// Its first bytes may be the preface of HTTP/2.
     Preface,
     ReadHead,
     ReadBody,
     Deliver,
-    /// Waits for a response that nothing makes.
+    /// Waits for a response that no handler makes: an error in this server.
     Stuck,
 }
 
@@ -162,7 +162,7 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// A slice of a handler's work on files.
 fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
-    // Without a client a listing is of no use.
+    // A listing is dropped with its client; what changes files is finished.
     if io.transport.has_failed() && !handler.finishes() {
         return Step::Close(CloseReason::ClientGone);
     }
@@ -182,23 +182,23 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// The response is complete in the queue.
 fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, http1, .. } = active;
-    // Answers to the requests before it are still on their way.
+    // Closed without a response (`return 444`), but not before the responses to earlier requests are out.
     if ex.abort && ex.out.is_empty() {
         return Step::Answered;
     }
-    // More requests are waiting: their answers go out together.
+    // More requests were read already: their responses are sent together.
     if !ex.abort && ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
         if ex.out.keep_alive && http1.has_more() {
             return Step::Answered;
         }
-        // One that limit_conn counts is over before the next is asked about.
+        // A request that limit_conn counts is not held back: it must be over before the next one is checked.
         if turn.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.places.is_empty() {
             return Step::Batched;
         }
     }
     let unsent = !ex.out.is_empty();
     match write::flush(io, ex, turn) {
-        // The client has its answer: for a body that is not wanted it has no longer than for one that is thrown away.
+        // The response is out: what is left of the body has as long as any body that is thrown away.
         write::Flushed::All if unsent && ex.rx == Rx::Drain => {
             io.arm(Timer::Drain, turn.cx.now.ms + ex.here().settings.client.lingering_timeout.0);
         }
@@ -240,7 +240,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     let is_late = match timer {
         Timer::Header => has_proxy_header && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
-        // The client is late with what it should take or close; or with nothing.
+        // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Settle => false,
         Timer::Pause | Timer::Work => return Next::Run,
     };

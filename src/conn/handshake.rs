@@ -1,10 +1,9 @@
 //! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
 //! on becomes facts for requests.
 //!
-//! Invariants: a turn begins only some handshakes ([`crate::services::handshakes`]), and neither begins nor goes on with
-//! another once its slice of time is over, so that a flood of them does not keep others waiting; what is judged of a
-//! client's certificates is judged once, here; a connection that sends something else than TLS gets a plain response
-//! (497).
+//! Invariants: a turn begins only some handshakes ([`crate::services::handshakes`]), and neither begins nor goes on
+//! with another once its slice of time is over, so that a flood of them does not keep others waiting; a client's
+//! certificates are verified once, here; a connection that sends something else than TLS gets a plain response (497).
 
 use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
@@ -28,8 +27,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Milliseconds that tickets wait for the first answer, which most clients ask for at once: then both are one packet. No
-/// longer, because a client that keeps small packets back (Nagle) sends its request only once we have sent something.
+/// Milliseconds that session tickets wait for the first response: most clients send a request at once, and then both
+/// are one packet. No longer, because a client that keeps small packets back (Nagle) sends its request only once we
+/// have sent something.
 const SETTLE: u64 = 1;
 
 /// Goes on with the handshake of an idle connection.
@@ -55,7 +55,7 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
         cx.slice.extend(took);
     }
     match outcome {
-        // The handshake was all that was wanted.
+        // A tls-alpn-01 challenge asks for the handshake alone.
         Ok(()) if tls.session().and_then(Session::alpn) == Some(TLS_ALPN) => Step::Close(CloseReason::NoHandshake),
         Ok(()) => {
             if tls.is_patient() {
@@ -71,8 +71,8 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
     }
 }
 
-/// The first request is late: tickets go without its answer, and the wait for it goes on.
-/// False: there is no such listener any more.
+/// No request has come in time: session tickets are sent alone, and the connection waits for the request. False: its
+/// listener is gone.
 pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
     conn.transport.settle_late();
     let Some(endpoint) = turn.endpoints.find(conn.listener, conn.fd()) else { return false };
@@ -84,7 +84,7 @@ pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
 fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
     let awaits_proxy_header = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
-    // One that waited is not read again before its turn has come.
+    // A postponed connection is not read again before its turn has come.
     if tls.postponed && cx.handshakes.must_wait(cx.slice.is_over()) {
         return Some(Step::Yield);
     }
@@ -225,11 +225,11 @@ fn choose(config: &Config, endpoint: EndpointId, hello: &Hello) -> Option<Choice
 struct Choice {
     id: ServerId,
     tls: Rc<ServerTls>,
-    /// By its name, not for want of one.
+    /// The hello named it (SNI); otherwise it is the default.
     is_named: bool,
 }
 
-/// Certificates whose names have variables: these are asked of an exchange that has no request.
+/// Certificates whose file names have variables: these are evaluated in an exchange without a request.
 fn load(
     conn: &Conn,
     endpoint: EndpointId,
@@ -253,7 +253,7 @@ fn load(
     variable.load(&names).map(|prepared| prepared.for_client(hello))
 }
 
-/// What came is no TLS: the connection is plain, and its first request gets nginx's answer (497).
+/// The client does not speak TLS: the connection is plain, and its first request is answered 497 (nginx).
 fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Step {
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let Some(tls) = conn.transport.tls_mut() else { return Step::Close(CloseReason::NoHandshake) };
@@ -279,7 +279,7 @@ fn refuse(conn: &mut Conn, alert: u8) {
 fn failed(conn: &Conn, e: Errno, cx: &mut Services) {
     match conn.transport.tls().and_then(Tls::fault) {
         Some(fault) => log(conn, cx, Level::Info, format_args!("SSL handshake failed: {fault}")),
-        // As often as people leave a page.
+        // Common: users close pages while they load.
         None => log(conn, cx, Level::Info, format_args!("peer closed connection in SSL handshake {e}")),
     }
 }

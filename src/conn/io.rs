@@ -1,11 +1,11 @@
-//! The words that the steps of a connection share: what a step came to, what a turn may cost, and the client's side of
+//! The types that the steps of a connection share: what a step came to, what a turn may cost, and the client's side of
 //! the connection.
 
 pub use super::close_reason::CloseReason;
 use super::timers::{Deadline, Timer};
 use super::transport::Transport;
 
-/// Bytes that a connection may move whatever others do in the turn.
+/// Bytes that a connection may move without holding up others: one with more to move waits for those with less.
 pub const SHARE: u64 = 64 << 10;
 
 /// What one connection may do in a turn before the others have theirs.
@@ -13,9 +13,9 @@ pub struct Budget {
     pub requests: u32,
     /// Of bodies, read or written.
     pub bytes: usize,
-    /// Short answers are kept back ([`Next::Send`]).
+    /// Short responses are held until other connections have made theirs ([`Next::Send`]).
     pub gather: bool,
-    /// Pieces of a large file: the others have theirs before more of them.
+    /// Pieces of large files; the other connections send theirs before it sends more.
     pub pieces: u32,
 }
 
@@ -42,17 +42,21 @@ pub enum Next {
     Wait,
     /// Its next turn.
     Run,
-    /// Its answer is made and short: to be driven again before the turn ends, when those of others are made.
+    /// Its response is short and complete: it is driven again before the turn ends, once the other connections have
+    /// made theirs.
     Send,
     Close(CloseReason),
 }
 
 /// How a step left things.
 pub enum Step {
+    /// Something moved: the next step follows at once.
     Again,
+    /// Nothing moves before an event or the deadline.
     Wait,
+    /// Its share of the turn is used up.
     Yield,
-    /// The answer is complete, and goes out with others.
+    /// The response is complete and short: it is sent at the end of the turn ([`Next::Send`]).
     Batched,
     /// This request is answered and flushed.
     Answered,
@@ -62,7 +66,7 @@ pub enum Step {
 /// The client's side of a connection.
 pub struct Io<'a> {
     pub transport: &'a mut Transport,
-    /// When the present step has lasted too long.
+    /// When the present step times out.
     pub deadline: &'a mut Deadline,
 }
 
@@ -71,7 +75,7 @@ impl Io<'_> {
         *self.deadline = Deadline::new(timer, at);
     }
 
-    /// The same, with another deadline.
+    /// The same transport, with a deadline of its own: a proxied request has one for its client beside the upstream's.
     pub fn by<'b>(&'b mut self, deadline: &'b mut Deadline) -> Io<'b> {
         Io { transport: self.transport, deadline }
     }

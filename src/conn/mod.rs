@@ -50,15 +50,15 @@ pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
     Active(Box<Active>),
-    /// Requests that were known are answered, and the answers not sent yet: these of [`Pool::send_batch`].
+    /// Cached responses were rendered and are not sent yet: `count` of those in [`Pool::send_batch`], from `from` on.
     PendingSend {
         from: u32,
         count: u32,
     },
-    /// Many requests at once, each on a connection of its own.
+    /// HTTP/2: each stream is a [`Conn`] of its own, with the stream for its transport.
     Http2(Box<Http2>),
-    /// The answer is out and the writing side shut: what the client still sends is read and dropped until then.
-    /// Milliseconds without a byte end it sooner.
+    /// A lingering close: the last response is out and the writing side is shut. What the client still sends is read
+    /// and dropped until `until` (monotonic milliseconds), or until `timeout` milliseconds pass without a byte.
     Lingering {
         until: u64,
         timeout: u32,
@@ -84,7 +84,7 @@ impl Active {
         Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, http1: Http1::default() }
     }
 
-    /// The handler is done: this is the answer.
+    /// The handler is done: `flow`, what it came to, becomes the response.
     pub fn settle(&mut self, cx: &mut Services, flow: Flow) {
         self.handler = Handler::None;
         phases::settle(&mut self.ex, &mut self.handler, cx, flow);
@@ -99,18 +99,18 @@ impl Active {
 pub struct Conn {
     pub transport: Transport,
     pub watched: Watched,
-    /// It is in the run queue.
+    /// In the event loop's run queue.
     pub queued: bool,
     /// Number of the listener it came from.
     pub listener: u16,
     pub served: Served,
     peer: Peer,
     pub serial: u64,
-    /// Monotonic milliseconds, the lower half: enough for a connection of less than 49 days.
+    /// The low 32 bits of the monotonic clock in milliseconds: enough for a connection of less than 49 days.
     accepted: u32,
-    /// When this state has lasted too long.
+    /// When the present state times out, and which timer that is.
     pub deadline: Deadline,
-    /// Its addresses by a PROXY header, once that was read.
+    /// The addresses in its PROXY header, once that was read. The inner None: the header names none.
     proxy_header: Option<Rc<Option<Header>>>,
     pub state: State,
 }
@@ -127,7 +127,8 @@ pub struct Turn<'a> {
     pub wake: Wake,
 }
 
-/// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
+/// What connections share: exchanges that idle connections gave back, for the next one that wakes, and the connections
+/// to upstreams.
 pub struct Pool {
     pub backends: Backends,
     pub send_batch: SendBatch,
@@ -141,7 +142,7 @@ pub struct Pool {
 const POOLED: usize = 256;
 
 impl Pool {
-    /// `input`: what was read, of which the first `start` bytes are done with.
+    /// An exchange for a connection that has read `input`, whose first `start` bytes are dealt with already.
     fn take(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) -> Box<Active> {
         let mut active = self.free.pop().unwrap_or_else(|| {
             // With its buffer.
@@ -200,12 +201,12 @@ impl Conn {
         self.transport.fd()
     }
 
-    /// epoll knows the socket.
+    /// The socket is registered with epoll.
     pub fn is_watched(&self) -> bool {
         self.watched != Watched::No
     }
 
-    /// Has epoll report what it is about to wait for.
+    /// Registers the socket with epoll for what the connection is about to wait for.
     pub fn watch(&mut self, epoll: &Epoll, token: u64) -> Result<(), Errno> {
         // A stream is woken by its connection.
         let Some(fd) = self.transport.fd() else { return Ok(()) };
@@ -221,7 +222,7 @@ impl Conn {
         self.deadline = Deadline::new(timer, at);
     }
 
-    /// It has more to move than a turn should be held up for.
+    /// It has more to send or to receive than [`SHARE`]: connections with less are driven before it.
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
             State::Active(active) => {

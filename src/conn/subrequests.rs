@@ -49,7 +49,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
         Progress::Done => *handler = filters::end(ex, turn.cx).map_or(Handler::None, Handler::Page),
         Progress::Broken => {
-            // Its end is missing, and shows.
+            // The client has to see that the end is missing.
             ex.out.break_off();
             ex.tx = Tx::Done;
             *handler = Handler::None;
@@ -64,13 +64,13 @@ pub fn switch(active: &mut Active, cx: &mut Services) {
         return leave(active, cx);
     }
     if let Handler::Subrequest(uri) = std::mem::take(&mut active.handler) {
-        // A place among those that wait, for the way back.
+        // An entry of its own, which is taken off on the way back.
         active.pages.push(Handler::None);
         enter(active, cx, Include { uri: uri.into_vec(), args: Vec::new(), stub: None, sink: Sink::Verdict });
     }
 }
 
-/// The exchange becomes that of what is asked for.
+/// The exchange becomes that of the subrequest.
 fn enter(active: &mut Active, cx: &mut Services, include: Include) {
     let Active { ex, handler, .. } = active;
     include::enter(ex, cx, include);
@@ -78,7 +78,7 @@ fn enter(active: &mut Active, cx: &mut Services, include: Include) {
     respond(active, cx);
 }
 
-/// On, but no longer than a turn's share.
+/// Goes on, within the share of the turn.
 fn again(turn: &mut Turn<'_>) -> Step {
     if turn.budget.is_used_up() || turn.cx.slice.is_over() {
         return Step::Yield;
@@ -86,12 +86,12 @@ fn again(turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// What a page includes has been answered.
+/// A subrequest has been answered.
 pub fn is_over(active: &Active) -> bool {
     include::is_over(&active.ex) && matches!(active.handler, Handler::None)
 }
 
-/// Back to the page.
+/// Returns from a subrequest to the page or request that it was made for.
 fn leave(active: &mut Active, cx: &mut Services) {
     let Active { ex, handler, pages, .. } = active;
     match include::leave(ex, cx) {
@@ -106,7 +106,8 @@ fn leave(active: &mut Active, cx: &mut Services) {
     }
 }
 
-/// The request that the client made, if a part of its page is under way: it is what is logged.
+/// Makes the exchange that of the client's own request again, whatever subrequest is under way: that is the one that is
+/// logged.
 pub fn unwind(active: &mut Active, cx: &mut Services) {
     let Active { ex, handler, pages, .. } = active;
     include::unwind(ex, cx);

@@ -1,28 +1,27 @@
-//! Deadlines by name: what a connection is waiting for when its time runs out decides what becomes of it
-//! ([`super::drive::timeout`]).
+//! Deadlines by name. Which timer has run out decides what is done with the connection ([`super::drive::timeout`]).
 
 /// What must not take longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timer {
     /// The first byte of a request, or the rest of its head (client_header_timeout).
     Header,
-    /// Not a limit: what a new connection's first answer would take along has waited long enough.
+    /// Not a limit: TLS session tickets have waited long enough to be sent together with the first response.
     Settle,
     /// The next request of a connection that had one (keepalive_timeout).
     KeepAlive,
     /// The next bytes of a body (client_body_timeout).
     Body,
-    /// The client's taking some of the response (send_timeout).
+    /// Until the client takes some of the response (send_timeout).
     Send,
     /// The next bytes of a body that is thrown away (lingering_timeout).
     Drain,
-    /// The client's closing its side, once its last response is out (lingering_time, lingering_timeout).
+    /// Until the client closes its side, once its last response is out (lingering_time, lingering_timeout).
     Linger,
     /// Not a limit: what was delayed goes on (limit_rate, limit_req, upload_limit_rate).
     Pause,
     /// Not a limit: work on files goes on, or the disk has not answered yet.
     Work,
-    /// The upstream's connecting, taking the request or answering (proxy_*_timeout).
+    /// Until the upstream accepts the connection, takes the request or answers (proxy_*_timeout).
     Upstream,
 }
 
@@ -31,7 +30,7 @@ impl Timer {
     pub fn directives(self) -> &'static str {
         match self {
             Timer::Header => "client_header_timeout",
-            Timer::Settle => "tickets of TLS",
+            Timer::Settle => "TLS session tickets",
             Timer::KeepAlive => "keepalive_timeout",
             Timer::Body => "client_body_timeout",
             Timer::Send => "send_timeout",
@@ -56,7 +55,7 @@ const ALL: [Timer; 10] = [
     Timer::Upstream,
 ];
 
-/// When which timer goes off, in the room of one number. The earlier of two compares as the smaller.
+/// A timer and when it runs out, packed into one number: the earlier of two deadlines compares as the smaller.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(u64);
 

@@ -2,7 +2,7 @@
 
 use crate::util::slab::Key;
 
-/// Whose event it is; the middle byte of the token.
+/// What an event is for; a byte of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Client = 0,
@@ -10,28 +10,28 @@ pub enum Role {
     Signal = 2,
     /// A connection to an upstream.
     Backend = 3,
-    /// Files that were being written to the disk are there.
+    /// An fsync has ended.
     Disk = 4,
     /// Files that were read have changed.
     Change = 5,
-    /// A deadline has come, or might have.
-    Alarm = 6,
+    /// The timer of the event loop: the first deadline may have come.
+    Timer = 6,
     /// A name server has answered.
     Resolver = 7,
     /// A program has ended, or written something.
     Child = 8,
-    /// Word from the process that started us and keeps root's rights.
+    /// A message of the parent process, which keeps root's rights.
     Parent = 9,
     /// A password was checked.
     Password = 10,
-    /// What a reload waits for.
+    /// A program that a reload waits for.
     Awaited = 11,
     /// An authority for certificates has answered.
     Acme = 12,
     /// A process whose place this one took, by a reload under a parent.
-    Ancestor = 13,
+    Predecessor = 13,
     /// The process that takes this one's place.
-    Heir = 14,
+    Successor = 14,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -51,15 +51,15 @@ pub fn role_of(token: u64) -> Option<Role> {
         3 => Some(Role::Backend),
         4 => Some(Role::Disk),
         5 => Some(Role::Change),
-        6 => Some(Role::Alarm),
+        6 => Some(Role::Timer),
         7 => Some(Role::Resolver),
         8 => Some(Role::Child),
         9 => Some(Role::Parent),
         10 => Some(Role::Password),
         11 => Some(Role::Awaited),
         12 => Some(Role::Acme),
-        13 => Some(Role::Ancestor),
-        14 => Some(Role::Heir),
+        13 => Some(Role::Predecessor),
+        14 => Some(Role::Successor),
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
-//! What epoll reports of a client's socket: what it sends from the first wait on, that it takes bytes again from the
-//! first time it did not.
+//! Which events epoll reports of a client's socket: readable from the first wait on, writable from the first time that
+//! it took no more.
 //!
 //! Invariant: a connection that waits is watched, for writing too where its socket is not known to take bytes. (Most
 //! connections never fill their socket. Watched for writing from the beginning, each of them would be reported once

@@ -27,8 +27,8 @@ pub struct ClientFacts<'a> {
 
 /// Writes the line of this request to every log of its location.
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
-    if let Some(repeat) = ex.again.take() {
-        return sent_by(ex, &repeat, cx);
+    if let Some(cached) = ex.again.take() {
+        return sent_by(ex, &cached, cx);
     }
     if ex.here().settings.logs.access.is_empty() {
         return;
@@ -79,12 +79,12 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
 }
 
 /// The answer is on its way: its line for the access log.
-pub fn sent(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) {
-    let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*repeat.logs.access else { return };
+pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) {
+    let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*cached.logs.access else { return };
     let Some(out) = cx.logs.access(*id, hold(log), cx.now.ms) else { return };
-    for piece in &repeat.line {
+    for piece in &cached.line {
         match piece {
-            Piece::Text(span) => out.extend_from_slice(repeat.bytes(*span)),
+            Piece::Text(span) => out.extend_from_slice(cached.bytes(*span)),
             Piece::RemoteAddr => variables::put_peer(client.peer, out),
             Piece::RemotePort => variables::put_port(client.peer.port(), out),
             Piece::Connection => decimal::push(client.serial, 0, out),
@@ -98,10 +98,10 @@ pub fn sent(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services)
 }
 
 /// As [`sent`], of an answer whose exchange had to send the rest ([`super::cacheable::resume`]).
-fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
+fn sent_by(ex: &Exchange, cached: &CachedResponse, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     let peer = &ex.client.peer;
-    sent(repeat, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
+    sent(cached, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
 }
 
 pub(super) fn hold(log: &AccessLog) -> Hold {

@@ -54,6 +54,6 @@ fn limits(ex: &Exchange, cx: &mut Services) {
 }
 
 /// A kept answer was sent whole, in the turn that its request came in.
-pub fn repeated(repeat: &CachedResponse, sent: u64, cx: &mut Services) {
-    cx.stats.answered(repeat.status.0, u64::from(repeat.request.len), sent, 0);
+pub fn cached(cached: &CachedResponse, sent: u64, cx: &mut Services) {
+    cx.stats.answered(cached.status.0, u64::from(cached.request.len), sent, 0);
 }

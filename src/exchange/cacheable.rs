@@ -38,9 +38,9 @@ const LARGEST: u64 = 1 << 20;
 /// by, where that is not its head.
 pub fn learn(hash: u64, key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) {
     if is_repeatable(ex, cx)
-        && let Some(repeat) = made(key, ex, cx)
+        && let Some(cached) = made(key, ex, cx)
     {
-        cx.response_cache.keep(hash, repeat);
+        cx.response_cache.keep(hash, cached);
     }
 }
 
@@ -301,67 +301,67 @@ fn of_answer(var: &Var) -> Option<Known> {
 pub type Tail = Option<Rc<OpenFile>>;
 
 /// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
-pub fn render(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
-    let file = check(repeat, client, cx)?;
-    head(repeat, cx, out);
-    out.extend_from_slice(content(repeat, file.as_ref()));
-    Some(file.filter(|_| repeat.body == Body::File))
+pub fn render(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
+    let file = check(cached, client, cx)?;
+    head(cached, cx, out);
+    out.extend_from_slice(content(cached, file.as_ref()));
+    Some(file.filter(|_| cached.body == Body::File))
 }
 
 /// Whether the answer is what it was, and its file, if it has one. It counts as sent, and a 404 is written to the
 /// error log.
-pub fn check(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
-    let file = repeat.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
-    if let (Some(file), Body::Memory) = (&file, repeat.body) {
+pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
+    let file = cached.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
+    if let (Some(file), Body::Memory) = (&file, cached.body) {
         file.memory()?;
     }
     cx.stats.count(Counter::Requests);
     cx.stats.count(Counter::CacheHits);
-    if !repeat.error_text.is_empty() {
+    if !cached.error_text.is_empty() {
         // None but nginx's form is kept ([`made`]).
         let asked = |_: LineFormat, line: &mut Vec<u8>| {
-            line.extend_from_slice(repeat.bytes(repeat.error_text));
+            line.extend_from_slice(cached.bytes(cached.error_text));
             line.extend_from_slice(b", client: ");
             variables::put_peer(client.peer, line);
-            line.extend_from_slice(repeat.bytes(repeat.error_request));
+            line.extend_from_slice(cached.bytes(cached.error_request));
         };
         let who = Who { serial: client.serial, asked: &asked };
-        cx.logs.error(&repeat.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
+        cx.logs.error(&cached.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
     }
     Some(file)
 }
 
 /// Appends the head of an answer.
-pub fn head(repeat: &CachedResponse, cx: &Services, out: &mut Vec<u8>) {
-    out.extend_from_slice(repeat.bytes(repeat.start));
+pub fn head(cached: &CachedResponse, cx: &Services, out: &mut Vec<u8>) {
+    out.extend_from_slice(cached.bytes(cached.start));
     out.extend_from_slice(&cx.now.http);
-    out.extend_from_slice(repeat.bytes(repeat.rest));
+    out.extend_from_slice(cached.bytes(cached.rest));
 }
 
 /// The body of an answer that is in memory.
-pub fn content<'a>(repeat: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -> &'a [u8] {
-    match repeat.body {
-        Body::Kept => repeat.bytes(repeat.content),
+pub fn content<'a>(cached: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -> &'a [u8] {
+    match cached.body {
+        Body::Kept => cached.bytes(cached.content),
         Body::Memory => file.and_then(|file| file.memory()).unwrap_or_default(),
         Body::File => b"",
     }
 }
 
 /// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the
-/// error log want to know. What the access log says stands in the repeat.
-pub fn resume(ex: &mut Exchange, repeat: &Rc<CachedResponse>) {
+/// error log want to know. What the access log says of it is in `cached`.
+pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
     let limits = ex.head_limits();
     if let Some(request) = Rc::get_mut(&mut ex.request) {
-        request.text.extend_from_slice(repeat.bytes(repeat.request));
+        request.text.extend_from_slice(cached.bytes(cached.request));
         // It was one before.
         let _ = request.head.parse(&request.text, &limits);
     }
     ex.route.method = ex.request.head.method;
-    ex.again = Some(repeat.clone());
-    ex.route.server = repeat.server;
-    ex.route.location = repeat.location;
+    ex.again = Some(cached.clone());
+    ex.route.server = cached.server;
+    ex.route.location = cached.location;
     ex.rx = Rx::Done;
     ex.tx = Tx::Done;
-    ex.response.status = repeat.status;
-    ex.log.head_size = repeat.head_size;
+    ex.response.status = cached.status;
+    ex.log.head_size = cached.head_size;
 }

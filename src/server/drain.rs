@@ -61,7 +61,7 @@ impl Server {
         if self.mode != Mode::Serving {
             return;
         }
-        // Connections in the backlog were accepted by the kernel: their clients expect an answer. An heir gives it, and
+        // Connections in the backlog were accepted by the kernel: their clients expect an answer. A successor gives it, and
         // knows what has been counted.
         for at in 0..self.listeners.len() {
             if !self.has_heir() {

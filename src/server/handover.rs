@@ -9,7 +9,7 @@
 use super::Server;
 use crate::conn::token::{Role, token, token_of};
 use crate::services::handover::record::Record;
-use crate::services::handover::{Ancestor, Estate, changes};
+use crate::services::handover::{Estate, Predecessor, changes};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, epoll};
 use crate::util::slab::{Key, Slab};
@@ -28,14 +28,14 @@ const LARGEST: usize = 128 << 10;
 /// Both sides of it.
 #[derive(Default)]
 pub struct Handover {
-    heir: Option<Heir>,
-    ancestors: Slab<Link>,
+    successor: Option<Successor>,
+    predecessors: Slab<Link>,
     /// Of messages that are read.
     text: Vec<u8>,
 }
 
 /// The process that takes our place.
-struct Heir {
+struct Successor {
     channel: OwnedFd,
     estate: Option<Estate>,
     /// Messages that are made and not sent, with the channels that go with them.
@@ -49,7 +49,7 @@ struct Heir {
 struct Link {
     channel: OwnedFd,
     /// What it holds, and what those hold whose channels it passes on, by number.
-    ancestor: Ancestor,
+    predecessor: Predecessor,
     passed: Vec<(u8, Key)>,
     /// Nothing has come yet.
     is_silent: bool,
@@ -57,7 +57,7 @@ struct Link {
     has_ended: bool,
 }
 
-impl Heir {
+impl Successor {
     /// `link`: whose record it is, 0 for this process's.
     fn write(&mut self, link: u8, record: &[u8], with: Option<OwnedFd>) {
         if record.len() > LARGEST {
@@ -101,17 +101,22 @@ impl Server {
     }
 
     fn add_ancestor(&mut self, channel: OwnedFd) -> Result<Key, Errno> {
-        let link =
-            Link { channel, ancestor: Ancestor::default(), passed: Vec::new(), is_silent: true, has_ended: false };
-        let key = self.handover.ancestors.insert(link);
+        let link = Link {
+            channel,
+            predecessor: Predecessor::default(),
+            passed: Vec::new(),
+            is_silent: true,
+            has_ended: false,
+        };
+        let key = self.handover.predecessors.insert(link);
         let added = self
             .handover
-            .ancestors
+            .predecessors
             .get(key)
-            .map(|link| self.epoll.add(link.channel.as_fd(), epoll::IN, token(Role::Ancestor, key)));
+            .map(|link| self.epoll.add(link.channel.as_fd(), epoll::IN, token(Role::Predecessor, key)));
         match added {
             Some(Err(e)) => {
-                self.handover.ancestors.remove(key);
+                self.handover.predecessors.remove(key);
                 Err(e)
             }
             _ => Ok(key),
@@ -121,82 +126,85 @@ impl Server {
     /// In the old process: the channel to its successor.
     pub(super) fn hand_over(&mut self, channel: OwnedFd) {
         let flags = epoll::OUT | epoll::ET;
-        if self.handover.heir.is_some() || self.epoll.add(channel.as_fd(), flags, token_of(Role::Heir)).is_err() {
+        if self.handover.successor.is_some()
+            || self.epoll.add(channel.as_fd(), flags, token_of(Role::Successor)).is_err()
+        {
             return;
         }
-        let mut heir = Heir { channel, estate: None, made: VecDeque::new(), is_slow: false, links: 0 };
-        let keys: Vec<Key> = self.handover.ancestors.iter().map(|(key, _)| key).collect();
+        let mut successor = Successor { channel, estate: None, made: VecDeque::new(), is_slow: false, links: 0 };
+        let keys: Vec<Key> = self.handover.predecessors.iter().map(|(key, _)| key).collect();
         for key in keys {
-            let Some(mut link) = self.handover.ancestors.remove(key) else { continue };
+            let Some(mut link) = self.handover.predecessors.remove(key) else { continue };
             let _ = self.epoll.delete(link.channel.as_fd());
             // There are no more channels than numbers for them.
-            heir.links = heir.links.saturating_add(1);
-            let number = heir.links;
-            let held = link.ancestor.release(&mut self.cx);
-            heir.write(number, &[], Some(link.channel));
-            held.iter().for_each(|record| heir.write(number, record, None));
+            successor.links = successor.links.saturating_add(1);
+            let number = successor.links;
+            let held = link.predecessor.release(&mut self.cx);
+            successor.write(number, &[], Some(link.channel));
+            held.iter().for_each(|record| successor.write(number, record, None));
             if link.has_ended {
-                heir.write(number, &Record::End.encode(), None);
+                successor.write(number, &Record::End.encode(), None);
             }
         }
-        heir.estate = Some(Estate::of(&mut self.cx));
-        self.handover.heir = Some(heir);
+        successor.estate = Some(Estate::of(&mut self.cx));
+        self.handover.successor = Some(successor);
     }
 
     pub(super) fn has_heir(&self) -> bool {
-        self.handover.heir.is_some()
+        self.handover.successor.is_some()
     }
 
-    /// Something is ready to be written, and the heir reads.
+    /// Something is ready to be written, and the successor reads.
     pub(super) fn is_handing_over(&self) -> bool {
-        let heir = self.handover.heir.as_ref();
-        heir.is_some_and(|heir| !heir.is_slow && (heir.estate.is_some() || !heir.made.is_empty()))
+        let successor = self.handover.successor.as_ref();
+        successor
+            .is_some_and(|successor| !successor.is_slow && (successor.estate.is_some() || !successor.made.is_empty()))
     }
 
     /// All state of this process has been handed over.
     pub(super) fn has_left_all(&self) -> bool {
-        self.handover.heir.as_ref().is_none_or(|heir| heir.estate.is_none() && heir.made.is_empty())
+        self.handover.successor.as_ref().is_none_or(|successor| successor.estate.is_none() && successor.made.is_empty())
     }
 
     pub(super) fn heir_event(&mut self) {
-        if let Some(heir) = &mut self.handover.heir {
-            heir.is_slow = false;
+        if let Some(successor) = &mut self.handover.successor {
+            successor.is_slow = false;
         }
     }
 
     /// Sends a slice of what is left; at the end of each turn.
-    pub(super) fn tell_heir(&mut self) {
-        let Some(mut heir) = self.handover.heir.take() else { return };
-        while !heir.is_slow {
-            let Some(estate) = heir.estate.as_mut().filter(|_| heir.made.len() < 2) else { break };
+    pub(super) fn tell_successor(&mut self) {
+        let Some(mut successor) = self.handover.successor.take() else { return };
+        while !successor.is_slow {
+            let Some(estate) = successor.estate.as_mut().filter(|_| successor.made.len() < 2) else { break };
             match estate.take() {
-                Some(record) => heir.write(0, &record, None),
+                Some(record) => successor.write(0, &record, None),
                 None => {
-                    heir.estate = None;
-                    heir.write(0, &Record::End.encode(), None);
+                    successor.estate = None;
+                    successor.write(0, &Record::End.encode(), None);
                 }
             }
-            if heir.made.len() >= 2 && heir.send().is_err() {
+            if successor.made.len() >= 2 && successor.send().is_err() {
                 return;
             }
             if self.cx.slice.tick() {
                 break;
             }
         }
-        if heir.estate.is_none() {
-            changes(&mut self.cx).iter().for_each(|record| heir.write(0, record, None));
+        if successor.estate.is_none() {
+            changes(&mut self.cx).iter().for_each(|record| successor.write(0, record, None));
         }
-        if heir.is_slow || heir.send().is_ok() {
-            self.handover.heir = Some(heir);
+        if successor.is_slow || successor.send().is_ok() {
+            self.handover.successor = Some(successor);
         }
     }
 
     /// An old process has sent something, or is gone.
-    pub(super) fn ancestor_event(&mut self, key: Key) {
+    pub(super) fn predecessor_event(&mut self, key: Key) {
         let mut text = std::mem::take(&mut self.handover.text);
         text.resize(1 + MESSAGE + LARGEST, 0);
         while !self.cx.slice.is_over() {
-            let Some(link) = self.handover.ancestors.get(key) else { break };
+            let Some(link) = self.handover.predecessors.get(key) else { break };
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Ok((got @ 1.., fds)) => {
                     let (number, records) = (text[0], text.get(1..got).unwrap_or_default());
@@ -210,24 +218,25 @@ impl Server {
             }
         }
         // Rarely needed, and large.
-        self.handover.text = if self.handover.ancestors.is_empty() { Vec::new() } else { text };
+        self.handover.text = if self.handover.predecessors.is_empty() { Vec::new() } else { text };
     }
 
     fn take_records(&mut self, key: Key, number: u8, mut records: &[u8], fds: Vec<OwnedFd>) {
         for channel in fds {
             if let Ok(passed) = self.add_ancestor(channel)
-                && let Some(link) = self.handover.ancestors.get_mut(key)
+                && let Some(link) = self.handover.predecessors.get_mut(key)
             {
                 link.passed.push((number, passed));
             }
         }
-        let Some(link) = self.handover.ancestors.get(key) else { return };
+        let Some(link) = self.handover.predecessors.get(key) else { return };
         let whose = link.passed.iter().find(|(of, _)| *of == number).map_or(key, |(_, passed)| *passed);
-        while let (Some(record), Some(link)) = (Record::decode(&mut records), self.handover.ancestors.get_mut(whose)) {
+        while let (Some(record), Some(link)) = (Record::decode(&mut records), self.handover.predecessors.get_mut(whose))
+        {
             link.has_ended |= record == Record::End;
-            link.ancestor.take(record, &mut self.cx);
+            link.predecessor.take(record, &mut self.cx);
         }
-        if let Some(link) = self.handover.ancestors.get_mut(whose).filter(|_| number == 0)
+        if let Some(link) = self.handover.predecessors.get_mut(whose).filter(|_| number == 0)
             && !link.has_ended
             && std::mem::take(&mut link.is_silent)
         {
@@ -238,15 +247,15 @@ impl Server {
 
     /// What was counted by a process before this one may still be on its way through the one between.
     fn accept_if_all_ended(&mut self) {
-        if self.handover.ancestors.iter().all(|(_, link)| link.has_ended) {
+        if self.handover.predecessors.iter().all(|(_, link)| link.has_ended) {
             self.end_pause();
         }
     }
 
     fn forget_ancestor(&mut self, key: Key) {
-        let Some(mut link) = self.handover.ancestors.remove(key) else { return };
+        let Some(mut link) = self.handover.predecessors.remove(key) else { return };
         let _ = self.epoll.delete(link.channel.as_fd());
-        link.ancestor.release(&mut self.cx);
+        link.predecessor.release(&mut self.cx);
         self.accept_if_all_ended();
     }
 }

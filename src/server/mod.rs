@@ -42,7 +42,7 @@ use crate::util::wheel::Wheel;
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use wakeup::Alarm;
+use wakeup::WakeTimer;
 
 /// What the process is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ enum Reload {
 
 pub struct Server {
     epoll: Rc<Epoll>,
-    alarm: Alarm,
+    wake_timer: WakeTimer,
     events: Events,
     pub listeners: Listeners,
     conns: Slab<Conn>,
@@ -151,7 +151,7 @@ impl Server {
     /// The first system call that failed; the process has no loop without it.
     pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
-        let alarm = Alarm::new(&epoll)?;
+        let wake_timer = WakeTimer::new(&epoll)?;
         let mut pool = Pool::new(Backends::new(epoll.clone()));
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
@@ -159,7 +159,7 @@ impl Server {
         cx.files.set_descriptors(accept::descriptors());
         let mut server = Server {
             epoll,
-            alarm,
+            wake_timer,
             events: Events::new(),
             listeners,
             conns: Slab::new(),
@@ -230,7 +230,7 @@ impl Server {
     pub fn turn(&mut self) {
         let due = self.due();
         let timeout = match due {
-            Some(due) => self.alarm.wait(due, self.cx.now.ms),
+            Some(due) => self.wake_timer.wait(due, self.cx.now.ms),
             None => Timeout::Never,
         };
         self.turn_within(timeout, due);
@@ -268,7 +268,7 @@ impl Server {
             match role_of(token) {
                 Some(Role::Signal) => signalled = true,
                 Some(Role::Change) => self.cx.dir_watch.event(),
-                Some(Role::Alarm) => self.alarm.rang(),
+                Some(Role::Timer) => self.wake_timer.fired(),
                 Some(Role::Parent) => from_parent = true,
                 _ => {}
             }
@@ -324,12 +324,12 @@ impl Server {
             Some(Role::Child) => ("a program", Server::child_event),
             Some(Role::Password) => ("a password", Server::password_event),
             Some(Role::Acme) => ("ACME", Server::acme_event),
-            Some(Role::Heir) => ("a handover", Server::heir_event),
-            Some(Role::Ancestor) => {
-                self.protected("a handover", |server| server.ancestor_event(Key::from_u64(token)));
+            Some(Role::Successor) => ("a handover", Server::heir_event),
+            Some(Role::Predecessor) => {
+                self.protected("a handover", |server| server.predecessor_event(Key::from_u64(token)));
                 return false;
             }
-            Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => return false,
+            Some(Role::Signal | Role::Change | Role::Timer | Role::Parent | Role::Awaited) | None => return false,
         };
         self.protected(name, act);
         false
@@ -395,7 +395,7 @@ impl Server {
         // Before the lines are written: what they say would wait for the next event.
         self.end_retired();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
-        self.tell_heir();
+        self.tell_successor();
         self.tend_configs();
         self.tend_logs();
         self.end_quit();

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Every message begins with a byte that says what it is.
 pub const LOGS: u8 = b'L';
-pub const HEIR: u8 = b'H';
+pub const SUCCESSOR: u8 = b'H';
 
 pub struct ParentLink {
     channel: OwnedFd,
@@ -63,7 +63,7 @@ impl Server {
                         self.cx.logs.replace(id, fd);
                     }
                 }
-                Ok((1.., fds)) if text[0] == HEIR => {
+                Ok((1.., fds)) if text[0] == SUCCESSOR => {
                     fds.into_iter().for_each(|channel| self.hand_over(channel));
                 }
                 Ok((1.., _)) => {}

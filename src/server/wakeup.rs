@@ -24,17 +24,17 @@ pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
     due.is_some_and(|due| due > began && now > due + OVERSLEPT)
 }
 
-pub struct Alarm {
+pub struct WakeTimer {
     timer: Timer,
     /// When it will ring, monotonic milliseconds.
     at: Option<u64>,
 }
 
-impl Alarm {
-    pub fn new(epoll: &Epoll) -> Result<Alarm, Errno> {
+impl WakeTimer {
+    pub fn new(epoll: &Epoll) -> Result<WakeTimer, Errno> {
         let timer = Timer::new()?;
-        epoll.add(timer.fd(), epoll::IN | epoll::ET, token_of(Role::Alarm))?;
-        Ok(Alarm { timer, at: None })
+        epoll.add(timer.fd(), epoll::IN | epoll::ET, token_of(Role::Timer))?;
+        Ok(WakeTimer { timer, at: None })
     }
 
     /// How to wait at `now` so as to be awake at `due`.
@@ -55,8 +55,8 @@ impl Alarm {
         Timeout::Never
     }
 
-    /// It rang.
-    pub fn rang(&mut self) {
+    /// It fired.
+    pub fn fired(&mut self) {
         self.at = None;
     }
 }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_timer_is_set_for_what_is_far_and_comes_first() {
         let epoll = Epoll::new().expect("epoll_create1");
-        let mut alarm = Alarm::new(&epoll).expect("timerfd_create");
+        let mut wake_timer = WakeTimer::new(&epoll).expect("timerfd_create");
         let table = [
             ("nothing is left", 5, 5, Timeout::Now, None),
             ("soon: a timeout", 900, 5, Timeout::Millis(895), None),
@@ -95,11 +95,11 @@ mod tests {
             ("not beyond what the kernel takes", u64::MAX, 0, Timeout::Never, Some(30_000)),
         ];
         for (name, due, now, expected, at) in table {
-            assert_eq!(alarm.wait(due, now), expected, "{name}");
-            assert_eq!(alarm.at, at, "{name}");
+            assert_eq!(wake_timer.wait(due, now), expected, "{name}");
+            assert_eq!(wake_timer.at, at, "{name}");
         }
-        alarm.rang();
-        assert_eq!(alarm.wait(u64::MAX, 0), Timeout::Never);
-        assert_eq!(alarm.at, Some(1 << 30));
+        wake_timer.fired();
+        assert_eq!(wake_timer.wait(u64::MAX, 0), Timeout::Never);
+        assert_eq!(wake_timer.at, Some(1 << 30));
     }
 }

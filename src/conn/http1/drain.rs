@@ -25,7 +25,7 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Tu
             if http1.drain_until == 0 {
                 http1.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
             }
-            // More, or longer, than anyone should send for nothing: the rest is not waited for.
+            // More bytes or a longer time than is spent on a body that is thrown away: the connection ends instead.
             let too_much =
                 ex.response.status.0 >= 400 && ex.log.request_length > DRAIN || cx.now.ms > http1.drain_until;
             let mut at = 0;

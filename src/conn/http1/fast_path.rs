@@ -24,28 +24,28 @@ use crate::services::response_cache::Body;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
-/// What of the input was answered.
+/// How much of the input was answered.
 #[derive(Clone, Copy, Default)]
-pub struct Known {
+pub struct Answered {
     pub bytes: usize,
-    /// What the next request is to be known by: it was seen before.
+    /// The hash of the next request, if that was seen before: its response may then be cached.
     pub next: Option<u64>,
 }
 
-/// Answers what is known of `input`, which was read from an idle connection: all of it, or the requests that begin
-/// it. The connection's state names them.
+/// Answers requests of `input`, which was read from an idle connection, from its beginning on, as long as their
+/// responses are cached. The connection's state then names the responses in the batch.
 pub fn answer(
     conn: &mut Conn,
     endpoint: EndpointId,
     input: &[u8],
     arrival: &mut Arrival,
     turn: &mut Turn<'_>,
-) -> Known {
+) -> Answered {
     let Turn { cx, pool, budget, .. } = turn;
     let batch = &mut pool.send_batch;
-    let mut known = Known::default();
-    // A PROXY header comes before requests; a connection that is about to end says so in its response; and what
-    // cannot be sent, or has more behind it, is for an exchange.
+    let mut answered = Answered::default();
+    // An exchange serves a connection whose PROXY header is yet to be read, one that is about to end (its response says
+    // so), and one that cannot be written to or has more to be read.
     let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
     if !is_plain
         || conn.transport.is_early()
@@ -54,52 +54,52 @@ pub fn answer(
         || !conn.transport.can_write()
         || conn.transport.can_read()
     {
-        return known;
+        return answered;
     }
     let from = batch.answers.len();
     let mut closes = false;
-    while !closes && known.bytes < input.len() {
-        let rest = input.get(known.bytes..).unwrap_or_default();
+    while !closes && answered.bytes < input.len() {
+        let rest = input.get(answered.bytes..).unwrap_or_default();
         let Some(len) = cx.response_cache.head(rest) else { break };
         let head = rest.get(..len).unwrap_or_default();
         let hash = cx.response_cache.hash(endpoint, head);
-        let Some(repeat) = cx.response_cache.find(hash, endpoint, head).cloned() else {
-            known.next = cx.response_cache.is_seen(hash).then_some(hash);
+        let Some(cached) = cx.response_cache.find(hash, endpoint, head).cloned() else {
+            answered.next = cx.response_cache.is_seen(hash).then_some(hash);
             break;
         };
         let count = batch.answers.len() - from;
         let requests = u64::from(conn.served.requests()) + count as u64 + 1;
         let start = batch.text.len();
         let begun = batch.answers.get(from).map_or(start, |first| first.text.start);
-        closes = !repeat.keep_alive;
+        closes = !cached.keep_alive;
         // The last one says that the connection closes; what follows it is not a request.
         let ends =
-            requests >= repeat.client.keepalive_requests || conn.age(cx.now.ms) >= repeat.client.keepalive_time.0;
+            requests >= cached.client.keepalive_requests || conn.age(cx.now.ms) >= cached.client.keepalive_time.0;
         if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
             break;
         }
-        // A file goes after all text, and nothing after it.
-        if repeat.body == Body::File && (count > 0 || len < rest.len()) {
+        // The file of a response is sent behind the text, so that no other response may follow or precede it.
+        if cached.body == Body::File && (count > 0 || len < rest.len()) {
             break;
         }
         arrival.request(&mut cx.now);
         let client = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
-        let Some(tail) = cacheable::render(&repeat, client, cx, &mut batch.text) else {
+        let Some(tail) = cacheable::render(&cached, client, cx, &mut batch.text) else {
             cx.response_cache.forget(hash);
-            known.next = Some(hash);
+            answered.next = Some(hash);
             break;
         };
         budget.requests -= 1;
-        batch.answers.push(Answer { text: start..batch.text.len(), tail, repeat });
-        known.bytes += len;
+        batch.answers.push(Answer { text: start..batch.text.len(), tail, cached });
+        answered.bytes += len;
     }
-    if known.bytes > 0 {
+    if answered.bytes > 0 {
         conn.state = State::PendingSend { from: from as u32, count: (batch.answers.len() - from) as u32 };
     }
-    known
+    answered
 }
 
-/// Sends them, or leaves them for when those of others are made.
+/// Sends the rendered responses, or leaves short ones for the end of the turn.
 pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Turn { cx, pool, endpoints, budget, .. } = turn;
     let State::PendingSend { from, count } = conn.state else { return Step::Again };
@@ -109,7 +109,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
-    let end = if last.repeat.keep_alive { More::No } else { More::Last };
+    let end = if last.cached.keep_alive { More::No } else { More::Last };
     let sent = write(&mut conn.transport, text, last.tail.as_deref(), end, &mut cx.scratch);
     let Ok((of_text, of_tail)) = sent else {
         log(conn, answers, cx);
@@ -120,13 +120,13 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if is_out && of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
         log(conn, answers, cx);
         conn.state = State::Idle;
-        conn.arm(Timer::KeepAlive, cx.now.ms + last.repeat.client.keepalive_timeout.0);
-        let keep_alive = last.repeat.keep_alive && !cx.quitting;
+        conn.arm(Timer::KeepAlive, cx.now.ms + last.cached.client.keepalive_timeout.0);
+        let keep_alive = last.cached.keep_alive && !cx.quitting;
         pool.send_batch.done(from, count);
         return if keep_alive { Step::Again } else { Step::Close(CloseReason::Served) };
     }
-    // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
-    let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
+    // All but the last count as sent, as in any batch; an exchange is made for the last one, to send what is left.
+    let (cached, mark) = (last.cached.clone(), text.len() - last.text.len());
     log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
     let Some(endpoint) = endpoints.find(conn.listener, conn.fd()) else {
         return Step::Close(CloseReason::NotListened);
@@ -135,27 +135,28 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let input = cx.buffers.take();
     let mut active = pool.take(cx, client, input, 0);
     let ex = &mut active.ex;
-    cacheable::resume(ex, &repeat);
+    cacheable::resume(ex, &cached);
     let answers = pool.send_batch.answers(from, count);
     ex.out.text().extend_from_slice(pool.send_batch.text(answers));
     if let Some(file) = answers.last().and_then(|last| last.tail.as_ref()) {
         ex.out.push_file(file, 0, file.stat.size);
     }
     ex.out.began_at(mark as u64);
-    ex.out.keep_alive = repeat.keep_alive;
+    ex.out.keep_alive = cached.keep_alive;
     pool.send_batch.done(from, count);
-    // What is queued is sealed first.
+    // `front` makes a segment of the queued text, which `advance` needs.
     let _ = ex.out.front();
     ex.out.advance(of_text);
     ex.out.advance(of_tail);
-    conn.arm(Timer::Send, cx.now.ms + repeat.client.send_timeout.0);
+    conn.arm(Timer::Send, cx.now.ms + cached.client.send_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.writing += 1;
     conn.state = State::Active(active);
     Step::Again
 }
 
-/// Writes text and what follows it; `end`: what follows that. Gives how much of each the socket took; Err: the client has gone.
+/// Writes text and the file behind it; `end` says what follows both. Gives how many bytes of each the socket took; Err:
+/// the client has gone.
 fn write(
     transport: &mut Transport,
     text: &[u8],
@@ -195,7 +196,7 @@ fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
         let client =
             ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.served.requests()), ms: 0 };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
-        accounts::repeated(&answer.repeat, answer.text.len() as u64 + tail, cx);
-        access_log::sent(&answer.repeat, client, cx);
+        accounts::cached(&answer.cached, answer.text.len() as u64 + tail, cx);
+        access_log::sent(&answer.cached, client, cx);
     }
 }

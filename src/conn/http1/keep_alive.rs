@@ -12,8 +12,8 @@ use crate::exchange::{Exchange, access_log, accounts};
 use crate::http::status::Status;
 use crate::sys::socket::Family;
 
-/// An idle connection has something to read: requests that are known are answered at once, for others it gets an
-/// exchange.
+/// An idle connection has something to read: requests in the response cache are answered at once, for any other it gets
+/// an exchange.
 pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if !conn.transport.can_read() {
         return Step::Wait;
@@ -34,23 +34,23 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         turn.cx.buffers.give(input);
         return step;
     }
-    // Nothing says of what comes with a new UNIX-domain connection that it was sent before this turn. Of TCP the kernel
-    // hands out those connections only that have sent something.
+    // TCP connections are accepted once they have sent something (TCP_DEFER_ACCEPT), so it was sent before this turn
+    // began. A new UNIX-domain connection may have sent it later.
     let mut arrival = match !conn.is_watched() && conn.peer.family() == Family::Unix {
         true => Arrival::MaybeNewer,
         false => Arrival::FirstBeforeEpoch,
     };
-    let known = fast_path::answer(conn, endpoint, &input, &mut arrival, turn);
-    if known.bytes == input.len() {
+    let answered = fast_path::answer(conn, endpoint, &input, &mut arrival, turn);
+    if answered.bytes == input.len() {
         turn.cx.buffers.give(input);
         return Step::Again;
     }
     let cx = &mut *turn.cx;
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
-    let mut active = turn.pool.take(cx, client, input, known.bytes);
+    let mut active = turn.pool.take(cx, client, input, answered.bytes);
     let Active { ex, http1, .. } = &mut *active;
     http1.arrival = arrival;
-    http1.known = known.next;
+    http1.seen = answered.next;
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
@@ -74,7 +74,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let most = ex.here().settings.client.keepalive_glitches;
     let is_glitch = is_glitch(ex, http1);
     if let Some(stream) = conn.transport.stream_mut() {
-        // Its connection counts.
+        // keepalive_glitches counts on the connection that carries the stream.
         stream.glitch = is_glitch.then_some(most);
         if ex.abort && ex.response.status == Status::CLOSE {
             stream.refuse();
@@ -98,7 +98,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     http1.idle_for = ex.here().settings.client.keepalive_timeout.0;
     http1.consume();
-    // Nothing more has come: the exchange need not be made ready for a request that another may answer.
+    // No further request has come: the exchange goes back to the pool, without being made ready for one.
     if http1.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
         return go_idle(conn, turn);
     }
@@ -111,13 +111,14 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// The request broke a rule, in a way that costs its client less than the server.
+/// Whether it counts for keepalive_glitches: the request broke a rule, which costs a client less than the server.
 fn is_glitch(ex: &Exchange, http1: &Http1) -> bool {
     let is_own = ex.log.upstream.is_none();
     is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
         || http1.decoder.is_mostly_framing()
 }
 
+/// Gives the exchange back; the connection waits for its next request.
 pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if turn.cx.quitting {
         return Step::Close(CloseReason::ShuttingDown);

@@ -1,7 +1,7 @@
-//! `listen … proxy_protocol`: what a connection's first bytes say of its client is taken off before a request is read.
+//! `listen … proxy_protocol`: the PROXY header is read before a connection's first request.
 //!
-//! Invariant: this is asked of a connection once, and only where the listener wants it; a connection that does not
-//! begin with such a header is closed without a word.
+//! Invariant: it is read once a connection, and only where the listener wants it; a connection that does not begin with
+//! one is closed without a response.
 
 use super::read;
 use crate::config::model::Level;
@@ -21,7 +21,7 @@ pub fn is_awaited(conn: &Conn) -> bool {
         && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
 }
 
-/// Takes the header off bytes that were read. None: it has not come whole.
+/// Takes the header off bytes that were read. The outer None: it has not come whole; the inner: it names no addresses.
 pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<Header>>, String> {
     match parse(bytes) {
         Ok(Progress::Complete(len, header)) => {
@@ -33,7 +33,7 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<Header>>, String> {
     }
 }
 
-/// Reads it.
+/// Reads the header.
 pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, http1, .. } = &mut **active;

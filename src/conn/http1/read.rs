@@ -45,7 +45,7 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
     more
 }
 
-/// More of the head has no room in its buffer.
+/// The head fills its buffer: to read more, that has to grow.
 fn is_to_grow(http1: &Http1) -> bool {
     http1.input.capacity() - http1.unread().len() < ROOM && !http1.unread().is_empty()
 }
@@ -77,7 +77,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             entry::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
             let Active { ex, http1, .. } = active;
-            if let Some(hash) = http1.known.take() {
+            if let Some(hash) = http1.seen.take() {
                 cacheable::learn(hash, None, ex, turn.cx);
             }
             arm(io, ex, turn.cx);
@@ -85,7 +85,8 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
         }
         Err(why) => refuse(io, active, turn, |ex, handler, cx| entry::reject(ex, handler, cx, &why)),
         Ok(Progress::Partial) => {
-            // Answers of earlier requests do not wait for this one, nor does it get their time.
+            // Responses to earlier requests are not held back for this one, and the time to send them is not added to
+            // its own.
             let answers = !ex.out.is_empty();
             match write::flush(io, ex, turn) {
                 Flushed::All if answers => {
@@ -180,7 +181,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
     if http1.expects_continue {
         http1.expects_continue = false;
-        // A client that did not wait needs no invitation; nor may one stand within a response.
+        // Not for a client that did not wait for it, nor within a response.
         if !http1.has_more() && !http1.decoder.is_done() && ex.tx == Tx::Wait {
             ex.out.interim(Status::CONTINUE, &Fields::default());
         }
@@ -190,7 +191,7 @@ pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
 /// One read of the body, for the handler.
 pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, http1, .. } = active;
-    // No body at all: what is in the buffer is the next request.
+    // There is no body: what the buffer holds is the next request.
     if http1.decoder.is_done() {
         return finish(active, turn.cx, &[]);
     }

@@ -17,8 +17,8 @@ use std::rc::Rc;
 /// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
 pub const DRAIN: u64 = 1 << 20;
 
-/// Has the response queued that the exchange has come to, if it has: what becomes of the connection is decided before
-/// its head is written.
+/// Queues the response, if the exchange has decided on one. What becomes of the connection is decided first, since the
+/// head says so.
 pub fn respond(active: &mut Active, cx: &mut Services) {
     queue(&mut active.ex, &mut active.handler, &mut active.http1, cx);
 }
@@ -35,7 +35,7 @@ pub fn begin_streamed(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) -
 /// [`respond`], of the parts of an [`Active`].
 pub fn queue(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
     while ex.tx == Tx::Ready {
-        // An include has no say.
+        // A subrequest does not decide what becomes of the connection.
         if ex.sub.is_none() {
             // Framing that is wrong is refused even where the body is thrown away: where the next request begins is
             // not known.

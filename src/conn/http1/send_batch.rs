@@ -1,15 +1,15 @@
-//! Answers of a turn that are made and not sent yet: those of one connection go out together, and short ones wait for
-//! those of other connections.
+//! Cached responses that were rendered in this turn and are not sent yet: those of one connection are sent by one call,
+//! and short ones at the end of the turn.
 
 use crate::exchange::cacheable::Tail;
 use crate::services::response_cache::CachedResponse;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Text of answers on one connection that go out together.
+/// Bytes of text that responses on one connection are sent together up to.
 pub const BATCH: usize = 64 << 10;
 
-/// Answers of this turn that are not sent yet.
+/// Responses of this turn that are not sent yet.
 #[derive(Default)]
 pub struct SendBatch {
     pub(super) text: Vec<u8>,
@@ -18,9 +18,9 @@ pub struct SendBatch {
 
 pub struct Answer {
     pub text: Range<usize>,
-    /// Only the last of a connection has one.
+    /// The file behind the text: only the last response of a connection has one.
     pub tail: Tail,
-    pub repeat: Rc<CachedResponse>,
+    pub cached: Rc<CachedResponse>,
 }
 
 impl SendBatch {
@@ -33,8 +33,8 @@ impl SendBatch {
         }
     }
 
-    /// These are on their way. Where none were made since, their place is free at once: only what is gathered waits, and
-    /// a turn may have many answers that are too long for that.
+    /// These are sent. Where none were rendered since, their room is used again at once: a turn may send many responses
+    /// that are too long to be held.
     pub fn done(&mut self, from: u32, count: u32) {
         let from = from as usize;
         if from + count as usize == self.answers.len()
@@ -54,7 +54,7 @@ impl SendBatch {
         self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
     }
 
-    /// All the text of these answers: they were made one after the other.
+    /// All the text of these responses, which were rendered one after the other.
     pub fn text(&self, answers: &[Answer]) -> &[u8] {
         let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return &[] };
         self.text.get(first.text.start..last.text.end).unwrap_or_default()

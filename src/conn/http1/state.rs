@@ -14,7 +14,7 @@ pub struct Http1 {
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
-    /// How fresh what is looked up for them must be.
+    /// How fresh the files that are looked up for them must be.
     pub arrival: Arrival,
     /// The head that is being read.
     pub head: Head,
@@ -25,16 +25,16 @@ pub struct Http1 {
     pub may_keep: bool,
     /// `100 Continue` may still be sent.
     pub expects_continue: bool,
-    /// When a body that is thrown away has been read for long enough; 0 before it is.
+    /// Until when a body that is thrown away is read at most, monotonic milliseconds; 0 until the first of it was.
     pub drain_until: u64,
-    /// How long the connection may then be idle: of the location that answered last. Milliseconds.
+    /// keepalive_timeout of the location that answered last, in milliseconds.
     pub idle_for: u64,
     /// The cache's hash of the request, if it was seen before ([`crate::exchange::cacheable::learn`]).
-    pub known: Option<u64>,
+    pub seen: Option<u64>,
 }
 
 impl Http1 {
-    /// A connection that has something to read: `input`, from `start` on.
+    /// For a connection that has read `input`; its next request begins at `start`.
     pub fn begin(&mut self, input: Vec<u8>, start: usize) {
         self.input = input;
         self.start = start;
@@ -120,7 +120,7 @@ impl Http1 {
         std::mem::swap(&mut request.head, &mut self.head);
     }
 
-    /// Reads away the body bytes that came with the head.
+    /// Skips the body bytes that came with the head.
     pub(super) fn discard_buffered(&mut self, ex: &mut Exchange) -> Result<(), Reject> {
         if self.has_more() && self.decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))? {
             ex.rx = Rx::Done;

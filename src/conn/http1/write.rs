@@ -21,7 +21,7 @@ pub enum Flushed {
     Gone(CloseReason),
 }
 
-/// One sendfile at most.
+/// The most that one call sends of a file.
 const BITE: u64 = 4 << 20;
 /// Files of more go out in pieces, each connection a few in turn ([`crate::conn::io::Budget::pieces`]).
 const LARGE: u64 = 1 << 20;
@@ -92,7 +92,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
 /// large file ([`PIECE`]).
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
     let sendfile = ex.here().settings.files.sendfile;
-    // The last piece takes along the word that TLS ends with.
+    // TLS's close_notify goes with the last piece.
     let ends =
         io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive && !ex.out.is_cut();
     let sent = ex.out.response_sent();
@@ -112,7 +112,7 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
             let part = range.start..range.end.min(range.start.saturating_add(most));
             io.transport.send(&bytes[part.clone()], more(part.end == range.end))
         }
-        // The time of this turn is over.
+        // Its next piece is not made yet: the time slice of this turn is used up.
         Segment::Made { .. } => return Err(Flushed::Yield),
         // Nothing is framed for a stream that was reset: its request is given up.
         Segment::Head { .. } | Segment::End { .. } if io.transport.has_failed() => {

@@ -1,4 +1,4 @@
-//! Which connections speak HTTP/2, and what makes a stream's head an exchange's request.
+//! Which connections speak HTTP/2, and how a stream's head becomes an exchange's request.
 
 use super::stream::StreamTransport;
 use super::{Entry, Http2, Work};
@@ -120,7 +120,7 @@ fn limits(ex: &Exchange) -> Limits {
 }
 
 impl Http2 {
-    /// A request has come: a connection of its own for its exchange.
+    /// A request has come: its exchange gets a connection of its own.
     pub(super) fn open(
         &mut self,
         conns: &mut Slab<Conn>,
@@ -148,7 +148,7 @@ impl Http2 {
         ex.proxy_header = parent.proxy_header.clone();
         ex.tls = parent.transport.facts();
         ex.out.use_frames();
-        // It may wait for its first turn, and others with it: each has a buffer when that comes.
+        // It may wait for its first turn beside many others: it gets a buffer when that comes.
         ex.out.rest(&mut cx.buffers);
         let is_tunnel = self.hand_over(ex, http1);
         cx.overload.grow(ex.request.text.len());
@@ -185,8 +185,8 @@ impl Http2 {
         self.report(turn.cx, format_args!("stream {id} is refused: worker_memory_limit is nearly reached"));
     }
 
-    /// The exchange has the head from here on; its buffers and the connection's change places. True: another protocol
-    /// is asked for, for what follows on the stream.
+    /// Hands the head to the exchange: its buffers and the connection's change places. True: the request asks for
+    /// another protocol on its stream (RFC 8441).
     fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) -> bool {
         if Rc::get_mut(&mut ex.request).is_none() {
             ex.request = Rc::default();
@@ -224,7 +224,7 @@ impl Http2 {
             framing => Decoder::new(framing),
         };
         http1.expects_continue = request.expects_continue();
-        // That of the connection it came on was asked.
+        // The connection that carries it has begun an epoch already, where one was needed.
         http1.arrival = Arrival::BeforeEpoch;
         is_tunnel
     }

@@ -27,7 +27,7 @@ impl Http2 {
     /// Answers a stream's request if its response is cached.
     ///
     /// # Errors
-    /// It is not; the key it will be cached by, if the request was seen before.
+    /// It is not cached; the key to cache it by, if the request was seen before.
     pub(super) fn answer_cached(
         &mut self,
         conns: &mut Slab<Conn>,
@@ -155,7 +155,7 @@ impl Http2 {
         self.write_error(log, Level::Error, text, cx);
     }
 
-    /// The stream at that place is over; it is reset with `code` where its answer is not sent.
+    /// The stream at that place is over; it is reset with `code` unless its response was sent whole.
     pub(super) fn end_cached(&mut self, at: usize, code: ErrorCode, cx: &mut Services) {
         let entry = self.streams.remove(at);
         let Work::Cached(cached) = &entry.work else { return };
@@ -168,7 +168,7 @@ impl Http2 {
         self.protocol.release(entry.id);
     }
 
-    /// When the first of them has waited for too long.
+    /// When the first of them times out.
     pub(super) fn cached_deadline(&self) -> Option<u64> {
         let deadline = |entry: &Entry| match &entry.work {
             Work::Cached(cached) => Some(cached.deadline),

@@ -1,4 +1,4 @@
-//! A stream whose answer is known, as data: how much of it is sent, and what an answer that is made may be kept by.
+//! The state of a stream that is answered from the response cache, and the key that a new response may be cached by.
 
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::CachedResponse;
@@ -15,18 +15,18 @@ pub(super) struct CachedSend {
     /// `$connection_requests`.
     pub(super) requests: u64,
     pub(super) started: u64,
-    /// When it has waited for its window for too long.
+    /// When it times out, if its window stays closed.
     pub(super) deadline: u64,
 }
 
 impl CachedSend {
-    /// Whether it can go on, with so much room in its windows.
+    /// Whether it can go on, with `room` bytes left in its windows.
     pub(super) fn can_send(&self, room: usize) -> bool {
         !self.is_begun || room > 0
     }
 }
 
-/// A request that was seen before: what is made of it now may be kept.
+/// A request that was seen before: the response that is made now may be cached.
 #[derive(Debug)]
 pub struct Seen {
     pub hash: u64,

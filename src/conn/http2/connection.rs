@@ -1,4 +1,4 @@
-//! A turn of an HTTP/2 connection: what has come is understood, streams that can go on are driven, and what they say is
+//! A turn of an HTTP/2 connection: frames are read and parsed, streams that can go on are driven, and their output is
 //! sent, until nothing moves or the turn's share is used up.
 
 use super::events::Read;
@@ -18,7 +18,7 @@ use crate::sys::socket::{self, More};
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
-/// Drives the connection `key`. What became of its streams is to be filed.
+/// Drives the connection `key`. Also gives what each of its streams waits for now, to be filed.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
     let Some(conn) = conns.get_mut(key) else { return (Next::Close(CloseReason::Bug), Vec::new()) };
     let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
@@ -27,7 +27,7 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     let held = http2.held();
     http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
-    http2.file_unborn(conns);
+    http2.file_unstarted(conns);
     http2.give_buffers(turn.pool);
     turn.cx.overload.grow(http2.held().saturating_sub(held));
     let filed = std::mem::take(&mut http2.filed);
@@ -48,7 +48,7 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     (next, filed)
 }
 
-/// What a send came to.
+/// How sending ended.
 enum Sent {
     All,
     Blocked,
@@ -61,7 +61,7 @@ struct Gone;
 impl Http2 {
     fn run(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> Next {
         self.begin_turn(conns.get_mut(key), turn);
-        // Requests and windows are heard of in every turn, however much there is to be sent.
+        // Frames are read in every turn, however much there is to be sent: they bring requests and open windows.
         let mut received = match conns.get_mut(key) {
             Some(conn) if conn.transport.can_read() && self.is_to_read() => {
                 match self.receive(&mut conn.transport, turn) {
@@ -73,12 +73,12 @@ impl Http2 {
         };
         loop {
             let read = match self.ends {
-                Some(_) => Read::Dead,
-                None => self.understand(conns, key, turn),
+                Some(_) => Read::Failed,
+                None => self.process_input(conns, key, turn),
             };
-            // What answers frames goes first: SETTINGS before all else (RFC 9113 §3.4).
+            // Replies to frames go first: SETTINGS before all else (RFC 9113 §3.4).
             self.protocol.take_control(&mut self.out);
-            let moved = read != Read::Dead && self.produce(conns, turn);
+            let moved = read != Read::Failed && self.produce(conns, turn);
             self.protocol.take_control(&mut self.out);
             let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             let had = self.unsent();
@@ -88,22 +88,23 @@ impl Http2 {
                     if self.unsent() < had {
                         conn.arm(Timer::Send, turn.cx.now.ms + self.settings().client.send_timeout.0);
                     }
-                    // Streams that have something to do without output are driven above. What has come and is not read
-                    // brings no other event.
+                    // Streams with something to do but send were driven above. What has come and was not read brings no
+                    // further event.
                     let has_more = read == Read::Blocked || received && conn.transport.can_read();
                     let goes_on = turn.budget.requests == 0 || has_more && !self.is_choked();
                     return if goes_on { Next::Run } else { self.pause(conn) };
                 }
                 Sent::Gone => return self.gone(conns, turn),
             }
-            if read == Read::Dead {
-                return self.die(conns, turn, self.ends.unwrap_or(CloseReason::ProtocolError));
+            if read == Read::Failed {
+                return self.finish(conns, turn, self.ends.unwrap_or(CloseReason::ProtocolError));
             }
             if self.protocol.is_going_away() && self.streams.is_empty() {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
-                return self.die(conns, turn, reason);
+                return self.finish(conns, turn, reason);
             }
-            // What a client takes as fast as it is sent ends with the slice: its next request is read in the next turn.
+            // A client that takes output as fast as it is made has its turn until the time slice ends: its next request
+            // is read in the next turn.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -111,7 +112,7 @@ impl Http2 {
             if had > 0 || moved || read == Read::Blocked {
                 continue;
             }
-            // Nothing more of what was read: what has come since.
+            // All that was read is dealt with: read what has come since.
             let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             if !conn.transport.can_read() {
                 return self.wait(conns, turn, key, received);
@@ -137,7 +138,7 @@ impl Http2 {
         if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
             self.protocol.go_away(ErrorCode::NO_ERROR);
         }
-        self.bury(turn.cx.now.ms);
+        self.remove_ended(turn.cx.now.ms);
         turn.budget.gather = false;
         self.has_sent = false;
         for entry in &mut self.streams {
@@ -163,14 +164,14 @@ impl Http2 {
         }
     }
 
-    /// Nothing moves: until when at most.
+    /// Nothing moves: arms the deadline.
     fn wait(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key, received: bool) -> Next {
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
         let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
         let now = turn.cx.now.ms;
         if !self.streams.is_empty() {
-            // They have deadlines of their own; a head that is under way has its own as well.
+            // They have deadlines of their own, and so has a head that is being received.
             if self.input.is_empty() && !self.protocol.is_in_head() || conn.deadline.at() <= now {
                 conn.arm(Timer::Header, now + header.max(1000));
             }
@@ -196,7 +197,7 @@ impl Http2 {
         self.pause(conn)
     }
 
-    /// Nothing goes on in this turn; the connection is woken when a client is to be asked to stop.
+    /// Ends the turn; the connection is woken in time to ask a client to stop sending a body.
     fn pause(&mut self, conn: &mut Conn) -> Next {
         if let Some(at) = self.protocol.stops_at().filter(|at| *at < conn.deadline.at()) {
             self.displaced = Some(conn.deadline);
@@ -205,7 +206,7 @@ impl Http2 {
         Next::Wait
     }
 
-    /// Whether it is woken for that: what else it waits for keeps its deadline.
+    /// Puts the connection's own deadline back. True: an earlier one had taken its place ([`Http2::pause`]).
     fn restore(&mut self, deadline: &mut Deadline) -> bool {
         let displaced = self.displaced.take();
         *deadline = displaced.unwrap_or(*deadline);
@@ -217,7 +218,7 @@ impl Http2 {
         received || self.has_sent
     }
 
-    /// Buffers belong to turns, and to what does not go out in one.
+    /// Buffers are borrowed for a turn; the connection keeps one only while there is something in it.
     fn take_buffers(&mut self, pool: &mut Pool) {
         if self.out.capacity() == 0 {
             self.out = pool.http2.out.take();
@@ -243,8 +244,8 @@ impl Http2 {
         self.out.capacity() + self.input.capacity()
     }
 
-    /// Streams that ended meanwhile.
-    fn bury(&mut self, now: u64) {
+    /// Removes streams that ended between two turns.
+    fn remove_ended(&mut self, now: u64) {
         let mut ended = std::mem::take(&mut self.ended);
         for stream in ended.drain(..) {
             if let Some(at) = self.streams.iter().position(|entry| entry.id == stream.id) {
@@ -255,7 +256,7 @@ impl Http2 {
         self.ended = ended;
     }
 
-    /// The last frame of a stream.
+    /// Sends the last frame of a stream and forgets it.
     pub(super) fn close_stream(&mut self, stream: &StreamTransport, now: u64) {
         let id = stream.id;
         self.protocol.consumed(id, stream.taken + stream.unread());
@@ -274,8 +275,8 @@ impl Http2 {
         self.protocol.release(id);
     }
 
-    /// Streams whose first turn waits for room in the output have a deadline meanwhile.
-    fn file_unborn(&mut self, conns: &mut Slab<Conn>) {
+    /// Streams whose first turn waits for room in the output get a deadline meanwhile.
+    fn file_unstarted(&mut self, conns: &mut Slab<Conn>) {
         for at in 0..self.streams.len() {
             let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) else {
                 continue;
@@ -290,7 +291,7 @@ impl Http2 {
         }
     }
 
-    /// What has become of a stream: the last counts.
+    /// Notes what a stream waits for now; the last note counts.
     pub(super) fn file(&mut self, key: Key, next: Next) {
         match self.filed.iter_mut().rfind(|(filed, _)| *filed == key) {
             Some((_, filed)) => *filed = next,
@@ -323,19 +324,20 @@ impl Http2 {
         }
     }
 
-    /// A connection with a large response leaves little unsent: what is more urgent would stand behind it.
+    /// Limits what the kernel keeps unsent, on a connection with a large response: more urgent frames would wait behind
+    /// it.
     fn limit_unsent(&mut self, transport: &Transport) {
         if self.is_limited || !self.has_large {
             return;
         }
         self.is_limited = true;
         if let Some(fd) = transport.fd() {
-            // Where there is no such option, answers wait longer.
+            // Where the kernel has no such option, responses wait longer.
             let _ = socket::notsent_lowat(fd, UNSENT);
         }
     }
 
-    /// What is sent makes room.
+    /// Drops what was sent from the front of the buffer, once that is worth a copy.
     fn compact(&mut self) -> Sent {
         if self.sent >= OUTPUT / 2 {
             self.out.drain(..self.sent);
@@ -344,15 +346,15 @@ impl Http2 {
         Sent::Blocked
     }
 
-    /// The client is gone: so is what it asked for.
+    /// The client is gone: its requests are dropped.
     fn gone(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
         self.ends = Some(CloseReason::ClientGone);
         self.abandon(conns, turn, CloseReason::ClientGone);
         Next::Close(CloseReason::ClientGone)
     }
 
-    /// All output of the connection is sent.
-    fn die(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
+    /// Ends the connection in order, once all of its output is sent.
+    fn finish(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         self.abandon(conns, turn, CloseReason::ClientGone);
         self.lingers = self.settings().client.lingering != Lingering::Off;
         Next::Close(reason)
@@ -400,7 +402,7 @@ impl Http2 {
             return Next::Run;
         }
         if self.protocol.abandon_head(&self.input) {
-            // The rest of it may come later; the connection is not at fault.
+            // The rest of that head may come later; the connection itself goes on.
             *deadline = Deadline::new(Timer::Header, now + idle.max(header));
             return Next::Run;
         }
@@ -414,7 +416,8 @@ impl Http2 {
     }
 }
 
-/// The connection of a stream is gone. What changes files is finished all the same: not to leave them half done.
+/// The connection that carries a stream is gone. A request that changes files is finished all the same, so that it
+/// leaves none half done.
 fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
     if let Some(stream) = conn.transport.stream_mut() {
         stream.parent = None;
@@ -425,7 +428,7 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
     if active.handler.finishes() || is_client && upstream::outlives_client(active) {
         return Next::Run;
     }
-    // What was late is the connection. A stream whose request is whole lost the client it had an answer for.
+    // The connection timed out, not this stream: one whose request is complete has lost its client.
     let waits = active.ex.tx == Tx::Wait && active.ex.rx == Rx::Done;
     let reason = if is_client && waits { CloseReason::ClientGone } else { reason };
     close::abandon(conn, turn, reason);

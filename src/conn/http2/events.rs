@@ -13,20 +13,20 @@ use crate::services::Services;
 use crate::services::logs::Who;
 use crate::util::slab::{Key, Slab};
 
-/// How reading ended.
+/// Why parsing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// All that was there is understood, but for part of a frame.
+    /// All of the input is dealt with, but for part of a frame.
     More,
     /// Output has to go out first.
     Blocked,
-    /// The client's fault ends the connection.
-    Dead,
+    /// The client broke a rule that ends the connection.
+    Failed,
 }
 
 impl Http2 {
-    /// Understands what was read, no more requests than the turn has left.
-    pub(super) fn understand(&mut self, conns: &mut Slab<Conn>, key: Key, turn: &mut Turn<'_>) -> Read {
+    /// Parses what was read and acts on it, up to the number of requests that the turn has left.
+    pub(super) fn process_input(&mut self, conns: &mut Slab<Conn>, key: Key, turn: &mut Turn<'_>) -> Read {
         let input = std::mem::take(&mut self.input);
         let mut at = 0;
         let outcome = loop {
@@ -54,7 +54,7 @@ impl Http2 {
                 }
                 Err(fault) => {
                     self.fail(turn.cx, fault);
-                    break Read::Dead;
+                    break Read::Failed;
                 }
             }
         };
@@ -63,7 +63,7 @@ impl Http2 {
         outcome
     }
 
-    /// What was not understood stays.
+    /// Keeps what was not parsed.
     fn keep(&mut self, mut input: Vec<u8>, rest: std::ops::RangeFrom<usize>) {
         input.drain(..rest.start);
         self.input = input;
@@ -101,7 +101,7 @@ impl Http2 {
         let Some(entry) = self.entry(id) else { return self.protocol.consumed(id, data.len()) };
         let Some(key) = entry.key() else { return self.protocol.consumed(id, data.len()) };
         entry.is_ready = true;
-        let Some((stream, is_wanted)) = conns.get_mut(key).and_then(stream_and_wish) else {
+        let Some((stream, is_wanted)) = conns.get_mut(key).and_then(stream_and_wanted) else {
             return self.protocol.consumed(id, data.len());
         };
         stream.is_received |= end;
@@ -119,7 +119,7 @@ impl Http2 {
                 for field in &block.fields {
                     trailers.push(field.name.of(&block.text), field.value.of(&block.text));
                 }
-                self.tell_stream(conns, stream, |conn| {
+                self.change_stream(conns, stream, |conn| {
                     if let State::Active(active) = &mut conn.state {
                         active.http1.decoder.trailers = trailers;
                     }
@@ -130,7 +130,7 @@ impl Http2 {
                 return;
             }
             Event::Malformed { stream, reject } => {
-                self.tell_stream(conns, stream, |conn| {
+                self.change_stream(conns, stream, |conn| {
                     if let Some(stream) = conn.transport.stream_mut() {
                         stream.fault = Some(reject);
                     }
@@ -152,21 +152,21 @@ impl Http2 {
                 }
                 return;
             }
-            // Streams that wait for these are looked at in any case.
+            // The ranking of streams reads these from the protocol's state.
             Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
             Event::Request { .. } | Event::Data { .. } => return,
         };
         if let Some(at) = self.streams.iter().position(|entry| entry.id == id && entry.key().is_none()) {
             return self.end_cached(at, ErrorCode::CANCEL, cx);
         }
-        self.tell_stream(conns, id, |conn| {
+        self.change_stream(conns, id, |conn| {
             if let Some(stream) = conn.transport.stream_mut() {
                 stream.is_broken |= broken;
             }
         });
     }
 
-    fn tell_stream(&mut self, conns: &mut Slab<Conn>, id: u32, change: impl FnOnce(&mut Conn)) {
+    fn change_stream(&mut self, conns: &mut Slab<Conn>, id: u32, change: impl FnOnce(&mut Conn)) {
         let Some(entry) = self.entry(id) else { return };
         let Some(key) = entry.key() else { return };
         entry.is_ready = true;
@@ -175,7 +175,7 @@ impl Http2 {
         }
     }
 
-    /// Lets clients send a body ahead that is taken as it comes.
+    /// Widens the window of a body that is taken as it comes.
     pub(super) fn widen(&mut self, conns: &Slab<Conn>, at: usize) {
         let Some(entry) = self.streams.get(at) else { return };
         if entry.key().and_then(|key| conns.get(key)).is_some_and(takes_body) {
@@ -183,7 +183,8 @@ impl Http2 {
         }
     }
 
-    /// A stream went on by itself, woken by a timer or by its upstream: what it took of its body is granted again.
+    /// A stream was driven by itself, woken by a timer or by its upstream: the window is opened again by what it took
+    /// of its body.
     pub fn went_on(&mut self, Intake { id, taken, takes }: Intake) {
         if taken > 0 {
             self.protocol.consumed(id, taken);
@@ -194,18 +195,18 @@ impl Http2 {
     }
 }
 
-/// How a stream has come along with its body.
+/// How much of its body a stream has taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Intake {
     id: u32,
     /// Bytes that it took since this was last looked at.
     taken: usize,
-    /// It takes more as it comes.
+    /// It takes the rest as it comes.
     takes: bool,
 }
 
 impl Intake {
-    /// None of a connection that is no stream.
+    /// None: the connection is no stream.
     pub fn of(conn: &mut Conn) -> Option<Intake> {
         let takes = takes_body(conn);
         let stream = conn.transport.stream_mut()?;
@@ -219,12 +220,12 @@ pub(super) fn takes_body(conn: &Conn) -> bool {
     active.ex.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)
 }
 
-/// The stream of a connection, and whether its body is wanted by anything.
-fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
+/// The stream of a connection, and whether its body is still wanted.
+fn stream_and_wanted(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
     let is_wanted = match &conn.state {
         // Before there is a response a handler may still come to want it: after a delay, or once access is granted.
         State::Active(active) => {
-            // The client's own request: what it may be decided by has no body.
+            // The client's own request: a subrequest has no body.
             let mut ex = &active.ex;
             while let Some(sub) = &ex.sub {
                 ex = &sub.parent;

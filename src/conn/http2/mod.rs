@@ -1,18 +1,19 @@
 //! HTTP/2 on a connection: many exchanges at once, each on a connection of its own that has a stream for its transport
-//! ([`stream`]). Whatever serves HTTP/1 requests serves them; here are only frames, windows and turns.
+//! ([`stream`]). The code that serves HTTP/1 requests serves them too; here are only frames, windows and turns.
 //!
 //! - [`connection`]: a turn: reads, has streams driven, sends
 //! - [`produce`]: drives the streams that can go on
-//! - [`cached`]: streams whose answer is known: they need no exchange
-//! - [`events`]: what frames ask for
+//! - [`cached`]: streams answered from the response cache, without an exchange
+//! - [`events`]: what is done about the events of frames
 //! - [`schedule`]: whose turn it is to send
 //! - [`stream`]: the transport of one stream
 //! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
-//! bounded by [`OUTPUT`] whatever the streams have to say. While it is full frames are read all the same, and bodies taken,
-//! up to [`CHOKED`]: a client that sends first and reads then would wait for us, and we for it. A stream that waits for its
-//! turn holds its head and no buffer, and none is begun beside others once worker_memory_limit is nearly reached.
+//! bounded by [`OUTPUT`] however much the streams have to send. While it is full frames are read all the same, and
+//! bodies taken, up to [`CHOKED`]: a client that sends first and reads then would wait for us, and we for it. A stream
+//! that waits for its turn holds its head and no buffer, and none is begun beside others once worker_memory_limit is
+//! nearly reached.
 
 pub mod begin;
 mod cached;
@@ -40,8 +41,8 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use stream::{Ending, StreamTransport};
 
-/// Bytes that wait for the socket before streams have to: as much as keeps it busy, little enough that a new stream
-/// does not wait for long.
+/// Bytes of output that may wait for the socket; while there are more, streams wait. As many as keep the socket busy,
+/// few enough that a new stream does not wait for long.
 const OUTPUT: usize = 128 << 10;
 /// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB otherwise.
 const SCARCE: usize = 16 << 10;
@@ -68,15 +69,16 @@ const WIDE: u32 = 1 << 20;
 /// A connection that speaks HTTP/2.
 pub struct Http2 {
     pub protocol: Connection,
-    /// Read and not yet understood.
+    /// Bytes that were read and not yet parsed.
     input: Vec<u8>,
     arrival: Arrival,
-    /// What is in `input` is part of a frame: the rest has to be read.
+    /// `input` holds part of a frame: the rest has to be read.
     is_partial: bool,
     /// Frames, of which the first `sent` bytes are gone.
     out: Vec<u8>,
     sent: usize,
-    /// The connection's deadline, where a client that is to be asked to stop sending has it woken earlier. Between turns only.
+    /// The connection's own deadline, while an earlier one is set at which the client is asked to stop sending a body
+    /// (RST_STREAM with NO_ERROR). Between turns only.
     displaced: Option<Deadline>,
     /// Open streams, in the order of their identifiers.
     streams: Vec<Entry>,
@@ -100,7 +102,7 @@ pub struct Http2 {
     ends: Option<CloseReason>,
     /// It ends in order, by a lingering close.
     lingers: bool,
-    /// What has become of streams in this turn, for the owner of their connections.
+    /// What each stream that was driven waits for now; the event loop files their connections by it.
     pub filed: Vec<(Key, Next)>,
 }
 
@@ -110,7 +112,7 @@ pub struct Shared {
     out: BufPool,
     /// Fields of the request that has just come.
     block: Block,
-    /// What a request is known by.
+    /// The cache key of the request that has just come.
     key: Vec<u8>,
     /// Streams that could send.
     order: BinaryHeap<Reverse<schedule::Order>>,
@@ -133,9 +135,9 @@ enum Work {
 struct Entry {
     id: u32,
     work: Work,
-    /// Something has happened to it.
+    /// An event has come for it: it is driven in the connection's next turn.
     is_ready: bool,
-    /// It had its turn and sent nothing, though it could have: not again in this turn.
+    /// It had its turn and sent nothing, though it could have: it is not driven again in this turn.
     is_stalled: bool,
     /// DATA bytes so far.
     sent: u64,
@@ -162,13 +164,13 @@ impl Http2 {
         self.streams.get_mut(at)
     }
 
-    /// Of the endpoint's default server.
+    /// The settings of the endpoint's default server.
     fn settings(&self) -> &Settings {
         let endpoint = &self.config.endpoints[self.client.endpoint.at()];
         &self.config.location(self.config.server(endpoint.default).root).settings
     }
 
-    /// What it began under.
+    /// The configuration it began under.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -178,7 +180,7 @@ impl Http2 {
         self.streams.is_empty() && self.out.is_empty() && !self.protocol.has_control() && !self.protocol.is_in_head()
     }
 
-    /// A stream has ended by itself: its connection is gone.
+    /// A stream has ended, woken by itself and not driven by this connection.
     pub fn ended(&mut self, stream: Box<StreamTransport>) {
         self.ended.push(stream);
     }
@@ -188,7 +190,7 @@ impl Http2 {
         self.out.len() - self.sent
     }
 
-    /// The client does not take what its frames are answered.
+    /// So much output waits that nothing more is read: the client does not take the replies to its frames.
     fn is_choked(&self) -> bool {
         self.unsent() >= CHOKED
     }
@@ -208,7 +210,7 @@ fn quantum(cx: &Services) -> usize {
     if cx.overload.is_tight() { SCARCE } else { QUANTUM }
 }
 
-/// How the stream is reset that ended so, without a response that could be completed.
+/// The error code that a stream is reset with whose response is not complete.
 fn code_of(ending: &Ending) -> crate::http::h2::error::ErrorCode {
     use crate::http::h2::error::ErrorCode;
     match ending {

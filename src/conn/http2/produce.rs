@@ -1,4 +1,4 @@
-//! The streams of a connection that can go on, in their turns, as long as there is room for what they say.
+//! Drives the streams of a connection that can go on, in their order, as long as the output has room.
 
 use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
@@ -28,7 +28,7 @@ impl Http2 {
             self.take_turn(conns, turn, at, true);
             match self.place(next.id).and_then(|at| self.candidate(conns, at)) {
                 Some(candidate) => order.push(Reverse(schedule::order(&candidate, next.waits))),
-                // What waited for it waits no more.
+                // Streams that depended on it may send now.
                 None if depends => depends = self.rank(conns, &mut order),
                 None => {}
             }
@@ -46,20 +46,20 @@ impl Http2 {
         self.streams.binary_search_by_key(&id, |entry| entry.id).ok()
     }
 
-    /// Streams that something has happened to. While the output is full only those that were reset, since what they use is
-    /// given up though nothing can be sent, and those that take a body.
+    /// Drives streams that have had an event. While the output is full, only those that were reset, which give up what
+    /// they use, and those that take a body.
     fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
         while let Some(entry) = self.streams.get(at) {
             let id = entry.id;
             let is_full = self.is_full(turn);
-            if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.takes_on(conns, turn, at) {
+            if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.wants_body_now(conns, turn, at) {
                 at += 1;
                 continue;
             }
             moved = true;
-            // The others begin, and what they have to say waits for its turn.
+            // Less urgent streams begin as well, but send nothing but heads before their turn.
             let stream = self.protocol.streams().get(id);
             let may_send = !is_full && stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
             self.take_turn(conns, turn, at, may_send);
@@ -70,20 +70,20 @@ impl Http2 {
         moved
     }
 
-    /// It was reset, and is still under way.
+    /// It was reset, and its request is still under way.
     fn is_broken(&self, conns: &Slab<Conn>, at: usize) -> bool {
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
         conns.get(*key).and_then(|conn| conn.transport.stream()).is_some_and(|stream| stream.is_broken)
     }
 
-    /// More of its body has come and is wanted: it is taken whatever others have to send.
-    fn takes_on(&self, conns: &Slab<Conn>, turn: &Turn<'_>, at: usize) -> bool {
+    /// More of its body has come and is wanted: it is taken however much others have to send.
+    fn wants_body_now(&self, conns: &Slab<Conn>, turn: &Turn<'_>, at: usize) -> bool {
         if turn.budget.bytes == 0 || self.is_choked() {
             return false;
         }
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
         let Some(conn) = conns.get(*key).filter(|conn| takes_body(conn)) else { return false };
-        conn.transport.stream().is_some_and(|stream| stream.unborn.is_none() && stream.can_read())
+        conn.transport.stream().is_some_and(|stream| stream.unstarted.is_none() && stream.can_read())
     }
 
     /// Those that could send, the next one first. True: some depend on others.
@@ -113,7 +113,7 @@ impl Http2 {
         can_send.then_some(Candidate { id: entry.id, priority, dependency, sent: entry.sent, turn: entry.turn })
     }
 
-    /// `may_send`: also what is no head.
+    /// `may_send`: DATA may be sent, not only a head.
     fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, may_send: bool) {
         match self.streams.get(at).map(|entry| &entry.work) {
             Some(Work::Cached(_)) => self.send_cached(at, turn.cx),
@@ -135,7 +135,7 @@ impl Http2 {
         let Some(conn) = conns.get_mut(key) else { return };
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
-        born(conn, turn);
+        begin_request(conn, turn);
         let (Some(stream), State::Active(active)) = (conn.transport.stream_mut(), &conn.state) else { return };
         let max_frame = self.protocol.max_frame();
         let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
@@ -178,11 +178,11 @@ impl Http2 {
     }
 }
 
-/// The request of a stream that has just come is begun.
-fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
+/// Begins the request of a new stream.
+fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Some(stream) = conn.transport.stream_mut() else { return };
-    let Some(fault) = stream.unborn.take() else { return };
-    // Its body has come already, and is not as long as it is to be: the handler may not look at one of no bytes.
+    let Some(fault) = stream.unstarted.take() else { return };
+    // Its whole body has come already and has not the announced length: that is refused before a handler sees it.
     let fault = fault.or_else(|| stream.fault.take());
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };

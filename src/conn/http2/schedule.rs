@@ -25,7 +25,7 @@ pub struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order {
     urgency: u8,
-    /// The stream that it depends on can send too.
+    /// The stream that it depends on can send as well, and goes first.
     pub waits: bool,
     lightness: u8,
     shares: bool,

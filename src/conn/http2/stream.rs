@@ -56,8 +56,8 @@ pub struct StreamTransport {
     /// The connection that the stream is on.
     pub parent: Option<Key>,
     pub id: u32,
-    /// The phases have not seen the request yet; its fault, if it has one.
-    pub unborn: Option<Option<Reject>>,
+    /// The request has not entered the phases yet; the inner value is its fault, if it has one.
+    pub unstarted: Option<Option<Reject>>,
     pub is_secure: bool,
     /// Its request was seen before.
     pub seen: Option<Seen>,
@@ -90,7 +90,7 @@ impl StreamTransport {
         StreamTransport {
             parent: Some(parent),
             id,
-            unborn: Some(fault),
+            unstarted: Some(fault),
             is_secure,
             seen: None,
             is_tunnel: false,
@@ -110,13 +110,13 @@ impl StreamTransport {
         }
     }
 
-    /// What is left in the place of one that has ended.
+    /// Stands in the place of a stream that has ended.
     pub fn gone() -> StreamTransport {
         let stream = StreamTransport::new(Key::new(0, 0), 0, true, None, false);
-        StreamTransport { parent: None, is_broken: true, unborn: None, ..stream }
+        StreamTransport { parent: None, is_broken: true, unstarted: None, ..stream }
     }
 
-    /// It has no response, and is not to have one.
+    /// It gets no response (`return 444`).
     pub fn refuse(&mut self) {
         self.ending = Ending::Refused;
     }
@@ -157,7 +157,7 @@ impl StreamTransport {
         self.at += len;
         self.taken += len;
         if self.at == self.body.len() {
-            // A hundred uploads between two pieces would hold the room of as many pieces.
+            // The buffer is given back: a hundred uploads that wait would each hold one.
             (self.body, self.at) = (Vec::new(), 0);
         }
         Ok(len)
@@ -213,7 +213,7 @@ impl StreamTransport {
         if sent == 0 { Err(Errno::EAGAIN) } else { Ok(sent) }
     }
 
-    /// Frames of the longest size, whose content one call reads.
+    /// Reads the content of several frames of the longest size by one call.
     fn read_frames(&mut self, source: BorrowedFd<'_>, at: u64, most: usize, chunk: usize) -> Result<usize, Errno> {
         let start = self.out.len();
         let got = file::pread_pieces(source, &mut self.out, Pieces { gap: HEADER_LEN, size: chunk }, most, at)?;
@@ -280,12 +280,12 @@ impl StreamTransport {
         }
     }
 
-    /// What is written next is a frame of its own.
+    /// What is written next begins a frame of its own.
     pub fn close_frame(&mut self) {
         self.open = None;
     }
 
-    /// Lets it write behind `out`.
+    /// Lets the stream write, at the end of `out`.
     pub fn begin(&mut self, out: &mut Vec<u8>, grant: Grant) {
         std::mem::swap(&mut self.out, out);
         self.grant = Some(grant);

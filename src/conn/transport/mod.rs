@@ -55,12 +55,12 @@ impl Transport {
         Transport::Plain(Plain::new(fd, ready))
     }
 
-    /// Of a client that is to begin with a hello.
+    /// Of a client that has to begin with a ClientHello.
     pub fn tls_server(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Tls(Box::new(Tls::server(fd, ready)))
     }
 
-    /// To a server: the first thing is the handshake.
+    /// To a server, which the handshake begins with.
     pub fn tls_client(fd: OwnedFd, ready: Ready, session: Session) -> Transport {
         Transport::Tls(Box::new(Tls::client(fd, ready, session)))
     }
@@ -89,12 +89,13 @@ impl Transport {
         self.tls().is_some_and(Tls::is_handshaking)
     }
 
-    /// Requests are served, and the client has not finished the handshake: more will come of it.
+    /// Early data (0-RTT): requests are served although the client has not finished the handshake, so that more of that
+    /// will come.
     pub fn is_early(&self) -> bool {
         self.tls().is_some_and(Tls::is_early)
     }
 
-    /// A client's, just accepted.
+    /// Of a client's connection that was just accepted.
     pub fn accepted(fd: OwnedFd, _peer: &Peer) -> Transport {
         #[cfg(debug_assertions)]
         if Scrambled::is_spoken_by(_peer) {
@@ -177,7 +178,7 @@ impl Transport {
         self.stream_mut().filter(|stream| stream.may_frame())
     }
 
-    /// The body of a stream is not what was announced: reported once.
+    /// The fault of a stream whose body is not what was announced; it is reported once.
     pub fn take_fault(&mut self) -> Option<Reject> {
         self.stream_mut().and_then(|stream| stream.fault.take())
     }
@@ -244,7 +245,7 @@ impl Transport {
         self.ready().has_failed() || self.tls().is_some_and(|tls| tls.fault().is_some())
     }
 
-    /// Bytes for the application that the socket no longer has: no event will tell of them.
+    /// Decoded bytes wait in the transport: the socket no longer has them, and no event will report them.
     pub fn has_plaintext(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
@@ -273,12 +274,12 @@ impl Transport {
         }
     }
 
-    /// Something may still wait for an answer to go with, for a little while.
+    /// TLS session tickets wait for a moment, to be sent together with the first response.
     pub fn is_patient(&self) -> bool {
         self.tls().is_some_and(Tls::is_patient)
     }
 
-    /// No answer has come in that while.
+    /// No response has come in that time: the tickets are sent alone.
     pub fn settle_late(&mut self) {
         if let Transport::Tls(tls) = self {
             tls.settle_late();
@@ -296,7 +297,7 @@ impl Transport {
         }
     }
 
-    /// The kernel may move this connection's bytes by itself: they are in the socket as the application knows them.
+    /// The kernel may move this connection's bytes by itself (sendfile, splice): the socket carries them unchanged.
     pub fn is_raw(&self) -> bool {
         match self {
             Transport::Plain(_) => true,
@@ -375,7 +376,7 @@ impl Transport {
         }
     }
 
-    /// There is nothing to be read now, neither bytes nor the end: the socket itself is asked.
+    /// There is nothing to be read now, neither bytes nor the end. Asks the kernel, whatever readiness was reported.
     pub fn is_silent(&mut self) -> bool {
         match self {
             Transport::Plain(plain) => plain.is_silent(),
@@ -408,7 +409,7 @@ impl Transport {
         }
     }
 
-    /// What was sent is not all: the protocol's word for the end will not be said.
+    /// What was sent is cut short: the protocol's closing message is left out, so that the peer can tell.
     pub fn withhold_farewell(&mut self) {
         match self {
             Transport::Plain(_) | Transport::Stream(_) => {}
@@ -418,8 +419,8 @@ impl Transport {
         }
     }
 
-    /// The last thing before the socket is closed in order: what the protocol says at the end goes out as far as there is
-    /// room for it.
+    /// Called before the socket is closed in order: sends the protocol's closing message (TLS: close_notify), as far as
+    /// the socket takes it.
     pub fn farewell(&mut self) {
         match self {
             Transport::Plain(_) => {}

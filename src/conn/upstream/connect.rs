@@ -71,7 +71,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
             Step::Again
         }
         Err(unopened) => {
-            let end = if let Unopened::There(..) = unopened { End::Failed } else { End::Neutral };
+            let end = if let Unopened::Remote(..) = unopened { End::Failed } else { End::Neutral };
             let taken = Taken { began: cx.now.ms, header: None };
             let resting = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
             refused(io, active, cx, unopened, resting)
@@ -79,14 +79,14 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     }
 }
 
-/// There is no connection: another server is asked, unless that is no server's fault.
+/// There is no connection: another server is tried, if the fault is not this server's own.
 fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, resting: bool) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match why {
-        Unopened::Full { limit } => proxy.crowded_out(ex, cx, limit),
-        Unopened::Here(call, e) => proxy.broken(ex, cx, call, e),
-        Unopened::There(call, e) => {
+        Unopened::LimitReached { limit } => proxy.crowded_out(ex, cx, limit),
+        Unopened::Local(call, e) => proxy.broken(ex, cx, call, e),
+        Unopened::Remote(call, e) => {
             proxy.broken(ex, cx, call, e);
             return next_server(io, active, cx, Fault::Error, resting);
         }
@@ -159,7 +159,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
 }
 
-/// Until both have agreed on TLS; the server's certificate is judged before anything of the request is sent.
+/// Goes on with the TLS handshake; the server's certificate is verified before anything of the request is sent.
 pub(super) fn handshake(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, backend, .. } = active;
     let Some(backend) = turn.pool.backends.of(*backend) else { return Step::Close(CloseReason::Bug) };

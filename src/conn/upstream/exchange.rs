@@ -1,5 +1,5 @@
-//! Both ends at once: the request goes to the upstream, its response to the client, each as far as the other side takes
-//! it.
+//! A proxied request under way: the request is sent to the upstream and its response to the client, each as far as the
+//! other side takes it.
 //!
 //! Invariant: no more is read than what the other side has room for.
 
@@ -17,7 +17,7 @@ use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
-/// Bytes of a response, for which the clock is looked at.
+/// A read of the response of this many bytes or more is followed by a look at the clock: handling it may take long.
 const LARGE: usize = 16 << 10;
 
 /// Serves the client by its own deadline, which the proxied exchange keeps beside the upstream's.
@@ -39,7 +39,7 @@ pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
     step
 }
 
-/// When the client and when the upstream has been waited for too long, of those that are waited for.
+/// The deadlines of the client and of the upstream; None for one that is not waited for.
 pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
     let waits = proxy.waits(ex);
     let timer = match (ex.pause.is_some(), waits.client_write) {
@@ -52,7 +52,7 @@ pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Opti
     (client, upstream)
 }
 
-/// Nothing moves: when it has lasted too long.
+/// Nothing moves: arms the earlier of the two deadlines.
 pub(super) fn wait(io: &mut Io<'_>, active: &Active) -> Step {
     let Handler::Proxy(proxy) = &active.handler else { return Step::Again };
     let (client, upstream) = deadlines(proxy, &active.ex);
@@ -76,7 +76,7 @@ pub(super) fn arm_send(io: &mut Io<'_>, active: &Active, cx: &Services) {
     }
 }
 
-/// The server is of no more use: another, an error, or the end of a response that has begun.
+/// The server has failed: another one is tried, or the client gets an error, or sees that its response is cut short.
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
     // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
@@ -120,7 +120,8 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Handler::Proxy(proxy) => (proxy.gathers_start(&active.ex), proxy.is_unsent() && proxy.pending().len() < SHORT),
         _ => return Step::Again,
     };
-    // As an answer that is short: the send wakes the server, which stays awake for what follows closely.
+    // Held like a short response: the requests of a turn are sent closely one after the other, so that the server is
+    // woken once.
     if turn.budget.gather && unsent && !starts {
         return Step::Batched;
     }
@@ -168,7 +169,7 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
                 moved = true;
             }
             Err(Errno::EAGAIN) => break,
-            // What it has to say about that may be there to be read.
+            // The server may have answered before it closed: read that first.
             Err(_) => {
                 proxy.write_closed = true;
                 moved = true;
@@ -190,7 +191,7 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
 pub(super) enum Received {
     Progress,
     Nothing,
-    /// The exchange goes on otherwise.
+    /// The exchange goes on without this upstream.
     Step(Step),
 }
 
@@ -213,7 +214,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     bytes.clear();
     bytes.reserve(SCRATCH);
     let outcome = match backend.transport.recv(&mut bytes, most) {
-        // Others may hold the pipe; it is empty, and the program will not fill it.
+        // Other processes may hold the pipe open; it is empty, and the program that wrote to it has ended.
         Err(Errno::EAGAIN) if backend.has_ended() => Ok(0),
         outcome => outcome,
     };
@@ -225,7 +226,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
         outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
     };
     turn.budget.moved(bytes.len());
-    // Its chunks, records or commands may be many.
+    // It may hold many chunks, records or SSI commands.
     if bytes.len() >= LARGE {
         turn.cx.slice.look();
     }
@@ -263,7 +264,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     };
     let outcome = match outcome {
         Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
-            turn.pool.backends.has_head(*backend, cx.now.ms);
+            turn.pool.backends.head_received(*backend, cx.now.ms);
             if let Some(instead) = begin_streamed(ex, http1, cx) {
                 proxy.finish(ex, cx);
                 turn.pool.backends.close(backend, cx, End::Good);
@@ -278,7 +279,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             proxy.begin_body(ex, cx, &headed, bytes)
         }
         Ok(Some((Headed { flow, .. }, _))) => {
-            // The answer is somewhere else.
+            // The upstream's response leads elsewhere (X-Accel-Redirect, an intercepted error).
             proxy.finish(ex, cx);
             turn.pool.backends.close(backend, cx, End::Good);
             return Received::Step(settle(io, active, cx, flow));

@@ -8,10 +8,10 @@ use crate::util::hash::FastMap;
 use crate::util::slab::{Key, Slab};
 use std::collections::BTreeSet;
 
-/// A server of a group, and the way that a connection to it was made. Groups are told apart by their address, which an
-/// idle connection keeps from being used again.
+/// A server of a group, and how a connection to it was made. Groups are told apart by their address, which an idle
+/// connection keeps from being used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Home {
+pub struct Destination {
     pub group: usize,
     pub peer: usize,
     /// A hash of where it comes from and what TLS it speaks.
@@ -43,7 +43,7 @@ struct Line {
 
 struct Place {
     backend: Key,
-    home: Home,
+    destination: Destination,
     /// When it is closed: in a group in the order of parking.
     due: u64,
     links: [Link; LISTS.len()],
@@ -54,7 +54,7 @@ pub struct Idle {
     places: Slab<Place>,
     all: Line,
     groups: FastMap<usize, Line>,
-    peers: FastMap<Home, Line>,
+    peers: FastMap<Destination, Line>,
     /// When the oldest of each group is due.
     dues: BTreeSet<(u64, usize)>,
 }
@@ -70,29 +70,29 @@ impl Idle {
     }
 
     /// The place of a connection that is idle from now on.
-    pub fn add(&mut self, backend: Key, home: Home, due: u64) -> Key {
-        let due_before = self.due(home.group);
-        let place = self.places.insert(Place { backend, home, due, links: [Link::default(); LISTS.len()] });
+    pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
+        let due_before = self.due(destination.group);
+        let place = self.places.insert(Place { backend, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
-            let line = self.line(list, home);
+            let line = self.line(list, destination);
             let before = line.newest.replace(place);
             line.oldest.get_or_insert(place);
             line.length += 1;
             self.link(place, list, |link| link.older = before);
             self.link_to(before, list, |link| link.newer = Some(place));
         }
-        self.plan(home.group, due_before);
+        self.plan(destination.group, due_before);
         place
     }
 
     /// It is idle no longer.
     pub fn remove(&mut self, place: Key) {
-        let Some(home) = self.places.get(place).map(|place| place.home) else { return };
-        let due_before = self.due(home.group);
+        let Some(destination) = self.places.get(place).map(|place| place.destination) else { return };
+        let due_before = self.due(destination.group);
         let Some(Place { links, .. }) = self.places.remove(place) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
-            let line = self.line(list, home);
+            let line = self.line(list, destination);
             line.length -= 1;
             if line.oldest == Some(place) {
                 line.oldest = newer;
@@ -104,17 +104,17 @@ impl Idle {
             self.link_to(older, list, |link| link.newer = newer);
             self.link_to(newer, list, |link| link.older = older);
             match list {
-                List::Group if is_empty => drop(self.groups.remove(&home.group)),
-                List::Peer if is_empty => drop(self.peers.remove(&home)),
+                List::Group if is_empty => drop(self.groups.remove(&destination.group)),
+                List::Peer if is_empty => drop(self.peers.remove(&destination)),
                 _ => {}
             }
         }
-        self.plan(home.group, due_before);
+        self.plan(destination.group, due_before);
     }
 
     /// Takes the one to a server that was used last.
-    pub fn take(&mut self, home: Home) -> Option<Key> {
-        self.pop(self.peers.get(&home)?.newest)
+    pub fn take(&mut self, destination: Destination) -> Option<Key> {
+        self.pop(self.peers.get(&destination)?.newest)
     }
 
     /// Takes the one that has been idle longest.
@@ -162,11 +162,11 @@ impl Idle {
         self.dues.extend(after.map(|due| (due, group)));
     }
 
-    fn line(&mut self, list: List, home: Home) -> &mut Line {
+    fn line(&mut self, list: List, destination: Destination) -> &mut Line {
         match list {
             List::All => &mut self.all,
-            List::Group => self.groups.entry(home.group).or_default(),
-            List::Peer => self.peers.entry(home).or_default(),
+            List::Group => self.groups.entry(destination.group).or_default(),
+            List::Peer => self.peers.entry(destination).or_default(),
         }
     }
 
@@ -191,8 +191,8 @@ mod tests {
         Key::new(number, 1)
     }
 
-    fn home(group: usize, peer: usize) -> Home {
-        Home { group, peer, way: 0 }
+    fn destination(group: usize, peer: usize) -> Destination {
+        Destination { group, peer, way: 0 }
     }
 
     /// What is taken until there is none.
@@ -203,9 +203,10 @@ mod tests {
     /// Connections 0 to 5, all due at 100.
     fn idle() -> (Idle, Vec<Key>) {
         let mut idle = Idle::default();
-        let bound = Home { way: 1, ..home(1, 0) };
-        let homes = [home(1, 0), home(1, 1), home(2, 0), home(1, 0), home(1, 0), bound];
-        let places = (0..).zip(homes).map(|(at, home)| idle.add(key(at), home, 100)).collect();
+        let bound = Destination { way: 1, ..destination(1, 0) };
+        let destinations =
+            [destination(1, 0), destination(1, 1), destination(2, 0), destination(1, 0), destination(1, 0), bound];
+        let places = (0..).zip(destinations).map(|(at, destination)| idle.add(key(at), destination, 100)).collect();
         (idle, places)
     }
 
@@ -229,10 +230,14 @@ mod tests {
             assert_eq!(all(&mut rest, Idle::take_oldest), of_all, "without {removed:?}");
             assert!(rest.is_empty() && rest.groups.is_empty() && rest.peers.is_empty() && rest.dues.is_empty());
             assert_eq!(all(&mut without(), |idle| idle.take_oldest_of_group(1)), of_group, "without {removed:?}");
-            assert_eq!(all(&mut without(), |idle| idle.take(home(1, 0))), of_peer, "without {removed:?}");
+            assert_eq!(all(&mut without(), |idle| idle.take(destination(1, 0))), of_peer, "without {removed:?}");
         }
         let (mut idle, _) = idle();
-        assert_eq!(all(&mut idle, |idle| idle.take(Home { way: 1, ..home(1, 0) })), [5], "made in another way");
+        assert_eq!(
+            all(&mut idle, |idle| idle.take(Destination { way: 1, ..destination(1, 0) })),
+            [5],
+            "made in another way"
+        );
     }
 
     #[test]
@@ -240,13 +245,13 @@ mod tests {
         let mut idle = Idle::default();
         assert_eq!((idle.next_due(), idle.take_expired(1000)), (None, None));
         for (at, (group, due)) in (0..).zip([(3, 300), (1, 100), (2, 200), (1, 150), (3, 301)]) {
-            idle.add(key(at), home(group, 0), due);
+            idle.add(key(at), destination(group, 0), due);
         }
         assert_eq!(idle.next_due(), Some(100));
         assert_eq!(idle.take_expired(99), None);
         assert_eq!(all(&mut idle, |idle| idle.take_expired(200)), [1, 3, 2]);
         assert_eq!(idle.next_due(), Some(300));
-        assert_eq!(idle.take(home(3, 0)).map(Key::slot), Some(4), "not the oldest");
+        assert_eq!(idle.take(destination(3, 0)).map(Key::slot), Some(4), "not the oldest");
         assert_eq!(idle.next_due(), Some(300));
         assert_eq!(idle.take_oldest().map(Key::slot), Some(0));
         assert_eq!((idle.next_due(), idle.take_expired(1000)), (None, None));

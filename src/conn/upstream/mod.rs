@@ -46,13 +46,13 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match by_client_deadline(io, proxy, |io| write::flush(io, ex, turn)) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
-        // What is kept is read to its end (nginx).
+        // A response that is stored is read to its end (nginx).
         Flushed::Gone(_) if proxy.is_copied() => ex.out.discard(),
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
     if flushed && !had_room {
-        // The upstream was not waited for meanwhile.
+        // The upstream was not read from meanwhile, so its timeout begins now.
         proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     match phase {
@@ -66,12 +66,13 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
 }
 
-/// What its client no longer waits for is fetched all the same: it is kept, or the upstream is not to notice.
+/// The response is fetched although the client is gone: it is to be stored (proxy_store), or proxy_ignore_client_abort
+/// is on.
 fn goes_on_without_client(ex: &Exchange) -> bool {
     settings(ex).ignore_client_abort || settings(ex).store != Store::Off
 }
 
-/// The same of a whole connection: the one that its client had is gone.
+/// Whether a stream goes on so, whose connection is gone.
 pub fn outlives_client(active: &Active) -> bool {
     let is_at_work = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase != Phase::Tunnel);
     is_at_work && active.ex.rx == Rx::Done && active.ex.sub.is_none() && goes_on_without_client(&active.ex)
@@ -128,7 +129,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
             *io.deadline = client;
             return None;
         }
-        // Things moved since the deadline was set.
+        // Something moved since the deadline was set.
         match client.into_iter().chain(upstream).min() {
             Some(first) => *io.deadline = first,
             None => io.arm(io.deadline.timer(), now + 1000),

@@ -3,7 +3,7 @@
 //! Invariant: a backend that is used belongs to exactly one connection ([`Active::backend`](crate::conn::Active::backend)), which gives it back or closes
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
-use super::idle::{Home, Idle};
+use super::idle::{Destination, Idle};
 use crate::config::settings::upstream::Upstream;
 use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
@@ -26,13 +26,13 @@ pub struct Backend {
     pub transport: Transport,
     /// None: idle.
     owner: Option<Wake>,
-    /// Its place among the idle.
+    /// Its entry in the list of idle connections.
     place: Option<Key>,
     upstream: Rc<Upstream>,
     peer: usize,
-    /// What its present request has taken so far.
+    /// When its present request began, and when the head of the response came.
     taken: Taken,
-    /// Where it was made to come from.
+    /// The local address it was bound to (proxy_bind).
     local: Option<SocketAddr>,
     /// Spoken over TLS.
     tls: Option<Secure>,
@@ -47,7 +47,7 @@ pub struct Backend {
 /// The connection that a request needs.
 pub struct Wanted<'a> {
     pub upstream: &'a Rc<Upstream>,
-    /// Which of its servers.
+    /// The index of the server in its group.
     pub peer: usize,
     pub addr: &'a Addr,
     /// proxy_bind.
@@ -66,15 +66,15 @@ impl Backend {
     }
 }
 
-/// Why there is no connection.
+/// Why no connection was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unopened {
     /// As many connections as there may be are open.
-    Full { limit: usize },
-    /// Nothing could be learned of the server.
-    Here(&'static str, Errno),
-    /// The server, or the way to it.
-    There(&'static str, Errno),
+    LimitReached { limit: usize },
+    /// A system call failed that says nothing of the server.
+    Local(&'static str, Errno),
+    /// The server could not be connected to.
+    Remote(&'static str, Errno),
 }
 
 /// All connections to upstreams.
@@ -82,7 +82,7 @@ pub struct Backends {
     epoll: Rc<Epoll>,
     slab: Slab<Backend>,
     idle: Idle,
-    /// Of ways to a server: clients choose parts of them.
+    /// Keyed: clients choose part of what is hashed.
     hash: RandomState,
     /// Connections that there may be, clients' among them.
     limit: usize,
@@ -109,7 +109,7 @@ impl Backends {
         self.slab.is_empty()
     }
 
-    /// There may be none more beside those of `clients`. The last place is a client's: the server that is connected to may
+    /// Remote may be none more beside those of `clients`. The last place is a client's: the server that is connected to may
     /// be this one, and would never accept.
     fn is_full(&self, clients: u64) -> bool {
         clients as usize + self.slab.len() + 1 >= self.limit
@@ -121,7 +121,7 @@ impl Backends {
         self.wants_room
     }
 
-    /// Some request waits for room: it goes on in its next turn, whether there is some or not.
+    /// Whether some request has waited for room; it goes on in its next turn, whether there is room or not.
     pub fn takes_room(&mut self) -> bool {
         std::mem::take(&mut self.wants_room)
     }
@@ -141,7 +141,7 @@ impl Backends {
         }
     }
 
-    /// The one of a connection.
+    /// The backend that a connection uses.
     pub fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
         slot.and_then(|key| self.slab.get_mut(key))
     }
@@ -151,7 +151,7 @@ impl Backends {
     }
 
     /// The head of the response is there.
-    pub fn has_head(&mut self, slot: Option<Key>, now: u64) {
+    pub fn head_received(&mut self, slot: Option<Key>, now: u64) {
         if let Some(backend) = self.of(slot) {
             backend.taken.header = Some(now);
         }
@@ -164,7 +164,7 @@ impl Backends {
         }
     }
 
-    /// What epoll reports of a backend. Gives who must go on.
+    /// Takes what epoll reports of a backend. Gives the connection or stream to be driven.
     pub fn event(&mut self, key: Key, flags: u32) -> Option<Wake> {
         let backend = self.slab.get_mut(key)?;
         backend.transport.event(flags);
@@ -177,9 +177,9 @@ impl Backends {
 
     /// An idle connection to this server, the one used last.
     pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake, now: u64) -> Option<Key> {
-        let home = home(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
+        let destination = destination(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
         loop {
-            let key = self.idle.take(home)?;
+            let key = self.idle.take(destination)?;
             let Some(backend) = self.slab.get_mut(key) else { continue };
             backend.place = None;
             // Its end may have come in this very turn. One that may be repeated goes to another connection then; only for
@@ -202,30 +202,30 @@ impl Backends {
         clients: u64,
         now: u64,
     ) -> Result<(Key, Connect), Unopened> {
-        use Unopened::{Full, Here, There};
+        use Unopened::{LimitReached, Local, Remote};
         if self.is_full(clients) {
             self.close_oldest();
         }
         if self.is_full(clients) {
-            return Err(Full { limit: self.limit });
+            return Err(LimitReached { limit: self.limit });
         }
         let addr = wanted.addr;
-        let fd = socket::socket(addr.family()).map_err(|e| Here("socket()", e))?;
+        let fd = socket::socket(addr.family()).map_err(|e| Local("socket()", e))?;
         if let Some(local) = wanted.local {
             // The port is chosen with the connection: more than one to a server may come from the same.
             let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
-            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Here("bind()", e))?;
+            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Local("bind()", e))?;
         }
         if wanted.probed {
-            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| Here("setsockopt(SO_KEEPALIVE)", e))?;
+            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| Local("setsockopt(SO_KEEPALIVE)", e))?;
         }
         // Not for Unix sockets, which do not delay anyway.
         let _ = socket::nodelay(fd.as_fd(), true);
-        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| There("connect()", e))?;
+        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| Remote("connect()", e))?;
         let transport = match wanted.tls.map(Secure::session) {
             None => Transport::plain(fd, readiness(connect)),
             Some(Ok(session)) => Transport::tls_client(fd, readiness(connect), session),
-            Some(Err(_)) => return Err(There("a TLS session", Errno::EINVAL)),
+            Some(Err(_)) => return Err(Remote("a TLS session", Errno::EINVAL)),
         };
         let backend = Backend {
             transport,
@@ -243,11 +243,11 @@ impl Backends {
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-        let Some(backend) = self.slab.get_mut(key) else { return Err(Here("epoll_ctl()", Errno::EBADF)) };
+        let Some(backend) = self.slab.get_mut(key) else { return Err(Local("epoll_ctl()", Errno::EBADF)) };
         let fd = backend.transport.fd();
         if let Some(Err(e)) = fd.map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key))) {
             self.slab.remove(key);
-            return Err(Here("epoll_ctl()", e));
+            return Err(Local("epoll_ctl()", e));
         }
         Ok((key, connect))
     }
@@ -279,7 +279,7 @@ impl Backends {
         Ok(key)
     }
 
-    /// Closes a backend in use. True: its server has failed so often that it is left alone for a while.
+    /// Closes a backend in use. True: its server has failed max_fails times and gets no requests for fail_timeout.
     pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
         let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
         if let Some(child) = backend.child {
@@ -289,7 +289,7 @@ impl Backends {
         cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)
     }
 
-    /// The exchange is gone before its response was: that says nothing of the server.
+    /// Closes a backend whose exchange has ended before the response: that says nothing of the server.
     pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         self.close(slot, cx, End::Neutral);
     }
@@ -307,16 +307,16 @@ impl Backends {
             return;
         }
         backend.owner = None;
-        let home = home(&self.hash, &backend.upstream, backend.peer, backend.local, backend.tls.as_ref());
+        let destination = destination(&self.hash, &backend.upstream, backend.peer, backend.local, backend.tls.as_ref());
         let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
         *slot = None;
         cx.upstream_balance.give(&upstream, peer, End::Good, taken, cx.now.ms);
-        if self.idle.of_group(home.group) >= keepalive.idle as usize
-            && let Some(oldest) = self.idle.take_oldest_of_group(home.group)
+        if self.idle.of_group(destination.group) >= keepalive.idle as usize
+            && let Some(oldest) = self.idle.take_oldest_of_group(destination.group)
         {
             self.slab.remove(oldest);
         }
-        let place = self.idle.add(key, home, cx.now.ms + keepalive.timeout.0);
+        let place = self.idle.add(key, destination, cx.now.ms + keepalive.timeout.0);
         if let Some(backend) = self.slab.get_mut(key) {
             backend.place = Some(place);
         }
@@ -339,14 +339,14 @@ impl Backends {
     }
 }
 
-fn home(
+fn destination(
     hash: &RandomState,
     upstream: &Rc<Upstream>,
     peer: usize,
     local: Option<SocketAddr>,
     tls: Option<&Secure>,
-) -> Home {
+) -> Destination {
     let is_plain = local.is_none() && tls.is_none();
     let way = if is_plain { 0 } else { hash.hash_one((local, tls)) };
-    Home { group: Rc::as_ptr(upstream).addr(), peer, way }
+    Destination { group: Rc::as_ptr(upstream).addr(), peer, way }
 }

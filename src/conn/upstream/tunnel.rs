@@ -1,4 +1,4 @@
-//! Another protocol (101), or any (CONNECT): bytes go both ways until one side ends, whatever they mean.
+//! A tunnel, after a 101 or for a CONNECT: bytes are passed on both ways, unread, until one side ends.
 
 use super::exchange::{Received, complete, receive, send, wait};
 use crate::conn::io::{Io, Step};

@@ -14,7 +14,7 @@ pub struct Starting {
     pub until: u64,
     pub purpose: Purpose,
     /// The end of the channel by which the child before it leaves it what it counts.
-    pub heir: Option<OwnedFd>,
+    pub successor: Option<OwnedFd>,
     /// USR1 came since it was forked.
     pub has_old_logs: bool,
 }

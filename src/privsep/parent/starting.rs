@@ -3,7 +3,7 @@
 use super::purpose::{Before, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
 use crate::config::model::Level;
-use crate::server::parent_link::HEIR;
+use crate::server::parent_link::SUCCESSOR;
 use crate::sys::process::{self, SIGKILL, SIGTERM};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock};
@@ -22,9 +22,9 @@ impl Parent {
     pub(super) fn start(&mut self, purpose: Purpose) -> Result<(), (String, Purpose)> {
         let inherits = matches!(purpose, Purpose::Reload(_)) && self.children.iter().any(|child| !child.draining);
         match self.fork(inherits) {
-            Ok((pid, channel, heir)) => {
+            Ok((pid, channel, successor)) => {
                 let until = clock::monotonic() + START;
-                self.starting = Some(Starting { pid, channel, until, purpose, heir, has_old_logs: false });
+                self.starting = Some(Starting { pid, channel, until, purpose, successor, has_old_logs: false });
                 Ok(())
             }
             Err(why) => Err((why, purpose)),
@@ -34,15 +34,16 @@ impl Parent {
     fn fork(&mut self, inherits: bool) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
         let pair = || pass::pair().map_err(|e| format!("socketpair() failed {e}"));
         let (ours, theirs) = pair()?;
-        let (heir, inherits) = if inherits { pair().map(|(old, new)| (Some(old), Some(new)))? } else { (None, None) };
+        let (successor, inherits) =
+            if inherits { pair().map(|(old, new)| (Some(old), Some(new)))? } else { (None, None) };
         if self.config.speaks_tls() {
             let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
             ticket::prepare(lifetimes.max().unwrap_or(0));
         }
         match process::fork().map_err(|e| format!("fork() failed {e}"))? {
-            Some(pid) => Ok((pid, ours, heir)),
+            Some(pid) => Ok((pid, ours, successor)),
             None => {
-                drop((ours, heir));
+                drop((ours, successor));
                 // Nothing of the parent's state may be torn down here: it ends without.
                 let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits))).unwrap_or(101);
                 process::leave(status)
@@ -69,7 +70,9 @@ impl Parent {
     }
 
     fn started(&mut self) {
-        let Some(Starting { pid, channel, purpose, heir, has_old_logs, .. }) = self.starting.take() else { return };
+        let Some(Starting { pid, channel, purpose, successor, has_old_logs, .. }) = self.starting.take() else {
+            return;
+        };
         let logs = self.logs.paths();
         let old = self.children.len();
         let child = Child { pid, channel, logs, started: clock::monotonic(), draining: false };
@@ -81,9 +84,11 @@ impl Parent {
         self.restart_at = None;
         if let Purpose::Reload(_) = purpose {
             self.pause = 0;
-            if let (Some(heir), Some(child)) = (heir, self.children[..old].iter().rfind(|child| !child.draining)) {
+            if let (Some(successor), Some(child)) =
+                (successor, self.children[..old].iter().rfind(|child| !child.draining))
+            {
                 // One that does not hear it leaves nothing.
-                let _ = pass::send(child.channel.as_fd(), &[HEIR], &[heir.as_fd()]);
+                let _ = pass::send(child.channel.as_fd(), &[SUCCESSOR], &[successor.as_fd()]);
             }
             self.say(Level::Notice, format_args!("the configuration was reloaded"));
             self.drain(old);

@@ -1,6 +1,6 @@
 //! What a serving process leaves to the one that a reload under a parent put in its place: limits, shares of quotas,
 //! sessions of TLS, locks, counts of upstreams. [`record`] is what is written, [`Estate`] gives what there is piece by
-//! piece, and [`Ancestor`] is what a process has been given by one that still finishes requests.
+//! piece, and [`Predecessor`] is what a process has been given by one that still finishes requests.
 //!
 //! limit_req counts, sessions and locks move: the old process keeps none. Places of limit_conn and shares of quotas stay
 //! where the requests are, and the new process counts them beside its own until they are given back, or until the old one is
@@ -23,12 +23,12 @@ use std::rc::Rc;
 
 /// A process before this one, as long as it lives: what its requests hold.
 #[derive(Default)]
-pub struct Ancestor {
+pub struct Predecessor {
     places: HashMap<(Rc<str>, Box<[u8]>), u32>,
     claims: HashMap<Box<[u8]>, Claim>,
 }
 
-impl Ancestor {
+impl Predecessor {
     /// Takes what it leaves, or says that it holds.
     pub fn take(&mut self, record: Record<'_>, cx: &mut Services) {
         match record {

@@ -60,7 +60,7 @@ fn services() -> Services {
     Services::new(Rc::new(resolved.config.expect("the configuration is right")), Logs::new())
 }
 
-fn give(records: impl IntoIterator<Item = Vec<u8>>, to: &mut Ancestor, cx: &mut Services) {
+fn give(records: impl IntoIterator<Item = Vec<u8>>, to: &mut Predecessor, cx: &mut Services) {
     for bytes in records {
         let record = Record::decode(&mut &bytes[..]).expect("a record");
         to.take(record, cx);
@@ -79,11 +79,11 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     let mut claim = Claim::new(area);
     claim.impose(Usage { bytes: 10, files: 1 });
     old.dav_locks.inherit("l", lock("/srv/up/f"));
-    let mut ancestor = Ancestor::default();
+    let mut predecessor = Predecessor::default();
     // One more came to the new process before it was given anything.
     assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
     let mut estate = Estate::of(&mut old);
-    give(std::iter::from_fn(|| estate.take()), &mut ancestor, &mut new);
+    give(std::iter::from_fn(|| estate.take()), &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
     assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
@@ -93,14 +93,14 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     old.limits.leave(&places, b"k");
     drop(claim);
     let changes = changes(&mut old);
-    give(changes, &mut ancestor, &mut new);
+    give(changes, &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 4000);
     assert!(new.limits.enter(&places, b"k", 1, 1 << 20), "it came free");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
     assert!(super::changes(&mut old).is_empty(), "said once");
     // One that ends without a word holds nothing any more.
-    give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut ancestor, &mut new);
+    give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
     assert!(!new.limits.enter(&places, b"x", 1, 1 << 20));
-    assert_eq!(ancestor.release(&mut new).len(), 1);
+    assert_eq!(predecessor.release(&mut new).len(), 1);
     assert!(new.limits.enter(&places, b"x", 1, 1 << 20));
 }

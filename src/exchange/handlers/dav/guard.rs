@@ -3,7 +3,7 @@
 //! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If`.
 
 use super::job::Job;
-use super::target::{self, Key, Spot};
+use super::target::{self, Key, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
@@ -169,18 +169,18 @@ fn lock_named(
     let path = ex.route.path.clone();
     let named = spots(lists, ex, cx);
     ex.route.path = path;
-    let all = named.iter().map(|spot| (spot.dir.as_fd(), &*spot.name)).chain(source);
+    let all = named.iter().map(|resource| (resource.dir.as_fd(), &*resource.name)).chain(source);
     lock_all(all, locks).map_err(|_| Flow::Status(Status::PRECONDITION_FAILED))
 }
 
 /// Where the files lie whose versions are named.
-fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Spot> {
+fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
     let uri = ex.route.uri.clone();
     let mut spots = Vec::new();
     for list in lists.iter().filter(|list| names_version(list)) {
         let Some(named) = list.resource.map_or(Some(uri.clone()), |url| path_of(ex, url)) else { continue };
         ex.route.uri = named;
-        spots.extend(Spot::of(ex, cx));
+        spots.extend(Resource::of(ex, cx));
     }
     ex.route.uri = uri;
     spots

@@ -1,7 +1,7 @@
 //! What a COPY or MOVE is to do, how far it is, and the calls that give names.
 
 use super::copying::{FileCopy, Staged, TreeCopy};
-use super::target::Spot;
+use super::target::Resource;
 use crate::exchange::handlers::upload::Refusal;
 use crate::http::status::Status;
 use crate::services::remove_tree::Removal;
@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// All that was asked for, checked.
 pub struct Job {
-    pub source: Spot,
-    pub target: Spot,
+    pub source: Resource,
+    pub target: Resource,
     pub deep: bool,
     pub moves: bool,
     pub overwrite: bool,

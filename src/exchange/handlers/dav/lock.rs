@@ -2,7 +2,7 @@
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
-use super::target::{self, Key, Spot};
+use super::target::{self, Key, Resource};
 use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
@@ -54,7 +54,7 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
         Some(Depth::Infinity) => true,
         _ => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")),
     };
-    let (key, spot) = match find(ex, cx) {
+    let (key, resource) = match find(ex, cx) {
         Ok(found) => found,
         Err(flow) => return flow,
     };
@@ -75,10 +75,10 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     if let Err(denied) = cx.dav_locks.grant(&zone, size, lock.clone()) {
         return deny(ex, cx, denied, &zone);
     }
-    let status = match (&key.stat, spot) {
-        (None, Some(spot)) => match make(ex, cx, &spot) {
+    let status = match (&key.stat, resource) {
+        (None, Some(resource)) => match make(ex, cx, &resource) {
             Ok(status) => {
-                *made = Some(spot.dir).filter(|_| status == Status::CREATED);
+                *made = Some(resource.dir).filter(|_| status == Status::CREATED);
                 status
             }
             Err(flow) => {
@@ -117,7 +117,7 @@ fn href(uri: &[u8], is_collection: bool) -> Vec<u8> {
 }
 
 /// What the URI names, and where, unless that is the area itself.
-fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Spot>), Flow> {
+fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>), Flow> {
     if temp_names::is_hidden(&ex.route.uri) {
         return Err(refuse(
             ex,
@@ -126,9 +126,9 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Spot>), Flo
             format_args!("LOCK: names that start so are this server's own"),
         ));
     }
-    match Spot::of(ex, cx) {
-        Ok(spot) => match spot.key() {
-            Ok(key) => Ok((key, Some(spot))),
+    match Resource::of(ex, cx) {
+        Ok(resource) => match resource.key() {
+            Ok(key) => Ok((key, Some(resource))),
             Err(e) => Err(failed(ex, cx, "lstat()", e)),
         },
         Err(Errno::EBUSY) => {
@@ -141,7 +141,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Spot>), Flo
 }
 
 /// A name that is free becomes an empty file (RFC 4918 §7.3), where PUT could make one.
-fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flow> {
+fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Status, Flow> {
     if !ex.here().settings.dav.methods.contains(Method::Put) {
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
@@ -149,26 +149,26 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     if ex.route.uri.ends_with(b"/") {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("LOCK cannot make a collection")));
     }
-    if let Err(why) = Names::of(ex).judge(spot.name.to_bytes()) {
+    if let Err(why) = Names::of(ex).judge(resource.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
     }
-    let directory = file::path_of(spot.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
+    let directory = file::path_of(resource.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
     // The lock of the name is the client's own: that of the directory counts.
     guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
     // The same limits as of PUT; what the file will hold is judged when it comes.
-    let quota = match check_limits(ex, cx, spot) {
+    let quota = match check_limits(ex, cx, resource) {
         Ok(quota) => quota,
         Err(refusal) if refusal.later => return Err(Flow::Wait),
         Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
     };
     let mode = ex.here().settings.upload.mode;
-    let outcome = open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode);
+    let outcome = open::regular_at(resource.dir.as_fd(), &resource.name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if outcome.is_err() {
         quota.into_iter().for_each(QuotaLock::take_back);
     }
     match outcome {
         Ok(_) => {
-            cx.file_came(spot.dir.as_fd());
+            cx.file_came(resource.dir.as_fd());
             Ok(Status::CREATED)
         }
         // Another request was faster.
@@ -178,12 +178,12 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
 }
 
 /// upload_extensions, upload_types by the name, upload_min_free and upload_quota, with its lock where it has one.
-fn check_limits(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Option<QuotaLock>, Refusal> {
-    let (rules, name) = (ex.here().settings.upload.clone(), spot.name.to_bytes());
+fn check_limits(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Option<QuotaLock>, Refusal> {
+    let (rules, name) = (ex.here().settings.upload.clone(), resource.name.to_bytes());
     upload::check_extension(&rules.extensions, name)?;
     upload::check_type(&rules.types, media_types::of_uri(&ex.here().settings.files, &ex.route.uri).as_bytes())
         .map_err(|refusal| refusal.of(name))?;
-    upload::check_room(spot.dir.as_fd(), rules.min_free, 0)?;
+    upload::check_room(resource.dir.as_fd(), rules.min_free, 0)?;
     upload::lock_empty(ex, cx)
 }
 

@@ -44,7 +44,7 @@ use guard::Change;
 use refuse::{failed, refuse};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use target::Spot;
+use target::Resource;
 use terms::{Depth, depth};
 
 /// What a request was begun as.
@@ -141,23 +141,23 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<Rc<OwnedFd>>) ->
             return upload::refuse(ex, cx, &refusal);
         }
     }
-    let spot = match Spot::of(ex, cx) {
-        Ok(spot) => spot,
+    let resource = match Resource::of(ex, cx) {
+        Ok(resource) => resource,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Flow::Status(Status::CONFLICT),
         // The root is there already.
         Err(Errno::EBUSY) => return methods::not_allowed(ex),
         Err(e) => return failed(ex, cx, "mkdir()", e),
     };
-    if let Err(status) = guard::check(ex, cx, spot.dir.as_fd(), spot.name.to_bytes(), Change::Made) {
+    if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Made) {
         return Flow::Status(status);
     }
     let mode = target::directory_mode(ex);
-    match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
+    match file::mkdir_at(Some(resource.dir.as_fd()), &resource.name, mode) {
         Ok(()) => {
             cx.now.changed();
-            cx.judged_trees.came(spot.dir.as_fd());
+            cx.judged_trees.came(resource.dir.as_fd());
             cx.syncs.made_directory();
-            *made = Some(spot.dir);
+            *made = Some(resource.dir);
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
             if !location.ends_with(b"/") {

@@ -3,7 +3,7 @@
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
-use super::target::Spot;
+use super::target::Resource;
 use super::terms::{Depth, depth};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -44,12 +44,12 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
     let verdicts: Vec<Verdict> = wishes.iter().map(judge).collect();
-    match Spot::of(ex, cx) {
-        Ok(spot) => {
-            if let Err(status) = guard::check(ex, cx, spot.dir.as_fd(), spot.name.to_bytes(), Change::Content) {
+    match Resource::of(ex, cx) {
+        Ok(resource) => {
+            if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Content) {
                 return Flow::Status(status);
             }
-            if let Err(e) = apply(&spot, &verdicts) {
+            if let Err(e) = apply(&resource, &verdicts) {
                 return failed(ex, cx, "utimensat()", e);
             }
             cx.now.changed();
@@ -81,8 +81,8 @@ fn is_granted(verdict: Verdict) -> bool {
 }
 
 /// All that is wanted, or nothing.
-fn apply(spot: &Spot, verdicts: &[Verdict]) -> Result<(), Errno> {
-    let stat = file::stat_at(Some(spot.dir.as_fd()), &spot.name, Follow::No)?;
+fn apply(resource: &Resource, verdicts: &[Verdict]) -> Result<(), Errno> {
+    let stat = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No)?;
     if !verdicts.iter().all(|verdict| is_granted(*verdict)) {
         return Ok(());
     }
@@ -92,7 +92,7 @@ fn apply(spot: &Spot, verdicts: &[Verdict]) -> Result<(), Errno> {
     });
     match modified {
         Some(time) if stat.kind == FileKind::Regular => {
-            let fd = open::regular_at(spot.dir.as_fd(), &spot.name, O_RDONLY, 0)?;
+            let fd = open::regular_at(resource.dir.as_fd(), &resource.name, O_RDONLY, 0)?;
             file::set_mtime(fd.as_fd(), (time, 0))
         }
         _ => Ok(()),

@@ -12,17 +12,17 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-pub struct Spot {
+pub struct Resource {
     pub dir: Rc<OwnedFd>,
     pub name: CString,
 }
 
-impl Spot {
-    /// The spot of the current URI; puts its path into `ex.path`.
+impl Resource {
+    /// The resource of the current URI; puts its path into `ex.path`.
     ///
     /// # Errors
     /// EBUSY for the area itself, EXDEV for what lies outside it, and those of openat2.
-    pub fn of(ex: &mut Exchange, cx: &mut Services) -> Result<Spot, Errno> {
+    pub fn of(ex: &mut Exchange, cx: &mut Services) -> Result<Resource, Errno> {
         let Mapped::Path { root } = paths::map(ex, cx) else { return Err(Errno::EXDEV) };
         let files = &ex.here().settings.files;
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
@@ -49,7 +49,7 @@ impl Spot {
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
         let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;
-        Ok(Spot { dir: Rc::new(dir), name: c(name)? })
+        Ok(Resource { dir: Rc::new(dir), name: c(name)? })
     }
 }
 
@@ -69,10 +69,10 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 /// The key of a URI in the location of the request. None: no name can be there.
 pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
     let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
-    let spot = Spot::of(ex, cx);
+    let resource = Resource::of(ex, cx);
     ex.route.uri = own;
-    match spot {
-        Ok(spot) => spot.key().ok(),
+    match resource {
+        Ok(resource) => resource.key().ok(),
         // The area itself.
         Err(Errno::EBUSY) => {
             let path = CString::new(&ex.route.path[..]).ok()?;
@@ -88,7 +88,7 @@ pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
     }
 }
 
-impl Spot {
+impl Resource {
     /// What locks are kept by.
     pub fn key(&self) -> Result<Key, Errno> {
         let path = join(&file::path_of(self.dir.as_fd())?, self.name.to_bytes());

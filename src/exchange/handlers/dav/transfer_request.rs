@@ -5,7 +5,7 @@ use super::guard::{self, Change};
 use super::job::Job;
 use super::judging::{Judging, Paths};
 use super::refuse::{failed, refuse};
-use super::target::Spot;
+use super::target::Resource;
 use super::terms::{Depth, depth, is_webdav};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::Deed;
@@ -31,7 +31,7 @@ struct Asked {
 
 /// The source or the destination, opened.
 struct End {
-    spot: Spot,
+    resource: Resource,
     uri: Vec<u8>,
     path: Vec<u8>,
     /// It is, or holds, the directory of a location or a trash.
@@ -60,8 +60,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
     let trashes = if moves { Vec::new() } else { paths::trashes_below(&ex.config, &source.path) };
     let paths = Paths { from: source.path, to: (target.uri, target.path) };
     let job = Job {
-        source: source.spot,
-        target: target.spot,
+        source: source.resource,
+        target: target.resource,
         deep: asked.depth == Depth::Infinity,
         moves,
         overwrite: asked.overwrite,
@@ -151,9 +151,9 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
 
 /// The end that the current URI names.
 fn end(ex: &mut Exchange, cx: &mut Services) -> Result<End, Errno> {
-    let spot = Spot::of(ex, cx)?;
-    let keeps_area = delete::keeps_area(ex, spot.dir.as_fd(), &spot.name);
-    Ok(End { spot, uri: ex.route.uri.clone(), path: ex.route.path.clone(), keeps_area })
+    let resource = Resource::of(ex, cx)?;
+    let keeps_area = delete::keeps_area(ex, resource.dir.as_fd(), &resource.name);
+    Ok(End { resource, uri: ex.route.uri.clone(), path: ex.route.path.clone(), keeps_area })
 }
 
 /// A URI with one slash at its end and none doubled.
@@ -165,7 +165,7 @@ fn as_collection(uri: &[u8]) -> Vec<u8> {
 
 /// Whether what has the two names may be copied, moved or replaced.
 fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Found, Flow> {
-    let stat = |end: &End| file::stat_at(Some(end.spot.dir.as_fd()), &end.spot.name, Follow::No);
+    let stat = |end: &End| file::stat_at(Some(end.resource.dir.as_fd()), &end.resource.name, Follow::No);
     let there = match stat(target) {
         Ok(there) => Some(there),
         Err(Errno::ENOENT) => None,
@@ -223,7 +223,7 @@ fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found
     };
     let is_move = ex.route.method == Method::Move;
     let mut check = |end: &End, change| {
-        guard::check(ex, cx, end.spot.dir.as_fd(), end.spot.name.to_bytes(), change).map_err(Flow::Status)
+        guard::check(ex, cx, end.resource.dir.as_fd(), end.resource.name.to_bytes(), change).map_err(Flow::Status)
     };
     if is_move {
         check(source, Change::Gone)?;
