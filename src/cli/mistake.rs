@@ -79,14 +79,16 @@ fn near_command(word: &str, known: &Known) -> Option<String> {
     (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
 }
 
-/// What an unknown option, without its dashes, may have meant: a clause for the end of the message.
-fn meant_by(option: &str, known: &Known) -> String {
+/// What an unknown option, without its dashes, may have meant: a clause for the end of the message. `first`: the first
+/// argument, which may be a command with options of its own.
+fn meant_by(option: &str, first: &str, known: &Known) -> String {
     let name = option.split('=').next().unwrap_or_default();
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
         return format!("; {}", advice.replace("{}", name));
     }
     let near = |long: &&str| strsim::damerau_levenshtein(long, name) <= 2.min(name.len().saturating_sub(1));
-    let longs = known.command.get_arguments().filter_map(|arg| arg.get_long());
+    let own = known.command.find_subcommand(first).into_iter().flat_map(Command::get_arguments);
+    let longs = own.chain(known.command.get_arguments()).filter_map(|arg| arg.get_long()).chain(["help"]);
     let found = longs.filter(|long| near(long)).min_by_key(|long| strsim::damerau_levenshtein(long, name));
     found.map_or(String::new(), |long| format!("; did you mean --{long}?"))
 }
@@ -144,7 +146,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &Known) -> Stop {
             format!("invalid option: \"{given}\"")
         }
         ErrorKind::UnknownArgument if given.starts_with('-') => {
-            format!("invalid option: \"{bare}\"{}", meant_by(bare, known))
+            format!("invalid option: \"{bare}\"{}", meant_by(bare, first, known))
         }
         ErrorKind::UnknownArgument => too_many(&given, known),
         ErrorKind::ArgumentConflict if !extra.is_empty() => too_many(&extra, known),

@@ -43,6 +43,8 @@ fn a_mistake_is_told_in_our_words_and_points_to_help() {
     let table = [
         ("-x", "invalid option: \"x\""),
         ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
+        ("--hlep", "invalid option: \"hlep\"; did you mean --help?"),
+        ("lint --explian W002", "invalid option: \"explian\"; did you mean --explain?"),
         ("--reload", "invalid option: \"reload\"; did you mean \"webserv reload CONFIG\"?"),
         ("--root=/srv", "invalid option: \"root\"; the directory stands alone: webserv DIR"),
         ("-d", "invalid option: \"d\"; webserv -c FILE"),

@@ -243,10 +243,13 @@ impl Spelling<'_> {
         registry::find(name, self.here).is_some()
     }
 
-    /// What is joined to the name, then the directive's words.
+    /// What is joined to the name, then the directive's words. Without a `;` they go on to the end of a file that may be no
+    /// configuration at all: of many the first are shown.
     fn words_after(&self, joined: &str) -> String {
+        const SHOWN: usize = 8;
         let first = Some(joined.into()).filter(|joined: &Cow<str>| !joined.is_empty());
-        first.into_iter().chain(self.d.args.iter().map(Word::str)).collect::<Vec<_>>().join(" ")
+        let rest = (self.d.args.len() > SHOWN).then_some(Cow::Borrowed("…"));
+        first.into_iter().chain(self.d.args.iter().take(SHOWN).map(Word::str)).chain(rest).collect::<Vec<_>>().join(" ")
     }
 
     /// Spaces that look plain and are none.

@@ -100,6 +100,14 @@ fn many_lines_that_lack_their_end_are_read_in_one_pass() {
 }
 
 #[test]
+fn a_file_that_is_no_configuration_is_not_repeated_in_a_suggestion() {
+    let text = "root:*:1\n".to_owned() + &"user:secret:2\n".repeat(50);
+    let helps = helps(&text);
+    assert!(helps.iter().any(|help| help.ends_with("user:secret:2 …;")), "{helps:?}");
+    assert!(helps.iter().all(|help| help.matches("secret").count() <= 8), "{helps:?}");
+}
+
+#[test]
 fn the_words_of_a_long_line_are_judged_in_one_pass() {
     // Each word had copied the line.
     let words: String = (0..25_000).map(|n| format!(" 10.0.{}.{}", n / 250, n % 250)).collect();
