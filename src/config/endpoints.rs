@@ -4,7 +4,7 @@
 use super::ast::Span;
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
-use super::pattern_set::PatternSet;
+use super::pattern_set::{PatternSet, Wanted};
 use super::settings::listen::{Listen, Name, ServerDraft};
 use crate::sys::socket::Addr;
 use crate::util::checkpoint;
@@ -43,7 +43,8 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
     }
     let mut endpoints = all.endpoints;
     for endpoint in &mut endpoints {
-        endpoint.names.set = PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern));
+        endpoint.names.set =
+            PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern), Wanted::Match);
     }
     let sockets = sockets(&endpoints);
     (endpoints, sockets)

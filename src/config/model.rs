@@ -248,7 +248,7 @@ pub struct LocationTree {
     /// URI lies on the parent chain of the last entry not greater than the URI.
     pub prefixes: Vec<PrefixEntry>,
     pub regexes: Vec<(Pattern, LocationId)>,
-    /// All of `regexes` that are linear, as one automaton; with at least this many it pays.
+    /// Over `regexes`.
     pub set: Option<Box<PatternSet>>,
 }
 
@@ -375,8 +375,12 @@ pub struct OpList {
 pub enum OpTest {
     /// Rewrites, and `if` with `~`: over the patterns of all ops.
     Patterns(PatternSet),
+    /// `if` with `!~`.
+    NoPatterns(PatternSet),
     /// `if` with `=`: the ops by the text that they want.
     Texts(FastMap<Box<[u8]>, Vec<usize>>),
+    /// `if` with `!=`: the ops by the text that they do not want.
+    NoTexts(FastMap<Box<[u8]>, Vec<usize>>),
 }
 
 #[derive(Debug)]
@@ -395,15 +399,21 @@ impl Op {
         let is_variable = |subject: &Template| matches!(*subject.parts, [Part::Var(_)]);
         match self {
             Op::Rewrite(rewrite) => Some((None, Question::Pattern(&rewrite.pattern))),
-            Op::If { condition: Condition::Match { subject, pattern, negated: false }, .. } if is_variable(subject) => {
-                Some((Some(subject), Question::Pattern(pattern)))
-            }
-            Op::If { condition: Condition::Equal { left, right, negated: false }, .. } if is_variable(left) => {
-                match &*right.parts {
-                    [] => Some((Some(left), Question::Text(b""))),
-                    [Part::Literal(text)] => Some((Some(left), Question::Text(text))),
-                    _ => None,
+            Op::If { condition: Condition::Match { subject, pattern, negated }, .. } if is_variable(subject) => {
+                match negated {
+                    false => Some((Some(subject), Question::Pattern(pattern))),
+                    // What it captures is kept where it does nothing.
+                    true if pattern.has_names() => None,
+                    true => Some((Some(subject), Question::NoPattern(pattern))),
                 }
+            }
+            Op::If { condition: Condition::Equal { left, right, negated }, .. } if is_variable(left) => {
+                let text: &[u8] = match &*right.parts {
+                    [] => b"",
+                    [Part::Literal(text)] => text,
+                    _ => return None,
+                };
+                Some((Some(left), if *negated { Question::NoText(text) } else { Question::Text(text) }))
             }
             _ => None,
         }
@@ -411,8 +421,8 @@ impl Op {
 
     pub fn pattern(&self) -> Option<&Pattern> {
         match self.question()?.1 {
-            Question::Pattern(pattern) => Some(pattern),
-            Question::Text(_) => None,
+            Question::Pattern(pattern) | Question::NoPattern(pattern) => Some(pattern),
+            Question::Text(_) | Question::NoText(_) => None,
         }
     }
 }
@@ -421,7 +431,9 @@ impl Op {
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     Pattern(&'a Pattern),
+    NoPattern(&'a Pattern),
     Text(&'a [u8]),
+    NoText(&'a [u8]),
 }
 
 #[derive(Debug)]

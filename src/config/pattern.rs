@@ -10,6 +10,7 @@
 mod advice;
 pub(super) mod literals;
 mod plain;
+mod relaxed;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::sys::pcre2::{self, Code, Gave, Group};
 use crate::util::checkpoint;
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::util::primitives::NonMaxUsize;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -38,7 +40,8 @@ const REMEMBERED: usize = 1 << 20;
 pub struct Pattern {
     source: Box<[u8]>,
     case: Case,
-    plain: bool,
+    /// What a plain pattern is made of: see [`plain::Plain::atoms`].
+    plain: Option<u32>,
     /// See [`plain::Plain::dollar`].
     dollar: bool,
     /// Texts it cannot match without.
@@ -137,7 +140,7 @@ impl Pattern {
         let mut pattern = Pattern {
             source: source.into(),
             case,
-            plain: false,
+            plain: None,
             dollar: false,
             choices: Box::default(),
             linear: OnceCell::new(),
@@ -145,15 +148,16 @@ impl Pattern {
             named: Vec::new(),
             groups: 1,
         };
-        if let Some((plain, hir)) = plain::read(source, case) {
-            pattern.choices = literals::required(&hir).into();
-            pattern.plain = true;
+        if let Some((plain, ast)) = plain::read(source) {
+            pattern.choices = literals::required(&ast).into();
+            pattern.plain = Some(plain.atoms as u32);
             pattern.dollar = plain.dollar;
             pattern.groups += plain.groups;
             return Ok((pattern, plain.names));
         }
         let code = Code::new(source, case == Case::Insensitive).map_err(|invalid| Invalid::new(source, &invalid))?;
         pattern.groups = code.groups();
+        pattern.choices = relaxed::read(source).map_or_else(Box::default, |ast| literals::required(&ast).into());
         let names = code.names();
         pattern.exact = OnceCell::from(Ok(code));
         Ok((pattern, names))
@@ -161,6 +165,24 @@ impl Pattern {
 
     pub fn source(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.source)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.source
+    }
+
+    pub(super) fn case(&self) -> Case {
+        self.case
+    }
+
+    /// What a plain pattern is made of, written out: characters, classes, groups. None: it is not plain.
+    pub(super) fn atoms(&self) -> Option<usize> {
+        self.plain.map(|atoms| atoms as usize)
+    }
+
+    /// Its groups give variables their values.
+    pub fn has_names(&self) -> bool {
+        !self.named.is_empty()
     }
 
     /// True where a match has something to remember.
@@ -217,7 +239,7 @@ impl Pattern {
 
     /// The linear engine, where it is the one for this subject.
     fn linear(&self, subject: &[u8]) -> Option<&Regex> {
-        if !self.plain || self.dollar && subject.last() == Some(&b'\n') {
+        if self.plain.is_none() || self.dollar && subject.last() == Some(&b'\n') {
             return None;
         }
         self.linear.get_or_init(|| build(&self.source, self.case)).as_ref()
@@ -240,6 +262,15 @@ impl Pattern {
 fn build(source: &[u8], case: Case) -> Option<Regex> {
     let hir = plain::hir(source, case)?;
     Regex::builder().configure(limits()).build_from_hir(&hir).ok()
+}
+
+/// The engine of linear time of several plain patterns, which says which of them match and nothing of their groups.
+/// None: it would be too large.
+pub(super) fn linear_nfa<'s>(sources: impl Iterator<Item = (&'s [u8], Case)>) -> Option<NFA> {
+    let patterns = sources.map(|(source, case)| plain::hir(source, case)).collect::<Option<Vec<_>>>()?;
+    let config = thompson::Config::new().utf8(false).which_captures(WhichCaptures::None);
+    let config = config.nfa_size_limit(Some(AUTOMATON));
+    thompson::Compiler::new().configure(config).build_many_from_hir(&patterns).ok()
 }
 
 fn limits() -> meta::Config {
@@ -285,7 +316,7 @@ impl Loose {
     /// What is wrong with the pattern.
     pub fn new(source: &[u8]) -> Result<Loose, String> {
         let (mut pattern, names) = Pattern::read(source, Case::Sensitive).map_err(|invalid| invalid.message)?;
-        pattern.plain = false;
+        pattern.plain = None;
         Ok(Loose { pattern, names })
     }
 

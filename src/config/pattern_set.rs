@@ -1,32 +1,48 @@
 //! Lists of patterns: one pass over the subject finds the texts that patterns cannot match without ([`literals`](super::pattern::literals)), and
-//! only patterns whose text is there are tried, in their order. What a list costs grows with what it finds, not with its
-//! length; patterns without such a text, and PCRE2's own, are always tried.
+//! only patterns whose text is there are tried, in their order. Those that no text tells from the others are searched for
+//! together, by [`Automata`]. What a list costs grows with what it finds, not with its length; PCRE2's own patterns without
+//! a text are always tried.
 //!
 //! Invariant: the answer is that of trying one pattern after the other.
 
+mod automata;
 mod texts;
 
 use super::pattern::literals::Choice;
 use super::pattern::{Failed, Matched, Pattern};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
+use automata::Automata;
 use std::ops::Range;
 use texts::Texts;
 
 /// Shorter lists are tried one by one.
 const WORTH: usize = 4;
+/// Fewer patterns without a text of their own are tried one by one.
+const AUTOMATA_WORTH: usize = 8;
+/// A text that more patterns need tells none of them from the others.
+const SHARED: u32 = 8;
 
 #[derive(Debug)]
 pub struct PatternSet {
     /// Those that patterns cannot match without, with the patterns' positions in the list.
-    texts: Texts,
+    texts: Option<Texts>,
+    automata: Automata,
     /// One bit for each pattern that is always tried.
     always: Box<[u64]>,
 }
 
+/// What is looked for in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Match,
+    /// Patterns that do not match: of each that does, that must be known.
+    Mismatch,
+}
+
 impl PatternSet {
     /// A set over the patterns in their order, or None where one pass would not pay.
-    pub fn new<'p>(patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone) -> Option<PatternSet> {
+    pub fn new<'p>(patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone, wanted: Wanted) -> Option<PatternSet> {
         if patterns.len() < WORTH {
             return None;
         }
@@ -40,71 +56,68 @@ impl PatternSet {
                 *needed.entry(text).or_default() += 1;
             }
         }
-        let rarity = |choice: &&Choice| choice.iter().map(|text| needed.get(&text[..]).copied().unwrap_or(0)).max();
+        let rarity = |choice: &Choice| choice.iter().map(|text| needed.get(&text[..]).copied().unwrap_or(0)).max();
         let mut always = vec![0; patterns.len().div_ceil(64)];
         let mut texts: Vec<(&[u8], u32)> = Vec::new();
+        let mut alike = Vec::new();
         for (at, pattern) in patterns.enumerate() {
             checkpoint::pass();
             // Of several that are as rare, the longest is the first.
-            match pattern.choices.iter().min_by_key(rarity) {
-                Some(choice) => texts.extend(choice.iter().map(|text| (&text[..], at as u32))),
-                None => always[at / 64] |= 1 << (at % 64),
+            let choice = pattern.choices.iter().min_by_key(|choice| rarity(choice)).filter(|_| wanted == Wanted::Match);
+            let is_own = choice.is_some_and(|choice| rarity(choice) <= Some(SHARED));
+            if !is_own && Automata::takes(pattern) {
+                alike.push((at as u32, pattern, choice));
+            } else if let Some(choice) = choice {
+                texts.extend(choice.iter().map(|text| (&text[..], at as u32)));
+            } else {
+                always[at / 64] |= 1 << (at % 64);
             }
         }
-        if texts.is_empty() {
+        if alike.len() < AUTOMATA_WORTH {
+            for (at, _, choice) in alike.drain(..) {
+                match choice {
+                    Some(choice) => texts.extend(choice.iter().map(|text| (&text[..], at))),
+                    None => always[at as usize / 64] |= 1 << (at % 64),
+                }
+            }
+        }
+        if texts.is_empty() && alike.is_empty() {
             return None;
         }
         checkpoint::pass_costly();
-        let texts = Texts::new(texts.iter().copied());
+        let automata = Automata::new(alike.into_iter().map(|(at, pattern, _)| (at, pattern)));
+        let texts = (!texts.is_empty()).then(|| Texts::new(texts.iter().copied()));
         checkpoint::pass_costly();
-        Some(PatternSet { texts, always: always.into() })
+        Some(PatternSet { texts, automata, always: always.into() })
     }
 
     /// The patterns that may match the subject.
     pub fn candidates(&self, subject: &[u8]) -> Candidates {
-        let mut found = Candidates::of(&self.always);
-        let bits = found.bits();
-        self.texts.each(subject, |at| bits[at as usize / 64] |= 1 << (at % 64));
+        let mut found = Candidates { may: Bits::of(&self.always), must: Bits::none(self.always.len()) };
+        if let Some(texts) = &self.texts {
+            let may = found.may.words_mut();
+            texts.each(subject, |at| may[at as usize / 64] |= 1 << (at % 64));
+        }
+        let (may, must) = (found.may.words_mut(), found.must.words_mut());
+        self.automata.each(subject, |at, is_known| {
+            let (word, bit) = (at as usize / 64, 1 << (at % 64));
+            may[word] |= bit;
+            if is_known {
+                must[word] |= bit;
+            }
+        });
         found
     }
 }
 
-/// Patterns of a set, one bit each.
+/// Which patterns of a set may match a subject, and which are known to.
 #[derive(Debug)]
 pub struct Candidates {
-    /// For lists of up to 512; longer ones have theirs in `many`.
-    few: [u64; 8],
-    many: Vec<u64>,
+    may: Bits,
+    must: Bits,
 }
 
 impl Candidates {
-    fn of(bits: &[u64]) -> Candidates {
-        let mut few = [0; 8];
-        match few.get_mut(..bits.len()) {
-            Some(few_bits) => {
-                few_bits.copy_from_slice(bits);
-                Candidates { few, many: Vec::new() }
-            }
-            None => Candidates { few, many: bits.to_vec() },
-        }
-    }
-
-    fn bits(&mut self) -> &mut [u64] {
-        if self.many.is_empty() { &mut self.few } else { &mut self.many }
-    }
-
-    /// The first candidate at or after `from`.
-    fn at_or_after(&self, from: usize) -> Option<usize> {
-        let bits = if self.many.is_empty() { &self.few[..] } else { &self.many };
-        let mut word = from / 64;
-        let mut left = bits.get(word)? & (u64::MAX << (from % 64));
-        while left == 0 {
-            word += 1;
-            left = *bits.get(word)?;
-        }
-        Some(word * 64 + left.trailing_zeros() as usize)
-    }
-
     /// The position of the first of these patterns that matches the subject these are candidates for.
     ///
     /// # Errors
@@ -116,15 +129,92 @@ impl Candidates {
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<usize>, (usize, Failed)> {
         let mut from = within.start;
-        while let Some(at) = self.at_or_after(from).filter(|at| *at < within.end) {
-            if let Some(pattern) = pattern(at)
-                && pattern.is_match(subject).map_err(|failed| (at, failed))?
+        while let Some(at) = self.may.at_or_after(from, 0).filter(|at| *at < within.end) {
+            if self.must.holds(at)
+                || match pattern(at) {
+                    Some(pattern) => pattern.is_match(subject).map_err(|failed| (at, failed))?,
+                    None => false,
+                }
             {
                 return Ok(Some(at));
             }
             from = at + 1;
         }
         Ok(None)
+    }
+
+    /// The position of the first of these patterns that does not match the subject.
+    ///
+    /// # Errors
+    /// Whether a pattern before that matches could not be found out: where it is.
+    pub fn first_mismatch<'p>(
+        &self,
+        within: Range<usize>,
+        subject: &[u8],
+        pattern: impl Fn(usize) -> Option<&'p Pattern>,
+    ) -> Result<Option<usize>, (usize, Failed)> {
+        let mut from = within.start;
+        while let Some(at) = self.must.at_or_after(from, u64::MAX).filter(|at| *at < within.end) {
+            let is_match = self.may.holds(at)
+                && match pattern(at) {
+                    Some(pattern) => pattern.is_match(subject).map_err(|failed| (at, failed))?,
+                    None => true,
+                };
+            if !is_match {
+                return Ok(Some(at));
+            }
+            from = at + 1;
+        }
+        Ok(None)
+    }
+}
+
+/// One bit for each pattern of a set.
+#[derive(Debug)]
+struct Bits {
+    /// For lists of up to 512; longer ones have theirs in `many`.
+    few: [u64; 8],
+    many: Vec<u64>,
+}
+
+impl Bits {
+    fn of(words: &[u64]) -> Bits {
+        let mut few = [0; 8];
+        match few.get_mut(..words.len()) {
+            Some(few_words) => {
+                few_words.copy_from_slice(words);
+                Bits { few, many: Vec::new() }
+            }
+            None => Bits { few, many: words.to_vec() },
+        }
+    }
+
+    fn none(words: usize) -> Bits {
+        Bits { few: [0; 8], many: if words > 8 { vec![0; words] } else { Vec::new() } }
+    }
+
+    fn words(&self) -> &[u64] {
+        if self.many.is_empty() { &self.few } else { &self.many }
+    }
+
+    fn words_mut(&mut self) -> &mut [u64] {
+        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+    }
+
+    fn holds(&self, at: usize) -> bool {
+        self.words().get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// The first set bit at or after `from`, once all are turned round by `mask`: 0, or all ones for the first clear one.
+    fn at_or_after(&self, from: usize, mask: u64) -> Option<usize> {
+        let words = self.words();
+        let mut word = from / 64;
+        let mut left = (words.get(word)? ^ mask) & (u64::MAX << (from % 64));
+        while left == 0 {
+            word += 1;
+            left = *words.get(word)? ^ mask;
+        }
+        Some(word * 64 + left.trailing_zeros() as usize)
     }
 }
 

@@ -27,7 +27,6 @@ use super::ast::{Directive, Word};
 use super::build::{Build, Caches, Form, Own, Scope};
 use super::context::Contexts;
 use super::directives::{charset, headers, upload};
-use super::dismantle;
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, Severity};
 use super::fault::Fault;
@@ -63,7 +62,7 @@ pub struct Resolved {
     pub diagnostics: Diagnostics,
 }
 
-/// Resolves what was loaded, and takes its tree and what there was to say of it. `prefix` is what relative paths are
+/// Resolves what was loaded, and takes what there was to say of it. `prefix` is what relative paths are
 /// taken from.
 ///
 /// `logs`: paths of log files that are open already and keep their ids; `error_log`: `-e`.
@@ -98,7 +97,7 @@ pub fn resolve(
     }
     let (resolved, sources) = b.finish(&tree);
     loaded.sources = sources;
-    dismantle::tree(tree);
+    loaded.directives = tree;
     resolved
 }
 
@@ -275,6 +274,7 @@ impl Build {
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();
             lists::equip(&mut self.locations, &self.variables, &self.tables);
+            self.locations.iter().for_each(|location| location.settings.referers.regexes.equip());
         }
         checkpoint::pass_costly();
         for span in executed_stores::find(&self.locations, stores, areas) {

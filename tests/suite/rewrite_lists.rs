@@ -118,8 +118,8 @@ const REWRITES: [(&str, &str); 16] = [
     ("^", "/$2"),
 ];
 
-/// One script, as it is and so that no list has its ops. A text behind a variable is in no list, nor is a pattern that has
-/// no text it cannot match without.
+/// One script, as it is and so that no list has its ops. A text behind a variable is in no list, nor is a pattern that
+/// only PCRE2 matches and that has no text it cannot match without.
 #[derive(Default)]
 struct Script {
     listed: String,
@@ -134,7 +134,7 @@ impl Script {
 
     fn pattern(&mut self, pattern: &str) {
         write!(self.listed, "\"{pattern}\"").expect("a String takes all");
-        write!(self.alone, "\"(?:{pattern}|\\b\\B)\"").expect("a String takes all");
+        write!(self.alone, "\"(?:{pattern}|(?!))\"").expect("a String takes all");
     }
 
     fn rewrite(&mut self, rng: &mut Rng) {
@@ -151,14 +151,18 @@ impl Script {
         let rare = rng.chance(60);
         let patterns: &[&str] = if rare { &RARE_PATTERNS } else { &PATTERNS };
         let texts = if rare { TEXTS.len() - RARE_TEXTS..TEXTS.len() } else { 0..TEXTS.len() };
-        match rng.below(20) {
+        match rng.below(24) {
             0 => self.both(&format!("if ({subject})")),
             1 => self.both(&format!("if ({} $document_root$uri)", rng.of(&["-f", "-d", "!-e"]))),
-            2 => self.both(&format!("if ({subject} != \"{}\")", rng.of(&TEXTS))),
+            2 | 20 => {
+                let text = rng.below(TEXTS.len());
+                write!(self.listed, "if ({subject} != \"{}\")", TEXTS[text]).expect("a String takes all");
+                write!(self.alone, "if ({subject} != $text_{text})").expect("a String takes all");
+            }
             3 => self.both(&format!("if ({subject} = {})", rng.of(&SUBJECTS))),
-            4 | 5 => {
+            4 | 5 | 21..24 => {
                 self.both(&format!("if ({subject} {} ", rng.of(&["!~", "!~*"])));
-                let patterns: &[&str] = if rng.chance(50) { &NAMED } else { &PATTERNS };
+                let patterns: &[&str] = if rng.chance(20) { &NAMED } else { &PATTERNS };
                 self.pattern(rng.of(patterns));
                 self.both(")");
             }
@@ -389,4 +393,20 @@ fn conditions_behind_eight_subjects_without_a_text_are_asked_too() {
     let s = server(&format!("set $seen \"\"; {block} return 200 $seen;")).start();
     s.get("/?a3=b&b=one").body_is("33-one");
     s.get("/?b=threefour&a8=cf").body_is("88-three-four");
+}
+
+#[test]
+fn negated_conditions_that_do_nothing_leave_the_captures_of_the_last() {
+    let not =
+        |n: usize| format!("if ($uri !~ ^/(.)(k|o{n})) {{ return 403 {n}; }} if ($uri != /1k{n}) {{ set $n {n}; }}\n");
+    let conditions: String = (0..12).map(not).collect();
+    let s = server(&format!(
+        "set $n 0; rewrite ^/x /y break;
+         {conditions} if ($uri !~ ^/.(k)) {{ return 403 last; }} return 200 \"$1 $2 $n\";"
+    ))
+    .start();
+    s.get("/1k").body_is("k  11");
+    s.get("/1k11").body_is("k  10");
+    s.get("/2o3").is(403).body_is("0");
+    s.get("/none").is(403).body_is("0");
 }

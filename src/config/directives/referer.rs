@@ -52,7 +52,7 @@ fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"~" => return Err(Fault::new(word.span, "empty regex in \"~\"")),
             [b'~', source @ ..] => {
                 let pattern = Pattern::of_word(word, source, Case::Insensitive, &mut b.variables)?;
-                Rc::make_mut(&mut read.regexes).push(Rc::new(pattern));
+                Rc::make_mut(&mut read.regexes).push(pattern);
             }
             text => host(word, text, Rc::make_mut(&mut read.hosts), Rc::make_mut(&mut read.uris))?,
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a subject that matches holds, in some case of its ASCII letters, one text of each choice.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::ast::{Ast, ClassBracketed, ClassSet, ClassSetItem, Literal, RepetitionKind, RepetitionRange};
 
 /// One of these is in every subject that matches; in lower case, none of them empty.
 pub type Choice = Vec<Vec<u8>>;
@@ -16,8 +16,8 @@ const MOST_CHOICES: usize = 4;
 const LARGEST_CLASS: usize = 4;
 
 /// The choices that a pattern gives, those of the longest texts first.
-pub fn required(hir: &Hir) -> Vec<Choice> {
-    let Needed { exact, mut choices } = needed(hir);
+pub fn required(ast: &Ast) -> Vec<Choice> {
+    let Needed { exact, mut choices } = needed(ast);
     choices.extend(exact.filter(is_choice));
     choices.sort_by_key(|choice| std::cmp::Reverse(shortest(choice)));
     choices.truncate(MOST_CHOICES);
@@ -32,42 +32,50 @@ struct Needed {
     choices: Vec<Choice>,
 }
 
-fn needed(hir: &Hir) -> Needed {
+fn needed(ast: &Ast) -> Needed {
     let exact = |texts: Choice| Needed { exact: Some(texts), choices: Vec::new() };
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => exact(vec![Vec::new()]),
-        HirKind::Literal(literal) if literal.0.len() <= LONGEST_TEXT => exact(vec![literal.0.to_ascii_lowercase()]),
-        HirKind::Literal(literal) => {
-            let start = literal.0[..LONGEST_TEXT].to_ascii_lowercase();
-            Needed { exact: None, choices: vec![vec![start]] }
-        }
-        HirKind::Class(class) => Needed { exact: members(class), choices: Vec::new() },
-        HirKind::Capture(capture) => needed(&capture.sub),
-        HirKind::Repetition(repetition) => {
-            let inner = needed(&repetition.sub);
-            match (repetition.min, repetition.max) {
-                (1, Some(1)) => inner,
-                (0, Some(1)) => {
+    match ast {
+        Ast::Empty(_) | Ast::Flags(_) | Ast::Assertion(_) => exact(vec![Vec::new()]),
+        Ast::Literal(literal) => exact(vec![vec![lower(literal)]]),
+        Ast::Dot(_) | Ast::ClassPerl(_) | Ast::ClassUnicode(_) => Needed::default(),
+        Ast::ClassBracketed(class) => Needed { exact: members(class), choices: Vec::new() },
+        Ast::Group(group) => needed(&group.ast),
+        Ast::Repetition(repetition) => {
+            let inner = needed(&repetition.ast);
+            match repetition.op.kind {
+                RepetitionKind::Range(RepetitionRange::Exactly(1) | RepetitionRange::Bounded(1, 1)) => inner,
+                RepetitionKind::ZeroOrOne | RepetitionKind::Range(RepetitionRange::Bounded(0, 1)) => {
                     Needed { exact: inner.exact.and_then(|texts| union(texts, vec![Vec::new()])), choices: Vec::new() }
                 }
-                (0, _) => Needed::default(),
-                _ => {
+                RepetitionKind::ZeroOrMore
+                | RepetitionKind::Range(
+                    RepetitionRange::Exactly(0) | RepetitionRange::AtLeast(0) | RepetitionRange::Bounded(0, _),
+                ) => Needed::default(),
+                RepetitionKind::OneOrMore | RepetitionKind::Range(_) => {
                     let mut choices = inner.choices;
                     choices.extend(inner.exact.filter(is_choice));
                     Needed { exact: None, choices }
                 }
             }
         }
-        HirKind::Concat(parts) => concat(parts),
-        HirKind::Alternation(branches) => alternation(branches),
+        Ast::Concat(parts) => concat(&parts.asts),
+        Ast::Alternation(branches) => alternation(&branches.asts),
     }
 }
 
-fn concat(parts: &[Hir]) -> Needed {
+fn concat(parts: &[Ast]) -> Needed {
     let mut choices = Vec::new();
     let mut whole = true;
     let mut run: Choice = vec![Vec::new()];
     for part in parts {
+        if let Ast::Literal(literal) = part {
+            if run.iter().any(|text| text.len() >= LONGEST_TEXT) {
+                whole = false;
+                choices.extend(Some(std::mem::replace(&mut run, vec![Vec::new()])).filter(is_choice));
+            }
+            run.iter_mut().for_each(|text| text.push(lower(literal)));
+            continue;
+        }
         let inner = needed(part);
         choices.extend(inner.choices);
         let joined = inner.exact.as_ref().and_then(|texts| product(&run, texts));
@@ -87,7 +95,7 @@ fn concat(parts: &[Hir]) -> Needed {
     Needed { exact: None, choices }
 }
 
-fn alternation(branches: &[Hir]) -> Needed {
+fn alternation(branches: &[Ast]) -> Needed {
     let mut exact: Option<Choice> = Some(Vec::new());
     let mut choice: Option<Choice> = Some(Vec::new());
     for branch in branches {
@@ -102,22 +110,34 @@ fn alternation(branches: &[Hir]) -> Needed {
     }
 }
 
-/// The members of a small class: `[aA]`, which is what a letter is where case is ignored, is one text.
-fn members(class: &Class) -> Option<Choice> {
-    let bytes: Vec<u8> = match class {
-        Class::Bytes(class) => {
-            class.ranges().iter().flat_map(|range| range.start()..=range.end()).take(LARGEST_CLASS + 1).collect()
-        }
-        // What `a|b` becomes.
-        Class::Unicode(class) => {
-            let chars = class.ranges().iter().flat_map(|range| range.start()..=range.end()).take(LARGEST_CLASS + 1);
-            chars.map(|char| u8::try_from(char).ok().filter(u8::is_ascii)).collect::<Option<_>>()?
-        }
-    };
-    if bytes.is_empty() || bytes.len() > LARGEST_CLASS {
+/// The byte that a literal of a plain pattern is, in lower case.
+fn lower(literal: &Literal) -> u8 {
+    (u32::from(literal.c) as u8).to_ascii_lowercase()
+}
+
+/// The members of a small class.
+fn members(class: &ClassBracketed) -> Option<Choice> {
+    let ClassSet::Item(item) = &class.kind else { return None };
+    let mut bytes = Vec::new();
+    if class.negated || !collect(item, &mut bytes) || bytes.is_empty() {
         return None;
     }
-    union(Vec::new(), bytes.iter().map(|byte| vec![byte.to_ascii_lowercase()]).collect())
+    union(Vec::new(), bytes.into_iter().map(|byte| vec![byte]).collect())
+}
+
+/// Whether these are few characters, which are added to `bytes`.
+fn collect(item: &ClassSetItem, bytes: &mut Vec<u8>) -> bool {
+    match item {
+        ClassSetItem::Empty(_) => {}
+        ClassSetItem::Literal(literal) => bytes.push(lower(literal)),
+        ClassSetItem::Range(range) => {
+            let all = u32::from(range.start.c)..=u32::from(range.end.c);
+            bytes.extend(all.take(LARGEST_CLASS + 1).map(|c| (c as u8).to_ascii_lowercase()));
+        }
+        ClassSetItem::Union(union) => return union.items.iter().all(|item| collect(item, bytes)),
+        _ => return false,
+    }
+    bytes.len() <= LARGEST_CLASS
 }
 
 fn product(left: &Choice, right: &Choice) -> Option<Choice> {
@@ -146,7 +166,7 @@ fn shortest(texts: &Choice) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Case, plain};
+    use super::super::plain;
     use super::*;
 
     #[test]
@@ -163,15 +183,16 @@ mod tests {
             (r"(?:ab){2}", &["ab"]),
             (r"^$", &[]),
             (r"[ab]c", &["ac|bc"]),
+            (r"[A-C]x[^ab]y{2,}", &["ax|bx|cx", "y"]),
+            (r"\x41[a-z]bc*", &["a", "b"]),
+            (r"(?i)a\.B(?:c|d{1})", &["a.bc|a.bd"]),
         ] {
-            for case in [Case::Sensitive, Case::Insensitive] {
-                let hir = plain::hir(source.as_bytes(), case).expect(source);
-                let text = |text: &Vec<u8>| String::from_utf8_lossy(text).into_owned();
-                let choices = required(&hir);
-                let shown: Vec<String> =
-                    choices.iter().map(|choice| choice.iter().map(text).collect::<Vec<_>>().join("|")).collect();
-                assert_eq!(shown, expected, "{source} {case:?}");
-            }
+            let (_, ast) = plain::read(source.as_bytes()).expect(source);
+            let text = |text: &Vec<u8>| String::from_utf8_lossy(text).into_owned();
+            let choices = required(&ast);
+            let shown: Vec<String> =
+                choices.iter().map(|choice| choice.iter().map(text).collect::<Vec<_>>().join("|")).collect();
+            assert_eq!(shown, expected, "{source}");
         }
     }
 }

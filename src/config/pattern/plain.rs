@@ -30,27 +30,24 @@ pub struct Plain {
     /// Groups, the whole match not included.
     pub groups: usize,
     pub names: Vec<(usize, String)>,
-    atoms: usize,
+    /// Characters, classes, groups and the like, those of repeated parts as often as they are repeated.
+    pub atoms: usize,
 }
 
 /// None: the pattern is for PCRE2, which also says what is wrong with it if anything is.
-pub fn read(source: &[u8], case: Case) -> Option<(Plain, Hir)> {
-    let (text, ast) = tree(source)?;
+pub fn read(source: &[u8]) -> Option<(Plain, Ast)> {
+    let (_, ast) = tree(source)?;
     let mut plain = Plain::default();
     plain.shortest(&ast, source)?;
-    Some((plain, translate(text, &ast, case)?))
+    Some((plain, ast))
 }
 
 /// The pattern for the linear engine: bytes, ASCII classes, ASCII case.
 pub fn hir(source: &[u8], case: Case) -> Option<Hir> {
     let (text, ast) = tree(source)?;
-    translate(text, &ast, case)
-}
-
-fn translate(text: &str, ast: &Ast, case: Case) -> Option<Hir> {
     let mut translator =
         TranslatorBuilder::new().unicode(false).utf8(false).case_insensitive(case == Case::Insensitive).build();
-    translator.translate(text, ast).ok()
+    translator.translate(text, &ast).ok()
 }
 
 fn tree(source: &[u8]) -> Option<(&str, Ast)> {

@@ -10,7 +10,7 @@ use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::model::*;
 use crate::config::pattern::{Case, Pattern};
-use crate::config::pattern_set::PatternSet;
+use crate::config::pattern_set::{PatternSet, Wanted};
 use crate::config::row::Section;
 use crate::config::settings::listen::{Name, ServerDraft};
 use crate::config::settings::proxy_pass::Protocol;
@@ -373,7 +373,7 @@ impl Build {
             }
             tree.prefixes.push(PrefixEntry { prefix, location, parent });
         }
-        tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern)).map(Box::new);
+        tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern), Wanted::Match).map(Box::new);
         tree
     }
 }

@@ -5,7 +5,7 @@
 //! one, in their order.
 
 use crate::config::model::{Location, Op, OpList, OpLists, OpTest, Question, Script, Tables};
-use crate::config::pattern_set::PatternSet;
+use crate::config::pattern_set::{PatternSet, Wanted};
 use crate::config::settings::map::MapTable;
 use crate::config::template::{Builtin, Part, Source, Template, Var, Variables};
 use crate::util::checkpoint;
@@ -14,8 +14,8 @@ use crate::util::hash::FastMap;
 /// Fewer equal subjects are asked one by one.
 const WORTH: usize = 4;
 
-/// The subject, and whether it is matched with patterns.
-type Asked<'a> = (Option<&'a Template>, bool);
+/// The subject, and the kind of question.
+type Asked<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
 
 /// Makes the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
@@ -51,15 +51,20 @@ impl Known<'_> {
         let mut by_subject: FastMap<Asked, Vec<usize>> = FastMap::default();
         for (at, op) in ops.iter().enumerate() {
             if let Some((subject, question)) = op.question() {
-                by_subject.entry((subject, matches!(question, Question::Pattern(_)))).or_default().push(at);
+                by_subject.entry((subject, std::mem::discriminant(&question))).or_default().push(at);
             }
         }
         let is_stable = |subject: Option<&Template>| subject.is_none_or(|subject| self.is_stable(subject));
         let mut asked: Vec<(Asked, Vec<usize>)> = by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
         asked.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
         let lists = asked.into_iter().filter(|((subject, _), _)| is_stable(*subject));
-        let lists = lists.filter_map(|((subject, is_pattern), at)| {
-            let test = if is_pattern { patterns(ops, &at)? } else { texts(ops, &at) };
+        let lists = lists.filter_map(|((subject, _), at)| {
+            let test = match ops[at[0]].question()?.1 {
+                Question::Pattern(_) => OpTest::Patterns(patterns(ops, &at, Wanted::Match)?),
+                Question::NoPattern(_) => OpTest::NoPatterns(patterns(ops, &at, Wanted::Mismatch)?),
+                Question::Text(_) => OpTest::Texts(texts(ops, &at)),
+                Question::NoText(_) => OpTest::NoTexts(texts(ops, &at)),
+            };
             Some(OpList { subject: subject.cloned(), ops: at, test })
         });
         let lists: Vec<OpList> = lists.take(OpLists::MOST).collect();
@@ -84,8 +89,8 @@ fn is_stable_map(map: &MapTable, variables: &Variables) -> bool {
 
 fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(u32) -> bool) -> bool {
     let is_stable_user = |at: u32| match variables.defined.get(at as usize) {
-        // Only an op that does something gives it a value: a set, or a pattern that matches. One that is negated does so
-        // too, and is in no list.
+        // Only an op that does something gives it a value: a set, or a pattern that matches. One with named groups that is
+        // negated does so too, and is in no list.
         Some((_, Source::Stored | Source::Captured)) => true,
         Some((_, Source::Map(table))) => is_stable_map(*table),
         _ => false,
@@ -149,19 +154,19 @@ fn is_constant(builtin: Builtin) -> bool {
     )
 }
 
-fn patterns(ops: &[Op], at: &[usize]) -> Option<OpTest> {
+fn patterns(ops: &[Op], at: &[usize], wanted: Wanted) -> Option<PatternSet> {
     let patterns: Vec<_> = at.iter().filter_map(|at| ops[*at].pattern()).collect();
-    PatternSet::new(patterns.iter().copied()).map(OpTest::Patterns)
+    PatternSet::new(patterns.iter().copied(), wanted)
 }
 
-fn texts(ops: &[Op], at: &[usize]) -> OpTest {
+fn texts(ops: &[Op], at: &[usize]) -> FastMap<Box<[u8]>, Vec<usize>> {
     let mut texts: FastMap<Box<[u8]>, Vec<usize>> = FastMap::default();
     for &at in at {
-        if let Some((_, Question::Text(text))) = ops[at].question() {
+        if let Some((_, Question::Text(text) | Question::NoText(text))) = ops[at].question() {
             texts.entry(text.into()).or_default().push(at);
         }
     }
-    OpTest::Texts(texts)
+    texts
 }
 
 #[cfg(test)]
@@ -173,8 +178,11 @@ mod tests {
     /// How many of the ops of a server that asks about the subject are in lists.
     fn listed(subject: &str) -> usize {
         let mut block = String::new();
-        for text in ["a", "b", "c", "d"] {
-            block += &format!("if ({subject} ~ ^{text}) {{ return 204; }} if ({subject} = {text}) {{ return 403; }}\n");
+        for text in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            for sign in ["~ ^", "!~ ^", "= ", "!= "] {
+                block += &format!("if ({subject} {sign}{text}) {{ return 204; }}\n");
+            }
+            block += &format!("if ({subject} !~ (?<named>{text})) {{ return 204; }}\n");
         }
         let text = format!(
             "server {{ listen 127.0.0.1:1; if ($uri !~ (?<named>x)) {{ set $set 1; }}\n{block} }}
@@ -185,19 +193,19 @@ mod tests {
         let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
         let config = resolved.config.expect("the configuration has no errors");
         let script = &config.locations[config.servers[0].root.0 as usize].script;
-        assert_eq!(script.ops.len(), 9);
+        assert_eq!(script.ops.len(), 41);
         script.ops.len() - script.lists.others.len()
     }
 
     #[test]
     fn only_subjects_that_no_evaluation_changes_are_in_lists() {
         for (subject, expected) in [
-            ("$uri", 8),
-            ("$arg_x", 8),
-            ("$http_host", 8),
-            ("$named", 8),
-            ("$set", 8),
-            ("$plain", 8),
+            ("$uri", 32),
+            ("$arg_x", 32),
+            ("$http_host", 32),
+            ("$named", 32),
+            ("$set", 32),
+            ("$plain", 32),
             ("$captures", 0),
             ("$captured", 0),
             ("$gives_one", 0),

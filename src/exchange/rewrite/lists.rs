@@ -1,5 +1,5 @@
 //! Skips the ops of a script that have nothing to do, by one question for each list they are in. What is skipped leaves the
-//! trace that an op which does not match leaves: no captures.
+//! trace of its last op: no captures where that does not match, its own where it is negated and does.
 //!
 //! Invariants: only stable subjects are in lists (see `config::resolve::lists`), which nothing but an op that is run can
 //! change, and what is known of one is compared with what it is now after each op that was run. A subject is evaluated only
@@ -68,11 +68,30 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, pa
         }
         None => end,
     };
-    let matches = |list: &OpList| matches!(list.test, OpTest::Patterns(_));
-    if lists.iter().filter(|list| matches(list)).any(|list| at_or_after(&list.ops, at).is_some_and(|op| op < next)) {
-        ex.route.groups = Default::default();
-    }
+    leave_captures(ex, cx, script, at..next, passes);
     next.saturating_sub(at)
+}
+
+/// What the last of these ops that has a pattern leaves behind.
+fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped: Range<usize>, passes: &Passes) {
+    let last = |list: &OpList| {
+        let before_end = list.ops.partition_point(|op| *op < skipped.end).checked_sub(1)?;
+        list.ops.get(before_end).copied().filter(|op| skipped.contains(op))
+    };
+    let tried = script.lists.lists.iter().zip(&passes.of).filter_map(|(list, pass)| match list.test {
+        OpTest::Patterns(_) => Some((last(list)?, None)),
+        OpTest::NoPatterns(_) => Some((last(list)?, Some(pass))),
+        OpTest::Texts(_) | OpTest::NoTexts(_) => None,
+    });
+    match tried.max_by_key(|(op, _)| *op) {
+        None => {}
+        Some((_, None)) => ex.route.groups = Default::default(),
+        Some((op, Some(pass))) => match pattern(script, op).map(|pattern| pattern.find(&pass.subject)) {
+            Some(Ok(matched)) => ex.remember(&pass.subject, matched),
+            Some(Err(failed)) => ex.undecided(cx, &failed),
+            None => {}
+        },
+    }
 }
 
 /// The first of these ops, all of them in lists, that has something to do or fails.
@@ -124,19 +143,29 @@ fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass
 impl Pass {
     /// The first of these ops of the list that has something to do or fails.
     fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>) -> Option<Found> {
+        let place = |op: usize| list.ops.partition_point(|listed| *listed < op);
+        let places = place(ops.start)..place(ops.end);
         match &list.test {
             OpTest::Texts(texts) => {
                 let op = at_or_after(texts.get(&*self.subject)?, ops.start)?;
                 (op < ops.end).then_some((op, Ok(())))
             }
-            OpTest::Patterns(set) => {
-                let place = |op: usize| list.ops.partition_point(|listed| *listed < op);
-                let places = place(ops.start)..place(ops.end);
+            OpTest::NoTexts(texts) => {
+                let equal = texts.get(&*self.subject).map_or(&[][..], |ops| ops);
+                let mut equal = equal.iter().skip(equal.partition_point(|op| *op < ops.start)).peekable();
+                let op = list.ops.get(places)?.iter().find(|op| equal.next_if_eq(op).is_none())?;
+                Some((*op, Ok(())))
+            }
+            OpTest::Patterns(set) | OpTest::NoPatterns(set) => {
                 if self.hit.is_none() || self.tried < places.start {
                     let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
                     let from = self.tried.max(places.start);
                     let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
-                    (self.tried, self.hit) = match candidates.first(from..places.end, &self.subject, pattern) {
+                    let first = match list.test {
+                        OpTest::NoPatterns(_) => candidates.first_mismatch(from..places.end, &self.subject, pattern),
+                        _ => candidates.first(from..places.end, &self.subject, pattern),
+                    };
+                    (self.tried, self.hit) = match first {
                         Ok(Some(place)) => (place, Some(Ok(()))),
                         Ok(None) => (from.max(places.end), None),
                         Err((place, failed)) => (place, Some(Err(failed))),

@@ -32,8 +32,8 @@ pub fn is_invalid(ex: &Exchange) -> Result<bool, Failed> {
         return Ok(!path.starts_with(wanted));
     }
     let names = &ex.config.endpoints[ex.client.endpoint.at()].names;
-    let known = referers.server_names && is_named(names, ex.route.server, &host)?
-        || any(referers.regexes.iter().map(|pattern| &**pattern), rest)?;
+    let known =
+        referers.server_names && is_named(names, ex.route.server, &host)? || referers.regexes.any_matches(rest)?;
     Ok(!known)
 }
 
