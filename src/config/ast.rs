@@ -3,6 +3,7 @@
 //! Nothing here knows a directive by name. Invariant: a span names bytes of the *original* file, so that every
 //! later message can point at what the admin wrote.
 
+use crate::util::text::Text;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -40,57 +41,10 @@ impl Span {
     }
 }
 
-/// The unescaped bytes of a word. Most words are short: up to 22 bytes live in place, because a configuration of
-/// ten thousand servers has two hundred thousand of them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Text(Repr);
-
-const INLINE: usize = 22;
-
-#[derive(Clone)]
-enum Repr {
-    Inline(u8, [u8; INLINE]),
-    Heap(Box<[u8]>),
-}
-
-impl PartialEq for Repr {
-    fn eq(&self, other: &Repr) -> bool {
-        self.bytes() == other.bytes()
-    }
-}
-
-impl Eq for Repr {}
-
-impl Repr {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Repr::Inline(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
-            Repr::Heap(bytes) => bytes,
-        }
-    }
-}
-
-impl Text {
-    pub fn new(bytes: &[u8]) -> Text {
-        let mut inline = [0; INLINE];
-        match inline.get_mut(..bytes.len()) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                Text(Repr::Inline(bytes.len() as u8, inline))
-            }
-            None => Text(Repr::Heap(bytes.into())),
-        }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        self.0.bytes()
-    }
-}
-
 /// One word of a directive.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Unescaped, without its quotes.
+    /// Unescaped, without its quotes. Most words are short.
     pub text: Text,
     /// As written, quotes included.
     pub span: Span,

@@ -50,6 +50,7 @@ use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
+use crate::util::text::Text;
 use basis::Basis;
 use filters::ssi::state::{Frame, Sink, State};
 use flow::Pause;
@@ -442,7 +443,7 @@ impl Exchange {
         }
         self.route.groups = matched.groups;
         for (variable, start, end) in matched.named {
-            let text = self.route.subject.get(start as usize..end as usize).unwrap_or_default().into();
+            let text = Text::new(self.route.subject.get(start as usize..end as usize).unwrap_or_default());
             self.set_user(variable, text);
         }
     }
@@ -454,7 +455,7 @@ impl Exchange {
         }
     }
 
-    pub fn set_user(&mut self, variable: u32, value: Box<[u8]>) {
+    pub fn set_user(&mut self, variable: u32, value: Text) {
         let at = variable as usize;
         if self.route.user.len() <= at {
             self.route.user.resize(at + 1, None);

@@ -10,6 +10,7 @@ use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Wait;
+use crate::util::text::Text;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -31,7 +32,7 @@ pub struct RouteState {
     pub subject: Vec<u8>,
     pub groups: Groups,
     /// Values of the configuration's variables.
-    pub user: Vec<Option<Box<[u8]>>>,
+    pub user: Vec<Option<Text>>,
     /// Variables under evaluation that are made of variables.
     pub depth: u8,
     /// The URI was set by the server, not by the client: `internal` locations answer.

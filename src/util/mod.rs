@@ -15,6 +15,7 @@ pub mod networks;
 pub mod printable;
 pub mod slab;
 pub mod span;
+pub mod text;
 pub mod wake;
 pub mod ways;
 pub mod wheel;

@@ -5,7 +5,7 @@ use crate::acme::Terms;
 use crate::acme::jose::AccountKey as Jose;
 use crate::acme::wire::Url;
 use crate::config::acme::{AccountKey, Acme, Certificate, CertificateId, Issuer};
-use crate::config::ast::{Directive, Span, Text, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Form, Own, Scope};
 use crate::config::certificates;
 use crate::config::context::Contexts;
@@ -20,6 +20,7 @@ use crate::config::suggest;
 use crate::http::escape;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
+use crate::util::text::Text;
 use std::path::PathBuf;
 use std::rc::Rc;
 

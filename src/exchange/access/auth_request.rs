@@ -63,7 +63,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
 pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
     let sets = ex.here().settings.auth.request_set.clone();
     for (set, value) in sets.iter().zip(answer.values) {
-        script::assign(ex, cx, set.slot, value);
+        script::assign(ex, cx, set.slot, &value);
     }
     if answer.status == Status::UNAUTHORIZED {
         for value in &answer.challenges {

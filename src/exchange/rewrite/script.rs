@@ -15,15 +15,22 @@ use crate::http::uri;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::sys::file::FileKind;
+use crate::util::text::Text;
 
 /// What the script came to: `Flow::Next` when it ran through.
 pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
-    // nginx escapes captures in `set` until a rewrite has matched.
-    let mut quote = true;
-    match steps(ex, cx, script, &mut quote) {
+    let mut run = Run { quote: true, value: Vec::new() };
+    match steps(ex, cx, script, &mut run) {
         Step::Settled(flow) => flow,
         Step::On | Step::Stop => Flow::Next,
     }
+}
+
+struct Run {
+    /// nginx escapes captures in `set` until a rewrite has matched.
+    quote: bool,
+    /// The value that is being worked with.
+    value: Vec<u8>,
 }
 
 enum Step {
@@ -33,7 +40,7 @@ enum Step {
     Settled(Flow),
 }
 
-fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool) -> Step {
+fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -> Step {
     let (mut next, mut passes) = (0, lists::Passes::default());
     loop {
         next += lists::skip(ex, cx, script, next, &mut passes);
@@ -45,7 +52,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
         next += 1;
         let step = match op {
             Op::Set { slot, value } => {
-                set(ex, cx, *slot, value, *quote, at);
+                set(ex, cx, *slot, value, run, at);
                 Step::On
             }
             Op::Break => {
@@ -59,18 +66,18 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
                 Step::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
-                let holds = holds(ex, cx, condition) && !ex.route.pattern_failed;
+                let holds = holds(ex, cx, condition, run) && !ex.route.pattern_failed;
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
                     if let Some(location) = location {
                         ex.route.location = *location;
                     }
-                    steps(ex, cx, script, quote)
+                    steps(ex, cx, script, run)
                 } else {
                     Step::On
                 }
             }
-            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
+            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, &mut run.quote, at),
         };
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
@@ -82,33 +89,29 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
     }
 }
 
-fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {
-    let mut text = Vec::new();
-    match &*value.parts {
-        // Of the very size, as it is kept.
-        [Part::Literal(literal)] => text = literal.to_vec(),
-        parts => {
-            let captures = parts.iter().any(|part| matches!(part, Part::Capture(_)));
-            expand(value, ex, cx, quote && captures && is_quoted(ex), &mut text);
-        }
-    }
-    cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
+fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, run: &mut Run, at: Option<Span>) {
+    let text = &mut run.value;
+    text.clear();
+    let captures = value.parts.iter().any(|part| matches!(part, Part::Capture(_)));
+    expand(value, ex, cx, run.quote && captures && is_quoted(ex), text);
+    cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(text)));
     assign(ex, cx, slot, text);
 }
 
 /// Gives a variable its value.
-pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: Vec<u8>) {
+pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: &[u8]) {
     match slot {
-        SetTarget::User(variable) => ex.set_user(variable, text.into()),
+        SetTarget::User(variable) => ex.set_user(variable, Text::new(text)),
         SetTarget::Args => {
-            ex.route.args = text;
+            ex.route.args.clear();
+            ex.route.args.extend_from_slice(text);
             // The client's own target no longer holds what is asked for.
             ex.route.rewritten = true;
         }
-        SetTarget::LimitRate => match crate::config::value::Size::parse(&text) {
+        SetTarget::LimitRate => match crate::config::value::Size::parse(text) {
             Ok(size) => ex.limit_rate = Some(size.0),
             Err(_) => {
-                let text = String::from_utf8_lossy(&text).into_owned();
+                let text = String::from_utf8_lossy(text);
                 ex.report(cx, Level::Error, format_args!("invalid $limit_rate \"{text}\""));
             }
         },
@@ -167,24 +170,29 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
     Flow::Respond
 }
 
-fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition) -> bool {
+fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition, run: &mut Run) -> bool {
+    let value = &mut run.value;
+    value.clear();
     match condition {
-        Condition::True(value) => variables::is_true(&variables::text(value, ex, cx)),
+        Condition::True(template) => {
+            variables::expand(template, ex, cx, value);
+            variables::is_true(value)
+        }
         Condition::Equal { left, right, negated } => {
-            let left = variables::text(left, ex, cx);
+            variables::expand(left, ex, cx, value);
             let is_equal = match &*right.parts {
-                [Part::Literal(right)] => left == **right,
-                _ => left == variables::text(right, ex, cx),
+                [Part::Literal(right)] => *value == **right,
+                _ => *value == variables::text(right, ex, cx),
             };
             is_equal != *negated
         }
         Condition::Match { subject, pattern, negated } => {
-            let subject = variables::text(subject, ex, cx);
-            matches(ex, cx, pattern, &subject) != *negated
+            variables::expand(subject, ex, cx, value);
+            matches(ex, cx, pattern, value) != *negated
         }
         Condition::Path { test, path, negated } => {
-            let path = variables::text(path, ex, cx);
-            exists(ex, cx, *test, &path) != *negated
+            variables::expand(path, ex, cx, value);
+            exists(ex, cx, *test, value) != *negated
         }
     }
 }

@@ -8,21 +8,28 @@ use crate::services::Services;
 pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(map) = config.tables.maps.get(table as usize) else { return Keep::No };
-    let subject = variables::text(&map.source, ex, cx);
-    let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(&subject) } else { &subject };
+    // The subject stands where the value will.
+    let from = out.len();
+    variables::expand(&map.source, ex, cx, out);
+    let subject = &out[from..];
+    let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
     // An empty subject is looked up too (`"" value;`).
-    let mut found = map.names.find(&key.to_ascii_lowercase());
+    let mut found = match key.iter().any(u8::is_ascii_uppercase) {
+        true => map.names.find(&key.to_ascii_lowercase()),
+        false => map.names.find(key),
+    };
     if found.is_none() {
-        match pattern_set::first(map.set.as_ref(), &map.regexes, &subject) {
+        match pattern_set::first(map.set.as_ref(), &map.regexes, subject) {
             Ok(None) => {}
             Ok(Some((at, matched))) => {
                 // One without groups takes away what was captured before.
-                ex.remember(&subject, Some(matched.unwrap_or_default()));
+                ex.remember(subject, Some(matched.unwrap_or_default()));
                 found = map.regexes.get(at).map(|(_, value)| *value);
             }
             Err(failed) => ex.undecided(cx, &failed),
         }
     }
+    out.truncate(from);
     if let Some(value) = found.or(map.default).and_then(|at| map.values.get(at as usize)) {
         variables::expand(value, ex, cx, out);
     }

@@ -36,6 +36,7 @@ use super::{Exchange, Tx};
 use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::services::Services;
+use crate::util::text::Text;
 use put::{joined, put, when};
 
 /// Appends the template's value to `out`.
@@ -118,7 +119,7 @@ fn is_untouched(at: u32, ex: &Exchange) -> bool {
 
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     if let Some(Some(value)) = ex.route.user.get(at as usize) {
-        out.extend_from_slice(value);
+        out.extend_from_slice(value.bytes());
         return Is::Set;
     }
     let config = ex.config.clone();
@@ -130,7 +131,7 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
                 ex.report(cx, Level::Warn, format_args!("using uninitialized \"{name}\" variable{doing}"));
             }
             // Warned of once a request (nginx).
-            ex.set_user(at, Box::default());
+            ex.set_user(at, Text::default());
             Is::Set
         }
         Some((_, Source::Captured)) => Is::Unset,

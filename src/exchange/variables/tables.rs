@@ -10,6 +10,7 @@ use crate::config::model::Level;
 use crate::config::template::Source;
 use crate::exchange::Exchange;
 use crate::services::Services;
+use crate::util::text::Text;
 
 /// Variables that are made of variables, at most this deep; more is a cycle (nginx's number).
 const DEEPEST: u8 = 100;
@@ -32,7 +33,7 @@ pub fn value(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Services, out
     };
     ex.route.depth -= 1;
     if keep == Keep::Yes {
-        let value = out.get(from..).unwrap_or_default().into();
+        let value = Text::new(out.get(from..).unwrap_or_default());
         ex.set_user(at, value);
     }
     Is::Set
