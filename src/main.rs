@@ -471,8 +471,8 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     let read = report(args, &origin, read);
     let Some(config) = read.config else { return ExitCode::FAILURE };
     let program = origin.program.clone();
-    // The texts are not needed any more; ten thousand servers are megabytes of them.
-    drop(read.sources);
+    // The texts and their tree are not needed any more; ten thousand servers are megabytes of them.
+    drop((read.sources, read.tree));
     let outcome = match &args.signal {
         Some(name) => match lifecycle::signal(&config, name) {
             Ok(Signalled::Refused(errors)) => {

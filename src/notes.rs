@@ -5,20 +5,17 @@ use webserv::config::error::{Diagnostic, Severity};
 use webserv::server::reload::{Origin, Read};
 use webserv::tools::lint;
 
-/// The warnings of `lint` beside those of the load, where it found no error. The tree is read once more: the resolver
-/// has used its own up.
+/// The warnings of `lint` beside those of the load, where it found no error.
 pub fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
     if read.diagnostics.has_errors() {
         return;
     }
-    let loaded = origin.load();
-    for warning in lint::lint(&loaded.directives, &loaded.sources, Some(&paths(origin, are_ours))) {
+    for warning in lint::lint(&read.tree, &read.sources, Some(&paths(origin, are_ours))) {
         read.diagnostics.push(warning);
     }
     add_silence(read);
-    read.diagnostics.unite(&loaded.sources);
+    read.diagnostics.unite(&read.sources);
     read.diagnostics.sort();
-    read.sources = loaded.sources;
 }
 
 /// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files are
@@ -27,26 +24,24 @@ pub fn add_absent(origin: &Origin, read: &mut Read) {
     if origin.form == Form::Own || read.diagnostics.has_errors() {
         return;
     }
-    let loaded = origin.load();
     let known: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.span)).collect();
-    for mut note in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
+    for mut note in lint::at_start(&read.tree, &read.sources, &paths(origin, true)) {
         note.severity = Severity::Notice;
         if !known.contains(&(note.code, note.span)) {
             read.diagnostics.push(note);
         }
     }
-    read.diagnostics.unite(&loaded.sources);
+    read.diagnostics.unite(&read.sources);
     read.diagnostics.sort();
 }
 
 /// What there is to say of files at every start, and that nothing would be listened on.
 pub fn add_missing(origin: &Origin, read: &mut Read) {
-    let loaded = origin.load();
-    for warning in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
+    for warning in lint::at_start(&read.tree, &read.sources, &paths(origin, true)) {
         read.diagnostics.push(warning);
     }
     add_silence(read);
-    read.diagnostics.unite(&loaded.sources);
+    read.diagnostics.unite(&read.sources);
     read.diagnostics.sort();
 }
 

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::listeners::Listeners;
 use super::reload_report::{self, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
+use crate::config::ast::Directive;
 use crate::config::build::Form;
 use crate::config::dismantle;
 use crate::config::error::{Diagnostics, Severity};
@@ -59,6 +60,8 @@ pub const REFUSED: &str = "serving the old configuration: the new one was refuse
 pub struct Read {
     pub config: Option<Config>,
     pub sources: Sources,
+    /// What the configuration was made of; empty where that is of no use any more.
+    pub tree: Vec<Directive>,
     pub diagnostics: Diagnostics,
 }
 
@@ -77,6 +80,13 @@ impl Origin {
         self.make(self.load(), Vec::new())
     }
 
+    /// As [`Origin::read_to_serve`], beside other work: what of it is large and not wanted is freed in pieces.
+    pub fn read_beside(&self, logs: Vec<PathBuf>) -> Read {
+        let mut read = self.read_to_serve(logs);
+        dismantle::tree(std::mem::take(&mut read.tree));
+        read
+    }
+
     /// Reads the configuration to serve what it says. `logs`: paths of log files that are open already, whose ids must
     /// not change.
     pub fn read_to_serve(&self, logs: Vec<PathBuf>) -> Read {
@@ -89,7 +99,8 @@ impl Origin {
             let file = self.prefix.join(&self.file);
             config.process.conf_dir = file.parent().unwrap_or(&self.prefix).to_owned();
         }
-        Read { config: resolved.config, sources: loaded.sources, diagnostics: resolved.diagnostics }
+        let Loaded { sources, directives: tree, .. } = loaded;
+        Read { config: resolved.config, sources, tree, diagnostics: resolved.diagnostics }
     }
 }
 
@@ -150,7 +161,7 @@ impl Server {
         let shared = Rc::new(RefCell::new(self));
         let session = Session::begin();
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
-        let read = catch_unwind(AssertUnwindSafe(|| origin.read_to_serve(logs)));
+        let read = catch_unwind(AssertUnwindSafe(|| origin.read_beside(logs)));
         drop((watched, session));
         let server = Rc::into_inner(shared).expect("all watchers have let it go").into_inner();
         match read {

@@ -42,7 +42,6 @@ pub fn json(origin: &Origin, failure: &Failure) -> String {
 
 fn diagnostic(origin: &Origin, failure: &Failure) -> (Diagnostic, Sources) {
     let read = origin.read();
-    let loaded = origin.load();
     let mut diagnostic = Diagnostic::emerg(None, failure.why.clone());
     match &failure.cause {
         Some(Cause::Listen(addr, e)) => {
@@ -53,12 +52,12 @@ fn diagnostic(origin: &Origin, failure: &Failure) -> (Diagnostic, Sources) {
             diagnostic.help = listening(addr, *e, origin);
         }
         Some(Cause::Open(path, e)) => {
-            diagnostic.span = naming(&loaded.directives, path, &origin.prefix);
+            diagnostic.span = naming(&read.tree, path, &origin.prefix);
             diagnostic.help = writing(path, *e, diagnostic.span.is_some(), origin.form);
         }
         None => {}
     }
-    (diagnostic, loaded.sources)
+    (diagnostic, read.sources)
 }
 
 /// A configuration that `webserv DIR` made has no lines of the user's.

@@ -53,7 +53,7 @@ impl Parent {
         let shared = Rc::new(RefCell::new(self));
         let session = Session::begin();
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
-        let read = catch_unwind(AssertUnwindSafe(|| origin.read_to_serve(Vec::new())));
+        let read = catch_unwind(AssertUnwindSafe(|| origin.read_beside(Vec::new())));
         drop((watched, session));
         let mut parent = Rc::into_inner(shared).expect("those who watched have let it go").into_inner();
         if read.is_err() && parent.ending == Ending::No {

@@ -131,9 +131,9 @@ fn unused_passwords(place: &Place, found: &mut Vec<Finding>) {
     fn asks(level: &[Directive]) -> bool {
         level.iter().any(|d| d.name.is("auth_basic") || d.block.as_deref().is_some_and(asks))
     }
-    let is_used = place.levels.iter().any(|level| level.has("auth_basic"));
+    let is_used = || place.levels.iter().any(|level| level.has("auth_basic"));
     // A file of directives may be included where the check is turned on.
-    if place.is("auth_basic_user_file") && place.inside("server").is_some() && !is_used && !asks(place.level().all) {
+    if place.is("auth_basic_user_file") && place.inside("server").is_some() && !is_used() && !asks(place.level().all) {
         let message = "no password is asked for: auth_basic is not set";
         found.push(Finding::new(place.d.span, message, "add: auth_basic \"Members\";"));
     }

@@ -75,8 +75,12 @@ struct Locations<'a> {
 impl<'a> Level<'a> {
     pub fn new(all: &'a [Directive]) -> Level<'a> {
         let mut firsts = FastMap::default();
+        let mut before = None;
         for (at, d) in all.iter().enumerate() {
-            firsts.entry(d.name.bytes()).or_insert(at);
+            // Most lines of a long block have the name of the line before.
+            if before.replace(d.name.bytes()) != Some(d.name.bytes()) {
+                firsts.entry(d.name.bytes()).or_insert(at);
+            }
         }
         Level {
             all,

@@ -52,7 +52,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn dashed(place: &Place, found: &mut Vec<Finding>) {
-    for word in &place.d.args {
+    for word in place.d.args.iter().filter(|word| word.bytes().contains(&b'$')) {
         let text = word.str();
         for (at, _) in text.match_indices('$') {
             let rest = text.get(at + 1..).unwrap_or_default();
@@ -140,7 +140,7 @@ fn unused_certificate(place: &Place, found: &mut Vec<Finding>) {
 
 fn few_files(place: &Place, found: &mut Vec<Finding>) {
     let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
-    let Some(files) = number(place.d).filter(|_| place.is("worker_rlimit_nofile")) else { return };
+    let Some(files) = Some(place.d).filter(|_| place.is("worker_rlimit_nofile")).and_then(number) else { return };
     let events = place.level().first("events").map(|at| &place.level().all[at]);
     let connections =
         events.into_iter().flat_map(|events| events.block.iter().flatten()).find(|d| d.name.is("worker_connections"));
