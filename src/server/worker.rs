@@ -161,7 +161,11 @@ fn landing(location: &Location) -> Option<PathBuf> {
         return None;
     }
     let files = &location.settings.files;
-    let root = directory(&files.root)?;
+    // An alias may name a file: what is stored there replaces it.
+    let root = match directory(&files.root)? {
+        file if file.is_file() => file.parent()?.to_owned(),
+        root => root,
+    };
     let is_below = matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
         && files.alias.is_none()
         && files.root.constant().is_some();

@@ -284,3 +284,11 @@ fn a_form_of_another_site_stores_nothing_with_the_visitors_rights() {
     post("/up/", "own", "Sec-Fetch-Site: same-origin\r\n").is(201);
     s.method("POST", "/up/raw.txt", &format!("Content-Type: text/plain\r\n{}", foreign[0]), b"x").is(403);
 }
+
+#[test]
+fn a_place_for_one_file_is_not_called_a_directory_that_cannot_be_written() {
+    let s = server("location = /a.txt { alias %%DIR%%/html/a.txt; dav_methods PUT; }").file("html/a.txt", "a").start();
+    s.method("PUT", "/a.txt", "", b"b").is(204);
+    s.get("/a.txt").is(200).body_is("b");
+    assert!(!s.error_log().contains("cannot write"), "{}", s.error_log());
+}

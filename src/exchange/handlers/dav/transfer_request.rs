@@ -194,7 +194,10 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     }
     let kind = match kind {
         Ok(kind) => kind,
-        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
+        Err(e) => {
+            ex.route.path.clone_from(&source.path);
+            return Err(failed(ex, cx, "lstat()", e));
+        }
     };
     if kind == FileKind::Dir && !collection {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
