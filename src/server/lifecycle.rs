@@ -41,7 +41,7 @@ pub enum Greeting {
 /// directory that it gave to the user of the configuration, could not be written by a service that systemd starts as another.
 ///
 /// # Errors
-/// The first thing that cannot be opened, or an address that no interface has.
+/// The first thing that cannot be opened, or an address that cannot be listened on.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);

@@ -173,8 +173,9 @@ impl Listeners {
     }
 }
 
-/// No interface has an address that is listened on: the one mistake about listeners that a test can tell without taking
-/// what a running server holds. A system without the address's family is not judged.
+/// No interface has an address that is listened on, or a unix socket has no directory to be in: the mistakes about
+/// listeners that a test can tell without taking what a running server holds. A system without the address's family is not
+/// judged.
 ///
 /// # Errors
 /// The first such address.
@@ -185,6 +186,9 @@ pub fn are_local(config: &Config) -> Result<(), BindError> {
         match &mut probe {
             Addr::V4(v4) if !v4.ip().is_unspecified() => v4.set_port(0),
             Addr::V6(v6) if !v6.ip().is_unspecified() => v6.set_port(0),
+            Addr::Unix(path) if path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists()) => {
+                return Err(BindError { call: "bind", addr: addr.clone(), errno: Errno::ENOENT });
+            }
             _ => continue,
         }
         let Ok(fd) = socket::socket(probe.family()) else { continue };

@@ -82,6 +82,8 @@ impl Server {
             SIGTERM | SIGINT => {
                 self.note(format_args!("signal {number} received, exiting"));
                 self.supervisor.stopping(self.new_binary);
+                // The files of unix sockets go, too (nginx).
+                self.listeners.close();
                 self.mode = Mode::Stopped;
             }
             SIGQUIT => {

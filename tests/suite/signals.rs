@@ -15,6 +15,17 @@ fn the_pid_file_lives_as_long_as_the_process() {
 }
 
 #[test]
+fn the_file_of_a_unix_socket_goes_with_the_process() {
+    for signal in [libc::SIGTERM, libc::SIGQUIT] {
+        let mut s = server("listen unix:%%DIR%%/s; return 200;").start();
+        assert!(s.exists("s"));
+        s.signal(signal);
+        assert_eq!(s.wait(), 0);
+        assert!(!s.exists("s"), "{signal}");
+    }
+}
+
+#[test]
 fn term_ends_at_once() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut s = server("").file("html/f", "f").start();
