@@ -131,6 +131,38 @@ fn is_absent(name: &str) -> bool {
     ABSENT.contains(&name)
 }
 
+/// Members of families that are variables of their own in nginx, which let no configuration define them.
+const FIXED: &[&str] = &[
+    "http_cookie",
+    "http_host",
+    "http_referer",
+    "http_user_agent",
+    "http_via",
+    "http_x_forwarded_for",
+    "sent_http_cache_control",
+    "sent_http_connection",
+    "sent_http_content_length",
+    "sent_http_content_type",
+    "sent_http_keep_alive",
+    "sent_http_last_modified",
+    "sent_http_link",
+    "sent_http_location",
+    "sent_http_transfer_encoding",
+];
+
+/// What `set` stores where it belongs: the arguments of the request, the rate of the response.
+fn is_stored_in_place(name: &str) -> bool {
+    matches!(name, "args" | "limit_rate")
+}
+
+/// No configuration may define it (nginx's variables that are not changeable).
+fn is_fixed(name: &str) -> bool {
+    let may_change = is_stored_in_place(name)
+        || matches!(name, "invalid_referer" | "proxy_host" | "proxy_port")
+        || name.starts_with("ssl_");
+    !may_change && (Builtin::of(name).is_some() || is_absent(name)) || FIXED.contains(&name)
+}
+
 /// The module of nginx that makes a variable which nothing here makes.
 pub fn module_of(name: &str) -> Option<&'static str> {
     let by_prefix = [("geoip_", "ngx_http_geoip_module"), ("jwt_", "ngx_http_auth_jwt_module")];
@@ -167,7 +199,8 @@ pub struct Variables {
     pub request_id: bool,
     /// Some value has a list of what TLS clients offer: kept only then.
     pub ssl_lists: bool,
-    /// Members of a family (`$http_name`, `$arg_name`…) that the configuration defines itself, and their index.
+    /// Members of a family (`$http_name`, `$arg_name`…) and the like that the configuration defines itself, and their
+    /// index.
     redefined: Vec<(Var, u32)>,
     index: HashMap<Box<str>, u32>,
 }
@@ -216,7 +249,7 @@ impl Variables {
     /// Defines `name`. A later definition of another kind wins, as in nginx.
     pub fn define(&mut self, name: &str, source: Source) -> Result<u32, String> {
         let name = &*name.to_ascii_lowercase();
-        if (Builtin::of(name).is_some() || is_absent(name)) && !matches!(name, "limit_rate" | "args") {
+        if is_fixed(name) {
             return Err(format!("the duplicate \"{name}\" variable"));
         }
         let at = self.refer(name);
@@ -226,6 +259,7 @@ impl Variables {
             *known = source;
         }
         if let Some(var) = Variables::predefined(name)
+            && !is_stored_in_place(name)
             && self.redefinition(&var).is_none()
         {
             self.redefined.push((var, at));
@@ -233,10 +267,11 @@ impl Variables {
         Ok(at)
     }
 
-    /// The index of a member of a family that `set`, `map` or a capture defines: wherever it stands, that counts (nginx).
+    /// The index of what `set`, `map` or a capture defines although it has a meaning: wherever it stands, that counts
+    /// (nginx).
     pub fn redefinition(&self, var: &Var) -> Option<u32> {
         match var {
-            Var::User(_) | Var::Builtin(_) => None,
+            Var::User(_) => None,
             var => self.redefined.iter().find(|(known, _)| known == var).map(|(_, at)| *at),
         }
     }

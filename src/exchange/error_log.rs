@@ -6,6 +6,7 @@
 use super::{Exchange, Printable, variables};
 use crate::config::model::{Level, LineFormat};
 use crate::http::header::HeaderId;
+use crate::http::version::Version;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::services::error_line::member;
@@ -70,8 +71,14 @@ impl Exchange {
             quoted("request_id", id.as_bytes());
         }
         quoted("request", self.request.head.request_line.of(self.buf()));
+        // Of an include, or of what auth_request asks.
+        quoted("subrequest", if self.sub.is_some() { &self.route.uri } else { b"" });
         quoted("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
-        quoted("host", self.request.head.host.of(self.buf()));
+        // What the client has in the field, whatever host an absolute target names (nginx).
+        let head = &self.request.head;
+        let field = head.get(HeaderId::Host).map(|field| field.value);
+        let host = field.or((head.version == Version::Http2).then_some(head.host));
+        quoted("host", host.map(|host| host.of(self.buf())).unwrap_or_default());
         let referrer = self.request.head.get(HeaderId::Referer).map(|field| field.value.of(self.buf()));
         quoted("referrer", referrer.unwrap_or_default());
     }

@@ -29,6 +29,14 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     let page = errors.pages.iter().find(|page| {
         page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
     })?;
+    // What `$status` is in the address of the page, too (nginx).
+    ex.route.error_page = match page.status {
+        // `$status` in the page of 495 to 497 is 400 (nginx).
+        PageStatus::Kept => Some(status.on_the_wire()),
+        PageStatus::Code(code) => Some(Status(code)),
+        // Any status the page has: marked as an error page, with nothing to say about the status.
+        PageStatus::FromPage => Some(Status(0)),
+    };
     let target = match &page.target {
         // What a variable holds decides (nginx): `error_page 405 =200 $uri`.
         PageTarget::External(url) => match variables::text(url, ex, cx) {
@@ -52,13 +60,6 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             Some(Flow::Respond)
         }
         target => {
-            ex.route.error_page = match page.status {
-                // `$status` in the page of 495 to 497 is 400 (nginx).
-                PageStatus::Kept => Some(status.on_the_wire()),
-                PageStatus::Code(code) => Some(Status(code)),
-                // Any status the page has: marked as an error page, with nothing to say about the status.
-                PageStatus::FromPage => Some(Status(0)),
-            };
             // The error's own fields (Allow, a challenge) stay with the page.
             let fields = std::mem::take(&mut ex.response.fields);
             let location = ex.response.location.take();

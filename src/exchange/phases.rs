@@ -142,7 +142,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 }
                 ex.route.internal = true;
                 ex.route.rewritten = true;
-                ex.response.clear();
+                start_over(ex);
                 ex.route.location = ex.server().root;
                 pass_through(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
@@ -197,6 +197,14 @@ fn close(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
 }
 
+/// What was found out for the location before is forgotten; `$upstream_…` keeps what the upstreams there answered (nginx).
+fn start_over(ex: &mut Exchange) {
+    ex.response.clear();
+    if let Some(record) = ex.log.upstream.as_deref_mut() {
+        (record.host, record.port) = (None, None);
+    }
+}
+
 fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8]) -> Flow {
     let Some(&id) = ex.server().named.get(name) else {
         let shown = String::from_utf8_lossy(name).into_owned();
@@ -217,7 +225,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     }
     cx.trace.say("redirect", Some(ex.config.location(id).span), || format!("internal, to {}", Printable(name)));
     ex.route.internal = true;
-    ex.response.clear();
+    start_over(ex);
     ex.route.location = id;
     pass_through(ex, cx);
     ex.basis.varies();

@@ -14,8 +14,18 @@ use crate::services::open_files::OpenFile;
 use std::cell::Cell;
 use std::rc::Rc;
 
+/// What of a response is more than what every response begins with: `$status` and `$sent_http_content_length` are not
+/// known before (nginx).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    Nothing,
+    Status,
+    Whole,
+}
+
 pub struct Response {
     pub status: Status,
+    pub decided: Decided,
     pub content_type: ContentType,
     pub body: Body,
     pub etag: Option<ETag>,
@@ -137,6 +147,7 @@ impl Default for Response {
     fn default() -> Response {
         Response {
             status: Status::OK,
+            decided: Decided::Nothing,
             content_type: ContentType::None,
             body: Body::Empty,
             etag: None,
@@ -164,10 +175,16 @@ impl Default for Response {
 }
 
 impl Response {
+    /// Its status means something: it is not the one that every response begins with.
+    pub fn has_status(&self) -> bool {
+        self.status != Status::OK || self.decided != Decided::Nothing
+    }
+
     pub fn clear(&mut self) {
         // Field by field: the fields of most responses are empty, and nothing is moved. No field can be forgotten.
         let Response {
             status,
+            decided,
             content_type,
             body,
             etag,
@@ -191,7 +208,7 @@ impl Response {
             at_once,
             conditional,
         } = self;
-        *status = Status::OK;
+        (*status, *decided) = (Status::OK, Decided::Nothing);
         *content_type = ContentType::None;
         *body = Body::Empty;
         (*etag, *last_modified, *location, *digest) = (None, None, None, None);

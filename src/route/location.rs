@@ -129,8 +129,12 @@ fn search(
     let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
-    // Without groups of its own it leaves none of an earlier one (nginx).
-    *found = Found { location: id, matched: Some(matched.unwrap_or_default()) };
+    // Without groups of its own it leaves none of an earlier one; names that it does not set keep what the regex
+    // around it has captured (nginx).
+    let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
+    let mut matched = matched.unwrap_or_default();
+    matched.named.splice(0..0, around);
+    *found = Found { location: id, matched: Some(matched) };
     if let Some(inner) = &config.location(id).tree {
         search(config, inner, uri, found, trace)?;
     }

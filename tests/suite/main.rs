@@ -27,6 +27,7 @@ mod acme;
 mod acme_played;
 mod as_nginx;
 mod as_nginx_upstreams;
+mod as_nginx_variables;
 mod auth_request;
 mod autoindex;
 mod beside;

@@ -67,9 +67,6 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         [b'@', ..] => PageTarget::Named(word.bytes().into()),
         _ => PageTarget::External(b.template(d, last)?),
     };
-    if status == PageStatus::Kept && matches!(target, PageTarget::External(_)) {
-        status = PageStatus::Code(302);
-    }
     let page = Rc::new(ErrorPage { codes: codes.into(), status, target });
     Rc::make_mut(&mut s.settings.errors).pages.add(s.first, page);
     Ok(())

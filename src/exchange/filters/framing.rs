@@ -13,13 +13,14 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // A mark is promised before their values are known (nginx). Those of a body that is still being made are read at its
     // end.
     let follows = may_mark && !has_no_body(ex) && headers::has_trailers(ex);
-    if follows && !matches!(ex.response.body, Body::Stream { .. }) {
-        headers::trailers(ex, cx);
-    }
     // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || follows || !ex.response.trailers.is_empty());
     ex.out.frame(marks, unknown);
+    // Their values may name how the body ends.
+    if follows && !matches!(ex.response.body, Body::Stream { .. }) {
+        headers::trailers(ex, cx);
+    }
     // Trailers with a variable in them withdraw the vouching themselves.
     Cacheable::Yes
 }

@@ -28,7 +28,7 @@ pub use body::body;
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
-use super::response::{Body, ContentType};
+use super::response::{Body, ContentType, Decided};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
 use crate::config::value::Size;
@@ -52,6 +52,7 @@ pub enum Sent {
 
 /// Completes the response and queues it.
 pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
+    ex.response.decided = Decided::Whole;
     if ex.sub.is_some() {
         return ssi::include::send(ex).map_or(Sent::Queued, Sent::Page);
     }

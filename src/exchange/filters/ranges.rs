@@ -43,6 +43,9 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         Ranges::Unsatisfiable => {
             ex.response.etag = None;
             ex.response.last_modified = None;
+            // Those of add_header speak of the file, too.
+            ex.response.fields.remove(b"etag");
+            ex.response.fields.remove(b"last-modified");
             ex.response.ranges = false;
             special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
             ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());

@@ -8,6 +8,7 @@ use crate::config::template::{Part, Template};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::media_types;
+use crate::exchange::response::Decided;
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
@@ -159,6 +160,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
     }
     // The text may name it.
     ex.response.status = status;
+    ex.response.decided = Decided::Status;
     let text = text.map(|template| variables::text(template, ex, cx)).unwrap_or_default();
     if redirect {
         ex.response.location = Some(text);

@@ -12,6 +12,8 @@ use crate::services::{Services, real_paths};
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
     use Builtin as B;
     Some(match builtin {
+        // Of a target that is refused only the root is known (nginx).
+        B::RequestFilename if ex.route.uri.is_empty() => return value(B::DocumentRoot, ex, cx, out),
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.route.path);
             let mapped = paths::map(ex, cx);

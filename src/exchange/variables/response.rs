@@ -2,6 +2,7 @@
 
 use super::put::{Is, joined, number, put, set};
 use crate::config::template::Builtin;
+use crate::exchange::response::Decided;
 use crate::exchange::{Exchange, Tx};
 use crate::http::h1::encode;
 use crate::http::status::Status;
@@ -13,9 +14,13 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
     use Builtin as B;
     Some(match builtin {
         B::Status => {
-            // While an error's page is made, that of the error: it is what will be sent (nginx).
-            let status = ex.route.error_page.filter(|status| status.0 != 0 && ex.tx == Tx::Wait);
-            write!(out, "{:03}", status.unwrap_or(ex.response.status).0).expect("a Vec takes all that is written");
+            // While an error's page is made, that of the error: it is what will be sent. Nothing is known before (nginx).
+            let status = match ex.route.error_page {
+                Some(status) if status.0 != 0 && ex.tx == Tx::Wait => status,
+                _ if ex.tx == Tx::Wait && !ex.response.has_status() => Status(0),
+                _ => ex.response.status,
+            };
+            write!(out, "{:03}", status.0).expect("a Vec takes all that is written");
             Is::Set
         }
         B::BytesSent => number(ex.bytes_sent(), out),
@@ -35,6 +40,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"content_type" => return set(response.content_type.as_bytes(), out),
         b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
         b"transfer_encoding" if ex.out.is_chunked() => return put(Some(encode::CHUNKED), out),
+        b"content_length" if ex.out.is_chunked() || response.status == Status::NOT_MODIFIED => return Is::Unset,
         b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
         b"last_modified" if response.last_modified.is_some() => {
             return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
@@ -47,7 +53,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
                 out,
             );
         }
-        b"content_length" if ex.tx != Tx::Wait => return Is::Unset,
+        b"content_length" if ex.tx != Tx::Wait || response.decided != Decided::Whole => return Is::Unset,
         b"content_length" => {
             return match response.body.length() {
                 Some(n) => number(n, out),

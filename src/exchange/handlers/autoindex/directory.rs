@@ -3,9 +3,9 @@
 use super::entries::Links;
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{failure, symlinks};
+use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -54,5 +54,5 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
 }
 
 pub fn shown(ex: &Exchange) -> String {
-    String::from_utf8_lossy(&ex.route.path).into_owned()
+    Printable(&ex.route.path).to_string()
 }
