@@ -233,6 +233,9 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
             }
             Part::Var(var) => var,
         };
+        if ex.config.variables.redefinition(var).is_some() {
+            return None;
+        }
         match of_answer(var)? {
             Known::Changing(piece) => {
                 if !fixed.is_empty() {

@@ -85,3 +85,18 @@ fn an_error_line_names_the_field_of_the_host_and_the_subrequest() {
     s.get("/a").is(500);
     s.await_file("logs/error.log", |log| log.contains("request: \"GET /a HTTP/1.1\", subrequest: \"/none\", host: "));
 }
+
+#[test]
+fn the_log_knows_what_a_map_makes_of_a_header_each_time() {
+    let s = http(
+        "map $connection_requests $http_n { default many; 1 first; } log_format f '$http_n';
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; access_log logs/f.log f; }",
+    )
+    .file("html/a", "a")
+    .start();
+    let mut client = s.client();
+    for _ in 0..3 {
+        client.get("/a").is(200);
+    }
+    s.await_file("logs/f.log", |log| log == "first\nmany\nmany\n");
+}
