@@ -67,7 +67,7 @@ types {{ text/html html; text/plain txt; }} default_type application/octet-strea
 access_log {log}; log_not_found off; sendfile on; tcp_nopush on;
 keepalive_timeout {MINUTES}; keepalive_requests 1000000000;
 server_names_hash_max_size 65536; server_names_hash_bucket_size 128;
-map_hash_max_size 65536; map_hash_bucket_size 128;
+map_hash_max_size 65536; map_hash_bucket_size 128; variables_hash_max_size 65536;
 {only}{http}server {{ listen 127.0.0.1:{place.port} default_server; root {place.site};
 {inner}}}
 {more}}}
