@@ -95,11 +95,29 @@ fn programs(location: &Location) -> Vec<Program<'_>> {
 fn own(location: &Location) -> Vec<Program<'_>> {
     let files = &location.settings.files;
     let Some(root) = files.root.constant() else { return Vec::new() };
-    let uri = match files.alias {
-        None => Some(&b""[..]),
-        Some(length) => location.name.get(..length as usize),
+    let (directory, uri) = match files.alias {
+        None => (below(location, clean(root)), Some(&b""[..])),
+        Some(length) => (clean(root), location.name.get(..length as usize)),
     };
-    vec![Program { directory: clean(root), uri, is_whole: false }]
+    let uri = if uri == Some(b"") { Some(fixed_part(location)) } else { uri };
+    vec![Program { directory, uri, is_whole: false }]
+}
+
+/// The directories that every path of a location lies in: of `/cgi-bin/x` the first. What a rewrite or try_files makes of it
+/// may lie anywhere.
+fn fixed_part(location: &Location) -> &[u8] {
+    let is_fixed = matches!(location.kind, LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact);
+    let is_same = location.script.ops.is_empty() && location.try_files.is_none();
+    let end = memchr::memrchr(b'/', &location.name).filter(|_| is_fixed && is_same);
+    location.name.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+/// The root with the directories that a location's paths begin with.
+fn below<'l>(location: &'l Location, root: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
+    match fixed_part(location) {
+        b"" => root,
+        part => Cow::Owned([&*root, part].concat()),
+    }
 }
 
 /// Those that an application is told to run or to load.

@@ -127,7 +127,9 @@ fn open_end(place: &Place, found: &mut Vec<Finding>) {
             let text = word.str();
             let regex = text.trim_start_matches('~');
             let is_host = regex.contains("\\.") || regex.contains('.');
-            if is_host && !regex.ends_with('$') && !regex.ends_with(".*") && !regex.ends_with(".+") {
+            // `~^www\.`: all that begins so is meant.
+            let is_open = regex.ends_with(".*") || regex.ends_with(".+") || regex.ends_with("\\.");
+            if is_host && !regex.ends_with('$') && !is_open {
                 let message = format!("\"{text}\" also matches hosts that only begin so");
                 found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
             }
@@ -186,8 +188,13 @@ fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
     let Some((with, _)) = locations().find(|(d, _)| inside(d, "root")) else { return };
     let without = locations().find(|(d, (_, name))| {
         let answers = d.block.iter().flatten().any(|d| is_pass(&d.name.str()));
-        let is_served =
-            !answers && !ANSWERS.iter().any(|name| inside(d, name)) && !inside(d, "if") && !inside(d, "location");
+        // A program is told the path of the file by it.
+        let names_file =
+            |d: &Directive| d.args.iter().any(|word| memchr::memmem::find(word.bytes(), b"$document_root").is_some());
+        let needs_root =
+            answers && d.block.iter().flatten().any(names_file) && !inside(d, "root") && !inside(d, "include");
+        let is_served = needs_root
+            || !answers && !ANSWERS.iter().any(|name| inside(d, name)) && !inside(d, "if") && !inside(d, "location");
         is_served && !name.bytes().starts_with(b"@")
     });
     if let Some((_, (_, name))) = without {

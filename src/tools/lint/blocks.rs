@@ -64,3 +64,32 @@ pub fn runs(d: &Directive) -> bool {
     location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
         && d.block.iter().flatten().any(|d| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name)))
 }
+
+/// The variables of a word: their names without `$` and braces.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for part in text.split('$').skip(1) {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        // A capture by number is one digit.
+        match name.bytes().next() {
+            Some(digit @ b'0'..=b'9') => names.push(char::from(digit).to_string()),
+            Some(_) => names.push(name.to_ascii_lowercase()),
+            None => {}
+        }
+    }
+    names
+}
+
+/// The variable that is the whole host of a pass: `http://$name/…`, `$name`.
+pub fn chosen_host(d: &Directive) -> Option<String> {
+    if !passes(&[Pass::Http, Pass::Gateway]).any(|name| d.name.is(name)) {
+        return None;
+    }
+    let text = d.args.first()?.str();
+    let host = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let host = host.split(['/', ':']).next()?;
+    let names = variables(host);
+    let [name] = &names[..] else { return None };
+    (host.len() == name.len() + 1).then(|| name.clone())
+}

@@ -1,9 +1,9 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
-use super::blocks::{Pass, passes, sets};
+use super::blocks::{Pass, passes, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
 
@@ -53,25 +53,8 @@ pub const SENT: &[Rule] = &[Rule {
     check: lost_request_headers,
 }];
 
-/// The variables of a word: their names without `$` and braces.
-pub fn variables(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for part in text.split('$').skip(1) {
-        let part = part.strip_prefix('{').unwrap_or(part);
-        let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        // A capture by number is one digit.
-        match name.bytes().next() {
-            Some(digit @ b'0'..=b'9') => names.push(char::from(digit).to_string()),
-            Some(_) => names.push(name.to_ascii_lowercase()),
-            None => {}
-        }
-    }
-    names
-}
-
 fn sent_by_client(name: &str) -> bool {
-    ["arg_", "http_", "cookie_"].iter().any(|prefix| name.starts_with(prefix))
-        || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
+    is_of_client(name) || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
 }
 
 /// Whether a `set` of the blocks around makes it of what the client sent.
@@ -107,7 +90,11 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let text = word.str();
-    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
+    if let Some(name) = variables(scheme).into_iter().find(|name| is_of_client(name)) {
+        let message = format!("the request chooses by ${name} what is spoken");
+        return found.push(Finding::new(word.span, message, "name the scheme: http:// or https://"));
+    }
     let host = rest.split('/').next().unwrap_or_default();
     for name in variables(host) {
         // A path behind a host is none of it: `http://backend$request_uri`.
@@ -142,7 +129,9 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
         for name in variables(&word.str()) {
             let decoded = matches!(&*name, "uri" | "document_uri");
             // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
-            let capture = !place.is("rewrite") && captured(place, &name) == Some(Captured::Anything);
+            let holds_all = |name: &str| captured(place, name) == Some(Captured::Anything);
+            let capture =
+                !place.is("rewrite") && (holds_all(&name) || set_from(place, &name).iter().any(|name| holds_all(name)));
             if decoded || capture {
                 found.push(Finding::new(
                     word.span,
@@ -157,44 +146,61 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// The variables that a `set` of the same block makes this one of.
+fn set_from(place: &Place, name: &str) -> Vec<String> {
+    let mut sets = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("set"));
+    let is_meant =
+        |d: &&Directive| d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()));
+    let value = sets.find(is_meant).and_then(|d| d.args.get(1));
+    value.map(|value| variables(&value.str())).unwrap_or_default()
+}
+
 fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
     let [name, value] = &place.d.args[..] else { return };
     if place.is("proxy_set_header")
         && name.bytes().eq_ignore_ascii_case(b"host")
-        && let Some(sent) = variables(&value.str()).iter().find(|v| v.starts_with("http_") || v.starts_with("arg_"))
+        && let Some(sent) = variables(&value.str()).iter().find(|name| is_of_client(name))
     {
         let message = format!("${sent} is what the client sent, not the name that was matched");
         found.push(Finding::new(value.span, message, "write: proxy_set_header Host $host;"));
     }
 }
 
+/// A header, an argument or a cookie.
+fn is_of_client(name: &str) -> bool {
+    ["arg_", "http_", "cookie_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Headers that one warning names.
 const NAMED: usize = 10;
 
 fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is("add_header") || level.has("add_header_inherit") || level.first("add_header") != Some(place.at) {
+    let (level, name) = (place.level(), place.d.name.str());
+    let inherit = format!("{name}_inherit");
+    let is_one = place.is("add_header") || place.is("add_trailer");
+    if !is_one || level.first(&name) != Some(place.at) || level.has(&inherit) {
         return;
     }
-    let Some(above) = place.levels().skip(1).find(|level| level.has("add_header")) else { return };
-    if above.has("add_header_inherit") {
+    let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
+    if above.has(&inherit) {
         return;
     }
-    let (lost, count) = added(above).lost(added(level), NAMED);
+    let (lost, count) = added(above, &name).lost(added(level, &name), NAMED);
     if let Some(first) = lost.first() {
         let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
         let names = match count - lost.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
         };
-        let message = format!("add_header here drops {names} of the level above");
-        let help = "repeat them in this block, or add: add_header_inherit merge;";
+        let message = format!("{name} here drops {names} of the level above");
+        let help = format!("repeat them in this block, or add: {inherit} merge;");
         found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
     }
 }
 
-fn added<'p, 'a>(level: &'p Level<'a>) -> &'p Fields<'a> {
-    level.headers.get_or_init(|| Fields::of(level.all, "add_header"))
+fn added<'p, 'a>(level: &'p Level<'a>, directive: &str) -> &'p Fields<'a> {
+    let kept = if directive == "add_header" { &level.headers } else { &level.trailers };
+    kept.get_or_init(|| Fields::of(level.all, directive))
 }
 
 /// Fields that an upstream decides by, and that nothing else sends as they were set.
@@ -225,7 +231,10 @@ fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let level = place.level();
-    let ends = ["deny", "satisfy"].iter().any(|name| level.has(name));
+    // By `satisfy any` the others are asked for a password, where one is asked for at all.
+    let is_asked =
+        || place.levels().any(|level| level.has("auth_basic") || level.has("auth_request") || level.has("include"));
+    let ends = level.has("deny") || level.has("satisfy") && is_asked();
     if level.first("allow") == Some(place.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));

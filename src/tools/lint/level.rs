@@ -3,7 +3,7 @@
 
 use super::blocks::{self, location};
 use super::used::Used;
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -26,12 +26,15 @@ pub struct Level<'a> {
     /// It, or a server in it, has a listener with TLS.
     pub speaks_tls: OnceCell<bool>,
     keeping: OnceCell<FastSet<&'a [u8]>>,
+    chosen_hosts: OnceCell<FastMap<String, Span>>,
     /// Names that are used in it and below it. Rule W026 finds them.
     pub used: OnceCell<Used>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// What its `add_header` lines name. Rule W104 finds them.
     pub headers: OnceCell<Fields<'a>>,
+    /// The same of its `add_trailer` lines.
+    pub trailers: OnceCell<Fields<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
 }
@@ -95,9 +98,11 @@ impl<'a> Level<'a> {
             open: OnceCell::new(),
             speaks_tls: OnceCell::new(),
             keeping: OnceCell::new(),
+            chosen_hosts: OnceCell::new(),
             used: OnceCell::new(),
             credentials: OnceCell::new(),
             headers: OnceCell::new(),
+            trailers: OnceCell::new(),
             decisive: OnceCell::new(),
         }
     }
@@ -159,6 +164,22 @@ impl<'a> Level<'a> {
             self.all.iter().filter(keeps).filter_map(|d| d.args.first()).map(Word::bytes).collect()
         });
         names.contains(name)
+    }
+
+    /// The variables that are the whole host of a pass below, and where.
+    pub fn chosen_hosts(&self) -> &FastMap<String, Span> {
+        self.chosen_hosts.get_or_init(|| {
+            let (mut found, mut open) = (FastMap::default(), vec![self.all]);
+            while let Some(level) = open.pop() {
+                for d in level {
+                    if let Some(name) = blocks::chosen_host(d) {
+                        found.entry(name).or_insert(d.span);
+                    }
+                    open.extend(d.block.as_deref());
+                }
+            }
+            found
+        })
     }
 
     /// A regex location that has files run by their suffix.

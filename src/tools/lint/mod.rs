@@ -7,6 +7,8 @@
 
 mod access;
 mod blocks;
+mod bypass;
+mod dead;
 mod exposure;
 mod files;
 mod headers;
@@ -37,6 +39,8 @@ pub const RULES: &[&[Rule]] = &[
     values::RULES,
     slips::RULES,
     upstreams::RULES,
+    dead::RULES,
+    bypass::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,
@@ -45,6 +49,7 @@ pub const RULES: &[&[Rule]] = &[
     exposure::RULES,
     headers::SENT,
     transport::RULES,
+    bypass::WAYS,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,

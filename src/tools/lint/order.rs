@@ -177,6 +177,14 @@ fn log_off(place: &Place, found: &mut Vec<Finding>) {
             "access_log names a file: access_log logs/access.log;",
         ));
     }
+    let off = |word: &&Word| ["of", "offf", "none", "disabled", "false", "no"].iter().any(|off| word.is(off));
+    if let Some(word) = place.d.args.first().filter(|word| place.is("access_log") && off(word)) {
+        found.push(Finding::new(
+            word.span,
+            format!("this writes to a file called \"{}\"", word.str()),
+            "did you mean \"off\"? access_log off; writes none",
+        ));
+    }
     if let Some(word) = place.d.args.first().filter(|word| place.is("error_log") && word.is("off")) {
         found.push(Finding::new(
             word.span,

@@ -231,6 +231,8 @@ fn open_origin(place: &Place, found: &mut Vec<Finding>) {
         let regex = text.trim_start_matches(['~', '*']);
         let regex =
             regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
+        // A `/` may be escaped.
+        let regex = &*regex.replace("\\/", "/");
         let names_a_host = regex.contains("\\.") || regex.contains("://") || regex.contains('.');
         let ends = regex.ends_with('$')
             || regex.ends_with("$)")
@@ -238,7 +240,7 @@ fn open_origin(place: &Place, found: &mut Vec<Finding>) {
             || regex.contains("($|/)")
             || regex.contains("(?:/|$)");
         let slash = |host: &str| host.replace("[^/", "[^").contains('/');
-        let ends = ends || (referer && regex.split("://").nth(1).is_some_and(slash));
+        let ends = ends || regex.split("://").nth(1).is_some_and(slash);
         if names_a_host && !ends {
             found.push(Finding::new(
                 word.span,

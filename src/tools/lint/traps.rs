@@ -190,7 +190,11 @@ fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
             let (modifier, regex) = location(block)?;
             modifier.starts_with(b"~").then_some((regex, value))
         }
-        _ => None,
+        _ => {
+            let in_map = place.blocks.last().is_some_and(|block| block.name.is("map"));
+            let [value] = &place.d.args[..] else { return None };
+            (in_map && place.name().starts_with(b"~")).then_some((&place.d.name, value))
+        }
     }
 }
 

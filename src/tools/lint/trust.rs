@@ -151,6 +151,22 @@ fn same_server(server: &Directive, target: &str) -> bool {
         return false;
     }
     let Some((from, rest)) = target.split_once("://") else { return false };
+    // The port that is listened on is that of the same server.
+    let rest = match rest
+        .split_once(':')
+        .map(|(host, tail)| (host, tail.split_at(tail.find(['/', '$']).unwrap_or(tail.len()))))
+    {
+        Some((host, (port, tail))) if !port.is_empty() => {
+            let ends = format!(":{port}");
+            let is_here =
+                |d: &Directive| d.args.first().is_some_and(|word| word.is(port) || word.str().ends_with(&ends));
+            if !inside().any(|d| d.name.is("listen") && is_here(d)) {
+                return false;
+            }
+            &format!("{host}{tail}")
+        }
+        _ => rest,
+    };
     if format!("{from}://") != scheme && !mixed {
         return false;
     }

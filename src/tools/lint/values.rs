@@ -110,6 +110,10 @@ fn slashless(word: &Word) -> Option<Finding> {
         return None;
     }
     let bare = text.trim_end_matches('/');
+    if text == "|" {
+        let message = "\"|\" is a file's name here: files are looked for one after the other";
+        return Some(Finding::new(word.span, message, "remove it: try_files $uri /index.html;"));
+    }
     let meant = match Builtin::of(bare).is_some() {
         true => format!("${text}"),
         false => format!("/{text}"),

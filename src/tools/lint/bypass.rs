@@ -1,0 +1,226 @@
+//! Ways around what a configuration means to keep: a regex location that takes requests from a protected prefix, private
+//! files below the root, a choice of the server that leaves a case out.
+
+use super::blocks::{Pass, asks_who, location, passes};
+use super::level::Level;
+use super::regexes::leads;
+use super::rule::{COMPARED, Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W038",
+        title: "a listener of IPv6 only",
+        page: "`listen [::]:80` alone takes no IPv4 connections: the socket is made with ipv6only=on. Write `listen 80;` beside \
+               it, or `ipv6only=off`.",
+        check: one_family,
+    },
+    Rule {
+        code: "W039",
+        title: "two headers about caching that contradict each other",
+        page: "`expires` sends a Cache-Control of its own: beside it an `add_header Cache-Control no-store` makes two, and caches \
+               choose. Write one of them.",
+        check: two_lifetimes,
+    },
+];
+
+/// Of what is kept from some.
+pub const WAYS: &[Rule] = &[
+    Rule {
+        code: "W138",
+        title: "a regex location that leads around a password",
+        page: "A regex location wins over a prefix: of `location /admin/` with a password and `location ~ \\.php$` without one, \
+               the second answers /admin/x.php, and asks nobody. Write `location ^~ /admin/` with the regex location inside \
+               it, or ask in both.",
+        check: around_protection,
+    },
+    Rule {
+        code: "W139",
+        title: "a private file below the root",
+        page: "Password files, keys and logs that lie below `root` are sent to everyone who asks for their name. Keep them \
+               elsewhere, or refuse them: `location ~ /\\. { deny all; }`.",
+        check: served_secret,
+    },
+    Rule {
+        code: "W140",
+        title: "a map without default chooses the server",
+        page: "Where no entry matches, a `map` without `default` is the empty word, and `proxy_pass http://$name` fails with 500. \
+               Add a default: the server for all others.",
+        check: no_default,
+    },
+];
+
+fn one_family(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    if !place.is("listen") || level.first("listen") != Some(place.at) || level.has("include") {
+        return;
+    }
+    let address = |d: &Directive| d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+    let is_wide = |d: &Directive| address(d).starts_with("[::]");
+    let own = || level.all.iter().filter(|d| d.name.is("listen"));
+    let takes_both = |d: &Directive| d.args.iter().any(|word| word.is("ipv6only=off"));
+    if own().all(is_wide) && !place.listens().any(takes_both) {
+        let port = address(place.d).trim_start_matches("[::]").trim_start_matches(':').to_owned();
+        let port = if port.is_empty() { "80".to_owned() } else { port };
+        let rest: Vec<_> = place.d.args.iter().skip(1).map(Word::str).collect();
+        let line = format!("listen {port} {}", rest.join(" "));
+        let message = "only IPv6 connections come here";
+        found.push(Finding::new(place.d.args_span(), message, format!("add: {};", line.trim_end())));
+    }
+}
+
+fn two_lifetimes(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &place.d.args[..] else { return };
+    if !place.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
+        return;
+    }
+    let text = value.str().to_ascii_lowercase();
+    let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
+    let level = place.level();
+    let Some(expires) = level.first("expires").and_then(|at| level.all.get(at)) else { return };
+    let time = expires.args.last().map(Word::str).unwrap_or_default();
+    let is_later = time.starts_with(|c: char| c.is_ascii_digit())
+        && !time.trim_matches(|c: char| !c.is_ascii_digit()).chars().all(|c| c == '0');
+    if is_later || time == "max" {
+        let message =
+            format!("\"{forbids}\" beside `expires {time}`: two Cache-Control headers that contradict each other");
+        found.push(
+            Finding::new(place.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"),
+        );
+    }
+}
+
+/// Whether a block asks for a password, or lets only some addresses in.
+fn is_protected(d: &Directive) -> bool {
+    d.block.iter().flatten().any(|d| match d.name.bytes() {
+        b"auth_basic" => !d.args.iter().any(|word| word.is("off")),
+        b"auth_request" => !d.args.iter().any(|word| word.is("off")),
+        b"deny" => true,
+        _ => false,
+    })
+}
+
+/// Nothing in it, or below it, is let in.
+fn is_shut(d: &Directive) -> bool {
+    let inside = || d.block.iter().flatten();
+    inside().any(|d| d.name.is("deny")) && !inside().any(|d| d.name.is("allow") || d.name.is("auth_basic"))
+}
+
+/// Once for a server, at its first location.
+fn around_protection(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    if !in_server || level.first("location") != Some(place.at) || level.asks_who() || level.has("satisfy") {
+        return;
+    }
+    let locations = || level.all.iter().take(COMPARED).filter_map(|d| Some((d, location(d)?)));
+    let has_regex =
+        |d: &Directive| d.block.iter().flatten().any(|d| location(d).is_some_and(|(sign, _)| sign.starts_with(b"~")));
+    let hands_on = |d: &Directive| {
+        let is_pass = |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program]).any(|name| d.name.is(name));
+        d.block.iter().flatten().any(is_pass)
+    };
+    let open = || {
+        locations().filter(|(d, (sign, regex))| {
+            let takes = sign.starts_with(b"~") && (hands_on(d) || names_documents(&regex.str()));
+            takes && !asks_who(d.block.as_deref().unwrap_or_default())
+        })
+    };
+    for (d, (sign, name)) in locations() {
+        let prefix = name.str();
+        // `location / { deny all; }` beside a few that are open is a list of what is allowed.
+        if !sign.is_empty() || !prefix.starts_with('/') || !is_protected(d) || has_regex(d) || is_shut(d) {
+            continue;
+        }
+        let around = open().find(|(_, (_, regex))| may_begin_with(&regex.str(), &prefix));
+        if let Some((_, (_, regex))) = around {
+            let message = format!("requests below \"{prefix}\" that match \"{}\" are not asked", regex.str());
+            let help = format!("keep them here: location ^~ {prefix} {{ … }}, with that location inside it as well");
+            found.push(
+                Finding::new(d.args_span(), message, help).note(regex.span, "it takes them, and asks for nothing"),
+            );
+        }
+    }
+}
+
+/// Whether files that a regex asks for by their suffix are more than the pictures and styles of pages.
+fn names_documents(regex: &str) -> bool {
+    let suffixes = regex.rsplit("\\.").next().unwrap_or_default();
+    let mut words = suffixes.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| {
+        matches!(word, "htm" | "html" | "php" | "pdf" | "json" | "xml" | "txt" | "zip" | "cgi" | "pl" | "py" | "sql")
+    })
+}
+
+/// Whether a path below `prefix` can match: a regex without `^` looks at the end alone.
+fn may_begin_with(regex: &str, prefix: &str) -> bool {
+    let Some(start) = regex.strip_prefix('^') else {
+        // A name in it, as of `/uploads/.*\.php$`, is another place.
+        return regex.starts_with("\\.")
+            || regex.starts_with('.')
+            || regex.starts_with("[^/]\\.")
+            || regex.starts_with("(.+\\.");
+    };
+    let end = start.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_'))).unwrap_or(start.len());
+    let literal = start.get(..end).unwrap_or_default();
+    let rest = start.get(end..).unwrap_or_default();
+    // `^/(.+\.php)$`; a choice of names is a list.
+    literal.starts_with(prefix)
+        || prefix.starts_with(literal)
+            && (rest.starts_with(".+") || rest.starts_with(".*") || rest.starts_with("(.+") || rest.starts_with("(.*"))
+}
+
+fn served_secret(place: &Place, found: &mut Vec<Finding>) {
+    const PRIVATE: [(&str, &str); 4] = [
+        ("auth_basic_user_file", "the password file"),
+        ("ssl_certificate_key", "the key"),
+        ("access_log", "the log"),
+        ("error_log", "the log"),
+    ];
+    let Some((_, what)) = PRIVATE.iter().find(|(name, _)| place.is(name)) else { return };
+    let (Some(word), Some(server)) = (place.d.args.first(), place.inside("server")) else { return };
+    let path = word.str();
+    if !path.starts_with('/') || path.contains('$') {
+        return;
+    }
+    let Some((root, around)) = root_around(place, server) else { return };
+    let uri =
+        path.strip_prefix(root.str().trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
+    // The root of a location is that of its own paths only.
+    let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {
+        return;
+    };
+    let is_refused = |d: &Directive| leads(d, uri, 0) && asks_who(d.block.as_deref().unwrap_or_default());
+    if server.all.iter().take(COMPARED).any(is_refused) {
+        return;
+    }
+    let message = format!("{what} lies below the root: it is sent to anyone who asks for {uri}");
+    let finding = Finding::new(word.span, message, "keep it outside of the root, as in /etc/webserv/");
+    found.push(finding.note(root.span, "the root"));
+}
+
+/// The `root` that holds here, and the location it stands in.
+fn root_around<'a>(place: &Place<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
+    let root = |level: &Level<'a>| level.all.get(level.first("root")?)?.args.first();
+    let inner = place.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
+    match inner {
+        // The block of a level is the one before it.
+        Some((word, at)) => {
+            Some((word, at.checked_sub(1).and_then(|at| location(place.blocks.get(at)?)).map(|(_, name)| name)))
+        }
+        None => root(server).map(|word| (word, None)),
+    }
+}
+
+fn no_default(place: &Place, found: &mut Vec<Finding>) {
+    let ([_, name], Some(http)) = (&place.d.args[..], place.levels.last()) else { return };
+    let has_rest = |d: &Directive| d.name.is("default") || d.name.is("include") || d.name.is("hostnames");
+    if !place.is("map") || place.children().iter().any(has_rest) {
+        return;
+    }
+    let text = name.str();
+    let Some(pass) = text.strip_prefix('$').and_then(|name| http.chosen_hosts().get(name).copied()) else { return };
+    let message = format!("\"{text}\" is empty where no entry matches, and the request ends in 500");
+    let help = "add: default SERVER; for all other values";
+    found.push(Finding::new(place.d.args_span(), message, help).note(pass, "it chooses the server here"));
+}

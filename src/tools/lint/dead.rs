@@ -1,0 +1,258 @@
+//! What is never reached, or is decided before what it asks for is known: paths that no URI has, files that are asked
+//! for last and never looked for, values of an answer that is not there yet.
+
+use super::blocks::{Pass, location, passes, variables};
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W031",
+        title: "a path that no URI has",
+        page: "A location and the regex of a `rewrite` are compared with the path of the URI: it begins with `/`, has neither \
+               the scheme nor the host before it nor the query behind it, its %XX are decoded, and slashes beside each other \
+               are one (unless merge_slashes is off). `rewrite ^old/` or `location /my%20files/` never match.",
+        check: no_such_path,
+    },
+    Rule {
+        code: "W032",
+        title: "the last argument of try_files is not looked for",
+        page: "`try_files` looks for all arguments but the last, which is where the request goes if none is there: with `$uri` or \
+               `$uri/` it comes back to this very line until it ends in 500. End with a status, a page or a named location: \
+               `try_files $uri $uri/ =404;`. A URL is a file's name here: hand requests on in a named location.",
+        check: looked_for_last,
+    },
+    Rule {
+        code: "W033",
+        title: "an error page without its slash",
+        page: "What begins with neither `/` nor `@` is a URL, to which clients are redirected: `error_page 404 404.html` answers \
+               302 instead of 404. Write `/404.html`.",
+        check: page_without_slash,
+    },
+    Rule {
+        code: "W034",
+        title: "a condition on an answer that is not there yet",
+        page: "`if` and `set` run before a request is answered or handed on: $status, $upstream_… and $sent_http_… are empty \
+               then. Look at them in `map`, in a log, or have `error_page` act on a status.",
+        check: not_known_yet,
+    },
+    Rule {
+        code: "W035",
+        title: "a variable where none is filled in",
+        page: "The path of `error_log` and the names of headers are taken as they stand: `error_log logs/$host.log` writes to a \
+               file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables.",
+        check: not_filled_in,
+    },
+    Rule {
+        code: "W036",
+        title: "a size without its unit",
+        page: "A number alone counts bytes: `client_max_body_size 10` lets no form through. k, m and g stand for KiB, MiB and \
+               GiB: `client_max_body_size 10m`.",
+        check: bare_size,
+    },
+    Rule {
+        code: "W037",
+        title: "an answer that `return` gives before",
+        page: "`return` ends the request before a file or a server is asked: what the same location says about them is never \
+               used. Remove one of the two, or make the `return` depend on an `if`.",
+        check: answered_before,
+    },
+];
+
+/// The regex of a location or a rewrite, or of an `if` that looks at the path.
+fn regex_of_path<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
+    match (place.name(), &place.d.args[..]) {
+        (b"location", [modifier, word]) if modifier.bytes().starts_with(b"~") => Some(word),
+        (b"rewrite", [word, ..]) => Some(word),
+        (b"if", [subject, sign, word]) if subject.is("($uri") && sign.bytes().starts_with(b"~") => Some(word),
+        _ => None,
+    }
+}
+
+fn no_such_path(place: &Place, found: &mut Vec<Finding>) {
+    let merges = !place.levels.iter().any(|level| level.has("merge_slashes"));
+    let (word, why, help) = match (regex_of_path(place), location(place.d)) {
+        (Some(word), _) => {
+            let text = word.str();
+            let Some((why, help)) = no_such_regex(&text) else { return };
+            (word, why, help)
+        }
+        (None, Some((b"" | b"=" | b"^~", word))) => {
+            let text = word.str();
+            if merges && text.starts_with('/') && text.contains("//") {
+                let help = format!("write it with one: {}", text.replace("//", "/"));
+                (word, "slashes beside each other are merged before it is compared", help)
+            } else if let Some(decoded) = decoded(&text) {
+                let help = format!("write the character itself: location \"{decoded}\" {{ … }}");
+                (word, "a URI is compared after its %XX are decoded", help)
+            } else {
+                return;
+            }
+        }
+        _ => return,
+    };
+    found.push(Finding::new(word.span, format!("\"{}\" never matches: {why}", word.str()), help));
+}
+
+/// The text with its %XX decoded, where that makes it another one that can be read.
+fn decoded(text: &str) -> Option<String> {
+    let (head, tail) = text.split_once('%')?;
+    let byte = u8::from_str_radix(tail.get(..2)?, 16).ok()?;
+    // `%25` is a `%`, which may be meant.
+    let plain = (byte.is_ascii_graphic() || byte == b' ') && byte != b'%';
+    let rest = tail.get(2..)?;
+    let rest = decoded(rest).unwrap_or_else(|| rest.to_owned());
+    plain.then(|| format!("{head}{}{rest}", char::from(byte)))
+}
+
+/// Why no path matches a regex, and what was meant.
+fn no_such_regex(regex: &str) -> Option<(&'static str, String)> {
+    let (has_choice, is_optional) = (regex.contains('|'), |after: &str| after.starts_with(['?', '*', '{']));
+    if let Some((before, query)) = regex.split_once("\\?")
+        && !has_choice
+        && !query.contains(")?")
+        && !query.contains(")*")
+        && !is_optional(query)
+        && before.matches('[').count() == before.matches(']').count()
+    {
+        let name: String = query.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let argument = if name.is_empty() { "$args".to_owned() } else { format!("$arg_{name}") };
+        return Some(("the query is no part of what is compared", format!("look at {argument} in an `if` or a `map`")));
+    }
+    let start = regex.strip_prefix('^')?;
+    let is_url =
+        ["http:", "https:", "https?:", "http(s)?:", "http[s]?:"].iter().any(|scheme| start.starts_with(scheme));
+    if is_url {
+        return Some((
+            "neither the scheme nor the host is part of what is compared",
+            "a host is chosen by `server_name`, the scheme by `listen`; here the regex begins with ^/".to_owned(),
+        ));
+    }
+    let first = start.chars().next().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))?;
+    let after = start.get(first.len_utf8()..).unwrap_or_default();
+    if !has_choice && !is_optional(after) {
+        return Some(("a path begins with `/`", format!("did you mean \"^/{start}\"?")));
+    }
+    None
+}
+
+fn looked_for_last(place: &Place, found: &mut Vec<Finding>) {
+    let Some((last, files)) = place.d.args.split_last().filter(|_| place.is("try_files")) else { return };
+    let url = place.d.args.iter().find(|word| {
+        let text = word.str();
+        text.starts_with("http://") || text.starts_with("https://") || text.starts_with("unix:")
+    });
+    if let Some(url) = url {
+        let message = format!("\"{}\" is a file's name here", url.str());
+        let help = format!("end with @app, and write: location @app {{ proxy_pass {}; }}", url.str());
+        found.push(Finding::new(url.span, message, help));
+        return;
+    }
+    let is_own = ["$uri", "$uri/", "${uri}", "$document_uri", "$request_uri"].iter().any(|own| last.is(own));
+    // Another location may take the path with what a rewrite made of it.
+    if is_own && !files.is_empty() && !place.level().has("rewrite") {
+        let kept: Vec<_> = place.d.args.iter().map(Word::str).collect();
+        let message =
+            format!("\"{}\" is not looked for: the request comes back here, until it ends in 500", last.str());
+        found.push(Finding::new(last.span, message, format!("write: try_files {} =404;", kept.join(" "))));
+    }
+}
+
+fn page_without_slash(place: &Place, found: &mut Vec<Finding>) {
+    let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
+    let text = page.str();
+    let is_code = |word: &Word| word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
+    let is_path = text.starts_with(['/', '@', '$', '=', '"', '?', '#']) || text.contains("://");
+    if is_path || text.is_empty() || is_code(page) || !codes.first().is_some_and(is_code) {
+        return;
+    }
+    let message = format!("clients are redirected to \"{text}\": a page of this server begins with `/`");
+    found.push(Finding::new(page.span, message, format!("did you mean \"/{text}\"?")));
+}
+
+fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("if") && !place.is("set") {
+        return;
+    }
+    // What an error page, a check of auth_request or an upstream leads to has an answer before it.
+    let is_second = |name: &str| place.levels.iter().any(|level| level.has(name));
+    if ["error_page", "auth_request", "internal"].iter().any(|name| is_second(name)) {
+        return;
+    }
+    if place.blocks.iter().any(|block| location(block).is_some_and(|(_, name)| name.bytes().starts_with(b"@"))) {
+        return;
+    }
+    let skipped = usize::from(place.is("set"));
+    for word in place.d.args.iter().skip(skipped) {
+        let late = |name: &String| {
+            matches!(&**name, "status" | "body_bytes_sent" | "bytes_sent")
+                || name.starts_with("upstream_")
+                || name.starts_with("sent_http_")
+        };
+        let is_defined = |name: &String| {
+            let defines = |d: &Directive| {
+                let own = if d.name.is("map") { d.args.get(1) } else { d.args.first() };
+                own.is_some_and(|own| own.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
+            };
+            place
+                .levels
+                .iter()
+                .any(|level| level.all.iter().any(|d| (d.name.is("map") || d.name.is("set")) && defines(d)))
+        };
+        if let Some(name) = variables(&word.str()).into_iter().find(late).filter(|name| !is_defined(name)) {
+            let message = format!("${name} is empty here: `{}` runs before there is an answer", place.d.name.str());
+            let help = match &*name {
+                "status" => "have `error_page` act on a status, or a `map` that a log uses",
+                _ => "look at it in a `map` that a header or a log uses",
+            };
+            found.push(Finding::new(word.span, message, help));
+        }
+    }
+}
+
+fn not_filled_in(place: &Place, found: &mut Vec<Finding>) {
+    let header =
+        ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| place.is(name));
+    let path = place.is("error_log") || place.is("pid");
+    let Some(word) = place.d.args.first().filter(|_| header || path) else { return };
+    let names = variables(&word.str());
+    let Some(name) = names.first().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())) else { return };
+    let message = format!("\"${name}\" is taken as it stands: no variable is filled in here");
+    let help = match header {
+        true => "the name of a header is fixed; its value may have variables",
+        false => "write the path as it is; for a file of each server, write the line in each server",
+    };
+    found.push(Finding::new(word.span, message, help));
+}
+
+fn bare_size(place: &Place, found: &mut Vec<Finding>) {
+    const SIZES: [&str; 4] =
+        ["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"];
+    let Some(word) = place.d.args.first().filter(|_| SIZES.iter().any(|name| place.is(name))) else { return };
+    let text = word.str();
+    if text.parse::<u32>().is_ok_and(|bytes| (1..=1000).contains(&bytes)) {
+        let message = format!("{text} bytes: a size without a unit counts bytes");
+        found.push(Finding::new(word.span, message, format!("did you mean {text}m? (k, m or g)")));
+    }
+}
+
+/// What finds the content of a location.
+const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
+
+fn answered_before(place: &Place, found: &mut Vec<Finding>) {
+    let in_location = place.blocks.last().is_some_and(|block| location(block).is_some());
+    let level = place.level();
+    let Some(by) = level.first("return").filter(|_| in_location) else { return };
+    let is_pass =
+        |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program, Pass::Other]).any(|name| d.name.is(name));
+    let is_content = |d: &Directive| is_pass(d) || CONTENT.iter().any(|name| d.name.is(name));
+    // Once for a block, and only where nothing else may come before the `return`.
+    let is_first = level.all.iter().take(place.at).all(|d| !is_content(d));
+    let others = ["rewrite", "location", "break", "if"].iter().any(|name| level.has(name));
+    if is_content(place.d) && is_first && !others {
+        let message = format!("\"{}\" is never used: `return` answers before", place.d.name.str());
+        let finding =
+            Finding::new(place.d.name.span, message, "remove one of the two, or put the `return` into an `if`");
+        found.push(finding.note(level.all[by].span, "the answer"));
+    }
+}
