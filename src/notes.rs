@@ -10,10 +10,16 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
     if read.diagnostics.has_errors() {
         return;
     }
-    for warning in lint::lint(&read.tree, &read.sources, Some(&paths(origin, are_ours))) {
+    let warnings = lint::lint(&read.tree, &read.sources, Some(&paths(origin, are_ours)));
+    // What else is wrong may be why there is no server.
+    let is_silence = |d: &Diagnostic| d.severity != Severity::Warn || d.code == Some("W212");
+    let is_alone = read.diagnostics.iter().all(is_silence) && warnings.iter().all(is_silence);
+    for warning in warnings.into_iter().filter(|d| is_alone || d.code != Some("W212")) {
         read.diagnostics.push(warning);
     }
-    add_silence(read);
+    if is_alone {
+        add_silence(read);
+    }
     read.diagnostics.unite(&read.sources);
     read.diagnostics.sort();
 }

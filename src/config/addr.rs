@@ -238,7 +238,10 @@ impl Cidr {
                 let value = prefix.parse().ok().filter(|value| *value <= max);
                 value.ok_or_else(|| error().help(format!("the prefix of this address is 0 to {max} bits long")))?
             }
-            Some(_) => return Err(error().help("write the mask as a number of bits: /24, not /255.255.255.0")),
+            Some(mask) => {
+                let bits = mask.parse::<std::net::Ipv4Addr>().map_or(24, |mask| mask.to_bits().leading_ones());
+                return Err(error().help(format!("write the mask as a number of bits: /{bits}, not /{mask}")));
+            }
         };
         let network = Cidr { ip: masked(ip, prefix), prefix };
         Ok((network, network.ip != ip))

@@ -188,6 +188,11 @@ impl Scope {
 /// The messages about a line.
 impl Build {
     pub fn error(&mut self, fault: Fault) {
+        // What stands where a template was not filled in is reported as that.
+        let is_placeholder = |d: &Diagnostic| d.span == Some(fault.span) && d.message == "unexpected \"{\"";
+        if self.diagnostics.iter().any(is_placeholder) {
+            return;
+        }
         self.diagnostics.push(fault.diagnostic());
     }
 
@@ -229,6 +234,16 @@ impl Build {
         Some(Diagnostic::warn(first.close, message).label(format!("missing `;` after `{after}`")))
     }
 
+    /// The argument that ends its line where another follows in a later one.
+    fn before_the_next_line<'d>(&self, line: &'d Directive) -> Option<&'d Word> {
+        let bytes = self.sources.bytes(line.span.file);
+        let goes_on = |pair: &&[Word]| {
+            let gap = bytes.get(pair[0].span.end as usize..pair[1].span.start as usize).unwrap_or_default();
+            memchr::memchr(b'\n', gap).is_some()
+        };
+        line.args.windows(2).find(goes_on).map(|pair| &pair[0])
+    }
+
     /// A line of a block of data with too many words: where its `;` is missing if it goes on in another line.
     pub fn data_line(&self, line: &Directive, most: usize, message: &str, words: &[&str]) -> Fault {
         if line.args.len() > most
@@ -236,6 +251,11 @@ impl Build {
             && let Some(span) = missing.span
         {
             return Fault { label: missing.label, ..Fault::new(span, message) }.help("each line ends with `;`");
+        }
+        // An entry may begin with quotes, which no directive does.
+        if let Some(last) = self.before_the_next_line(line).filter(|_| line.args.len() > most) {
+            let label = format!("missing `;` after `{}`", last.str());
+            return Fault::new(last.span.after(), message).label(label).help("each line ends with `;`");
         }
         let key = line.name.str();
         let values: Vec<_> = line.args.iter().map(Word::str).collect();

@@ -103,7 +103,13 @@ fn left_out(asked: &Shape, known: &Shape) -> Option<usize> {
             parts.any(|whole| whole == part || part.len() >= 4 && whole.len() > part.len() && whole.starts_with(part))
         })
     };
+    let shortened = || {
+        let pairs = asked.text.split('_').zip(known.text.split('_'));
+        pairs.clone().all(|(a, b)| a == b || a.len().min(b.len()) >= 3 && (a.starts_with(b) || b.starts_with(a)))
+    };
     match (few, many) {
+        // `limit_request_zone`.
+        (2.., _) if few == many && shortened() => Some(2),
         (2.., _) if few == many => covers(asked, known).then_some(2),
         (2.., _) if many == few + 1 => covers(asked, known).then_some(3),
         (2.., _) if many == few + 2 => covers(asked, known).then_some(5),

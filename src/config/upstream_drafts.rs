@@ -187,6 +187,10 @@ impl Drafts {
                         None if **name == *"unix" => {
                             "a socket is written with a colon: http://unix:/run/app.sock".to_owned()
                         }
+                        None if !name.contains(['.', ':']) && &**name != "localhost" => {
+                            let block = format!("upstream {name} {{ server 127.0.0.1:3000; }}");
+                            format!("a name that the system can look up now, or a group of servers in http: {block}")
+                        }
                         None => "an address, a name that the system can look up now, or an upstream".to_owned(),
                     });
                     diagnostics.push(diagnostic);

@@ -98,10 +98,10 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"json" => Escape::Json,
             b"none" => Escape::None,
             _ => {
-                return Err(Fault::new(
-                    d.args[1].span,
-                    format!("unknown log format escaping \"{}\"", String::from_utf8_lossy(kind)),
-                ));
+                let kind = String::from_utf8_lossy(kind);
+                let near = suggest::nearest(&kind, ["default", "json", "none"]).unwrap_or("json");
+                let message = format!("unknown log format escaping \"{kind}\"");
+                return Err(Fault::new(d.args[1].span, message).help(format!("did you mean escape={near}?")));
             }
         };
         from = 2;

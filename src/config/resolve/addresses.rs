@@ -130,7 +130,7 @@ pub fn resolver(text: &str) -> Option<String> {
 pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     let text = word.str();
     if word.span != d.args.first()?.span {
-        return listen_word(&text);
+        return second_port(d, &text).or_else(|| listen_word(&text));
     }
     let rest = || written(d.args.iter().skip(1));
     if text == "=" && d.args.len() > 1 {
@@ -186,6 +186,29 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
 }
 
 /// A word behind the address of `listen` that is none of its parameters.
+/// `listen 127.0.0.1 8080;`, `listen 80 443 ssl;`.
+fn second_port(d: &Directive, text: &str) -> Option<String> {
+    let address = d.args.first()?.str();
+    let port = text.trim_matches([',', ';']);
+    if !is_port(port) {
+        return None;
+    }
+    let others: Vec<_> = d.args.iter().skip(1).map(Word::str).filter(|word| **word != *text).collect();
+    let line = |address: &str| format!("listen {address} {}", others.join(" ")).trim_end().to_owned();
+    let host = address.trim_end_matches(':');
+    let is_host =
+        host.contains('.') || host == "*" || host == "localhost" || host.starts_with('[') && host.ends_with(']');
+    Some(
+        match is_host
+            && !address.trim_end_matches(':').contains("]:")
+            && host.rsplit(':').next().is_some_and(|last| !is_port(last))
+        {
+            true => format!("an address and its port are one word: {};", line(&format!("{host}:{port}"))),
+            false => format!("each port has a line of its own: {};", line(port)),
+        },
+    )
+}
+
 fn listen_word(text: &str) -> Option<String> {
     let is_name = text.contains('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'))
@@ -249,6 +272,10 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
     }
     const PARAMETERS: [&str; 8] =
         ["weight", "max_conns", "max_fails", "fail_timeout", "backup", "down", "resolve", "service"];
+    let first = d.args.first()?.str();
+    if is_port(&text) && !first.contains("://") && !first.rsplit_once(':').is_some_and(|(_, port)| is_port(port)) {
+        return Some(format!("an address and its port are one word: server {}:{text};", first.trim_end_matches(':')));
+    }
     if is_address(&text) {
         let servers = d.args.iter().map(Word::str).filter(|word| is_address(word));
         return Some(format!("each server is a line: {}", suggest::lines("server", servers)));

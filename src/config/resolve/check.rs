@@ -39,6 +39,11 @@ impl Build {
         }
         let args = found.args();
         if args.is_block() != d.block.is_some() || !args.accepts(d.args.len()) {
+            // A server in an upstream that is not closed is another block's.
+            if d.block.is_some() && !args.is_block() && self.follows_from_a_brace(d) {
+                self.define_anyway(&name, d);
+                return None;
+            }
             let fault = wrong_shape(d, args);
             self.error(match lexical::curly_phrase(d) {
                 Some((span, help)) => Fault { span, help: Some(help), ..fault },
@@ -63,6 +68,9 @@ impl Build {
         let fault = Fault::new(d.name.span, format!("\"{}\" directive is not allowed here", d.name.str()));
         let belongs = format!("it belongs in {}", contexts.describe());
         let belongs = match contexts {
+            _ if d.name.is("server") && d.block.is_none() && d.args.len() > 1 && d.args[0].is("name") => {
+                format!("did you mean \"server_name\"? server_name {};", written(d.args.iter().skip(1)))
+            }
             Contexts::MAIN => format!("{belongs}: at the top of the file, outside all blocks"),
             Contexts::LOCATION if d.block.is_none() => {
                 format!("{belongs}: location / {{ {}; }}", written(d.words()))
@@ -242,6 +250,9 @@ impl Build {
             self.forgive_its_end(d);
             return None;
         }
+        if self.ends_a_pair(d) {
+            return None;
+        }
         if let Some(fault) = markup::of_name(d, &self.sources, here) {
             self.diagnostics.forget_signs_in(markup::line_of(d, &self.sources));
             self.error(fault);
@@ -260,7 +271,8 @@ impl Build {
             fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| lexical::block_of(&name, d));
             self.error(fault);
             // What is in a block of an unknown name may be of any language.
-            if is_foreign || d.block.is_some() {
+            let is_sign = !name.bytes().any(|byte| byte.is_ascii_alphanumeric());
+            if is_foreign || is_sign || d.block.is_some() {
                 self.forgive_its_end(d);
             }
             return None;
@@ -295,6 +307,22 @@ impl Build {
             Some(_) => self.diagnostics.forget_ends_in(d.span.to(d.close)),
         }
         self.diagnostics.forget_signs_in(d.span);
+    }
+
+    /// The end of a comment in C, of a block of Markdown or of a template's loop, whose beginning is reported.
+    fn ends_a_pair(&mut self, d: &Directive) -> bool {
+        let name = d.name.str();
+        let Some(begin) = markup::begin_of(&name) else { return false };
+        let span = d.name.span;
+        let is_begin = |first: &Diagnostic| {
+            first.message.strip_prefix("unknown directive \"").is_some_and(|name| name.starts_with(begin))
+                && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
+        };
+        let is_noted = self.diagnostics.note_where(is_begin, span, format!("its end \"{}\" stands", shown(&name)));
+        if is_noted {
+            self.forgive_its_end(d);
+        }
+        is_noted
     }
 
     /// The second and third mark of a merge: notes of the first.

@@ -102,6 +102,10 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain = text.trim_end_matches(quote);
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
+    if text.starts_with("<%") || text.len() > 2 && text.starts_with('<') && text.ends_with('>') {
+        let warning = Diagnostic::warn(word.span, format!("\"{text}\" is a placeholder that was not filled in"));
+        return Some(warning.help("replace it by what is meant, without the signs around it"));
+    }
     if text.starts_with(CURLY) || text.ends_with(CURLY) {
         let what = if text.contains('`') { "backticks" } else { "typographic quotes" };
         let warning = Diagnostic::warn(word.span, format!("{what} are part of the value, not quotes"));

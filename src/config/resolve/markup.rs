@@ -100,6 +100,17 @@ pub fn continued(d: &Directive) -> Option<(Span, &'static str)> {
     Some((word.span, lexical::GOES_ON))
 }
 
+/// What the name begins with that this one ends: `/*` of `*/`.
+pub fn begin_of(name: &str) -> Option<&'static str> {
+    match name {
+        "*/" => Some("/*"),
+        "-->" => Some("<!--"),
+        "?>" => Some("<?"),
+        "```" | "~~~" => Some("```"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

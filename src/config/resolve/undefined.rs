@@ -42,6 +42,8 @@ const FOREIGN: &[(&str, &str)] = &[
     ("http_protocol", "server_protocol"),
     ("domain", "host"),
     ("server_host", "host"),
+    ("server_ip", "server_addr"),
+    ("local_ip", "server_addr"),
     ("http_hostname", "http_host"),
     ("script_filename", "request_filename"),
     ("filename", "request_filename"),

@@ -2,7 +2,7 @@
 //! be right.
 
 use super::{lexical, markup, remedy};
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Fault;
@@ -130,7 +130,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return Fault::new(span, message).help(help);
     }
     if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
-        if let Some((span, help)) = remedy::of_text(d) {
+        if let Some((span, help)) = password_file(d).or_else(|| remedy::of_text(d)) {
             return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
         }
         if d.args[0].is("*")
@@ -149,6 +149,15 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         .iter()
         .any(|start| help.starts_with(start));
     Fault::new(if is_of_words { d.args_span() } else { d.name.span }, message).help(help)
+}
+
+/// `auth_basic "Members" /etc/htpasswd;`
+fn password_file(d: &Directive) -> Option<(Span, String)> {
+    let [realm, file] = &d.args[..] else { return None };
+    let is_meant = d.name.is("auth_basic") && file.bytes().contains(&b'/');
+    let (realm, path) = (realm.str(), file.str());
+    let help = format!("the file has a directive of its own: auth_basic \"{realm}\"; auth_basic_user_file {path};");
+    is_meant.then_some((file.span, help))
 }
 
 /// Text long enough to be recognised.

@@ -17,7 +17,7 @@ impl Builder<'_> {
         } else if let Some(words) = self.block_without_brace() {
             self.open_without_brace(words);
             self.directive(at);
-        } else if self.semicolon_for_brace(at) {
+        } else if self.semicolon_for_brace(at) || self.semicolon_before_brace(at) {
         } else if !self.directive(at) {
             let before = self.bytes.get(..at.start as usize).unwrap_or_default().trim_ascii_end();
             let help = match before.last() {
@@ -48,7 +48,7 @@ impl Builder<'_> {
             before = word.span;
             memchr::memchr(b'\n', gap).is_some()
         })? + 1;
-        let plain = name.is("server") || name.is("http") || name.is("events");
+        let plain = ["server", "http", "events", "types"].iter().any(|plain| name.is(plain));
         let is_bracket = |word: &Word| !word.quoted && SIGNS.iter().any(|sign| word.is(sign));
         let bracketed = cut == 2 && self.words.get(1).is_some_and(is_bracket);
         (plain == (cut == 1 || bracketed)).then_some(cut)
@@ -74,6 +74,24 @@ impl Builder<'_> {
         self.errors.push(error.help(format!("a block follows in braces: {name} {{ … }}")));
         self.braceless += 1;
         self.open(at);
+        true
+    }
+
+    /// `location /a; {`: the words go on to the `{`.
+    fn semicolon_before_brace(&mut self, at: Span) -> bool {
+        let Some(name) = self.words.first().filter(|name| !name.quoted && BLOCKS.contains(&name.bytes())) else {
+            return false;
+        };
+        let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
+        let next = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        if next != Some(&b'{') || self.command_line {
+            return false;
+        }
+        let written: Vec<_> = self.words.iter().map(Word::str).collect();
+        let help = format!("remove it: {} {{ … }}", written.join(" "));
+        let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
+        let label = "this `;` ends the line before its `{`";
+        self.errors.push(Diagnostic::emerg(at, message).label(label).help(help));
         true
     }
 
@@ -160,7 +178,10 @@ impl Builder<'_> {
             self.words.push(Word::new(b"", at, false));
         }
         let Some((name, args, span)) = self.head() else { return };
-        let around = self.stack.last().filter(|around| around.name.is("server") || around.name.is("location"));
+        let around = self
+            .stack
+            .last()
+            .filter(|around| ["server", "location", "upstream"].iter().any(|name| around.name.is(name)));
         if let Some(around) = around.filter(|_| name.is("server")) {
             self.crossed.get_or_insert_with(|| (around.name.clone(), around.open, name.span));
         }

@@ -209,6 +209,9 @@ impl Builder<'_> {
         let length = rest.iter().skip(1).take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
         let found = String::from_utf8_lossy(rest.get(..length)?).into_owned();
         let at = self.span(after, after + length);
+        if let Some(end) = self.curly_around(n, at, &found) {
+            return Some(end);
+        }
         let is_tag = found == ">" && self.words.first().is_some_and(|name| name.bytes().starts_with(b"<"));
         let tail = rest.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b';' | b'{' | b'}'));
         let tail = tail.unwrap_or(rest.len());
@@ -228,6 +231,27 @@ impl Builder<'_> {
         self.words.truncate(n);
         self.words.push(Word::new(&unescape(&plain), span, true));
         Some(after + tail)
+    }
+
+    /// `“default-src 'self'”`: straight quotes inside typographic ones, which are meant to quote the whole.
+    fn curly_around(&mut self, n: usize, at: Span, found: &str) -> Option<usize> {
+        let is_curly = |text: &str| text.starts_with(['“', '”', '„', '‘', '’', '«', '»']);
+        let first = self.words.iter().take(n).position(|word| !word.quoted && is_curly(&word.str()))?;
+        let line = self.rest_of_line(at);
+        let text = String::from_utf8_lossy(line).into_owned();
+        let close = text.char_indices().rfind(|(_, c)| matches!(c, '“' | '”' | '’' | '»'))?;
+        if !is_curly(found) && close.0 == 0 {
+            return None;
+        }
+        let end = at.start as usize + close.0 + close.1.len_utf8();
+        let span = self.span(self.words.get(first)?.span.start as usize, end);
+        let inside = String::from_utf8_lossy(self.text(span)).into_owned();
+        let inside = inside.trim_matches(['“', '”', '„', '‘', '’', '«', '»']);
+        let error = Diagnostic::emerg(span, "typographic quotes are part of the words, not quotes");
+        self.errors.push(error.help(format!("straight ones quote: \"{inside}\"")));
+        self.words.truncate(first);
+        self.words.push(Word::new(inside.as_bytes(), span, true));
+        Some(end)
     }
 
     /// `; a comment` as in ini files.
