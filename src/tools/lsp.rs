@@ -6,6 +6,7 @@
 //! written; a message that is not understood is answered, never fatal.
 
 mod complete;
+mod symbols;
 mod text;
 
 use super::{check_nginx, format, lint, manual, report};
@@ -107,6 +108,7 @@ impl Documents {
                     "hoverProvider": true,
                     "definitionProvider": true,
                     "documentFormattingProvider": true,
+                    "documentSymbolProvider": true,
                     "codeActionProvider": {"codeActionKinds": ["quickfix"]},
                 },
                 "serverInfo": {"name": "webserv", "version": env!("CARGO_PKG_VERSION")},
@@ -130,6 +132,7 @@ impl Documents {
             "textDocument/hover" => self.hover(&uri, params),
             "textDocument/definition" => self.define(&uri, params),
             "textDocument/codeAction" => self.actions(&uri, params),
+            "textDocument/documentSymbol" => self.outline(&uri),
             "textDocument/formatting" => self.format(&uri),
             _ => return None,
         })
@@ -235,6 +238,12 @@ impl Documents {
             }
             None => included(&loaded, word).unwrap_or(Value::Null),
         }
+    }
+
+    fn outline(&self, uri: &str) -> Value {
+        let Some((_, loaded)) = self.load(uri) else { return json!([]) };
+        let main = loaded.sources.ids().next();
+        main.map_or(json!([]), |main| symbols::outline(&loaded.directives, main, &loaded.sources))
     }
 
     fn format(&self, uri: &str) -> Value {

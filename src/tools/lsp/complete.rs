@@ -3,6 +3,7 @@
 
 use super::text::context_at;
 use crate::config::ast::Directive;
+use crate::config::context::Contexts;
 use crate::config::registry;
 use crate::config::row::Row;
 use crate::config::template::Builtin;
@@ -52,7 +53,25 @@ pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Valu
         }
         _ => BTreeSet::new(),
     };
-    names.into_iter().map(|name| json!({"label": name, "kind": REFERENCE})).chain(values(name)).collect()
+    let fixed = if is_second { parameters(name, context) } else { &[] };
+    let names = names.into_iter().chain(fixed.iter().map(|word| (*word).to_owned()));
+    names.map(|name| json!({"label": name, "kind": REFERENCE})).chain(values(name)).collect()
+}
+
+/// The words that may stand behind the first argument.
+fn parameters(name: &str, context: Contexts) -> &'static [&'static str] {
+    match name {
+        "listen" => &["default_server", "ssl", "proxy_protocol", "reuseport", "backlog=", "ipv6only=", "so_keepalive="],
+        "server" if context == Contexts::UPSTREAM => {
+            &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve"]
+        }
+        "limit_req" => &["burst=", "nodelay", "delay="],
+        "limit_req_zone" => &["zone=", "rate="],
+        "rewrite" => &["last", "break", "redirect", "permanent"],
+        "error_log" => &["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"],
+        "add_header" => &["always"],
+        _ => &[],
+    }
 }
 
 fn directive(row: &Row) -> Value {
@@ -159,6 +178,8 @@ mod tests {
             ("access_log logs/a ", "tiny"),
             ("error_page 404 ", "@back"),
             ("autoindex ", "off"),
+            ("listen 80 ", "default_server"),
+            ("rewrite ^/a /b ", "permanent"),
             ("return 200 $", "$mapped"),
             ("return 200 \"${", "$mine"),
             ("return 200 $w", "$who"),

@@ -194,3 +194,14 @@ fn places_are_counted_as_editors_count_them() {
         assert_eq!(context_at(text), (context, is_name), "{text}");
     }
 }
+
+#[test]
+fn the_outline_of_a_document_is_its_blocks() {
+    let text = "events { }\nhttp {\n    server {\n        server_name a.test;\n        location /x { }\n    }\n}\n";
+    let found = &session(text, &[("textDocument/documentSymbol", Value::Null)])[2]["result"];
+    assert_eq!(found[0]["name"], "events");
+    let server = &found[1]["children"][0];
+    assert_eq!((&server["name"], &server["range"]["start"]["line"]), (&json!("server a.test"), &json!(2)), "{found}");
+    assert_eq!(server["range"]["end"]["line"], 5);
+    assert_eq!(server["children"][0]["name"], "location /x");
+}
