@@ -19,6 +19,7 @@ mod rights;
 mod settings;
 mod supposed;
 pub mod traced;
+mod written;
 
 use crate::config::ast::{Directive, Span};
 use crate::config::load;

@@ -23,7 +23,7 @@ pub fn is_same(before: &str, after: &str) -> bool {
 
 /// An answer as an explanation has it.
 struct Answer<'t> {
-    /// Status and headers, without those that name a version of the body.
+    /// Status and headers; of those that name a version of the body the names.
     head: Vec<&'t str>,
     /// What is sent as the body, where that is a file.
     file: Option<&'t str>,
@@ -56,7 +56,9 @@ impl<'t> Answer<'t> {
             None if status.starts_with('2') => ["handler ", "file ", "store "].into_iter().filter_map(last).collect(),
             None => Vec::new(),
         };
-        Answer { head: head.into_iter().filter(|line| !is_version(line)).collect(), file, text }
+        // A version is that of the body, which is compared itself: that there is one is a header like others.
+        let named = |line: &'t str| if is_version(&line) { line.split(':').next().unwrap_or_default() } else { line };
+        Answer { head: head.into_iter().map(named).collect(), file, text }
     }
 
     /// Whether the answer is known without asking an upstream or reading a body.
@@ -159,6 +161,12 @@ mod tests {
             ("the same text elsewhere", text(" \"a\""), text(" \"a\"").replace("f:1", "g:9"), true),
             ("the same file", here.clone(), here.clone(), true),
             ("another file", here.clone(), there, false),
+            (
+                "an ETag no more",
+                format!("{here}           Last-Modified: now\n"),
+                format!("{}           Last-Modified: now\n", here.replace("           ETag: \"Cargo.toml\"\n", "")),
+                false,
+            ),
             (
                 "another URL of an upstream",
                 format!("handler    proxy_pass: http://a/  [f:1]\n{upstream}"),

@@ -6,6 +6,7 @@ use super::beside::{self, Beside};
 use super::follow::Supposed;
 use super::ids::Ids;
 use super::outcome::{self, Place};
+use super::written::Formats;
 use super::{Asked, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
@@ -17,6 +18,18 @@ use std::fmt::Write;
 use std::path::Path;
 use std::rc::Rc;
 
+/// The lines of a request, its own first.
+fn quoted<'l>(own: &[&'l str], others: &'l [String], as_written: impl Fn(&'l str) -> &'l str) -> String {
+    let lines = own.iter().map(|line| as_written(line)).chain(others.iter().map(String::as_str));
+    lines.map(|line| format!("line       {line}\n")).collect()
+}
+
+/// A line as the log has it, which was read as another.
+fn as_written<'l>(line: &'l str, log: &'l str, written: &'l str) -> &'l str {
+    let at = log.lines().position(|other| std::ptr::eq(other, line));
+    at.and_then(|at| written.lines().nth(at)).unwrap_or(line)
+}
+
 /// The explanation of a request that a log has; None: it has none. `path`: where the log lies.
 pub fn traced(
     origin: &Origin,
@@ -25,16 +38,27 @@ pub fn traced(
     (log, path): (&str, &Path),
     id: &str,
 ) -> Option<Result<String, String>> {
+    let formats = Formats::of(&config);
+    // A line may be given itself.
+    let (named, id) = (formats.named(log), formats.named(id));
+    of_named(origin, config, sources, (&named, log, path), id.trim_end())
+}
+
+/// The same for a log whose lines were read by their formats; `written`: as they lie there.
+fn of_named(
+    origin: &Origin,
+    config: Config,
+    sources: &Sources,
+    (log, written, path): (&str, &str, &Path),
+    id: &str,
+) -> Option<Result<String, String>> {
     let ids = Ids::of(&config);
     let found = recorded::find(log, id, |line| ids.find(line) == Some(id))?;
     let tree = tree(origin);
     let line = found.lines.last().copied().unwrap_or_default();
     let beside = Beside::of_one(&config, Some(path), (id, line));
     let others = beside.lines(line);
-    let mut text = String::new();
-    for line in found.lines.iter().copied().chain(others.iter().map(String::as_str)) {
-        let _ = writeln!(text, "line       {line}");
-    }
+    let mut text = quoted(&found.lines, others, |line| as_written(line, log, written));
     let status = found.status.or_else(|| others.iter().find_map(|line| recorded::status(line)));
     // Whatever the error log has of a success, it is not why.
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
@@ -162,6 +186,8 @@ pub fn compare(
     new: (Config, &Sources),
     log: (&str, &Path),
 ) -> Result<(Vec<Change>, usize), String> {
+    let named = Formats::of(&old.0).named(log.0);
+    let log = (&*named, log.1);
     let beside = Beside::of(&old.0, Some(log.1), log.0);
     let mut requests: Vec<(&str, Asked)> =
         log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();

@@ -335,3 +335,34 @@ fn a_configuration_of_nginx_is_judged_directive_by_directive() {
     assert!(!ok && text.contains("refused    ") && text.contains("test.conf:3"), "{text}");
     assert!(text.contains("verdict    not yet: 2 "), "{text}");
 }
+
+/// The fields of a line have the places that its `log_format` gives them.
+#[test]
+fn a_log_in_a_format_of_its_own_is_read_by_it() {
+    if skip_on_nginx("diff") {
+        return;
+    }
+    for (format, line) in [
+        ("$request_id $request_method $host $request_uri $status", "ID GET a.test /x?q=1 301"),
+        ("$request_id|$http_host|$request|$status", "ID|a.test|GET /x?q=1 HTTP/1.1|301"),
+        (
+            "$host $remote_addr [$time_local] \"$request\" $status $request_id",
+            "a.test ::1 [t] \"GET /x?q=1 HTTP/1.1\" 301 ID",
+        ),
+    ] {
+        let id = "188f971907a6422799c9ed366495ea85";
+        let config = format!(
+            "log_format own '{format}';\naccess_log %%DIR%%/own.log own;\n\
+             server {{ listen 127.0.0.1:%%PORT%%; server_name other; return 410; }}\n\
+             server {{ listen 127.0.0.1:%%PORT%%; server_name a.test; location /x {{ return 301 /y; }} }}\n"
+        );
+        let setup = Setup::full(&config).file("own.log", format!("{}\n", line.replace("ID", id)));
+        let (ok, text) = said(&setup, &["explain", "--log", "own.log", "conf/test.conf", id]);
+        assert!(ok && text.contains("GET /x?q=1") && text.contains("301 Moved"), "{format}: {text}");
+        assert!(text.starts_with(&format!("line       {}\n", line.replace("ID", id))), "{format}: {text}");
+        let old = std::fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
+        std::fs::write(setup.dir().join("new.conf"), old.replace("301 /y", "302 /y")).expect("written");
+        let (ok, text) = said(&setup, &["diff", "conf/test.conf", "new.conf", "--log", "own.log"]);
+        assert!(ok && text.ends_with("1 of 1 recorded requests would be answered otherwise\n"), "{format}: {text}");
+    }
+}
