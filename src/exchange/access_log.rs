@@ -21,7 +21,7 @@ pub struct ClientFacts<'a> {
     pub serial: u64,
     /// Requests of the connection, this one included.
     pub requests: u64,
-    /// Milliseconds since the request came: none where the answer is sent in the same turn.
+    /// Milliseconds since the request came; 0 where the response is sent in the same turn.
     pub ms: u64,
 }
 
@@ -44,7 +44,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         match &log.target {
             AccessTarget::File(id) => {
                 let hold = hold(log);
-                // The line is made in the scratch buffer first: values may want the shared state.
+                // The line is made in the scratch buffer, since evaluating variables needs the services.
                 let mut line = std::mem::take(&mut cx.scratch);
                 line.clear();
                 format(&log.format, ex, cx, &mut line);
@@ -78,7 +78,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     }
 }
 
-/// The answer is on its way: its line for the access log.
+/// Writes the line of a cached response that was sent.
 pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) {
     let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*cached.logs.access else { return };
     let Some(out) = cx.logs.access(*id, hold(log), cx.now.ms) else { return };
@@ -97,7 +97,7 @@ pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services)
     }
 }
 
-/// As [`sent`], of an answer whose exchange had to send the rest ([`super::cacheable::resume`]).
+/// As [`sent`], of a response whose rest an exchange had to send ([`super::cacheable::resume`]).
 fn sent_by(ex: &Exchange, cached: &CachedResponse, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     let peer = &ex.client.peer;
@@ -133,7 +133,7 @@ fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Ve
     out.push(b'\n');
 }
 
-/// The combined format, written straight: no template walked, nothing allocated.
+/// The combined format, written without a template and without an allocation.
 fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     let buf = ex.buf();
     let field = |id: HeaderId, out: &mut Vec<u8>| {

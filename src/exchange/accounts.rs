@@ -6,7 +6,7 @@ use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::services::stats::{Counter, Timing};
 
-/// A request is over, whether or not all of its answer was taken.
+/// Counts a request that is over, whether or not its response was sent whole.
 pub fn close(ex: &Exchange, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     cx.stats.answered(ex.response.status.0, ex.log.request_length, ex.bytes_sent(), ms);
@@ -53,7 +53,7 @@ fn limits(ex: &Exchange, cx: &mut Services) {
     }
 }
 
-/// A kept answer was sent whole, in the turn that its request came in.
+/// A cached response was sent whole, in the turn that its request came in.
 pub fn cached(cached: &CachedResponse, sent: u64, cx: &mut Services) {
     cx.stats.answered(cached.status.0, u64::from(cached.request.len), sent, 0);
 }

@@ -1,21 +1,21 @@
-//! What a response follows from, and so whether it may be kept and sent again ([`super::cacheable`]). It may not, unless
-//! all that had a hand in it say so: the handler that made it [vouches](Basis::vouch) for it, and each filter answers
-//! [`Cacheable`]. What asks for a variable's value never gets that far ([`super::variables::value`]).
+//! What a response depends on, and so whether it may be cached ([`super::cacheable`]). It may not, unless all that made
+//! it agree: the handler [vouches](Basis::vouch) for it, and each filter returns [`Cacheable`]. Reading a variable
+//! withdraws the vouching ([`super::variables::value`]).
 //!
 //! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws the vouching for an
 //! earlier response before it lets a handler make another.
 
-/// What a step says of the response that it had a hand in.
+/// Whether what a step did to the response allows caching it.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cacheable {
     /// What it did follows from the request's bytes, the configuration and the file.
     Yes,
-    /// It follows from something else as well: the client, the time, chance.
+    /// It depends on something else as well: the client, the time, a random number.
     No,
 }
 
-/// How many names were looked up, and that alone decided.
+/// Which names of files were looked up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Looks {
     #[default]
@@ -47,8 +47,8 @@ impl Basis {
         self.looks = Looks::Several;
     }
 
-    /// The handler: the response that it made follows from the request's bytes, the configuration and the name that was
-    /// looked up, in that the file is there or is not.
+    /// For handlers: the response depends only on the request's bytes, the configuration, and whether the file that was
+    /// looked up exists.
     pub fn vouch(&mut self) {
         self.is_vouched = true;
     }

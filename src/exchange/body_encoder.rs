@@ -1,4 +1,4 @@
-//! A body that is made while it is sent: a file recoded, compressed, or both, piece by piece.
+//! A body that is encoded while it is sent: a file that is recoded, compressed, or both, piece by piece.
 //!
 //! Invariant: a piece of input is bounded, so that memory and the time of a turn are.
 
@@ -24,7 +24,7 @@ pub struct Source {
     keep: Option<Keep>,
 }
 
-/// What has been made of a file, to be kept when it is whole.
+/// The compressed form of a file so far, to be kept once it is complete.
 struct Keep {
     file: Rc<OpenFile>,
     level: u32,
@@ -88,14 +88,14 @@ impl Source {
         self
     }
 
-    /// `tally`: where to tell how much was taken and made.
+    /// `tally`: where the bytes read and made are counted.
     pub fn gzip(mut self, compressor: Compressor, tally: &Rc<Cell<(u64, u64)>>) -> Source {
         self.encoder.gzip(compressor);
         self.encoder.tally = Some(tally.clone());
         self
     }
 
-    /// The output is kept with the file, where that is worth it: the whole of one that is kept itself.
+    /// Keeps the output with the cached file, if it is the whole of one.
     pub fn keep(mut self, level: u32) -> Source {
         if let Input::File { file, at: 0, end } = &self.input
             && *end == file.stat.size
@@ -195,7 +195,7 @@ impl Encoder {
         self.gzip = Some(compressor);
     }
 
-    /// Where to tell how much was compressed, and what it became.
+    /// Sets where the bytes read and made are counted.
     pub fn tell(&mut self, tally: &Rc<Cell<(u64, u64)>>) {
         self.tally = Some(tally.clone());
     }

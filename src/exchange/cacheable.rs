@@ -1,8 +1,8 @@
-//! Responses that may be sent again: those that follow from the request's bytes, the configuration and one file.
+//! Responses that may be cached: those that depend only on the request's bytes, the configuration and one file.
 //! [`learn`] keeps such a response, [`render`] makes the next one of it, and [`access_log::sent`] logs that.
 //!
-//! Invariant: a repeated answer is byte for byte what the phases would have made, but for the date; so is its line in
-//! each log. Only what its handler and all filters vouch for is kept ([`super::basis`]).
+//! Invariant: a cached response is byte for byte what the phases would have made, but for the date, and so is its line
+//! in each log. Only what its handler and all filters vouch for is cached ([`super::basis`]).
 
 use super::access_log::{self, ClientFacts};
 use super::handlers::failure::Failure;
@@ -25,17 +25,17 @@ use crate::util::span::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The longest body that is kept with the answer: of what is not a whole file.
+/// The longest body that is kept with the response, where it is not a whole file.
 const BODY: usize = 4 << 10;
 
 /// The longest header block: it fits one frame of any peer's.
 const BLOCK: usize = 16_000;
 
-/// The longest answer: what is longer has its turns.
+/// The longest response that is cached: longer ones are sent in turns, by an exchange.
 const LARGEST: u64 = 1 << 20;
 
-/// Keeps what was made of a request that was seen before, if another may be answered likewise. `key`: what it is known
-/// by, where that is not its head.
+/// Caches the response to a request that was seen before, if it may be. `key`: the cache key, where that is not the
+/// request's head.
 pub fn learn(hash: u64, key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) {
     if is_repeatable(ex, cx)
         && let Some(cached) = made(key, ex, cx)
@@ -50,7 +50,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.route.method == ex.request.head.method
         && ex.request.head.framing == Framing::None
         && ex.rx == Rx::Done;
-    // Nothing ran that is not known to be the same each time.
+    // All that the request went through gives the same result each time.
     let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
         && ex.sub.is_none()
@@ -87,12 +87,12 @@ impl Text {
     }
 }
 
-/// The answer that is queued, in the parts that it is kept in.
+/// The queued response, in the parts that are cached.
 struct Parts<'a> {
     head: &'a [u8],
     /// Where in the head the value of Date stands.
     date: usize,
-    /// The body, where it is no file to be sent.
+    /// The body, unless it is a file.
     content: &'a [u8],
     by_sendfile: bool,
 }
@@ -140,7 +140,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         return None;
     }
     let body = match &found {
-        // One from the future has a Last-Modified that moves.
+        // The Last-Modified of a file from the future changes with the clock.
         Ok(file) if file.stat.mtime.0 > cx.now.unix => return None,
         Ok(_) if by_sendfile => Body::File,
         Ok(file) if !content.is_empty() && file.memory() == Some(content) => Body::Memory,
@@ -213,12 +213,13 @@ fn access_line(logs: &[AccessLog], ex: &mut Exchange, cx: &mut Services, text: &
     }
 }
 
-/// What the error log says is kept in nginx's form only, and without what is another each time.
+/// Whether the error log's line cannot be cached: it is not in nginx's form, or names what changes with each request.
 fn is_logged_otherwise(ex: &Exchange) -> bool {
     ex.config.variables.request_id || ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
 }
 
-/// The line of an access log in parts that are the same each time and others. None: something in it is of another kind.
+/// The line of an access log as constant and computed parts. None: it has a part that cannot be computed for a cached
+/// response.
 fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut Text) -> Option<Box<[Piece]>> {
     let (mut pieces, mut fixed, mut value) = (Vec::new(), Vec::new(), Vec::new());
     for part in &format.line.parts {
@@ -258,14 +259,14 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
     Some(pieces.into())
 }
 
-/// What a variable of a log line is worth when the same request comes again.
+/// How the value of a variable in a log line is found when the same request comes again.
 enum Known {
     /// What it is worth now.
     Value,
     Changing(Piece),
 }
 
-/// None: it may be worth anything.
+/// None: it cannot be known.
 fn of_answer(var: &Var) -> Option<Known> {
     use Builtin as B;
     Some(match var {
@@ -300,10 +301,10 @@ fn of_answer(var: &Var) -> Option<Known> {
     })
 }
 
-/// What follows the text of an answer: a file, by sendfile.
+/// The file behind the text of a response, sent by sendfile.
 pub type Tail = Option<Rc<OpenFile>>;
 
-/// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
+/// Appends a cached response. None: it is out of date, and nothing was appended.
 pub fn render(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
     let file = check(cached, client, cx)?;
     head(cached, cx, out);
@@ -311,8 +312,8 @@ pub fn render(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Service
     Some(file.filter(|_| cached.body == Body::File))
 }
 
-/// Whether the answer is what it was, and its file, if it has one. It counts as sent, and a 404 is written to the
-/// error log.
+/// Checks that a cached response still holds, and gives its file, if it has one. Counts it as sent, and writes a 404 to
+/// the error log. None: it is out of date.
 pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
     let file = cached.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
     if let (Some(file), Body::Memory) = (&file, cached.body) {
@@ -321,7 +322,7 @@ pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services
     cx.stats.count(Counter::Requests);
     cx.stats.count(Counter::CacheHits);
     if !cached.error_text.is_empty() {
-        // None but nginx's form is kept ([`made`]).
+        // Only lines in nginx's form are cached ([`made`]).
         let asked = |_: LineFormat, line: &mut Vec<u8>| {
             line.extend_from_slice(cached.bytes(cached.error_text));
             line.extend_from_slice(b", client: ");
@@ -334,14 +335,14 @@ pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services
     Some(file)
 }
 
-/// Appends the head of an answer.
+/// Appends the head of a cached response.
 pub fn head(cached: &CachedResponse, cx: &Services, out: &mut Vec<u8>) {
     out.extend_from_slice(cached.bytes(cached.start));
     out.extend_from_slice(&cx.now.http);
     out.extend_from_slice(cached.bytes(cached.rest));
 }
 
-/// The body of an answer that is in memory.
+/// The body of a cached response that is in memory.
 pub fn content<'a>(cached: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -> &'a [u8] {
     match cached.body {
         Body::Kept => cached.bytes(cached.content),
@@ -356,7 +357,7 @@ pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
     let limits = ex.head_limits();
     if let Some(request) = Rc::get_mut(&mut ex.request) {
         request.text.extend_from_slice(cached.bytes(cached.request));
-        // It was one before.
+        // It was parsed before, without a fault.
         let _ = request.head.parse(&request.text, &limits);
     }
     ex.route.method = ex.request.head.method;

@@ -24,7 +24,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         ex.report(cx, Level::Info, format_args!("client sent CONNECT request with body"));
         return Flow::Status(Status::BAD_REQUEST);
     }
-    // Which methods there are is for the location to say; nothing else of it counts.
+    // Only the methods that the location has count here.
     if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
         ex.route.location = found.location;
     }

@@ -18,7 +18,7 @@ use crate::services::stats::Counter;
 use crate::util::span::Span;
 use std::rc::Rc;
 
-/// The request is complete but for its body: decides what becomes of it.
+/// The head of a request is complete: runs the phases.
 pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     let head = &ex.request.head;
@@ -80,7 +80,7 @@ fn overloaded(ex: &mut Exchange) -> Flow {
     Flow::Status(Status::SERVICE_UNAVAILABLE)
 }
 
-/// The same before its head has come.
+/// As `overloaded`, for a request whose head has not come whole.
 pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     ex.rx = Rx::Drain;
@@ -89,13 +89,13 @@ pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     settle(ex, handler, cx, flow);
 }
 
-/// What a page includes: no head was read for it, and its client is known already (nginx).
+/// A subrequest: no head was read for it, and its client is known already (nginx).
 pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = run(ex, handler, cx, Phase::ServerRewrite);
     settle(ex, handler, cx, flow);
 }
 
-/// The head is no HTTP: an answer, and the connection ends.
+/// The head is malformed: an error response, then the connection ends.
 pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     cx.stats.count(Counter::Requests);
     (ex.rx, ex.route.method) = (Rx::Drain, ex.request.head.method);
@@ -135,7 +135,7 @@ pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
 }
 
-/// The body is no HTTP: where the next request begins is not known, so the connection ends.
+/// The body is malformed: where the next request begins is not known, so the connection ends.
 pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     let flow = refusal(ex, cx, reject);
     ex.rx = Rx::Drain;
@@ -182,7 +182,7 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
         })
     };
     if outcome.is_err() {
-        // There is no $uri then.
+        // $uri is empty then.
         path.clear();
     }
     ex.route.uri = path;

@@ -1,5 +1,5 @@
-//! The words phases and handlers answer with. Vocabulary only: it knows no exchange, so that whatever decides about a
-//! request can speak it.
+//! What phases and handlers return. These types know no exchange, so that any module which decides about a request can
+//! use them.
 
 use crate::http::status::Status;
 
@@ -10,7 +10,7 @@ pub enum Phase {
     FindLocation,
     /// The location's rewrite script.
     Rewrite,
-    /// Whose address it is, then limit_req and limit_conn.
+    /// The client's address (real_ip), then limit_req and limit_conn.
     Limits,
     /// Methods, addresses, passwords.
     Access,
@@ -35,9 +35,9 @@ pub enum Flow {
     Respond,
     /// The handler wants the body first.
     Body,
-    /// The handler answers in its own time: it waits for something that will wake it.
+    /// The handler answers later: it waits for an event that will wake it.
     Wait,
-    /// This URI is asked first; the access phase is run again once it has answered.
+    /// A subrequest for this URI decides (auth_request); the access phase is run again once it is answered.
     Subrequest(Box<[u8]>),
     /// Close the connection without a response.
     Close,
@@ -55,14 +55,14 @@ pub enum Then {
     Status(Status),
 }
 
-/// What an exchange waits for that is neither its client nor its backend.
+/// A delay, for which neither the client nor an upstream is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Monotonic milliseconds.
     pub until: u64,
-    /// None: only the sending waits.
+    /// None: only sending is delayed.
     pub then: Option<Then>,
 }
 
-/// Something that may take more than a turn of the loop: it goes on from here, or it is over and came to that flow.
+/// A handler that may take more than a turn of the loop. Err: it is done already, and came to that flow.
 pub type Begun<H> = Result<Box<H>, Flow>;

@@ -41,7 +41,7 @@ pub struct LogFacts {
     pub limit_conn: Option<Verdict>,
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Cell<Option<[u8; 16]>>,
-    /// What upstreams were asked.
+    /// Which upstream servers were tried, and what they answered.
     pub upstream: Option<Box<Asked>>,
     /// What became of an upload.
     pub upload: Option<Box<Uploaded>>,

@@ -1,5 +1,5 @@
 //! Scheme, host and port as the client sees them, and absolute URLs made of them. Every Location of this server comes
-//! from here; what a proxy in front says of the outside is judged here alone.
+//! from here; what a proxy in front says of the client's connection is judged only here.
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
 //! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of

@@ -1,4 +1,5 @@
-//! How fast a body may be read: how much of it now. What is not read stays in the socket, and its client waits.
+//! upload_limit_rate and proxy_limit_rate: how much of a body may be read now. The rest stays in the socket, so that
+//! its sender waits.
 //!
 //! Invariant: over any time the bytes are no more than the rate allows and one [`SLICE`] of it; a client that sends
 //! less never waits for more than the timer's grain.
@@ -38,10 +39,10 @@ impl Pace {
         Pace { rate: rate.max(SLOWEST), due: now.saturating_mul(MILLI), open: 0 }
     }
 
-    /// Opens the way for some bytes.
+    /// Allows some bytes to be read.
     ///
     /// # Errors
-    /// When there will be more, in milliseconds: none may be read before.
+    /// None may be read before then, in monotonic milliseconds.
     pub fn allow(&mut self, now: u64) -> Result<(), u64> {
         let now = now.saturating_mul(MILLI);
         // Time that was not used is not saved up.

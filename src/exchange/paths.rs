@@ -16,7 +16,7 @@ use std::ffi::CString;
 pub enum Mapped {
     /// `ex.path` is the file; its first bytes, this many, are the root.
     Path { root: usize },
-    /// The URI names something beside the alias's directory: nothing is there to be found.
+    /// The URI leads beside the alias's directory: 404.
     Outside,
     /// A rewrite with `break` has changed the URI: which part of it the alias stands for is not known.
     Rewritten,
@@ -25,7 +25,7 @@ pub enum Mapped {
 }
 
 impl Mapped {
-    /// What a request is answered whose path is none.
+    /// The status of a request whose URI maps to no path.
     pub fn refusal(self) -> Status {
         match self {
             Mapped::Control => Status::BAD_REQUEST,

@@ -13,7 +13,7 @@ use crate::util::bytes::begins_with;
 
 /// The scheme of these credentials.
 const BASIC: &[u8] = b"basic ";
-/// Bytes of room that are worth a copy.
+/// Spare bytes that are worth a copy to free.
 const SPARE: usize = 1024;
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Ready for the next one; keeps its capacity.
+    /// Forgets the request; keeps the capacity of its buffers.
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         let mut head = std::mem::take(&mut self.head);
@@ -35,7 +35,8 @@ impl Request {
         *self = Request { text, head, ..Request::default() };
     }
 
-    /// What waits holds no more room than its head needs: the largest that came before had left it.
+    /// Gives back what the buffers have beyond this head's size, while the request waits: an earlier, larger head may
+    /// have left it.
     pub fn tighten(&mut self) {
         if self.text.capacity() - self.text.len() >= SPARE {
             self.text.shrink_to_fit();

@@ -37,13 +37,13 @@ pub struct Response {
     pub location: Option<Vec<u8>>,
     /// Repr-Digest of the file that is the body.
     pub digest: Option<Rc<[u8]>>,
-    /// Parts of it may be asked for.
+    /// Range requests are allowed.
     pub ranges: bool,
     /// The body carries a Content-Encoding already.
     pub encoded: bool,
-    /// Bytes of the file are recoded one by one as they are sent.
+    /// The recoding (charset_map) of the file's bytes as they are sent.
     pub recode: Option<Recode>,
-    /// What pieces of a streamed body go through.
+    /// Encodes the pieces of a streamed body (gzip, charset).
     pub encoder: Option<Box<Encoder>>,
     /// Bytes that were compressed, and what they became (`$gzip_ratio`).
     pub tally: Option<Rc<Cell<(u64, u64)>>>,
@@ -58,11 +58,11 @@ pub struct Response {
     pub date: Option<Box<[u8]>>,
     /// 101: the connection changes its protocol.
     pub upgrade: bool,
-    /// The part of a streamed body that is sent.
+    /// The range of a streamed body that is sent.
     pub window: Option<Window>,
-    /// Pieces of a streamed body go out as they come.
+    /// Pieces of a streamed body are sent as they come (proxy_buffering off).
     pub at_once: bool,
-    /// An upstream was asked for the whole: the client's conditions are judged here.
+    /// The upstream was asked without the client's conditions, which are evaluated here.
     pub conditional: bool,
 }
 

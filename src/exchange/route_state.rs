@@ -1,5 +1,5 @@
-//! Where a request has come to on its way through the phases: server, location, URI and the file it maps to. Changed by
-//! rewrites and internal redirects; what the client asked stays in [`super::request::Request`].
+//! How far a request is routed: its server, location, URI and the file it maps to. Changed by rewrites and internal
+//! redirects; what the client asked stays in [`super::request::Request`].
 
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
@@ -43,7 +43,7 @@ pub struct RouteState {
     pub broke: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
-    /// A pattern gave up: what depends on it must not be decided as though it had not matched.
+    /// A regex exceeded its limits: that must not count as no match.
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
@@ -51,7 +51,7 @@ pub struct RouteState {
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
     pub kept: Kept,
-    /// A form of the listing page has this done.
+    /// What a form of the listing page asks to be done.
     pub deed: Option<Deed>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Wait,
@@ -59,7 +59,7 @@ pub struct RouteState {
     pub link: Option<Rc<Link>>,
 }
 
-/// What an answer leaves to the page that is sent in its place.
+/// What a response leaves to the page that is sent in its place.
 #[derive(Default)]
 pub struct Kept {
     /// Header fields of the error whose page is being made (Allow, a challenge): sent with the page.
@@ -85,7 +85,7 @@ impl RouteState {
         self.args.extend_from_slice(args.unwrap_or_default());
     }
 
-    /// At the beginning of the way; keeps the capacity of its buffers.
+    /// Forgets the request; keeps the capacity of its buffers.
     pub fn clear(&mut self) {
         fn reused<T>(buffer: &mut Vec<T>) -> Vec<T> {
             buffer.clear();

@@ -15,14 +15,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Text that may wait for others' answers before it is sent: longer ones push each other out of the processor's cache,
-/// and a tenth of the CPU of sixteen pipelined requests went there.
+/// The longest text that waits for other responses before it is sent: longer ones push each other out of the
+/// processor's cache, which took a tenth of the CPU of sixteen pipelined requests.
 pub const SHORT: usize = 8 << 10;
 
-/// Room that is not worth a copy.
+/// Spare bytes that are not worth a copy to free.
 const SMALLEST: usize = 512;
 
-/// A piece of output.
+/// A piece of the queue.
 pub enum Segment {
     /// Bytes of the queue's own buffer.
     Text(Range<usize>),
@@ -112,7 +112,7 @@ impl OutQueue {
         self.wire = Wire::Frames;
     }
 
-    /// The request asks for another protocol: a success that does not change to it is none.
+    /// The request asks for another protocol on its stream: a success that does not switch to it is sent as 501.
     pub fn expect_tunnel(&mut self) {
         self.is_tunnel = true;
     }
@@ -285,7 +285,7 @@ impl OutQueue {
         }
     }
 
-    /// What was appended is a header block of its own.
+    /// Makes a header block of its own of what was appended.
     fn sealed_block(&mut self) -> Range<usize> {
         let block = self.sealed..self.buf.len();
         self.sealed = block.end;
@@ -293,7 +293,7 @@ impl OutQueue {
         block
     }
 
-    /// A response before the response (1xx).
+    /// An interim response (1xx).
     pub fn interim(&mut self, status: Status, fields: &Fields) {
         match self.wire {
             Wire::Http1 => encode::interim(status, fields, &mut self.buf),
@@ -329,7 +329,8 @@ impl OutQueue {
         }
     }
 
-    /// The body is complete. How much of what is appended is no part of it: a block of trailers.
+    /// The body is complete. Gives how many of the appended bytes are a block of trailers, which is no part of the
+    /// body.
     pub fn end(&mut self, trailers: &Fields) -> u64 {
         if self.is_chunked() {
             encode::last_chunk(trailers, &mut self.buf);
@@ -400,7 +401,7 @@ impl OutQueue {
         }
     }
 
-    /// Has a buffer again.
+    /// Takes a buffer again after [`OutQueue::rest`].
     pub fn wake(&mut self, pool: &mut BufPool) {
         if self.buf.capacity() == 0 {
             self.buf = pool.take();

@@ -1,4 +1,5 @@
-//! New connections: as many as a turn may take, read from at once, registered only if they outlive that.
+//! New connections: as many as a turn may take. They are read from at once, and registered with epoll only if they are
+//! still open after that.
 
 use super::{Mode, Server};
 use crate::config::model::{Config, Level};
@@ -76,7 +77,8 @@ impl Server {
         }
     }
 
-    /// Takes up to `most` of those that wait, then lets each speak: what they ask was sent before anything is looked up for them.
+    /// Accepts up to `most` connections, then drives each: their requests were sent before any file is looked up for
+    /// them.
     pub(super) fn accept_from(&mut self, at: usize, most: usize) {
         if self.mode != Mode::Serving {
             return;
@@ -96,7 +98,7 @@ impl Server {
         for taken in 0..most {
             let is_full = self.connections() + self.pool.backends.len() >= self.limit;
             if is_full && taken > 0 {
-                // No room is made for a client that may not be there. If it is, the next turn accepts it.
+                // No room is made for a client that may not exist. If one waits, the next turn accepts it.
                 return;
             }
             if is_full && self.make_room() == 0 {
@@ -128,7 +130,7 @@ impl Server {
                     self.cx.files.leave_descriptors(self.connections());
                 }
                 Err(Errno::EAGAIN) => return,
-                // The client was gone before we came: not our trouble.
+                // The client had closed the connection before it was accepted.
                 Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
                 Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.make_room() > 0 => {}
                 Err(e) => return self.pause(format_args!("accept4() failed {e}")),
@@ -136,8 +138,8 @@ impl Server {
         }
     }
 
-    /// Closes some connections that are between requests, or will be once their answers are sent; without any, one to an
-    /// upstream that is idle. Gives how many.
+    /// Closes some connections that are idle, or will be once their responses are sent; if there are none, an idle one
+    /// to an upstream. Gives how many.
     pub(super) fn make_room(&mut self) -> usize {
         self.send_batched();
         match self.close_idle(16, CloseReason::MadeRoom, |_| true) {
@@ -158,7 +160,7 @@ impl Server {
         self.is_short = true;
     }
 
-    /// A connection was closed: where accepting rests for lack of room, there is some.
+    /// A connection was closed: accepting goes on, if it was paused for lack of room.
     pub(super) fn room_came(&mut self) {
         if self.is_short {
             self.end_pause();
@@ -178,7 +180,7 @@ impl Server {
         }
     }
 
-    /// A pause that is longer is cut.
+    /// Shortens a pause that would last longer than `ms`.
     pub(super) fn pause_at_most(&mut self, ms: u64) {
         self.paused_until = self.paused_until.map(|at| at.min(self.cx.now.ms + ms));
     }
@@ -190,7 +192,7 @@ impl Server {
             if std::mem::take(&mut listener.watched)
                 && let Some(fd) = listener.fd()
             {
-                // Not watched is what we want; that it was not is no harm.
+                // It may not have been watched: the outcome is the same.
                 let _ = self.epoll.delete(fd);
             }
         }

@@ -35,7 +35,7 @@ impl Server {
             return;
         }
         if let Some(fd) = self.cx.children.fd() {
-            // Unwatched they would end unseen, and count for ever.
+            // If they were not watched, their end would not be noticed.
             self.watched.children = self.epoll.add(fd, epoll::IN, token_of(Role::Child)).is_ok();
         }
     }

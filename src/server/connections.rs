@@ -32,8 +32,8 @@ impl Server {
         }
     }
 
-    /// An event's connection goes on now, or in the next turn where this one has taken long: in the order in which they
-    /// came, so that of many who send at once none waits while others have their second turn.
+    /// Drives the connection of an event now, or in the next turn if this one has taken long. In the order of events:
+    /// of many clients that send at once, none waits while others have their second turn.
     pub(super) fn drive_or_defer(&mut self, wake: Wake) {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);
@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Those that the last turn had no time for.
+    /// Drives the connections that the last turn had no time for.
     pub(super) fn serve_late(&mut self) {
         for at in 0..self.late.len() {
             if at > 0 && self.cx.slice.is_late() {
@@ -66,7 +66,7 @@ impl Server {
         self.act(wake, false, drive::drive);
     }
 
-    /// Does something with a connection and files it. A panic costs the connection, not the process.
+    /// Calls `act` on a connection and files it by the outcome. A panic costs the connection, not the process.
     pub(super) fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
         let key = wake.conn;
         let parent = self.conns.get(key)?.transport.parent();
@@ -108,7 +108,7 @@ impl Server {
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
         match self.act(wake, true, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
-            // One that used up its share took long, and another may follow: what is made does not wait for that.
+            // A connection that used up its share has taken long, and another may follow: the batch is sent now.
             Some(Next::Send | Next::Run) => self.send_batched(),
             _ => {}
         }
@@ -123,7 +123,7 @@ impl Server {
         self.pool.send_batch.clear();
     }
 
-    /// `bulky`: what it has to go on with are bodies.
+    /// `bulky`: it waits to move bodies, which share `BULK` bytes a turn.
     pub(super) fn file(&mut self, key: Key, next: Next, bulky: bool) {
         match next {
             Next::Close(reason) => self.close(key, reason),
@@ -194,7 +194,7 @@ impl Server {
             let Some(key) = self.run.pop_front() else { break };
             self.go_on(key);
         }
-        // Whatever the others took: those that wait go on.
+        // However much the others moved, those that wait move some as well.
         self.bulk = self.bulk.max(LEAST);
         for at in 0..self.bulky.len() {
             if self.bulk == 0 || at > 0 && self.cx.slice.is_over() {
@@ -205,7 +205,7 @@ impl Server {
         }
     }
 
-    /// One that was queued has its turn.
+    /// Gives a queued connection its turn.
     pub(super) fn go_on(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.queued = false;

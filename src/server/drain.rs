@@ -1,5 +1,5 @@
-//! The graceful end: what is under way is finished, what is idle is closed; and what goes before it where others are to
-//! take over without losing a request.
+//! The graceful shutdown: requests under way are finished, idle connections closed; and the drain before it, in which a
+//! load balancer moves new requests elsewhere.
 
 use super::{Mode, Server};
 use crate::config::model::Config;
@@ -10,7 +10,7 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use std::rc::{Rc, Weak};
 
-/// An old configuration that may be used for some time only.
+/// An old configuration with a worker_shutdown_timeout.
 pub(super) struct Retired {
     until: u64,
     config: Weak<Config>,
@@ -19,7 +19,7 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// The connection has not come to a newer configuration.
+    /// The connection still uses this configuration.
     fn holds(&self, conn: &Conn) -> bool {
         let is_old = match &conn.state {
             State::Active(active) => {
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// QUIT: no more connections; those between requests end now, the others after the one under way.
+    /// QUIT: no more connections are accepted; idle ones are closed now, the others after their request.
     pub fn quit(&mut self) {
         if self.mode != Mode::Serving {
             return;
@@ -74,13 +74,14 @@ impl Server {
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();
-        // One that has not asked anything yet may be about to: it has its answer, or client_header_timeout, as in nginx.
+        // A connection that has had no request yet may be about to send one: it gets its response, or
+        // client_header_timeout ends it, as in nginx.
         self.close_idle(usize::MAX, CloseReason::ShuttingDown, |conn| {
             conn.served.requests() > 0 || matches!(conn.state, State::Http2(_))
         });
     }
 
-    /// All is finished; or `worker_shutdown_timeout` is over, and what is not is cut off, and logged.
+    /// Ends the process: all is finished, or `worker_shutdown_timeout` is over, and what is left is closed and logged.
     pub(super) fn end_quit(&mut self) {
         let Mode::Quitting { until } = self.mode else { return };
         if until.is_some_and(|at| at <= self.cx.now.ms) {

@@ -1,4 +1,4 @@
-//! What a person sees when the server has started: where to go, a line for each listener, with the sites behind it.
+//! What is printed when the server has started: a line for each listener, with its URL and the sites behind it.
 //!
 //! Pure: text from the configuration and the addresses that are open.
 

@@ -1,6 +1,6 @@
-//! The handover of a reload under a parent, on the loop ([`crate::services::handover`] has the messages). The parent gives
-//! both processes an end of a channel: the old one writes all it leaves, in the slices of its turns, and then what changes
-//! while it finishes; the fresh one reads.
+//! The handover of a reload under a parent, on the event loop ([`crate::services::handover`] has the messages). The
+//! parent gives both processes an end of a channel: the old one writes its state (counters, locks, tickets), a part in
+//! each turn, and then what changes while it finishes its requests; the new one reads.
 //!
 //! Invariant: a fresh process accepts no connection before it has the old one's state, or [`PATIENCE`] is over: what comes
 //! later is added to what it has counted by itself. A process that is itself replaced while older ones still drain passes
@@ -34,26 +34,26 @@ pub struct Handover {
     text: Vec<u8>,
 }
 
-/// The process that takes our place.
+/// The process that takes this one's place.
 struct Successor {
     channel: OwnedFd,
     estate: Option<Estate>,
     /// Messages that are made and not sent, with the channels that go with them.
     made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
-    /// It reads slower than we write; the loop says when it has read.
+    /// Its channel is full; epoll reports when it has read.
     is_slow: bool,
     links: u8,
 }
 
-/// A process whose place we took.
+/// A process whose place this one took.
 struct Link {
     channel: OwnedFd,
     /// What it holds, and what those hold whose channels it passes on, by number.
     predecessor: Predecessor,
     passed: Vec<(u8, Key)>,
-    /// Nothing has come yet.
+    /// No message has come yet.
     is_silent: bool,
-    /// What there was when its handover began has come.
+    /// All of the state that it had when the handover began has come.
     has_ended: bool,
 }
 
@@ -172,7 +172,7 @@ impl Server {
         }
     }
 
-    /// Sends a slice of what is left; at the end of each turn.
+    /// Sends the next part of what is left; called at the end of each turn.
     pub(super) fn tell_successor(&mut self) {
         let Some(mut successor) = self.handover.successor.take() else { return };
         while !successor.is_slow {

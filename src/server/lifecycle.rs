@@ -45,7 +45,7 @@ pub enum Greeting {
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
-    // Of state all is made that leads there; the innermost comes first.
+    // Directories of state are made with all that lead to them; the innermost comes first.
     let states = config.acme.state_paths().flat_map(|path| path.ancestors());
     let fresh: Vec<&Path> = paths.chain(states).filter(is_fresh).collect();
     let outcome = open_all(config, form);
@@ -64,7 +64,7 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default) {
         pid_file::is_possible(path)?;
     }
-    // There is such a user.
+    // Fails if there is no such user.
     worker(config, form)?;
     // Sockets that are handed over are bound already, to whatever address.
     let is_handed_over = |name| std::env::var_os(name).is_some_and(|sockets| !sockets.is_empty());
@@ -83,7 +83,7 @@ pub struct Prepared {
     pub listeners: Listeners,
     pub signals: Signals,
     pub pid_file: Option<PidFile>,
-    /// As whom strangers are served; None: as who we are.
+    /// The user to serve as; None: the process keeps its own.
     pub worker: Option<Worker>,
     /// What there is to say of the configuration, for the error log.
     pub notes: Vec<(Level, String)>,

@@ -10,7 +10,7 @@ use crate::sys::process;
 const TURN: usize = 256;
 
 impl Server {
-    /// Looks how much is used, and gives up what can be.
+    /// Looks how much memory is used, and frees what can be spared.
     pub(super) fn mind_memory(&mut self) {
         if let Some(stage) = self.cx.overload.look(self.cx.now.ms) {
             self.say_stage(stage);

@@ -44,11 +44,11 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use wakeup::WakeTimer;
 
-/// What the process is about.
+/// What the process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Serving,
-    /// QUIT: active requests are finished, nothing new is taken. Ends by then at the latest.
+    /// QUIT: active requests are finished, no new connection is accepted. The process ends at `until` at the latest.
     Quitting {
         until: Option<u64>,
     },
@@ -61,7 +61,7 @@ enum Reload {
     No,
     Wanted,
     UnderWay,
-    /// It came once more meanwhile.
+    /// HUP came once more meanwhile.
     Again,
 }
 
@@ -75,15 +75,15 @@ pub struct Server {
     /// Connections that wait for their first request, in the order of their deadlines: the wheel's ticks are too long for
     /// these. An entry counts only while its connection still waits for that.
     settling: VecDeque<(Key, u64)>,
-    /// Connections that have done as much as one may in a turn: all of them go on in the next.
+    /// Connections that used up their share of a turn: all of them are driven in the next.
     run: VecDeque<Key>,
-    /// Those that have bodies to move: they go on as far as [`BULK`] goes.
+    /// Connections that have bodies to move: they share [`BULK`] in each turn.
     bulky: VecDeque<Key>,
-    /// Those with an event that the last turn had no time for: the next begins with them.
+    /// Connections with an event that the last turn had no time for: the next turn begins with them.
     late: VecDeque<Key>,
     /// Bytes of bodies that may still be moved in this turn ([`BULK`]).
     bulk: usize,
-    /// Connections whose answers of this turn are made but not sent.
+    /// Connections whose responses of this turn are made but not sent.
     batched: Vec<Key>,
     pub cx: Services,
     pool: Pool,
@@ -105,7 +105,7 @@ pub struct Server {
     limit: usize,
     /// Where the configuration came from; None where a test made it.
     pub origin: Option<reload::Origin>,
-    /// Where a parent keeps root's rights for us.
+    /// The link to the parent that keeps root's rights, if there is one.
     pub parent: Option<parent_link::ParentLink>,
     /// None where the configuration names none, or a parent has it.
     pub pid_file: Option<pid_file::PidFile>,
@@ -122,7 +122,7 @@ pub struct Server {
     new_binary: Option<i32>,
     /// Reloads so far, whatever became of them.
     reloads: u64,
-    /// Of the services that have sockets of their own.
+    /// Which services' sockets are registered with epoll.
     watched: names::Watched,
     pub supervisor: supervisor::Supervisor,
     /// A drain ends its first part: what is under way is finished, nothing new is taken.
@@ -137,11 +137,12 @@ const SWEEP: u64 = 2_500;
 /// ([`crate::conn::io::SHARE`]): large bites are what makes them cheap, and however many there are, a small request
 /// does not wait for more than one. Those that have their share of the next turns wait in a queue.
 const BULK: usize = 4 << 20;
-/// What those in the queue move in a turn whatever the others have moved.
+/// Bytes that queued connections may move in a turn however much the others have moved.
 const LEAST: usize = 1 << 20;
-/// Short answers that are made before the first of them is sent. The first send wakes the client, or its proxy, which
-/// costs more than the sending; with the others' answers close behind it stays awake for them, and asks again for
-/// all. Measured with 64 clients: 9 % of the CPU per request. More gain nothing that shows, and make the first wait.
+/// Short responses that are made before the first of them is sent. The first send wakes the client, or its proxy, which
+/// costs more than the sending; when the others follow closely it stays awake for them, and sends its next requests
+/// together. Measured with 64 clients: 9 % of the CPU per request. More gain nothing that shows, and make the first
+/// wait.
 const GATHER: usize = 16;
 
 impl Server {
@@ -258,7 +259,7 @@ impl Server {
         self.cx.handshakes.begin_turn();
         self.protected("looking at memory", Server::mind_memory);
         if self.events.is_full() {
-            // That files have changed may be among what is left.
+            // The held events may say that files have changed.
             self.cx.now.advance_epoch();
         }
         // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
@@ -281,7 +282,7 @@ impl Server {
             self.handle_signals();
         }
         if self.reload == Reload::Wanted {
-            // It comes before the requests that came with it, which wait for the next turn.
+            // The reload comes before the requests that came with it, which wait for the next turn.
             self.held.extend(self.events.iter());
             return;
         }
@@ -307,7 +308,7 @@ impl Server {
         self.protected("the end of a turn", Server::finish_turn);
     }
 
-    /// What an event is for. Gives whether it is a connection to accept.
+    /// Acts on an event. True: there are connections to accept.
     fn dispatch(&mut self, token: u64, flags: u32) -> bool {
         let (name, act): (&str, fn(&mut Server)) = match role_of(token) {
             Some(Role::Client) => {
@@ -335,7 +336,7 @@ impl Server {
         false
     }
 
-    /// When there is something to do though nothing happens, monotonic milliseconds; what is past is due.
+    /// The next time at which there is something to do without an event, monotonic milliseconds; may be past.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
         let works = self.is_handing_over()
@@ -379,7 +380,7 @@ impl Server {
         let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
-        // Without, every moment looks for itself.
+        // Without inotify, files are looked at again in every epoch.
         if listening.is_ok() {
             self.cx.dir_watch.listening();
         }

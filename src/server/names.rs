@@ -4,7 +4,7 @@ use super::Server;
 use crate::conn::token::{Role, token_of};
 use crate::sys::epoll;
 
-/// Which services the epoll knows.
+/// Which services are registered with epoll.
 #[derive(Default)]
 pub(super) struct Watched {
     resolver: bool,
@@ -12,7 +12,7 @@ pub(super) struct Watched {
 }
 
 impl Server {
-    /// Name servers have answered, or the time for something has come.
+    /// Name servers have answered, or a query has timed out.
     pub(super) fn resolver_event(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.receive(now);
@@ -33,7 +33,7 @@ impl Server {
         [self.cx.resolver.next_due(), self.cx.upstream_names.next_due()].into_iter().flatten().min()
     }
 
-    /// When the resolver or a program has something to do though nothing happens.
+    /// When the resolver or a program next has something to do without an event.
     pub(super) fn next_service(&self) -> Option<u64> {
         [self.next_name(), self.cx.children.next_due(), self.next_acme()].into_iter().flatten().min()
     }
@@ -60,7 +60,7 @@ impl Server {
             return;
         }
         if let Some(fd) = self.cx.resolver.fd() {
-            // Unwatched it would look when a time has come.
+            // Without it, answers are read when a query times out.
             let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Resolver));
             self.watched.resolver = true;
         }

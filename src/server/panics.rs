@@ -14,7 +14,7 @@ use crate::util::slab::Key;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Server {
-    /// Does something that belongs to no connection. None: it panicked.
+    /// Calls `act`, which belongs to no connection. None: it panicked.
     pub(super) fn protected<T>(&mut self, name: &str, act: impl FnOnce(&mut Server) -> T) -> Option<T> {
         let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
         if outcome.is_err() {
@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn alert(&mut self, serial: Option<u64>, what: std::fmt::Arguments<'_>) {
-        // It may have been lent out.
+        // It was left empty, or with what the connection was reading.
         self.cx.scratch.clear();
         self.cx.scratch.reserve(SCRATCH);
         let log = self.cx.config.process.error_log.clone();

@@ -1,6 +1,6 @@
 //! Messages to the serving process from its parent, which keeps root's rights: log files that were opened again, a
-//! channel to the process that takes its place, and, when the parent is gone, that it is. Nothing goes the other way but
-//! one byte that says that we serve.
+//! channel to the process that takes its place, and, when the parent is gone, that it is. The serving process sends one
+//! byte only, when it serves.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};
@@ -27,9 +27,9 @@ impl ParentLink {
         signal.uid == 0 || signal.pid == self.pid
     }
 
-    /// The listeners are watched: the parent may let others go.
+    /// Tells the parent that the listeners are watched, so that it may end the process before this one.
     pub fn tell_ready(&self) {
-        // One that is gone is found to be so by the loop.
+        // A parent that is gone is noticed by the loop.
         let _ = pass::send(self.channel.as_fd(), b"R", &[]);
     }
 }

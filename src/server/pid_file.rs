@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const MODE: u32 = 0o644;
-/// Looks at a name that others take away meanwhile.
+/// Attempts at a name that other processes remove meanwhile.
 const ROUNDS: usize = 16;
 
 pub struct PidFile {
@@ -31,8 +31,9 @@ pub fn old_path(path: &Path) -> PathBuf {
 }
 
 impl PidFile {
-    /// Puts down who we are in a file that is locked. A process that an upgrade started takes the name over from the one
-    /// that started it, whose file stays beside it: at no moment is there no pid file, nor one without its number.
+    /// Writes the process's number into a file that is locked. A process that an upgrade started takes the name over
+    /// from the one that started it, whose file stays beside it: at no moment is there no pid file, nor one without its
+    /// number.
     ///
     /// # Errors
     /// It cannot be written, or another process has it.
@@ -40,7 +41,7 @@ impl PidFile {
         let is_plain = std::fs::symlink_metadata(path).map_or_else(|e| e.kind() == NotFound, |meta| meta.is_file());
         match Draft::make(path) {
             Ok(draft) if is_plain => draft.place(path),
-            // Behind a link, or in a directory where no file of ours may come to be: as it is.
+            // Behind a link, or in a directory where no file may be made: the existing file is written over.
             Ok(_) | Err(Errno::EACCES | Errno::EPERM | Errno::EROFS) => PidFile::fill_in_place(path),
             Err(e) => Err(Failure::open(path, e)),
         }
@@ -71,7 +72,7 @@ impl PidFile {
     pub fn take_back(&self) {
         let old = old_path(&self.path);
         if file::is_at(self.fd.as_fd(), &old) {
-            // Then the name stays what it is, which is only unusual.
+            // Then the file keeps the old name, which does no harm.
             let _ = std::fs::rename(old, &self.path);
         }
     }
@@ -87,7 +88,7 @@ impl PidFile {
     }
 }
 
-/// Our number, locked, under a name that means nothing yet; the name goes with the value.
+/// A locked file with the process's number, under a temporary name, which is removed when the value is dropped.
 struct Draft {
     name: PathBuf,
     fd: OwnedFd,
@@ -131,7 +132,7 @@ impl Draft {
                     false => Err(taken(path)),
                 };
             }
-            // Its lock is ours until the name is.
+            // Its lock is held until the name is taken.
             if file::is_at(there.as_fd(), path) {
                 self.rename(path)?;
                 return self.placed(path);
@@ -140,7 +141,7 @@ impl Draft {
         Err(Failure::open(path, Errno::EBUSY))
     }
 
-    /// The name is our parent's, which wanted us to have it.
+    /// Takes the name over from the process that started this one for an upgrade.
     fn take_over(self, path: &Path) -> Result<PidFile, Failure> {
         let old = old_path(path);
         unlink(&old);

@@ -104,7 +104,7 @@ impl Origin {
     }
 }
 
-/// What there is to say of a configuration that is used, for the error log.
+/// The warnings about a configuration that is used, for the error log.
 pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String)> {
     let level = |severity| match severity {
         Severity::Emerg => Level::Emerg,
@@ -175,8 +175,8 @@ impl Server {
         }
     }
 
-    /// Configurations that only this process holds are dropped, a piece in each turn; with the last one go the logs that
-    /// only they name.
+    /// Drops old configurations that no request uses any more, a part in each turn; then closes the logs that only they
+    /// name.
     pub(super) fn tend_configs(&mut self) {
         if !self.old_configs.is_empty() {
             let (held, free) = std::mem::take(&mut self.old_configs).into_iter().partition(|c| Rc::strong_count(c) > 1);
@@ -318,7 +318,7 @@ impl Interlude for Turns {
         }
         if server.mode == Mode::Stopped {
             drop(server);
-            // The reading is aborted; the panic is caught where it began.
+            // Ends the reading; the panic is caught where the reading began.
             resume_unwind(Box::new("stopped"));
         }
     }
@@ -330,7 +330,7 @@ impl Server {
         while self.mode != Mode::Stopped && !file::wait_readable(fd, 0).unwrap_or(true) {
             match watched {
                 Ok(()) => self.turn(),
-                // Then it is polled, which only costs more.
+                // Then it polls, which only costs more.
                 Err(_) => self.poll(),
             }
         }

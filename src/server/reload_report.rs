@@ -5,8 +5,8 @@
 //! the signal, and reads until the number has changed: exit status and text are then those of the reload itself. An
 //! upgrade that succeeds shows in the pid file.
 //!
-//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. No one waits
-//! for a server that writes none: nginx, or another build of this one.
+//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. The command
+//! does not wait for a server that writes none: nginx, or another build of this one.
 
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};

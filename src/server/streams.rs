@@ -1,4 +1,4 @@
-//! Streams of HTTP/2 among the connections: a stream is one that another carries.
+//! Streams of HTTP/2 among the connections: each is a connection that another one carries.
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
@@ -11,7 +11,7 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 
 impl Server {
-    /// Every connection of HTTP/2 looks at what the process is about: it may have to end in order.
+    /// Drives every HTTP/2 connection after a reload or QUIT, so that it announces its end (GOAWAY).
     pub(super) fn wake_http2(&mut self) {
         let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
@@ -28,7 +28,7 @@ impl Server {
         }
     }
 
-    /// What a connection of HTTP/2 carries ends with it.
+    /// Ends the streams of an HTTP/2 connection that is closed.
     pub(super) fn close_streams(&mut self, key: Key, conn: &mut Conn, reason: CloseReason) {
         let State::Http2(http2) = &mut conn.state else { return };
         http2.farewell(&mut conn.transport);
@@ -41,7 +41,7 @@ impl Server {
         }
     }
 
-    /// A request that is still under way where its connection is closed: its place and what it holds are given back.
+    /// Gives back what a request holds that is still under way when its connection is closed.
     pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
         if !matches!(conn.state, State::Active(_)) {
             return;
@@ -51,7 +51,7 @@ impl Server {
         close::leave_active(conn, &mut Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake });
     }
 
-    /// A stream that has ended is reported to its connection; others are connections of their own.
+    /// Reports a stream that has ended to its connection; counts and logs the end of any other connection.
     pub(super) fn count_closed(&mut self, transport: Transport, serial: u64, reason: CloseReason) {
         let Some(stream) = transport.into_stream() else {
             self.cx.stats.active -= 1;

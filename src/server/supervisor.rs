@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Supervisor {
     socket: Option<UnixDatagram>,
-    /// How often it wants a sign of life from this process, milliseconds; half of what it allows.
+    /// How often this process sends WATCHDOG=1, in milliseconds: half of the interval that the manager allows.
     watchdog: Option<u64>,
-    /// When the next is due, monotonic milliseconds.
+    /// When it is due next, monotonic milliseconds.
     due: u64,
     /// Under a parent it is the parent that serves, reloads and ends.
     is_child: bool,
@@ -47,7 +47,7 @@ impl Supervisor {
     pub fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}"));
         if let Some(socket) = &self.socket {
-            // From now on nothing waits for it.
+            // From now on no call waits for the manager.
             let _ = socket.set_nonblocking(true);
         }
     }
@@ -69,7 +69,7 @@ impl Supervisor {
         self.tell("STATUS=draining");
     }
 
-    /// When a sign of life is due.
+    /// When the next WATCHDOG=1 is due.
     pub fn next_due(&self) -> Option<u64> {
         self.watchdog.map(|_| self.due)
     }
@@ -79,14 +79,14 @@ impl Supervisor {
             && self.due <= now
         {
             self.due = now + every;
-            // One that is not read is followed by another.
+            // A message that is lost is followed by another.
             let _ = socket.send(b"WATCHDOG=1");
         }
     }
 
     fn tell(&self, what: &str) {
         if let Some(socket) = self.socket.as_ref().filter(|_| !self.is_child) {
-            // A manager that is gone needs to know nothing.
+            // The manager may be gone.
             let _ = socket.send(what.as_bytes());
         }
     }

@@ -1,4 +1,4 @@
-//! What is due: deadlines of connections, and what is done now and then for none.
+//! What is due: deadlines of connections, and periodic work of the process.
 
 use super::Server;
 use crate::config::model::Level;
@@ -18,7 +18,7 @@ impl Server {
         self.wheel.expire(now, &mut due);
         for &slot in &due {
             let Some(key) = self.conns.key_of(slot) else { continue };
-            // One that waits for its share of a turn may have in its socket what it is late with: tried first.
+            // A connection that waits for its turn may have in its socket what it is late with: it is driven first.
             let Some(conn) = self.conns.get(key) else { continue };
             if conn.deadline.at() > now || conn.queued {
                 self.arm(key);
@@ -41,7 +41,8 @@ impl Server {
         self.protected("a sweep", Server::sweep);
     }
 
-    /// Connections whose first request is late, by less than a tick of the wheel.
+    /// Connections whose session tickets have waited long enough
+    /// ([`Timer::Settle`](crate::conn::timers::Timer::Settle)): the wheel's ticks are too long for these.
     fn settle(&mut self, now: u64) {
         while self.settling.front().is_some_and(|(_, at)| *at <= now) {
             let Some((key, _)) = self.settling.pop_front() else { break };
@@ -59,7 +60,7 @@ impl Server {
         });
     }
 
-    /// What is done now and then for no connection.
+    /// Periodic work: idle files, expired locks and the like.
     fn sweep(&mut self) {
         panic_point("sweep");
         let now = self.cx.now.ms;

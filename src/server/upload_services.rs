@@ -1,5 +1,5 @@
-//! What uploads need of the process: the journal of hidden names ([`crate::services::temp_names`]), begun and ended; and
-//! the completions of fsync ([`crate::services::syncs`]).
+//! What uploads need of the process: the journal of temporary names ([`crate::services::temp_names`]), and the
+//! completions of fsync ([`crate::services::syncs`]).
 
 use super::Server;
 use crate::config::model::{Config, Level, Location, Settings};
@@ -22,7 +22,8 @@ pub fn stores(settings: &Settings) -> bool {
     writes || matches!(settings.upload.store, Store::Path(_))
 }
 
-/// Beside the pid file, which no two processes share. None: there is none, or nothing to note.
+/// The journal's path, beside the pid file, which no two processes share. None: there is no pid file, or nothing to
+/// note.
 pub fn journal_path(config: &Config) -> Option<CString> {
     let pid = config.process.pid.as_ref()?;
     let keeps = |location: &Location| {
@@ -74,7 +75,7 @@ impl Server {
         }
     }
 
-    /// Files are on the disk: connections that wait for that go on.
+    /// An fsync has ended: the connections that wait for it are driven.
     pub(super) fn disk_event(&mut self) {
         for waiter in self.cx.syncs.ended() {
             self.drive(waiter);

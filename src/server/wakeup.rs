@@ -1,7 +1,7 @@
-//! When the loop has to wake though nothing happens. A timeout at each wait is a timer that is set and taken back at
-//! each wait, which on a virtual machine leaves the guest each time: 3 µs of a request that comes alone. Deadlines
-//! are far and move away with every request, so one timer is set to the first of them and left there. It rings too
-//! early then, once, and is set again.
+//! When the loop has to wake without an event. A timeout of epoll_wait is a timer that the kernel sets and cancels at
+//! each wait, which on a virtual machine leaves the guest each time: 3 µs of a request that comes alone. Deadlines are
+//! far and move away with every request, so one timer is set to the first of them and left there. It fires too early
+//! then, once, and is set again.
 //!
 //! Invariant: a wait that this file calls endless ends by the deadline it was asked about, or later by what the turn has
 //! taken before: as one with a timeout does, for `now` is when the turn began.
@@ -26,7 +26,7 @@ pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
 
 pub struct WakeTimer {
     timer: Timer,
-    /// When it will ring, monotonic milliseconds.
+    /// When it will fire, monotonic milliseconds.
     at: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl WakeTimer {
         Ok(WakeTimer { timer, at: None })
     }
 
-    /// How to wait at `now` so as to be awake at `due`.
+    /// How to wait from `now` on so as to be awake at `due`.
     pub fn wait(&mut self, due: u64, now: u64) -> Timeout {
         let left = due.saturating_sub(now);
         if left == 0 {
@@ -46,7 +46,7 @@ impl WakeTimer {
         if self.at.is_some_and(|at| at <= due) {
             return Timeout::Never;
         }
-        // Beyond that it is looked at again.
+        // A longer wait ends early, and is begun again.
         let millis = u32::try_from(left).unwrap_or(u32::MAX).min(1 << 30);
         if left < SOON || self.timer.set(millis).is_err() {
             return Timeout::Millis(millis);

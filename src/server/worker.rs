@@ -1,4 +1,4 @@
-//! The user that serves, where the process was started by root: the configured user, or `nobody`.
+//! The user that serves requests where the process was started by root: the configured user, or `nobody`.
 
 use super::failure::Failure;
 use super::upload_services::stores;
@@ -75,7 +75,7 @@ pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
         let shown = format!("\"{}\"", path.display());
         let chown = if owner.is_empty() { String::new() } else { format!("{owner}{shown}") };
         match is_missing {
-            // A root has its warning already.
+            // Directories that are served were warned about already.
             true if read.contains(path) => {}
             true => lines.push(format!("{shown} does not exist, uploads there will fail: mkdir -p {shown}{chown}")),
             false => {
@@ -95,14 +95,14 @@ pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
     lines
 }
 
-/// What of a path is there.
+/// The longest part of a path that exists.
 fn nearest(mut path: PathBuf) -> PathBuf {
     let is_missing = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     while is_missing(&path) && path.pop() {}
     path
 }
 
-/// What the system says of us.
+/// Whether this process may, by access(2).
 fn we_can(path: &Path, wanted: u32) -> bool {
     let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK)];
     let mode = modes.iter().filter(|(bit, _)| wanted & bit != 0).fold(0, |all, (_, mode)| all | mode);
@@ -119,7 +119,7 @@ impl Worker {
             } else if stat.gid == self.gid {
                 3
             } else if !self.is_default && stat.mode >> 3 & wanted == wanted {
-                // A user that was chosen may be in this group, too.
+                // A configured user may be a member of this group.
                 3
             } else {
                 0

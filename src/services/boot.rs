@@ -1,5 +1,5 @@
-//! Which start of which machine this is: what was written before the machine's last start, and not yet on its disk, may
-//! be gone or half there.
+//! Identifies this boot of this machine: what was written before the last boot and had not reached the disk may be lost
+//! or incomplete.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
@@ -15,7 +15,7 @@ impl Boot {
             u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
         };
         let start = hex("/proc/sys/kernel/random/boot_id")?;
-        // Containers may have none: then all machines are taken for one, which costs bytes and no correctness.
+        // Containers may have no machine-id: then all machines count as one, which costs bytes and no correctness.
         Some(Boot { machine: hex("/etc/machine-id").unwrap_or(0), start })
     }
 

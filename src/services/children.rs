@@ -1,10 +1,10 @@
-//! Programs that answer requests (CGI) while they run: how many there are, what they say on STDERR, and their end. What is
-//! not wanted any more gets TERM, and KILL where that is not obeyed.
+//! Programs that answer requests (CGI) while they run: their number, their STDERR, and their end. A program that is no
+//! longer needed gets TERM, and KILL if it does not end.
 //!
 //! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
-//! until its leader is reaped: its number is nothing else's until then. So all children of this process are reaped here.
-//! One that ended because it was not wanted is not reaped before KILL has gone to what it started; until then it counts,
-//! as a running one does, and gives its place up to the next program that needs it.
+//! until its leader is reaped: its number is nothing else's until then. So all children of this process are reaped
+//! here. One that was ended by a signal is not reaped before KILL has been sent to the processes that it started; until
+//! then it counts as a running one, and gives its place to the next program that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -21,13 +21,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const SIGTERM: i32 = 15;
 /// Milliseconds between the end of a response and the first signal: a program may still have something to do.
 const AFTER: u64 = 10_000;
-/// Between TERM and KILL.
+/// Milliseconds between TERM and KILL.
 const MERCY: u64 = 3_000;
 /// Bytes of STDERR that are held until a line ends.
 const LINE: usize = 4096;
-/// Reads of STDERR at a time: one that never ends must not keep the loop.
+/// Reads of STDERR in a turn: a program that writes without end must not hold up the loop.
 const READS: usize = 16;
-/// A second event of the same child: its STDERR.
+/// Marks the token of a child's STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;
 
 #[derive(Default)]
@@ -74,7 +74,7 @@ pub struct Line {
     pub script: Box<str>,
 }
 
-/// What is to be started.
+/// The program to be started.
 pub struct Start<'a> {
     pub path: CString,
     pub args: Vec<CString>,
@@ -83,11 +83,11 @@ pub struct Start<'a> {
     pub stdin: BorrowedFd<'a>,
     pub shown: Box<str>,
     pub cpu_seconds: u64,
-    /// STDERR goes to the error log, not nowhere.
+    /// STDERR is written to the error log; otherwise it is discarded.
     pub logs: bool,
 }
 
-/// Why a program goes on no more.
+/// Why a program is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
     /// Its response is complete.
@@ -97,13 +97,13 @@ pub enum Leave {
 }
 
 impl Children {
-    /// What the loop watches. None: nothing was ever started.
+    /// The epoll that the event loop watches. None: no program was ever started.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
-    /// Whether less than `most` programs run. Where those that have ended take the places, what they started has no more
-    /// time: clients that leave keep no others waiting, and leave no more processes behind than may run.
+    /// Whether fewer than `most` programs run. If ended ones take the places, the processes that they started are
+    /// killed at once: clients that leave neither keep others waiting nor leave more processes behind than may run.
     pub fn has_room(&mut self, most: u64) -> bool {
         while self.running.len() as u64 >= most {
             let Some(key) = self.over.pop_front() else { return false };
@@ -156,7 +156,7 @@ impl Children {
     /// The system call that failed, and how.
     pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
         if self.epoll.is_none() {
-            // What started the server may have left descriptors open that are none of a program's business.
+            // The process that started the server may have left descriptors open, which no program may inherit.
             child::close_on_exec();
             self.epoll = Some(Epoll::new().map_err(|e| ("epoll_create1()", e))?);
         }
@@ -165,7 +165,7 @@ impl Children {
         let (output, stdout) = pipe()?;
         let (errors, stderr) = pipe()?;
         for end in [&stdout, &stderr] {
-            // Programs do not expect a pipe that is full to be an error.
+            // Programs expect a write to a full pipe to wait, not to fail.
             socket::set_nonblocking(end.as_fd(), false).map_err(|e| ("fcntl()", e))?;
         }
         let null = if start.logs { None } else { file::null().ok() };
@@ -286,7 +286,7 @@ impl Children {
         }
     }
 
-    /// The process ends: so do they.
+    /// Ends all programs, since this process ends.
     pub fn end(&mut self) {
         for (_, running) in self.running.iter_mut() {
             running.send(if running.pidfd.is_none() { SIGKILL } else { SIGTERM });

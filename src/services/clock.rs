@@ -10,8 +10,9 @@ pub struct Clock {
     /// Unix seconds and the nanoseconds after them.
     pub unix: i64,
     pub nanos: u32,
-    /// Counts epochs: what was looked up in this one need not be asked again. A turn of the loop is one epoch for all
-    /// requests that had begun to arrive when it began; whatever is read later in the turn begins another.
+    /// The number of the present epoch: what was looked up in it need not be looked up again. A turn of the loop is one
+    /// epoch for all requests that had begun to arrive when it began; whatever is read later in the turn begins
+    /// another.
     pub epoch: u64,
     /// Counts epochs, leaving out those that this process's own storing has begun: that leaves directories where they are.
     pub arrival: u64,
@@ -74,17 +75,17 @@ impl Clock {
         self.arrival += 1;
     }
 
-    /// Whatever is asked was asked before the loop looked for what is new.
+    /// Whether all requests so far in this turn had arrived before it began.
     pub fn is_first_of_turn(&self) -> bool {
         self.epoch == self.turn
     }
 
-    /// We have changed something on disk other than by storing a file.
+    /// This process has changed something on disk other than by storing a file.
     pub fn changed(&mut self) {
         self.advance_epoch();
     }
 
-    /// A file of ours came to be, in a directory that was there or in a new one.
+    /// This process has stored a file, in an existing directory or in a new one.
     pub fn stored(&mut self) {
         self.epoch += 1;
     }
@@ -105,14 +106,15 @@ impl Clock {
         }
     }
 
-    /// How long the turn has taken, milliseconds; by a clock that costs next to nothing and is some milliseconds late.
+    /// How long the turn has taken, in milliseconds; by the coarse clock, which is cheap and some milliseconds late.
     pub fn spent(&self) -> u64 {
         (clock::coarse() + self.ahead).saturating_sub(self.ms)
     }
 
-    /// The wall clock against the other, which nothing sets.
+    /// Compares the wall clock with the monotonic one, which is never set.
     fn compare(&mut self, unix: i64) {
-        /// What seconds that are counted from different moments differ by, and what a slow adjustment may do.
+        /// Seconds that the two may differ by: their seconds begin at different moments, and the wall clock may be
+        /// adjusted slowly.
         const TOLERATED: i64 = 5;
         let passed = i64::try_from(self.ms.saturating_sub(self.seen) / 1000).unwrap_or(i64::MAX);
         let moved = unix.saturating_sub(self.unix).saturating_sub(passed);
@@ -127,8 +129,7 @@ impl Clock {
         Some(std::mem::take(&mut self.jumped)).filter(|seconds| *seconds != 0)
     }
 
-    /// Moves both clocks forward for good, from the next turn on: a simulated night passes in no time. The wall clock
-    /// goes by whole seconds.
+    /// For simulations: moves both clocks forward, from the next turn on. The wall clock goes by whole seconds.
     pub fn jump(&mut self, ms: u64) {
         self.ahead = self.ahead.saturating_add(ms);
     }

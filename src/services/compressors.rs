@@ -1,4 +1,4 @@
-//! gzip encoders between their uses, and what small bodies became lately.
+//! gzip encoders that are reused, and the compressed form of small bodies that were sent lately.
 //!
 //! An encoder is one allocation of up to 300 KiB. Made for each response they cost more than compressing a page, and
 //! freed among smaller blocks they leave a heap that never shrinks: so a few are kept and reset, and all are given back
@@ -27,7 +27,7 @@ pub struct Compressors {
     texts: RefCell<Vec<Text>>,
     /// Where the next text goes.
     next: Cell<usize>,
-    /// Something was compressed since the last sweep, and when that was: monotonic milliseconds.
+    /// Whether something was compressed since the last sweep, and when: monotonic milliseconds.
     used: Cell<bool>,
     swept: Cell<u64>,
 }
@@ -47,13 +47,13 @@ pub struct Compressor {
 }
 
 impl Compressors {
-    /// An encoder for a body of that many bytes: none known, any number. No larger window is used than it can fill.
+    /// An encoder for a body of `length` bytes, if that is known: its window is no larger than the body.
     pub fn encoder(self: &Rc<Self>, level: u32, length: Option<u64>) -> Compressor {
         let needed = length.map_or(15, |n| n.clamp(1, 1 << 15).next_power_of_two().ilog2());
         Compressor { kind: (level.clamp(1, 9), needed.clamp(9, 15) as u8), encoder: None, home: self.clone() }
     }
 
-    /// What a small body became when it was compressed lately.
+    /// The compressed form of a small body, if it was compressed lately.
     pub fn made(&self, level: u32, body: &[u8]) -> Option<Rc<[u8]>> {
         let texts = self.texts.borrow();
         texts.iter().find(|text| text.level == level && *text.body == *body).map(|text| text.made.clone())
@@ -87,7 +87,7 @@ impl Compressors {
     fn put(&self, kind: Kind, mut encoder: Compress) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= IDLE {
-            // Another kind may be what is asked for now.
+            // The kinds that are asked for may have changed.
             if idle.iter().all(|(of, _)| *of == kind) {
                 return;
             }

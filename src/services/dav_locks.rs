@@ -28,7 +28,7 @@ pub struct Lock {
     pub exclusive: bool,
     /// All below is locked too.
     pub deep: bool,
-    /// The client's `owner` element, as XML.
+    /// The client's `owner` element (XML).
     pub owner: Rc<[u8]>,
     /// Seconds it was granted for, and when it ends (monotonic milliseconds).
     pub timeout: u64,
@@ -55,14 +55,14 @@ struct Zone {
     exclusive: BTreeSet<Rc<[u8]>>,
     /// When each ends, the first one first.
     ends: BTreeSet<(u64, Rc<[u8]>)>,
-    /// What has ended by then holds no more, though it may still be there.
+    /// Locks that end by then no longer hold, though they may not be removed yet.
     now: u64,
 }
 
 /// Why a lock is not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Another lock is in the way.
+    /// It conflicts with another lock.
     Locked,
     /// The zone is full.
     Full,
@@ -71,12 +71,12 @@ pub enum Denied {
 }
 
 impl DavLocks {
-    /// Nothing is locked, so that nothing need be asked.
+    /// There is no lock.
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
     }
 
-    /// What has ended by `now` holds no more.
+    /// Locks that have ended by `now` no longer hold.
     pub fn expire(&mut self, now: u64) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();
@@ -155,7 +155,7 @@ impl DavLocks {
         self.zones.iter().flat_map(of).collect()
     }
 
-    /// A lock that another process has granted, whose place we take.
+    /// Takes over a lock that the process before this one has granted.
     pub fn inherit(&mut self, zone: &str, lock: Lock) {
         let known = self.zones.keys().find(|name| ***name == *zone).cloned();
         self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
@@ -187,7 +187,7 @@ impl DavLocks {
         })
     }
 
-    /// The name is gone, with all that was in it: so are their locks.
+    /// Removes the locks of a name that is gone, and of all that was in it.
     pub fn forget(&mut self, path: &[u8]) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();

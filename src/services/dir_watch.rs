@@ -1,12 +1,11 @@
-//! Directories that the kernel watches for us: what was read from one need not be asked again until something in it,
-//! or on the way to it, changes. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3
-//! µs), or none where the kernel would have reported a change.
+//! Directories that are watched by inotify: what was read from one need not be read again until something in it, or on
+//! the way to it, changes. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3 µs), or
+//! none where the kernel would have reported a change.
 //!
 //! Invariant: a [`Dir`] that is alive, with the count of changes that a reader noted *before* it looked, means that
 //! nothing reachable through its path has changed since, as far as the kernel reports: after [`DirWatch::refresh`] of
-//! this moment. It does not tell of writes through a shared mapping, of names of a file in other directories, or of
-//! mounts: who relies on it looks for itself now and then ([`TRUST`]), and does not rely on it for files with several
-//! names.
+//! this moment. It does not report writes through a shared mapping, writes to a file by its name in another directory,
+//! or mounts: users of it look again every [`TRUST`] milliseconds, and do not rely on it for files with several names.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -19,10 +18,11 @@ use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// What was looked at this many milliseconds ago is looked at again, changes reported or not: as long as a change by
-/// another name, a mapping or a mount may go unseen. Two stats a second for each file in use cost 3 µs of it.
+/// Milliseconds after which a file is looked at again, whether or not a change was reported: a change by another name,
+/// a mapping or a mount goes unseen for that long. Two stats a second for each file in use cost 3 µs of it.
 pub const TRUST: u64 = 500;
-/// Directories watched at most; each costs about a kilobyte of the kernel's memory. Others are looked at each time.
+/// Directories watched at most; each costs about a kilobyte of the kernel's memory. Files in others are looked at each
+/// time.
 const DIRS: usize = 4096;
 /// A directory that could not be watched is tried again after this many milliseconds.
 const RETRY: u64 = 10_000;
@@ -30,11 +30,11 @@ const RETRY: u64 = 10_000;
 const LINKS: u32 = 40;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
-/// Of an entry, for what is inside.
+/// Events of a watched directory's entries.
 const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
-/// Of what is on the way: it leads elsewhere now, or is closed to us. A directory that is held open is not reported
-/// of its own removal before he lets go: what holds it is.
+/// Events of directories on the way: it leads elsewhere now, or may no longer be entered. The removal of a directory
+/// that some process holds open is not reported by its own watch, but by that of its parent.
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
 /// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Not so
 /// NFS, 9p, FUSE; overlayfs forgets watches when it copies up; ramfs and bcachefs do not tell how large a directory is.
@@ -48,17 +48,17 @@ fn largest(file_system: u64) -> u64 {
     if file_system == ZFS { 40_000 } else { 1 << 20 }
 }
 
-/// Whether a directory can be watched, and at what price.
+/// Whether a directory may be watched, as its file system and its size decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Price {
     Fair,
-    /// It has too many entries.
+    /// It has too many entries: beginning the watch would take too long.
     TooHigh,
-    /// Changes may be made elsewhere.
+    /// Its file system may change without this kernel's knowledge.
     NotTold,
 }
 
-/// What it means to watch the directory of this path and `stat`.
+/// Whether the directory of this path and `stat` may be watched.
 ///
 /// # Errors
 /// statfs(2).
@@ -81,7 +81,8 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Changes of entries reported so far. None: the directory is no longer watched, or is another one now.
+    /// Changes of entries reported so far. None: the directory is no longer watched, or the path leads to another one
+    /// now.
     pub fn changes(&self) -> Option<u64> {
         self.alive.get().then(|| self.changes.get())
     }
@@ -130,23 +131,23 @@ impl Default for Bound {
     }
 }
 
-/// What the loop knows of events to come.
+/// Whether the event loop learns of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Ear {
     /// It does not listen.
     #[default]
     None,
-    /// It would have reported a change.
+    /// It does: no change has been reported.
     Listening,
-    /// It has reported a change, once: a directory that no request needs may change all day.
+    /// It has learned of a change, once: a directory that no request needs may change all day.
     Told,
     /// Its report was read; it does not watch.
     Heard,
 }
 
 impl DirWatch {
-    /// Learns what has changed up to this moment. To be called before a [`Dir`] is trusted; costs nothing the second
-    /// time in a moment.
+    /// Reads what has changed so far. To be called before a [`Dir`] is relied on; costs nothing the second time in an
+    /// epoch.
     pub fn refresh(&mut self, now: &Clock) {
         if self.moment == now.epoch {
             return;
@@ -217,7 +218,7 @@ impl DirWatch {
         }
     }
 
-    /// All that relied on the directory is looked up again.
+    /// Makes all that relied on the directory look it up again.
     fn drop_dir(&mut self, dir: &Rc<Dir>) {
         dir.alive.set(false);
         self.dirs.remove(&dir.path);
@@ -268,7 +269,7 @@ impl DirWatch {
             }
             Err(e) => {
                 self.drop_dir(&dir);
-                // What is not there is not remembered: names of directories come from clients.
+                // A directory that does not exist is not remembered: its name may be any client's.
                 if e != Errno::ENOENT && e != Errno::ENOTDIR {
                     self.dirs.insert(path.into(), Known::Refused(now.ms + RETRY));
                 }
@@ -331,7 +332,7 @@ impl DirWatch {
         local(&name)?;
         self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
         local(&name)?;
-        // What the path leads to is what was watched: the kernel went the same way.
+        // The directory that the path leads to has to be the one that was watched.
         let (seen, meant) = (file::lstat(&name)?, file::stat(&CString::new(path).map_err(|_| Errno::ENOENT)?)?);
         match (seen.ino, seen.dev, seen.kind) == (meant.ino, meant.dev, FileKind::Dir) {
             true => Ok(()),

@@ -1,12 +1,12 @@
-//! What was made of a file that is too large to be kept as such: its compressed form, or its content in memory where
-//! pieces of it are asked for often. Kept with the open file, which never outlives its version of the content.
+//! Copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its content
+//! where ranges of it are asked for often. Kept with the open file, which never outlives its version of the content.
 //!
 //! Invariant: all copies together are no larger than the limit; what does not fit is made again each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
-/// The bytes that all copies share.
+/// The memory that all copies share.
 pub struct Budget {
     used: Cell<u64>,
     limit: Cell<u64>,
@@ -79,7 +79,7 @@ impl Copies {
     /// Keeps the file as it is, if there is room.
     pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
         if let Some(kept) = Kept::new(bytes, budget) {
-            // One is as good as another of the same version.
+            // Another copy of the same version is as good.
             let _ = self.plain.set(kept);
         }
     }

@@ -1,6 +1,6 @@
-//! One line of an error log, in nginx's form or as JSON: an object a line, always UTF-8, with what was asked as members.
-//! And the guard against floods: what the process says of itself twice in a row is counted instead, and a log with a rate
-//! leaves lines out beyond it, and says how many.
+//! One line of an error log, in nginx's form or as JSON: an object a line, always UTF-8, with what was asked as
+//! members. Also the bounds on repeated lines: a message of the process that repeats the one before is only counted,
+//! and a log with a rate drops lines beyond it, and reports how many.
 
 use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
@@ -8,7 +8,7 @@ use crate::http::escape::json_escape;
 use crate::util::decimal;
 use std::fmt::{self, Write};
 
-/// How long the same line in a row is only counted, milliseconds.
+/// For how many milliseconds a repeated line is only counted.
 const QUIET: u64 = 10_000;
 /// A rate is one per second.
 const SECOND: u64 = 1_000;
@@ -97,7 +97,7 @@ pub struct Repeats {
 /// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It is written; the one before came this many more times meanwhile.
+    /// It is written; the line before was repeated this many times meanwhile.
     After(u64),
     Counted,
 }

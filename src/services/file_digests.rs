@@ -9,7 +9,7 @@ use std::rc::Rc;
 /// Digests that are kept; the oldest goes first.
 const KEPT: usize = 1024;
 
-/// What changes with a file's content.
+/// Identifies a version of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Version {
     file: (u64, u64),
@@ -33,7 +33,7 @@ pub struct FileDigests {
 }
 
 impl FileDigests {
-    /// As a field's value.
+    /// The digest, as the value of a header field.
     pub fn get(&self, version: Version, algorithm: &'static str) -> Option<Rc<[u8]>> {
         self.values.get(&(version, algorithm)).cloned()
     }

@@ -1,5 +1,5 @@
-//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload; where
-//! that puts another process in place of this one, they go there ([`crate::services::handover`]).
+//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload; a
+//! reload that replaces this process hands them over ([`crate::services::handover`]).
 //!
 //! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client go first,
 //! then the ones that were used longest ago. Keys come from clients, so they are hashed with a secret.
@@ -14,7 +14,7 @@ const ENTRY: usize = 96;
 pub struct Limits {
     requests: HashMap<Rc<str>, Requests>,
     connections: HashMap<Rc<str>, HashMap<Box<[u8]>, u32>>,
-    /// What changes while another process takes this one's place; None: none does.
+    /// Changes to be handed over, while another process takes this one's place.
     changes: Option<Changes>,
 }
 
@@ -153,7 +153,7 @@ impl Limits {
         self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
     }
 
-    /// From now on changes are remembered.
+    /// Begins to remember changes.
     pub fn watch_changes(&mut self) {
         self.changes.get_or_insert_default();
     }
@@ -166,7 +166,7 @@ impl Limits {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
     }
 
-    /// What was counted of this key is another process's to count.
+    /// Removes this key's count, which another process goes on with.
     pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
         let zone = self.requests.get_mut(zone)?;
         let node = zone.nodes.remove(key)?;

@@ -48,7 +48,7 @@ const BATCH: usize = 4096;
 #[derive(Debug)]
 pub struct Watched {
     watch: i32,
-    /// Nothing has happened there so far.
+    /// No change was reported so far.
     quiet: Cell<bool>,
 }
 
@@ -251,7 +251,7 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// Ends the watches that are no longer held.
+    /// Removes watches whose pages are gone.
     fn forget_unused(&mut self) {
         let inotify = &self.inotify;
         self.watched.retain(|known| {

@@ -30,10 +30,10 @@ pub struct LogFile {
     pub is_named: bool,
 }
 
-/// What is worth a line in the error log.
+/// What is reported in the error log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The first failure of a spell: a full disk must not fill the other logs too.
+    /// The first of failures in a row: a full disk must not fill the other logs as well.
     Failed(Errno),
     /// There is room again, and this many lines were lost meanwhile.
     Dropped(u64),
@@ -69,7 +69,7 @@ impl LogFile {
         !self.backlog.is_empty()
     }
 
-    /// Writes what there is, as far as it goes.
+    /// Writes as much as the other end takes.
     pub fn flush(&mut self) -> Option<Trouble> {
         let Some(sink) = self.sink.take() else {
             self.pending.clear();

@@ -1,5 +1,5 @@
-//! Log files. Lines of a turn are gathered and written with one call; what the process says of itself, at once.
-//! A log that cannot be written, or is not read, is reported once and costs no request.
+//! Log files. Lines about requests are gathered in a turn and written by one call; messages about the process are
+//! written at once. A log that cannot be written, or whose reader is slow, is reported once and delays no request.
 //!
 //! A file stays open as long as the configuration names it, or an exchange lives that began under one that did.
 
@@ -40,7 +40,7 @@ pub struct Logs {
     repeats: Repeats,
     /// Of logs that have a rate.
     windows: Vec<(LogTarget, Window)>,
-    /// Takes diagnostics that no file takes; None: a daemon has none.
+    /// Where diagnostics go that no file takes; None in a daemon.
     stderr: Option<LogFile>,
     /// Messages about the logs themselves, for the error log.
     troubles: Vec<String>,
@@ -48,12 +48,12 @@ pub struct Logs {
     pid: Option<i32>,
 }
 
-/// Whom a diagnostic is about.
+/// The connection that a diagnostic is about.
 #[derive(Clone, Copy)]
 pub struct Who<'a> {
     /// The number of the connection.
     pub serial: u64,
-    /// Puts down who asked what, at the end of the line.
+    /// Appends the client and its request, at the end of the line.
     pub asked: &'a dyn Asked,
 }
 
@@ -108,7 +108,7 @@ impl Logs {
         self.files.iter().map(|f| f.path.clone()).collect()
     }
 
-    /// The last exchange of earlier configurations is gone: what only they named is closed.
+    /// Closes the files that only earlier configurations named, whose last exchange is gone.
     pub fn retire(&mut self) {
         self.flush_all();
         for file in self.files.iter_mut().filter(|file| !file.is_named) {
@@ -161,7 +161,7 @@ impl Logs {
         self.stderr.is_some()
     }
 
-    /// Diagnostics that no file takes go nowhere: a daemon has no terminal.
+    /// Discards diagnostics that no file takes: a daemon has no terminal.
     pub fn drop_stderr(&mut self) {
         self.stderr = None;
     }
@@ -203,7 +203,7 @@ impl Logs {
         self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
-    /// End of a turn: what may not wait goes out. True where something is still held back.
+    /// The end of a turn: writes what may not be held longer. Gives when the rest has to be written, if there is some.
     pub fn flush_turn(&mut self, now: u64) -> Option<u64> {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
@@ -239,7 +239,7 @@ impl Logs {
         }
     }
 
-    /// Everything out: before a reopen, at the end.
+    /// Writes everything: before a reopen, and at the end.
     pub fn flush_all(&mut self) {
         for at in 0..self.files.len() {
             self.write_out(LogFileId(at as u32));
@@ -290,7 +290,7 @@ impl Logs {
         let mut written = 0;
         let mut text = std::mem::take(&mut self.text);
         error_line::write(&mut text, what);
-        // What goes wrong again and again with the process itself is logged once, and then counted.
+        // A message about the process that repeats itself is logged once, and then counted.
         let admitted = match who.is_none() && level <= Level::Warn {
             true => self.repeats.admit(&text, now.ms),
             false => Admitted::After(0),
@@ -344,7 +344,7 @@ impl Logs {
         match id.and_then(|id| self.access(id, Hold::Turn, now.ms)) {
             Some(pending) => {
                 pending.extend_from_slice(&line);
-                // What a request did wrong goes out with the turn; what the process says, at once.
+                // Lines about requests are written at the end of the turn; messages about the process at once.
                 if let Some(id) = id
                     && (who.is_none() || level <= Level::Crit)
                 {
@@ -381,7 +381,7 @@ impl Logs {
         &mut self.windows[at].1
     }
 
-    /// Says how many lines were left out, once their second is over. Gives when there is more to say.
+    /// Logs how many lines were dropped, once their second is over. Gives when the next such line is due.
     fn close_windows(&mut self, now: u64) -> Option<u64> {
         for (_, window) in &mut self.windows {
             if let Some(count) = window.take(now) {

@@ -1,5 +1,5 @@
-//! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`] is
-//! handed down by the loop; nothing here knows a connection or a request.
+//! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`]
+//! is passed down by the event loop; nothing here knows a connection or a request.
 
 pub mod acme;
 pub mod boot;
@@ -79,7 +79,7 @@ use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
 use user_file::UserFile;
 
-/// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
+/// Bytes read from a socket at a time while a body streams. Larger reads make uploads cheaper.
 pub const SCRATCH: usize = 256 << 10;
 /// A request head fits one of these nearly always, and a small body with it.
 const BUFFER: usize = 8 << 10;
@@ -96,24 +96,24 @@ pub struct Services {
     pub buffers: BufPool,
     pub compressors: Rc<Compressors>,
     pub files: FileCache,
-    /// Requests whose answer is known.
+    /// Responses that may be sent again.
     pub response_cache: ResponseCache,
     /// Directories that need not be looked at until the kernel reports a change.
     pub dir_watch: DirWatch,
-    /// Where uploads go.
+    /// Directories that uploads are stored in, kept open.
     pub directories: Directories,
-    /// Where scripts really lie.
+    /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
-    /// Where what must not be run may lie.
+    /// Real paths of directories that clients may store files in: none of these is run.
     pub stored_places: StoredPlaces,
     pub temp_names: TempNames,
-    /// What files hash to.
+    /// Digests of files.
     pub file_digests: FileDigests,
-    /// What is in the areas that have a quota.
+    /// The usage of areas that have a quota.
     pub quotas: Quotas,
     /// Locks of WebDAV.
     pub dav_locks: DavLocks,
-    /// Directories that are to be copied, moved or removed, once all in them may be.
+    /// Directories that are being judged before they are copied, moved or removed.
     pub judged_trees: JudgedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
@@ -135,9 +135,9 @@ pub struct Services {
     pub upstream_names: UpstreamNames,
     /// Resumable uploads that are not finished.
     pub resumable: Uploads,
-    /// Which start of the machine this is; read before the process shuts itself in.
+    /// Which start of the machine this is; read before the process is confined.
     pub boot: Option<Boot>,
-    /// For bytes that are consumed at once: owned by no connection.
+    /// A buffer for bytes that are consumed at once: owned by no connection.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
     pub pipe: Option<(OwnedFd, OwnedFd)>,
@@ -154,8 +154,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// A file came to be in `dir` by another way than an upload's: what was true this turn is no longer, the trees that
-    /// are judged and the quotas have to know.
+    /// Tells the clock, the judged trees and the quotas that a file was made in `dir`, other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
         self.judged_trees.came(dir);

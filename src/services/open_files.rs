@@ -38,7 +38,7 @@ const DESCRIPTORS: usize = 256;
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after this many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
-/// One that has been compressed is worth more.
+/// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
 const IDLE_COPY: u64 = 60_000;
 /// How often unused descriptors are looked for: each time all files are gone through.
 const SWEEP: u64 = 1_000;
@@ -67,7 +67,7 @@ pub struct OpenFile {
     copies: Copies,
     /// How often a piece of it was asked for.
     pieces: Cell<u8>,
-    /// Asked for since the clock's hand came by, and when last: monotonic milliseconds.
+    /// Whether it was used since the clock's hand came by, and when last: monotonic milliseconds.
     recent: Cell<bool>,
     used: Cell<u64>,
     /// Where copies are counted; none for a file that is not kept.
@@ -92,7 +92,7 @@ impl OpenFile {
         }
     }
 
-    /// For the head of a response with all of it.
+    /// What the head of a response with the whole file takes from the cache.
     pub fn cached_head(&self) -> CachedHead<'_> {
         CachedHead {
             lines: self.answer.get(..self.lines_end as usize).unwrap_or_default(),
@@ -237,7 +237,7 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
-    /// How many there may be; what the process may have in all.
+    /// How many descriptors the cache may keep, and how many the process may have.
     most_descriptors: usize,
     all_descriptors: usize,
     /// When unused descriptors were looked for last, monotonic milliseconds.
@@ -251,7 +251,7 @@ struct Slot {
     path: Box<[u8]>,
     file: Rc<OpenFile>,
     look: Look,
-    /// Several names lead to the file: its own directory does not tell of every change.
+    /// The file has several names: its directory does not report every change.
     alone: bool,
 }
 
@@ -389,7 +389,7 @@ impl FileCache {
         {
             self.evict();
         }
-        // Looked at once more, now that it is watched.
+        // Looked at again, now that it is watched.
         let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
         if alone {
             look.dir = None;

@@ -15,7 +15,7 @@ const LOOK: u64 = 10;
 const TRIM: u64 = 1000;
 /// What may be begun between two looks: the limit by this. Of 48 MiB it is 384 KiB, some forty new streams of HTTP/2.
 const PART: u64 = 128;
-/// Percent below its beginning that a stage ends.
+/// By how many percent below its beginning a stage ends.
 const BACK: u64 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -26,11 +26,11 @@ pub enum Stage {
     Tight,
     /// From 95 %: new requests get 503.
     Full,
-    /// Nothing is left: no connection is taken either.
+    /// The limit is reached: no connection is accepted either.
     Over,
 }
 
-/// Where they begin, in percent of the limit.
+/// Where each stage begins, in percent of the limit.
 const STAGES: [(Stage, u64); 3] = [(Stage::Over, 100), (Stage::Full, 95), (Stage::Tight, 90)];
 
 #[derive(Default)]

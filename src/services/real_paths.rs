@@ -1,4 +1,4 @@
-//! Where paths really are, with all links followed.
+//! Real paths, with all symbolic links followed.
 //!
 //! Invariant: what is kept of a path holds only while the kernel watches the directory of the last part that is there and
 //! reports no change in it or on the way to it ([`Look`]); where a link could lead elsewhere unreported, nothing is kept.

@@ -74,13 +74,13 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
 }
 
 fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> Verdict {
-    // `explain` is a process of its own, and wants the answer.
+    // `explain` runs in a process of its own, and waits for the answer.
     if !password::is_slow(stored) || cx.trace.is_some() {
         return if password::matches(stored, password) { Verdict::Right } else { Verdict::Wrong };
     }
     let waiter = cx.syncs.driven;
     let address = ex.client.peer.octets();
-    // A client has many addresses of IPv6, but one network.
+    // A client may have many IPv6 addresses, in one network of 64 bits.
     let client = if address.len() == 16 { &address[..8] } else { address };
     cx.passwords.check(&Given { stored, password, client, waiter }, password::matches)
 }

@@ -11,11 +11,11 @@ use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 
-/// What a request knows of the one that decides about it.
+/// The state of the subrequest that decides about a request.
 pub struct Asked {
     /// `satisfy any`: what the other rules came to.
     pub refused: Option<Status>,
-    /// None: it is under way.
+    /// The status that it was answered with; None while it is under way.
     pub verdict: Option<Status>,
 }
 
@@ -31,7 +31,7 @@ pub fn is_set(ex: &Exchange) -> bool {
     ex.here().settings.auth.request.is_some()
 }
 
-/// Has the URI asked. `refused`: what is to be answered should it refuse too, by `satisfy any`.
+/// Begins the subrequest. `refused`: the status to send if it refuses as well, by `satisfy any`.
 pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
     let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
     ex.auth_request = Some(Box::new(Asked { refused, verdict: None }));
@@ -59,7 +59,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     Answer { status: ex.response.status, challenges, values }
 }
 
-/// `ex` is the request's own again: what was answered decides about it.
+/// `ex` is the client's own request again: takes over the subrequest's answer.
 pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
     let sets = ex.here().settings.auth.request_set.clone();
     for (set, value) in sets.iter().zip(answer.values) {
@@ -80,7 +80,7 @@ pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &Asked) -> Flow {
     match asked.verdict {
         Some(status) if (200..300).contains(&status.0) => {
             if asked.refused.is_some() {
-                // What another rule wanted to know is no longer of interest.
+                // Another rule's challenge is not sent to a client that is let in.
                 ex.response.fields.remove(b"www-authenticate");
             }
             Flow::Next

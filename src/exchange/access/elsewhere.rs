@@ -1,6 +1,5 @@
-//! Whether the client of a request may also come in at another path: what it has shown for its own location (address and
-//! password) is compared with what the other location asks. Nothing slow is computed here: a location with other
-//! passwords is closed.
+//! Whether the client of a request may also access another path: its address and password are compared with what the
+//! other location requires. Nothing slow is computed here: a location with other passwords is closed.
 
 use super::allow_deny;
 use crate::config::settings::auth::Satisfy;
@@ -11,7 +10,7 @@ use std::rc::Rc;
 /// A realm and its file of users, variables expanded.
 type Password = Option<(Vec<u8>, Vec<u8>)>;
 
-/// What the request has shown when it came in.
+/// What the request was let in by.
 pub struct Shown {
     /// The password that was right.
     password: Password,

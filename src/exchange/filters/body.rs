@@ -29,7 +29,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
     piece(ex, data, flush);
 }
 
-/// A piece of an upstream's page. False: the response is none.
+/// A piece of an upstream's page, which is gathered. False: the response is not gathered.
 fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     let Some(mut gathered) = ex.response.gathered.take() else { return false };
     gathered.push(&ex.here().settings.body.temp, piece);
@@ -52,7 +52,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
     ex.out.data(data);
 }
 
-/// A piece of what an include says.
+/// A piece of an include's response.
 fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.here().settings.ssi.output_buffer.0;
     let Some(sub) = &mut ex.sub else { return };

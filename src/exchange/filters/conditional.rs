@@ -26,7 +26,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             ex.response.status = Status::NOT_MODIFIED;
             ex.response.body = Body::Empty;
             ex.response.ranges = false;
-            // Of a stored `.gz`; what is not sent is not encoded (nginx).
+            // A stored `.gz` set it; a response without a body has no encoding (nginx).
             ex.response.fields.remove(b"content-encoding");
         }
         Verdict::Failed => {

@@ -1,4 +1,5 @@
-//! How the end of the body is marked: its length, a mark, or the end of the connection. Trailers need a mark.
+//! How the end of the body is marked: by its length, by a last chunk or frame, or by the end of the connection.
+//! Trailers need a last chunk or frame.
 
 use super::{has_no_body, headers};
 use crate::exchange::Exchange;
@@ -10,8 +11,8 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // RFC 9110 §9.3.6: nor has a tunnel an end that could be marked.
     let may_mark =
         ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
-    // A mark is promised before their values are known (nginx). Those of a body that is still being made are read at its
-    // end.
+    // The framing is chosen before the trailers' values are known (nginx). Those of a body that is still being made are
+    // read at its end.
     let follows = may_mark && !has_no_body(ex) && headers::has_trailers(ex);
     // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);

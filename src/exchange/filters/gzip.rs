@@ -1,5 +1,5 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
-//! longer ones are compressed as they are sent. What was made of a file is kept with it.
+//! longer ones are compressed as they are sent. The compressed form of a file is kept with it.
 
 use crate::config::settings::gzip::{Gzip, Proxied};
 use crate::exchange::Exchange;
@@ -25,7 +25,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     }
     let gzip = ex.here().settings.gzip.clone();
     let Some(length) = may_be_compressed(ex, &gzip) else { return Cacheable::Yes };
-    // What expires may be compressed for a proxy later, or no longer.
+    // Whether gzip_proxied's `expired` holds changes with time.
     let by_time = gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
     let accepted = is_accepted(ex, cx.now.unix);
     let typed = (accepted || gzip.vary) && gzip.types.contains(ex.response.content_type.as_bytes());
@@ -37,11 +37,11 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if compressed {
         compress(ex, cx, &gzip, length, head_only);
     }
-    // The length of a body that HEAD does not make is known once a GET had it made.
+    // The length of a compressed body is known to a HEAD only after a GET had it compressed.
     if by_time || compressed && head_only { Cacheable::No } else { Cacheable::Yes }
 }
 
-/// The body's length, where its status, its form and its size are those of what gzip is for. Some(None): not known yet.
+/// The body's length, if its status, type and size allow compressing it. Some(None): the length is not known yet.
 fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
     // A digest that the client wants is of the file as it is.
@@ -132,7 +132,7 @@ fn mark(ex: &mut Exchange) {
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;
     ex.response.ranges = false;
-    // An upstream's offer, of the bytes as they were.
+    // An upstream offered ranges of the bytes before they were compressed.
     ex.response.fields.remove(b"accept-ranges");
     ex.response.weaken();
 }

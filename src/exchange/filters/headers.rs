@@ -21,7 +21,8 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
         expires(ex, cx, rule);
         cacheable = Cacheable::No;
     }
-    // A page that webserv makes itself has a policy for exactly what it is made of: the site's would break it.
+    // Pages that webserv makes itself have a Content-Security-Policy for exactly their own script and style: the site's
+    // would break them.
     const POLICY: &[u8] = b"content-security-policy";
     let has_own = ex.here().content == Content::Files && ex.response.fields.get(POLICY).is_some();
     for header in output.headers.iter().filter(|h| listed || h.always) {
@@ -32,7 +33,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     cacheable
 }
 
-/// add_trailer has something to say of the response.
+/// Whether add_trailer applies to the response.
 pub fn has_trailers(ex: &Exchange) -> bool {
     let trailers = &ex.here().settings.output.trailers;
     let listed = is_listed(ex.response.status.0);
@@ -83,7 +84,7 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
         }
         rule => rule,
     };
-    // An upstream's word does not stand beside ours.
+    // An upstream's own field does not stand beside it.
     ex.response.fields.remove(b"expires");
     ex.response.fields.remove(b"cache-control");
     let now = cx.now.unix;

@@ -46,7 +46,7 @@ pub enum Sent {
     Queued,
     /// The head is queued; the page makes the body.
     Page(Box<Page>),
-    /// A range that there is not, or a precondition that fails, has an error page, which is sent instead.
+    /// The error page of a 416 or a 412 is sent instead.
     Instead(Flow),
 }
 
@@ -62,7 +62,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         ex.response.status = status;
         ex.response.reason = None;
     }
-    // An upstream has judged the conditions itself.
+    // Conditions were passed on to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
         let cacheable = conditional::apply(ex);
@@ -76,7 +76,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     add_kept(ex);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
-    // Not of an error's page, nor of what a handler answers otherwise; `expires modified` counts from it (nginx).
+    // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` counts from it
+    // (nginx).
     if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
         ex.response.last_modified = None;
     }
@@ -109,7 +110,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ssi_page.map_or(Sent::Queued, Sent::Page)
 }
 
-/// What the response that led to an internal redirect left for this one.
+/// Adds what the response that led to an internal redirect has left for this one.
 fn add_kept(ex: &mut Exchange) {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
@@ -205,7 +206,7 @@ fn rate(ex: &mut Exchange, cx: &mut Services) {
     ex.limit_rate_after = after;
 }
 
-/// A streamed body is complete. Some: it is a page, which makes another of it.
+/// A streamed body is complete. Some: it was gathered as a page with SSI commands, which makes the body.
 pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
     let page = ssi::gathered(ex);
     if page.is_some() {

@@ -63,7 +63,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             let content_type =
                 std::mem::replace(&mut ex.response.content_type, ContentType::Shared(kind.as_bytes().into()));
             ex.response.body = Body::Parts { file, ranges, boundary, content_type, size };
-            // The boundary is another each time.
+            // The boundary is different each time.
             return Cacheable::No;
         }
     }
@@ -76,7 +76,7 @@ fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {
     fields.push(b"Content-Range", &value);
 }
 
-/// The part of a streamed body that was chosen when its head came; not where the bytes have become others since.
+/// Sets the range of a streamed body that was chosen when its head came; not if the body is encoded.
 fn window(ex: &mut Exchange) {
     let Some(window) = ex.response.window else { return };
     if ex.response.encoder.is_some() {
@@ -90,7 +90,7 @@ fn window(ex: &mut Exchange) {
     ex.response.body = Body::Stream { length: Some(range.len()) };
 }
 
-/// Twenty digits that no file is made to contain: a counter that starts at a random place.
+/// Twenty digits that no file can be made to contain: a counter that starts at a random number.
 fn boundary() -> [u8; 20] {
     thread_local!(static NEXT: Cell<u64> = Cell::new(crate::sys::random::number().unwrap_or(1)));
     let number = NEXT.with(|next| {

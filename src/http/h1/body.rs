@@ -20,9 +20,9 @@ const TRAILERS: usize = 8192;
 /// own takes five, and some write sizes with eight digits.
 const OVERHEAD: u64 = 16;
 const OVERHEAD_AT_LEAST: u64 = 64 << 10;
-/// Runs shorter than this are moved together, so that what handles them is called once for many.
+/// Runs shorter than this are moved together, so that the handler is called once for many of them.
 const SMALL: usize = 4 << 10;
-/// Bytes of small chunks that go on together where the input cannot be changed.
+/// Bytes of small chunks that are handed on together where the input must not be changed.
 const GATHERED: usize = 2 << 10;
 /// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
 const DIGITS: u8 = 16;
@@ -52,7 +52,7 @@ pub struct Run<'a> {
 enum State {
     /// Bytes left of a Content-Length.
     Length(u64),
-    /// The body ends with what it comes in: a stream of HTTP/2.
+    /// The body ends with its stream (HTTP/2).
     UntilEnd,
     Size {
         digits: u8,
@@ -143,12 +143,12 @@ impl Decoder {
         Decoder { pads: true, ..Decoder::new(framing) }
     }
 
-    /// A body that is as long as what it comes in.
+    /// A body that ends with its stream.
     pub fn until_end() -> Decoder {
         Decoder { state: State::UntilEnd, ..Decoder::default() }
     }
 
-    /// What the body comes in is at its end: so is the body, if that is its rule.
+    /// The stream has ended: so has a body that is delimited by that. Whether the body is complete.
     pub fn end(&mut self) -> bool {
         if self.state == State::UntilEnd {
             self.state = State::Done;
@@ -305,7 +305,7 @@ impl Decoder {
         }
     }
 
-    /// Tells that `n` bytes of the run that [`Decoder::remaining`] named were taken out of band.
+    /// `n` bytes of the run that [`Decoder::remaining`] gave were taken without the decoder (splice).
     pub fn skip(&mut self, n: u64) {
         self.allowed = self.allowed.saturating_add(n.saturating_mul(OVERHEAD));
         self.state = match self.state {
@@ -321,7 +321,7 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// Its framing took more bytes than its content. What is short does not count.
+    /// Its framing took more bytes than its content; short bodies do not count (keepalive_glitches).
     pub fn is_mostly_framing(&self) -> bool {
         const SHORT: u64 = 1 << 10;
         let content = (self.allowed - OVERHEAD_AT_LEAST) / OVERHEAD;

@@ -1,5 +1,5 @@
-//! The grammar of chunk extensions (RFC 9112 §7.1.1), byte by byte. What they say is not looked at; that they are no
-//! more than extensions is, because a sloppy reader may see the end of the line elsewhere.
+//! The grammar of chunk extensions (RFC 9112 §7.1.1), byte by byte. Their values are not used; their grammar is
+//! checked, because a lenient reader may see the end of the line elsewhere.
 
 use crate::http::header::{is_field_byte, is_token_byte};
 

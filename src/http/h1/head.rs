@@ -231,7 +231,7 @@ impl Head {
 
     /// `line` bytes of this line, `head` of the head; both may be a lower bound.
     fn check_length(&self, line: usize, head: usize, limits: &HeadLimits) -> Result<(), Reject> {
-        // Of two that are exceeded the one that was so first, however the bytes came.
+        // Of two limits that are exceeded, the one that was reached first counts, however the bytes were split.
         let line_first = self.at + limits.line <= limits.total;
         let limit = match (line > limits.line, head > limits.total) {
             (true, true) if !line_first => limits.total,
@@ -287,7 +287,7 @@ impl Head {
         Ok(())
     }
 
-    /// What the fields mean together.
+    /// Checks what the fields mean together.
     fn finish(&mut self, buf: &[u8]) -> Result<(), Reject> {
         let (mut hosts, mut length, mut coding) = (None, None, None);
         let (mut close, mut keep_alive, mut expect, mut unknown) = (false, false, false, false);

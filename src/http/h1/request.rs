@@ -16,7 +16,7 @@ pub enum Length {
     Chunked,
 }
 
-/// A request line as someone has sent it, whatever it is.
+/// A request line passed on as it was sent.
 pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(line);
     out.extend_from_slice(b"\r\n");

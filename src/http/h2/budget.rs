@@ -1,5 +1,5 @@
-//! Rates: what a client may do that costs work and transfers nothing. A budget is filled by time and by useful work, and
-//! emptied by what it bounds; the connection ends when it is empty.
+//! Rates of what a client does that costs work and transfers nothing. A budget is filled by time and by useful work,
+//! and emptied by what it bounds; the connection ends when it is empty.
 
 /// A bucket of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

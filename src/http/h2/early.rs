@@ -1,8 +1,8 @@
-//! What a client says of streams that it has yet to open.
+//! Priorities that a client sends for streams before it opens them.
 //!
-//! Invariant: of at most [`MOST`] streams, those spoken of last; one entry each.
+//! Invariant: one entry a stream, and at most [`MOST`] of them: the latest.
 
-/// Streams that something is kept of.
+/// Streams that an entry is kept for.
 const MOST: usize = 16;
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl<T> Default for Early<T> {
 }
 
 impl<T> Early<T> {
-    /// Takes the place of what was said of the stream before.
+    /// Notes a priority for a stream, in place of an earlier one.
     pub fn keep(&mut self, stream: u32, said: T) {
         self.0.retain(|(of, _)| *of != stream);
         if self.0.len() >= MOST {
@@ -24,7 +24,7 @@ impl<T> Early<T> {
         self.0.push((stream, said));
     }
 
-    /// What was said of the stream, which opens: those below it never will.
+    /// Takes the entry of a stream that opens; streams with lower identifiers can no longer open, and are forgotten.
     pub fn take(&mut self, stream: u32) -> Option<T> {
         let at = self.0.iter().position(|(of, _)| *of == stream);
         let said = at.map(|at| self.0.remove(at).1);

@@ -1,5 +1,5 @@
-//! What an include names, asked for: a request of its own that takes the place of the page's on the connection until it
-//! is answered, and writes into the page's answer. So it may be anything a request may be, an upstream's included.
+//! Subrequests: what an include names is a request of its own, which takes the place of the page's on the connection
+//! until it is answered, and writes into the page's response. So any handler may answer it, an upstream as well.
 //!
 //! Invariant: while a page waits, the queue of its answer is the sink of what it included; it comes back with [`leave`].
 
@@ -38,14 +38,14 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.log.reported = parent.log.reported.clone();
     ex.log.request_length = parent.log.request_length;
     (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
-    // Each is asked once a request.
+    // limit_req and limit_conn count a client's request once.
     (ex.log.limit_req, ex.log.limit_conn) = (parent.log.limit_req, parent.log.limit_conn);
     let shared = &mut parent.ssi.get_or_insert_default().shared;
     shared.includes += 1;
     if let Sink::Variable(name, _) = &include.sink
         && shared.variable(&name.to_ascii_lowercase()).is_none()
     {
-        // It is there, and empty, whatever comes.
+        // The variable exists, and is empty, whatever the response is.
         let _ = shared.set(name, Vec::new());
     }
     let (level, frame) = match &mut parent.sub {
@@ -75,7 +75,7 @@ pub enum Left {
     Page,
     /// A part is missing: no page goes on.
     Cut,
-    /// What it decides about may go on.
+    /// The request that auth_request decides about may go on.
     Verdict,
 }
 
@@ -109,7 +109,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         ex.report(cx, Level::Error, format_args!("{why}"));
     }
     if !whole || abort {
-        // A part is missing: the client sees that the whole is not whole.
+        // A part is missing: the client has to see that the response is cut short.
         unwind(ex, cx);
         ex.out.break_off();
         ex.tx = Tx::Done;
@@ -119,7 +119,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     Left::Page
 }
 
-/// What auth_request asks has been answered, or the connection is to end (`return 444`).
+/// auth_request's subrequest has been answered, or ends the connection (`return 444`).
 fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
@@ -139,7 +139,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     }
 }
 
-/// The request whose page it all is, whatever is under way: the connection ends.
+/// Makes the exchange that of the client's own request again: the connection ends.
 pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
     while ex.sub.is_some() {
         back(ex, cx);
@@ -176,7 +176,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         end_include(ex);
         return None;
     }
-    // Variables of the page are the whole request's.
+    // Variables that a page sets are shared by all pages of the request.
     if let Some(sub) = &mut ex.sub
         && let Some(above) = &mut sub.parent.ssi
     {
