@@ -18,6 +18,8 @@ fn the_pid_file_lives_as_long_as_the_process() {
 fn the_file_of_a_unix_socket_goes_with_the_process() {
     for signal in [libc::SIGTERM, libc::SIGQUIT] {
         let mut s = server("listen unix:%%DIR%%/s; return 200;").start();
+        // Its other listener is handed over, and open before the process is.
+        s.get("/").is(200);
         assert!(s.exists("s"));
         s.signal(signal);
         assert_eq!(s.wait(), 0);
