@@ -343,3 +343,31 @@ fn what_stands_in_place_of_an_uploads_bytes_is_neither_waited_for_nor_written_to
         s.get("/").is(200);
     });
 }
+
+#[test]
+fn an_upload_that_another_version_of_the_server_keeps_is_not_unknown() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut s = area_of("").restartable().start();
+    let target = create(&s, "newer.bin", 10);
+    patch(&s, &target, 0, b"01234").is(204);
+    let id = target.rsplit('=').next().expect("an id").to_owned();
+    let file = format!("{STATE}/{id}.state");
+    let ours = String::from_utf8(s.read(&file)).expect("text");
+    let newer = ours.replacen("webserv-upload 1", "webserv-upload 2", 1);
+    for newer in [&newer, &ours.replacen("\nend\n", "\nnew-field x\nend\n", 1)] {
+        s.write(&file, newer);
+        // A 404 or 410 would have clients begin again.
+        tus(&s, "HEAD", &target, "", b"").is(503);
+        patch(&s, &target, 5, b"56789").is(503);
+        tus(&s, "DELETE", &target, "", b"").is(503);
+        s.kill_and_restart();
+        s.get("/").is(200);
+        assert_eq!((s.read(&file), part(&s)), (newer.as_bytes().to_vec(), b"01234".to_vec()), "it is left as it is");
+    }
+    s.write(&file, &ours);
+    assert_eq!(offset(&s, &target), 5);
+    patch(&s, &target, 5, b"56789").is(204);
+    assert_eq!(s.read("html/a/newer.bin"), b"0123456789");
+}

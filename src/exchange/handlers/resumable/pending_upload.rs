@@ -4,7 +4,7 @@ use super::location::Home;
 use super::locks;
 use super::sharing;
 use super::state::{Dialect, Record};
-use super::store::{self, Dir};
+use super::store::{self, Dir, Unread};
 use super::takeover::{self, Held};
 use super::tus;
 use crate::config::model::Level;
@@ -58,7 +58,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         Err(Errno::ENOENT) => return Err(Missing::Unknown),
         Err(e) => return Err(failed("open()", e)),
     };
-    let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
+    let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
     if record.uri != ex.route.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
         return Err(Missing::Unknown);
     }
@@ -85,7 +85,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     };
     // Its state from before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
-    let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
+    let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
     sharing::look(cx, &home);
     if cx.resumable.get(id).is_none() {
         sharing::met(cx, &home);
@@ -101,6 +101,19 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     }
     upload.know(cx);
     Ok(upload)
+}
+
+fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing> {
+    dir.load(id).map_err(|unread| {
+        Missing::Failed(match unread {
+            Unread::Call(e) => Refusal::call("read()", &home.path, e),
+            // Clients begin again after 404, and give up; this one may meet the other server next.
+            Unread::Foreign => {
+                let why = "another version of this server keeps the upload: it goes on there";
+                Refusal::new(Status::SERVICE_UNAVAILABLE, why)
+            }
+        })
+    })
 }
 
 /// What became of an upload that has a record and no bytes.

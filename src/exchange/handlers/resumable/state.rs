@@ -8,8 +8,11 @@ use crate::http::method::Method;
 use crate::services::boot::Boot;
 use std::io::Write;
 
-/// The first line. Another format gets another number; files of one that is not known are left to expire.
+/// The first line. Another format gets another number; what is not known is left to the servers that know it
+/// ([`is_foreign`]).
 const FIRST: &[u8] = b"webserv-upload 1";
+/// What each format begins with.
+const KIND: &[u8] = b"webserv-upload ";
 const LAST: &[u8] = b"end";
 /// The second, see [`Record::marks`]; and the widths of its numbers.
 const MARKS: &str = "marks ";
@@ -190,6 +193,11 @@ impl Record {
     }
 }
 
+/// What is no [`Record`] here is a whole one of another version of this server, whose fields are not known.
+pub fn is_foreign(text: &[u8]) -> bool {
+    text.starts_with(KIND) && text.ends_with(b"\nend\n")
+}
+
 /// A whole number that fits a file's size.
 pub fn number(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
@@ -274,6 +282,23 @@ mod tests {
         let marks = record().marks();
         let old = text.replace(&format!("{marks}\n"), "length 12\nunverified 3\n");
         assert_eq!(Record::parse(old.as_bytes()), Some(Record { synced: None, ..record() }));
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_told_from_one_that_is_broken() {
+        let text = String::from_utf8(record().text()).expect("escaped");
+        let newer = [
+            text.replacen("webserv-upload 1", "webserv-upload 2", 1),
+            text.replacen("\nend\n", "\ncolour red\nend\n", 1),
+        ];
+        for newer in newer {
+            assert_eq!(Record::parse(newer.as_bytes()), None);
+            assert!(is_foreign(newer.as_bytes()));
+            for at in 0..newer.len() {
+                assert!(!is_foreign(&newer.as_bytes()[..at]), "cut at {at}");
+            }
+        }
+        assert!(!is_foreign(b"") && !is_foreign(b"\nend\n"));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! got its name; where the directory is the configuration's it stays until it expires.
 
 use super::locks;
-use super::state::{MARKS_AT, Record};
+use super::state::{self, MARKS_AT, Record};
 use crate::io::open;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
@@ -79,6 +79,14 @@ pub fn part(id: UploadId) -> CString {
     name(id, PART)
 }
 
+/// Why a record is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    Call(Errno),
+    /// Another version of this server wrote it.
+    Foreign,
+}
+
 impl Dir {
     /// The directory at an absolute path, in this area of uploads. ENOENT where no upload is under way.
     pub fn open(path: &[u8], area: &[u8], links: Follow) -> Result<Dir, Errno> {
@@ -143,21 +151,22 @@ impl Dir {
     }
 
     /// None: there is no such upload.
-    pub fn load(&self, id: UploadId) -> Result<Option<Record>, Errno> {
+    pub fn load(&self, id: UploadId) -> Result<Option<Record>, Unread> {
         let fd = match open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
-            Err(e) => return Err(e),
+            Err(e) => return Err(Unread::Call(e)),
         };
         let mut text = Vec::with_capacity(4096);
         loop {
             text.reserve(4096);
-            if file::read_into(fd.as_fd(), &mut text, LARGEST)? == 0 || text.len() > LARGEST {
-                let mut record = Record::parse(&text);
-                if let Some(record) = &mut record {
-                    record.settle(&self.area);
-                }
-                return Ok(record);
+            let read = file::read_into(fd.as_fd(), &mut text, LARGEST).map_err(Unread::Call)?;
+            if read == 0 || text.len() > LARGEST {
+                let Some(mut record) = Record::parse(&text) else {
+                    return if state::is_foreign(&text) { Err(Unread::Foreign) } else { Ok(None) };
+                };
+                record.settle(&self.area);
+                return Ok(Some(record));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable::pending_upload::Unfinished;
 use crate::exchange::handlers::resumable::respond;
 use crate::exchange::handlers::resumable::state::Dialect;
+use crate::exchange::handlers::resumable::store::Unread;
 use crate::exchange::handlers::upload::resumed::{self, Stored};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -70,7 +71,12 @@ impl Append {
 
     /// [`Append::mark`] of a request that only asks: another may write to the upload by now, and has noted more.
     fn mark_beside(&self, cx: &Services) -> Result<Option<OwnedFd>, Errno> {
-        let Some(mut record) = self.upload.dir.load(self.upload.id)? else { return Ok(None) };
+        let mut record = match self.upload.dir.load(self.upload.id) {
+            Ok(Some(record)) => record,
+            // Another version of this server goes on with it by now.
+            Ok(None) | Err(Unread::Foreign) => return Ok(None),
+            Err(Unread::Call(e)) => return Err(e),
+        };
         let size = self.upload.size;
         let synced = record.synced.filter(|(boot, _)| cx.boot == Some(*boot)).map_or(0, |(_, synced)| synced);
         if synced < size {
