@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+const FUSE: u64 = 0x6573_5546;
 /// Entries at most: they are searched one by one, and a store with variables has many paths.
 const ENTRIES: usize = 16;
 /// An unused descriptor is closed after this many milliseconds: it keeps a file system from being unmounted.
@@ -48,6 +49,10 @@ impl Directories {
             self.entries.swap_remove(at);
         }
         let dir = Rc::new(file::open_at(None, path, O_PATH | O_DIRECTORY, 0)?);
+        if file::file_system(path) == Ok(FUSE) {
+            // Its numbers may be made of names: a new directory has that of the old one, and is another.
+            return Ok(dir);
+        }
         let stat = file::fstat(dir.as_fd())?;
         if self.entries.len() >= ENTRIES
             && let Some(oldest) = (0..self.entries.len()).min_by_key(|at| self.entries[*at].used)

@@ -12,7 +12,7 @@ mod stat;
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
 pub use beneath::{open_beneath, open_known};
@@ -217,6 +217,19 @@ pub fn unlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_UN) })?;
     Ok(())
+}
+
+/// What a close of the file would say: on file systems of networks and of FUSE that is where writes fail that were taken
+/// before (ENOSPC, EDQUOT, EIO). They are waited for there; elsewhere it does nothing.
+pub fn flush(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let copy = dup(fd)?.into_raw_fd();
+    // SAFETY: the copy is ours alone, and it is not used after this.
+    let closed = unsafe { libc::close(copy) };
+    match Errno::last() {
+        // It is closed all the same where a signal came.
+        e if closed < 0 && e != Errno::EINTR => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// A second descriptor of the same open file, close-on-exec, never 0, 1 or 2.

@@ -53,14 +53,19 @@ fn rename_plain(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> R
 fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
     if stat_at(old_dir, old, Follow::No)?.kind == FileKind::Dir {
         mkdir_at(new_dir, new, 0o700)?;
-        return rename_plain(old_dir, old, new_dir, new).inspect_err(|_| {
+        let renamed = rename_plain(old_dir, old, new_dir, new);
+        if renamed.is_err() {
             // Empty still, or in use by now.
             let _ = unlink_at(new_dir, new, Unlink::Dir);
-        });
+        }
+        // Not even an empty directory is replaced there (rclone mount): then a plain rename takes none over.
+        let is_kept = matches!(renamed, Err(Errno::EEXIST | Errno::ENOTEMPTY));
+        return if is_kept { rename_plain(old_dir, old, new_dir, new) } else { renamed };
     }
     match link_at(old_dir, old, new_dir, new) {
         Ok(()) => return unlink_at(old_dir, old, Unlink::File),
-        Err(e) if is_missing(e) || e == Errno::EMLINK => {}
+        // EIO is what file systems of FUSE say that have no hard links and no word for it.
+        Err(e) if is_missing(e) || matches!(e, Errno::EMLINK | Errno::EIO) => {}
         Err(e) => return Err(e),
     }
     open_at(new_dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;

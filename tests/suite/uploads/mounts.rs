@@ -60,9 +60,20 @@ fn uploads_hold_on_file_systems_as_they_are() {
     let mut rows = Table::new("storing on other file systems");
     let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
     let sftp = sftp.into_iter().find(|path| Path::new(path).exists());
-    for what in
-        ["tmpfs", "ext4", "xfs", "btrfs", "bind", "overlay", "bindfs", "sshfs", "sshfs without hard links", "nfs"]
-    {
+    let kinds = [
+        "tmpfs",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "bind",
+        "overlay",
+        "bindfs",
+        "rclone",
+        "sshfs",
+        "sshfs without hard links",
+        "nfs",
+    ];
+    for what in kinds {
         rows.row(OURS, what, || {
             let setup = setup_at("%%DIR%%/store").mkdir("store").mkdir("lower").mkdir("upper").mkdir("work");
             let setup = setup.allow_log("file locks").allow_log("upload_state_store is on another file system");
@@ -91,6 +102,22 @@ fn uploads_hold_on_file_systems_as_they_are() {
                         return skipped("WEBSERV_TEST_NFS names no export of NFS");
                     };
                     mount("mount", &["-t", "nfs", &export, &path("store")], &at)
+                }
+                "rclone" => {
+                    // Without its cache a file is written once, from its beginning: nothing that comes in pieces. While the
+                    // cache still has files to write, a directory that is renamed cannot be read, by any program.
+                    let (from, cache) = (format!(":local:{}", path("upper")), path("work"));
+                    let (to, log) = (path("store"), path("rclone.log"));
+                    let files = ["--config", "/dev/null", "--cache-dir", &cache, "--log-file", &log];
+                    // What goes on in the background keeps no pipe of ours.
+                    let quiet = ["-c", "exec rclone \"$@\" > /dev/null 2>&1", "rclone"];
+                    let args = [
+                        &quiet[..],
+                        &["mount", &from, &to, "--daemon", "--vfs-cache-mode", "writes", "--vfs-write-back", "0s"],
+                        &files[..],
+                    ]
+                    .concat();
+                    mount("sh", &args, &at)
                 }
                 "bindfs" => mount("bindfs", &[&path("upper"), &path("store")], &at),
                 _ => {

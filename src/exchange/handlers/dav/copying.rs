@@ -74,8 +74,9 @@ impl Content {
         Ok(read)
     }
 
-    /// Mode and time of the original.
+    /// Mode and time of the original; all of it was written.
     fn finish(&self, copy: BorrowedFd<'_>) -> Result<(), Errno> {
+        file::flush(copy)?;
         look_like(copy, &self.stat)
     }
 }
