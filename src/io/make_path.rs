@@ -83,6 +83,10 @@ impl Making {
         self.0.extend(made);
     }
 
+    pub fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// It is needed; whether that was anything.
     pub fn keep(&mut self) -> bool {
         !std::mem::take(&mut self.0).is_empty()

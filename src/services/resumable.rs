@@ -300,6 +300,11 @@ impl Uploads {
         self.past.push_back((id, past));
     }
 
+    /// It is not over after all.
+    pub fn unfinish(&mut self, id: UploadId) {
+        self.past.retain(|(other, _)| *other != id);
+    }
+
     pub fn past(&self, id: UploadId) -> Option<&Past> {
         self.past.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }

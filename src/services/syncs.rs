@@ -187,7 +187,7 @@ impl Syncs {
         let outcome = self.submit(directory.fd.as_fd(), Pending::Directory(id));
         match outcome {
             None => _ = self.dirs.insert(id, directory),
-            Some(outcome) => settle(directory.now.into_iter().chain(directory.next), outcome, waiters),
+            Some(outcome) => settle(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters),
         }
     }
 
@@ -235,7 +235,7 @@ impl Syncs {
                 Some(Pending::File(waiter)) => settle([waiter], outcome, &mut waiters),
                 Some(Pending::Directory(id)) => {
                     let Some(directory) = self.dirs.get_mut(&id) else { continue };
-                    settle(directory.now.drain(..), outcome, &mut waiters);
+                    settle(directory.now.drain(..), of_directory(outcome), &mut waiters);
                     std::mem::swap(&mut directory.now, &mut directory.next);
                     match directory.now.is_empty() {
                         true => _ = self.dirs.remove(&id),
@@ -264,7 +264,7 @@ impl Syncs {
                         Some(Pending::File(waiter)) => settle([waiter], outcome, waiters),
                         Some(Pending::Directory(id)) => {
                             let Some(directory) = self.dirs.remove(&id) else { continue };
-                            settle(directory.now.into_iter().chain(directory.next), outcome, waiters);
+                            settle(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters);
                         }
                         None => {}
                     }
@@ -287,6 +287,14 @@ impl Syncs {
             }
             _ => false,
         });
+    }
+}
+
+/// Some file systems (of networks, of FUSE) have no fsync of directories: there is nothing to wait for.
+fn of_directory(outcome: Result<(), Errno>) -> Result<(), Errno> {
+    match outcome {
+        Err(e) if file::is_missing(e) => Ok(()),
+        other => other,
     }
 }
 

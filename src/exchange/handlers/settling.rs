@@ -1,19 +1,62 @@
 //! upload_sync for what changes names and stores nothing (DELETE, MKCOL, MOVE): it is answered when the directories are on
-//! the disk.
+//! the disk. Where that does not take them, what can be taken back is ([`Back`]), and the request is refused.
 
-use super::upload::resumed;
+use super::upload::resumed::{self, Refusal};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::services::Services;
+use crate::services::dav_locks::Lock;
 use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
-use crate::sys::file;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 pub struct Settling {
     syncs: Vec<Sync>,
     then: Flow,
+    back: Option<Back>,
+}
+
+/// A name in a directory.
+pub type Name = (Rc<OwnedFd>, CString);
+
+/// How a change of names is taken back, as long as no other request has changed the same again.
+pub enum Back {
+    /// A directory was made. It goes while it is empty.
+    Made(Name),
+    /// An empty file was made by a LOCK. Both go while it is empty.
+    Locked(Name, Box<Lock>),
+    /// The first name became the second.
+    Renamed(Name, Name),
+}
+
+impl Back {
+    /// False: it is as it is.
+    fn take(self, cx: &mut Services) -> bool {
+        let outcome = match &self {
+            Back::Made((dir, name)) => file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir),
+            Back::Locked((dir, name), _) => match file::stat_at(Some(dir.as_fd()), name, Follow::No) {
+                Ok(stat) if stat.kind == FileKind::Regular && stat.size == 0 => {
+                    file::unlink_at(Some(dir.as_fd()), name, Unlink::File)
+                }
+                Ok(_) => Err(Errno::EEXIST),
+                Err(e) => Err(e),
+            },
+            Back::Renamed((was, old), (is, new)) => {
+                file::rename_at(Some(is.as_fd()), new, Some(was.as_fd()), old, Rename::NoReplace)
+            }
+        };
+        if let Back::Locked(_, lock) = &self {
+            cx.dav_locks.release(&lock.path, lock.token);
+        }
+        cx.now.changed();
+        cx.quotas.more();
+        let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), _)) = &self;
+        cx.judged_trees.came(dir.as_fd());
+        outcome.is_ok()
+    }
 }
 
 /// The directories, to be written to the disk later.
@@ -21,16 +64,22 @@ pub fn held<'d>(dirs: impl Iterator<Item = BorrowedFd<'d>>) -> Result<Vec<Rc<Own
     dirs.map(|dir| file::dup(dir).map(Rc::new)).collect()
 }
 
-/// Begins to write `changed` to the disk, where the configuration asks for it; `then` follows.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, changed: &[Rc<OwnedFd>], then: Flow) -> Begun<Settling> {
+/// Begins to write `changed` to the disk, where the configuration asks for it; `then` follows, or it goes `back`.
+pub fn begin(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    changed: &[Rc<OwnedFd>],
+    then: Flow,
+    back: Option<Back>,
+) -> Begun<Settling> {
     if !ex.here().settings.upload.sync {
         return Err(then);
     }
     let syncs = match cx.syncs.begin_names(changed) {
         Ok(syncs) => syncs,
-        Err(e) => return Err(resumed::unsure(ex, cx, "open()", e)),
+        Err(e) => return Err(unwritten(ex, cx, back, ("open()", e))),
     };
-    let mut settling = Box::new(Settling { syncs, then });
+    let mut settling = Box::new(Settling { syncs, then, back });
     match settling.work(ex, cx) {
         Flow::Wait => Ok(settling),
         flow => Err(flow),
@@ -43,7 +92,18 @@ impl Settling {
         match all_ended(&self.syncs) {
             Ok(false) => Flow::Wait,
             Ok(true) => std::mem::replace(&mut self.then, Flow::Respond),
-            Err(e) => resumed::unsure(ex, cx, "fsync()", e),
+            Err(e) => unwritten(ex, cx, self.back.take(), ("fsync()", e)),
         }
     }
+}
+
+/// The disk did not take the names.
+fn unwritten(ex: &mut Exchange, cx: &mut Services, back: Option<Back>, (call, e): (&str, Errno)) -> Flow {
+    // What was to be answered with success is not.
+    ex.response.clear();
+    if !back.is_some_and(|back| back.take(cx)) {
+        return resumed::unsure(ex, cx, call, e);
+    }
+    let path = ex.route.path.clone();
+    resumed::refuse(ex, cx, &Refusal::call(call, &path, e))
 }

@@ -32,6 +32,7 @@ mod signed_links;
 mod swapped;
 mod trash;
 mod two_servers;
+mod unwritten;
 
 use crate::client::{Client, Response};
 use crate::harness::{Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};

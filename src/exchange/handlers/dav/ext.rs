@@ -3,7 +3,7 @@
 use super::{guard, lock, propfind, proppatch};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::settling::{self, Settling};
+use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::upload;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -64,8 +64,9 @@ impl Request {
             _ => lock::unlock(ex, cx),
         };
         self.is_waiting = matches!(then, Flow::Wait);
-        let Some(dir) = made else { return then };
-        match settling::begin(ex, cx, &[dir], then) {
+        let Some(made) = made else { return then };
+        let dir = made.0.0.clone();
+        match settling::begin(ex, cx, &[dir], then, Some(Back::Locked(made.0, made.1))) {
             Ok(settling) => {
                 self.settling = Some(settling);
                 Flow::Wait

@@ -9,6 +9,7 @@ use crate::services::syncs::Sync;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -20,10 +21,13 @@ pub struct Job {
     pub moves: bool,
     pub overwrite: bool,
     pub status: Status,
-    /// The destination is a directory: not even a file replaces it in one step.
+    /// The destination is a directory: not even a file replaces it in one step. Or, under upload_sync, what it is has to
+    /// be there until the disk has the new name.
     pub swaps: bool,
     /// upload_sync.
     pub sync: bool,
+    /// What had the new name is gone for good: that is not taken back.
+    pub has_lost: Cell<bool>,
     /// Ways from the source to the hidden trashes below it, which a COPY leaves out.
     pub trashes: Vec<Box<[u8]>>,
 }
@@ -60,6 +64,7 @@ pub enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Was {
     Free,
+    /// What had it has the name of what replaced it.
     Taken,
 }
 
@@ -122,8 +127,17 @@ impl Job {
             Was::Taken => {
                 // What stood there has the source's name now.
                 let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, temp_names));
-                file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace)?;
-                Ok(Stage::Old { old, then: After::Done })
+                match file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace) {
+                    Ok(()) => Ok(Stage::Old { old, then: After::Done }),
+                    Err(e) => {
+                        let to = Some(self.to());
+                        let back = || file::rename_at(from, &self.source.name, to, &self.target.name, Rename::Exchange);
+                        if back().is_err_and(file::is_missing) {
+                            self.swap_aside(self.from(), &self.source.name, temp_names)?;
+                        }
+                        Err(e)
+                    }
+                }
             }
         }
     }
@@ -140,10 +154,22 @@ impl Job {
             outcome => return outcome.map(|()| Was::Free),
         }
         match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
+            Err(e) if file::is_missing(e) && self.is_of_files(dir, name) => {
+                // One file takes another's place: that is one step everywhere.
+                self.has_lost.set(true);
+                return file::rename_at(from, name, to, &self.target.name, Rename::Replace).map(|()| Was::Free);
+            }
             Err(e) if file::is_missing(e) => self.swap_aside(dir, name, temp_names)?,
             outcome => outcome?,
         }
         Ok(Was::Taken)
+    }
+
+    /// Neither has a directory.
+    fn is_of_files(&self, dir: BorrowedFd<'_>, name: &CStr) -> bool {
+        let is_file =
+            |dir, name| file::stat_at(Some(dir), name, Follow::No).is_ok_and(|stat| stat.kind != FileKind::Dir);
+        is_file(dir, name) && is_file(self.to(), &self.target.name)
     }
 
     /// The same where the file system cannot exchange names: what had the name steps aside, and for a moment nothing has it.
@@ -163,16 +189,40 @@ impl Job {
         outcome
     }
 
-    /// What is under a hidden name goes.
-    pub fn clear(&self, old: Staged, then: After) -> Result<Stage, Errno> {
-        let dir = old.dir.clone();
-        let is_dir = file::stat_at(Some(dir.as_fd()), &old.name, Follow::No)?.kind == FileKind::Dir;
-        if is_dir {
-            return Ok(Stage::Clearing { removal: old.removal()?, then });
+    /// What is under a hidden name goes; if it does not at once, it is tried again when this is over.
+    pub fn clear(&self, old: Staged, then: After) -> Stage {
+        let stat = file::stat_at(Some(old.dir.as_fd()), &old.name, Follow::No);
+        if stat.is_ok_and(|stat| stat.kind == FileKind::Dir)
+            && let Ok(removal) = old.removal()
+        {
+            return Stage::Clearing { removal, then };
         }
-        file::unlink_at(Some(dir.as_fd()), &old.name, Unlink::File)?;
-        old.keep();
-        Ok(Stage::Cleared(then))
+        Stage::Cleared(then)
+    }
+
+    /// The disk did not take the new name of what was renamed: it has the old one again, and so has `old`.
+    pub fn move_back(&self, old: Option<Staged>) -> Result<(), Errno> {
+        let (from, to) = (Some(self.from()), Some(self.to()));
+        match old {
+            None => file::rename_at(to, &self.target.name, from, &self.source.name, Rename::NoReplace),
+            Some(old) => {
+                file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange)?;
+                file::rename_at(from, &old.name, from, &self.source.name, Rename::NoReplace)?;
+                old.keep();
+                Ok(())
+            }
+        }
+    }
+
+    /// The same of a copy: it has a hidden name again.
+    pub fn unname_copy(&self, old: Option<Staged>, temp_names: &mut TempNames) -> Result<Staged, Errno> {
+        let to = Some(self.to());
+        let (copy, how) = match old {
+            Some(old) => (old, Rename::Exchange),
+            None => (Staged::new(&self.target.dir, temp_names), Rename::NoReplace),
+        };
+        file::rename_at(to, &self.target.name, to, &copy.name, how)?;
+        Ok(copy)
     }
 
     pub fn after(&self, then: After) -> Result<Stage, Errno> {

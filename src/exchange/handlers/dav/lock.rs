@@ -7,6 +7,7 @@ use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::settling::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;
@@ -23,7 +24,7 @@ use crate::services::quotas::shared::Lock as QuotaLock;
 use crate::services::{Services, temp_names};
 use crate::sys::file::{self, FileKind, O_CREAT, O_EXCL, O_WRONLY};
 use crate::sys::{Errno, random};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// The zone of the location: its name, its size, and for how many seconds locks are granted.
@@ -35,9 +36,12 @@ fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
     }
 }
 
-/// `made`: the directory in which a file was made. [`Flow::Wait`]: nothing was done yet, what the file counts in is being
+/// The name of a file that was made, and the lock that it was made for.
+pub type Made = (Name, Box<Lock>);
+
+/// `made`: where a file was made. [`Flow::Wait`]: nothing was done yet, what the file counts in is being
 /// counted, or another process has the lock of its quota.
-pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option<Rc<OwnedFd>>) -> Flow {
+pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option<Made>) -> Flow {
     let Some((zone, size, most)) = zone(ex) else {
         return refuse(ex, cx, Status::FORBIDDEN, format_args!("LOCK needs dav_ext_lock with a dav_ext_lock_zone"));
     };
@@ -78,7 +82,8 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     let status = match (&key.stat, resource) {
         (None, Some(resource)) => match make(ex, cx, &resource) {
             Ok(status) => {
-                *made = Some(resource.dir).filter(|_| status == Status::CREATED);
+                let name = (resource.dir, resource.name);
+                *made = (status == Status::CREATED).then(|| (name, Box::new(lock.clone())));
                 status
             }
             Err(flow) => {

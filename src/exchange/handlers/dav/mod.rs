@@ -29,7 +29,7 @@ pub use transfer::Transfer;
 use super::delete::{self, Removing};
 use super::methods;
 use super::path_rules::{Deed, PathRules, Target};
-use super::settling::{self, Settling};
+use super::settling::{self, Back, Settling};
 use super::upload::{self, Upload};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -42,8 +42,7 @@ use crate::sys::Errno;
 use crate::sys::file;
 use guard::Change;
 use refuse::{failed, refuse};
-use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::os::fd::AsFd;
 use target::Resource;
 use terms::{Depth, depth};
 
@@ -78,7 +77,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
             let mut made = None;
             let then = make(ex, cx, &mut made);
             match made {
-                Some(above) => settling::begin(ex, cx, &[above], then).map(Work::Settling),
+                Some(made) => {
+                    let above = made.0.clone();
+                    settling::begin(ex, cx, &[above], then, Some(Back::Made(made))).map(Work::Settling)
+                }
                 None => Err(then),
             }
         }
@@ -123,8 +125,8 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     }
 }
 
-/// `made`: the directory in which one was made.
-fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<Rc<OwnedFd>>) -> Flow {
+/// `made`: the name of the one that was made.
+fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<settling::Name>) -> Flow {
     // The slash of a collection's name is optional (RFC 4918 §5.2), and phones leave it out; nginx answers 409.
     if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
@@ -157,7 +159,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<Rc<OwnedFd>>) ->
             cx.now.changed();
             cx.judged_trees.came(resource.dir.as_fd());
             cx.syncs.made_directory();
-            *made = Some(resource.dir);
+            *made = Some((resource.dir, resource.name));
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
             if !location.ends_with(b"/") {

@@ -29,7 +29,17 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
     let (stage, syncs) = (Stage::Judging, Vec::new());
-    let mut transfer = Box::new(Transfer { job, stage, judging, syncs, came: None, leaves: None, copied: None });
+    let mut transfer = Box::new(Transfer {
+        job,
+        stage,
+        judging,
+        syncs,
+        came: None,
+        leaves: None,
+        copied: None,
+        named: None,
+        is_final: false,
+    });
     match transfer.work(ex, cx) {
         Flow::Wait => Ok(transfer),
         flow => Err(flow),
@@ -49,6 +59,10 @@ pub struct Transfer {
     leaves: Option<Copied>,
     /// MOVE of a file by copying: what the copy was made of.
     copied: Option<Stat>,
+    /// upload_sync: what got the new name, until that is on the disk or given up (device and inode).
+    named: Option<(u64, u64)>,
+    /// The new name is on the disk.
+    is_final: bool,
 }
 
 /// Files of a tree that are on their way to the disk at most.
@@ -94,10 +108,11 @@ impl Transfer {
             Stage::Syncing(syncs, next) => match all_ended(syncs) {
                 Ok(false) => return Err(Flow::Wait),
                 Ok(true) => {
+                    self.is_final |= self.named.is_some();
                     self.stage = std::mem::replace(&mut **next, Stage::Judging);
                     return self.go_on(ex, cx);
                 }
-                Err(e) => self.unsynced(e),
+                Err(e) => self.unsynced(cx, e),
             },
             Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
@@ -226,7 +241,7 @@ impl Transfer {
                 }
                 Err(then) => Ok(Stage::Old { old: staged, then }),
             },
-            Stage::Old { old, then } => self.job.clear(old, then),
+            Stage::Old { old, then } => Ok(self.job.clear(old, then)),
             Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
             // Another file has the name by now: that one was not copied.
             Stage::Cleared(After::Leave) => guard::hold_leaving(ex, &self.job).and_then(|_versions| {
@@ -250,6 +265,10 @@ impl Transfer {
             Ok(stage) => matches!(stage, Stage::Cleared(_) | Stage::Done(_)),
             Err(_) => false,
         };
+        if is_named && self.job.sync && self.named.is_none() {
+            let there = file::stat_at(Some(self.job.to()), &self.job.target.name, Follow::No);
+            self.named = there.ok().map(|stat| (stat.dev, stat.ino));
+        }
         if is_named {
             cx.judged_trees.came(self.job.to());
             cx.stored_places.moved();
@@ -265,7 +284,7 @@ impl Transfer {
             next = match (syncs, next) {
                 (Ok(syncs), Ok(stage)) if !syncs.is_empty() => Ok(Stage::Syncing(syncs, Box::new(stage))),
                 (Ok(_), next) => next,
-                (Err(e), Ok(stage)) => self.without_sync(stage, "open()", e),
+                (Err(e), Ok(stage)) => self.without_sync(cx, stage, "open()", e),
                 (Err(_), Err(e)) => Err(e),
             };
         }
@@ -290,6 +309,8 @@ impl Transfer {
                 Ok(vec![cx.syncs.begin(copy.fd())])
             }
             Ok(Stage::Swapping(_)) => Ok(std::mem::take(&mut self.syncs)),
+            // That what was replaced is gone need not be on the disk; that the source of a copy is has to be.
+            Ok(Stage::Done(_)) if self.is_final && (self.is_renamed() || !self.job.moves) => Ok(Vec::new()),
             Ok(Stage::Old { then: After::Leave | After::Done, .. } | Stage::Cleared(After::Leave) | Stage::Done(_)) => {
                 if self.judging.is_tree {
                     cx.syncs.made_directory();
@@ -308,23 +329,63 @@ impl Transfer {
     }
 
     /// The disk did not take what is built on next.
-    fn unsynced(&mut self, e: Errno) -> Result<Stage, Errno> {
+    fn unsynced(&mut self, cx: &mut Services, e: Errno) -> Result<Stage, Errno> {
         match std::mem::replace(&mut self.stage, Stage::Judging) {
-            Stage::Syncing(_, next) => self.without_sync(*next, "fsync()", e),
+            Stage::Syncing(_, next) => self.without_sync(cx, *next, "fsync()", e),
             _ => Err(e),
         }
     }
 
-    /// Ends it in place of `next`: where nothing has its name yet, as if nothing had been done.
-    fn without_sync(&self, next: Stage, call: &'static str, e: Errno) -> Result<Stage, Errno> {
+    /// Ends it in place of `next`: as if nothing had been done, as far as names can be taken back.
+    fn without_sync(&mut self, cx: &mut Services, next: Stage, call: &'static str, e: Errno) -> Result<Stage, Errno> {
         match next {
             // A file without a name goes by itself.
             Stage::Placing(_) => Err(e),
             Stage::Swapping(staged) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
+            Stage::Old { old, .. } if self.may_go_back() => self.go_back(cx, Some(old), call, e),
             // The source of a MOVE stays.
-            Stage::Old { old, .. } => self.job.clear(old, After::Unsure(call, e)),
+            Stage::Old { old, .. } => Ok(self.job.clear(old, After::Unsure(call, e))),
+            Stage::Cleared(After::Leave) | Stage::Done(_) if self.may_go_back() => self.go_back(cx, None, call, e),
             _ => Ok(Stage::Unsure(call, e)),
         }
+    }
+
+    /// What got the new name has it still, and nothing that others may have put into it goes with that.
+    fn may_go_back(&self) -> bool {
+        let there = file::stat_at(Some(self.job.to()), &self.job.target.name, Follow::No);
+        let is_ours = there.is_ok_and(|stat| self.named == Some((stat.dev, stat.ino)));
+        let is_final = self.is_final || self.job.has_lost.get();
+        is_ours && !is_final && (self.is_renamed() || !self.judging.is_tree)
+    }
+
+    /// MOVE within one file system.
+    fn is_renamed(&self) -> bool {
+        self.job.moves && self.copied.is_none() && self.leaves.is_none()
+    }
+
+    fn go_back(
+        &mut self,
+        cx: &mut Services,
+        old: Option<Staged>,
+        call: &'static str,
+        e: Errno,
+    ) -> Result<Stage, Errno> {
+        let stage = if self.is_renamed() {
+            match self.job.move_back(old) {
+                Ok(()) => Err(e),
+                Err(_) => Ok(Stage::Unsure(call, e)),
+            }
+        } else {
+            match self.job.unname_copy(old, &mut cx.temp_names) {
+                Ok(copy) => Ok(Stage::Old { old: copy, then: After::Failed(e) }),
+                Err(_) => Ok(Stage::Unsure(call, e)),
+            }
+        };
+        for dir in [self.job.to(), self.job.from()] {
+            cx.judged_trees.came(dir);
+        }
+        cx.stored_places.moved();
+        stage
     }
 
     /// The copy of a file is whole.

@@ -20,6 +20,7 @@ use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
 use crate::util::bytes;
+use std::cell::Cell;
 use std::os::fd::AsFd;
 
 /// What the headers say.
@@ -59,6 +60,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
     let moves = ex.route.method == Method::Move;
     let trashes = if moves { Vec::new() } else { paths::trashes_below(&ex.config, &source.path) };
     let paths = Paths { from: source.path, to: (target.uri, target.path) };
+    let sync = ex.here().settings.upload.sync;
     let job = Job {
         source: source.resource,
         target: target.resource,
@@ -66,8 +68,9 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         moves,
         overwrite: asked.overwrite,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
-        swaps: found.is_taken_by_dir(),
-        sync: ex.here().settings.upload.sync,
+        swaps: found.is_taken_by_dir() || sync,
+        sync,
+        has_lost: Cell::new(false),
         trashes,
     };
     match Judging::new(ex, cx, &job, paths, found.collection, found.there) {

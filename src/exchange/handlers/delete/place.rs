@@ -68,6 +68,8 @@ pub enum Refusal {
 /// What a removal came to.
 pub enum Removed {
     Gone,
+    /// It is in the trash, under this name.
+    Trashed(CString),
     /// A directory with something in it: to be gone on with.
     Begun(Box<Removal>),
 }
@@ -165,7 +167,7 @@ impl Place {
                 return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }
             return match trash.take(parent.as_fd(), &self.name) {
-                Ok(()) => Ok(Removed::Gone),
+                Ok(new) => Ok(Removed::Trashed(new)),
                 Err(errno @ (Errno::EXDEV | Errno::EINVAL)) => Err(Refusal::Trash(errno)),
                 Err(errno) => Err(Refusal::Failed { call: "rename()", errno }),
             };

@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{Deed, PathRules};
-use crate::exchange::handlers::settling::{self, Settling};
+use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::{self, Versions};
@@ -96,7 +96,7 @@ impl Removing {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
                     };
-                    match settling::begin(ex, cx, changed, flow) {
+                    match settling::begin(ex, cx, changed, flow, None) {
                         Ok(settling) => *self = Removing::Settling(settling),
                         Err(flow) => return flow,
                     }
@@ -193,6 +193,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
     let Wanted { place, content, trash, named_right } = wanted;
     // The directories that upload_sync writes to the disk.
     let mut changed = Vec::new();
+    let mut was = None;
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::default();
@@ -202,6 +203,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
             changed =
                 settling::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
+            was = Some(name.to_owned());
         }
         if found.itself.kind == FileKind::Dir && !named_right {
             return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
@@ -233,12 +235,18 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
                 flow => Err(flow),
             }
         }
-        Ok(Removed::Gone) => {
+        Ok(removed) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.changed();
             cx.quotas.less();
             let then = done(ex);
-            settling::begin(ex, cx, &changed, then).map(|settling| Box::new(Removing::Settling(settling)))
+            let back = match (removed, &changed[..], was) {
+                (Removed::Trashed(new), [dir, trash], Some(name)) => {
+                    Some(Back::Renamed((dir.clone(), name), (trash.clone(), new)))
+                }
+                _ => None,
+            };
+            settling::begin(ex, cx, &changed, then, back).map(|settling| Box::new(Removing::Settling(settling)))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
     }

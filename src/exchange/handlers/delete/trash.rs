@@ -35,18 +35,20 @@ impl Trash {
         self.0.as_fd()
     }
 
-    /// Moves the entry `name` of `dir` here: a link as a link, a directory with all that is in it. EXDEV from another
-    /// file system, EINVAL for a directory that the trash is in.
-    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        let take = |new: &CStr| file::rename_at(Some(dir), name, Some(self.0.as_fd()), new, Rename::NoReplace);
-        let mut outcome = take(name);
+    /// Moves the entry `name` of `dir` here: a link as a link, a directory with all that is in it. Gives the name that it
+    /// has here. EXDEV from another file system, EINVAL for a directory that the trash is in.
+    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
+        let take = |new: CString| {
+            file::rename_at(Some(dir), name, Some(self.0.as_fd()), &new, Rename::NoReplace).map(|()| new)
+        };
+        let mut outcome = take(name.to_owned());
         let short = shortened(name.to_bytes());
         for n in 1..=COUNTED + 3 {
             if outcome != Err(Errno::EEXIST) {
                 break;
             }
             let number = if n <= COUNTED { n.to_string() } else { format!("{:016x}", random::number()?) };
-            outcome = take(&CString::new(numbered(short, &number)).map_err(|_| Errno::EINVAL)?);
+            outcome = take(CString::new(numbered(short, &number)).map_err(|_| Errno::EINVAL)?);
         }
         outcome
     }
@@ -79,7 +81,7 @@ mod tests {
         let (_, made) = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("opened");
         assert!(!made);
         let dir = fs::File::open(base.join("area")).expect("open");
-        let take = |name: &str| trash.take(dir.as_fd(), &CString::new(name).expect("no NUL"));
+        let take = |name: &str| trash.take(dir.as_fd(), &CString::new(name).expect("no NUL")).map(drop);
         let long = format!("{}.txt", "ä".repeat(125));
         for name in ["f.txt", "g.tar.gz", &long] {
             for n in 0..3 {

@@ -3,7 +3,7 @@
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
-use crate::config::model::Content;
+use crate::config::model::{Content, Level};
 use crate::config::registry;
 use crate::config::settings::upload::Answer;
 use crate::config::template::{Part, Template, Var};
@@ -229,17 +229,27 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         return add_slash::redirect(ex);
     }
     cx.stats.count(Counter::UploadsRefused);
-    let status = refusal.status;
     let between = if refusal.detail.is_empty() { "" } else { ": " };
     let name: String = refusal.name.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
     let of = if name.is_empty() { String::new() } else { format!(" (file name \"{name}\")") };
     let (why, detail) = (&refusal.why, &refusal.detail);
     let limit = Limit::of(ex, refusal.limit);
     ex.report(cx, refusal.level, format_args!("upload refused: {why}{limit}{of}{between}{detail}"));
-    if error_page::has(ex, status) && ex.route.error_page.is_none() {
-        return Flow::Status(status);
+    respond(ex, refusal, &limit)
+}
+
+/// The names are as the request wants them, and the disk does not confirm it.
+pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+    ex.report(cx, Level::Crit, format_args!("done, but perhaps not on the disk: {call} of the directory failed {e}"));
+    let why = "it is done, but the disk does not confirm it: a power cut may undo it";
+    respond(ex, &Refusal::new(Status::INTERNAL_SERVER_ERROR, why), &Limit::default())
+}
+
+fn respond(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) -> Flow {
+    if error_page::has(ex, refusal.status) && ex.route.error_page.is_none() {
+        return Flow::Status(refusal.status);
     }
-    tell(ex, format_of(ex).unwrap_or(Format::Text), refusal, &limit);
+    tell(ex, format_of(ex).unwrap_or(Format::Text), refusal, limit);
     Flow::Respond
 }
 

@@ -20,7 +20,7 @@ use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Unlink};
+use crate::sys::file::{self, FileKind, Follow};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -54,14 +54,6 @@ pub enum Was {
 
 /// The version that each file has, and what its name was before.
 type Named = (Vec<ETag>, Vec<Was>);
-
-/// A step that can be taken back.
-enum Done {
-    Linked(CString),
-    Exchanged(CString),
-    /// For good.
-    Replaced,
-}
 
 impl Upload {
     /// The names that fields of the form are part of: all of them are there now.
@@ -112,7 +104,7 @@ impl Upload {
                 return Err(refusal);
             }
         };
-        if self.made.keep() {
+        if self.made.is_any() {
             cx.syncs.made_directory();
         }
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
@@ -170,6 +162,21 @@ impl Upload {
         outcome
     }
 
+    /// The disk did not take the names: what had them before has them again. False: not all of it has.
+    pub fn take_back(&mut self, cx: &mut Services) -> bool {
+        let dir = self.place.dir.clone();
+        let is_whole = take_back(&dir, &mut self.parts, &mut cx.temp_names);
+        if is_whole {
+            self.made.unmake();
+        }
+        for part in &self.parts {
+            cx.judged_trees.came(home(&dir, part).as_fd());
+        }
+        cx.now.changed();
+        cx.quotas.less();
+        is_whole
+    }
+
     /// The files become files where they are not yet, and get their names.
     fn commit(
         &mut self,
@@ -192,7 +199,7 @@ impl Upload {
         let mut etags = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
-            let settled = part.settle(dir, &mut cx.temp_names, birth);
+            let settled = part.settle(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             if let (Some(modified), Some(fd)) = (modified, part.fd()) {
                 // A file system that keeps no such time keeps the file all the same.
@@ -271,22 +278,26 @@ pub fn commit(
     may: May<'_>,
 ) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
-    let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
         let home = home(dir, &parts[at]);
-        match give_name(&home, &mut parts[at], (on_duplicate, alone, seen), temp_names, may) {
-            Ok(step) => done.push(step),
-            Err(why) => {
-                // The last first: two parts may have had one name.
-                for (part, step) in parts.iter_mut().zip(done).rev() {
-                    undo(&self::home(dir, part), part, step, temp_names);
-                }
-                return Err(Failed { part: at, why });
-            }
+        if let Err(why) = give_name(&home, &mut parts[at], (on_duplicate, alone, seen), temp_names, may) {
+            // As far as it goes: what cannot be taken back is a whole file.
+            take_back(dir, parts.get_mut(..at).unwrap_or_default(), temp_names);
+            return Err(Failed { part: at, why });
         }
     }
-    let was = |step: &Done| if matches!(step, Done::Linked(_)) { Was::Free } else { Was::Taken };
-    Ok(done.iter().map(was).collect())
+    Ok(parts.iter().map(|part| if part.is_new() { Was::Free } else { Was::Taken }).collect())
+}
+
+/// What had the parts' names before has them again. False: some are as they are now.
+pub fn take_back(dir: &Rc<OwnedFd>, parts: &mut [Part], temp_names: &mut TempNames) -> bool {
+    let mut is_whole = true;
+    // The last first: two parts may have had one name.
+    for part in parts.iter_mut().rev() {
+        let home = home(dir, part);
+        is_whole &= part.take_back(&home, temp_names);
+    }
+    is_whole
 }
 
 /// The directory of the file's name: `dir`, or the folder that its own name leads into.
@@ -300,13 +311,13 @@ fn give_name(
     (on_duplicate, alone, seen): (Duplicate, bool, Option<FileKind>),
     temp_names: &mut TempNames,
     may: May<'_>,
-) -> Result<Done, Why> {
+) -> Result<(), Why> {
     let name = c_name(&part.name)?;
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
         return overwrite(dir, part, name, seen, alone, temp_names);
     }
     match part.link(dir, &name, temp_names) {
-        Ok(()) => return Ok(Done::Linked(name)),
+        Ok(()) => return Ok(()),
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(Why::Call("linkat()", e)),
     }
@@ -323,7 +334,7 @@ fn give_name(
     }
 }
 
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part, temp_names: &mut TempNames, may: May<'_>) -> Result<Done, Why> {
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part, temp_names: &mut TempNames, may: May<'_>) -> Result<(), Why> {
     for n in 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
@@ -334,7 +345,7 @@ fn rename(dir: &Rc<OwnedFd>, part: &mut Part, temp_names: &mut TempNames, may: M
         match part.link(dir, &name, temp_names) {
             Ok(()) => {
                 part.name = other;
-                return Ok(Done::Linked(name));
+                return Ok(());
             }
             Err(Errno::EEXIST) => {}
             Err(e) => return Err(Why::Call("linkat()", e)),
@@ -350,36 +361,24 @@ fn overwrite(
     there: Option<FileKind>,
     alone: bool,
     temp_names: &mut TempNames,
-) -> Result<Done, Why> {
+) -> Result<(), Why> {
     // A link is replaced as what it is; a directory or a device never.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
         return Err(Why::NoFile);
     }
     let outcome = if alone {
-        part.replace(dir, &name, temp_names).map(|()| Done::Replaced)
+        part.replace(dir, &name, temp_names)
     } else {
         match part.exchange(dir, &name, temp_names) {
-            Ok(()) => Ok(Done::Exchanged(name)),
             // Gone meanwhile, or a file system that cannot: then for good.
-            Err(e) if e == Errno::ENOENT || file::is_missing(e) => {
-                part.replace(dir, &name, temp_names).map(|()| Done::Replaced)
-            }
-            Err(e) => Err(e),
+            Err(e) if e == Errno::ENOENT || file::is_missing(e) => part.replace(dir, &name, temp_names),
+            outcome => outcome,
         }
     };
     outcome.map_err(|e| match e {
         Errno::EISDIR | Errno::ENOTEMPTY => Why::NoFile,
         e => Why::Call("rename()", e),
     })
-}
-
-fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, temp_names: &mut TempNames) {
-    // As far as it goes: what cannot be taken back is a whole file.
-    let _ = match step {
-        Done::Linked(name) => file::unlink_at(Some(dir.as_fd()), &name, Unlink::File),
-        Done::Exchanged(name) => part.exchange(dir, &name, temp_names),
-        Done::Replaced => Ok(()),
-    };
 }
 
 fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {

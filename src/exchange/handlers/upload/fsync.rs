@@ -1,15 +1,15 @@
 //! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
-//! leaves the old file or the whole new one, and what was answered with success is there.
+//! leaves the old file or the whole new one, and what was answered with success is there. Where the disk does not take the
+//! names, what had them before has them again, and the upload is refused: after a failed fsync it is not known what a
+//! power cut would leave, so the same is not tried again. What cannot be taken back is answered with 500 and says so.
 
 use super::answer;
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::state::{Upload, Writing, place};
 use super::temp_file::Birth;
-use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::syncs::all_ended;
 use crate::sys::Errno;
@@ -43,7 +43,7 @@ impl Upload {
     pub fn write_names(&mut self, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match cx.syncs.begin_names(self.directories()) {
             Ok(syncs) => self.writing = Writing::Names(syncs, stored),
-            Err(e) => return unsure(ex, cx, "open()", e),
+            Err(e) => return self.unwritten(ex, cx, "open()", e),
         }
         self.written(ex, cx)
     }
@@ -62,7 +62,7 @@ impl Upload {
         match outcome {
             Ok(true) => {}
             Ok(false) => return Flow::Wait,
-            Err(e) if matches!(self.writing, Writing::Names(..)) => return unsure(ex, cx, "fsync()", e),
+            Err(e) if matches!(self.writing, Writing::Names(..)) => return self.unwritten(ex, cx, "fsync()", e),
             Err(e) => {
                 let refusal = Refusal::call("fsync()", &self.place.path, e);
                 return answer::refuse(ex, cx, &refusal);
@@ -76,10 +76,14 @@ impl Upload {
             }
         }
     }
-}
 
-/// The files have their names, but who knows for how long.
-pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    ex.report(cx, Level::Crit, format_args!("done, but perhaps not on the disk: {call} of the directory failed {e}"));
-    Flow::Status(Status::INTERNAL_SERVER_ERROR)
+    /// The disk did not take the names.
+    fn unwritten(&mut self, ex: &mut Exchange, cx: &mut Services, call: &'static str, e: Errno) -> Flow {
+        self.writing = Writing::Named;
+        if !self.take_back(cx) {
+            return answer::unsure(ex, cx, call, e);
+        }
+        let refusal = Refusal::call(call, &self.place.path, e);
+        self.refuse(ex, cx, &refusal)
+    }
 }

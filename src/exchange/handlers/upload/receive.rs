@@ -62,6 +62,7 @@ impl Upload {
 
     /// It is stored, and that is answered.
     pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
+        self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));

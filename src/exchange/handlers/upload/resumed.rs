@@ -24,9 +24,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-pub use super::answer::refuse;
+pub use super::answer::{refuse, unsure};
 pub use super::digest::{Algorithm, Digests};
-pub use super::fsync::unsure;
 pub use super::raw::given_name;
 pub use super::record::Stored;
 pub use super::refusal::{Refusal, too_large};
@@ -150,6 +149,24 @@ pub struct Placed {
     pub dir: Vec<u8>,
     /// The directories whose names are new.
     pub changed: Vec<Rc<OwnedFd>>,
+    /// upload_sync: what can take the name back.
+    upload: Upload,
+}
+
+impl Placed {
+    /// It stays: what was stored, and the URI path of its directory.
+    pub fn settled(mut self) -> (Stored, Vec<u8>) {
+        self.upload.made.keep();
+        (self.stored, self.dir)
+    }
+
+    /// The disk did not take the name: the file has its hidden one again, and its name what had that before. False: it
+    /// has the name still, or another file has it by now.
+    pub fn take_back(&mut self, cx: &mut Services) -> bool {
+        let is_back = self.upload.take_back(cx);
+        self.upload.parts.iter_mut().filter(|_| is_back).for_each(Part::leave);
+        is_back
+    }
 }
 
 /// Why a finished file was not stored.
@@ -171,8 +188,9 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
     let policy = NamePolicy::of(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
-    let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
+    let mut part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
+    part.durable = rules.sync;
     let mut upload = Upload {
         parts: vec![part],
         conditions: Some(Box::new(conditions)),
@@ -199,9 +217,9 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         Ok(mut stored) => match stored.pop() {
             Some(stored) => {
                 let changed = upload.directories().chain([finished.home]).cloned().collect();
-                let (files, dir) = (vec![stored.clone()], Some(upload.place.dir));
+                let (files, dir) = (vec![stored.clone()], Some(upload.place.dir.clone()));
                 ex.log.upload = Some(Box::new(Record { files, fields: finished.fields, dir }));
-                Ok(Placed { stored, dir: upload.place.uri, changed })
+                Ok(Placed { stored, dir: upload.place.uri.clone(), changed, upload })
             }
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
         },

@@ -5,7 +5,7 @@ use super::digest::Digests;
 use crate::io::open;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
-use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
+use crate::sys::file::{self, Follow, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -34,8 +34,21 @@ pub struct Part {
     pub digests: Digests,
     /// It is another file than it began as.
     copied: bool,
-    /// upload_sync: what is in it is on the disk before it gets a name.
+    /// upload_sync: what is in it is on the disk before it gets a name, and the name can be taken back.
     pub durable: bool,
+    /// The name that it got.
+    given: Option<Given>,
+    /// Where another request has it from: it has that name again if it loses the one that it got.
+    origin: Option<(Rc<OwnedFd>, CString)>,
+}
+
+/// What a file's name was before it got that, and how it is so again.
+enum Given {
+    Free(CString),
+    /// The old file has the hidden name of the new one.
+    Exchanged(CString),
+    /// The old file is gone, unless it was given a second name before.
+    Replaced(CString, Option<Temporary>),
 }
 
 enum Content {
@@ -93,6 +106,8 @@ impl Part {
             digests: Digests::default(),
             copied: false,
             durable: false,
+            given: None,
+            origin: None,
         }
     }
 
@@ -101,8 +116,9 @@ impl Part {
     pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32, left: Left) -> Result<Part, Errno> {
         let fd = open::regular_at(dir.as_fd(), &hidden, O_RDWR, 0)?;
         let size = file::fstat(fd.as_fd())?.size;
+        let origin = Some((dir.clone(), hidden.clone()));
         let temporary = Some(Temporary::new(dir, hidden, left));
-        Ok(Part { content: Content::File(fd), temporary, size, flushed: size, ..Part::held(name, mode, 0) })
+        Ok(Part { content: Content::File(fd), temporary, size, flushed: size, origin, ..Part::held(name, mode, 0) })
     }
 
     /// A part that could not be named keeps its hidden name when it is dropped.
@@ -132,6 +148,15 @@ impl Part {
         };
         self.content = Content::File(fd);
         self.append(&bytes)
+    }
+
+    /// What was written before it gets a name was written: on file systems without nameless files, those of networks and
+    /// of FUSE, the end of writing is where that fails. (fsync says the same of a durable one.)
+    pub fn flush(&self) -> Result<(), Errno> {
+        match self.fd() {
+            Some(fd) if self.temporary.is_some() && !self.durable => file::flush(fd),
+            _ => Ok(()),
+        }
     }
 
     /// None while it is in memory.
@@ -234,13 +259,16 @@ impl Part {
         if self.temporary.is_none() {
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name) {
                 Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
-                other => return other,
+                Ok(()) => {
+                    self.given = Some(Given::Free(name.to_owned()));
+                    return Ok(());
+                }
+                Err(e) => return Err(e),
             }
         }
-        let Some(temporary) = &self.temporary else { return Err(Errno::EINVAL) };
-        let (from, old) = (Some(temporary.dir.as_fd()), &*temporary.name);
-        file::rename_at(from, old, Some(dir.as_fd()), name, Rename::NoReplace)?;
+        self.rename(dir, name, Rename::NoReplace, temp_names)?;
         self.keep();
+        self.given = Some(Given::Free(name.to_owned()));
         Ok(())
     }
 
@@ -276,15 +304,59 @@ impl Part {
 
     /// Puts the file under a name that may be taken, in one step: readers see the old file or the new one.
     pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
+        let old = if self.durable { keep_old(dir, name, temp_names) } else { None };
         self.rename(dir, name, Rename::Replace, temp_names)?;
         self.keep();
+        self.given = Some(Given::Replaced(name.to_owned(), old));
         Ok(())
     }
 
     /// [`Part::replace`] that can be taken back: the old file stays under a hidden name until this part is dropped.
     /// ENOENT where nothing had the name, EINVAL where the file system cannot.
     pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
-        self.rename(dir, name, Rename::Exchange, temp_names)
+        self.rename(dir, name, Rename::Exchange, temp_names)?;
+        self.given = Some(Given::Exchanged(name.to_owned()));
+        Ok(())
+    }
+
+    /// The name that it got was free before.
+    pub fn is_new(&self) -> bool {
+        matches!(self.given, Some(Given::Free(_)))
+    }
+
+    /// What had the name in `dir` before has it again. False: it could not be so, or another file has the name by now.
+    pub fn take_back(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> bool {
+        let (Some(given), Some(fd)) = (self.given.take(), self.fd()) else { return false };
+        let (Given::Free(name) | Given::Exchanged(name) | Given::Replaced(name, _)) = &given;
+        if !file::has_name(fd, Some(dir.as_fd()), name, Follow::No).unwrap_or(false) {
+            return false;
+        }
+        match given {
+            Given::Free(name) => self.unname(dir, &name, temp_names).is_ok(),
+            Given::Exchanged(name) => self.rename(dir, &name, Rename::Exchange, temp_names).is_ok(),
+            Given::Replaced(_, None) => false,
+            Given::Replaced(name, Some(mut old)) => {
+                if let Some((home, hidden)) = &self.origin {
+                    if file::link_at(Some(dir.as_fd()), &name, Some(home.as_fd()), hidden).is_err() {
+                        return false;
+                    }
+                    self.temporary = Some(Temporary::new(home, hidden.clone(), temp_names.left()));
+                }
+                old.gone =
+                    file::rename_at(Some(dir.as_fd()), &old.name, Some(dir.as_fd()), &name, Rename::Replace).is_ok();
+                old.gone
+            }
+        }
+    }
+
+    /// A name that was free is so again.
+    fn unname(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
+        let Some((home, hidden)) = &self.origin else {
+            return file::unlink_at(Some(dir.as_fd()), name, Unlink::File);
+        };
+        file::rename_at(Some(dir.as_fd()), name, Some(home.as_fd()), hidden, Rename::NoReplace)?;
+        self.temporary = Some(Temporary::new(home, hidden.clone(), temp_names.left()));
+        Ok(())
     }
 
     fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, temp_names: &mut TempNames) -> Result<(), Errno> {
@@ -300,12 +372,19 @@ impl Part {
         file::rename_at(Some(temporary.dir.as_fd()), &temporary.name, Some(dir.as_fd()), name, how)
     }
 
-    /// The hidden name is gone: nothing to remove.
+    /// The hidden name is gone, or another's to remove.
     fn keep(&mut self) {
         if let Some(mut temporary) = self.temporary.take() {
             temporary.gone = true;
         }
     }
+}
+
+/// A second, hidden name for what is about to be replaced. None: there is nothing, or it can have none.
+fn keep_old(dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Option<Temporary> {
+    let hidden = temp_names.hidden(dir);
+    file::link_at(Some(dir.as_fd()), name, Some(dir.as_fd()), &hidden).ok()?;
+    Some(Temporary::new(dir, hidden, temp_names.left()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::exchange::handlers::resumable::pending_upload::Unfinished;
 use crate::exchange::handlers::resumable::respond;
 use crate::exchange::handlers::resumable::state::Dialect;
 use crate::exchange::handlers::resumable::store::Unread;
-use crate::exchange::handlers::upload::resumed::{self, Stored};
+use crate::exchange::handlers::upload::resumed::{self, Placed, Stored};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::syncs::all_ended;
@@ -95,7 +95,7 @@ impl Append {
                 Flow::Wait
             }
             (Ok(true), then) => self.synced(ex, cx, then),
-            (Err(e), Then::End(..)) => resumed::unsure(ex, cx, "fsync()", e),
+            (Err(e), Then::End(placed, _)) => self.unwritten(ex, cx, *placed, ("fsync()", e)),
             (Err(e), _) => self.failed(ex, cx, "fsync()", e),
         }
     }
@@ -106,9 +106,9 @@ impl Append {
             Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
             Then::Progress => self.progress(ex, cx),
             Then::Name(digest) => self.store(ex, cx, digest),
-            Then::End(stored, dir, Some(record)) => {
+            Then::End(placed, Some(record)) => {
                 self.upload.end_record(cx, &record);
-                self.synced(ex, cx, Then::End(stored, dir, None))
+                self.synced(ex, cx, Then::End(placed, None))
             }
             Then::End(..) if self.joining.is_some() => {
                 if let Some(joining) = self.joining.take() {
@@ -116,12 +116,16 @@ impl Append {
                 }
                 self.synced(ex, cx, then)
             }
-            Then::End(stored, dir, None) if self.asks => {
+            Then::End(placed, None) if self.asks => {
+                let (stored, dir) = placed.settled();
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(stored, dir, None) => self.stored(ex, cx, stored, &dir),
+            Then::End(placed, None) => {
+                let (stored, dir) = placed.settled();
+                self.stored(ex, cx, stored, &dir)
+            }
         }
     }
 
@@ -222,18 +226,29 @@ impl Append {
         };
         placed.stored.digest = digest;
         if !ex.here().settings.upload.sync {
-            let then = Then::End(placed.stored, placed.dir, None);
             self.upload.end_record(cx, &record);
-            return self.synced(ex, cx, then);
+            return self.synced(ex, cx, Then::End(Box::new(placed), None));
         }
         match cx.syncs.begin_names(&placed.changed) {
             Ok(syncs) => {
-                let then = Then::End(placed.stored, placed.dir, Some(Box::new(record)));
+                let then = Then::End(Box::new(placed), Some(Box::new(record)));
                 self.writing = Some(Box::new((syncs, then)));
             }
-            Err(e) => return resumed::unsure(ex, cx, "open()", e),
+            Err(e) => return self.unwritten(ex, cx, placed, ("open()", e)),
         }
         self.written(ex, cx)
+    }
+
+    /// The disk did not take the file's name: the upload has all its bytes, and no name, as before this request.
+    fn unwritten(&self, ex: &mut Exchange, cx: &mut Services, mut placed: Placed, failed: (&str, Errno)) -> Flow {
+        let (call, e) = failed;
+        if !placed.take_back(cx) {
+            return resumed::unsure(ex, cx, call, e);
+        }
+        cx.resumable.unfinish(self.upload.id);
+        self.upload.know(cx);
+        ex.log.upload = None;
+        self.failed(ex, cx, call, e)
     }
 
     fn hash(&mut self, cx: &mut Services) -> Result<(), Errno> {

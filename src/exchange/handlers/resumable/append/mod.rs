@@ -14,7 +14,7 @@ use super::takeover::Looked;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
-use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal, Stored};
+use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Placed, Refusal};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::Lease;
@@ -86,8 +86,8 @@ enum Then {
     Progress,
     /// The content gets its name, and this digest is sent.
     Name(Vec<u8>),
-    /// It has its name; what its record is to be, where that waited for the disk.
-    End(Stored, Vec<u8>, Option<Box<Record>>),
+    /// It has its name; what its record is to be, where that waits for the disk.
+    End(Box<Placed>, Option<Box<Record>>),
 }
 
 /// What the request says of its content.
@@ -321,6 +321,13 @@ impl Append {
     fn received(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if let Err(refusal) = self.compare(ex) {
             return self.take_back(ex, cx, &refusal);
+        }
+        // On file systems of networks and of FUSE a write fails here that was taken before. (fsync says it too.)
+        if self.upload.size > self.start
+            && !ex.here().settings.upload.sync
+            && let Err(e) = file::flush(self.lease.fd())
+        {
+            return self.take_back(ex, cx, &Refusal::call("close()", &self.upload.home.path, e));
         }
         if self.upload.record.unverified.take().is_some()
             && let Err(e) = self.upload.dir.mark(self.upload.id, &self.upload.record)
