@@ -25,6 +25,7 @@ use super::settings::upstream::Upstream;
 use super::template::{Part, Template, Variables};
 use super::tls_material::{ServerTls, UpstreamTls};
 use super::value::Size;
+use crate::http::header::UnusualNames;
 use crate::http::method::{Method, MethodSet};
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
@@ -39,8 +40,8 @@ pub struct Config {
     pub sockets: Vec<ListenSocket>,
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
-    /// Some server keeps header fields with a `_` in their name.
-    pub underscores: bool,
+    /// Header fields with an unusual name that some server keeps.
+    pub unusual_names: UnusualNames,
     /// The highest max_headers of all servers, where they differ: whose holds is known when a request names its server.
     pub max_headers: Option<u64>,
     pub variables: Variables,

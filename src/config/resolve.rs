@@ -38,6 +38,7 @@ use super::settings::upload::Upload;
 use super::sources::Sources;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
+use crate::http::header::UnusualNames;
 use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +48,12 @@ use std::rc::Rc;
 /// Whether the refusal that a client gets names the directive's line.
 fn is_limiting(name: &str) -> bool {
     name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
+}
+
+/// What any of them keeps.
+fn unusual_names(locations: &[Location]) -> UnusualNames {
+    let names = locations.iter().map(|location| location.settings.client.unusual_names());
+    names.fold(UnusualNames::default(), UnusualNames::or)
 }
 
 /// The highest max_headers; None where all are alike.
@@ -233,7 +240,7 @@ impl Build {
             servers: self.servers,
             stores,
             write_areas,
-            underscores: self.locations.iter().any(|location| location.settings.client.keeps_underscores()),
+            unusual_names: unusual_names(&self.locations),
             max_headers: most_headers(&self.locations),
             locations: self.locations,
             variables: self.variables,

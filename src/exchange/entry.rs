@@ -7,6 +7,7 @@ use super::phases::{run, settle};
 use super::{Exchange, Rx, access, connect, handlers};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
+use crate::http::header::UnusualNames;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
@@ -36,8 +37,8 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             Ok(())
         }
     };
-    if ex.config.underscores {
-        ex.drop_underscores();
+    if ex.config.unusual_names != UnusualNames::default() {
+        ex.drop_unusual_names();
     }
     let aim = if ex.config.max_headers.is_some() { aim.and(ex.count_fields()) } else { aim };
     let misdirected = aim.is_ok().then(|| super::tls::check(ex, cx)).flatten();

@@ -321,7 +321,7 @@ impl Exchange {
     }
 
     /// What a head may be, by the settings of the server that speaks until the request names one. Whose
-    /// underscores_in_headers holds is not known before ([`Exchange::drop_underscores`]).
+    /// underscores_in_headers holds is not known before ([`Exchange::drop_unusual_names`]).
     pub fn head_limits(&self) -> HeadLimits {
         let client = &self.here().settings.client;
         let (count, size) = client.large_buffers;
@@ -330,8 +330,7 @@ impl Exchange {
             line,
             total: line.saturating_mul(count as usize).saturating_add(client.header_buffer_size.0 as usize),
             fields: self.config.max_headers.unwrap_or(client.max_headers) as usize,
-            underscores: self.config.underscores,
-            ignore_invalid: client.ignore_invalid_headers,
+            unusual: self.config.unusual_names,
         }
     }
 
@@ -355,21 +354,17 @@ impl Exchange {
         if all > before && all > limit(self) { Err(Reject::TooManyFields { limit: limit(self) }) } else { Ok(()) }
     }
 
-    /// Fields with a `_` in their name, where underscores_in_headers is off: at the server that the request names for
-    /// what follows the name, at the default server for what stands before it (nginx).
-    pub fn drop_underscores(&mut self) {
-        let keeps =
-            |id: ServerId| self.config.location(self.config.server(id).root).settings.client.keeps_underscores();
+    /// Fields whose name underscores_in_headers and ignore_invalid_headers do not let pass: those of the server that the
+    /// request names hold for what follows the name, those of the default server for what stands before it (nginx).
+    pub fn drop_unusual_names(&mut self) {
+        let keeps = |id: ServerId| self.config.location(self.config.server(id).root).settings.client.unusual_names();
         let default = self.config.endpoints[self.client.endpoint.at()].default;
         let (before, after) = (keeps(default), keeps(self.route.server));
-        if before && after {
-            return;
-        }
         let Some(Request { head, text, .. }) = Rc::get_mut(&mut self.request) else { return };
         let host = head.host.start;
         head.fields.retain(|field| {
             let kept = if field.name.start < host { before } else { after };
-            kept || field.id != HeaderId::Other || !field.name.of(text).contains(&b'_')
+            field.id != HeaderId::Other || kept.keep(field.name.of(text))
         });
     }
 

@@ -246,6 +246,27 @@ const fn token_table() -> [bool; 256] {
 
 static TOKEN: [bool; 256] = token_table();
 
+/// Which header fields with an unusual name count; the others are dropped, silently as nginx does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnusualNames {
+    /// With a `_`, all else usual: `underscores_in_headers`.
+    pub underscores: bool,
+    /// All that are tokens: `ignore_invalid_headers off`.
+    pub all: bool,
+}
+
+impl UnusualNames {
+    /// Whether a field of that name counts. `name`: a token. Usual are letters, digits and dashes.
+    pub fn keep(self, name: &[u8]) -> bool {
+        self.all || name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || self.underscores && *b == b'_')
+    }
+
+    /// What either keeps.
+    pub fn or(self, other: UnusualNames) -> UnusualNames {
+        UnusualNames { underscores: self.underscores || other.underscores, all: self.all || other.all }
+    }
+}
+
 /// A byte of a token (RFC 9110 §5.6.2).
 #[inline]
 pub fn is_token_byte(byte: u8) -> bool {

@@ -18,6 +18,7 @@ use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
 use webserv::http::h1::response::{Asked, Dialect, Progress as ResponseProgress, ResponseHead};
+use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
 use webserv::http::{escape, host, uri};
@@ -51,7 +52,8 @@ fn splits(data: &[u8]) -> [Vec<usize>; 2] {
 
 /// A request head: the verdict does not depend on the reads, spans lie inside, and what is accepted is unambiguous.
 pub fn head(data: &[u8]) {
-    let limits = HeadLimits { line: 256, total: 1024, fields: 16, underscores: true, ignore_invalid: true };
+    let limits =
+        HeadLimits { line: 256, total: 1024, fields: 16, unusual: UnusualNames { underscores: true, all: false } };
     let run = |cuts: &[usize]| {
         let mut head = Head::default();
         let mut result = Ok(Progress::Partial);

@@ -97,7 +97,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "on",
         Effect::Flag(|s| &mut client(s).ignore_invalid_headers),
-        "Whether header names with unusual but legal bytes are dropped. Names that are not tokens are refused with 400 in any case (RFC 9110).",
+        "Whether header fields are dropped whose name has other bytes than letters, digits and dashes (and `_` where underscores_in_headers is on). Names that are not tokens are refused with 400 in any case (RFC 9110).",
     ),
     row(
         "underscores_in_headers",

@@ -2,6 +2,7 @@
 
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
+use crate::http::header::UnusualNames;
 
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -53,9 +54,9 @@ pub enum Lingering {
 }
 
 impl Client {
-    /// Fields with a `_` in their name are kept: to nginx they are invalid ones.
-    pub fn keeps_underscores(&self) -> bool {
-        self.underscores || !self.ignore_invalid_headers
+    /// The header fields with an unusual name that count.
+    pub fn unusual_names(&self) -> UnusualNames {
+        UnusualNames { underscores: self.underscores, all: !self.ignore_invalid_headers }
     }
 }
 

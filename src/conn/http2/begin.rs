@@ -114,7 +114,7 @@ fn limits(ex: &Exchange) -> Limits {
             // And the pseudo-header fields.
             fields: fields + 5,
         },
-        rules: Rules { underscores: head.underscores, extended_connect: true, fields },
+        rules: Rules { unusual: head.unusual, extended_connect: true, fields },
         ..Limits::default()
     }
 }

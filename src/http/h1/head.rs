@@ -9,7 +9,9 @@ pub use super::field::Field;
 use super::framing::{self, Framing};
 use super::target::{self, Form};
 use super::unique::{self, Names};
-use crate::http::header::{self, HeaderId, is_field_byte, is_field_value, is_token_byte, list, token_len};
+use crate::http::header::{
+    self, HeaderId, UnusualNames, is_field_byte, is_field_value, is_token_byte, list, token_len,
+};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -48,16 +50,14 @@ pub struct HeadLimits {
     pub total: usize,
     /// The most header fields; 0 means 1000. More is 431.
     pub fields: usize,
-    /// `underscores_in_headers`: off drops fields with a `_` in their name, silently as nginx does.
-    pub underscores: bool,
-    /// `ignore_invalid_headers`. Accepted, but a name that is not a token is refused either way.
-    pub ignore_invalid: bool,
+    /// `underscores_in_headers` and `ignore_invalid_headers`. A name that is not a token is refused either way.
+    pub unusual: UnusualNames,
 }
 
 impl Default for HeadLimits {
     /// nginx's `large_client_header_buffers 4 8k`.
     fn default() -> HeadLimits {
-        HeadLimits { line: 8192, total: 4 * 8192, fields: 0, underscores: false, ignore_invalid: true }
+        HeadLimits { line: 8192, total: 4 * 8192, fields: 0, unusual: UnusualNames::default() }
     }
 }
 
@@ -273,7 +273,7 @@ impl Head {
         let name = &bytes[..name_len];
         let id = HeaderId::of(name);
         // No name that has an id has one.
-        if id == HeaderId::Other && !limits.underscores && name.contains(&b'_') {
+        if id == HeaderId::Other && !limits.unusual.keep(name) {
             return Ok(());
         }
         let start = line.start as usize;

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits { line: 200, total: 600, fields: 8, underscores: false, ignore_invalid: true };
+const LIMITS: HeadLimits =
+    HeadLimits { line: 200, total: 600, fields: 8, unusual: UnusualNames { underscores: false, all: false } };
 
 /// Feeds `text` in pieces that end at `cuts` and at its end.
 fn feed(text: &[u8], cuts: impl IntoIterator<Item = usize>, limits: &HeadLimits) -> (Head, Result<Progress, Reject>) {
@@ -232,7 +233,7 @@ fn an_absolute_target_names_the_host_and_underscores_are_kept_only_when_asked() 
     assert_eq!((head.host.of(text), head.origin.of(text)), (&b"B.test:8"[..], &b"/x"[..]));
     assert!(head.expect_continue);
     assert_eq!((head.fields.len(), head.find(text, b"x_y")), (2, None));
-    let (head, _) = run(text, &HeadLimits { underscores: true, ..LIMITS });
+    let (head, _) = run(text, &HeadLimits { unusual: UnusualNames { underscores: true, all: false }, ..LIMITS });
     assert_eq!(head.find(text, b"x_y").map(|f| f.value.of(text)), Some(&b"z"[..]));
     let old = b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n";
     assert!(!run(old, &LIMITS).0.expect_continue, "an HTTP/1.0 client cannot take a 100");
@@ -288,7 +289,7 @@ fn what_is_accepted_httparse_reads_the_same_way() {
         b"GET /x HTTP/1.1\r\nUser-Agent: t/1.0 (x; y)\r\nAccept: */*;q=0.1\r\nHost: a\r\nIf-None-Match: W/\"x\"\r\n\r\n",
     ];
     const BYTES: &[u8] = b"\r\n\t :/?#%*0019aAzZ_-.,;=\"\\[]@\0\x01\x7f\x80\xff";
-    let limits = HeadLimits { underscores: true, ..HeadLimits::default() };
+    let limits = HeadLimits { unusual: UnusualNames { underscores: true, all: true }, ..HeadLimits::default() };
     let (mut random, mut accepted) = (Random(0x9e37_79b9_7f4a_7c15), 0);
     for round in 0..60_000 {
         let mut text = seeds[round % seeds.len()].to_vec();

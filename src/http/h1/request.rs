@@ -60,6 +60,7 @@ pub fn end(out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::header::UnusualNames;
     use super::super::head::{Head, HeadLimits, Progress};
     use super::*;
 
@@ -73,7 +74,7 @@ mod tests {
         length(Length::Known(42), &mut out);
         end(&mut out);
         assert_eq!(out, b"POST /a?b HTTP/1.1\r\nHost: h\r\nX: a  Y: b\tc  \r\nContent-Length: 42\r\n\r\n");
-        let limits = HeadLimits { line: 1000, total: 1000, fields: 10, underscores: false, ignore_invalid: false };
+        let limits = HeadLimits { line: 1000, total: 1000, fields: 10, unusual: UnusualNames::default() };
         let mut head = Head::default();
         assert_eq!(head.parse(&out, &limits), Ok(Progress::Complete));
         assert_eq!((head.fields.len(), head.len), (3, out.len()));

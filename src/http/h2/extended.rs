@@ -34,6 +34,7 @@ pub fn as_upgrade(block: &mut Block, head: &mut RequestHead, key: &[u8]) {
 mod tests {
     use super::*;
     use crate::http::h2::request::{Rules, read};
+    use crate::http::header::UnusualNames;
 
     #[test]
     fn an_extended_connect_becomes_a_request_to_upgrade() {
@@ -56,7 +57,7 @@ mod tests {
             block.fields.push(Field { id, name: Span::new(at, middle), value: Span::new(middle, end) });
         }
         let mut head = RequestHead::default();
-        let rules = Rules { underscores: false, extended_connect: true, fields: 100 };
+        let rules = Rules { unusual: UnusualNames::default(), extended_connect: true, fields: 100 };
         assert_eq!(read(&mut block, false, rules, &mut head), Ok(()));
         as_upgrade(&mut block, &mut head, b"ours");
         let text = |span: Span| String::from_utf8_lossy(span.of(&block.text)).into_owned();

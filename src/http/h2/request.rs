@@ -10,7 +10,7 @@ use crate::http::h1::framing::{self, Framing};
 use crate::http::h1::head::Field;
 use crate::http::h1::target;
 use crate::http::h1::unique::{self, Names};
-use crate::http::header::{HeaderId, is_field_byte, is_field_value, is_token, is_token_byte, list};
+use crate::http::header::{HeaderId, UnusualNames, is_field_byte, is_field_value, is_token, is_token_byte, list};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -44,8 +44,8 @@ pub struct RequestHead {
 /// How a block is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
-    /// `underscores_in_headers`: off drops fields with a `_` in their name.
-    pub underscores: bool,
+    /// `underscores_in_headers` and `ignore_invalid_headers`.
+    pub unusual: UnusualNames,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL was sent.
     pub extended_connect: bool,
     /// `max_headers`: fields that are no pseudo-header fields.
@@ -245,11 +245,8 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         // Its end is the stream's: to everybody else, what chunked framing is.
         (None, false) => Framing::Chunked,
     };
-    if !rules.underscores {
-        let text = &block.text;
-        let has_underscore = |field: &Field| field.id == HeaderId::Other && field.name.of(text).contains(&b'_');
-        block.fields.retain(|field| !has_underscore(field));
-    }
+    let text = &block.text;
+    block.fields.retain(|field| field.id != HeaderId::Other || rules.unusual.keep(field.name.of(text)));
     Ok(())
 }
 

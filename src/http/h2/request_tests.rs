@@ -4,7 +4,8 @@ use super::super::hpack::encode;
 use super::super::hpack::{Bounds, Decoder};
 use super::*;
 
-const RULES: Rules = Rules { underscores: false, extended_connect: true, fields: 100 };
+const RULES: Rules =
+    Rules { unusual: UnusualNames { underscores: false, all: false }, extended_connect: true, fields: 100 };
 
 fn block(fields: &[(&str, &str)]) -> Block {
     let mut bytes = Vec::new();

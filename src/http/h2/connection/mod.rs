@@ -26,6 +26,7 @@ use super::settings::{self, PeerSettings};
 use super::stream::{Stream, Streams};
 use super::window::{self, ReceiveWindow, SendWindow};
 use crate::http::h1::head::Field;
+use crate::http::header::UnusualNames;
 use crate::http::reject::Reject;
 use std::ops::Range;
 use stops::Stops;
@@ -73,7 +74,7 @@ impl Default for Limits {
             preread: 65_536,
             window: 4 << 20,
             bounds: Bounds { field: 8192, total: 32_768, fields: 1000 },
-            rules: Rules { underscores: false, extended_connect: true, fields: 1000 },
+            rules: Rules { unusual: UnusualNames::default(), extended_connect: true, fields: 1000 },
         }
     }
 }
