@@ -16,15 +16,16 @@ enum Target {
 }
 
 /// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
-/// recursive_error_pages is on.
+/// recursive_error_pages is on where the first one was found (nginx).
 pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
     if status.0 < 300 {
         return None;
     }
     let errors = ex.here().settings.errors.clone();
-    if errors.pages.is_empty() || (ex.route.error_page.is_some() && !errors.recursive) {
+    if errors.pages.is_empty() || ex.route.last_page {
         return None;
     }
+    ex.route.last_page = !errors.recursive;
     // 494 is what nginx calls a head that is too large; pages for either are meant.
     let page = errors.pages.iter().find(|page| {
         page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))

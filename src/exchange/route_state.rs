@@ -41,6 +41,8 @@ pub struct RouteState {
     pub rewritten: bool,
     /// A rewrite with `break` has changed the URI: it has no longer to do with the location's name.
     pub broke: bool,
+    /// The arguments are the configuration's: where it left none, they are an empty text (nginx).
+    pub args_set: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
     /// A regex exceeded its limits: that must not count as no match.
@@ -50,6 +52,8 @@ pub struct RouteState {
     pub redirects: u8,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
+    /// A page was looked for where recursive_error_pages is off: no error has another one.
+    pub last_page: bool,
     pub kept: Kept,
     /// What a form of the listing page asks to be done.
     pub deed: Option<Deed>,
@@ -73,6 +77,18 @@ pub struct Kept {
 }
 
 impl RouteState {
+    /// Sets the arguments; an empty text is a value, too.
+    pub fn set_args(&mut self, args: Vec<u8>) {
+        self.args = args;
+        self.args_set = true;
+    }
+
+    /// Takes the arguments away; where there were none they stay unset (nginx).
+    pub fn drop_args(&mut self) {
+        self.args_set |= !self.args.is_empty();
+        self.args.clear();
+    }
+
     /// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
     pub fn set_uri(&mut self, target: &[u8]) {
         let (path, args) = split_args(target);
@@ -83,6 +99,7 @@ impl RouteState {
         self.behind_alias = false;
         self.args.clear();
         self.args.extend_from_slice(args.unwrap_or_default());
+        self.args_set = args.is_some();
     }
 
     /// Forgets the request; keeps the capacity of its buffers.

@@ -106,6 +106,7 @@ pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: &[u8]
         SetTarget::Args => {
             ex.route.args.clear();
             ex.route.args.extend_from_slice(text);
+            ex.route.args_set = true;
             // The client's own target no longer holds what is asked for.
             ex.route.rewritten = true;
         }
@@ -268,9 +269,9 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
             }
             args.extend_from_slice(&ex.route.args);
         }
-        ex.route.args = args;
+        ex.route.set_args(args);
     } else if rewrite.drop_args {
-        ex.route.args.clear();
+        ex.route.drop_args();
     }
     if target.is_empty() {
         ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));

@@ -1,6 +1,6 @@
 //! Variables of the request: its line, its fields, its body, and what was decided about it.
 
-use super::put::{Is, number, put, seconds, set, when};
+use super::put::{Is, number, put, seconds, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Rx, Tx};
@@ -14,7 +14,10 @@ use std::io::Write;
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
     use Builtin as B;
     Some(match builtin {
-        B::Args | B::QueryString => set(&ex.route.args, out),
+        B::Args | B::QueryString => {
+            let args = &ex.route.args;
+            put((ex.route.args_set || !args.is_empty()).then_some(&args[..]), out)
+        }
         B::IsArgs => put(Some(if ex.route.args.is_empty() { b"" } else { b"?" }), out),
         // Of a target that is refused it is empty; without one there is none (nginx).
         B::Uri | B::DocumentUri | B::FastcgiScriptName
