@@ -201,7 +201,7 @@ fn close(ex: &mut Exchange, status: Status) {
 fn start_over(ex: &mut Exchange) {
     ex.response.clear();
     if let Some(record) = ex.log.upstream.as_deref_mut() {
-        (record.host, record.port) = (None, None);
+        record.leave();
     }
 }
 

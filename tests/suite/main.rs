@@ -109,6 +109,7 @@ mod upgrade;
 mod upload_ways;
 mod uploads;
 mod upstream_tls;
+mod upstream_words;
 mod user_reports;
 mod uwsgi;
 mod variables;

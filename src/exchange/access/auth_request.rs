@@ -91,7 +91,11 @@ pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &Asked) -> Flow {
         },
         verdict => {
             let status = verdict.map_or(0, |status| status.0);
-            ex.report(cx, Level::Error, format_args!("auth request unexpected status: {status}"));
+            ex.report(
+                cx,
+                Level::Error,
+                format_args!("auth request unexpected status: {status} while sending to client"),
+            );
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
     }

@@ -37,8 +37,10 @@ pub enum Bad {
     Duplicate { line: Excerpt, previous: Excerpt },
     /// Its length is none.
     Length(Excerpt),
-    /// Both lengths, or a coding that is not known.
+    /// Both lengths.
     Framing(&'static str),
+    /// A transfer coding that is not known.
+    Coding(Excerpt),
     /// The head is longer than `limit` bytes.
     TooBig { limit: usize },
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Bad {
             }
             Bad::Length(line) => write!(f, "upstream sent invalid \"Content-Length\" header: \"{line}\""),
             Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
+            Bad::Coding(value) => write!(f, "upstream sent unknown \"Transfer-Encoding\": \"{value}\""),
             Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
             Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
         }
@@ -303,7 +306,7 @@ impl ResponseHead {
                     if let Some(first) = chunked.replace(field) {
                         return Err(twice(field, first));
                     }
-                    framing::transfer_encoding(value).map_err(|_| Bad::Framing("unknown \"Transfer-Encoding\""))?;
+                    framing::transfer_encoding(value).map_err(|_| Bad::Coding(Excerpt::new(value)))?;
                 }
                 HeaderId::Connection => {
                     close |= header::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));

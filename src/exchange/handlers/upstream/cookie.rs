@@ -1,5 +1,5 @@
 //! Set-Cookie of an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie that no rule
-//! is about stays as it came, byte for byte.
+//! is about stays as it came, byte for byte; one that a rule is about has its attributes set apart by `; ` (nginx).
 
 use super::rewrite::{self, Compare};
 use super::settings::settings;
@@ -36,7 +36,8 @@ pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
         }
     }
     if let Some(flags) = flags(ex, cx, attributes[0].0) {
-        changed |= flags.edit(&mut attributes);
+        flags.edit(&mut attributes);
+        changed = true;
     }
     if !changed {
         return value.to_vec();
@@ -121,9 +122,7 @@ impl Flags {
         self.same_site = STRICTNESS.into_iter().find(|word| *word == same_site || Some(*word) == self.same_site);
     }
 
-    /// True: something changed.
-    fn edit(mut self, attributes: &mut Vec<Attribute<'_>>) -> bool {
-        let before = attributes.clone();
+    fn edit(mut self, attributes: &mut Vec<Attribute<'_>>) {
         let mut first = true;
         attributes.retain_mut(|(name, value)| {
             if std::mem::take(&mut first) {
@@ -157,7 +156,6 @@ impl Flags {
         if let Some(word) = self.same_site.filter(|word| !word.is_empty()) {
             attributes.push((b"SameSite", Some(word.as_bytes().to_vec())));
         }
-        *attributes != before
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
             text = variables::text(template, ex, cx);
             let url = Url::of(pass.protocol, &text).map_err(|why| {
                 let shown = String::from_utf8_lossy(&text);
-                ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
+                let rest = shown.split_once("://").filter(|_| why != "invalid URL prefix").map(|(_, rest)| rest);
+                let (of, shown) = rest.map_or(("", &shown[..]), |rest| ("upstream ", rest));
+                ex.report(cx, Level::Error, format_args!("{why} in {of}\"{shown}\""));
+                (record.host, record.port) = (Some(Rc::default()), Some(Rc::default()));
                 Status::INTERNAL_SERVER_ERROR
             })?;
             (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());

@@ -3,7 +3,6 @@
 use super::early_hints::{self, Hints};
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy, Reading};
-use super::record::ReceivedHead;
 use super::settings::settings;
 use super::{respond, store};
 use crate::config::model::Level;
@@ -124,7 +123,7 @@ impl Proxy {
         self.ending = self.head.ending;
         // From here on the head is the record's, where variables find it.
         let bytes = text.get(at..end).unwrap_or_default().into();
-        let received = Rc::new(ReceivedHead { head: std::mem::take(&mut self.head), bytes });
+        let received = Rc::new(respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx));
         if let Some(record) = &mut ex.log.upstream {
             record.head = Some(received.clone());
         }
@@ -234,11 +233,15 @@ impl Proxy {
                     store::write(&mut self.copy, ex, cx, piece);
                     length += piece.len();
                 });
-                at = decoded.map_err(|_| {
-                    let what = "upstream sent invalid chunked response while reading upstream";
-                    ex.report(cx, Level::Error, format_args!("{what}"));
-                    Fault::Error
-                })?;
+                match decoded {
+                    Ok(n) => at = n,
+                    Err(_) => {
+                        let what = "upstream sent invalid chunked response while reading upstream";
+                        ex.report(cx, Level::Error, format_args!("{what}"));
+                        received(ex, length);
+                        return Err(Fault::Error);
+                    }
+                }
                 if decoder.is_done() {
                     let trailers = std::mem::take(&mut decoder.trailers).0;
                     self.reading = self.whole(at < bytes.len());
@@ -265,9 +268,7 @@ impl Proxy {
                 ex.report(cx, Level::Warn, format_args!("{what}"));
             }
         }
-        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
-            one.length += length as u64;
-        }
+        received(ex, length);
         Ok(())
     }
 
@@ -302,5 +303,12 @@ impl Proxy {
         let what = "upstream prematurely closed connection while reading upstream";
         ex.report(cx, Level::Error, format_args!("{what}"));
         Fault::Error
+    }
+}
+
+/// Bytes of the response's body have come, for `$upstream_response_length`.
+fn received(ex: &mut Exchange, length: usize) {
+    if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
+        one.length += length as u64;
     }
 }

@@ -105,6 +105,11 @@ impl Try {
 }
 
 impl Record {
+    /// The request goes on in another location, which has passed it to nothing yet.
+    pub fn leave(&mut self) {
+        (self.host, self.port, self.announced) = (None, None, None);
+    }
+
     /// Each field of the last response with its name and its value.
     pub fn fields(&self) -> impl Iterator<Item = (&Field, &[u8], &[u8])> {
         self.head.iter().flat_map(|head| head.fields())

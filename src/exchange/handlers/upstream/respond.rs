@@ -12,8 +12,9 @@ use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::cond::{self, Validators};
-use crate::http::escape::unescape;
-use crate::http::h1::response::Ending;
+use crate::http::escape::{escape_path, unescape};
+use crate::http::h1::field::Field;
+use crate::http::h1::response::{Ending, ResponseHead};
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
@@ -48,6 +49,7 @@ fn is_single(id: HeaderId) -> bool {
             | HeaderId::Refresh
             | HeaderId::Server
             | HeaderId::Status
+            | HeaderId::XAccelRedirect
     )
 }
 
@@ -152,26 +154,27 @@ fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
     }
+    let (text, args) = uri::split_args(target);
+    let (mut path, mut escaped) = (Vec::new(), Vec::new());
+    // Such a URI is made from something a client sent: it is not for us to guess which file is meant. Applications put
+    // names of files into it as they are: what is no escape, and `#`, stands for itself (nginx).
+    unescape(text, &mut path);
+    escape_path(&path, &mut escaped);
+    let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
+    let merges = ex.here().settings.client.merge_slashes;
+    if climbs || !path.starts_with(b"/") || uri::normalize(&escaped, merges, &mut path).is_err() {
+        return bad_target(ex, cx, target);
+    }
     if ex.route.method != Method::Head {
         ex.route.method = Method::Get;
     }
-    let mut path = Vec::new();
-    // Such a URI is made from something a client sent: it is not for us to guess which file is meant.
-    unescape(target.split(|b| *b == b'?').next().unwrap_or_default(), &mut path);
-    if path.is_empty() || path.split(|b| *b == b'/').any(|segment| segment == b"..") {
-        return bad_target(ex, cx, target);
-    }
-    match uri::normalize(target, ex.here().settings.client.merge_slashes, &mut path) {
-        Ok(normal) => {
-            ex.route.args.clear();
-            ex.route.args.extend_from_slice(normal.query.map(|query| query.of(target)).unwrap_or_default());
-            ex.route.uri = path;
-            ex.route.rewritten = true;
-            ex.route.broke = false;
-            Flow::Redirect
-        }
-        Err(_) => bad_target(ex, cx, target),
-    }
+    ex.route.args.clear();
+    ex.route.args.extend_from_slice(args.unwrap_or_default());
+    ex.route.args_set = args.is_some();
+    ex.route.uri = path;
+    ex.route.rewritten = true;
+    ex.route.broke = false;
+    Flow::Redirect
 }
 
 fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
@@ -214,12 +217,27 @@ fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     };
 }
 
-/// A field of which only the first counts; in nginx's words.
-fn report_duplicate(ex: &mut Exchange, cx: &mut Services, line: (&[u8], &[u8]), first: (&[u8], &[u8])) {
-    let show = |(name, value): (&[u8], &[u8])| format!("{}: {}", Printable(name), Printable(value));
-    let (line, previous) = (show(line), show(first));
-    let what = format_args!("duplicate header line: \"{line}\", previous value: \"{previous}\", ignored");
-    ex.report(cx, Level::Warn, format_args!("upstream sent {what} while reading response header from upstream"));
+/// A head with its bytes, without the fields of which another one came before that alone counts; in nginx's words.
+pub(super) fn without_duplicates(
+    mut head: ResponseHead,
+    bytes: Box<[u8]>,
+    ex: &mut Exchange,
+    cx: &mut Services,
+) -> ReceivedHead {
+    let show = |field: &Field| format!("{}: {}", Printable(field.name.of(&bytes)), Printable(field.value.of(&bytes)));
+    let mut at = 0;
+    while let Some(field) = head.fields.get(at) {
+        let same = || head.fields[..at].iter().find(|first| first.id == field.id);
+        let Some(first) = is_single(field.id).then(same).flatten() else {
+            at += 1;
+            continue;
+        };
+        let (line, previous) = (show(field), show(first));
+        let what = format_args!("duplicate header line: \"{line}\", previous value: \"{previous}\", ignored");
+        ex.report(cx, Level::Warn, format_args!("upstream sent {what} while reading response header from upstream"));
+        head.fields.remove(at);
+    }
+    ReceivedHead { head, bytes }
 }
 
 /// The response as the client gets it, but for its body.
@@ -236,13 +254,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
-    for (at, (field, name, value)) in received.fields().enumerate() {
-        if is_single(field.id)
-            && let Some(first) = head.fields[..at].iter().find(|other| other.id == field.id)
-        {
-            report_duplicate(ex, cx, (name, value), (first.name.of(&received.bytes), first.value.of(&received.bytes)));
-            continue;
-        }
+    for (field, name, value) in received.fields() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         if is(&settings.hide_headers) || proxy.hides(field.id) && !is(&settings.pass_headers) {
             continue;
@@ -301,12 +313,13 @@ pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     proxy.phase = Phase::Tunnel;
 }
 
-/// The trailers have come: kept for variables, and for the client where it is to have them.
+/// The trailers have come: kept for variables, and for the client where it takes them. Without proxy_pass_trailers they are
+/// not looked at (nginx).
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();
-    let Some(record) = &mut ex.log.upstream else { return };
+    let Some(record) = ex.log.upstream.as_mut().filter(|_| settings.pass_trailers) else { return };
     record.trailers = lines;
-    if !settings.pass_trailers || !ex.out.takes_trailers() {
+    if !ex.out.takes_trailers() {
         return;
     }
     for (name, value) in record.trailer_lines() {

@@ -121,7 +121,7 @@ impl Proxy {
             return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
-        self.tries(ex, cx, name);
+        // What is sent first does not name who gets it: `$upstream_addr` is of the servers asked before (nginx).
         if self.out.is_empty() {
             let place = self.place.clone();
             let written = self.compose(ex, cx, &place);
@@ -131,6 +131,7 @@ impl Proxy {
                 return Err(Flow::Status(status));
             }
         }
+        self.tries(ex, cx, name);
         Ok((peer, addr))
     }
 
