@@ -50,6 +50,8 @@ pub struct RouteState {
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
     pub redirects: u8,
+    /// auth_basic has checked who the client is, here.
+    pub authenticated: bool,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
     /// A page was looked for where recursive_error_pages is off: no error has another one.

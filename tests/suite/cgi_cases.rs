@@ -359,3 +359,24 @@ fn an_alias_may_be_the_program_itself() {
         assert!(body == "*" || answer.text() == body, "{target}: {}", answer.show());
     }
 }
+
+#[test]
+fn programs_are_told_of_no_user_whose_password_was_not_checked() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let who = "printf '\\n%s|%s' \"${REMOTE_USER-none}\" \"${AUTH_TYPE-none}\"";
+    let auth = "auth_basic x; auth_basic_user_file %%DIR%%/users; cgi_pass /bin/sh;";
+    let s = server(&format!(
+        "location /open/ {{ cgi_pass /bin/sh; }} location /in/ {{ {auth} }}
+         location /any/ {{ satisfy any; allow all; {auth} }}"
+    ))
+    .file("users", "a:{PLAIN}b\n")
+    .file("html/open/who", who)
+    .file("html/in/who", who)
+    .file("html/any/who", who)
+    .start();
+    for (target, told) in [("/open/who", "none|none"), ("/in/who", "a|Basic"), ("/any/who", "none|none")] {
+        s.get_with(target, "Authorization: Basic YTpi\r\n").is(200).body_is(told);
+    }
+}

@@ -31,6 +31,7 @@ pub enum Outcome {
 }
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
+    ex.route.authenticated = false;
     let auth = ex.here().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return Outcome::NotAsked };
     let realm = variables::text(realm, ex, cx);
@@ -59,7 +60,10 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
         return Outcome::Refused(challenge(ex, &realm));
     };
     match verdict(ex, cx, stored, &given) {
-        Verdict::Right => Outcome::Granted,
+        Verdict::Right => {
+            ex.route.authenticated = true;
+            Outcome::Granted
+        }
         Verdict::Wrong => {
             ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
             Outcome::Refused(challenge(ex, &realm))

@@ -273,12 +273,12 @@ const ALWAYS: [(&[u8], Builtin); 13] = [
     (b"REMOTE_PORT", Builtin::RemotePort),
 ];
 /// What is left out where it is empty.
-const WHERE_SET: [(&[u8], Builtin); 4] = [
-    (b"CONTENT_TYPE", Builtin::ContentType),
-    (b"CONTENT_LENGTH", Builtin::ContentLength),
-    (b"HTTPS", Builtin::Https),
-    (b"REMOTE_USER", Builtin::RemoteUser),
-];
+const WHERE_SET: [(&[u8], Builtin); 3] =
+    [(b"CONTENT_TYPE", Builtin::ContentType), (b"CONTENT_LENGTH", Builtin::ContentLength), (b"HTTPS", Builtin::Https)];
+
+fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
+    variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx)
+}
 
 /// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
 fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
@@ -302,13 +302,15 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
         put(b"PATH_TRANSLATED", &ex.route.path.clone());
     }
     for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
-        let value = variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx);
+        let value = builtin_text(builtin, ex, cx);
         if at < ALWAYS.len() || !value.is_empty() {
             put(name, &value);
         }
     }
-    if ex.here().settings.auth.realm.is_some() {
+    // Programs take these for the truth: a name that is only claimed is none (RFC 3875 §4.1.11).
+    if ex.route.authenticated {
         put(b"AUTH_TYPE", b"Basic");
+        put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
     let hides_password = ex.here().settings.auth.realm.is_some();
     for (name, value) in client_lines(ex, is_set) {
