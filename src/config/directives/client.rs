@@ -178,7 +178,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "on",
         Effect::Once(lingering),
-        "Whether a connection that is closed while the client still sends is drained first, so that the client reads its answer: on, off or always.",
+        "Whether a connection that is closed while the client still sends is drained first, so that the client reads its answer: on, off or always. Over HTTP/2 the rest of a body whose answer came early is taken in the same way, up to 64 MiB, before its stream is reset; off, it is reset at once.",
     ),
     row(
         "lingering_time",

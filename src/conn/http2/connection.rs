@@ -268,7 +268,9 @@ impl Http2 {
         }
         match &stream.ending {
             Ending::Complete(trailers) if stream.finish(&mut self.out, trailers, &mut self.protocol) => {
-                self.protocol.stop(id, now);
+                let client = &self.settings().client;
+                let patience = if client.lingering == Lingering::Off { 0 } else { client.lingering_time.0 };
+                self.protocol.stop(id, patience, now);
             }
             ending => self.protocol.reset(id, code_of(ending)),
         }

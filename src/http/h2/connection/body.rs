@@ -28,7 +28,10 @@ impl Connection {
             self.calm.earn(CALM.2);
         }
         // It was under way when the response was sent, which did not wait for it.
-        let is_stopped = if end { self.stops.remove(id) } else { self.stops.contains(id) };
+        let stopped = self.stops.receive(id, len, end, now);
+        if let Some(increment) = stopped.filter(|increment| *increment > 0) {
+            frame::window_update(&mut self.control, id, increment);
+        }
         let fault = match self.streams.get_mut(id) {
             // An overrun one sent too much already, and is reset for that.
             Some(stream) if stream.is_reset && !stream.is_cancelled || stream.is_overrun => {
@@ -56,7 +59,9 @@ impl Connection {
                 };
             }
             // Of a stream that we have reset, or ignore: it was under way.
-            None if is_stopped || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => None,
+            None if stopped.is_some() || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => {
+                None
+            }
             None => Some(StreamFault::DataAfterEnd),
         };
         self.credit(0, len);

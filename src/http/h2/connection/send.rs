@@ -127,8 +127,8 @@ impl Connection {
 
     /// Tells the client to stop sending a body once our side has ended (§8.1): some time behind the response, by
     /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the reset for
-    /// the answer (curl 7.88 does).
-    pub fn stop(&mut self, id: u32, now: u64) {
+    /// the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
+    pub fn stop(&mut self, id: u32, patience: u64, now: u64) {
         let is_last = self.is_going_away();
         let Some(stream) = self.streams.get_mut(id) else { return };
         if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
@@ -140,7 +140,9 @@ impl Connection {
             return self.reset(id, code);
         }
         stream.is_reset = true;
-        self.stops.add(id, now);
+        if let Some(increment) = self.stops.add(id, (stream.receive, stream.expected), patience, now) {
+            frame::window_update(&mut self.control, id, increment);
+        }
         self.send_stops(now);
     }
 

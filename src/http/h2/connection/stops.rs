@@ -1,61 +1,121 @@
 //! Streams whose response is sent and whose client still sends its body: the client is to be asked to stop, a little later.
 //!
-//! Invariants: at most [`MOST`] streams wait, in the order in which they are due. What a client sends on one is ignored, as
-//! on those that are reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended
-//! its side waits no longer.
+//! Meanwhile what comes is thrown away, and its window granted again: clients that read no response before their body is
+//! sent (Java's, httpx) would wait for that window for ever, since a reset behind a whole response means nothing to them.
+//!
+//! Invariants: at most [`MOST`] streams wait, in the order of their responses; what is granted to each is bounded by
+//! [`DISCARDED`], and the wait by the time its caller gave. What a client sends on one is ignored, as on those that are
+//! reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended its side waits no
+//! longer.
 
+use crate::http::h2::window::ReceiveWindow;
 use std::collections::VecDeque;
 
 /// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
 /// without it.
 const AFTER: u64 = 100;
 
+/// Milliseconds for which a client may say nothing where it was granted a window, or is about to learn of that.
+const SILENCE: u64 = 1000;
+
+/// Bytes of a body that are thrown away. A client that announces more is stopped at once.
+const DISCARDED: u64 = 64 << 20;
+
+/// What clients may send ahead of it.
+const WIDE: u32 = 1 << 20;
+
 /// Streams that wait: as many as are open at once by default. Where there are more, the oldest wait less.
 pub(super) const MOST: usize = 128;
 
-/// Identifiers with the times at which they are due.
+/// One stream that waits.
+#[derive(Debug)]
+struct Stop {
+    id: u32,
+    /// When it is due, and when it is whatever comes, in milliseconds.
+    at: u64,
+    until: u64,
+    /// Bytes that may still come.
+    left: u64,
+    window: ReceiveWindow,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Stops(VecDeque<(u32, u64)>);
+pub(super) struct Stops(VecDeque<Stop>);
 
 impl Stops {
-    /// One more, whose response has just been sent.
-    pub(super) fn add(&mut self, id: u32, now: u64) {
-        self.0.push_back((id, now + AFTER));
+    /// One more, whose response has just been sent; `announced` bytes of its body are to come, if that is known. For
+    /// `patience` milliseconds at most they are taken. The increment of the stream's window, if it is granted more.
+    pub(super) fn add(
+        &mut self,
+        id: u32,
+        (mut window, announced): (ReceiveWindow, Option<u64>),
+        patience: u64,
+        now: u64,
+    ) -> Option<u32> {
+        let takes = patience > 0 && announced.is_none_or(|length| length <= DISCARDED);
+        // One that has used its window up waits for another already.
+        let waits = takes && window.left() <= 0;
+        let until = now + patience.max(AFTER);
+        let at = if waits { until.min(now + SILENCE) } else { now + AFTER };
+        let grant = if takes { window.widen(WIDE) } else { None };
+        self.0.push_back(Stop { id, at, until, left: if takes { DISCARDED } else { 0 }, window });
+        grant
+    }
+
+    /// Bytes have come on a stream, its last ones or not. None: it does not wait. Else the increment of its window, or 0.
+    pub(super) fn receive(&mut self, id: u32, len: u32, is_last: bool, now: u64) -> Option<u32> {
+        let stop = self.0.iter_mut().find(|stop| stop.id == id)?;
+        if is_last {
+            self.remove(id);
+            return Some(0);
+        }
+        if stop.left == 0 {
+            return Some(0);
+        }
+        // More than its window is thrown away as well.
+        let _ = stop.window.receive(len);
+        stop.left = stop.left.saturating_sub(u64::from(len));
+        stop.at = if stop.left == 0 { now } else { stop.until.min(now + SILENCE) };
+        stop.window.consume(len).or(Some(0))
     }
 
     /// When the first is due.
     pub(super) fn due(&self) -> Option<u64> {
-        self.0.front().map(|(_, at)| *at)
+        self.0.iter().map(|stop| stop.at).min()
     }
 
     pub(super) fn contains(&self, id: u32) -> bool {
-        self.0.iter().any(|(of, _)| *of == id)
+        self.0.iter().any(|stop| stop.id == id)
     }
 
     /// The client need not be asked any more. Whether it was to be.
     pub(super) fn remove(&mut self, id: u32) -> bool {
-        let at = self.0.iter().position(|(of, _)| *of == id);
-        at.is_some_and(|at| self.0.remove(at).is_some())
+        let at = self.0.iter().position(|stop| stop.id == id);
+        at.is_some_and(|at| self.take_at(at).is_some())
     }
 
-    /// The first one, where it is due or there are too many.
+    /// One that is due, or the first where there are too many.
     pub(super) fn take(&mut self, now: u64) -> Option<u32> {
-        let is_due = |(_, at): &(u32, u64)| *at <= now || self.0.len() > MOST;
-        let (id, _) = self.0.front().filter(|first| is_due(first)).copied()?;
-        self.0.pop_front();
+        let is_due = |stop: &Stop| stop.at <= now || self.0.len() > MOST;
+        let at = self.0.iter().position(is_due)?;
+        self.take_at(at)
+    }
+
+    fn take_at(&mut self, at: usize) -> Option<u32> {
+        let stop = self.0.remove(at);
         // An idle connection keeps no room for the most it ever had.
         if self.0.is_empty() {
             self.0 = VecDeque::new();
         }
-        Some(id)
+        stop.map(|stop| stop.id)
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.0.capacity() * size_of::<(u32, u64)>()
+        self.0.capacity() * size_of::<Stop>()
     }
 
     pub(super) fn check_invariants(&self) {
         assert!(self.0.len() <= MOST);
-        assert!(self.0.iter().is_sorted_by_key(|(_, at)| *at));
+        assert!(self.0.iter().all(|stop| stop.at <= stop.until && stop.left <= DISCARDED));
     }
 }

@@ -52,8 +52,8 @@ fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
         run(&mut connection, &[&input], &mut seen);
         assert_eq!((&seen.fault, &seen.control), (&None, &vec![]), "{name}");
         connection.head(1, true, &mut out, |out| encode::status(out, 400));
-        connection.stop(1, 0);
-        connection.stop(1, 0);
+        connection.stop(1, 0, 0);
+        connection.stop(1, 0, 0);
         connection.send_stops(100);
         connection.release(1);
         // What was under way meanwhile is ignored.
@@ -93,7 +93,7 @@ fn heads_and_data_are_written_into_the_windows() {
     out.clear();
     assert!(connection.data(1, 1, true, &mut out) && !connection.data(1, 0, true, &mut out));
     // The client's body is not wanted any more; it may still come.
-    connection.stop(1, 0);
+    connection.stop(1, 0, 0);
     connection.release(1);
     seen.control.clear();
     // A client in the middle of its upload reads the response first: the reset comes when it is time for it.
@@ -106,7 +106,7 @@ fn heads_and_data_are_written_into_the_windows() {
     out.clear();
     connection.head(3, true, &mut out, |out| encode::status(out, 404));
     assert_eq!(out, [0, 0, 1, 1, 5, 0, 0, 0, 3, 0x8d]);
-    connection.stop(3, 0);
+    connection.stop(3, 0, 0);
     connection.release(3);
     assert!(connection.streams().is_empty() && !connection.has_control());
 }

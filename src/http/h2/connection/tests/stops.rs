@@ -5,7 +5,7 @@ use super::*;
 /// Answers the stream before its body has come.
 fn refuse(connection: &mut Connection, id: u32, now: u64) {
     connection.head(id, true, &mut Vec::new(), |out| encode::status(out, 413));
-    connection.stop(id, now);
+    connection.stop(id, 0, now);
     connection.release(id);
 }
 
@@ -64,7 +64,7 @@ fn clients_that_are_yet_to_be_told_to_stop_are_bounded() {
         assert_eq!(sent(&mut connection), Vec::from_iter(due), "{n}");
     }
     let held = connection.memory() - before;
-    assert!((128 * 12..8192).contains(&held), "{held} bytes");
+    assert!((128 * 12..16_384).contains(&held), "{held} bytes");
     connection.go_away(ErrorCode::NO_ERROR);
     assert_eq!((sent(&mut connection).len(), connection.stops_at()), (129, None));
 }
@@ -117,4 +117,65 @@ fn trailers_that_are_late_reset_a_stream_once() {
     connection.send_stops(100);
     assert_eq!(sent(&mut connection), ["rst 1 1"]);
     assert!(!connection.abandon_head(begun));
+}
+
+/// As `refuse`, and what is sent on is taken for that many milliseconds.
+fn refuse_gently(connection: &mut Connection, id: u32, patience: u64) {
+    connection.head(id, true, &mut Vec::new(), |out| encode::status(out, 413));
+    connection.stop(id, patience, 0);
+    connection.release(id);
+}
+
+/// Java's client and httpx read a response only once their body is sent: they would wait for its window for ever.
+#[test]
+fn a_client_that_sends_its_body_first_is_granted_windows_behind_the_response() {
+    let wide = format!("grant 1 {}", (1 << 20) - 65_535);
+    let full: Vec<u8> =
+        [16_384, 16_384, 16_384, 16_383].iter().flat_map(|len| raw(0, 0, 1, &vec![b'x'; *len])).collect();
+    let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+    run(&mut connection, &[&post(1)], &mut seen);
+    refuse_gently(&mut connection, 1, 30_000);
+    run(&mut connection, &[&full], &mut seen);
+    assert_eq!((&seen.control, seen.fault), (&vec![wide], None));
+    // The rest of it, and its end.
+    let some = raw(0, 0, 1, &[b'x'; 16_384]);
+    run(&mut connection, &[&some.repeat(40), &raw(0, 1, 1, b"end")], &mut seen);
+    let grants = |of: &str| seen.control.iter().filter(|line| line.starts_with(of)).count();
+    assert_eq!((grants("grant 1"), grants("rst"), seen.fault, connection.stops_at()), (2, 0, None, None));
+}
+
+#[test]
+fn a_client_that_does_not_end_its_body_is_stopped_by_time_silence_and_size() {
+    let length = |bytes: &str| raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", bytes)]].concat()));
+    let some = raw(0, 0, 1, &[b'x'; 16_384]);
+    // What it announces, for how long it is heard, what it sends at 50 ms, and when it is stopped.
+    let table = [
+        ("nothing more comes", post(1), 30_000, 0, 100),
+        ("it goes silent", post(1), 30_000, 1, 1050),
+        ("not for as long as that", post(1), 300, 1, 300),
+        ("not at all", post(1), 0, 1, 100),
+        ("a length that is taken", length("67108864"), 30_000, 1, 1050),
+        ("a length that is too much", length("67108865"), 30_000, 1, 100),
+        ("too much of it", post(1), 30_000, 4096, 50),
+    ];
+    for (name, request, patience, frames, due) in table {
+        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        run(&mut connection, &[&request], &mut seen);
+        refuse_gently(&mut connection, 1, patience);
+        _ = sent(&mut connection);
+        for _ in 0..frames {
+            let mut at = 0;
+            while at < some.len() {
+                match connection.receive(&some[at..], 50) {
+                    Ok(Step::Took { consumed, event: None }) => at += consumed,
+                    other => panic!("{name}: {other:?}"),
+                }
+                connection.check_invariants();
+            }
+            _ = sent(&mut connection);
+        }
+        assert_eq!(connection.stops_at(), Some(due), "{name}");
+        connection.send_stops(due);
+        assert_eq!(sent(&mut connection), ["rst 1 0"], "{name}");
+    }
 }
