@@ -3,7 +3,7 @@
 
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::http::h1::request;
-use crate::http::header::is_token;
+use crate::http::header::{is_method_byte, is_token};
 use crate::http::version::Version;
 use crate::route::server::{self, Rule};
 use crate::route::{Recorder, Step};
@@ -44,7 +44,7 @@ impl Question {
             [method, url] => (method, url),
             _ => return Err(format!("\"{text}\" is no question: 'METHOD URL', such as 'GET http://a.test:8080/x?y'")),
         };
-        if !is_token(method.as_bytes()) {
+        if !method.bytes().all(is_method_byte) {
             return Err(format!("\"{method}\" is no method"));
         }
         let (authority, target) = split_url(url)?;

@@ -273,6 +273,12 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
+/// Of a method: capital letters, `_` and `-` (nginx). Others are tokens, too, but no method that is known has them, and what is
+/// no HTTP is told at its first byte.
+pub fn is_method_byte(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
+}
+
 /// A non-empty run of token bytes.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| is_token_byte(*b))

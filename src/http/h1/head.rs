@@ -10,7 +10,7 @@ use super::framing::{self, Framing};
 use super::target::{self, Form};
 use super::unique::{self, Names};
 use crate::http::header::{
-    self, HeaderId, UnusualNames, is_field_byte, is_field_value, is_token_byte, list, token_len,
+    self, HeaderId, UnusualNames, is_field_byte, is_field_value, is_method_byte, list, token_len,
 };
 use crate::http::host;
 use crate::http::method::Method;
@@ -207,15 +207,15 @@ impl Head {
         }
     }
 
-    /// True at the request line. An early look at its first byte answers a TLS hello at once, instead of waiting for
-    /// a line end that never comes.
+    /// True at the request line. An early look at its first byte answers what is no HTTP, a TLS hello say, at once, instead
+    /// of waiting for a line end that never comes.
     fn skip_empty_lines(&mut self, buf: &[u8]) -> Result<bool, Reject> {
         loop {
             match buf.get(self.at..).unwrap_or_default() {
                 [b'\n', ..] => self.at += 1,
                 [b'\r', b'\n', ..] => self.at += 2,
                 [] | [b'\r'] => return Ok(false),
-                [byte, ..] if !is_token_byte(*byte) => {
+                [byte, ..] if !is_method_byte(*byte) => {
                     return Err(Reject::BadByte { place: "the method", byte: *byte });
                 }
                 _ => {

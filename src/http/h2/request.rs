@@ -10,7 +10,9 @@ use crate::http::h1::framing::{self, Framing};
 use crate::http::h1::head::Field;
 use crate::http::h1::target;
 use crate::http::h1::unique::{self, Names};
-use crate::http::header::{HeaderId, UnusualNames, is_field_byte, is_field_value, is_token, is_token_byte, list};
+use crate::http::header::{
+    HeaderId, UnusualNames, is_field_byte, is_field_value, is_method_byte, is_token, is_token_byte, list,
+};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -137,7 +139,7 @@ impl Pseudo {
         }
         let text = |span: Option<Span>| span.map(|span| span.of(&block.text));
         let method = text(self.method).ok_or(Reject::BadRequestLine("no :method"))?;
-        if !is_token(method) {
+        if !method.iter().all(|byte| is_method_byte(*byte)) || method.is_empty() {
             return Err(Reject::BadRequestLine("malformed :method"));
         }
         match text(self.protocol) {

@@ -81,7 +81,7 @@ pub const KINDS: &[Kind] = &[
     ("| `/a/..` and the like where a listing is made, or made by `rewrite` |", |_, ours, theirs| {
         both(ours, theirs, "404", "500")
     }),
-    ("| unknown method, small letters among them |", |_, ours, _| both(ours, ours, "501", "501")),
+    ("| unknown method |", |_, ours, _| both(ours, ours, "501", "501")),
     ("| OPTIONS |", |ask, ours, _| ask.starts_with("OPTIONS") && both(ours, ours, "204", "204")),
     ("| error pages, refused uploads and what was stored |", |ask, ours, theirs| {
         ask.starts_with("PUT") && ours.contains("ETag") && without(ours, &["etag"]) == without(theirs, &["etag"])

@@ -55,7 +55,7 @@ fn targets_methods_and_hosts_in_every_form() {
             ("8.3.1 a :path with a tab", path("/small\t"), Status(400)),
             ("8.3.1 a :path that ends with a blank", path("/small "), Status(400)),
             ("8.3.1 a method that is not known", method("FOO"), Status(501)),
-            ("8.3.1 a method in lower case is another", method("get"), Status(501)),
+            ("8.3.1 a method in lower case is another", method("get"), Status(400)),
             ("8.3.1 an empty :method", method(""), Status(400)),
             ("8.3.1 a :method with LF", method("GET\n"), Status(400)),
             ("8.3.1 an empty :scheme", scheme(""), Status(400)),

@@ -2,8 +2,6 @@
 //! from outside ([`rules`], [`duties`]); attacks in [`attacks`].
 //!
 //! Points of nginx's own suite that are not made, on purpose:
-//! - `h2.t` "invalid preface": sixteen `x` and no line's end are to be 400 at once. `x` may stand in a method (RFC 9110 §9.1),
-//!   so this is the beginning of a request of HTTP/1 like any other, and the rest of its line is waited for.
 //! - `h2_server_tokens.t`: wants `Server: nginx`. This is another product (RFC 9110 §10.2.4).
 
 mod attacks;
