@@ -22,6 +22,7 @@ use crate::sys::{Errno, clock};
 use crate::tls::ServerConfig;
 use crate::tls::hello::{self, Hello, Progress, Refusal};
 use crate::tls::session::Session;
+use crate::tls::ticket;
 use crate::tls::verify::Purpose;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,6 +46,7 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
     let begun = clock::monotonic_ns();
+    _ = ticket::take_kept();
     let outcome = tls.handshake();
     if outcome.is_ok() {
         finish(tls, cx);
@@ -120,7 +122,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
             Ok(Progress::Complete(hello)) => hello,
             Err(refusal) => {
                 let (alert, why) = match refusal {
-                    Refusal::NotTls => (70, "no version of TLS that is spoken"),
+                    Refusal::NotTls => (hello::PROTOCOL_VERSION, "no version of TLS that is spoken"),
                     Refusal::Malformed => (hello::DECODE_ERROR, "no ClientHello"),
                     Refusal::TooLong => (hello::HANDSHAKE_FAILURE, "a ClientHello that is too long"),
                 };
@@ -306,8 +308,9 @@ fn finish(tls: &mut Tls, cx: &Services) {
         is_resumed: session.is_resumed(),
         session: match session.is_resumed() {
             true => chosen.hello.session,
-            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones with a ticket there is none.
-            false => (session.version() == "TLSv1.3").then_some(chosen.hello.random),
+            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a ticket.
+            false if session.version() == "TLSv1.3" => Some(chosen.hello.random),
+            false => ticket::take_kept(),
         },
         chain,
         verdict,

@@ -33,7 +33,7 @@ pub struct TlsFacts {
     pub group: u16,
     pub alpn: Option<Box<[u8]>>,
     pub is_resumed: bool,
-    /// Digest of the session that was resumed; of a new one, what tells it from others.
+    /// What tells the session from others: its id, or a digest of the ticket that it was resumed by.
     pub session: Option<[u8; 32]>,
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,

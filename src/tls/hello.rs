@@ -23,7 +23,7 @@ pub struct Hello {
     pub signatures: Vec<u16>,
     /// The client random: differs in each hello, so it names a new TLS 1.3 session.
     pub random: [u8; 32],
-    /// Digest of the ticket or session that it would resume.
+    /// The id of the session that it would resume, or a digest of its ticket.
     pub session: Option<[u8; 32]>,
     /// It offers a key of an earlier session (TLS 1.3).
     pub resumes: bool,
@@ -71,6 +71,7 @@ pub fn alert(description: u8) -> [u8; 7] {
 }
 
 pub const HANDSHAKE_FAILURE: u8 = 40;
+pub const PROTOCOL_VERSION: u8 = 70;
 pub const INTERNAL_ERROR: u8 = 80;
 pub const DECODE_ERROR: u8 = 50;
 pub const UNRECOGNIZED_NAME: u8 = 112;
@@ -116,7 +117,11 @@ pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
     if message.len() < 4 || message.len() < size(&message) {
         return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(Progress::Partial) };
     }
-    let hello = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
+    let (hello, is_old) = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
+    // It may have none of the extensions that everything later is chosen by (RFC 8446 §4.2.1).
+    if is_old {
+        return Err(Refusal::NotTls);
+    }
     Ok(Progress::Complete(Box::new(hello)))
 }
 
@@ -142,17 +147,22 @@ fn fingerprint(bytes: &[u8]) -> Option<[u8; 32]> {
     digest::digest(&digest::SHA256, bytes).as_ref().try_into().ok().filter(|_| !bytes.is_empty())
 }
 
-fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
+const TLS_1_2: [u8; 2] = [3, 3];
+
+/// A hello, and whether it offers nothing newer than TLS 1.1.
+fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
     let mut hello = Hello::default();
     // legacy_version (2 bytes) precedes the random.
     let (first, rest) = body.split_at_checked(34).ok_or(Malformed)?;
     hello.random = first[2..].try_into().map_err(|_| Malformed)?;
+    let mut is_old = first[..2] < TLS_1_2[..];
     body = rest;
-    hello.session = fingerprint(vector(&mut body, 1)?);
+    let id = vector(&mut body, 1)?;
+    hello.session = id.try_into().ok().or_else(|| fingerprint(id));
     hello.ciphers = numbers(vector(&mut body, 2)?);
     vector(&mut body, 1)?;
     if body.is_empty() {
-        return Ok(hello);
+        return Ok((hello, is_old));
     }
     let mut extensions = vector(&mut body, 2)?;
     while !extensions.is_empty() {
@@ -181,6 +191,12 @@ fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
             }
             // A ticket of TLS 1.2, and the first of those of TLS 1.3.
             35 if !data.is_empty() => hello.session = fingerprint(data),
+            // supported_versions: they count instead of the one before the random.
+            43 => {
+                let offered = numbers(vector(&mut data, 1)?);
+                let spoken = [TLS_1_2, [3, 4]].map(u16::from_be_bytes);
+                is_old = !offered.iter().any(|version| spoken.contains(version));
+            }
             41 => {
                 hello.resumes = true;
                 let mut list = vector(&mut data, 2)?;
@@ -189,7 +205,7 @@ fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
             _ => {}
         }
     }
-    Ok(hello)
+    Ok((hello, is_old))
 }
 
 #[cfg(test)]

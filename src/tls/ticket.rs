@@ -8,6 +8,7 @@ use crate::sys::clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -181,6 +182,8 @@ impl ProducesTickets for Tickets {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let now = seconds();
+        // The client keeps it, and has no use for the cache.
+        KEPT.set(None);
         if let Some(key) = self.keys.first() {
             return key.seal(plain, &self.context, now);
         }
@@ -313,8 +316,20 @@ impl Cache {
     }
 }
 
+thread_local! {
+    /// The key of the session that was kept last.
+    static KEPT: Cell<Option<[u8; 32]>> = const { Cell::new(None) };
+}
+
+/// The key of the last session that a cache has kept on this thread since this was last asked: in TLS 1.2 the session's id,
+/// which `rustls` tells nothing else.
+pub fn take_kept() -> Option<[u8; 32]> {
+    KEPT.take()
+}
+
 impl StoresServerSessions for Cache {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        KEPT.set(key.as_slice().try_into().ok());
         lock(&self.zone).put(self.key(&key), value, self.most, seconds());
         true
     }

@@ -105,3 +105,29 @@ for most in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         assert_eq!(shown, "1 1 False . 65 r\n65 65 True . 65 r\n");
     }
 }
+
+#[test]
+fn a_session_of_tls_1_2_that_the_server_keeps_has_its_id_from_the_first_connection_on() {
+    let setup = http(
+        "ssl_session_cache shared:kept:1m; ssl_session_tickets off;
+         server { listen 127.0.0.1:%%PORT%% ssl; ssl_certificate localhost.crt; ssl_certificate_key localhost.key;
+             return 200 \"[$ssl_session_id$ssl_session_reused]\"; }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let server = setup.start();
+    let script = r#"
+def go(c, session=None):
+    s = connect(context=c, session=session)
+    r = ask(s, 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n').decode()
+    return r.rsplit('[', 1)[1].rstrip(']'), s.session
+c = context(most=ssl.TLSVersion.TLSv1_2)
+(a, session), (b, _) = go(c), go(c)
+d, _ = go(c, session)
+print(len(a), len(b), a[:64] != b[:64], a[-1], d[-1], a[:64] == d[:64] == session.id.hex())
+"#;
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "65 65 True . r True\n");
+    }
+}

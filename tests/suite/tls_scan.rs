@@ -181,6 +181,9 @@ fn a_scan_by_hand_finds_no_old_protocol_and_no_key_exchange_by_rsa() {
         (&[0xc02b, 0xc02f, 0xc009, 0xc013, 0x009c, 0x002f], &[0x009c, 0x009d, 0x002f, 0x0035]);
     for (name, minor) in [("SSLv3", 0), ("TLSv1", 1), ("TLSv1.1", 2)] {
         assert_eq!(outcome(&s, name, &old_hello(minor, all)), alert(PROTOCOL_VERSION), "{name}");
+        // As OpenSSL sends it: without an extension by which anything could be chosen.
+        let bare = [&[1, 0, 0, 41, 3, minor][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0]].concat();
+        assert_eq!(outcome(&s, name, &record(22, &bare)), alert(PROTOCOL_VERSION), "{name} without extensions");
     }
     assert_eq!(outcome(&s, "RSA", &old_hello(3, rsa)), alert(HANDSHAKE_FAILURE), "key exchange by RSA");
     // What is between them is well formed: TLS 1.2 is answered, and then ends with an alert where a record is none.
