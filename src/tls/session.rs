@@ -147,7 +147,11 @@ impl Session {
             let (discard, next) = self.step(input.get_mut(*at..).unwrap_or_default(), plain, out);
             *at += discard;
             match next? {
-                Next::Again => {}
+                // Nothing is left to go on with, and nothing to be said: the next call would only say so.
+                Next::Traffic if *at == input.len() && self.state == State::Open && !self.common().wants_write() => {
+                    return Ok(());
+                }
+                Next::Again | Next::Traffic => {}
                 Next::Ended => self.state = State::Ended,
                 Next::Early => self.early = true,
                 Next::Open => {
@@ -233,6 +237,8 @@ impl Session {
 enum Next {
     /// There may be more in the input.
     Again,
+    /// The same, behind bytes of the application.
+    Traffic,
     /// Nothing more without input.
     Blocked,
     Open,
@@ -253,7 +259,7 @@ fn step<Data>(
         Err(error) => Err(Fault::Tls(error)),
         Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
             match traffic.next_record() {
-                None => break Ok(Next::Again),
+                None => break Ok(Next::Traffic),
                 Some(Err(error)) => break Err(Fault::Tls(error)),
                 Some(Ok(record)) => {
                     plain.extend_from_slice(record.payload);
