@@ -337,3 +337,40 @@ fn bodies_that_nothing_takes_are_bounded_by_the_window_of_their_connection() {
     assert!(grown < 12 << 10, "{grown} KiB");
     assert_eq!(connect(&s).get("/small").status, 200);
 }
+
+/// CVE-2026-49975 and its family: references of one byte each, within all limits, on streams that are held open by windows of
+/// nothing.
+#[test]
+fn many_tiny_fields_on_streams_that_stand_still_hold_little_memory() {
+    let (s, before) = warm("send_timeout 60s;");
+    let most_spent = most_to_use(&s);
+    let began = used(&s);
+    // A field, or a crumb of a cookie, into the table; then references to it.
+    let table: [(&str, &[u8]); 2] = [("fields", b"\x40\x01a\x00"), ("crumbs", b"\x60\x00")];
+    let mut clients = Vec::new();
+    let mut sent = 0u64;
+    for (name, entry) in table {
+        let mut c = connect(&s);
+        c.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        for n in 0..100u32 {
+            let mut block = vec![0x82, 0x86, 0x44, 6];
+            block.extend(b"/large");
+            block.extend(b"\x41\x01l");
+            block.extend(entry);
+            block.extend([0xbe; 900]);
+            sent += block.len() as u64;
+            c.frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 2 * n + 1, &block);
+        }
+        for _ in 0..100 {
+            c.until(|frame| frame.header.kind == kind::HEADERS).unwrap_or_else(|| panic!("{name}: no head"));
+        }
+        clients.push(c);
+    }
+    // 200 streams stand still: a few kilobytes of each, some thirty bytes for each that came.
+    let grown = memory(&s).saturating_sub(before);
+    assert!(grown * 1024 < 40 * sent && grown < 2 * KILOBYTES, "{grown} KiB for {sent} bytes");
+    let spent = used(&s) - began;
+    assert!(spent < most_spent, "{spent} ns of {most_spent}");
+    assert_eq!(connect(&s).get("/small").status, 200);
+    drop(clients);
+}
