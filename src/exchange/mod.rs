@@ -23,6 +23,7 @@ pub mod error_page;
 pub mod filters;
 pub mod flow;
 pub mod handlers;
+pub mod locate;
 pub mod log_facts;
 pub mod media_types;
 pub mod multistatus;
@@ -76,7 +77,7 @@ pub struct Client {
     pub requests: u64,
     /// When the connection was accepted, milliseconds of the monotonic clock.
     pub accepted: u64,
-    /// It came over TLS.
+    /// The connection is over TLS.
     pub is_secure: bool,
     /// The number of its socket, by which `$tcpinfo_rtt` asks the kernel. Owned by the connection.
     pub socket: i32,
@@ -110,7 +111,7 @@ pub enum Rx {
 pub enum Tx {
     /// Not begun.
     Wait,
-    /// What it is has been decided: the protocol has it queued ([`phases::send`]).
+    /// Decided on: the protocol has it queued next ([`phases::send`]).
     Ready,
     /// The head is queued; the body is queued or still being made.
     Send,
@@ -136,7 +137,7 @@ pub struct Exchange {
     pub body_is_here: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
-    /// What came behind the body.
+    /// The trailer fields behind the body.
     pub trailers: Trailers,
     pub tx: Tx,
     pub response: Response,
@@ -148,7 +149,7 @@ pub struct Exchange {
     pub limit_rate_after: u64,
     /// How fast its body may be read.
     pub pace: Option<Pace>,
-    /// Nothing happens before then: a request whose turn has not come, a response that is sent slowly.
+    /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
     pub pause: Option<Pause>,
     /// A directory that random_index draws from, while it is read.
     pub draw: Option<Box<handlers::autoindex::Draw>>,
@@ -160,21 +161,21 @@ pub struct Exchange {
     pub closes: bool,
     /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
     pub is_last: bool,
-    /// What its pages have made of their SSI commands.
+    /// The state of SSI commands of its pages.
     pub ssi: Option<Box<State>>,
-    /// Another URI is asked, or was, whether it may come in.
+    /// The state of auth_request's subrequest, once that was begun.
     pub auth_request: Option<Box<access::auth_request::Asked>>,
-    /// It answers for a part of another request's page.
+    /// It is a subrequest.
     pub sub: Option<Box<Sub>>,
-    /// What it came to before: this one only sends the rest of an answer ([`cacheable::resume`]).
+    /// It only sends the rest of this cached response ([`cacheable::resume`]).
     pub again: Option<Rc<CachedResponse>>,
     /// What the response follows from: whether it may be cached.
     pub basis: Basis,
 }
 
-/// What a request has that answers for a part of another's page ([`filters::ssi::include`]).
+/// What a subrequest has ([`filters::ssi::include`]).
 pub struct Sub {
-    /// The page's, which waits.
+    /// The exchange that waits for it.
     pub parent: Box<Exchange>,
     pub level: u8,
     /// Where its content goes.
@@ -272,7 +273,7 @@ impl Exchange {
         cx.buffers.give(self.out.take_buffer());
     }
 
-    /// It waits: gives back the room that neither its output nor its request fills.
+    /// Gives back buffer space that neither its output nor its request fills, while it waits.
     pub fn rest(&mut self, cx: &mut Services) {
         self.out.rest(&mut cx.buffers);
         if let Some(request) = Rc::get_mut(&mut self.request) {
@@ -314,7 +315,7 @@ impl Exchange {
         self.at_default();
     }
 
-    /// Until the request says otherwise, the endpoint's default server speaks.
+    /// Until the request names a host, the endpoint's default server holds.
     fn at_default(&mut self) {
         self.route.server = self.config.endpoints[self.client.endpoint.at()].default;
         self.route.location = self.config.server(self.route.server).root;
@@ -381,7 +382,7 @@ impl Exchange {
             && !self.here().settings.http2.enable
     }
 
-    /// It is asked for its status alone (auth_request).
+    /// It is auth_request's subrequest: only its status and fields count.
     pub fn asks_only(&self) -> bool {
         self.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
@@ -422,8 +423,8 @@ impl Exchange {
         fields.filter(|field| field.name.of(buf).eq_ignore_ascii_case(name)).map(|field| field.value.of(buf))
     }
 
-    /// A pattern gave up: that is logged in nginx's words, and the request is answered 500. Not at nginx's level,
-    /// alert, which is for what is wrong with the server: any client may bring a subject that does it.
+    /// A regex exceeded its limits: that is logged in nginx's words, and the request is answered 500. The level is not
+    /// nginx's alert, which is for faults of the server: any client may send a subject that does it.
     pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {
         self.report(cx, Level::Error, format_args!("{failed}"));
         self.route.pattern_failed = true;

@@ -4,17 +4,15 @@
 use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
+use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
 use crate::config::model::{Content, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::{NoTrace, Step, Trace, location};
+use crate::route::{Step, Trace, location};
 use crate::services::{Services, temp_names};
 
-/// Internal redirects and rewrites of one request; more is a cycle (nginx).
-const REDIRECTS: u8 = 10;
-
-/// The time of a delayed request has come.
+/// Goes on with a delayed request, whose time has come.
 pub fn resume(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, then: Then) {
     let flow = match then {
         Then::Phase(phase) => run(ex, handler, cx, phase),
@@ -23,7 +21,7 @@ pub fn resume(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, then:
     settle(ex, handler, cx, flow);
 }
 
-/// A handler that works has its share of a turn.
+/// Gives a handler that works its share of a turn.
 pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = handlers::work(ex, handler, cx);
     settle(ex, handler, cx, flow);
@@ -84,19 +82,9 @@ pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
         || cx.now.ms.saturating_sub(ex.client.accepted) >= client.keepalive_time.0
 }
 
-/// A location that lets no connection go on has its way, wherever the request goes from there (nginx).
+/// A location that ends the connection does so also where the request goes on to another one (nginx).
 pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
     ex.is_last |= ends_here(ex, cx);
-}
-
-/// A redirect within: whether it may be followed. `doing` is for the log.
-fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
-    ex.route.redirects = ex.route.redirects.saturating_add(1);
-    if ex.route.redirects > REDIRECTS {
-        let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
-        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{uri}\""));
-    }
-    ex.route.redirects <= REDIRECTS
 }
 
 /// Turns a flow into a response, or into waiting for the body.
@@ -104,7 +92,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
     loop {
         flow = match flow {
             Flow::Respond => break,
-            // An include has no body to give.
+            // A subrequest has no body.
             Flow::Body if ex.sub.is_some() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
@@ -123,7 +111,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 close(ex, Status::CLOSE);
                 return;
             }
-            // nginx's word for a client that has gone: nothing is sent, and no page is looked for.
+            // 499, the client has gone: nothing is sent, and no error page is looked for.
             Flow::Status(Status::CLIENT_CLOSED_REQUEST) => {
                 close(ex, Status::CLIENT_CLOSED_REQUEST);
                 return;
@@ -214,7 +202,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     if !count_redirect(ex, cx, "redirect to named location") {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
-    // What the request named was no path, and a named location goes by the path that was asked for (nginx).
+    // The request has no path (`*`), which a named location needs (nginx).
     if ex.route.uri.is_empty() {
         ex.report(
             cx,
@@ -230,16 +218,6 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     pass_through(ex, cx);
     ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
-}
-
-fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    let config = ex.config.clone();
-    let script = &config.location(config.server(ex.route.server).root).script;
-    if script.ops.is_empty() {
-        return Flow::Next;
-    }
-    ex.basis.varies();
-    rewrite::script::run(ex, cx, script)
 }
 
 fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
@@ -271,68 +249,13 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Status(Status::NOT_FOUND);
     }
     pass_through(ex, cx);
-    // The page of an error, this one's too, comes in any case.
+    // Not for an error page, which is sent in any case.
     if ex.route.error_page.is_none()
         && let Err(flow) = body_limit::check_length(ex, cx)
     {
         return flow;
     }
     Flow::Next
-}
-
-fn enter(ex: &mut Exchange, found: location::Found) {
-    ex.route.location = found.location;
-    ex.route.uri_changed = false;
-    ex.route.behind_alias = false;
-    if found.matched.is_some() {
-        let uri = std::mem::take(&mut ex.route.uri);
-        ex.remember(&uri, found.matched);
-        ex.route.uri = uri;
-    }
-}
-
-/// Where a request for the current URI would come to, and whether the scripts on its way let it: the exchange is then at
-/// that location. Asks no access rule and changes nothing but what its caller has put aside.
-pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
-    let mut phase = Phase::ServerRewrite;
-    loop {
-        let flow = match phase {
-            Phase::ServerRewrite => server_rewrite(ex, cx),
-            Phase::FindLocation => match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
-                Ok(found) => {
-                    enter(ex, found);
-                    if ex.here().internal && !ex.route.internal { Flow::Close } else { Flow::Next }
-                }
-                Err(_) => Flow::Close,
-            },
-            _ => location_rewrite(ex, cx),
-        };
-        if std::mem::take(&mut ex.route.pattern_failed) {
-            return false;
-        }
-        phase = match (flow, phase) {
-            (Flow::Next, Phase::ServerRewrite) => Phase::FindLocation,
-            (Flow::Next, Phase::FindLocation) => Phase::Rewrite,
-            (Flow::Next, _) => return true,
-            (Flow::Restart, _) if count_redirect(ex, cx, "judging") => Phase::FindLocation,
-            _ => return false,
-        };
-    }
-}
-
-fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    // Before the script: the block has none of its own, nor any of the location's (nginx).
-    access::enter_limit_except(ex, cx);
-    let config = ex.config.clone();
-    let script = &config.location(ex.route.location).script;
-    // Where no location matches, the server's own has run already (nginx).
-    if script.ops.is_empty() || ex.route.location == config.server(ex.route.server).root {
-        return Flow::Next;
-    }
-    match rewrite::script::run(ex, cx, script) {
-        Flow::Next if ex.route.uri_changed => Flow::Restart,
-        flow => flow,
-    }
 }
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {

@@ -14,7 +14,7 @@ use crate::exchange::access::elsewhere::Shown;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
 use crate::exchange::route_state::RouteState;
-use crate::exchange::{Exchange, media_types, phases, rewrite};
+use crate::exchange::{Exchange, locate, media_types, rewrite};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::uri;
@@ -69,7 +69,7 @@ impl PathRules {
         // asked for by the same way.
         let is_redirected = ex.route.internal && {
             let method = ex.route.method;
-            aside(ex, &uri, method, |ex| !phases::probe(ex, cx) || ex.route.location != here)
+            aside(ex, &uri, method, |ex| !locate::probe(ex, cx) || ex.route.location != here)
         };
         if is_redirected {
             uri.clone_from(&ex.route.uri);
@@ -124,7 +124,7 @@ impl PathRules {
         deed: Deed,
         asked: Method,
     ) -> Result<Governed, &'static str> {
-        if !phases::probe(ex, cx) {
+        if !locate::probe(ex, cx) {
             return Err("its location refuses every such request");
         }
         if !self.shown.suffices(ex, cx) {
