@@ -9,6 +9,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, ReadDir, Stat,
 };
+use crate::util::descent::{Descent, Next};
 use crate::util::{bytes, ways};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,19 +21,9 @@ const DEEPEST: usize = 3800;
 pub struct Walk {
     top: OwnedFd,
     hidden: Vec<Box<[u8]>>,
-    /// The way from the top to the directory that is read, each name with its slash.
-    way: Vec<u8>,
-    levels: Vec<Level>,
+    descent: Descent,
     reading: Option<ReadDir>,
     batch: Vec<CString>,
-}
-
-#[derive(Default)]
-struct Level {
-    /// Directories that have not been entered.
-    pending: Vec<CString>,
-    /// Length of the way to the directory above.
-    above: usize,
 }
 
 /// A file or a folder.
@@ -54,15 +45,12 @@ impl Walk {
     /// `hidden`: ways from the top that are not shown, nor what is below them.
     pub fn new(top: OwnedFd, hidden: Vec<Box<[u8]>>) -> Result<Walk, Errno> {
         let reading = Some(file::read_dir(file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?));
-        let levels = vec![Level::default()];
-        Ok(Walk { top, hidden, way: Vec::new(), levels, reading, batch: Vec::new() })
+        Ok(Walk { top, hidden, descent: Descent::default(), reading, batch: Vec::new() })
     }
 
     /// The entry is not wanted after all, nor what is in it: of the folder that was found last.
     pub fn skip(&mut self) {
-        if let Some(level) = self.levels.last_mut() {
-            level.pending.pop();
-        }
+        self.descent.forget_last();
     }
 
     pub fn step(&mut self) -> Result<Step, Errno> {
@@ -71,7 +59,7 @@ impl Walk {
         }
         if let Some(dir) = &mut self.reading {
             if dir.fill()? {
-                let (dir, way) = (&*dir, &self.way);
+                let (dir, way) = (&*dir, self.descent.way());
                 let is_left_out = |name: &[u8]| {
                     name.starts_with(b".")
                         || bytes::has_control(name)
@@ -84,27 +72,18 @@ impl Walk {
             }
             self.reading = None;
         }
-        let Some(level) = self.levels.last_mut() else { return Ok(Step::End) };
-        match level.pending.pop() {
-            Some(name) => {
-                let above = self.way.len();
-                self.way.extend_from_slice(name.to_bytes());
-                self.way.push(b'/');
-                self.levels.push(Level { pending: Vec::new(), above });
-                self.reading = self.open(&self.way, O_DIRECTORY).map(file::read_dir);
-            }
-            None => {
-                self.way.truncate(level.above);
-                self.levels.pop();
-            }
+        match self.descent.advance() {
+            Next::Enter => self.reading = self.open(self.descent.way(), O_DIRECTORY).map(file::read_dir),
+            Next::Back => {}
+            Next::End => return Ok(Step::End),
         }
-        Ok(if self.levels.is_empty() { Step::End } else { Step::On })
+        Ok(Step::On)
     }
 
     fn entry(&mut self, name: CString) -> Option<Found> {
         let dir = self.reading.as_ref()?;
         let stat = file::stat_at(Some(dir.dir()), &name, Follow::No).ok()?;
-        let mut path = [&self.way[..], name.to_bytes()].concat();
+        let mut path = [self.descent.way(), name.to_bytes()].concat();
         if path.len() > DEEPEST {
             return None;
         }
@@ -112,7 +91,7 @@ impl Walk {
             FileKind::Regular => {}
             FileKind::Dir => {
                 path.push(b'/');
-                self.levels.last_mut()?.pending.push(name);
+                self.descent.add(name);
             }
             FileKind::Symlink | FileKind::Other => return None,
         }

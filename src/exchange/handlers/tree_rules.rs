@@ -16,6 +16,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, ReadDir,
 };
+use crate::util::descent::{Descent, Next};
 use crate::util::ways;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,9 +49,7 @@ pub struct TreeRules {
     shown_at: Option<Vec<u8>>,
     /// Ways of entries that nothing is done to.
     left_out: Vec<Box<[u8]>>,
-    /// The way from the top to the directory that is looked at, each name with its slash.
-    way: Vec<u8>,
-    levels: Vec<Level>,
+    descent: Descent,
     reading: Option<ReadDir>,
     batch: Vec<(CString, Option<FileKind>)>,
     /// Of all files so far.
@@ -72,14 +71,6 @@ fn entries(top: &OwnedFd) -> Result<ReadDir, Errno> {
     file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 
-#[derive(Default)]
-struct Level {
-    /// Directories that have not been entered.
-    pending: Vec<CString>,
-    /// Length of the way to the directory above.
-    above: usize,
-}
-
 impl TreeRules {
     /// `top` is open for reading. What may be in it is removed, or read, or both; `to`: and put there.
     pub fn new(
@@ -90,10 +81,10 @@ impl TreeRules {
         to: Option<Base>,
     ) -> Result<TreeRules, Errno> {
         let watch = cx.judged_trees.watch(top.as_fd())?;
-        let (reading, levels) = (Some(entries(&top)?), vec![Level::default()]);
-        let (way, batch, total) = (Vec::new(), Vec::new(), Usage::default());
+        let (reading, descent) = (Some(entries(&top)?), Descent::default());
+        let (batch, total) = (Vec::new(), Usage::default());
         let (shown_at, left_out) = (None, Vec::new());
-        Ok(TreeRules { top, base, deeds, to, shown_at, left_out, way, levels, reading, batch, total, watch, again: 0 })
+        Ok(TreeRules { top, base, deeds, to, shown_at, left_out, descent, reading, batch, total, watch, again: 0 })
     }
 
     /// The entries will be seen at that URI: each must belong to one location here and there.
@@ -125,7 +116,7 @@ impl TreeRules {
             return Err(Refusal::new(Status::CONFLICT, "files come into the directory all the while"));
         }
         self.reading = Some(entries(&self.top).map_err(|e| self.failed("open()", e))?);
-        (self.levels, self.total) = (vec![Level::default()], Usage::default());
+        (self.descent, self.total) = (Descent::default(), Usage::default());
         Ok(true)
     }
 
@@ -142,21 +133,12 @@ impl TreeRules {
             }
             self.reading = None;
         }
-        let Some(level) = self.levels.last_mut() else { return Ok(false) };
-        match level.pending.pop() {
-            Some(name) => {
-                let above = self.way.len();
-                self.way.extend_from_slice(name.to_bytes());
-                self.way.push(b'/');
-                self.levels.push(Level { pending: Vec::new(), above });
-                self.reading = self.open()?;
-            }
-            None => {
-                self.way.truncate(level.above);
-                self.levels.pop();
-            }
+        match self.descent.advance() {
+            Next::Enter => self.reading = self.open()?,
+            Next::Back => {}
+            Next::End => return Ok(false),
         }
-        Ok(!self.levels.is_empty())
+        Ok(true)
     }
 
     fn entry(
@@ -168,7 +150,8 @@ impl TreeRules {
         kind: Option<FileKind>,
     ) -> Result<(), Refusal> {
         // Of another request, on its way.
-        if temp_names::is_hidden(name.to_bytes()) || ways::lead_to(&self.left_out, &self.way, name.to_bytes()) {
+        if temp_names::is_hidden(name.to_bytes()) || ways::lead_to(&self.left_out, self.descent.way(), name.to_bytes())
+        {
             return Ok(());
         }
         let copies = !self.deeds.contains(&Deed::Remove);
@@ -186,13 +169,9 @@ impl TreeRules {
             return Ok(());
         }
         let size = stat.map_or(0, |stat| stat.size);
-        self.judge(ex, cx, rules, &self.way, &name, (kind, size))?;
+        self.judge(ex, cx, rules, self.descent.way(), &name, (kind, size))?;
         match kind {
-            FileKind::Dir => {
-                if let Some(level) = self.levels.last_mut() {
-                    level.pending.push(name);
-                }
-            }
+            FileKind::Dir => self.descent.add(name),
             _ => self.total = self.total.plus(Usage { bytes: size, files: 1 }),
         }
         Ok(())
@@ -235,7 +214,7 @@ impl TreeRules {
     fn open(&self) -> Result<Option<ReadDir>, Refusal> {
         const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-        let mut rest = self.way.strip_suffix(b"/").unwrap_or(&self.way);
+        let mut rest = self.descent.way().strip_suffix(b"/").unwrap_or(self.descent.way());
         let mut dir: Option<OwnedFd> = None;
         while !rest.is_empty() {
             let end = match rest.get(..PIECE) {
@@ -258,6 +237,6 @@ impl TreeRules {
     }
 
     fn failed(&self, call: &str, e: Errno) -> Refusal {
-        Refusal::call(call, &[&self.base.path[..], &self.way].concat(), e)
+        Refusal::call(call, &[&self.base.path[..], self.descent.way()].concat(), e)
     }
 }

@@ -1,0 +1,103 @@
+//! The order in which a tree of directories is walked: depth first, one directory after the other. Opens nothing itself.
+//!
+//! Invariant: memory holds the names of directories that are still to be entered, and one way.
+
+use std::ffi::CString;
+
+#[derive(Default)]
+struct Level {
+    /// Directories that have not been entered.
+    pending: Vec<CString>,
+    /// Length of the way to the directory above.
+    above: usize,
+}
+
+pub struct Descent {
+    /// The way from the top to the present directory, each name with its slash.
+    way: Vec<u8>,
+    levels: Vec<Level>,
+}
+
+/// What [`Descent::advance`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Into the directory that the way leads to now: it is to be read.
+    Enter,
+    /// Back to the directory above, which has been read.
+    Back,
+    /// All of the tree has been walked.
+    End,
+}
+
+impl Default for Descent {
+    /// At the top, which is to be read.
+    fn default() -> Descent {
+        Descent { way: Vec::new(), levels: vec![Level::default()] }
+    }
+}
+
+impl Descent {
+    pub fn way(&self) -> &[u8] {
+        &self.way
+    }
+
+    /// A directory was found in the present one: it is entered later.
+    pub fn add(&mut self, name: CString) {
+        if let Some(level) = self.levels.last_mut() {
+            level.pending.push(name);
+        }
+    }
+
+    /// The directory that was added last is not entered.
+    pub fn forget_last(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.pending.pop();
+        }
+    }
+
+    /// The present directory has been read: on to the next.
+    pub fn advance(&mut self) -> Next {
+        let Some(level) = self.levels.last_mut() else { return Next::End };
+        if let Some(name) = level.pending.pop() {
+            let above = self.way.len();
+            self.way.extend_from_slice(name.to_bytes());
+            self.way.push(b'/');
+            self.levels.push(Level { pending: Vec::new(), above });
+            return Next::Enter;
+        }
+        self.way.truncate(level.above);
+        self.levels.pop();
+        if self.levels.is_empty() { Next::End } else { Next::Back }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_directory_is_entered_once_and_left_behind_what_is_in_it() {
+        let tree = [("", &["a", "b", "no"][..]), ("b/", &["c"]), ("b/c/", &[]), ("a/", &["d"]), ("a/d/", &[])];
+        let (mut descent, mut seen) = (Descent::default(), vec![String::new()]);
+        let mut is_new = true;
+        loop {
+            let way = String::from_utf8(descent.way().to_vec()).expect("ASCII");
+            let names = tree.iter().find(|(directory, _)| *directory == way).map_or(&[][..], |(_, names)| names);
+            for name in names.iter().filter(|_| is_new) {
+                descent.add(CString::new(*name).expect("no NUL"));
+                if *name == "no" {
+                    descent.forget_last();
+                }
+            }
+            let next = descent.advance();
+            is_new = next == Next::Enter;
+            match next {
+                Next::Enter => seen.push(String::from_utf8(descent.way().to_vec()).expect("ASCII")),
+                Next::Back => {}
+                Next::End => break,
+            }
+        }
+        assert_eq!(seen, tree.map(|(directory, _)| directory));
+        assert_eq!((descent.advance(), descent.way()), (Next::End, &b""[..]));
+    }
+}
