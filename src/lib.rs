@@ -24,10 +24,14 @@
 //!
 //! Where is …? Reading a request:
 //!
-//! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]
+//! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]; a request line or a header
+//!   field too long (414, 431): [`http::h1::head::HeadLimits`]; its limits by configuration: [`exchange::Exchange::head_limits`]
+//! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2: [`http::h2::request`]
+//! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/mod.rs` (`accept`)
 //! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
+//! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; its flow control: [`http::h2::window`]
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
 //!   against [`http::h2::budget`]; GOAWAY written: `http/h2/connection/send.rs`, decided on: [`conn::http2::connection`]
 //! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them
@@ -40,7 +44,8 @@
 //!
 //! - how a request enters: [`exchange::entry`]; the order in which it is checked: [`exchange::flow::Phase`], run by
 //!   [`exchange::phases`]
-//! - the server and the location found: [`route`]; a file's path: [`exchange::paths`]
+//! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
+//!   [`exchange::locate`]; a file's path: [`exchange::paths`]
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address or a password: [`exchange::access`]; a rate:
 //!   [`exchange::access::limits`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
@@ -61,13 +66,19 @@
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
 //!   `conn/upstream/tunnel.rs`
 //! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
-//! - a variable's value: [`exchange::variables`], a file for each family
+//! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a parameter
+//!   of FastCGI: `exchange/handlers/upstream/gateway.rs`
+//! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden or passed on: `exchange/handlers/upstream/respond.rs`;
+//!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
+//! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
+//!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
 //!
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
 //! - a page with SSI commands made: [`exchange::filters::ssi`]
-//! - an ETag or a date of the request compared: `exchange/filters/conditional.rs`; add_header and expires:
+//! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by [`http::cond`];
+//!   add_header and expires:
 //!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
@@ -76,16 +87,21 @@
 //! - a file's bytes handed to the socket: [`conn::http1::write`], by sendfile in `conn/transport/plain.rs`
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
 //!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
-//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written:
-//!   [`services::logs`]
+//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
+//!   file: [`services::logs`], which also opens the files again for USR1
 //! - a connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
-//!   [`conn::http1::keep_alive`]
+//!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
+//! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
 //! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it; why a connection was closed:
 //!   [`conn::close_reason`]
 //!
 //! The process:
 //!
 //! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not: [`config::known`]
+//! - epoll waited for, and the events of a turn dispatched: [`server::Server::turn`]; which connection is driven when:
+//!   `server/connections.rs`; deadlines kept: [`util::wheel`]
+//! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
+//!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
 //! - a signal acted on: `server/signals.rs`; the pid file written, `-s` and its number: [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
