@@ -117,19 +117,22 @@ pub enum Sender {
 
 /// Who sent the request.
 pub fn sender(ex: &Exchange) -> Sender {
-    judge(ex.field(b"sec-fetch-site"), ex.field(b"origin"), ex.request.head.host.of(ex.buf()))
+    judge(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
 }
 
-fn judge(fetch_site: Option<&[u8]>, origin: Option<&[u8]>, host: &[u8]) -> Sender {
-    let is_own = match (fetch_site, origin) {
-        (None, None) => return Sender::Unknown,
-        (Some(site), _) => matches!(site, b"same-origin" | b"none"),
-        (None, Some(origin)) => {
-            let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-            !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-        }
+/// No browser sends a field twice: of several, all have to be of a page of ours.
+fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
+    let is_own_site = |site: &[u8]| matches!(site, b"same-origin" | b"none");
+    let is_own_origin = |origin: &[u8]| {
+        let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+        !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
-    if is_own { Sender::OwnPage } else { Sender::OtherPage }
+    let both = |a, b| a && b;
+    match sites.map(is_own_site).reduce(both).or_else(|| origins.map(is_own_origin).reduce(both)) {
+        None => Sender::Unknown,
+        Some(true) => Sender::OwnPage,
+        Some(false) => Sender::OtherPage,
+    }
 }
 
 /// What a proxy in front says of the connection it took the request from.
@@ -178,24 +181,29 @@ mod tests {
 
     #[test]
     fn a_page_of_another_site_is_told_from_ours_and_from_a_program() {
-        let table: &[(Option<&str>, Option<&str>, &str, bool)] = &[
-            (None, None, "a.test", false),
-            (Some("same-origin"), None, "a.test", true),
-            (Some("none"), None, "a.test", true),
-            (Some("same-site"), None, "a.test", false),
-            (Some("cross-site"), Some("http://a.test"), "a.test", false),
-            (None, Some("http://a.test"), "a.test", true),
-            (None, Some("https://A.test:8443"), "a.test:8443", true),
-            (None, Some("http://a.test:81"), "a.test", false),
-            (None, Some("http://b.test"), "a.test", false),
-            (None, Some("http://a.test.evil"), "a.test", false),
-            (None, Some("null"), "null", false),
-            (None, Some("http://"), "", false),
+        let table: &[(&[&str], &[&str], &str, bool)] = &[
+            (&[], &[], "a.test", false),
+            (&["same-origin"], &[], "a.test", true),
+            (&["none"], &[], "a.test", true),
+            (&["same-site"], &[], "a.test", false),
+            (&["cross-site"], &["http://a.test"], "a.test", false),
+            (&["same-origin", "cross-site"], &[], "a.test", false),
+            (&[], &["http://a.test"], "a.test", true),
+            (&[], &["http://a.test", "http://a.test"], "a.test", true),
+            (&[], &["http://a.test", "http://b.test"], "a.test", false),
+            (&[], &["http://b.test", "http://a.test"], "a.test", false),
+            (&[], &["https://A.test:8443"], "a.test:8443", true),
+            (&[], &["http://a.test:81"], "a.test", false),
+            (&[], &["http://b.test"], "a.test", false),
+            (&[], &["http://a.test.evil"], "a.test", false),
+            (&[], &["null"], "null", false),
+            (&[], &["http://"], "", false),
         ];
-        for (site, origin, host, expected) in table {
-            let verdict = judge(site.map(str::as_bytes), origin.map(str::as_bytes), host.as_bytes());
-            assert_eq!(verdict == Sender::OwnPage, *expected, "{site:?} {origin:?} {host}");
-            assert_eq!(verdict == Sender::Unknown, site.is_none() && origin.is_none(), "{site:?} {origin:?} {host}");
+        for (sites, origins, host, expected) in table {
+            let values = |values: &'static [&str]| values.iter().map(|value| value.as_bytes());
+            let verdict = judge(values(sites), values(origins), host.as_bytes());
+            assert_eq!(verdict == Sender::OwnPage, *expected, "{sites:?} {origins:?} {host}");
+            assert_eq!(verdict == Sender::Unknown, sites.is_empty() && origins.is_empty(), "{sites:?} {origins:?}");
         }
     }
 

@@ -274,6 +274,8 @@ fn a_form_of_another_site_stores_nothing_with_the_visitors_rights() {
         "Sec-Fetch-Site: same-site\r\n",
         "Origin: null\r\n",
         "Origin: http://evil.test\r\n",
+        "Origin: http://localhost\r\nOrigin: http://evil.test\r\n",
+        "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
     ];
     for fields in foreign {
         post("/up/", "a", fields).is(403);
