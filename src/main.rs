@@ -27,6 +27,8 @@ const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status
 const TLS: &str = "built with OpenSSL 3.0.0 (its directives; the TLS is rustls)\nTLS SNI support enabled";
 
 fn main() -> ExitCode {
+    // What is said first may already go to a file that may not grow.
+    webserv::sys::process::ignore_write_signals();
     let args = match cli::parse(std::env::args_os().collect()) {
         Ok(args) => args,
         Err(Stop::Help(text)) => return print(text.as_bytes()),

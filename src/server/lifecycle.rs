@@ -18,11 +18,11 @@ use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
-use crate::sys::{Errno, clock};
+use crate::sys::{Errno, clock, file};
 use crate::tls::entropy;
 use std::borrow::Cow;
 use std::io::IsTerminal;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -151,6 +151,7 @@ pub fn prepare(
         }
         notes.push((Level::Warn, text));
     }
+    descriptors_suffice()?;
     let ready = match config.process.daemon && !is_child {
         true => Some(process::daemonize().map_err(|e| Failure::of(format!("fork() failed {e}")))?),
         false => None,
@@ -159,6 +160,25 @@ pub fn prepare(
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+}
+
+/// Descriptors that are opened from now on before one request can be answered: for signals, the pid file, the parent, the
+/// loop and its timer, a client, its file.
+const STILL_NEEDED: u64 = 8;
+
+/// A process that would take connections and could answer none had better not start.
+fn descriptors_suffice() -> Result<(), Failure> {
+    let limit = process::nofile_limit().map_or(u64::MAX, |limit| limit.soft);
+    let next = match file::open_at(None, c"/", file::O_PATH, 0) {
+        Ok(fd) => u64::from(fd.as_raw_fd().unsigned_abs()),
+        Err(Errno::EMFILE) => limit,
+        Err(e) => return Err(Failure::of(format!("open() of \"/\" failed {e}"))),
+    };
+    if next.saturating_add(STILL_NEEDED) <= limit {
+        return Ok(());
+    }
+    let least = next.saturating_add(STILL_NEEDED);
+    Err(Failure::of(format!("at most {limit} descriptors may be open (RLIMIT_NOFILE): {least} are needed at least")))
 }
 
 /// Sockets that a socket unit passes. One that cannot be used, or that no `listen` names, is no reason not to serve.

@@ -31,6 +31,10 @@ impl Parent {
     }
 
     pub fn start_with(main: &str, block: &str) -> Option<Parent> {
+        Parent::start_after("", main, block)
+    }
+
+    fn start_after(before: &str, main: &str, block: &str) -> Option<Parent> {
         if on_nginx() {
             return None;
         }
@@ -51,14 +55,16 @@ impl Parent {
         let port = reserved.1.port();
         drop(reserved);
         std::fs::write(setup.dir().join("conf/test.conf"), config(&setup, port, main, block)).expect("written");
-        let parent = Parent { process: Parent::spawn(&setup), setup, port };
+        let parent = Parent { process: Parent::spawn(&setup, before), setup, port };
         parent.await_start();
         Some(parent)
     }
 
-    fn spawn(setup: &Setup) -> Child {
+    /// `before`: what a shell runs before it becomes the server.
+    fn spawn(setup: &Setup, before: &str) -> Child {
         let stderr = std::fs::File::create(setup.dir().join("logs/stderr")).expect("created");
-        let mut command = Command::new(crate::table::binary());
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{before} exec \"$0\" \"$@\"")).arg(crate::table::binary());
         command.arg(setup.dir().join("conf/test.conf")).env_remove("NGINX").stdin(Stdio::null()).stderr(stderr);
         command.current_dir(setup.dir()).spawn().expect("runs")
     }
@@ -206,6 +212,21 @@ fn a_crash_is_made_good_and_no_connection_refused() {
     assert!(s.log().contains("exited on signal 9"), "{}", s.log());
 }
 
+/// As under a supervisor that ignores the end of its own children, or behind nohup.
+#[test]
+fn signals_that_the_caller_ignores_are_heard_all_the_same() {
+    let Some(mut s) = Parent::start_after("trap '' CHLD HUP INT QUIT TERM USR1 USR2;", "user nobody;", BLOCK) else {
+        return;
+    };
+    let child = s.child();
+    os::kill(child, libc::SIGKILL);
+    eventually("the crash is made good", || s.try_child().is_some_and(|now| now != child));
+    s.get("/f").is(200);
+    s.reload();
+    s.signal(libc::SIGTERM);
+    eventually("it ends", || s.process.try_wait().expect("our child").is_some());
+}
+
 #[test]
 fn a_reload_serves_with_a_fresh_process_while_the_old_one_finishes() {
     let Some(s) = Parent::start("user nobody;") else { return };
@@ -350,7 +371,7 @@ fn root_without_user_serves_as_nobody_and_names_what_does_not_work() {
     s.signal(libc::SIGTERM);
     s.process.wait().expect("our child");
     os::chown(&up, 0);
-    s.process = Parent::spawn(&s.setup);
+    s.process = Parent::spawn(&s.setup, "");
     s.await_start();
     let said = std::fs::read_to_string(s.setup.dir().join("logs/stderr")).expect("written");
     assert!(said.contains(&format!("nobody cannot write to \"{}\"", up.display())), "{said}");

@@ -235,3 +235,71 @@ fn a_client_that_comes_after_descriptors_ran_out_waits_for_no_timer() {
     assert!([200, 503].contains(&first.status), "{}", first.show());
     eventually("there is room for the file", || s.get("/a").status == 200);
 }
+
+/// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.
+fn outcome_after(before: &str) -> Result<u16, String> {
+    let reserved = os::reserve().expect("a free port");
+    let port = reserved.1.port();
+    drop(reserved);
+    let user = if os::is_root() { "user root root;" } else { "" };
+    let setup = Setup::full("").file("html/a", "content");
+    let config = format!(
+        "daemon off; {user} error_log logs/error.log; pid logs/pid;\nevents {{}}\n\
+         http {{ server {{ listen 127.0.0.1:{port}; root html; }} }}\n"
+    );
+    std::fs::create_dir_all(setup.dir().join("conf")).expect("mkdir");
+    std::fs::write(setup.dir().join("conf/test.conf"), config).expect("written");
+    let said = setup.dir().join("said");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(crate::table::binary());
+    command.arg("-p").arg(format!("{}/", setup.dir().display())).arg("-c").arg("conf/test.conf").env_remove("NGINX");
+    let stderr = File::create(&said).expect("created");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("runs");
+    let mut ended = None;
+    eventually("it listens or ends", || {
+        ended = child.try_wait().expect("our child");
+        ended.is_some() || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    if let Some(status) = ended {
+        assert_eq!(status.code(), Some(1), "{before}: {status}");
+        return Err(std::fs::read_to_string(said).expect("readable"));
+    }
+    let get = || crate::client::Client::connect(([127, 0, 0, 1], port).into()).get("/a").status;
+    // The connection that only looked may have a descriptor still.
+    let mut status = get();
+    eventually("the descriptors are free", || {
+        status = if status == 503 { get() } else { status };
+        status != 503
+    });
+    os::kill(child.id(), libc::SIGTERM);
+    child.wait().expect("our child");
+    Ok(status)
+}
+
+#[test]
+fn with_few_descriptors_it_serves_or_says_that_it_cannot() {
+    if on_nginx() {
+        return;
+    }
+    let mut refused = 0;
+    for limit in 7..24 {
+        match outcome_after(&format!("ulimit -n {limit}")) {
+            Ok(status) => assert_eq!(status, 200, "{limit} descriptors"),
+            Err(said) => {
+                refused += 1;
+                let why = ["RLIMIT_NOFILE", "Too many open files"].iter().any(|why| said.contains(why));
+                assert!(why && said.contains("[emerg]"), "{limit}: {said}");
+            }
+        }
+    }
+    assert!((1..16).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_largest_file_of_nothing_ends_no_process_by_a_signal() {
+    if on_nginx() {
+        return;
+    }
+    assert!(matches!(outcome_after("ulimit -f 0"), Ok(200) | Err(_)));
+    assert_eq!(outcome_after("exec 0<&- 1>&- 2>&-"), Ok(200));
+}

@@ -34,7 +34,8 @@ pub struct Signal {
 }
 
 /// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
-/// close-on-exec, that is readable when one is pending. Programs we start must not inherit the mask:
+/// close-on-exec, that is readable when one is pending, also if our caller had us ignore them: the end of a child would
+/// never be heard of (SIGCHLD). Programs we start must not inherit the mask:
 /// [`super::spawn_exec`] sees to it.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
@@ -49,6 +50,10 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) } {
         0 => {}
         errno => return Err(Errno(errno)),
+    }
+    for &signal in signals {
+        // SAFETY: the default action runs no handler of ours, and none at all while the signal is blocked.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     // SAFETY: `set` is initialised.
     let fd = retry(|| unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
