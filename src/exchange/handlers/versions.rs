@@ -3,23 +3,54 @@
 //! of undoing what that one did. Uploads, DELETE, COPY and MOVE all come through here.
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. In one process nothing else runs
-//! between the two; a request without conditions changes whatever is there and asks for no lock.
+//! between the two; a request without conditions changes whatever is there and asks for no lock. Another process holds it
+//! while one name changes: a request waits [`PAUSES`] times [`PAUSE`] for that, 2 ms, and the loop with it. What is held
+//! longer may be the very version that is named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable::locks::is_missing;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
+use crate::http::status::Status;
 use crate::services::open_files::version;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 /// A name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
+/// How often a request looks again for a lock that another process holds.
+const PAUSES: u32 = 20;
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// Why a request may not change the version that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It is another one by now.
+    Changed,
+    /// Another process is changing it.
+    Busy,
+}
+
+impl Denied {
+    /// How that is answered.
+    pub fn flow(self, ex: &mut Exchange) -> Flow {
+        match self {
+            Denied::Changed => Flow::Status(Status::PRECONDITION_FAILED),
+            Denied::Busy => {
+                ex.response.line(b"Retry-After", b"1");
+                Flow::Status(Status::SERVICE_UNAVAILABLE)
+            }
+        }
+    }
+}
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
 pub fn are_conditional(head: &Head) -> bool {
@@ -56,23 +87,44 @@ pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -
     cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) != Verdict::Failed
 }
 
-/// Files that are locked until this is dropped, by device and number: two names of one request may be one file's.
-#[derive(Default)]
-pub struct Versions(BTreeMap<(u64, u64), OwnedFd>);
+/// Files that are locked until this is dropped.
+pub struct Versions {
+    /// By device and number: two names of one request may be one file's.
+    held: BTreeMap<(u64, u64), OwnedFd>,
+    pauses: u32,
+}
+
+impl Default for Versions {
+    fn default() -> Versions {
+        Versions { held: BTreeMap::new(), pauses: PAUSES }
+    }
+}
 
 impl Versions {
     /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
     /// or whose file system has no locks, is judged without.
     ///
     /// # Errors
-    /// EAGAIN: another process is changing it. Others are those of the call.
+    /// EAGAIN: another process is changing it, and was waited for. Others are those of the call.
     pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
+        loop {
+            match self.lock_now(dir, name) {
+                Err((_, Errno::EAGAIN)) if self.pauses > 0 => {
+                    self.pauses -= 1;
+                    thread::sleep(PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn lock_now(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
         for _ in 0..TRIES {
             let there = match file::stat_at(Some(dir), name, Follow::No) {
                 Err(Errno::ENOENT) => return Ok(None),
                 there => there.map_err(|e| ("lstat()", e))?,
             };
-            if self.0.contains_key(&(there.dev, there.ino)) || there.kind != FileKind::Regular {
+            if self.held.contains_key(&(there.dev, there.ino)) || there.kind != FileKind::Regular {
                 return Ok(Some(there));
             }
             let fd = match lock(dir, name, file::flock) {
@@ -84,7 +136,7 @@ impl Versions {
             };
             if file::has_name(fd.as_fd(), Some(dir), name, Follow::No).unwrap_or(true) {
                 let stat = file::fstat(fd.as_fd()).map_err(|e| ("fstat()", e))?;
-                self.0.insert((stat.dev, stat.ino), fd);
+                self.held.insert((stat.dev, stat.ino), fd);
                 return Ok(Some(stat));
             }
         }

@@ -7,7 +7,7 @@ use super::target::{self, Key, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::versions::{self, Versions};
+use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::exchange::{Exchange, origin};
 use crate::http::dav::condition::{self, List, State};
 use crate::http::dav::lock::Token;
@@ -130,8 +130,8 @@ fn names_version(list: &List<'_>) -> bool {
 /// Where `If` names a version: locks the files meant, and judges it once more by what is there now.
 ///
 /// # Errors
-/// 412.
-pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Result<(), Flow> {
+/// It is another version, or another process is changing it.
+pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Result<(), Denied> {
     let value = named_versions(ex);
     hold_of(ex, cx, value.as_deref(), locks)
 }
@@ -139,8 +139,8 @@ pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Resul
 /// The same of an `If` that an earlier request brought for this URI.
 ///
 /// # Errors
-/// 412.
-pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks: &mut Versions) -> Result<(), Flow> {
+/// It is another version, or another process is changing it.
+pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks: &mut Versions) -> Result<(), Denied> {
     let Some(value) = value else { return Ok(()) };
     let lists = condition::parse(value).unwrap_or_default();
     lock_named(&lists, None, ex, cx, locks)?;
@@ -148,29 +148,29 @@ pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks
 }
 
 /// Judged once more, with the files locked: what cannot be looked at fulfils nothing.
-fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Denied> {
     let path = ex.route.path.clone();
     let outcome = any_holds(lists, ex, cx);
     ex.route.path = path;
-    outcome
+    outcome.map_err(|_| Denied::Changed)
 }
 
 /// Locks the files whose versions are named, and `source` with them.
 ///
 /// # Errors
-/// 412: another process is changing one.
+/// Another process is changing one.
 fn lock_named(
     lists: &[List<'_>],
     source: Option<(BorrowedFd<'_>, &CStr)>,
     ex: &mut Exchange,
     cx: &mut Services,
     locks: &mut Versions,
-) -> Result<(), Flow> {
+) -> Result<(), Denied> {
     let path = ex.route.path.clone();
     let named = spots(lists, ex, cx);
     ex.route.path = path;
     let all = named.iter().map(|resource| (resource.dir.as_fd(), &*resource.name)).chain(source);
-    lock_all(all, locks).map_err(|_| Flow::Status(Status::PRECONDITION_FAILED))
+    lock_all(all, locks)
 }
 
 /// Where the files lie whose versions are named.
@@ -189,8 +189,8 @@ fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resour
 /// Locks them in an order that all processes have: of two that want the same files one gets all of them.
 ///
 /// # Errors
-/// EAGAIN: another process is changing one. What cannot be looked at is none.
-fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: &mut Versions) -> Result<(), Errno> {
+/// Another process is changing one. What cannot be looked at is none.
+fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: &mut Versions) -> Result<(), Denied> {
     let number = |(dir, name): &(BorrowedFd<'a>, &'a CStr)| {
         file::stat_at(Some(*dir), name, Follow::No).ok().map(|stat| (stat.dev, stat.ino))
     };
@@ -198,7 +198,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
     names.sort_by_key(|(number, _)| *number);
     for (_, (dir, name)) in names {
         if let Err((_, Errno::EAGAIN)) = locks.lock(dir, name) {
-            return Err(Errno::EAGAIN);
+            return Err(Denied::Busy);
         }
     }
     Ok(())
@@ -208,8 +208,8 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 /// resource), and those of `If`.
 ///
 /// # Errors
-/// 412: it is another version, or another process is changing it.
-pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Flow> {
+/// It is another version, or another process is changing it.
+pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
     let mut locks = Versions::default();
     let source = (job.from(), &*job.source.name);
     let is_conditional = versions::are_conditional(&ex.request.head);
@@ -224,7 +224,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
             _ => itself,
         };
         if !versions::may_have(ex, itself.as_ref(), content.as_ref()) {
-            return Err(Flow::Status(Status::PRECONDITION_FAILED));
+            return Err(Denied::Changed);
         }
     }
     if value.is_some() {

@@ -189,7 +189,7 @@ impl Transfer {
     /// It may be done, if the conditions of the request hold still.
     fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Result<Stage, Errno>, Flow> {
         let held = guard::hold_both(ex, cx, &self.job);
-        let _versions = held.inspect_err(|_| self.judging.unlock(true))?;
+        let _versions = held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
         Ok(match self.judging.is_tree {
             true => self.begin_tree(cx),
             false => self.job.begin_file(&mut cx.temp_names),
@@ -214,7 +214,7 @@ impl Transfer {
                 Ok(true) => {
                     let mut versions = Versions::default();
                     let held = guard::hold(ex, cx, &mut versions);
-                    held.inspect_err(|_| self.judging.unlock(true))?;
+                    held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
                     self.place_file(copy, &mut cx.temp_names)
                 }
                 Ok(false) => {
@@ -232,9 +232,9 @@ impl Transfer {
                     let mut versions = Versions::default();
                     match guard::hold(ex, cx, &mut versions) {
                         Ok(()) => self.swapped(staged, &mut cx.temp_names),
-                        Err(_) => {
+                        Err(denied) => {
                             self.judging.unlock(true);
-                            let then = After::Refused(Box::new(upload::Refusal::precondition()));
+                            let then = After::Refused(Box::new(denied.into()));
                             Ok(Stage::Old { old: staged, then })
                         }
                     }

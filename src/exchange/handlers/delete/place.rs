@@ -55,6 +55,8 @@ pub enum Refusal {
     /// It is the directory of an area.
     Area,
     Precondition,
+    /// Another process is changing the version that is named.
+    Busy,
     /// A lock of WebDAV keeps it.
     Locked,
     /// The trash does not take it.

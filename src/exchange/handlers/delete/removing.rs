@@ -12,7 +12,7 @@ use crate::exchange::handlers::path_rules::{Deed, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
-use crate::exchange::handlers::versions::{self, Versions};
+use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
@@ -210,7 +210,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let there = locks.lock(dir, name).map_err(|failed| match failed {
-                (_, Errno::EAGAIN) => Refusal::Precondition,
+                (_, Errno::EAGAIN) => Refusal::Busy,
                 (call, errno) => Refusal::Failed { call, errno },
             })?;
             let itself = there.ok_or(Refusal::Precondition)?;
@@ -221,7 +221,10 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_trash(ex, dir, name) {
             return Err(Refusal::Area);
         }
-        guard::hold(ex, cx, &mut locks).map_err(|_| Refusal::Precondition)?;
+        guard::hold(ex, cx, &mut locks).map_err(|denied| match denied {
+            Denied::Changed => Refusal::Precondition,
+            Denied::Busy => Refusal::Busy,
+        })?;
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
         guard::forget(cx, dir, name);
@@ -288,7 +291,8 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
             ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
-        Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
+        Refusal::Precondition => Denied::Changed.flow(ex),
+        Refusal::Busy => Denied::Busy.flow(ex),
         Refusal::Locked => Flow::Status(Status::LOCKED),
         Refusal::Failed { call, errno } => {
             let (status, level) = status(errno);

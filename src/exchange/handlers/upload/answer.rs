@@ -229,6 +229,9 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         return add_slash::redirect(ex);
     }
     cx.stats.count(Counter::UploadsRefused);
+    if refusal.status == Status::SERVICE_UNAVAILABLE {
+        ex.response.line(b"Retry-After", b"1");
+    }
     let between = if refusal.detail.is_empty() { "" } else { ": " };
     let name: String = refusal.name.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
     let of = if name.is_empty() { String::new() } else { format!(" (file name \"{name}\")") };

@@ -137,7 +137,7 @@ impl Upload {
             }
             None => dav::guard::hold(ex, cx, &mut locks),
         };
-        held.map_err(|_| Refusal::precondition())?;
+        held?;
         Ok(locks)
     }
 

@@ -4,6 +4,7 @@
 //! to the log only, escaped.
 
 use crate::config::model::Level;
+use crate::exchange::handlers::versions::Denied;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::sys::Errno;
@@ -65,6 +66,11 @@ impl Refusal {
         Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
     }
 
+    /// Another process is changing the version that the request names. Answers of 503 say when to come again.
+    pub fn busy() -> Refusal {
+        Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
+    }
+
     /// The URI is a directory's, without its slash: clients repeat the request, body and all, where it belongs.
     pub fn add_slash() -> Refusal {
         Refusal::new(Status::PERMANENT_REDIRECT, "a directory has that name: its URI ends in a slash")
@@ -118,6 +124,15 @@ impl From<Reject> for Refusal {
 /// Of a file beyond upload_max_file_size.
 pub fn too_large() -> Refusal {
     Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        match denied {
+            Denied::Changed => Refusal::precondition(),
+            Denied::Busy => Refusal::busy(),
+        }
+    }
 }
 
 #[cfg(test)]

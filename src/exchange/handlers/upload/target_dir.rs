@@ -327,14 +327,14 @@ impl Place {
     /// Locks the version that has the name now.
     ///
     /// # Errors
-    /// 412: another process is changing it.
+    /// 503: another process is changing it.
     pub fn lock(&self, name: &[u8], locks: &mut Versions) -> Result<(), Refusal> {
         if !self.missing.is_empty() {
             return Ok(());
         }
         match locks.lock(self.dir.as_fd(), &c_path(name)?) {
             Ok(_) => Ok(()),
-            Err((_, Errno::EAGAIN)) => Err(Refusal::precondition().of(name)),
+            Err((_, Errno::EAGAIN)) => Err(Refusal::busy().of(name)),
             Err((call, e)) => Err(Refusal::call(call, &self.path, e).of(name)),
         }
     }
