@@ -57,8 +57,8 @@ pub struct Config {
     pub log_files: Vec<PathBuf>,
     /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
-    /// Those of them that are not shown: what is in them is not served.
-    pub hidden_trashes: Vec<Box<[u8]>>,
+    /// What is in these is not served: the trashes that are not shown, and where uploads wait for the rest of them.
+    pub hidden_places: Vec<Box<[u8]>>,
     /// Warnings and notes of the run that made this configuration.
     pub notes: Vec<Diagnostic>,
 }

@@ -40,6 +40,7 @@ use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
 use crate::http::header::UnusualNames;
 use crate::util::checkpoint;
+use crate::util::clean_path::clean;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -227,13 +228,15 @@ impl Build {
             let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
             temp.iter().for_each(|temp| self.temp_path(&temp.path));
         }
-        let (trashes, hidden_trashes) = (self.trashes(|_| true), self.trashes(|upload| !upload.trash_shown));
+        let trashes = self.directories(|upload| upload.trash_directory());
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
+        let hidden_places = self.hidden_places(&stores, &write_areas);
+        checkpoint::pass_costly();
         let config = Config {
             trashes,
-            hidden_trashes,
+            hidden_places,
             process: self.process,
             endpoints,
             sockets,
@@ -253,12 +256,22 @@ impl Build {
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
     }
 
-    /// Directories that these locations move deleted files to, each once.
-    fn trashes(&self, wanted: impl Fn(&Upload) -> bool) -> Vec<Box<[u8]>> {
-        let uploads = self.locations.iter().map(|location| &*location.settings.upload);
-        let trashes: BTreeSet<_> =
-            uploads.filter(|upload| wanted(upload)).filter_map(Upload::trash_directory).collect();
-        trashes.into_iter().map(Box::from).collect()
+    /// What the settings of all locations give, each once.
+    fn directories(&self, of: impl Fn(&Upload) -> Option<&[u8]>) -> Vec<Box<[u8]>> {
+        let found: BTreeSet<_> = self.locations.iter().filter_map(|location| of(&location.settings.upload)).collect();
+        found.into_iter().map(Box::from).collect()
+    }
+
+    /// An upload_state_store that holds what clients put somewhere is shown for its sake.
+    fn hidden_places(&self, stores: &[Box<[u8]>], areas: &[WriteArea]) -> Vec<Box<[u8]>> {
+        let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
+        let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();
+        hidden.extend(self.directories(|upload| upload.resumable.state_store.as_deref()).into_iter().filter(|state| {
+            let state = clean(state);
+            let is_below = |path: &[u8]| matches!(path.strip_prefix(&*state), Some([] | [b'/', ..]));
+            !taken.iter().any(|path| is_below(path))
+        }));
+        hidden
     }
 
     /// There is no configuration. Large ones are freed piece by piece: see [`checkpoint`].

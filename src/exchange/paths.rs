@@ -2,8 +2,9 @@
 //! is the one place that decides it.
 
 use super::{Exchange, variables};
-use crate::config::model::{Config, LocationKind};
+use crate::config::model::LocationKind;
 use crate::config::settings::files::Symlinks;
+use crate::config::template::{Part, Template};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -41,13 +42,14 @@ pub fn map(ex: &mut Exchange, cx: &mut Services) -> Mapped {
     let uri = std::mem::take(&mut ex.route.uri);
     let mapped = append(ex, root, &uri);
     ex.route.uri = uri;
-    mapped
+    unhidden(ex, cx, mapped)
 }
 
 /// Puts the path of `uri` into `ex.path`, by the root or alias of the current location.
 pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     let root = root(ex, cx);
-    append(ex, root, uri)
+    let mapped = append(ex, root, uri);
+    unhidden(ex, cx, mapped)
 }
 
 /// The root or alias, in the room of `ex.path`. What it is made of may be made of the URI, which has to be in its place.
@@ -111,12 +113,6 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     if !uri.starts_with(b"/") && !ex.route.behind_alias {
         mapped = Mapped::Outside;
     }
-    if !config.hidden_trashes.is_empty()
-        && let Mapped::Path { root } = mapped
-        && in_trash(&config, &path, root)
-    {
-        mapped = Mapped::Outside;
-    }
     ex.route.path = path;
     mapped
 }
@@ -151,10 +147,62 @@ fn is_suspect(path: &[u8]) -> bool {
     bytes::has_control(path) || memchr::memchr_iter(b'.', path).any(dot)
 }
 
-/// What was deleted is seen only where the root itself (the first bytes, this many) is a trash or lies in one.
-fn in_trash(config: &Config, path: &[u8], root: usize) -> bool {
-    let area = path.get(..root).unwrap_or_default();
-    config.hidden_trashes.iter().any(|trash| is_beneath(path, trash) && !is_beneath(area, trash))
+/// What is hidden is not there, whatever links lead to it.
+fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
+    let Mapped::Path { root } = mapped else { return mapped };
+    if ex.config.hidden_places.is_empty() {
+        return mapped;
+    }
+    let template = &ex.here().settings.files.root;
+    let area = match template.constant() {
+        Some(_) => root,
+        // What a client may choose is not the configuration's word.
+        None => literal(template, &ex.route.path),
+    };
+    let path = std::mem::take(&mut ex.route.path);
+    let is_hidden = is_hidden(ex, cx, &path, path.get(..area).unwrap_or_default());
+    ex.route.path = path;
+    if is_hidden { Mapped::Outside } else { mapped }
+}
+
+/// How much of an expanded path the template itself says: up to the last slash before its first variable.
+fn literal(template: &Template, path: &[u8]) -> usize {
+    match template.parts.first() {
+        Some(Part::Literal(text)) if path.starts_with(text) => memchr::memrchr(b'/', text).map_or(0, |at| at + 1),
+        _ => 0,
+    }
+}
+
+/// Whether a path leads into a hidden place, by its names or by where it really is. What lies in one is seen where the
+/// `area`, which the configuration spells out, lies in it too.
+pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> bool {
+    if ex.config.hidden_places.is_empty() {
+        return false;
+    }
+    let found = hidden_around(ex, cx, path);
+    !found.is_empty() && {
+        let around = hidden_around(ex, cx, area);
+        found.iter().any(|place| !around.contains(place))
+    }
+}
+
+/// The hidden places that a path leads into.
+fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Vec<usize> {
+    let (names, mut found) = (names_of(cx, path), Vec::new());
+    cx.hidden_places.any(&ex.config, cx.now.ms, &names, |role, _| {
+        found.extend(role);
+        false
+    });
+    found
+}
+
+/// The path itself, and where it really is.
+fn names_of(cx: &mut Services, path: &[u8]) -> [Vec<u8>; 2] {
+    let real = match path {
+        b"" => Vec::new(),
+        _ => cx.real_paths.find(path, &cx.now, &mut cx.dir_watch).whole,
+    };
+    [path.to_vec(), real]
 }
 
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -187,13 +235,14 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     components(a).eq(components(b))
 }
 
-/// The ways from `directory` to the hidden trashes below it, at every depth: `trash` of one that lies in it, `in/trash`
+/// The ways from `directory` to the hidden places below it, at every depth: `trash` of one that lies in it, `in/trash`
 /// of one further down, which is no name of an entry.
-pub fn trashes_below(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
-    let depth = components(directory).count();
-    let inside = config.hidden_trashes.iter().filter(|trash| is_beneath(trash, directory));
-    let ways = inside.map(|trash| components(trash).skip(depth).collect::<Vec<_>>().join(&b'/'));
-    ways.filter(|way| !way.is_empty()).map(Vec::into_boxed_slice).collect()
+pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Vec<Box<[u8]>> {
+    if ex.config.hidden_places.is_empty() {
+        return Vec::new();
+    }
+    let names = names_of(cx, directory);
+    cx.hidden_places.ways_below(&ex.config, cx.now.ms, &names)
 }
 
 /// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that

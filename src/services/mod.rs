@@ -23,6 +23,7 @@ pub mod logs;
 pub mod open_files;
 pub mod overload;
 pub mod passwords;
+pub mod places;
 pub mod presence;
 pub mod quotas;
 pub mod real_paths;
@@ -33,7 +34,6 @@ pub mod response_cache;
 pub mod resumable;
 pub mod slice;
 pub mod stats;
-pub mod stored_places;
 pub mod syncs;
 mod syslog;
 pub mod temp_dir;
@@ -63,6 +63,7 @@ use logs::Logs;
 use open_files::FileCache;
 use overload::Overload;
 use passwords::Passwords;
+use places::Places;
 use quotas::Quotas;
 use real_paths::RealPaths;
 use resolver::Resolver;
@@ -72,7 +73,6 @@ use slice::Slice;
 use stats::Stats;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use stored_places::StoredPlaces;
 use syncs::Syncs;
 use temp_names::TempNames;
 use upstream_balance::Balance;
@@ -105,7 +105,9 @@ pub struct Services {
     /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
     /// Real paths of directories that clients may store files in: none of these is run.
-    pub stored_places: StoredPlaces,
+    pub stored_places: Places,
+    /// Real paths of directories whose content is not shown.
+    pub hidden_places: Places,
     pub temp_names: TempNames,
     /// Digests of files.
     pub file_digests: FileDigests,
@@ -180,7 +182,8 @@ impl Services {
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
             real_paths: RealPaths::default(),
-            stored_places: StoredPlaces::default(),
+            stored_places: Places::stored(),
+            hidden_places: Places::hidden(),
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),

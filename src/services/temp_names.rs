@@ -296,6 +296,7 @@ mod tests {
             ("/a/.webserv-copy-0123/f", true),
             ("/a/.webserv-delete-0123", true),
             (".webserv-copy-0123", true),
+            ("/a/.WebServ-upload-state/x", true),
             ("/up/x.webserv-upload-state", false),
             ("/up/.webserv", false),
             ("/up/a.txt", false),

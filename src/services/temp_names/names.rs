@@ -32,11 +32,15 @@ impl What {
     }
 }
 
-/// Whether a segment of the path, or of the URI, is a hidden name.
+/// Whether a segment of the path, or of the URI, is a hidden name, in any case: some directories know no difference.
 pub fn is_hidden(path: &[u8]) -> bool {
     memchr::memchr_iter(b'.', path).any(|at| {
         let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
-        begins && path.get(at..).is_some_and(|rest| rest.starts_with(HIDDEN.as_bytes()))
+        begins
+            && path
+                .get(at..)
+                .and_then(|rest| rest.get(..HIDDEN.len()))
+                .is_some_and(|start| start.eq_ignore_ascii_case(HIDDEN.as_bytes()))
     })
 }
 

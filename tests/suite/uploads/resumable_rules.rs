@@ -310,6 +310,23 @@ fn the_state_store_may_be_elsewhere() {
         assert_eq!(s.snapshot("elsewhere/state").len(), 1);
         assert!(s.exists("elsewhere/state"));
     });
+    table.row(OURS, "below the root: what is in it is not shown", || {
+        let s = resumable("upload_state_store html/waiting; } location /all/ { alias %%DIR%%/html/; autoindex on;");
+        std::os::unix::fs::symlink("waiting", s.path("html/link")).expect("a link");
+        let target = create(&s, "x", 2);
+        patch(&s, &target, 0, b"a").is(204);
+        let names = s.snapshot("html/waiting");
+        assert_eq!(names.len(), 2);
+        for name in names.keys() {
+            s.get(&format!("/waiting/{name}")).is(404);
+            s.get(&format!("/link/{name}")).is(404);
+            s.get(&format!("/all/waiting/{name}")).is(404);
+        }
+        s.get("/all/waiting/").is(404);
+        assert!(!s.get("/all/").is(200).text().contains("waiting"));
+        patch(&s, &target, 1, b"b").is(204);
+        assert_eq!(s.get("/a/x").is(200).body, b"ab");
+    });
     table.row(OURS, "on another", || {
         let shm = std::path::Path::new("/dev/shm");
         let s = resumable("upload_state_store /dev/shm;");

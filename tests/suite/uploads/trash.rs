@@ -103,3 +103,89 @@ fn a_file_with_a_password_is_not_public_in_the_shown_trash_of_the_location_aroun
         assert_eq!(s.read("html/dav/trash/plain"), b"plain");
     });
 }
+
+#[test]
+fn a_hidden_trash_is_reached_by_no_link_and_no_capture() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = server(
+        "location /up/ { autoindex on; autoindex_format page; autoindex_archive tar; autoindex_search on;
+             dav_methods PUT DELETE COPY MOVE; dav_ext_methods PROPFIND; create_full_put_path on;
+             delete_trash %%DIR%%/by-link/up/trash; }
+         location /link/ { autoindex on; autoindex_archive tar; dav_methods PUT DELETE COPY MOVE; dav_ext_methods PROPFIND; }
+         location /alias/ { alias %%DIR%%/html/link/; autoindex on; autoindex_archive tar; }
+         location ~ ^/captured/(.*)$ { alias %%DIR%%/html/up/$1; autoindex on; }
+         location /tried/ { try_files /link/trash/thrown =404; }
+         location /error/ { error_page 403 =200 /link/trash/thrown; return 403; }
+         location /page/ { ssi on; }
+         location /forms/ { alias %%DIR%%/html/up/; allowed_methods GET POST; upload_create_path on; }
+         location /store/ { allowed_methods GET PUT; upload_store %%DIR%%/html/$arg_to; }
+         location /root/ { alias %%DIR%%/html/up/trash/; }",
+    )
+    .file("html/up/kept", "kept")
+    .file("html/up/trash/thrown", "away with it")
+    .file("html/page/p.html", "<!--#include virtual=\"/link/trash/thrown\" -->")
+    .link("html/link", "up")
+    .link("html/straight", "up/trash")
+    .link("by-link", "html")
+    .allow_log("trash")
+    .allow_log("rules of a path")
+    .start();
+    let mut table = Table::new("a hidden trash and links");
+    for uri in [
+        "/up/trash/thrown",
+        "/link/trash/thrown",
+        "/link//trash/thrown",
+        "/link/trash/",
+        "/alias/trash/thrown",
+        "/alias/trash/",
+        "/captured/trash/thrown",
+        "/captured/trash/",
+        "/straight/thrown",
+        "/tried/x",
+        "/error/x",
+    ] {
+        table.row(OURS, uri, || {
+            s.get(uri).is(404);
+        });
+    }
+    table.row(OURS, "an include", || assert!(!s.get("/page/p.html").text().contains("away with it")));
+    for uri in ["/up/", "/link/", "/alias/", "/captured/", "/link/?archive=tar", "/alias/?archive=tar", "/up/?search=e"]
+    {
+        table.row(OURS, uri, || {
+            let answer = s.get(uri);
+            let body = &answer.is(200).body;
+            let holds = |name: &[u8]| memchr::memmem::find(body, name).is_some();
+            assert!(
+                !holds(b"trash") && !holds(b"away with it") && !holds(b"thrown"),
+                "{}",
+                String::from_utf8_lossy(body)
+            );
+        });
+    }
+    table.row(OURS, "PROPFIND", || {
+        s.method("PROPFIND", "/link/trash/", "Depth: 1\r\n", b"").is(404);
+        assert!(!s.method("PROPFIND", "/link/", "Depth: 1\r\n", b"").is(207).text().contains("trash"));
+    });
+    for (method, uri) in [("COPY", "/link/trash/thrown"), ("MOVE", "/link/trash/thrown"), ("COPY", "/link/trash/")] {
+        table.row(OURS, &format!("{method} {uri}"), || {
+            let end = if uri.ends_with('/') { "/" } else { "" };
+            s.method(method, uri, &format!("Destination: /link/out{end}\r\n"), b"").is_one_of(&[403, 404]);
+        });
+    }
+    table.row(OURS, "what is stored", || {
+        s.method("PUT", "/link/trash/new", "", b"x").is(404);
+        s.method("PUT", "/up/trash/new", "", b"x").is(404);
+        s.method("DELETE", "/link/trash/thrown", "", b"").is(404);
+        s.method("PUT", "/store/new?to=up/trash", "", b"x").is(404);
+        s.method("PUT", "/store/new?to=link/trash", "", b"x").is(404);
+        s.method("PUT", "/store/new?to=up", "", b"x").is(201);
+        let part = b"--x\r\nContent-Disposition: form-data; name=f; filename=\"trash/new\"\r\n\r\nx\r\n--x--\r\n";
+        s.method("POST", "/forms/", "Content-Type: multipart/form-data; boundary=x\r\n", part).is(404);
+        assert_eq!(s.snapshot("html/up/trash").len(), 1);
+    });
+    table.row(OURS, "the root that the configuration names", || {
+        assert_eq!(s.get("/root/thrown").is(200).body, b"away with it")
+    });
+}

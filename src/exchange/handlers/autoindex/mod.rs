@@ -125,7 +125,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         can_delete,
         is_page,
         links: links(ex),
-        hidden: paths::trashes_below(&ex.config, &ex.route.path),
+        hidden: paths::hidden_below(ex, cx, &ex.route.path),
     })
 }
 

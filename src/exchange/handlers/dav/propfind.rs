@@ -61,7 +61,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         // RFC 4918 §5.2.
         ex.response.line(b"Content-Location", &href);
     }
-    let shape = shape(ex, &wanted, fd.as_fd());
+    let shape = shape(ex, cx, &wanted, fd.as_fd());
     let (own, locks) = locks(cx, fd.as_fd(), dir.is_some());
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default().to_vec();
     let answer = Multistatus::new(shape, href, (name, stat, own), dir, locks);
@@ -93,7 +93,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
     }
 }
 
-fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
+fn shape(ex: &Exchange, cx: &mut Services, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
     let settings = &ex.here().settings;
     let free = |path: &[u8]| {
         let fd = file::open_at(None, &CString::new(path).map_err(|_| Errno::EINVAL)?, O_PATH, 0)?;
@@ -107,7 +107,7 @@ fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
         etag: settings.output.etag,
         locks: settings.dav.ext.contains(Method::Lock) && settings.dav.lock_zone.is_some(),
         follow: settings.files.symlinks == Symlinks::Off,
-        hidden: paths::trashes_below(&ex.config, &ex.route.path),
+        hidden: paths::hidden_below(ex, cx, &ex.route.path),
         room: file::free_space(fd)
             .or_else(|_| free(&ex.route.path))
             .ok()

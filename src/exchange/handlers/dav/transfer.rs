@@ -272,6 +272,7 @@ impl Transfer {
         if is_named {
             cx.judged_trees.came(self.job.to());
             cx.stored_places.moved();
+            cx.hidden_places.moved();
         }
         let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
         if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {

@@ -117,7 +117,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     if made {
         cx.syncs.made_directory();
     }
-    let is_hidden = config.hidden_trashes.iter().any(|hidden| paths::is_beneath(&path, hidden));
+    let is_hidden = config.hidden_places.iter().any(|hidden| paths::is_beneath(&path, hidden));
     let shown_at = if is_hidden { None } else { uri_in(ex, root, &path) };
     Ok(Some((trash, shown_at)))
 }

@@ -83,6 +83,10 @@ impl Upload {
         if ex.route.method == Method::Put {
             return Ok(());
         }
+        let place = self.place_mut(which);
+        if !ex.config.hidden_places.is_empty() {
+            place.judge_hidden(ex, cx, &place.real_path(name)?)?;
+        }
         let paths = PathRules::of(ex, cx);
         self.judge_by(&paths, ex, cx, (which, name), content_type)
     }

@@ -77,8 +77,10 @@ pub fn find(
     let rest = &whole[start..];
     let names = Names::of(ex);
     judge_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
+    judge_hidden(ex, cx, &split.path, &split.path[..split.trusted])?;
     let base = base.map_or_else(|| open_base(&split, rules, cx), Ok)?;
     cx.stored_places.used(&split.path);
+    cx.hidden_places.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let area = match rules.quota {
         None => None,
@@ -149,6 +151,14 @@ fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
         return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
     }
     Ok(())
+}
+
+/// Nothing is put where nothing is shown, whatever store or folder leads there.
+fn judge_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<(), Refusal> {
+    match paths::is_hidden(ex, cx, path, area) {
+        true => Err(Refusal::new(Status::NOT_FOUND, "the path leads to what is not shown")),
+        false => Ok(()),
+    }
 }
 
 /// Whose quota counts: the directory that the location stands for.
@@ -383,6 +393,11 @@ impl Place {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
         let way = self.missing.iter().map(|missing| missing.to_bytes()).chain([name]);
         Ok(way.fold(path, |path, name| [path.strip_suffix(b"/").unwrap_or(&path), b"/", name].concat()))
+    }
+
+    /// As [`find`] judged the directory: a file of that path.
+    pub fn judge_hidden(&self, ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<(), Refusal> {
+        judge_hidden(ex, cx, path, &self.area_path)
     }
 
     /// Whether what is missing on the way here holds the area.

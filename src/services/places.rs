@@ -1,5 +1,5 @@
-//! Where clients may put files: the directories of a configuration, by the paths that it names and by those where they
-//! really lie.
+//! Directories of a configuration that count wherever a path leads: those where clients may put files, and those whose
+//! content is not shown. They are known by the paths that it names and by those where they really lie.
 //!
 //! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`] a call looks at
 //! that number, in turn. What this process itself has moved is looked at again at once. One on a file system of another
@@ -20,8 +20,12 @@ const FRESH: u64 = 1000;
 /// Directories that one call looks at again, three system calls each.
 const AT_ONCE: usize = 256;
 
-#[derive(Default)]
-pub struct StoredPlaces {
+/// A directory, and what it is to the configuration.
+type Listed<'c> = (&'c [u8], Option<usize>);
+
+pub struct Places {
+    /// Which directories of a configuration are meant.
+    list: fn(&Config) -> Vec<Listed<'_>>,
     /// The configuration whose places these are.
     of: Weak<Config>,
     places: Vec<Place>,
@@ -39,7 +43,7 @@ struct Place {
     checked: u64,
     /// Something may have been stored there since it was found.
     is_used: bool,
-    /// Which of the configuration's areas it is; None: an upload_store.
+    /// What it is to the configuration: see [`Places::stored`] and [`Places::hidden`].
     roles: Vec<Option<usize>>,
 }
 
@@ -50,9 +54,27 @@ impl Place {
     }
 }
 
-impl StoredPlaces {
-    /// Whether `may` holds for some place that one of the paths lies in: it is given the place's area (none of an
-    /// upload_store), and what of the path lies below it.
+impl Places {
+    /// Where clients may put files: the role of one is which of the configuration's areas it is, None of an upload_store.
+    pub fn stored() -> Places {
+        Places::of(|config| {
+            let stores = config.stores.iter().map(|store| (&**store, None));
+            let areas = config.write_areas.iter().enumerate().map(|(at, area)| (&*area.directory, Some(at)));
+            stores.chain(areas).collect()
+        })
+    }
+
+    /// Those whose content is not shown: the role of one is which of `Config::hidden_places` it is.
+    pub fn hidden() -> Places {
+        Places::of(|config| config.hidden_places.iter().enumerate().map(|(at, place)| (&**place, Some(at))).collect())
+    }
+
+    fn of(list: fn(&Config) -> Vec<Listed<'_>>) -> Places {
+        Places { list, of: Weak::new(), places: Vec::new(), by_path: FastMap::default(), next: 0, stale: true }
+    }
+
+    /// Whether `may` holds for some place that one of the paths lies in: it is given the place's role, and what of the path
+    /// lies below it.
     pub fn any(
         &mut self,
         config: &Rc<Config>,
@@ -60,14 +82,34 @@ impl StoredPlaces {
         paths: &[Vec<u8>],
         may: impl FnMut(Option<usize>, &[u8]) -> bool,
     ) -> bool {
-        if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
-            let stores = config.stores.iter().map(|store| (&**store, None));
-            let areas = config.write_areas.iter().enumerate().map(|(at, area)| (&*area.directory, Some(at)));
-            *self = StoredPlaces::new(stores.chain(areas));
-            self.of = Rc::downgrade(config);
-        }
+        self.adopt(config);
         self.look(now);
         self.find(paths, may)
+    }
+
+    /// The ways from a directory, known by these paths, to the places below it.
+    pub fn ways_below(&mut self, config: &Rc<Config>, now: u64, directory: &[Vec<u8>]) -> Vec<Box<[u8]>> {
+        self.adopt(config);
+        self.look(now);
+        let mut ways: Vec<Box<[u8]>> = Vec::new();
+        for own in directory.iter().map(|path| key(path)) {
+            for path in self.by_path.keys() {
+                let way = path.strip_prefix(&*own).and_then(|rest| rest.strip_prefix(b"/"));
+                ways.extend(way.filter(|way| !way.is_empty()).map(Box::from));
+            }
+        }
+        ways.sort_unstable();
+        ways.dedup();
+        ways
+    }
+
+    fn adopt(&mut self, config: &Rc<Config>) {
+        if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
+            let list = self.list;
+            *self = Places::of(list);
+            self.of = Rc::downgrade(config);
+            self.add(list(config).into_iter());
+        }
     }
 
     /// This process has moved something that may be a directory or a link.
@@ -88,20 +130,18 @@ impl StoredPlaces {
         }
     }
 
-    fn new<'d>(directories: impl Iterator<Item = (&'d [u8], Option<usize>)>) -> StoredPlaces {
+    fn add<'d>(&mut self, directories: impl Iterator<Item = Listed<'d>>) {
         let mut known: FastMap<&[u8], usize> = FastMap::default();
-        let mut all = StoredPlaces { stale: true, ..StoredPlaces::default() };
         for (directory, role) in directories {
-            let at = *known.entry(directory).or_insert(all.places.len());
-            if at == all.places.len() {
+            let at = *known.entry(directory).or_insert(self.places.len());
+            if at == self.places.len() {
                 let own: Box<[u8]> = directory.into();
                 let named: Box<[u8]> = key(directory).as_ref().into();
-                all.by_path.entry(named.clone()).or_default().push(at as u32);
-                all.places.push(Place { directory: own, real: named, checked: 0, is_used: false, roles: Vec::new() });
+                self.by_path.entry(named.clone()).or_default().push(at as u32);
+                self.places.push(Place { directory: own, real: named, checked: 0, is_used: false, roles: Vec::new() });
             }
-            all.places[at].roles.push(role);
+            self.places[at].roles.push(role);
         }
-        all
     }
 
     fn look(&mut self, now: u64) {
@@ -181,13 +221,19 @@ mod tests {
         (scratch, top)
     }
 
+    fn listed<'d>(directories: impl Iterator<Item = Listed<'d>>) -> Places {
+        let mut places = Places::stored();
+        places.add(directories);
+        places
+    }
+
     fn relink(to: &Path, link: &Path) {
         drop(fs::remove_file(link));
         symlink(to, link).expect("a link");
     }
 
     /// What the path lies in, and where.
-    fn found(places: &mut StoredPlaces, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
+    fn found(places: &mut Places, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
         let mut found = Vec::new();
         places.look(now);
         places.find(&[path.as_os_str().as_bytes().to_vec()], |role, rest| {
@@ -204,7 +250,7 @@ mod tests {
         fs::create_dir(&a).expect("a directory");
         relink(&a, &link);
         let directories = [(&link, None), (&a, Some(0)), (&none, Some(1)), (&link, Some(2))];
-        let mut places = StoredPlaces::new(directories.iter().map(|(path, role)| (path.as_os_str().as_bytes(), *role)));
+        let mut places = listed(directories.iter().map(|(path, role)| (path.as_os_str().as_bytes(), *role)));
         let own = |rest: &str| vec![(None, rest.to_owned()), (Some(2), rest.to_owned())];
         let all = |rest: &str| [own(rest), vec![(Some(0), rest.to_owned())]].concat();
         let sorted = |mut those: Vec<_>| {
@@ -218,7 +264,7 @@ mod tests {
         assert_eq!(sorted(within), sorted([all("none/x"), vec![(Some(1), "x".to_owned())]].concat()));
         assert_eq!(found(&mut places, 5000, &top.join("ab/x")), []);
         assert_eq!(found(&mut places, 5000, &top), []);
-        let mut root = StoredPlaces::new([(&b"/"[..], None)].into_iter());
+        let mut root = listed([(&b"/"[..], None)].into_iter());
         assert_eq!(found(&mut root, 5000, Path::new("/x")), [(None, "x".to_owned())]);
     }
 
@@ -227,9 +273,8 @@ mod tests {
         let (_scratch, top) = top();
         let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));
         relink(&top.join("a"), &link);
-        let mut places = StoredPlaces::new([(link.as_os_str().as_bytes(), Some(7))].into_iter());
-        let is_in =
-            |places: &mut StoredPlaces, now: u64| [&a, &b, &link].map(|path| !found(places, now, path).is_empty());
+        let mut places = listed([(link.as_os_str().as_bytes(), Some(7))].into_iter());
+        let is_in = |places: &mut Places, now: u64| [&a, &b, &link].map(|path| !found(places, now, path).is_empty());
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
@@ -251,9 +296,9 @@ mod tests {
         let link = top.join("link");
         let own = link.as_os_str().as_bytes();
         let remote = || RemoteMounts::parse(format!("1 0 0:30 / {} rw - nfs h:/x rw", top.display()).as_bytes());
-        let mut places = StoredPlaces::new([(own, None)].into_iter());
+        let mut places = listed([(own, None)].into_iter());
         // The kernel has always forgotten it.
-        let lies = |places: &mut StoredPlaces, now: u64, at: &str| {
+        let lies = |places: &mut Places, now: u64, at: &str| {
             places.look_by(now, |_| None, remote);
             *places.places[0].real == *top.join(at).as_os_str().as_bytes()
         };
@@ -286,8 +331,8 @@ mod tests {
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
-        let mut places = StoredPlaces::new(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
-        let count = |places: &StoredPlaces, dir: &str| {
+        let mut places = listed(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
+        let count = |places: &Places, dir: &str| {
             let dir = top.join(dir);
             places.places.iter().filter(|place| place.real.starts_with(dir.as_os_str().as_bytes())).count()
         };
