@@ -83,7 +83,8 @@ fn a_name_that_the_disk_does_not_take_is_taken_back() {
         return;
     }
     let mut table = Table::new("fsync fails");
-    for (what, act) in ACTS {
+    // What a file's MOVE replaces is gone in one step.
+    for (what, act) in ACTS.iter().filter(|(what, _)| *what != "MOVE that replaces") {
         table.row(OURS, what, || {
             let s = store("on");
             let before = seen(&s);

@@ -68,9 +68,10 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         moves,
         overwrite: asked.overwrite,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
-        swaps: found.is_taken_by_dir() || sync,
+        // One rename puts a file over another, and no power cut finds it half done: that is not taken back.
+        swaps: found.is_taken_by_dir() || sync && !moves,
         sync,
-        has_lost: Cell::new(false),
+        has_lost: Cell::new(moves && !found.collection && found.there.is_some() && !found.is_taken_by_dir()),
         trashes,
     };
     match Judging::new(ex, cx, &job, paths, found.collection, found.there) {
