@@ -56,7 +56,10 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         tls: secure.as_ref(),
         repeatable: proxy.may_repeat(ex),
     };
-    if let Some(key) = backends.reuse(&wanted, turn.wake, cx.now.ms) {
+    // After a kept connection that was closed under the request comes a new one: a request that ends its server must not
+    // be sent over all that are kept.
+    let kept = if proxy.reused { None } else { backends.reuse(&wanted, turn.wake, cx.now.ms) };
+    if let Some(key) = kept {
         *backend = Some(key);
         proxy.reused = true;
         proxy.connected(ex, cx);
