@@ -193,6 +193,15 @@ impl Build {
         }
     }
 
+    /// As nginx, which makes them at its start also where nothing is stored.
+    fn add_temp_paths(&mut self) {
+        if self.form == Form::Nginx {
+            let proxied = self.locations.iter().filter(|location| location.content == Content::Proxy);
+            let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
+            temp.iter().for_each(|temp| self.temp_path(&temp.path));
+        }
+    }
+
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
         // Nothing below changes what these are made of.
         let stores =
@@ -223,11 +232,7 @@ impl Build {
             return self.refused();
         }
         self.forget_unused_logs();
-        if self.form == Form::Nginx {
-            let proxied = self.locations.iter().filter(|location| location.content == Content::Proxy);
-            let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
-            temp.iter().for_each(|temp| self.temp_path(&temp.path));
-        }
+        self.add_temp_paths();
         let trashes = self.directories(|upload| upload.trash_directory());
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());

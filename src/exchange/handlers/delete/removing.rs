@@ -21,7 +21,7 @@ use crate::services::Services;
 use crate::services::remove_tree::{Going, Removal, Stuck};
 use crate::services::temp_names::{What, is_hidden};
 use crate::sys::Errno;
-use crate::sys::file::FileKind;
+use crate::sys::file::{FileKind, Stat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -188,6 +188,15 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
     Flow::Respond
 }
 
+/// The file as it is once no other process can change its version.
+fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Refusal> {
+    let there = locks.lock(dir, name).map_err(|failed| match failed {
+        (_, Errno::EAGAIN) => Refusal::Busy,
+        (call, errno) => Refusal::Failed { call, errno },
+    })?;
+    there.ok_or(Refusal::Precondition)
+}
+
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
@@ -209,11 +218,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
             return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
         if names_version && found.itself.kind == FileKind::Regular {
-            let there = locks.lock(dir, name).map_err(|failed| match failed {
-                (_, Errno::EAGAIN) => Refusal::Busy,
-                (call, errno) => Refusal::Failed { call, errno },
-            })?;
-            let itself = there.ok_or(Refusal::Precondition)?;
+            let itself = lock(&mut locks, dir, name)?;
             judge(ex, &Found { itself, content: Some(itself) }, *content)?;
         } else {
             judge(ex, found, *content)?;
