@@ -24,7 +24,7 @@ pub fn skip_on_http2(reason: &str) -> bool {
 }
 
 /// What HTTP/2 has not, or has otherwise.
-const HTTP1_ONLY: [&str; 12] = [
+const HTTP1_ONLY: [&str; 14] = [
     // They speak HTTP/2 with prior knowledge, and their modules have names that others have.
     "http2::",
     // Both protocols stand beside each other in these.
@@ -44,6 +44,9 @@ const HTTP1_ONLY: [&str; 12] = [
     "cgi::programs_answer_requests",
     // The host's name comes before all fields and is none of them (`http2::messages` has the rows).
     "as_nginx::how_many_fields",
+    "as_nginx_variables::an_error_line_names_the_field_of_the_host",
+    // A body needs no chunks to be without a length, and a trailer no announcement.
+    "as_nginx_variables::trailers_know_how_the_body_is_framed",
 ];
 
 /// Rows of tables, for the same reasons.

@@ -105,7 +105,11 @@ fn uploads_hold_on_file_systems_as_they_are() {
                 }
                 "rclone" => {
                     // Without its cache a file is written once, from its beginning: nothing that comes in pieces. While the
-                    // cache still has files to write, a directory that is renamed cannot be read, by any program.
+                    // cache still has files to write, a directory that is renamed cannot be read, by any program: a row
+                    // for machines where that is quick.
+                    if std::env::var_os("WEBSERV_TEST_RCLONE").is_none() {
+                        return skipped("WEBSERV_TEST_RCLONE is not set");
+                    }
                     let (from, cache) = (format!(":local:{}", path("upper")), path("work"));
                     let (to, log) = (path("store"), path("rclone.log"));
                     let files = ["--config", "/dev/null", "--cache-dir", &cache, "--log-file", &log];
