@@ -1,8 +1,10 @@
 //! Connections to upstreams: which are used again, and what becomes of a request whose server fails.
 
-use crate::harness::{BOTH, Table, http};
+use crate::harness::{BOTH, Table, http, skip_on_nginx};
 use crate::proxy::{ok, place};
 use crate::upstream::Upstream;
+use std::sync::Barrier;
+
 #[test]
 fn connections_to_upstreams_are_used_again() {
     let kept = ok("kept");
@@ -52,6 +54,42 @@ fn connections_to_upstreams_are_used_again() {
         ask("/bounded", 10);
         assert_eq!(bounded.connections(), 2);
     });
+}
+
+#[test]
+fn a_request_that_ends_its_server_is_not_sent_over_every_kept_connection() {
+    if skip_on_nginx("it asks another server instead") {
+        return;
+    }
+    const KEPT: usize = 4;
+    let together = Barrier::new(KEPT);
+    let upstream = Upstream::start(move |peer| {
+        while let Some(request) = peer.request() {
+            match request.target() {
+                "/end" => return,
+                _ => together.wait(),
+            };
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let s = http(&place(
+        "upstream kept { server %%0%%; keepalive 4; }
+         server { listen 127.0.0.1:%%PORT%%; location / { proxy_pass http://kept; } }",
+        &[&upstream],
+    ))
+    .allow_log("prematurely closed")
+    .start();
+    let mut clients: Vec<_> = (0..KEPT).map(|_| s.client()).collect();
+    clients.iter_mut().for_each(|client| {
+        client.send("GET /together HTTP/1.1\r\nHost: a\r\n\r\n");
+    });
+    clients.iter_mut().for_each(|client| {
+        client.response().is(200);
+    });
+    assert_eq!(upstream.connections(), KEPT);
+    s.get("/end").is(502);
+    let asked = upstream.requests().iter().filter(|request| request.target() == "/end").count();
+    assert_eq!(asked, 2, "over a kept connection, and over a new one");
 }
 
 #[test]
