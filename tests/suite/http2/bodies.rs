@@ -246,3 +246,44 @@ fn what_stops_an_upload_goes_out_by_itself_behind_the_answer() {
     let alone = r"\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x00";
     assert!(trace.contains(&format!("\"{alone}\", 13")), "{trace}");
 }
+
+/// Java's client and httpx do: without windows behind the answer they would wait for ever.
+#[test]
+fn a_client_that_reads_no_answer_before_its_body_is_sent_gets_it() {
+    let s = site(
+        "client_max_body_size 0;
+         location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 1k; }
+         location /moved { return 307 /small; }
+         location /secret { auth_basic a; auth_basic_user_file %%DIR%%/users; }",
+    );
+    for (path, status) in [("/up/x", 413), ("/moved", 307), ("/secret", 401)] {
+        for length in [Some("3000000"), None] {
+            let mut c = connect(&s);
+            let fields: Vec<(&str, &str)> = length.map(|length| ("content-length", length)).into_iter().collect();
+            let stream = c.request(if status == 413 { "PUT" } else { "POST" }, path, &fields, false);
+            let mut answer = None;
+            let mut left = 3_000_000;
+            while left > 0 {
+                let room = c.room(stream).min(left);
+                if room > 0 {
+                    left -= room;
+                    c.data(stream, &vec![b'x'; room], left == 0);
+                    continue;
+                }
+                let frame = c.next_frame().unwrap_or_else(|| panic!("{path}: closed, {left} bytes are to be sent"));
+                match frame.header.kind {
+                    kind::HEADERS => answer = Some(c.decode(&frame.payload)),
+                    kind::RST_STREAM => panic!("{path}: reset, {left} bytes are to be sent"),
+                    _ => {}
+                }
+            }
+            // It comes first where it did not wait for the body.
+            let said = match answer {
+                Some(fields) => fields[0].1.clone(),
+                None => c.answer(stream).status.to_string(),
+            };
+            assert_eq!(said, status.to_string(), "{path} {length:?}");
+            assert_eq!(c.get("/small").status, 200);
+        }
+    }
+}
