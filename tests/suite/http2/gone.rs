@@ -325,34 +325,3 @@ fn uploads_and_tunnels_are_finished_behind_goaway_and_later_streams_are_ignored(
         }
     }
 }
-
-#[test]
-fn a_reset_is_heard_though_the_output_is_full_and_the_client_reads_nothing() {
-    let s = site(&format!("{STATUS} send_timeout 60s;"));
-    huge(&s);
-    std::fs::write(s.path("html/medium"), crate::harness::noise(900_000)).expect("a file");
-    let goaway = raw(kind::GOAWAY, 0, 0, &[0; 8]);
-    for (name, path, before) in
-        [("a reset", "/huge", &[][..]), ("behind GOAWAY", "/huge", &goaway), ("known", "/medium", &[])]
-    {
-        let mut c = H2::connect_small(s.address(0), 64 << 10);
-        // What was asked for before is sent without an exchange.
-        for _ in 0..if path == "/medium" { 3 } else { 0 } {
-            assert_eq!(c.get(path).status, 200);
-        }
-        let lines = || {
-            let log = std::fs::read_to_string(s.path("logs/h2.log")).unwrap_or_default();
-            log.lines().filter(|line| line.contains(path)).count()
-        };
-        let logged = lines();
-        let streams: Vec<u32> = (0..4).map(|_| c.request("GET", path, &[], true)).collect();
-        c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
-        let resets: Vec<u8> =
-            streams.iter().flat_map(|stream| raw(kind::RST_STREAM, 0, *stream, &8u32.to_be_bytes())).collect();
-        c.send(&[before, &resets].concat());
-        eventually("they are given up", || under_way(&s) == 0);
-        eventually("they are logged", || lines() == logged + 4);
-        // The connection goes on behind what was written before.
-        assert_eq!(c.get("/small").text(), "small", "{name}");
-    }
-}
