@@ -35,7 +35,7 @@ const ENTRIES: usize = 20_000;
 /// Descriptors of large files that are kept whatever the limit of the process is; it may have a half of its own.
 const DESCRIPTORS: usize = 256;
 /// A file changed within this many nanoseconds before it was read may change again under the same times.
-const SETTLED: i128 = 20_000_000;
+pub const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after this many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
