@@ -1,7 +1,7 @@
 //! Connections that end while streams are under way, by the client or by a timeout: what they held is given back, what
 //! they asked for is logged, and what changes files is finished.
 
-use super::client::{H2, head, raw};
+use super::client::{Frame, H2, head, raw};
 use super::rules::{END, OPEN, REQUEST, block};
 use super::tunnel::chat;
 use super::{connect, site};
@@ -324,4 +324,40 @@ fn uploads_and_tunnels_are_finished_behind_goaway_and_later_streams_are_ignored(
             assert_eq!(s.wait(), 0);
         }
     }
+}
+
+/// Nothing more can be written, and the client reads nothing: what it says is heard all the same.
+#[test]
+fn a_reset_is_heard_though_the_output_is_full() {
+    let s = site(&format!("{STATUS} send_timeout 60s;"));
+    huge(&s);
+    let goaway = raw(kind::GOAWAY, 0, 0, &[0; 8]);
+    for (name, before) in [("alone", &[][..]), ("behind GOAWAY", &goaway)] {
+        let mut c = H2::connect_small(s.address(0), 64 << 10);
+        let streams: Vec<u32> = (0..4).map(|n| c.request("GET", &format!("/huge?{name}{n}"), &[], true)).collect();
+        c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
+        let resets = streams.iter().flat_map(|stream| raw(kind::RST_STREAM, 0, *stream, &8u32.to_be_bytes()));
+        c.send(&[before.to_vec(), resets.collect()].concat());
+        eventually("they are given up", || under_way(&s) == 0);
+        // The connection goes on behind what was written before.
+        assert_eq!(c.get("/small").text(), "small", "{name}");
+    }
+}
+
+/// As above, of responses that are sent from the cache: nothing counts those, but their ends never come.
+#[test]
+fn a_reset_ends_cached_responses_though_the_output_is_full() {
+    let s = site("send_timeout 60s;");
+    let mut c = H2::connect_small(s.address(0), 64 << 10);
+    for _ in 0..3 {
+        assert_eq!(c.get("/large").body.len(), 3_000_000);
+    }
+    // More than the kernel holds, in turn.
+    let streams: Vec<u32> = (0..8).map(|_| c.request("GET", "/large", &[], true)).collect();
+    c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
+    let resets = streams.iter().flat_map(|stream| raw(kind::RST_STREAM, 0, *stream, &8u32.to_be_bytes()));
+    c.send(&resets.collect::<Vec<u8>>());
+    let small = c.request("GET", "/small", &[], true);
+    let ended = |frame: &Frame| frame.header.kind == kind::DATA && frame.header.has(flag::END_STREAM);
+    assert_eq!(c.until(ended).expect("an answer").header.stream, small, "a response that was reset went on");
 }
