@@ -185,7 +185,6 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     None
 }
 
-/// A word behind the address of `listen` that is none of its parameters.
 /// `listen 127.0.0.1 8080;`, `listen 80 443 ssl;`.
 fn second_port(d: &Directive, text: &str) -> Option<String> {
     let address = d.args.first()?.str();
@@ -209,6 +208,7 @@ fn second_port(d: &Directive, text: &str) -> Option<String> {
     )
 }
 
+/// A word behind the address of `listen` that is none of its parameters.
 fn listen_word(text: &str) -> Option<String> {
     let is_name = text.contains('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'))
@@ -273,8 +273,12 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
     const PARAMETERS: [&str; 8] =
         ["weight", "max_conns", "max_fails", "fail_timeout", "backup", "down", "resolve", "service"];
     let first = d.args.first()?.str();
-    if is_port(&text) && !first.contains("://") && !first.rsplit_once(':').is_some_and(|(_, port)| is_port(port)) {
-        return Some(format!("an address and its port are one word: server {}:{text};", first.trim_end_matches(':')));
+    let has_port = || first.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    if is_port(&text) && !first.contains("://") && !first.starts_with("unix:") && !has_port() {
+        let others = d.args.iter().skip(1).filter(|other| other.span != word.span).map(Word::str);
+        let others: String = others.map(|other| format!(" {other}")).collect();
+        let address = first.trim_end_matches(':');
+        return Some(format!("an address and its port are one word: server {address}:{text}{others};"));
     }
     if is_address(&text) {
         let servers = d.args.iter().map(Word::str).filter(|word| is_address(word));

@@ -77,6 +77,19 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
+/// `<your-domain>`, `<%= name %>`: not a text of HTML, which these directives send.
+fn is_placeholder(d: &Directive, text: &str) -> bool {
+    const TAGS: [&str; 10] = ["html", "head", "body", "title", "center", "pre", "div", "span", "script", "style"];
+    if text.starts_with("<%") {
+        return true;
+    }
+    let Some(name) = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) else { return false };
+    let sends_text = ["return", "add_header", "add_trailer", "set"].iter().any(|name| d.name.is(name));
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || " _-.".contains(c));
+    is_name && name.len() > 2 && !sends_text && !TAGS.contains(&&*name.to_ascii_lowercase())
+}
+
 /// What is wrong with a word by its signs alone.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if word.quoted {
@@ -102,7 +115,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain = text.trim_end_matches(quote);
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
-    if text.starts_with("<%") || text.len() > 2 && text.starts_with('<') && text.ends_with('>') {
+    if is_placeholder(d, &text) {
         let warning = Diagnostic::warn(word.span, format!("\"{text}\" is a placeholder that was not filled in"));
         return Some(warning.help("replace it by what is meant, without the signs around it"));
     }

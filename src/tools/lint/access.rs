@@ -112,12 +112,23 @@ fn extension(regex: &str) -> Option<&str> {
     (plain && is_name).then_some(tail)
 }
 
+fn only_refuses(all: &[Directive]) -> bool {
+    let refuses = |d: &Directive| match (d.name.bytes(), d.args.first()) {
+        (b"deny", Some(word)) => word.is("all"),
+        (b"return", Some(code)) => code.bytes().starts_with(b"4"),
+        (b"access_log" | b"log_not_found" | b"error_log", _) => true,
+        _ => false,
+    };
+    all.iter().any(|d| d.name.is("deny") || d.name.is("return")) && all.iter().all(refuses)
+}
+
 fn open_end(place: &Place, found: &mut Vec<Finding>) {
     if let Some((modifier, word)) = location(place.d)
         && modifier.starts_with(b"~")
     {
         let text = word.str();
-        if let Some(tail) = extension(&text) {
+        // Where it refuses, a name that goes on (/x.php~) is refused as well.
+        if let Some(tail) = extension(&text).filter(|_| !only_refuses(place.children())) {
             let message = format!("\"{text}\" also matches names that go on after \"{tail}\"");
             found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
         }
@@ -152,7 +163,11 @@ fn no_passwords(place: &Place, found: &mut Vec<Finding>) {
 fn second_type(place: &Place, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_served = !passes(&[Pass::Http, Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
-    if place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type") && is_served {
+    // These have no type of their own.
+    let is_bare =
+        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.is("204") || code.is("304"));
+    let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
+    if is_one && is_served && !place.level().all.iter().any(is_bare) {
         let help = format!("write: default_type {};", quoted(value));
         found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
     }

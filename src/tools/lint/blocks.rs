@@ -22,6 +22,26 @@ pub fn asks_who(level: &[Directive]) -> bool {
     })
 }
 
+/// Directives that are searched for an `if`: beyond that a configuration is generated.
+const SEARCHED: usize = 20_000;
+
+/// The `if` blocks below that ask for a variable first.
+pub fn ifs_about<'a>(all: &'a [Directive], variable: &str) -> Vec<&'a Directive> {
+    let (mut found, mut open, mut left) = (Vec::new(), vec![all], SEARCHED);
+    while let Some(level) = open.pop() {
+        for d in level.iter().take(left) {
+            let subject = d.args.first().filter(|_| d.name.is("if")).map(Word::str).unwrap_or_default();
+            let subject = subject.trim_matches(['(', ')']);
+            if subject.trim_start_matches("!").eq_ignore_ascii_case(variable) {
+                found.push(d);
+            }
+            open.extend(d.block.as_deref());
+        }
+        left = left.saturating_sub(level.len());
+    }
+    found
+}
+
 /// The value of a `proxy_set_header` of this name.
 pub fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
     let [name, value] = &d.args[..] else { return None };

@@ -1,9 +1,8 @@
 //! Ways around what a configuration means to keep: a regex location that takes requests from a protected prefix, private
 //! files below the root, a choice of the server that leaves a case out.
 
-use super::blocks::{Pass, asks_who, location, passes};
+use super::blocks::{Pass, asks_who, ifs_about, is_pass, location, passes};
 use super::level::Level;
-use super::regexes::leads;
 use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
@@ -170,6 +169,16 @@ fn may_begin_with(regex: &str, prefix: &str) -> bool {
             && (rest.starts_with(".+") || rest.starts_with(".*") || rest.starts_with("(.+") || rest.starts_with("(.*"))
 }
 
+/// Whether a location sends its files for a path to everyone, or has one inside it that may.
+fn sends_files(d: &Directive, path: &[u8]) -> bool {
+    let inside = d.block.as_deref().unwrap_or_default();
+    if asks_who(inside) || inside.iter().any(|d| is_pass(&d.name.str())) {
+        return false;
+    }
+    let nested = inside.iter().any(|d| d.name.is("location")).then(|| Level::new(inside));
+    nested.and_then(|level| level.taker(path)).is_none_or(|d| sends_files(d, path))
+}
+
 fn served_secret(place: &Place, found: &mut Vec<Finding>) {
     const PRIVATE: [(&str, &str); 4] = [
         ("auth_basic_user_file", "the password file"),
@@ -190,8 +199,7 @@ fn served_secret(place: &Place, found: &mut Vec<Finding>) {
     let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {
         return;
     };
-    let is_refused = |d: &Directive| leads(d, uri, 0) && asks_who(d.block.as_deref().unwrap_or_default());
-    if server.all.iter().take(COMPARED).any(is_refused) {
+    if server.has("return") || server.taker(uri.as_bytes()).is_some_and(|d| !sends_files(d, uri.as_bytes())) {
         return;
     }
     let message = format!("{what} lies below the root: it is sent to anyone who asks for {uri}");
@@ -214,12 +222,18 @@ fn root_around<'a>(place: &Place<'_, 'a>, server: &Level<'a>) -> Option<(&'a Wor
 
 fn no_default(place: &Place, found: &mut Vec<Finding>) {
     let ([_, name], Some(http)) = (&place.d.args[..], place.levels.last()) else { return };
-    let has_rest = |d: &Directive| d.name.is("default") || d.name.is("include") || d.name.is("hostnames");
+    const ALL: [&str; 5] = ["default", "~.", "~.*", "~.+", "~^"];
+    let has_rest =
+        |d: &Directive| d.name.is("include") || d.name.is("hostnames") || ALL.iter().any(|name| d.name.is(name));
     if !place.is("map") || place.children().iter().any(has_rest) {
         return;
     }
     let text = name.str();
     let Some(pass) = text.strip_prefix('$').and_then(|name| http.chosen_hosts().get(name).copied()) else { return };
+    // Who asks for it knows that it may be empty.
+    if !ifs_about(http.all, &text).is_empty() {
+        return;
+    }
     let message = format!("\"{text}\" is empty where no entry matches, and the request ends in 500");
     let help = "add: default SERVER; for all other values";
     found.push(Finding::new(place.d.args_span(), message, help).note(pass, "it chooses the server here"));

@@ -4,6 +4,7 @@
 use super::blocks::{Pass, location, passes, variables};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use crate::config::template::Builtin;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -170,6 +171,9 @@ fn page_without_slash(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(page.span, message, format!("did you mean \"/{text}\"?")));
 }
 
+/// What begins so is read off an answer.
+const LATE: [&str; 5] = ["sent_http_", "sent_trailer_", "upstream_http_", "upstream_cookie_", "upstream_trailer_"];
+
 fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("if") && !place.is("set") {
         return;
@@ -186,8 +190,8 @@ fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
     for word in place.d.args.iter().skip(skipped) {
         let late = |name: &String| {
             matches!(&**name, "status" | "body_bytes_sent" | "bytes_sent")
-                || name.starts_with("upstream_")
-                || name.starts_with("sent_http_")
+                || LATE.iter().any(|prefix| name.starts_with(prefix))
+                || name.starts_with("upstream_") && Builtin::of(name).is_some()
         };
         let is_defined = |name: &String| {
             let defines = |d: &Directive| {

@@ -18,8 +18,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W102",
         title: "a decoded value in a header",
-        page: "`$uri`, `$document_uri` and captures of the path are decoded: %0d%0a is a line end in them, and what \
-               follows becomes a header of its own. Use `$request_uri`, or a regex whose group cannot match a line end.",
+        page: "`$uri`, `$document_uri` and captures of the path are decoded: in nginx %0d%0a is a line end in them, and \
+               what follows becomes a header of its own. webserv refuses such a path with 400, but what a client meant \
+               by %3F or %25 is lost here too. Use `$request_uri`, or a regex whose group cannot match a line end.",
         check: header_splitting,
     },
     Rule {
@@ -83,6 +84,15 @@ fn takes_any_host(place: &Place) -> bool {
     })
 }
 
+/// What names the host: what stands before a slash, or before a variable that begins with one
+/// (`http://backend$request_uri`).
+fn before_path(rest: &str) -> &str {
+    const PATHS: [&str; 6] = ["$uri", "$request_uri", "$document_uri", "${uri}", "${request_uri}", "${document_uri}"];
+    let host = rest.split('/').next().unwrap_or_default();
+    let path = PATHS.iter().filter_map(|path| host.find(path)).filter(|at| *at > 0).min();
+    path.and_then(|at| host.get(..at)).unwrap_or(host)
+}
+
 fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
     let Some(word) = place.d.args.first().filter(|_| is_pass) else { return };
@@ -95,13 +105,7 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
         let message = format!("the request chooses by ${name} what is spoken");
         return found.push(Finding::new(word.span, message, "name the scheme: http:// or https://"));
     }
-    let host = rest.split('/').next().unwrap_or_default();
-    for name in variables(host) {
-        // A path behind a host is none of it: `http://backend$request_uri`.
-        let is_path = matches!(&*name, "uri" | "document_uri" | "request_uri");
-        if is_path && !host.starts_with(['$']) {
-            continue;
-        }
+    for name in variables(before_path(rest)) {
         let free = sent_by_client(&name)
             || is_set_by_client(place, &name)
             || name == "host" && takes_any_host(place)
@@ -135,7 +139,7 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
             if decoded || capture {
                 found.push(Finding::new(
                     word.span,
-                    format!("${name} can hold a line end, which begins another header"),
+                    format!("${name} is decoded: in nginx it can hold a line end, which begins another header"),
                     match decoded {
                         true => "use $request_uri, which is as the client sent it".to_owned(),
                         false => "let the group match what is meant only, such as [a-z]*, or exclude \\n".to_owned(),

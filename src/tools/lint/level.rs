@@ -4,15 +4,22 @@
 use super::blocks::{self, location};
 use super::used::Used;
 use crate::config::ast::{Directive, Span, Word};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::template::Variables;
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::OnceCell;
 use std::collections::HashSet;
+
+/// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
+pub const COMPARED: usize = 200;
 
 pub struct Level<'a> {
     pub all: &'a [Directive],
     /// Where the first directive of each name is.
     firsts: FastMap<&'a [u8], usize>,
     locations: OnceCell<Locations<'a>>,
+    /// Its regex locations, as far as they are compared.
+    regexes: OnceCell<Vec<(&'a Directive, Pattern)>>,
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
@@ -75,6 +82,12 @@ struct Locations<'a> {
     catch_all: Option<usize>,
 }
 
+fn regex_of(d: &Directive) -> Option<Pattern> {
+    let (sign, word) = location(d)?;
+    let case = if sign == b"~*" { Case::Insensitive } else { Case::Sensitive };
+    Pattern::new(word.bytes(), case, &mut Variables::default()).ok()
+}
+
 impl<'a> Level<'a> {
     pub fn new(all: &'a [Directive]) -> Level<'a> {
         let mut firsts = FastMap::default();
@@ -89,6 +102,7 @@ impl<'a> Level<'a> {
             all,
             firsts,
             locations: OnceCell::new(),
+            regexes: OnceCell::new(),
             is_closed: OnceCell::new(),
             runs_uploads: OnceCell::new(),
             behind_all: OnceCell::new(),
@@ -124,6 +138,28 @@ impl<'a> Level<'a> {
     /// The first regex location that matches every URI.
     pub fn catch_all(&self) -> Option<usize> {
         self.locations().catch_all
+    }
+
+    /// The location that takes a path; of very many regexes the first are tried.
+    pub fn taker(&self, path: &[u8]) -> Option<&'a Directive> {
+        let by = |modifier: &'static [u8]| {
+            let starts = (0..=path.len()).rev().filter_map(|end| path.get(..end));
+            starts.filter_map(|start| self.location(modifier, start)).map(|at| &self.all[at]).next()
+        };
+        if let Some(at) = self.location(b"=", path) {
+            return self.all.get(at);
+        }
+        let length = |d: &Directive| d.args.last().map_or(0, Word::len);
+        let (plain, last) = (by(b""), by(b"^~"));
+        if last.is_some_and(|last| plain.is_none_or(|plain| length(plain) < length(last))) {
+            return last;
+        }
+        let regexes = self.regexes.get_or_init(|| {
+            let regexes = self.all.iter().filter(|d| location(d).is_some_and(|(sign, _)| sign.starts_with(b"~")));
+            regexes.take(COMPARED).filter_map(|d| Some((d, regex_of(d)?))).collect()
+        });
+        let found = regexes.iter().find(|(_, regex)| regex.is_match(path).unwrap_or(false));
+        found.map(|(d, _)| *d).or(plain)
     }
 
     /// The names of locations without a modifier.

@@ -1,7 +1,6 @@
 //! Regexes that match more, or less, than they seem to.
 
-use super::blocks::location;
-use super::level::Level;
+use super::blocks::{ifs_about, location};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -207,8 +206,27 @@ fn plain_dot(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn open_origin(place: &Place, found: &mut Vec<Finding>) {
-    let checks: Vec<(&Word, bool)> = if place.is("if") {
+/// A list of what is refused: a match ends the request, so that a regex which matches more refuses more.
+fn refuses(block: &Directive) -> bool {
+    let refusal =
+        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
+    let is_met = block.args.get(1).is_none_or(|sign| sign.bytes().starts_with(b"~"));
+    is_met && block.block.iter().flatten().any(refusal)
+}
+
+/// Whether the variable that a map makes is asked for only to refuse what matches.
+fn names_the_refused(place: &Place) -> bool {
+    let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
+    let asking = ifs_about(place.level().all, &name);
+    !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
+}
+
+/// The regexes that a directive holds against an origin, a host or a Referer (true).
+fn checks_of_origin<'a>(place: &Place<'_, 'a>) -> Vec<(&'a Word, bool)> {
+    if place.is("if") && refuses(place.d) {
+        return Vec::new();
+    }
+    if place.is("if") {
         let subject = place.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
         let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
         let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
@@ -220,13 +238,17 @@ fn open_origin(place: &Place, found: &mut Vec<Finding>) {
         }
     } else if place.is("map")
         && place.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
+        && !names_the_refused(place)
     {
         let referer = place.d.args.first().is_some_and(|word| word.is("$http_referer"));
         place.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
     } else {
-        return;
-    };
-    for (word, referer) in checks {
+        Vec::new()
+    }
+}
+
+fn open_origin(place: &Place, found: &mut Vec<Finding>) {
+    for (word, referer) in checks_of_origin(place) {
         let text = word.str();
         let regex = text.trim_start_matches(['~', '*']);
         let regex =
@@ -316,27 +338,14 @@ fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
     }
     let matches = Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
         .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false));
-    let elsewhere = |server: &Level| {
-        server.all.iter().filter(|d| d.name.span != block.name.span).any(|d| leads(d, &uri, prefix.len()))
-    };
-    if matches && !place.inside("server").is_some_and(elsewhere) {
+    let comes_back = || place.inside("server").and_then(|server| server.taker(uri.as_bytes()));
+    if matches && comes_back().is_none_or(|taker| taker.name.span == block.name.span) {
         let message = format!("\"{target_text}\" is rewritten again by this line, until the request ends in 500");
         found.push(Finding::new(
             target.span,
             message,
             "use `break` instead of `last`, or a target outside this location",
         ));
-    }
-}
-
-/// Whether another location takes the URI before a prefix of that length.
-pub fn leads(d: &Directive, uri: &str, length: usize) -> bool {
-    let Some((modifier, word)) = location(d) else { return false };
-    match modifier {
-        b"=" => uri.as_bytes() == word.bytes(),
-        b"" | b"^~" => uri.as_bytes().starts_with(word.bytes()) && word.len() > length,
-        _ => Pattern::new(word.bytes(), Case::Sensitive, &mut Variables::default())
-            .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false)),
     }
 }
 

@@ -1,13 +1,11 @@
 //! What a rule is, what it looks at, and what it finds.
 
+pub use super::level::COMPARED;
 use super::level::Level;
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span};
 use std::cell::Cell;
 use std::path::PathBuf;
-
-/// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
-pub const COMPARED: usize = 200;
 
 /// The port of a `listen` that names none.
 const DEFAULT_PORT: u16 = 80;

@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
 
+mod twins;
+
 pub fn codes(text: &str) -> Vec<String> {
     let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
     let code = |d: &Diagnostic| d.code.unwrap_or_default().to_owned();

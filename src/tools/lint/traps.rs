@@ -276,6 +276,10 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
             found.push(Finding::new(word.span, message, help));
             continue;
         }
+        let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        if address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()) {
+            continue;
+        }
         if let Some(sign) = text.chars().find(|c| "()|[]^$\\+?".contains(*c)).filter(|_| !text.starts_with('$')) {
             found.push(Finding::new(
                 word.span,
@@ -378,7 +382,8 @@ fn after_return(place: &Place, found: &mut Vec<Finding>) {
 
 fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
     let [.., around, block] = place.blocks else { return };
-    if !block.name.is("if") || !around.name.is("location") {
+    // Where it returns, nothing of the location answers.
+    if !block.name.is("if") || !around.name.is("location") || place.level().has("return") {
         return;
     }
     let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];

@@ -2,7 +2,6 @@
 
 use super::blocks::location;
 use super::level::Level;
-use super::regexes::leads;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
@@ -128,14 +127,13 @@ fn in_a_circle(place: &Place, block: &Directive, modifier: &[u8], name: &Word, t
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // What an `if` or an argument decides may differ the next time.
     let is_plain = !target.contains('?') && !place.level().has("if") && !place.level().has("rewrite");
-    let length = match modifier {
-        b"" | b"^~" if path.as_bytes().starts_with(name.bytes()) => name.len(),
-        b"=" if path.as_bytes() == name.bytes() => usize::MAX,
-        _ => return false,
+    let is_own = match modifier {
+        b"" | b"^~" => path.as_bytes().starts_with(name.bytes()),
+        b"=" => path.as_bytes() == name.bytes(),
+        _ => false,
     };
-    let elsewhere =
-        |server: &Level| server.all.iter().filter(|d| d.name.span != block.name.span).any(|d| leads(d, path, length));
-    is_plain && !place.inside("server").is_some_and(elsewhere)
+    let taker = || place.inside("server").and_then(|server| server.taker(path.as_bytes()));
+    is_plain && is_own && taker().is_none_or(|taker| taker.name.span == block.name.span)
 }
 
 /// A server of one scheme that redirects to the same.

@@ -85,13 +85,18 @@ fn no_file(place: &Place, found: &mut Vec<Finding>) {
                 format!("\"{text}\" is a file's name here: only the last argument is more than that"),
                 format!("put {text} last, or leave it out"),
             ));
-        } else {
+        } else if !(is_dummy(&text) && last.bytes().starts_with(b"@")) {
             found.extend(slashless(word));
         }
     }
     if !last.bytes().starts_with(b"@") && !last.bytes().starts_with(b"=") {
         found.extend(slashless(last));
     }
+}
+
+/// `try_files none @app;`: a name for a file that is never there.
+fn is_dummy(text: &str) -> bool {
+    !text.contains(['.', '/', '|']) && Builtin::of(text).is_none()
 }
 
 fn slashless(word: &Word) -> Option<Finding> {
