@@ -1,6 +1,7 @@
 //! What a block is, read off its directives.
 
 use crate::config::ast::{Directive, Word};
+use std::collections::HashSet;
 
 /// The name of a location with its modifier, if it has one.
 pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
@@ -22,23 +23,44 @@ pub fn asks_who(level: &[Directive]) -> bool {
     })
 }
 
-/// Directives that are searched for an `if`: beyond that a configuration is generated.
+/// Directives below a block that are looked at: beyond that a configuration is generated.
 const SEARCHED: usize = 20_000;
 
-/// The `if` blocks below that ask for a variable first.
-pub fn ifs_about<'a>(all: &'a [Directive], variable: &str) -> Vec<&'a Directive> {
-    let (mut found, mut open, mut left) = (Vec::new(), vec![all], SEARCHED);
+/// Whether a directive here, or below, is such a one.
+pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) -> bool) -> bool {
+    let (mut open, mut left) = (vec![all], SEARCHED);
     while let Some(level) = open.pop() {
         for d in level.iter().take(left) {
-            let subject = d.args.first().filter(|_| d.name.is("if")).map(Word::str).unwrap_or_default();
-            let subject = subject.trim_matches(['(', ')']);
-            if subject.trim_start_matches("!").eq_ignore_ascii_case(variable) {
-                found.push(d);
+            if is_such(d) {
+                return true;
             }
             open.extend(d.block.as_deref());
         }
         left = left.saturating_sub(level.len());
     }
+    false
+}
+
+/// The `if` blocks here and below that ask for a variable first.
+pub fn ifs_about<'a>(all: &'a [Directive], variable: &str) -> Vec<&'a Directive> {
+    let mut found = Vec::new();
+    below(all, |d| {
+        let subject = d.args.first().filter(|_| d.name.is("if")).map(Word::str).unwrap_or_default();
+        if subject.trim_matches(['(', ')', '!']).eq_ignore_ascii_case(variable) {
+            found.push(d);
+        }
+        false
+    });
+    found
+}
+
+/// The variables that words here and below name.
+pub fn variables_below(all: &[Directive]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    below(all, |d| {
+        found.extend(d.args.iter().flat_map(|word| variables(&word.str())));
+        false
+    });
     found
 }
 

@@ -36,6 +36,8 @@ pub struct Level<'a> {
     chosen_hosts: OnceCell<FastMap<String, Span>>,
     /// Names that are used in it and below it. Rule W026 finds them.
     pub used: OnceCell<Used>,
+    /// Variables that are named in it and below it. Rule W141 finds them.
+    pub variables: OnceCell<HashSet<String>>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// What its `add_header` lines name. Rule W104 finds them.
@@ -114,6 +116,7 @@ impl<'a> Level<'a> {
             keeping: OnceCell::new(),
             chosen_hosts: OnceCell::new(),
             used: OnceCell::new(),
+            variables: OnceCell::new(),
             credentials: OnceCell::new(),
             headers: OnceCell::new(),
             trailers: OnceCell::new(),

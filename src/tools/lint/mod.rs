@@ -20,6 +20,7 @@ mod slips;
 mod transport;
 mod traps;
 mod trust;
+mod unasked;
 mod uploads;
 mod upstreams;
 mod used;
@@ -41,6 +42,7 @@ pub const RULES: &[&[Rule]] = &[
     upstreams::RULES,
     dead::RULES,
     bypass::RULES,
+    unasked::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,
@@ -50,6 +52,7 @@ pub const RULES: &[&[Rule]] = &[
     headers::SENT,
     transport::RULES,
     bypass::WAYS,
+    unasked::CHECKS,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,

@@ -315,9 +315,18 @@ fn bare_dot(regex: &str) -> Option<usize> {
     })
 }
 
+fn is_last_rewrite(place: &Place) -> bool {
+    place.level().all.iter().skip(place.at + 1).all(|d| !d.name.is("rewrite"))
+}
+
 fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
-    let [regex, target, flag] = &place.d.args[..] else { return };
-    if !place.is("rewrite") || !flag.is("last") {
+    let [regex, target, flag @ ..] = &place.d.args[..] else { return };
+    // Without a flag the lines behind it may still end the search.
+    let is_searched = match flag {
+        [] => !["return", "break", "if"].iter().any(|name| place.level().has(name)) && is_last_rewrite(place),
+        [flag, ..] => flag.is("last"),
+    };
+    if !place.is("rewrite") || !is_searched {
         return;
     }
     let Some(block) = place.blocks.last() else { return };

@@ -84,6 +84,12 @@ fn cuts_a_header(first: &str, joined: &str) -> bool {
         || matches!(whole, "accept_encoding" | "accept_language" | "accept_charset" | "accept_ranges")
 }
 
+/// `GET|POST`.
+fn is_choice(text: &str) -> bool {
+    let mut words = text.trim_start_matches('(').split('|');
+    text.contains('|') && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 fn compared_regex(place: &Place, found: &mut Vec<Finding>) {
     let [_, operator, value, ..] = &place.d.args[..] else { return };
     if !place.is("if") || !(operator.is("=") || operator.is("!=")) {
@@ -91,7 +97,7 @@ fn compared_regex(place: &Place, found: &mut Vec<Finding>) {
     }
     let whole = value.str();
     let text = whole.strip_suffix(')').filter(|text| !text.contains('(')).unwrap_or(&whole);
-    if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") {
+    if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") || is_choice(text) {
         let sign = if operator.is("=") { "~" } else { "!~" };
         let subject = place.d.args[0].str();
         found.push(Finding::new(

@@ -216,7 +216,11 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ),
         ("W124", "root /root;", "root /etc/site/www;"),
         ("W114", "location / { deny all; return 200; }", "location / { deny all; root /x; }"),
-        ("W115", "valid_referers none *.a.test;", "valid_referers *.a.test;"),
+        (
+            "W115",
+            "valid_referers none *.a.test; if ($invalid_referer) { return 403; }",
+            "valid_referers *.a.test; if ($invalid_referer) { return 403; }",
+        ),
         ("W116", r"location ~ \.php { }", r"location ~ \.php(/|$) { } location ~ /\.ht { }"),
         ("W116", r"server_name ~^www\.a\.test;", r"server_name ~^www\.a\.test$;"),
         ("W117", "auth_basic x;", "auth_basic x; auth_basic_user_file f;"),

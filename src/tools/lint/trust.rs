@@ -231,8 +231,11 @@ fn old_protocols(place: &Place, found: &mut Vec<Finding>) {
 
 fn any_proxy(place: &Place, found: &mut Vec<Finding>) {
     let is_all = |word: &&Word| word.is("0.0.0.0/0") || word.is("::/0");
-    if let Some(word) = place.d.args.first().filter(|word| place.is("set_real_ip_from") && is_all(word)) {
+    let in_geo = place.is("proxy") && place.blocks.last().is_some_and(|block| block.name.is("geo"));
+    let trusts = in_geo || place.is("set_real_ip_from");
+    if let Some(word) = place.d.args.first().filter(|word| trusts && is_all(word)) {
         let message = "every client may say which address it has";
-        found.push(Finding::new(word.span, message, "name your proxies only: set_real_ip_from 10.0.0.0/8;"));
+        let help = format!("name your proxies only: {} 10.0.0.0/8;", place.d.name.str());
+        found.push(Finding::new(word.span, message, help));
     }
 }

@@ -27,7 +27,7 @@ pub const KINDS: &[Kind] = &[
         ask.matches("\r\nExpect:").count() == 2 && theirs.starts_with("HTTP/1.1 400")
     }),
     ("| POST to a folder without its slash", |_, ours, theirs| both(ours, theirs, "308", "301")),
-    ("| a blank that a variable brings into the URI of `proxy_pass` |", |ask, _, theirs| {
+    ("| a blank or a control byte in the URI of `proxy_pass`;", |ask, _, theirs| {
         ask.contains("%20") && theirs.starts_with("HTTP/1.1 400")
     }),
     ("| a blank in the replacement of `rewrite … redirect` |", |_, ours, theirs| {

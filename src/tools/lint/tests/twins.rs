@@ -48,6 +48,65 @@ fn the_harmless_twin_of_a_trap_is_silent() {
             r"location ~ /(xmlrpc|wp-config)\.php { deny all; }",
         ),
         ("W013", "try_files none.html @app; location @app { }", "try_files none @app; location @app { }"),
+        ("W040", "map $uri $m { * x; }", "map $uri $m { default x; }"),
+        (
+            "W041",
+            "location /a/ { proxy_pass http://$b/; }",
+            "location /a/ { proxy_pass http://$b$request_uri; } location = /b { proxy_pass http://$b/; }",
+        ),
+        ("W042", "server { real_ip_header X-A; }", "server { set_real_ip_from 10.0.0.1; real_ip_header X-A; }"),
+        (
+            "W043",
+            "server { error_page 500 502 =200 /e.html; }",
+            "server { error_page 500 502 =200 /e; location /e { proxy_pass http://127.0.0.1:1; } }",
+        ),
+        (
+            "W141",
+            "location / { secure_link $arg_a; secure_link_md5 k$uri; }",
+            "location / { secure_link $arg_a; secure_link_md5 k$uri; if ($secure_link = '') { return 403; } }",
+        ),
+        (
+            "W141",
+            "secure_link $arg_a,$arg_e; secure_link_md5 k$uri; if ($secure_link = '') { return 403; }",
+            "secure_link $arg_a,$arg_e; secure_link_md5 k$uri; if ($secure_link != 1) { return 403; }",
+        ),
+        ("W141", "valid_referers a.test;", "valid_referers a.test; if ($invalid_referer) { return 403; }"),
+        (
+            "W141",
+            "server { ssl_verify_client optional; }",
+            "server { ssl_verify_client optional; } log_format a $ssl_client_verify;",
+        ),
+        ("W142", "secure_link_md5 $uri$remote_addr;", "secure_link_md5 $uri$secret;"),
+        (
+            "W143",
+            "proxy_set_header X-Real-IP $http_x_real_ip;",
+            "set_real_ip_from 10.0.0.1; proxy_set_header X-Real-IP $http_x_real_ip;",
+        ),
+        ("W144", "return 302 $arg_to;", "return 302 /login?to=$arg_to;"),
+        ("W144", "return 302 /$arg_to;", "return 302 /a/$arg_to;"),
+        ("W144", "rewrite ^/r(.*)$ https://a.test$1 permanent;", "rewrite ^/r(/.*)$ https://a.test$1 permanent;"),
+        ("W144", "rewrite ^/r/(.*)$ https://a.test$1 permanent;", "rewrite ^(.*)$ https://a.test$1 permanent;"),
+        (
+            "W145",
+            "default_type text/html; location / { return 200 <p>$arg_a; }",
+            "default_type text/html; location / { default_type text/plain; return 200 <p>$arg_a; }",
+        ),
+        (
+            "W146",
+            "http { server { listen 8080; location / { proxy_pass http://127.0.0.1:8080; } } }",
+            "http { server { listen 8080; location / { proxy_pass http://127.0.0.1:8080; } } server { listen 8080; server_name b.test; } }",
+        ),
+        (
+            "W147",
+            "add_header Access-Control-Allow-Origin null;",
+            "add_header Access-Control-Allow-Origin https://a.test;",
+        ),
+        (
+            "W108",
+            "server { location /a/ { rewrite ^/a/(.*)$ /a/b/$1; } }",
+            "server { location /a/ { rewrite ^/a/(.*)$ /a/b/$1; return 404; } }",
+        ),
+        ("W129", "geo $g { proxy 0.0.0.0/0; default 0; }", "geo $g { proxy 10.0.0.0/8; default 0; }"),
     ] {
         let (found, twin) = (codes(bad), codes(good));
         if !found.iter().any(|found| found == code) || !twin.is_empty() {

@@ -1,0 +1,351 @@
+//! What stands there and has no effect, or not the one that it seems to have: checks whose outcome nothing asks for,
+//! addresses and redirects that the client writes, paths that are the same for every request.
+
+use super::blocks::{below, ifs_about, is_pass, location, variables, variables_below};
+use super::regexes::{Captured, captured};
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W040",
+        title: "a map with the key `*`",
+        page: "In a `map` the value for all others is called `default`. `*` is a key like any other: the text `*`.",
+        check: star_key,
+    },
+    Rule {
+        code: "W041",
+        title: "a path that is the same for every request",
+        page: "Where the host of `proxy_pass` is a variable, its path is what the upstream is asked for, whatever the client \
+               asked for: nothing is appended to it. Leave the path out, or write `$request_uri` behind the host.",
+        check: constant_path,
+    },
+    Rule {
+        code: "W042",
+        title: "real_ip_header without set_real_ip_from",
+        page: "No address is trusted to name others, so that the header is never read, and logs and limits see the proxy's \
+               address. Name the proxies: `set_real_ip_from 10.0.0.0/8;`.",
+        check: untrusted_header,
+    },
+    Rule {
+        code: "W043",
+        title: "an error that looks like a success",
+        page: "With `error_page 500 502 =200 /e.html` a failure is answered with 200: caches keep the page, monitors and \
+               programs take it for the answer. Leave the `=200` out.",
+        check: hidden_error,
+    },
+];
+
+/// Of what attackers use.
+pub const CHECKS: &[Rule] = &[
+    Rule {
+        code: "W141",
+        title: "a check whose outcome nothing asks for",
+        page: "`secure_link`, `valid_referers` and `ssl_verify_client optional` refuse nothing themselves: they set a \
+               variable. Ask for it: `if ($secure_link = \"\") { return 403; }`, and for links that expire \
+               `if ($secure_link = \"0\") { return 410; }`; `if ($invalid_referer) { return 403; }`; \
+               `if ($ssl_client_verify != SUCCESS) { return 403; }`.",
+        check: unasked,
+    },
+    Rule {
+        code: "W142",
+        title: "secure_link_md5 without a secret",
+        page: "A hash of what the client knows is one that the client can make. Put a secret word beside the variables: \
+               `secure_link_md5 \"$secure_link_expires$uri secret\";`.",
+        check: no_secret,
+    },
+    Rule {
+        code: "W143",
+        title: "an address or a user as the client wrote it",
+        page: "Applications trust X-Real-IP, X-Forwarded-For and names of users as what the proxy found out. Passed on as \
+               the client sent them, anyone is who they say. Write `$remote_addr`, `$proxy_add_x_forwarded_for` or \
+               `$remote_user`; behind another proxy name it by `set_real_ip_from`.",
+        check: claimed,
+    },
+    Rule {
+        code: "W144",
+        title: "a redirect to where the client says",
+        page: "A redirect whose host, or its end, comes from the request sends visitors of this site to any other (open \
+               redirect). `https://a.test$1` is one too where `$1` need not begin with a slash: `.evil.test` makes it \
+               another host. Name the host, and end it with `/`.",
+        check: open_redirect,
+    },
+    Rule {
+        code: "W145",
+        title: "a page that repeats what the client sent",
+        page: "An argument, a header or the decoded path in a text of HTML is run as a script by the browser of anyone who \
+               follows a link to it. Send such a text as text/plain.",
+        check: reflected,
+    },
+    Rule {
+        code: "W146",
+        title: "a proxy that asks itself",
+        page: "The upstream is the address that this server listens on, and no other server does: the request comes back \
+               until there are no more connections. Name the port of the application.",
+        check: asks_itself,
+    },
+    Rule {
+        code: "W147",
+        title: "the origin `null` is allowed",
+        page: "`null` is the origin of every sandboxed frame and local file, so that any site can have it. Name the origins \
+               that may read.",
+        check: null_origin,
+    },
+];
+
+fn star_key(place: &Place, found: &mut Vec<Finding>) {
+    let in_map = place.blocks.last().is_some_and(|block| block.name.is("map"));
+    if in_map && place.is("*") && place.d.args.len() == 1 && !place.level().has("default") {
+        let message = "`*` is a key like any other: it stands for no others";
+        found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));
+    }
+}
+
+fn constant_path(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
+    let text = word.str();
+    let Some((host, path)) = text.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?))) else {
+        return;
+    };
+    // A regex, or an endpoint without its slash, may stand for one URI.
+    let is_many = place.blocks.iter().rev().find_map(|block| location(block)).is_some_and(|(sign, name)| {
+        (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")
+    });
+    if !host.contains('$') || path.contains('$') || !path.ends_with('/') || !is_many || place.level().has("internal") {
+        return;
+    }
+    let message =
+        format!("every request asks the upstream for \"{path}\": nothing is appended where the host is a variable");
+    let bare = text.strip_suffix(path).unwrap_or(&text);
+    let help = match path {
+        "/" => format!("leave the path out: proxy_pass {bare};"),
+        _ => format!("write what is to be asked for: proxy_pass {bare}{}$request_uri;", path.trim_end_matches('/')),
+    };
+    found.push(Finding::new(word.span, message, help));
+}
+
+fn untrusted_header(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("real_ip_header") || !place.is_whole {
+        return;
+    }
+    let has = |name: &str| place.levels.iter().any(|level| level.has(name));
+    let trusts = |d: &Directive| d.name.is("set_real_ip_from") || d.name.is("include");
+    if !has("set_real_ip_from") && !has("include") && !below(place.level().all, trusts) {
+        let message = "the header is never read: no address is trusted to send it";
+        found.push(Finding::new(place.d.args_span(), message, "add: set_real_ip_from ADDRESS; of the proxy in front"));
+    }
+}
+
+fn hidden_error(place: &Place, found: &mut Vec<Finding>) {
+    let Some((page, rest)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
+    let Some((change, codes)) = rest.split_last() else { return };
+    let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
+    // What answers instead may be right.
+    let is_page = page.bytes().starts_with(b"/") && {
+        let leads = |d: &Directive| location(d).is_some_and(|(_, name)| name.bytes() == page.bytes());
+        let passes_on = |d: &Directive| d.block.iter().flatten().any(|d| is_pass(&d.name.str()));
+        !below(place.level().all, |d| leads(d) && passes_on(d))
+    };
+    if change.is("=200") && !codes.is_empty() && codes.iter().all(is_failure) && is_page {
+        let message = "a failure is answered with 200: caches and programs take the page for the answer";
+        let codes: Vec<_> = codes.iter().map(Word::str).collect();
+        let help = format!("write: error_page {} {};", codes.join(" "), page.str());
+        found.push(Finding::new(change.span, message, help));
+    }
+}
+
+fn unasked(place: &Place, found: &mut Vec<Finding>) {
+    let (variable, help) = match (place.name(), place.d.args.first()) {
+        (b"secure_link", Some(_)) => ("secure_link", "add: if ($secure_link = \"\") { return 403; }"),
+        (b"valid_referers", Some(_)) => ("invalid_referer", "add: if ($invalid_referer) { return 403; }"),
+        (b"ssl_verify_client", Some(word)) if word.is("optional") || word.is("optional_no_ca") => {
+            ("ssl_client_", "add: if ($ssl_client_verify != SUCCESS) { return 403; }, or write `on`")
+        }
+        _ => return,
+    };
+    let Some(outermost) = place.levels.first() else { return };
+    let names = outermost.variables.get_or_init(|| variables_below(outermost.all));
+    let is_read = match variable.ends_with('_') {
+        true => names.iter().any(|name| name.starts_with(variable)),
+        false => names.contains(variable),
+    };
+    // A file of locations or servers, or one that is not here, may ask for it.
+    if !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
+        return;
+    }
+    if !is_read {
+        let message = format!("\"{}\" refuses nothing: no line asks what it found", place.d.name.str());
+        return found.push(Finding::new(place.d.name.span, message, help));
+    }
+    let expires = place.is("secure_link") && place.d.args.iter().any(|word| word.bytes().contains(&b','));
+    if expires {
+        let asked = ifs_about(outermost.all, "$secure_link");
+        let is_first_half = |block: &&Directive| {
+            let text: String = block.args.iter().skip(1).map(|word| word.str().into_owned()).collect();
+            text.trim_matches([')', '"', '\'']) == "="
+        };
+        let maps =
+            below(outermost.all, |d| d.name.is("map") && d.args.first().is_some_and(|word| word.is("$secure_link")));
+        if !asked.is_empty() && asked.iter().all(is_first_half) && !maps {
+            let message = "links that have expired are let in: $secure_link is \"0\" for them, not empty";
+            found.push(Finding::new(place.d.args_span(), message, "add: if ($secure_link = \"0\") { return 410; }"));
+        }
+    }
+}
+
+/// What a client knows of its own request.
+fn is_known(name: &str) -> bool {
+    const KNOWN: [&str; 9] = [
+        "uri",
+        "request_uri",
+        "document_uri",
+        "args",
+        "remote_addr",
+        "host",
+        "scheme",
+        "request_method",
+        "secure_link_expires",
+    ];
+    KNOWN.contains(&name) || ["arg_", "http_", "cookie_"].iter().any(|family| name.starts_with(family))
+}
+
+fn no_secret(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("secure_link_md5")) else { return };
+    let text = word.str();
+    let mut fixed = text.replace(['{', '}'], "");
+    let names = variables(&text);
+    for name in &names {
+        fixed = fixed.replacen(&format!("${name}"), "", 1);
+    }
+    if names.iter().all(|name| is_known(name)) && !fixed.contains(|c: char| c.is_ascii_alphanumeric()) {
+        let message = "nothing in it is secret: who reads one link can make others";
+        let help = format!("add a secret word: secure_link_md5 \"{text} SECRET\";");
+        found.push(Finding::new(word.span, message, help));
+    }
+}
+
+fn claimed(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value] = &place.d.args[..] else { return };
+    let header = name.str().to_ascii_lowercase();
+    let (is_address, is_user) = (header == "x-real-ip" || header == "x-forwarded-for", header.ends_with("remote-user"));
+    let text = value.str();
+    let is_sent = text.starts_with("$http_") && variables(&text).len() == 1;
+    let is_behind = place.levels.iter().any(|level| level.has("set_real_ip_from"));
+    if !place.is("proxy_set_header") || !is_sent || is_behind || !(is_address || is_user) {
+        return;
+    }
+    let right = match &*header {
+        "x-real-ip" => "$remote_addr",
+        "x-forwarded-for" => "$proxy_add_x_forwarded_for",
+        _ => "$remote_user",
+    };
+    let message = format!("{text} is what the client wrote: the upstream takes it for what this server found out");
+    found.push(Finding::new(value.span, message, format!("write: proxy_set_header {} {right};", name.str())));
+}
+
+fn open_redirect(place: &Place, found: &mut Vec<Finding>) {
+    let word = match (place.name(), &place.d.args[..]) {
+        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"rewrite", [_, url, flag]) if flag.is("redirect") || flag.is("permanent") => url,
+        (b"rewrite", [_, url]) if url.bytes().starts_with(b"http") => url,
+        _ => return,
+    };
+    let text = word.str();
+    let of_request = |name: &str| name.starts_with("arg_") || name.starts_with("cookie_");
+    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    let first = variables(&text).into_iter().next();
+    // `/$arg_next`: `//evil.test` is a host.
+    let at_start = text.strip_prefix('/').unwrap_or(&text);
+    if let Some(name) = first.filter(|name| of_request(name))
+        && (at_start.starts_with('$') || variables(host).contains(&name))
+    {
+        let message = format!("the client chooses by ${name} where visitors of this site are sent");
+        return found.push(Finding::new(word.span, message, "name the host, or let a `map` allow a fixed set"));
+    }
+    let Some((before, digit)) = host.split_once('$').filter(|(before, _)| before.contains('.')) else { return };
+    let Some(name) = digit.chars().next().filter(char::is_ascii_digit).map(String::from) else { return };
+    let is_open = captured(place, &name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
+    if text.contains("://") && is_open && may_begin_without_slash(place) {
+        let message = format!("${name} need not begin with a slash: \".evil.test\" makes \"{before}\" another host");
+        let help = format!("end the host: {}", text.replacen(&format!("{before}$"), &format!("{before}/$"), 1));
+        found.push(Finding::new(word.span, message, help));
+    }
+}
+
+/// Of the first group of the regex that a rewrite, or the location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
+fn may_begin_without_slash(place: &Place) -> bool {
+    let around = place.blocks.iter().rev().find_map(|block| location(block)).map(|(_, word)| word);
+    let Some(regex) = place.d.args.first().filter(|_| place.is("rewrite")).or(around) else { return false };
+    let text = regex.str();
+    let Some((before, group)) = text.split_once('(') else { return false };
+    let group = group.trim_start_matches("?:");
+    !matches!(before, "" | "^") && !group.starts_with('/') && !group.starts_with("\\/")
+}
+
+fn reflected(place: &Place, found: &mut Vec<Finding>) {
+    let [code, word] = &place.d.args[..] else { return };
+    if !place.is("return") || code.bytes().starts_with(b"30") {
+        return;
+    }
+    let text = word.str();
+    let of_client = |name: &String| {
+        matches!(&**name, "uri" | "document_uri") || ["arg_", "http_", "cookie_"].iter().any(|f| name.starts_with(f))
+    };
+    let Some(name) = variables(&text).into_iter().find(of_client) else { return };
+    let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
+    let of_level = place.levels.iter().rev().find_map(|level| {
+        let added = level
+            .all
+            .iter()
+            .find(|d| d.name.is("add_header") && d.args.first().is_some_and(|name| name.lower() == b"content-type"));
+        let own = level.first("default_type").and_then(|at| level.all[at].args.first());
+        own.or(added.and_then(|d| d.args.get(1)))
+    });
+    if of_level.is_some_and(is_html) {
+        let message = format!("${name} is a part of this page as the client sent it, scripts as well");
+        found.push(Finding::new(word.span, message, "send it as text: default_type text/plain;"));
+    }
+}
+
+fn asks_itself(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
+    let text = word.str();
+    let takes_all = place
+        .blocks
+        .last()
+        .and_then(|block| location(block))
+        .is_some_and(|(sign, name)| (sign.is_empty() || sign == b"^~") && name.is("/"));
+    let Some(address) = text.strip_prefix("http://").filter(|_| takes_all) else { return };
+    let address = address.trim_end_matches('/');
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || place.level().has("if") {
+        return;
+    }
+    let port_of = |listen: &Directive| {
+        let word = listen.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let is_own =
+            word.starts_with(host) || !word.contains(':') || word.starts_with("*:") || word.starts_with("0.0.0.0:");
+        word.rsplit(':').next().filter(|_| is_own).map(str::to_owned)
+    };
+    let own = place.inside("server").map(|server| server.all).unwrap_or_default();
+    let is_meant = |d: &&Directive| d.name.is("listen") && port_of(d).is_some_and(|own| own == port);
+    let is_only = place.inside("http").is_some_and(|http| {
+        let servers = http.all.iter().filter(|d| d.name.is("server"));
+        servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d))).count() == 1 && !http.has("include")
+    });
+    if let Some(listen) = own.iter().find(is_meant).filter(|_| is_only) {
+        let message = format!("{host}:{port} is this server itself: the request comes back without end");
+        let finding = Finding::new(word.span, message, "name the address of the application");
+        found.push(finding.note(listen.span, "it listens there"));
+    }
+}
+
+fn null_origin(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &place.d.args[..] else { return };
+    let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"access-control-allow-origin");
+    if is_one && value.bytes().eq_ignore_ascii_case(b"null") {
+        let message = "any site can have the origin `null`";
+        found.push(Finding::new(value.span, message, "name an origin, as in https://app.example.org"));
+    }
+}
