@@ -38,8 +38,6 @@ pub enum Form {
     Cache(&'static [&'static str]),
     /// A directory, and a zone for the keys among others.
     CachePath,
-    /// A directory, and up to three levels of directories in it.
-    TempPath,
     /// A name of a browser and a version, or `unlisted`.
     Browser,
     /// Values with variables.
@@ -58,8 +56,6 @@ pub enum Form {
     Address,
     /// A size that Linux has no use for.
     LowMark,
-    /// How much goes into temporary files: it has to fit the buffers.
-    TempSize,
     /// `off`, or `shared:NAME:SIZE`.
     OcspCache,
     /// A file of passwords, which nginx reads at once.

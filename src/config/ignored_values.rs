@@ -9,11 +9,10 @@ use super::ast::Directive;
 use super::build::{Build, Scope};
 use super::fault::Fault;
 use super::ignored_forms::Form;
-use super::settings::proxy::{Next, Proxy};
+use super::settings::proxy::Next;
 use super::suggest;
 use super::template::module_of;
 use super::value::{self, Millis, Size, ValueError};
-use std::rc::Rc;
 
 const BROWSERS: &[&str] = &["msie", "gecko", "opera", "safari", "konqueror"];
 /// Parameters of a cache's path by what they hold.
@@ -45,7 +44,6 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
             size(d, 0)?;
             b.warn(d.name.span, format!("\"{}\" is not supported, ignored", d.name.str()));
         }
-        Form::TempSize => temp_size(s, d)?,
         Form::Choice(words) => one_of(d, 0, words)?,
         Form::Words(words) => set_of(d, words)?,
         Form::NextUpstream => set_of(d, &Next::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())?,
@@ -53,7 +51,6 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
         Form::Cache(_) if d.args[0].is("off") => {}
         Form::Cache(keys) => kept(d, keys)?,
         Form::CachePath => cache_path(b, d)?,
-        Form::TempPath => temp_path(d)?,
         Form::Browser => browser(d)?,
         Form::Masks => masks(d)?,
         Form::Mark => mark(d)?,
@@ -126,13 +123,6 @@ fn valid(d: &Directive) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn temp_path(d: &Directive) -> Result<(), Fault> {
-    (1..d.args.len()).try_for_each(|at| match number(d, at)? {
-        1..=3 => Ok(()),
-        _ => Err(wrong(d, at, ValueError::new("invalid value"))),
-    })
 }
 
 fn mark(d: &Directive) -> Result<(), Fault> {
@@ -210,23 +200,6 @@ fn masks(d: &Directive) -> Result<(), Fault> {
             let text = format!("invalid character \"{odd}\" in \"worker_cpu_affinity\"");
             return Err(Fault::new(word.span, text));
         }
-    }
-    Ok(())
-}
-
-fn temp_size(s: &mut Scope, d: &Directive) -> Result<(), Fault> {
-    let size = Some(size(d, 0)?);
-    let name = d.name.str();
-    let upstream: &mut Rc<Proxy> = match name.split('_').next() {
-        Some("fastcgi") => &mut s.settings.fastcgi,
-        Some("scgi") => &mut s.settings.scgi,
-        Some("uwsgi") => &mut s.settings.uwsgi,
-        _ => &mut s.settings.proxy,
-    };
-    let upstream = Rc::make_mut(upstream);
-    match name.ends_with("_write_size") {
-        true => upstream.temp_write_size = size,
-        false => upstream.temp_most = size,
     }
     Ok(())
 }

@@ -62,7 +62,6 @@ const ONE_OR_MORE: Args = Args::ONE_OR_MORE;
 const TAKE1: Args = Args::TAKE1;
 const TAKE12: Args = Args::TAKE12;
 const TAKE123: Args = Args::TAKE123;
-const TAKE1234: Args = Args::TAKE1234;
 const TAKE2: Args = Args::TAKE2;
 const TAKE23: Args = Args::TAKE23;
 const TWO_OR_MORE: Args = Args::TWO_OR_MORE;
@@ -172,13 +171,10 @@ pub const ROWS: &[Known] = &[
     row("fastcgi_cache_revalidate", HSL, FLAG, "ngx_http_fastcgi_module", PROXY_CACHE).takes(ON_OFF),
     row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::NextUpstream),
     row("fastcgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::Valid),
-    row("fastcgi_max_temp_file_size", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::TempSize),
     row("fastcgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::Texts),
     row("fastcgi_send_lowat", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::LowMark),
     row("fastcgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::Size),
     row("fastcgi_socket_sndbuf", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::Size),
-    row("fastcgi_temp_file_write_size", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::TempSize),
-    row("fastcgi_temp_path", HSL, TAKE1234, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::TempPath),
     row("flv", LOCATION, NONE, "ngx_http_flv_module", NO_MEDIA),
     row("geoip_city", HTTP, TAKE12, "ngx_http_geoip_module", VARIABLE_ONLY),
     row("geoip_city", STREAM, TAKE12, "ngx_stream_geoip_module", IN_STREAM),
@@ -344,7 +340,6 @@ pub const ROWS: &[Known] = &[
     row("proxy_half_close", STREAM, FLAG, "ngx_stream_proxy_module", IN_STREAM),
     row("proxy_headers_hash_bucket_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES).takes(Form::Number),
     row("proxy_headers_hash_max_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES).takes(Form::Number),
-    row("proxy_max_temp_file_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING).takes(Form::TempSize),
     row("proxy_no_cache", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Texts),
     row("proxy_pass_error_message", MAIL, FLAG, "ngx_mail_proxy_module", IN_MAIL),
     row("proxy_protocol", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
@@ -365,8 +360,6 @@ pub const ROWS: &[Known] = &[
         .takes(Form::Cache(KEPT_VALID)),
     row("proxy_ssl_conf_command", HSL, TAKE2, "ngx_http_proxy_module", OPENSSL),
     row("proxy_ssl_conf_command", STREAM, TAKE2, "ngx_stream_proxy_module", IN_STREAM),
-    row("proxy_temp_file_write_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING).takes(Form::TempSize),
-    row("proxy_temp_path", HSL, TAKE1234, "ngx_http_proxy_module", PROXY_TUNING).takes(Form::TempPath),
     row("proxy_timeout", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
     row("proxy_timeout", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
     row("proxy_upload_rate", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
@@ -390,12 +383,9 @@ pub const ROWS: &[Known] = &[
     row("scgi_cache_revalidate", HSL, FLAG, "ngx_http_scgi_module", PROXY_CACHE).takes(ON_OFF),
     row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::NextUpstream),
     row("scgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::Valid),
-    row("scgi_max_temp_file_size", HSL, TAKE1, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::TempSize),
     row("scgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::Texts),
     row("scgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::Size),
     row("scgi_socket_sndbuf", HSL, TAKE1, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::Size),
-    row("scgi_temp_file_write_size", HSL, TAKE1, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::TempSize),
-    row("scgi_temp_path", HSL, TAKE1234, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::TempPath),
     row("send_lowat", HSL, TAKE1, "ngx_http_core_module", TUNING).takes(Form::LowMark),
     row("sendfile_max_chunk", HSL, TAKE1, "ngx_http_core_module", TUNING).takes(Form::Size),
     row("slice", HSL, TAKE1, "ngx_http_slice_filter_module", PROXY_TUNING).takes(Form::Offset),
@@ -470,15 +460,12 @@ pub const ROWS: &[Known] = &[
     row("uwsgi_cache_revalidate", HSL, FLAG, "ngx_http_uwsgi_module", PROXY_CACHE).takes(ON_OFF),
     row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::NextUpstream),
     row("uwsgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::Valid),
-    row("uwsgi_max_temp_file_size", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::TempSize),
     row("uwsgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::Texts),
     row("uwsgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::Size),
     row("uwsgi_socket_sndbuf", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::Size),
     row("uwsgi_ssl_certificate_cache", HSL, TAKE123, "ngx_http_uwsgi_module", PROXY_TLS).takes(Form::Cache(KEPT_VALID)),
     row("uwsgi_ssl_conf_command", HSL, TAKE2, "ngx_http_uwsgi_module", OPENSSL),
     row("uwsgi_string", HSL, TAKE1, "ngx_http_uwsgi_module", UWSGI_STRING).takes(Form::Any),
-    row("uwsgi_temp_file_write_size", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::TempSize),
-    row("uwsgi_temp_path", HSL, TAKE1234, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::TempPath),
     row("variables_hash_bucket_size", HTTP, TAKE1, "ngx_http_core_module", HASHES).takes(Form::Positive),
     row("variables_hash_bucket_size", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM).takes(Form::Positive),
     row("variables_hash_max_size", HTTP, TAKE1, "ngx_http_core_module", HASHES).takes(Form::Positive),

@@ -252,7 +252,7 @@ mod tests {
         for (name, refused) in [
             ("types_hash_max_size", false),
             ("ssl_dhparam", false),
-            ("proxy_temp_path", false),
+            ("proxy_send_lowat", false),
             ("ssl_ocsp", true),
             ("http3", true),
             ("perl", true),

@@ -63,6 +63,8 @@ enum Activity {
     Work,
     /// Talks with an upstream.
     Upstream,
+    /// Sends the rest of what an upstream answered.
+    Spooled,
     /// Makes a page with SSI commands, begins a subrequest (of an include or of auth_request), or returns from one.
     Subrequest,
     /// Its first bytes may be the preface of HTTP/2.
@@ -82,6 +84,7 @@ impl Activity {
             _ if ex.pause.is_some() => Activity::Pause,
             (handler, ..) if handler.works() => Activity::Work,
             (Handler::Proxy(_), ..) => Activity::Upstream,
+            (Handler::Spooled(_), ..) => Activity::Spooled,
             (Handler::Page(_) | Handler::Subrequest(_), ..) => Activity::Subrequest,
             _ if subrequests::is_over(active) => Activity::Subrequest,
             (_, Tx::Wait, Rx::Head) if conn.served.requests() == 0 && http2::begin::is_awaited(conn, active) => {
@@ -112,6 +115,7 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Activity::Pause => pause(&mut io, active, turn),
         Activity::Work => work(&mut io, active, turn),
         Activity::Upstream => upstream::step(&mut io, active, turn),
+        Activity::Spooled => upstream::spooled::step(&mut io, active, turn),
         Activity::Subrequest => subrequests::step(&mut io, active, turn),
         Activity::Preface => return http2::begin::begin(conn, turn),
         Activity::ReadHead => match read::head(&mut io, active, turn) {
@@ -143,8 +147,9 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     let now = turn.cx.now.ms;
     if now < pause.until {
+        let step = if pause.then.is_none() { upstream::read_on(io, active, turn) } else { Step::Wait };
         io.arm(Timer::Pause, pause.until);
-        return Step::Wait;
+        return step;
     }
     ex.pause = None;
     let client = &ex.here().settings.client;

@@ -101,6 +101,11 @@ impl TempFile {
         file::pread_into(self.fd.as_fd(), into, max, at)
     }
 
+    /// What is in it is not needed any more: the next bytes take its place.
+    pub fn begin_again(&mut self) {
+        self.len = 0;
+    }
+
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -71,6 +71,7 @@ mod proxy_answers;
 mod proxy_groups;
 mod proxy_protocol;
 mod proxy_servers;
+mod proxy_spool;
 mod proxy_store;
 mod proxy_streams;
 mod ranges;

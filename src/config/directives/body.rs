@@ -5,7 +5,7 @@ use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::fault::Outcome;
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::body::{Body, InFileOnly, TempPath};
@@ -52,6 +52,12 @@ fn in_file_only(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn temp_path(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    body(&mut s.settings).temp = temp_directory(b, d)?;
+    Ok(())
+}
+
+/// A directory of temporary files, with its levels; it is made when the server starts.
+pub(super) fn temp_directory(b: &mut Build, d: &Directive) -> Result<Rc<TempPath>, Fault> {
     /// Digits of a file's name, and the slashes that may stand between them (nginx).
     const MOST: usize = 10 + 3;
     let mut levels = Vec::new();
@@ -64,6 +70,5 @@ fn temp_path(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     let path = b.full_path(d.args[0].bytes());
     b.temp_path(&path);
-    body(&mut s.settings).temp = Rc::new(TempPath { path, levels });
-    Ok(())
+    Ok(Rc::new(TempPath { path, levels }))
 }

@@ -4,7 +4,9 @@
 //! Invariant: the three keep settings of their own, of the same type as those of proxying, so that one engine serves all.
 
 use super::proxy::{Of, bind, next_upstream};
-use super::proxy_response::{buffers, busy_buffers, ignore_headers, limit_rate, names};
+use super::proxy_response::{
+    buffers, busy_buffers, ignore_headers, limit_rate, names, temp_most, temp_path, temp_write_size,
+};
 use crate::config::argument::number;
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
@@ -161,7 +163,7 @@ macro_rules! common {
                 Args::FLAG,
                 "on",
                 Effect::Flag(|s| &mut $of(s).buffering),
-                "Accepted. Responses are always passed on as they come; what the client does not take is not read from the application.",
+                "Responses are always passed on as they come; on: what the client does not take waits in buffers, and beyond them in a temporary file.",
             ),
             row(
                 concat!($prefix, "_buffer_size"),
@@ -186,6 +188,30 @@ macro_rules! common {
                 "8k",
                 Effect::Once(|s, b, d| busy_buffers($of, s, b, d)),
                 "Accepted, within nginx's bounds: what has arrived is sent at once.",
+            ),
+            row(
+                concat!($prefix, "_max_temp_file_size"),
+                HSL,
+                Args::TAKE1,
+                "1024m",
+                Effect::Once(|s, b, d| temp_most($of, s, b, d)),
+                "How much of a response goes to a temporary file where its client is slower than the application: as proxy_max_temp_file_size.",
+            ),
+            row(
+                concat!($prefix, "_temp_file_write_size"),
+                HSL,
+                Args::TAKE1,
+                "256k",
+                Effect::Once(|s, b, d| temp_write_size($of, s, b, d)),
+                "How much of a response is written to its temporary file at a time.",
+            ),
+            row(
+                concat!($prefix, "_temp_path"),
+                HSL,
+                Args::TAKE1234,
+                "",
+                Effect::Once(|s, b, d| temp_path($of, s, b, d)),
+                "Directory for temporary files of responses: as proxy_temp_path.",
             ),
             row(
                 concat!($prefix, "_force_ranges"),

@@ -1,6 +1,7 @@
 //! What is done to the responses of upstreams: which of their lines the client gets, how those are rewritten, how much
 //! of a body waits for the client. The settings are in `proxy`.
 
+use super::body;
 use super::client::{self, rate};
 use super::proxy::{Of, proxy};
 use crate::config::argument::size;
@@ -65,7 +66,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "on",
         Effect::Flag(|s| &mut proxy(s).buffering),
-        "Accepted. Responses are always passed on as they come; no more than proxy_buffers of one is held, and what the client does not take is not read from the upstream. Nothing goes to temporary files.",
+        "Responses are always passed on as they come. on: what the client does not take waits in proxy_buffers, and beyond them in a temporary file. off: it is not read from the upstream.",
     ),
     row(
         "proxy_buffer_size",
@@ -90,6 +91,30 @@ pub const ROWS: &[Row] = &[
         "8k",
         Effect::Once(|s, b, d| busy_buffers(proxy, s, b, d)),
         "Accepted, within nginx's bounds: what has arrived is sent at once.",
+    ),
+    row(
+        "proxy_max_temp_file_size",
+        HSL,
+        Args::TAKE1,
+        "1024m",
+        Effect::Once(|s, b, d| temp_most(proxy, s, b, d)),
+        "How much of a response goes to a temporary file where its client is slower than the upstream and proxy_buffers are full, so that the upstream is free; beyond that it waits. 0: nothing does. Without effect under proxy_buffering off.",
+    ),
+    row(
+        "proxy_temp_file_write_size",
+        HSL,
+        Args::TAKE1,
+        "256k",
+        Effect::Once(|s, b, d| temp_write_size(proxy, s, b, d)),
+        "How much of a response is written to its temporary file at a time.",
+    ),
+    row(
+        "proxy_temp_path",
+        HSL,
+        Args::TAKE1234,
+        "",
+        Effect::Once(|s, b, d| temp_path(proxy, s, b, d)),
+        "Directory for temporary files of responses, and up to three levels of directories in it; made when the server starts. By default client_body_temp_path has them.",
     ),
     row(
         "proxy_cookie_flags",
@@ -253,6 +278,21 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
 
 pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     of(&mut s.settings).busy_size = Some(size(d, 0)?);
+    Ok(())
+}
+
+pub(super) fn temp_most(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    of(&mut s.settings).temp_most = Some(size(d, 0)?);
+    Ok(())
+}
+
+pub(super) fn temp_write_size(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    of(&mut s.settings).temp_write_size = Some(size(d, 0)?);
+    Ok(())
+}
+
+pub(super) fn temp_path(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    of(&mut s.settings).temp = Some(body::temp_directory(b, d)?);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What is passed to an upstream and what is made of its response; the gateways have settings of the same type.
 
+use super::body::TempPath;
 use super::gateway::Gateway;
 use super::list::List;
 use crate::config::pattern::Pattern;
@@ -65,9 +66,12 @@ pub struct Proxy {
     pub buffers: (u64, Size),
     /// None: twice the larger buffer.
     pub busy_size: Option<Size>,
-    /// Of temporary files, which are never made: checked only.
+    /// Bytes that go to a temporary file at a time; None: as many as are read.
     pub temp_write_size: Option<Size>,
+    /// How large a temporary file may be; None: [`Proxy::temp_most`] says so.
     pub temp_most: Option<Size>,
+    /// Where it is made; None: where bodies of requests are.
+    pub temp: Option<Rc<TempPath>>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
     pub next: Next,
@@ -215,6 +219,7 @@ impl Default for Proxy {
             intercept_errors: false,
             temp_write_size: None,
             temp_most: None,
+            temp: None,
             next: Next(Next::ERROR.0 | Next::TIMEOUT.0),
             next_tries: 0,
             next_timeout: Millis(0),
@@ -235,6 +240,13 @@ impl Default for Proxy {
 }
 
 impl Proxy {
+    /// How large the temporary file of a response may be. 0: there is none.
+    pub fn temp_most(&self) -> u64 {
+        /// nginx's.
+        const DEFAULT: u64 = 1 << 30;
+        self.temp_most.map_or(DEFAULT, |size| size.0)
+    }
+
     /// nginx refuses buffers that do not fit each other, whether or not anything is proxied; so a configuration that
     /// loads here loads there.
     pub fn wrong_buffers(&self, module: &str) -> Option<String> {

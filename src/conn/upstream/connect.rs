@@ -22,7 +22,7 @@ pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match proxy.resolved(ex, turn.cx) {
         Ok(true) => Step::Again,
-        Ok(false) => wait(io, active),
+        Ok(false) => wait(io, active, turn.cx.now.ms),
         Err(flow) => settle(io, active, turn.cx, flow),
     }
 }
@@ -142,7 +142,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     let Active { ex, handler, backend, .. } = active;
     let Some(backend) = turn.pool.backends.of(*backend) else { return Step::Close(CloseReason::Bug) };
     if !backend.transport.can_write() {
-        return wait(io, active);
+        return wait(io, active, turn.cx.now.ms);
     }
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match backend.transport.connected() {
@@ -170,7 +170,7 @@ pub(super) fn handshake(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
     let Some(tls) = backend.transport.tls_mut() else { return Step::Close(CloseReason::Bug) };
     match tls.handshake() {
         Ok(()) => {}
-        Err(Errno::EAGAIN) => return wait(io, active),
+        Err(Errno::EAGAIN) => return wait(io, active, turn.cx.now.ms),
         Err(e) => {
             let why = tls.fault().map_or_else(|| e.to_string(), ToString::to_string);
             proxy.no_handshake(ex, turn.cx, &why);

@@ -52,14 +52,20 @@ pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Opti
     (client, upstream)
 }
 
-/// Nothing moves: arms the earlier of the two deadlines.
-pub(super) fn wait(io: &mut Io<'_>, active: &Active) -> Step {
-    let Handler::Proxy(proxy) = &active.handler else { return Step::Again };
-    let (client, upstream) = deadlines(proxy, &active.ex);
-    if let Some(first) = client.into_iter().chain(upstream).min() {
+/// Nothing moves: arms the earliest deadline.
+pub(super) fn wait(io: &mut Io<'_>, active: &mut Active, now: u64) -> Step {
+    let Handler::Proxy(proxy) = &mut active.handler else { return Step::Again };
+    if let Some(first) = first_deadline(proxy, &active.ex, now) {
         *io.deadline = first;
     }
     Step::Wait
+}
+
+/// What comes first: a deadline, or the time to put a response aside whose client does not take it.
+pub(super) fn first_deadline(proxy: &mut Proxy, ex: &Exchange, now: u64) -> Option<Deadline> {
+    let (client, upstream) = deadlines(proxy, ex);
+    let spools = proxy.spools_at(ex, now).map(|at| Deadline::new(Timer::Pause, at));
+    client.into_iter().chain(upstream).chain(spools).min()
 }
 
 /// The handler is done: this is the answer, and the time to send it begins.
@@ -96,11 +102,17 @@ pub(super) fn next_server(
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     if Proxy::has_begun(ex) {
-        // No last chunk, fewer bytes than announced, or a reset: the client sees that something is missing.
         proxy.finish(ex, cx);
-        *handler = Handler::None;
-        ex.out.break_off();
-        ex.tx = Tx::Done;
+        match proxy.spool.take().filter(|spool| !spool.is_empty()) {
+            Some(mut spool) => {
+                spool.is_cut = true;
+                *handler = Handler::Spooled(spool);
+            }
+            None => {
+                *handler = Handler::None;
+                break_off(ex);
+            }
+        }
         if ex.rx == Rx::Body {
             ex.rx = Rx::Drain;
         }
@@ -109,6 +121,12 @@ pub(super) fn next_server(
     }
     arm_send(io, active, cx);
     Step::Again
+}
+
+/// No last chunk, fewer bytes than announced, or a reset: the client sees that something is missing.
+pub(super) fn break_off(ex: &mut Exchange) {
+    ex.out.break_off();
+    ex.tx = Tx::Done;
 }
 
 /// The request goes out, the response comes in.
@@ -143,6 +161,13 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         }
         progress |= send(active, turn);
     }
+    match pass_on(active, turn) {
+        Some(moved) => progress |= moved,
+        None => {
+            turn.pool.backends.close(&mut active.backend, turn.cx, End::Neutral);
+            return next_server(io, active, turn.cx, Fault::Error, false);
+        }
+    }
     match receive(io, active, turn) {
         Received::Progress => progress = true,
         Received::Nothing => {}
@@ -151,9 +176,21 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     match &active.handler {
         Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(&active.ex) => complete(io, active, turn),
         Handler::Proxy(_) if progress => Step::Again,
-        Handler::Proxy(_) => wait(io, active),
+        Handler::Proxy(_) => wait(io, active, turn.cx.now.ms),
         _ => Step::Again,
     }
+}
+
+/// What was put aside, as far as the client takes it. True: something moved. None: it cannot be read.
+fn pass_on(active: &mut Active, turn: &mut Turn<'_>) -> Option<bool> {
+    let Handler::Proxy(proxy) = &mut active.handler else { return Some(false) };
+    let Some(spool) = &mut proxy.spool else { return Some(false) };
+    let Some(n) = spool.pass_on(&mut active.ex, turn.cx) else {
+        proxy.spool = None;
+        return None;
+    };
+    turn.budget.moved(n);
+    Some(n > 0)
 }
 
 /// The request, as far as the upstream takes it. True: something moved.
@@ -199,6 +236,7 @@ pub(super) enum Received {
 pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Received {
     let Some(backend) = turn.pool.backends.of(active.backend) else { return Received::Nothing };
     let Handler::Proxy(proxy) = &mut active.handler else { return Received::Nothing };
+    proxy.close_spool(&active.ex);
     let mut most = proxy.room(&active.ex).min(SCRATCH);
     if most == 0 || !backend.transport.can_read() {
         return Received::Nothing;
@@ -321,8 +359,10 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     } else {
         backends.close(backend, cx, End::Good);
     }
-    *handler = Handler::None;
+    let spool = proxy.spool.take().filter(|spool| ex.tx == Tx::Send && !spool.is_empty());
+    *handler = spool.map_or(Handler::None, Handler::Spooled);
     if ex.tx == Tx::Send
+        && matches!(handler, Handler::None)
         && let Some(page) = filters::end(ex, cx)
     {
         *handler = Handler::Page(page);

@@ -7,6 +7,7 @@ mod connect;
 mod exchange;
 mod idle;
 pub mod pool;
+pub mod spooled;
 mod tunnel;
 
 use crate::config::model::Level;
@@ -17,10 +18,10 @@ use crate::conn::io::{CloseReason, Io, Next, Step};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, settings};
+use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
-use exchange::{arm_send, by_client_deadline, deadlines, wait};
+use exchange::{arm_send, by_client_deadline, deadlines, first_deadline, wait};
 use pool::Backends;
 
 /// One round: whatever can move moves.
@@ -47,10 +48,16 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
         // A response that is stored is read to its end (nginx).
-        Flushed::Gone(_) if proxy.is_copied() => ex.out.discard(),
+        Flushed::Gone(_) if proxy.is_copied() => {
+            ex.out.discard();
+            proxy.spool = None;
+        }
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
+    if flushed {
+        proxy.client_moved();
+    }
     if flushed && !had_room {
         // The upstream was not read from meanwhile, so its timeout begins now.
         proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
@@ -107,14 +114,33 @@ fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return Step::Again;
     }
     if !ex.out.is_empty() {
-        return wait(io, active);
+        return wait(io, active, turn.cx.now.ms);
     }
     match exchange::take_body(io, active, turn) {
-        Step::Wait => wait(io, active),
+        Step::Wait => wait(io, active, turn.cx.now.ms),
         step => {
             arm_send(io, active, turn.cx);
             step
         }
+    }
+}
+
+/// The client is held up by its limit_rate: what its upstream sends meanwhile is read, so that this one is free.
+pub fn read_on(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Wait };
+    if proxy.phase != Phase::Talk || !Proxy::has_begun(ex) || proxy.pace.is_some() {
+        return Step::Wait;
+    }
+    proxy.spool_for_pause(ex);
+    match exchange::receive(io, active, turn) {
+        exchange::Received::Nothing => return Step::Wait,
+        exchange::Received::Step(step) => return step,
+        exchange::Received::Progress => {}
+    }
+    match &active.handler {
+        Handler::Proxy(proxy) if proxy.is_done() => exchange::complete(io, active, turn),
+        _ => Step::Again,
     }
 }
 
@@ -123,6 +149,9 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return None };
     let now = turn.cx.now.ms;
+    if proxy.opens_spool(ex, now) {
+        return Some(Next::Run);
+    }
     let (client, upstream) = deadlines(proxy, ex);
     if upstream.is_none_or(|upstream| upstream.at() > now) {
         if let Some(client) = client.filter(|client| client.at() <= now) {
@@ -130,7 +159,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
             return None;
         }
         // Something moved since the deadline was set.
-        match client.into_iter().chain(upstream).min() {
+        match first_deadline(proxy, ex, now) {
             Some(first) => *io.deadline = first,
             None => io.arm(io.deadline.timer(), now + 1000),
         }

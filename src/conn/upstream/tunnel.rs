@@ -43,5 +43,5 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         ex.out.keep_alive = false;
         return complete(io, active, turn);
     }
-    if progress { Step::Again } else { wait(io, active) }
+    if progress { Step::Again } else { wait(io, active, turn.cx.now.ms) }
 }

@@ -49,6 +49,8 @@ pub enum Handler {
     Subrequest(Box<[u8]>),
     /// An upstream answers.
     Proxy(Box<upstream::Proxy>),
+    /// An upstream has answered; its client has not taken all of it yet.
+    Spooled(Box<upstream::spool::Spool>),
     /// A listing that takes more than a turn of the loop.
     Listing(Box<autoindex::Making>),
     /// A file whose digest the client wants.
@@ -77,9 +79,8 @@ impl Handler {
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => upload.works(),
             Handler::Dav(request) => request.works(),
-            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) | Handler::Proxy(_) => {
-                false
-            }
+            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) => false,
+            Handler::Proxy(_) | Handler::Spooled(_) => false,
         }
     }
 
@@ -117,9 +118,8 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
         Handler::Dav(request) => request.work(ex, cx),
-        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) | Handler::Proxy(_) => {
-            Flow::Wait
-        }
+        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
+        Handler::Proxy(_) | Handler::Spooled(_) => Flow::Wait,
     }
 }
 
@@ -134,6 +134,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         | Handler::Transfer(_)
         | Handler::Settling(_)
         | Handler::Page(_)
+        | Handler::Spooled(_)
         | Handler::Subrequest(_) => Ok(()),
         Handler::Upload(upload) => upload.accept(ex, cx, data),
         Handler::Append(append) => append.accept(ex, cx, data),
@@ -149,6 +150,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
         Handler::None => Flow::Respond,
         Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => Flow::Wait,
         Handler::Transfer(_) | Handler::Settling(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
+        Handler::Spooled(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),

@@ -13,7 +13,7 @@
 //! - [`protocol`]: what the protocols differ in: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: whom to trust
-//! - [`store`]: responses that become files; [`record`]: what variables say of it
+//! - [`store`]: responses that become files; [`spool`], [`overflow`]: those whose clients are slow; [`record`]: what variables say of it
 
 mod begin;
 mod budget;
@@ -26,6 +26,7 @@ mod find;
 mod gateway;
 mod header_params;
 mod http1;
+mod overflow;
 mod protocol;
 mod proxy;
 mod reading;
@@ -36,6 +37,7 @@ pub mod respond;
 mod rewrite;
 mod sending;
 pub mod settings;
+pub mod spool;
 mod store;
 mod stored;
 pub mod tls;

@@ -1,6 +1,7 @@
 //! A request on its way to an upstream, as data: its steps are in the other files.
 
 use super::record::Place;
+use super::spool::Spool;
 use super::store::Copy;
 use super::tls::Secure;
 use crate::config::settings::cgi::Interpreter;
@@ -78,6 +79,8 @@ pub struct Proxy {
     pub(super) ending: Ending,
     /// The response stays as a file, too.
     pub(super) copy: Option<Box<Copy>>,
+    /// What its client has not taken yet.
+    pub spool: Option<Box<Spool>>,
     /// proxy_limit_rate: how fast the response is read.
     pub pace: Option<Pace>,
     /// When the upstream, and when the client, has been waited for too long; monotonic milliseconds.

@@ -4,13 +4,13 @@ use super::early_hints::{self, Hints};
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy, Reading};
 use super::settings::settings;
-use super::{respond, store};
+use super::{respond, spool, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::pace::Pace;
-use crate::exchange::{Exchange, Tx, filters, variables};
+use crate::exchange::{Exchange, Tx, variables};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
@@ -18,8 +18,6 @@ use crate::services::Services;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// The least that may wait for the client: smaller bites only cost system calls.
-const LEAST_BUFFER: u64 = 64 << 10;
 /// Informational responses (1xx) of one request: each begins the time of proxy_read_timeout again.
 const INTERIM: u32 = 100;
 
@@ -39,7 +37,7 @@ impl Headed {
 }
 
 impl Proxy {
-    /// Bytes that may be read of the response now: none while the client does not take what there is.
+    /// Bytes that may be read of the response now: none while there is no room for what the client does not take.
     pub fn room(&self, ex: &Exchange) -> usize {
         let settings = &settings(ex);
         match self.reading {
@@ -49,11 +47,7 @@ impl Proxy {
                 (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1)
             }
             // What is there of the body comes with the head, and goes out with it.
-            _ => {
-                let (count, size) = settings.buffers;
-                let most = settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER);
-                most.saturating_sub(ex.out.pending()) as usize
-            }
+            _ => self.body_room(ex),
         }
     }
 
@@ -222,14 +216,14 @@ impl Proxy {
         let mut length = 0;
         match &mut self.reading {
             Reading::UntilClose => {
-                filters::body(ex, bytes);
+                spool::pass(&mut self.spool, ex, cx, bytes);
                 store::write(&mut self.copy, ex, cx, bytes);
                 length = bytes.len();
                 at = bytes.len();
             }
             Reading::Length(decoder) => {
                 let decoded = decoder.pieces(bytes, |piece| {
-                    filters::body(ex, piece);
+                    spool::pass(&mut self.spool, ex, cx, piece);
                     store::write(&mut self.copy, ex, cx, piece);
                     length += piece.len();
                 });

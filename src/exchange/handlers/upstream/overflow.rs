@@ -1,0 +1,75 @@
+//! When the body of a response goes to a file ([`spool`](super::spool)): once the queue is full and its client slow.
+
+use super::proxy::{Phase, Proxy};
+use super::settings::settings;
+use super::spool::capacity;
+use crate::exchange::Exchange;
+
+/// Milliseconds without progress after which a client is slow. One that is fast lets its socket be full for less (1 MB at
+/// 100 MB/s), and so does a connection of HTTP/2 whose other streams have their turn: a file would only cost two copies.
+const PATIENCE: u64 = 20;
+
+impl Proxy {
+    /// Bytes of the body that may be read now.
+    pub(super) fn body_room(&self, ex: &Exchange) -> usize {
+        match &self.spool {
+            Some(spool) if spool.is_open && !(spool.is_empty() && spool.has_failed) => spool.room(ex),
+            _ => capacity(ex).saturating_sub(ex.out.pending()) as usize,
+        }
+    }
+
+    /// Before a read of the body: nothing waits any more, and the queue has room again.
+    pub fn close_spool(&mut self, ex: &Exchange) {
+        if let Some(spool) = &mut self.spool
+            && spool.is_open
+            && spool.is_empty()
+            && ex.out.pending() < capacity(ex)
+        {
+            (spool.is_open, spool.full_since) = (false, None);
+        }
+    }
+
+    /// The body may go to a file, and the queue is full.
+    fn overflows(&self, ex: &Exchange) -> bool {
+        self.phase == Phase::Talk
+            && !self.is_done()
+            && Proxy::has_begun(ex)
+            && !ex.response.at_once
+            && settings(ex).temp_most() > 0
+            && self.spool.as_ref().is_none_or(|spool| !spool.is_open && !spool.has_failed)
+            && ex.out.pending() >= capacity(ex)
+    }
+
+    /// The client took something.
+    pub fn client_moved(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.full_since = None;
+        }
+    }
+
+    /// Nothing moves. Some: when a file is to be begun, if it still does not.
+    pub fn spools_at(&mut self, ex: &Exchange, now: u64) -> Option<u64> {
+        if !self.overflows(ex) {
+            return None;
+        }
+        let spool = self.spool.get_or_insert_default();
+        Some(*spool.full_since.get_or_insert(now) + PATIENCE)
+    }
+
+    /// Whether that time has come: what is read from now on goes to a file.
+    pub fn opens_spool(&mut self, ex: &Exchange, now: u64) -> bool {
+        let opens = self.overflows(ex)
+            && self.spool.as_ref().and_then(|spool| spool.full_since).is_some_and(|since| now >= since + PATIENCE);
+        if let Some(spool) = self.spool.as_mut().filter(|_| opens) {
+            spool.is_open = true;
+        }
+        opens
+    }
+
+    /// The client is held up by its own limit_rate: a file is begun at once.
+    pub fn spool_for_pause(&mut self, ex: &Exchange) {
+        if self.overflows(ex) {
+            self.spool.get_or_insert_default().is_open = true;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A response that comes faster than its client takes it: what the queue has no room for goes to a temporary file, so that
+//! the upstream is free for others (proxy_max_temp_file_size and its like).
+//!
+//! Invariants: bytes leave in the order in which they came; the file is no larger than the limit. A disk that takes no
+//! more costs the client nothing: its upstream waits for it, as without a file.
+
+use super::settings::settings;
+use crate::config::model::Level;
+use crate::exchange::{Exchange, Printable, filters};
+use crate::services::Services;
+use crate::services::temp_dir::{Failure, Keep, TempFile};
+
+/// The least that may wait for the client: smaller bites only cost system calls.
+const LEAST_BUFFER: u64 = 64 << 10;
+
+/// What a response has that its client has not taken yet, behind what stands in the queue.
+#[derive(Default)]
+pub struct Spool {
+    /// Since when the queue has been full, and the client took nothing of it; monotonic milliseconds.
+    pub(super) full_since: Option<u64>,
+    /// What comes is put here.
+    pub(super) is_open: bool,
+    file: Option<TempFile>,
+    /// Where in the file the client goes on.
+    at: u64,
+    /// What the disk did not take; nothing more is read while it waits.
+    refused: Vec<u8>,
+    pub(super) has_failed: bool,
+    /// The upstream broke off: the client is to see that the end is missing.
+    pub is_cut: bool,
+}
+
+/// Bytes of a response that may wait in memory.
+pub(super) fn capacity(ex: &Exchange) -> u64 {
+    let settings = settings(ex);
+    let (count, size) = settings.buffers;
+    settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER)
+}
+
+/// A piece of the body: to the client, or behind what waits for it.
+pub(super) fn pass(spool: &mut Option<Box<Spool>>, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) {
+    match spool {
+        Some(spool) if spool.is_open => spool.push(ex, cx, piece),
+        _ => filters::body(ex, piece),
+    }
+}
+
+impl Spool {
+    pub fn is_empty(&self) -> bool {
+        self.refused.is_empty() && self.file.as_ref().is_none_or(|file| self.at == file.len())
+    }
+
+    /// Bytes that it takes now.
+    pub(super) fn room(&self, ex: &Exchange) -> usize {
+        if self.has_failed {
+            return 0;
+        }
+        let settings = settings(ex);
+        let left = settings.temp_most().saturating_sub(self.file.as_ref().map_or(0, TempFile::len));
+        left.min(settings.temp_write_size.map_or(u64::MAX, |size| size.0)) as usize
+    }
+
+    fn push(&mut self, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) {
+        if let Err(Failure { call, path, errno }) = self.write(ex, cx, piece) {
+            let path = Printable(&path);
+            let what = format_args!("{call} \"{path}\" failed {errno}, the upstream waits for its client");
+            ex.report(cx, Level::Crit, format_args!("{what} while reading upstream"));
+            self.has_failed = true;
+        }
+    }
+
+    fn write(&mut self, ex: &Exchange, cx: &mut Services, piece: &[u8]) -> Result<(), Failure> {
+        let before = self.file.as_ref().map_or(0, TempFile::len);
+        let outcome = match &mut self.file {
+            _ if self.has_failed => Ok(()),
+            Some(file) => file.append(piece),
+            None => self.create(ex, cx).and_then(|file| file.append(piece)),
+        };
+        let written = self.file.as_ref().map_or(0, TempFile::len) - before;
+        self.refused.extend_from_slice(piece.get(written as usize..).unwrap_or_default());
+        outcome
+    }
+
+    fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, Failure> {
+        let path = settings(ex).temp.as_ref().unwrap_or(&ex.here().settings.body.temp);
+        let file = TempFile::create(path, Keep::Unnamed)?;
+        let shown = Printable(file.path());
+        let what = format_args!("an upstream response is buffered to a temporary file {shown}");
+        ex.report(cx, Level::Warn, format_args!("{what} while reading upstream"));
+        Ok(self.file.insert(file))
+    }
+
+    /// Passes on what the queue has room for: how many bytes. None: they cannot be read.
+    pub fn pass_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<usize> {
+        let (capacity, waiting) = (capacity(ex), ex.out.pending());
+        // Not by small pieces.
+        if self.is_empty() || waiting > capacity / 2 {
+            return Some(0);
+        }
+        let Some(file) = self.file.as_mut().filter(|file| self.at < file.len()) else {
+            let refused = std::mem::take(&mut self.refused);
+            filters::body(ex, &refused);
+            return Some(refused.len());
+        };
+        let most = (capacity - waiting).min(file.len() - self.at) as usize;
+        let mut piece = std::mem::take(&mut cx.scratch);
+        piece.clear();
+        piece.reserve(most);
+        let outcome = file.read(self.at, most, &mut piece);
+        if let Ok(n) = outcome {
+            self.at += n as u64;
+            if self.at == file.len() {
+                self.at = 0;
+                file.begin_again();
+            }
+            filters::body(ex, &piece);
+        }
+        cx.scratch = piece;
+        match outcome {
+            Ok(n) if n > 0 => Some(n),
+            outcome => {
+                let path = self.file.as_ref().map_or(&b""[..], TempFile::path);
+                let (path, why) = (Printable(path), outcome.err().map_or(String::new(), |e| format!(" {e}")));
+                ex.report(cx, Level::Crit, format_args!("pread() \"{path}\" failed{why} while sending to client"));
+                None
+            }
+        }
+    }
+}
