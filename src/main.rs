@@ -321,10 +321,10 @@ fn layout(check: bool, files: &[PathBuf]) -> ExitCode {
         let written = match std::fs::read(file) {
             Err(e) => Err(format!("open() \"{shown}\" failed {}", Errno::from(e))),
             Ok(text) => match format::format(&text) {
-                None => Err(format!("{shown}: a quote is not closed; `webserv -t` shows where")),
-                Some(laid) if laid == text => Ok(()),
-                Some(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
-                Some(laid) => {
+                Err(why) => Err(format!("{shown}: {why}; `webserv -t` shows where")),
+                Ok(laid) if laid == text => Ok(()),
+                Ok(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
+                Ok(laid) => {
                     std::fs::write(file, laid).map_err(|e| format!("write() \"{shown}\" failed {}", Errno::from(e)))
                 }
             },

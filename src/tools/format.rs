@@ -3,6 +3,9 @@
 //!
 //! Invariants: the words, their order and the comments are those of the input; formatting twice changes nothing.
 
+use crate::config::syntax::MAX_DEPTH;
+use std::fmt;
+
 /// One level of blocks.
 const INDENT: &str = "    ";
 
@@ -21,9 +24,32 @@ enum Token<'a> {
     },
 }
 
-/// The text in its layout; `None` where it cannot be read (a quote that is not closed), which `-t` explains.
-pub fn format(text: &[u8]) -> Option<Vec<u8>> {
-    let tokens = tokens(text)?;
+/// Why a text has no layout; `-t` shows where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    OpenQuote,
+    /// As in [`MAX_DEPTH`]: each line of a block that is nested deeper would be that much longer.
+    TooDeep,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::OpenQuote => f.write_str("a quote is not closed"),
+            Unreadable::TooDeep => write!(f, "blocks are nested deeper than {MAX_DEPTH} levels"),
+        }
+    }
+}
+
+/// The text in its layout.
+///
+/// # Errors
+/// It cannot be read.
+pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    let tokens = tokens(text).ok_or(Unreadable::OpenQuote)?;
+    if deepest(&tokens) > MAX_DEPTH {
+        return Err(Unreadable::TooDeep);
+    }
     // Lines end as the first of the file does. What is inside quotes is a value, and ends none.
     let first = tokens.iter().find_map(|token| match token {
         Token::Newline { crlf, .. } => Some(*crlf),
@@ -41,7 +67,21 @@ pub fn format(text: &[u8]) -> Option<Vec<u8>> {
             Token::Newline { blank, .. } => out.newline(blank, matches!(next, Some(Token::Close))),
         }
     }
-    Some(out.finish())
+    Ok(out.finish())
+}
+
+/// How many blocks are open at once.
+fn deepest(tokens: &[Token<'_>]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for token in tokens {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 struct Layout {
@@ -243,7 +283,15 @@ mod tests {
         }
         let text = "a {\r\n    b 'c\r\nd';  # e\r\n}\r\n";
         assert_eq!((formatted(text).as_str(), formatted("a{b 'c\r\nd'; # e\r\n}").as_str()), (text, text));
-        assert_eq!(format(b"a 'b;"), None);
+        assert_eq!(format(b"a 'b;"), Err(Unreadable::OpenQuote));
+    }
+
+    #[test]
+    fn blocks_nested_deeper_than_a_configuration_may_are_no_layout() {
+        let nested = |depth: usize| format!("{}{}", "a { ".repeat(depth), "} ".repeat(depth));
+        assert!(format(nested(MAX_DEPTH).repeat(2).as_bytes()).is_ok());
+        assert_eq!(format(nested(MAX_DEPTH + 1).as_bytes()), Err(Unreadable::TooDeep));
+        assert!(format("} ".repeat(20_000).as_bytes()).is_ok());
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Documents {
 
     fn format(&self, uri: &str) -> Value {
         let Some(text) = self.0.get(uri) else { return Value::Null };
-        let Some(laid) = format::format(text.as_bytes()) else { return json!([]) };
+        let Ok(laid) = format::format(text.as_bytes()) else { return json!([]) };
         let (line, character) = position_of(text.as_bytes(), text.len());
         let whole = json!({"start": {"line": 0, "character": 0}, "end": {"line": line, "character": character}});
         json!([{"range": whole, "newText": String::from_utf8_lossy(&laid)}])
