@@ -319,7 +319,9 @@ fn defines(d: &Directive, name: &str) -> bool {
         _ => None,
     };
     let same = |word: &Word| word.str().trim_start_matches('$').eq_ignore_ascii_case(name);
-    at.is_some_and(same) || d.block.iter().flatten().any(|d| defines(d, name))
+    // Lines of a table are no directives, however many they are.
+    let is_table = matches!(near, "map" | "split_clients" | "geo" | "types" | "charset_map");
+    at.is_some_and(same) || !is_table && d.block.iter().flatten().any(|d| defines(d, name))
 }
 
 fn is_zone_word(d: &Directive) -> bool {

@@ -43,6 +43,8 @@ const LINES: &[(&str, &str)] = &[
     ("split_clients $uri $a { 50% a { } }", "is a percentage and a value"),
     ("split_clients $uri $a {\n 50% a\n 50% b;\n}", "is a percentage and a value"),
     ("upstream u { ip_hash; least_conn; server 127.0.0.1:1; }", "load balancing method redefined"),
+    // A line of a table is no directive that was meant to define it.
+    ("map $uri $a { set $foo; } server { return 200 $foo; }", "unknown \"foo\" variable"),
 ];
 
 const AT_THE_TOP: &[(&str, &str)] = &[
