@@ -34,12 +34,17 @@
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
 //! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
 //!
-//! Locks (flock) are never waited for. What a reload cannot cut is in [`crate::server`]'s module of that name.
+//! Locks (flock) are not waited for, but for that of a version which another process is changing: 2 ms in a turn at most,
+//! whatever number of requests want one ([`crate::exchange::handlers::versions`]). What a reload cannot cut is in [`crate::server`]'s module of that name.
 
 use crate::sys::clock;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Nanoseconds of work in a turn.
 const LENGTH: u64 = 4_000_000;
+/// How often all requests of a turn together look again for a lock that another process holds.
+const PAUSES: u32 = 20;
 /// Calls of [`Slice::tick`] for one look at the clock.
 const RARELY: u32 = 16;
 
@@ -50,12 +55,20 @@ pub struct Slice {
     ticks: u32,
     /// It was over when the clock was last looked at.
     over: bool,
+    /// Of [`PAUSES`], what is left.
+    pauses: Rc<Cell<u32>>,
 }
 
 impl Slice {
     /// A turn begins. Costs nothing where no work is done in it.
     pub fn begin(&mut self) {
-        *self = Slice::default();
+        self.pauses.set(PAUSES);
+        *self = Slice { pauses: std::mem::take(&mut self.pauses), ..Slice::default() };
+    }
+
+    /// How often the requests of this turn may still look again for a lock that another process holds.
+    pub fn pauses(&self) -> Rc<Cell<u32>> {
+        Rc::clone(&self.pauses)
     }
 
     /// Whether what works must wait for the next turn. The first to ask in a turn begins the slice.

@@ -4,8 +4,8 @@
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. In one process nothing else runs
 //! between the two; a request without conditions changes whatever is there and asks for no lock. Another process holds it
-//! while one name changes: a request waits [`PAUSES`] times [`PAUSE`] for that, 2 ms, and the loop with it. What is held
-//! longer may be the very version that is named: 503 with Retry-After, never 412.
+//! while one name changes, which is waited for, and the loop waits too: so all requests of a turn share 20 pauses of
+//! [`PAUSE`], 2 ms. What is held longer may be the very version that is named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -15,19 +15,21 @@ use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
+use crate::services::Services;
 use crate::services::open_files::version;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 /// A name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
-/// How often a request looks again for a lock that another process holds.
-const PAUSES: u32 = 20;
+/// Between two looks at a lock that another process holds.
 const PAUSE: Duration = Duration::from_micros(100);
 
 /// Why a request may not change the version that it names.
@@ -88,19 +90,19 @@ pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -
 }
 
 /// Files that are locked until this is dropped.
+#[derive(Default)]
 pub struct Versions {
     /// By device and number: two names of one request may be one file's.
     held: BTreeMap<(u64, u64), OwnedFd>,
-    pauses: u32,
-}
-
-impl Default for Versions {
-    fn default() -> Versions {
-        Versions { held: BTreeMap::new(), pauses: PAUSES }
-    }
+    /// What is left to all requests of this turn.
+    pauses: Rc<Cell<u32>>,
 }
 
 impl Versions {
+    pub fn new(cx: &Services) -> Versions {
+        Versions { held: BTreeMap::new(), pauses: cx.slice.pauses() }
+    }
+
     /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
     /// or whose file system has no locks, is judged without.
     ///
@@ -109,8 +111,8 @@ impl Versions {
     pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
         loop {
             match self.lock_now(dir, name) {
-                Err((_, Errno::EAGAIN)) if self.pauses > 0 => {
-                    self.pauses -= 1;
+                Err((_, Errno::EAGAIN)) if self.pauses.get() > 0 => {
+                    self.pauses.set(self.pauses.get() - 1);
                     thread::sleep(PAUSE);
                 }
                 outcome => return outcome,

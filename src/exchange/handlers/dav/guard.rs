@@ -210,7 +210,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 /// # Errors
 /// It is another version, or another process is changing it.
 pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
-    let mut locks = Versions::default();
+    let mut locks = Versions::new(cx);
     let source = (job.from(), &*job.source.name);
     let is_conditional = versions::are_conditional(&ex.request.head);
     let value = named_versions(ex);
@@ -237,8 +237,8 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
 ///
 /// # Errors
 /// EBUSY: another process is changing it.
-pub fn hold_leaving(ex: &Exchange, job: &Job) -> Result<Versions, Errno> {
-    let mut locks = Versions::default();
+pub fn hold_leaving(ex: &Exchange, cx: &Services, job: &Job) -> Result<Versions, Errno> {
+    let mut locks = Versions::new(cx);
     if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
         locks.lock(job.from(), &job.source.name).map_err(|_| Errno::EBUSY)?;
     }

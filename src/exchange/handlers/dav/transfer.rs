@@ -212,7 +212,7 @@ impl Transfer {
             Stage::Placing(copy) if self.job.swaps => self.place_file(copy, &mut cx.temp_names),
             Stage::Placing(copy) => match self.judging.lock(ex, cx) {
                 Ok(true) => {
-                    let mut versions = Versions::default();
+                    let mut versions = Versions::new(cx);
                     let held = guard::hold(ex, cx, &mut versions);
                     held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
                     self.place_file(copy, &mut cx.temp_names)
@@ -229,7 +229,7 @@ impl Transfer {
                     return Ok(());
                 }
                 Ok(true) => {
-                    let mut versions = Versions::default();
+                    let mut versions = Versions::new(cx);
                     match guard::hold(ex, cx, &mut versions) {
                         Ok(()) => self.swapped(staged, &mut cx.temp_names),
                         Err(denied) => {
@@ -244,7 +244,7 @@ impl Transfer {
             Stage::Old { old, then } => Ok(self.job.clear(old, then)),
             Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
             // Another file has the name by now: that one was not copied.
-            Stage::Cleared(After::Leave) => guard::hold_leaving(ex, &self.job).and_then(|_versions| {
+            Stage::Cleared(After::Leave) => guard::hold_leaving(ex, cx, &self.job).and_then(|_versions| {
                 if self.has_source_changed() { Err(Errno::EBUSY) } else { self.job.after(After::Leave) }
             }),
             Stage::Cleared(then) => self.job.after(then),

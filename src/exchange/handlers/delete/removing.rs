@@ -205,7 +205,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
     let mut was = None;
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
-    let mut locks = Versions::default();
+    let mut locks = Versions::new(cx);
     let names_version = versions::are_named(&ex.request.head, ex.buf());
     let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {

@@ -121,7 +121,7 @@ impl Upload {
 
     /// Judges the request's conditions by what has the names now, and keeps that there until these are given.
     fn lock_versions(&self, ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Refusal> {
-        let mut locks = Versions::default();
+        let mut locks = Versions::new(cx);
         for part in self.parts.iter().filter(|_| self.policy.conditional) {
             let place = place(&self.place, &self.folders, part.folder);
             if self.policy.names_version {
