@@ -120,18 +120,39 @@ pub fn sender(ex: &Exchange) -> Sender {
     judge(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
 }
 
+/// What Sec-Fetch-Site says; the worst of several comes last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Site {
+    Own,
+    /// The visitor's own doing, which no page has a part in: an Origin of another site contradicts it.
+    NoPage,
+    Other,
+}
+
+impl Site {
+    fn of(value: &[u8]) -> Site {
+        match value {
+            b"same-origin" => Site::Own,
+            b"none" => Site::NoPage,
+            _ => Site::Other,
+        }
+    }
+}
+
 /// No browser sends a field twice: of several, all have to be of a page of ours.
 fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
-    let is_own_site = |site: &[u8]| matches!(site, b"same-origin" | b"none");
     let is_own_origin = |origin: &[u8]| {
         let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
         !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
     let both = |a, b| a && b;
-    match sites.map(is_own_site).reduce(both).or_else(|| origins.map(is_own_origin).reduce(both)) {
-        None => Sender::Unknown,
-        Some(true) => Sender::OwnPage,
-        Some(false) => Sender::OtherPage,
+    let of_site = sites.map(Site::of).max();
+    let of_origin = origins.map(is_own_origin).reduce(both);
+    match (of_site, of_origin) {
+        (None, None) => Sender::Unknown,
+        // A proxy in front may have changed the Host that the page's Origin names: the browser has compared them itself.
+        (Some(Site::Own), _) | (None | Some(Site::NoPage), Some(true)) | (Some(Site::NoPage), None) => Sender::OwnPage,
+        (Some(Site::Other), _) | (_, Some(false)) => Sender::OtherPage,
     }
 }
 
@@ -184,7 +205,12 @@ mod tests {
         let table: &[(&[&str], &[&str], &str, bool)] = &[
             (&[], &[], "a.test", false),
             (&["same-origin"], &[], "a.test", true),
+            (&["same-origin"], &["http://outside.test"], "a.test", true),
             (&["none"], &[], "a.test", true),
+            (&["none"], &["http://a.test"], "a.test", true),
+            (&["none"], &["http://b.test"], "a.test", false),
+            (&["none", "same-origin"], &["http://b.test"], "a.test", false),
+            (&["Same-Origin"], &[], "a.test", false),
             (&["same-site"], &[], "a.test", false),
             (&["cross-site"], &["http://a.test"], "a.test", false),
             (&["same-origin", "cross-site"], &[], "a.test", false),
