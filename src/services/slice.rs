@@ -62,8 +62,8 @@ pub struct Slice {
 impl Slice {
     /// A turn begins. Costs nothing where no work is done in it.
     pub fn begin(&mut self) {
+        (self.ends, self.ticks, self.over) = (None, 0, false);
         self.pauses.set(PAUSES);
-        *self = Slice { pauses: std::mem::take(&mut self.pauses), ..Slice::default() };
     }
 
     /// How often the requests of this turn may still look again for a lock that another process holds.
