@@ -1,5 +1,5 @@
-//! The only place that reads a clock (through the vDSO: no kernel entry). Everything else is handed the time of its
-//! turn.
+//! The only place that reads a clock (through the vDSO: no kernel entry, but for [`thread_cpu_ns`]). Everything else is
+//! handed the time of its turn.
 
 /// Milliseconds since an arbitrary start; never goes back, unmoved when the wall clock is set. For deadlines.
 pub fn monotonic() -> u64 {
@@ -9,6 +9,13 @@ pub fn monotonic() -> u64 {
 /// The same clock in nanoseconds. For measuring durations.
 pub fn monotonic_ns() -> u64 {
     let (seconds, nanos) = read(libc::CLOCK_MONOTONIC);
+    seconds as u64 * 1_000_000_000 + u64::from(nanos)
+}
+
+/// Nanoseconds that this thread has been on a processor, which is not so while the machine is paused or others run. A
+/// system call.
+pub fn thread_cpu_ns() -> u64 {
+    let (seconds, nanos) = read(libc::CLOCK_THREAD_CPUTIME_ID);
     seconds as u64 * 1_000_000_000 + u64::from(nanos)
 }
 

@@ -184,18 +184,18 @@ impl Code {
     /// Some starts at a time; where one of them takes more than its share of the steps, one at a time.
     fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
         // Most searches are over before the clock is needed.
-        let mut began = (subject.len() >= STARTS).then(clock::monotonic_ns);
+        let mut budget = Budget { began: (subject.len() >= STARTS).then(clock::monotonic_ns), on_processor: None };
         let mut left = MATCH_LIMIT;
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
-                left = steps_left(&mut began)?;
+                left = budget.left(clock::monotonic_ns(), clock::thread_cpu_ns)?;
             }
             let to = (from + STARTS - 1).min(subject.len());
             match self.search(scratch, subject, from, to, left / STARTS as u32) {
                 Ok(false) => {}
                 Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => {
                     for start in from..=to {
-                        left = steps_left(&mut began)?;
+                        left = budget.left(clock::monotonic_ns(), clock::thread_cpu_ns)?;
                         if self.search(scratch, subject, start, start, left)? {
                             return Ok(true);
                         }
@@ -225,12 +225,30 @@ impl Code {
     }
 }
 
-/// The steps that the time since `began`, by default now, has left; none is an error.
-fn steps_left(began: &mut Option<u64>) -> Result<u32, Gave> {
-    let now = clock::monotonic_ns();
-    let used = u128::from(now.saturating_sub(*began.get_or_insert(now))) / STEP.as_nanos();
-    let left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-    if left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(left) }
+/// Tells from the time a match has taken how many of its steps are left. The monotonic clock is read without entering the
+/// kernel, but it runs on while the thread does not (a paused machine, a quota of processor time): where it says that
+/// more than [`QUICK`] has passed, only processor time counts from then on.
+struct Budget {
+    began: Option<u64>,
+    /// The thread's processor time when it began to count.
+    on_processor: Option<u64>,
+}
+
+/// A tenth of a match's steps.
+const QUICK: u64 = (MATCH_LIMIT / 10) as u64 * STEP.as_nanos() as u64;
+
+impl Budget {
+    /// The time in nanoseconds by both clocks; without a beginning it begins now. No step left is an error.
+    fn left(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<u32, Gave> {
+        let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
+        if passed > QUICK || self.on_processor.is_some() {
+            let time = on_processor();
+            passed = QUICK + time.saturating_sub(*self.on_processor.get_or_insert(time));
+        }
+        let used = u128::from(passed) / STEP.as_nanos();
+        let left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+        if left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(left) }
+    }
 }
 
 impl Drop for Code {
@@ -346,6 +364,19 @@ mod tests {
         let subject = [&[b'a'; 20_000][..], b"!"].concat();
         assert_eq!(find("(.)*(?=\\1)!", &subject), Err(Gave(-47)));
         assert_eq!(find("(*UTF)(.)*(?=\\1)!", &subject), Err(Gave(-47)));
+    }
+
+    #[test]
+    fn a_match_that_waits_for_the_processor_keeps_its_steps() {
+        let unused = || -> u64 { unreachable!("little has passed") };
+        let mut budget = Budget { began: Some(0), on_processor: None };
+        assert_eq!(budget.left(QUICK, unused), Ok(MATCH_LIMIT / 10 * 9));
+        // The thread stands still for a second.
+        let second = 1_000_000_000;
+        assert_eq!(budget.left(second, || 70), Ok(MATCH_LIMIT / 10 * 9));
+        assert_eq!(budget.left(2 * second, || 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
+        // Also where the monotonic clock says little: it counts no more.
+        assert_eq!(budget.left(0, || 70 + 9 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
     }
 
     #[test]
