@@ -13,17 +13,17 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
     variables::expand(&map.source, ex, cx, out);
     let subject = &out[from..];
     let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
-    // An empty subject is looked up too (`"" value;`).
+    // An empty subject is looked up too (`"" value;`), but never matched, as in nginx.
     let mut found = match key.iter().any(u8::is_ascii_uppercase) {
         true => map.names.find(&key.to_ascii_lowercase()),
         false => map.names.find(key),
     };
-    if found.is_none() {
-        match pattern_set::first(map.set.as_ref(), &map.regexes, subject) {
+    if found.is_none() && !key.is_empty() {
+        match pattern_set::first(map.set.as_ref(), &map.regexes, key) {
             Ok(None) => {}
             Ok(Some((at, matched))) => {
                 // One without groups takes away what was captured before.
-                ex.remember(subject, Some(matched.unwrap_or_default()));
+                ex.remember(key, Some(matched.unwrap_or_default()));
                 found = map.regexes.get(at).map(|(_, value)| *value);
             }
             Err(failed) => ex.undecided(cx, &failed),
