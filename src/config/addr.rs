@@ -239,8 +239,11 @@ impl Cidr {
                 value.ok_or_else(|| error().help(format!("the prefix of this address is 0 to {max} bits long")))?
             }
             Some(mask) => {
-                let bits = mask.parse::<std::net::Ipv4Addr>().map_or(24, |mask| mask.to_bits().leading_ones());
-                return Err(error().help(format!("write the mask as a number of bits: /{bits}, not /{mask}")));
+                let help = match mask.parse().ok().filter(|_| ip.is_ipv4()).and_then(mask_length) {
+                    Some(bits) => format!("write the mask as a number of bits: /{bits}, not /{mask}"),
+                    None => format!("the prefix of this address is a number of bits, 0 to {max}"),
+                };
+                return Err(error().help(help));
             }
         };
         let network = Cidr { ip: masked(ip, prefix), prefix };
@@ -251,6 +254,14 @@ impl Cidr {
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.ip.is_ipv4() == ip.is_ipv4() && masked(ip, self.prefix) == self.ip
     }
+}
+
+/// The bits of a network's mask, 255.255.255.0, or of a wildcard mask as routers write it, 0.0.0.255.
+fn mask_length(mask: Ipv4Addr) -> Option<u32> {
+    let bits = mask.to_bits();
+    // 0.0.0.0 could be either: all addresses, or one.
+    let mut masks = [bits, !bits].into_iter().filter(|_| bits > 0);
+    masks.find(|bits| bits.leading_ones() + bits.trailing_zeros() == 32).map(u32::leading_ones)
 }
 
 /// An address whose decimal parts may have leading zeros, as nginx reads it (never as octal).
