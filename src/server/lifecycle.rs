@@ -289,7 +289,7 @@ fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
         "quit" => (process::SIGQUIT, "QUIT".into()),
         "reload" => (process::SIGHUP, "HUP".into()),
         "reopen" => (process::SIGUSR1, "USR1".into()),
-        "drain" => (process::sigdrain(), process::sigdrain().to_string().into()),
+        "drain" => (process::SIGDRAIN, process::SIGDRAIN.to_string().into()),
         "upgrade" => (process::SIGUSR2, "USR2".into()),
         _ => return None,
     })
@@ -340,7 +340,7 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     })?;
     let before = reload_report::read(path);
     send(pid, number)?;
-    if number == process::sigdrain() {
+    if number == process::SIGDRAIN {
         // What comes next in a script is for when it is gone.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));
     }

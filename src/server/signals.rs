@@ -4,7 +4,7 @@ use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
 use crate::sys::process::{
-    self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, sigdrain,
+    self, SIGCHLD, SIGDRAIN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
 };
 use crate::util::inject::panic_point;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ impl Signals {
     /// From now on the handled signals are read, not delivered.
     pub fn watch() -> Result<Signals, Errno> {
         process::ignore_write_signals();
-        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, sigdrain()];
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGDRAIN];
         Ok(Signals { fd: Some(process::signalfd(&all)?), arrived: Vec::new() })
     }
 
@@ -104,7 +104,7 @@ impl Server {
             }
             SIGUSR2 => self.upgrade(),
             SIGWINCH => self.quit(),
-            drain if drain == sigdrain() => self.drain(),
+            SIGDRAIN => self.drain(),
             _ => {}
         }
     }

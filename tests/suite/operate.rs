@@ -163,7 +163,7 @@ fn a_drain_fails_the_health_check_first_and_serves_all_the_while() {
     s.get("/health").is(200).body_is("ok\n").has("Cache-Control", "no-store");
     s.get("/own").is(200);
     s.method("POST", "/health", "", b"").is(405);
-    s.signal(libc::SIGRTMIN());
+    s.signal(webserv::sys::process::SIGDRAIN);
     eventually("the health check fails", || s.get("/health").status == 503);
     s.get("/own").is(503);
     s.get("/f").is(200).body_is("f");

@@ -5,7 +5,7 @@
 //! | HUP | reads the configuration; a fresh child serves, the old one drains. What is wrong leaves everything as it was |
 //! | USR1 | opens the logs again and hands them down |
 //! | USR2 | starts the binary that lies at its place now, with the listeners |
-//! | RTMIN | health checks fail; after drain_delay as QUIT |
+//! | 35 (RTMIN+1) | health checks fail; after drain_delay as QUIT |
 //! | WINCH | drains: the child finishes, this process and the listeners stay |
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
@@ -270,7 +270,7 @@ impl Parent {
                 self.say(Level::Notice, format_args!("signal {number} (SIGQUIT) received, shutting down"));
                 self.finish();
             }
-            drain if drain == process::sigdrain() => {
+            process::SIGDRAIN => {
                 self.signal_children(number);
                 self.supervisor.draining();
                 self.drained_at.get_or_insert(clock::monotonic() + self.config.process.drain_delay);

@@ -1,4 +1,7 @@
 //! Bytes that pass through the kernel without visiting us: sendfile, copies of files, splice and the pipe it needs.
+//!
+//! splice and copy_file_range are called by number. The standard library knows both as weak symbols; with link-time
+//! optimization ours would become weak as well, and a static binary would have a null pointer in their place.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
@@ -13,6 +16,7 @@ pub const SPLICE_MORE: u32 = libc::SPLICE_F_MORE;
 
 /// The kernel moves no more than this in one call (MAX_RW_COUNT, less than 2 GiB).
 const MOST: usize = 0x7fff_f000;
+const NO_FLAGS: u32 = 0;
 
 /// Sends `len` bytes of `file` from `offset` on; its own position stays. How many the socket took: fewer when its buffer
 /// is full, 0 at the end of the file (it has been truncated). A closed peer is EPIPE and SIGPIPE: see
@@ -38,10 +42,9 @@ pub fn splice(
     let mut to_offset = to_offset.map(i64::try_from).transpose().map_err(|_| Errno::EINVAL)?;
     let from_pointer = from_offset.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     let to_pointer = to_offset.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+    let (from, to, len) = (from.as_raw_fd(), to.as_raw_fd(), len.min(MOST));
     // SAFETY: each pointer is null or points to an offset that outlives the call.
-    let moved = retry(|| unsafe {
-        libc::splice(from.as_raw_fd(), from_pointer, to.as_raw_fd(), to_pointer, len.min(MOST), flags)
-    })?;
+    let moved = retry(|| unsafe { libc::syscall(libc::SYS_splice, from, from_pointer, to, to_pointer, len, flags) })?;
     Ok(moved as usize)
 }
 
@@ -50,9 +53,10 @@ pub fn splice(
 pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64, len: usize) -> Result<usize, Errno> {
     let mut at = i64::try_from(at).map_err(|_| Errno::EINVAL)?;
     let mut to_at = i64::try_from(to_at).map_err(|_| Errno::EINVAL)?;
+    let (from, to, len) = (from.as_raw_fd(), to.as_raw_fd(), len.min(MOST));
     // SAFETY: both offsets outlive the call.
     let copied = retry(|| unsafe {
-        libc::copy_file_range(from.as_raw_fd(), &mut at, to.as_raw_fd(), &mut to_at, len.min(MOST), 0)
+        libc::syscall(libc::SYS_copy_file_range, from, &raw mut at, to, &raw mut to_at, len, NO_FLAGS)
     })?;
     Ok(copied as usize)
 }

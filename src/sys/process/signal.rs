@@ -16,10 +16,9 @@ pub const SIGWINCH: i32 = libc::SIGWINCH;
 pub const SIGCHLD: i32 = libc::SIGCHLD;
 pub const SIGKILL: i32 = libc::SIGKILL;
 
-/// Asks for a drain: the first of the signals that mean nothing by themselves (`kill -RTMIN`).
-pub fn sigdrain() -> i32 {
-    libc::SIGRTMIN()
-}
+/// Asks for a drain: the first of the signals that mean nothing by themselves and that no C library keeps for its threads,
+/// RTMIN+1 of glibc and RTMIN of musl. A number, as a server may be signalled by a command built for the other library.
+pub const SIGDRAIN: i32 = 35;
 
 /// A signal that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
