@@ -84,6 +84,18 @@ pub struct Tried {
     peers: Peers,
     /// hash: where the walk from value to server has come to.
     walk: Walk,
+    /// The last one, and where the walk was before it.
+    last: Option<(usize, Walk)>,
+}
+
+impl Tried {
+    /// The last server may be taken once more; those before it stay tried.
+    pub fn forget_last(&mut self) {
+        if let Some((peer, walk)) = self.last.take() {
+            self.peers.remove(peer);
+            self.walk = walk;
+        }
+    }
 }
 
 /// One bit each. Of most groups nothing is allocated for it.
@@ -115,6 +127,17 @@ impl Peers {
         }
         is_new
     }
+
+    fn remove(&mut self, at: usize) {
+        match at.checked_sub(64) {
+            None => self.first &= !(1 << at),
+            Some(at) => {
+                if let Some(word) = self.others.get_mut(at / 64) {
+                    *word &= !(1 << (at % 64));
+                }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +168,9 @@ impl Balance {
     /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
     /// milliseconds. Each server taken must be given back by [`Balance::give`].
     pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: By<'_>, now: u64) -> Option<usize> {
+        let walk = tried.walk;
         if let Some(peer) = alone(upstream) {
+            tried.last = Some((0, walk));
             return (!peer.down && tried.peers.add(0)).then_some(0);
         }
         let mut dice = self.dice;
@@ -178,6 +203,7 @@ impl Balance {
             state.checked = now;
         }
         tried.peers.add(picked);
+        tried.last = Some((picked, walk));
         Some(picked)
     }
 

@@ -89,6 +89,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
     match why {
         Unopened::LimitReached { limit } => proxy.crowded_out(ex, cx, limit),
         Unopened::Local(call, e) => proxy.broken(ex, cx, call, e),
+        Unopened::Unbound(local, e) => proxy.unbound(ex, cx, local, e),
         Unopened::Remote(call, e) => {
             proxy.broken(ex, cx, call, e);
             return next_server(io, active, cx, Fault::Error, resting);

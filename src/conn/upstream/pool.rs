@@ -73,6 +73,8 @@ pub enum Unopened {
     LimitReached { limit: usize },
     /// A system call failed that says nothing of the server.
     Local(&'static str, Errno),
+    /// The address of proxy_bind cannot be had.
+    Unbound(SocketAddr, Errno),
     /// The server could not be connected to.
     Remote(&'static str, Errno),
 }
@@ -202,7 +204,7 @@ impl Backends {
         clients: u64,
         now: u64,
     ) -> Result<(Key, Connect), Unopened> {
-        use Unopened::{LimitReached, Local, Remote};
+        use Unopened::{LimitReached, Local, Remote, Unbound};
         if self.is_full(clients) {
             self.close_oldest();
         }
@@ -214,7 +216,7 @@ impl Backends {
         if let Some(local) = wanted.local {
             // The port is chosen with the connection: more than one to a server may come from the same.
             let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
-            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Local("bind()", e))?;
+            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Unbound(local, e))?;
         }
         if wanted.probed {
             socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| Local("setsockopt(SO_KEEPALIVE)", e))?;

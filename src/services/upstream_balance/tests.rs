@@ -81,6 +81,28 @@ fn a_server_that_failed_rests_and_is_tried_again() {
 }
 
 #[test]
+fn a_server_whose_kept_connection_was_stale_may_be_taken_again_and_those_before_it_not() {
+    let hash = || Method::Hash { key: Default::default(), ring: None };
+    let client = client(1);
+    let key = By { key: b"value", ..by(&client) };
+    for method in [Method::RoundRobin, Method::IpHash, hash()] {
+        let (mut balance, upstream) = (Balance::default(), upstream("1 1 1", method));
+        let mut tried = Tried::default();
+        let mut take = |tried: &mut Tried| balance.take(&upstream, tried, key, 1);
+        let first = take(&mut tried).expect("a server");
+        let second = take(&mut tried).expect("another");
+        tried.forget_last();
+        tried.forget_last();
+        let again = take(&mut tried).expect("one");
+        assert!(again != first, "{:?}", upstream.method);
+        assert!(matches!(upstream.method, Method::RoundRobin) || again == second, "{:?}", upstream.method);
+        let last = take(&mut tried).expect("the third");
+        assert!(last != first && last != again, "{:?}", upstream.method);
+        assert_eq!(take(&mut tried), None, "{:?}", upstream.method);
+    }
+}
+
+#[test]
 fn groups_made_for_requests_go_with_them() {
     let (mut balance, kept) = (Balance::default(), upstream("1 1", Method::RoundRobin));
     let mut take = |upstream: &Rc<Upstream>| balance.take(upstream, &mut Tried::default(), by(&client(1)), 1);

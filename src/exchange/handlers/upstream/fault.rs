@@ -10,9 +10,10 @@ use crate::exchange::{Exchange, Rx};
 use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::upstream_balance::{End, Tried};
+use crate::services::upstream_balance::End;
 use crate::sys::Errno;
 use crate::tls::CertificateDer;
+use std::net::SocketAddr;
 
 /// What went wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,13 @@ impl Proxy {
     pub fn broken(&mut self, ex: &mut Exchange, cx: &mut Services, call: &str, errno: Errno) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
+    }
+
+    /// The address of proxy_bind cannot be had; in nginx's words.
+    pub fn unbound(&mut self, ex: &mut Exchange, cx: &mut Services, local: SocketAddr, errno: Errno) {
+        let doing = self.doing(ex);
+        let name = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
+        ex.report(cx, Level::Crit, format_args!("bind({name}) failed {errno} while {doing}"));
     }
 
     /// There is no place for another connection; in nginx's words.
@@ -98,7 +106,7 @@ impl Proxy {
         }
         // A kept connection that its server had closed meanwhile says nothing of the server.
         if self.is_stale(fault) {
-            self.tried = Tried::default();
+            self.tried.forget_last();
         } else {
             self.tries = self.tries.saturating_sub(1);
         }
