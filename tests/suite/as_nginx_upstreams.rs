@@ -160,3 +160,49 @@ fn a_passed_uri_is_escaped_where_the_client_escaped_it() {
     s.get("/d&e").is(301).has("Location", &format!("http://localhost:{}/d&e/", s.port()));
     s.get("/a:b%7B").is(301).has("Location", &format!("http://localhost:{}/a:b%7B/", s.port()));
 }
+
+#[test]
+fn ranges_of_pages_and_of_internal_redirects_are_told_as_nginx_tells_them() {
+    let up = answering(|request| {
+        let (status, field) = match request.target() {
+            "/inner" => ("200 OK", "X-Accel-Redirect: /page\r\nAccept-Ranges: none\r\n"),
+            "/dated" => ("200 OK", "Date: then\r\nServer: theirs\r\n"),
+            "/missing" => ("404 Not Found", ""),
+            _ => ("200 OK", ""),
+        };
+        format!("HTTP/1.1 {status}\r\n{field}Content-Length: 2\r\n\r\nok")
+    });
+    let s = http(&format!(
+        "log_format of '$request_uri $http_range $status [$upstream_http_date] [$upstream_http_server]';
+         access_log logs/of.log of;
+         server {{
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             error_page 404 =200 /page;
+             location / {{ proxy_pass http://{}; proxy_intercept_errors on; }}
+             location /page {{ }}
+             location /from {{ proxy_bind 192.0.2.1; proxy_pass http://{}; }}
+         }}",
+        up.address, up.address
+    ))
+    .file("html/page", "0123456789")
+    .allow_log("bind(192.0.2.1)")
+    .start();
+    for (path, range, status, logged) in [
+        ("/inner", "bytes=0-1", 206, "206 [] []"),
+        ("/inner", "bytes=90-", 416, "416 [] []"),
+        ("/missing", "bytes=0-1", 206, "200 [] []"),
+        ("/missing", "bytes=90-", 416, "416 [] []"),
+        ("/plain", "bytes=0-1", 200, "200 [] []"),
+        ("/dated", "bytes=0-1", 200, "200 [then] [theirs]"),
+        ("/page", "bytes=0-1", 206, "206 [-] [-]"),
+    ] {
+        let answer = s.method("GET", path, &format!("Range: {range}\r\n"), b"");
+        let none = answer.is(status).header("Accept-Ranges") == Some("none");
+        assert_eq!(none, path == "/inner" && status == 206, "{path} {range}");
+        s.await_file("logs/of.log", |log| log.contains(&format!("{path} {range} {logged}\n")));
+    }
+    s.get("/from").is(500);
+    let words = "bind(192.0.2.1) failed (99: Cannot assign requested address) while connecting to upstream";
+    s.await_file("logs/error.log", |log| log.contains("[crit]") && log.contains(words));
+}

@@ -46,6 +46,8 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             // Those of add_header speak of the file, too.
             ex.response.fields.remove(b"etag");
             ex.response.fields.remove(b"last-modified");
+            // That of a response which led here by X-Accel-Redirect.
+            ex.response.fields.remove(b"accept-ranges");
             ex.response.ranges = false;
             special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
             ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());

@@ -191,7 +191,9 @@ impl Record {
                 found = true;
             }
         }
-        found
+        // What an answer of HTTP lacks of these is empty, not unset (nginx).
+        let is_assumed = || self.head.is_some() && self.protocol.is_http() && matches!(name, b"date" | b"server");
+        found || is_assumed()
     }
 
     /// `http://address/uri` of the server that is dealt with, for the error log; empty: none is.
