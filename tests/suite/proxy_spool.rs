@@ -86,6 +86,7 @@ fn spooled(s: &Server) -> Option<u64> {
     fds.flatten().find(|fd| is_gone(&fd.path())).and_then(|fd| std::fs::metadata(fd.path()).ok()).map(|file| file.len())
 }
 
+const REFUSED: &str = "the upstream waits for its client";
 const BUFFERED: &str = "an upstream response is buffered to a temporary file";
 
 #[test]
@@ -119,12 +120,12 @@ fn an_upstream_is_free_though_its_client_reads_nothing() {
 
 #[test]
 fn temporary_files_of_responses_have_their_limits() {
-    let (up, _, content) = upstream();
+    let (up, done, content) = upstream();
     let block = "location / { proxy_pass http://%%0%%; proxy_temp_path %%DIR%%/temp 1; }
         location /none/ { proxy_pass http://%%0%%; proxy_max_temp_file_size 0; }
         location /some/ { proxy_pass http://%%0%%; proxy_max_temp_file_size 1m; proxy_temp_file_write_size 64k; }
         location /off/ { proxy_pass http://%%0%%; proxy_buffering off; }";
-    let s = setup(block, &[&up]).start();
+    let s = setup(block, &[&up]).allow_log(REFUSED).start();
     let mut table = Table::new("limits of temporary files");
     for path in ["/none/x", "/off/x"] {
         table.row(BOTH, path, || {
@@ -138,7 +139,9 @@ fn temporary_files_of_responses_have_their_limits() {
         assert!(rest(client) == *content);
     });
     table.row(ours("nginx throws away what it has in buffers"), "an upstream that breaks off", || {
-        assert!(rest(ask(&s, "/cut")) == *content);
+        let (before, client) = (done.load(Ordering::SeqCst), ask(&s, "/cut"));
+        eventually("the upstream has done its part", || done.load(Ordering::SeqCst) > before);
+        assert!(rest(client) == *content);
     });
     table.row(BOTH, "a directory", || {
         let _client = ask(&s, "/x");
@@ -147,6 +150,8 @@ fn temporary_files_of_responses_have_their_limits() {
     table.row(ours("nginx breaks off"), "no directory", || {
         std::fs::remove_dir_all(s.path("temp")).expect("it is there");
         std::fs::write(s.path("temp"), "").expect("a file in its place");
-        assert!(rest(ask(&s, "/x")) == *content);
+        let client = ask(&s, "/x");
+        s.await_file("logs/error.log", |log| log.contains(REFUSED));
+        assert!(rest(client) == *content);
     });
 }
