@@ -208,6 +208,31 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_is_lacking_where_the_name_with_it_is_meant_and_no_other_location_has_the_uri() {
+        let config = config(
+            "server { listen 8080; location / { } location /a/ { } location /b/ { } location = /b { } location /c/ { }
+               location /c { } location = /d/ { } location /nest/ { location /nest/in/ { } location = /nest/one/ { } } }",
+        );
+        for (uri, expected) in [
+            ("/a", Some("/a/")),
+            ("/a/", None),
+            ("/ab", None),
+            ("/b", None),
+            ("/c", None),
+            ("/d", Some("/d/")),
+            ("/nest", Some("/nest/")),
+            ("/nest/in", Some("/nest/in/")),
+            ("/nest/one", Some("/nest/one/")),
+            ("/nest/on", None),
+        ] {
+            let found = lacks_slash(&config, ServerId(0), uri.as_bytes(), |_| true);
+            let name = found.map(|id| String::from_utf8_lossy(&config.location(id).name).into_owned());
+            assert_eq!(name.as_deref(), expected, "{uri}");
+            assert_eq!(lacks_slash(&config, ServerId(0), uri.as_bytes(), |_| false), None, "{uri}: none is meant");
+        }
+    }
+
+    #[test]
     fn a_tree_has_rules_of_its_own_where_another_location_may_match_below() {
         let config = config(
             "server { listen 8080;
