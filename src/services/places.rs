@@ -31,6 +31,8 @@ pub struct Places {
     places: Vec<Place>,
     /// Places by both of their paths.
     by_path: FastMap<Box<[u8]>, Vec<u32>>,
+    /// No path of a place is longer: a client's may have thousands of beginnings.
+    longest: usize,
     /// The place that was looked at longest ago.
     next: usize,
     /// All have to be looked at.
@@ -70,7 +72,15 @@ impl Places {
     }
 
     fn of(list: fn(&Config) -> Vec<Listed<'_>>) -> Places {
-        Places { list, of: Weak::new(), places: Vec::new(), by_path: FastMap::default(), next: 0, stale: true }
+        Places {
+            list,
+            of: Weak::new(),
+            places: Vec::new(),
+            by_path: FastMap::default(),
+            longest: 0,
+            next: 0,
+            stale: true,
+        }
     }
 
     /// Whether `may` holds for some place that one of the paths lies in: it is given the place's role, and what of the path
@@ -123,7 +133,7 @@ impl Places {
             return;
         }
         let path = key(path);
-        for end in memchr::memchr_iter(b'/', &path).chain([path.len()]) {
+        for end in ends(&path, self.longest) {
             for at in self.by_path.get(&path[..end]).into_iter().flatten() {
                 self.places[*at as usize].is_used = true;
             }
@@ -137,6 +147,7 @@ impl Places {
             if at == self.places.len() {
                 let own: Box<[u8]> = directory.into();
                 let named: Box<[u8]> = key(directory).as_ref().into();
+                self.longest = self.longest.max(named.len());
                 self.by_path.entry(named.clone()).or_default().push(at as u32);
                 self.places.push(Place { directory: own, real: named, checked: 0, is_used: false, roles: Vec::new() });
             }
@@ -178,6 +189,7 @@ impl Places {
                     }
                 }
                 if real != named {
+                    self.longest = self.longest.max(real.len());
                     self.by_path.entry(real.as_ref().into()).or_default().push(at);
                 }
             }
@@ -189,13 +201,19 @@ impl Places {
     fn find(&self, paths: &[Vec<u8>], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
         paths.iter().any(|path| {
             let path = key(path);
-            let ends = memchr::memchr_iter(b'/', &path).chain([path.len()]);
-            ends.filter_map(|end| Some((self.by_path.get(&path[..end])?, &path[end..]))).any(|(those, rest)| {
+            let mut places =
+                ends(&path, self.longest).filter_map(|end| Some((self.by_path.get(&path[..end])?, &path[end..])));
+            places.any(|(those, rest)| {
                 let rest = rest.strip_prefix(b"/").unwrap_or(rest);
                 those.iter().flat_map(|at| &self.places[*at as usize].roles).any(|role| may(*role, rest))
             })
         })
     }
+}
+
+/// Where the names of a path end that is no longer than `most` up to there.
+fn ends(path: &[u8], most: usize) -> impl Iterator<Item = usize> {
+    memchr::memchr_iter(b'/', path).chain([path.len()]).take_while(move |end| *end <= most)
 }
 
 /// A path as places are known by it: a slash before each name, and no other.

@@ -79,17 +79,43 @@ pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
 /// The part of a path that is there: its length, and whether it is a directory.
 type There = (usize, bool);
 
+/// Where the beginning of a path is there, so is all before it. Looked for from the end, where it usually is, by steps that
+/// double, then between the last two: a path of thousands of names costs a dozen looks.
 fn walk(path: &[u8]) -> (Real, Option<There>) {
-    let mut end = path.len();
-    while end > 0 {
-        if let Some((real, is_dir)) = look_at(&path[..end]) {
-            let whole = [&real, &path[end..]].concat();
-            let file = (end < path.len() && !is_dir).then_some(real);
-            return (Real { whole, file }, Some((end, is_dir)));
+    let (mut missing, mut names, mut end) = (None, 1, path.len());
+    let mut found = None;
+    while end > 0 && found.is_none() {
+        found = look_at(&path[..end]).map(|seen| (end, seen));
+        if found.is_none() {
+            missing = Some(end);
+            end = without_names(path, end, names);
+            names *= 2;
         }
-        end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
     }
-    (Real { whole: path.to_vec(), file: None }, None)
+    let mut there = found.as_ref().map_or(0, |(end, _)| *end);
+    while let Some(above) = missing.and_then(|missing| between(path, there, missing)) {
+        match look_at(&path[..above]) {
+            Some(seen) => (there, found) = (above, Some((above, seen))),
+            None => missing = Some(above),
+        }
+    }
+    let Some((end, (real, is_dir))) = found else { return (Real { whole: path.to_vec(), file: None }, None) };
+    let whole = [&real, &path[end..]].concat();
+    let file = (end < path.len() && !is_dir).then_some(real);
+    (Real { whole, file }, Some((end, is_dir)))
+}
+
+/// Where the path before `end` ends without its last so many names.
+fn without_names(path: &[u8], end: usize, names: usize) -> usize {
+    memchr::memrchr_iter(b'/', &path[..end]).nth(names - 1).unwrap_or(0)
+}
+
+/// An end of a name between two, near the middle. None: there is none.
+fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
+    let from = there + 1;
+    let middle = from.midpoint(missing);
+    let before = memchr::memrchr(b'/', path.get(from..middle)?).map(|at| from + at);
+    before.or_else(|| memchr::memchr(b'/', path.get(middle..missing)?).map(|at| middle + at))
 }
 
 fn look_at(path: &[u8]) -> Option<(Vec<u8>, bool)> {
@@ -126,6 +152,7 @@ fn first_missing(path: &[u8], end: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
+    use crate::util::clean_path::clean;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -141,6 +168,35 @@ mod tests {
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
             let Real { whole, file } = find(path.as_bytes());
             assert_eq!((&*whole, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_part_of_a_path_that_is_there_is_found_however_many_names_follow() {
+        let scratch = Scratch::new();
+        let top = fs::canonicalize(scratch.path()).expect("it is there");
+        fs::create_dir_all(top.join("a/b/c/d/e/f/g/h")).expect("made");
+        fs::write(top.join("a/b/c/file"), "").expect("written");
+        symlink("a/b/c", top.join("way")).expect("linked");
+        let [own, there] =
+            ["", "/a/b/c"].map(|name| [crate::sys::scratch::c_path(&top).as_bytes(), name.as_bytes()].concat());
+        for missing in 0..40 {
+            for slash in ["/", "//"] {
+                let rest = format!("{slash}n").repeat(missing).into_bytes();
+                for (begins, leads, is_file) in [
+                    ("/a/b/c", "", false),
+                    ("/way", "", false),
+                    ("/way/d/e/f/g", "/d/e/f/g", false),
+                    ("/a/b/c/file", "/file", true),
+                ] {
+                    let real = find(&[&own, begins.as_bytes(), &rest].concat());
+                    let expected = [&there[..], leads.as_bytes()].concat();
+                    // One of two slashes may be gone.
+                    let plain = "/n".repeat(missing).into_bytes();
+                    assert_eq!(clean(&real.whole), [&expected[..], &plain].concat(), "{begins}, {missing} missing");
+                    assert_eq!(real.file, (is_file && missing > 0).then_some(expected), "{begins}, {missing} missing");
+                }
+            }
         }
     }
 
