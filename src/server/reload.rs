@@ -150,7 +150,7 @@ impl Server {
         server.reloads += 1;
         server.supervisor.ready(if errors.is_empty() { "serving" } else { REFUSED });
         if let Some(pid) = pid {
-            reload_report::write(&pid, &Report { number: server.reloads, errors });
+            reload_report::write(&pid, &Report::new(server.reloads, errors));
         }
         server
     }
@@ -303,7 +303,7 @@ pub fn ended_early(pid: i32) -> String {
 }
 
 pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
-    Report { number, errors: format!("{}: [emerg] {why}\n", origin.program) }
+    Report::new(number, format!("{}: [emerg] {why}\n", origin.program))
 }
 
 /// What is done while the configuration is read: turns of the loop.

@@ -1,15 +1,17 @@
 //! What became of a reload, or of an upgrade that failed, for the command that asked for it.
 //!
-//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): how many reloads and
-//! failed upgrades it has seen, and the errors of the last, if there were any. `webserv -s reload` notes the number, sends
-//! the signal, and reads until the number has changed: exit status and text are then those of the reload itself. An
-//! upgrade that succeeds shows in the pid file.
+//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): its process id, how
+//! many reloads and failed upgrades it has seen, and the errors of the last, if there were any. `webserv -s reload` notes
+//! id and number, sends the signal, and reads until one of them has changed: exit status and text are then those of the
+//! reload itself. An upgrade that succeeds shows in the pid file.
 //!
-//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. The command
-//! does not wait for a server that writes none: nginx, or another build of this one.
+//! Invariant: the file appears whole (written under another name, renamed), and goes with the process that wrote it: after
+//! an upgrade the old one may end when the new one has long reported. The command does not wait for a server that writes
+//! none: nginx, or another build of this one.
 
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};
+use crate::sys::process::getpid;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,10 +25,19 @@ const LOOK: u32 = 10;
 /// The server's report of its last reload, or failed upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Reports so far.
-    pub number: u64,
+    /// The id of the process that reports.
+    process: i32,
+    /// Reports of this process so far.
+    number: u64,
     /// What was wrong; empty: the configuration was taken.
     pub errors: String,
+}
+
+impl Report {
+    /// The report of this process after that many.
+    pub fn new(number: u64, errors: String) -> Report {
+        Report { process: getpid(), number, errors }
+    }
 }
 
 fn path_of(pid: &Path) -> PathBuf {
@@ -39,7 +50,7 @@ fn path_of(pid: &Path) -> PathBuf {
 pub fn write(pid: &Path, report: &Report) {
     let path = path_of(pid);
     let mut fresh = path.clone().into_os_string();
-    fresh.push(format!(".{}", crate::sys::process::getpid()));
+    fresh.push(format!(".{}", getpid()));
     let fresh = PathBuf::from(fresh);
     // Of an earlier process of this number, if it is there.
     let _ = fs::remove_file(&fresh);
@@ -48,15 +59,17 @@ pub fn write(pid: &Path, report: &Report) {
         .create_new(true)
         .mode(0o644)
         .open(&fresh)
-        .and_then(|mut file| write!(file, "{}\n{}", report.number, report.errors));
+        .and_then(|mut file| write!(file, "{} {}\n{}", report.process, report.number, report.errors));
     if written.and_then(|()| fs::rename(&fresh, &path)).is_err() {
         let _ = fs::remove_file(&fresh);
     }
 }
 
-/// The process ends: no more reports are written.
+/// This process ends: no more reports of it are written.
 pub fn remove(pid: &Path) {
-    let _ = fs::remove_file(path_of(pid));
+    if read(pid).is_some_and(|report| report.process == getpid()) {
+        let _ = fs::remove_file(path_of(pid));
+    }
 }
 
 /// What the file says now; None: there is none.
@@ -65,13 +78,15 @@ pub fn read(pid: &Path) -> Option<Report> {
 }
 
 fn parse(text: &str) -> Option<Report> {
-    let (number, errors) = text.split_once('\n')?;
-    Some(Report { number: number.parse().ok()?, errors: errors.to_owned() })
+    let (first, errors) = text.split_once('\n')?;
+    let (process, number) = first.split_once(' ')?;
+    Some(Report { process: process.parse().ok()?, number: number.parse().ok()?, errors: errors.to_owned() })
 }
 
 /// A report other than `before`, if there is one by now.
 pub fn later(pid: &Path, before: Option<&Report>) -> Option<Report> {
-    read(pid).filter(|report| before.is_none_or(|before| before.number != report.number))
+    read(pid)
+        .filter(|report| before.is_none_or(|before| (before.process, before.number) != (report.process, report.number)))
 }
 
 /// Waits for a report other than `before`. None: none came in time, or none is to be expected from that process.
@@ -121,7 +136,7 @@ mod tests {
         let pid = scratch.path().join("pid");
         assert_eq!(read(&pid), None);
         for (number, errors) in [(1, ""), (2, "one\ntwo\n"), (3, "")] {
-            let report = Report { number, errors: errors.to_owned() };
+            let report = Report::new(number, errors.to_owned());
             write(&pid, &report);
             assert_eq!(read(&pid), Some(report));
         }
@@ -130,9 +145,23 @@ mod tests {
         assert_eq!(names, ["pid.reload"]);
         remove(&pid);
         assert_eq!(read(&pid), None);
-        for text in ["", "x\n", "1"] {
+        for text in ["", "x\n", "1\n", "1 x\n", "1 2"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_report_of_another_process_is_another_report_and_stays() {
+        let scratch = Scratch::new();
+        let pid = scratch.path().join("pid");
+        let old = Report { process: getpid() + 1, number: 1, errors: String::new() };
+        let new = Report::new(1, "refused\n".to_owned());
+        write(&pid, &old);
+        assert_eq!(later(&pid, Some(&old)), None);
+        remove(&pid);
+        assert_eq!(read(&pid).as_ref(), Some(&old));
+        write(&pid, &new);
+        assert_eq!(later(&pid, Some(&old)), Some(new));
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Parent {
             self.supervisor.ready(if errors.is_empty() { "serving" } else { reload::REFUSED });
         }
         if let Some(file) = &self.pid_file {
-            reload_report::write(file.path(), &Report { number: self.reloads, errors });
+            reload_report::write(file.path(), &Report::new(self.reloads, errors));
         }
     }
 
