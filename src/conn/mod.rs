@@ -227,7 +227,7 @@ impl Conn {
         match &self.state {
             State::Active(active) => {
                 let Active { ex, http1, .. } = &**active;
-                ex.out.pending() > SHARE || ex.rx == Rx::Body && http1.decoder.remaining() > Some(SHARE)
+                ex.out.pending() > SHARE || ex.rx == Rx::Body && http1.remaining() > Some(SHARE)
             }
             _ => false,
         }

@@ -7,11 +7,13 @@ use crate::conn::Turn;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::exchange::{Exchange, Rx};
+use crate::http::h1::body::Decoder;
 use crate::http::reject::Reject;
 
 /// A body that is not wanted, on a connection that is kept: read to its end.
 pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Turn<'_>) -> Step {
-    if http1.decoder.is_done() {
+    if http1.is_body_complete() {
+        http1.end_body();
         ex.rx = Rx::Done;
         return Step::Answered;
     }
@@ -29,20 +31,18 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Tu
             let too_much =
                 ex.response.status.0 >= 400 && ex.log.request_length > DRAIN || cx.now.ms > http1.drain_until;
             let mut at = 0;
-            let ended = match too_much {
-                true => None,
-                // The response is out; behind wrong framing the next request cannot be found.
-                false => http1
-                    .decoder
-                    .run(&mut bytes, &mut at, |run| {
-                        ex.log.request_length += run.consumed as u64;
-                        Ok::<(), Reject>(())
-                    })
-                    .ok(),
+            let mut skip = |decoder: &mut Decoder| {
+                decoder.run(&mut bytes, &mut at, |run| {
+                    ex.log.request_length += run.consumed as u64;
+                    Ok::<(), Reject>(())
+                })
             };
+            // The response is out; behind wrong framing the next request cannot be found.
+            let ended = http1.decoder.as_mut().filter(|_| !too_much).and_then(|decoder| skip(decoder).ok());
             match ended {
                 Some(false) => Step::Again,
                 Some(true) => {
+                    http1.end_body();
                     ex.rx = Rx::Done;
                     http1.input.extend_from_slice(bytes.get(at..).unwrap_or_default());
                     Step::Answered

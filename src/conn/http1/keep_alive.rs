@@ -115,7 +115,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 fn is_glitch(ex: &Exchange, http1: &Http1) -> bool {
     let is_own = ex.log.upstream.is_none();
     is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
-        || http1.decoder.is_mostly_framing()
+        || http1.was_mostly_framing
 }
 
 /// Gives the exchange back; the connection waits for its next request.

@@ -12,6 +12,7 @@ use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, pace, phases};
 use crate::http::fields::Fields;
+use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
 use crate::http::reject::Reject;
@@ -182,7 +183,7 @@ pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
     if http1.expects_continue {
         http1.expects_continue = false;
         // Not for a client that did not wait for it, nor within a response.
-        if !http1.has_more() && !http1.decoder.is_done() && ex.tx == Tx::Wait {
+        if !http1.has_more() && !http1.is_body_complete() && ex.tx == Tx::Wait {
             ex.out.interim(Status::CONTINUE, &Fields::default());
         }
     }
@@ -192,7 +193,7 @@ pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
 pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, http1, .. } = active;
     // There is no body: what the buffer holds is the next request.
-    if http1.decoder.is_done() {
+    if http1.is_body_complete() {
         return finish(active, turn.cx, &[]);
     }
     if let Some(why) = io.transport.take_fault() {
@@ -211,7 +212,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             feed(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,
-        Filled::End if http1.decoder.end() => finish(active, turn.cx, &[]),
+        Filled::End if http1.decoder.as_mut().is_none_or(Decoder::end) => finish(active, turn.cx, &[]),
         Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();
@@ -239,12 +240,12 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
         pace::took(ex.pace.as_mut(), bytes.len());
         return Filled::Bytes;
     }
-    if http1.decoder.is_done() || !io.transport.can_read() {
+    if http1.is_body_complete() || !io.transport.can_read() {
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
     let length = matches!(ex.request.head.framing, Framing::Length(_));
-    let most = match http1.decoder.remaining() {
+    let most = match http1.remaining() {
         // Room for more than there should be: a read that does not fill it says that the socket is empty.
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
@@ -286,8 +287,9 @@ impl From<Flow> for Fault {
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
 fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
     let Active { ex, handler, http1, .. } = active;
+    let Some(decoder) = &mut http1.decoder else { return finish(active, cx, bytes) };
     let mut at = 0;
-    let outcome = http1.decoder.run(bytes, &mut at, |run| {
+    let outcome = decoder.run(bytes, &mut at, |run| {
         ex.log.request_length += run.consumed as u64;
         ex.body_received += run.data.len() as u64;
         body_limit::check_received(ex, cx, run.remaining)?;
@@ -321,7 +323,7 @@ fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
     let Active { ex, handler, http1, .. } = active;
     http1.input.extend_from_slice(rest);
     ex.rx = Rx::Done;
-    ex.trailers = std::mem::take(&mut http1.decoder.trailers);
+    ex.trailers = http1.end_body();
     let flow = handlers::finish(ex, handler, cx);
     phases::settle(ex, handler, cx, flow);
     respond(active, cx);

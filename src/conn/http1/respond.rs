@@ -74,7 +74,7 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
     if matches!(ex.rx, Rx::Drain | Rx::Body) {
         let failed = ex.response.status.0 >= 400 || ex.route.error_page.is_some();
         let short = match ex.request.head.framing {
-            Framing::Length(_) if failed => http1.decoder.remaining().is_some_and(|left| left <= DRAIN),
+            Framing::Length(_) if failed => http1.remaining().is_some_and(|left| left <= DRAIN),
             _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.

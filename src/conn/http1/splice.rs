@@ -32,7 +32,7 @@ enum Moved {
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
     let Active { ex, handler, http1, .. } = active;
     let length = matches!(ex.request.head.framing, Framing::Length(_));
-    let left = http1.decoder.remaining().filter(|left| length && *left >= WORTH)?;
+    let left = http1.remaining().filter(|left| length && *left >= WORTH)?;
     let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
     if !io.transport.can_read() {
         return Some(Step::Wait);
@@ -45,7 +45,9 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
             io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
             turn.budget.moved(n as usize);
             pace::took(ex.pace.as_mut(), n as usize);
-            http1.decoder.skip(n);
+            if let Some(decoder) = &mut http1.decoder {
+                decoder.skip(n);
+            }
             ex.body_received += n;
             ex.log.request_length += n;
             Ok(n)

@@ -2,7 +2,7 @@
 
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
-use crate::http::h1::body::Decoder;
+use crate::http::h1::body::{Decoder, Trailers};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::{Head, Progress};
 use crate::http::reject::Reject;
@@ -20,7 +20,10 @@ pub struct Http1 {
     pub head: Head,
     /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
     pub body_at: usize,
-    pub decoder: Decoder,
+    /// From the head of a request with a body to the end of that body.
+    pub decoder: Option<Decoder>,
+    /// The body had more framing than content (keepalive_glitches).
+    pub was_mostly_framing: bool,
     /// The client's head lets the connection be kept.
     pub may_keep: bool,
     /// `100 Continue` may still be sent.
@@ -92,7 +95,10 @@ impl Http1 {
     /// The head is complete: the exchange has it from here on.
     pub fn hand_over(&mut self, ex: &mut Exchange) {
         self.body_at = self.start + self.head.len;
-        self.decoder = Decoder::new(self.head.framing);
+        self.decoder = match self.head.framing {
+            Framing::None => None,
+            framing @ (Framing::Length(_) | Framing::Chunked) => Some(Decoder::new(framing)),
+        };
         self.may_keep = self.head.keep_alive;
         self.give(ex, self.head.len);
         self.expects_continue = ex.request.expects_continue();
@@ -122,9 +128,30 @@ impl Http1 {
 
     /// Skips the body bytes that came with the head.
     pub(super) fn discard_buffered(&mut self, ex: &mut Exchange) -> Result<(), Reject> {
-        if self.has_more() && self.decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))? {
+        if self.has_more()
+            && let Some(decoder) = &mut self.decoder
+            && decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))?
+        {
+            self.end_body();
             ex.rx = Rx::Done;
         }
-        body_limit::check_discarded(ex, self.decoder.remaining())
+        body_limit::check_discarded(ex, self.remaining())
+    }
+
+    /// No byte of the body is missing, or there is none.
+    pub fn is_body_complete(&self) -> bool {
+        self.decoder.as_ref().is_none_or(Decoder::is_done)
+    }
+
+    /// See [`Decoder::remaining`]; 0 where there is no body.
+    pub fn remaining(&self) -> Option<u64> {
+        self.decoder.as_ref().map_or(Some(0), Decoder::remaining)
+    }
+
+    /// The body is complete: gives its trailers.
+    pub fn end_body(&mut self) -> Trailers {
+        let Some(decoder) = self.decoder.take() else { return Trailers::default() };
+        self.was_mostly_framing = decoder.is_mostly_framing();
+        decoder.trailers
     }
 }

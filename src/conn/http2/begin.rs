@@ -220,8 +220,9 @@ impl Http2 {
         head.expect_continue = from.expect_continue;
         head.len = from.len + from.request_line.start as usize;
         http1.decoder = match from.framing {
-            Framing::Chunked => Decoder::until_end(),
-            framing => Decoder::new(framing),
+            Framing::None => None,
+            Framing::Chunked => Some(Decoder::until_end()),
+            framing @ Framing::Length(_) => Some(Decoder::new(framing)),
         };
         http1.expects_continue = request.expects_continue();
         // The connection that carries it has begun an epoch already, where one was needed.

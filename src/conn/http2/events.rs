@@ -120,8 +120,10 @@ impl Http2 {
                     trailers.push(field.name.of(&block.text), field.value.of(&block.text));
                 }
                 self.change_stream(conns, stream, |conn| {
-                    if let State::Active(active) = &mut conn.state {
-                        active.http1.decoder.trailers = trailers;
+                    if let State::Active(active) = &mut conn.state
+                        && let Some(decoder) = &mut active.http1.decoder
+                    {
+                        decoder.trailers = trailers;
                     }
                     if let Some(stream) = conn.transport.stream_mut() {
                         stream.is_received = true;
