@@ -119,8 +119,8 @@ fn complain(lines: &str) {
 
 fn reference(form: &Reference) -> ExitCode {
     let text = match form {
-        Reference::Text => registry::reference(false),
-        Reference::Markdown => registry::reference(true),
+        Reference::Text => registry::reference(registry::Markup::Text),
+        Reference::Markdown => registry::reference(registry::Markup::Markdown),
         Reference::One(name) => return page(manual::entry(name)),
     };
     print(text.as_bytes())

@@ -161,10 +161,10 @@ fn completion(shell: Shell) -> String {
 
 #[test]
 fn the_generated_files_are_those_of_the_code() {
-    let text = registry::reference(false);
+    let text = registry::reference(registry::Markup::Text);
     let markdown = format!(
         "# Directives\n\nGenerated from the code by `make docs`; `webserv directives` prints the same.\n\n{}",
-        registry::reference(true)
+        registry::reference(registry::Markup::Markdown)
     );
     let files = [
         ("packaging/man/webserv.8", program_page()),
@@ -191,7 +191,7 @@ fn the_generated_files_are_those_of_the_code() {
 
 #[test]
 fn every_directive_of_the_manual_is_an_entry_of_the_pages() {
-    let text = registry::reference(false);
+    let text = registry::reference(registry::Markup::Text);
     let (entries, _) = entries(&text);
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     for row in webserv::config::registry::rows() {

@@ -58,8 +58,14 @@ pub fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
 }
 
 impl Word {
-    pub fn new(bytes: &[u8], span: Span, quoted: bool) -> Word {
-        Word { text: Text::new(bytes), span, quoted }
+    /// A word that is written without quotes.
+    pub fn new(bytes: &[u8], span: Span) -> Word {
+        Word { text: Text::new(bytes), span, quoted: false }
+    }
+
+    /// A word that is written in quotes; `bytes` are without them.
+    pub fn in_quotes(bytes: &[u8], span: Span) -> Word {
+        Word { quoted: true, ..Word::new(bytes, span) }
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -144,8 +144,18 @@ pub fn twin(name: &str, here: Contexts) -> Option<&'static str> {
     suggest::nearest(name, here.map(|row| row.name))
 }
 
+/// How the reference manual is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Markup {
+    /// Plain text.
+    Text,
+    Markdown,
+}
+
 /// The reference manual, from the rows.
-pub fn reference(markdown: bool) -> String {
+pub fn reference(markup: Markup) -> String {
+    let markdown = markup == Markup::Markdown;
+    let br = if markdown { "  " } else { "" };
     use std::fmt::Write;
     let mut rows: Vec<&Row> = rows().collect();
     rows.sort_by_key(|row| row.name);
@@ -159,20 +169,16 @@ pub fn reference(markdown: bool) -> String {
         let _ = if markdown { write!(out, "### `{}`\n\n", row.name) } else { writeln!(out, "{}", row.name) };
         let indent = if markdown { "" } else { "    " };
         if !row.aliases.is_empty() {
-            let _ = writeln!(out, "{indent}also: {}{}", row.aliases.join(", "), br(markdown));
+            let _ = writeln!(out, "{indent}also: {}{}", row.aliases.join(", "), br);
         }
-        let _ = writeln!(out, "{indent}takes: {takes}{block}{}", br(markdown));
-        let _ = writeln!(
-            out,
-            "{indent}default: {}{}",
-            if markdown { format!("`{default}`") } else { default.into() },
-            br(markdown)
-        );
-        let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br(markdown));
-        let _ = writeln!(out, "{indent}class: {class}{}", br(markdown));
+        let _ = writeln!(out, "{indent}takes: {takes}{block}{}", br);
+        let _ =
+            writeln!(out, "{indent}default: {}{}", if markdown { format!("`{default}`") } else { default.into() }, br);
+        let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br);
+        let _ = writeln!(out, "{indent}class: {class}{}", br);
         if let Some(example) = examples::of(row.name).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
             let example = if markdown { format!("`{example}`") } else { example };
-            let _ = writeln!(out, "{indent}example: {example}{}", br(markdown));
+            let _ = writeln!(out, "{indent}example: {example}{}", br);
         }
         let _ = writeln!(out, "{indent}{}\n", row.doc);
     }
@@ -196,10 +202,6 @@ pub fn reference(markdown: bool) -> String {
         out.push('\n');
     }
     out
-}
-
-fn br(markdown: bool) -> &'static str {
-    if markdown { "  " } else { "" }
 }
 
 #[cfg(test)]

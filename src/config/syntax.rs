@@ -209,7 +209,7 @@ impl<'a> Builder<'a> {
     fn word(&mut self, span: Span, quoted: bool) {
         let raw = self.text(span);
         let raw = if quoted { raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default() } else { raw };
-        self.words.push(Word::new(&unescape(raw), span, quoted));
+        self.words.push(Word { quoted, ..Word::new(&unescape(raw), span) });
     }
 
     /// Only a space, `;`, `{` or `)` may follow a closing quote. Returns where to read again, if a quote turns out
@@ -315,7 +315,7 @@ impl<'a> Builder<'a> {
 
     fn word_without_end(&mut self, span: Span) {
         let raw = self.text(span);
-        self.words.push(Word::new(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span, true));
+        self.words.push(Word::in_quotes(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span));
     }
 }
 

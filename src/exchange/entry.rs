@@ -74,7 +74,7 @@ fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> 
     run(ex, handler, cx, Phase::ServerRewrite)
 }
 
-/// worker_memory_limit is nearly reached: what is under way is finished before anything new is begun.
+/// worker_memory_limit is nearly reached: requests in progress are finished before new ones begin.
 fn overloaded(ex: &mut Exchange) -> Flow {
     ex.response.line(b"Retry-After", b"1");
     ex.closes |= ex.request.head.version != Version::Http2;
@@ -165,7 +165,7 @@ fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
 
 /// Whether the request's target can be served at all, and its path.
 fn target(ex: &mut Exchange) -> Result<(), Reject> {
-    let merge = ex.here().settings.client.merge_slashes;
+    let slashes = uri::Slashes::of(ex.here().settings.client.merge_slashes);
     let mut path = std::mem::take(&mut ex.route.uri);
     let request = &ex.request;
     let origin = request.head.origin.of(&request.text);
@@ -176,7 +176,7 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
         path.push(b'/');
         Ok(())
     } else {
-        uri::normalize(origin, merge, &mut path).map(|normal| {
+        uri::normalize(origin, slashes, &mut path).map(|normal| {
             if let Some(query) = normal.query {
                 ex.route.args.extend_from_slice(query.of(origin));
             }

@@ -21,13 +21,27 @@ pub struct Normal {
     pub complex: bool,
 }
 
+/// What becomes of slashes that follow one another (merge_slashes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slashes {
+    Merge,
+    Keep,
+}
+
+impl Slashes {
+    /// By the value of merge_slashes.
+    pub fn of(merge: bool) -> Slashes {
+        if merge { Slashes::Merge } else { Slashes::Keep }
+    }
+}
+
 /// Appends the normal form of the path to `out` (cleared first). The input is a target's path and query; an empty path
 /// (`http://host?q`) is `/`.
 ///
 /// # Errors
 /// `BadUri` for a bad escape, a raw control byte, an escaped NUL, CR or LF, a raw `#`, a climb above the root, or a path
 /// that does not start with `/`.
-pub fn normalize(path_and_query: &[u8], merge_slashes: bool, out: &mut Vec<u8>) -> Result<Normal, Reject> {
+pub fn normalize(path_and_query: &[u8], slashes: Slashes, out: &mut Vec<u8>) -> Result<Normal, Reject> {
     out.clear();
     let mark = memchr::memchr(b'?', path_and_query);
     let (path, query) = path_and_query.split_at(mark.unwrap_or(path_and_query.len()));
@@ -38,7 +52,7 @@ pub fn normalize(path_and_query: &[u8], merge_slashes: bool, out: &mut Vec<u8>) 
     match path.first() {
         None => out.push(b'/'),
         Some(b'/') if is_normal(path) => out.extend_from_slice(path),
-        Some(b'/') => resolve(path, merge_slashes, out, &mut normal)?,
+        Some(b'/') => resolve(path, slashes, out, &mut normal)?,
         Some(_) => return Err(Reject::BadUri("the path does not start with a slash")),
     }
     Ok(normal)
@@ -50,7 +64,7 @@ fn is_normal(path: &[u8]) -> bool {
     !bytes::has_control_or(path, [b'%', b'#']) && !path.windows(2).any(pair)
 }
 
-fn resolve(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>, normal: &mut Normal) -> Result<(), Reject> {
+fn resolve(path: &[u8], slashes: Slashes, out: &mut Vec<u8>, normal: &mut Normal) -> Result<(), Reject> {
     out.push(b'/');
     // Where the segment being written starts: always after a slash.
     let mut segment = 1;
@@ -73,7 +87,7 @@ fn resolve(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>, normal: &mut Nor
                 let is_dots = end_segment(segment, out)?;
                 normal.complex |= is_dots;
                 if !is_dots {
-                    if out.len() == segment && merge_slashes {
+                    if out.len() == segment && slashes == Slashes::Merge {
                         normal.complex = true;
                     } else {
                         out.push(b'/');
@@ -116,7 +130,7 @@ mod tests {
 
     fn run(uri: &str, merge: bool) -> Result<(String, Normal), u16> {
         let mut out = b"left over".to_vec();
-        let normal = normalize(uri.as_bytes(), merge, &mut out).map_err(|r| r.status().0)?;
+        let normal = normalize(uri.as_bytes(), Slashes::of(merge), &mut out).map_err(|r| r.status().0)?;
         Ok((String::from_utf8_lossy(&out).into_owned(), normal))
     }
 

@@ -1,6 +1,7 @@
 //! New connections: as many as a turn may take. They are read from at once, and registered with epoll only if they are
 //! still open after that.
 
+use super::connections::Queue;
 use super::{Mode, Server};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
@@ -71,7 +72,7 @@ impl Server {
                 self.protected("accepting", |server| server.accept_from(at, most));
                 // Of one that panicked.
                 while let Some(key) = self.fresh.pop() {
-                    self.file(key, Next::Run, false);
+                    self.file(key, Next::Run, Queue::Run);
                 }
             }
         }

@@ -13,12 +13,27 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Where a connection waits for its next turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Queue {
+    Run,
+    /// It has bodies to move, which share `BULK` bytes a turn.
+    Bulk,
+}
+
+/// Whether a short answer may wait for those of the next connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gather {
+    Yes,
+    No,
+}
+
 impl Server {
     pub(super) fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.transport.event(flags);
         match conn.has_bulk_data() {
-            true => self.file(key, Next::Run, true),
+            true => self.file(key, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(Wake::conn(key)),
         }
     }
@@ -27,7 +42,7 @@ impl Server {
     pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
         let Some(wake) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
-            true => self.file(wake.conn, Next::Run, true),
+            true => self.file(wake.conn, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(wake),
         }
     }
@@ -63,15 +78,20 @@ impl Server {
 
     /// Lets a connection go on, and files it by what it waits for.
     pub(super) fn drive(&mut self, wake: Wake) {
-        self.act(wake, false, drive::drive);
+        self.act(wake, Gather::No, drive::drive);
     }
 
     /// Calls `act` on a connection and files it by the outcome. A panic costs the connection, not the process.
-    pub(super) fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
+    pub(super) fn act(
+        &mut self,
+        wake: Wake,
+        gather: Gather,
+        act: fn(&mut Conn, &mut Turn<'_>) -> Next,
+    ) -> Option<Next> {
         let key = wake.conn;
         let parent = self.conns.get(key)?.transport.parent();
         let given = self.bulk.max(SHARE as usize);
-        let budget = Budget { bytes: given, gather, ..Budget::default() };
+        let budget = Budget { bytes: given, gather: gather == Gather::Yes, ..Budget::default() };
         let conn = self.conns.get_mut(key)?;
         self.cx.syncs.driven = Some(wake);
         let endpoints = self.listeners.endpoints();
@@ -88,13 +108,13 @@ impl Server {
             });
         }
         let left = turn.budget.bytes;
-        let bulky = left == 0 || turn.budget.pieces == 0;
+        let is_spent = left == 0 || turn.budget.pieces == 0;
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - left);
         for (stream, next) in streams {
-            self.file(stream, next, false);
+            self.file(stream, next, Queue::Run);
         }
-        self.file(key, next, bulky);
+        self.file(key, next, if is_spent { Queue::Bulk } else { Queue::Run });
         // A stream's output is sent by its connection.
         if let Some(parent) = parent {
             self.stream_went_on(parent, key);
@@ -106,7 +126,7 @@ impl Server {
     /// As [`Server::drive`], but a short answer, or a short request for an upstream, waits for those of the next
     /// connections ([`GATHER`]).
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
-        match self.act(wake, true, drive::drive) {
+        match self.act(wake, Gather::Yes, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // A connection that used up its share has taken long, and another may follow: the batch is sent now.
             Some(Next::Send | Next::Run) => self.send_batched(),
@@ -123,8 +143,8 @@ impl Server {
         self.pool.send_batch.clear();
     }
 
-    /// `bulky`: it waits to move bodies, which share `BULK` bytes a turn.
-    pub(super) fn file(&mut self, key: Key, next: Next, bulky: bool) {
+    /// Puts a connection where `next` says; one that is to be run, into `queue`.
+    pub(super) fn file(&mut self, key: Key, next: Next, queue: Queue) {
         match next {
             Next::Close(reason) => self.close(key, reason),
             Next::Send => self.batched.push(key),
@@ -132,8 +152,10 @@ impl Server {
                 self.arm(key);
                 let Some(conn) = self.conns.get_mut(key) else { return };
                 if !std::mem::replace(&mut conn.queued, true) {
-                    let queue = if bulky { &mut self.bulky } else { &mut self.run };
-                    queue.push_back(key);
+                    match queue {
+                        Queue::Run => self.run.push_back(key),
+                        Queue::Bulk => self.bulky.push_back(key),
+                    }
                 }
             }
             Next::Wait => {

@@ -1,6 +1,7 @@
 //! The graceful shutdown: requests under way are finished, idle connections closed; and the drain before it, in which a
 //! load balancer moves new requests elsewhere.
 
+use super::connections::Gather;
 use super::{Mode, Server};
 use crate::config::model::Config;
 use crate::conn::io::{CloseReason, Next};
@@ -95,7 +96,7 @@ impl Server {
 
     fn cut_off(&mut self, keys: &[Key]) {
         for key in keys {
-            self.act(Wake::conn(*key), false, |conn, turn| {
+            self.act(Wake::conn(*key), Gather::No, |conn, turn| {
                 close::abandon(conn, turn, CloseReason::ShuttingDown);
                 Next::Close(CloseReason::ShuttingDown)
             });

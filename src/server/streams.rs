@@ -1,6 +1,7 @@
 //! Streams of HTTP/2 among the connections: each is a connection that another one carries.
 
 use super::Server;
+use super::connections::Queue;
 use crate::config::model::{Level, LineFormat};
 use crate::conn::http2::events::Intake;
 use crate::conn::io::{Budget, CloseReason, Next};
@@ -16,7 +17,7 @@ impl Server {
         let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
         for key in keys {
-            self.file(key, Next::Run, false);
+            self.file(key, Next::Run, Queue::Run);
         }
     }
 
@@ -37,7 +38,7 @@ impl Server {
         let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
         http2.abandon(&mut self.conns, &mut turn, reason);
         for (stream, next) in std::mem::take(&mut http2.filed) {
-            self.file(stream, next, false);
+            self.file(stream, next, Queue::Run);
         }
     }
 

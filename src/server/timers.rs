@@ -1,6 +1,7 @@
 //! What is due: deadlines of connections, and periodic work of the process.
 
 use super::Server;
+use super::connections::Gather;
 use crate::config::model::Level;
 use crate::conn::drive;
 use crate::conn::io::Next;
@@ -54,7 +55,7 @@ impl Server {
     }
 
     fn time_out(&mut self, key: Key) {
-        self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
+        self.act(Wake::conn(key), Gather::No, |conn, turn| match drive::timeout(conn, turn) {
             Next::Run => drive::drive(conn, turn),
             next => next,
         });

@@ -7,7 +7,7 @@ use crate::config::registry;
 /// # Errors
 /// What to print where there is no such directive: the nearest name if one is near, or those that have the word in them.
 pub fn entry(name: &str) -> Result<String, String> {
-    let manual = registry::reference(false);
+    let manual = registry::reference(registry::Markup::Text);
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
         return Ok(format!("{entry}\n"));
     }

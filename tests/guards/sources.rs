@@ -340,7 +340,7 @@ fn the_text_of_the_protocol_is_made_in_http_only() {
 #[test]
 fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
     let mut found = Vec::new();
-    let manual = registry::reference(true);
+    let manual = registry::reference(registry::Markup::Markdown);
     for row in registry::rows() {
         if !manual.contains(&format!("### `{}`\n", row.name)) || !manual.contains(row.doc) || row.doc.is_empty() {
             found.push(format!("{} is not in the manual", row.name));

@@ -193,7 +193,7 @@ impl H2Client {
             }
             17 if self.noise < NOISE => {
                 let content = rng.next().to_le_bytes();
-                frame::ping(&mut self.out, content, false);
+                frame::ping(&mut self.out, content);
                 self.pings.push_back(content);
                 self.noise += 1;
             }

@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE3,
         "",
-        Effect::Many(|_, b, d| zone(b, d, true)),
+        Effect::Many(|_, b, d| zone(b, d, Counts::Requests { rate: 1000 })),
         "A table of keys with their request rates: key zone=name:size rate=Nr/s (or r/m). Requests with an empty key do not count. webserv keeps it in its own memory, at most size of it; it outlives a reload.",
     ),
     row(
@@ -66,8 +66,8 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE2,
         "",
-        Effect::Many(|_, b, d| zone(b, d, false)),
-        "A table of keys with their requests under way: key zone=name:size. Requests with an empty key do not count.",
+        Effect::Many(|_, b, d| zone(b, d, Counts::Connections)),
+        "A table of keys with their requests in progress: key zone=name:size. Requests with an empty key do not count.",
     ),
     row(
         "limit_conn",
@@ -75,7 +75,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "",
         Effect::Many(limit_conn),
-        "Most requests under way for one key of a zone; more get limit_conn_status. A connection counts while a request of it is being answered.",
+        "Most requests in progress for one key of a zone; more get limit_conn_status. A connection counts while a request of it is being answered.",
     ),
     row(
         "limit_conn_status",
@@ -146,16 +146,16 @@ pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Faul
     }
 }
 
-/// Defines a zone.
-fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
+/// Defines a zone. `counts`: what for, with the rate that holds where none is given.
+fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
     let key = b.template(d, 0)?;
-    let (mut at, mut size, mut rate) = (None, Size(0), 1000);
+    let (mut at, mut size) = (None, Size(0));
     for word in &d.args[1..] {
         let text = word.str();
         if let Some(zone) = text.strip_prefix("zone=") {
             let (name, bytes) = zone_size(word, zone)?;
             (at, size) = (Some(named(b, name, word)), bytes);
-        } else if let Some(value) = text.strip_prefix("rate=").filter(|_| requests) {
+        } else if let (Some(value), Counts::Requests { rate }) = (text.strip_prefix("rate="), &mut counts) {
             let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
                 (Some(n), _) => (n, 1),
                 (_, Some(n)) => (n, 60),
@@ -164,17 +164,16 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
             };
             let n = value.parse::<u64>().ok().filter(|n| (1..=1_000_000_000).contains(n));
             let invalid = || Fault::new(word.span, format!("invalid rate \"{text}\"")).help("rate=10r/s or rate=30r/m");
-            rate = n.ok_or_else(invalid)? * 1000 / per;
+            *rate = (n.ok_or_else(invalid)? * 1000 / per).max(1);
         } else {
             return Err(bad(word));
         }
     }
     let Some(at) = at else {
         let fault = Fault::new(d.span, format!("\"{}\" must have \"zone\" parameter", d.name.str()));
-        let rate = if requests { " rate=10r/s" } else { "" };
+        let rate = if counts == Counts::Connections { "" } else { " rate=10r/s" };
         return Err(fault.help(format!("{} {} zone=perip:10m{rate};", d.name.str(), d.args[0].str())));
     };
-    let counts = if requests { Counts::Requests { rate: rate.max(1) } } else { Counts::Connections };
     let zone = &mut b.tables.zones[at as usize];
     if zone.defined.is_some() {
         let word = d.args.iter().find(|word| word.bytes().starts_with(b"zone=")).map_or(d.span, |word| word.span);

@@ -299,7 +299,7 @@ fn address_80(listen: &Directive) -> Option<Word> {
 
 /// `server { listen …; server_name …; return 301 https://$host$request_uri; }`, where `span` points.
 fn redirect(span: Span, listens: Vec<Word>, names: Vec<Word>) -> Directive {
-    let word = |text: &[u8]| Word::new(text, span, false);
+    let word = |text: &[u8]| Word::new(text, span);
     let directive =
         |name: &[u8], args: Vec<Word>, block| Directive { name: word(name), args, block, span, close: span };
     let mut inside: Vec<Directive> =

@@ -185,7 +185,7 @@ impl Build {
                 if let Some(last) = first.args.last_mut()
                     && let [text @ .., b',' | b':'] = last.bytes()
                 {
-                    let plain = Word::new(text, last.span, last.quoted);
+                    let plain = Word { quoted: last.quoted, ..Word::new(text, last.span) };
                     *last = plain;
                 }
             }

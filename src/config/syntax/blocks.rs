@@ -175,7 +175,7 @@ impl Builder<'_> {
         if nameless {
             let error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
             self.errors.push(error.help("a block begins with its directive, as in: location / {"));
-            self.words.push(Word::new(b"", at, false));
+            self.words.push(Word::new(b"", at));
         }
         let Some((name, args, span)) = self.head() else { return };
         let around = self

@@ -65,7 +65,7 @@ impl Builder<'_> {
         }
         self.errors.push(error.help(format!("`{written}` is a placeholder of a template that was not filled in")));
         if !self.words.is_empty() {
-            self.words.push(Word::new(written.as_bytes(), span, true));
+            self.words.push(Word::in_quotes(written.as_bytes(), span));
             return Some(end);
         }
         // A line of its own ends with it.
@@ -156,7 +156,7 @@ impl Builder<'_> {
         let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
         self.errors
             .push(error.help(format!("a value with braces needs quotes: {name} {} '{written}';", before.join(" "))));
-        self.words.push(Word::new(written.as_bytes(), span, true));
+        self.words.push(Word::in_quotes(written.as_bytes(), span));
         Some(end)
     }
 
@@ -229,7 +229,7 @@ impl Builder<'_> {
             self.errors.push(error.label("a space, `;` or `{` must follow a closing quote"));
         }
         self.words.truncate(n);
-        self.words.push(Word::new(&unescape(&plain), span, true));
+        self.words.push(Word::in_quotes(&unescape(&plain), span));
         Some(after + tail)
     }
 
@@ -250,7 +250,7 @@ impl Builder<'_> {
         let error = Diagnostic::emerg(span, "typographic quotes are part of the words, not quotes");
         self.errors.push(error.help(format!("straight ones quote: \"{inside}\"")));
         self.words.truncate(first);
-        self.words.push(Word::new(inside.as_bytes(), span, true));
+        self.words.push(Word::in_quotes(inside.as_bytes(), span));
         Some(end)
     }
 
@@ -327,7 +327,7 @@ impl Builder<'_> {
         let error = Diagnostic::emerg(place, format!("unexpected \"{found}\"")).help(help);
         self.errors.push(error.label("a space, `;` or `{` must follow a closing quote"));
         self.words.truncate(at);
-        self.words.push(Word::new(&unescape(inner), span, true));
+        self.words.push(Word::in_quotes(&unescape(inner), span));
         Some(end)
     }
 
@@ -335,7 +335,7 @@ impl Builder<'_> {
     fn replace_last(&mut self, span: Span) -> usize {
         let raw = self.text(span);
         self.words.pop();
-        self.words.push(Word::new(&unescape(raw), span, false));
+        self.words.push(Word::new(&unescape(raw), span));
         span.end as usize
     }
 

@@ -234,7 +234,7 @@ fn own_uri(ex: &Exchange) -> Vec<u8> {
     let target = ex.request.head.origin.of(ex.buf());
     if ex.route.rewritten
         && !is_form_deed(ex)
-        && uri::normalize(target, ex.here().settings.client.merge_slashes, &mut own).is_ok()
+        && uri::normalize(target, uri::Slashes::of(ex.here().settings.client.merge_slashes), &mut own).is_ok()
     {
         return own;
     }

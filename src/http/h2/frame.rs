@@ -109,8 +109,14 @@ pub fn window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
     out.extend_from_slice(&increment.to_be_bytes());
 }
 
-pub fn ping(out: &mut Vec<u8>, content: [u8; 8], ack: bool) {
-    begin(out, 8, kind::PING, if ack { flag::ACK } else { 0 }, 0);
+pub fn ping(out: &mut Vec<u8>, content: [u8; 8]) {
+    begin(out, 8, kind::PING, 0, 0);
+    out.extend_from_slice(&content);
+}
+
+/// The answer to a PING with this content (RFC 9113 §6.7).
+pub fn ping_ack(out: &mut Vec<u8>, content: [u8; 8]) {
+    begin(out, 8, kind::PING, flag::ACK, 0);
     out.extend_from_slice(&content);
 }
 

@@ -291,7 +291,7 @@ impl Translator {
             }
             kind::PING if !header.has(flag::ACK) => {
                 let mut out = Vec::new();
-                frame::ping(&mut out, *payload.first_chunk().ok_or(Error::from(ErrorKind::InvalidData))?, true);
+                frame::ping_ack(&mut out, *payload.first_chunk().ok_or(Error::from(ErrorKind::InvalidData))?);
                 tcp.write_all(&out)?;
             }
             kind::WINDOW_UPDATE if header.stream == 0 => self.window += i64::from(number(0)),

@@ -40,8 +40,8 @@ pub fn matches(stored: &[u8], given: &[u8]) -> bool {
     let hashes = match stored {
         [b'$', b'a', b'p', b'r', b'1', b'$', rest @ ..] => salted(rest, |salt| md5::hash(given, b"$apr1$", salt)),
         [b'$', b'1', b'$', rest @ ..] => salted(rest, |salt| md5::hash(given, b"$1$", salt)),
-        [b'$', b'5', b'$', rest @ ..] => sha::hash(given, rest, false),
-        [b'$', b'6', b'$', rest @ ..] => sha::hash(given, rest, true),
+        [b'$', b'5', b'$', rest @ ..] => sha::hash(given, rest, sha::Crypt::Sha256),
+        [b'$', b'6', b'$', rest @ ..] => sha::hash(given, rest, sha::Crypt::Sha512),
         [b'$', b'2', b'a' | b'b' | b'y', b'$', rest @ ..] => bcrypt::hash(given, rest),
         [b'$', b'y', b'$', rest @ ..] => yescrypt::hash(given, rest),
         [first, second, hash @ ..] if hash.len() == 11 => {

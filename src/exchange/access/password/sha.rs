@@ -6,9 +6,18 @@ use sha2::{Digest, Sha256, Sha512};
 /// More rounds than this are refused: half a second of a processor that all clients share.
 const MOST_ROUNDS: u32 = 1_000_000;
 
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crypt {
+    /// `$5$`
+    Sha256,
+    /// `$6$`
+    Sha512,
+}
+
 /// `rest` is what follows `$5$` or `$6$`: `[rounds=N$]salt$hash`. Gives the hash that belongs there, and the one that
 /// stands there.
-pub fn hash(password: &[u8], rest: &[u8], wide: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+pub fn hash(password: &[u8], rest: &[u8], crypt: Crypt) -> Option<(Vec<u8>, Vec<u8>)> {
     let (rounds, rest) = match rest.strip_prefix(b"rounds=") {
         None => (5000, rest),
         Some(rest) => {
@@ -20,7 +29,7 @@ pub fn hash(password: &[u8], rest: &[u8], wide: bool) -> Option<(Vec<u8>, Vec<u8
     let end = memchr::memchr(b'$', rest)?;
     let salt = &rest[..end.min(16)];
     let mut out = Vec::with_capacity(86);
-    if wide {
+    if crypt == Crypt::Sha512 {
         let hash = rounds_of::<Sha512>(password, salt, rounds);
         // Each group of three starts where the last one's second stood, the columns of a table 3 by 21.
         let (mut a, mut b, mut c) = (0, 21, 42);

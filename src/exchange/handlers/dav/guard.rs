@@ -273,6 +273,6 @@ fn is_so(state: State<'_>, key: Option<&Key>, cx: &Services) -> bool {
 fn path_of(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
     let path = if url.starts_with(b"/") { url } else { origin::own_path(ex, url)? };
     let mut normal = Vec::new();
-    uri::normalize(path, true, &mut normal).ok()?;
+    uri::normalize(path, uri::Slashes::Merge, &mut normal).ok()?;
     Some(normal)
 }

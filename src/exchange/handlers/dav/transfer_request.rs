@@ -246,7 +246,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     let value = ex.header(HeaderId::Destination)?;
     let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
     let mut normal = Vec::new();
-    uri::normalize(path, true, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
+    uri::normalize(path, uri::Slashes::Merge, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
     // A name below the alias, or nothing of the location.
     let len = match ex.here().settings.files.alias {
         Some(u32::MAX) | None => 0,

@@ -98,7 +98,7 @@ impl Joining {
     pub fn begin(ex: &mut Exchange, cx: &mut Services, urls: &[u8]) -> Result<Joining, Flow> {
         let bad = |why: String| Refusal::new(Status::BAD_REQUEST, why);
         let refuse = |ex: &mut Exchange, cx: &mut Services, refusal: Refusal| {
-            Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, true))
+            Err(respond::refuse_upload(ex, cx, Dialect::Tus, &refusal))
         };
         let ids = match ids(urls) {
             Ok(ids) => ids,

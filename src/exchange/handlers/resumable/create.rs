@@ -55,12 +55,12 @@ pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
         }
         Err(why) => {
             let refusal = Refusal::new(Status::BAD_REQUEST, why);
-            return Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, false));
+            return Err(respond::refuse(ex, cx, Dialect::Tus, &refusal));
         }
     }
     match tus_said(ex, joining) {
         Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
-        Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, false)),
+        Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Tus, &refusal)),
     }
 }
 
@@ -151,7 +151,7 @@ pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     };
     match rufh_said(ex, length, ends) {
         Ok((said, content)) => begin(ex, cx, Dialect::Rufh, said, content),
-        Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Rufh, &refusal, true)),
+        Err(refusal) => Err(respond::refuse_upload(ex, cx, Dialect::Rufh, &refusal)),
     }
 }
 
@@ -211,7 +211,7 @@ fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, con
     match create(ex, cx, dialect, said, content) {
         Ok(append) => run(ex, cx, append),
         Err(refusal) if refusal.later => Err(upload::later(cx)),
-        Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, true)),
+        Err(refusal) => Err(respond::refuse_upload(ex, cx, dialect, &refusal)),
     }
 }
 

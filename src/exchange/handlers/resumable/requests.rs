@@ -29,7 +29,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
         Err(Missing::Over(Past::Done(done))) => Err(over(ex, cx, id, method, &done)),
         Err(Missing::Failed(refusal)) => {
             let dialect = respond::by_header(ex);
-            Err(respond::refuse(ex, cx, dialect, &refusal, false))
+            Err(respond::refuse(ex, cx, dialect, &refusal))
         }
         Err(Missing::Elsewhere(flow)) => Err(flow),
         Ok(upload) => {
@@ -83,12 +83,12 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     };
     let lease = match lease {
         Ok(lease) => lease,
-        Err(refusal) => return Err(respond::refuse(ex, cx, upload.record.dialect, &refusal, false)),
+        Err(refusal) => return Err(respond::refuse(ex, cx, upload.record.dialect, &refusal)),
     };
     let mut append = Box::new(Append::asking(ex, cx, upload, lease));
     let flow = match append.promise_whole(ex, is_complete) {
         Ok(()) => append.settle(ex, cx, is_complete),
-        Err(refusal) => respond::refuse(ex, cx, append.upload.record.dialect, &refusal, false),
+        Err(refusal) => respond::refuse(ex, cx, append.upload.record.dialect, &refusal),
     };
     match flow {
         Flow::Wait => Ok(append),
@@ -107,7 +107,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
             cx.resumable.finish(id, Past::Gone);
             cancelled(ex, dialect)
         }
-        Method::Patch if tus::is_final(&past.concat) => respond::refuse(ex, cx, dialect, &is_final(), false),
+        Method::Patch if tus::is_final(&past.concat) => respond::refuse(ex, cx, dialect, &is_final()),
         Method::Patch => {
             let given = match dialect {
                 Dialect::Tus => ex.header(HeaderId::UploadOffset).and_then(number),
@@ -123,7 +123,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
                 Dialect::Tus => {
                     ex.response.line(b"Upload-Offset", past.length.to_string().as_bytes());
                     let why = "the upload is complete";
-                    respond::refuse(ex, cx, dialect, &Refusal::new(Status::CONFLICT, why), false)
+                    respond::refuse(ex, cx, dialect, &Refusal::new(Status::CONFLICT, why))
                 }
                 Dialect::Rufh if again => {
                     respond::completeness(ex, true);
@@ -152,7 +152,7 @@ fn is_final() -> Refusal {
 fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
     let dialect = upload.record.dialect;
     if upload.is_final() {
-        return Err(respond::refuse(ex, cx, dialect, &is_final(), false));
+        return Err(respond::refuse(ex, cx, dialect, &is_final()));
     }
     let outcome = match dialect {
         Dialect::Tus => tus(ex, &mut upload),
@@ -160,14 +160,14 @@ fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<
     };
     let content = match outcome {
         Ok(content) => content,
-        Err(Wrong::Refused(refusal)) => return Err(respond::refuse(ex, cx, dialect, &refusal, false)),
+        Err(Wrong::Refused(refusal)) => return Err(respond::refuse(ex, cx, dialect, &refusal)),
         Err(Wrong::Offset { given }) => return Err(mismatch(ex, cx, &upload, given)),
         Err(Wrong::Length) => return Err(respond::inconsistent(ex)),
     };
     match open(ex, cx, upload, content) {
         Ok(append) => create::run(ex, cx, append),
         Err(refusal) if refusal.later => Err(upload::later(cx)),
-        Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, false)),
+        Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal)),
     }
 }
 
@@ -257,7 +257,7 @@ fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u6
     match upload.record.dialect {
         Dialect::Tus => {
             let why = format!("Upload-Offset is {given}, {} bytes are there", upload.size);
-            respond::refuse(ex, cx, Dialect::Tus, &Refusal::new(Status::CONFLICT, why), false)
+            respond::refuse(ex, cx, Dialect::Tus, &Refusal::new(Status::CONFLICT, why))
         }
         Dialect::Rufh => {
             let title = "offset from request does not match offset of resource";

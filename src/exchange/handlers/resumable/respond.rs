@@ -38,7 +38,7 @@ pub fn check_version(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 fn other_version(ex: &mut Exchange, cx: &mut Services) -> Flow {
     ex.response.line(b"Tus-Version", tus::VERSION.as_bytes());
     let refusal = Refusal::new(Status::PRECONDITION_FAILED, "Tus-Resumable has to be 1.0.0");
-    refuse(ex, cx, Dialect::Tus, &refusal, false)
+    refuse(ex, cx, Dialect::Tus, &refusal)
 }
 
 /// A request for an upload of tus that does not say which version it speaks. Offsets are sent all the same.
@@ -49,12 +49,12 @@ pub fn version_is_missing(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> 
 /// There is no such upload, as far as this client may know.
 pub fn not_found(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let dialect = by_header(ex);
-    refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, "there is no such upload"), false)
+    refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, "there is no such upload"))
 }
 
 pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let dialect = by_header(ex);
-    refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"), false)
+    refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"))
 }
 
 /// The protocol of a request that names no upload that is there.
@@ -63,8 +63,17 @@ pub fn by_header(ex: &Exchange) -> Dialect {
     if tus { Dialect::Tus } else { Dialect::Rufh }
 }
 
-/// A refusal with the lines of the protocol. `ended`: of the upload itself, not of a request about it.
-pub fn refuse(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal, ended: bool) -> Flow {
+/// Refuses a request about an upload, which stays as it is; with the header fields of the protocol.
+pub fn refuse(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal) -> Flow {
+    answer(ex, cx, dialect, refusal, false)
+}
+
+/// Refuses the upload itself: it has ended.
+pub fn refuse_upload(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal) -> Flow {
+    answer(ex, cx, dialect, refusal, true)
+}
+
+fn answer(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal, ended: bool) -> Flow {
     match dialect {
         Dialect::Tus => ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes()),
         Dialect::Rufh => {

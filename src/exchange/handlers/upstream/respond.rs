@@ -161,8 +161,8 @@ fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     unescape(text, &mut path);
     escape_path(&path, &mut escaped);
     let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
-    let merges = ex.here().settings.client.merge_slashes;
-    if climbs || !path.starts_with(b"/") || uri::normalize(&escaped, merges, &mut path).is_err() {
+    let slashes = uri::Slashes::of(ex.here().settings.client.merge_slashes);
+    if climbs || !path.starts_with(b"/") || uri::normalize(&escaped, slashes, &mut path).is_err() {
         return bad_target(ex, cx, target);
     }
     if ex.route.method != Method::Head {

@@ -25,7 +25,7 @@ impl Connection {
             }
             kind::PING => {
                 if let (false, Some(content)) = (frame.has(flag::ACK), payload.first_chunk::<8>()) {
-                    frame::ping(&mut self.control, *content, true);
+                    frame::ping_ack(&mut self.control, *content);
                 }
                 None
             }

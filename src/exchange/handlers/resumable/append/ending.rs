@@ -180,7 +180,7 @@ impl Append {
             Ok(sums) => sums,
             Err(refusal) => {
                 self.upload.remove(cx);
-                return respond::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
+                return respond::refuse_upload(ex, cx, self.upload.record.dialect, &refusal);
             }
         };
         let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
@@ -220,8 +220,9 @@ impl Append {
                 return Flow::Wait;
             }
             Err(refused) => {
-                let ended = !refused.kept && !self.asks;
-                return respond::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
+                let has_ended = !refused.kept && !self.asks;
+                let refuse = if has_ended { respond::refuse_upload } else { respond::refuse };
+                return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
         };
         placed.stored.digest = digest;

@@ -395,6 +395,6 @@ impl Append {
 
     /// The request is refused, the upload stays.
     fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
-        respond::refuse(ex, cx, self.upload.record.dialect, refusal, false)
+        respond::refuse(ex, cx, self.upload.record.dialect, refusal)
     }
 }
