@@ -1,5 +1,4 @@
-//! What one authority and we know of each other: its directory, its nonces, our account there. Shared by everything that
-//! is asked of that authority.
+//! One authority: its directory, its nonces, our account there. Shared by all requests to that authority.
 //!
 //! Invariant: a nonce is used once.
 
@@ -9,7 +8,7 @@ use super::problem::{Failure, Kind, Problem, refused};
 use super::wire::{Method, Request, Response, Url};
 use serde_json::{Value, json};
 
-/// Where what is asked for.
+/// The URLs of the directory (RFC 8555 §7.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
     nonce: Url,
@@ -41,7 +40,7 @@ impl Directory {
     }
 }
 
-/// What has to be known before anything can be asked for.
+/// What must be fetched before an order can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preliminary {
     Directory,
@@ -59,7 +58,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// `kid`: the account's URL where that is known from before.
+    /// `kid`: the account's URL, if it is known from an earlier run.
     pub fn new(key: AccountKey, kid: Option<String>) -> Account {
         Account { key, kid, directory: None, nonce: None }
     }
@@ -72,8 +71,8 @@ impl Account {
         self.kid.as_deref()
     }
 
-    /// Something failed, and where everything is may have changed: it is asked for again. Whether the authority still
-    /// knows the account, its answers show.
+    /// A request failed: the directory is fetched again, as its URLs may have changed. The account is kept; if the
+    /// authority does not know it any more, a later answer tells.
     pub fn forget(&mut self) {
         self.directory = None;
         self.nonce = None;
@@ -83,15 +82,15 @@ impl Account {
         self.directory.as_ref()
     }
 
-    /// Where orders are made.
+    /// The URL for new orders.
     pub fn orders(&self) -> Option<&Url> {
         self.directory.as_ref().map(|directory| &directory.order)
     }
 
-    /// What is to be asked for first. None: everything is known.
+    /// The request that must be made first: directory, nonce or account. None: all are known.
     ///
     /// # Errors
-    /// An account cannot be had on these terms.
+    /// No account can be made on these terms.
     pub fn preliminary(&mut self, terms: &Terms) -> Result<Option<(Preliminary, Request)>, Failure> {
         let Some(directory) = &self.directory else {
             return Ok(Some((Preliminary::Directory, Request::get(terms.uri.clone()))));
@@ -122,7 +121,7 @@ impl Account {
         Ok(Some((Preliminary::Account, self.post(&url, &payload.to_string())?)))
     }
 
-    /// Takes the answer to that.
+    /// Takes the response to the request of [`Account::preliminary`].
     ///
     /// # Errors
     /// It was refused.
@@ -155,14 +154,14 @@ impl Account {
         }
     }
 
-    /// Every response may bring the nonce of the next request.
+    /// Keeps the nonce that a response carries for the next request.
     pub fn learn(&mut self, response: &Response) {
         if let Some(nonce) = response.field("replay-nonce") {
             self.nonce = Some(nonce.to_owned());
         }
     }
 
-    /// A signed request; an empty payload only reads.
+    /// A signed POST; with an empty payload a POST-as-GET.
     ///
     /// # Errors
     /// It cannot be signed.
@@ -173,7 +172,7 @@ impl Account {
         Ok(Request { method: Method::Post, url: url.clone(), body })
     }
 
-    /// Whether the same request may be made again, since only what we knew of each other was wrong.
+    /// Whether the request may be repeated after this response: only the nonce or the account was out of date.
     pub fn may_repeat(&mut self, response: &Response) -> bool {
         match Problem::of_response(response).kind.as_str() {
             "badNonce" => true,

@@ -1,4 +1,4 @@
-//! Keys of accounts and the signatures of requests (RFC 7515, 7517, 7638; the flattened form that RFC 8555 wants).
+//! Account keys and request signatures: JWS in the flattened form that RFC 8555 §6.2 requires (RFC 7515, 7517, 7638).
 
 use crate::http::escape;
 use crate::tls::der::{self, Reader};

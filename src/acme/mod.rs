@@ -1,12 +1,12 @@
-//! ACME (RFC 8555) without I/O: how a certificate is asked of an authority. Requests go out and responses come in as
-//! values; sockets are `server::acme`'s, timers and files `services::acme`'s.
+//! ACME (RFC 8555) without I/O: ordering certificates from a certificate authority. Requests and responses are values;
+//! sockets are in `server::acme`, timers and files in `services::acme`.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`jose`] | the account's key, and how requests are signed with it |
 //! | [`wire`] | a request and a response as bytes of HTTP |
 //! | [`problem`] | why the authority, or the way to it, refused |
-//! | [`account`] | what one authority knows us by: directory, nonces, account |
+//! | [`account`] | one authority: its directory, nonces, our account there |
 //! | [`order`] | one certificate, from the order to the chain |
 //! | [`renewal`] | when the next one is due (RFC 9773, and without it) |
 
@@ -17,12 +17,12 @@ pub mod problem;
 pub mod renewal;
 pub mod wire;
 
-/// Where answers to challenges of http-01 are asked for.
+/// The path prefix under which the authority fetches answers to http-01 challenges (RFC 8555 §8.3).
 pub const HTTP_01: &[u8] = b"/.well-known/acme-challenge/";
-/// The protocol that challenges of tls-alpn-01 negotiate.
+/// The ALPN protocol of tls-alpn-01 challenges (RFC 8737).
 pub const TLS_ALPN: &[u8] = b"acme-tls/1";
 
-/// How control over a name is shown.
+/// The challenge type by which control over a name is proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeKind {
     Http01,
@@ -38,7 +38,7 @@ impl ChallengeKind {
     }
 }
 
-/// What is asked of an authority, and on which terms.
+/// An `acme_issuer`: the authority and the terms of the account.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// Its directory.

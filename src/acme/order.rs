@@ -1,8 +1,8 @@
-//! One certificate: ordered, control of its names shown, finalized, downloaded. [`Order::next`] says what to do,
-//! [`Order::receive`] takes what came of it; between the two nothing waits.
+//! One certificate: ordered, its names authorized, finalized, downloaded. [`Order::next`] gives the next request,
+//! [`Order::receive`] takes its response.
 //!
-//! Invariants: what is asked is bounded ([`POLLS`], [`REPEATS`]); challenges are answered ([`Order::challenges`])
-//! before the authority is notified that they are.
+//! Invariants: the number of requests is bounded ([`POLLS`], [`REPEATS`]); the answers to challenges are in place
+//! ([`Order::challenges`]) before the authority is notified.
 
 use super::account::{Account, Preliminary};
 use super::problem::{Failure, Kind, Problem, refused, retry_after};
@@ -20,14 +20,14 @@ const POLLS: u32 = 120;
 /// Milliseconds between two polls: at first, and at most.
 const PAUSE: u64 = 250;
 const LONGEST: u64 = 10_000;
-/// How often a request is made again because of a nonce and the like, before another of the order has got through.
+/// How often in a row a request is repeated because of a bad nonce and the like.
 const REPEATS: u32 = 12;
 
-/// What an authority will look for.
+/// The answer to a challenge, for the authority to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     pub kind: ChallengeKind,
-    /// The name or address that it is about.
+    /// The name or address to be validated.
     pub name: String,
     pub token: String,
     /// The key authorization.
@@ -46,13 +46,13 @@ pub enum Action {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// The first authorization is looked at.
+    /// The first open authorization is fetched.
     Look,
-    /// The authority is notified that the challenge of that URL is answered.
+    /// The authority is notified that the challenge of this URL is ready.
     Answer(Url),
-    /// Until the authorization is decided.
+    /// Polls until the authorization is decided.
     Await,
-    /// Until the order is ready, or its certificate is.
+    /// Polls until the order is ready, or its certificate issued.
     Check,
     Finalize,
     Download(Url),
@@ -128,12 +128,12 @@ impl Order {
         }
     }
 
-    /// What the authority may look for as long as the order is under way.
+    /// The answers that must be served until the order is complete.
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
     }
 
-    /// What is to be done now. Not while something is outstanding.
+    /// What to do next. Not to be called while a request is outstanding.
     ///
     /// # Errors
     /// The order has failed.
@@ -178,7 +178,7 @@ impl Order {
         })
     }
 
-    /// Takes the response to what was asked. `now`: seconds since 1970.
+    /// Takes the response to the last request. `now`: seconds since 1970.
     ///
     /// # Errors
     /// The order has failed.
@@ -223,7 +223,7 @@ impl Order {
                 self.stage = Stage::Check;
                 self.look_again(None)
             }
-            // The default chain is good all the same.
+            // An alternate chain could not be fetched: the default one is used.
             Stage::Alternate(_) => {
                 self.stage = Stage::Done;
                 Ok(())
@@ -242,7 +242,7 @@ impl Order {
         }
     }
 
-    /// It is not decided yet.
+    /// Not decided yet: polls again later.
     fn look_again(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
         self.polls += 1;
         if self.polls > POLLS {
@@ -293,7 +293,7 @@ impl Order {
         }
     }
 
-    /// The chain is the wanted one, or the next is looked at.
+    /// Keeps the chain if it is the preferred one, else fetches the next alternate.
     fn choose(&mut self, terms: &Terms) {
         self.stage = match self.alternates.pop() {
             Some(next) if !is_preferred(&self.chain, terms) => Stage::Alternate(next),

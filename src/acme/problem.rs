@@ -1,5 +1,5 @@
-//! Why something did not come about: the authority's problem documents (RFC 7807), and what else can be in the way. What
-//! kind it is decides when it is tried again.
+//! Why a request or an order failed: the authority's problem documents (RFC 7807) and other failures. The kind decides when
+//! it is tried again.
 
 use super::wire::Response;
 use crate::http::date;
@@ -8,11 +8,11 @@ use serde_json::Value;
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The authority was not reached, or is not well: nothing was used up.
+    /// The authority could not be reached or had an internal error; no rate limit was touched.
     Unreachable,
-    /// It refused; each attempt may count against a limit.
+    /// The authority refused; each attempt may count against a rate limit.
     Refused,
-    /// It will not change by itself: the administrator has to act.
+    /// Permanent: the administrator has to act.
     Settings,
 }
 
@@ -29,7 +29,7 @@ impl Failure {
         Failure { kind, text: text.into(), wait: None }
     }
 
-    /// Something that makes no sense of what the authority sent.
+    /// A response that cannot be understood.
     pub fn nonsense(what: &str) -> Failure {
         Failure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
     }
@@ -44,7 +44,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Of an object of JSON, with what its parts say.
+    /// From a JSON object, with its subproblems.
     pub fn of(value: &Value) -> Problem {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = text(value, "type");

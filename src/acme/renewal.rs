@@ -63,10 +63,10 @@ pub struct Window {
     pub ask_again: u64,
 }
 
-/// Bounds of how often it is asked.
+/// Bounds of the seconds between two queries.
 const OFTEN: u64 = MINUTE;
 const SELDOM: u64 = DAY;
-/// Where it does not say.
+/// Seconds between two queries where the authority names none.
 const USUAL: u64 = 6 * HOUR;
 
 impl Window {
@@ -79,7 +79,7 @@ impl Window {
         (start < end).then_some(Window { start, end, ask_again })
     }
 
-    /// A moment of the window.
+    /// A random moment of the window.
     pub fn moment(&self, chance: u64) -> i64 {
         let span = u64::try_from(self.end - self.start).unwrap_or(1).max(1);
         self.start.saturating_add_unsigned(chance % span)
@@ -128,7 +128,7 @@ pub struct Inquiry {
 #[derive(Debug)]
 pub enum Step {
     Ask(Request),
-    /// It suggests nothing.
+    /// The authority has no renewal information.
     Unknown,
 }
 
@@ -149,10 +149,10 @@ impl Inquiry {
         }
     }
 
-    /// The window, if this was the answer to that; None: go on.
+    /// The window, if this response has it; None: there is more to fetch.
     ///
     /// # Errors
-    /// There is none.
+    /// No window can be had.
     pub fn receive(
         &mut self,
         account: &mut Account,

@@ -18,11 +18,11 @@ pub struct Url {
     /// In lower case, an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
-    /// As `Host` has it.
+    /// As the Host header field has it.
     pub authority: String,
     /// Path and arguments.
     pub target: String,
-    /// As it was written: signatures are over that.
+    /// As it was written: signatures cover it.
     pub text: String,
 }
 
@@ -128,7 +128,7 @@ impl Response {
 pub struct Receiver {
     asked: Asked,
     head: ResponseHead,
-    /// What came of the head; then what of the body is not decoded.
+    /// The bytes of the head so far; after that, those of the body that are not decoded yet.
     bytes: Vec<u8>,
     body: Option<(Ending, Decoder)>,
     response: Response,
@@ -140,12 +140,12 @@ impl Receiver {
         Receiver { asked, head: ResponseHead::default(), bytes: Vec::new(), body: None, response: Response::default() }
     }
 
-    /// Nothing has come yet.
+    /// No byte has been received yet.
     pub fn is_fresh(&self) -> bool {
         self.body.is_none() && self.bytes.is_empty()
     }
 
-    /// Takes what came. Some: the response is whole.
+    /// Takes received bytes. Some: the response is complete.
     ///
     /// # Errors
     /// It is no HTTP, or too long.
@@ -176,10 +176,10 @@ impl Receiver {
         Ok(done.then(|| std::mem::take(&mut self.response)))
     }
 
-    /// The connection has ended in order.
+    /// The connection was closed in order.
     ///
     /// # Errors
-    /// The response had not.
+    /// The response is incomplete.
     pub fn end(&mut self) -> Result<Response, String> {
         match self.body {
             Some((Ending::Close, _)) => Ok(std::mem::take(&mut self.response)),

@@ -30,7 +30,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// How the program was called: decides the defaults that nginx's own command line expects.
+/// How the program was called, which decides some defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `webserv CONFIG`: errors to the terminal, nothing written that the configuration does not name.
@@ -185,10 +185,10 @@ impl Scope {
     }
 }
 
-/// The messages about a line.
+/// Errors and warnings about a line.
 impl Build {
     pub fn error(&mut self, fault: Fault) {
-        // What stands where a template was not filled in is reported as that.
+        // A placeholder of a template that was not filled in has its own message.
         let is_placeholder = |d: &Diagnostic| d.span == Some(fault.span) && d.message == "unexpected \"{\"";
         if self.diagnostics.iter().any(is_placeholder) {
             return;
@@ -196,7 +196,7 @@ impl Build {
         self.diagnostics.push(fault.diagnostic());
     }
 
-    /// An error of a level that its levels inherit: reported at the first that has it.
+    /// An error of a level that nested levels inherit: reported once, at the outermost.
     pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
         let text = text.into();
         if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
@@ -204,17 +204,17 @@ impl Build {
         }
     }
 
-    /// Something that a line asks for and is not done, harmlessly.
+    /// A warning: something that the line asks for has no effect, and that is harmless.
     pub fn notice(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::notice(span, text));
     }
 
-    /// Something to say of a line that is taken all the same.
+    /// A warning about a line that is accepted.
     pub fn warn(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::warn(span, text));
     }
 
-    /// Says once that a directive of that name does nothing.
+    /// Warns once that a directive of that name is ignored.
     pub fn note_ignored(&mut self, name: &'static str, d: &Directive, why: &str) {
         if !self.noted.contains(&name) {
             self.noted.push(name);

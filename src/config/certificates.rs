@@ -1,5 +1,5 @@
-//! Certificates, keys, trusted CAs and revocation lists: from the files that a configuration names to what handshakes
-//! are made with, each fault a sentence that names the file.
+//! Loads the certificates, keys, trusted CAs and revocation lists that a configuration names. Each error is a sentence that
+//! names the file.
 //!
 //! Pairs are kept by the process for as long as their files do not change (nginx's `ssl_object_cache_inheritable`), so
 //! that a reload of many servers does not read each key again.
@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// A file of certificates, keys or lists that is larger is a mistake.
+/// Bytes of a file of certificates, keys or lists; a larger one is an error.
 const LARGEST: u64 = 64 << 20;
 
 /// The whole file. What is no regular file is refused rather than waited for.
@@ -55,7 +55,7 @@ pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     if chain.is_empty() { Err(instead) } else { Ok(chain) }
 }
 
-/// What stands in a file in place of the section that was looked for.
+/// The error for a file without the expected PEM section: what it holds instead.
 fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> String {
     let found = match sections.first() {
         Some(section) if section.label.ends_with("PRIVATE KEY") => ", but a private key".into(),
@@ -98,7 +98,7 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
     certified(chain, key).map_err(Wrong::Key)
 }
 
-/// What of a pair is at fault.
+/// Which part of a pair has an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     Certificate(String),
@@ -135,7 +135,7 @@ impl Origin {
         }
     }
 
-    /// What changes with the content of a file: as nginx looks, its seconds and its number.
+    /// Identifies the content of a file, as nginx does: its mtime in seconds and its inode number.
     fn state(&self) -> (i64, u64) {
         match self {
             Origin::File(path) => std::fs::metadata(path).map_or((0, 0), |data| (data.mtime(), data.ino())),
@@ -144,16 +144,16 @@ impl Origin {
     }
 }
 
-/// A pair that was loaded, and what its files were like then.
+/// A pair that was loaded, and the state of its files at that time.
 struct Kept {
     states: [(i64, u64); 2],
     pair: Arc<CertifiedKey>,
 }
 
-/// Pairs that are kept at most; beyond that all are read again.
+/// Pairs in the cache at most; then it is emptied.
 const KEPT: usize = 10_000;
 
-/// Loads a pair, or takes the one that was loaded from the same files as they are.
+/// Loads a pair, or takes it from the cache if its files have not changed.
 pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, Wrong> {
     type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), Kept>;
     static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();

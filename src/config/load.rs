@@ -29,19 +29,19 @@ const MAX_BYTES: u64 = 256 << 20;
 pub enum Includes {
     #[default]
     Follow,
-    /// Every `include` is an error: for texts from nowhere (fuzzing).
+    /// Every `include` is an error: for texts that are not files (fuzzing).
     Refuse,
 }
 
 /// What may be done to files other than the configuration's own while it is made of their texts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Touch {
-    /// For texts from nowhere ([`Includes::Refuse`]).
+    /// Nothing: for texts that are not files ([`Includes::Refuse`]).
     Nothing,
-    /// For those who check, `-t` among them: they leave a machine as it was, and what root made while checking could not
-    /// be used by the user that serves.
+    /// Reading only, for `-t` and other checks: they must not change the machine, and files that root made while checking
+    /// could not be used by the serving user.
     Read,
-    /// For those who serve: certificates that are made are kept.
+    /// Reading and writing, for the server: certificates that it makes are stored.
     Write,
 }
 
@@ -54,15 +54,15 @@ pub struct LoadOptions {
     pub includes: Includes,
 }
 
-/// What a load gives, right or wrong: the tree holds all that could be read, so that later passes can report their
-/// errors beside these.
+/// The outcome of a load, with or without errors: the tree holds all that could be read, so that later passes can report
+/// their errors together with these.
 #[derive(Debug)]
 pub struct Loaded {
     pub sources: Sources,
     /// The directives of `-g`, then those of the main file; includes replaced.
     pub directives: Vec<Directive>,
     pub diagnostics: Diagnostics,
-    /// A load gives [`Touch::Write`] to none: those who serve set it.
+    /// Never [`Touch::Write`] after a load: the server sets that.
     pub touch: Touch,
 }
 
@@ -94,7 +94,7 @@ pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
     loader.finish(directives)
 }
 
-/// Parses and renders whatever it is given, without touching the file system: the target of the fuzzer.
+/// Parses and renders any input without touching the file system: the fuzz target.
 pub fn fuzz_config(data: &[u8]) {
     let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
     let loaded = load_text("fuzz.conf", data, &options);
@@ -215,7 +215,7 @@ impl<'a> Loader<'a> {
             _ if directive.block.is_some() => {
                 let message = syntax::not_terminated(&directive.name);
                 let bytes = self.sources.bytes(directive.span.file);
-                // The block of the next line: it is read as one.
+                // The block on the next line belongs to this directive.
                 if let Some((first, block)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
                     let last = first.args.last().map(Word::str).unwrap_or_default();
                     let label = format!("missing `;` after `{last}`");
@@ -328,7 +328,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Files that are something else altogether: how much of them to point at, what they are, and what to do.
+/// Recognizes files that are no configuration at all: how many bytes to point at, what they are, and what to do.
 fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
     let head = bytes.get(..bytes.len().min(64)).unwrap_or_default().to_ascii_lowercase();
     let utf16 = "save it as UTF-8: editors on Windows call this format Unicode";
@@ -376,19 +376,19 @@ enum ReadError {
     TooLarge,
 }
 
-/// The file that was probably meant instead of a missing one, named as that was in the configuration.
+/// A similarly named file for one that is missing, spelled as in the configuration.
 pub(crate) fn meant(path: &Path, written: &str) -> Option<String> {
     beside(path).map(|near| in_place(written, &near))
 }
 
-/// The file beside a missing one that was probably meant: its name, or what leads to it.
+/// A similarly named file in the same directory, or in a similarly named one.
 fn beside(path: &Path) -> Option<String> {
     let missing = path.file_name()?.to_str()?;
     if path.exists() {
         return None;
     }
     let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The directory's name is wrong, and the file is in the one that was meant.
+    // The directory is misspelled, and the file is in the similarly named one.
     if !directory.exists() {
         let near = directory.with_file_name(beside(directory)?).join(missing);
         let known = directory.parent().unwrap_or(Path::new(""));
@@ -400,7 +400,7 @@ fn beside(path: &Path) -> Option<String> {
     near.or_else(|| suggest::nearest(missing, USUAL).filter(|usual| *usual != missing)).map(str::to_owned)
 }
 
-/// A path as it was written, with what was meant for its last parts.
+/// A path as it was written, with its last parts replaced.
 fn in_place(written: &str, near: &str) -> String {
     let written = written.trim_matches(['"', '\'']);
     let parts = near.matches('/').count() + 1;
@@ -412,7 +412,7 @@ fn in_place(written: &str, near: &str) -> String {
 const USUAL: [&str; 7] =
     ["mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params", "conf.d"];
 
-/// The file that was named on the command line is no configuration, and what was meant perhaps.
+/// The error for a file on the command line that is no configuration, with a suggestion.
 fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
     let diagnostic = Diagnostic::emerg(None, failed(path, error));
     let here = std::env::current_dir().unwrap_or_default();

@@ -115,8 +115,8 @@ builtins! {
     SslSessionReused "ssl_session_reused", SslSigalgs "ssl_sigalgs",
 }
 
-/// Variables of nginx that have no value on a plain connection, or without the protocol that would give one. Log
-/// formats and maps name them all the same.
+/// Variables of nginx that have no value here, since their protocol or feature is missing. They are accepted, since log
+/// formats and maps name them.
 const ABSENT: &[&str] = &[
     "http3",
     "ssl_client_sigalg",
@@ -150,7 +150,7 @@ const FIXED: &[&str] = &[
     "sent_http_transfer_encoding",
 ];
 
-/// What `set` stores where it belongs: the arguments of the request, the rate of the response.
+/// A variable by which `set` changes the request or the response: `$args`, `$limit_rate`.
 fn is_stored_in_place(name: &str) -> bool {
     matches!(name, "args" | "limit_rate")
 }

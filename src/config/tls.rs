@@ -1,5 +1,5 @@
-//! From the `ssl_*` directives of a server to what its handshakes are made with. Files are read here, while the
-//! configuration is; only those whose names have variables wait for a client.
+//! Builds the TLS configuration of each server from its `ssl_*` directives. Files are read here, at load; only those whose
+//! names have variables are read at a handshake.
 
 use super::acme::CertificateId;
 use super::ast::Span;
@@ -34,13 +34,13 @@ fn takes_acme(ssl: &Ssl) -> bool {
     }
 }
 
-/// Protocols that are offered by ALPN, the favourite first.
+/// ALPN protocols, the preferred one first.
 fn protocols(http2: bool) -> Vec<Vec<u8>> {
     let http1 = [&b"http/1.1"[..], b"http/1.0", b"http/0.9"];
     http2.then_some(&b"h2"[..]).into_iter().chain(http1).map(<[u8]>::to_vec).collect()
 }
 
-/// What the certificates of a server are to be made of.
+/// The sources of the certificates of a server.
 #[derive(Clone, Copy)]
 struct Wanted<'w> {
     ssl: &'w Rc<Ssl>,
@@ -49,7 +49,7 @@ struct Wanted<'w> {
     acme: Option<CertificateId>,
 }
 
-/// What the builder of all servers works with.
+/// State shared while all servers are built.
 pub struct Builder<'a> {
     pub directory: &'a Path,
     /// Seconds since 1970.
@@ -59,7 +59,7 @@ pub struct Builder<'a> {
     /// By settings, and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
-    /// When the certificate ends that was made for the server at hand.
+    /// When the certificate made for the present server expires.
     made_until: Option<i64>,
     /// Pairs already checked: many servers may name the same.
     checked: HashSet<(Origin, Origin)>,
@@ -82,7 +82,7 @@ impl<'a> Builder<'a> {
     ) {
         let by_listen: HashSet<usize> =
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
-        // Certificates that a server has from its http block say nothing of one that speaks no TLS.
+        // Certificates inherited from the http block do not matter to a server without TLS.
         let by_tls: HashSet<ServerId> =
             endpoints.iter().filter(|endpoint| endpoint.ssl).flat_map(Endpoint::servers).collect();
         for (at, server) in servers.iter_mut().enumerate() {
@@ -122,7 +122,7 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// What would help against a fault of a certificate's files.
+    /// The hint for an error in a certificate's files.
     fn cure(&self, text: &str) -> Option<String> {
         if text.starts_with("no \"ssl_certificate_key\"") {
             return Some("name its key beside it: ssl_certificate_key PATH;".into());
@@ -141,7 +141,7 @@ impl<'a> Builder<'a> {
         self.directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
     }
 
-    /// What a file gives; a fault is noted and gives nothing.
+    /// Reads a file; an error is reported and gives None.
     fn file<T>(&mut self, named: Option<&Named>, read: impl Fn(&Path) -> Result<T, String>, what: &str) -> Option<T> {
         let named = named?;
         let path = self.path(named);
@@ -262,7 +262,7 @@ impl<'a> Builder<'a> {
             Touch::Write => local_ca::obtain(Some(&directory), &names, self.now),
         };
         let made = made.or_else(|why| {
-            // HTTPS all the same; browsers will have to be asked again after a restart.
+            // HTTPS works, but browsers will ask for another exception after a restart.
             let text = format!("the local authority is kept in memory alone, until the process ends: {why}");
             let help = "set $STATE_DIRECTORY, or let this user write there";
             self.diagnostics.push(Diagnostic::warn(span, text).help(help));
@@ -334,7 +334,7 @@ impl<'a> Builder<'a> {
         if ssl.verify != Verify::Off {
             trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
             policy.push(u8::from(trust.crls.is_some()));
-            // Who was verified by one list is not taken for verified by another.
+            // A client that was verified by one list does not count as verified by another.
             trust.crls.iter().flatten().for_each(|crl| policy.extend_from_slice(crl.content()));
         }
         let alpn = protocols(http2);

@@ -90,7 +90,7 @@ impl Size {
     }
 }
 
-/// What a size looks like; the very one that was meant where the unit is longer than it is here (`2GiB`, `10MB`).
+/// The hint for an invalid size; the corrected size where the unit has more letters than nginx's (`2GiB`, `10MB`).
 fn size_help(text: &[u8], giga: bool) -> String {
     let shown = lossy(text).to_ascii_lowercase();
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -184,7 +184,7 @@ pub fn unit(word: &str) -> Option<&'static str> {
     })
 }
 
-/// The time that was meant, where the unit is a whole word (`5min`, `30 seconds`) or the number is no whole one.
+/// The corrected time, where the unit is a word (`5min`, `30 seconds`) or the number has a fraction.
 pub fn time_meant(text: &[u8]) -> Option<String> {
     let shown = lossy(text).to_ascii_lowercase();
     if let Some(meant) = fraction(&shown, &SMALLER_TIMES) {
@@ -221,7 +221,7 @@ fn longest_first(text: &str) -> Option<String> {
         .then(|| ordered.iter().map(|(_, number, unit)| format!("{number}{unit}")).collect())
 }
 
-/// What a time looks like, or the very one that was meant.
+/// The hint for an invalid time, or the corrected time.
 fn time_help(text: &[u8]) -> String {
     if let Some(meant) = time_meant(text) {
         return format!("write {meant}: units are ms, s, m, h, d, w, M and y");

@@ -339,7 +339,7 @@ impl Exchange {
     /// (nginx).
     ///
     /// # Errors
-    /// There are more; the server that says so is the exchange's.
+    /// There are more fields; the request is then answered by the server chosen so far.
     pub fn count_fields(&mut self) -> Result<(), Reject> {
         let limit = |ex: &Exchange| ex.here().settings.client.max_headers as usize;
         let (head, named) = (&self.request.head, self.request.head.host.start);
@@ -444,7 +444,7 @@ impl Exchange {
         }
     }
 
-    /// The request is no longer under way for limit_conn.
+    /// The request no longer counts for limit_conn.
     pub fn give_places_back(&mut self, cx: &mut Services) {
         for (zone, key) in self.places.drain(..) {
             cx.limits.leave(&zone, &key);

@@ -1,6 +1,6 @@
 //! `webserv explain`: what would become of a request, and why, without serving it.
 //!
-//! Nothing is decided here. A request is made of the question, goes through the very phases that serve
+//! Nothing is decided here. A request is made of the question, goes through the same phases that serve
 //! ([`crate::exchange::entry::begin`]) with a [`Recorder`] watching, and what was recorded is printed. Invariant: nothing is bound,
 //! logged or changed; of the file system only what the phases look up is read.
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// Writes to standard output, all of it.
 ///
 /// # Errors
-/// The output is incomplete. A reader that has seen enough (`| head`) is no error.
+/// The output is incomplete. A reader that closes its end early (`| head`) is not an error.
 pub fn print(text: &[u8]) -> Result<(), Errno> {
     match write_all(std::io::stdout().as_fd(), text) {
         Err(Errno::EPIPE) => Ok(()),

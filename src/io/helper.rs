@@ -1,6 +1,6 @@
-//! A child of this process that answers questions: forked, so that it needs no program (exec is forbidden where the loop is
-//! confined); it keeps nothing open but its end of a channel, and ends when the other end is closed. One question at a
-//! time: what takes long takes it there.
+//! A child process that computes answers which would block the event loop. It is forked, not executed, since a sandboxed
+//! process may not call exec. It keeps only its end of a channel open and exits when the other end is closed. It takes one
+//! question at a time.
 
 use crate::sys::process::helper;
 use crate::sys::socket::pass;
@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The most bytes of a question, and of an answer.
 pub const LARGEST: usize = 4096;
-/// Below the loop, which goes first where they share a processor.
+/// Nicer than the event loop, which so has precedence where both share a processor.
 const NICE: i32 = 10;
 
 pub struct Helper {
@@ -19,7 +19,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// `name`: what lists of processes show. It is ended by its own alarm where an answer takes longer than `seconds`.
+    /// `name` is shown by ps. The child is killed by its own alarm when an answer takes longer than `seconds`.
     ///
     /// # Errors
     /// No socket, no memory, or no more processes.
@@ -28,11 +28,11 @@ impl Helper {
         if process::fork()?.is_none() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 helper::detach(theirs.as_fd(), name);
-                // A loop that is nicer still stays so.
+                // Fails where the process is nicer already: then it stays so.
                 let _ = process::set_priority(NICE);
                 serve(theirs.as_fd(), seconds, answer);
             }));
-            // Nothing of the loop's state may be torn down here.
+            // The state inherited from the parent must not be dropped here.
             process::leave(i32::from(outcome.is_err()));
         }
         Ok(Helper { channel: ours })
@@ -43,12 +43,12 @@ impl Helper {
     }
 
     /// # Errors
-    /// EPIPE: it is gone.
+    /// EPIPE: the helper has exited.
     pub fn ask(&self, question: &[u8]) -> Result<(), Errno> {
         pass::send(self.channel.as_fd(), question, &[])
     }
 
-    /// The answer to the last question. None: there is none yet. Err: the helper is gone.
+    /// The answer to the last question; None while there is none. Err: the helper has exited.
     pub fn answer(&self) -> Option<Result<Vec<u8>, Errno>> {
         let mut text = [0; LARGEST];
         match pass::receive(self.channel.as_fd(), &mut text) {
@@ -60,7 +60,7 @@ impl Helper {
     }
 }
 
-/// The life of the helper.
+/// The main loop of the helper.
 fn serve(channel: BorrowedFd<'_>, seconds: u32, answer: impl Fn(&[u8]) -> Vec<u8>) {
     let mut text = vec![0; LARGEST];
     while file::wait_readable(channel, u32::MAX).is_ok() {

@@ -1,7 +1,7 @@
-//! Directories that are made on the way to a file.
+//! Makes the missing directories of a path.
 //!
-//! Invariant: what another process makes meanwhile is as good as made here; what lies beneath a directory is reached
-//! from it alone, under the `RESOLVE_*` flags that are given.
+//! Invariants: a directory that another process makes at the same time is used as it is; every path is resolved relative to
+//! its base directory, under the given `RESOLVE_*` flags.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_PATH, Unlink};
@@ -25,7 +25,7 @@ pub fn make_path(path: &[u8], mode: u32, mut made: impl FnMut()) -> Result<(), E
     Ok(())
 }
 
-/// Opens the directory `way` beneath `base`, which it is where `way` names none.
+/// Opens the directory `way` beneath `base`; an empty `way` is `base` itself.
 pub fn open_beneath(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<Rc<OwnedFd>, Errno> {
     let start = way.iter().position(|b| *b != b'/').unwrap_or(way.len());
     let way = way.get(start..).unwrap_or_default();
@@ -36,8 +36,8 @@ pub fn open_beneath(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<Rc<O
     file::open_beneath(base.as_fd(), &path, O_PATH | O_DIRECTORY, 0, resolve).map(Rc::new)
 }
 
-/// The deepest directory on the `way` beneath `base` that is there, and the part of the way that is missing behind it.
-/// From the base each time: a link on the way may lead up, as long as it stays within.
+/// The deepest existing directory of `way` beneath `base`, and the rest of the path, which is missing. Each is opened from
+/// the base, since a symbolic link in the path may lead upwards as long as it stays beneath the base.
 pub fn deepest<'w>(base: &Rc<OwnedFd>, way: &'w [u8], resolve: u64) -> Result<(Rc<OwnedFd>, &'w [u8]), Errno> {
     let mut there = way;
     loop {
@@ -52,8 +52,8 @@ pub fn deepest<'w>(base: &Rc<OwnedFd>, way: &'w [u8], resolve: u64) -> Result<(R
     }
 }
 
-/// Makes the directories `names` in `dir`, each in the one before it; `dir` is then the last. Those that were made are
-/// added to `made`, the outermost first, also where it fails: by the call that is returned.
+/// Makes the directories `names`, each inside the one before it, beginning in `dir`, which becomes the last of them. Those
+/// that were made are added to `made`, the outermost first, even if a later one fails. An error names the system call.
 pub fn make_beneath(
     dir: &mut Rc<OwnedFd>,
     names: Vec<CString>,
@@ -64,7 +64,7 @@ pub fn make_beneath(
     for name in names {
         match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
             Ok(()) => made.push((dir.clone(), name.clone())),
-            // Another request was faster.
+            // Another request or process made it first.
             Err(Errno::EEXIST) => {}
             Err(e) => return Err(("mkdir()", e)),
         }
@@ -74,7 +74,7 @@ pub fn make_beneath(
     Ok(())
 }
 
-/// What was made for something that may still fail: it goes with this, as far as it is empty.
+/// Directories made for an operation that may still fail. Dropping this removes those that are empty.
 #[derive(Default)]
 pub struct Making(Vec<Made>);
 
@@ -87,7 +87,7 @@ impl Making {
         !self.0.is_empty()
     }
 
-    /// It is needed; whether that was anything.
+    /// Keeps the directories. Returns whether there were any.
     pub fn keep(&mut self) -> bool {
         !std::mem::take(&mut self.0).is_empty()
     }

@@ -1,6 +1,7 @@
-//! Input and output that neither blocks the loop nor ends the process: what is printed ([`console`]), how a file named
-//! by the configuration is opened ([`open`]), how directories on the way to a file are made ([`make_path`]), where log lines go ([`sink`]), and processes that compute or ask what would take
-//! long ([`helper`]). Nothing here knows HTTP or the configuration.
+//! Input and output that neither blocks the event loop nor ends the process: printing ([`console`]), opening files that the
+//! configuration names ([`open`]), making the directories of a path ([`make_path`]), replacing small files ([`replace`]),
+//! writing log lines ([`sink`]), and child processes for work that would block ([`helper`]). Nothing here knows HTTP or the
+//! configuration.
 
 pub mod console;
 pub mod helper;

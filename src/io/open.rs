@@ -1,4 +1,4 @@
-//! The one door through which files named by the configuration or the command line are opened.
+//! The only place that opens files named by the configuration or the command line.
 //!
 //! Invariants: opening never waits (a FIFO without the other end is opened non-blocking, or refused); `/dev/stdout`
 //! and `/proc/self/fd/N` mean the descriptor itself, be it a socket, also behind a symbolic link; as root no symbolic
@@ -17,15 +17,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// As the kernel: a path through more links than this is a loop.
+/// Symbolic links followed in one path; more are ELOOP, as in the kernel.
 const LINKS: usize = 40;
-/// Bytes that a device may have: /dev/null has none.
+/// Bytes read from a device: /dev/null has none, /dev/zero no end.
 const DEVICE: usize = 64 << 10;
 /// How long the text of a configuration may take to come through a pipe, milliseconds.
 const PATIENCE: u32 = 10_000;
-/// How long words may take that a program writes to a FIFO for us: it waits there already.
+/// Milliseconds to wait for passwords that a program writes to a FIFO: it should be waiting for its reader already.
 const SOON: u32 = 2_000;
-/// Milliseconds of a wait between two looks at what else there is to do.
+/// Milliseconds between two checks for other work during a wait.
 const STEP: u32 = 2;
 
 /// Where a path leads.
@@ -49,17 +49,17 @@ pub fn descriptor(path: &Path) -> Option<i32> {
     std::str::from_utf8(number).ok()?.parse().ok().filter(|number| *number >= 0)
 }
 
-/// Opens a log for appending, and makes it where it is missing.
+/// Opens a log file for appending; it is created if missing.
 ///
 /// # Errors
-/// That of the call that failed. EACCES for a link or a second name that another user made.
+/// That of the call that failed. EACCES for a symbolic or hard link that another user made.
 pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = O_WRONLY | O_APPEND | O_CREAT;
     let (dir, name) = match settle(path)? {
         Place::Descriptor(number) => return file::dup_number(number),
         Place::In(dir, name) => (dir, name),
     };
-    // A FIFO is its own reader: what is written waits in it, whether its reader has not come yet or goes and comes again.
+    // A FIFO is opened for reading too, so that writes are kept in it while it has no other reader.
     let opened = regular_or_stream(dir.as_fd(), &name, flags, 0o644);
     let is_fifo = match &opened {
         Ok(fd) => file::special(fd.as_fd())? == Special::Pipe,
@@ -68,7 +68,7 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
     if is_fifo { regular_or_stream(dir.as_fd(), &name, O_RDWR | O_APPEND, 0) } else { opened }
 }
 
-/// A file of the process's own, for reading and writing, made where it is missing: its pid file, its journal.
+/// Opens a file of the process itself (pid file, journal) for reading and writing; it is created if missing.
 ///
 /// # Errors
 /// As [`append`]; EINVAL where it is no regular file.
@@ -79,7 +79,7 @@ pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// As [`own`], but it must not be there yet.
+/// As [`own`], but the file must not exist yet.
 ///
 /// # Errors
 /// As [`own`]; EEXIST.
@@ -90,7 +90,7 @@ pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// As [`own`], but it must be there.
+/// As [`own`], but the file must exist.
 ///
 /// # Errors
 /// As [`own`]; ENOENT.
@@ -101,7 +101,7 @@ pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// A directory, made where it is missing (its parent is not).
+/// Opens a directory; it is created if missing, its parent is not.
 ///
 /// # Errors
 /// As [`append`].
@@ -114,13 +114,13 @@ pub fn directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     file::open_at(Some(dir.as_fd()), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
 }
 
-/// Opens a name in a directory that a stranger may write to: never through a link, never anything but a regular file.
+/// Opens a name in a directory that other users may write to: never through a link, never anything but a regular file.
 ///
 /// # Errors
 /// ELOOP for a link, EINVAL for a FIFO, socket, device or directory.
 pub fn regular_at(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     let fd = match file::open_at(Some(dir), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode) {
-        // A FIFO without a reader, or a socket.
+        // ENXIO: a FIFO without a reader, or a socket.
         Err(Errno::ENXIO) => return Err(Errno::EINVAL),
         other => other?,
     };
@@ -130,7 +130,8 @@ pub fn regular_at(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: 
     }
 }
 
-/// Reads a whole file of a configuration, at most `room` bytes and one more, by which the caller sees that there are more.
+/// Reads a whole file of a configuration, at most `room + 1` bytes: a result longer than `room` means a file that is too
+/// large.
 ///
 /// # Errors
 /// That of the call that failed; EINVAL for a FIFO, which may never end.
@@ -138,7 +139,7 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
     read_within(path, room, None)
 }
 
-/// As [`read`], but a FIFO gives what another program is writing to it, if that comes soon.
+/// As [`read`], but a FIFO is allowed: it gives what another program writes to it within the patience.
 ///
 /// # Errors
 /// As [`read`]; ETIMEDOUT where nothing came.
@@ -159,7 +160,7 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
     let mut wait = PATIENCE;
     if streams && own.is_none() {
         wait = match (file::special(fd.as_fd())?, patience) {
-            // /dev/null has its end ready; a terminal that nothing is typed into never will.
+            // /dev/null is at its end at once; a terminal would wait for someone to type.
             (Special::Device, _) => 0,
             (Special::Pipe, Some(patience)) => patience,
             _ => return Err(Errno::EINVAL),
@@ -201,7 +202,7 @@ fn is_readable(fd: BorrowedFd<'_>, patience: u32) -> Result<bool, Errno> {
     }
 }
 
-/// Opens without waiting, whatever it is; as root, not by a name that another user may have given.
+/// Opens without waiting, whatever the kind of file; as root, not through a link that another user may have made.
 fn regular_or_stream(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     let fd = file::open_at(Some(dir), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode)?;
     let stat = file::fstat(fd.as_fd())?;
@@ -211,12 +212,12 @@ fn regular_or_stream(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mod
     Ok(fd)
 }
 
-/// Whether what belongs to this user may lead us somewhere.
+/// Whether links of this owner are followed.
 fn is_trusted(uid: u32) -> bool {
     process::geteuid() != 0 || uid == 0
 }
 
-/// Follows the directories and links of a path to the end.
+/// Resolves the directories and symbolic links of a path.
 fn settle(path: &Path) -> Result<Place, Errno> {
     let mut rest: VecDeque<Vec<u8>> = components(path.as_os_str().as_bytes());
     let mut at = start(path.as_os_str().as_bytes())?;

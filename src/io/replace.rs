@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Writes beside the file, then renames; what is there is there after a crash, too. `mode`: 0600 for secrets, whatever was
-/// there before.
+/// Writes a temporary file beside the file and renames it; the content is on the disk before the rename. `mode` holds
+/// whatever the mode of an earlier file was: 0600 for secrets.
 ///
 /// # Errors
-/// The file is as it was.
+/// The file was not changed.
 pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     place(path, text, mode, |from, to| fs::rename(from, to))
 }
 
-/// The same of a file that is not there yet: another process may make it meanwhile, and that one stays.
+/// As [`replace`], for a file that must not exist yet. If another process makes it at the same time, that file stays.
 ///
 /// # Errors
 /// `AlreadyExists`, or it could not be written.
@@ -22,12 +22,12 @@ pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     place(path, text, mode, |from, to| match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
-        // Of a file system without hard links.
+        // A file system without hard links.
         Err(_) => OpenOptions::new().write(true).create_new(true).open(to).and_then(|_| fs::rename(from, to)),
     })
 }
 
-/// Writes the text to a file beside the path, which `settle` brings there.
+/// Writes the text to a temporary file beside the path; `settle` gives it its name.
 fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
@@ -35,7 +35,7 @@ fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Re
     }
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
-        // One that a killed process of our number left, or a stranger's link, is none of ours.
+        // A leftover of a killed process with our pid, or a link that another user made, is not used.
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
@@ -44,10 +44,10 @@ fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Re
         settle(&temporary, path)
     })();
     if written.is_err() {
-        // What could not be finished leaves nothing behind, as far as that can be.
+        // A failure leaves no temporary file, if it can be removed.
         let _ = fs::remove_file(&temporary);
     } else if let Some(directory) = directory {
-        // That the name is on the disk as well is wished for, not needed.
+        // Syncing the directory as well is best effort.
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
     }
     written

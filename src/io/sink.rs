@@ -1,5 +1,5 @@
-//! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write takes what the other end takes at once
-//! and never waits for it, even if other processes share the descriptor.
+//! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write never waits for the reader, even if other
+//! processes share the descriptor: what does not fit is left to the caller.
 
 use crate::sys::file::{self, Special};
 use crate::sys::{Errno, socket};
@@ -36,10 +36,10 @@ impl Sink {
         self.fd.as_fd()
     }
 
-    /// Writes as much as goes without waiting.
+    /// Writes as much as is possible without waiting.
     ///
     /// # Errors
-    /// EAGAIN: nothing now. Any other: the bytes are lost.
+    /// EAGAIN: nothing could be written now. After any other error the bytes are lost.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let wrote = match self.kind {
             Kind::File => file::write(self.fd(), bytes)?,
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_full_pipe_takes_nothing_and_holds_nobody_up() {
         let (reader, writer) = file::pipe().expect("pipe2");
-        // As a parent's pipe is.
+        // Blocking, as a pipe inherited from a parent usually is.
         socket::set_nonblocking(writer.as_fd(), false).expect("fcntl");
         let sink = Sink::new(writer);
         let mut taken = 0;

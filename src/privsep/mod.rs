@@ -1,5 +1,5 @@
-//! The separation of rights: where root started us and strangers are to be served by another user, a [`parent`] keeps
-//! root's rights and does nothing but what needs them, and the process that serves gives them up for good ([`sandbox`]).
+//! Privilege separation: when the server is started as root and `user` names another user, a [`parent`] process keeps
+//! root's rights and does only what needs them, and the serving process gives them up for good ([`sandbox`]).
 //!
 //! The parent reads nothing from the network and nothing from the serving process but one byte ("ready"). It reads the
 //! configuration, which is root's, binds ports, opens logs and journals, and hands all of it down: by fork, and for what

@@ -1,16 +1,18 @@
-//! What the serving process keeps: the configured user's ids, no capability, no way to more. Where the kernel has them,
-//! seccomp refuses the calls of an intruder, and Landlock the files that the configuration does not mean.
+//! What the serving process keeps: the ids of the configured user, no capability, and no_new_privs is set. Where the kernel has
+//! them, a seccomp filter refuses system calls that the server never makes, and Landlock the files that the configuration
+//! does not need.
 //!
 //! Writing: where the configuration stores, its temporary directories, and directories of logs whose path has variables.
 //! Reading: the directories that are served, what links at their top lead to, and, since links below them lead anywhere by
-//! default, every top directory but those of the system, its users and its programs' data ([`SECRETS`], [`DATA`]). A link
-//! into one of these that is made later, or deeper, is followed from the next reload on if it lies at the top. A directory that is replaced (`current` → the next release) must
-//! go on working, so the one above it is allowed too, where that is not `/`.
+//! default, every top directory but those of the system, its users and its programs' data ([`SECRETS`], [`DATA`]). A
+//! link into one of these is followed if it lies at the top of a served directory; one that is made later, from the next
+//! reload on. A directory that is replaced (`current` → the next release) must go on working, so its parent is allowed too,
+//! unless that is `/`.
 //!
 //! Programs cannot be started, unless the configuration has CGI scripts ([`needs_programs`]). Children inherit Landlock
 //! and the filter, and nothing narrower than "every program and library" would let a script run; so with CGI the process
-//! keeps its files and may execute. That is less than it seems: scripts run as the same user, and no_new_privs and the
-//! rest of the filter hold for them, too (set-user-id helpers such as sendmail's do not work in scripts).
+//! is not confined by Landlock and may execute programs. Scripts run as the same user in any case, and no_new_privs and the
+//! rest of the filter hold for them too (set-user-id helpers such as sendmail's do not work in scripts).
 
 use crate::config::model::{Config, Content, Location};
 use crate::config::settings::logs::AccessTarget;
@@ -26,9 +28,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Top directories that no content lies in, or only what is named.
+/// Top directories that are readable only where the configuration names something in them.
 const SECRETS: [&str; 9] = ["/boot", "/dev", "/etc", "/home", "/lost+found", "/proc", "/root", "/run", "/sys"];
-/// Of /var: other programs' data.
+/// Directories of /var with data of other programs.
 const DATA: [&str; 10] = ["account", "backups", "cache", "crash", "lib", "lock", "log", "mail", "run", "spool"];
 /// Entries of a served directory that are looked at for links.
 const LINKS: usize = 4096;
@@ -47,11 +49,11 @@ const SYSTEM: [&str; 10] = [
 ];
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
 
-/// Gives root up for good.
+/// Gives up root's rights for good.
 ///
 /// # Errors
-/// The ids cannot be changed, or rights cannot be dropped: then the process must not serve. What the kernel does not have is
-/// no error: the names of what is missing.
+/// The ids cannot be changed, or rights cannot be dropped: the process must not serve. Features that the kernel lacks are
+/// no error; their names are returned.
 pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
     let mut missing = Vec::new();
     if let Err(e) = sandbox::drop_capability_bounds() {
@@ -69,7 +71,7 @@ pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static 
     Ok(missing)
 }
 
-/// For a process that answers nothing: of [`enter`] what decides which files are seen.
+/// For a process that serves nothing (`webserv explain`): the part of [`enter`] that decides which files can be opened.
 ///
 /// # Errors
 /// The ids cannot be changed.
@@ -77,7 +79,7 @@ pub fn look(worker: &Worker, config: &Config) -> Result<(), (&'static str, Errno
     process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
     sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
     if !needs_programs(config) {
-        // A kernel without Landlock lets the server see the same.
+        // On a kernel without Landlock the server is not confined either.
         let _ = confine(config);
     }
     Ok(())
@@ -111,12 +113,12 @@ fn confine(config: &Config) -> Result<(), Errno> {
     rules.enforce()
 }
 
-/// What is not there needs no rule.
+/// Adds a rule for a path; one that does not exist needs none.
 fn allow(rules: &Landlock, path: &Path, access: Access) {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return };
     let Ok(fd) = file::open_at(None, &path, O_PATH, 0) else { return };
     let is_dir = file::fstat(fd.as_fd()).is_ok_and(|stat| stat.kind == FileKind::Dir);
-    // A rule that the kernel does not take leaves the place closed, which is seen in the error log.
+    // Without the rule the path stays closed, which shows in the error log.
     let _ = rules.allow(fd.as_fd(), is_dir, access);
 }
 
@@ -131,8 +133,8 @@ fn tops(config: &Config) -> Vec<PathBuf> {
     tops.chain(var).chain(is_anywhere.then(|| PathBuf::from("/home"))).collect()
 }
 
-/// What links in a served directory lead to, if not to the system's secrets. The serving user's own links are none of the
-/// configuration's.
+/// Targets of the links at the top of a served directory, but for those among the system's secrets. Links that the serving
+/// user made are not counted: it must not widen its own sandbox.
 fn links(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().take(LINKS);
     let is_link = |stat: std::fs::Metadata| stat.is_symlink() && stat.uid() != process::geteuid();
@@ -145,7 +147,7 @@ fn links(dir: &Path) -> Vec<PathBuf> {
     targets.filter(|path| !is_system(path)).collect()
 }
 
-/// Directories of password files: a file that is replaced is another one to the kernel.
+/// Directories of password files. The directory, since Landlock's rule on a file ends when the file is replaced.
 fn password_files(config: &Config) -> Vec<PathBuf> {
     let files = config.locations.iter().filter_map(|location| location.settings.auth.file.as_ref());
     let dirs = files.filter_map(|file| match file.parts.first() {
@@ -155,7 +157,7 @@ fn password_files(config: &Config) -> Vec<PathBuf> {
     dirs.collect()
 }
 
-/// Directories of access logs whose path has variables: what stands before the first.
+/// Directories of access logs whose path has variables: the part before the first variable.
 fn variable_logs(config: &Config) -> Vec<PathBuf> {
     let logs = config.locations.iter().flat_map(|location| location.settings.logs.access.iter());
     let paths = logs.filter_map(|log| match &log.target {

@@ -1,6 +1,6 @@
 //! Digests of files that clients asked for (Want-Repr-Digest): each version of a file is hashed once.
 //!
-//! Invariant: a digest is of the very version that its key names; a file that changed meanwhile leaves none.
+//! Invariant: a digest belongs to exactly the version that its key names; for a file that changed meanwhile none is kept.
 
 use crate::sys::file::Stat;
 use std::collections::{HashMap, VecDeque};

@@ -1,4 +1,4 @@
-//! How many TLS handshakes a turn begins, and how many it goes on with: they are the most expensive thing a stranger can
+//! How many TLS handshakes a turn begins, and how many it goes on with: they are the most expensive thing any client can
 //! ask for. Those of long keys take ten times as long as others (a signature by RSA 4096 is longer than a turn's slice),
 //! so their time counts as well as their number.
 //!

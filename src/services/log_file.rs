@@ -35,7 +35,7 @@ pub struct LogFile {
 pub enum Trouble {
     /// The first of failures in a row: a full disk must not fill the other logs as well.
     Failed(Errno),
-    /// There is room again, and this many lines were lost meanwhile.
+    /// Lines can be written again; this many were lost meanwhile.
     Dropped(u64),
 }
 

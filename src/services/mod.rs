@@ -88,7 +88,7 @@ const BUFFERS: usize = 1024;
 
 /// Everything shared. One per process; disjoint from the connections, so plain borrows suffice.
 pub struct Services {
-    /// What new requests are answered by. An exchange under way keeps the one it began with.
+    /// The configuration for new requests. A request in progress keeps the one it began with.
     pub config: Rc<Config>,
     pub now: Clock,
     /// The time that work may take in this turn.
@@ -145,7 +145,7 @@ pub struct Services {
     pub pipe: Option<(OwnedFd, OwnedFd)>,
     /// How near the process is to worker_memory_limit.
     pub overload: Overload,
-    /// A graceful shutdown is under way: no connection is kept.
+    /// The process shuts down gracefully: no connection is kept alive.
     pub quitting: bool,
     /// A drain has begun: health checks fail, all else is served.
     pub draining: bool,

@@ -1,6 +1,6 @@
 //! How much of worker_memory_limit is used, and what that means for new work. Before the kernel ends the process, and
 //! every request with it, the least is given up first: connections that wait for another request, caches, then new
-//! requests; what is under way goes on.
+//! requests; requests in progress are finished.
 //!
 //! Invariant: looking costs a read of one small file (statm) every [`LOOK`] milliseconds and after each [`PART`] of the limit
 //! that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing at all without the

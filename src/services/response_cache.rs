@@ -4,7 +4,7 @@
 //! protocol writes it, so that it is sent without a second look. Contents stay where they are ([`super::open_files`])
 //! and are checked as for any request.
 //!
-//! Invariant: an entry answers only the very bytes it was made of, on the endpoint they came to, by the configuration
+//! Invariant: an entry answers only a request of exactly the same bytes, on the same endpoint, by the configuration
 //! it was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may
 //! depend on (the client, the time, a variable) keeps a request from getting here: [`crate::exchange::basis`] decides
 //! that.

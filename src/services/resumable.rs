@@ -286,7 +286,7 @@ impl Uploads {
         entry.0
     }
 
-    /// It is not asked for any more: it came, or it never will.
+    /// Ends [`Uploads::ask`]: the other process has let the upload go, or the request has.
     pub fn asked(&mut self, id: UploadId) {
         self.asking.remove(&id);
     }

@@ -25,7 +25,7 @@ pub struct Syncs {
     aio: Option<Aio>,
     /// The connection being driven: it is woken when what it begins now has ended.
     pub driven: Option<Wake>,
-    /// Those under way, and who waits for each.
+    /// Syncs in progress, and the connections that wait for each.
     pending: HashMap<u64, Pending>,
     /// Those that the kernel did not take yet.
     queue: VecDeque<(u64, OwnedFd)>,
@@ -255,7 +255,7 @@ impl Syncs {
         while let (Some(aio), Some((number, fd))) = (&self.aio, self.queue.front()) {
             match aio.fsync(fd.as_fd(), *number) {
                 Ok(()) => _ = self.queue.pop_front(),
-                // One of those under way makes room.
+                // The completion of another one makes room.
                 Err(Errno::EAGAIN) if self.pending.len() > self.queue.len() => return,
                 Err(_) => {
                     let (number, outcome) = (*number, file::fsync(fd.as_fd()));

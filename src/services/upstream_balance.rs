@@ -288,7 +288,7 @@ impl Group {
         !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
     }
 
-    /// Whose turn it is of those that `may` be taken, by weight; of those that are best by `least`, should it say so.
+    /// The next server by smooth weighted round robin, among those that `may` be taken and have the smallest load by `least`.
     fn by_weight(&mut self, tried: &Tried, least: Measure, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
         let upstream = self.upstream.clone();
         let able =

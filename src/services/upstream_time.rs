@@ -13,7 +13,7 @@ const CLOSE: u64 = 20;
 pub struct Times {
     header: u64,
     response: u64,
-    /// Of requests that are under way.
+    /// Of requests in progress.
     inflight: u64,
     /// How many those are, and the sum of when they began.
     count: u64,
@@ -49,14 +49,14 @@ impl Times {
         }
     }
 
-    /// Looks at the requests that are under way.
+    /// Adds the mean age of the requests in progress to its average.
     pub fn look(&mut self, now: u64) {
         if let Some(began) = self.began.checked_div(self.count) {
             self.inflight = average(self.inflight, now.saturating_sub(began));
         }
     }
 
-    /// What is to be expected of one more request, by the clock of the group. `busy`: requests under way; `idle`: the
+    /// What is to be expected of one more request, by the clock of the group. `busy`: requests in progress; `idle`: the
     /// times of fail_timeout that have passed since the server was last looked at: each makes it half as slow.
     pub fn expected(&self, clock: Clock, busy: u32, idle: u64) -> u64 {
         let mean = if clock.header { self.header } else { self.response };

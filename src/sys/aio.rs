@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, retry};
 
-/// Calls under way at most; more are EAGAIN.
+/// Calls in flight at most; more are EAGAIN.
 const DEPTH: u32 = 256;
 /// Results fetched by one call.
 const BATCH: usize = 64;
@@ -42,7 +42,7 @@ struct Event {
 
 const _: () = assert!(size_of::<Iocb>() == 64 && size_of::<Event>() == 32);
 
-/// Calls under way, and where their ends are reported.
+/// Calls in flight, and the eventfd that reports their completion.
 pub struct Aio {
     context: u64,
     eventfd: OwnedFd,
@@ -61,12 +61,12 @@ impl Aio {
         Ok(Aio { context, eventfd })
     }
 
-    /// Readable when calls have ended.
+    /// Readable when calls have completed.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
     }
 
-    /// Begins an fsync of `fd`, which may be closed meanwhile. `data` comes back with its end.
+    /// Submits an fsync of `fd`, which may be closed meanwhile. `data` is returned with the completion.
     pub fn fsync(&self, fd: BorrowedFd<'_>, data: u64) -> Result<(), Errno> {
         let (fd, resfd) = (fd.as_raw_fd() as u32, self.eventfd.as_raw_fd() as u32);
         let mut call = Iocb { data, opcode: FSYNC, fd, flags: RESFD, resfd, ..Iocb::default() };
@@ -77,10 +77,10 @@ impl Aio {
         Ok(())
     }
 
-    /// Tells of every call that has ended, without waiting for others.
+    /// Calls `tell` for every completed call, without waiting for others.
     pub fn ended(&self, mut tell: impl FnMut(u64, Result<(), Errno>)) -> Result<(), Errno> {
         let mut count = [0u8; 8];
-        // What it counts is fetched below; EAGAIN says that it was nothing.
+        // Only resets the eventfd, the completions are fetched below; EAGAIN: there was none.
         let _ = super::file::read(self.eventfd.as_fd(), &mut count);
         loop {
             let mut events = [Event::default(); BATCH];

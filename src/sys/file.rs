@@ -93,7 +93,7 @@ pub struct Pieces {
 /// Pieces that one call reads.
 const PIECES: usize = 16;
 
-/// As [`pread_into`], in pieces with a gap of zeros before each. No more than some pieces at once.
+/// As [`pread_into`], in pieces with a gap of zeros before each; at most `PIECES` of them in one call.
 pub fn pread_pieces(
     fd: BorrowedFd<'_>,
     into: &mut Vec<u8>,
@@ -204,29 +204,29 @@ pub fn fallocate(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Takes the lock of the whole file for ourselves; EAGAIN if another process (or open file) has it. Falls with the last
-/// duplicate of the descriptor.
+/// Takes the lock (flock(2)) of the whole file; EAGAIN if another open file description has it. It is released when the
+/// last duplicate of the descriptor is closed.
 pub fn flock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
     Ok(())
 }
 
-/// Gives the lock of [`flock`] back, for all duplicates of the descriptor.
+/// Releases the lock of [`flock`], for all duplicates of the descriptor.
 pub fn unlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_UN) })?;
     Ok(())
 }
 
-/// What a close of the file would say: on file systems of networks and of FUSE that is where writes fail that were taken
-/// before (ENOSPC, EDQUOT, EIO). They are waited for there; elsewhere it does nothing.
+/// The error that closing the file would report, by closing a duplicate: network and FUSE file systems report failed writes
+/// (ENOSPC, EDQUOT, EIO) only then, and the call waits for them. On other file systems it does nothing.
 pub fn flush(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let copy = dup(fd)?.into_raw_fd();
     // SAFETY: the copy is ours alone, and it is not used after this.
     let closed = unsafe { libc::close(copy) };
     match Errno::last() {
-        // It is closed all the same where a signal came.
+        // The descriptor is closed on EINTR, too.
         e if closed < 0 && e != Errno::EINTR => Err(e),
         _ => Ok(()),
     }
@@ -248,8 +248,9 @@ pub fn dup_number(number: i32) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Locks the whole file for the open file that `fd` stands for; EAGAIN where another has it. It falls with the last
-/// duplicate, also of a child, and unlike [`flock`] it can be asked for without taking it ([`is_locked`]).
+/// Locks the whole file (an open file description lock, fcntl(2)); EAGAIN if another description has it. It is released
+/// when the last duplicate is closed, a child's included; unlike [`flock`] it can be tested without taking it
+/// ([`is_locked`]).
 pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut whole = whole_file();
     // SAFETY: `whole` is an flock structure, as the call wants it.
@@ -257,7 +258,7 @@ pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A lock that any number of open files may have, while none has [`lock`]; also of a directory that is open for reading.
+/// A shared lock: any number may be held while there is no exclusive [`lock`]. Also for a directory open for reading.
 #[allow(clippy::unnecessary_cast)] // the field's width differs between targets
 pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut whole = whole_file();
@@ -267,7 +268,7 @@ pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether another open file has the [`lock`], or shares one.
+/// Whether another open file description holds the [`lock`], or shares one.
 pub fn is_locked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut whole = whole_file();
     // SAFETY: `whole` is a writable flock structure.

@@ -35,8 +35,8 @@ pub fn umask(bits: u32) -> u32 {
     unsafe { libc::umask(bits) }
 }
 
-/// Goes on in two processes: the pid of the new one here, `None` there. Only while the process has one thread. What is
-/// made before it (epoll, locks of open files) is shared by both.
+/// fork(2): the child's pid in the parent, `None` in the child. Only while the process has one thread. Both share what
+/// was made before (epoll, locks of open files).
 pub fn fork() -> Result<Option<i32>, Errno> {
     // SAFETY: with one thread (the contract above) the child may go on as if nothing had happened.
     let pid = once(|| unsafe { libc::fork() })?;
@@ -64,7 +64,7 @@ pub fn daemonize() -> Result<Ready, Errno> {
     Ok(Ready(tell))
 }
 
-/// The parent of a daemon waits for this.
+/// The daemon's end of the pipe on which its parent waits.
 pub struct Ready(OwnedFd);
 
 impl Ready {
@@ -113,7 +113,7 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// Takes note of one child that ended: its pid and how. `None` when none has; ECHILD when there are no children.
+/// Reaps one child that has ended: its pid and status. `None` when none has; ECHILD when there are no children.
 pub fn reap() -> Result<Option<(i32, Exit)>, Errno> {
     wait(-1, libc::WNOHANG)
 }
@@ -123,7 +123,7 @@ pub fn await_end(pid: i32) -> Result<Exit, Errno> {
     wait(pid, 0)?.map(|(_, exit)| exit).ok_or(Errno::ECHILD)
 }
 
-/// A child that has ended and was not taken note of yet: the one that became our child first. It stays so.
+/// A child that has ended and is not reaped yet; it is not reaped here.
 pub fn peek_ended() -> Result<Option<i32>, Errno> {
     // SAFETY: all zero is a valid siginfo_t.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };

@@ -170,7 +170,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "1h",
         Effect::Time(|s| &mut client(s).keepalive_time),
-        "Age after which a connection is closed with the response under way.",
+        "Age after which a connection is closed after the response in progress.",
     ),
     row(
         "lingering_close",

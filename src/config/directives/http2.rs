@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "128",
         Effect::Once(max_concurrent_streams),
-        "Requests that a client may have under way on one connection; more are refused, and counted. One that is reset keeps its place until its work is given up.",
+        "Requests that a client may have in progress on one connection; more are refused, and counted. One that is reset keeps its place until its work is given up.",
     ),
     row(
         "http2_body_preread_size",

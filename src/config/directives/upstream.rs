@@ -93,7 +93,7 @@ pub const ROWS: &[Row] = &[
         Args::NONE,
         "",
         Effect::Many(|s, b, d| method(s, b, d, Method::LeastConn)),
-        "Takes the server with the fewest requests under way, by weight.",
+        "Takes the server with the fewest requests in progress, by weight.",
     ),
     row(
         "ip_hash",
@@ -117,7 +117,7 @@ pub const ROWS: &[Row] = &[
         Args::range(0, 2),
         "",
         Effect::Many(random),
-        "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests under way.",
+        "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests in progress.",
     ),
     row(
         "least_time",
@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE12,
         "",
         Effect::Once(least_time),
-        "Takes the server that is expected to answer soonest, by weight: by its average time until the header or the last_byte of a response, times the requests under way; with inflight the time of requests that are not answered yet counts too.",
+        "Takes the server that is expected to answer soonest, by weight: by its average time until the header or the last_byte of a response, times the requests in progress; with inflight the time of requests that are not answered yet counts too.",
     ),
     row("zone", UPSTREAM, Args::TAKE12, "", Effect::Many(zone), "Accepted: one process needs no shared memory."),
 ];

@@ -59,7 +59,7 @@ pub enum Method {
         ring: Option<Ring>,
     },
     Random {
-        /// Of two, the one with fewer requests under way.
+        /// Of two, the one with fewer requests in progress.
         two: bool,
     },
 }
@@ -69,7 +69,7 @@ pub enum Method {
 pub struct Clock {
     /// Until the head of the response, not until its end.
     pub header: bool,
-    /// That of requests under way as well.
+    /// That of requests in progress as well.
     pub inflight: bool,
 }
 

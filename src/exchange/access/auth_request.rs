@@ -15,7 +15,7 @@ use crate::services::Services;
 pub struct Asked {
     /// `satisfy any`: what the other rules came to.
     pub refused: Option<Status>,
-    /// The status that it was answered with; None while it is under way.
+    /// The status that it was answered with; None until it is answered.
     pub verdict: Option<Status>,
 }
 

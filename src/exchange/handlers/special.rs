@@ -19,7 +19,7 @@ const EMPTY_GIF: &[u8] = &[
 /// 28 September 1970, 06:00 UTC.
 const EMPTY_GIF_MADE: i64 = 23_349_600;
 
-/// The standard answer of a status: a short page that says no more than the status. Header lines that were set
+/// The standard answer of a status: a short page with the status and nothing else. Header lines that were set
 /// (Allow, Location) stay.
 pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.status = status;

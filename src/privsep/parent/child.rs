@@ -1,4 +1,4 @@
-//! The life of a serving process, from the fork on: it gives root up, then serves.
+//! The serving process, from the fork on: it gives up root's rights, then serves.
 
 use super::Parent;
 use crate::config::model::Level;
@@ -9,11 +9,11 @@ use crate::server::signals::Signals;
 use std::os::fd::OwnedFd;
 
 impl Parent {
-    /// The life of a child, in the child. Gives its status.
-    /// `inherits`: what the process that it replaces leaves comes by this channel.
+    /// Runs in the child, and returns its exit status. `inherits`: the channel by which the process that it replaces sends its
+    /// state.
     pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>) -> i32 {
         self.children.clear();
-        // The lock on the pid file is the parent's alone.
+        // The lock on the pid file belongs to the parent.
         self.pid_file = None;
         let missing = match sandbox::enter(&self.worker, &self.config) {
             Ok(missing) => missing,
@@ -45,7 +45,7 @@ impl Parent {
             server.cx.stats.share(page);
         }
         if let Some(channel) = inherits {
-            // Without, it begins with nothing.
+            // Without the channel it begins with empty state.
             let _ = server.inherit(channel);
         }
         link.tell_ready();

@@ -1,19 +1,19 @@
-//! The parent: keeps root's rights, obeys root's signals, and watches over the process that serves.
+//! The parent: keeps root's rights, handles signals, and supervises the serving process.
 //!
 //! | signal | what it does |
 //! |---|---|
-//! | HUP | reads the configuration; a fresh child serves, the old one drains. What is wrong leaves everything as it was |
+//! | HUP | reads the configuration; a new child serves, the old one drains. On an error nothing changes |
 //! | USR1 | opens the logs again and hands them down |
-//! | USR2 | starts the binary that lies at its place now, with the listeners |
+//! | USR2 | starts the binary that is installed now, with the listening sockets |
 //! | 35 (RTMIN+1) | health checks fail; after drain_delay as QUIT |
 //! | WINCH | drains: the child finishes, this process and the listeners stay |
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
 //!
-//! Invariants: nothing is read from the network here; a child that ends by itself is started again, after a pause that
-//! doubles while it keeps ending soon, with the listeners open all the while. Nothing but the opening of files makes this
-//! process wait: signals are obeyed while a child starts ([`starting`]) and while a configuration is read, whose
-//! names another process looks up ([`renewal`]).
+//! Invariants: nothing is read from the network here. A child that ends unasked is started again, after a pause that
+//! doubles while children keep ending soon; the listening sockets stay open meanwhile. Only opening files makes this
+//! process wait: signals are handled while a child starts ([`starting`]) and while a configuration is read, whose host
+//! names another process resolves ([`renewal`]).
 
 mod child;
 mod purpose;
@@ -48,12 +48,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// A child that lived this long had no trouble with its start, milliseconds.
+/// Milliseconds after which a child that ends is not taken for one that failed to start.
 const HEALTHY: u64 = 10_000;
-/// The first pause before one that ended sooner is started again, and the longest.
+/// The first and the longest pause before a child that ended sooner is started again, milliseconds.
 const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
-/// How long one may take to end at once.
+/// Milliseconds that a child may take to end after TERM.
 const END: u64 = 5_000;
 
 struct Child {
@@ -81,9 +81,9 @@ struct Parent {
     new_binary: Option<i32>,
     reloads: u64,
     reload: Reload,
-    /// A child that does not serve yet.
+    /// The child that does not serve yet.
     starting: Option<Starting>,
-    /// Why the first child did not come up.
+    /// Why the first child did not start.
     failed: Option<String>,
     /// When the child is started again.
     restart_at: Option<u64>,
@@ -91,9 +91,9 @@ struct Parent {
     ending: Ending,
     is_daemon: bool,
     supervisor: Supervisor,
-    /// What the children count, one after another; None: there was no memory for it, and each begins at nothing.
+    /// Counters that successive children share; None where their memory could not be had, and each child begins at zero.
     counters: Option<Rc<Shared>>,
-    /// A drain ends its first part.
+    /// When drain_delay is over and QUIT follows.
     drained_at: Option<u64>,
 }
 
@@ -101,7 +101,7 @@ struct Parent {
 enum Ending {
     No,
     Draining,
-    /// By then at the latest.
+    /// When what has not ended is killed.
     Stopping(u64),
 }
 
@@ -112,14 +112,14 @@ enum Reload {
     Wanted,
     /// The configuration is read, or a child is started for it.
     UnderWay,
-    /// It came once more meanwhile.
+    /// HUP came again meanwhile.
     Again,
 }
 
 /// Serves through children until a signal ends it.
 ///
 /// # Errors
-/// The first child does not come up.
+/// The first child does not start.
 pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
@@ -286,11 +286,11 @@ impl Parent {
         }
     }
 
-    /// Everything under way is finished, then this process ends.
+    /// The children finish their requests, then this process ends.
     fn finish(&mut self) {
         self.supervisor.stopping(self.new_binary);
         self.ending = Ending::Draining;
-        // What is in the backlog is the child's, which closes them after it.
+        // The child still accepts what is in the backlog, and closes the listening sockets after that.
         self.listeners.close();
         self.drain(usize::MAX);
     }
@@ -303,7 +303,7 @@ impl Parent {
         }
     }
 
-    /// The first `count` children finish what they have begun.
+    /// The first `count` children are told to finish their requests and end.
     fn drain(&mut self, count: usize) {
         for child in self.children.iter_mut().take(count).filter(|child| !child.draining) {
             child.draining = true;
@@ -370,7 +370,7 @@ impl Parent {
         let Some(path) = journal_path(&self.config) else { return };
         match temp_names::open_journal(&path) {
             Ok(journal) => self.journal = Some((journal, path)),
-            // Uploads work without it.
+            // Uploads work without the journal.
             Err(Errno::EROFS) => {}
             Err(e) => self.say(Level::Warn, format_args!("open() \"{}\" failed {e}", path.to_string_lossy())),
         }
@@ -383,7 +383,7 @@ impl Parent {
         for child in &self.children {
             self.hand_logs(child);
         }
-        // One that starts was forked with the old ones.
+        // A child that is starting was forked with the old descriptors.
         if let Some(starting) = &mut self.starting {
             starting.has_old_logs = true;
         }
@@ -398,13 +398,13 @@ impl Parent {
             .collect();
         for some in open.chunks(pass::MOST) {
             let (ids, fds): (Vec<u32>, Vec<BorrowedFd<'_>>) = some.iter().copied().unzip();
-            // A child that does not read is about to end; its logs are the old ones until then.
+            // A child that does not read its channel is about to end; it writes to the old log files until then.
             let _ = pass::send(child.channel.as_fd(), &logs_message(&ids), &fds);
         }
     }
 }
 
-/// nginx's words, which scripts wait for after a reload.
+/// nginx's log line, which scripts wait for after a reload.
 fn cause(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),

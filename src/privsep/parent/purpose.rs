@@ -1,4 +1,4 @@
-//! What a child is started for, and what is known of one that does not serve yet.
+//! Why a child is started, and the state of one that does not serve yet.
 
 use crate::config::model::Config;
 use crate::server::worker::Worker;
@@ -13,7 +13,7 @@ pub struct Starting {
     /// Monotonic milliseconds.
     pub until: u64,
     pub purpose: Purpose,
-    /// The end of the channel by which the child before it leaves it what it counts.
+    /// Our end of the channel by which its predecessor sends it its state.
     pub successor: Option<OwnedFd>,
     /// USR1 came since it was forked.
     pub has_old_logs: bool,
@@ -22,12 +22,12 @@ pub struct Starting {
 /// Why a child is started.
 pub enum Purpose {
     First,
-    /// One has ended that was not asked to.
+    /// A child has ended unasked.
     Restart,
     Reload(Box<Before>),
 }
 
-/// What a reload goes back to.
+/// What a reload that fails restores.
 pub struct Before {
     pub config: Rc<Config>,
     pub logs: Logs,

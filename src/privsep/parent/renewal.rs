@@ -1,5 +1,5 @@
-//! HUP under a parent: the configuration is read, with signals obeyed meanwhile, everything for it is opened, and a fresh
-//! child is started. Until that serves nothing is let go.
+//! HUP under a parent: the configuration is read while signals are still handled, everything it needs is opened, and a new
+//! child is started. Nothing of the old configuration is closed until that child serves.
 
 use super::purpose::{Before, Purpose};
 use super::{Ending, Parent, Reload};
@@ -25,7 +25,7 @@ impl Parent {
         self.supervisor.reloading();
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
-            // Asked to end; or a bug, which is in the log.
+            // A signal to end; or a bug, which was logged.
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program));
             return parent;
         };
@@ -35,7 +35,7 @@ impl Parent {
         parent
     }
 
-    /// What came of it is left for `-s reload`.
+    /// The outcome is written for `-s reload`.
     pub(super) fn reloaded(&mut self, errors: String) {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         self.reloads += 1;
@@ -47,7 +47,7 @@ impl Parent {
         }
     }
 
-    /// Names are looked up by another process, and signals obeyed while they are.
+    /// Host names are resolved by another process, and signals handled meanwhile.
     fn read_meanwhile(self) -> (Parent, Option<Read>) {
         let origin = self.origin.clone();
         let shared = Rc::new(RefCell::new(self));
@@ -63,7 +63,7 @@ impl Parent {
     }
 
     /// # Errors
-    /// What `-t` would say, or the call that failed; the error log has it already, and everything is as it was.
+    /// What `-t` would report, or the system call that failed; it was logged, and nothing has changed.
     fn renew(&mut self, read: Read) -> Result<(), String> {
         let program = self.origin.program.clone();
         let Some(config) = read.config else {
@@ -83,7 +83,7 @@ impl Parent {
         })
     }
 
-    /// Everything for the new configuration is opened before anything of the old is let go.
+    /// Everything for the new configuration is opened before anything of the old is closed.
     fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), String> {
         let worker = match worker(&config, self.origin.form) {
             Ok(Some(worker)) => worker,
@@ -129,7 +129,7 @@ impl Interlude for Turns {
         }
         if parent.ending != Ending::No {
             drop(parent);
-            // What is being read is not wanted any more: caught where the reading began.
+            // Abandons the reading: caught where it began.
             resume_unwind(Box::new("stopped"));
         }
     }

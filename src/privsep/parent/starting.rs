@@ -1,4 +1,4 @@
-//! A child between its fork and its first word, "ready". Until then the one before it serves, and signals are obeyed.
+//! A child between its fork and its message "ready". Until then its predecessor serves, and signals are handled.
 
 use super::purpose::{Before, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
@@ -11,14 +11,14 @@ use crate::tls::ticket;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How long a fresh child may take until it serves.
+/// Milliseconds that a new child may take until it serves.
 const START: u64 = 30_000;
 
 impl Parent {
-    /// Starts a child that serves the present configuration. What becomes of it is seen by [`Parent::look_at_start`].
+    /// Starts a child that serves the present configuration. [`Parent::look_at_start`] checks on it.
     ///
     /// # Errors
-    /// It could not be forked; nothing has changed, and it is started for nothing.
+    /// fork() failed; nothing has changed.
     pub(super) fn start(&mut self, purpose: Purpose) -> Result<(), (String, Purpose)> {
         let inherits = matches!(purpose, Purpose::Reload(_)) && self.children.iter().any(|child| !child.draining);
         match self.fork(inherits) {
@@ -44,14 +44,14 @@ impl Parent {
             Some(pid) => Ok((pid, ours, successor)),
             None => {
                 drop((ours, successor));
-                // Nothing of the parent's state may be torn down here: it ends without.
+                // The state inherited from the parent must not be dropped here.
                 let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits))).unwrap_or(101);
                 process::leave(status)
             }
         }
     }
 
-    /// Whether the child that starts has come up, or never will.
+    /// Checks whether the starting child serves, or has failed.
     pub(super) fn look_at_start(&mut self) {
         let Some(starting) = &self.starting else { return };
         let pid = starting.pid;
@@ -59,7 +59,7 @@ impl Parent {
         match pass::receive(starting.channel.as_fd(), &mut text) {
             Ok((1.., _)) => self.started(),
             Err(Errno::EAGAIN) if clock::monotonic() < starting.until => {}
-            // Its end, which says more, is about to be reaped; one that hangs has none.
+            // The child has ended and is about to be reaped, which tells why; unless it hangs.
             other => {
                 let _ = process::kill(pid, SIGKILL);
                 if !matches!(other, Ok((0, _))) || clock::monotonic() >= starting.until {
@@ -87,14 +87,14 @@ impl Parent {
             if let (Some(successor), Some(child)) =
                 (successor, self.children[..old].iter().rfind(|child| !child.draining))
             {
-                // One that does not hear it leaves nothing.
+                // If it cannot be told, the new child begins with empty state.
                 let _ = pass::send(child.channel.as_fd(), &[SUCCESSOR], &[successor.as_fd()]);
             }
             self.say(Level::Notice, format_args!("the configuration was reloaded"));
             self.drain(old);
             self.reloaded(String::new());
         }
-        // Asked to end meanwhile.
+        // A signal to end has come meanwhile.
         match self.ending {
             Ending::No => {}
             Ending::Draining => self.drain(usize::MAX),
@@ -120,7 +120,7 @@ impl Parent {
     /// Everything is as it was before the reload.
     pub(super) fn go_back(&mut self, before: Before) {
         (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
-        // Its file has lost its name; it goes on as it is.
+        // Its file has been removed or replaced; the old one is used on.
         self.journal = before.journal;
         self.notes.clear();
         if self.ending == Ending::No {

@@ -1,4 +1,4 @@
-//! An authority, its account and what is under way with it. Knows no certificate but by its place.
+//! An authority, its account and its current job. Certificates are known by their index only.
 
 use super::store::{self, Opened};
 use super::unkept::Unkept;
@@ -21,14 +21,14 @@ pub struct Job {
     pub published: usize,
 }
 
-/// An issuer, and what is under way with it.
+/// An issuer and its current job.
 pub struct Authority {
     pub issuer: Rc<Issuer>,
     pub account: Account,
     pub job: Option<Job>,
-    /// A request is out.
+    /// A request has been sent and not answered.
     pub outstanding: bool,
-    /// Nothing is asked before, monotonic milliseconds.
+    /// No request is sent before this time, monotonic milliseconds.
     pub wait: u64,
     /// The account's key, where it was made and is not on disk.
     pub unkept_key: Option<String>,
@@ -68,13 +68,13 @@ impl Authority {
         }
     }
 
-    /// As it is after a reload: nothing is under way.
+    /// The state after a reload: no job.
     pub fn settled(self, issuer: Rc<Issuer>) -> Authority {
         Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
     }
 }
 
-/// Whether what was begun with one goes on with the other.
+/// Whether a job begun with one issuer can go on with the other.
 pub fn is_same(a: &Issuer, b: &Issuer) -> bool {
     let (x, y) = (&a.terms, &b.terms);
     a.name == b.name

@@ -1,4 +1,4 @@
-//! One certificate over time: what of it is there, when the next is due, when its authority is asked about that.
+//! One certificate over time: the one that is served, when the next is due, when its authority is asked about renewal.
 
 use super::store::Pair;
 use super::unkept::Unkept;
@@ -29,7 +29,7 @@ pub struct Current {
 }
 
 impl Current {
-    /// Too late for an attempt that fails to be tried again is too late.
+    /// The latest time for a renewal that leaves room for another attempt.
     fn latest(&self) -> i64 {
         self.not_after - (self.not_after - self.not_before) / 10
     }
@@ -54,7 +54,7 @@ pub struct Held {
     pub unkept: Unkept,
 }
 
-/// What is to be done for it now.
+/// What to do for it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     Order,
@@ -62,7 +62,7 @@ pub enum Due {
 }
 
 impl Held {
-    /// Nothing is there: one is wanted at once.
+    /// There is no certificate: one is ordered at once.
     pub fn new() -> Held {
         Held {
             current: None,
@@ -115,7 +115,7 @@ impl Held {
         is_spent
     }
 
-    /// An order begins.
+    /// An order has begun.
     pub fn begin(&mut self, now: i64) {
         let is_young = self.current.as_ref().is_some_and(|current| {
             let life = current.not_after - current.not_before;
@@ -183,7 +183,7 @@ impl Held {
         self.order_at = moment.min(latest).max(soonest).max(self.retry_at);
     }
 
-    /// It could not be asked.
+    /// The authority could not be asked.
     pub fn not_asked(&mut self, failure: &Failure, now: i64, chance: u64) {
         self.ask_at = now.saturating_add_unsigned(renewal::pause(8, failure, chance).max(600));
     }

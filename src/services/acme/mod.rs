@@ -1,8 +1,8 @@
-//! Certificates that the server gets by itself: which are there, what is under way, and the answers to challenges. Knows no
-//! socket: requests go out ([`Acme::step`]) and responses come in ([`Acme::answered`]) as values.
+//! Certificates obtained by ACME: those that are there, the orders in progress, and the answers to challenges. Knows no
+//! socket: requests ([`Acme::step`]) and responses ([`Acme::answered`]) are values.
 //!
-//! Invariants: an authority is asked one thing at a time; what is served stays until something better is there and kept;
-//! challenges are answered only while an order is under way.
+//! Invariants: one request at a time to each authority; a certificate is served until its successor is there and stored;
+//! challenges are answered only while their order is in progress.
 
 mod authority;
 mod held;
@@ -40,7 +40,7 @@ pub struct Moment {
     pub unix: i64,
 }
 
-/// Times that are further away are looked at again by then: the clock may be set.
+/// The longest wait: times that are further away are checked again after it, since the clock may be set.
 const LOOK: u64 = 3_600_000;
 /// Pauses of fewer seconds are not worth a file.
 const BRIEF: u64 = 60;
@@ -50,7 +50,7 @@ pub struct Acme {
     authorities: Vec<Authority>,
     /// Side by side with those of the configuration.
     certificates: Vec<(Certificate, Held)>,
-    /// Keys that take long to make, for the first certificate.
+    /// Keys that take long to make (RSA), made beforehand for the first certificate.
     spare: HashMap<usize, String>,
     /// By token, and whose they are.
     answers: HashMap<String, (usize, String)>,
@@ -65,8 +65,8 @@ fn chance() -> u64 {
 }
 
 impl Acme {
-    /// Takes up what a configuration wants: what is on disk is loaded, what goes on as it was is not disturbed.
-    /// True: what was under way is not.
+    /// Adopts a configuration: loads what is on disk and keeps the orders that are still wanted. True: an order in progress
+    /// was dropped.
     pub fn adopt(&mut self, settings: &Settings, now: i64) -> bool {
         let is_mended = self.read_keys_again();
         let same_issuers = self.authorities.len() == settings.issuers.len()
@@ -91,7 +91,7 @@ impl Acme {
         self.spare.clear();
         for issuer in &settings.issuers {
             let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
-                // What was under way begins again: the certificates may be others.
+                // Its order begins again: the certificates may be others.
                 Some(place) => Some(old.swap_remove(place).settled(issuer.clone())),
                 None => self.authority(issuer),
             };
@@ -130,7 +130,7 @@ impl Acme {
         Some(Authority { unkept_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
     }
 
-    /// Keys that could not be read may have been mended. True: so it is.
+    /// Tries again to read keys that could not be read. True: one could be now.
     fn read_keys_again(&mut self) -> bool {
         let mut is_mended = false;
         for authority in self.authorities.iter_mut().filter(|authority| authority.is_makeshift) {
@@ -155,7 +155,7 @@ impl Acme {
         let what = format!("the account of acme issuer \"{}\"", issuer.name);
         self.lines.extend(authority.unkept.attempted(kept.map(drop), &what, now, chance()));
         if is_other {
-            // What was under way was another account's.
+            // The order in progress belonged to another account.
             self.finish(at);
         }
     }
@@ -206,12 +206,12 @@ impl Acme {
         held
     }
 
-    /// The certificate to shake hands with, and what changes with it. None: it is not there yet.
+    /// The certificate for handshakes, and a number that changes with it. None: there is none yet.
     pub fn certified(&self, id: CertificateId) -> Option<(u64, Arc<CertifiedKey>)> {
         self.certificates.get(id.0)?.1.certified()
     }
 
-    /// When the certificate ends, Unix time. None: it is not there yet.
+    /// When the certificate ends, Unix time. None: there is none yet.
     pub fn end(&self, id: CertificateId) -> Option<i64> {
         Some(self.certificates.get(id.0)?.1.current.as_ref()?.not_after)
     }
@@ -237,12 +237,12 @@ impl Acme {
         self.handshakes.get(name).map(|(_, config)| config.clone())
     }
 
-    /// What there is to say, for the error log.
+    /// Takes the messages for the error log.
     pub fn lines(&mut self) -> Vec<(Level, String)> {
         std::mem::take(&mut self.lines)
     }
 
-    /// When there is something to do though nothing came: monotonic milliseconds.
+    /// When [`Acme::step`] is to be called next even without a response: monotonic milliseconds.
     pub fn next_due(&self, now: Moment) -> Option<u64> {
         let of = |(at, authority): (usize, &Authority)| {
             if authority.outstanding {
@@ -268,7 +268,7 @@ impl Acme {
         self.authorities.get(authority).map(|authority| &authority.issuer)
     }
 
-    /// Begins what is due and goes on with what can go on. Gives the requests that must go out, and to which authority.
+    /// Begins jobs that are due and continues others. Gives the requests to send, and to which authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
         self.keep_what_is_not(now.unix);
         let mut requests = Vec::new();
@@ -320,7 +320,7 @@ impl Acme {
         self.authorities[at].job = Some(Job { certificate: id, work, published: 0 });
     }
 
-    /// The next request of an authority's job; None: it waits, or is over.
+    /// The next request of an authority's job; None: the job waits, or is over.
     fn go_on(&mut self, at: usize, now: Moment) -> Option<Request> {
         let Authority { issuer, account, job, wait, .. } = &mut self.authorities[at];
         let Job { certificate, work, .. } = job.as_mut()?;
@@ -404,7 +404,7 @@ impl Acme {
         self.lines.push((Level::Error, text));
     }
 
-    /// What became of a request. Err: no response came.
+    /// Takes the outcome of a request. Err: there was no response.
     pub fn answered(&mut self, at: usize, answer: Result<Response, String>, now: Moment) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         authority.outstanding = false;
@@ -469,7 +469,7 @@ impl Acme {
     }
 }
 
-/// How a client of tls-alpn-01 calls it: an address by its name in the reverse zone (RFC 8738).
+/// The server name of a tls-alpn-01 validation: for an address its name in the reverse zone (RFC 8738 §6).
 fn server_name(name: &str) -> String {
     match name.parse() {
         Ok(IpAddr::V4(ip)) => {

@@ -1,5 +1,5 @@
-//! What of ACME outlives the process: the key and URL of an account, and each certificate with its key in one file, so that
-//! the two always belong together. All of them 0600, replaced whole.
+//! The state of ACME on disk: the key and URL of an account, and each certificate together with its key in one file, so that
+//! the two always match. All files have mode 0600 and are replaced atomically.
 
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
@@ -74,14 +74,14 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     let known = issuer.state.as_ref().and_then(|state| fs::read_to_string(state.join("account.url")).ok());
     let kid = known.and_then(|text| {
         let mut lines = text.lines();
-        // Of another authority, or of another key, it says nothing.
+        // The URL belongs to another authority or another key.
         let same = lines.next() == Some(issuer.terms.uri.text.as_str()) && lines.next() == Some(&*key.thumbprint());
         lines.next().filter(|_| same).map(str::to_owned)
     });
     Ok(Opened { key, kid, unkept })
 }
 
-/// Keeps an account key that was made. False: another process has kept one meanwhile.
+/// Stores a new account key. False: another process has stored one meanwhile.
 ///
 /// # Errors
 /// It cannot be kept.
@@ -123,13 +123,13 @@ fn pause_path(state: &Path, certificate: &Certificate) -> PathBuf {
     path(state, certificate).with_extension("retry")
 }
 
-/// Until when an authority wants no order of a certificate, and why.
+/// Until when an authority refuses orders of a certificate (Retry-After), and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Seconds since 1970.
     pub until: i64,
     pub why: String,
-    /// The file that says so.
+    /// The file that holds this.
     pub path: PathBuf,
 }
 
@@ -145,7 +145,7 @@ pub fn keep_pause(issuer: &Issuer, certificate: &Certificate, until: i64, why: &
     replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
 }
 
-/// The certificate came.
+/// Removes the pause: the certificate was issued.
 pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
     if let Some(state) = &issuer.state {
         // Mostly there is none.

@@ -1,5 +1,5 @@
-//! What should be on disk and is not, for want of room or of rights: written again and again until it is there, with
-//! longer and longer pauses. The log has a line when that begins and one when it ends.
+//! State that could not be written to disk (ENOSPC, EACCES): writing is tried again, with growing pauses, until it
+//! succeeds. The first failure and the success are logged.
 
 use crate::acme::problem::{Failure, Kind};
 use crate::acme::renewal;
@@ -22,7 +22,7 @@ impl Default for Unkept {
 }
 
 impl Unkept {
-    /// When it is written again; far away where everything is on disk.
+    /// When writing is tried again; never where everything is on disk.
     pub fn next(&self) -> i64 {
         self.again
     }

@@ -37,7 +37,7 @@ pub fn rename_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr, how
     }
 }
 
-/// The call is not there: another way may lead to the same.
+/// The kernel or file system lacks the call; the caller has another way.
 pub fn is_missing(e: Errno) -> bool {
     matches!(e, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
@@ -58,13 +58,13 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
             // Empty still, or in use by now.
             let _ = unlink_at(new_dir, new, Unlink::Dir);
         }
-        // Not even an empty directory is replaced there (rclone mount): then a plain rename takes none over.
+        // A rename there does not even replace an empty directory (rclone mount), so a plain one never takes a name over.
         let is_kept = matches!(renamed, Err(Errno::EEXIST | Errno::ENOTEMPTY));
         return if is_kept { rename_plain(old_dir, old, new_dir, new) } else { renamed };
     }
     match link_at(old_dir, old, new_dir, new) {
         Ok(()) => return unlink_at(old_dir, old, Unlink::File),
-        // EIO is what file systems of FUSE say that have no hard links and no word for it.
+        // Some FUSE file systems without hard links answer EIO.
         Err(e) if is_missing(e) || matches!(e, Errno::EMLINK | Errno::EIO) => {}
         Err(e) => return Err(e),
     }

@@ -72,7 +72,7 @@ pub fn stat(path: &CStr) -> Result<Stat, Errno> {
     stat_at(None, path, Follow::Yes)
 }
 
-/// Tells about a symbolic link itself.
+/// Of a symbolic link itself.
 pub fn lstat(path: &CStr) -> Result<Stat, Errno> {
     stat_at(None, path, Follow::No)
 }
@@ -101,7 +101,7 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
 /// Whether the name still leads to the open file.
 ///
 /// # Errors
-/// Neither that nor the contrary is known.
+/// It cannot be known.
 pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -> Result<bool, Errno> {
     let ours = fstat(fd)?;
     match stat_at(dir, name, follow) {
@@ -117,7 +117,7 @@ pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
     path.is_ok_and(|path| has_name(fd, None, &path, Follow::Yes).unwrap_or(false))
 }
 
-/// Where names can be linked and renamed to each other: a file system, and one mount of it.
+/// The scope in which names can be linked and renamed: a file system, and one mount of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     dev: u64,

@@ -7,10 +7,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use super::spawn::{Attributes, FileActions, check, pointers};
 use crate::sys::{Errno, once, retry};
 
-/// A program and all that it inherits.
+/// A program to start, and what it inherits.
 pub struct Program<'a> {
     pub path: &'a CStr,
-    /// The first is the name it sees.
+    /// argv, the program's name first.
     pub args: &'a [CString],
     /// `NAME=value`.
     pub env: &'a [CString],
@@ -79,7 +79,7 @@ pub fn limit(pid: i32, cpu_seconds: u64) {
     }
 }
 
-/// Takes note of the end of a child, where that was not done yet.
+/// Reaps a child that has ended, if that was not done yet.
 pub fn reap_one(pid: i32) {
     let mut status = 0;
     // SAFETY: `status` is writable.

@@ -24,18 +24,17 @@ pub const SIGDRAIN: i32 = 35;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signal {
     pub number: i32,
-    /// Who sent it; 0 if the kernel did.
+    /// The sender's pid; 0 for the kernel.
     pub pid: i32,
-    /// As whom it was sent; 0 if the kernel did.
+    /// The sender's real user id; 0 for the kernel.
     pub uid: u32,
     /// The kernel sent it by itself: for a key, or a terminal that closes or changes its size.
     pub is_kernels: bool,
 }
 
 /// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
-/// close-on-exec, that is readable when one is pending, also if our caller had us ignore them: the end of a child would
-/// never be heard of (SIGCHLD). Programs we start must not inherit the mask:
-/// [`super::spawn_exec`] sees to it.
+/// close-on-exec, that is readable when one is pending. An inherited SIG_IGN is reset: SIGCHLD would never be reported.
+/// Programs we start must not inherit the mask: [`super::spawn_exec`] resets it.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
     let mut set: libc::sigset_t = unsafe { mem::zeroed() };

@@ -28,7 +28,7 @@ fn in_own_process(name: &str, scratch: &Scratch) -> String {
     said
 }
 
-/// Where the parent test looks; `None` when all ignored tests are run, in a process that has other plans.
+/// The parent test's directory; `None` when the ignored tests are run directly, not by [`in_own_process`].
 fn scratch_of_parent() -> Option<std::path::PathBuf> {
     std::env::var_os("WEBSERV_TEST_SCRATCH").map(Into::into)
 }

@@ -73,12 +73,12 @@ pub fn getegid() -> u32 {
     unsafe { libc::getegid() }
 }
 
-/// The users that the machine's own list has; for "did you mean". Empty where it cannot be read.
+/// The users in /etc/passwd, for "did you mean". Empty where it cannot be read.
 pub fn user_names() -> Vec<String> {
     names_of("/etc/passwd")
 }
 
-/// A user's name by that list; the number of one who is not in it.
+/// A user's name by /etc/passwd; the number where it is not listed.
 pub fn user_of(uid: u32) -> String {
     let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let is_it = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());

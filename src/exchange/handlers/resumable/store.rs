@@ -88,7 +88,7 @@ pub enum Unread {
 }
 
 impl Dir {
-    /// The directory at an absolute path, in this area of uploads. ENOENT where no upload is under way.
+    /// The directory at an absolute path, in this area of uploads. ENOENT where there is no unfinished upload.
     pub fn open(path: &[u8], area: &[u8], links: Follow) -> Result<Dir, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let follow = if links == Follow::No { O_NOFOLLOW } else { 0 };

@@ -54,7 +54,7 @@ pub fn run(cx: &mut Services) {
     expire(cx);
 }
 
-/// Whether what [`begin`] began is still under way, after another slice of it: for a quota all of it counts.
+/// Whether what [`begin`] began is not finished after another slice of it: for a quota all of it counts.
 pub fn is_reading(cx: &mut Services) -> bool {
     while cx.resumable.is_reading() && !cx.slice.is_over() {
         read(cx);

@@ -14,7 +14,7 @@ pub fn guard(ex: &mut Exchange) {
     if runs(ex.response.content_type.as_bytes()) {
         ex.response.line(b"Content-Disposition", b"attachment");
     }
-    // No type is to be guessed from bytes that a stranger chose.
+    // No type may be guessed from the content of an uploaded file.
     ex.response.line(b"X-Content-Type-Options", b"nosniff");
 }
 

@@ -76,7 +76,7 @@ impl Proxy {
         ex.report(cx, Level::Error, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
     }
 
-    /// What is under way, in nginx's words.
+    /// What the request is doing, as nginx's log lines name it ("connecting to upstream").
     pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
             Phase::Gather => "reading client request body",

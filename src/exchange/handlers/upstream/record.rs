@@ -164,12 +164,12 @@ impl Record {
         !self.tries.is_empty()
     }
 
-    /// The try under way.
+    /// The current try.
     pub fn last(&mut self) -> Option<&mut Try> {
         self.tries.last_mut()
     }
 
-    /// The try under way is over.
+    /// Ends the current try.
     pub fn end(&mut self, now: u64) {
         self.asks = None;
         if let Some(one) = self.last()
