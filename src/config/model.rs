@@ -45,7 +45,7 @@ pub struct Config {
     /// The highest max_headers of all servers, where they differ: whose holds is known when a request names its server.
     pub max_headers: Option<u64>,
     pub variables: Variables,
-    /// Directories that some upload_store names: what lies there came from strangers.
+    /// Directories that some upload_store names: their files were uploaded by clients.
     pub stores: Vec<Box<[u8]>>,
     /// Directories where clients write by the URIs of files.
     pub write_areas: Vec<WriteArea>,

@@ -53,7 +53,7 @@ fn close(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
     Next::Close(reason)
 }
 
-/// What an exchange under way does next.
+/// What an active exchange does next.
 enum Activity {
     /// Waits for the PROXY header of its connection.
     ProxyHeader,

@@ -66,7 +66,7 @@ pub enum State {
     },
 }
 
-/// A request under way.
+/// A request in progress.
 pub struct Active {
     pub ex: Exchange,
     /// What answers it in more than one step.
@@ -242,7 +242,7 @@ impl Conn {
         }
     }
 
-    /// Its request under way, and its side of the connection.
+    /// Its request in progress, and its side of the connection.
     fn active(&mut self) -> Option<(Io<'_>, &mut Active)> {
         match &mut self.state {
             State::Active(active) => {

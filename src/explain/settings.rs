@@ -16,7 +16,7 @@ pub struct Setting {
     pub place: Option<String>,
 }
 
-/// Directives that are about the very block they stand in.
+/// Directives that are about the block they stand in.
 const OWN: [&str; 4] = ["try_files", "empty_gif", "stub_status", "limit_except"];
 /// Directives that make one setting together: the nearest block that has any of them decides.
 const TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];

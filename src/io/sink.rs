@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_pipe_takes_nothing_and_holds_nobody_up() {
+    fn a_full_pipe_takes_nothing_and_does_not_block() {
         let (reader, writer) = file::pipe().expect("pipe2");
         // Blocking, as a pipe inherited from a parent usually is.
         socket::set_nonblocking(writer.as_fd(), false).expect("fcntl");

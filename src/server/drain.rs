@@ -1,4 +1,4 @@
-//! The graceful shutdown: requests under way are finished, idle connections closed; and the drain before it, in which a
+//! The graceful shutdown: requests in progress are finished, idle connections closed; and the drain before it, in which a
 //! load balancer moves new requests elsewhere.
 
 use super::connections::Gather;

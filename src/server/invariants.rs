@@ -28,7 +28,7 @@ impl Server {
         let (open, stats) = (self.conns.len() as u64, &self.cx.stats);
         assert_eq!(self.wheel.len() as u64, open, "timers of connections that are gone");
         assert_eq!(stats.active, open - streams, "open connections are miscounted");
-        assert_eq!(stats.reading + stats.writing, active, "requests under way are miscounted");
+        assert_eq!(stats.reading + stats.writing, active, "requests in progress are miscounted");
         assert_eq!(stats.waiting, open - active, "idle connections are miscounted");
     }
 }

@@ -109,7 +109,7 @@ pub struct Server {
     pub parent: Option<parent_link::ParentLink>,
     /// None where the configuration names none, or a parent has it.
     pub pid_file: Option<pid_file::PidFile>,
-    /// Earlier configurations that exchanges under way still hold.
+    /// Earlier configurations that requests in progress still use.
     old_configs: Vec<Rc<Config>>,
     /// Those that nothing holds any more: a large one is dropped over several turns.
     spent_configs: Vec<Config>,
@@ -125,7 +125,7 @@ pub struct Server {
     /// Which services' sockets are registered with epoll.
     watched: names::Watched,
     pub supervisor: supervisor::Supervisor,
-    /// A drain ends its first part: what is under way is finished, nothing new is taken.
+    /// A drain ends its first part: requests in progress are finished, no new ones are taken.
     drained_at: Option<u64>,
     acme: acme::Fetches,
     handover: handover::Handover,

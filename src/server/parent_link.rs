@@ -67,7 +67,7 @@ impl Server {
                     fds.into_iter().for_each(|channel| self.hand_over(channel));
                 }
                 Ok((1.., _)) => {}
-                // Without a parent nothing can stop or reload us: what is under way is finished.
+                // Without a parent nothing can stop or reload us: requests in progress are finished.
                 Ok((0, _)) | Err(_) => {
                     let _ = self.epoll.delete(link.channel.as_fd());
                     if self.mode == Mode::Serving {

@@ -118,7 +118,7 @@ pub fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process runs the very program that asks.
+/// Whether a process runs the same program as this one.
 fn is_this_program(process: i32) -> bool {
     let theirs = fs::read_link(format!("/proc/{process}/exe"));
     let ours = fs::read_link("/proc/self/exe");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_another_program() {
+    fn another_program_is_not_waited_for() {
         // Process 1 is not this test.
         assert_eq!(wait(Path::new("/nowhere/pid"), 1, None), None);
     }

@@ -42,7 +42,7 @@ impl Server {
         }
     }
 
-    /// Gives back what a request holds that is still under way when its connection is closed.
+    /// Releases what a request holds that is still in progress when its connection is closed.
     pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
         if !matches!(conn.state, State::Active(_)) {
             return;

@@ -56,11 +56,11 @@ impl Supervisor {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", clock::monotonic_ns() / 1000));
     }
 
-    /// What is under way is finished. `successor`: the process that an upgrade started, which is the service from now on.
+    /// Requests in progress are finished. `successor`: the process that an upgrade started, which is the service from now on.
     pub fn stopping(&self, successor: Option<i32>) {
         match successor {
             Some(pid) => self.tell(&format!("MAINPID={pid}")),
-            None => self.tell("STOPPING=1\nSTATUS=finishing what is under way"),
+            None => self.tell("STOPPING=1\nSTATUS=finishing requests in progress"),
         }
     }
 

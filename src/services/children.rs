@@ -352,7 +352,7 @@ mod tests {
         CString::new(text).expect("no NUL")
     }
 
-    /// Starts a program of which a part does not obey TERM, and waits until it says so. Gives what it is known by, and
+    /// Starts a program of which a part ignores TERM, and waits until that part is running. Gives what it is known by, and
     /// its output.
     fn start(children: &mut Children) -> (Key, OwnedFd) {
         let null = file::null().expect("/dev/null");

@@ -1,4 +1,4 @@
-//! Resumable uploads that are under way, as far as requests have to know of each other: what each may still come to,
+//! Unfinished resumable uploads, as far as requests have to know of each other: what each may still come to,
 //! who writes to it, when it expires. Their truth is on disk; what is here is found again there after a restart.
 //!
 //! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.

@@ -148,7 +148,7 @@ impl TempNames {
     }
 }
 
-/// Opens and locks the journal at `path`. Where the process that keeps it lives (an upgrade, a reload is under way),
+/// Opens and locks the journal at `path`. Where the process that keeps it lives (during an upgrade or a reload),
 /// a new one takes its place: what is noted in the old is still in use.
 ///
 /// # Errors

@@ -55,7 +55,7 @@ struct State {
     /// When it failed last, and when it was last let in again to see.
     accessed: u64,
     checked: u64,
-    /// Requests under way.
+    /// Requests in progress.
     busy: u32,
     times: Times,
 }
@@ -71,7 +71,7 @@ enum Measure {
 /// What there is to show of a server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// Requests under way.
+    /// Requests in progress.
     pub busy: u32,
     pub fails: u32,
     /// It is left alone for a while.

@@ -2,7 +2,7 @@
 //! the group gets the addresses that there are then.
 //!
 //! A group of a configuration never changes; what is asked for instead is [`UpstreamNames::current`], a group made of it
-//! with the present addresses. Requests under way keep the one they began with. Invariant: an answer that is no answer (a
+//! with the present addresses. Requests in progress keep the one they began with. Invariant: an answer that is no answer (a
 //! name server that fails) changes nothing; one that says there is no such name takes the addresses away (nginx).
 
 use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};

@@ -136,7 +136,7 @@ impl Build {
             Verdict::Refused(why) if !asks_for_nothing(&d.args) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
-            // The warning says so already.
+            // Reported by the warning.
             Verdict::Refused(why) | Verdict::Ignored(why) if is_obsolete => {
                 self.diagnostics.help_last(d.name.span, why)
             }
@@ -218,7 +218,7 @@ impl Build {
         Some((pieces.next()?, pieces.next()?))
     }
 
-    /// Says so where a directive that is right as it is has taken in the next one. Returns whether it has.
+    /// Reports a valid directive that has swallowed the next one, for want of a `;`. Returns whether it has.
     pub(super) fn swallows(&mut self, here: Contexts, d: &Directive) -> bool {
         let Some((first, second)) = self.swallowed(here, d) else { return false };
         let fault = lexical::missing_semicolon(&first, &second).diagnostic();

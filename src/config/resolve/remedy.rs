@@ -1,4 +1,4 @@
-//! What a line was probably meant to be: the very line that would be right, where a mistake is one that people make.
+//! Suggestions for common mistakes: the corrected line.
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
 use super::{addresses, torn};

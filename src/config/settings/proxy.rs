@@ -68,7 +68,7 @@ pub struct Proxy {
     pub busy_size: Option<Size>,
     /// Bytes that go to a temporary file at a time; None: as many as are read.
     pub temp_write_size: Option<Size>,
-    /// How large a temporary file may be; None: [`Proxy::temp_most`] says so.
+    /// Bytes that a temporary file may have; None: the default of [`Proxy::temp_most`].
     pub temp_most: Option<Size>,
     /// Where it is made; None: where bodies of requests are.
     pub temp: Option<Rc<TempPath>>,

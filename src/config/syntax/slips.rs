@@ -202,7 +202,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A quoted word that goes on without a space: `"a"b`. Says so, and takes the whole as one word. Gives its end.
+    /// A quoted word that goes on without a space: `"a"b`. Reported, and taken as one word. Gives its end.
     pub(super) fn glued_to_quotes(&mut self, n: usize, quoted: Span) -> Option<usize> {
         let after = quoted.end as usize;
         let rest = self.bytes.get(after..)?;

@@ -362,7 +362,7 @@ impl Http2 {
         Next::Close(reason)
     }
 
-    /// Ends every stream that is under way: the connection is gone.
+    /// Ends every open stream: the connection is gone.
     pub fn abandon(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) {
         while let Some(entry) = self.streams.last() {
             let Work::Exchange(key) = entry.work else {

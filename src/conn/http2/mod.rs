@@ -175,7 +175,7 @@ impl Http2 {
         &self.config
     }
 
-    /// No request is under way, and nothing waits to be sent.
+    /// No request is in progress, and nothing waits to be sent.
     pub fn is_idle(&self) -> bool {
         self.streams.is_empty() && self.out.is_empty() && !self.protocol.has_control() && !self.protocol.is_in_head()
     }

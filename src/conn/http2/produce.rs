@@ -70,7 +70,7 @@ impl Http2 {
         moved
     }
 
-    /// It was reset, and its request is still under way.
+    /// It was reset, and its request is still in progress.
     fn is_broken(&self, conns: &Slab<Conn>, at: usize) -> bool {
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
         conns.get(*key).and_then(|conn| conn.transport.stream()).is_some_and(|stream| stream.is_broken)

@@ -205,7 +205,7 @@ impl Transport {
         }
     }
 
-    /// The outcome of a connect that was under way.
+    /// The outcome of a non-blocking connect.
     pub fn connected(&mut self) -> Result<(), Errno> {
         let Some(fd) = self.fd() else { return Ok(()) };
         match socket::take_error(fd) {

@@ -1,4 +1,4 @@
-//! A proxied request under way: the request is sent to the upstream and its response to the client, each as far as the
+//! A proxied request: the request is sent to the upstream and its response to the client, each as far as the
 //! other side takes it.
 //!
 //! Invariant: no more is read than what the other side has room for.

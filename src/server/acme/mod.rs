@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Milliseconds that a connection is kept for the next request.
 const KEPT: u64 = 10_000;
 
-/// Requests under way.
+/// Requests in progress.
 #[derive(Default)]
 pub(super) struct Fetches {
     /// Made with the first.

@@ -43,7 +43,7 @@ pub enum Verdict {
     Wrong,
     /// It is being computed: the waiter is woken, and asks again.
     Pending,
-    /// The client has too many under way.
+    /// The client has too many checks in progress.
     TooMany,
     /// All clients together have.
     Busy,

@@ -47,7 +47,7 @@ fn a_password_is_hashed_once() {
 }
 
 #[test]
-fn clients_take_turns_and_what_nobody_waits_for_is_left_out() {
+fn clients_take_turns_and_abandoned_checks_are_left_out() {
     let mut passwords = Passwords::default();
     for (slot, password) in ["1", "2", "3"].into_iter().enumerate() {
         passwords.check(&given("x", password, "greedy", slot as u32), same);

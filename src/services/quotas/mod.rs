@@ -2,7 +2,7 @@
 //!
 //! - [`Quotas::area`] is the count of a directory and all below it; every location that stores there shares it, and a
 //!   reload keeps it.
-//! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as
+//! - [`Claim`] is the share of an unfinished upload. It is taken before the bytes come ([`Claim::resize`], more as
 //!   they come where their number was not announced), and given back when it is dropped. Parts of resumable uploads
 //!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::temp_names::is_hidden`]) are not
 //!   counted as files.
@@ -76,7 +76,7 @@ enum Known {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full {
     pub used: Usage,
-    /// By other uploads under way.
+    /// By other unfinished uploads.
     pub claimed: Usage,
 }
 
@@ -220,12 +220,12 @@ impl Area {
     pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.known.get() != Known::Yes || small || self.is_due(now);
-        // One under way may have passed what has changed since.
+        // A count in progress may already be past what has changed since.
         let walks = self.walk.borrow().is_some();
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
     }
 
-    /// The next slice begins a count: one under way may have passed what has changed since.
+    /// The next slice begins a new count: one in progress may already be past what has changed since.
     fn restart(&self) {
         *self.walk.borrow_mut() = None;
     }
@@ -252,7 +252,7 @@ impl Area {
     }
 }
 
-/// The share of an upload under way.
+/// The share of an unfinished upload.
 pub struct Claim {
     area: Rc<Area>,
     holds: Usage,

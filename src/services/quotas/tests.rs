@@ -113,7 +113,7 @@ fn what_is_stored_below_counts_for_every_area_above() {
     assert_eq!([outer.used.get(), inner.used.get(), other.used.get()], [of(15, 2), of(5, 1), of(10, 1)]);
 }
 
-/// Whatever we store or replace while a count is under way: it ends with the truth, or with more where it says so.
+/// Whatever we store or replace during a count: it ends with the truth, or with more where it says so.
 #[test]
 fn files_that_come_during_a_count_are_counted_once() {
     let scratch = Scratch::new("during");

@@ -68,7 +68,7 @@ fn a_client_is_accepted_with_its_address_and_port() {
 }
 
 #[test]
-fn a_client_of_a_unix_socket_is_nobody() {
+fn a_client_of_a_unix_socket_has_no_address() {
     let scratch = Scratch::new();
     let addr = Addr::Unix(scratch.path().join("web.sock"));
     let listener = listener(&addr);

@@ -230,7 +230,7 @@ fn no_default(place: &Place, found: &mut Vec<Finding>) {
     }
     let text = name.str();
     let Some(pass) = text.strip_prefix('$').and_then(|name| http.chosen_hosts().get(name).copied()) else { return };
-    // Who asks for it knows that it may be empty.
+    // An `if` that tests the variable expects it to be empty at times.
     if !ifs_about(http.all, &text).is_empty() {
         return;
     }

@@ -225,7 +225,7 @@ impl Parser {
         };
     }
 
-    /// The parameter under way.
+    /// The parameter that is being parsed.
     fn param(&mut self) -> &mut (Vec<u8>, Vec<u8>) {
         if self.command.params.is_empty() {
             self.command.params.push(Default::default());

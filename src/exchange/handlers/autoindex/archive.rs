@@ -147,7 +147,7 @@ pub fn may_read(
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or(b"files");
-    // RFC 6266: a plain name for old clients, the very name for others.
+    // RFC 6266: an ASCII name for old clients, the exact name for others.
     let plain: String = name
         .iter()
         .map(|b| if b.is_ascii_alphanumeric() || b"-_. ".contains(b) { char::from(*b) } else { '_' })

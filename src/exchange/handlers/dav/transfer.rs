@@ -46,7 +46,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     }
 }
 
-/// A COPY or MOVE under way, a slice each turn of the loop. It is finished even if its client goes away.
+/// A COPY or MOVE in progress, a slice each turn of the loop. It is finished even if its client goes away.
 pub struct Transfer {
     job: Job,
     stage: Stage,

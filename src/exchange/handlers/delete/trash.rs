@@ -71,7 +71,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn everything_has_a_place_in_the_trash_and_takes_nobodys() {
+    fn every_name_has_a_place_in_the_trash_and_replaces_none() {
         let base = std::env::temp_dir().join(format!("webserv-trash-{}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("area")).expect("mkdir");

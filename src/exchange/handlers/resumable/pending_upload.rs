@@ -250,7 +250,7 @@ impl Unfinished {
         cx.resumable.finish(self.id, Past::Gone);
     }
 
-    /// The file has its name for good: its record goes, or says so.
+    /// The file has its final name: its record is removed, or marked as complete.
     pub fn end_record(&self, cx: &mut Services, record: &Record) {
         if remembers(cx, &self.home, record) && self.dir.save(self.id, record).is_ok() {
             let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));

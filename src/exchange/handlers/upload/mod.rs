@@ -1,6 +1,6 @@
 //! POST and PUT: files to disk.
 //!
-//! - [`state`], [`receive`]: an upload under way, and its body as it comes
+//! - [`state`], [`receive`]: an upload in progress, and its body as it is received
 //! - [`mod@start`], [`check`]: the head of a request, and a file it brings, judged before their content
 //! - [`target_dir`], [`folders`]: the directory, opened beneath the root or the store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name

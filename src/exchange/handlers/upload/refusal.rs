@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_call_is_the_fault_of_whoever_can_mend_it() {
+    fn a_failed_call_is_blamed_on_the_client_or_the_server() {
         let table = [
             (Errno::ENOENT, 409),
             (Errno::ENOTDIR, 409),

@@ -1,4 +1,4 @@
-//! Files that strangers may have stored are not to run in the site's name (upload_serve).
+//! Files that clients have uploaded must not run as scripts or pages of the site (upload_serve).
 
 use super::rules::essence;
 use crate::config::settings::upload::{Serve, Store};

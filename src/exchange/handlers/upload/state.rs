@@ -1,4 +1,4 @@
-//! An upload under way, as data: its steps are in the other files.
+//! The state of an upload in progress. Its steps are in the other files.
 
 use super::digest::{Algorithm, Digests};
 use super::form::Form;

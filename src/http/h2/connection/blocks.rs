@@ -91,7 +91,7 @@ impl Connection {
         if self.streams.get(id).is_some() {
             return self.second_block(id, end, now);
         }
-        // Of a stream that we have reset, or that GOAWAY has excluded: it was under way.
+        // Of a stream that we have reset, or that GOAWAY has excluded: it was sent before the peer saw that.
         if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
             self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
             return if is_stopped || self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };

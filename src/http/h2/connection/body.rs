@@ -27,7 +27,7 @@ impl Connection {
         } else {
             self.calm.earn(CALM.2);
         }
-        // It was under way when the response was sent, which did not wait for it.
+        // It was sent before the peer saw the response, which did not wait for it.
         let stopped = self.stops.receive(id, len, end, now);
         if let Some(increment) = stopped.filter(|increment| *increment > 0) {
             frame::window_update(&mut self.control, id, increment);
@@ -58,7 +58,7 @@ impl Connection {
                     None => Ok(Step::Took { consumed, event: None }),
                 };
             }
-            // Of a stream that we have reset, or ignore: it was under way.
+            // Of a stream that we have reset, or ignore: it was sent before the peer saw that.
             None if stopped.is_some() || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => {
                 None
             }

@@ -49,7 +49,7 @@ const RESETS: (u32, u32) = (200, 20);
 /// Streams beyond the limit.
 const REFUSED: (u32, u32) = (200, 20);
 
-/// Streams that we have reset, and whose DATA may still be under way: those of a client whose uploads are all refused at once
+/// Streams that we have reset, and whose DATA may still arrive: those of a client whose uploads are all refused at once
 /// ([`stops::MOST`]), and as many again.
 const REMEMBERED: usize = 2 * stops::MOST;
 
