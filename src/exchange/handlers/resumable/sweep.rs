@@ -4,7 +4,7 @@
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms};
 use super::sharing;
-use super::store::{Dir, Entry};
+use super::store::{Dir, Entry, Unread};
 use super::takeover;
 use crate::config::model::Level;
 use crate::services::Services;
@@ -154,13 +154,16 @@ fn expire(cx: &mut Services) {
         let (home, written) = (open.home.clone(), open.is_written());
         let later = later(&home, id);
         if written {
-            cx.resumable.postpone(id, later.unwrap_or(now).clamp(now + AGAIN.0, now + AGAIN.1));
+            let at = later.ok().flatten().unwrap_or(now);
+            cx.resumable.postpone(id, at.clamp(now + AGAIN.0, now + AGAIN.1));
             continue;
         }
         match later {
             // Bytes came since it was last counted on.
-            Some(at) if at > now => cx.resumable.postpone(id, at),
-            _ => match remove(&home, id, now) {
+            Ok(Some(at)) if at > now => cx.resumable.postpone(id, at),
+            // Another version's to judge, or not to be read at the moment.
+            Err(_) => cx.resumable.postpone(id, now + AGAIN.1),
+            Ok(_) => match remove(&home, id, now) {
                 Removed::Gone => {
                     location::tidy(&home);
                     cx.resumable.finish(id, Past::Gone);
@@ -173,7 +176,7 @@ fn expire(cx: &mut Services) {
 
 enum Removed {
     Gone,
-    /// Another process writes to it, or has just done so.
+    /// Another process writes to it or has just done so, or keeps it.
     InUse,
 }
 
@@ -183,21 +186,31 @@ fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
     match dir.open_part(id) {
         Err(Errno::EAGAIN) => return Removed::InUse,
         Ok(_lock) => {
-            if later(home, id).is_some_and(|at| at > now) {
+            if !matches!(later(home, id), Ok(at) if at.is_none_or(|at| at <= now)) {
                 return Removed::InUse;
             }
             dir.remove(id);
         }
-        Err(_) => dir.remove(id),
+        Err(Errno::ENOENT) => dir.remove(id),
+        Err(_) => return Removed::InUse,
     }
     Removed::Gone
 }
 
 /// When an upload expires by what is on disk. None: it is not there.
-fn later(home: &[u8], id: UploadId) -> Option<i64> {
-    let dir = location::open(home).ok()?;
-    let record = dir.load(id).ok()??;
+///
+/// # Errors
+/// It cannot be read, or another version of this server keeps it.
+fn later(home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
+    let dir = match location::open(home) {
+        Err(Errno::ENOENT) => return Ok(None),
+        dir => dir.map_err(Unread::Call)?,
+    };
+    let Some(record) = dir.load(id)? else { return Ok(None) };
     // Of a finished one the record is left.
-    let stat = dir.stat(id).ok()?.or_else(|| dir.stat_record(id).ok())?;
-    Some(pending_upload::expires(&record, &stat).unwrap_or(i64::MAX))
+    let stat = match dir.stat(id).map_err(Unread::Call)? {
+        Some(stat) => stat,
+        None => dir.stat_record(id).map_err(Unread::Call)?,
+    };
+    Ok(Some(pending_upload::expires(&record, &stat).unwrap_or(i64::MAX)))
 }
