@@ -104,8 +104,8 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
     look(link);
   });
   $('find').hidden = false;
-  // No keyboard, no key to press.
-  if (!matchMedia('(any-pointer: fine)').matches) $('filter').placeholder = '';
+  // Without this script the key does nothing; without a keyboard there is none to press.
+  if (matchMedia('(any-pointer: fine)').matches) $('filter').placeholder = $('filter').dataset.press;
   $('filter').addEventListener('input', filter);
   document.addEventListener('keydown', (event) => {
     const typing = event.target.matches('input:not([type=file]), textarea, select, dialog, dialog *');

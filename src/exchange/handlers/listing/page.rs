@@ -26,7 +26,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
 pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-CpPPPx8Du++wr7KpjjBOblx1DGUBaJjZ9PWm4vURvm0='; \
-     script-src 'sha256-K3lvpkB1hfzeOvIOaLW8XcbfG0dP7rNk/j/sWnIUlIU=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
+     script-src 'sha256-WeO6DdzsW8oFIZEHlBtA6oyCbTErNV8JmD9eGenVV/E=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
@@ -73,7 +73,7 @@ fn find(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
         false => ("<p id=find hidden>", "</p>\n"),
     };
     texts(out, &[begin, "<label>", words.get(Word::Filter), " <input id=filter type=search autocomplete=off"]);
-    texts(out, &[" placeholder=\"", words.get(Word::Press), "\""]);
+    texts(out, &[" data-press=\"", words.get(Word::Press), "\""]);
     if listing.can_search {
         out.extend_from_slice(b" name=search value=\"");
         escape::text(listing.search.map_or(b"", |search| search.text), out);
