@@ -2,7 +2,7 @@
 //! that no text of their own tells from the others.
 //!
 //! Invariants: what a group says of its patterns is what each would say alone, or it says that it does not know. A search
-//! makes one automaton at most, which takes about a millisecond, and its states take no more than [`STATES`] bytes.
+//! makes automata of [`LATER`] atoms at most, and the states of each take no more than [`STATES`] bytes.
 
 use super::super::pattern::{Case, Pattern, linear_nfa};
 use crate::util::checkpoint;
@@ -15,6 +15,9 @@ const MEMBERS: usize = 256;
 const ATOMS: usize = 8_000;
 /// A pattern of more is no member.
 const LARGEST: usize = 1_000;
+/// Automata of a list of more are made while the configuration is loaded, which has pauses: making them takes about a
+/// microsecond an atom. Those of shorter lists wait for the first search, which many lists never see.
+const LATER: usize = 2_000;
 /// Memory of the states of one automaton.
 const STATES: usize = 1 << 20;
 /// How often states are forgotten for want of memory before it is asked whether they are worth it, and the bytes of subjects
@@ -62,7 +65,7 @@ impl Automata {
     /// Over patterns that can be members, and their positions in the list.
     pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Automata {
         let mut groups = Vec::new();
-        let (mut members, mut sources, mut atoms) = (Vec::new(), Vec::new(), 0);
+        let (mut members, mut sources, mut atoms, mut total) = (Vec::new(), Vec::new(), 0, 0);
         let mut close = |members: &mut Vec<u32>, sources: &mut Vec<_>| {
             let automaton = RefCell::new(Automaton::Sources(std::mem::take(sources)));
             groups.push(Group { members: std::mem::take(members).into(), automaton });
@@ -77,9 +80,16 @@ impl Automata {
             members.push(at);
             sources.push((pattern.bytes().into(), pattern.case()));
             atoms += more;
+            total += more;
         }
         if !members.is_empty() {
             close(&mut members, &mut sources);
+        }
+        if total > LATER {
+            for group in &mut groups {
+                group.automaton.get_mut().made();
+                checkpoint::pass_costly();
+            }
         }
         Automata { groups: groups.into() }
     }
@@ -88,21 +98,26 @@ impl Automata {
     pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, bool)) {
         // PCRE2's `$` also matches before a line break that ends the subject.
         let is_for_pcre2 = subject.last() == Some(&b'\n');
-        let mut may_make = true;
         for group in &self.groups {
-            let automaton = &mut *group.automaton.borrow_mut();
-            if let (Automaton::Sources(sources), true) = (&mut *automaton, may_make && !is_for_pcre2) {
-                *automaton = make(std::mem::take(sources));
-                may_make = false;
-            }
-            let made = match automaton {
-                Automaton::Made(made) if !is_for_pcre2 => Some(made),
-                _ => None,
-            };
+            let mut automaton = group.automaton.borrow_mut();
+            let made = if is_for_pcre2 { None } else { automaton.made() };
             match made.and_then(|made| made.search(subject)) {
                 Some(matching) => matching.iter().for_each(|at| found(group.members[at.as_usize()], true)),
                 None => group.members.iter().for_each(|at| found(*at, false)),
             }
+        }
+    }
+}
+
+impl Automaton {
+    /// Made now if it has not been. None: it would be too large.
+    fn made(&mut self) -> Option<&mut Made> {
+        if let Automaton::Sources(sources) = self {
+            *self = make(std::mem::take(sources));
+        }
+        match self {
+            Automaton::Made(made) => Some(made),
+            _ => None,
         }
     }
 }
@@ -134,4 +149,28 @@ fn make(sources: Vec<(Box<[u8]>, Case)>) -> Automaton {
         Some(Made { cache: dfa.create_cache(), dfa, found: PatternSet::new(sources.len()), rest: 0 })
     };
     made().map_or(Automaton::Refused, |made| Automaton::Made(Box::new(made)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Variables;
+
+    /// Groups of a list of so many patterns that are not made before a search.
+    fn put_off(count: usize) -> (usize, usize) {
+        let mut vars = Variables::default();
+        let source = b"^/[0-9]{4}[a-z]{4}$";
+        let patterns: Vec<_> =
+            (0..count).map(|_| Pattern::new(source, Case::Sensitive, &mut vars).expect("valid")).collect();
+        let automata = Automata::new((0..).zip(&patterns));
+        let left = automata.groups.iter().filter(|group| matches!(*group.automaton.borrow(), Automaton::Sources(_)));
+        (automata.groups.len(), left.count())
+    }
+
+    #[test]
+    fn the_first_search_of_a_long_list_makes_no_automata() {
+        assert_eq!(put_off(10), (1, 1));
+        assert_eq!(put_off(1_000).1, 0);
+        assert!(put_off(1_000).0 > 1);
+    }
 }
