@@ -299,7 +299,12 @@ impl<'a> Loader<'a> {
                     }
                     match meant(path, &String::from_utf8_lossy(self.sources.slice(at))) {
                         Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
-                        None => diagnostic,
+                        None => match path.parent().filter(|directory| !directory.is_dir()) {
+                            Some(directory) => diagnostic.help(format!("there is no {}", directory.display())),
+                            None => {
+                                diagnostic.help("remove the line, or make the file; a pattern (*.conf) may find none")
+                            }
+                        },
                     }
                 }
             }

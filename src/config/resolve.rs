@@ -14,6 +14,7 @@ pub mod lexical;
 mod lists;
 mod logs;
 mod markup;
+mod placeholder;
 mod remedy;
 mod repeated;
 mod stapling;
@@ -267,7 +268,7 @@ impl Build {
         found.into_iter().map(Box::from).collect()
     }
 
-    /// An upload_state_store that holds what clients put somewhere is shown for its sake.
+    /// Trashes that are not shown, and state stores but for those with an upload area or a store of clients at or below them.
     fn hidden_places(&self, stores: &[Box<[u8]>], areas: &[WriteArea]) -> Vec<Box<[u8]>> {
         let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
         let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();

@@ -54,6 +54,9 @@ pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
         if let Some(plain) = ungrouped(&lossy(text)) {
             return ValueError::new("invalid number").help(format!("write {plain}: digits are not grouped"));
         }
+        if let Some(plain) = Size::parse_offset(text).ok().map(|size| size.0).filter(|size| *size <= max) {
+            return ValueError::new("invalid number").help(format!("a number of things has no unit: {plain}"));
+        }
         ValueError::new("invalid number").help(match max {
             1_000_000_000_000.. => "a whole number, in digits".to_owned(),
             max => format!("a whole number from 0 to {max}"),

@@ -129,6 +129,20 @@ fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))
 }
 
+/// What a condition was meant to be that begins with no variable and no test.
+fn meant_by(words: &[&[u8]]) -> String {
+    let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+    match words {
+        [[b'!', name @ ..], sign @ (b"=" | b"~" | b"~*"), value] if name.starts_with(b"$") => {
+            format!("the sign is negated: if ({} !{} {})", text(name), text(sign), text(value))
+        }
+        [[b'!', name @ ..]] if name.starts_with(b"$") => {
+            format!("what is empty or 0 is false: if ({} = \"\") or if ({} = 0)", text(name), text(name))
+        }
+        _ => "if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)".to_owned(),
+    }
+}
+
 /// The condition of an `if`: its words with the outer parentheses taken off.
 pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     if let Some(fault) = unlike_a_condition(d) {
@@ -161,8 +175,8 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
         [b'-', letter] => (false, *letter),
         [b'!', b'-', letter] => (true, *letter),
         _ => {
-            return Err(Fault::new(span, format!("invalid condition \"{}\"", String::from_utf8_lossy(first)))
-                .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)"));
+            let fault = Fault::new(span, format!("invalid condition \"{}\"", String::from_utf8_lossy(first)));
+            return Err(fault.help(meant_by(&words)));
         }
     };
     let test = match letter {

@@ -10,6 +10,7 @@ use crate::config::registry;
 use crate::config::sources::Sources;
 use crate::config::syntax::not_terminated;
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 impl Build {
     /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
@@ -77,19 +78,6 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
-/// `<your-domain>`, `<%= name %>`: not a text of HTML, which these directives send.
-fn is_placeholder(d: &Directive, text: &str) -> bool {
-    const TAGS: [&str; 10] = ["html", "head", "body", "title", "center", "pre", "div", "span", "script", "style"];
-    if text.starts_with("<%") {
-        return true;
-    }
-    let Some(name) = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) else { return false };
-    let sends_text = ["return", "add_header", "add_trailer", "set"].iter().any(|name| d.name.is(name));
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || " _-.".contains(c));
-    is_name && name.len() > 2 && !sends_text && !TAGS.contains(&&*name.to_ascii_lowercase())
-}
-
 /// What is wrong with a word by its signs alone.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if word.quoted {
@@ -115,7 +103,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain = text.trim_end_matches(quote);
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
-    if is_placeholder(d, &text) {
+    if super::placeholder::is_placeholder(d, &text) {
         let warning = Diagnostic::warn(word.span, format!("\"{text}\" is a placeholder that was not filled in"));
         return Some(warning.help("replace it by what is meant, without the signs around it"));
     }
@@ -244,6 +232,7 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
         .or_else(|| spelling.value_joined())
         .or_else(|| spelling.other_alphabet())
         .or_else(|| spelling.sign_between())
+        .or_else(|| spelling.member())
         .or_else(|| spelling.value_first())
         .or_else(|| spelling.other_sign())
 }
@@ -346,6 +335,15 @@ impl Spelling<'_> {
     }
 
     /// `on autoindex;`: the words are there, in another order.
+    /// `upstream u { 127.0.0.1:3000; }`
+    fn member(&self) -> Option<String> {
+        let port = self.name.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        let is_address = port.is_some_and(|port| port.parse::<u16>().is_ok()) || self.name.parse::<IpAddr>().is_ok();
+        let others: String = self.d.args.iter().map(|word| format!(" {}", word.str())).collect();
+        let line = format!("server {}{others}", self.name);
+        (self.here == Contexts::UPSTREAM && is_address).then(|| format!("a server has its word: {line};"))
+    }
+
     fn value_first(&self) -> Option<String> {
         let (d, name) = (self.d, self.name);
         if d.block.is_some() || d.args.len() >= 4 || name.contains('_') {

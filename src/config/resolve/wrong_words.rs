@@ -48,13 +48,7 @@ impl Build {
         }
         let help = match (&fault.help, comma) {
             (_, Some(_)) => Some(match row.name {
-                "listen" => {
-                    let lines: Vec<_> = d.args.iter().map(Word::str).collect();
-                    let lines = lines.join(",");
-                    let lines = lines.split(',').filter(|address| !address.is_empty());
-                    let lines: Vec<_> = lines.map(|address| format!("listen {address};")).collect();
-                    format!("another address is another `listen`, without a comma: {}", lines.join(" "))
-                }
+                "listen" => listen_each(d),
                 "allow" | "deny" | "set_real_ip_from" | "server" => remedy::one_each(d),
                 _ => format!(
                     "words are separated by spaces, the comma is part of the word: {} {};",
@@ -129,26 +123,55 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if let Some((span, help)) = markup::continued(d) {
         return Fault::new(span, message).help(help);
     }
-    if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
-        if let Some((span, help)) = password_file(d).or_else(|| remedy::of_text(d)) {
-            return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
-        }
-        if d.args[0].is("*")
-            && let Some(help) = remedy::of_shape(d, args)
-        {
-            return Fault::new(d.args[0].span, message).help(help);
-        }
-        let text = &d.args[most - 1..];
-        let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
-        let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
-        return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
+    if let Some(fault) = torn_text(d, args, most, &message) {
+        return fault;
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
     // What is torn apart or joined is what is wrong, not the name.
     let is_of_words = ["a number and its unit", "two words", "a parameter and", "one in each", "it takes no"]
         .iter()
         .any(|start| help.starts_with(start));
-    Fault::new(if is_of_words { d.args_span() } else { d.name.span }, message).help(help)
+    if is_of_words {
+        return Fault::new(d.args_span(), message).help(help);
+    }
+    let surplus = d.args.get(most..).and_then(|surplus| surplus.first()).filter(|_| most > 0);
+    let fault = Fault::new(surplus.map_or(d.name.span, |first| first.span.to(d.args_span())), message).help(help);
+    if surplus.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
+}
+
+/// A text that lacks its quotes, so that it is more words than are taken.
+fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fault> {
+    let name = d.name.str();
+    if !TAKES_TEXT.contains(&&*name) || d.args.len() <= most || most == 0 {
+        return None;
+    }
+    if let Some((span, help)) = password_file(d).or_else(|| remedy::of_text(d)) {
+        return Some(Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help));
+    }
+    if d.args[0].is("*")
+        && let Some(help) = remedy::of_shape(d, args)
+    {
+        return Some(Fault::new(d.args[0].span, message).help(help));
+    }
+    let text = &d.args[most - 1..];
+    let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
+    let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
+    Some(Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help))
+}
+
+/// Addresses of `listen` that commas join, each with a line of its own; `127.0.0.1,8080` is one and its port.
+fn listen_each(d: &Directive) -> String {
+    let words: Vec<_> = d.args.iter().map(Word::str).collect();
+    let words = words.join(",");
+    let addresses: Vec<_> = words.split(',').filter(|address| !address.is_empty()).collect();
+    if let [host, port] = addresses[..]
+        && host.contains('.')
+        && port.parse::<u16>().is_ok()
+    {
+        return format!("a colon stands before the port: listen {host}:{port};");
+    }
+    let lines: Vec<_> = addresses.iter().map(|address| format!("listen {address};")).collect();
+    format!("another address is another `listen`, without a comma: {}", lines.join(" "))
 }
 
 /// `auth_basic "Members" /etc/htpasswd;`

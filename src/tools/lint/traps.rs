@@ -114,7 +114,14 @@ fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
         }
         Some((b"", word)) => {
             let text = word.str();
-            if let Some((why, help)) = not_a_prefix(&text) {
+            if matches!(&*text, "~" | "~*" | "=" | "^~") {
+                let message = format!("`{text}` is the path here: what it is a sign for is missing");
+                found.push(Finding::new(
+                    word.span,
+                    message,
+                    format!("write the path behind it: location {text} PATH {{ … }}"),
+                ));
+            } else if let Some((why, help)) = not_a_prefix(&text) {
                 found.push(Finding::new(word.span, format!("location \"{text}\" {why}"), help));
             }
         }
@@ -333,6 +340,10 @@ fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
 fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.last().filter(|_| place.is("try_files")) else { return };
     let text = word.str();
+    if let Some(code) = text.strip_prefix('=').filter(|code| (1..3).contains(&code.len())) {
+        let message = format!("{code} is no status: it has three digits");
+        return found.push(Finding::new(word.span, message, "as in =404"));
+    }
     let digits = text.trim_start_matches('/');
     if digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         found.push(Finding::new(

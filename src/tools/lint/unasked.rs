@@ -5,6 +5,7 @@ use super::blocks::{below, ifs_about, is_pass, location, variables, variables_be
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use crate::config::suggest;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -33,6 +34,13 @@ pub const RULES: &[Rule] = &[
         page: "With `error_page 500 502 =200 /e.html` a failure is answered with 200: caches keep the page, monitors and \
                programs take it for the answer. Leave the `=200` out.",
         check: hidden_error,
+    },
+    Rule {
+        code: "W044",
+        title: "a word that is nearly the one meant",
+        page: "`valid_referers non` is the name of a host, `charset utf8` a charset that no registry has, and the page of \
+               `error_page 404 =;` is called `=`: nothing says so. Write `none`, `utf-8`, and a page behind the `=`.",
+        check: nearly,
     },
 ];
 
@@ -92,6 +100,27 @@ pub const CHECKS: &[Rule] = &[
         check: null_origin,
     },
 ];
+
+fn nearly(place: &Place, found: &mut Vec<Finding>) {
+    let meant = |word: &Word| -> Option<String> {
+        let text = word.str();
+        match place.name() {
+            b"valid_referers" if !text.contains(['.', '~', '*', '/']) => {
+                let words = ["none", "blocked", "server_names"];
+                (!words.contains(&&*text)).then(|| suggest::nearest(&text, words)).flatten().map(str::to_owned)
+            }
+            b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
+            b"error_page" if text == "=" && place.d.args.last().is_some_and(|last| last.span == word.span) => {
+                Some("= /page".to_owned())
+            }
+            _ => None,
+        }
+    };
+    for (word, meant) in place.d.args.iter().filter_map(|word| Some((word, meant(word)?))) {
+        let message = format!("\"{}\" is taken as it stands", word.str());
+        found.push(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")));
+    }
+}
 
 fn star_key(place: &Place, found: &mut Vec<Finding>) {
     let in_map = place.blocks.last().is_some_and(|block| block.name.is("map"));

@@ -46,7 +46,8 @@ pub const KINDS: &[Kind] = &[
         ask.contains("\r\nTransfer-Encoding:") && is_but_for_zeros(ours, theirs)
     }),
     ("| a Host that is refused |", |ask, ours, theirs| {
-        ask.contains("\r\nRange:") && ask.contains("..test\r\n") && both(theirs, theirs, "200", "200") && ours != theirs
+        let asks_more = ["\r\nRange:", "\r\nIf-"].iter().any(|field| ask.contains(field));
+        asks_more && ask.contains("..test\r\n") && both(theirs, theirs, "200", "200") && ours != theirs
     }),
     ("| COPY, MOVE and DELETE of a directory with something that its own location denies |", |ask, ours, theirs| {
         ["DELETE", "COPY", "MOVE"].iter().any(|method| ask.starts_with(method)) && both(ours, theirs, "403", "2")
@@ -87,6 +88,10 @@ pub const KINDS: &[Kind] = &[
         ask.starts_with("PUT") && ours.contains("ETag") && without(ours, &["etag"]) == without(theirs, &["etag"])
     }),
     ("| a request line that is refused |", |_, ours, theirs| both(ours, theirs, "400", "400")),
+    ("| `charset $name`, where that variable is not set |", |_, ours, theirs| {
+        // None is, of a request whose line is refused.
+        theirs.is_empty() && both(ours, ours, "400", "400")
+    }),
     ("| a request line that is refused |", |ask, ours, _| {
         // A way above the root, or no escape at all.
         let target = ask.split(' ').nth(1).unwrap_or_default();
@@ -113,7 +118,7 @@ pub const KINDS: &[Kind] = &[
                 && both(ours, theirs, "400", "501")
         },
     ),
-    ("| a fragment in the target (`/a#b`) |", |ask, _, theirs| ask.contains('#') && theirs.contains("#f")),
+    ("| a fragment in the target (`/a#b`) |", |ask, _, theirs| ask.contains('#') && theirs.contains('#')),
     ("| the length of what is made while it is sent (compressed, recoded, listings)", |_, ours, theirs| {
         const LENGTH: &[&str] = &["content-length", "accept-ranges"];
         without(ours, LENGTH) == without(theirs, LENGTH)

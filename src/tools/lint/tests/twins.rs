@@ -76,6 +76,10 @@ fn the_harmless_twin_of_a_trap_is_silent() {
             "server { ssl_verify_client optional; }",
             "server { ssl_verify_client optional; } log_format a $ssl_client_verify;",
         ),
+        ("W044", "server { valid_referers non a.test; if ($invalid_referer) { return 403; } }", "charset utf-8;"),
+        ("W044", "charset utf8;", "error_page 404 = /a;"),
+        ("W001", "location ~ { }", "location ~ /a { }"),
+        ("W004", "location / { try_files $uri =40; }", "location / { try_files $uri =404; }"),
         ("W142", "secure_link_md5 $uri$remote_addr;", "secure_link_md5 $uri$secret;"),
         (
             "W143",
