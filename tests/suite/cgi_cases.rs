@@ -366,17 +366,28 @@ fn programs_are_told_of_no_user_whose_password_was_not_checked() {
         return;
     }
     let who = "printf '\\n%s|%s' \"${REMOTE_USER-none}\" \"${AUTH_TYPE-none}\"";
-    let auth = "auth_basic x; auth_basic_user_file %%DIR%%/users; cgi_pass /bin/sh;";
+    let asks = "auth_basic x; auth_basic_user_file %%DIR%%/users;";
+    let auth = format!("{asks} cgi_pass /bin/sh;");
     let s = server(&format!(
         "location /open/ {{ cgi_pass /bin/sh; }} location /in/ {{ {auth} }}
-         location /any/ {{ satisfy any; allow all; {auth} }}"
+         location /any/ {{ satisfy any; allow all; {auth} }}
+         location = /leads {{ {asks} try_files /none /any/who; }}
+         location = /page {{ {asks} ssi on; default_type text/html; }}"
     ))
     .file("users", "a:{PLAIN}b\n")
     .file("html/open/who", who)
     .file("html/in/who", who)
     .file("html/any/who", who)
+    .file("html/page", "<!--#include virtual=\"/open/who\" -->")
     .start();
-    for (target, told) in [("/open/who", "none|none"), ("/in/who", "a|Basic"), ("/any/who", "none|none")] {
+    for (target, told) in [
+        ("/open/who", "none|none"),
+        ("/in/who", "a|Basic"),
+        ("/any/who", "none|none"),
+        ("/leads", "none|none"),
+        // What a page includes is asked for by the page's user.
+        ("/page", "a|Basic"),
+    ] {
         s.get_with(target, "Authorization: Basic YTpi\r\n").is(200).body_is(told);
     }
 }

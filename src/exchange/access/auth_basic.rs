@@ -31,7 +31,6 @@ pub enum Outcome {
 }
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
-    ex.route.authenticated = false;
     let auth = ex.here().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return Outcome::NotAsked };
     let realm = variables::text(realm, ex, cx);

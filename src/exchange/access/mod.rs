@@ -30,6 +30,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         let flow = auth_request::judge(ex, cx, &asked);
         return later(ex, cx, flow);
     }
+    // Of another location, which an internal redirect came from.
+    ex.route.authenticated = false;
     // An error's page, too: a client without access gets no page of what is inside (nginx).
     match ex.here().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {

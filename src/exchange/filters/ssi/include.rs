@@ -29,6 +29,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.route.host.clone_from(&parent.route.host);
     ex.route.uri = include.uri;
     ex.route.args = include.args;
+    ex.route.authenticated = parent.route.authenticated;
     ex.route.method = Method::Get;
     ex.route.internal = true;
     ex.route.rewritten = true;
