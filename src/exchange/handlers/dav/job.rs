@@ -207,9 +207,12 @@ impl Job {
             None => file::rename_at(to, &self.target.name, from, &self.source.name, Rename::NoReplace),
             Some(old) => {
                 file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange)?;
-                file::rename_at(from, &old.name, from, &self.source.name, Rename::NoReplace)?;
-                old.keep();
-                Ok(())
+                let moved = file::rename_at(from, &old.name, from, &self.source.name, Rename::NoReplace);
+                // Another client took the old name meanwhile: the new one stays. What was moved must not go with `old`.
+                if moved.is_ok() || file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
+                    old.keep();
+                }
+                moved
             }
         }
     }
