@@ -9,6 +9,24 @@ fn with(token: &str) -> String {
 }
 
 #[test]
+fn a_delete_that_fails_leaves_the_lock() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    // Another way to the same files, on which a directory is removed once it is empty.
+    let block = "location / { dav_methods PUT DELETE; dav_ext_lock zone=locks; dav_ext_methods LOCK OPTIONS; }
+                 location /way/ { alias %%DIR%%/html/; allowed_methods GET DELETE; }";
+    let s = with_locks(block).file("html/d/f", "old").start();
+    let token = lock(&s, "/d", "");
+    s.method("DELETE", "/way/d/", &with(&token), b"").is(409);
+    s.method("PUT", "/d/f", "", b"another's").is(423);
+    assert_eq!(s.read("html/d/f"), b"old");
+    s.method("DELETE", "/way/d/f", &with(&token), b"").is(204);
+    s.method("DELETE", "/way/d/", &with(&token), b"").is(204);
+    s.method("PUT", "/d", "", b"free").is(201);
+}
+
+#[test]
 fn a_lock_keeps_others_from_writing() {
     if skip_on_nginx("dav_ext_methods") {
         return;

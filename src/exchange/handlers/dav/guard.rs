@@ -69,13 +69,19 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
     if allowed { Ok(()) } else { Err(Status::LOCKED) }
 }
 
-/// The name is about to go: its locks, and those of what is in it, go with it.
+/// The name has gone: its locks, and those of what was in it, go with it.
 pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
-    if !cx.dav_locks.is_empty()
-        && let Ok(directory) = file::path_of(dir)
-    {
-        cx.dav_locks.forget(&target::join(&directory, name));
+    if let Some(path) = lockable(cx, dir, name) {
+        cx.dav_locks.forget(&path);
     }
+}
+
+/// The name as locks know it, if there are any.
+pub fn lockable(cx: &Services, dir: BorrowedFd<'_>, name: &[u8]) -> Option<Vec<u8>> {
+    if cx.dav_locks.is_empty() {
+        return None;
+    }
+    Some(target::join(&file::path_of(dir).ok()?, name))
 }
 
 /// Of an exclusive lock its token is needed, of shared ones that of one.

@@ -200,9 +200,8 @@ fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
-    // The directories that upload_sync writes to the disk.
-    let mut changed = Vec::new();
-    let mut was = None;
+    // The directories that upload_sync writes to the disk, what was removed from there, and what locks knew it by.
+    let (mut changed, mut was, mut locked) = (Vec::new(), None, None);
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::new(cx);
@@ -232,9 +231,12 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         })?;
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
-        guard::forget(cx, dir, name);
+        locked = guard::lockable(cx, dir, name);
         Ok(())
     });
+    if let (Ok(_), Some(path)) = (&outcome, locked) {
+        cx.dav_locks.forget(&path);
+    }
     match outcome {
         Ok(Removed::Begun(removal)) => {
             let mut removing = Box::new(Removing::Going(*removal, changed, None));
