@@ -191,7 +191,9 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
         // files were looked at too long ago, they are looked at again; where the client was not given the time to read,
         // what the socket did not take is sent once it does.
         let stalls = calls.iter().filter(|call| is_short(call)).count();
-        let allowed = most * REQUESTS + 40 + trusted * files + 3 * stalls;
+        // Woken for nothing, as a slow client may: not by each request.
+        let idle = calls.iter().filter(|call| call.contains("EAGAIN")).count().min(REQUESTS / 4);
+        let allowed = most * REQUESTS + 40 + trusted * files + 3 * stalls + 2 * idle;
         let sample = calls.get(20..40).unwrap_or_default().join("\n  ");
         assert!(calls.len() <= allowed, "{way}{name}: {} calls for {REQUESTS} requests:\n  {sample}", calls.len());
     }
