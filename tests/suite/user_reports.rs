@@ -1,6 +1,7 @@
 //! What people who run such servers reported, each as the symptom they saw.
 
 use crate::harness::server;
+use crate::table::skip_on_nginx;
 use std::fs::{self, FileTimes};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
@@ -293,4 +294,21 @@ fn a_place_for_one_file_is_not_called_a_directory_that_cannot_be_written() {
     s.method("PUT", "/a.txt", "", b"b").is(204);
     s.get("/a.txt").is(200).body_is("b");
     assert!(!s.error_log().contains("cannot write"), "{}", s.error_log());
+}
+
+#[test]
+fn the_page_of_a_412_or_416_is_not_said_to_be_compressed() {
+    if skip_on_nginx("no ranges hold behind its gzip_static") {
+        return;
+    }
+    let block =
+        "gzip_static on; location /own/ { alias %%DIR%%/html/; error_page 412 416 /page; } location = /page { }";
+    let s = server(block).file("html/a", "plain").file("html/a.gz", "stored").file("html/page", "the page").start();
+    let stored = "Accept-Encoding: gzip\r\n";
+    s.get_with("/a", stored).is(200).has("Content-Encoding", "gzip");
+    for (fields, status) in [("If-Match: \"x\"\r\n", 412), ("Range: bytes=100-\r\n", 416)] {
+        let fields = [stored, fields].concat();
+        s.get_with("/a", &fields).is(status).lacks("Content-Encoding");
+        s.get_with("/own/a", &fields).is(status).lacks("Content-Encoding").body_is("the page");
+    }
 }

@@ -46,6 +46,8 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             // Those of add_header speak of the file, too.
             ex.response.fields.remove(b"etag");
             ex.response.fields.remove(b"last-modified");
+            // A stored `.gz` set it; the page is plain.
+            ex.response.fields.remove(b"content-encoding");
             // That of a response which led here by X-Accel-Redirect.
             ex.response.fields.remove(b"accept-ranges");
             ex.response.ranges = false;
