@@ -107,6 +107,11 @@ pub fn runs(d: &Directive) -> bool {
         && d.block.iter().flatten().any(|d| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name)))
 }
 
+/// Whether a variable is a header, an argument or a cookie of the request.
+pub fn is_of_client(name: &str) -> bool {
+    ["arg_", "http_", "cookie_"].iter().any(|family| name.starts_with(family))
+}
+
 /// The variables of a word: their names without `$` and braces.
 pub fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -1,6 +1,6 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
-use super::blocks::{Pass, passes, sets, variables};
+use super::blocks::{Pass, is_of_client, passes, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
 use super::rule::{COMPARED, Finding, Place, Rule};
@@ -168,11 +168,6 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
         let message = format!("${sent} is what the client sent, not the name that was matched");
         found.push(Finding::new(value.span, message, "write: proxy_set_header Host $host;"));
     }
-}
-
-/// A header, an argument or a cookie.
-fn is_of_client(name: &str) -> bool {
-    ["arg_", "http_", "cookie_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Headers that one warning names.

@@ -1,9 +1,10 @@
 //! What a rule is, what it looks at, and what it finds.
 
+use super::blocks::location;
 pub use super::level::COMPARED;
 use super::level::Level;
 use crate::config::addr::ListenAddr;
-use crate::config::ast::{Directive, Span};
+use crate::config::ast::{Directive, Span, Word};
 use std::cell::Cell;
 use std::path::PathBuf;
 
@@ -71,6 +72,11 @@ impl<'p, 'a> Place<'p, 'a> {
         // The first level is the file itself, the one after it inside the first block.
         let at = self.blocks.iter().rposition(|block| block.name.is(name))?;
         self.levels.get(at + 1)
+    }
+
+    /// The nearest location around it: its modifier and its name.
+    pub fn location(&self) -> Option<(&'a [u8], &'a Word)> {
+        self.blocks.iter().rev().find_map(|block| location(block))
     }
 
     /// All directives of its block, itself included.

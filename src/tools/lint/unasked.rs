@@ -1,7 +1,7 @@
 //! What stands there and has no effect, or not the one that it seems to have: checks whose outcome nothing asks for,
 //! addresses and redirects that the client writes, paths that are the same for every request.
 
-use super::blocks::{below, ifs_about, is_pass, location, variables, variables_below};
+use super::blocks::{below, ifs_about, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -137,7 +137,7 @@ fn constant_path(place: &Place, found: &mut Vec<Finding>) {
         return;
     };
     // A regex, or an endpoint without its slash, may stand for one URI.
-    let is_many = place.blocks.iter().rev().find_map(|block| location(block)).is_some_and(|(sign, name)| {
+    let is_many = place.location().is_some_and(|(sign, name)| {
         (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")
     });
     if !host.contains('$') || path.contains('$') || !path.ends_with('/') || !is_many || place.level().has("internal") {
@@ -235,7 +235,7 @@ fn is_known(name: &str) -> bool {
         "request_method",
         "secure_link_expires",
     ];
-    KNOWN.contains(&name) || ["arg_", "http_", "cookie_"].iter().any(|family| name.starts_with(family))
+    KNOWN.contains(&name) || is_of_client(name)
 }
 
 fn no_secret(place: &Place, found: &mut Vec<Finding>) {
@@ -304,8 +304,8 @@ fn open_redirect(place: &Place, found: &mut Vec<Finding>) {
 
 /// Of the first group of the regex that a rewrite, or the location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
 fn may_begin_without_slash(place: &Place) -> bool {
-    let around = place.blocks.iter().rev().find_map(|block| location(block)).map(|(_, word)| word);
-    let Some(regex) = place.d.args.first().filter(|_| place.is("rewrite")).or(around) else { return false };
+    let own = place.d.args.first().filter(|_| place.is("rewrite"));
+    let Some(regex) = own.or_else(|| Some(place.location()?.1)) else { return false };
     let text = regex.str();
     let Some((before, group)) = text.split_once('(') else { return false };
     let group = group.trim_start_matches("?:");
@@ -318,10 +318,8 @@ fn reflected(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let text = word.str();
-    let of_client = |name: &String| {
-        matches!(&**name, "uri" | "document_uri") || ["arg_", "http_", "cookie_"].iter().any(|f| name.starts_with(f))
-    };
-    let Some(name) = variables(&text).into_iter().find(of_client) else { return };
+    let is_repeated = |name: &String| matches!(&**name, "uri" | "document_uri") || is_of_client(name);
+    let Some(name) = variables(&text).into_iter().find(is_repeated) else { return };
     let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
     let of_level = place.levels.iter().rev().find_map(|level| {
         let added = level

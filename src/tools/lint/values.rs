@@ -1,7 +1,7 @@
 //! Values that are taken as they stand, though they were written for something else: a file without its slash, a name
 //! without its `$`, a capture as another program writes it.
 
-use super::blocks::location;
+use super::blocks::{is_of_client, location};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
@@ -139,8 +139,7 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
     let Some(word) = first.filter(|word| !word.bytes().contains(&b'$')) else { return };
     let text = word.str();
     let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let is_known =
-        Builtin::of(&text).is_some() || ["http_", "arg_", "cookie_"].iter().any(|family| text.starts_with(family));
+    let is_known = Builtin::of(&text).is_some() || is_of_client(&text);
     if is_name && (is_known || place.is("map")) {
         found.push(Finding::new(
             word.span,
