@@ -105,7 +105,7 @@ fn walk(path: &[u8]) -> (Real, Option<There>) {
     (Real { whole, file }, Some((end, is_dir)))
 }
 
-/// Where the path before `end` ends without its last so many names.
+/// Where the path before `end` ends if its last `names` names are left out.
 fn without_names(path: &[u8], end: usize, names: usize) -> usize {
     memchr::memrchr_iter(b'/', &path[..end]).nth(names - 1).unwrap_or(0)
 }

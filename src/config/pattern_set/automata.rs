@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::config::template::Variables;
 
-    /// Groups of a list of so many patterns that are not made before a search.
+    /// Of a list of `count` patterns: its groups, and how many of them have no automaton before the first search.
     fn put_off(count: usize) -> (usize, usize) {
         let mut vars = Variables::default();
         let source = b"^/[0-9]{4}[a-z]{4}$";

@@ -334,7 +334,6 @@ impl Spelling<'_> {
         None
     }
 
-    /// `on autoindex;`: the words are there, in another order.
     /// `upstream u { 127.0.0.1:3000; }`
     fn member(&self) -> Option<String> {
         let port = self.name.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
@@ -344,6 +343,7 @@ impl Spelling<'_> {
         (self.here == Contexts::UPSTREAM && is_address).then(|| format!("a server has its word: {line};"))
     }
 
+    /// `on autoindex;`: the words are there, in another order.
     fn value_first(&self) -> Option<String> {
         let (d, name) = (self.d, self.name);
         if d.block.is_some() || d.args.len() >= 4 || name.contains('_') {

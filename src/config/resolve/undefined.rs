@@ -5,6 +5,8 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::registry::Found;
+use crate::config::row::Effect;
 use crate::config::template::{Variables, module_of};
 use crate::config::{registry, suggest};
 use crate::util::checkpoint;
@@ -320,7 +322,10 @@ fn defines(d: &Directive, name: &str) -> bool {
     };
     let same = |word: &Word| word.str().trim_start_matches('$').eq_ignore_ascii_case(name);
     // Lines of a table are no directives, however many they are.
-    let is_table = matches!(near, "map" | "split_clients" | "geo" | "types" | "charset_map");
+    let is_table = match registry::find(near, Contexts::ANY) {
+        Some(Found::Row(row)) => row.args.is_block() && matches!(row.effect, Effect::Once(_) | Effect::Many(_)),
+        _ => false,
+    };
     at.is_some_and(same) || !is_table && d.block.iter().flatten().any(|d| defines(d, name))
 }
 
