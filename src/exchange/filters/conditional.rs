@@ -30,9 +30,6 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             ex.response.fields.remove(b"content-encoding");
         }
         Verdict::Failed => {
-            ex.response.etag = None;
-            ex.response.last_modified = None;
-            ex.response.ranges = false;
             // All that a file or an upstream's response would have said of itself (nginx).
             ex.response.fields.clear();
             ex.response.location = None;

@@ -41,8 +41,6 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
     match range::parse(value, size, max.map(|n| n as usize)) {
         Ranges::None => {}
         Ranges::Unsatisfiable => {
-            ex.response.etag = None;
-            ex.response.last_modified = None;
             // Those of add_header speak of the file, too.
             ex.response.fields.remove(b"etag");
             ex.response.fields.remove(b"last-modified");
@@ -50,7 +48,6 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             ex.response.fields.remove(b"content-encoding");
             // That of a response which led here by X-Accel-Redirect.
             ex.response.fields.remove(b"accept-ranges");
-            ex.response.ranges = false;
             special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
             ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());
         }
