@@ -3,15 +3,13 @@
 
 use crate::client::LIMIT;
 use crate::harness::{BOTH, Server, Table, eventually, noise, ours};
-use crate::http2::client::H2;
+use crate::http2::client::{H2, connect_small};
 use crate::proxy::setup;
 use crate::upstream::Upstream;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use webserv::sys::socket;
 
 /// More than the kernel holds between an upstream and its client.
 const SIZE: usize = 24 << 20;
@@ -49,20 +47,10 @@ fn upstream() -> (Upstream, Arc<AtomicUsize>, Arc<Vec<u8>>) {
     (up, done, content)
 }
 
-/// A connection whose kernel holds little of what it does not read.
-fn slow(address: SocketAddr) -> TcpStream {
-    let SocketAddr::V4(to) = address else { panic!("{address} is none of IPv4") };
-    let fd = socket::socket(socket::Family::V4).expect("a socket");
-    socket::rcvbuf(fd.as_fd(), 64 << 10).expect("SO_RCVBUF");
-    socket::set_nonblocking(fd.as_fd(), false).expect("fcntl");
-    socket::connect(fd.as_fd(), &socket::Addr::V4(to)).expect("the server listens");
-    let stream = TcpStream::from(fd);
-    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
-    stream
-}
-
+/// Asks over a connection whose kernel holds little of what is not read.
 fn ask(s: &Server, path: &str) -> TcpStream {
-    let mut client = slow(s.address(0));
+    let mut client = connect_small(s.address(0), 64 << 10);
+    client.set_read_timeout(Some(LIMIT)).expect("a timeout");
     client.write_all(format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n").as_bytes()).expect("it is read");
     client
 }

@@ -24,6 +24,16 @@ pub struct H2 {
     pub said_goaway: Option<(u32, u32)>,
 }
 
+/// A connection with a receive buffer of this size, which stays as it is: the kernel holds twice as much at most.
+pub fn connect_small(address: SocketAddr, bytes: u32) -> TcpStream {
+    let SocketAddr::V4(to) = address else { panic!("{address} is none of IPv4") };
+    let fd = socket::socket(socket::Family::V4).expect("a socket");
+    socket::rcvbuf(fd.as_fd(), bytes).expect("SO_RCVBUF");
+    socket::set_nonblocking(fd.as_fd(), false).expect("fcntl");
+    socket::connect(fd.as_fd(), &socket::Addr::V4(to)).expect("the server listens");
+    TcpStream::from(fd)
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub status: u16,
@@ -81,14 +91,9 @@ impl H2 {
         H2::over(TcpStream::connect(address).expect("the server listens"))
     }
 
-    /// As [`H2::connect`], with a receive buffer of this size, which stays as it is: the kernel holds twice as much at most.
+    /// As [`H2::connect`], over [`connect_small`].
     pub fn connect_small(address: SocketAddr, bytes: u32) -> H2 {
-        let SocketAddr::V4(to) = address else { panic!("{address} is none of IPv4") };
-        let fd = socket::socket(socket::Family::V4).expect("a socket");
-        socket::rcvbuf(fd.as_fd(), bytes).expect("SO_RCVBUF");
-        socket::set_nonblocking(fd.as_fd(), false).expect("fcntl");
-        socket::connect(fd.as_fd(), &socket::Addr::V4(to)).expect("the server listens");
-        let mut client = H2::over(TcpStream::from(fd));
+        let mut client = H2::over(connect_small(address, bytes));
         client.hello();
         client
     }

@@ -2,7 +2,7 @@
 //! they asked for is logged, and what changes files is finished.
 
 use super::client::{Frame, H2, head, raw};
-use super::rules::{END, OPEN, REQUEST, block};
+use super::rules::{END, OPEN, REQUEST, block, reset};
 use super::tunnel::chat;
 use super::{connect, site};
 use crate::harness::{Server, Setup, eventually};
@@ -336,7 +336,7 @@ fn a_reset_is_heard_though_the_output_is_full() {
         let mut c = H2::connect_small(s.address(0), 64 << 10);
         let streams: Vec<u32> = (0..4).map(|n| c.request("GET", &format!("/huge?{name}{n}"), &[], true)).collect();
         c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
-        let resets = streams.iter().flat_map(|stream| raw(kind::RST_STREAM, 0, *stream, &8u32.to_be_bytes()));
+        let resets = streams.iter().flat_map(|stream| reset(*stream));
         c.send(&[before.to_vec(), resets.collect()].concat());
         eventually("they are given up", || under_way(&s) == 0);
         // The connection goes on behind what was written before.
@@ -355,7 +355,7 @@ fn a_reset_ends_cached_responses_though_the_output_is_full() {
     // More than the kernel holds, in turn.
     let streams: Vec<u32> = (0..8).map(|_| c.request("GET", "/large", &[], true)).collect();
     c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
-    let resets = streams.iter().flat_map(|stream| raw(kind::RST_STREAM, 0, *stream, &8u32.to_be_bytes()));
+    let resets = streams.iter().flat_map(|stream| reset(*stream));
     c.send(&resets.collect::<Vec<u8>>());
     let small = c.request("GET", "/small", &[], true);
     let ended = |frame: &Frame| frame.header.kind == kind::DATA && frame.header.has(flag::END_STREAM);
