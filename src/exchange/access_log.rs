@@ -97,7 +97,7 @@ pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services)
     }
 }
 
-/// As [`sent`], of a response whose rest an exchange had to send ([`super::cacheable::resume`]).
+/// As [`sent`], for a response whose rest an exchange had to send ([`super::cacheable::resume`]).
 fn sent_by(ex: &Exchange, cached: &CachedResponse, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     let peer = &ex.client.peer;
@@ -138,7 +138,7 @@ fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     let buf = ex.buf();
     let field = |id: HeaderId, out: &mut Vec<u8>| {
         for (at, field) in ex.request.head.all(id).enumerate() {
-            // Of several lines all (nginx).
+            // Several fields of that name are joined (nginx).
             if at > 0 {
                 out.extend_from_slice(b", ");
             }
@@ -168,7 +168,7 @@ fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\" ");
     match ex.response.status.0 {
         status @ 100.. => decimal::push(u64::from(status), 0, out),
-        // nginx's 009 and its like.
+        // nginx writes three digits: 009 for a request of HTTP/0.9.
         status => {
             let _ = write!(out, "{status:03}");
         }
@@ -187,7 +187,7 @@ pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
     match escape {
         Escape::None => out.extend_from_slice(value),
         Escape::Default => {
-            // Nearly all values.
+            // True of nearly all values.
             if bytes::is_quotable(value) {
                 return out.extend_from_slice(value);
             }

@@ -1,5 +1,5 @@
-//! Challenges of http-01: answered before any server's configuration is asked, on every plain port, while an order is under
-//! way.
+//! Challenges of http-01: answered on every plain port while an order is under way, before the server's configuration
+//! applies.
 
 use super::Exchange;
 use super::flow::Flow;
@@ -13,7 +13,7 @@ fn token(ex: &Exchange) -> Option<&str> {
     std::str::from_utf8(ex.route.uri.strip_prefix(HTTP_01)?).ok()
 }
 
-/// Whether this asks for a challenge that we have given an authority.
+/// Whether the request is for a challenge that we have given to an authority.
 pub fn is_asked(ex: &Exchange, cx: &Services) -> bool {
     cx.acme.has_answers()
         && ex.tls.is_none()

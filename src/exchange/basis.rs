@@ -1,5 +1,5 @@
-//! What a response depends on, and so whether it may be cached ([`super::cacheable`]). It may not, unless all that made
-//! it agree: the handler [vouches](Basis::vouch) for it, and each filter returns [`Cacheable`]. Reading a variable
+//! What a response depends on, and so whether it may be cached ([`super::cacheable`]): only if everything that made
+//! it agrees. The handler [vouches](Basis::vouch) for it, and each filter returns [`Cacheable`]. Reading a variable
 //! withdraws the vouching ([`super::variables::value`]).
 //!
 //! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws the vouching for an
@@ -42,7 +42,7 @@ impl Basis {
         self.looks == Looks::None
     }
 
-    /// More than a name decided: links on the way, a directory, another file.
+    /// More than one file's name decided: symbolic links on the way, a directory, another file.
     pub fn looked_around(&mut self) {
         self.looks = Looks::Several;
     }
@@ -58,7 +58,7 @@ impl Basis {
         self.is_vouched = false;
     }
 
-    /// A step that has acted on the response.
+    /// A filter has acted on the response.
     pub fn passed(&mut self, step: Cacheable) {
         self.varies |= step == Cacheable::No;
     }
@@ -68,7 +68,7 @@ impl Basis {
         self.varies = true;
     }
 
-    /// The same request gets the same response while the configuration and the one file are as they are.
+    /// The same request gets the same response as long as the configuration and the one file stay as they are.
     pub fn is_one_file(&self) -> bool {
         self.is_vouched && !self.varies && self.looks == Looks::One
     }

@@ -1,5 +1,5 @@
-//! The body of a request that is read whole before an upstream is asked: in memory up to client_body_buffer_size,
-//! beyond that, or by client_body_in_file_only, in a temporary file. Knows no exchange.
+//! The body of a request that is read whole before it is sent to an upstream: in memory up to
+//! client_body_buffer_size; in a temporary file beyond that, or by client_body_in_file_only. Knows no exchange.
 //!
 //! Invariant: memory holds no more than the buffer's size and one read of the socket.
 
@@ -18,7 +18,7 @@ pub struct Body {
     file_only: InFileOnly,
 }
 
-/// Whether what is there has just moved to a file.
+/// Whether the body has just moved to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
     No,
@@ -37,7 +37,8 @@ impl Body {
         Body { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }
     }
 
-    /// One that is small and there already. Unbuffered it goes to no file, whatever client_body_in_file_only says (nginx).
+    /// A small body that has already arrived. Unbuffered it goes to no file, whatever client_body_in_file_only says
+    /// (nginx).
     pub fn in_memory() -> Body {
         Body { memory: Vec::new(), file: None, limit: u64::MAX, file_only: InFileOnly::Off }
     }
@@ -54,7 +55,7 @@ impl Body {
         if self.memory.len() as u64 > self.limit { self.spill(temp) } else { Ok(Moved::No) }
     }
 
-    /// All of it was there.
+    /// The body is complete.
     ///
     /// # Errors
     /// As of [`Body::push`].
@@ -76,7 +77,7 @@ impl Body {
         Ok(Moved::ToFile)
     }
 
-    /// How the log mentions that it is in a file: where that was not asked for, the buffer may be too small.
+    /// The level at which the log mentions its file: if no file was asked for, the buffer may be too small.
     pub fn level(&self) -> Level {
         if self.file_only == InFileOnly::Off { Level::Warn } else { Level::Notice }
     }

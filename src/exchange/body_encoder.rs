@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 /// Input taken at a time.
 const PIECE: usize = 64 << 10;
-/// Files up to here are kept compressed.
+/// The largest file whose compressed form is kept.
 const KEPT: u64 = 8 << 20;
 
 pub struct Source {
@@ -49,10 +49,10 @@ enum Input {
     Archive(Box<Archive>),
 }
 
-/// What [`Source::fill`] came to.
+/// What [`Source::fill`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filled {
-    /// Bytes of input used, for the share of the turn.
+    /// Bytes of input used, which count against the turn's share.
     pub used: usize,
     pub done: bool,
 }
@@ -180,9 +180,9 @@ impl Source {
 pub enum Flush {
     /// More, soon.
     No,
-    /// More, in a while: the client is to have what there is.
+    /// More, but not soon: the client is to get what there is.
     Clock,
-    /// Nothing.
+    /// Nothing more.
     End,
 }
 

@@ -28,7 +28,7 @@ use std::rc::Rc;
 /// The longest body that is kept with the response, where it is not a whole file.
 const BODY: usize = 4 << 10;
 
-/// The longest header block: it fits one frame of any peer's.
+/// The longest header block: it fits into one frame of any peer's.
 const BLOCK: usize = 16_000;
 
 /// The longest response that is cached: longer ones are sent in turns, by an exchange.
@@ -57,7 +57,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.proxy_header.is_none()
         && ex.limit_rate.is_none()
         && ex.places.is_empty();
-    // A stream ends with its answer whatever becomes of the connection.
+    // HTTP/2: a stream ends with its response, whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {
         true => !ex.closes,
         false => {
@@ -182,8 +182,8 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     })
 }
 
-/// The line that the error log had for this answer: what it says of the file and of the request; both empty where there
-/// was none. None: it cannot be written again from what is kept.
+/// The line that this response put into the error log: its part about the file and its part about the request, both
+/// empty if there was none. None: it cannot be written again from what is kept.
 fn error_line(found: Result<(), Errno>, ex: &Exchange, text: &mut Text) -> Option<(Span, Span)> {
     let mut line = (Span::default(), Span::default());
     let mut reports = 0;
@@ -218,7 +218,7 @@ fn is_logged_otherwise(ex: &Exchange) -> bool {
     ex.config.variables.request_id || ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
 }
 
-/// The line of an access log as constant and computed parts. None: it has a part that cannot be computed for a cached
+/// The line of an access log as constant and computed parts. None: one of its parts cannot be computed for a cached
 /// response.
 fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut Text) -> Option<Box<[Piece]>> {
     let (mut pieces, mut fixed, mut value) = (Vec::new(), Vec::new(), Vec::new());
@@ -261,7 +261,7 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
 
 /// How the value of a variable in a log line is found when the same request comes again.
 enum Known {
-    /// What it is worth now.
+    /// Its present value, which stays the same.
     Value,
     Changing(Piece),
 }
@@ -322,7 +322,7 @@ pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services
     cx.stats.count(Counter::Requests);
     cx.stats.count(Counter::CacheHits);
     if !cached.error_text.is_empty() {
-        // Only lines in nginx's form are cached ([`made`]).
+        // Only lines in nginx's form are cached ([`is_logged_otherwise`]).
         let asked = |_: LineFormat, line: &mut Vec<u8>| {
             line.extend_from_slice(cached.bytes(cached.error_text));
             line.extend_from_slice(b", client: ");
@@ -351,8 +351,8 @@ pub fn content<'a>(cached: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -
     }
 }
 
-/// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the
-/// error log want to know. What the access log says of it is in `cached`.
+/// Puts the exchange into the state in which the response is being sent, as far as the connection and the error log
+/// need it. The facts for the access log are in `cached`.
 pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
     let limits = ex.head_limits();
     if let Some(request) = Rc::get_mut(&mut ex.request) {

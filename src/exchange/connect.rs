@@ -11,8 +11,8 @@ use crate::http::version::Version;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 
-/// Whether such a request goes on ([`Flow::Next`]). Nothing here reflects a request or makes a tunnel, whatever a script
-/// would answer, but where some location of the server is meant to (nginx).
+/// Whether such a request goes on ([`Flow::Next`]): only a CONNECT to a server with a location for tunnels. Nothing
+/// else here makes a tunnel or reflects a request, whatever a script would answer (nginx).
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // What follows a CONNECT may be meant for the tunnel.
     ex.closes = true;
@@ -24,7 +24,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         ex.report(cx, Level::Info, format_args!("client sent CONNECT request with body"));
         return Flow::Status(Status::BAD_REQUEST);
     }
-    // Only the methods that the location has count here.
+    // The refusal lists the methods of the location that the URI would lead to.
     if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
         ex.route.location = found.location;
     }

@@ -1,5 +1,5 @@
-//! The ways into the phases: a request whose head was read, what a page includes, and requests that are refused before any
-//! phase has seen them. The target is made a path here, and the server of the request's host chosen.
+//! The ways into the phases: a request whose head was read, a subrequest, and requests that are refused before any
+//! phase has seen them. The target becomes a path here, and the server of the request's host is chosen.
 
 use super::flow::{Flow, Phase};
 use super::handlers::Handler;
@@ -27,8 +27,8 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
-    // nginx reads the request line before it knows the host: the server it knew until then, the default one, answers what is
-    // wrong with it.
+    // nginx reads the request line before it knows the host: the server it knows by then, the default one, answers
+    // errors in the line.
     let aim = target(ex);
     let chosen = match aim {
         Ok(()) => select_server(ex, cx),
@@ -81,7 +81,7 @@ fn overloaded(ex: &mut Exchange) -> Flow {
     Flow::Status(Status::SERVICE_UNAVAILABLE)
 }
 
-/// As `overloaded`, for a request whose head has not come whole.
+/// As `overloaded`, for a request whose head has not arrived completely.
 pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     ex.rx = Rx::Drain;
@@ -90,7 +90,7 @@ pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     settle(ex, handler, cx, flow);
 }
 
-/// A subrequest: no head was read for it, and its client is known already (nginx).
+/// A subrequest: no head was read for it, and its client is already known (nginx).
 pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = run(ex, handler, cx, Phase::ServerRewrite);
     settle(ex, handler, cx, flow);
@@ -128,7 +128,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
 
 /// The client took too long: answered where it may still read.
 pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    // What is answered and logged is counted, though its head never came.
+    // It is counted because it is answered and logged, although its head never came whole.
     cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
     ex.rx = Rx::Drain;
     ex.closes = true;
@@ -143,7 +143,7 @@ pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rej
     settle(ex, handler, cx, flow);
 }
 
-/// The same of a body that is thrown away: the answer that was made for the request is not sent.
+/// As [`bad_body`], for a body that is thrown away: the response that was made for the request is not sent.
 pub fn bad_discarded_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
     refusal(ex, cx, reject);
     ex.response.clear();

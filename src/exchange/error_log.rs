@@ -1,5 +1,5 @@
-//! What the error log says of a request: the line, with nginx's trailer of who asked what. Scanners bring such lines by
-//! the thousand, so what each of them has is put down without the machinery of formatting.
+//! What the error log says of a request: the line, with nginx's trailer about the client and its request. Scanners
+//! cause such lines by the thousand, so the parts that all of them have are written without the formatting machinery.
 //!
 //! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
 
@@ -14,7 +14,8 @@ use crate::services::logs::Who;
 use crate::sys::socket::Peer;
 use std::fmt;
 
-/// Bytes that the error log has of one request, all that its pages include together: its head alone may make a line long.
+/// Bytes that one request may add to the error log, with everything that its pages include: a head alone can make a
+/// line long.
 const LONGEST: usize = 64 << 10;
 
 impl Exchange {
@@ -45,7 +46,7 @@ impl Exchange {
         }
     }
 
-    /// What was asked, and of which server.
+    /// The part of the trailer about the request and its server.
     pub(super) fn asked_what(&self, format: LineFormat, line: &mut Vec<u8>) {
         let name = &self.server().name;
         match format {
@@ -71,10 +72,10 @@ impl Exchange {
             quoted("request_id", id.as_bytes());
         }
         quoted("request", self.request.head.request_line.of(self.buf()));
-        // Of an include, or of what auth_request asks.
+        // The URI of an include, or of auth_request's subrequest.
         quoted("subrequest", if self.sub.is_some() { &self.route.uri } else { b"" });
         quoted("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
-        // What the client has in the field, whatever host an absolute target names (nginx).
+        // The client's Host field, whatever host an absolute target names (nginx).
         let head = &self.request.head;
         let field = head.get(HeaderId::Host).map(|field| field.value);
         let host = field.or((head.version == Version::Http2).then_some(head.host));
@@ -84,13 +85,13 @@ impl Exchange {
     }
 }
 
-/// nginx's trailer: who asked what.
+/// nginx's trailer: the client and its request.
 fn asked(ex: &Exchange, format: LineFormat, line: &mut Vec<u8>) {
     client(&ex.client.peer, format, line);
     ex.asked_what(format, line);
 }
 
-/// The part of it that every connection has.
+/// The part of the trailer that every connection has.
 pub fn client(peer: &Peer, format: LineFormat, line: &mut Vec<u8>) {
     match format {
         LineFormat::Text => {

@@ -26,20 +26,20 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     ex.route.last_page = !errors.recursive;
-    // 494 is what nginx calls a head that is too large; pages for either are meant.
+    // 494 is nginx's status for a head that is too large; pages for either apply.
     let page = errors.pages.iter().find(|page| {
         page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
     })?;
-    // What `$status` is in the address of the page, too (nginx).
+    // `$status` has this value in the page's URI, too (nginx).
     ex.route.error_page = match page.status {
         // `$status` in the page of 495 to 497 is 400 (nginx).
         PageStatus::Kept => Some(status.on_the_wire()),
         PageStatus::Code(code) => Some(Status(code)),
-        // Any status the page has: marked as an error page, with nothing to say about the status.
+        // Any status that the page itself has; 0 marks an error page that leaves the status open.
         PageStatus::FromPage => Some(Status(0)),
     };
     let target = match &page.target {
-        // What a variable holds decides (nginx): `error_page 405 =200 $uri`.
+        // A variable may hold a path, a named location or a URL (nginx): `error_page 405 =200 $uri`.
         PageTarget::External(url) => match variables::text(url, ex, cx) {
             uri if uri.starts_with(b"/") => Target::Uri(uri),
             name if name.starts_with(b"@") => Target::Named(name.into()),

@@ -19,7 +19,7 @@ pub enum Phase {
     Content,
 }
 
-/// What a step came to.
+/// What a step decided.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Flow {
     Next,
@@ -55,7 +55,7 @@ pub enum Then {
     Status(Status),
 }
 
-/// A delay, for which neither the client nor an upstream is waited for.
+/// A delay that the server itself imposes: no timeout of the client or an upstream runs meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Monotonic milliseconds.
@@ -64,5 +64,5 @@ pub struct Pause {
     pub then: Option<Then>,
 }
 
-/// A handler that may take more than a turn of the loop. Err: it is done already, and came to that flow.
+/// A handler that may take more than one turn of the loop. Err: it is already done, with this result.
 pub type Begun<H> = Result<Box<H>, Flow>;

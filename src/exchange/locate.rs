@@ -62,8 +62,8 @@ pub(super) fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) 
     ex.route.redirects <= REDIRECTS
 }
 
-/// Where a request for the current URI would come to, and whether the scripts on its way let it: the exchange is then at
-/// that location. Asks no access rule and changes nothing but what its caller has put aside.
+/// Finds the location that the current URI leads to: the exchange is then at that location. False if a script on the
+/// way ends the request. Checks no access rule, and changes nothing but what its caller has saved.
 pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
     let mut phase = Phase::ServerRewrite;
     loop {

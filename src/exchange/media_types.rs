@@ -4,8 +4,9 @@ use super::content_type::ContentType;
 use crate::config::settings::files::Files;
 use crate::http::media_type;
 
-/// The type of a text that the configuration itself has (`return`), for a URI that ends so. No file tells what it is:
-/// where the configuration names no types only nginx's own three count, so that `return 200 ok` is a text at any path.
+/// The type of a text from the configuration itself (`return`), by the extension of the URI. No file tells its type:
+/// if the configuration has no `types`, only nginx's three defaults count, so that `return 200 ok` is text at any
+/// path.
 pub fn of_text(files: &Files, name: &[u8]) -> ContentType {
     const OWN: [&[u8]; 3] = [b".html", b".gif", b".jpg"];
     let ends =
@@ -21,7 +22,7 @@ pub fn of_uri(files: &Files, uri: &[u8]) -> ContentType {
     of_name(files, uri.rsplit(|b| *b == b'/').next().unwrap_or_default())
 }
 
-/// The type of a file that is called so.
+/// The type of a file of that name.
 pub fn of_name(files: &Files, name: &[u8]) -> ContentType {
     let extension = match memchr::memrchr(b'.', name) {
         // A dot that begins the name begins no extension (nginx).

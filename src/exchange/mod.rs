@@ -69,7 +69,8 @@ use std::rc::Rc;
 pub struct Client {
     pub peer: Peer,
     pub endpoint: EndpointId,
-    /// Where the client came to, if the endpoint is a wildcard and the configuration uses it (`$server_addr`).
+    /// The address that the client connected to, if the endpoint is a wildcard and the configuration uses it
+    /// (`$server_addr`).
     pub local: Option<IpAddr>,
     /// `$connection`.
     pub serial: u64,
@@ -122,7 +123,7 @@ pub enum Tx {
 pub struct Exchange {
     pub config: Rc<Config>,
     pub client: Client,
-    /// The connection's own address, where a proxy that is believed has named another.
+    /// The connection's own address, if a trusted proxy has named another.
     pub socket_peer: Option<Peer>,
     /// The PROXY header of the connection, once that was read.
     pub proxy_header: Option<Rc<Option<Header>>>,
@@ -143,7 +144,7 @@ pub struct Exchange {
     pub response: Response,
     pub out: OutQueue,
     pub log: LogFacts,
-    /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response says.
+    /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response sets it.
     pub limit_rate: Option<u64>,
     /// Bytes that go at full speed first.
     pub limit_rate_after: u64,
@@ -151,13 +152,13 @@ pub struct Exchange {
     pub pace: Option<Pace>,
     /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
     pub pause: Option<Pause>,
-    /// A directory that random_index draws from, while it is read.
+    /// The directory from which random_index picks a file, while it is read.
     pub draw: Option<Box<handlers::autoindex::Draw>>,
-    /// Places taken of limit_conn: zone and key.
+    /// The request's slots in limit_conn: zone and key.
     pub places: Vec<(Rc<str>, Box<[u8]>)>,
     /// Close without a response (return 444).
     pub abort: bool,
-    /// What the client sends after this request cannot be trusted to be another: the connection ends with the response.
+    /// What the client sends after this request may be anything but a request: the connection ends with the response.
     pub closes: bool,
     /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
     pub is_last: bool,
@@ -307,8 +308,8 @@ impl Exchange {
         *self = Exchange::with(reused, cx);
     }
 
-    /// A reload between two requests, or within a head: the request is answered by the new configuration, where its
-    /// listener may have another number.
+    /// A reload between two requests, or within a head: the request is answered by the new configuration, in which
+    /// its listener may have another number.
     pub fn adopt(&mut self, cx: &Services, endpoint: EndpointId) {
         self.config = cx.config.clone();
         self.client.endpoint = endpoint;
@@ -321,8 +322,8 @@ impl Exchange {
         self.route.location = self.config.server(self.route.server).root;
     }
 
-    /// What a head may be, by the settings of the server that speaks until the request names one. Whose
-    /// underscores_in_headers holds is not known before ([`Exchange::drop_unusual_names`]).
+    /// The limits of a head, by the settings of the default server, which apply until the request names a server.
+    /// Which server's underscores_in_headers applies is not known before ([`Exchange::drop_unusual_names`]).
     pub fn head_limits(&self) -> HeadLimits {
         let client = &self.here().settings.client;
         let (count, size) = client.large_buffers;
@@ -375,14 +376,15 @@ impl Exchange {
         (self.request.head.version == Version::Http2).then_some(agreed)
     }
 
-    /// It came by HTTP/2 to an address whose default server speaks that, for a server that does not (RFC 9110 §15.5.20).
+    /// The request came by HTTP/2 to an address whose default server speaks it, but is for a server that does not
+    /// (RFC 9110 §15.5.20).
     pub fn is_misdirected(&self) -> bool {
         self.request.head.version == Version::Http2
             && !self.config.endpoints[self.client.endpoint.at()].http2
             && !self.here().settings.http2.enable
     }
 
-    /// It is auth_request's subrequest: only its status and fields count.
+    /// It is auth_request's subrequest: only its status and fields matter.
     pub fn asks_only(&self) -> bool {
         self.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
@@ -444,7 +446,7 @@ impl Exchange {
         }
     }
 
-    /// The request no longer counts for limit_conn.
+    /// Releases the request's slots in limit_conn.
     pub fn give_places_back(&mut self, cx: &mut Services) {
         for (zone, key) in self.places.drain(..) {
             cx.limits.leave(&zone, &key);

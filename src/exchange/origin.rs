@@ -75,8 +75,8 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     Some(url)
 }
 
-/// A path as a URL with the very Host that the client named, port included: for what the client itself goes on with. The
-/// port of a forwarded or mapped connection is only known from there.
+/// A path as a URL with exactly the Host that the client sent, port included: for URLs that the client itself will
+/// use next. The port of a forwarded or mapped connection is known only from there.
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
     if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
@@ -94,8 +94,8 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     let slash = memchr::memchr(b'/', rest)?;
     let (name, _) = host::split(&rest[..slash]);
     let is_named = !ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host);
-    // A proxy that is believed may have changed the Host that the client knows. The client picks a destination among its
-    // own names at most: that another name counts, too, gives it nothing.
+    // A trusted proxy may have changed the Host that the client knows. The client at most picks a destination among
+    // its own names: that another name counts as well gains it nothing.
     let is_outside = || {
         let outside = real_ip::is_believed(ex).then(|| ex.fields(b"x-forwarded-host").last()).flatten();
         let last = outside.and_then(|line| line.rsplit(|b| *b == b',').next()).unwrap_or_default();
@@ -104,14 +104,14 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     (is_named || is_outside()).then(|| &rest[slash..])
 }
 
-/// Where a request comes from, as far as browsers say: in headers that scripts cannot set.
+/// Where a request comes from, according to fields that browsers set and scripts cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// A page of this very origin, or the address line.
     OwnPage,
     /// A page of another site. It can post a form here without asking, with the visitor's cookies and address.
     OtherPage,
-    /// No browser announces it: a program.
+    /// No field of a browser says: a program.
     Unknown,
 }
 
@@ -120,11 +120,11 @@ pub fn sender(ex: &Exchange) -> Sender {
     judge(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
 }
 
-/// What Sec-Fetch-Site says; the worst of several comes last.
+/// The value of Sec-Fetch-Site, in order: of several, the last counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Site {
     Own,
-    /// The visitor's own doing, which no page has a part in: an Origin of another site contradicts it.
+    /// An action of the visitor, not of a page: an Origin of another site contradicts it.
     NoPage,
     Other,
 }
@@ -139,7 +139,7 @@ impl Site {
     }
 }
 
-/// No browser sends a field twice: of several, all have to be of a page of ours.
+/// Browsers send neither field twice: if there are several, all must be of a page of ours.
 fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
     let is_own_origin = |origin: &[u8]| {
         let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));

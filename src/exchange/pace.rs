@@ -8,7 +8,7 @@
 const SLICE: u64 = 250_000_000;
 const MILLI: u64 = 1_000_000;
 const SECOND: u128 = 1_000_000_000;
-/// No rate is below: there is no sense in waiting for single bytes.
+/// No rate is below this: waiting for single bytes makes no sense.
 const SLOWEST: u64 = 64;
 
 /// Bytes of a body that may be read now: any number where nothing bounds its pace.

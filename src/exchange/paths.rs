@@ -1,5 +1,4 @@
-//! From a URI to a file: root and alias. No file has a control byte in its path as far as clients are concerned: this
-//! is the one place that decides it.
+//! From a URI to a file: root and alias. A path with a control byte maps to no file; only this file decides that.
 
 use super::{Exchange, variables};
 use crate::config::model::LocationKind;
@@ -17,7 +16,7 @@ use std::ffi::CString;
 pub enum Mapped {
     /// `ex.path` is the file; its first bytes, this many, are the root.
     Path { root: usize },
-    /// The URI leads beside the alias's directory: 404.
+    /// The URI leads outside the alias's directory: 404.
     Outside,
     /// A rewrite with `break` has changed the URI: which part of it the alias stands for is not known.
     Rewritten,
@@ -52,7 +51,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     unhidden(ex, cx, mapped)
 }
 
-/// The root or alias, in the room of `ex.path`. What it is made of may be made of the URI, which has to be in its place.
+/// Takes `ex.path`'s buffer and puts the root or alias into it. Its template may contain the URI, which must be set.
 fn root(ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
     let mut path = std::mem::take(&mut ex.route.path);
     path.clear();
@@ -109,7 +108,7 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
             mapped = Mapped::Control;
         }
     }
-    // Nor does it lack its slash: appended without, it would name something beside the root.
+    // Nor does it lack its slash: appended without one, it would name something beside the root.
     if !uri.starts_with(b"/") && !ex.route.behind_alias {
         mapped = Mapped::Outside;
     }
@@ -147,7 +146,7 @@ fn is_suspect(path: &[u8]) -> bool {
     bytes::has_control(path) || memchr::memchr_iter(b'.', path).any(dot)
 }
 
-/// What is hidden is not there, whatever links lead to it.
+/// A hidden file does not exist for clients, whatever links lead to it.
 fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
     let Mapped::Path { root } = mapped else { return mapped };
     if ex.config.hidden_places.is_empty() {
@@ -156,7 +155,7 @@ fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
     let template = &ex.here().settings.files.root;
     let area = match template.constant() {
         Some(_) => root,
-        // What a client may choose is not the configuration's word.
+        // What a client may choose was not chosen by the configuration.
         None => literal(template, &ex.route.path),
     };
     let path = std::mem::take(&mut ex.route.path);
@@ -173,8 +172,8 @@ fn literal(template: &Template, path: &[u8]) -> usize {
     }
 }
 
-/// Whether a path leads into a hidden place, by its names or by where it really is. What lies in one is seen where the
-/// `area`, which the configuration spells out, lies in it too.
+/// Whether a path leads into a hidden directory, by its names or by its real location. A file in a hidden directory
+/// is visible if the `area`, which the configuration names, lies in that directory too.
 pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> bool {
     if ex.config.hidden_places.is_empty() {
         return false;
@@ -186,7 +185,7 @@ pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> 
     }
 }
 
-/// The hidden places that a path leads into.
+/// The hidden directories that a path leads into.
 fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Vec<usize> {
     let (names, mut found) = (names_of(cx, path), Vec::new());
     cx.hidden_places.any(&ex.config, cx.now.ms, &names, |role, _| {
@@ -196,7 +195,7 @@ fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Vec<usize> {
     found
 }
 
-/// The path itself, and where it really is.
+/// The path itself, and its real path.
 fn names_of(cx: &mut Services, path: &[u8]) -> [Vec<u8>; 2] {
     let real = match path {
         b"" => Vec::new(),
@@ -209,13 +208,13 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".")
 }
 
-/// Whether a path names `directory` or something in it, whatever slashes there are between names.
+/// Whether a path names `directory` or something in it, however many slashes are between its names.
 pub fn is_beneath(path: &[u8], directory: &[u8]) -> bool {
     let mut path = components(path);
     components(directory).all(|name| path.next() == Some(name))
 }
 
-/// What of a path lies below a directory, without a slash before it. None: it does not lie there.
+/// The part of a path below a directory, without a leading slash. None: it does not lie there.
 pub fn below<'p>(path: &'p [u8], directory: &[u8]) -> Option<&'p [u8]> {
     fn trim(mut path: &[u8]) -> &[u8] {
         while let Some(rest) = path.strip_prefix(b"/") {
@@ -230,13 +229,13 @@ pub fn below<'p>(path: &'p [u8], directory: &[u8]) -> Option<&'p [u8]> {
     Some(trim(rest))
 }
 
-/// Whether two paths name the same, whatever slashes there are between names.
+/// Whether two paths have the same names, however many slashes are between them.
 pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     components(a).eq(components(b))
 }
 
-/// The ways from `directory` to the hidden places below it, at every depth: `trash` of one that lies in it, `in/trash`
-/// of one further down, which is no name of an entry.
+/// Paths from `directory` to the hidden directories below it, at every depth: `trash`, or `in/trash`, which names no
+/// entry of `directory` itself.
 pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Vec<Box<[u8]>> {
     if ex.config.hidden_places.is_empty() {
         return Vec::new();
@@ -245,19 +244,20 @@ pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Vec<B
     cx.hidden_places.ways_below(&ex.config, cx.now.ms, &names)
 }
 
-/// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that
-/// the location itself names. That one the administrator wrote into the configuration, and may have made a link of, as
-/// `root` may be one; nothing below it leads out. A ban on symbolic links holds from the root on.
+/// Where the area that writes must stay beneath ends in `ex.path`, as [`map`] made it: the root, and the directory
+/// that the location itself names. The administrator wrote that one into the configuration and may have made it a
+/// symbolic link, just as `root` may be one; nothing below it may lead out. disable_symlinks applies from the root
+/// on.
 pub fn area(ex: &Exchange, root: usize) -> usize {
     if let Some(end) = holder(ex, root) {
         return end;
     }
-    // One that is yet to be made is made beneath the root.
+    // A directory that does not exist yet is made beneath the root.
     named_area(ex, root).filter(|end| is_directory(&ex.route.path[..*end])).unwrap_or(root)
 }
 
-/// An alias may be a file itself, there already or (`location = /file`) yet to be made: its area is the directory that
-/// holds it, which ends here. None: it is a directory, or the path goes on below it.
+/// An alias may be a file itself, one that exists or (`location = /file`) one that is to be written: its area is the
+/// directory that holds it, which ends here. None: it is a directory, or the path goes on below it.
 pub fn holder(ex: &Exchange, root: usize) -> Option<usize> {
     let (here, path) = (ex.here(), &ex.route.path);
     let is_whole = path.len() == root && !path.ends_with(b"/");

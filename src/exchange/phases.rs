@@ -224,7 +224,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.route.uri.first() != Some(&b'/') && !ex.route.rewritten {
         return handlers::options::server_wide(ex);
     }
-    // A client that wants to store under such a name gets 400.
+    // A client that wants to store something under such a name gets 400.
     let brings = matches!(ex.route.method, Method::Post | Method::Put | Method::Mkcol);
     if !brings && temp_names::is_hidden(&ex.route.uri) {
         cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());

@@ -1,5 +1,5 @@
-//! What the client asked: the head of a request and the bytes it refers to. Made by the protocol that read it, the same
-//! for every part of a page that is included ([`super::filters::ssi`]).
+//! What the client asked: the head of a request and the bytes it refers to. Made by the protocol that read it; the
+//! same for all subrequests ([`super::filters::ssi`]).
 //!
 //! Invariant: once an exchange has begun nothing in it changes; what routing makes of it is in
 //! [`super::route_state::RouteState`].
@@ -21,7 +21,7 @@ pub struct Request {
     /// The bytes that the spans of `head` are offsets into.
     pub text: Vec<u8>,
     pub head: Head,
-    /// It was sent before the answer to the one before it (`$pipe`).
+    /// It was sent before the previous response was complete (`$pipe`).
     pub pipelined: bool,
 }
 

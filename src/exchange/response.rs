@@ -14,8 +14,7 @@ use crate::services::open_files::OpenFile;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What of a response is more than what every response begins with: `$status` and `$sent_http_content_length` are not
-/// known before (nginx).
+/// How much of a response has been decided: `$status` and `$sent_http_content_length` have no value before (nginx).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decided {
     Nothing,
@@ -220,7 +219,8 @@ impl Response {
         (*reason, *server, *date) = (None, None, None);
     }
 
-    /// What conditions of the request are compared with; what add_header or an upstream set counts (nginx).
+    /// The validators that conditions of the request are compared with; those that add_header or an upstream set
+    /// count (nginx).
     pub fn validators(&self) -> Validators<'_> {
         let named = || date::parse(self.fields.get(b"last-modified")?);
         Validators {
@@ -237,7 +237,7 @@ impl Response {
         self.body = Body::Bytes(body);
     }
 
-    /// The bytes are made of the file's or the upstream's, they are not the same.
+    /// The bytes are derived from those of the file or the upstream: a strong validator becomes weak.
     pub fn weaken(&mut self) {
         if let Some(tag) = self.etag.filter(|tag| !tag.as_bytes().starts_with(b"W/")) {
             self.etag = Some(tag.weak());
@@ -245,7 +245,7 @@ impl Response {
         if let Some(tag) = self.fields.get(b"etag").filter(|tag| !tag.starts_with(b"W/")) {
             let tag = [b"W/", tag].concat();
             self.fields.remove(b"etag");
-            // nginx: what is no entity tag is worth nothing weak either.
+            // nginx: what is not an entity tag is removed.
             if tag.get(2) == Some(&b'"') {
                 self.line(b"ETag", &tag);
             }

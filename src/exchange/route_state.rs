@@ -35,13 +35,13 @@ pub struct RouteState {
     pub user: Vec<Option<Text>>,
     /// Variables under evaluation that are made of variables.
     pub depth: u8,
-    /// The URI was set by the server, not by the client: `internal` locations answer.
+    /// The server set the URI, not the client: `internal` locations answer.
     pub internal: bool,
     /// The URI is no longer the one the client sent.
     pub rewritten: bool,
-    /// A rewrite with `break` has changed the URI: it has no longer to do with the location's name.
+    /// A rewrite with `break` has changed the URI, which no longer begins with the location's name.
     pub broke: bool,
-    /// The arguments are the configuration's: where it left none, they are an empty text (nginx).
+    /// The arguments are the configuration's: even empty ones are set (nginx).
     pub args_set: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
@@ -57,7 +57,7 @@ pub struct RouteState {
     /// A page was looked for where recursive_error_pages is off: no error has another one.
     pub last_page: bool,
     pub kept: Kept,
-    /// What a form of the listing page asks to be done.
+    /// The action that a form of the listing page requests.
     pub deed: Option<Deed>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Wait,

@@ -237,7 +237,7 @@ impl OutQueue {
         }
     }
 
-    /// The rest of the body will not come: the connection ends, and must not look like the end of the body.
+    /// The rest of the body will not come: the connection ends in a way that does not look like the end of the body.
     pub fn break_off(&mut self) {
         (self.keep_alive, self.is_cut) = (false, true);
     }
@@ -450,7 +450,7 @@ impl OutQueue {
         self.queued() - self.sent.min(self.queued())
     }
 
-    /// Gives back the room of text that is gone: a response that is made while it is sent would fill memory
+    /// Gives back the room of text that was sent: a response that is made while it is sent would fill memory
     /// otherwise.
     pub fn compact(&mut self) {
         let gone = match self.segments.front() {

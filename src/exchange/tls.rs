@@ -1,4 +1,4 @@
-//! What a request knows of the TLS it came by: `$ssl_…`, and whether its server takes it.
+//! What a request knows of its TLS connection: `$ssl_…`, and whether its server accepts it.
 
 use super::Exchange;
 use crate::config::model::Level;
@@ -26,18 +26,18 @@ pub struct TlsFacts {
     pub server_name: Option<Box<str>>,
     /// The server was chosen by that name.
     pub is_named: bool,
-    /// What the handshake was made by.
+    /// The settings that the handshake was made with.
     pub by: Option<Rc<ServerTls>>,
     pub protocol: &'static str,
     pub cipher: u16,
     pub group: u16,
     pub alpn: Option<Box<[u8]>>,
     pub is_resumed: bool,
-    /// What tells the session from others: its id, or a digest of the ticket that it was resumed by.
+    /// Identifies the session: its id, or a digest of the ticket that it was resumed by.
     pub session: Option<[u8; 32]>,
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// What became of judging them. None: there were none.
+    /// The result of verifying them. None: there were none.
     pub verdict: Option<Result<(), Fault>>,
     /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
     pub early: Cell<bool>,
@@ -45,7 +45,8 @@ pub struct TlsFacts {
     pub offers: Option<Box<Hello>>,
 }
 
-/// Before a request names its server, the one speaks that the name in the hello chose (nginx); else it is the default.
+/// Until a request names its server, the one that the name in the ClientHello chose applies (nginx), or else the
+/// default.
 pub fn start(ex: &mut Exchange) {
     let Some(facts) = ex.tls.as_deref().filter(|facts| facts.is_named) else { return };
     let name = hello::host(facts.server_name.as_deref().unwrap_or_default());
@@ -57,7 +58,7 @@ pub fn start(ex: &mut Exchange) {
     }
 }
 
-/// Whether the request's server takes it by this connection; the status of the refusal where it does not.
+/// Whether the request's server accepts its connection; the status of the refusal if not.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
     let facts = ex.tls.clone()?;
     if facts.is_plain {
@@ -89,9 +90,9 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
     }
 }
 
-/// Whether the request is for another server than the one that the handshake was for (nginx): the name that was asked
-/// for chose one of several, and the Host is another. Without such a name a certificate counts only where clients are
-/// verified as it was.
+/// Whether the request is for another server than the handshake (nginx): the requested name chose one of several, and
+/// the Host names another. Without such a name a certificate counts only for servers that verify clients as that one
+/// does.
 fn is_misdirected(ex: &Exchange, facts: &TlsFacts) -> bool {
     if let Some(name) = facts.server_name.as_deref().filter(|_| facts.is_named) {
         let name = name.trim_end_matches('.').as_bytes();

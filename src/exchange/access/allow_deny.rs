@@ -1,5 +1,5 @@
-//! allow and deny: the first rule that matches the client decides; without one the client may. Inside the methods
-//! that limit_except restricts, its block's rules hold instead of the location's.
+//! allow and deny: the first rule that matches the client's address decides; if none matches, the client is allowed.
+//! For the methods that limit_except restricts, the rules of its block apply instead of the location's.
 
 use crate::config::model::Level;
 use crate::config::settings::auth::Satisfy;
@@ -7,7 +7,7 @@ use crate::exchange::Exchange;
 use crate::route::Trace;
 use crate::services::Services;
 
-/// limit_except's block takes the location's place for the methods it restricts, before any script runs.
+/// For the methods that limit_except restricts, its block replaces the location, before any script runs.
 pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
     if let Some((except, block)) = ex.here().limit_except {
         let restricted = !except.contains(ex.route.method);
@@ -21,7 +21,7 @@ pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
     }
 }
 
-/// Whether the client may come in; None where no rule is about it.
+/// Whether the rules allow the client; None if no rule matches its address.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
     let config = ex.config.clone();
     let rules = &config.location(ex.route.location).settings.access.rules;
@@ -36,7 +36,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
         Some(false) => format!("{} is denied", ex.client.peer),
         None => format!("no allow or deny is about {}", ex.client.peer),
     });
-    // With `satisfy any` a password may still do (nginx).
+    // With `satisfy any` a password may still be enough (nginx).
     if allow == Some(false) && ex.here().settings.auth.satisfy == Satisfy::All {
         ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }

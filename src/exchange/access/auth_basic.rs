@@ -18,13 +18,14 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-/// Milliseconds after which a request that waits for a verdict asks for it again. It is woken when there is one.
+/// Milliseconds after which a request that waits for a verdict asks for it again. Usually the verdict wakes it
+/// earlier.
 const PATIENCE: u64 = 60_000;
 
 /// What checking the password came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// No password is asked for here.
+    /// No password is required here.
     NotAsked,
     Granted,
     Refused(Flow),
@@ -83,12 +84,12 @@ fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> 
     }
     let waiter = cx.syncs.driven;
     let address = ex.client.peer.octets();
-    // A client may have many IPv6 addresses, in one network of 64 bits.
+    // One client may have many IPv6 addresses, all in one network of 64 bits: the network counts.
     let client = if address.len() == 16 { &address[..8] } else { address };
     cx.passwords.check(&Given { stored, password, client, waiter }, password::matches)
 }
 
-/// More passwords wait to be checked than may.
+/// Too many passwords wait to be checked.
 fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str) -> Outcome {
     ex.report(cx, Level::Warn, format_args!("too many passwords {whose} wait to be checked"));
     ex.response.line(b"Retry-After", b"1");
@@ -103,7 +104,7 @@ fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
     }
 }
 
-/// 401, or 407 of a proxy, with what the client needs to ask its user.
+/// 401 (407 for a proxy) with the challenge.
 fn challenge(ex: &mut Exchange, realm: &[u8]) -> Flow {
     let mut value = b"Basic realm=\"".to_vec();
     for &byte in realm {

@@ -1,8 +1,8 @@
-//! auth_request: another URI of the server decides. It is asked by a request of its own, as a page asks for what it
-//! includes ([`crate::exchange::filters::ssi::include`]): by GET, without the client's body, and of its answer only the
-//! head counts.
+//! auth_request: another URI of the server decides. A subrequest fetches it, as one fetches what a page includes
+//! ([`crate::exchange::filters::ssi::include`]): by GET, without the client's body. Only the head of its response
+//! matters.
 //!
-//! 2xx lets the request in; 401 and 403 are passed on, a challenge with them; any other status is 500.
+//! 2xx allows the request; 401 and 403 are passed on, a challenge with them; any other status becomes 500.
 
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
@@ -13,13 +13,13 @@ use crate::services::Services;
 
 /// The state of the subrequest that decides about a request.
 pub struct Asked {
-    /// `satisfy any`: what the other rules came to.
+    /// `satisfy any`: the status with which the other rules refused the request.
     pub refused: Option<Status>,
-    /// The status that it was answered with; None until it is answered.
+    /// The status of the subrequest's response; None until there is one.
     pub verdict: Option<Status>,
 }
 
-/// What the subrequest was answered, for the request that it decides about.
+/// What the request needs of the subrequest's response.
 pub struct Answer {
     status: Status,
     challenges: Vec<Vec<u8>>,
@@ -31,14 +31,14 @@ pub fn is_set(ex: &Exchange) -> bool {
     ex.here().settings.auth.request.is_some()
 }
 
-/// Begins the subrequest. `refused`: the status to send if it refuses as well, by `satisfy any`.
+/// Starts the subrequest. `refused`: with `satisfy any`, the status to send if the subrequest refuses as well.
 pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
     let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
     ex.auth_request = Some(Box::new(Asked { refused, verdict: None }));
     Flow::Subrequest(uri[..].into())
 }
 
-/// The subrequest is answered; `ex` is still its own.
+/// The subrequest has been answered; `ex` is still the subrequest's exchange.
 pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     const CHALLENGE: &[u8] = b"www-authenticate";
     let named = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(CHALLENGE).then(|| value.to_vec());
@@ -59,7 +59,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     Answer { status: ex.response.status, challenges, values }
 }
 
-/// `ex` is the client's own request again: takes over the subrequest's answer.
+/// `ex` is the client's own request again: takes over the subrequest's response.
 pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
     let sets = ex.here().settings.auth.request_set.clone();
     for (set, value) in sets.iter().zip(answer.values) {
@@ -75,12 +75,12 @@ pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
     }
 }
 
-/// What an answer comes to.
+/// What the subrequest's status means for the request.
 pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &Asked) -> Flow {
     match asked.verdict {
         Some(status) if (200..300).contains(&status.0) => {
             if asked.refused.is_some() {
-                // Another rule's challenge is not sent to a client that is let in.
+                // A client that is allowed is not sent another rule's challenge.
                 ex.response.fields.remove(b"www-authenticate");
             }
             Flow::Next

@@ -1,5 +1,5 @@
 //! Whether the client of a request may also access another path: its address and password are compared with what the
-//! other location requires. Nothing slow is computed here: a location with other passwords is closed.
+//! other location requires. Nothing slow is computed here: a location with another password file counts as refused.
 
 use super::allow_deny;
 use crate::config::settings::auth::Satisfy;
@@ -10,16 +10,16 @@ use std::rc::Rc;
 /// A realm and its file of users, variables expanded.
 type Password = Option<(Vec<u8>, Vec<u8>)>;
 
-/// What the request was let in by.
+/// The credentials with which the request was allowed.
 pub struct Shown {
-    /// The password that was right.
+    /// The password file that the request's password was found in.
     password: Password,
     /// signed_link of its location.
     link_keys: Rc<[Box<[u8]>]>,
 }
 
 impl Shown {
-    /// Of a request that is past the access rules of its location.
+    /// Call it for a request that has passed the access rules of its location.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> Shown {
         let asked = asked(ex, cx);
         // `satisfy any` lets a client in by its address alone, or by a link.
@@ -28,12 +28,12 @@ impl Shown {
         Shown { password: asked.filter(|_| compared), link_keys: ex.here().settings.auth.link_keys.clone() }
     }
 
-    /// Whether the rules of the location that the exchange is at now would let the client in as well.
+    /// Whether the rules of the exchange's current location would allow the client as well.
     pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services) -> bool {
         let asked = asked(ex, cx);
         let password = asked.is_none() || asked == self.password;
         let address = allow_deny::check(ex, cx);
-        // Links are for places below one location, with the keys of that.
+        // A link is valid below one location, with that location's keys.
         let keys = &ex.here().settings.auth.link_keys;
         if !(keys.is_empty() || ex.route.link.is_some() && Rc::ptr_eq(keys, &self.link_keys)) {
             return false;
@@ -47,7 +47,7 @@ impl Shown {
     }
 }
 
-/// What the location asks a password for.
+/// The password that the location requires.
 fn asked(ex: &mut Exchange, cx: &mut Services) -> Password {
     let auth = ex.here().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return None };

@@ -25,7 +25,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
 }
 
-/// The zone's key for this request; None where it does not count.
+/// The zone's key for this request; None if the request is not counted.
 fn key<'c>(
     ex: &mut Exchange,
     cx: &mut Services,

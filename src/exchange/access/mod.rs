@@ -1,6 +1,6 @@
-//! Access to this location: limit_except's block, then addresses, passwords, signed links and auth_request's URI, all of
-//! them or any, by `satisfy`. [`limits`] is asked before, and so is whether the method is allowed at all
-//! ([`allowed_methods`](super::handlers::allowed_methods)); whose address it is, [`real_ip`] says.
+//! Access to this location: limit_except's block, then addresses, passwords, signed links and auth_request's URI;
+//! `satisfy` says whether all of them must allow the request or any. [`limits`] and the check of the method
+//! ([`allowed_methods`](super::handlers::allowed_methods)) come before; [`real_ip`] finds the client's address.
 
 mod allow_deny;
 mod auth_basic;
@@ -22,7 +22,7 @@ use crate::services::Services;
 use auth_basic::Outcome;
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    // A page includes what it wants (nginx).
+    // Subrequests are not checked (nginx).
     if ex.sub.is_some() {
         return Flow::Next;
     }
@@ -30,9 +30,9 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         let flow = auth_request::judge(ex, cx, &asked);
         return later(ex, cx, flow);
     }
-    // Of another location, which an internal redirect came from.
+    // It may have been set by another location, which an internal redirect came from.
     ex.route.authenticated = false;
-    // An error's page, too: a client without access gets no page of what is inside (nginx).
+    // Error pages are checked, too: a client without access gets no page from inside (nginx).
     match ex.here().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),

@@ -1,5 +1,5 @@
-//! The client's address as a trusted proxy (set_real_ip_from) names it. Pure but for [`apply`], which puts it in the
-//! connection's place until the request is over.
+//! The client's address as a trusted proxy (set_real_ip_from) names it. Pure, except for [`apply`], which replaces
+//! the connection's address until the request is over.
 
 use crate::config::settings::access::Rules;
 use crate::config::settings::realip::Source;
@@ -7,7 +7,8 @@ use crate::exchange::Exchange;
 use crate::sys::socket::Peer;
 use std::net::{IpAddr, SocketAddr};
 
-/// Once a request: by the server's settings when it comes in, else by its location's before the limits are asked.
+/// Takes effect once a request: by the server's settings as soon as the head is read, or else by the location's,
+/// before the limits are checked.
 pub fn apply(ex: &mut Exchange) {
     let config = ex.config.clone();
     let settings = &config.location(ex.route.location).settings.realip;
@@ -24,7 +25,7 @@ pub fn apply(ex: &mut Exchange) {
     let fields = ex.request.head.fields.iter().filter(|field| field.name.of(buf).eq_ignore_ascii_case(name));
     let mut values: Vec<&[u8]> = fields.map(|field| field.value.of(buf)).collect();
     if settings.header != Source::XForwardedFor {
-        // Only of X-Forwarded-For are several lines one list (nginx).
+        // Only X-Forwarded-For may be a list in several lines (nginx).
         values.truncate(1);
     }
     let believed = |peer: &Peer| is_one_of(&settings.from, peer);

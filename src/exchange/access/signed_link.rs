@@ -1,4 +1,4 @@
-//! signed_link: a link that carries a right of its own, for people and pages without an account here.
+//! signed_link: a link that carries permission by itself, for people and pages without an account here.
 
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -20,17 +20,17 @@ pub struct Refused {
     why: &'static str,
 }
 
-/// Whether the request has a right link; false: none is asked for.
+/// Whether the request has a valid link; false: none is required.
 ///
 /// # Errors
-/// It has none, or one for something else.
+/// It has none, or one that does not allow this request.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     let refused = |why: &'static str| Err(Refused { status: Status::FORBIDDEN, why });
     let keys = ex.here().settings.auth.link_keys.clone();
     if keys.is_empty() {
         return Ok(false);
     }
-    // A browser asks before it sends a page's upload (CORS), and that asks for nothing.
+    // A CORS preflight, which a browser sends before a page's upload, transfers nothing.
     if ex.route.method == Method::Options {
         return Ok(true);
     }
@@ -45,7 +45,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
             return refused(why);
         }
     };
-    // What was begun in time may be finished: its name cannot be guessed, and its link is right.
+    // An upload that was begun in time may be finished: its name cannot be guessed, and its link is valid.
     let goes_on = resumable::goes_on(ex);
     if !goes_on && link.expires.is_some_and(|at| at <= cx.now.unix) {
         return Err(Refused { status: Status::GONE, why: "the link has expired" });
@@ -64,7 +64,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     Ok(true)
 }
 
-/// The answer: a page of error_page, or a sentence.
+/// The response: error_page's page, or a sentence.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, refused: Refused) -> Flow {
     let Refused { status, why } = refused;
     ex.report(cx, Level::Error, format_args!("signed link refused: {why}"));

@@ -6,8 +6,8 @@
 //! | [`zip`] | entries without compression, sizes behind the data, zip64 where it is needed |
 //! | [`tar`] | ustar headers, pax records for what does not fit |
 //!
-//! Invariant: a piece reads a bounded number of bytes and entries; what changes while it is read makes no archive wrong,
-//! a file that became shorter is filled up (tar) or is as long as it was found (zip).
+//! Invariant: a piece reads a bounded number of bytes and entries. Changes to files while they are read never make
+//! the archive invalid: a file that became shorter is padded (tar), or its entry has the bytes that were found (zip).
 
 mod tar;
 pub mod walk;
@@ -55,9 +55,9 @@ enum Writer {
 pub struct Archive {
     walk: Walk,
     writer: Writer,
-    /// Paths that are left out, with all below them.
+    /// Paths that are left out, with everything below them.
     refused: HashSet<Vec<u8>>,
-    /// Entries that changed since (seconds and nanoseconds) may not have been judged: left out.
+    /// Entries that changed after this time (seconds and nanoseconds) may not have been judged: left out.
     judged: Option<(i64, u32)>,
     file: Option<Content>,
     ended: bool,
@@ -67,12 +67,12 @@ pub struct Archive {
 struct Content {
     fd: OwnedFd,
     at: u64,
-    /// As it was when its entry began.
+    /// Its size when its entry began.
     size: u64,
 }
 
 impl Archive {
-    /// `judged`: when the paths were looked at that `refused` leaves out, if some may be.
+    /// `judged`: the time at which `refused` was computed, if anything may be refused.
     pub fn new(walk: Walk, form: Form, refused: HashSet<Vec<u8>>, judged: Option<(i64, u32)>) -> Archive {
         let writer = match form {
             Form::Zip => Writer::Zip(zip::Zip::default()),
@@ -85,10 +85,10 @@ impl Archive {
         self.ended
     }
 
-    /// The next piece, at the end of `out`.
+    /// Appends the next piece to `out`.
     ///
     /// # Errors
-    /// The folder itself cannot be read on.
+    /// The folder itself cannot be read any further.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
         if self.file.is_some() {
             return self.content(out);
@@ -152,7 +152,7 @@ impl Archive {
         let Some(content) = &mut self.file else { return Ok(()) };
         let wanted = (content.size - content.at).min(PIECE as u64) as usize;
         let mut bytes = Vec::with_capacity(wanted);
-        // What cannot be read on ends where it was read to.
+        // A file that cannot be read any further ends where reading stopped.
         let read = if wanted == 0 {
             0
         } else {

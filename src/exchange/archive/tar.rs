@@ -1,11 +1,11 @@
-//! tar: a header of 512 bytes before each file (POSIX ustar), and a pax record before that for a path, a size or a name in
-//! UTF-8 that it has no room for.
+//! tar: a header of 512 bytes before each file (POSIX ustar), and before that a pax record for a path, a size or a
+//! name in UTF-8 that does not fit.
 
 use crate::sys::file::{FileKind, Stat};
 use std::io::Write;
 
 const BLOCK: usize = 512;
-/// What eleven octal digits hold.
+/// The largest number of eleven octal digits.
 const LARGEST: u64 = 0o77_777_777_777;
 
 /// The header of an entry.

@@ -1,4 +1,4 @@
-//! All below a directory, an entry at a time: what a listing shows, and what is in the folders that it shows.
+//! Everything below a directory, an entry at a time: what a listing shows, and what is in the folders that it shows.
 //!
 //! Invariant: no link is followed, and nothing above the top is opened; memory holds a batch of names and the folders
 //! that wait, two descriptors are open at most, however deep it goes.
@@ -33,22 +33,22 @@ pub struct Found {
     pub stat: Stat,
 }
 
-/// What a step came to.
+/// What a step found.
 pub enum Step {
     Found(Found),
-    /// Nothing to tell of, but there is more.
+    /// Nothing to report, but there is more.
     On,
     End,
 }
 
 impl Walk {
-    /// `hidden`: ways from the top that are not shown, nor what is below them.
+    /// `hidden`: paths from the top that are not shown, nor anything below them.
     pub fn new(top: OwnedFd, hidden: Vec<Box<[u8]>>) -> Result<Walk, Errno> {
         let reading = Some(file::read_dir(file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?));
         Ok(Walk { top, hidden, descent: Descent::default(), reading, batch: Vec::new() })
     }
 
-    /// The entry is not wanted after all, nor what is in it: of the folder that was found last.
+    /// Leaves out the folder that was found last, with everything in it.
     pub fn skip(&mut self) {
         self.descent.forget_last();
     }
@@ -98,7 +98,7 @@ impl Walk {
         Some(Found { path, stat })
     }
 
-    /// Opens what is at a path from the top. None: it has gone, or may not be read.
+    /// Opens a path relative to the top. None: it has gone, or may not be read.
     pub fn open(&self, path: &[u8], flags: i32) -> Option<OwnedFd> {
         let path = CString::new(path.strip_suffix(b"/").unwrap_or(path)).ok()?;
         file::open_beneath(self.top.as_fd(), &path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, RESOLVE).ok()

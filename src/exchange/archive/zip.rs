@@ -2,8 +2,8 @@
 //! before them; checksums and sizes behind the data; names in UTF-8; zip64 where a size, an offset or the number of entries
 //! needs it.
 //!
-//! The central directory at the end names every entry again. It is kept as it will be sent, some 60 bytes and the path
-//! an entry: in memory at first, then in a file without a name.
+//! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
+//! bytes and the path for each entry: in memory at first, then in a file without a name.
 
 use crate::sys::file::{self, FileKind, O_RDWR, O_TMPFILE, Stat};
 use crate::util::date::Civil;
@@ -17,7 +17,7 @@ const PIECE: usize = 64 << 10;
 
 #[derive(Default)]
 pub struct Zip {
-    /// Bytes so far.
+    /// Bytes written so far.
     at: u64,
     entries: u64,
     crc: Crc,
@@ -57,20 +57,20 @@ fn eight(n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&n.to_le_bytes());
 }
 
-/// As much of it as four bytes hold; the rest is in a zip64 field.
+/// The number, or where four bytes do not hold it the mark that it stands in a zip64 field.
 fn short(n: u64) -> u32 {
     n.min(LARGE) as u32
 }
 
 impl Zip {
-    /// The local header of an entry; a folder has no more than that.
+    /// The local header of an entry; a folder's entry consists of it alone.
     pub fn begin(&mut self, path: &[u8], stat: &Stat, out: &mut Vec<u8>) {
         let is_dir = stat.kind == FileKind::Dir;
         let mut flags = 0;
         if !path.is_ascii() && std::str::from_utf8(path).is_ok() {
             flags |= 1 << 11;
         }
-        // Room for what storing adds, and for a file that grows.
+        // Leaves room for what storing adds, and for a file that grows.
         let is_large = stat.size > LARGE - (LARGE >> 8);
         self.current = Entry {
             path: path.to_vec(),
@@ -124,7 +124,7 @@ impl Zip {
         self.current.packed += bytes.len() as u64 + 5;
     }
 
-    /// The last block, and what the entry came to.
+    /// The last block, then the checksum and the sizes.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);
         self.current.packed += 5;
@@ -143,7 +143,7 @@ impl Zip {
         self.note(8 | if is_utf8 { 1 << 11 } else { 0 });
     }
 
-    /// The entry in the central directory.
+    /// Adds the entry to the central directory.
     fn note(&mut self, flags: u16) {
         self.entries += 1;
         let (entry, out) = (&self.current, &mut self.directory);
@@ -183,7 +183,7 @@ impl Zip {
         }
     }
 
-    /// What is in memory of the directory goes to a file. Where there can be none it stays.
+    /// Moves the part of the directory that is in memory to a file. If none can be made, it stays.
     fn spill(&mut self) {
         if self.spilled.is_none() {
             let dir = std::env::temp_dir();
@@ -225,7 +225,7 @@ impl Zip {
                     closing.sent += n as u64;
                     return false;
                 }
-                // It cannot be read back: an archive without its end is refused by every reader.
+                // The directory cannot be read back: every reader refuses an archive without it.
                 _ => return true,
             }
         }

@@ -1,5 +1,5 @@
-//! A streamed body on its way out: cut to a range, gathered where it is a page with commands, encoded, and queued or put
-//! into the page that includes it.
+//! A streamed body on its way out: cut to a range, gathered if its page has SSI commands, encoded, and queued or
+//! written into the page that includes it.
 
 use super::ssi::state::Sink;
 use crate::exchange::body_encoder::Flush;
@@ -29,7 +29,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
     piece(ex, data, flush);
 }
 
-/// A piece of an upstream's page, which is gathered. False: the response is not gathered.
+/// Gathers a piece of an upstream's page. False: the response is not to be gathered.
 fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     let Some(mut gathered) = ex.response.gathered.take() else { return false };
     gathered.push(&ex.here().settings.body.temp, piece);
@@ -47,13 +47,13 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
         }
     };
     if ex.sub.is_some() {
-        return say(ex, data, if flush == Flush::End { Flush::No } else { flush });
+        return include(ex, data, if flush == Flush::End { Flush::No } else { flush });
     }
     ex.out.data(data);
 }
 
 /// A piece of an include's response.
-fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
+fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.here().settings.ssi.output_buffer.0;
     let Some(sub) = &mut ex.sub else { return };
     if piece.is_empty() {

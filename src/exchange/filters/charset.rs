@@ -21,7 +21,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
 fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
     let charset = ex.here().settings.charset.clone();
     let kind = ex.response.content_type.as_bytes().to_vec();
-    // Of an upstream's type the charset is a part of its own (nginx).
+    // The type of an upstream's response carries its charset separately (nginx).
     let stream = matches!(ex.response.body, Body::Stream { .. });
     let (bare, named) = if stream { parted(&kind) } else { (&kind[..], None) };
     let Some(name) = wanted(&charset, &kind, named, ex, cx) else { return };
@@ -30,7 +30,7 @@ fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
         None => charset.source.as_ref().map(|source| variables::text(source, ex, cx)),
     };
     let content_type = ContentType::Shared([bare, b"; charset=", &name].concat().into());
-    // A variable that holds nothing is the name of no charset; without `source_charset` any will do.
+    // A variable without a value names no charset; without `source_charset` any source will do.
     let Some(source) = source.filter(|source| !source.eq_ignore_ascii_case(&name)) else {
         ex.response.content_type = content_type;
         return;
@@ -64,7 +64,8 @@ fn wanted(
     if kind.is_empty() {
         return None;
     }
-    // An upstream's word goes before the directive's, for any type; but it may not invent a charset (nginx).
+    // An upstream's X-Accel-Charset comes before the directive, for any type; but only if the configuration knows the
+    // charset (nginx).
     if let Some(name) = ex.route.kept.charset.clone() {
         let known = ex.config.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(&name));
         if !known {
@@ -105,7 +106,7 @@ fn parted(kind: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
     let recode = Some(how.clone());
     match (std::mem::take(&mut ex.response.body), how) {
-        // The length stays, so do ranges: recoded where it is queued.
+        // The length stays the same, and ranges stay right: it is recoded when it is queued.
         (body @ Body::File(_), Recode::Bytes(_)) => {
             ex.response.body = body;
             ex.response.recode = recode;

@@ -8,7 +8,7 @@ use crate::exchange::response::Body;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
-    // RFC 9110 §9.3.6: nor has a tunnel an end that could be marked.
+    // RFC 9110 §9.3.6: a tunnel has no end to mark either.
     let may_mark =
         ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
     // The framing is chosen before the trailers' values are known (nginx). Those of a body that is still being made are

@@ -44,7 +44,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
 /// The body's length, if its status, type and size allow compressing it. Some(None): the length is not known yet.
 fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
-    // A digest that the client wants is of the file as it is.
+    // A digest that the client asked for is that of the file as it is.
     let fixed = ex.response.encoded || ex.response.digest.is_some();
     if !status || fixed {
         return None;
@@ -111,7 +111,8 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
     mark(ex);
 }
 
-/// A small body is compressed whole, and its length is known; `text`: what is compressed, where it is remembered.
+/// A small body is compressed whole, and its length is known; `text`: the same bytes, if the result is kept for the
+/// next time.
 fn at_once(source: Source, level: u32, text: Option<Box<[u8]>>, ex: &mut Exchange, cx: &mut Services) -> Body {
     match source.whole(&mut cx.scratch) {
         Ok(bytes) => {
@@ -127,7 +128,7 @@ fn at_once(source: Source, level: u32, text: Option<Box<[u8]>>, ex: &mut Exchang
     }
 }
 
-/// What the head says of a compressed body.
+/// Changes the head for a compressed body.
 fn mark(ex: &mut Exchange) {
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;

@@ -29,7 +29,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     // Never later than Date (RFC 9110 §8.8.2.1).
     let last_modified =
         response.last_modified.as_ref().map(|(at, text)| if *at > cx.now.unix { &cx.now.http } else { text });
-    // The whole of a file that is not from the future: both lines were made with it.
+    // A whole file that is not from the future: its two lines were prepared with it.
     let file = match &response.body {
         Body::File(file)
             if has_body

@@ -40,7 +40,7 @@ use body::{end_include, has_no_body, piece};
 use ssi::page::Page;
 use std::rc::Rc;
 
-/// What [`send`] came to.
+/// What [`send`] did.
 pub enum Sent {
     /// The head is queued, and the body or its beginning.
     Queued,
@@ -110,7 +110,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ssi_page.map_or(Sent::Queued, Sent::Page)
 }
 
-/// Adds what the response that led to an internal redirect has left for this one.
+/// Adds what the response that led to an internal redirect left for this one.
 fn add_kept(ex: &mut Exchange) {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();

@@ -41,7 +41,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
     match range::parse(value, size, max.map(|n| n as usize)) {
         Ranges::None => {}
         Ranges::Unsatisfiable => {
-            // Those of add_header speak of the file, too.
+            // Fields of add_header describe the file, too.
             ex.response.fields.remove(b"etag");
             ex.response.fields.remove(b"last-modified");
             // A stored `.gz` set it; the page is plain.

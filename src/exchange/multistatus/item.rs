@@ -11,18 +11,18 @@ pub struct Shape {
     pub properties: Vec<Property>,
     /// Only the names of properties are wanted.
     pub names_only: bool,
-    /// Those that a resource has not are listed too.
+    /// Properties that the resource does not have are listed too.
     pub tells_missing: bool,
     /// How types are known.
     pub files: Rc<Files>,
     pub etag: bool,
     /// LOCK is answered here.
     pub locks: bool,
-    /// Links are what they lead to; else they are left out.
+    /// Symbolic links are followed; otherwise they are left out.
     pub follow: bool,
-    /// Names of a trash.
+    /// Names of trash directories, which are not listed.
     pub hidden: Vec<Box<[u8]>>,
-    /// Bytes that are free, and that are used, on the file system.
+    /// Free and used bytes of the file system.
     pub room: Option<(u64, u64)>,
 }
 

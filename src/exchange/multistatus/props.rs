@@ -1,4 +1,5 @@
-//! The properties that there are: RFC 4918 §15's, RFC 4331's two of room, and one that Apache and its clients agreed on.
+//! The live properties: those of RFC 4918 §15, the two of RFC 4331 about quotas, and one that Apache and its clients
+//! agreed on.
 
 use super::item::{Item, Live, Property, Shape, href, lock_discovery};
 use crate::exchange::media_types;
@@ -34,7 +35,7 @@ fn find(name: &Name) -> Option<Live> {
     LIVE.iter().find(|(_, ns, local, _)| *ns == &*name.ns && *local == &*name.name).map(|(live, ..)| *live)
 }
 
-/// A name that only this server sets.
+/// A name that clients cannot set.
 pub fn is_ours(name: &Name) -> bool {
     find(name).is_some()
 }
@@ -43,7 +44,7 @@ pub fn is_ours(name: &Name) -> bool {
 pub fn choose(wanted: &Wanted) -> Vec<Property> {
     let known = |name: &Name| find(name).map_or_else(|| Property::Unknown(name.clone()), Property::Live);
     match wanted {
-        // Named twice it is still one.
+        // A name that occurs twice is listed once.
         Wanted::These(names) => {
             let mut seen = HashSet::new();
             names.iter().filter(|name| seen.insert(*name)).map(known).collect()
@@ -51,7 +52,7 @@ pub fn choose(wanted: &Wanted) -> Vec<Property> {
         Wanted::Names => LIVE.iter().map(|(live, ..)| Property::Live(*live)).collect(),
         Wanted::All(more) => {
             let all = LIVE.iter().filter(|(.., all)| *all).map(|(live, ..)| Property::Live(*live));
-            // Beyond everything only what there is.
+            // `include` adds only properties that exist.
             let more = LIVE.iter().filter(|(live, .., all)| !all && more.iter().any(|name| find(name) == Some(*live)));
             all.chain(more.map(|(live, ..)| Property::Live(*live))).collect()
         }

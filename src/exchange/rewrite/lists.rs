@@ -1,10 +1,10 @@
-//! Skips the ops of a script that have nothing to do, by one question for each list they are in. What is skipped leaves the
-//! trace of its last op: no captures where that does not match, its own where it is negated and does.
+//! Skips the ops of a script that would do nothing, with one look-up for each list they are in. What is skipped
+//! leaves the trace of its last op: no captures if that does not match, its own if it is negated and does.
 //!
-//! Invariants: only stable subjects are in lists (see `config::resolve::lists`), which nothing but an op that is run can
-//! change, and what is known of one is compared with what it is now after each op that was run. A subject is evaluated only
-//! once all ops before the first that asks about it are known to do nothing, as if they were tried one after the other. What
-//! is given back is a number of ops to skip: it cannot lead back.
+//! Invariants: only stable subjects are in lists (see `config::resolve::lists`), which nothing but an op that is run
+//! can change; after each op that was run, a subject's known value is compared with its present one. A subject is
+//! evaluated only once all ops before the first that depends on it are known to do nothing, as if they were tried one
+//! after the other. The result is a number of ops to skip: it cannot lead back.
 
 use crate::config::model::{OpList, OpLists, OpTest, Script};
 use crate::config::pattern::{Failed, Pattern};
@@ -13,8 +13,8 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use std::ops::Range;
 
-/// The ops that are looked at first. Twice as many follow while none does anything: what a look finds is lost where an op
-/// changes the subject, so that it must not go much further than the script does.
+/// The ops that are looked at first. Twice as many follow while none does anything: an op that changes the subject
+/// makes the result of a look useless, so a look must not go much further than the script does.
 const NEAR: usize = 16;
 
 /// What is known of the lists of a script.
@@ -30,9 +30,9 @@ struct Pass {
     /// The subject was evaluated since the last op was run.
     is_fresh: bool,
     subject: Vec<u8>,
-    /// What it may match; None: not asked yet.
+    /// What it may match; None: not looked up yet.
     candidates: Option<Candidates>,
-    /// All places of the list before this one are passed, or do nothing with the subject.
+    /// All ops of the list before this one are passed, or do nothing with the subject.
     tried: usize,
     /// The op there has something to do, or fails.
     hit: Option<Result<(), Failed>>,

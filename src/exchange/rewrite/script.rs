@@ -107,7 +107,7 @@ pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: &[u8]
             ex.route.args.clear();
             ex.route.args.extend_from_slice(text);
             ex.route.args_set = true;
-            // The client's own target no longer holds what is asked for.
+            // The client's own target no longer says what is requested.
             ex.route.rewritten = true;
         }
         SetTarget::LimitRate => match crate::config::value::Size::parse(text) {
@@ -126,7 +126,7 @@ fn is_quoted(ex: &Exchange) -> bool {
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 
-/// Expands a template of the script; gives where its arguments begin: after the first `?` that was written in it.
+/// Expands a template of the script; gives the offset of its arguments: after the first `?` that was written in it.
 fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
     let mut args = None;
     for part in &template.parts {
@@ -149,7 +149,7 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool
 }
 
 /// `return`: a body for statuses that have one, a Location for redirects. A text is sent as it is, whatever
-/// error_page says of the status (nginx); a bare error has its page.
+/// error_page says of the status (nginx); a status without a text gets its error page.
 fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Template>) -> Flow {
     if code == 444 {
         return Flow::Close;
@@ -159,7 +159,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
     if text.is_none() && (code >= 400 || redirect) {
         return Flow::Status(status);
     }
-    // The text may name it.
+    // The text may contain `$status`.
     ex.response.status = status;
     ex.response.decided = Decided::Status;
     let text = text.map(|template| variables::text(template, ex, cx)).unwrap_or_default();

@@ -22,7 +22,7 @@ pub fn put(value: Option<&[u8]>, out: &mut Vec<u8>) -> Is {
     }
 }
 
-/// What is empty was not there.
+/// An empty value counts as unset.
 pub fn set(value: &[u8], out: &mut Vec<u8>) -> Is {
     put(Some(value).filter(|value| !value.is_empty()), out)
 }

@@ -17,7 +17,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
             // While an error's page is made, that of the error: it is what will be sent. Nothing is known before (nginx).
             let status = match ex.route.error_page {
                 Some(status) if status.0 != 0 && ex.tx == Tx::Wait => status,
-                // A page sent in part, or not since the client has it, is that of its error (nginx).
+                // A page answered with 206 or 304 still has the status of its error (nginx).
                 Some(status) if status.0 != 0 && is_of_page(ex.response.status) => status,
                 _ if ex.tx == Tx::Wait && !ex.response.has_status() => Status(0),
                 _ => ex.response.status,

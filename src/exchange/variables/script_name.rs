@@ -13,7 +13,7 @@ fn split(ex: &Exchange) -> (Range<usize>, Range<usize>) {
     let found = match pattern.find(&ex.route.uri) {
         Ok(Some(found)) => found,
         Ok(None) => return whole,
-        // Not decided: no script is named rather than the wrong one.
+        // If the pattern fails, no script is named rather than the wrong one.
         Err(_) => return (0..0, 0..0),
     };
     let group = |at: usize| found.groups[at].map(|(start, end)| start as usize..end as usize).unwrap_or_default();

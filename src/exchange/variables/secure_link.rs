@@ -6,10 +6,10 @@ use crate::exchange::Exchange;
 use crate::http::secure_link;
 use crate::services::Services;
 
-/// What expands a template: it knows all variables, and so this file cannot know it.
+/// Expands a template. Passed in, since the module that does so imports this one.
 pub type Text = fn(&Template, &mut Exchange, &mut Services) -> Vec<u8>;
 
-/// 1: the link is right; 0: it was; not set: it is not. With secure_link_secret the link itself.
+/// 1: the link is valid; 0: it has expired; unset: it is invalid. With secure_link_secret: the link itself.
 pub fn state(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text) -> Is {
     let auth = ex.here().settings.auth.clone();
     if let Some(secret) = &auth.secure_link_secret {
@@ -27,7 +27,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text
     }
 }
 
-/// The time that the link says, be it right or not.
+/// The time in the link, whether or not the link is valid.
 pub fn expires(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text) -> Is {
     let auth = ex.here().settings.auth.clone();
     let Some(link) = &auth.secure_link else { return Is::Unset };

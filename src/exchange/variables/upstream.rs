@@ -1,4 +1,4 @@
-//! Variables of what upstreams were asked and answered.
+//! Variables of requests to upstreams and of their responses.
 
 use super::put::{Is, number, put};
 use super::request;
@@ -41,7 +41,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
     })
 }
 
-/// What the record shows, where an upstream was asked.
+/// What the record shows, if an upstream was asked.
 pub fn record(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
     match ex.log.upstream.as_deref().map(show) {
         Some(true) => Is::Set,

@@ -1,13 +1,14 @@
-//! bcrypt: `$2a$`, `$2b$` and `$2y$`, which are the same for passwords without NUL; of a password 72 bytes count.
+//! bcrypt: `$2a$`, `$2b$` and `$2y$`, which are the same for passwords without NUL. Only the first 72 bytes of a
+//! password count.
 
 use blowfish::Blowfish;
 
-/// 2 to the power of this many rounds is the most that a client may make this process compute: some seconds.
+/// The highest cost that is computed: 2 to this power of rounds takes some seconds.
 const MOST_COST: u32 = 16;
 const DIGITS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// `rest` is what follows `$2y$`: `cost$` and 53 digits, of which 22 are the salt. Gives the hash that belongs there, and
-/// the one that stands there.
+/// `rest` is what follows `$2y$`: `cost$` and 53 digits, of which 22 are the salt. Gives the computed hash and the
+/// stored one.
 pub fn hash(password: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (cost, rest) = match rest {
         [tens @ b'0'..=b'3', ones @ b'0'..=b'9', b'$', rest @ ..] if rest.len() == 53 => {
@@ -39,11 +40,11 @@ pub fn hash(password: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         }
         block.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
     }
-    // The last byte is lost in the format.
+    // The format drops the last byte.
     Some((encode(&out[..23]), stored.to_vec()))
 }
 
-/// 16 bytes from 22 digits, the highest first; the last four bits say nothing.
+/// 16 bytes from 22 digits, the highest first; the last four bits are unused.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bits: u32 = 0;
     let mut have = 0;

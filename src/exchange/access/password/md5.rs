@@ -13,7 +13,7 @@ pub fn hash(password: &[u8], magic: &[u8], salt: &[u8]) -> Vec<u8> {
     }
     let mut bits = password.len();
     while bits > 0 {
-        // The reference does it this way, so everybody does.
+        // An oddity of the reference implementation that became part of the format.
         context.update(if bits & 1 == 1 { &[0][..] } else { password.get(..1).unwrap_or_default() });
         bits >>= 1;
     }

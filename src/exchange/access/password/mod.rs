@@ -1,7 +1,7 @@
-//! Whether a password is the one that a line of a password file stores. Pure. A format is a file; this one knows their
-//! names.
+//! Whether a password is the one that a line of a password file stores. Pure. There is one file for each format; this
+//! one knows their names.
 //!
-//! Invariant: what a hash costs is bounded, whatever the line says and the client sends.
+//! Invariant: the cost of a hash is bounded, whatever the line says and the client sends.
 
 mod bcrypt;
 mod crypt64;
@@ -13,11 +13,11 @@ mod yescrypt;
 use crate::http::escape;
 use sha1::{Digest, Sha1};
 
-/// Bytes of a password that crypt(3) takes (libxcrypt's limit).
+/// Longest password in bytes that crypt(3) takes (libxcrypt's limit).
 const LONGEST: usize = 512;
 
 /// `stored`: crypt(3)'s forms (DES, `$1$`, `$5$`, `$6$`, bcrypt, yescrypt), `$apr1$`, `{SHA}`, `{SSHA}` or `{PLAIN}`.
-/// What is none of them matches nothing.
+/// Any other form matches nothing.
 pub fn matches(stored: &[u8], given: &[u8]) -> bool {
     if let Some(plain) = stored.strip_prefix(b"{PLAIN}") {
         return same(plain, given);
@@ -52,18 +52,18 @@ pub fn matches(stored: &[u8], given: &[u8]) -> bool {
     hashes.is_some_and(|(made, stored)| same(&made, &stored))
 }
 
-/// Whether [`matches()`] takes longer than a small request does: whatever is hashed more than once.
+/// Whether [`matches()`] takes longer than a small request does: so for all formats that hash more than once.
 pub fn is_slow(stored: &[u8]) -> bool {
     !stored.starts_with(b"{")
 }
 
-/// `salt$hash`: the hash that belongs there, and the one that stands there.
+/// `salt$hash`: the computed hash and the stored one.
 fn salted(rest: &[u8], hash: impl Fn(&[u8]) -> Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
     let end = memchr::memchr(b'$', rest)?;
     Some((hash(&rest[..end]), rest[end + 1..].to_vec()))
 }
 
-/// Compares without telling by time where the difference is.
+/// Compares in a time that does not depend on where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

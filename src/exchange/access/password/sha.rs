@@ -15,8 +15,7 @@ pub enum Crypt {
     Sha512,
 }
 
-/// `rest` is what follows `$5$` or `$6$`: `[rounds=N$]salt$hash`. Gives the hash that belongs there, and the one that
-/// stands there.
+/// `rest` is what follows `$5$` or `$6$`: `[rounds=N$]salt$hash`. Gives the computed hash and the stored one.
 pub fn hash(password: &[u8], rest: &[u8], crypt: Crypt) -> Option<(Vec<u8>, Vec<u8>)> {
     let (rounds, rest) = match rest.strip_prefix(b"rounds=") {
         None => (5000, rest),

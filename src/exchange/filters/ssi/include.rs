@@ -1,5 +1,5 @@
-//! Subrequests: what an include names is a request of its own, which takes the place of the page's on the connection
-//! until it is answered, and writes into the page's response. So any handler may answer it, an upstream as well.
+//! Subrequests: an include is a request of its own. It takes the place of the page's on the connection until it is
+//! answered, and writes into the page's response. So any handler may answer it, an upstream as well.
 //!
 //! Invariant: while a page waits, the queue of its answer is the sink of what it included; it comes back with [`leave`].
 
@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Rx, Sub, Tx, access_log};
 use crate::http::method::Method;
 use crate::services::Services;
 
-/// The exchange becomes that of what its page includes, with the page's inside; it goes through the phases next.
+/// Makes the exchange that of an include, with the page's exchange inside it; it goes through the phases next.
 pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let fresh = Exchange::new(cx, ex.client);
     let mut parent = Box::new(std::mem::replace(ex, fresh));
@@ -57,7 +57,8 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, has_content: false, whole: false }));
 }
 
-/// The queue, and the values of the configuration's variables, are where the answer is made.
+/// Exchanges the two things that must be where the response is made: the queue, and the values of the configuration's
+/// variables.
 fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
     std::mem::swap(&mut a.out, &mut b.out);
     std::mem::swap(&mut a.route.user, &mut b.route.user);
@@ -68,7 +69,7 @@ pub fn is_over(ex: &Exchange) -> bool {
     ex.sub.is_some() && ex.tx == Tx::Done
 }
 
-/// What follows an include.
+/// How an include ended.
 pub enum Left {
     /// Its stub, which is sent for an include without content.
     Stub(Box<Page>),
@@ -91,7 +92,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         && let Some(stub) = sub.stub.take()
     {
         sub.whole = false;
-        return Left::Stub(say_stub(ex, &stub));
+        return Left::Stub(write_stub(ex, &stub));
     }
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
@@ -188,7 +189,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         && !matches!(ex.response.body, Body::Stream { .. })
         && let Some(stub) = ex.sub.as_mut().and_then(|sub| sub.stub.take())
     {
-        return Some(say_stub(ex, &stub));
+        return Some(write_stub(ex, &stub));
     }
     ex.response.window = None;
     match begin(ex) {
@@ -219,21 +220,21 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
                 return Some(pass(ex, Source::file(file, 0, end)));
             }
         },
-        // Ranges are of whole answers.
+        // Ranges apply to whole responses only.
         Body::Part(..) | Body::Parts { .. } => {}
     }
     end_include(ex);
     None
 }
 
-/// The bytes of `source`, as they are.
+/// The bytes of `source`, unchanged.
 fn pass(ex: &mut Exchange, source: Source) -> Box<Page> {
     ex.tx = Tx::Send;
     Box::new(Page::new(Input::Made(Box::new(source)), None))
 }
 
-/// The content of a block instead of an answer; it is read as a page where the location's answers are.
-fn say_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
+/// Sends the content of a block instead of a response; it is read for commands where the location's responses are.
+fn write_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
     let parser = ex.here().settings.ssi.on.then(|| super::parser(ex));
     let source = Source::bytes(stub.to_vec());
     ex.response.status = crate::http::status::Status::OK;

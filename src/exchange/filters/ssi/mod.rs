@@ -7,9 +7,9 @@
 //! | [`page`] | a page on its way to the client |
 //! | [`mod@include`] | what a page includes: a request of its own |
 //!
-//! Where a response is a page, its head says neither length nor ranges nor, as a rule, when it changed; its body is made
-//! by a [`Page`], which the connection drives. An upstream's page is gathered first: its connection is free for
-//! another by the time the page includes something.
+//! The head of such a response gives neither a length nor ranges nor, as a rule, a modification time; its body is
+//! made by a [`Page`], which the connection drives. An upstream's page is gathered first, so that its connection is
+//! free for another request by the time the page includes something.
 
 pub mod include;
 pub mod page;
@@ -33,7 +33,7 @@ fn is_page(ex: &Exchange) -> bool {
         && !ex.response.encoded
         && (ex.response.body.length() != Some(0) || ex.response.status == Status::NOT_MODIFIED)
         && match ex.response.status {
-            // It has no type any more: its validators stay, unless every type is a page (nginx).
+            // It no longer has a type: its validators stay only if SSI applies to every type (nginx).
             Status::NOT_MODIFIED => matches!(ssi.types, TypeSet::All),
             _ => ssi.types.contains(ex.response.content_type.as_bytes()),
         }
@@ -43,12 +43,12 @@ fn parser(ex: &Exchange) -> Parser {
     Parser::new(ex.here().settings.ssi.value_length.0 as usize)
 }
 
-/// Where the response is a page: takes from its head what does not hold for what is made of it, and has it made.
+/// If the response is a page: removes from its head what will not hold for the result, and has the result made.
 pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
     if !ex.here().settings.ssi.on || !is_page(ex) {
         return None;
     }
-    // What it includes may be another each time.
+    // What it includes may differ each time.
     ex.basis.varies();
     ex.response.ranges = false;
     ex.response.window = None;
@@ -78,7 +78,7 @@ enum Begun {
     Page(Box<Page>),
     /// It is an upstream's page, read once it is whole.
     Gathered,
-    /// It is no page.
+    /// It is not a page.
     No,
 }
 
@@ -110,7 +110,7 @@ fn begin(ex: &mut Exchange) -> Begun {
     Begun::Page(Box::new(Page::new(Input::Made(Box::new(source)), Some(parser(ex)))))
 }
 
-/// The upstream's page is complete: it is read now. None: the response is none.
+/// The upstream's page is complete and is read now. None: the response is not a page.
 pub fn gathered(ex: &mut Exchange) -> Option<Box<Page>> {
     let mut gathered = ex.response.gathered.take()?;
     if gathered.file.is_some() && gathered.failed.is_none() {

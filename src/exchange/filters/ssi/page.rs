@@ -1,5 +1,5 @@
-//! A page on its way to the client: its bytes are read in pieces, its text is passed on, its commands are done. An
-//! include stops it until what is included has been sent.
+//! A page on its way to the client: its bytes are read in pieces, its text is passed on, its commands are executed.
+//! An include stops it until the included response has been sent.
 //!
 //! Invariant: one call of [`Page::advance`] reads one piece at most.
 
@@ -40,12 +40,12 @@ pub struct Page {
     tokens: VecDeque<Token>,
     error: Vec<u8>,
     encoding: Encoding,
-    /// Text and commands count: no branch of an `if` and no block is being passed over.
+    /// Text and commands take effect: no branch of an `if` and no block is being skipped.
     output: bool,
     /// A branch of the `if` was taken.
     chosen: bool,
     branch: Branch,
-    /// A block's content is being put away.
+    /// A block's content is being stored.
     block: bool,
 }
 
@@ -64,13 +64,13 @@ enum Branch {
     Else,
 }
 
-/// What a step came to.
+/// What a step did.
 pub enum Progress {
     /// Something was done; this many bytes were read.
     Made(usize),
     Include(Include),
     Done,
-    /// The input cannot be read: the answer ends here.
+    /// The input cannot be read: the response ends here.
     Broken,
 }
 
@@ -297,7 +297,7 @@ impl Page {
     }
 }
 
-/// Whether a page of `ex` may include anything.
+/// Whether a page of `ex` may include another; `uri` is for the error.
 fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
     let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
     let count = ex.ssi.as_ref().map_or(0, |state| state.shared.includes);
@@ -327,7 +327,8 @@ fn with_shared<T>(ex: &mut Exchange, what: impl FnOnce(&mut Shared, &mut Exchang
     outcome
 }
 
-/// A command as it might have been written: the content of a block is read again where the block is used.
+/// A command in a form in which it may have been written: the content of a block is parsed again where the block is
+/// used.
 fn written(command: &Command) -> Vec<u8> {
     let mut out = b"<!--#".to_vec();
     out.extend_from_slice(&command.name);
@@ -396,7 +397,7 @@ const COMMANDS: [Row; 10] = [
     row("endblock", &[], &[]),
 ];
 
-/// The parameters of a command, each known and there once.
+/// The parameters of a command: each is known and occurs once.
 struct Params<'a>(Vec<(&'a [u8], &'a [u8])>);
 
 impl<'a> Params<'a> {

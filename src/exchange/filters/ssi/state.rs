@@ -1,4 +1,4 @@
-//! What pages with SSI commands keep, share and ask for. Data only: it knows no exchange.
+//! The data that pages with SSI commands keep and share. It knows no exchange.
 
 use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
@@ -22,7 +22,7 @@ pub struct State {
     pub shared: Shared,
 }
 
-/// What all pages of a request share; it is with the one that is being read.
+/// What all pages of a request share; it moves to the page that is being read.
 #[derive(Default)]
 pub struct Shared {
     /// By `set`, by `include … set`, by groups of a regex; names in lower case.
@@ -35,11 +35,11 @@ pub struct Shared {
     pub held: usize,
 }
 
-/// What a page asks for.
+/// A page's command to include something.
 pub struct Include {
     pub uri: Vec<u8>,
     pub args: Vec<u8>,
-    /// Said instead of an error or of nothing.
+    /// Sent instead of an error or an empty response.
     pub stub: Option<Rc<[u8]>>,
     pub sink: Sink,
 }
@@ -51,7 +51,7 @@ pub enum Sink {
     Verdict,
     /// `set`: the variable of that name.
     Variable(Box<[u8]>, Vec<u8>),
-    /// It was too long for the variable.
+    /// Discarded: it was too long for the variable.
     Nowhere,
 }
 
@@ -81,7 +81,7 @@ impl Frame {
 pub struct Gathered {
     pub memory: Vec<u8>,
     pub file: Option<TempFile>,
-    /// There was no file to be had, or no room in it.
+    /// No file could be made, or it could not be written.
     pub failed: Option<Errno>,
 }
 
@@ -111,7 +111,7 @@ impl Gathered {
 }
 
 impl Shared {
-    /// Room for what a page would like to have kept.
+    /// Counts bytes that a page wants to store.
     pub fn hold(&mut self, bytes: usize) -> Result<(), String> {
         if self.held + bytes > HELD {
             return Err(format!("variables and blocks of a page come to more than {HELD} bytes"));
@@ -125,7 +125,7 @@ impl Shared {
         self.blocks.push((name.into(), Vec::new()));
     }
 
-    /// Content of the block that was begun last.
+    /// Appends content to the block that was begun last.
     pub fn put_away(&mut self, content: &[u8]) {
         if self.hold(content.len()).is_ok()
             && let Some((_, block)) = self.blocks.last_mut()

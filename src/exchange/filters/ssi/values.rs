@@ -1,7 +1,7 @@
 //! The values of a command's words: variables in a value, the expression of an `if`, URIs of an `include`.
 //!
-//! nginx's rules, where they are odd too: a page's own variables hide the configuration's, `$0` to `$9` are of the last
-//! regex of the page, and names ignore case.
+//! These are nginx's rules, the odd ones included: a page's own variables hide the configuration's, `$0` to `$9` are
+//! of the last regex of the page, and names ignore case.
 
 use super::state::{ENTRY, Shared};
 use crate::config::pattern::Loose;
@@ -14,7 +14,7 @@ use crate::services::Services;
 /// Bytes of a value with its variables replaced.
 const LONGEST: usize = 256 << 10;
 
-/// A command that cannot be done, and why: for the error log.
+/// The error of a command that cannot be executed is a sentence for the error log.
 pub type Outcome<T> = Result<T, String>;
 
 /// The value of a variable; None where there is none of that name.
@@ -84,7 +84,7 @@ pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Servi
     let is_left = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'$' | b'{' | b'}' | b'_' | b'"' | b'\'');
     let len = expr.iter().take_while(|b| is_left(b)).count();
     let (left, rest) = expr.split_at(len);
-    // nginx writes it in lower case, whatever it is.
+    // nginx always converts it to lower case.
     let left = expand(&left.to_ascii_lowercase(), shared, ex, cx)?;
     let invalid = || format!("invalid expression in \"{}\"", Printable(expr));
     let (equal, right) = match trim(rest) {
