@@ -99,7 +99,7 @@ impl Http2 {
             if read == Read::Failed {
                 return self.finish(conns, turn, self.ends.unwrap_or(CloseReason::ProtocolError));
             }
-            if self.protocol.is_going_away() && self.streams.is_empty() {
+            if self.protocol.has_gone_away() && self.streams.is_empty() {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.finish(conns, turn, reason);
             }
@@ -183,7 +183,9 @@ impl Http2 {
         }
         if conn.served.requests() > 0 && idle == 0 {
             self.protocol.go_away(ErrorCode::NO_ERROR);
-            return Next::Run;
+            if self.protocol.has_gone_away() {
+                return Next::Run;
+            }
         }
         if self.input.is_empty() && !self.protocol.is_in_head() && (received || conn.served.requests() > 0) {
             if self.is_fresh_idle(received) {
@@ -382,6 +384,7 @@ impl Http2 {
         if self.ends.is_some() || self.sent > 0 || transport.has_failed() {
             return;
         }
+        self.protocol.send_stops(u64::MAX);
         self.protocol.go_away(ErrorCode::NO_ERROR);
         self.protocol.take_control(&mut self.out);
         // There is nothing to be done where it does not go out.
@@ -408,9 +411,10 @@ impl Http2 {
             *deadline = Deadline::new(Timer::Header, now + idle.max(header));
             return Next::Run;
         }
-        if !self.streams.is_empty() {
+        let stops = self.protocol.stops_at().is_some();
+        if stops || !self.streams.is_empty() {
             *deadline = Deadline::new(Timer::KeepAlive, now + idle.max(1000));
-            return if self.protocol.stops_at().is_some() { Next::Run } else { Next::Wait };
+            return if stops { Next::Run } else { Next::Wait };
         }
         self.protocol.go_away(ErrorCode::NO_ERROR);
         self.ends = Some(CloseReason::TimedOut(Timer::KeepAlive));

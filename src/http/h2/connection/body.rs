@@ -1,5 +1,6 @@
 //! DATA that comes, and the windows it is granted.
 
+use super::stops::{Data, Taken};
 use super::{CALM, Connection, Event, Reading, Step, took};
 use crate::http::h2::error::{Fault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
@@ -28,9 +29,11 @@ impl Connection {
             self.calm.earn(CALM.2);
         }
         // It was sent before the peer saw the response, which did not wait for it.
-        let stopped = self.stops.receive(id, len, end, now);
-        if let Some(increment) = stopped.filter(|increment| *increment > 0) {
-            frame::window_update(&mut self.control, id, increment);
+        let taken = self.stops.receive(id, Data { len, body: left, is_last: end }, now);
+        match taken {
+            Taken::Unknown | Taken::Grant(0) => {}
+            Taken::Grant(increment) => frame::window_update(&mut self.control, id, increment),
+            Taken::Fault(code) => self.write_reset(id, code),
         }
         let fault = match self.streams.get_mut(id) {
             // An overrun one sent too much already, and is reset for that.
@@ -59,7 +62,10 @@ impl Connection {
                 };
             }
             // Of a stream that we have reset, or ignore: it was sent before the peer saw that.
-            None if stopped.is_some() || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => {
+            None if taken != Taken::Unknown
+                || self.forgotten.contains(&id)
+                || self.goaway.is_some_and(|last| id > last) =>
+            {
                 None
             }
             None => Some(StreamFault::DataAfterEnd),

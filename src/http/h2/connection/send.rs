@@ -129,15 +129,13 @@ impl Connection {
     /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the reset for
     /// the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
     pub fn stop(&mut self, id: u32, patience: u64, now: u64) {
-        let is_last = self.is_going_away();
         let Some(stream) = self.streams.get_mut(id) else { return };
         if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
             return;
         }
         // §8.1.1: the answer was a courtesy, and the error remains one.
-        if stream.is_malformed || is_last {
-            let code = if stream.is_malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
-            return self.reset(id, code);
+        if stream.is_malformed {
+            return self.reset(id, ErrorCode::PROTOCOL_ERROR);
         }
         stream.is_reset = true;
         if let Some(increment) = self.stops.add(id, (stream.receive, stream.expected), patience, now) {
@@ -180,10 +178,10 @@ impl Connection {
         self.streams.remove(id);
     }
 
-    /// Says that no further streams are taken; those that are open go on.
+    /// Says that no further streams are taken; those that are open go on, and so do bodies that are thrown away behind their
+    /// responses ([`Connection::stop`]).
     pub fn go_away(&mut self, code: ErrorCode) {
         if self.goaway.is_none() {
-            self.send_stops(u64::MAX);
             self.goaway = Some(self.last);
             frame::goaway(&mut self.control, self.last, code);
         }
@@ -191,5 +189,10 @@ impl Connection {
 
     pub fn is_going_away(&self) -> bool {
         self.goaway.is_some()
+    }
+
+    /// No further streams are taken, and each client was told to stop that is to be told.
+    pub fn has_gone_away(&self) -> bool {
+        self.is_going_away() && self.stops.due().is_none()
     }
 }

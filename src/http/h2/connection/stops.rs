@@ -6,8 +6,9 @@
 //! Invariants: at most [`MOST`] streams wait, in the order of their responses; what is granted to each is bounded by
 //! [`DISCARDED`], and the wait by the time its caller gave. What a client sends on one is ignored, as on those that are
 //! reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended its side waits no
-//! longer.
+//! longer. A body that exceeds its Content-Length or its window is the error that it is before the response.
 
+use crate::http::h2::numbers::ErrorCode;
 use crate::http::h2::window::ReceiveWindow;
 use std::collections::VecDeque;
 
@@ -36,7 +37,31 @@ struct Stop {
     until: u64,
     /// Bytes that may still come.
     left: u64,
+    /// Bytes that the client has announced and not sent yet.
+    announced: Option<u64>,
     window: ReceiveWindow,
+}
+
+/// DATA on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Data {
+    /// Bytes that count against windows: all of the frame, padding included.
+    pub len: u32,
+    /// Those of them that are the body's.
+    pub body: u32,
+    /// END_STREAM.
+    pub is_last: bool,
+}
+
+/// What becomes of DATA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The stream does not wait here.
+    Unknown,
+    /// Thrown away; the increment of the stream's window, or 0.
+    Grant(u32),
+    /// It is not what was announced (§8.1.1), or exceeds the window (§6.9.1): the stream is to be reset.
+    Fault(ErrorCode),
 }
 
 #[derive(Debug, Default)]
@@ -58,25 +83,37 @@ impl Stops {
         let until = now + patience.max(AFTER);
         let at = if waits { until.min(now + SILENCE) } else { now + AFTER };
         let grant = if takes { window.widen(WIDE) } else { None };
-        self.0.push_back(Stop { id, at, until, left: if takes { DISCARDED } else { 0 }, window });
+        let held = self.0.len();
+        if held == self.0.capacity() {
+            // Doubled as usual, but never beyond what there can be.
+            self.0.reserve_exact(held.clamp(4, (MOST + 1).saturating_sub(held).max(4)));
+        }
+        self.0.push_back(Stop { id, at, until, left: if takes { DISCARDED } else { 0 }, announced, window });
         grant
     }
 
-    /// Bytes have come on a stream, its last ones or not. None: it does not wait. Else the increment of its window, or 0.
-    pub(super) fn receive(&mut self, id: u32, len: u32, is_last: bool, now: u64) -> Option<u32> {
-        let stop = self.0.iter_mut().find(|stop| stop.id == id)?;
-        if is_last {
+    /// DATA has come on a stream.
+    pub(super) fn receive(&mut self, id: u32, data: Data, now: u64) -> Taken {
+        let Some(stop) = self.0.iter_mut().find(|stop| stop.id == id) else { return Taken::Unknown };
+        if !stop.window.receive(data.len) {
+            return Taken::Fault(ErrorCode::FLOW_CONTROL_ERROR);
+        }
+        if let Some(announced) = &mut stop.announced {
+            match announced.checked_sub(u64::from(data.body)) {
+                Some(left) if left == 0 || !data.is_last => *announced = left,
+                _ => return Taken::Fault(ErrorCode::PROTOCOL_ERROR),
+            }
+        }
+        if data.is_last {
             self.remove(id);
-            return Some(0);
+            return Taken::Grant(0);
         }
         if stop.left == 0 {
-            return Some(0);
+            return Taken::Grant(0);
         }
-        // More than its window is thrown away as well.
-        let _ = stop.window.receive(len);
-        stop.left = stop.left.saturating_sub(u64::from(len));
+        stop.left = stop.left.saturating_sub(u64::from(data.len));
         stop.at = if stop.left == 0 { now } else { stop.until.min(now + SILENCE) };
-        stop.window.consume(len).or(Some(0))
+        Taken::Grant(stop.window.consume(data.len).unwrap_or(0))
     }
 
     /// When the first is due.

@@ -65,8 +65,51 @@ fn clients_that_are_yet_to_be_told_to_stop_are_bounded() {
     }
     let held = connection.memory() - before;
     assert!((128 * 12..16_384).contains(&held), "{held} bytes");
-    connection.go_away(ErrorCode::NO_ERROR);
-    assert_eq!((sent(&mut connection).len(), connection.stops_at()), (129, None));
+}
+
+/// What is thrown away behind a response goes on when no further streams are taken.
+#[test]
+fn a_connection_that_goes_away_has_gone_once_its_clients_were_told_to_stop() {
+    for goes_first in [false, true] {
+        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        run(&mut connection, &[&post(1)], &mut seen);
+        if goes_first {
+            connection.go_away(ErrorCode::NO_ERROR);
+        }
+        refuse(&mut connection, 1, 0);
+        connection.go_away(ErrorCode::NO_ERROR);
+        assert_eq!((sent(&mut connection), connection.has_gone_away()), (vec!["goaway 1 0".to_owned()], false));
+        connection.send_stops(100);
+        assert_eq!((sent(&mut connection), connection.has_gone_away()), (vec!["rst 1 0".to_owned()], true));
+    }
+}
+
+#[test]
+fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
+    let of = |bytes: &str| raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", bytes)]].concat()));
+    let data = |flags, len: usize| raw(0, flags, 1, &vec![b'x'; len]);
+    // 65 536 bytes, and the window of a client that does not know yet that it was widened has 65 535.
+    let window = data(0, 16_384).repeat(4);
+    let table = [
+        ("as long as announced", of("10"), 30_000, data(1, 10), None),
+        ("in two", of("10"), 30_000, [data(0, 4), data(1, 6)].concat(), None),
+        ("longer", of("10"), 30_000, data(0, 11), Some("rst 1 1")),
+        ("longer in two", of("10"), 30_000, [data(0, 10), data(0, 1)].concat(), Some("rst 1 1")),
+        ("shorter", of("10"), 30_000, data(1, 9), Some("rst 1 1")),
+        ("padding is no content", of("4"), 30_000, raw(0, 9, 1, &[4, b'a', b'b', b'c', b'd', 0, 0, 0, 0]), None),
+        ("beyond the window", post(1), 0, window.clone(), Some("rst 1 3")),
+        ("within the one that was widened", post(1), 30_000, [window, data(1, 0)].concat(), None),
+    ];
+    for (name, request, patience, sends, reset) in table {
+        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        run(&mut connection, &[&request], &mut seen);
+        refuse_gently(&mut connection, 1, patience);
+        _ = sent(&mut connection);
+        run(&mut connection, &[&sends], &mut seen);
+        let resets: Vec<&str> =
+            seen.control.iter().map(String::as_str).filter(|line| line.starts_with("rst")).collect();
+        assert_eq!((resets, seen.fault, connection.stops_at()), (Vec::from_iter(reset), None, None), "{name}");
+    }
 }
 
 #[test]
