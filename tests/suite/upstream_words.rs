@@ -49,15 +49,17 @@ fn a_page_found_under_recursive_error_pages_may_fail_into_another() {
 fn of_a_field_that_may_stand_once_variables_know_the_first() {
     let up = says(
         "HTTP/1.1 200 OK\r\nLocation: /1\r\nLocation: /2\r\nLink: a\r\nLink: b\r\nX-Accel-Redirect: /to?1\r\n\
-         X-Accel-Redirect: /to?2\r\nContent-Length: 0\r\n\r\n",
+         X-Accel-Redirect: /to?2\r\nX-Accel-Expires: 1\r\nX-Accel-Expires: 2\r\nX-Accel-Limit-Rate: 9000\r\n\
+         X-Accel-Limit-Rate: 1\r\nContent-Length: 0\r\n\r\n",
     );
     let s = server(&format!(
         "location / {{ proxy_pass http://{}; }}
-         location /to {{ internal; return 200 \"$args $upstream_http_location $upstream_http_link $proxy_host.\"; }}",
+         location /to {{ internal; return 200 \"$args $upstream_http_location $upstream_http_link $proxy_host \
+         $upstream_http_x_accel_expires $upstream_http_x_accel_limit_rate.\"; }}",
         up.address
     ))
     .start();
-    s.get("/").is(200).body_is("1 /1 a, b .");
+    s.get("/").is(200).body_is("1 /1 a, b  1 9000.");
     let duplicate = "duplicate header line: \"X-Accel-Redirect: /to?2\", previous value: \"X-Accel-Redirect: /to?1\"";
     s.await_file("logs/error.log", |log| log.contains(duplicate));
 }
@@ -139,4 +141,27 @@ fn trailers_are_looked_at_where_they_are_passed() {
         s.get("/").is(200);
         s.await_file("logs/access.log", |log| log.contains(seen));
     }
+}
+
+/// The answer that a 412 replaces is over before the page of that error asks another server.
+#[test]
+fn the_time_of_an_answer_that_a_412_replaces_is_known() {
+    let up = says("HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\r\n");
+    let s = http(&format!(
+        "proxy_cache_path %%DIR%%/cache keys_zone=z:1m;
+         log_format t '$upstream_response_time';
+         access_log logs/t.log t;
+         server {{
+             listen 127.0.0.1:%%PORT%%;
+             location / {{ proxy_pass http://{up}; proxy_cache z; error_page 412 = @p; }}
+             location @p {{ proxy_pass http://{up}; }}
+         }}",
+        up = up.address
+    ))
+    .start();
+    s.get_with("/", "If-Match: \"y\"\r\n").is(200);
+    s.await_file("logs/t.log", |log| {
+        let times: Vec<&str> = log.trim().split(" : ").collect();
+        times.len() == 2 && times.iter().all(|time| time.parse::<f64>().is_ok())
+    });
 }

@@ -56,9 +56,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         tls: secure.as_ref(),
         repeatable: proxy.may_repeat(ex),
     };
-    // After a kept connection that was closed under the request comes a new one: a request that ends its server must not
-    // be sent over all that are kept.
-    let kept = if proxy.reused { None } else { backends.reuse(&wanted, turn.wake, cx.now.ms) };
+    let kept = if std::mem::take(&mut proxy.wants_new) { None } else { backends.reuse(&wanted, turn.wake, cx.now.ms) };
     if let Some(key) = kept {
         *backend = Some(key);
         proxy.reused = true;

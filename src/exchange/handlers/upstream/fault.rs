@@ -105,7 +105,8 @@ impl Proxy {
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
         // A kept connection that its server had closed meanwhile says nothing of the server.
-        if self.is_stale(fault) {
+        self.wants_new = self.is_stale(fault);
+        if self.wants_new {
             self.tried.forget_last();
         } else {
             self.tries = self.tries.saturating_sub(1);

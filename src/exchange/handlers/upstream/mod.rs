@@ -71,6 +71,8 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let mut record = ex.log.upstream.take().unwrap_or_default();
     record.protocol = pass.protocol;
     if !record.tries.is_empty() {
+        // The answer of the location before may be dropped only now, for this page of its error.
+        record.end(cx.now.ms);
         record.tries.push(Try::default());
     }
     let found = find::find(ex, cx, &pass, &mut record);

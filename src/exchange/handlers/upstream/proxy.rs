@@ -70,6 +70,8 @@ pub struct Proxy {
     pub(super) records: fastcgi::Reader,
     /// The connection had served a request before.
     pub reused: bool,
+    /// The next connection is to be a new one: a request that ends its server must not be sent over all that are kept.
+    pub wants_new: bool,
     /// It ended with a reset.
     pub was_reset: bool,
     /// It waited for idle connections to be closed, once.

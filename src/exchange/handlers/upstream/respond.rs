@@ -49,6 +49,8 @@ fn is_single(id: HeaderId) -> bool {
             | HeaderId::Refresh
             | HeaderId::Server
             | HeaderId::Status
+            | HeaderId::XAccelExpires
+            | HeaderId::XAccelLimitRate
             | HeaderId::XAccelRedirect
     )
 }
