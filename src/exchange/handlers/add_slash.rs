@@ -1,4 +1,4 @@
-//! A directory or a location that is asked for without its slash, whatever asks for it.
+//! A directory or a location that is requested without its slash, by any client.
 
 use super::methods;
 use crate::config::model::{Content, Location};
@@ -10,7 +10,7 @@ use crate::http::status::Status;
 use crate::route::{NoTrace, Trace, location};
 use crate::services::Services;
 
-/// What clients that mount a share begin with.
+/// Methods with which clients that mount a share begin.
 const MOUNTING: MethodSet = MethodSet::EMPTY
     .with(Method::Options)
     .with(Method::Propfind)
@@ -18,10 +18,10 @@ const MOUNTING: MethodSet = MethodSet::EMPTY
     .with(Method::Lock)
     .with(Method::Unlock);
 
-/// A directory asked for without its slash: relative links of its page would break.
+/// A directory requested without its slash: relative links in its page would break.
 pub fn redirect(ex: &mut Exchange) -> Flow {
     let mut location = Vec::with_capacity(ex.route.uri.len() + 1 + ex.route.args.len() + 1);
-    // Behind a host of our own two slashes name no other one.
+    // Behind a host name of our own, two slashes cannot name another host.
     match origin::base(ex).filter(|_| ex.route.uri.starts_with(b"//")) {
         Some(base) => {
             let slashes = ex.route.uri.iter().take_while(|b| **b == b'/').count();
@@ -30,7 +30,7 @@ pub fn redirect(ex: &mut Exchange) -> Flow {
             location.extend_from_slice(slashes);
             escape_uri(rest, &mut location);
         }
-        // A reference of two slashes would name another host.
+        // A reference that begins with two slashes would name another host.
         None => match ex.route.uri.strip_prefix(b"//") {
             Some(rest) => {
                 location.extend_from_slice(b"/%2F");
@@ -45,14 +45,15 @@ pub fn redirect(ex: &mut Exchange) -> Flow {
         location.extend_from_slice(&ex.route.args);
     }
     ex.response.location = Some(location);
-    // Clients follow 301 with GET: what a write brought would be lost on the way (RFC 9110 §15.4.2).
-    // Where nothing would take it nothing is lost, and nginx's 301 stands.
+    // Clients follow 301 with GET: the body of a write would be lost on the way (RFC 9110 §15.4.2). If nothing would
+    // take the body there, nothing is lost, and nginx's 301 stays.
     let is_read = matches!(ex.route.method, Method::Get | Method::Head) || !is_taken_behind_slash(ex);
     Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
 }
 
-/// The URI is a location's name but for its slash. nginx redirects to a proxied location, with its settings; clients that
-/// mount a share ask for its name as it was typed, and follow no redirect: that is the share itself (RFC 4918 §5.2).
+/// The URI is a location's name without its slash. nginx redirects to a proxied location, with its settings. Clients
+/// that mount a share request its name as it was typed, and follow no redirect: for them it is the share itself (RFC
+/// 4918 §5.2).
 pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
     if ex.server().proxied
@@ -78,8 +79,8 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     None
 }
 
-/// The URI names an area for uploads but for its slash, and no other location would take what the client sends: the
-/// exchange is then at that area, whether its directory has the name of its URI or another (`alias`).
+/// The URI is the name of a location for uploads without its slash, and no other location takes the method: the
+/// exchange is then at that location, whether its directory has the name of its URI or another (`alias`).
 fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
     let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
     let is_files = |location: &Location| location.content == Content::Files;

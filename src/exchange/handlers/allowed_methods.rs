@@ -8,8 +8,8 @@ use crate::route::Trace;
 use crate::services::Services;
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    // A page includes what it wants; the page of a refused method is fetched by another (nginx). A request that waited
-    // for auth_request was checked before.
+    // Subrequests are not checked, and the error page of a refused method is fetched by another method (nginx). A
+    // request that waited for auth_request was checked before.
     if ex.sub.is_some() || ex.route.error_page.is_some() || ex.auth_request.is_some() {
         return Flow::Next;
     }
@@ -18,7 +18,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let flow = match method {
         Method::Options if !allowed.contains(Method::Options) => options::answer(ex),
         _ if resumable::permits(ex, allowed) => Flow::Next,
-        // A form of the listing page, by the rights of POST and DELETE.
+        // A form of the listing page needs what POST and DELETE are allowed.
         _ if ex.route.deed.as_ref().is_some_and(|deed| delete::may(ex, deed)) => Flow::Next,
         _ if !allowed.contains(method) => methods::not_allowed(ex),
         _ => Flow::Next,

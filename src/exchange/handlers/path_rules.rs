@@ -1,9 +1,9 @@
 //! Whether the client of a request may put, read or remove a path that the request does not name itself: a file that
-//! a form brings, the destination of a COPY, whatever lies in a tree. The one place that decides it: the rules are
-//! those of the location that the *path* belongs to, as though its own request had come there.
+//! a form sends, the destination of a COPY, any entry of a tree. Only this file decides it: the rules are those of
+//! the location that the *path* belongs to, as though a request for it had come there.
 //!
-//! Invariant: nothing is let through that the client's own PUT, GET or DELETE of that path would be refused for the
-//! configuration's sake: its scripts, `internal`, allow and deny, passwords, methods, and what answers there.
+//! Invariant: nothing is allowed that the client's own PUT, GET or DELETE of that path would be refused because of
+//! the configuration: its scripts, `internal`, allow and deny, passwords, methods, and the handler there.
 
 use super::methods;
 use super::upload::{self, Refusal};
@@ -27,46 +27,46 @@ use std::rc::Rc;
 pub enum Deed {
     /// A file is made or replaced, or a directory made.
     Put,
-    /// Its content will be seen under another path.
+    /// Its content will be visible under another path.
     Read,
     /// It goes away.
     Remove,
 }
 
-/// A path that a deed is done to.
+/// A path that an action applies to.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// Normalised.
     pub uri: &'a [u8],
-    /// The file that is meant. None where the configuration stores it elsewhere than the URI says (upload_store).
+    /// The file that is meant. None if the configuration stores it elsewhere than the URI says (upload_store).
     pub path: Option<&'a [u8]>,
 }
 
-/// How the path of an allowed deed is governed.
+/// The rules of the path of an allowed action.
 pub struct Governed {
     pub upload: Rc<Upload>,
-    /// The type that its name gives it.
+    /// The type that its name implies.
     pub content_type: ContentType,
 }
 
 /// Judges the paths of one request.
 pub struct PathRules {
-    /// Where the request's own URI belongs to, and that URI.
+    /// The location of the request's own URI, and that URI.
     home: Option<LocationId>,
     pub uri: Vec<u8>,
-    /// Other URIs of that location have the same rules: no script or capture tells them apart.
+    /// Other URIs of that location have the same rules: no script or capture distinguishes them.
     is_uniform: bool,
     shown: Shown,
 }
 
 impl PathRules {
-    /// Of a request that is past its access rules.
+    /// For a request that has passed its access rules.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> PathRules {
         let mut uri = own_uri(ex);
         let config = ex.config.clone();
         let here = ex.route.location;
-        // An internal redirect (error_page, try_files, a named location) leads where no URI does: other paths cannot be
-        // asked for by the same way.
+        // An internal redirect (error_page, try_files, a named location) leads where no URI leads: other paths cannot
+        // be requested in the same way.
         let is_redirected = ex.route.internal && {
             let method = ex.route.method;
             aside(ex, &uri, method, |ex| !locate::probe(ex, cx) || ex.route.location != here)
@@ -86,7 +86,7 @@ impl PathRules {
             && !location::may_differ_below(&ex.config, ex.route.server, uri, home)
     }
 
-    /// Whether the client may do so.
+    /// Checks whether the client may do so.
     ///
     /// # Errors
     /// 403; the log says why.
@@ -104,7 +104,7 @@ impl PathRules {
             let content_type = media_types::of_uri(&here.settings.files, target.uri);
             return Ok(Governed { upload: here.settings.upload.clone(), content_type });
         }
-        // A form of the listing page stands for what its client could send itself.
+        // A form of the listing page stands for requests that its client could send itself.
         let asked = match deed {
             Deed::Put if ex.route.deed.is_some() => Method::Post,
             Deed::Remove if ex.route.deed.is_some() => Method::Delete,
@@ -115,7 +115,7 @@ impl PathRules {
         verdict.map_err(|why| refusal(why, target.uri))
     }
 
-    /// The exchange goes where a request for the path would.
+    /// Routes the exchange as a request for the path would be.
     fn look(
         &self,
         ex: &mut Exchange,
@@ -139,7 +139,7 @@ impl PathRules {
         let may = match (deed, asked) {
             (Deed::Read, _) => set.contains(Method::Get),
             (Deed::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
-            // Its location need not say that forms may bring files: this one does. It may say that they may not.
+            // Its location need not say that forms may bring files: this one does. But it may forbid them.
             (Deed::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
             (Deed::Put, asked) => set.contains(asked) || set.contains(Method::Put),
         };
@@ -161,7 +161,7 @@ impl PathRules {
     }
 }
 
-/// Lets the exchange go another way for a moment: as though `uri` had been asked for.
+/// Routes the exchange for a moment as though `uri` had been requested.
 fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
     let fresh = RouteState {
         server: ex.route.server,
@@ -180,8 +180,8 @@ fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mu
 }
 
 impl Governed {
-    /// Whether a file may be put there under that name. `old`: the name it was stored under once, of whose type it was
-    /// found then; None for one that comes with a type of its own.
+    /// Checks whether a file may be put there under that name. `old`: the name under which it was stored before, by
+    /// which its type was judged; None for a file that comes with a type of its own.
     ///
     /// # Errors
     /// 415, 413.
@@ -196,7 +196,7 @@ impl Governed {
     }
 }
 
-/// Rules that files are judged by one by one wherever they are put.
+/// The location has rules that apply to each file, wherever it is put.
 pub fn has_file_rules(upload: &Upload) -> bool {
     let extensions = &upload.extensions;
     !upload.types.is_empty()
@@ -213,7 +213,7 @@ fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
         .detail(format!("\"{shown}\": {why}"))
 }
 
-/// Whether what is seen under one URI has the rules of the same location under the other.
+/// Whether what is visible under one URI has the rules of the same location under the other.
 pub fn belong_together(ex: &Exchange, one: &[u8], other: &[u8]) -> bool {
     let find = |uri: &[u8]| find(&ex.config, ex.route.server, uri);
     find(one).is_some_and(|home| find(other) == Some(home))
@@ -223,12 +223,12 @@ fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
     location::find(config, server, uri, &mut NoTrace).ok().map(|found| found.location)
 }
 
-/// What the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.
+/// The request is what the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.
 fn is_form_deed(ex: &Exchange) -> bool {
     ex.route.deed.is_some() || ex.request.head.method == Method::Post && ex.route.method == Method::Delete
 }
 
-/// The URI that the client gave, as scripts see it first.
+/// The client's own URI, as scripts see it first.
 fn own_uri(ex: &Exchange) -> Vec<u8> {
     let mut own = Vec::new();
     let target = ex.request.head.origin.of(ex.buf());

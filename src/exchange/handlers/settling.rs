@@ -1,5 +1,5 @@
-//! upload_sync for what changes names and stores nothing (DELETE, MKCOL, MOVE): it is answered when the directories are on
-//! the disk. Where that does not take them, what can be taken back is ([`Back`]), and the request is refused.
+//! upload_sync for requests that change names and store nothing (DELETE, MKCOL, MOVE): the response is sent when the
+//! directories are on the disk. If that fails, what can be taken back is ([`Back`]), and the request is refused.
 
 use super::upload::resumed::{self, Refusal};
 use crate::exchange::Exchange;
@@ -22,18 +22,18 @@ pub struct Settling {
 /// A name in a directory.
 pub type Name = (Rc<OwnedFd>, CString);
 
-/// How a change of names is taken back, as long as no other request has changed the same again.
+/// How a change of names is taken back, unless another request has changed the same again.
 pub enum Back {
-    /// A directory was made. It goes while it is empty.
+    /// A directory was made. It is removed if it is empty.
     Made(Name),
-    /// An empty file was made by a LOCK. Both go while it is empty.
+    /// An empty file was made by a LOCK. Both are removed if it is empty.
     Locked(Name, Box<Lock>),
     /// The first name became the second.
     Renamed(Name, Name),
 }
 
 impl Back {
-    /// False: it is as it is.
+    /// False: the change stays.
     fn take(self, cx: &mut Services) -> bool {
         let outcome = match &self {
             Back::Made((dir, name)) => file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir),
@@ -59,12 +59,12 @@ impl Back {
     }
 }
 
-/// The directories, to be written to the disk later.
+/// Duplicates the descriptors of directories that will be written to the disk later.
 pub fn held<'d>(dirs: impl Iterator<Item = BorrowedFd<'d>>) -> Result<Vec<Rc<OwnedFd>>, Errno> {
     dirs.map(|dir| file::dup(dir).map(Rc::new)).collect()
 }
 
-/// Begins to write `changed` to the disk, where the configuration asks for it; `then` follows, or it goes `back`.
+/// Begins to write `changed` to the disk, if the configuration asks for it; `then` follows, or `back` is undone.
 pub fn begin(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -97,9 +97,9 @@ impl Settling {
     }
 }
 
-/// The disk did not take the names.
+/// The names could not be written to the disk.
 fn unwritten(ex: &mut Exchange, cx: &mut Services, back: Option<Back>, (call, e): (&str, Errno)) -> Flow {
-    // What was to be answered with success is not.
+    // The fields of the response that would have said success.
     ex.response.clear();
     if !back.is_some_and(|back| back.take(cx)) {
         return resumed::unsure(ex, cx, call, e);

@@ -1,8 +1,9 @@
-//! Before a directory is copied, moved or removed with all that is in it: whether that may be done to each of its
-//! entries ([`super::path_rules`]), and what they come to. One descriptor beside the directory's own, however deep it is.
+//! Before a directory is copied, moved or removed with everything in it: whether that may be done to each of its
+//! entries ([`super::path_rules`]), and what they add up to. It holds one descriptor beside the directory's own,
+//! however deep the tree is.
 //!
-//! Invariant: no link is followed; a step looks at one entry; the first entry that may not ends it, before anything has
-//! been changed.
+//! Invariant: no link is followed; a step looks at one entry; the first entry that is not allowed ends it, before
+//! anything has been changed.
 
 use super::path_rules::{Deed, PathRules, Target, belong_together};
 use super::upload::Refusal;
@@ -21,9 +22,9 @@ use crate::util::ways;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A tree into which something comes all the while is looked at this often.
+/// A tree that keeps getting new entries is checked this often.
 const AGAIN: u32 = 16;
-/// Bytes of a path that one system call takes.
+/// Bytes of a path for one system call.
 const PIECE: usize = 3000;
 
 /// A directory as a URI and as a path, both ending in a slash.
@@ -45,34 +46,34 @@ pub struct TreeRules {
     deeds: &'static [Deed],
     /// Where the entries are put.
     to: Option<Base>,
-    /// Where they will be seen, as a URI that ends in a slash: by the rules of their own locations or not at all.
+    /// Where they will be visible, as a URI that ends in a slash: by the rules of their own locations or not at all.
     shown_at: Option<Vec<u8>>,
-    /// Ways of entries that nothing is done to.
+    /// Relative paths of entries to which nothing is done.
     left_out: Vec<Box<[u8]>>,
     descent: Descent,
     reading: Option<ReadDir>,
     batch: Vec<(CString, Option<FileKind>)>,
     /// Of all files so far.
     pub total: Usage,
-    /// Something came into the tree while it was looked at.
+    /// Something was added to the tree while it was checked.
     watch: Watch,
     again: u32,
 }
 
-/// A trash that is shown would carry a file past the rules of the location that it came from.
+/// A trash that is shown would carry a file past the rules of its location.
 pub fn shown_elsewhere(uri: &[u8]) -> Refusal {
     let shown = String::from_utf8_lossy(uri);
     Refusal::new(Status::FORBIDDEN, "the rules of its location do not hold in the trash that is shown (delete_trash)")
         .detail(format!("\"{}\"", shown.escape_debug()))
 }
 
-/// From the first one on, wherever other descriptors of the directory have come to.
+/// All entries from the first one on, wherever other descriptors of the directory stand.
 fn entries(top: &OwnedFd) -> Result<ReadDir, Errno> {
     file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 
 impl TreeRules {
-    /// `top` is open for reading. What may be in it is removed, or read, or both; `to`: and put there.
+    /// `top` is open for reading. Its entries are removed, or read, or both; `to`: and put there.
     pub fn new(
         cx: &mut Services,
         top: OwnedFd,
@@ -87,23 +88,23 @@ impl TreeRules {
         Ok(TreeRules { top, base, deeds, to, shown_at, left_out, descent, reading, batch, total, watch, again: 0 })
     }
 
-    /// The entries will be seen at that URI: each must belong to one location here and there.
+    /// The entries will be visible at that URI: each must belong to one location here and there.
     pub fn shown_at(mut self, uri: Option<Vec<u8>>) -> TreeRules {
         self.shown_at = uri;
         self
     }
 
-    /// Nothing is done to what lies at these ways from the top.
+    /// Nothing is done to these relative paths.
     pub fn leave_out(mut self, ways: &[Box<[u8]>]) -> TreeRules {
         self.left_out = ways.to_vec();
         self
     }
 
-    /// Goes on a little; false when every entry has been looked at, and while it stays so. Asked again later it goes on
-    /// where something has come since.
+    /// Checks a little more; false when every entry has been checked, and as long as nothing is added. When called
+    /// again later it continues if something was added since.
     ///
     /// # Errors
-    /// What may not be done.
+    /// An action that is not allowed.
     pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
         if self.look(ex, cx, rules)? {
             return Ok(true);
@@ -120,7 +121,7 @@ impl TreeRules {
         Ok(true)
     }
 
-    /// Looks at the next entry; false at the end.
+    /// Checks the next entry; false at the end.
     fn look(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
         if let Some((name, kind)) = self.batch.pop() {
             return self.entry(ex, cx, rules, name, kind).map(|()| true);
@@ -149,7 +150,7 @@ impl TreeRules {
         name: CString,
         kind: Option<FileKind>,
     ) -> Result<(), Refusal> {
-        // Of another request, on its way.
+        // A file that another request is writing.
         if temp_names::is_hidden(name.to_bytes()) || ways::lead_to(&self.left_out, self.descent.way(), name.to_bytes())
         {
             return Ok(());
@@ -177,10 +178,10 @@ impl TreeRules {
         Ok(())
     }
 
-    /// Whether it may be done to an entry; `way` leads to its directory.
+    /// Whether the actions are allowed on an entry; `way` is the relative path of its directory.
     ///
     /// # Errors
-    /// What the rules of its paths do not allow.
+    /// The rules of its paths do not allow it.
     pub fn judge(
         &self,
         ex: &mut Exchange,
@@ -210,7 +211,7 @@ impl TreeRules {
         }
     }
 
-    /// The directory that the way leads to. None: it has gone, or what is to be done will not reach into it either.
+    /// The directory at that relative path. None: it has gone, or the action will not reach into it either.
     fn open(&self) -> Result<Option<ReadDir>, Refusal> {
         const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
@@ -228,7 +229,7 @@ impl TreeRules {
             match file::open_beneath(from.as_fd(), &piece, flags, 0, RESOLVE) {
                 Ok(opened) => dir = Some(opened),
                 Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
-                // It is removed entry by entry, which stops there.
+                // The removal works entry by entry, and stops there.
                 Err(Errno::EACCES) if self.deeds == [Deed::Remove] && self.to.is_none() => return Ok(None),
                 Err(e) => return Err(self.failed("openat2()", e)),
             }

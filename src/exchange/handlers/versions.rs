@@ -1,11 +1,12 @@
-//! The version that a request names (If-Match, an ETag in `If`) is locked from the comparison until the change is made: of
-//! several processes that write in one directory, one replaces, moves or removes a version, and the others get 412 instead
-//! of undoing what that one did. Uploads, DELETE, COPY and MOVE all come through here.
+//! The version that a request names (If-Match, an ETag in `If`) is locked from the comparison until the change is
+//! made: of several processes that write in one directory, one replaces, moves or removes a version, and the others
+//! get 412 instead of undoing its change. Uploads, DELETE, COPY and MOVE all come through here.
 //!
-//! The lock (flock) is on the file itself, so nothing has to be made or removed for it. In one process nothing else runs
-//! between the two; a request without conditions changes whatever is there and asks for no lock. Another process holds it
-//! while one name changes, which is waited for, and the loop waits too: so all requests of a turn share 20 pauses of
-//! [`PAUSE`], 2 ms. What is held longer may be the very version that is named: 503 with Retry-After, never 412.
+//! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
+//! else runs between comparison and change, and a request without conditions changes whatever is there and takes no
+//! lock. Another process holds the lock while one name changes. The loop waits for that, so all requests of a turn
+//! share 20 pauses of [`PAUSE`], 2 ms. A lock that is held longer may be on the very version that is named: 503 with
+//! Retry-After, never 412.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -27,7 +28,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-/// A name that is replaced again and again while its file is opened.
+/// Attempts at a name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
 /// Between two looks at a lock that another process holds.
 const PAUSE: Duration = Duration::from_micros(100);
@@ -35,14 +36,14 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// Why a request may not change the version that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// It is another one by now.
+    /// The name has another version by now.
     Changed,
     /// Another process is changing it.
     Busy,
 }
 
 impl Denied {
-    /// How that is answered.
+    /// The response.
     pub fn flow(self, ex: &mut Exchange) -> Flow {
         match self {
             Denied::Changed => Flow::Status(Status::PRECONDITION_FAILED),
@@ -94,7 +95,7 @@ pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -
 pub struct Versions {
     /// By device and number: two names of one request may be one file's.
     held: BTreeMap<(u64, u64), OwnedFd>,
-    /// What is left to all requests of this turn.
+    /// The pauses that all requests of this turn have left.
     pauses: Rc<Cell<u32>>,
 }
 

@@ -1,10 +1,10 @@
-//! What a MOVE that works by copying may remove from its source: only what its copy holds. What another process puts
-//! there meanwhile, or changes, stays, and the MOVE says so. Links and special files have no copy: a tree that holds one
-//! when it is copied does not move at all, and one that comes later stays.
+//! What a MOVE that works by copying may remove from its source: only what the copy holds. An entry that another
+//! process adds or changes meanwhile stays, and the MOVE reports it. Symbolic links and special files cannot be
+//! copied: a tree that has one when it is copied is not moved at all, and one that appears later stays.
 //!
-//! An entry that was last changed before the copy began is in it. Of the others those are remembered that were copied,
-//! as they were then. Between the look at an entry and its removal a few microseconds remain; and on a file system whose
-//! clock is another machine's and goes behind ours, what comes is taken for old.
+//! An entry whose last change is older than the beginning of the copy is in the copy. Of the younger ones, those that
+//! were copied are remembered as they were then. A few microseconds remain between the look at an entry and its
+//! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
 
 use crate::services::clock::{Clock, nanoseconds};
 use crate::services::judged_trees::Watch;
@@ -16,15 +16,17 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
-/// A change may carry a time that is this many nanoseconds old: the granularity of the kernel's clock, and some.
+/// A change may carry a time this many nanoseconds in the past: the granularity of the kernel's clock, and a margin.
 const GRAIN: i128 = 20_000_000;
-/// Entries that are remembered at most, some 50 bytes each: of a larger tree in which all is that young the rest stays.
+/// Most entries that are remembered, at some 50 bytes each. Of a larger tree whose entries are all that young, the
+/// rest stays.
 const ENTRIES: usize = 1 << 20;
 
 pub struct Copied {
     /// Nanoseconds since 1970.
     since: i128,
-    /// By inode: what was changed later, and what has several names, for it changes as one of them goes.
+    /// By inode: entries that were changed later, and those with several names, which change when one of the names
+    /// goes.
     young: HashMap<u64, (u64, (i64, u32))>,
 }
 
@@ -38,14 +40,14 @@ impl Copied {
         nanoseconds(stat.ctime) < self.since
     }
 
-    /// It is being copied as it is now.
+    /// The entry is being copied as it is now.
     pub fn note(&mut self, stat: &Stat) {
         if (stat.nlink > 1 || !self.is_old(stat)) && self.young.len() < ENTRIES {
             self.young.insert(stat.ino, (stat.size, stat.mtime));
         }
     }
 
-    /// It may be removed.
+    /// Checks that the entry may be removed.
     ///
     /// # Errors
     /// EBUSY for what the copy does not hold.
@@ -60,7 +62,7 @@ impl Copied {
     }
 }
 
-/// The source of a MOVE goes, as long as nothing comes into it.
+/// Removes the source of a MOVE, unless something comes into it.
 pub struct Leaving<'a> {
     pub temp_names: &'a mut TempNames,
     pub came: Option<&'a Watch>,

@@ -21,19 +21,19 @@ const LEVELS: usize = 64;
 /// Bytes copied by one step.
 const PIECE: usize = 1 << 20;
 
-/// The content of one file on its way.
+/// The content of a file that is being copied.
 struct Content {
     source: OwnedFd,
     at: u64,
     stat: Stat,
-    /// The kernel cannot copy between the two by itself.
+    /// The kernel cannot copy between the two files.
     by_hand: bool,
 }
 
 impl Content {
     fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<Content, Errno> {
         let source = match file::open_at(Some(dir), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0) {
-            // Of a socket.
+            // What opening a socket gives.
             Err(Errno::ENXIO) => return Err(Errno::ENODEV),
             source => source?,
         };
@@ -74,14 +74,14 @@ impl Content {
         Ok(read)
     }
 
-    /// Mode and time of the original; all of it was written.
+    /// Sets the mode and time of the original; all of it was written.
     fn finish(&self, copy: BorrowedFd<'_>) -> Result<(), Errno> {
         file::flush(copy)?;
         look_like(copy, &self.stat)
     }
 }
 
-/// Mode and time of the original, as far as the file system has them.
+/// Sets the mode and time of the original, as far as the file system supports them.
 fn look_like(copy: BorrowedFd<'_>, original: &Stat) -> Result<(), Errno> {
     for outcome in [file::chmod_fd(copy, original.mode & 0o777), file::set_mtime(copy, original.mtime)] {
         match outcome {
@@ -103,7 +103,7 @@ pub struct FileCopy {
 }
 
 impl FileCopy {
-    /// ELOOP for a link, ENODEV for a FIFO, a socket, a device.
+    /// Errors: ELOOP for a symbolic link, ENODEV for a FIFO, a socket or a device.
     pub fn new(
         from: BorrowedFd<'_>,
         name: &CStr,
@@ -128,12 +128,12 @@ impl FileCopy {
         self.copy.as_fd()
     }
 
-    /// The file that is copied, as it was when that began.
+    /// The file that is copied, as it was when copying began.
     pub fn source(&self) -> &Stat {
         &self.content.stat
     }
 
-    /// Goes on a little; false when the copy is whole.
+    /// Copies a little more; false when the copy is whole.
     pub fn step(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Errno> {
         let copied = self.content.step(self.copy.as_fd(), scratch)?;
         if copied == 0 {
@@ -155,8 +155,8 @@ impl FileCopy {
         Ok(hidden)
     }
 
-    /// Without hard links a nameless copy gets no name: the file is copied once more, under a hidden one. The loop waits
-    /// for it, where a filter of system calls asks for that.
+    /// Without hard links a nameless copy cannot get a name: the file is copied once more, under a hidden one. The
+    /// loop waits for it; this happens only if a filter of system calls demands it.
     fn write_again(&mut self, hidden: &Staged) -> Result<(), Errno> {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
         self.copy = file::open_at(Some(self.dir.as_fd()), &hidden.name, flags, 0o600)?;
@@ -199,12 +199,12 @@ impl Staged {
         Staged { dir: dir.clone(), name, kept: false, left: temp_names.left() }
     }
 
-    /// Nothing of ours has the name any more.
+    /// Forgets the name without removing anything: nothing of ours has it any more.
     pub fn keep(mut self) {
         self.kept = true;
     }
 
-    /// What is left to be removed in slices.
+    /// The removal of what is left, in slices.
     pub fn removal(mut self) -> Result<Removal, Errno> {
         let removal = Removal::new(file::dup(self.dir.as_fd())?, &self.name)?;
         self.kept = true;
@@ -218,7 +218,7 @@ impl Drop for Staged {
         if self.kept || matches!(goes(), Ok(()) | Err(Errno::ENOENT)) {
             return;
         }
-        // A tree of a request that panicked, the end of the process, or a call that failed: it is tried again.
+        // The tree of a request that panicked, the end of the process, or a call that failed: removal is tried again.
         self.left.add((self.dir.clone(), std::mem::take(&mut self.name)));
     }
 }
@@ -227,9 +227,9 @@ impl Drop for Staged {
 pub struct TreeCopy {
     pub staged: Staged,
     levels: Vec<Level>,
-    /// From the top to the innermost directory, each name with its slash.
+    /// The path from the top to the innermost directory, each name with its slash.
     way: Vec<u8>,
-    /// Ways of the trashes below that the copy would make readable: it is without them.
+    /// Relative paths of the trash directories below that the copy would make readable: they are left out.
     pub trashes: Vec<Box<[u8]>>,
     /// The file that is being copied.
     file: Option<(Content, OwnedFd)>,
@@ -237,7 +237,7 @@ pub struct TreeCopy {
     pub whole: Vec<OwnedFd>,
     /// Of a MOVE.
     pub copied: Option<Copied>,
-    /// Of a MOVE that fails: the way of the entry that has no copy.
+    /// For a MOVE that fails: the relative path of the entry that cannot be copied.
     pub obstacle: Option<Vec<u8>>,
 }
 
@@ -247,12 +247,12 @@ struct Level {
     stat: Stat,
     /// Entries of the last batch, not looked at yet.
     batch: Vec<(CString, Option<FileKind>)>,
-    /// Length of the way to the directory above.
+    /// Length of the path to the parent directory.
     above: usize,
 }
 
 impl TreeCopy {
-    /// `deep`: with all that is in it.
+    /// `deep`: with everything in it.
     pub fn new(
         from: BorrowedFd<'_>,
         name: &CStr,
@@ -276,9 +276,9 @@ impl TreeCopy {
         self.levels.first().map(|level| level.source.dir())
     }
 
-    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep; where it is for a MOVE, EBUSY,
-    /// ELOOP or ENODEV for what has no copy. `judge` is asked of each entry,
-    /// which may have come since the whole was looked at: of its way, its name, what it is and its size.
+    /// Copies a little more; false when the copy is whole. EFBIG for a tree that is too deep; for a MOVE, EBUSY,
+    /// ELOOP or ENODEV for an entry that cannot be copied. `judge` checks each entry, which may have come since the
+    /// whole was looked at: its relative path, its name, its type and its size.
     pub fn step(
         &mut self,
         scratch: &mut Vec<u8>,
@@ -305,7 +305,7 @@ impl TreeCopy {
             Some(kind) => kind,
             None => file::stat_at(Some(here.source.dir()), &name, Follow::No)?.kind,
         };
-        // Of another request, on its way.
+        // A file that another request is writing.
         let is_hidden = is_hidden(name.to_bytes());
         let is_trash = ways::lead_to(&self.trashes, &self.way, name.to_bytes());
         match kind {
@@ -338,7 +338,7 @@ impl TreeCopy {
         Ok(true)
     }
 
-    /// An entry of the innermost directory gets no copy. A COPY goes on; a MOVE would lose it with the source.
+    /// An entry of the innermost directory is not copied. A COPY goes on; a MOVE would lose it with the source.
     fn leave_out(&mut self, name: &CStr, why: Errno) -> Result<bool, Errno> {
         if self.copied.is_none() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! The methods of dav_ext_methods that have an XML body: it is read whole, within a bound, then the method answers.
+//! The methods of dav_ext_methods that have an XML body: it is read whole, up to a limit, then the method answers.
 
 use super::{guard, lock, propfind, proppatch};
 use crate::exchange::Exchange;
@@ -9,21 +9,21 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 
-/// Bytes of a body, more than any client's.
+/// Largest body in bytes, more than any client sends.
 const LARGEST: usize = 128 << 10;
 
 #[derive(Default)]
 pub struct Request {
     body: Vec<u8>,
-    /// It waits for its turn at a quota, and is begun again then.
+    /// It waits for a quota, and is started again then.
     is_waiting: bool,
-    /// A name was given, and the disk is waited for.
+    /// A name was made, and the disk is waited for.
     settling: Option<Box<Settling>>,
 }
 
 /// Begins a PROPFIND, PROPPATCH, LOCK or UNLOCK.
 pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow> {
-    // Before its body: LOCK may make a file, and what is there is counted by then.
+    // Before the body is read: LOCK may make a file, and by then the files that are there have been counted.
     if ex.route.method == Method::Lock
         && let Err(refusal) = upload::check_empty(ex, cx)
         && refusal.later
@@ -75,7 +75,7 @@ impl Request {
         }
     }
 
-    /// It goes on by itself.
+    /// It needs no event to go on.
     pub fn works(&self) -> bool {
         self.is_waiting || self.is_settling()
     }

@@ -1,4 +1,4 @@
-//! What locks and `If` have to say of a change (RFC 4918 §7, §10.4). Every write asks, whichever way it comes.
+//! Whether locks and `If` allow a change (RFC 4918 §7, §10.4). Every write asks here, whatever its method.
 //!
 //! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If`.
 
@@ -26,11 +26,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// What happens to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Its content, or its properties; the name is there.
+    /// Its content or its properties change; the name exists.
     Content,
-    /// It is made.
+    /// It is created.
     Made,
-    /// It goes, or something else takes its place, with all that is in it.
+    /// It is removed or replaced, with everything in it.
     Gone,
 }
 
@@ -60,7 +60,7 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
     if change != Change::Content
         && let Some(slash) = memchr::memrchr(b'/', path)
     {
-        // The directory changes with its names.
+        // A directory changes when its names do.
         allowed &= is_allowed(&cx.dav_locks, &path[..slash], &held);
     }
     if change == Change::Gone {
@@ -76,7 +76,7 @@ pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
     }
 }
 
-/// The name as locks know it, if there are any.
+/// The path under which locks know the name, if there are any locks.
 pub fn lockable(cx: &Services, dir: BorrowedFd<'_>, name: &[u8]) -> Option<Vec<u8>> {
     if cx.dav_locks.is_empty() {
         return None;
@@ -84,7 +84,7 @@ pub fn lockable(cx: &Services, dir: BorrowedFd<'_>, name: &[u8]) -> Option<Vec<u
     Some(target::join(&file::path_of(dir).ok()?, name))
 }
 
-/// Of an exclusive lock its token is needed, of shared ones that of one.
+/// An exclusive lock needs its token; of shared locks, one token is enough.
 fn is_allowed(locks: &DavLocks, path: &[u8], held: &[Token]) -> bool {
     let (mut shared, mut shares, mut excluded) = (false, false, false);
     locks.each_covering(path, |lock| {
@@ -102,7 +102,7 @@ pub fn tokens(ex: &Exchange) -> Vec<Token> {
     condition::tokens(&lists).filter_map(Token::parse).collect()
 }
 
-/// Whether `If` holds, where the request has one.
+/// Checks `If`, if the request has one.
 ///
 /// # Errors
 /// 412, and 400 for one that is malformed.
@@ -123,7 +123,7 @@ fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result
     }
 }
 
-/// The request's `If`, where it counts and names a version.
+/// The request's `If`, if it applies and names a version.
 pub fn named_versions(ex: &Exchange) -> Option<Vec<u8>> {
     let value = ex.header(HeaderId::If).filter(|_| is_webdav(ex))?;
     condition::parse(value)?.iter().any(names_version).then(|| value.to_vec())
@@ -133,7 +133,7 @@ fn names_version(list: &List<'_>) -> bool {
     list.conditions.iter().any(|one| matches!(one.state, State::ETag(_)))
 }
 
-/// Where `If` names a version: locks the files meant, and judges it once more by what is there now.
+/// If `If` names versions: locks the files that are meant, and evaluates it once more by what is there now.
 ///
 /// # Errors
 /// It is another version, or another process is changing it.
@@ -142,7 +142,7 @@ pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Resul
     hold_of(ex, cx, value.as_deref(), locks)
 }
 
-/// The same of an `If` that an earlier request brought for this URI.
+/// As [`hold`], for an `If` that an earlier request sent for this URI.
 ///
 /// # Errors
 /// It is another version, or another process is changing it.
@@ -153,7 +153,7 @@ pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks
     hold_still(&lists, ex, cx)
 }
 
-/// Judged once more, with the files locked: what cannot be looked at fulfils nothing.
+/// Evaluated once more, with the files locked: a file that cannot be looked at fulfils nothing.
 fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Denied> {
     let path = ex.route.path.clone();
     let outcome = any_holds(lists, ex, cx);
@@ -179,7 +179,7 @@ fn lock_named(
     lock_all(all, locks)
 }
 
-/// Where the files lie whose versions are named.
+/// The files whose versions are named.
 fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
     let uri = ex.route.uri.clone();
     let mut spots = Vec::new();
@@ -192,10 +192,10 @@ fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resour
     spots
 }
 
-/// Locks them in an order that all processes have: of two that want the same files one gets all of them.
+/// Locks them in an order that all processes share: of two that want the same files, one gets them all.
 ///
 /// # Errors
-/// Another process is changing one. What cannot be looked at is none.
+/// Another process is changing one. A file that cannot be looked at is left out.
 fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: &mut Versions) -> Result<(), Denied> {
     let number = |(dir, name): &(BorrowedFd<'a>, &'a CStr)| {
         file::stat_at(Some(*dir), name, Follow::No).ok().map(|stat| (stat.dev, stat.ino))
@@ -210,7 +210,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
     Ok(())
 }
 
-/// A COPY or MOVE is about to begin: the conditions that its source fulfils (RFC 9110 §13.1: they are of the URI's
+/// A COPY or MOVE is about to begin: checks the conditions on its source (RFC 9110 §13.1: they apply to the URI's
 /// resource), and those of `If`.
 ///
 /// # Errors
@@ -223,7 +223,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
     let lists = value.as_deref().and_then(condition::parse).unwrap_or_default();
     lock_named(&lists, is_conditional.then_some(source), ex, cx, &mut locks)?;
     if is_conditional {
-        // What cannot be looked at is reported by the change itself.
+        // If it cannot be looked at, the change itself reports that.
         let itself = file::stat_at(Some(source.0), source.1, Follow::No).ok();
         let content = match itself.map(|stat| stat.kind) {
             Some(FileKind::Symlink) => file::stat_at(Some(source.0), source.1, Follow::Yes).ok(),
@@ -239,7 +239,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
     Ok(locks)
 }
 
-/// MOVE by copying: the source is about to go, which was judged before it was copied.
+/// MOVE by copying: locks the source, which is about to be removed, and which was judged before it was copied.
 ///
 /// # Errors
 /// EBUSY: another process is changing it.

@@ -1,4 +1,4 @@
-//! What a COPY or MOVE is to do, how far it is, and the calls that give names.
+//! What a COPY or MOVE is to do, how far it has come, and the calls that give names.
 
 use super::copying::{FileCopy, Staged, TreeCopy};
 use super::target::Resource;
@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// All that was asked for, checked.
+/// The request, checked.
 pub struct Job {
     pub source: Resource,
     pub target: Resource,
@@ -21,28 +21,28 @@ pub struct Job {
     pub moves: bool,
     pub overwrite: bool,
     pub status: Status,
-    /// The destination is a directory: not even a file replaces it in one step. Or, under upload_sync, what it is has to
-    /// be there until the disk has the new name.
+    /// The destination is a directory, so that not even a file replaces it in one step. Or, with upload_sync, the old
+    /// destination must be kept until the new name is on the disk.
     pub swaps: bool,
     /// upload_sync.
     pub sync: bool,
-    /// What had the new name is gone for good: that is not taken back.
+    /// What the destination was is gone for good: it cannot be taken back.
     pub has_lost: Cell<bool>,
-    /// Ways from the source to the hidden trashes below it, which a COPY leaves out.
+    /// Relative paths from the source to the hidden trash directories below it, which a COPY leaves out.
     pub trashes: Vec<Box<[u8]>>,
 }
 
 pub enum Stage {
-    /// Whether it may be done is being looked at: nothing has been changed.
+    /// The rules are being checked: nothing has been changed.
     Judging,
     File(FileCopy),
-    /// The copy is whole, and gets its name.
+    /// The copy is whole, and is about to get its name.
     Placing(FileCopy),
     Tree(TreeCopy, Vec<Sync>),
     Swapping(Staged),
-    /// The disk is waited for; then it goes on with that.
+    /// These are being written to the disk; then that stage follows.
     Syncing(Vec<Sync>, Box<Stage>),
-    /// What stood at the destination, under a hidden name, or a copy that failed: it goes.
+    /// What stood at the destination, under a hidden name, or a copy that failed: it is removed.
     Old {
         old: Staged,
         then: After,
@@ -53,10 +53,10 @@ pub enum Stage {
     },
     /// What stood at the destination is gone.
     Cleared(After),
-    /// MOVE: the copy is in its place, the source goes.
+    /// MOVE: the copy is in its place, the source is removed.
     Leaving(Removal),
     Done(Status),
-    /// The names are given, but the disk did not take them: the call that failed.
+    /// The names are given, but could not be written to the disk: the call that failed.
     Unsure(&'static str, Errno),
 }
 
@@ -64,17 +64,17 @@ pub enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Was {
     Free,
-    /// What had it has the name of what replaced it.
+    /// The replaced file has the name of what replaced it.
     Taken,
 }
 
-/// What follows when something hidden is gone.
+/// What follows when something hidden has been removed.
 pub enum After {
     /// A MOVE by copying: the source.
     Leave,
     Done,
     Failed(Errno),
-    /// By the quota: others were faster.
+    /// The quota refuses: other requests were faster.
     Refused(Box<Refusal>),
     /// As [`Stage::Unsure`].
     Unsure(&'static str, Errno),
@@ -120,12 +120,12 @@ impl Job {
         Ok(Stage::Tree(copy, Vec::new()))
     }
 
-    /// The source gets its new name in one step, whatever had that.
+    /// Gives the source its new name in one step, whatever has that name.
     fn begin_move(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         match self.swap(self.from(), &self.source.name, temp_names)? {
             Was::Free => Ok(Stage::Done(self.status)),
             Was::Taken => {
-                // What stood there has the source's name now.
+                // What stood there now has the source's name.
                 let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, temp_names));
                 match file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace) {
                     Ok(()) => Ok(Stage::Old { old, then: After::Done }),
@@ -155,7 +155,7 @@ impl Job {
         }
         match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
             Err(e) if file::is_missing(e) && self.is_of_files(dir, name) => {
-                // One file takes another's place: that is one step everywhere.
+                // A file takes another file's place in one step on every file system.
                 self.has_lost.set(true);
                 return file::rename_at(from, name, to, &self.target.name, Rename::Replace).map(|()| Was::Free);
             }
@@ -172,7 +172,8 @@ impl Job {
         is_file(dir, name) && is_file(self.to(), &self.target.name)
     }
 
-    /// The same where the file system cannot exchange names: what had the name steps aside, and for a moment nothing has it.
+    /// As [`Job::swap`] on a file system that cannot exchange names: what had the name is renamed first, and for a
+    /// moment nothing has it.
     fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, temp_names));
         file::rename_at(to, &self.target.name, to, &aside.name, Rename::NoReplace)?;
@@ -180,7 +181,7 @@ impl Job {
         let (back_dir, back) = if outcome.is_ok() { (from, name) } else { (to, &*self.target.name) };
         match file::rename_at(to, &aside.name, back_dir, back, Rename::NoReplace) {
             Ok(()) => aside.keep(),
-            // It stays where it is found.
+            // It stays where it was found.
             Err(e) => {
                 aside.keep();
                 return Err(e);
@@ -189,7 +190,7 @@ impl Job {
         outcome
     }
 
-    /// What is under a hidden name goes; if it does not at once, it is tried again when this is over.
+    /// Removes what is under a hidden name; what cannot be removed at once is tried again when this stage is over.
     pub fn clear(&self, old: Staged, then: After) -> Stage {
         let stat = file::stat_at(Some(old.dir.as_fd()), &old.name, Follow::No);
         if stat.is_ok_and(|stat| stat.kind == FileKind::Dir)
@@ -200,7 +201,7 @@ impl Job {
         Stage::Cleared(then)
     }
 
-    /// The disk did not take the new name of what was renamed: it has the old one again, and so has `old`.
+    /// The new name could not be written to the disk: the renamed file gets its old name back, and so does `old`.
     pub fn move_back(&self, old: Option<Staged>) -> Result<(), Errno> {
         let (from, to) = (Some(self.from()), Some(self.to()));
         match old {
@@ -208,7 +209,8 @@ impl Job {
             Some(old) => {
                 file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange)?;
                 let moved = file::rename_at(from, &old.name, from, &self.source.name, Rename::NoReplace);
-                // Another client took the old name meanwhile: the new one stays. What was moved must not go with `old`.
+                // Another client took the old name meanwhile: the new one stays. What was moved must not be removed
+                // with `old`.
                 if moved.is_ok() || file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
                     old.keep();
                 }
@@ -217,7 +219,7 @@ impl Job {
         }
     }
 
-    /// The same of a copy: it has a hidden name again.
+    /// As [`Job::move_back`] for a copy: it gets a hidden name again.
     pub fn unname_copy(&self, old: Option<Staged>, temp_names: &mut TempNames) -> Result<Staged, Errno> {
         let to = Some(self.to());
         let (copy, how) = match old {

@@ -1,5 +1,5 @@
-//! Whether a COPY or MOVE may be done: by the rules of every path that is read, removed or written, and by what is left
-//! of the quota and of the disk. In slices, before anything is changed.
+//! Whether a COPY or MOVE is allowed: by the rules of every path that is read, removed or written, and by what is
+//! left of the quota and of the disk. In slices, before anything is changed.
 
 use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
@@ -21,32 +21,32 @@ use std::rc::Rc;
 /// Both ends of a transfer.
 pub struct Paths {
     pub from: Vec<u8>,
-    /// As a URI and as a path.
+    /// The destination as a URI and as a path.
     pub to: (Vec<u8>, Vec<u8>),
 }
 
 pub struct Judging {
     rules: PathRules,
-    /// What has to be looked at; the first is asked again of each entry as it is copied.
+    /// What must be checked; the first is asked again about each entry when it is copied.
     source: Option<TreeRules>,
     replaced: Option<TreeRules>,
     /// What has been copied.
     copied: Usage,
     pub is_tree: bool,
-    /// What comes, and what goes for it.
+    /// What is added, and what is freed for it.
     added: Usage,
     freed: Usage,
     quota: Option<(Quota, Vec<u8>)>,
     share: Option<Share>,
-    /// Of a quota that other processes keep too: held while what is copied or moved gets its name.
+    /// The lock of a quota that other processes share: held while what is copied or moved gets its name.
     lock: Option<Lock>,
 }
 
 impl Judging {
-    /// Of a transfer whose ends are known; `there` stands at the destination.
+    /// For a transfer whose ends are known; `there` is what exists at the destination.
     ///
     /// # Errors
-    /// What the rules of the two paths themselves do not allow.
+    /// A rule of one of the two paths forbids it.
     pub fn new(
         ex: &mut Exchange,
         cx: &mut Services,
@@ -107,7 +107,7 @@ impl Judging {
         Ok(judging)
     }
 
-    /// The area that what comes counts in. What moves within it changes nothing.
+    /// Finds the quota area of the destination. A move within one area changes nothing.
     fn find_area(&mut self, ex: &mut Exchange, cx: &mut Services, quota: Quota, to: Target<'_>) -> Result<(), Refusal> {
         let rules = ex.here().settings.upload.clone();
         let from = upload::area_of(ex, cx, &rules);
@@ -123,9 +123,9 @@ impl Judging {
         Ok(())
     }
 
-    /// Goes on a little; false when all of it may be done.
+    /// Checks a little more; false when everything is allowed.
     pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<bool, Refusal> {
-        // Both to the end, and again from the first one on where something came into it since.
+        // Both are checked to the end, and again from the first one on if something was added to it since.
         if let Some(source) = &mut self.source {
             if source.step(ex, cx, &self.rules)? {
                 return Ok(true);
@@ -156,11 +156,11 @@ impl Judging {
 }
 
 impl Judging {
-    /// What comes is about to get its name, or to be copied: by what other processes have stored meanwhile there is room.
-    /// False: not known yet.
+    /// What is added is about to get its name, or to be copied: checks that what other processes have stored
+    /// meanwhile leaves room. False: not known yet.
     ///
     /// # Errors
-    /// 507, or 503 where another process does not give the lock back.
+    /// 507, or 503 if another process does not release the lock.
     pub fn lock(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refusal> {
         let Some(share) = &self.share else { return Ok(true) };
         match share.lock(ex, cx, (self.added, self.freed)) {
@@ -172,7 +172,7 @@ impl Judging {
         }
     }
 
-    /// Others may go on. `is_copying`: nothing came yet.
+    /// Lets other processes go on. `is_copying`: nothing has been added yet.
     pub fn unlock(&mut self, is_copying: bool) {
         if let (Some(lock), true) = (self.lock.take(), is_copying) {
             lock.take_back();
@@ -184,7 +184,7 @@ impl Judging {
         self.added.bytes = size;
     }
 
-    /// Whether the copy of a tree may take the place of what is there now, and has room; false: not known yet.
+    /// Whether the copy of a tree may replace what is there now, and has room; false: not known yet.
     pub fn may_swap(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, After> {
         if self.look_again(ex, cx).map_err(After::Failed)? {
             return Ok(false);
@@ -192,8 +192,8 @@ impl Judging {
         self.lock(ex, cx).map_err(|refusal| After::Refused(Box::new(refusal)))
     }
 
-    /// The copy is about to take the place of a tree, into which something may have come since it was looked at. True: it is
-    /// being looked at again.
+    /// The copy is about to replace a tree, which may have got new entries since it was checked. True: it is being
+    /// checked again.
     fn look_again(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
         match &mut self.replaced {
             Some(replaced) => replaced.step(ex, cx, &self.rules).map_err(|_| Errno::EACCES),
@@ -201,7 +201,7 @@ impl Judging {
         }
     }
 
-    /// Whether an entry that is being copied may still be: it may have come, or grown, since all were looked at.
+    /// Whether an entry is still allowed when it is copied: it may have come, or grown, since all were checked.
     pub fn judge_copied(
         &mut self,
         ex: &mut Exchange,
@@ -229,7 +229,7 @@ fn failed(e: Errno) -> Refusal {
     Refusal::call("open()", b"", e)
 }
 
-/// A collection may be named without its slash.
+/// A collection may be named without its slash: adds it.
 fn named(path: &[u8], is_tree: bool) -> Vec<u8> {
     match is_tree && !path.ends_with(b"/") {
         true => [path, b"/"].concat(),

@@ -27,7 +27,7 @@ use crate::sys::{Errno, random};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// The zone of the location: its name, its size, and for how many seconds locks are granted.
+/// The location's zone: its name, its size, and for how many seconds locks are granted.
 fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
     let zone = ex.config.tables.zones.get(ex.here().settings.dav.lock_zone? as usize)?;
     match zone.defined {
@@ -39,8 +39,8 @@ fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
 /// The name of a file that was made, and the lock that it was made for.
 pub type Made = (Name, Box<Lock>);
 
-/// `made`: where a file was made. [`Flow::Wait`]: nothing was done yet, what the file counts in is being
-/// counted, or another process has the lock of its quota.
+/// `made`: set if a file was made. [`Flow::Wait`]: nothing was done yet; the quota's area is being counted, or
+/// another process has its lock.
 pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option<Made>) -> Flow {
     let Some((zone, size, most)) = zone(ex) else {
         return refuse(ex, cx, Status::FORBIDDEN, format_args!("LOCK needs dav_ext_lock with a dav_ext_lock_zone"));
@@ -121,7 +121,7 @@ fn href(uri: &[u8], is_collection: bool) -> Vec<u8> {
     href
 }
 
-/// What the URI names, and where, unless that is the area itself.
+/// The resource that the URI names, unless it is the area itself.
 fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>), Flow> {
     if temp_names::is_hidden(&ex.route.uri) {
         return Err(refuse(
@@ -145,7 +145,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>),
     }
 }
 
-/// A name that is free becomes an empty file (RFC 4918 §7.3), where PUT could make one.
+/// A free name becomes an empty file (RFC 4918 §7.3), if PUT could make one.
 fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Status, Flow> {
     if !ex.here().settings.dav.methods.contains(Method::Put) {
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
@@ -158,9 +158,9 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
     }
     let directory = file::path_of(resource.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
-    // The lock of the name is the client's own: that of the directory counts.
+    // The lock of the name is the client's own; only that of the directory counts.
     guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
-    // The same limits as of PUT; what the file will hold is judged when it comes.
+    // The limits of PUT; what the file will hold is judged when it is sent.
     let quota = match check_limits(ex, cx, resource) {
         Ok(quota) => quota,
         Err(refusal) if refusal.later => return Err(Flow::Wait),
@@ -197,7 +197,7 @@ fn random_bytes() -> Result<[u8; 16], Errno> {
     random::fill(&mut bytes).map(|()| bytes)
 }
 
-/// A LOCK without a body: the lock that `If` names goes on.
+/// A LOCK without a body: extends the lock that `If` names.
 fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
     let uri = ex.route.uri.clone();
     let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::NOT_FOUND) };

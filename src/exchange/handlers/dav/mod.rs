@@ -2,10 +2,10 @@
 //!
 //! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
 //! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
-//! - [`guard`]: what locks and `If` have to say of a change
+//! - [`guard`]: whether locks and `If` allow a change
 //! - [`target`]: a URI as a name in a directory
 //!
-//! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
+//! Invariant: what is written, moved or removed lies beneath the root or alias of the location, wherever links lead.
 
 mod copied;
 mod copying;
@@ -46,7 +46,7 @@ use std::os::fd::AsFd;
 use target::Resource;
 use terms::{Depth, depth};
 
-/// What a request was begun as.
+/// What a request continues as.
 pub enum Work {
     Upload(Box<Upload>),
     Removing(Box<Removing>),
@@ -88,10 +88,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     }
 }
 
-/// What a PUT of dav_methods has to fulfil, plain or resumable.
+/// The conditions that a PUT of dav_methods must meet, plain or resumable.
 ///
 /// # Errors
-/// The answer.
+/// The response.
 pub fn before_put(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
@@ -125,9 +125,9 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     }
 }
 
-/// `made`: the name of the one that was made.
+/// `made`: the name of the directory that was made.
 fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<settling::Name>) -> Flow {
-    // The slash of a collection's name is optional (RFC 4918 §5.2), and phones leave it out; nginx answers 409.
+    // The slash of a collection's name is optional (RFC 4918 §5.2), and clients on phones omit it; nginx answers 409.
     if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }

@@ -1,4 +1,4 @@
-//! PROPFIND (RFC 4918 §9.1): of a resource, or of a collection and what is in it. It lists what GET would find.
+//! PROPFIND (RFC 4918 §9.1) of a resource, or of a collection and its members. It lists what GET would find.
 
 use super::refuse::{malformed, refuse};
 use super::terms::{Depth, depth};
@@ -29,7 +29,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Ok(wanted) => wanted,
         Err(why) => return malformed(ex, cx, why),
     };
-    // A client that does not say how deep gets what it can have; RFC 4918 takes it for infinity.
+    // A client that does not say a depth gets the deepest that is allowed; RFC 4918 means infinity.
     let Some(depth) = depth(ex, Depth::One) else {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1"));
     };
@@ -41,7 +41,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Err(e) => return failure::failed(ex, cx, "open()", e),
     };
     let is_collection = stat.kind == FileKind::Dir;
-    // Of what is no collection all depths say the same.
+    // For a resource that is no collection, all depths mean the same.
     if is_collection && depth == Depth::Infinity {
         let kind = ContentType::Static(multistatus::CONTENT_TYPE);
         ex.response.text(Status::FORBIDDEN, kind, NOT_INFINITE.into());
@@ -71,7 +71,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     Flow::Respond
 }
 
-/// What GET would open, as far as to look at it.
+/// Opens what GET would open, but only to look at it.
 fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> {
     let config = ex.config.clone();
     let fd = match &config.location(ex.route.location).settings.files.symlinks {
@@ -115,7 +115,7 @@ fn shape(ex: &Exchange, cx: &mut Services, wanted: &Wanted, fd: BorrowedFd<'_>) 
     }
 }
 
-/// The locks of a resource, and, where they are listed too, of what is in it.
+/// The locks of a resource, and, if they are listed too, of its members.
 fn locks(cx: &mut Services, fd: BorrowedFd<'_>, lists: bool) -> (Vec<Lock>, EntryLocks) {
     if cx.dav_locks.is_empty() {
         return <_>::default();

@@ -1,5 +1,5 @@
-//! PROPPATCH (RFC 4918 §9.2). No properties are kept: those of Windows, which it sets after each copy, are taken, and of
-//! them the time of the last change is kept as the file's own; each other one is refused within the 207, all or none.
+//! PROPPATCH (RFC 4918 §9.2). No properties are stored. Those that Windows sets after each copy are accepted, and of
+//! them the modification time becomes the file's own; every other one is refused within the 207, all or none.
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
@@ -21,16 +21,16 @@ use crate::sys::file::{self, FileKind, Follow, O_RDONLY};
 use std::os::fd::AsFd;
 
 const WINDOWS: &str = "urn:schemas-microsoft-com:";
-/// What Windows sets of a file, beside the time of its last change.
+/// What Windows sets besides the modification time.
 const TAKEN: [&str; 3] = ["Win32CreationTime", "Win32LastAccessTime", "Win32FileAttributes"];
 
-/// What becomes of a property.
+/// What is done with a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Taken,
-    /// The last change of the file, Unix seconds.
+    /// The modification time of the file, Unix seconds.
     Modified(i64),
-    /// It is this server's to say.
+    /// Only this server sets it.
     Protected,
     Refused,
 }
@@ -70,7 +70,7 @@ fn judge(wish: &Wish) -> Verdict {
             date::parse(value.trim().as_bytes()).map_or(Verdict::Refused, Verdict::Modified)
         }
         (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => Verdict::Taken,
-        // What is not there is gone.
+        // Removing a property that is not there succeeds.
         (_, _, None) => Verdict::Taken,
         _ => Verdict::Refused,
     }
@@ -80,7 +80,7 @@ fn is_granted(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Taken | Verdict::Modified(_))
 }
 
-/// All that is wanted, or nothing.
+/// Applies everything, or nothing.
 fn apply(resource: &Resource, verdicts: &[Verdict]) -> Result<(), Errno> {
     let stat = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No)?;
     if !verdicts.iter().all(|verdict| is_granted(*verdict)) {

@@ -1,4 +1,4 @@
-//! What a WebDAV request is refused with, and what is logged of it.
+//! How a WebDAV request is refused, and what is logged.
 
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -19,7 +19,8 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fm
     Flow::Status(status)
 }
 
-/// 423 to a client of WebDAV says of what (RFC 4918 §9.10.6, §16). False: it is another status, or the client reads pages.
+/// 423 tells a WebDAV client which resource is locked (RFC 4918 §9.10.6, §16). False: it is another status, or the
+/// client reads pages.
 pub fn locked(ex: &mut Exchange, status: Status) -> bool {
     let reads_pages = |accept: &[u8]| [&b"html"[..], b"json"].iter().any(|kind| memmem::find(accept, kind).is_some());
     if status != Status::LOCKED
@@ -40,21 +41,21 @@ pub fn locked(ex: &mut Exchange, status: Status) -> bool {
     true
 }
 
-/// A body that says nothing that could be done.
+/// A body that asks for nothing that could be done.
 pub fn malformed(ex: &mut Exchange, cx: &mut Services, why: &str) -> Flow {
     let method = ex.route.method.name();
     ex.report(cx, Level::Error, format_args!("the body of {method} {why}"));
     Flow::Status(Status::BAD_REQUEST)
 }
 
-/// A system call failed: whose fault that is, in one table.
+/// A system call failed: one table decides whose fault that is.
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = match e {
         Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
         Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EFBIG => {
             (Status::CONFLICT, Level::Error)
         }
-        // ENODEV: what has to be copied is no file.
+        // ENODEV: what is to be copied is not a file.
         Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP | Errno::ENODEV => {
             (Status::FORBIDDEN, Level::Error)
         }

@@ -1,4 +1,4 @@
-//! A name and the directory it is in, opened beneath the area of the location.
+//! A name and its directory, opened beneath the area of the location.
 
 use crate::config::template::Part;
 use crate::config::value::Mode;
@@ -39,7 +39,7 @@ impl Resource {
         if parts.contains(&&b".."[..]) {
             return Err(Errno::EXDEV);
         }
-        // On its way still: an upload, a copy.
+        // Files that are being written: an upload, a copy.
         if temp_names::is_hidden(rest) {
             return Err(Errno::ENOENT);
         }
@@ -53,7 +53,7 @@ impl Resource {
     }
 }
 
-/// What a URI names, wherever links on the way led to: what locks are kept by.
+/// What a URI names, wherever links on the way lead: the key of locks.
 pub struct Key {
     /// The real path of its directory, and its name; without a slash at its end.
     pub path: Vec<u8>,
@@ -66,7 +66,7 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     [directory.strip_suffix(b"/").unwrap_or(directory), b"/", name].concat()
 }
 
-/// The key of a URI in the location of the request. None: no name can be there.
+/// The key of a URI in the location of the request. None: no file can have that name.
 pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
     let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
     let resource = Resource::of(ex, cx);
@@ -89,7 +89,7 @@ pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
 }
 
 impl Resource {
-    /// What locks are kept by.
+    /// The resource as a key of locks.
     pub fn key(&self) -> Result<Key, Errno> {
         let path = join(&file::path_of(self.dir.as_fd())?, self.name.to_bytes());
         match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No) {

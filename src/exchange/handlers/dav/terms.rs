@@ -1,9 +1,9 @@
-//! Which WebDAV it is: that of nginx's own module or that of clients that mount a location; and how deep.
+//! Whether a location is WebDAV as nginx's own module has it or as clients that mount it expect; and the depth.
 
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;
 
-/// The location is WebDAV's as clients mount it, beyond what nginx's own module has.
+/// The location is WebDAV for clients that mount it, beyond what nginx's own module offers.
 pub fn is_webdav(ex: &Exchange) -> bool {
     !ex.here().settings.dav.ext.is_empty()
 }
@@ -16,7 +16,7 @@ pub enum Depth {
     Infinity,
 }
 
-/// None: it is none of the three.
+/// None: the header has none of the three values.
 pub fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
     match ex.header(HeaderId::Depth) {
         None => Some(default),

@@ -24,7 +24,7 @@ use crate::sys::file::{self, Follow, Stat};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// Begins one. Err: it is refused, or done.
+/// Begins a COPY or MOVE. Err: it is refused, or already done.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
@@ -50,29 +50,29 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
 pub struct Transfer {
     job: Job,
     stage: Stage,
-    /// Whether it may be done; holds its part of upload_quota until it is over.
+    /// Whether it is allowed; holds its share of upload_quota until it is over.
     judging: Box<Judging>,
-    /// upload_sync: what of a whole tree is on its way to the disk.
+    /// upload_sync: the parts of a tree that are being written to the disk.
     syncs: Vec<Sync>,
-    /// MOVE of a tree by copying: whether a request put something into it since, and what its copy holds.
+    /// MOVE of a tree by copying: whether a request has put something into it since, and what the copy holds.
     came: Option<Watch>,
     leaves: Option<Copied>,
-    /// MOVE of a file by copying: what the copy was made of.
+    /// MOVE of a file by copying: the file that was copied.
     copied: Option<Stat>,
-    /// upload_sync: what got the new name, until that is on the disk or given up (device and inode).
+    /// upload_sync: what got the new name, until that is on the disk or taken back (device and inode).
     named: Option<(u64, u64)>,
     /// The new name is on the disk.
     is_final: bool,
 }
 
-/// Files of a tree that are on their way to the disk at most.
+/// Most files of a tree that are being written to the disk at a time.
 const SYNCS: usize = 64;
 
 impl Transfer {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !matches!(self.stage, Stage::Judging) {
-            // What was there may go. A copy under its hidden name counts nowhere yet.
+            // What was there may be removed. A copy under its hidden name is not counted yet.
             cx.quotas.less();
         }
         loop {
@@ -80,7 +80,7 @@ impl Transfer {
                 Ok(()) if ex.pause.is_none() && !cx.slice.is_over() => {}
                 Ok(()) => return Flow::Wait,
                 Err(flow) => {
-                    // What was true this turn is no longer.
+                    // Earlier looks at files in this turn no longer hold.
                     cx.now.changed();
                     return flow;
                 }
@@ -88,7 +88,7 @@ impl Transfer {
         }
     }
 
-    /// Goes on a little. Err: how it ended.
+    /// Goes on a little. Err: the result.
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
@@ -119,7 +119,7 @@ impl Transfer {
                 Ok(false) => Ok(self.cleared()),
                 Err(stuck) => {
                     report_stuck(ex, cx, &stuck);
-                    // It is tried again.
+                    // Removal is tried again later.
                     if let Some((dir, name)) = removal.rest() {
                         cx.temp_names.left().add((Rc::new(dir), name));
                     }
@@ -153,7 +153,8 @@ impl Transfer {
         if ex.route.deed.is_some() { delete::back(ex) } else { Flow::Respond }
     }
 
-    /// Copies a little of a tree; under upload_sync what is copied goes to the disk meanwhile. Some: its copying has ended.
+    /// Copies a little of a tree; with upload_sync what is copied is written to the disk meanwhile. Some: copying has
+    /// ended.
     fn copy_tree(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Option<Result<(), Errno>>, Flow> {
         let Stage::Tree(copy, syncs) = &mut self.stage else { return Ok(None) };
         syncs.retain(|sync| sync.outcome() != Some(Ok(())));
@@ -186,7 +187,7 @@ impl Transfer {
         })
     }
 
-    /// It may be done, if the conditions of the request hold still.
+    /// The rules allow it: begins, if the conditions of the request still hold.
     fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Result<Stage, Errno>, Flow> {
         let held = guard::hold_both(ex, cx, &self.job);
         let _versions = held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
@@ -205,10 +206,10 @@ impl Transfer {
         Ok(stage)
     }
 
-    /// A step that changes names, now that all before it is on the disk.
+    /// A step that changes names, once everything before it is on the disk.
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
-            // It gets no name yet that counts.
+            // Its name does not count yet.
             Stage::Placing(copy) if self.job.swaps => self.place_file(copy, &mut cx.temp_names),
             Stage::Placing(copy) => match self.judging.lock(ex, cx) {
                 Ok(true) => {
@@ -256,8 +257,8 @@ impl Transfer {
         self.change(ex, cx, next)
     }
 
-    /// The next stage; under upload_sync the disk has what it builds on first: before a name is given what is in the file,
-    /// before anything that was there goes, and before it is answered, the names.
+    /// Goes to the next stage. With upload_sync the disk must first have what it builds on: the file's content before
+    /// a name is given, and the names before anything old is removed and before the response.
     fn change(&mut self, ex: &mut Exchange, cx: &mut Services, next: Result<Stage, Errno>) -> Result<(), Flow> {
         let mut next = next;
         let is_named = match &next {
@@ -276,7 +277,7 @@ impl Transfer {
         }
         let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
         if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {
-            // Files have come, their number is not known.
+            // Files were added, how many is not known.
             cx.quotas.more();
         }
         self.judging.unlock(is_copying);
@@ -302,7 +303,7 @@ impl Transfer {
         }
     }
 
-    /// What has to be on the disk before that stage.
+    /// What must be on the disk before that stage.
     fn syncs_before(&mut self, cx: &mut Services, next: &mut Result<Stage, Errno>) -> Result<Vec<Sync>, Errno> {
         match next {
             Ok(Stage::Placing(copy)) => {
@@ -310,7 +311,7 @@ impl Transfer {
                 Ok(vec![cx.syncs.begin(copy.fd())])
             }
             Ok(Stage::Swapping(_)) => Ok(std::mem::take(&mut self.syncs)),
-            // That what was replaced is gone need not be on the disk; that the source of a copy is has to be.
+            // That the replaced file is gone need not be on the disk; that the source is gone, after a copy, must be.
             Ok(Stage::Done(_)) if self.is_final && (self.is_renamed() || !self.job.moves) => Ok(Vec::new()),
             Ok(Stage::Old { then: After::Leave | After::Done, .. } | Stage::Cleared(After::Leave) | Stage::Done(_)) => {
                 if self.judging.is_tree {
@@ -329,7 +330,7 @@ impl Transfer {
         there.is_ok_and(|there| (there.ino, there.size, there.mtime) != (copied.ino, copied.size, copied.mtime))
     }
 
-    /// The disk did not take what is built on next.
+    /// What is built on next could not be written to the disk.
     fn unsynced(&mut self, cx: &mut Services, e: Errno) -> Result<Stage, Errno> {
         match std::mem::replace(&mut self.stage, Stage::Judging) {
             Stage::Syncing(_, next) => self.without_sync(cx, *next, "fsync()", e),
@@ -337,10 +338,10 @@ impl Transfer {
         }
     }
 
-    /// Ends it in place of `next`: as if nothing had been done, as far as names can be taken back.
+    /// Ends the transfer in place of `next`: as if nothing had been done, as far as names can be taken back.
     fn without_sync(&mut self, cx: &mut Services, next: Stage, call: &'static str, e: Errno) -> Result<Stage, Errno> {
         match next {
-            // A file without a name goes by itself.
+            // A file without a name disappears by itself.
             Stage::Placing(_) => Err(e),
             Stage::Swapping(staged) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
             Stage::Old { old, .. } if self.may_go_back() => self.go_back(cx, Some(old), call, e),
@@ -351,7 +352,7 @@ impl Transfer {
         }
     }
 
-    /// What got the new name has it still, and nothing that others may have put into it goes with that.
+    /// What got the new name still has it, and taking it back removes nothing that others may have put into it.
     fn may_go_back(&self) -> bool {
         let there = file::stat_at(Some(self.job.to()), &self.job.target.name, Follow::No);
         let is_ours = there.is_ok_and(|stat| self.named == Some((stat.dev, stat.ino)));
@@ -452,7 +453,7 @@ impl Transfer {
     }
 }
 
-/// What was replaced is gone from its name; that its remains stay is for the log only.
+/// What was replaced has lost its name; that parts of it remain is only logged.
 fn report_stuck(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck) {
     let path = String::from_utf8_lossy(&stuck.path);
     let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);

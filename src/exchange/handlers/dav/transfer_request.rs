@@ -1,5 +1,5 @@
-//! What the request of a COPY or MOVE asks for: its headers and both of its ends, checked in nginx's order before anything
-//! is changed.
+//! The request of a COPY or MOVE: its headers and both of its ends, checked in nginx's order before anything is
+//! changed.
 
 use super::guard::{self, Change};
 use super::job::Job;
@@ -35,22 +35,22 @@ struct End {
     resource: Resource,
     uri: Vec<u8>,
     path: Vec<u8>,
-    /// It is, or holds, the directory of a location or a trash.
+    /// It is, or contains, the directory of a location or a trash.
     keeps_area: bool,
 }
 
-/// What the two names are of.
+/// What the two names refer to.
 struct Found {
     /// None: the name is free.
     there: Option<Stat>,
-    /// The source is a collection, and asked for as one.
+    /// The source is a collection, and was named as one.
     collection: bool,
 }
 
-/// The whole request.
+/// Checks the whole request.
 ///
 /// # Errors
-/// What it is refused with.
+/// The refusal.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flow> {
     let asked = headers(ex, cx)?;
     let (source, target) = ends(ex, cx, asked.destination)?;
@@ -68,7 +68,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         moves,
         overwrite: asked.overwrite,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
-        // One rename puts a file over another, and no power cut finds it half done: that is not taken back.
+        // One rename puts a file over another, and a power cut never finds it half done: it need not be taken back.
         swaps: found.is_taken_by_dir() || sync && !moves,
         sync,
         has_lost: Cell::new(moves && !found.collection && found.there.is_some() && !found.is_taken_by_dir()),
@@ -107,7 +107,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<Asked, Flow> {
     Ok(Asked { destination, depth, overwrite })
 }
 
-/// Whether the destination may be one, by its name alone.
+/// Whether the destination is allowed, by its name alone.
 fn judge(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
     let source = &ex.route.uri;
     if !is_webdav(ex) && source.ends_with(b"/") != destination.ends_with(b"/") {
@@ -122,7 +122,7 @@ fn judge(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
     if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
         return Err((Status::BAD_REQUEST, format!("\"Destination\": {why}")));
     }
-    // nginx writes wherever the root reaches: into locations that allow no such thing.
+    // nginx writes wherever the root reaches: even into locations that do not allow it.
     let place = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
     if place(source).is_err() || place(source) != place(destination) {
         return Err((Status::FORBIDDEN, "\"Destination\" lies in another location".into()));
@@ -146,7 +146,7 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
     ex.route.uri = own;
     match target {
         Ok(target) => Ok((source, target)),
-        // RFC 4918 §9.8.5: a collection above it must be made first.
+        // RFC 4918 §9.8.5: its parent collection must be made first.
         Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Flow::Status(Status::CONFLICT)),
         Err(Errno::EBUSY) => Err(Flow::Status(Status::FORBIDDEN)),
         Err(e) => Err(failed(ex, cx, "open()", e)),
@@ -221,7 +221,7 @@ impl Found {
     }
 }
 
-/// What WebDAV's locks and `If` have to say of it.
+/// Whether WebDAV's locks and `If` allow it.
 fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found: &Found) -> Result<(), Flow> {
     let change = match found.there {
         None => Change::Made,
@@ -247,7 +247,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
     let mut normal = Vec::new();
     uri::normalize(path, uri::Slashes::Merge, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
-    // A name below the alias, or nothing of the location.
+    // It must be below the alias: the part behind the location's name.
     let len = match ex.here().settings.files.alias {
         Some(u32::MAX) | None => 0,
         Some(len) => len as usize,

@@ -1,4 +1,4 @@
-//! Directories that locations are for, and trashes: neither are they removed, nor is what holds one.
+//! Directories of locations, and trash directories: neither they nor their parents are removed.
 
 use crate::config::model::{LocationKind, LocationTree};
 use crate::exchange::{Exchange, paths};
@@ -7,13 +7,13 @@ use crate::sys::file::{self, O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// The URI names the directory of an area, or one that holds some: neither is moved or written over. `dir` and `name` are
+/// The URI names the directory of an area, or a parent of one: neither is moved or overwritten. `dir` and `name` are
 /// where it lies.
 pub fn keeps_area(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
     is_area(ex) || holds_area(ex) || holds_trash(ex, dir, name)
 }
 
-/// What has the name is a trash, or holds one, by its path or wherever links on the way have led.
+/// What has the name is a trash directory, or contains one, by its path or by its real path.
 pub(super) fn holds_trash(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
     let trashes = &ex.config.trashes;
     if trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path)) {
@@ -31,7 +31,7 @@ pub(super) fn holds_trash(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bo
     })
 }
 
-/// The URI names the directory that some location is for: the configuration counts on it.
+/// The URI names the directory of a location: the configuration relies on it.
 pub(super) fn is_area(ex: &Exchange) -> bool {
     let bare = trim_slashes(&ex.route.uri);
     let names_it = |id| {
@@ -48,7 +48,7 @@ pub(super) fn is_area(ex: &Exchange) -> bool {
             .map_or(true, |found| names_it(found.location))
 }
 
-/// Some location lies below the URI: what its rules keep must not go with a directory above it.
+/// A location lies below the URI: what its rules protect must not be removed with a directory above it.
 pub(super) fn holds_area(ex: &Exchange) -> bool {
     fn below(ex: &Exchange, tree: &LocationTree, prefix: &[u8]) -> bool {
         let prefixes = tree.prefixes.iter().map(|entry| (&entry.prefix, entry.location));

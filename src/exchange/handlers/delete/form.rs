@@ -1,6 +1,7 @@
-//! The small forms of the listing page: delete or move a name, make a folder. Each becomes a DELETE, MOVE or MKCOL of that
-//! name and goes through the phases as one, so that it may do what the client's own request might, and no more. MOVE and
-//! MKCOL need no `dav_methods` then: who may store (and delete) files here may do as much by hand.
+//! The small forms of the listing page: delete or move a name, make a folder. Each becomes a DELETE, MOVE or MKCOL of
+//! that name and goes through the phases as one, so that it may do what the client's own request might, and no more.
+//! MOVE and MKCOL need no `dav_methods` then: a client that may store and delete files here could do the same in
+//! several requests.
 
 use crate::config::model::{Content, Level};
 use crate::config::settings::upload::Store;
@@ -26,7 +27,7 @@ pub struct Form {
     body: Vec<u8>,
 }
 
-/// Takes the request if it is the form of a listing that shows delete buttons. None: it is something else.
+/// The request is the form of a listing that shows delete buttons. None: it is something else.
 pub fn form(ex: &Exchange) -> Option<Form> {
     let is_short = match ex.request.head.framing {
         Framing::Length(length) => (1..=LONGEST as u64).contains(&length),
@@ -55,7 +56,7 @@ impl Form {
         Ok(())
     }
 
-    /// The form is complete: on with what it asks for.
+    /// The form is complete: does what it requests.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         // Only our own pages may delete with the visitor's cookies and address.
         if origin::sender(ex) != Sender::OwnPage {
@@ -72,8 +73,8 @@ impl Form {
             },
         };
         ex.route.uri.extend_from_slice(&name);
-        // Going on is an internal redirect, which opens `internal` locations and reaches handlers of every kind: the
-        // client's own DELETE must have been able to come here.
+        // An internal redirect follows, which opens `internal` locations and reaches handlers of every kind: the
+        // client's own DELETE must have been able to get here.
         let there = match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
             Ok(found) => ex.config.location(found.location),
             Err(failed) => {
@@ -91,19 +92,20 @@ impl Form {
     }
 }
 
-/// The page's own form for a folder, known by its field: other urlencoded bodies are files where nothing may be deleted.
+/// The page's own form for a folder, recognised by its field: other urlencoded bodies are files where nothing may be
+/// deleted.
 fn is_folder_form(ex: &Exchange) -> bool {
     &ex.route.args[..] == b"webserv-folder"
 }
 
-/// Whether the deed may be done to the current URI.
+/// Whether the action is allowed on the current URI.
 pub fn may(ex: &Exchange, deed: &Deed) -> bool {
     let allowed = methods::allowed(ex);
     let stores = allowed.contains(Method::Post) && ex.here().settings.upload.store == Store::Uri;
     stores && (*deed == Deed::Folder || allowed.contains(Method::Delete))
 }
 
-/// The deed is done: back to the listing that asked.
+/// The action is done: back to the listing with the form.
 pub fn back(ex: &mut Exchange) -> Flow {
     let bare = ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri);
     let directory = bare.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &bare[..=at]);

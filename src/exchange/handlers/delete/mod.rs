@@ -1,8 +1,9 @@
 //! DELETE: a file, a link or a directory, by its name in a directory that was opened beneath its area.
 //!
-//! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
-//! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three. What is
-//! gone is gone as one name ([`mod@trash`]), or entry by entry ([`crate::services::remove_tree`]) in slices ([`removing`]).
+//! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links are on the way; a link
+//! is removed itself, never its target; the area's own directory stays. nginx guarantees none of the three. A name is
+//! moved away in one step ([`mod@trash`]), or removed entry by entry ([`crate::services::remove_tree`]) in slices
+//! ([`removing`]).
 
 mod areas;
 mod form;
@@ -29,20 +30,20 @@ use place::{Content, Links, Place, Refusal};
 use removing::{Wanted, go, judged, refused};
 use trash::Trash;
 
-/// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
+/// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
-/// As dav_methods has it: a URI that ends in a slash removes the directory with all below, one that does not removes
+/// By dav_methods: a URI that ends in a slash removes the directory with everything below, one that does not removes
 /// no directory at all.
 pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content = if ex.route.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Required)
 }
 
-/// As WebDAV has it (RFC 4918 §9.6): a directory goes with all below, named with or without its slash.
+/// By WebDAV (RFC 4918 §9.6): a directory is removed with everything below, named with or without its slash.
 pub fn webdav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     remove(ex, cx, Content::Removed, Slash::Free)
 }
@@ -95,11 +96,11 @@ fn is_ruled_below(ex: &mut Exchange, cx: &mut Services, shown_at: Option<&[u8]>)
     !is_uniform(&rules.uri) || !shown_at.is_none_or(is_uniform)
 }
 
-/// A trash, and the URI that something will have in it.
+/// A trash directory, and the URI that something will have in it.
 type Taking = (Trash, Option<Vec<u8>>);
 
-/// Where the location has what is deleted moved to, and the URI that it will have there, where the trash is shown. What is
-/// in a trash already is removed for good.
+/// The trash directory of the location, and the URI that the deleted name will have there, if the trash is shown.
+/// What is in a trash already is removed for good.
 fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Taking>, Refusal> {
     let config = ex.config.clone();
     let Some(template) = &config.location(ex.route.location).settings.upload.trash else { return Ok(None) };
@@ -109,7 +110,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
         return Ok(None);
     }
     let path = variables::text(template, ex, cx);
-    // Variables may be the client's: they name something in the trash, nothing beside it.
+    // The client may choose variables: they may name something in the trash, but nothing outside it.
     if path.split(|b| *b == b'/').any(|part| part == b"..") {
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
@@ -122,7 +123,8 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     Ok(Some((trash, shown_at)))
 }
 
-/// The URI in the location of what is deleted once it lies in that directory. None: the location does not reach there.
+/// The URI that the deleted name will have in the location once it lies in that directory. None: the location does
+/// not reach there.
 fn uri_in(ex: &Exchange, root: usize, directory: &[u8]) -> Option<Vec<u8>> {
     let way = paths::below(directory, ex.route.path.get(..root)?)?;
     let base = match ex.here().settings.files.alias {

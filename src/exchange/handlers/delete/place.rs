@@ -1,4 +1,4 @@
-//! A name to be removed: its area, the way to its directory, itself. Knows the file system and no request.
+//! A name to be removed: its area, the path to its directory, and the name. Knows the file system and no request.
 
 use super::trash::Trash;
 use crate::config::template::{Part, Template};
@@ -12,7 +12,7 @@ use crate::sys::file::{
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Which links the way may go through.
+/// Which links the path may go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
     /// Those that stay beneath the area.
@@ -31,12 +31,12 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     area: CString,
-    /// The way from the area to the directory of the name; `.` where that is the area.
+    /// The path from the area to the directory of the name; `.` for the area itself.
     parent: CString,
     name: CString,
-    /// The path ended in a slash: a directory is meant.
+    /// The path ended in a slash: it means a directory.
     slash: bool,
-    /// It is on its way still: an upload, a copy.
+    /// A file that is being written: an upload, a copy.
     hidden: bool,
     links: Links,
 }
@@ -44,9 +44,9 @@ pub struct Place {
 /// What was found under the name.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
-    /// The name itself: a link is a link.
+    /// The name itself, links not followed.
     pub itself: Stat,
-    /// What a GET would be answered from: links followed. None where they lead nowhere.
+    /// What a GET would send, links followed. None if they lead nowhere.
     pub content: Option<Stat>,
 }
 
@@ -55,11 +55,11 @@ pub enum Refusal {
     /// It is the directory of an area.
     Area,
     Precondition,
-    /// Another process is changing the version that is named.
+    /// Another process is changing the named version.
     Busy,
-    /// A lock of WebDAV keeps it.
+    /// A WebDAV lock protects it.
     Locked,
-    /// The trash does not take it.
+    /// The trash cannot take it.
     Trash(Errno),
     Failed {
         call: &'static str,
@@ -67,12 +67,12 @@ pub enum Refusal {
     },
 }
 
-/// What a removal came to.
+/// The result of a removal.
 pub enum Removed {
     Gone,
     /// It is in the trash, under this name.
     Trashed(CString),
-    /// A directory with something in it: to be gone on with.
+    /// A directory with entries: to be continued.
     Begun(Box<Removal>),
 }
 
@@ -103,8 +103,8 @@ impl Place {
         })
     }
 
-    /// The place of a `path` that was made of `template`: its area is the directory that begins the template. Where a
-    /// variable begins it, the whole file system is, and no link is followed.
+    /// The place of a `path` that was expanded from `template`: its area is the directory that the template begins
+    /// with. If it begins with a variable, the area is the whole file system, and no link is followed.
     pub fn of_template(path: &[u8], template: &Template, links: Links) -> Option<Place> {
         let literal = match template.parts.first() {
             Some(Part::Literal(text)) if path.starts_with(text) => text.iter().rposition(|b| *b == b'/'),
@@ -133,8 +133,8 @@ impl Place {
         RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
     }
 
-    /// Removes the name, or moves it into the trash, if `judge` lets: asked last, when only the removal itself can still
-    /// fail.
+    /// Removes the name, or moves it into the trash, if `judge` allows. `judge` comes last, when only the removal
+    /// itself can still fail.
     pub fn remove(
         &self,
         content: Content,
@@ -156,7 +156,7 @@ impl Place {
             _ => Some(itself),
         };
         // `link/` may stand for a link to a directory, as listings write it, if that is in the area; `file/` names
-        // nothing that is there.
+        // nothing that exists.
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
@@ -186,7 +186,7 @@ impl Place {
         }
     }
 
-    /// The way from the area to the name.
+    /// The path from the area to the name.
     fn whole(&self) -> Result<CString, Refusal> {
         let path = [self.parent.to_bytes(), b"/", self.name.to_bytes()].concat();
         CString::new(path).map_err(|_| Refusal::Failed { call: "openat2()", errno: Errno::EINVAL })

@@ -1,5 +1,5 @@
-//! A DELETE as it is done: at once, or for a directory with all that is in it a slice each turn of the loop. It is finished
-//! even if its client goes away: a tree that is half removed is of no use.
+//! A DELETE in progress: done at once, or for a directory with everything in it a slice each turn of the loop. It is
+//! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_trash, is_area, trim_slashes};
 use super::place::{Content, Found, Place, Refusal, Removed};
@@ -26,7 +26,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Those of a tree in which other rules than the request's may hold.
+/// The rules of a tree in which other rules than the request's may apply.
 type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
@@ -34,21 +34,22 @@ pub struct Wanted {
     pub(super) place: Place,
     pub(super) content: Content,
     pub(super) trash: Option<Trash>,
-    /// With the slash that a directory's name has to have.
+    /// It ends in the slash that a directory's name must have.
     pub(super) named_right: bool,
 }
 
 pub enum Removing {
-    /// Whether all that is in it may be removed is being looked at: nothing has been.
+    /// Whether everything in it may be removed is being checked: nothing has been removed yet.
     Judging(Rules, Box<Wanted>),
-    /// With the directories that upload_sync writes to the disk at the end. The rules are asked again of each entry: it may
-    /// have come since all were looked at.
+    /// With the directories that upload_sync writes to the disk at the end. The rules are asked again about each
+    /// entry: it may have come since all were checked.
     Going(Removal, Vec<Rc<OwnedFd>>, Option<Rules>),
     /// It is gone.
     Settling(Box<Settling>),
 }
 
-/// Of a directory, open for reading, in which other rules may hold. `shown_at`: the URI that it will have in a trash.
+/// For a directory, open for reading, in which other rules may apply. `shown_at`: the URI that it will have in a
+/// trash.
 pub fn judged(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -113,7 +114,7 @@ impl Removing {
     }
 }
 
-/// Asks the rules of each entry as it goes.
+/// Checks the rules for each entry before it is removed.
 struct Judged<'a> {
     ex: &'a mut Exchange,
     cx: &'a mut Services,
@@ -127,7 +128,7 @@ impl Going for Judged<'_> {
 
     fn may(&mut self, _: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         let Some((tree, paths)) = self.rules else { return Ok(()) };
-        // Of another request, on its way, or in such a directory.
+        // A file that another request is writing, or one in such a directory.
         if is_hidden(way) || is_hidden(name.to_bytes()) {
             return Ok(());
         }
@@ -136,7 +137,7 @@ impl Going for Judged<'_> {
     }
 }
 
-/// Ok: all of it is gone. Err: not yet, or it cannot go.
+/// Ok: all of it is gone. Err: not yet, or it cannot be removed.
 fn remove(
     removal: &mut Removal,
     ex: &mut Exchange,
@@ -148,7 +149,8 @@ fn remove(
         if outcome == Ok(true) && !cx.slice.is_over() {
             continue;
         }
-        // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
+        // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
+        // cache.
         cx.now.changed();
         cx.quotas.less();
         return match outcome {
@@ -159,11 +161,11 @@ fn remove(
     }
 }
 
-/// Something in the directory cannot be removed: what it is, and that the rest is left.
+/// Something in the directory cannot be removed: names it, and says that the rest is left.
 pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
     let Stuck { path, call, errno } = stuck;
     let (status, level) = match status(*errno) {
-        // What is being removed is there: an entry of it has gone.
+        // The resource itself is there: an entry of it has gone.
         (Status::NOT_FOUND, level) => (Status::CONFLICT, level),
         known => known,
     };
@@ -200,7 +202,8 @@ fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
-    // The directories that upload_sync writes to the disk, what was removed from there, and what locks knew it by.
+    // The directories that upload_sync writes to the disk, the state of what was removed, and the path that locks
+    // knew it by.
     let (mut changed, mut was, mut locked) = (Vec::new(), None, None);
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
@@ -246,7 +249,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
             }
         }
         Ok(removed) => {
-            // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
+            // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
+            // cache.
             cx.now.changed();
             cx.quotas.less();
             let then = done(ex);
@@ -311,7 +315,7 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
     }
 }
 
-/// Whose fault it is that a name cannot be removed.
+/// Whether the client or the server is to blame that a name cannot be removed.
 fn status(errno: Errno) -> (Status, Level) {
     match errno {
         Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
@@ -326,7 +330,7 @@ fn status(errno: Errno) -> (Status, Level) {
     }
 }
 
-/// The last check before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
+/// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
 fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);

@@ -1,6 +1,7 @@
-//! delete_trash: what is deleted moves into a directory instead.
+//! delete_trash: deleted files move into a directory instead.
 //!
-//! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: a rename within one file system.
+//! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: each move is a rename within one
+//! file system.
 
 use crate::exchange::handlers::upload::numbered;
 use crate::io::make_path::make_path;
@@ -11,15 +12,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `name-1` to `name-100` are tried where the name is taken, then random digits.
 const COUNTED: u32 = 100;
-/// Bytes of a name that leave room for a number, on every file system there is.
+/// Longest beginning of a name in bytes that leaves room for a number, on every file system.
 const LONGEST: usize = 200;
-/// Mode of directories made for it: what was deleted is private.
+/// Mode of directories made for it: deleted files are private.
 const MODE: u32 = 0o700;
 
 pub struct Trash(OwnedFd);
 
 impl Trash {
-    /// Opens the directory `path`, absolute, and makes what of it is missing: whether that was anything.
+    /// Opens the directory `path`, absolute, and makes its missing parts: whether any were missing.
     pub fn open(path: &[u8]) -> Result<(Trash, bool), Errno> {
         let name = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let open = || file::open_at(None, &name, O_PATH | O_DIRECTORY, 0).map(Trash);
@@ -35,8 +36,8 @@ impl Trash {
         self.0.as_fd()
     }
 
-    /// Moves the entry `name` of `dir` here: a link as a link, a directory with all that is in it. Gives the name that it
-    /// has here. EXDEV from another file system, EINVAL for a directory that the trash is in.
+    /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Gives the name that
+    /// it has here. EXDEV from another file system, EINVAL for a directory that the trash is in.
     pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
         let take = |new: CString| {
             file::rename_at(Some(dir), name, Some(self.0.as_fd()), &new, Rename::NoReplace).map(|()| new)
