@@ -3,7 +3,7 @@
 
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
-use crate::exchange::handlers::listing::Deed;
+use crate::exchange::handlers::listing::FormAction;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::signed_link::Link;
@@ -58,7 +58,7 @@ pub struct RouteState {
     pub last_page: bool,
     pub kept: Kept,
     /// The action that a form of the listing page requests.
-    pub deed: Option<Deed>,
+    pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Wait,
     /// What the signed link that let the request in says of uploads.

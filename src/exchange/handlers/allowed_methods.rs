@@ -19,7 +19,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Method::Options if !allowed.contains(Method::Options) => options::answer(ex),
         _ if resumable::permits(ex, allowed) => Flow::Next,
         // A form of the listing page needs what POST and DELETE are allowed.
-        _ if ex.route.deed.as_ref().is_some_and(|deed| delete::may(ex, deed)) => Flow::Next,
+        _ if ex.route.form_action.as_ref().is_some_and(|action| delete::may(ex, action)) => Flow::Next,
         _ if !allowed.contains(method) => methods::not_allowed(ex),
         _ => Flow::Next,
     };

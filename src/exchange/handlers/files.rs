@@ -108,7 +108,7 @@ fn answerer(ex: &Exchange) -> Answerer {
         Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
             Answerer::StaticFile
         }
-        _ if let Some(deed) = &ex.route.deed => match delete::may(ex, deed) {
+        _ if let Some(action) = &ex.route.form_action => match delete::may(ex, action) {
             true => Answerer::Dav,
             false => Answerer::NotAllowed,
         },

@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 /// What is to be done to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum PathAction {
     /// A file is made or replaced, or a directory made.
     Put,
     /// Its content will be visible under another path.
@@ -95,7 +95,7 @@ impl PathRules {
         ex: &mut Exchange,
         cx: &mut Services,
         target: Target<'_>,
-        deed: Deed,
+        action: PathAction,
     ) -> Result<Governed, Refusal> {
         let config = ex.config.clone();
         let found = find(&config, ex.route.server, target.uri);
@@ -105,13 +105,13 @@ impl PathRules {
             return Ok(Governed { upload: here.settings.upload.clone(), content_type });
         }
         // A form of the listing page stands for requests that its client could send itself.
-        let asked = match deed {
-            Deed::Put if ex.route.deed.is_some() => Method::Post,
-            Deed::Remove if ex.route.deed.is_some() => Method::Delete,
+        let asked = match action {
+            PathAction::Put if ex.route.form_action.is_some() => Method::Post,
+            PathAction::Remove if ex.route.form_action.is_some() => Method::Delete,
             _ => ex.route.method,
         };
-        let method = if deed == Deed::Read { Method::Get } else { asked };
-        let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, deed, asked));
+        let method = if action == PathAction::Read { Method::Get } else { asked };
+        let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, action, asked));
         verdict.map_err(|why| refusal(why, target.uri))
     }
 
@@ -121,7 +121,7 @@ impl PathRules {
         ex: &mut Exchange,
         cx: &mut Services,
         target: Target<'_>,
-        deed: Deed,
+        action: PathAction,
         asked: Method,
     ) -> Result<Governed, &'static str> {
         if !locate::probe(ex, cx) {
@@ -136,12 +136,12 @@ impl PathRules {
         }
         let named = here.settings.access.allowed.is_some();
         let set = methods::allowed(ex);
-        let may = match (deed, asked) {
-            (Deed::Read, _) => set.contains(Method::Get),
-            (Deed::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
+        let may = match (action, asked) {
+            (PathAction::Read, _) => set.contains(Method::Get),
+            (PathAction::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
             // Its location need not say that forms may bring files: this one does. But it may forbid them.
-            (Deed::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
-            (Deed::Put, asked) => set.contains(asked) || set.contains(Method::Put),
+            (PathAction::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
+            (PathAction::Put, asked) => set.contains(asked) || set.contains(Method::Put),
         };
         if !may {
             return Err("the methods of its location do not allow it");
@@ -154,7 +154,7 @@ impl PathRules {
                 return Err("its URI names another file");
             }
         }
-        if deed == Deed::Read && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next {
+        if action == PathAction::Read && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next {
             return Err("its location does not serve it");
         }
         Ok(Governed { upload, content_type })
@@ -224,8 +224,8 @@ fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
 }
 
 /// The request is what the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.
-fn is_form_deed(ex: &Exchange) -> bool {
-    ex.route.deed.is_some() || ex.request.head.method == Method::Post && ex.route.method == Method::Delete
+fn is_form_action(ex: &Exchange) -> bool {
+    ex.route.form_action.is_some() || ex.request.head.method == Method::Post && ex.route.method == Method::Delete
 }
 
 /// The client's own URI, as scripts see it first.
@@ -233,7 +233,7 @@ fn own_uri(ex: &Exchange) -> Vec<u8> {
     let mut own = Vec::new();
     let target = ex.request.head.origin.of(ex.buf());
     if ex.route.rewritten
-        && !is_form_deed(ex)
+        && !is_form_action(ex)
         && uri::normalize(target, uri::Slashes::of(ex.here().settings.client.merge_slashes), &mut own).is_ok()
     {
         return own;

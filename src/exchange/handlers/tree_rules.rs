@@ -5,7 +5,7 @@
 //! Invariant: no link is followed; a step looks at one entry; the first entry that is not allowed ends it, before
 //! anything has been changed.
 
-use super::path_rules::{Deed, PathRules, Target, belong_together};
+use super::path_rules::{PathAction, PathRules, Target, belong_together};
 use super::upload::Refusal;
 use crate::exchange::Exchange;
 use crate::http::status::Status;
@@ -43,7 +43,7 @@ impl Base {
 pub struct TreeRules {
     top: OwnedFd,
     base: Base,
-    deeds: &'static [Deed],
+    actions: &'static [PathAction],
     /// Where the entries are put.
     to: Option<Base>,
     /// Where they will be visible, as a URI that ends in a slash: by the rules of their own locations or not at all.
@@ -78,14 +78,14 @@ impl TreeRules {
         cx: &mut Services,
         top: OwnedFd,
         base: Base,
-        deeds: &'static [Deed],
+        actions: &'static [PathAction],
         to: Option<Base>,
     ) -> Result<TreeRules, Errno> {
         let watch = cx.judged_trees.watch(top.as_fd())?;
         let (reading, descent) = (Some(entries(&top)?), Descent::default());
         let (batch, total) = (Vec::new(), Usage::default());
         let (shown_at, left_out) = (None, Vec::new());
-        Ok(TreeRules { top, base, deeds, to, shown_at, left_out, descent, reading, batch, total, watch, again: 0 })
+        Ok(TreeRules { top, base, actions, to, shown_at, left_out, descent, reading, batch, total, watch, again: 0 })
     }
 
     /// The entries will be visible at that URI: each must belong to one location here and there.
@@ -155,7 +155,7 @@ impl TreeRules {
         {
             return Ok(());
         }
-        let copies = !self.deeds.contains(&Deed::Remove);
+        let copies = !self.actions.contains(&PathAction::Remove);
         let stat = match (kind, &self.reading) {
             // Their sizes are wanted.
             (Some(FileKind::Regular) | None, Some(dir)) => match file::stat_at(Some(dir.dir()), &name, Follow::No) {
@@ -194,8 +194,8 @@ impl TreeRules {
         let end: &[u8] = if kind == FileKind::Dir { b"/" } else { b"" };
         let whole = |base: &[u8]| [base, way, name.to_bytes(), end].concat();
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
-        for deed in self.deeds {
-            rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *deed)?;
+        for action in self.actions {
+            rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *action)?;
         }
         if let Some(shown) = &self.shown_at
             && !belong_together(ex, &uri, &whole(shown))
@@ -204,7 +204,7 @@ impl TreeRules {
         }
         let Some(to) = &self.to else { return Ok(()) };
         let (uri, path) = (whole(&to.uri), whole(&to.path));
-        let governed = rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Put)?;
+        let governed = rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
         match kind {
             FileKind::Regular => governed.check_file(name.to_bytes(), Some(name.to_bytes()), size),
             _ => Ok(()),
@@ -230,7 +230,7 @@ impl TreeRules {
                 Ok(opened) => dir = Some(opened),
                 Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
                 // The removal works entry by entry, and stops there.
-                Err(Errno::EACCES) if self.deeds == [Deed::Remove] && self.to.is_none() => return Ok(None),
+                Err(Errno::EACCES) if self.actions == [PathAction::Remove] && self.to.is_none() => return Ok(None),
                 Err(e) => return Err(self.failed("openat2()", e)),
             }
         }

@@ -12,7 +12,7 @@ use crate::exchange::archive::{Archive, Form};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::failure;
-use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
+use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::escape::escape_component;
@@ -142,7 +142,7 @@ pub fn may_read(
         return found.is_ok_and(|found| config.location(found.location).settings.listing.on);
     }
     let path = [top.1, below].concat();
-    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Read).is_ok()
+    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Read).is_ok()
 }
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {

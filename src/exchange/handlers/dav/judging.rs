@@ -4,7 +4,7 @@
 use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::path_rules::{Deed, PathRules, Target, has_file_rules};
+use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target, has_file_rules};
 use crate::exchange::handlers::resumable;
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, Refusal, Share};
@@ -62,11 +62,12 @@ impl Judging {
         let (to_uri, to_path) = (named(&paths.to.0, to_is_tree), named(&paths.to.1, to_is_tree));
         let from = Target { uri: &uri, path: Some(&from_path) };
         let to = Target { uri: &to_uri, path: Some(&to_path) };
-        let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
-        for deed in deeds {
-            rules.judge(ex, cx, from, *deed)?;
+        let actions: &'static [PathAction] =
+            if job.moves { &[PathAction::Read, PathAction::Remove] } else { &[PathAction::Read] };
+        for action in actions {
+            rules.judge(ex, cx, from, *action)?;
         }
-        let governed = rules.judge(ex, cx, to, Deed::Put)?;
+        let governed = rules.judge(ex, cx, to, PathAction::Put)?;
         let mut judging = Judging {
             source: None,
             replaced: None,
@@ -85,7 +86,7 @@ impl Judging {
             if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
                 let top = open(job.source.dir.as_fd(), &job.source.name)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
-                let source = TreeRules::new(cx, top, base(from), deeds, Some(base(to))).map_err(failed)?;
+                let source = TreeRules::new(cx, top, base(from), actions, Some(base(to))).map_err(failed)?;
                 judging.source = Some(source.leave_out(&job.trashes));
             }
         } else {
@@ -99,7 +100,7 @@ impl Judging {
         if replaces_tree && !(judging.rules.are_same_below(ex, to.uri) && governed.upload.quota.is_none()) {
             let top = open(job.target.dir.as_fd(), &job.target.name)?;
             let base = Base::new(to.uri, to.path.unwrap_or_default());
-            judging.replaced = Some(TreeRules::new(cx, top, base, &[Deed::Remove], None).map_err(failed)?);
+            judging.replaced = Some(TreeRules::new(cx, top, base, &[PathAction::Remove], None).map_err(failed)?);
         }
         if let Some(quota) = governed.upload.quota {
             judging.find_area(ex, cx, quota, to)?;

@@ -28,7 +28,7 @@ pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
 use super::methods;
-use super::path_rules::{Deed, PathRules, Target};
+use super::path_rules::{PathAction, PathRules, Target};
 use super::settling::{self, Back, Settling};
 use super::upload::{self, Upload};
 use crate::exchange::Exchange;
@@ -67,7 +67,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
     }
-    if ex.request.has_content() && ex.route.deed.is_none() {
+    if ex.request.has_content() && ex.route.form_action.is_none() {
         let method = ex.route.method.name();
         return Err(refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported")));
     }
@@ -139,7 +139,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<settling::Name>)
     if !ex.route.uri.ends_with(b"/") {
         let paths = PathRules::of(ex, cx);
         let uri = [&paths.uri[..], b"/"].concat();
-        if let Err(refusal) = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put) {
+        if let Err(refusal) = paths.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Put) {
             return upload::refuse(ex, cx, &refusal);
         }
     }
@@ -165,14 +165,14 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<settling::Name>)
             if !location.ends_with(b"/") {
                 location.push(b'/');
             }
-            if ex.route.deed.is_some() {
+            if ex.route.form_action.is_some() {
                 return delete::back(ex);
             }
             ex.response.location = Some(location);
             ex.response.status = Status::CREATED;
             Flow::Respond
         }
-        Err(Errno::EEXIST) if ex.route.deed.is_some() => Flow::Status(Status::CONFLICT),
+        Err(Errno::EEXIST) if ex.route.form_action.is_some() => Flow::Status(Status::CONFLICT),
         Err(Errno::EEXIST) => methods::not_allowed(ex),
         Err(Errno::ENOENT | Errno::ENOTDIR) => Flow::Status(Status::CONFLICT),
         Err(e) => failed(ex, cx, "mkdir()", e),

@@ -150,7 +150,7 @@ impl Transfer {
         if self.job.moves {
             guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
         }
-        if ex.route.deed.is_some() { delete::back(ex) } else { Flow::Respond }
+        if ex.route.form_action.is_some() { delete::back(ex) } else { Flow::Respond }
     }
 
     /// Copies a little of a tree; with upload_sync what is copied is written to the disk meanwhile. Some: copying has

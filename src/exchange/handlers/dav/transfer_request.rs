@@ -8,7 +8,7 @@ use super::refuse::{failed, refuse};
 use super::target::Resource;
 use super::terms::{Depth, depth, is_webdav};
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::Deed;
+use crate::exchange::handlers::listing::FormAction;
 use crate::exchange::handlers::{delete, upload};
 use crate::exchange::{Exchange, origin, paths};
 use crate::http::header::HeaderId;
@@ -97,7 +97,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<Asked, Flow> {
         }
     };
     let overwrite = match ex.header(HeaderId::Overwrite) {
-        _ if ex.route.deed.is_some() => false,
+        _ if ex.route.form_action.is_some() => false,
         None | Some(b"T" | b"t") => true,
         Some(b"F" | b"f") => false,
         Some(_) => {
@@ -184,7 +184,7 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {
-            let status = if ex.route.deed.is_some() { Status::CONFLICT } else { Status::PRECONDITION_FAILED };
+            let status = if ex.route.form_action.is_some() { Status::CONFLICT } else { Status::PRECONDITION_FAILED };
             return Err(refuse(ex, cx, status, format_args!("the destination exists")));
         }
         if is_dir && target.keeps_area {
@@ -240,7 +240,7 @@ fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found
 
 /// The path of the Destination header: `/path` or an absolute URL of this host.
 fn destination(ex: &Exchange) -> Option<Vec<u8>> {
-    if let Some(Deed::Move(to)) = &ex.route.deed {
+    if let Some(FormAction::Move(to)) = &ex.route.form_action {
         return Some(to.clone()).filter(|to| !bytes::has_control(to));
     }
     let value = ex.header(HeaderId::Destination)?;

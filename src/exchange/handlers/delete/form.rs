@@ -7,7 +7,7 @@ use crate::config::model::{Content, Level};
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::{Asked, Deed, asked, resolve};
+use crate::exchange::handlers::listing::{Asked, FormAction, asked, resolve};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::http::escape::escape_path;
@@ -64,11 +64,11 @@ impl Form {
             return Flow::Status(Status::FORBIDDEN);
         }
         let Some(asked) = asked(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
-        let (name, method, deed) = match asked {
+        let (name, method, action) = match asked {
             Asked::Delete(name) => (name, Method::Delete, None),
-            Asked::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(Deed::Folder)),
+            Asked::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(FormAction::Folder)),
             Asked::Move { name, to } => match resolve(&ex.route.uri, &to, &name) {
-                Some(to) => (name, Method::Move, Some(Deed::Move(to))),
+                Some(to) => (name, Method::Move, Some(FormAction::Move(to))),
                 None => return Flow::Status(Status::BAD_REQUEST),
             },
         };
@@ -86,7 +86,7 @@ impl Form {
             return Flow::Status(Status::FORBIDDEN);
         }
         ex.route.method = method;
-        ex.route.deed = deed;
+        ex.route.form_action = action;
         ex.route.args.clear();
         Flow::Redirect
     }
@@ -99,10 +99,10 @@ fn is_folder_form(ex: &Exchange) -> bool {
 }
 
 /// Whether the action is allowed on the current URI.
-pub fn may(ex: &Exchange, deed: &Deed) -> bool {
+pub fn may(ex: &Exchange, action: &FormAction) -> bool {
     let allowed = methods::allowed(ex);
     let stores = allowed.contains(Method::Post) && ex.here().settings.upload.store == Store::Uri;
-    stores && (*deed == Deed::Folder || allowed.contains(Method::Delete))
+    stores && (*action == FormAction::Folder || allowed.contains(Method::Delete))
 }
 
 /// The action is done: back to the listing with the form.

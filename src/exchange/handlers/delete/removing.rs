@@ -8,7 +8,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::path_rules::{Deed, PathRules};
+use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
@@ -59,7 +59,7 @@ pub fn judged(
 ) -> Begun<Removing> {
     let rules = PathRules::of(ex, cx);
     let base = Base::new(&rules.uri, &ex.route.path);
-    let tree = TreeRules::new(cx, dir, base, &[Deed::Remove], None)
+    let tree = TreeRules::new(cx, dir, base, &[PathAction::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
     let tree = tree.shown_at(shown_at.map(|uri| [trim_slashes(&uri), b"/"].concat()));
     let mut removing = Box::new(Removing::Judging(Box::new((tree, rules)), Box::new(wanted)));

@@ -26,7 +26,7 @@ pub enum Asked {
 
 /// What a form asks for beside DELETE, on its way to the handler of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum FormAction {
     Folder,
     /// To this path.
     Move(Vec<u8>),

@@ -9,7 +9,7 @@ use super::temp_file::Part;
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
+use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::handlers::versions;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -101,7 +101,7 @@ impl Upload {
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let uri = [&self.place_mut(which).uri[..], name].concat();
-        let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put)?;
+        let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
         if Rc::ptr_eq(&governed.upload, &self.rules) {
             return Ok(());
         }
