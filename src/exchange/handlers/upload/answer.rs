@@ -28,8 +28,8 @@ pub enum Format {
     Text,
 }
 
-/// The format that an Accept line asks for: the one with the highest quality, the first among equals. None: for nothing
-/// in particular, as a range with a `*` does.
+/// The format that an Accept line prefers: the one with the highest quality, the first among equals. None: no format
+/// in particular, as with `*` ranges.
 pub fn format(accept: &[u8]) -> Option<Format> {
     let mut best = (0, None);
     for range in list(accept) {
@@ -50,7 +50,7 @@ pub fn format(accept: &[u8]) -> Option<Format> {
     best.1
 }
 
-/// `0.5` → 500. What is malformed counts in full.
+/// `0.5` → 500. A malformed quality counts in full.
 fn thousandths(text: &[u8]) -> u32 {
     let text = std::str::from_utf8(text).unwrap_or("1");
     text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(1000, |q| (q * 1000.0) as u32)
@@ -61,7 +61,8 @@ fn format_of(ex: &Exchange) -> Option<Format> {
     format(&accept.join(&b","[..]))
 }
 
-/// All is stored: the answer to it. `uri` is the directory's; `stored` is not empty unless upload_return answers.
+/// The response when everything is stored. `uri` is the directory's; `stored` is not empty unless upload_return
+/// answers.
 pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
     let mut location = Vec::new();
     escape_path(uri, &mut location);
@@ -73,7 +74,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         _ => None,
     };
     if let Some(file) = single.filter(|file| !file.digest.is_empty()) {
-        // Like ETag, of what is there now (RFC 9110 §8.8, RFC 9530 §3).
+        // Like ETag, the digest of what is stored now (RFC 9110 §8.8, RFC 9530 §3).
         ex.response.line(b"Repr-Digest", &file.digest);
     }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
@@ -128,7 +129,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, answer: &Answer) -> Flow {
     Flow::Respond
 }
 
-/// A template as a URI: what the client chose, names and fields, is escaped and stays one component.
+/// A template as a URI: names and fields that the client chose are escaped and stay one component.
 fn uri(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
     let mut out = Vec::new();
     for part in &template.parts {
@@ -200,7 +201,7 @@ pub fn render(format: Format, uri: &[u8], stored: &[Stored]) -> Vec<u8> {
     out
 }
 
-/// The name of a stored file; its slashes are those of the folders that it was stored in.
+/// The name of a stored file; its slashes separate the folders in which it was stored.
 fn escape_name(name: &[u8], out: &mut Vec<u8>) {
     for (at, component) in name.split(|b| *b == b'/').enumerate() {
         if at > 0 {
@@ -223,7 +224,7 @@ fn page(out: &mut Vec<u8>, title: &str) {
     );
 }
 
-/// Nothing is stored: says why, to the log and to the client. An error page of the configuration goes before.
+/// Nothing is stored: says why, to the log and to the client. An error page of the configuration takes precedence.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     if refusal.status == Status::PERMANENT_REDIRECT {
         return add_slash::redirect(ex);
@@ -241,7 +242,7 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     respond(ex, refusal, &limit)
 }
 
-/// The names are as the request wants them, and the disk does not confirm it.
+/// The names are as the request wants them, but the disk has not confirmed it.
 pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     ex.report(cx, Level::Crit, format_args!("done, but perhaps not on the disk: {call} of the directory failed {e}"));
     let why = "it is done, but the disk does not confirm it: a power cut may undo it";
@@ -260,22 +261,23 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
     ex.response.etag = None;
     ex.response.location = None;
     ex.response.ranges = false;
-    // RFC 9457 for those who ask for JSON.
+    // RFC 9457 for clients that prefer JSON.
     let kind = match format {
         Format::Html => "text/html; charset=utf-8",
         Format::Json => "application/problem+json",
         Format::Text => "text/plain; charset=utf-8",
     };
     let mut body = problem(format, refusal, &limit.text);
-    // Who sent the listing's form without script has this page in its place. (HTML needs no end tags here.)
+    // A client that sent the listing's form without script gets this page in its place. (HTML needs no end tags
+    // here.)
     if format == Format::Html && ex.here().settings.listing.upload {
         body.extend_from_slice(b"<p><a href=\"./\">Back to the folder</a></p>\n");
     }
     ex.response.text(refusal.status, ContentType::Static(kind), body);
 }
 
-/// The answer to a request that would have changed files and was refused, whatever refused it: as JSON or text for
-/// those who ask for it, and with the limit where one was broken. False: the standard page will do.
+/// The response to a request that would have changed files and was refused elsewhere: as JSON or text for clients
+/// that prefer them, and with the limit if one was exceeded. False: the standard page will do.
 pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
     if !writes || status.0 < 400 || ex.here().content != Content::Files {
@@ -296,12 +298,12 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     true
 }
 
-/// The line of a limiting directive that holds here and where it stands, in brackets, for the log.
+/// The line of a limiting directive that applies here, and its place in the configuration in brackets, for the log.
 pub fn limit(ex: &Exchange, directive: &'static str) -> impl fmt::Display + use<> {
     Limit::of(ex, directive)
 }
 
-/// A directive whose limit was broken: `upload_max_file_size 1m`, and where it stands.
+/// A directive whose limit was exceeded: `upload_max_file_size 1m`, and its place in the configuration.
 #[derive(Default)]
 struct Limit {
     text: String,
@@ -335,7 +337,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The body of a refusal. `limit`: the line that was broken; may be empty.
+/// The body of a refusal. `limit`: the line whose limit was exceeded; may be empty.
 fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let status = refusal.status;

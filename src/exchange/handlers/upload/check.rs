@@ -1,4 +1,4 @@
-//! A file of an upload, before its content is there: whether it may be, under which name, and in whose place.
+//! A file of an upload before its content arrives: whether it is allowed, under which name, and what it replaces.
 
 use super::commit::Why;
 use super::name::{self, Known, Names};
@@ -18,7 +18,7 @@ use crate::sys::file::{FileKind, Stat};
 use std::rc::Rc;
 
 impl Upload {
-    /// Begins the next file: judges its name and type, and whether it may take the place it wants.
+    /// Begins the next file: checks its name and type, and whether it may have the name it wants.
     pub fn open(
         &mut self,
         ex: &mut Exchange,
@@ -46,9 +46,9 @@ impl Upload {
         self.create(cx, which, name, content_type)
     }
 
-    /// A file that the client gives another name than the URI's stays in the place of the signed link that let it in.
-    /// A link for a directory, with or without its slash, is for all that is stored there; in the place of one file
-    /// may stand what the configuration calls that file instead (`upload_filename`, a number where the name is taken).
+    /// A file to which the client gives another name than the URI's stays within what the signed link allows. A link
+    /// for a directory, with or without its slash, covers everything stored there; a link for one file also covers
+    /// the name that the configuration gives that file instead (`upload_filename`, a number if the name is taken).
     ///
     /// # Errors
     /// 403.
@@ -71,7 +71,8 @@ impl Upload {
         }
     }
 
-    /// The rules of the path that the file will have, where its name is not the URI's: another location may have it.
+    /// The rules of the path that the file will have, if its name is not the URI's: it may belong to another
+    /// location.
     pub fn judge_path(
         &mut self,
         ex: &mut Exchange,
@@ -91,7 +92,7 @@ impl Upload {
         self.judge_by(&paths, ex, cx, (which, name), content_type)
     }
 
-    /// [`Upload::judge_path`] by rules that are known. `content_type`: None where the upload's own was judged before.
+    /// [`Upload::judge_path`] with rules that are known. `content_type`: None if the upload's own was checked before.
     fn judge_by(
         &mut self,
         paths: &PathRules,
@@ -116,7 +117,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Whether a file whose own name is taken may have this one: it may belong to another location.
+    /// Whether a file whose own name is taken may have this one, which may belong to another location.
     pub fn judge_renamed(
         &mut self,
         paths: &mut Option<PathRules>,
@@ -133,7 +134,7 @@ impl Upload {
         self.check_locks(ex, cx, (part.folder, name))
     }
 
-    /// The name of a file that may be stored, as far as is known before its content is there.
+    /// The name of a file, checked as far as that is possible before its content arrives.
     pub fn admit(
         &mut self,
         ex: &mut Exchange,
@@ -147,7 +148,7 @@ impl Upload {
         self.check_place(ex, (which, &name), given)?;
         self.judge_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
-        // Renaming looks for a name that is free, so there is nothing to ask yet.
+        // Renaming looks for a free name, so there is nothing to check yet.
         if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {
             let there = self.place_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
@@ -157,7 +158,7 @@ impl Upload {
         Ok(name)
     }
 
-    /// A lock of WebDAV may keep the name, or the directory from getting another.
+    /// A WebDAV lock may protect the name, or forbid new names in the directory.
     pub fn check_locks(
         &mut self,
         ex: &Exchange,
@@ -174,7 +175,7 @@ impl Upload {
     }
 
     fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>, content_type: &[u8]) -> Result<(), Refusal> {
-        // One at a time is held.
+        // Only one at a time is held in memory.
         self.settle(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
@@ -184,7 +185,7 @@ impl Upload {
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }
     }
 
-    /// The name of a file that the client calls `given`.
+    /// The name for a file that the client calls `given`.
     pub fn name(
         &self,
         ex: &mut Exchange,
@@ -195,11 +196,11 @@ impl Upload {
     ) -> Result<Vec<u8>, Refusal> {
         let known = Known { name: given.unwrap_or_default(), fields };
         let name = match (ex.route.method, given) {
-            // The URI is the file's name, whatever else names are made of here.
+            // The URI is the file's name, whatever names are made of otherwise.
             (Method::Put, Some(given)) => name::exact(Names::of(ex), given)?,
             _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
         };
-        // What the client calls the file counts too: its content does not change with its name.
+        // The client's name for the file counts too: the content does not change with the name.
         let extensions = &self.rules.extensions;
         for known in given.into_iter().chain([&name[..]]) {
             rules::check_extension(extensions, known).map_err(|e| e.of(&name))?;
@@ -207,7 +208,7 @@ impl Upload {
         Ok(name)
     }
 
-    /// Whether a file may have this name, as far as is known before its content is there.
+    /// Whether a file may have this name, as far as is known before its content arrives.
     fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
         match (there.map(|stat| stat.kind), self.policy.on_duplicate) {
             (None, _) | (_, Duplicate::Rename) => Ok(()),
@@ -217,7 +218,7 @@ impl Upload {
         }
     }
 
-    /// RFC 9110 §13: the request's preconditions, on what has the name now.
+    /// RFC 9110 §13: the request's preconditions, on the file that has the name now.
     pub fn check_conditions(&self, ex: &Exchange, there: Option<&Stat>, name: &[u8]) -> Result<(), Refusal> {
         if !self.policy.conditional {
             return Ok(());

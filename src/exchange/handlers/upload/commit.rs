@@ -1,5 +1,4 @@
-//! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
-//! cannot, none.
+//! The body is complete: the received files get their names, all of them, or none if one cannot.
 
 use super::name::{numbered, random_digits};
 use super::record::Stored;
@@ -28,7 +27,7 @@ use std::rc::Rc;
 /// `name-1` to `name-200` are tried, then random digits.
 const COUNTED: u32 = 200;
 
-/// Why nothing was stored, and which file was to blame.
+/// Why nothing was stored, and which file caused it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failed {
     pub part: usize,
@@ -38,9 +37,9 @@ pub struct Failed {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
     Taken,
-    /// By something that is no file: it is not replaced.
+    /// The name belongs to something that is not a file: it is not replaced.
     NoFile,
-    /// The other name that it would get is not allowed.
+    /// The other name that the file would get is not allowed.
     Refused,
     Call(&'static str, Errno),
 }
@@ -56,7 +55,7 @@ pub enum Was {
 type Named = (Vec<ETag>, Vec<Was>);
 
 impl Upload {
-    /// The names that fields of the form are part of: all of them are there now.
+    /// Gives names to parts whose names depend on fields of the form, all of which have arrived.
     fn name_parts(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
@@ -90,7 +89,7 @@ impl Upload {
         for part in &self.parts {
             rules::check_least(ex, part.size()).map_err(|e| e.of(&part.name))?;
         }
-        // Room that chunked bodies and forms took without saying so before.
+        // Checks again: chunked bodies and forms do not say in advance how much room they take.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         for at in 0..self.parts.len() {
             let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
@@ -119,7 +118,8 @@ impl Upload {
             .collect())
     }
 
-    /// Judges the request's conditions by what has the names now, and keeps that there until these are given.
+    /// Evaluates the request's conditions on the files that have the names now, and locks these until the new names
+    /// are given.
     fn lock_versions(&self, ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Refusal> {
         let mut locks = Versions::new(cx);
         for part in self.parts.iter().filter(|_| self.policy.conditional) {
@@ -129,7 +129,7 @@ impl Upload {
             }
             self.check_conditions(ex, place.stat(&part.name)?.as_ref(), &part.name)?;
         }
-        // Of an upload in several requests the first one brought it.
+        // The first request of a resumable upload sent it.
         let held = match &self.conditions {
             Some(first) => {
                 let value = first.0.value(&first.1, HeaderId::If).map(<[u8]>::to_vec);
@@ -141,11 +141,11 @@ impl Upload {
         Ok(locks)
     }
 
-    /// The files get their names, within the quota, in directories that are made where they are missing.
+    /// Gives the files their names, within the quota, in directories that are made if they are missing.
     fn place_files(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Named, Refusal> {
         let usage = self.claim_all(ex, cx)?;
         if self.lacks_area() {
-            // The lock is a file in it. What is made stays while the lock is waited for.
+            // The lock is a file in the area. Directories that were made stay while the lock is waited for.
             let made = self.make_places()?;
             self.made.add(made);
         }
@@ -155,14 +155,14 @@ impl Upload {
             self.commit(ex, cx, usage)
         });
         if outcome.is_err() {
-            // Its file may be in what was made.
+            // The lock's file may be in what was made.
             lock.into_iter().for_each(Lock::take_back);
             self.made.unmake();
         }
         outcome
     }
 
-    /// The disk did not take the names: what had them before has them again. False: not all of it has.
+    /// The names could not be written to the disk: what had them before gets them back. False: not all of it did.
     pub fn take_back(&mut self, cx: &mut Services) -> bool {
         let dir = self.place.dir.clone();
         let is_whole = take_back(&dir, &mut self.parts, &mut cx.temp_names);
@@ -177,7 +177,7 @@ impl Upload {
         is_whole
     }
 
-    /// The files become files where they are not yet, and get their names.
+    /// Turns parts that are still in memory into files, and gives all of them their names.
     fn commit(
         &mut self,
         ex: &mut Exchange,
@@ -193,16 +193,16 @@ impl Upload {
             _ => None,
         };
         let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
-        // A hidden name that may stay behind is made only where it will be found.
+        // A hidden name that may be left behind is only made where it will be found.
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
-        // The same versions that GET will name: of the files as they are, before they have names.
+        // The versions that GET will name: those of the files as they are, before they have names.
         let mut etags = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
             let settled = part.settle(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             if let (Some(modified), Some(fd)) = (modified, part.fd()) {
-                // A file system that keeps no such time keeps the file all the same.
+                // A file system that does not store such a time still stores the file.
                 let _ = file::set_mtime(fd, (modified, 0));
             }
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
@@ -211,9 +211,9 @@ impl Upload {
         match self.give_names(ex, cx, seen) {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
-                // A time that the client gave has no nanoseconds: the version then depends on the file's last change,
-                // which getting its name was.
-                // And one that had to be copied is another file.
+                // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
+                // of the file's last change, and giving the name was one.
+                // A file that had to be copied is another file, too.
                 let is_other = |part: &Part| modified.is_some() || part.was_copied();
                 for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|(_, part)| is_other(part)) {
                     if let Ok(stat) = part.stat() {
@@ -226,7 +226,7 @@ impl Upload {
         }
     }
 
-    /// All files get their names, or none.
+    /// Gives all files their names, or none.
     fn give_names(
         &mut self,
         ex: &mut Exchange,
@@ -267,8 +267,8 @@ impl Upload {
 /// Whether a part may have another name than its own.
 type May<'m> = &'m mut dyn FnMut(&Part, &[u8]) -> bool;
 
-/// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`. `seen`: what is
-/// known to have the name of a part that is alone.
+/// Names every part in `dir`, and says what each name was before. A renamed part has its new name in `name`. `seen`:
+/// the file that is known to have the name, if there is only one part.
 pub fn commit(
     dir: &Rc<OwnedFd>,
     parts: &mut [Part],
@@ -281,7 +281,7 @@ pub fn commit(
     for at in 0..parts.len() {
         let home = home(dir, &parts[at]);
         if let Err(why) = give_name(&home, &mut parts[at], (on_duplicate, alone, seen), temp_names, may) {
-            // As far as it goes: what cannot be taken back is a whole file.
+            // As far as possible: what cannot be taken back is a whole file.
             take_back(dir, parts.get_mut(..at).unwrap_or_default(), temp_names);
             return Err(Failed { part: at, why });
         }
@@ -289,7 +289,7 @@ pub fn commit(
     Ok(parts.iter().map(|part| if part.is_new() { Was::Free } else { Was::Taken }).collect())
 }
 
-/// What had the parts' names before has them again. False: some are as they are now.
+/// Gives the names back to the files that had them. False: some keep what they have now.
 pub fn take_back(dir: &Rc<OwnedFd>, parts: &mut [Part], temp_names: &mut TempNames) -> bool {
     let mut is_whole = true;
     // The last first: two parts may have had one name.
@@ -300,7 +300,7 @@ pub fn take_back(dir: &Rc<OwnedFd>, parts: &mut [Part], temp_names: &mut TempNam
     is_whole
 }
 
-/// The directory of the file's name: `dir`, or the folder that its own name leads into.
+/// The directory of the file's name: `dir`, or the folder that its own name contains.
 fn home(dir: &Rc<OwnedFd>, part: &Part) -> Rc<OwnedFd> {
     part.home.as_ref().unwrap_or(dir).clone()
 }
@@ -362,7 +362,7 @@ fn overwrite(
     alone: bool,
     temp_names: &mut TempNames,
 ) -> Result<(), Why> {
-    // A link is replaced as what it is; a directory or a device never.
+    // A link is replaced itself; a directory or a device never is.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
         return Err(Why::NoFile);
     }
@@ -370,7 +370,7 @@ fn overwrite(
         part.replace(dir, &name, temp_names)
     } else {
         match part.exchange(dir, &name, temp_names) {
-            // Gone meanwhile, or a file system that cannot: then for good.
+            // It has gone meanwhile, or the file system cannot exchange: replaced for good.
             Err(e) if e == Errno::ENOENT || file::is_missing(e) => part.replace(dir, &name, temp_names),
             outcome => outcome,
         }
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(scratch.names(), ["dir", "fresh", "link", "old-1.txt", "old-2.txt", "old.txt"]);
     }
 
-    /// Whatever the directory holds and whatever the form brings: all files are stored, or all is as it was.
+    /// Whatever the directory holds and the form sends: all files are stored, or everything is as it was.
     #[test]
     fn a_form_is_stored_as_a_whole_or_leaves_the_directory_as_it_was() {
         let mut seed = Seed::new(42);

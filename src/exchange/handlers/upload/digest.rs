@@ -1,8 +1,8 @@
-//! Content-Digest and Repr-Digest (RFC 9530), in the head, in the trailers or in the head of a form's part: what is not
-//! what its sender hashed is not stored.
+//! Content-Digest and Repr-Digest (RFC 9530), in the head, in the trailers or in the head of a form's part: bytes
+//! that do not match the sender's digest are not stored.
 //!
-//! Both cover the same bytes here: parts of files and encoded bodies are refused before. Algorithms that are no longer
-//! any good are passed over (§5).
+//! Both cover the same bytes here: parts of files and encoded bodies are refused before. Insecure algorithms are
+//! ignored (§5).
 
 use super::refusal::Refusal;
 use crate::config::settings::upload::Verify;
@@ -44,18 +44,18 @@ impl Algorithm {
     }
 }
 
-/// The client's digests of bytes that may yet have to come.
+/// The client's digests of bytes, which may still have to arrive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Promise {
     algorithm: Algorithm,
     digest: Vec<u8>,
 }
 
-/// The announced digests of some bytes, and the actual ones. Each algorithm runs once, however many ask for it.
+/// The announced digests of some bytes, and the actual ones. Each algorithm runs once, however many digests need it.
 #[derive(Default)]
 pub struct Digests {
     promised: Vec<Promise>,
-    // Boxed: few uploads have them, and all would carry half a kilobyte about.
+    // Boxed: few uploads have them, and the hashers take half a kilobyte.
     sha256: Option<Box<Sha256>>,
     sha512: Option<Box<Sha512>>,
 }
@@ -73,7 +73,7 @@ impl Digests {
         Ok(())
     }
 
-    /// The bytes are to be hashed by this algorithm too. To be called before the first of them.
+    /// Hashes the bytes with this algorithm too. Call it before the first of them.
     pub fn hash(&mut self, algorithm: Algorithm) {
         match algorithm {
             Algorithm::Sha256 => _ = self.sha256.get_or_insert_default(),
@@ -81,12 +81,12 @@ impl Digests {
         }
     }
 
-    /// The algorithms are known after the bytes only.
+    /// The algorithms will be known only after the bytes: hashes with all.
     fn hash_all(&mut self) {
         Algorithm::ALL.into_iter().for_each(|algorithm| self.hash(algorithm));
     }
 
-    /// [`Digests::promise`] for a line that came late. Whether bytes that were hashed have to be hashed once more.
+    /// [`Digests::promise`] for a line that arrived after the bytes. True: the bytes have to be hashed once more.
     ///
     /// # Errors
     /// 400 for a malformed one.
@@ -101,7 +101,7 @@ impl Digests {
         Ok(again)
     }
 
-    /// No digest is asked for: the bytes need not be seen.
+    /// No digest is needed: the bytes need not be looked at.
     pub fn is_empty(&self) -> bool {
         self.sha256.is_none() && self.sha512.is_none()
     }
@@ -151,7 +151,7 @@ impl Sums {
         Err(Refusal::new(Status::BAD_REQUEST, why))
     }
 
-    /// As a field's value: `sha-256=:…:`. Empty where it was not hashed so.
+    /// As a field's value: `sha-256=:…:`. Empty if that algorithm did not run.
     pub fn value(&self, algorithm: Algorithm) -> Vec<u8> {
         let Some(digest) = self.of(algorithm) else { return Vec::new() };
         let mut out = [algorithm.name().as_bytes(), b"=:"].concat();
@@ -175,10 +175,10 @@ fn parse(line: &[u8]) -> Result<Vec<Promise>, Refusal> {
     Ok(promises)
 }
 
-/// What is to be hashed of the request's body: what its head promises, and what its trailers may.
+/// What is to be hashed of the request's body: the digests that its head announces, and those that its trailers may.
 ///
 /// # Errors
-/// 400 for a malformed digest, and where `require` can find none.
+/// 400 for a malformed digest, and if `require` finds none.
 pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
     let mut digests = Digests::default();
     if verify == Verify::Off {
@@ -199,7 +199,7 @@ pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
     Ok(digests)
 }
 
-/// What is to be hashed of a part of a resumable upload, as [`promised`] says it of the whole body.
+/// As [`promised`], for a part of a resumable upload.
 ///
 /// # Errors
 /// 400 for a malformed digest.
@@ -238,7 +238,7 @@ pub fn check_part(ex: &Exchange, verify: Verify, digests: Digests) -> Result<(),
     late.iter().try_for_each(|promise| sums.keep(promise))
 }
 
-/// What the trailers promise of the whole upload, as one line.
+/// The digests of the whole upload in the trailers, as one line.
 pub fn late_of_whole(ex: &Exchange, verify: Verify) -> Vec<u8> {
     if verify == Verify::Off {
         return Vec::new();
@@ -251,7 +251,7 @@ fn missing() -> Refusal {
     Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest")
 }
 
-/// Trailer says that digests will follow (RFC 9110 §6.6.2).
+/// Trailer announces digests (RFC 9110 §6.6.2).
 fn is_announced(ex: &Exchange, names: &[&[u8]]) -> bool {
     ex.request.head.all(HeaderId::Trailer).any(|field| {
         list(field.value.of(ex.buf())).map(trim_ows).any(|name| names.iter().any(|n| name.eq_ignore_ascii_case(n)))
@@ -266,8 +266,8 @@ fn unannounced() -> Refusal {
     Refusal::new(Status::BAD_REQUEST, "a digest in the trailers must be announced by `Trailer: Content-Digest`")
 }
 
-/// The body is complete, and its trailers are there: every digest that was announced, before and after, must hold.
-/// `again` hashes it once more, for a digest that nothing announced; None: that is too much work.
+/// The body is complete, and its trailers have arrived: every digest that was announced, before or after, must match.
+/// `again` hashes the body once more, for a digest that nothing announced; None: that is too much work.
 ///
 /// # Errors
 /// 400.
@@ -306,15 +306,15 @@ pub fn check(
     Ok(sums)
 }
 
-/// The digest that the client would like to have in the answer (RFC 9530 §4): of the algorithms that it ranks the one
-/// it likes best. A malformed wish is none.
+/// The digest that the client wants in the response (RFC 9530 §4): of the algorithms that it ranks, the one it
+/// prefers. A malformed field is ignored.
 pub fn wanted(ex: &Exchange) -> Option<Algorithm> {
     let lines = [HeaderId::WantReprDigest, HeaderId::WantContentDigest];
     let lines = lines.into_iter().flat_map(|id| ex.request.head.all(id)).map(|field| field.value.of(ex.buf()));
     best(lines)
 }
 
-/// The same for a file that is sent: Want-Repr-Digest alone, since what is sent of it may be a range.
+/// As [`wanted`], for a file that is sent: Want-Repr-Digest alone, since only a range of it may be sent.
 pub fn wanted_of_file(ex: &Exchange) -> Option<Algorithm> {
     best(ex.request.head.all(HeaderId::WantReprDigest).map(|field| field.value.of(ex.buf())))
 }

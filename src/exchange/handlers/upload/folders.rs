@@ -1,8 +1,8 @@
-//! Paths in the names of files (a folder that was chosen in a browser): under `upload_create_path` each file goes into
+//! Paths in the names of files (when a folder was chosen in a browser): with `upload_create_path` each file goes into
 //! the folder that it names, below the directory of the request.
 //!
-//! Invariant: every component is judged as a file name is; a folder is opened beneath the directory of the request, and
-//! what is missing of it is made when all files are complete, never before.
+//! Invariant: every component is checked as a file name is; a folder is opened beneath the directory of the request,
+//! and missing folders are made when all files are complete, never before.
 
 use super::name::Names;
 use super::refusal::Refusal;
@@ -21,7 +21,7 @@ impl Upload {
         }
     }
 
-    /// The name that a client gives a file as its folder and the name in it.
+    /// Splits the name that a client gives a file into its folder and the name in it.
     ///
     /// # Errors
     /// 400 for a component that is no file name, and for any path where `upload_create_path` is off.

@@ -23,7 +23,7 @@ pub(super) enum Into {
     File,
     /// The newest of the fields.
     Field,
-    /// An input without a file: there must be no data.
+    /// An input without a chosen file: there must be no data.
     Nothing,
 }
 
@@ -32,7 +32,7 @@ impl Form {
         Ok(Form { parser: Multipart::new(boundary)?, into: Into::Nothing, fields: Vec::new(), held: 0 })
     }
 
-    /// The closing boundary was seen: nothing is missing.
+    /// The closing boundary has arrived: nothing is missing.
     pub fn is_complete(&self) -> bool {
         self.parser.finished()
     }

@@ -1,7 +1,8 @@
-//! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
-//! leaves the old file or the whole new one, and what was answered with success is there. Where the disk does not take the
-//! names, what had them before has them again, and the upload is refused: after a failed fsync it is not known what a
-//! power cut would leave, so the same is not tried again. What cannot be taken back is answered with 500 and says so.
+//! upload_sync: the response is sent when the upload is on the disk. First the files' content, then their names: a
+//! power cut leaves the old file or the whole new one, and what was answered with success is there. If the names
+//! cannot be written to the disk, what had them before gets them back, and the upload is refused: after a failed
+//! fsync it is not known what a power cut would leave, so it is not tried again. What cannot be taken back is
+//! answered with 500, which says so.
 
 use super::answer;
 use super::record::Stored;
@@ -17,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 impl Upload {
-    /// It waits for the disk; the loop drives its connection when that has answered.
+    /// It waits for the disk; the loop drives its connection when that has finished.
     pub fn is_writing(&self) -> bool {
         matches!(self.writing, Writing::Content(_) | Writing::Names(..))
     }
@@ -48,12 +49,12 @@ impl Upload {
         self.written(ex, cx)
     }
 
-    /// Those that hold the files' names.
+    /// The directories that hold the files' names.
     pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
         std::iter::once(&self.place.dir).chain(self.folders.iter().map(|folder| &folder.place.dir))
     }
 
-    /// The disk may have answered.
+    /// The disk may have finished.
     pub fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let outcome = match &self.writing {
             Writing::Content(syncs) | Writing::Names(syncs, _) => all_ended(syncs),
@@ -77,7 +78,7 @@ impl Upload {
         }
     }
 
-    /// The disk did not take the names.
+    /// The names could not be written to the disk.
     fn unwritten(&mut self, ex: &mut Exchange, cx: &mut Services, call: &'static str, e: Errno) -> Flow {
         self.writing = Writing::Named;
         if !self.take_back(cx) {

@@ -1,18 +1,18 @@
 //! POST and PUT: files to disk.
 //!
 //! - [`state`], [`receive`]: an upload in progress, and its body as it is received
-//! - [`mod@start`], [`check`]: the head of a request, and a file it brings, judged before their content
+//! - [`mod@start`], [`check`]: the head of a request, and each of its files, checked before their content arrives
 //! - [`target_dir`], [`folders`]: the directory, opened beneath the root or the store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name
 //! - [`temp_file`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the disk
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`rate_limit`]: how fast they are read
 //! - [`answer`], [`refusal`]: responses
-//! - [`record`]: what variables say of it
+//! - [`record`]: the values of variables about it
 //! - [`serve_policy`]: how stored files are sent
 //! - [`resumed`]: the same for a file that comes in several requests
 //!
-//! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
+//! Invariant: nothing appears in the directory before the body is complete and right; dropping an [`Upload`] leaves
 //! nothing behind.
 
 mod answer;

@@ -1,7 +1,7 @@
-//! Names of stored files: which names a client may give, and how others are made.
+//! Names of stored files: which names a client may give, and how other names are made.
 //!
-//! A name is judged, never rewritten: what [`Names::judge`] refuses is a 400 that says why. Invariant: whatever leaves
-//! [`choose`] or [`exact`] has been judged.
+//! A name is checked, never rewritten: [`Names::judge`] refuses with a 400 that says why. Invariant: every name from
+//! [`choose`] or [`exact`] has been checked.
 
 use super::record::extension;
 use super::refusal::Refusal;
@@ -18,16 +18,16 @@ use std::io::Write;
 /// The longest name of Linux's file systems, in bytes.
 const LONGEST: usize = 255;
 
-/// How a name came, which decides what else is refused.
+/// Where a name comes from, which decides what else is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// In a form, a POST or a plain PUT: such a name is never meant to be a dotfile.
+    /// From a form, a POST or a plain PUT: such a name is never meant to be a dotfile.
     Form,
-    /// By one of dav_methods: clients that synchronise have dotfiles too, and nginx stores them.
+    /// From a method of dav_methods: clients that synchronise have dotfiles too, and nginx stores them.
     Dav,
 }
 
-/// What names may be here (`upload_names`).
+/// Which names are allowed (`upload_names`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Names {
     pub rule: NameRule,
@@ -35,20 +35,20 @@ pub struct Names {
 }
 
 impl Names {
-    /// By the location, and by the method of the request.
+    /// As the location and the method of the request decide.
     pub fn of(ex: &Exchange) -> Names {
         let is_dav = ex.here().settings.dav.answers(ex.route.method);
         let manner = if is_dav { Manner::Dav } else { Manner::Form };
         Names { rule: ex.here().settings.upload.names, manner }
     }
 
-    /// Says what is wrong with a name, or nothing.
+    /// Checks a name.
     ///
     /// # Errors
-    /// The rule that it breaks, as the end of a sentence to the client.
+    /// The rule that it breaks, as the end of a sentence for the client.
     pub fn judge(self, name: &[u8]) -> Result<(), &'static str> {
         self.look(name)?;
-        // A program that passes the name on may decode it again: it must be a valid name then, too.
+        // A program that gets the name may decode it again: it must be a valid name then, too.
         let (mut name, mut decoded) = (name.to_vec(), Vec::new());
         while self.rule == NameRule::Safe && name.contains(&b'%') {
             decoded.clear();
@@ -62,7 +62,7 @@ impl Names {
         Ok(())
     }
 
-    /// The rules, for a name as it stands.
+    /// Checks a name as it is.
     fn look(self, name: &[u8]) -> Result<(), &'static str> {
         if name.is_empty() {
             return Err("the file name is empty");
@@ -70,7 +70,8 @@ impl Names {
         if name.len() > LONGEST {
             return Err("the file name is longer than 255 bytes");
         }
-        // A browser that sends a whole path means its last part, but which separator it means only it knows.
+        // If a browser sends a whole path, it means the last part; but only the browser knows which separator it
+        // uses.
         if name.contains(&b'/') {
             return Err("the file name holds a slash");
         }
@@ -89,7 +90,7 @@ impl Names {
         }
     }
 
-    /// What could harm people or programs that handle the file later.
+    /// Refuses what could harm people or programs that handle the file later.
     fn is_safe(self, name: &[u8]) -> Result<(), &'static str> {
         if name.contains(&b'\\') {
             return Err("the file name holds a backslash");
@@ -105,7 +106,7 @@ impl Names {
         for c in text.chars() {
             match c {
                 '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => return Err("the file name holds a control character"),
-                // They make a name look like another: `gpj.exe` for `exe.jpg`.
+                // They disguise a name: `gpj.exe` looks like `exe.jpg`.
                 '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                     return Err("the file name holds a character that changes the direction of writing");
                 }
@@ -125,12 +126,12 @@ pub fn numbered(name: &[u8], number: &str) -> Vec<u8> {
     [stem, b"-", number.as_bytes(), &name[stem.len()..]].concat()
 }
 
-/// What is known of a file when its name is made from variables.
+/// What is known of a file when its name is made of variables.
 #[derive(Clone, Copy, Default)]
 pub struct Known<'a> {
-    /// The client's name for it.
+    /// The client's name for the file.
     pub name: &'a [u8],
-    /// Plain fields of the form so far.
+    /// Plain fields of the form that have arrived.
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
 }
 
@@ -155,14 +156,14 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, known: &Kno
     out
 }
 
-/// The name needs fields of the form, which may follow the file.
+/// The name depends on fields of the form, which may follow the file.
 pub fn is_made_of_fields(rule: &FileName) -> bool {
     let FileName::Value(template) = rule else { return false };
     template.parts.iter().any(|part| matches!(part, Part::Var(Var::UploadField(_))))
 }
 
-/// Whether the client has no say in a name but for its extension. `given`: what it calls the file, where that is its
-/// own choice. What `set`, `map` and regexes make is the configuration's.
+/// Whether the client chooses nothing of a name but its extension. `given`: the client's name for the file, if the
+/// client is free to choose it. What `set`, `map` and regexes make counts as the configuration's.
 pub fn is_chosen_here(rule: &FileName, given: Option<&[u8]>) -> bool {
     use Builtin::{
         Args, ContentType, Host, QueryString, Request, RequestBody, RequestUri, SslServerName, UploadFileName,
@@ -211,7 +212,7 @@ pub fn choose(
     Ok(name)
 }
 
-/// The name that a URI says, and no other.
+/// The name that the URI gives, and no other.
 pub fn exact(names: Names, name: &[u8]) -> Result<Vec<u8>, Refusal> {
     names.judge(name).map_err(|why| Refusal::name(why, name))?;
     Ok(name.to_vec())
@@ -228,7 +229,7 @@ fn moment(unix: i64) -> String {
 /// This many (at most 32) random hex digits.
 pub fn random_digits(count: usize) -> String {
     let mut bytes = [0; 16];
-    // Without entropy all are zero: such a name may be taken, and that is found when it is given.
+    // Without entropy all digits are zero: such a name may be taken, which is found when the file gets it.
     let _ = random::fill(&mut bytes);
     let mut text = Vec::with_capacity(32);
     for byte in bytes {

@@ -1,4 +1,5 @@
-//! upload_quota: what an upload claims of its area, before the body where its length is known, and as it grows.
+//! upload_quota: the share of its area that an upload reserves, before the body if its length is known, and as it
+//! grows.
 
 use super::refusal::Refusal;
 use super::share::{Share, check_now, lock};
@@ -22,12 +23,12 @@ impl Upload {
         self.share.as_ref().is_none_or(Share::is_admitted)
     }
 
-    /// It goes on by itself: counts, writes to the disk, or waits for the lock of a quota.
+    /// It needs no event to go on: it counts, writes to the disk, or waits for the lock of a quota.
     pub fn works(&self) -> bool {
         !self.is_admitted() || self.is_writing() || self.is_naming
     }
 
-    /// The next slice of counting what is in the area: the body waits for that. Or the disk has answered.
+    /// The next slice of counting the area, which the body waits for. Or the disk has finished.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);
@@ -41,7 +42,7 @@ impl Upload {
         if self.is_admitted() { Flow::Body } else { Flow::Wait }
     }
 
-    /// Claims what is known to come, or goes on waiting for it.
+    /// Reserves what is known to come, or goes on waiting for that.
     pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         if self.share.is_none() || (!self.is_admitted() && resumable::is_reading(cx)) {
             return Ok(());
@@ -50,7 +51,7 @@ impl Upload {
         self.share.as_mut().map_or(Ok(true), |share| share.admit(need, beside, cx)).map(drop)
     }
 
-    /// Whether `more` could be stored now, by an upload that claims nothing.
+    /// Whether `more` could be stored now, by an upload that reserves nothing.
     ///
     /// # Errors
     /// 507; [`Refusal::later`] while what is there is being counted.
@@ -63,13 +64,13 @@ impl Upload {
         check_now(ex, cx, Share::new(Claim::new(area.clone()), limit), more, beside).map(drop)
     }
 
-    /// What resumable uploads have of the area, beside this one.
+    /// What other resumable uploads have reserved in the area.
     fn beside(&self, cx: &mut Services) -> Usage {
         let (bytes, files) = resumable::held(cx, &self.place.area_path, self.resumed);
         Usage { bytes, files }
     }
 
-    /// Claims more where more comes than was known.
+    /// Reserves more if more arrives than was announced.
     pub fn grow_by(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
         if self.share.is_none() {
             return Ok(());
@@ -86,7 +87,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Other processes keep the quota too, and there is no area yet: no place for its lock.
+    /// Other processes share the quota, and the area does not exist yet: there is no place for the lock.
     pub fn lacks_area(&self) -> bool {
         match (self.rules.quota, &self.place.area) {
             (Some(limit), Some(area)) if limit.shared => self.place.lacks(area),
@@ -94,7 +95,7 @@ impl Upload {
         }
     }
 
-    /// The lock of a quota that other processes keep too, with the files' part of it. None: there is none.
+    /// The lock of a quota that other processes share, with the files' part of it. None: no lock is needed.
     ///
     /// # Errors
     /// Those of [`lock`].
@@ -118,7 +119,7 @@ impl Upload {
         }
     }
 
-    /// The final decision of the quota: by what is stored and what is replaced by it now.
+    /// The final decision of the quota: by what is stored now, and what the files replace.
     pub fn claim_all(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
         let (mut added, mut freed) = <(Usage, Usage)>::default();
         if self.place.area.is_none() && cx.quotas.is_empty() {
@@ -127,7 +128,7 @@ impl Upload {
         for at in 0..self.parts.len() {
             let (part, before) = (&self.parts[at], &self.parts[..at]);
             added = added.plus(Usage { bytes: part.size(), files: 1 });
-            // Of two with one name the second replaces the first.
+            // Of two files with one name, the second replaces the first.
             let twin = before.iter().rfind(|other| (&other.name, other.folder) == (&part.name, part.folder));
             freed = freed.plus(match twin {
                 Some(twin) if self.policy.on_duplicate == Duplicate::Overwrite => {
@@ -149,8 +150,8 @@ impl Upload {
     }
 }
 
-/// Whether a file without content may be put where the request's URI says (LOCK of a name that is free), by the numbers
-/// of the moment. Gives its share; None: there is no quota.
+/// Whether an empty file may be put where the request's URI says (LOCK of a free name), by the present numbers. Gives
+/// its share; None: there is no quota.
 ///
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
@@ -165,7 +166,7 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Share>
     check_now(ex, cx, Share::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
 }
 
-/// The same, now that the file is about to be made: with the lock of a quota that other processes keep too.
+/// As [`check_empty`], when the file is about to be made: with the lock of a quota that other processes share.
 ///
 /// # Errors
 /// Those of [`check_empty`] and [`lock`].
@@ -174,7 +175,7 @@ pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Lock>, 
     share.lock(ex, cx, (EMPTY, Usage::default()))
 }
 
-/// The same is tried again in the next turn: a slice of the count each time.
+/// Tries the same again in the next turn: a slice of the count each time.
 pub fn later(cx: &Services) -> Flow {
     Flow::Delay { until: cx.now.ms + 1, then: Then::Phase(Phase::Content) }
 }

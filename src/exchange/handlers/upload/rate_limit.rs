@@ -9,7 +9,7 @@ use crate::services::Services;
 pub fn of(ex: &mut Exchange, cx: &mut Services) -> Option<Pace> {
     let rules = ex.here().settings.upload.clone();
     let text = variables::text(rules.limit_rate.as_ref()?, ex, cx);
-    // A variable may say nothing, or nonsense: then there is no limit (nginx's limit_rate does the same).
+    // A variable may be empty or invalid: then there is no limit (as with nginx's limit_rate).
     let rate = Size::parse(&text).ok().filter(|rate| rate.0 > 0)?;
     Some(Pace::new(rate.0, cx.now.ms))
 }

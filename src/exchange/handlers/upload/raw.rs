@@ -1,4 +1,4 @@
-//! A body that is the file: what the request says of its name and its type.
+//! A body that is the file: the name and the type that the request gives it.
 
 use super::refusal::Refusal;
 use crate::exchange::Exchange;
@@ -7,7 +7,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::{date, disposition};
 
-/// The name in Content-Disposition: for a body that is posted to a directory.
+/// The name in Content-Disposition, for a body that is posted to a directory.
 pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
     let mut fields = ex.request.head.all(HeaderId::ContentDisposition);
     let Some(field) = fields.next() else { return Ok(None) };
@@ -26,7 +26,7 @@ pub fn content_type(ex: &Exchange) -> &[u8] {
     ex.header(HeaderId::ContentType).unwrap_or(b"application/octet-stream")
 }
 
-/// What cannot be stored as it comes.
+/// Refuses what cannot be stored as it arrives.
 pub fn check(ex: &Exchange) -> Result<(), Refusal> {
     // RFC 9110 §14.5: a part of a file must not be taken for the whole.
     if ex.header(HeaderId::ContentRange).is_some() {
@@ -43,7 +43,7 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// When a file put by dav_methods was made, if its client sends Date: it becomes the time of the file (nginx).
+/// The modification time of a file stored by dav_methods, from Date if the client sends it (nginx).
 pub fn date(ex: &Exchange) -> Option<i64> {
     let dav = ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
     ex.header(HeaderId::Date).filter(|_| dav).and_then(date::parse)

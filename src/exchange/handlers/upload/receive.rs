@@ -1,4 +1,4 @@
-//! The body of an upload as it comes, and what becomes of it at its end.
+//! The body of an upload as it arrives, and what is done at its end.
 
 use super::form::{FIELD, Form, Into};
 use super::record::{Record, Stored};
@@ -50,7 +50,7 @@ impl Upload {
             Err(refusal) => return self.refuse(ex, cx, &refusal),
         };
         self.is_naming = false;
-        // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
+        // Earlier looks at files in this turn of the loop no longer hold: a request that waits behind this one must
         // see what it stored.
         cx.now.stored();
         if self.rules.sync && !self.parts.is_empty() {
@@ -60,21 +60,21 @@ impl Upload {
         }
     }
 
-    /// It is stored, and that is answered.
+    /// The upload is stored: makes the response.
     pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
         self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
         if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
-            // An alias of the file itself may call it otherwise.
+            // An alias for one file may give it another name.
             let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
             file.name = ex.route.uri[slash..].to_vec();
         }
         answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
     }
 
-    /// Nothing is stored; what was meant to be is known to the log.
+    /// Nothing is stored; the log gets what was to be.
     pub(super) fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let flow = answer::refuse(ex, cx, refusal);
         let files = self.parts.iter().map(|part| Stored {
@@ -101,7 +101,7 @@ impl Upload {
     /// `n` bytes went from the socket to the file.
     ///
     /// # Errors
-    /// The answer, where that is too much.
+    /// The response, if they are too many.
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
@@ -112,7 +112,7 @@ impl Upload {
         }
     }
 
-    /// Digests in the head of the part that was opened last, or the one that the client wants of it.
+    /// Takes the digests in the head of the part that was opened last, or the one that the client wants of it.
     pub(super) fn promise(&mut self, lines: &[Vec<u8>]) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         if self.rules.verify_digest != Verify::Off {
@@ -122,14 +122,14 @@ impl Upload {
         Ok(())
     }
 
-    /// Every digest that was announced for the body and its files holds. Gives the digests that are wanted, file by
+    /// Checks every digest that was announced for the body and its files. Gives the digests that are wanted, file by
     /// file.
     pub(super) fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
         if let Some(digests) = self.checked.take() {
             return Ok(digests);
         }
         if self.resumed.is_some() {
-            // Compared as the bytes came; this request had the last of them only.
+            // They were compared as the bytes arrived; this request had only the last bytes.
             return Ok(vec![Vec::new(); self.parts.len()]);
         }
         let parts = &self.parts;
@@ -148,7 +148,7 @@ impl Upload {
         self.parts.iter_mut().map(finish).collect()
     }
 
-    /// The newest file is held in memory no longer.
+    /// Moves the newest file from memory to the disk.
     pub(super) fn settle(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let dir = &place(&self.place, &self.folders, part.folder).dir;
@@ -171,7 +171,8 @@ impl Upload {
     }
 }
 
-/// Takes a piece of a form: files are stored, plain fields are kept for variables, an input without a chosen file is nothing.
+/// Takes a piece of a form: files are stored, plain fields are kept for variables, and an input without a chosen file
+/// is ignored.
 fn accept_form(
     upload: &mut Upload,
     form: &mut Form,
@@ -184,7 +185,7 @@ fn accept_form(
         let (used, event) = form.parser.next(rest)?;
         let here = rest;
         rest = rest.get(used..).unwrap_or_default();
-        // Copied where it must be: these few bytes belong to the parser.
+        // Copied if necessary: these few bytes belong to the parser.
         let held: [u8; 80];
         let data = match event {
             Event::More => return Ok(()),
@@ -222,7 +223,7 @@ fn begin_part(
     form.into = match head.filename {
         Some(name) if name.is_empty() => Into::Nothing,
         Some(name) => {
-            // RFC 7578 §4.4: a part that does not say is text/plain.
+            // RFC 7578 §4.4: a part without a type is text/plain.
             let kind = head.content_type.as_deref().unwrap_or(b"text/plain");
             upload.open(ex, cx, &form.fields, Some(&name), kind)?;
             upload.promise(&head.digests)?;

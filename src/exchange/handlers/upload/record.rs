@@ -1,6 +1,6 @@
-//! What is known of an upload once it is over, for `$upload_*` in logs, headers and what else is made after it.
+//! The facts of a finished upload, for `$upload_*` in logs, headers and everything else that is made later.
 //!
-//! Invariant: the names here have been judged; values of fields are the client's words, bounded by the form.
+//! Invariant: the names here have been checked; the values of fields are the client's text, limited by the form.
 
 use crate::config::template::Builtin;
 use crate::http::etag::ETag;
@@ -15,9 +15,9 @@ pub struct Stored {
     /// Bytes.
     pub size: u64,
     pub etag: ETag,
-    /// It took the place of another.
+    /// It replaced another file.
     pub replaced: bool,
-    /// The value of its Repr-Digest, where the client wants one.
+    /// The value of its Repr-Digest, if the client wants one.
     pub digest: Vec<u8>,
 }
 
@@ -26,12 +26,12 @@ pub struct Record {
     pub files: Vec<Stored>,
     /// Plain fields of the form.
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
-    /// Where the files are; None: nothing was stored.
+    /// The files' directory; None: nothing was stored.
     pub dir: Option<Rc<OwnedFd>>,
 }
 
 impl Record {
-    /// Appends the value of a variable; false where it has none. With several files it is the first that counts.
+    /// Appends the value of a variable; false if it has none. Of several files the first counts.
     pub fn value(&self, variable: Builtin, out: &mut Vec<u8>) -> bool {
         let first = self.files.first();
         let value = match (variable, first) {
@@ -56,7 +56,7 @@ impl Record {
         find(&self.fields, name)
     }
 
-    /// The file's whole path, whatever links lead there.
+    /// The file's whole real path.
     fn path(&self, stored: &Stored) -> Option<Vec<u8>> {
         let dir = self.dir.as_ref()?;
         let path = file::path_of(dir.as_fd()).ok()?;
@@ -64,7 +64,8 @@ impl Record {
     }
 }
 
-/// The first field of that name, given in lower case and with `_` for what a variable's name cannot hold.
+/// The first field of that name, which is in lower case and has `_` for characters that a variable's name cannot
+/// have.
 pub fn find<'f>(fields: &'f [(Box<[u8]>, Vec<u8>)], name: &[u8]) -> Option<&'f [u8]> {
     let is_same = |(a, b): (&u8, &u8)| a.to_ascii_lowercase() == *b || *b == b'_' && !a.is_ascii_alphanumeric();
     let field = fields.iter().find(|(n, _)| n.len() == name.len() && n.iter().zip(name).all(is_same));

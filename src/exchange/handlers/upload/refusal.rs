@@ -1,7 +1,7 @@
-//! Why an upload is refused, as data: the status, a sentence for the client, what the log says beside it.
+//! Why an upload is refused, as data: the status, a sentence for the client, and details for the log.
 //!
-//! Invariant: what the client reads is our own sentence and at most a name that has been judged; what it sent goes
-//! to the log only, escaped.
+//! Invariant: the client reads our own sentence and at most a name that has been checked; what it sent goes to the
+//! log only, escaped.
 
 use crate::config::model::Level;
 use crate::exchange::handlers::versions::Denied;
@@ -14,14 +14,14 @@ use std::borrow::Cow;
 pub struct Refusal {
     pub status: Status,
     pub why: Cow<'static, str>,
-    /// The judged name of the file meant; empty where it is clear.
+    /// The checked name of the file; empty if it is clear which one.
     pub name: Vec<u8>,
-    /// The directive whose limit was broken; empty where none is to blame.
+    /// The directive whose limit was exceeded; empty if there is none.
     pub limit: &'static str,
     /// For the log.
     pub detail: String,
     pub level: Level,
-    /// Not yet known: what is there is being counted, and the same is asked again in the next turn.
+    /// Not known yet: the area is being counted, and the same is tried again in the next turn.
     pub later: bool,
 }
 
@@ -56,7 +56,7 @@ impl Refusal {
         Refusal { later: true, ..refusal.limit("upload_quota") }
     }
 
-    /// It is to be expected: a warning in the log.
+    /// It is to be expected: logged as a warning.
     pub fn warns(self) -> Refusal {
         Refusal { level: Level::Warn, ..self }
     }
@@ -66,17 +66,17 @@ impl Refusal {
         Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
     }
 
-    /// Another process is changing the version that the request names. Answers of 503 say when to come again.
+    /// Another process is changing the version that the request names. A 503 says when to try again.
     pub fn busy() -> Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }
 
-    /// The URI is a directory's, without its slash: clients repeat the request, body and all, where it belongs.
+    /// The URI is a directory's, without its slash: clients repeat the request with the body at the right URI.
     pub fn add_slash() -> Refusal {
         Refusal::new(Status::PERMANENT_REDIRECT, "a directory has that name: its URI ends in a slash")
     }
 
-    /// A system call that failed: the client's fault or the server's, in one table.
+    /// A system call that failed: one table decides whether the client or the server is to blame.
     pub fn call(call: &str, path: &[u8], e: Errno) -> Refusal {
         let (status, why) = match e {
             Errno::ENOENT => (Status::CONFLICT, "the directory does not exist"),
@@ -108,7 +108,7 @@ impl Refusal {
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Refusal {
         let status = match reject.status() {
-            // The head of a part, not of the request.
+            // It was the head of a part, not of the request.
             Status::HEADER_TOO_LARGE => Status::BAD_REQUEST,
             status => status,
         };
@@ -121,7 +121,7 @@ impl From<Reject> for Refusal {
     }
 }
 
-/// Of a file beyond upload_max_file_size.
+/// A file larger than upload_max_file_size.
 pub fn too_large() -> Refusal {
     Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")
 }

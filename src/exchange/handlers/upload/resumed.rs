@@ -1,5 +1,5 @@
-//! A file that comes in several requests: judged by the rules of uploads before its first byte, and stored by their
-//! code after its last. What happens between is `handlers::resumable`'s.
+//! A file that arrives in several requests: checked by the rules of uploads before its first byte, and stored by
+//! their code after its last. What happens between is in `handlers::resumable`.
 
 use super::answer;
 use super::digest;
@@ -31,11 +31,11 @@ pub use super::record::Stored;
 pub use super::refusal::{Refusal, too_large};
 pub use super::rules::{essence, largest};
 
-/// What the creation of an upload says of it.
+/// What the creation of an upload says about it.
 pub struct Wish<'a> {
     pub given: Option<&'a [u8]>,
     pub content_type: &'a [u8],
-    /// Bytes of the whole, where they are known.
+    /// Bytes of the whole file, if known.
     pub length: Option<u64>,
     /// For `$upload_field_NAME` in its name.
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
@@ -49,26 +49,26 @@ pub struct Wish<'a> {
 pub enum Role {
     #[default]
     File,
-    /// A part of a file: it has neither name nor type.
+    /// A part of a file: it has neither a name nor a type.
     Part,
-    /// A file of parts whose bytes are counted already.
+    /// A file made of parts whose bytes are counted already.
     OfParts,
 }
 
-/// A record has a name; that of a part is never a file's.
+/// A record needs a name; a part's is never used for a file.
 const PART_NAME: &[u8] = b"part";
 
 /// An upload that may begin.
 pub struct Admitted {
     pub name: Vec<u8>,
-    /// What the URI means, and the URI of the file's directory.
+    /// The path of the URI, and the URI of the file's directory.
     pub path: Vec<u8>,
     pub dir: Vec<u8>,
-    /// What the file's directory can be renamed to from.
+    /// The directories that the file's directory can be renamed from.
     pub reach: file::Reach,
 }
 
-/// Judges an upload that this request (POST or PUT) creates.
+/// Checks an upload that this request (POST or PUT) creates.
 ///
 /// # Errors
 /// The same as for a plain upload.
@@ -94,7 +94,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let mut upload = Upload::new(ex, rules, place, policy);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
-        // Of the whole it is judged when that is made.
+        // The name is checked when the whole is made.
         Role::Part => PART_NAME.to_vec(),
         Role::File | Role::OfParts => upload.admit(ex, cx, wish.fields, (None, given), wish.content_type)?,
     };
@@ -108,7 +108,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     Ok(Admitted { name, path, dir: upload.place.uri, reach })
 }
 
-/// Whether `more` bytes may still be taken. `total`: what the upload then has, where it is not reserved yet.
+/// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.
 pub fn admit_more(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -127,10 +127,10 @@ pub fn admit_more(
     }
 }
 
-/// A file whose last byte is there.
+/// A file whose last byte has arrived.
 pub struct Finished<'a> {
     pub id: UploadId,
-    /// Its bytes: a file of this directory, and what it will be called.
+    /// The file's bytes: a file in this directory, and its future name.
     pub home: &'a Rc<OwnedFd>,
     pub part: CString,
     /// As [`Wish::below`] of its creation.
@@ -142,26 +142,26 @@ pub struct Finished<'a> {
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
 }
 
-/// A finished file that has its name.
+/// A finished file that has got its name.
 pub struct Placed {
     pub stored: Stored,
     /// The URI path of its directory.
     pub dir: Vec<u8>,
-    /// The directories whose names are new.
+    /// The directories that have new names in them.
     pub changed: Vec<Rc<OwnedFd>>,
-    /// upload_sync: what can take the name back.
+    /// upload_sync: can take the name back.
     upload: Upload,
 }
 
 impl Placed {
-    /// It stays: what was stored, and the URI path of its directory.
+    /// The name stays: what was stored, and the URI path of its directory.
     pub fn settled(mut self) -> (Stored, Vec<u8>) {
         self.upload.made.keep();
         (self.stored, self.dir)
     }
 
-    /// The disk did not take the name: the file has its hidden one again, and its name what had that before. False: it
-    /// has the name still, or another file has it by now.
+    /// The name could not be written to the disk: the file gets its hidden name back, and the file that had the name
+    /// before gets that back. False: it still has the name, or another file has it by now.
     pub fn take_back(&mut self, cx: &mut Services) -> bool {
         let is_back = self.upload.take_back(cx);
         self.upload.parts.iter_mut().filter(|_| is_back).for_each(Part::leave);
@@ -172,7 +172,7 @@ impl Placed {
 /// Why a finished file was not stored.
 pub struct Refused {
     pub refusal: Refusal,
-    /// Its bytes are still there: it may be tried again.
+    /// Its bytes are still there: the client may try again.
     pub kept: bool,
 }
 
@@ -197,7 +197,8 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         resumed: Some(finished.id),
         ..Upload::new(ex, rules, place, policy)
     };
-    // The rules of today, for the client that ends it: a reload or a length that came late may have changed what holds.
+    // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed
+    // them.
     let name = finished.name.to_vec();
     let judged = rules::check_extension(&upload.rules.extensions, &name)
         .and_then(|()| upload.judge_path(ex, cx, (None, &name), None))
@@ -224,7 +225,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
         },
         Err(refusal) => {
-            // The name is taken, or a precondition does not hold: waiting does not help.
+            // The name is taken, or a precondition fails: trying again does not help.
             let kept = !matches!(refusal.status, Status::CONFLICT | Status::PRECONDITION_FAILED);
             if kept {
                 upload.parts.iter_mut().for_each(Part::leave);
@@ -234,19 +235,19 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     }
 }
 
-/// The answer to an upload that was stored, as to a plain one. `ex.method` is the method of the creation.
+/// The response to a stored upload, as to a plain one. `ex.method` is the method of the creation.
 pub fn answer(ex: &mut Exchange, cx: &mut Services, dir: &[u8], stored: Stored) -> Flow {
     let rules = ex.here().settings.upload.clone();
     answer::stored(ex, cx, dir, &[stored], rules.answer.as_ref())
 }
 
-/// The path that the request's URI means.
+/// The path of the request's URI.
 pub fn path(ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
     let rules = ex.here().settings.upload.clone();
     target_dir::path(ex, cx, &rules)
 }
 
-/// What the head promises of this request's content.
+/// The digests of this request's content in its head.
 ///
 /// # Errors
 /// 400 for a digest that is malformed.
@@ -254,7 +255,7 @@ pub fn content_digests(ex: &Exchange) -> Result<Digests, Refusal> {
     digest::promised_of_part(ex, ex.here().settings.upload.verify_digest)
 }
 
-/// This request's content is complete: what its head and its trailers promise must hold.
+/// This request's content is complete: checks the digests in its head and its trailers.
 ///
 /// # Errors
 /// 400.
@@ -262,12 +263,12 @@ pub fn check_content(ex: &Exchange, digests: Digests) -> Result<(), Refusal> {
     digest::check_part(ex, ex.here().settings.upload.verify_digest, digests)
 }
 
-/// What the trailers promise of the whole: a Repr-Digest.
+/// The digest of the whole in the trailers: a Repr-Digest.
 pub fn late_digests(ex: &Exchange) -> Vec<u8> {
     digest::late_of_whole(ex, ex.here().settings.upload.verify_digest)
 }
 
-/// The digests of the whole announced by a Repr-Digest, and those wanted at its end.
+/// The digests of the whole that a Repr-Digest announced, and those wanted at its end.
 ///
 /// # Errors
 /// 400 for a digest that is malformed.

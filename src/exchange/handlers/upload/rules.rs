@@ -1,4 +1,4 @@
-//! What may be stored at all: by media type, by extension, by the room there is.
+//! What may be stored: by media type, by extension, by free space.
 
 use super::refusal::Refusal;
 use crate::config::settings::upload::{Extensions, MinFree};
@@ -8,7 +8,7 @@ use crate::http::status::Status;
 use crate::sys::file;
 use std::os::fd::BorrowedFd;
 
-/// Bodies from this size on are compared with the free space before they are read.
+/// Bodies of at least this size are compared with the free space before they are read.
 const LARGE: u64 = 1 << 20;
 
 /// A media type without its parameters.
@@ -28,8 +28,8 @@ pub fn is_type_allowed(allowed: &[Box<[u8]>], content_type: &[u8]) -> bool {
         })
 }
 
-/// Whether upload_extensions lets the name pass. An allowed extension must be the last; a denied one may stand nowhere
-/// (`x.php.jpg` is PHP to some servers).
+/// Whether upload_extensions allows the name. An allowed extension must be the last; a denied one may not occur
+/// anywhere (`x.php.jpg` is PHP to some servers).
 pub fn is_extension_allowed(extensions: &Extensions, name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
     let ends =
@@ -52,7 +52,7 @@ pub fn check_type(allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refu
     Err(refusal.limit("upload_types"))
 }
 
-/// [`check_type`] by the location, and by the signed link that let the request in.
+/// [`check_type`] by the location, and by the signed link of the request.
 ///
 /// # Errors
 /// 415.
@@ -66,7 +66,7 @@ pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) ->
     check_type(allowed, content_type)
 }
 
-/// Bytes that a file may have: by the location, and by the signed link that let the request in. 0: any number.
+/// Most bytes of a file: by the location, and by the signed link of the request. 0: any number.
 pub fn largest(ex: &Exchange) -> u64 {
     let link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
     match (ex.here().settings.upload.max_file_size.0, link) {
@@ -76,7 +76,7 @@ pub fn largest(ex: &Exchange) -> u64 {
 }
 
 /// # Errors
-/// 400: the signed link that let the request in is for larger files.
+/// 400: the signed link of the request is for larger files.
 pub fn check_least(ex: &Exchange, size: u64) -> Result<(), Refusal> {
     match &ex.route.link {
         Some(link) if size < link.limits.least => {
@@ -99,7 +99,7 @@ pub fn check_extension(extensions: &Extensions, name: &[u8]) -> Result<(), Refus
     Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(name))
 }
 
-/// Whether `size` more bytes (0 where that is not known) fit on the disk that `dir` is on.
+/// Whether `size` more bytes (0 if that is not known) fit on the disk of `dir`.
 ///
 /// # Errors
 /// 507, before anything is read or written.
@@ -107,7 +107,7 @@ pub fn check_room(dir: BorrowedFd<'_>, min_free: MinFree, size: u64) -> Result<(
     if min_free == MinFree::Bytes(0) && size < LARGE {
         return Ok(());
     }
-    // What the file system does not tell cannot be minded.
+    // A file system that does not report its free space is not checked.
     let Ok((free, total)) = file::free_space(dir) else { return Ok(()) };
     let kept = match min_free {
         MinFree::Bytes(bytes) => bytes,

@@ -6,7 +6,7 @@ use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::util::clean_path::clean;
 
-/// For a file that is about to be sent: in an upload area, what a browser would run is sent to be saved.
+/// For a file that is about to be sent: in an upload area, a type that a browser would run becomes a download.
 pub fn guard(ex: &mut Exchange) {
     if !is_area(ex) {
         return;
@@ -31,13 +31,13 @@ fn is_area(ex: &Exchange) -> bool {
         Store::Path(_) => return true,
         Store::Uri => {}
     }
-    // A whole site that takes POST is still a site: its pages are pages.
+    // A whole site that allows POST is still a site: its pages are pages.
     let writes = settings.access.allowed.is_some_and(|m| m.contains(Method::Post) || m.contains(Method::Put));
     settings.listing.upload || writes && !matches!(&*here.name, b"" | b"/") || is_stored(ex)
 }
 
-/// The file lies in a directory that an upload_store names, whatever location shows it. A site whose root is in a store
-/// is still a site.
+/// The file lies in a directory that an upload_store names, in whatever location it is served. A site whose root is
+/// in a store is still a site.
 fn is_stored(ex: &Exchange) -> bool {
     if ex.config.stores.is_empty() {
         return false;
@@ -50,14 +50,14 @@ fn is_stored(ex: &Exchange) -> bool {
     ex.config.stores.iter().any(|store| holds(store, &path) && !is_site(store))
 }
 
-/// Media types that a browser may run scripts of.
+/// Media types in which a browser may run scripts.
 fn runs(content_type: &[u8]) -> bool {
     let essence = essence(content_type).to_ascii_lowercase();
     match &essence[..] {
         b"text/html" | b"text/xml" | b"application/xml" | b"application/x-shockwave-flash" => true,
         b"text/xsl" | b"text/x-component" | b"text/cache-manifest" | b"text/x-server-parsed-html" => true,
         b"message/rfc822" | b"multipart/related" | b"multipart/x-mixed-replace" | b"application/hta" => true,
-        // Without a type old browsers guess, in spite of nosniff.
+        // Without a type old browsers guess one, in spite of nosniff.
         b"" => true,
         other => [&b"+xml"[..], b"javascript", b"ecmascript", b"vbscript", b"livescript", b"jscript"]
             .iter()

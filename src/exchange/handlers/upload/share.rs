@@ -1,4 +1,4 @@
-//! An upload's share of its area under upload_quota. Counting what is there is [`crate::services::quotas`]'s.
+//! An upload's share of its area under upload_quota. [`crate::services::quotas`] counts the area.
 
 use super::refusal::Refusal;
 use crate::config::model::Level;
@@ -27,10 +27,11 @@ impl Share {
         self.wait == Wait::Admitted
     }
 
-    /// Whether `need` is granted, when `beside` is held as well; not yet, where it is being counted: ask again in the next turn.
+    /// Whether `need` is granted while `beside` is also reserved. False while the area is being counted: ask again in
+    /// the next turn.
     ///
     /// # Errors
-    /// 507; what the directory says that cannot be read.
+    /// 507; the status of a directory that cannot be read.
     pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Services) -> Result<bool, Refusal> {
         let area = self.claim.area();
         let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
@@ -58,7 +59,7 @@ impl Share {
         Ok(true)
     }
 
-    /// The lock of a quota that other processes keep too: they learn of what was admitted. None: there is none.
+    /// The lock of a quota that other processes share: they learn what was admitted. None: no lock is needed.
     ///
     /// # Errors
     /// Those of [`lock`].
@@ -69,7 +70,7 @@ impl Share {
         }
     }
 
-    /// As much as `need` is needed after all.
+    /// Reserves `need` after all.
     ///
     /// # Errors
     /// 507.
@@ -78,8 +79,8 @@ impl Share {
     }
 }
 
-/// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for. Gives the
-/// admitted share.
+/// Whether `more` has room now, with `beside` reserved by others; the request keeps the count that it waits for.
+/// Gives the admitted share.
 ///
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
@@ -98,12 +99,12 @@ pub fn check_now(
     Err(Refusal::later())
 }
 
-/// The lock of a quota that other processes keep too: with it they know what is added, and freed for it. None: the file
-/// system has no locks.
+/// The lock of a quota that other processes share: through it they learn what is added, and what is freed for it.
+/// None: the file system has no locks.
 ///
 /// # Errors
-/// [`Refusal::later`] while another process has it, or what is there is being counted; 507; 503 where another process does
-/// not give the lock back.
+/// [`Refusal::later`] while another process has it, or the area is being counted; 507; 503 if another process does
+/// not release the lock.
 pub fn lock(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -122,7 +123,7 @@ pub fn lock(
         Ok(Taken::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
         Ok(Taken::Counting) => Err(Refusal::later()),
         Ok(Taken::Busy) => {
-            // There is nothing to do but to ask again.
+            // Nothing else can be done but to try again.
             ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
             Err(Refusal::later())
         }

@@ -1,4 +1,4 @@
-//! The head of a POST or PUT: all that can be refused before the first byte of the body is read.
+//! The head of a POST or PUT: everything that can be refused before the first byte of the body is read.
 
 use super::form::Form;
 use super::refusal::{Refusal, too_large};
@@ -21,12 +21,12 @@ use crate::services::stats::Counter;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// Bytes of a file that are held in memory at most, whatever client_body_buffer_size says.
+/// Most bytes of a file that are held in memory, whatever client_body_buffer_size says.
 const HELD: u64 = 64 << 10;
-/// Bytes of a form that may be something else than files.
+/// Bytes of a form that may be something other than files.
 const FORM: u64 = 128 << 10;
 
-/// A POST or PUT of this location: refused at once, or its body is wanted.
+/// A POST or PUT of this location: it is refused at once, or its body is read.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
     cx.stats.count(Counter::UploadsBegun);
     let mut upload = Box::new(prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?);
@@ -41,7 +41,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
     Ok(upload)
 }
 
-/// All that can be refused before the first byte is read.
+/// Refuses everything that can be refused before the first byte is read.
 fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     let rules = ex.here().settings.upload.clone();
     check_sender(ex, &rules)?;
@@ -70,7 +70,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     let is_form = form.is_some();
     let mut upload = assemble(ex, rules, place, form, length)?;
     if is_form {
-        // What a form holds beside its files is not much.
+        // Apart from its files a form is small.
         upload.coming.bytes = length.saturating_sub(FORM);
     } else {
         let most = upload.most;
@@ -90,13 +90,13 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     Ok(upload)
 }
 
-/// Whether this location takes uploads, from the page that sends this one.
+/// Whether this location accepts uploads from the page that sends this one.
 fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
-    // A browser lets any page post a form here without asking; PUT and PATCH it asks about first (CORS).
-    // A signed link is its own permission: no cookie or password of a visitor is used.
+    // A browser lets any page post a form here without a preflight; PUT and PATCH need one (CORS). A signed link is
+    // its own permission: no cookie or password of a visitor is used.
     if ex.route.method == Method::Post
         && !rules.cross_site
         && ex.route.link.is_none()
@@ -122,7 +122,7 @@ fn assemble(
     let mut digests = digest::promised(ex, rules.verify_digest)?;
     let wanted = digest::wanted(ex);
     let hold = match ex.request.head.framing {
-        // A client that waits for 100 Continue learns before that whether a file can be made.
+        // A client that waits for 100 Continue then learns in time whether a file can be made.
         _ if ex.request.expects_continue() => 0,
         Framing::Length(length) if form.is_none() && length > hold_at_most(ex) => 0,
         _ => hold_at_most(ex) as usize,
@@ -146,7 +146,7 @@ fn assemble(
     })
 }
 
-/// The listing page asks to put a file in the place of another, where who may delete the old one has said so.
+/// The listing page asks to replace a file, and the visitor, who may delete the old one, has agreed.
 fn asks_to_replace(ex: &Exchange) -> bool {
     ex.route.method == Method::Post
         && &ex.route.args[..] == b"webserv-replace"

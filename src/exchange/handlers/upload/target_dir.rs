@@ -1,5 +1,5 @@
-//! Where files go: the directory, opened beneath the root or the store that the configuration names, and the URI it is
-//! seen under.
+//! Where files are stored: the directory, opened beneath the root or the store that the configuration names, and its
+//! URI.
 //!
 //! Invariant: a path that came from a client is only ever opened relative to a trusted directory, with
 //! `RESOLVE_BENEATH`: no link and no `..` leads out.
@@ -28,43 +28,43 @@ use std::rc::Rc;
 /// What a request's URI may name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
-    /// PUT: a file, by this very name.
+    /// PUT: a file of exactly this name.
     File,
-    /// A raw POST: a file; or a directory, in which the body then gets a name. `named`: the request brings one.
+    /// A raw POST: a file; or a directory, in which the body then gets a name. `named`: the request gives a name.
     Either { named: bool },
-    /// A form: the directory for its files, which bring their names.
+    /// A form: the directory for its files, which have names of their own.
     Directory,
 }
 
 /// A directory to store in.
 pub struct Place {
-    /// The deepest directory on the way that is there.
+    /// The deepest existing directory on the path.
     pub dir: Rc<OwnedFd>,
-    /// Those below it that are made when the files are complete (upload_create_path).
+    /// The directories below it that are made when the files are complete (upload_create_path).
     missing: Vec<CString>,
     resolve: u64,
     /// The URI of the directory, ending in a slash.
     pub uri: Vec<u8>,
     /// Its path, for the log.
     pub path: Vec<u8>,
-    /// Whose quota counts, where one is set.
+    /// The quota area, if there is one.
     pub area: Option<Rc<Area>>,
-    /// Its path, as it was asked for.
+    /// The area's path, as it was opened.
     pub area_path: Vec<u8>,
-    /// What was last looked at: the moment, the name, what had it.
+    /// The last look: the time, the name, the file that had it.
     seen: Option<(u64, Vec<u8>, Option<Stat>)>,
 }
 
-/// A path in two parts: the first `trusted` bytes are the configuration's, the rest has to stay beneath.
+/// A path in two parts: the first `trusted` bytes are the configuration's, the rest must stay beneath.
 #[derive(Debug, PartialEq, Eq)]
 struct Split {
     path: Vec<u8>,
     trusted: usize,
-    /// Where the area ends that the location stands for: its directory, or the store.
+    /// Where the location's area ends: its directory, or the store.
     area: usize,
 }
 
-/// Finds the directory, and the file's name where the URI says one.
+/// Finds the directory, and the file's name if the URI gives one.
 pub fn find(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -106,7 +106,7 @@ pub fn find(
             _ => Ok((place(open(rest)?, as_directory), None)),
         };
     }
-    // A name in lower layers' terms: what follows needs it without NUL.
+    // What follows needs the name without NUL.
     let c_rest = c_path(rest)?;
     if wanted == Wanted::Directory {
         return match file::open_beneath(base.as_fd(), &c_rest, O_PATH | O_DIRECTORY, 0, resolve) {
@@ -119,8 +119,8 @@ pub fn find(
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
-    // A body without a name of its own gets one in the directory, once the client says that it means that. The
-    // location's own directory is taken with or without its slash.
+    // A body without a name of its own gets one in the directory, but only if the client names the directory. The
+    // location's own directory may be named with or without its slash.
     let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
     match wanted {
         Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
@@ -137,8 +137,8 @@ fn directory_uris(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (own, parent.to_vec())
 }
 
-/// What is wrong with the names of a path, whatever is there: `rest` is beneath what is trusted, `below` beneath the
-/// location. Neither may lead to names of this server's own; `.git/hooks` is nothing to upload to.
+/// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
+/// location. Neither may contain names of this server's own, and `.git/hooks` is no place for uploads.
 fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
     if rest.split(|b| *b == b'/').any(|component| component == b"..") {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
@@ -153,7 +153,7 @@ fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Nothing is put where nothing is shown, whatever store or folder leads there.
+/// Nothing is stored where nothing is shown, whatever store or folder leads there.
 fn judge_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<(), Refusal> {
     match paths::is_hidden(ex, cx, path, area) {
         true => Err(Refusal::new(Status::NOT_FOUND, "the path leads to what is not shown")),
@@ -161,7 +161,7 @@ fn judge_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> R
     }
 }
 
-/// Whose quota counts: the directory that the location stands for.
+/// Whose quota counts: that of the location's directory.
 fn quota_area(
     base: &Rc<OwnedFd>,
     split: &Split,
@@ -174,12 +174,12 @@ fn quota_area(
     cx.quotas.area(dir.as_fd(), &missing).map_err(|e| Refusal::call("readlink()", &split.path, e))
 }
 
-/// The path that the request's URI means here, whatever is there.
+/// The path of the request's URI here, whether or not it exists.
 pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u8>, Refusal> {
     Ok(split(ex, cx, rules)?.0.path)
 }
 
-/// The area whose quota counts for the request's URI, and its path; it is there.
+/// The quota area of the request's URI, which exists, and its path.
 pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
     let path = split(ex, cx, rules).map(|(split, _)| split.path.get(..split.area).unwrap_or_default().to_vec())?;
     let failed = |call, e| Refusal::call(call, &path, e);
@@ -188,7 +188,7 @@ pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(R
     Ok((area, path))
 }
 
-/// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
+/// The path of the request's URI here; its trusted part opened, if that was necessary to know it.
 fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
@@ -198,11 +198,11 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
         };
         let template = &location.settings.files.root;
         let path = ex.route.path.clone();
-        // The alias of a regex location is a whole path, captures and all.
+        // The alias of a regex location is a whole path, with captures.
         let whole = location.settings.files.alias == Some(u32::MAX);
         let mut base = None;
         let trusted = if template.constant().is_some() && !whole {
-            // As paths::area, with a directory that is open already.
+            // As paths::area, with a directory that is already open.
             paths::named_area(ex, root).map_or(Ok(root), |end| -> Result<usize, Refusal> {
                 base = cx.directories.open(&c_path(&path[..end])?, &cx.now).ok();
                 Ok(if base.is_some() { end } else { root })
@@ -212,7 +212,7 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
         };
         let below = below(location.kind, &location.name, &ex.route.uri).unwrap_or_default();
         let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
-            // `location = /file` stands for no directory: its file counts with those beside it.
+            // `location = /file` has no directory: its file counts with its neighbours.
             end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
                 memchr::memrchr(b'/', &path[..end]).map_or(end, |at| at + 1)
             }
@@ -235,14 +235,14 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
     Ok((Split { path, trusted, area }, None))
 }
 
-/// What of a URI goes on below the store: what follows the location's name; of a location that is no prefix, the last
+/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
 /// segment. None: the URI only begins like the location (`/up2` in `/up`).
 fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
     let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
     if matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/") {
         return Some(last);
     }
-    // An `if` or limit_except in a regex location has the regex as its name: it does not begin the URI.
+    // An `if` or limit_except in a regex location has the regex as its name, which does not begin the URI.
     let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
     match (name.ends_with(b"/"), rest.first()) {
         (true, _) | (_, None) => Some(rest),
@@ -251,7 +251,7 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]>
     }
 }
 
-/// [`split`], where an alias may be the file itself: bodies that are no PUT may get names of their own, and are for a
+/// [`split`], if an alias may be the file itself: bodies that are no PUT may get names of their own, and are for a
 /// directory.
 fn split_for(
     wanted: Wanted,
@@ -269,8 +269,8 @@ fn split_for(
     Ok((split, base))
 }
 
-/// How much of an expanded path can be trusted: what the template says before its first variable, up to a slash. A
-/// path that begins with a variable has no such part: it is taken from the root directory, beneath which all is.
+/// How much of an expanded path can be trusted: the template's text before its first variable, up to a slash. A path
+/// that begins with a variable has no such part: it is opened beneath the root directory.
 pub fn trusted(template: &Template, path: &[u8]) -> usize {
     match template.parts.first() {
         Some(Part::Literal(text)) if path.starts_with(text) => {
@@ -283,7 +283,7 @@ pub fn trusted(template: &Template, path: &[u8]) -> usize {
 fn open_base(split: &Split, rules: &Rules, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
     let base = c_path(&split.path[..split.trusted])?;
     match cx.directories.open(&base, &cx.now) {
-        // The store is the configuration's to name, and so to make.
+        // The configuration names the store, so it may be made.
         Err(Errno::ENOENT) if rules.create_path && matches!(rules.store, Store::Path(_)) => {
             let (path, mode) = (base.to_bytes(), Mode(rules.mode).directory().0);
             let made = make_path::make_path(path, mode, || cx.syncs.made_directory());
@@ -295,7 +295,7 @@ fn open_base(split: &Split, rules: &Rules, cx: &mut Services) -> Result<Rc<Owned
     .map_err(|e| Refusal::call("open()", base.to_bytes(), e))
 }
 
-/// Opens the directory `rel` beneath `base`. With `create`, components that are not there are left to be made.
+/// Opens the directory `rel` beneath `base`. With `create`, missing components are left to be made.
 fn descend(
     base: &Rc<OwnedFd>,
     rel: &[u8],
@@ -322,7 +322,7 @@ fn descend(
 }
 
 impl Place {
-    /// What has the name now, not looking through a link.
+    /// The file that has the name now; links are not followed.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
         if !self.missing.is_empty() {
             return Ok(None);
@@ -349,7 +349,7 @@ impl Place {
         }
     }
 
-    /// [`Place::stat`], asked once for what has the name in this moment.
+    /// [`Place::stat`], asked once a turn for the same name.
     pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
             && (*moment, &seen[..]) == (cx.now.epoch, name)
@@ -361,10 +361,11 @@ impl Place {
         Ok(stat)
     }
 
-    /// The directory `rel` below this one, as a client names it: `album/1/`. What of it is missing is made with the rest.
+    /// The directory `rel` below this one, as a client names it: `album/1/`. Its missing parts are made with the
+    /// rest.
     ///
     /// # Errors
-    /// 400 for a component that is no file name, an empty one among them.
+    /// 400 for a component that is not a file name, such as an empty one.
     pub fn below(&self, rel: &[u8], names: Names) -> Result<Place, Refusal> {
         for component in rel.strip_suffix(b"/").unwrap_or(rel).split(|b| *b == b'/') {
             names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why))?;
@@ -388,27 +389,27 @@ impl Place {
         })
     }
 
-    /// Where a name will be, whatever links led here.
+    /// The real path that a name will have.
     pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
         let way = self.missing.iter().map(|missing| missing.to_bytes()).chain([name]);
         Ok(way.fold(path, |path, name| [path.strip_suffix(b"/").unwrap_or(&path), b"/", name].concat()))
     }
 
-    /// As [`find`] judged the directory: a file of that path.
+    /// As [`find`] checked the directory: a file of that path.
     pub fn judge_hidden(&self, ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<(), Refusal> {
         judge_hidden(ex, cx, path, &self.area_path)
     }
 
-    /// Whether what is missing on the way here holds the area.
+    /// Whether the missing part of the path contains the area.
     pub fn lacks(&self, area: &Area) -> bool {
         let path = CString::new(area.path());
         let stat = |path: CString| file::stat_at(None, &path, Follow::Yes).err();
         !self.missing.is_empty() && path.is_ok_and(|path| stat(path) == Some(Errno::ENOENT))
     }
 
-    /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
-    /// outermost first.
+    /// Makes the missing directories; `dir` is then the one to store in. Returns those that were made, the outermost
+    /// first.
     pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {
         let (missing, mode, mut made) = (std::mem::take(&mut self.missing), Mode(mode).directory().0, Vec::new());
         let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);

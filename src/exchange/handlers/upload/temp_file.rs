@@ -1,5 +1,5 @@
-//! One file being written: in memory while it is small, then without a name in its directory, so that it is not seen
-//! before it is whole and dropping it leaves nothing.
+//! A file that is being written: in memory while it is small, then without a name in its directory, so that it does
+//! not appear before it is complete and dropping it leaves nothing.
 
 use super::digest::Digests;
 use crate::io::open;
@@ -10,64 +10,64 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Bytes after which the kernel is asked to start writing, so that dirty pages never pile up to one long stall.
+/// Bytes after which the kernel is asked to start writing, so that dirty pages never add up to one long stall.
 const WRITE_BACK: u64 = 8 << 20;
-/// Bytes that may be read back at once: some milliseconds.
+/// Most bytes that are read back at once: some milliseconds.
 const AGAIN: u64 = 4 << 20;
 
 pub struct Part {
     content: Content,
-    /// The name it has meanwhile, where it has one.
+    /// Its temporary name, if it has one.
     temporary: Option<Temporary>,
     mode: u32,
-    /// Bytes so far, and of these the ones on their way to the disk.
+    /// Bytes so far, and how many of them are being written to the disk.
     size: u64,
     flushed: u64,
-    /// What it will be called.
+    /// Its future name.
     pub name: Vec<u8>,
-    /// The media type that it came with.
+    /// The media type it was sent with.
     pub kind: Vec<u8>,
-    /// The folder below the request's directory that it goes into; and that folder, once it is there.
+    /// The folder below the request's directory that it goes into; and that folder, once it exists.
     pub folder: Option<usize>,
     pub home: Option<Rc<OwnedFd>>,
-    /// The digests announced for this file alone, or wanted of it.
+    /// The digests announced or wanted for this file alone.
     pub digests: Digests,
-    /// It is another file than it began as.
+    /// It had to be copied, and is another file than at first.
     copied: bool,
-    /// upload_sync: what is in it is on the disk before it gets a name, and the name can be taken back.
+    /// upload_sync: its content is on the disk before it gets a name, and the name can be taken back.
     pub durable: bool,
     /// The name that it got.
     given: Option<Given>,
-    /// Where another request has it from: it has that name again if it loses the one that it got.
+    /// The name that another request gave it: it gets that back if it loses the one that it got.
     origin: Option<(Rc<OwnedFd>, CString)>,
 }
 
-/// What a file's name was before it got that, and how it is so again.
+/// What a file's name was before, and how to restore that.
 enum Given {
     Free(CString),
-    /// The old file has the hidden name of the new one.
+    /// The old file has the new one's hidden name.
     Exchanged(CString),
-    /// The old file is gone, unless it was given a second name before.
+    /// The old file is gone, unless it got a second name before.
     Replaced(CString, Option<Temporary>),
 }
 
 enum Content {
-    /// All of it: a small file is made and named in one go, by the cheapest way there is.
+    /// In memory: a small file is made and named in one go, in the cheapest way.
     Held(Vec<u8>),
     File(OwnedFd),
 }
 
-/// How a file comes to be.
+/// How a file is created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Birth {
-    /// Without a name: whatever becomes of the process, nothing stays.
+    /// Without a name: nothing stays, even if the process dies.
     Nameless,
-    /// Under a hidden name, which then is renamed: 5 µs cheaper than linking a nameless file to one. For what takes
-    /// another file's place at once.
+    /// Under a hidden name that is then renamed: 5 µs cheaper than linking a nameless file. For files that replace
+    /// another one at once.
     Hidden,
 }
 
-/// A hidden name, removed when it is dropped unless it is gone.
+/// A hidden name, removed when it is dropped unless it no longer exists.
 struct Temporary {
     dir: Rc<OwnedFd>,
     name: CString,
@@ -91,7 +91,7 @@ impl Drop for Temporary {
 }
 
 impl Part {
-    /// An empty file, to get the name `name`. It is in memory, with room for this many bytes.
+    /// An empty file with the future name `name`, in memory, with room for this many bytes.
     pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
         Part {
             content: Content::Held(Vec::with_capacity(room)),
@@ -111,8 +111,8 @@ impl Part {
         }
     }
 
-    /// The file `hidden` of `dir`, written by other requests, to be called `name`. Dropped, it is gone, unless it is
-    /// [left](Part::leave).
+    /// The file `hidden` of `dir`, written by other requests, with the future name `name`. It is removed when this is
+    /// dropped, unless [`Part::leave`] was called.
     pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32, left: Left) -> Result<Part, Errno> {
         let fd = open::regular_at(dir.as_fd(), &hidden, O_RDWR, 0)?;
         let size = file::fstat(fd.as_fd())?.size;
@@ -126,7 +126,7 @@ impl Part {
         self.keep();
     }
 
-    /// What is in memory becomes a file in `dir`.
+    /// Turns what is in memory into a file in `dir`.
     pub fn settle(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames, birth: Birth) -> Result<(), Errno> {
         let Content::Held(bytes) = &mut self.content else { return Ok(()) };
         let bytes = std::mem::take(bytes);
@@ -150,8 +150,8 @@ impl Part {
         self.append(&bytes)
     }
 
-    /// What was written before it gets a name was written: on file systems without nameless files, those of networks and
-    /// of FUSE, the end of writing is where that fails. (fsync says the same of a durable one.)
+    /// Makes sure that everything was written, before the file gets a name: file systems without nameless files
+    /// (network ones, FUSE) report a failed write only at close. (For a durable file fsync reports it.)
     pub fn flush(&self) -> Result<(), Errno> {
         match self.fd() {
             Some(fd) if self.temporary.is_some() && !self.durable => file::flush(fd),
@@ -159,7 +159,7 @@ impl Part {
         }
     }
 
-    /// None while it is in memory.
+    /// None while the file is in memory.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.content {
             Content::Held(_) => None,
@@ -167,14 +167,14 @@ impl Part {
         }
     }
 
-    /// What it is as a file, with the mode that the configuration asks for: neither the umask nor an ACL of the
-    /// directory has a say in that.
+    /// Its state, after setting the mode that the configuration asks for: neither the umask nor an ACL of the
+    /// directory changes that.
     pub fn stat(&self) -> Result<Stat, Errno> {
         let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
         let stat = file::fstat(fd)?;
         if stat.mode != self.mode {
             match file::chmod_fd(fd, self.mode) {
-                // A file system that has no such modes (vfat, some mounts of FUSE's) stores the file all the same.
+                // A file system without such modes (vfat, some mounts of FUSE's) still stores the file.
                 Err(e) if file::is_missing(e) => {}
                 other => other?,
             }
@@ -191,7 +191,7 @@ impl Part {
         self.size
     }
 
-    /// In memory, and to stay there with `more` bytes in no more than `most`.
+    /// The file is in memory, and may stay there with `more` bytes in at most `most`.
     pub fn holds(&self, more: usize, most: usize) -> bool {
         matches!(&self.content, Content::Held(bytes) if bytes.len() + more <= most)
     }
@@ -219,7 +219,7 @@ impl Part {
         Ok(())
     }
 
-    /// Hashes what was written, where that is little: the loop waits for it. None: it is not, or it cannot be read.
+    /// Hashes what was written, if that is little: the loop waits for it. None: it is too much, or cannot be read.
     pub fn hash_again(&self, digests: &mut Digests) -> Option<()> {
         let fd = match &self.content {
             Content::Held(bytes) => {
@@ -241,20 +241,20 @@ impl Part {
         Some(())
     }
 
-    /// `n` bytes were appended, by whomever.
+    /// `n` bytes were appended, here or by splice.
     pub fn wrote(&mut self, n: u64) {
         self.size += n;
         let due = self.size - self.flushed;
         if due >= WRITE_BACK
             && let Some(fd) = self.fd()
         {
-            // A file system that cannot is none the worse.
+            // If the file system cannot, nothing is lost.
             let _ = file::sync_range(fd, self.flushed, due);
             self.flushed = self.size;
         }
     }
 
-    /// Gives the file a name that is free; EEXIST if it is not.
+    /// Gives the file a free name; EEXIST if it is taken.
     pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         if self.temporary.is_none() {
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name) {
@@ -272,9 +272,9 @@ impl Part {
         Ok(())
     }
 
-    /// A file without a name that can get none, since there are no hard links, is written once more, under a hidden one.
-    /// The loop waits for that; file systems without hard links have no nameless files either, so it is a filter of system
-    /// calls that asks for it.
+    /// A file without a name that cannot get one, since hard links are not possible, is written once more, under a
+    /// hidden name. The loop waits for that. File systems without hard links have no nameless files either, so this
+    /// happens only if a filter of system calls forbids link.
     fn copy_to_hidden(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Result<(), Errno> {
         let Content::File(old) = &self.content else { return Err(Errno::EBADF) };
         let name = temp_names.hidden(dir);
@@ -311,8 +311,8 @@ impl Part {
         Ok(())
     }
 
-    /// [`Part::replace`] that can be taken back: the old file stays under a hidden name until this part is dropped.
-    /// ENOENT where nothing had the name, EINVAL where the file system cannot.
+    /// [`Part::replace`] in a way that can be taken back: the old file keeps a hidden name until this part is
+    /// dropped. ENOENT if nothing had the name, EINVAL if the file system cannot.
     pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         self.rename(dir, name, Rename::Exchange, temp_names)?;
         self.given = Some(Given::Exchanged(name.to_owned()));
@@ -324,7 +324,8 @@ impl Part {
         matches!(self.given, Some(Given::Free(_)))
     }
 
-    /// What had the name in `dir` before has it again. False: it could not be so, or another file has the name by now.
+    /// Gives the name in `dir` back to what had it before. False: that was impossible, or another file has the name
+    /// by now.
     pub fn take_back(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> bool {
         let (Some(given), Some(fd)) = (self.given.take(), self.fd()) else { return false };
         let (Given::Free(name) | Given::Exchanged(name) | Given::Replaced(name, _)) = &given;
@@ -349,7 +350,7 @@ impl Part {
         }
     }
 
-    /// A name that was free is so again.
+    /// Frees a name that was free before.
     fn unname(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         let Some((home, hidden)) = &self.origin else {
             return file::unlink_at(Some(dir.as_fd()), name, Unlink::File);
@@ -372,7 +373,7 @@ impl Part {
         file::rename_at(Some(temporary.dir.as_fd()), &temporary.name, Some(dir.as_fd()), name, how)
     }
 
-    /// The hidden name is gone, or another's to remove.
+    /// Forgets the hidden name without removing it: it no longer exists, or is another's to remove.
     fn keep(&mut self) {
         if let Some(mut temporary) = self.temporary.take() {
             temporary.gone = true;
@@ -380,7 +381,7 @@ impl Part {
     }
 }
 
-/// A second, hidden name for what is about to be replaced. None: there is nothing, or it can have none.
+/// A second, hidden name for what is about to be replaced. None: nothing is there, or it cannot have one.
 fn keep_old(dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Option<Temporary> {
     let hidden = temp_names.hidden(dir);
     file::link_at(Some(dir.as_fd()), name, Some(dir.as_fd()), &hidden).ok()?;
