@@ -1,5 +1,5 @@
-//! tus's checksum extension: `Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=` says what the content of one request
-//! hashes to.
+//! tus's checksum extension: `Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=` is the checksum of the content of
+//! one request.
 
 use crate::http::escape::base64;
 use crate::http::header::{list, trim_ows};
@@ -7,10 +7,10 @@ use md5::Md5;
 use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha512};
 
-/// As Tus-Checksum-Algorithm lists them.
+/// The value of Tus-Checksum-Algorithm.
 pub const ALGORITHMS: &str = "sha1,sha256,sha512,md5";
 
-/// Of the field, as trailers are found by it.
+/// The field's name, by which trailers are found.
 pub const NAME: &[u8] = b"upload-checksum";
 
 pub struct Checksum {
@@ -29,7 +29,7 @@ impl Checksum {
     /// The value of Upload-Checksum.
     ///
     /// # Errors
-    /// What is wrong with it: a 400.
+    /// What is wrong with it, for a 400.
     pub fn parse(value: &[u8]) -> Result<Checksum, &'static str> {
         const MALFORMED: &str = "Upload-Checksum is malformed";
         let space = memchr::memchr(b' ', value).ok_or(MALFORMED)?;
@@ -47,7 +47,7 @@ impl Checksum {
         }
     }
 
-    /// The trailers are going to have it (tus's checksum-trailer).
+    /// Trailer announces it (tus's checksum-trailer).
     pub fn is_announced(trailer: &[u8]) -> bool {
         list(trailer).map(trim_ows).any(|name| name.eq_ignore_ascii_case(NAME))
     }
@@ -61,7 +61,7 @@ impl Checksum {
         }
     }
 
-    /// Whether the content has the announced checksum.
+    /// Whether the content matches the announced checksum.
     pub fn fits(self) -> bool {
         match self.hasher {
             Hasher::Sha1(hasher) => hasher.finalize()[..] == self.expected,

@@ -1,7 +1,7 @@
-//! tus's concatenation: uploads that are parts of one file (`Upload-Concat: partial`), and the request that puts them
-//! together (`Upload-Concat: final;…`).
+//! tus's concatenation: uploads that are parts of one file (`Upload-Concat: partial`), and the request that joins
+//! them (`Upload-Concat: final;…`).
 //!
-//! Invariant: what a part holds goes when the whole has its name, and not before.
+//! Invariant: the bytes of a part are removed when the whole has its name, and not before.
 
 use super::location::Home;
 use super::pending_upload::{Missing, find};
@@ -19,12 +19,12 @@ use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Parts of one file at most: each is an open file while they are put together.
+/// Most parts of one file: each is an open file while they are joined.
 const MOST: usize = 64;
 /// Bytes that are copied in one turn of the loop.
 const SLICE: usize = 4 << 20;
 
-/// What Upload-Concat says.
+/// The value of Upload-Concat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concat<'a> {
     None,
@@ -34,7 +34,7 @@ pub enum Concat<'a> {
 }
 
 /// # Errors
-/// It is neither: a 400.
+/// It is neither, for a 400.
 pub fn parse(value: Option<&[u8]>) -> Result<Concat<'_>, &'static str> {
     match value {
         None => Ok(Concat::None),
@@ -49,7 +49,7 @@ pub fn parse(value: Option<&[u8]>) -> Result<Concat<'_>, &'static str> {
 /// The parts that the URLs name, in their order.
 ///
 /// # Errors
-/// One is no upload, or they are too many.
+/// One is not an upload, or there are too many.
 fn ids(urls: &[u8]) -> Result<Vec<UploadId>, &'static str> {
     let urls = urls.split(|b| *b == b' ').filter(|url| !url.is_empty());
     let id = |url: &[u8]| {
@@ -65,14 +65,14 @@ fn ids(urls: &[u8]) -> Result<Vec<UploadId>, &'static str> {
     }
 }
 
-/// Parts on their way into one file.
+/// Parts that are being joined into one file.
 pub struct Joining {
     parts: Vec<Part>,
-    /// The one that is being copied, and how much of it was.
+    /// The part that is being copied, and how much of it was.
     part: usize,
     at: u64,
     by_hand: bool,
-    /// The whole, until it is one: it goes with a client that does not wait for it.
+    /// The unfinished whole: it is removed if its client does not wait for it.
     orphan: Option<(Dir, UploadId)>,
 }
 
@@ -91,10 +91,10 @@ struct Part {
 }
 
 impl Joining {
-    /// Opens the parts that a creation names; they have to be complete.
+    /// Opens the parts that a creation names; they must be complete.
     ///
     /// # Errors
-    /// The answer.
+    /// The response.
     pub fn begin(ex: &mut Exchange, cx: &mut Services, urls: &[u8]) -> Result<Joining, Flow> {
         let bad = |why: String| Refusal::new(Status::BAD_REQUEST, why);
         let refuse = |ex: &mut Exchange, cx: &mut Services, refusal: Refusal| {
@@ -131,12 +131,12 @@ impl Joining {
         Ok(Joining { parts, part: 0, at: 0, by_hand: false, orphan: None })
     }
 
-    /// The upload that the parts go to.
+    /// The upload that the parts are copied to.
     pub fn joins_to(&mut self, dir: Dir, id: UploadId) {
         self.orphan = Some((dir, id));
     }
 
-    /// All parts are there, and the record says so.
+    /// All parts are copied, and the record says so.
     pub fn joined(&mut self) {
         self.orphan = None;
     }
@@ -146,7 +146,7 @@ impl Joining {
         self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.size))
     }
 
-    /// Copies a slice to the end of `to`, which has `size` bytes. How many; 0: all are there.
+    /// Copies a slice to the end of `to`, which has `size` bytes. Gives how many bytes; 0: all parts are copied.
     pub fn step(&mut self, to: BorrowedFd<'_>, size: u64, scratch: &mut Vec<u8>) -> Result<u64, Errno> {
         while let Some(part) = self.parts.get(self.part) {
             let left = part.size - self.at;
@@ -172,7 +172,7 @@ impl Joining {
         Ok(0)
     }
 
-    /// The whole is about to be stored: the parts do not count for a quota beside it.
+    /// The whole is about to be stored: the parts no longer count for a quota.
     pub fn uncount(&self, cx: &mut Services) {
         self.parts.iter().for_each(|part| cx.resumable.finish(part.id, Past::Gone));
     }
@@ -203,7 +203,7 @@ fn by_hand(
         rest = rest.get(written..).unwrap_or_default();
         to_at += written as u64;
     }
-    // Shorter than it was.
+    // The file is shorter than it was.
     if read == 0 { Err(Errno::EIO) } else { Ok(read) }
 }
 

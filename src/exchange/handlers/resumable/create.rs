@@ -1,4 +1,4 @@
-//! A request that makes a new upload, of either protocol.
+//! A request that creates an upload, in either protocol.
 
 use super::append::{Append, Content};
 use super::checksum::Checksum;
@@ -31,7 +31,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 const OCTETS: &[u8] = b"application/octet-stream";
 
-/// What a request says of the upload it makes.
+/// What a request says about the upload that it creates.
 #[derive(Default)]
 struct Said {
     given: Option<Vec<u8>>,
@@ -44,7 +44,7 @@ struct Said {
     concat: Vec<u8>,
 }
 
-/// The creation of tus: a POST with Tus-Resumable.
+/// Creation by tus: a POST with Tus-Resumable.
 pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     let mut joining = None;
     match concat::parse(ex.header(HeaderId::UploadConcat)) {
@@ -88,7 +88,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Conte
         None if concat == tus::PARTIAL => Role::Part,
         None => Role::File,
     };
-    // Without upload_create_path all files of a folder go to one directory, as they always did.
+    // Without upload_create_path all files of a folder go to one directory.
     let has_tree = ex.here().settings.upload.create_path && role != Role::Part;
     let said = Said {
         below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
@@ -102,10 +102,10 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Conte
     Ok((said, Content { joining, ..content }))
 }
 
-/// What a request of tus says of its content.
+/// What a tus request says about its content.
 ///
 /// # Errors
-/// 415 for content of another type, 400 for a checksum that is none.
+/// 415 for content of another type, 400 for an invalid checksum.
 pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let has_content = ex.request.has_content();
@@ -127,8 +127,8 @@ pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal>
     Ok(Content { is_creation, checksum, needs_late: needs, may_be_late, digests, ..Content::default() })
 }
 
-/// A POST or PUT with Upload-Complete. One that brings the whole of it is taken as a plain upload where its client
-/// could not learn how to resume it, and where it is a form: several files are not one representation.
+/// A POST or PUT with Upload-Complete. If it brings the whole file, it is a plain upload when its client could not
+/// learn how to resume it, and when it is a form: several files are not one representation.
 pub fn is_rufh(ex: &Exchange) -> bool {
     match respond::ends(ex) {
         Some(true) => respond::interop(ex).is_some() && !is_form(ex),
@@ -142,7 +142,7 @@ fn is_form(ex: &Exchange) -> bool {
     ex.route.method == Method::Post && resumed::essence(kind).eq_ignore_ascii_case(b"multipart/form-data")
 }
 
-/// The creation of the draft.
+/// Creation by the draft.
 pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     let ends = respond::ends(ex) == Some(true);
     let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
@@ -160,7 +160,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
         let why = "a form cannot come in pieces: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    // tus-js-client says the name as it does in tus, whichever protocol it speaks.
+    // tus-js-client sends the name as in tus, whichever protocol it uses.
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).unwrap_or_default();
     let named = || tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec);
     let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)?.or_else(named) };
@@ -172,7 +172,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
     Ok((Said { given, content_type, length, below, ..Said::default() }, content))
 }
 
-/// A request of the draft, as far as its content goes. `promised`: there is a digest of the whole.
+/// What a request of the draft says about its content. `promised`: a digest of the whole was announced.
 pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == Verify::Require;
@@ -183,7 +183,8 @@ pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool
     Ok(Content { is_creation, digests, ends, interop: respond::interop(ex), ..Content::default() })
 }
 
-/// The length of the whole, by all that says it (the draft §4.1.3). `known`: from Upload-Length or earlier.
+/// The length of the whole, from all fields that imply it (the draft §4.1.3). `known`: from Upload-Length or an
+/// earlier request.
 ///
 /// # Errors
 /// They differ.
@@ -199,7 +200,7 @@ pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -
     }
 }
 
-/// Content that says its size stays within the length.
+/// Content with a known size stays within the length.
 pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
     match (ex.request.head.framing, length) {
         (Framing::Length(content), Some(length)) => offset.saturating_add(content) <= length,
@@ -215,7 +216,7 @@ fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, con
     }
 }
 
-/// Takes the content, or ends at once where there is none.
+/// Takes the content, or finishes at once if there is none.
 pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Begun<Append> {
     let mut append = Box::new(append);
     if ex.request.has_content() {
@@ -280,7 +281,7 @@ fn create(
         joining.joins_to(dir.clone(), id);
     }
     let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)) };
-    // What is put together from parts is counted as these, until it is whole.
+    // An upload made of parts is counted as these until it is whole.
     if content.joining.is_none() {
         upload.touch(cx);
     }
@@ -291,10 +292,10 @@ fn create(
     Ok(Append::new(ex, cx, upload, lease, content))
 }
 
-/// Attempts at a state directory that other processes remove, since for them it is empty.
+/// Attempts at a state directory that other processes keep removing, because for them it is empty.
 const TRIES: u32 = 64;
 
-/// Makes the two files of an upload, and the directory where it is missing.
+/// Creates the two files of an upload, and the directory if it is missing.
 fn begin_state(
     cx: &mut Services,
     home: &Home,
@@ -330,7 +331,7 @@ fn begin_state(
                 };
                 return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, why));
             }
-            // Removed between two of our steps.
+            // It was removed between two of our steps.
             Err((_, Errno::ENOENT)) if home.ours && tries < TRIES => {}
             Err((call, e)) => {
                 home.tidy();
@@ -346,7 +347,7 @@ fn joined(ex: &Exchange, id: HeaderId) -> Vec<u8> {
     lines.join(&b", "[..])
 }
 
-/// The preconditions of the request: they hold when the upload is complete (RFC 9110 §13.2.1).
+/// The preconditions of the request: they are evaluated when the upload is complete (RFC 9110 §13.2.1).
 fn conditions(ex: &Exchange) -> Vec<u8> {
     let mut kept = Fields::default();
     let names = [

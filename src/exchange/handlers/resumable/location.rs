@@ -1,5 +1,5 @@
-//! Where a location keeps its unfinished uploads. Said by the configuration alone, so that all such places can be
-//! looked through at the start.
+//! Where a location keeps its unfinished uploads. The configuration alone decides it, so that all such directories
+//! can be searched at the start.
 
 use crate::config::model::{Config, Location, LocationKind};
 use crate::config::settings::upload::Store;
@@ -13,18 +13,18 @@ use std::rc::Rc;
 
 use super::store::Dir;
 
-/// The directory beside what is stored. No client's name begins so, and URIs with it are not served.
+/// The directory beside the stored files. No client's file name may begin so, and URIs with it are not served.
 pub const NAME: &[u8] = b".webserv-upload-state";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Home {
     pub path: Rc<[u8]>,
-    /// It is ours: made when it is needed, removed when it is empty. Else the configuration names it.
+    /// It is ours: made when needed, removed when empty. Otherwise the configuration names it.
     pub ours: bool,
 }
 
 impl Home {
-    /// None: nothing of the store's path is known without a request, and upload_state_store is not set.
+    /// None: the store's path depends on the request, and upload_state_store is not set.
     pub fn of(config: &Config, location: &Location) -> Option<Home> {
         let upload = &location.settings.upload;
         if let Some(path) = &upload.resumable.state_store {
@@ -57,12 +57,13 @@ impl Home {
         open(&self.path)
     }
 
-    /// What it is in, with a slash behind it; empty where the configuration names it.
+    /// Its parent, with a final slash; empty if the configuration names it.
     pub fn area(&self) -> &[u8] {
         self.path.strip_suffix(NAME).unwrap_or_default()
     }
 
-    /// Opens it, made where it is missing; with `parents`, they too. Whether anything was made.
+    /// Opens it, and makes it if it is missing; with `parents`, its parents too. Also gives whether anything was
+    /// made.
     pub fn make(&self, parents: Option<Mode>) -> Result<(Dir, bool), Errno> {
         match self.open() {
             Err(Errno::ENOENT) => {}
@@ -79,7 +80,7 @@ impl Home {
         }
     }
 
-    /// An upload is over: an empty directory of ours goes.
+    /// An upload is over: removes an empty directory of ours.
     pub fn tidy(&self) {
         if self.ours {
             tidy(&self.path);
@@ -87,7 +88,7 @@ impl Home {
     }
 }
 
-/// The directory is one that is made and removed here.
+/// The directory is one that this server makes and removes.
 pub fn is_ours(path: &[u8]) -> bool {
     path.ends_with(NAME)
 }
@@ -109,7 +110,7 @@ pub fn tidy(path: &[u8]) {
     }
 }
 
-/// What the template says before its first variable, up to a slash; all of it where it has none.
+/// The template's text before its first variable, up to a slash; all of it if it has no variable.
 fn constant(template: &Template) -> Option<Vec<u8>> {
     if let Some(whole) = template.constant() {
         return Some(whole.to_vec());
@@ -123,7 +124,7 @@ fn constant(template: &Template) -> Option<Vec<u8>> {
     }
 }
 
-/// The directory in the location's name, with its slashes; of one that is no prefix, the root's.
+/// The directory in the location's name, with its slashes; for a location that is no prefix, the root's.
 fn named<'l>(config: &Config, location: &'l Location) -> &'l [u8] {
     use LocationKind::*;
     let is_prefix = match location.kind {

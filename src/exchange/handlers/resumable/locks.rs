@@ -1,7 +1,7 @@
-//! The locks that keep two processes from writing to one upload, on file systems as they are: some have none, and some
-//! have locks that end at the mount, so that two servers on one store would not see each other's.
+//! The locks that keep two processes from writing to one upload. Some file systems have no locks, and some have locks
+//! that end at the mount, so that two servers with one store would not see each other's.
 //!
-//! Invariant: what cannot be relied on is in the log before the first upload depends on it.
+//! Invariant: unreliable locks are logged before the first upload depends on them.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
@@ -12,7 +12,7 @@ const FUSE: u64 = 0x6573_5546;
 const NFS: u64 = 0x6969;
 const NINE_P: u64 = 0x0102_1997;
 
-/// [`file::flock`], where the file system has such a thing.
+/// [`file::flock`], if the file system supports it.
 ///
 /// # Errors
 /// EAGAIN: another process has it.
@@ -23,12 +23,13 @@ pub fn take(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// The file system has no such locks.
+/// The file system does not support such locks.
 pub fn is_missing(e: Errno) -> bool {
     matches!(e, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL)
 }
 
-/// What is wrong with the locks of a directory whose files are locked as `fd` is; None: they reach all who write there.
+/// What is wrong with the locks of a directory whose files are locked as `fd` is; None: all processes that write
+/// there see them.
 pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
     if file::flock(fd).is_err_and(is_missing) {
         return Some("there are no file locks on this file system");
@@ -47,13 +48,13 @@ pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// [`doubt`] of the locks of files in a directory. None where it cannot be opened either.
+/// [`doubt`] for the locks of files in a directory. None if it cannot be opened, too.
 pub fn doubt_in(path: &[u8]) -> Option<&'static str> {
     let dir = file::open_at(None, &CString::new(path).ok()?, O_RDONLY | O_DIRECTORY, 0).ok()?;
     doubt(dir.as_fd(), path)
 }
 
-/// Whether a mount of this device keeps flock's locks to itself.
+/// Whether a mount of this device keeps flock's locks local.
 fn has_local_locks(mounts: &str, device: u64) -> bool {
     let number = format!("{}:{}", major(device), minor(device));
     let options = |line: &str| {

@@ -1,21 +1,21 @@
-//! Uploads that go on where they broke off: tus 1.0.0 and the IETF draft Resumable Uploads for HTTP, over one store.
+//! Uploads that can be resumed: tus 1.0.0 and the IETF draft Resumable Uploads for HTTP, with one store.
 //!
-//! A POST or PUT in one of the protocols makes an upload, whose URI is the request's own with `webserv-upload=ID` added
-//! to its query: so it belongs to the same location, whatever kind that is, and its access rules hold for every
+//! A POST or PUT in one of the protocols creates an upload, whose URI is the request's own with `webserv-upload=ID`
+//! added to its query: so it belongs to the same location, of whatever kind, and its access rules apply to every
 //! request. HEAD asks for its offset, PATCH appends, DELETE cancels.
 //!
-//! - [`tus`], [`rufh`], [`checksum`]: what the fields of the protocols say
+//! - [`tus`], [`rufh`], [`checksum`]: the fields of the protocols
 //! - [`mod@concat`]: uploads that are parts of one file
-//! - [`create`], [`requests`]: a request for a new upload, and one for an upload that is there
-//! - [`append`]: its content on its way to the disk
+//! - [`create`], [`requests`]: a request for a new upload, and one for an existing upload
+//! - [`append`]: its content, written to the disk
 //! - [`pending_upload`], [`state`], [`store`], [`location`]: an upload on disk
-//! - [`respond`]: the answers
+//! - [`respond`]: the responses
 //! - [`locks`]: how far the locks of the store's file system reach
-//! - [`sweep`]: what is never finished
+//! - [`sweep`]: uploads that are never finished
 //! - [`takeover`]: which request writes to an upload, among all processes
 //!
-//! Invariant: the offset that is sent is the size of a file; bytes that count are never taken back, and no two
-//! requests append to one upload.
+//! Invariant: the offset that is sent is the size of a file; bytes that count are never removed, and no two requests
+//! append to one upload.
 
 pub mod append;
 mod checksum;
@@ -48,18 +48,18 @@ use state::Dialect;
 /// The argument that names an upload.
 const ARGUMENT: &str = "webserv-upload";
 
-/// What a request wants of resumable uploads.
+/// What a request asks of resumable uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Create(Dialect),
     Upload(UploadId),
-    /// An upload, but none that could be.
+    /// An upload that cannot exist.
     Nothing,
 }
 
-/// None: it is a request like any other.
+/// None: it is an ordinary request.
 fn asked(ex: &Exchange) -> Option<Asked> {
-    // An upstream or a program answers whatever the arguments say: to it they mean nothing here.
+    // For an upstream or a program the arguments are its own: they mean nothing here.
     meant(ex).filter(|_| ex.here().content == Content::Files && !cgi::is_program(ex))
 }
 
@@ -103,12 +103,12 @@ pub fn is_dav_put(ex: &Exchange) -> bool {
     ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Asked::Create(_)))
 }
 
-/// Where uploads are allowed, their resources have methods of their own.
+/// Where uploads are allowed, their resources allow methods of their own.
 pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
     methods::takes_uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
 }
 
-/// The request is about an upload that may have begun, and is answered by that alone.
+/// The request is about an upload that may have begun, and only that upload answers it.
 pub fn goes_on(ex: &Exchange) -> bool {
     methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Asked::Upload(_)))
 }
@@ -127,19 +127,20 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
 /// Header lines for the answer to OPTIONS.
 pub fn announce(ex: &mut Exchange) {
     let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, methods::allowed(ex));
-    // tus makes uploads by POST alone.
+    // tus creates uploads by POST only.
     speaks.tus &= allowed.contains(Method::Post);
     if speaks.any() && methods::takes_uploads(allowed) {
         respond::announce(ex, speaks);
     }
 }
 
-/// Whether uploads of an earlier process are still being looked for: what they hold is not known. A slice each call.
+/// Whether uploads of an earlier process are still being searched for: their sizes are not known. Searches a slice at
+/// each call.
 pub fn is_reading(cx: &mut Services) -> bool {
     sweep::is_reading(cx)
 }
 
-/// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; without `but`.
+/// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; except `but`.
 pub fn held(cx: &mut Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
     cx.resumable.held(area, but)
 }

@@ -1,4 +1,4 @@
-//! An upload that is not finished, as a request finds it; and its end.
+//! An unfinished upload as a request finds it; and its end.
 
 use super::location::Home;
 use super::locks;
@@ -26,7 +26,7 @@ pub struct Unfinished {
     pub home: Home,
     pub dir: Dir,
     pub record: Record,
-    /// Bytes that are there: its offset.
+    /// Bytes that have arrived: its offset.
     pub size: u64,
     /// Unix milliseconds.
     pub expires: Option<i64>,
@@ -39,12 +39,12 @@ pub enum Missing {
     Unknown,
     Over(Past),
     Failed(Refusal),
-    /// Another process has it, and is asked for it.
+    /// Another process has it, and is asked to release it.
     Elsewhere(Flow),
 }
 
-/// The upload, which no other request writes to any more, of whatever process: the newer request is the client's
-/// present will, and the offset that it gets must stay true. Nothing is looked at that another could change.
+/// The upload, to which no other request of any process writes any more: the newer request is what the client wants
+/// now, and the offset that it gets must stay true. Nothing is read that another request could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
     match cx.resumable.past(id) {
         Some(Past::Done(done)) if done.uri != ex.route.uri => return Err(Missing::Unknown),
@@ -66,7 +66,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         && let Some(doubt) = locks::doubt_in(&home.path)
     {
         let text = "an upload of another server, which has this directory by another path, does not go on here";
-        // Clients ask again and again.
+        // Clients ask repeatedly.
         if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
             let path = Printable(&home.path);
             let count = if times > 1 { format!(" ({times} requests until now)") } else { String::new() };
@@ -83,7 +83,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         }
         Err(Held::Failed(e)) => return Err(failed("open()", e)),
     };
-    // Its state from before the lock was taken may have changed.
+    // What was read before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
     let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
     sharing::look(cx, &home);
@@ -107,7 +107,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing>
     dir.load(id).map_err(|unread| {
         Missing::Failed(match unread {
             Unread::Call(e) => Refusal::call("read()", &home.path, e),
-            // Clients begin again after 404, and give up; this one may meet the other server next.
+            // After a 404, clients start again or give up; the next request may reach the other server.
             Unread::Foreign => {
                 let why = "another version of this server keeps the upload: it goes on there";
                 Refusal::new(Status::SERVICE_UNAVAILABLE, why)
@@ -116,7 +116,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing>
     })
 }
 
-/// What became of an upload that has a record and no bytes.
+/// The fate of an upload that has a record and no bytes.
 fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Past {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
@@ -124,7 +124,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     let past = match remembered(cx, home, dir, id, record) {
         Some(at) if at > unix_ms(&cx.now) => Past::Done(over(record)),
         Some(_) => Past::Gone,
-        // Stored, and then the process died.
+        // It was stored, and then the process died.
         None => Past::Done(over(record)),
     };
     if past == Past::Gone || !remembers(cx, home, record) {
@@ -135,7 +135,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     past
 }
 
-/// The place of unfinished uploads here.
+/// The directory of unfinished uploads here.
 pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
     Home::of(&ex.config, ex.here()).ok_or_else(|| {
         let why = "upload_state_store is not set, and upload_store begins with a variable";
@@ -143,7 +143,7 @@ pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
     })
 }
 
-/// What an upload is known by that has a record and no bytes any more.
+/// What is known of an upload that has a record and no bytes any more.
 pub fn over(record: &Record) -> Done {
     let mut location = Vec::new();
     escape_path(&record.dir, &mut location);
@@ -154,14 +154,14 @@ pub fn over(record: &Record) -> Done {
     Done { uri: record.uri.clone(), length, location, status, tus, concat }
 }
 
-/// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of
-/// its own that does no harm; among the files it would only be in the way when their directory is removed, unless other
-/// processes are asked for it.
+/// Whether the record of a finished upload is kept, for clients that did not get the last response. In a directory of
+/// its own that does no harm; among the files it would only be in the way when their directory is removed, unless
+/// other processes may be asked about it.
 pub fn remembers(cx: &mut Services, home: &Home, record: &Record) -> bool {
     record.age > 0 && (!home.ours || sharing::is_shared(cx, home))
 }
 
-/// Until when a finished upload is known (Unix milliseconds), where it is.
+/// Until when a finished upload is known (Unix milliseconds), if it is.
 pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
     if !remembers(cx, home, record) {
         return None;
@@ -179,18 +179,18 @@ pub fn unix_ms(now: &Clock) -> i64 {
 }
 
 impl Unfinished {
-    /// All bytes are there, of a file of its own: it should have its name.
+    /// All bytes have arrived, and it is a file of its own: it should have its name.
     pub fn is_complete(&self) -> bool {
         self.record.length == Some(self.size) && self.record.concat != tus::PARTIAL
     }
 
-    /// It is made from others.
+    /// It is made of other uploads.
     pub fn is_final(&self) -> bool {
         tus::is_final(&self.record.concat)
     }
 
-    /// Where the bytes end that count, if it is not where they end: what was not compared with its checksum does not, nor
-    /// what was on its way to the disk when the machine stopped.
+    /// Where the bytes end that count, if that is before the last byte: bytes do not count if they were not compared
+    /// with their checksum, or were not on the disk when the machine stopped.
     fn floor(&self, boot: Option<Boot>) -> Option<u64> {
         let synced = match (boot, self.record.synced) {
             (Some(now), Some((then, synced))) if now.is_later_than(then) => Some(synced),
@@ -199,14 +199,14 @@ impl Unfinished {
         [self.record.unverified, synced].into_iter().flatten().min()
     }
 
-    /// upload_sync: from now on bytes come under this start of the machine. What is there counts after the next one as far
-    /// as it was on the disk.
+    /// upload_sync: from now on bytes arrive under this start of the machine. Of the present ones, those that were on
+    /// the disk count after the next start.
     pub fn begin_marks(&mut self, boot: Option<Boot>) {
         let synced = self.record.synced.map_or(0, |(_, synced)| synced.min(self.size));
         self.record.synced = boot.map(|boot| (boot, synced));
     }
 
-    /// Bytes beyond `size` go.
+    /// Removes bytes beyond `size`.
     fn cut(&mut self, size: u64) -> Result<(), Errno> {
         let lease = self.lease.as_ref().ok_or(Errno::EBADF)?;
         file::ftruncate(lease.fd(), size)?;
@@ -214,7 +214,7 @@ impl Unfinished {
         Ok(())
     }
 
-    /// Gives the right to write back, for a request that only asks.
+    /// Gives back the right to write, for a request that only asks.
     pub fn read(&mut self) -> Result<Rc<Lease>, Refusal> {
         let part = self.dir.read_part(self.id).map_err(|e| Refusal::call("open()", &self.home.path, e))?;
         self.lease = None;
@@ -237,7 +237,7 @@ impl Unfinished {
         }
     }
 
-    /// Bytes came: it lives longer.
+    /// Bytes arrived: it lives longer.
     pub fn touch(&mut self, cx: &mut Services) {
         let age = self.record.age;
         self.expires = (age > 0).then(|| unix_ms(&cx.now).saturating_add_unsigned(age));
@@ -261,8 +261,8 @@ impl Unfinished {
         }
     }
 
-    /// Its last byte is there: the file gets its name, or the upload is over without. What its record is to be then
-    /// ([`Unfinished::end_record`]): it must not go before the name is on the disk.
+    /// Its last byte has arrived: gives the file its name, or ends the upload without one. Also gives its future
+    /// record ([`Unfinished::end_record`]): the present one must not be removed before the name is on the disk.
     pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Placed, Record), Refused> {
         self.record.length = Some(self.size);
         let finished = Finished {

@@ -1,4 +1,4 @@
-//! A request for an upload that is there: its offset, more of it, or its end.
+//! A request for an existing upload: its offset, more of it, or its end.
 
 use super::append::Append;
 use super::pending_upload::{self, Missing, Unfinished};
@@ -53,7 +53,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
     }
 }
 
-/// tus: clients that cannot say PATCH or DELETE say POST, and which they mean.
+/// tus: clients that cannot send PATCH or DELETE send POST and say which one they mean.
 fn method(ex: &Exchange) -> Method {
     match ex.header(HeaderId::XHttpMethodOverride) {
         Some(name) if ex.route.method == Method::Post => Method::parse(name),
@@ -70,13 +70,14 @@ fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
 }
 
 fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
-    // Clients take an offset that is the length for the end: then the file has to be there. It is not where the process
-    // died in between, or where it could not be stored.
+    // For clients an offset equal to the length means the end: the file must exist then. It may not, if the process
+    // died in between, or if it could not be stored.
     let is_complete = upload.is_complete();
     if !is_complete && !ex.here().settings.upload.sync {
         return Err(respond::offset(ex, cx, &upload));
     }
-    // Any number may ask at once: what is there stays, so the lock need not be kept. One gives the file its name.
+    // Any number of requests may ask at once: the bytes stay, so the lock need not be kept. One of them gives the
+    // file its name.
     let lease = match is_complete {
         true => upload.hold(cx),
         false => upload.read(),
@@ -96,7 +97,7 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     }
 }
 
-/// An upload whose file is stored: the last answer may have been lost.
+/// An upload whose file is stored: the last response may have been lost.
 fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past: &Done) -> Flow {
     let dialect = if past.tus { Dialect::Tus } else { Dialect::Rufh };
     match method {
@@ -144,7 +145,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
     }
 }
 
-/// tus: what was put together is not appended to.
+/// tus: nothing is appended to a concatenated upload.
 fn is_final() -> Refusal {
     Refusal::new(Status::FORBIDDEN, "a final upload is what its parts are: it takes no PATCH")
 }
@@ -177,7 +178,7 @@ enum Wrong {
     Offset {
         given: u64,
     },
-    /// The draft: what says the length does not agree.
+    /// The draft: the fields that imply the length do not agree.
     Length,
 }
 
@@ -187,7 +188,7 @@ impl From<Refusal> for Wrong {
     }
 }
 
-/// A part of the content, once all that can be checked before is right. Sets the length where it is announced now.
+/// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
 fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let content = create::tus_content(ex, false)?;
@@ -241,7 +242,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
         return Err(Wrong::Length);
     }
     let mut content = create::rufh_content(ex, false, ends, !upload.record.digest.is_empty())?;
-    // The last byte is there with this content, whether the client says so or not.
+    // The last byte arrives with this content, whether or not the client says so.
     let fills =
         matches!((ex.request.head.framing, length), (Framing::Length(sent), Some(length)) if offset + sent == length);
     if ends || fills {
@@ -251,7 +252,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
     Ok(content)
 }
 
-/// The offset of the request is not where the upload is.
+/// The request's offset is not the upload's.
 fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u64) -> Flow {
     ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
     match upload.record.dialect {
@@ -284,7 +285,7 @@ fn open(
         return Err(resumed::too_large());
     }
     let counted = cx.resumable.get(upload.id).is_some_and(|open| open.bytes >= total);
-    // What the upload means now is the method's of its creation.
+    // The upload's rules are those of the method that created it.
     let method = std::mem::replace(&mut ex.route.method, upload.record.method);
     let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(total));
     ex.route.method = method;
@@ -293,7 +294,7 @@ fn open(
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
     let lease = upload.hold(cx)?;
     file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
-    // Before its content comes: what is known now, and from where on nothing is sure.
+    // Before its content arrives: saves what is known now, and from which byte on nothing is sure.
     let is_checked = content.is_checked();
     upload.record.unverified = is_checked.then_some(upload.size);
     if ex.here().settings.upload.sync {

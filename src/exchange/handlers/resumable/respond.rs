@@ -23,7 +23,7 @@ use std::io::Write;
 /// A Tus-Resumable of another version: nothing else of the request counts.
 ///
 /// # Errors
-/// The answer, 412.
+/// The response, 412.
 pub fn check_version(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     if !ex.here().settings.upload.resumable.speaks.tus {
         return Ok(());
@@ -41,7 +41,7 @@ fn other_version(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, Dialect::Tus, &refusal)
 }
 
-/// A request for an upload of tus that does not say which version it speaks. Offsets are sent all the same.
+/// A request for a tus upload without a version. Offsets are sent all the same.
 pub fn version_is_missing(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     ex.header(HeaderId::TusResumable).is_none().then(|| other_version(ex, cx))
 }
@@ -57,7 +57,7 @@ pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"))
 }
 
-/// The protocol of a request that names no upload that is there.
+/// The protocol of a request that names no existing upload.
 pub fn by_header(ex: &Exchange) -> Dialect {
     let tus = ex.here().settings.upload.resumable.speaks.tus && ex.header(HeaderId::TusResumable).is_some();
     if tus { Dialect::Tus } else { Dialect::Rufh }
@@ -87,7 +87,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refu
     resumed::refuse(ex, cx, refusal)
 }
 
-/// A problem of the draft (RFC 9457). `members`: more of them, each a name and a number.
+/// A problem of the draft (RFC 9457). `members`: further members, each a name and a number.
 pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, members: &[(&str, u64)]) -> Flow {
     let mut body = format!("{{\"type\":\"{kind}\",\"title\":\"").into_bytes();
     json_escape(title.as_bytes(), &mut body);
@@ -101,12 +101,12 @@ pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, membe
     Flow::Respond
 }
 
-/// The length that a request implies is not the one that was announced before, or not that of its content.
+/// The length that a request implies differs from the one announced before, or from that of its content.
 pub fn inconsistent(ex: &mut Exchange) -> Flow {
     problem(ex, Status::BAD_REQUEST, rufh::INCONSISTENT_LENGTH, "inconsistent length values for upload", &[])
 }
 
-/// For OPTIONS.
+/// Header fields of the response to OPTIONS.
 pub fn announce(ex: &mut Exchange, speaks: Speaks) {
     if speaks.tus {
         let most = resumed::largest(ex);
@@ -131,14 +131,14 @@ fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
     Limits { max_size: resumed::largest(ex), max_append_size: settings.client.max_body_size.0, max_age }
 }
 
-/// The limits of an upload, with the time it has left.
+/// The limits of an upload, with its remaining time.
 fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
     let left = upload.expires.map(|at| u64::try_from(at.saturating_sub(unix_ms(&cx.now))).unwrap_or(0) / 1000);
     limits(ex, left).value()
 }
 
-/// Where an upload is: the request's own target with an argument more, with the host, port and scheme that the client
-/// knows: unlike a redirect it is not looked at in a browser's address line, it has to work. `absolute_redirect off`
+/// The URI of an upload: the request's own target with one more argument, with the host, port and scheme that the
+/// client uses. Unlike a redirect it is not seen in a browser's address line, it has to work. `absolute_redirect off`
 /// leaves the path alone.
 pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     let mut target = ex.request.head.origin.of(ex.buf());
@@ -150,7 +150,7 @@ pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     origin::as_named(ex, target)
 }
 
-/// How far an upload is.
+/// The offset of an upload, and its limits.
 pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
     ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
     ex.response.line(b"Cache-Control", b"no-store");
@@ -163,7 +163,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
             if upload.record.length.is_none() {
                 ex.response.line(b"Upload-Defer-Length", b"1");
             }
-            // Rounded up: it is there until then at least.
+            // Rounded up: it exists at least until then.
             if let Some(at) = upload.expires {
                 ex.response.line(b"Upload-Expires", &date::format(at.saturating_add(999).div_euclid(1000)));
             }
@@ -176,7 +176,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
     }
 }
 
-/// How far an upload is, for who asked.
+/// The response to a request for the offset.
 pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow {
     state(ex, cx, upload);
     ex.response.status = match upload.record.dialect {
@@ -192,7 +192,7 @@ pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow
     Flow::Respond
 }
 
-/// tus: whether it is a part, or of which parts it is.
+/// tus: whether it is a part, or which parts it is made of.
 pub fn concat(ex: &mut Exchange, value: &[u8]) {
     if !value.is_empty() {
         ex.response.line(b"Upload-Concat", value);
@@ -214,7 +214,7 @@ pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
     ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
 }
 
-/// Where the file is, for clients that do not get it by Location.
+/// The file's URI, for clients that do not get it by Location.
 pub fn ended(ex: &mut Exchange, dir: &[u8], stored: &Stored) {
     let mut location = Vec::new();
     escape_path(dir, &mut location);
@@ -223,13 +223,13 @@ pub fn ended(ex: &mut Exchange, dir: &[u8], stored: &Stored) {
     ex.response.etag = Some(stored.etag);
 }
 
-/// The lines of an answer of tus about an upload that is complete.
+/// The fields of a tus response about a complete upload.
 pub fn tus_offset(ex: &mut Exchange, offset: u64) {
     ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
     ex.response.line(b"Upload-Offset", offset.to_string().as_bytes());
 }
 
-/// The interop version of a client of the draft, if it is one of ours.
+/// The interop version of a client of the draft, if we support it.
 pub fn version(ex: &Exchange) -> Option<u64> {
     ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)
 }
@@ -239,7 +239,7 @@ pub fn ends(ex: &Exchange) -> Option<bool> {
     rufh::ends(version(ex), ex.header(HeaderId::UploadComplete), ex.header(HeaderId::UploadIncomplete))
 }
 
-/// Whether the upload is complete, in the words of the client's version.
+/// Whether the upload is complete, in the field of the client's version.
 pub fn completeness(ex: &mut Exchange, complete: bool) {
     let value = |is: bool| if is { b"?1" } else { b"?0" };
     ex.response.line(b"Upload-Complete", value(complete));
@@ -248,13 +248,13 @@ pub fn completeness(ex: &mut Exchange, complete: bool) {
     }
 }
 
-/// A client of the draft, if it knows what a 104 means: its interop version.
+/// The interop version of a client of the draft that understands 104.
 pub fn interop(ex: &Exchange) -> Option<u64> {
     let version = version(ex)?;
     (ex.request.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
 }
 
-/// 104 that names the upload: from here on it can be resumed.
+/// 104 with the upload's URI: from here on it can be resumed.
 pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &Unfinished) {
     let mut fields = Fields::default();
     fields.push(b"Location", &location(ex, upload.id));
@@ -262,7 +262,7 @@ pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &Unfini
     interim(ex, version, fields);
 }
 
-/// 104 that says how far the upload is.
+/// 104 with the upload's offset.
 pub fn passed(ex: &mut Exchange, version: u64, offset: u64) {
     let mut fields = Fields::default();
     fields.push(b"Upload-Offset", offset.to_string().as_bytes());

@@ -1,5 +1,5 @@
 //! Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload) as text: its structured fields, its limits, its
-//! problem types. No files, no answers.
+//! problem types. No files, no responses.
 
 use super::state::number;
 use crate::http::header::trim_ows;
@@ -8,18 +8,18 @@ use std::fmt::Write;
 pub const CONTENT_TYPE: &[u8] = b"application/partial-upload";
 
 /// Interop versions: 3 is of draft -01, 4 of -02, 5 of -03, 6 of -04 and -05, 7 of -06 to -08, 8 of -09 to -12, the
-/// newest. What a server has to do differs as [`ends`] and [`has_media_type`] say.
+/// newest. [`ends`] and [`has_media_type`] say how the server's duties differ.
 const VERSIONS: std::ops::RangeInclusive<u64> = 3..=8;
-/// The version that says `Upload-Incomplete`, where later ones say Upload-Complete.
+/// The version with `Upload-Incomplete`, which Upload-Complete replaced.
 pub const INCOMPLETE: u64 = 3;
 
-/// Whether the upload is complete when the content of the request is. None: that is not in the request.
+/// Whether the upload is complete when the content of the request is. None: the request does not say.
 pub fn ends(version: Option<u64>, complete: Option<&[u8]>, incomplete: Option<&[u8]>) -> Option<bool> {
     let incomplete = incomplete.filter(|_| version == Some(INCOMPLETE)).and_then(boolean);
     complete.and_then(boolean).or(incomplete.map(|incomplete| !incomplete))
 }
 
-/// Whether appended content has a media type of its own; before interop version 6 any would do.
+/// Whether appended content has a media type of its own; before interop version 6 any type was allowed.
 pub fn has_media_type(version: Option<u64>) -> bool {
     version.is_none_or(|version| version >= 6)
 }
@@ -28,7 +28,7 @@ pub const MISMATCHING_OFFSET: &str = "https://iana.org/assignments/http-problem-
 pub const COMPLETED: &str = "https://iana.org/assignments/http-problem-types#completed-upload";
 pub const INCONSISTENT_LENGTH: &str = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length";
 
-/// An Item whose value is a Boolean (RFC 9651 §3.3.6). None: another value, so the field is ignored.
+/// An Item whose value is a Boolean (RFC 9651 §3.3.6). None: it is another value, so the field is ignored.
 pub fn boolean(value: &[u8]) -> Option<bool> {
     match bare(value)? {
         b"?1" => Some(true),
@@ -39,11 +39,11 @@ pub fn boolean(value: &[u8]) -> Option<bool> {
 
 /// An Item whose value is a non-negative Integer (RFC 9651 §3.3.1).
 pub fn integer(value: &[u8]) -> Option<u64> {
-    // Fifteen digits are the most that an Integer has.
+    // An Integer has at most fifteen digits.
     bare(value).filter(|digits| digits.len() <= 15).and_then(number)
 }
 
-/// The Item without its parameters, which mean nothing in any of these fields. None: they are none.
+/// The Item without its parameters, which mean nothing in these fields. None: the parameters are malformed.
 fn bare(value: &[u8]) -> Option<&[u8]> {
     let value = trim_ows(value);
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -55,12 +55,12 @@ fn bare(value: &[u8]) -> Option<&[u8]> {
     are_parameters.then_some(item)
 }
 
-/// The interop version that is answered by 104, which is the client's.
+/// The client's interop version, if it is one that gets 104.
 pub fn version(value: &[u8]) -> Option<u64> {
     integer(value).filter(|version| VERSIONS.contains(version))
 }
 
-/// What Upload-Limit says. Zero, and None, are no limit.
+/// The value of Upload-Limit. Zero and None mean no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     pub max_size: u64,
@@ -85,7 +85,7 @@ impl Limits {
         if let Some(age) = self.max_age {
             put("max-age", age);
         }
-        // The draft: instead of an empty value.
+        // The draft forbids an empty value.
         if text.is_empty() { "min-size=0".into() } else { text }
     }
 }

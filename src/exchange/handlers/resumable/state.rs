@@ -1,20 +1,20 @@
-//! What an unfinished upload is to become, as the small file beside its bytes says it: lines of a word and a value.
-//! Text only, no files.
+//! The record of an unfinished upload, a small file beside its bytes: lines of a word and a value. Text only, no
+//! files.
 //!
-//! Invariant: a record that is cut anywhere, or altered into something else than a record, is none.
+//! Invariant: a record that was cut anywhere, or altered into something that is no record, is rejected.
 
 use crate::http::escape::{escape_component, unescape};
 use crate::http::method::Method;
 use crate::services::boot::Boot;
 use std::io::Write;
 
-/// The first line. Another format gets another number; what is not known is left to the servers that know it
-/// ([`is_foreign`]).
+/// The first line. Another format gets another number; records with unknown numbers are left to the servers that know
+/// them ([`is_foreign`]).
 const FIRST: &[u8] = b"webserv-upload 1";
-/// What each format begins with.
+/// How every format begins.
 const KIND: &[u8] = b"webserv-upload ";
 const LAST: &[u8] = b"end";
-/// The second, see [`Record::marks`]; and the widths of its numbers.
+/// The second line, see [`Record::marks`]; and the widths of its numbers.
 const MARKS: &str = "marks ";
 const BOOT: usize = 64;
 const DIGITS: usize = 18;
@@ -31,43 +31,43 @@ pub enum Dialect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub dialect: Dialect,
-    /// POST or PUT: what the finished upload counts as.
+    /// POST or PUT: the method that the finished upload is treated as.
     pub method: Method,
-    /// The URI path it was created by; no other has anything to do with it.
+    /// The URI path that created it; other URIs cannot reach it.
     pub uri: Vec<u8>,
-    /// The path that this meant.
+    /// The path of that URI.
     pub path: Vec<u8>,
-    /// The beginning of it that the state directory is in, with its slash; empty where the configuration names that
-    /// directory.
+    /// The beginning of that path which contains the state directory, with its slash; empty if the configuration
+    /// names that directory.
     pub area: Vec<u8>,
-    /// It was made where the area has another path: in another container, or on another machine.
+    /// It was created where the area has another path: in another container, or on another machine.
     pub is_moved: bool,
     /// The URI path of the directory that the file goes to.
     pub dir: Vec<u8>,
     /// Directories below that one, from the client's relativePath: `album/1/`.
     pub below: Vec<u8>,
-    /// What the file will be called.
+    /// The file's future name.
     pub name: Vec<u8>,
     /// Bytes of the whole; None: not announced yet.
     pub length: Option<u64>,
-    /// Milliseconds from its last byte on; 0: for ever.
+    /// Milliseconds that it lives after its last byte; 0: for ever.
     pub age: u64,
-    /// Bytes from here on are of a request whose checksum was not compared: they do not count.
+    /// Bytes from here on belong to a request whose checksum was not compared: they do not count.
     pub unverified: Option<u64>,
-    /// upload_sync: bytes that are on the disk; those after them do not count once the machine has been started again.
+    /// upload_sync: bytes that are on the disk; later ones do not count once the machine has been started again.
     pub synced: Option<(Boot, u64)>,
-    /// tus: Upload-Concat as it came; empty for an upload of its own.
+    /// tus: Upload-Concat as it was sent; empty for an ordinary upload.
     pub concat: Vec<u8>,
-    /// tus: Upload-Metadata as it came.
+    /// tus: Upload-Metadata as it was sent.
     pub metadata: Vec<u8>,
     /// Header lines with the preconditions of the creation, each with its CRLF.
     pub conditions: Vec<u8>,
-    /// Repr-Digest of the whole, as it came.
+    /// Repr-Digest of the whole, as it was sent.
     pub digest: Vec<u8>,
 }
 
 impl Record {
-    /// The bytes of its file.
+    /// The content of the record's file.
     pub fn text(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         let mut line = |word: &str, value: &[u8]| {
@@ -98,8 +98,8 @@ impl Record {
         [FIRST, b"\n", self.marks().as_bytes(), b"\n", &out].concat()
     }
 
-    /// The line of what changes while bytes come. It is always as long, near the beginning, so that it is overwritten in
-    /// its place: a few bytes of one block of the disk are old or new, never both.
+    /// The line that changes while bytes arrive. Its length never changes and it is near the beginning, so that it is
+    /// overwritten in place: a few bytes of one disk block are old or new, never both.
     pub fn marks(&self) -> String {
         let number = |value: Option<u64>| value.map_or("-".repeat(DIGITS), |value| format!("{value:0DIGITS$}"));
         let (boot, synced) = match self.synced {
@@ -109,7 +109,7 @@ impl Record {
         format!("{MARKS}{boot} {} {} {}", number(synced), number(self.unverified), number(self.length))
     }
 
-    /// What [`Record::marks`] says, without its word. None: it says nothing.
+    /// Reads the line of [`Record::marks`], without its word. None: it is invalid.
     fn read_marks(&mut self, text: &[u8]) -> Option<()> {
         let (boot, rest) = text.split_at_checked(BOOT)?;
         let mut words = rest.strip_prefix(b" ")?.split(|b| *b == b' ');
@@ -123,7 +123,7 @@ impl Record {
         Some(())
     }
 
-    /// Its path as it is here, where the state directory is in `area`.
+    /// Sets its path as it is here, where the state directory is in `area`.
     pub fn settle(&mut self, area: &[u8]) {
         if area.is_empty() || self.area.is_empty() || self.area == area {
             return;
@@ -135,7 +135,7 @@ impl Record {
         }
     }
 
-    /// Reads it back. None: it is no record, or not a whole one.
+    /// Parses a record. None: it is not one, or not a whole one.
     pub fn parse(text: &[u8]) -> Option<Record> {
         let mut record = Record {
             dialect: Dialect::Tus,
@@ -176,7 +176,7 @@ impl Record {
                 b"name" => record.name = value,
                 b"age" => record.age = number(&value)?,
                 b"marks" => record.read_marks(&value)?,
-                // As records were before they had that line.
+                // Records of earlier servers do not have that line.
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
                 b"area" => record.area = value,
@@ -193,7 +193,7 @@ impl Record {
     }
 }
 
-/// What is no [`Record`] here is a whole one of another version of this server, whose fields are not known.
+/// For text that is no [`Record`] here: it is a whole record of another version of this server, with unknown fields.
 pub fn is_foreign(text: &[u8]) -> bool {
     text.starts_with(KIND) && text.ends_with(b"\nend\n")
 }

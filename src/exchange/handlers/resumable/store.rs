@@ -1,12 +1,13 @@
-//! The directory of unfinished uploads: two files each, `ID.part` with the bytes that are there and `ID.state` with the
-//! [`Record`]. While a process waits for another to let go of an upload, `ID.ask` lies beside them ([`super::takeover`]).
+//! The directory of unfinished uploads: two files for each, `ID.part` with the bytes that have arrived and `ID.state`
+//! with the [`Record`]. While a process waits for another to release an upload, there is also `ID.ask`
+//! ([`super::takeover`]).
 //!
-//! Locks are flock's, on the bytes' file: to look at its size, cut it or write to it a request has that lock, and has
-//! made sure that the file still has its name.
+//! Locks are flock's, on the bytes' file: a request that reads its size, cuts it or writes to it has that lock, and
+//! has made sure that the file still has its name.
 //!
-//! Invariant: a record is replaced as a whole or not at all, is written after the bytes' file is there and removed
-//! before it goes: bytes without a record belong to no upload. A record without bytes is that of an upload whose file
-//! got its name; where the directory is the configuration's it stays until it expires.
+//! Invariant: a record is replaced as a whole or not at all. It is written after the bytes' file exists and removed
+//! before that is: bytes without a record belong to no upload. A record without bytes is that of an upload whose file
+//! got its name; in a directory that the configuration names it stays until it expires.
 
 use super::locks;
 use super::state::{self, MARKS_AT, Record};
@@ -21,23 +22,24 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// Larger than any record: the URI, the path and the metadata in it came in one request head, tripled by escapes.
+/// Larger than any record: its URI, path and metadata came in one request head, and escapes make them at most three
+/// times as long.
 const LARGEST: usize = 512 << 10;
 
 const PART: &str = "part";
 const STATE: &str = "state";
 const NEW: &str = "new";
-/// Empty: another process wants the upload.
+/// An empty file: another process wants the upload.
 const ASK: &str = "ask";
 
 #[derive(Clone)]
 pub struct Dir {
     fd: Rc<OwnedFd>,
-    /// What it is in, with a slash behind it; empty where the configuration names it.
+    /// The directory's parent, with a final slash; empty if the configuration names the directory.
     area: Rc<[u8]>,
 }
 
-/// What a name in the directory is.
+/// The meaning of a name in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     Part(UploadId),
@@ -79,7 +81,7 @@ pub fn part(id: UploadId) -> CString {
     name(id, PART)
 }
 
-/// Why a record is not known.
+/// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     Call(Errno),
@@ -88,7 +90,7 @@ pub enum Unread {
 }
 
 impl Dir {
-    /// The directory at an absolute path, in this area of uploads. ENOENT where there is no unfinished upload.
+    /// The directory at an absolute path, in this area of uploads. ENOENT if there is no unfinished upload.
     pub fn open(path: &[u8], area: &[u8], links: Follow) -> Result<Dir, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let follow = if links == Follow::No { O_NOFOLLOW } else { 0 };
@@ -111,7 +113,7 @@ impl Dir {
         Ok(fd)
     }
 
-    /// Puts the record in the place of the last one.
+    /// Replaces the record.
     pub fn save(&self, id: UploadId, record: &Record) -> Result<(), Errno> {
         let (dir, new) = (Some(self.fd.as_fd()), name(id, NEW));
         let fd = open::regular_at(self.fd.as_fd(), &new, O_WRONLY | O_CREAT | O_TRUNC, 0o600)?;
@@ -133,8 +135,8 @@ impl Dir {
         file::rename_at(dir, &new, dir, &name(id, STATE), Rename::Replace)
     }
 
-    /// Writes what changes of the record while bytes come ([`Record::marks`]), in its place; a record of an older version
-    /// is replaced. Gives the record's file where it is to be written to the disk.
+    /// Overwrites the part of the record that changes while bytes arrive ([`Record::marks`]) in place; a record of an
+    /// older version is replaced. Gives the record's file if it is to be written to the disk.
     pub fn mark(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
         let open = || open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDWR, 0);
         let (fd, marks) = (open()?, record.marks());
@@ -171,12 +173,12 @@ impl Dir {
         }
     }
 
-    /// There is a record, whatever it says.
+    /// There is a record, whatever its content.
     pub fn is_known(&self, id: UploadId) -> bool {
         self.stat_record(id).is_ok()
     }
 
-    /// The bytes' file as it is. None: it has got its name.
+    /// The state of the bytes' file. None: it has got its name.
     pub fn stat(&self, id: UploadId) -> Result<Option<Stat>, Errno> {
         match file::stat_at(Some(self.fd.as_fd()), &part(id), Follow::No) {
             Ok(stat) => Ok(Some(stat)),
@@ -190,7 +192,7 @@ impl Dir {
         file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No)
     }
 
-    /// Begins to write to the disk what says that the upload is there: its record and their names.
+    /// Begins to write to the disk what shows that the upload exists: its record and the names.
     pub fn sync(&self, id: UploadId, syncs: &mut Syncs) -> Result<Vec<Sync>, Errno> {
         let record = open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0)?;
         let mut begun = vec![syncs.begin(record.as_fd())];
@@ -198,8 +200,8 @@ impl Dir {
         Ok(begun)
     }
 
-    /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it, ENOENT where it has
-    /// got its name, be it while the lock was waited for.
+    /// Opens the bytes' file for writing, and locks it: EAGAIN if another process writes to it, ENOENT if it has got
+    /// its name, even while the lock was waited for.
     pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
         locks::take(fd.as_fd())?;
@@ -209,7 +211,7 @@ impl Dir {
         }
     }
 
-    /// Asks the process that writes to the upload to let go of it.
+    /// Asks the process that writes to the upload to release it.
     pub fn ask(&self, id: UploadId) -> Result<(), Errno> {
         open::regular_at(self.fd.as_fd(), &name(id, ASK), O_WRONLY | O_CREAT, 0o600).map(drop)
     }
@@ -219,23 +221,23 @@ impl Dir {
         file::stat_at(Some(self.fd.as_fd()), &name(id, ASK), Follow::No).is_ok()
     }
 
-    /// The upload is ours, or not waited for any more.
+    /// The upload is ours, or no longer waited for.
     pub fn unask(&self, id: UploadId) {
         let _ = file::unlink_at(Some(self.fd.as_fd()), &name(id, ASK), Unlink::File);
     }
 
-    /// Opens the bytes' file beside the request that writes to it.
+    /// Opens the bytes' file while another request writes to it.
     pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         open::regular_at(self.fd.as_fd(), &part(id), O_RDONLY, 0)
     }
 
-    /// Everything of it goes; what is gone already, or cannot go, is left to the next sweep.
+    /// Removes all its files; what cannot be removed is left to the next sweep.
     pub fn remove(&self, id: UploadId) {
         self.forget(id);
         let _ = file::unlink_at(Some(self.fd.as_fd()), &part(id), Unlink::File);
     }
 
-    /// The record goes, the bytes have their name.
+    /// Removes the record; the bytes have their name.
     pub fn forget(&self, id: UploadId) {
         let dir = Some(self.fd.as_fd());
         let _ = file::unlink_at(dir, &name(id, STATE), Unlink::File);

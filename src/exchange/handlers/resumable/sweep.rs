@@ -1,5 +1,5 @@
-//! Uploads that are never finished: found on disk after a start, removed when they expire. Both in slices, between
-//! two turns of the loop.
+//! Unfinished uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
+//! of the loop.
 
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms};
@@ -17,14 +17,14 @@ use std::rc::Rc;
 
 /// Entries and uploads that are looked at in one slice.
 const SLICE: usize = 32;
-/// Milliseconds after which a file without a record, or a record that was not finished, is left over: the request that
-/// writes the one writes the other at once.
+/// Milliseconds after which a file without a record, or an unfinished record, is a leftover: a request writes one
+/// directly after the other.
 const LEFT_OVER: i64 = 60_000;
-/// An upload that is written to is looked at again when it would expire by its last byte, but not before and not
-/// after this many milliseconds.
+/// An upload that is being written to is looked at again when it would expire by its last byte, but at least and at
+/// most after these milliseconds.
 const AGAIN: (i64, i64) = (1_000, 60_000);
 
-/// Looks through all places of the configuration that may hold uploads, from the next turn on.
+/// Searches all directories of the configuration that may contain uploads, from the next turn on.
 pub fn begin(cx: &mut Services) {
     let config = cx.config.clone();
     let speaking = config.locations.iter().filter(|location| location.settings.upload.resumable.speaks.any());
@@ -37,7 +37,7 @@ pub fn begin(cx: &mut Services) {
     cx.resumable.reading = None;
 }
 
-/// Milliseconds until there is something to do.
+/// Milliseconds until something is due.
 pub fn due(cx: &Services) -> Option<u64> {
     if cx.resumable.is_reading() {
         return Some(0);
@@ -54,7 +54,7 @@ pub fn run(cx: &mut Services) {
     expire(cx);
 }
 
-/// Whether what [`begin`] began is not finished after another slice of it: for a quota all of it counts.
+/// Runs a slice; whether the search that [`begin`] began is not finished yet. A quota counts all of it.
 pub fn is_reading(cx: &mut Services) -> bool {
     while cx.resumable.is_reading() && !cx.slice.is_over() {
         read(cx);
@@ -108,7 +108,7 @@ fn complain(cx: &mut Services, path: &[u8], e: Errno) {
     cx.logs.error(&log, Level::Warn, &mut cx.now, None, what);
 }
 
-/// A file of an earlier process, or of this one.
+/// Handles a file of an earlier process, or of this one.
 fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
     let now = unix_ms(&cx.now);
     match entry {
@@ -159,9 +159,9 @@ fn expire(cx: &mut Services) {
             continue;
         }
         match later {
-            // Bytes came since it was last counted on.
+            // Bytes arrived since its expiry was computed.
             Ok(Some(at)) if at > now => cx.resumable.postpone(id, at),
-            // Another version's to judge, or not to be read at the moment.
+            // It belongs to another version of this server, or cannot be read at the moment.
             Err(_) => cx.resumable.postpone(id, now + AGAIN.1),
             Ok(_) => match remove(&home, id, now) {
                 Removed::Gone => {
@@ -180,7 +180,7 @@ enum Removed {
     InUse,
 }
 
-/// Removes an upload that has expired, unless another process keeps it alive.
+/// Removes an upload that has expired, unless another process uses it.
 fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
     let Ok(dir) = location::open(home) else { return Removed::Gone };
     match dir.open_part(id) {
@@ -197,17 +197,17 @@ fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
     Removed::Gone
 }
 
-/// When an upload expires by what is on disk. None: it is not there.
+/// When an upload expires, by what is on the disk. None: it does not exist.
 ///
 /// # Errors
-/// It cannot be read, or another version of this server keeps it.
+/// It cannot be read, or belongs to another version of this server.
 fn later(home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
     let dir = match location::open(home) {
         Err(Errno::ENOENT) => return Ok(None),
         dir => dir.map_err(Unread::Call)?,
     };
     let Some(record) = dir.load(id)? else { return Ok(None) };
-    // Of a finished one the record is left.
+    // A finished upload has only its record left.
     let stat = match dir.stat(id).map_err(Unread::Call)? {
         Some(stat) => stat,
         None => dir.stat_record(id).map_err(Unread::Call)?,

@@ -1,11 +1,11 @@
-//! Which request writes to an upload, among those of all processes on one store: the newest.
+//! Which request writes to an upload, among those of all processes with one store: the newest.
 //!
-//! Within a process the newer request takes the older one's lease. Between processes the lock of the bytes' file decides,
-//! and a client whose line broke silently may come back to another process than the one that still waits for it: the
-//! newcomer then puts a file beside the state, and the holder, which looks for it with each piece that arrives and each
-//! second, lets go.
+//! Within a process the newer request takes the older one's lease. Between processes the lock of the bytes' file
+//! decides. A client whose connection broke silently may come back to another process than the one that still waits
+//! for it. The newer process then puts a file beside the state, and the holder, which looks for that with each piece
+//! that arrives and each second, releases the upload.
 //!
-//! Invariant: no bytes are looked at, cut or written without the lock.
+//! Invariant: no bytes are read, cut or written without the lock.
 
 use super::location;
 use super::store::Dir;
@@ -19,9 +19,9 @@ const AGAIN: u64 = 25;
 /// Milliseconds between two looks while content arrives.
 const LOOK: u64 = 100;
 
-/// Why an upload cannot be had.
+/// Why an upload cannot be taken.
 pub enum Held {
-    /// Another process has it: what follows.
+    /// Another process has it: the result.
     Elsewhere(Flow),
     Failed(Errno),
 }
@@ -40,7 +40,7 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> 
         },
     };
     cx.resumable.asked(id);
-    // Also what a process left that was killed while it waited.
+    // Removes also the file of a process that was killed while it waited.
     dir.unask(id);
     Ok(lease)
 }
@@ -58,7 +58,7 @@ fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> Held {
     }
 }
 
-/// When a request that writes last looked whether another process asks for its upload (monotonic milliseconds).
+/// When a request that writes last checked whether another process asks for its upload (monotonic milliseconds).
 pub struct Looked(u64);
 
 impl Looked {
@@ -66,7 +66,7 @@ impl Looked {
         Looked(cx.now.ms)
     }
 
-    /// Lets go of the upload where another process asks for it.
+    /// Releases the upload if another process asks for it.
     pub fn look(&mut self, cx: &mut Services, dir: &Dir, id: UploadId) {
         if cx.now.ms < self.0 + LOOK {
             return;
@@ -78,7 +78,7 @@ impl Looked {
     }
 }
 
-/// The same for uploads that nothing arrives of, each second.
+/// The same for uploads of which nothing arrives, each second.
 pub fn look(cx: &mut Services) {
     for id in cx.resumable.leased(cx.now.ms) {
         let Some(home) = cx.resumable.get(id).map(|open| open.home.clone()) else { continue };

@@ -1,4 +1,4 @@
-//! tus 1.0.0 as text: what its request fields say. No files, no answers.
+//! tus 1.0.0 as text: the fields of its requests. No files, no responses.
 
 use super::state::number;
 use crate::http::escape::base64;
@@ -9,11 +9,11 @@ pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-lengt
     checksum-trailer,expiration,concatenation";
 pub const CONTENT_TYPE: &[u8] = b"application/offset+octet-stream";
 
-/// Upload-Concat of a part, and what that of a whole begins with.
+/// Upload-Concat of a part, and the beginning of that of a whole.
 pub const PARTIAL: &[u8] = b"partial";
 pub const FINAL: &[u8] = b"final;";
 
-/// An upload that is put together from others.
+/// An upload that is made of others.
 pub fn is_final(concat: &[u8]) -> bool {
     concat.starts_with(FINAL)
 }
@@ -21,10 +21,10 @@ pub fn is_final(concat: &[u8]) -> bool {
 /// Keys of Upload-Metadata, and their values.
 pub type Pairs = Vec<(Box<[u8]>, Vec<u8>)>;
 
-/// Upload-Length, and Upload-Defer-Length in its place. None: the length is deferred.
+/// Upload-Length, or Upload-Defer-Length in its place. None: the length is deferred.
 ///
 /// # Errors
-/// What is wrong: a 400.
+/// What is wrong, for a 400.
 pub fn length(length: Option<&[u8]>, defer: Option<&[u8]>) -> Result<Option<u64>, &'static str> {
     match (length, defer) {
         (Some(length), None) => number(length).map(Some).ok_or("Upload-Length is no size"),
@@ -38,7 +38,7 @@ pub fn length(length: Option<&[u8]>, defer: Option<&[u8]>) -> Result<Option<u64>
 /// Keys and values of Upload-Metadata: `filename d29ybGQ=,is_confidential`.
 ///
 /// # Errors
-/// What is wrong: a 400.
+/// What is wrong, for a 400.
 pub fn metadata(value: &[u8]) -> Result<Pairs, &'static str> {
     let mut pairs = Pairs::new();
     for pair in list(value).map(trim_ows) {
@@ -61,8 +61,8 @@ pub fn metadata(value: &[u8]) -> Result<Pairs, &'static str> {
     Ok(pairs)
 }
 
-/// The directories of relativePath, as browsers and Uppy have it for files of a folder: `album/1/a.jpg`. Empty: none, or
-/// what JavaScript makes of no value.
+/// The directories of relativePath, as browsers and Uppy send it for files of a folder: `album/1/a.jpg`. Empty: none,
+/// or the text that JavaScript makes of a missing value.
 pub fn directories(metadata: &[(Box<[u8]>, Vec<u8>)]) -> &[u8] {
     let path = value(metadata, &["relativePath"]).unwrap_or_default();
     let start = path.iter().position(|b| *b != b'/').unwrap_or(path.len());
@@ -70,7 +70,7 @@ pub fn directories(metadata: &[(Box<[u8]>, Vec<u8>)]) -> &[u8] {
     path.get(start..end).unwrap_or_default()
 }
 
-/// The first of the keys that has a value. Clients differ in what they call a file's name and its type.
+/// The value of the first key that has one. Clients use different keys for a file's name and its type.
 pub fn value<'m>(metadata: &'m [(Box<[u8]>, Vec<u8>)], keys: &[&str]) -> Option<&'m [u8]> {
     keys.iter().find_map(|key| {
         let found = metadata.iter().find(|(other, value)| **other == *key.as_bytes() && !value.is_empty());

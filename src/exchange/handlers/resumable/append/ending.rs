@@ -1,5 +1,5 @@
-//! The end of a request's content: a checksum that came late, the digest of the whole, the disk, the file's name; and
-//! what the client gets. Slice by slice: the loop goes on with other clients in between.
+//! The end of a request's content: a checksum that comes late, the digest of the whole, the disk, the file's name;
+//! and the response. In slices: the loop serves other clients in between.
 
 use super::{Append, SLICE, Then};
 use crate::exchange::Exchange;
@@ -17,19 +17,19 @@ use crate::sys::file;
 use std::os::fd::{AsFd, OwnedFd};
 
 impl Append {
-    /// No more content comes: the response has the offset, or is that of the end.
+    /// No more content comes: the response has the offset, or is that of the finished upload.
     pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
     }
 
-    /// Begins to write what is there to the disk, where the configuration asks for it.
+    /// Begins to write what has arrived to the disk, if the configuration asks for it.
     fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         if !ex.here().settings.upload.sync {
             return self.synced(ex, cx, then);
         }
         let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
         let mut then = then;
-        // That it is there is to be found too, until the file has its name.
+        // The upload must also be found after a power cut, until the file has its name.
         if matches!(then, Then::Progress) {
             if self.is_creation || self.asks {
                 match self.upload.dir.sync(self.upload.id, &mut cx.syncs) {
@@ -45,13 +45,13 @@ impl Append {
         self.written(ex, cx)
     }
 
-    /// The record does not say yet how much is on the disk.
+    /// The record does not yet say how much is on the disk.
     fn is_to_be_marked(&self, cx: &Services) -> bool {
         let known = self.upload.record.synced.filter(|(boot, _)| cx.boot == Some(*boot));
         cx.boot.is_some() && known.is_none_or(|(_, synced)| synced < self.upload.size)
     }
 
-    /// The bytes are on the disk: this many count if the machine stops now.
+    /// The bytes are on the disk: notes how many count if the machine stops now.
     fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let size = self.upload.size;
         self.upload.record.synced = cx.boot.map(|boot| (boot, size));
@@ -69,11 +69,12 @@ impl Append {
         }
     }
 
-    /// [`Append::mark`] of a request that only asks: another may write to the upload by now, and has noted more.
+    /// [`Append::mark`] for a request that only asks: another one may write to the upload by now, and have noted
+    /// more.
     fn mark_beside(&self, cx: &Services) -> Result<Option<OwnedFd>, Errno> {
         let mut record = match self.upload.dir.load(self.upload.id) {
             Ok(Some(record)) => record,
-            // Another version of this server goes on with it by now.
+            // Another version of this server has continued it.
             Ok(None) | Err(Unread::Foreign) => return Ok(None),
             Err(Unread::Call(e)) => return Err(e),
         };
@@ -82,11 +83,11 @@ impl Append {
         if synced < size {
             record.synced = cx.boot.map(|boot| (boot, size));
         }
-        // What is there already may not be on the disk yet.
+        // What has arrived may not be on the disk yet.
         self.upload.dir.mark(self.upload.id, &record).map(Some)
     }
 
-    /// The disk may have answered.
+    /// The disk may have finished.
     fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
         match (all_ended(&writing.0), writing.1) {
@@ -129,7 +130,7 @@ impl Append {
         }
     }
 
-    /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.
+    /// The upload is complete: what was not hashed on arrival is hashed now, slice by slice, then it is stored.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
@@ -187,7 +188,7 @@ impl Append {
         self.sync(ex, cx, Then::Name(digest))
     }
 
-    /// tus's concatenation: the next slice of the parts. Whether all are there.
+    /// tus's concatenation: copies the next slice of the parts. True when all are there.
     fn join(&mut self, cx: &mut Services) -> Result<bool, Errno> {
         let Some(joining) = &mut self.joining else { return Ok(true) };
         if self.upload.record.unverified.is_none() {
@@ -208,7 +209,7 @@ impl Append {
         Ok(true)
     }
 
-    /// The file gets its name.
+    /// Gives the file its name.
     fn store(&mut self, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
         if let Some(joining) = &self.joining {
             joining.uncount(cx);
@@ -240,7 +241,8 @@ impl Append {
         self.written(ex, cx)
     }
 
-    /// The disk did not take the file's name: the upload has all its bytes, and no name, as before this request.
+    /// The file's name could not be written to the disk: the upload has all its bytes and no name, as before this
+    /// request.
     fn unwritten(&self, ex: &mut Exchange, cx: &mut Services, mut placed: Placed, failed: (&str, Errno)) -> Flow {
         let (call, e) = failed;
         if !placed.take_back(cx) {
@@ -271,7 +273,7 @@ fn read_slice(cx: &mut Services, upload: &Unfinished, at: &mut u64, mut each: im
         let most = (end - *at).min(bytes.capacity().max(4096) as u64) as usize;
         bytes.reserve(most);
         match file::pread_into(part.as_fd(), &mut bytes, most, *at) {
-            // Shorter than it was.
+            // The file is shorter than it was.
             Ok(0) => break Err(Errno::EIO),
             Ok(n) => {
                 each(&bytes);
@@ -285,9 +287,9 @@ fn read_slice(cx: &mut Services, upload: &Unfinished, at: &mut u64, mut each: im
     outcome
 }
 
-/// Answers.
+/// The responses.
 impl Append {
-    /// All that was sent is there, and more is to come.
+    /// Everything sent has arrived, and more is to come.
     fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         respond::state(ex, cx, &self.upload);
         ex.response.status = match self.is_creation {
@@ -305,7 +307,7 @@ impl Append {
     fn stored(&self, ex: &mut Exchange, cx: &mut Services, stored: Stored, dir: &[u8]) -> Flow {
         let upload = &self.upload;
         match upload.record.dialect {
-            // Its clients know one answer to a PATCH.
+            // tus clients expect one response to every PATCH.
             Dialect::Tus => {
                 respond::ended(ex, dir, &stored);
                 respond::tus_offset(ex, upload.size);

@@ -1,7 +1,7 @@
-//! The content of one request on its way to the end of an upload.
+//! The content of one request, appended to an upload.
 //!
-//! Invariant: it writes only while its lease is live, in order, from the offset that was agreed on; content that has a
-//! checksum counts when that was compared, and not before.
+//! Invariant: it writes only while its lease is live, in order, from the agreed offset; content with a checksum
+//! counts only once that has been compared.
 
 mod ending;
 
@@ -26,8 +26,8 @@ use std::rc::Rc;
 
 /// Bytes after which the kernel is asked to start writing, as for plain uploads.
 const WRITE_BACK: u64 = 8 << 20;
-/// Bytes after which a client of the draft is sent the offset; and never more often than this many times, since a
-/// client that sends need not read meanwhile.
+/// Bytes after which a client of the draft is sent the offset; and the most such messages, since a client that sends
+/// may not read meanwhile.
 const TELL: u64 = 16 << 20;
 const TOLD: u32 = 200;
 /// Bytes of a finished file that are hashed in one turn of the loop.
@@ -36,32 +36,33 @@ const SLICE: u64 = 4 << 20;
 pub struct Append {
     pub upload: Unfinished,
     lease: Rc<Lease>,
-    /// The request makes the upload.
+    /// The request creates the upload.
     pub is_creation: bool,
-    /// Offset where it began; and up to which the kernel was asked to write.
+    /// The offset where it began; and the offset up to which the kernel was asked to write.
     start: u64,
     flushed: u64,
-    /// The upload may not become larger, and why.
+    /// The largest size that the upload may have, and why.
     most: u64,
     over: Over,
     checksum: Option<Checksum>,
-    /// One that came in the trailers, and up to which offset it was hashed; those trailers are needed.
+    /// A checksum from the trailers, and the offset up to which it was hashed; the trailers are required.
     late: Option<(Checksum, u64)>,
     needs_late: bool,
-    /// tus: the parts that this upload is put together from.
+    /// tus: the parts that this upload is made of.
     joining: Option<Box<Joining>>,
     digests: Digests,
-    /// Of the whole, and of how many bytes so far; the one that is wanted of it.
+    /// Digests of the whole, and the number of bytes hashed so far; the digest that the client wants.
     whole: Digests,
     hashed: u64,
     wanted: Option<Algorithm>,
-    /// All content is there; the whole is being hashed.
+    /// All content has arrived; the whole is being hashed.
     hashes: bool,
     /// upload_sync: what is being written to the disk, and what follows.
     writing: Option<Box<(Vec<Sync>, Then)>>,
-    /// upload_quota: all is there, and what is beside it is being counted before it gets its name; its digest.
+    /// upload_quota: all content has arrived, and the area is being counted before the file gets its name; its
+    /// digest.
     counting: Option<Vec<u8>>,
-    /// The request only asked how far the upload is.
+    /// The request only asks for the offset.
     asks: bool,
     /// The draft: the upload is complete when this content is.
     ends: bool,
@@ -71,7 +72,7 @@ pub struct Append {
     looked: Looked,
 }
 
-/// What bounds an upload.
+/// The limit of an upload's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     Length,
@@ -80,22 +81,22 @@ pub enum Over {
 
 /// What follows when it is on the disk.
 enum Then {
-    /// The bytes are on the disk: their number is to be noted.
+    /// The bytes are on the disk: their number is noted.
     Mark,
-    /// The response is the offset.
+    /// The response with the offset.
     Progress,
     /// The content gets its name, and this digest is sent.
     Name(Vec<u8>),
-    /// It has its name; what its record is to be, where that waits for the disk.
+    /// It has its name; its future record, if that waits for the disk.
     End(Box<Placed>, Option<Box<Record>>),
 }
 
-/// What the request says of its content.
+/// What the request says about its content.
 #[derive(Default)]
 pub struct Content {
     pub is_creation: bool,
     pub checksum: Option<Checksum>,
-    /// The trailers have to bring a checksum; or may.
+    /// The trailers must have a checksum; or may have one.
     pub needs_late: bool,
     pub may_be_late: bool,
     pub joining: Option<Box<Joining>>,
@@ -107,7 +108,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// It does not count before something was compared; for parts, before they are all there.
+    /// The content counts only once something was compared; parts count once all of them are there.
     pub fn is_checked(&self) -> bool {
         self.checksum.is_some() || self.may_be_late || !self.digests.is_empty() || self.joining.is_some()
     }
@@ -164,12 +165,12 @@ impl Append {
         }
     }
 
-    /// For a request without content, to be [settled](Append::settle).
+    /// For a request without content, to be finished by [`Append::settle`].
     pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
         Append { asks: true, ..Append::new(ex, cx, upload, lease, Content::default()) }
     }
 
-    /// It may go on: no newer request has the upload, and no other process asks for it.
+    /// It may continue: no newer request has the upload, and no other process asks for it.
     fn is_live(&mut self, cx: &mut Services) -> bool {
         self.looked.look(cx, &self.upload.dir, self.upload.id);
         self.lease.is_live()
@@ -178,7 +179,7 @@ impl Append {
     /// A piece of the content.
     ///
     /// # Errors
-    /// The answer, where the request is refused. What came before counts, unless its checksum is still to be compared.
+    /// The response, if the request is refused. Earlier content counts, unless its checksum is still to be compared.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         if !self.is_live(cx) {
             return Err(Flow::Close);
@@ -202,17 +203,17 @@ impl Append {
         Ok(())
     }
 
-    /// It is put together from others.
+    /// It is made of other uploads.
     pub fn is_joining(&self) -> bool {
         self.joining.is_some()
     }
 
-    /// It goes on by itself: see [`Append::work`].
+    /// It needs no event to go on: see [`Append::work`].
     pub fn works(&self) -> bool {
         self.hashes || self.counting.is_some() || self.waits()
     }
 
-    /// It waits for the disk; the loop drives its connection when that has answered.
+    /// It waits for the disk; the loop drives its connection when that has finished.
     pub fn waits(&self) -> bool {
         self.writing.is_some()
     }
@@ -226,7 +227,7 @@ impl Append {
     /// `n` bytes went from the socket to the file.
     ///
     /// # Errors
-    /// The answer, where they are too many: those that are, are taken back.
+    /// The response, if they are too many: the excess is cut off.
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         self.wrote(n);
         if self.upload.size > self.most {
@@ -260,11 +261,11 @@ impl Append {
         }
     }
 
-    /// The draft §4.4.2: the offset while content is coming. Not while a checksum may yet take it back.
+    /// The draft §4.4.2: sends the offset while content is arriving, unless a checksum may still invalidate it.
     fn tell(&mut self, ex: &mut Exchange) {
         let (at, times) = self.sent_offset;
         let Some(version) = self.interop else { return };
-        // Only what is on the disk is promised there.
+        // With upload_sync only bytes on the disk are reported.
         if self.upload.record.synced.is_some() {
             return;
         }
@@ -275,7 +276,7 @@ impl Append {
         respond::passed(ex, version, self.upload.size);
     }
 
-    /// All of the content is there.
+    /// All of the content has arrived.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
@@ -307,7 +308,7 @@ impl Append {
         }
     }
 
-    /// The content does not count.
+    /// Discards the content.
     fn take_back(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let cut = file::ftruncate(self.lease.fd(), self.start);
         self.upload.size = self.start;
@@ -317,12 +318,12 @@ impl Append {
         }
     }
 
-    /// All of the content is there, and a checksum of the trailers was compared.
+    /// All of the content has arrived, and a checksum of the trailers was compared.
     fn received(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if let Err(refusal) = self.compare(ex) {
             return self.take_back(ex, cx, &refusal);
         }
-        // On file systems of networks and of FUSE a write fails here that was taken before. (fsync says it too.)
+        // Network and FUSE file systems may report the failure of an earlier write only here. (fsync reports it too.)
         if self.upload.size > self.start
             && !ex.here().settings.upload.sync
             && let Err(e) = file::flush(self.lease.fd())
@@ -334,7 +335,7 @@ impl Append {
         {
             return self.failed(ex, cx, "write()", e);
         }
-        // The declared length is the end, whatever Upload-Complete says: some clients never say it.
+        // The declared length is the end, whatever Upload-Complete says: some clients never send it.
         let is_complete = self.ends || self.upload.is_complete();
         if is_complete && self.upload.record.length.is_some_and(|length| length != self.upload.size) {
             return respond::inconsistent(ex);
@@ -345,8 +346,8 @@ impl Append {
         self.settle(ex, cx, is_complete)
     }
 
-    /// The upload is complete: what the client promised of the whole is to be compared, also where it did not know that
-    /// this content would be the last.
+    /// The upload is complete: the digest of the whole that the client announced is to be compared, even if the
+    /// client did not know that this content would be the last.
     ///
     /// # Errors
     /// 400 for a digest that is malformed.
@@ -364,7 +365,7 @@ impl Append {
         Ok(())
     }
 
-    /// The content is what its sender hashed.
+    /// Checks that the content matches its sender's checksum.
     fn compare(&mut self, ex: &Exchange) -> Result<(), Refusal> {
         if self.checksum.take().is_some_and(|checksum| !checksum.fits()) {
             return Err(Refusal::new(Status::CHECKSUM_MISMATCH, "the content does not match Upload-Checksum"));
@@ -372,11 +373,11 @@ impl Append {
         resumed::check_content(ex, std::mem::take(&mut self.digests))
     }
 
-    /// More came than the upload may have.
+    /// More content came than the upload may have.
     fn too_large(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let most = self.most;
         match (self.over, self.upload.record.dialect) {
-            // The draft §4.4.2: the upload is not valid any more.
+            // The draft §4.4.2: the upload is no longer valid.
             (Over::Length, Dialect::Rufh) => {
                 self.upload.remove(cx);
                 respond::inconsistent(ex)
@@ -393,7 +394,7 @@ impl Append {
         self.refuse(ex, cx, &Refusal::call(call, &self.upload.home.path, e))
     }
 
-    /// The request is refused, the upload stays.
+    /// Refuses the request; the upload stays.
     fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         respond::refuse(ex, cx, self.upload.record.dialect, refusal)
     }
