@@ -7,7 +7,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 
-/// A file that cannot be opened: the client's mistake or the server's, in one table.
+/// A file that cannot be opened: one table decides whether the client or the server is to blame.
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = match e {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),

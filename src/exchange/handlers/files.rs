@@ -1,4 +1,4 @@
-//! A location that holds files: who answers, by method.
+//! A location with files: which handler answers, by method.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -10,7 +10,7 @@ use crate::services::Services;
 use crate::util::bytes;
 
 pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
-    // For all of them alike, also for those that make a name of the URI without mapping it.
+    // For all handlers, even those that make a name of the URI without mapping it.
     if bytes::has_control(&ex.route.uri) {
         return Flow::Status(Mapped::Control.refusal());
     }
@@ -26,7 +26,7 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     }
 }
 
-/// Err: it is over, or nothing but the body is waited for.
+/// Err: it is done, or only waits for the body.
 fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Handler, Flow> {
     match answerer {
         Answerer::StaticFile => match static_file::run(ex, cx) {
@@ -43,7 +43,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
         },
         Answerer::Options => Err(options::answer(ex)),
         Answerer::NotAllowed => Err(methods::not_allowed(ex)),
-        // Explaining changes nothing: it ends where the body would be asked for.
+        // Explaining changes nothing: it ends where the body would be read.
         Answerer::Dav | Answerer::Upload | Answerer::Resumable | Answerer::Delete if cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
                 ex.route.path.clear();
@@ -70,7 +70,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
     }
 }
 
-/// Who answers for files.
+/// The handlers of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answerer {
     StaticFile,
@@ -103,8 +103,8 @@ fn answerer(ex: &Exchange) -> Answerer {
     match ex.route.method {
         Method::Get | Method::Head => Answerer::StaticFile,
         Method::Options => Answerer::Options,
-        // As in nginx, POST finds what GET would: an index file's location, a directory's redirect, the error page of
-        // what is not there; a file itself says 405.
+        // As in nginx, POST gets what GET would: the location of an index file, the redirect of a directory, the
+        // error page of a missing file; a file itself answers 405.
         Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
             Answerer::StaticFile
         }

@@ -1,4 +1,4 @@
-//! Which methods a location answers, and the answer to others.
+//! Which methods a location allows, and the response to others.
 
 use crate::config::model::Content;
 use crate::config::settings::upload::Store;
@@ -22,32 +22,32 @@ pub fn allowed(ex: &Exchange) -> MethodSet {
     let here = ex.here();
     let named = here.settings.access.allowed;
     let allowed = match here.content {
-        // What the application allows is its own affair; only these two never reach it.
+        // The application decides which methods it allows; only these two never reach it.
         Content::Proxy if named.is_none() => MethodSet::known().without(Method::Trace).without(Method::Connect),
         _ => named.unwrap_or_else(|| default(ex)),
     };
     allowed.with(Method::Options)
 }
 
-/// The value of Allow: resources of resumable uploads take PATCH besides.
+/// The value of Allow: resources of resumable uploads also allow PATCH.
 pub fn allow_value(ex: &Exchange) -> String {
     let allowed = allowed(ex);
     if offers_resumable(ex, allowed) { allowed.with(Method::Patch) } else { allowed }.allow_value()
 }
 
-/// 405 with Allow (RFC 9110 §15.5.6: it MUST be there).
+/// 405 with Allow (RFC 9110 §15.5.6 requires it).
 pub fn not_allowed(ex: &mut Exchange) -> Flow {
     let allow = allow_value(ex);
     ex.response.line(b"Allow", allow.as_bytes());
     Flow::Status(Status::METHOD_NOT_ALLOWED)
 }
 
-/// Uploads here may be resumed.
+/// Uploads can be resumed here.
 pub fn offers_resumable(ex: &Exchange, allowed: MethodSet) -> bool {
     ex.here().settings.upload.resumable.speaks.any() && takes_uploads(allowed)
 }
 
-/// Files may be stored by one of the methods.
+/// One of the methods stores files.
 pub fn takes_uploads(allowed: MethodSet) -> bool {
     allowed.contains(Method::Post) || allowed.contains(Method::Put)
 }

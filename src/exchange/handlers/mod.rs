@@ -1,7 +1,7 @@
-//! What answers: one file a feature. [`files`] chooses among them by method and path. What answers in one step is a
-//! function; what takes the request's body or several turns is a variant of [`Handler`], named by what it does
-//! (`Removing`, `Hashing`): it is given the body by [`accept`] and [`finish`], a slice of a turn by [`work`], and leaves
-//! nothing behind when it is dropped.
+//! The handlers, one file for each feature. [`files`] chooses among them by method and path. A handler that answers
+//! in one step is a function; one that needs the request's body or several turns is a variant of [`Handler`], named
+//! by what it does (`Removing`, `Hashing`): it gets the body by [`accept`] and [`finish`], a slice of a turn by
+//! [`work`], and leaves nothing behind when it is dropped.
 
 pub mod add_slash;
 pub mod allowed_methods;
@@ -33,45 +33,45 @@ use crate::services::Services;
 use crate::sys::Errno;
 use std::os::fd::BorrowedFd;
 
-/// What answers a request in more than one step.
+/// A handler that answers in more than one step.
 #[derive(Default)]
 pub enum Handler {
     #[default]
     None,
     Upload(Box<upload::Upload>),
-    /// The content goes to the end of an upload that may be resumed.
+    /// The content is appended to a resumable upload.
     Append(Box<resumable::append::Append>),
-    /// The small form of the listing page that deletes a name.
+    /// The listing page's small form that deletes a name.
     DeleteForm(delete::Form),
-    /// A body that is made as it is sent: a page with SSI commands.
+    /// A body that is made while it is sent: a page with SSI commands.
     Page(Box<Page>),
-    /// The request for this URI decides whether it may come in (auth_request).
+    /// The request for this URI decides about access (auth_request).
     Subrequest(Box<[u8]>),
     /// An upstream answers.
     Proxy(Box<upstream::Proxy>),
-    /// An upstream has answered; its client has not taken all of it yet.
+    /// An upstream has answered; the client has not taken the whole response yet.
     Spooled(Box<upstream::spool::Spool>),
-    /// A listing that takes more than a turn of the loop.
+    /// A listing that takes more than one turn of the loop.
     Listing(Box<autoindex::Making>),
     /// A file whose digest the client wants.
     Hashing(Box<repr_digest::Hashing>),
-    /// A DELETE that does.
+    /// A DELETE that takes more than one turn.
     Removing(Box<delete::Removing>),
-    /// A COPY or MOVE that does.
+    /// A COPY or MOVE that takes more than one turn.
     Transfer(Box<dav::Transfer>),
-    /// A request of WebDAV with a body of XML.
+    /// A WebDAV request with an XML body.
     Dav(Box<dav::ext::Request>),
     /// Names have changed, and the disk is waited for.
     Settling(Box<settling::Settling>),
 }
 
 impl Handler {
-    /// It is given the request's body.
+    /// It gets the request's body.
     pub fn takes_body(&self) -> bool {
         matches!(self, Handler::Upload(_) | Handler::Append(_) | Handler::DeleteForm(_) | Handler::Dav(_))
     }
 
-    /// It goes on by itself, a slice each turn: see [`work`].
+    /// It needs no event to go on, a slice each turn: see [`work`].
     pub fn works(&self) -> bool {
         match self {
             Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => true,
@@ -84,7 +84,7 @@ impl Handler {
         }
     }
 
-    /// As [`Handler::works`], and goes on though the client is gone: what changes files is not left half done.
+    /// As [`Handler::works`], and it continues although the client is gone: file changes are not left half done.
     pub fn finishes(&self) -> bool {
         match self {
             Handler::Listing(_) => false,
@@ -93,7 +93,7 @@ impl Handler {
         }
     }
 
-    /// It works when the disk has answered: that wakes it.
+    /// It waits for the disk, which wakes it.
     pub fn waits(&self) -> bool {
         match self {
             Handler::Upload(upload) => upload.is_writing(),
@@ -159,7 +159,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
     }
 }
 
-/// The file that body bytes may be spliced into, where nothing in between looks at them.
+/// The file that body bytes may be spliced into, if nothing needs to look at them.
 pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
     match handler {
         Handler::Upload(upload) => upload.splice_target(),
@@ -168,7 +168,7 @@ pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
     }
 }
 
-/// `written`: the bytes that went from the socket to [`splice_target`], or why its file could not be written.
+/// `written`: the bytes that went from the socket to [`splice_target`], or why they could not be written to the file.
 pub fn spliced(
     ex: &mut Exchange,
     handler: &mut Handler,

@@ -6,7 +6,8 @@ use crate::exchange::handlers::{methods, resumable};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
-/// 204 with Allow; where dav_ext_methods names it, 200 with what WebDAV there is (RFC 4918 §10.1): clients look for both.
+/// 204 with Allow; if dav_ext_methods names OPTIONS, 200 with the WebDAV features (RFC 4918 §10.1): clients look for
+/// both.
 pub fn answer(ex: &mut Exchange) -> Flow {
     let allow = methods::allow_value(ex);
     ex.response.line(b"Allow", allow.as_bytes());
@@ -23,7 +24,7 @@ pub fn answer(ex: &mut Exchange) -> Flow {
     Flow::Respond
 }
 
-/// A request for no path: `OPTIONS *`, or CONNECT to another host, which this server never makes.
+/// A request without a path: `OPTIONS *`, or CONNECT to another host, which this server refuses.
 pub fn server_wide(ex: &mut Exchange) -> Flow {
     match ex.route.method {
         Method::Options => answer(ex),

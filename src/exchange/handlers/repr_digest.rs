@@ -1,7 +1,7 @@
-//! Want-Repr-Digest of GET and HEAD (RFC 9530 §4): a client that has uploaded a file, or is about to replace it, may ask
-//! what it hashes to. Only where files are uploaded: elsewhere a HEAD must not cost as much as the file is long.
+//! Want-Repr-Digest of GET and HEAD (RFC 9530 §4): a client that has uploaded a file, or is about to replace it, may
+//! ask for its digest. Only where files are uploaded: elsewhere the cost of a HEAD must not grow with the file.
 //!
-//! Invariant: the loop goes on with others between two slices; what is hashed is the version that is sent.
+//! Invariant: the loop serves other clients between two slices; the hashed version is the one that is sent.
 
 use super::methods;
 use super::upload::digest::{self, Algorithm, Digests};
@@ -20,7 +20,7 @@ use std::rc::Rc;
 /// Bytes between two looks at the clock.
 const PIECE: usize = 256 << 10;
 
-/// A file that is being hashed; its response is made already.
+/// A file that is being hashed; its response is already made.
 pub struct Hashing {
     file: Rc<OpenFile>,
     algorithm: Algorithm,
@@ -28,7 +28,7 @@ pub struct Hashing {
     at: u64,
 }
 
-/// The response is a file whose digest the client wants, and that is not known yet.
+/// The response is a file whose digest the client wants and is not known yet.
 pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Hashing>> {
     ex.header(HeaderId::WantReprDigest)?;
     let is_offered =
@@ -59,7 +59,7 @@ impl Hashing {
             cx.scratch.clear();
             match file::pread_into(fd, &mut cx.scratch, most, self.at) {
                 Ok(read) if read > 0 => self.at += read as u64,
-                // Shorter than it was, or unreadable: the file is sent as far as it goes, without a digest.
+                // It is shorter than it was, or unreadable: the file is sent as far as possible, without a digest.
                 _ => return Flow::Respond,
             }
             self.digests.update(&cx.scratch);

@@ -1,4 +1,4 @@
-//! Answers that are not files: the standard pages of statuses, the empty picture.
+//! Responses that are not files: the standard pages of statuses, the empty GIF.
 
 use crate::config::settings::headers::Tokens;
 use crate::exchange::Exchange;
@@ -10,7 +10,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
-/// A transparent picture of one pixel (GIF 89a).
+/// A transparent image of one pixel (GIF 89a).
 const EMPTY_GIF: &[u8] = &[
     0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x01, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
     0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x01, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0x02,
@@ -19,7 +19,7 @@ const EMPTY_GIF: &[u8] = &[
 /// 28 September 1970, 06:00 UTC.
 const EMPTY_GIF_MADE: i64 = 23_349_600;
 
-/// The standard answer of a status: a short page with the status and nothing else. Header lines that were set
+/// The standard response of a status: a short page with the status and nothing else. Fields that were set before
 /// (Allow, Location) stay.
 pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
@@ -41,7 +41,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
         ex.response.content_type = ContentType::None;
         return;
     };
-    // What 400 stands for, where it stands for more.
+    // The reason, for a 400 with several meanings.
     let why: &[u8] = match status {
         Status::REQUEST_HEADER_TOO_LARGE => b"<center>Request Header Or Cookie Too Large</center>\n",
         Status::SSL_CERTIFICATE_ERROR => b"<center>The SSL certificate error</center>\n",
@@ -69,7 +69,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.body = Body::Bytes(page);
 }
 
-/// What these answer to anything but GET and HEAD. The location's methods are those of files, not of what is here.
+/// The response of these to any method but GET and HEAD: the location's methods are those of files.
 pub(super) fn not_read(ex: &mut Exchange) -> Option<Flow> {
     const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
     let status = match ex.route.method {
@@ -82,7 +82,7 @@ pub(super) fn not_read(ex: &mut Exchange) -> Option<Flow> {
     Some(if status == Status::NO_CONTENT { Flow::Respond } else { Flow::Status(status) })
 }
 
-/// msie_refresh: Internet Explorer is sent on by a page, because it loses cookies of redirects (nginx).
+/// msie_refresh: Internet Explorer gets a page that redirects, because it loses cookies of redirects (nginx).
 fn refresh(ex: &mut Exchange) -> bool {
     let wanted = ex.here().settings.output.msie_refresh
         && ex.header(HeaderId::UserAgent).is_some_and(|agent| memchr::memmem::find(agent, b"MSIE ").is_some());
@@ -108,7 +108,7 @@ pub fn empty_gif(ex: &mut Exchange) -> Flow {
         return flow;
     }
     ex.response.text(Status::OK, ContentType::Static("image/gif"), EMPTY_GIF.to_vec());
-    // The date nginx gives it, so that caches keep it.
+    // The date that nginx gives it, so that caches keep it.
     ex.response.last_modified = Some((EMPTY_GIF_MADE, date::format(EMPTY_GIF_MADE)));
     Flow::Respond
 }

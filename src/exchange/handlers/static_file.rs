@@ -1,5 +1,5 @@
-//! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash,
-//! types, validators.
+//! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its
+//! slash, types, validators.
 
 use super::autoindex::{self, Making};
 use super::{add_slash, failure, methods, symlinks};
@@ -61,13 +61,13 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
     Flow::Status(mapped.refusal())
 }
 
-/// The answer is the file that was opened by its one name: the same for the next request that is the same.
+/// The response is the file that was opened by its one name: the same for the next equal request.
 fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     ex.basis.vouch();
     respond(ex, file)
 }
 
-/// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
+/// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.
 fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errno> {
     if ex.basis.has_no_look() || ex.route.index != ex.route.path {
         ex.basis.look();
@@ -89,7 +89,7 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errn
     found
 }
 
-/// The answer is this file, but not to a POST.
+/// The response is this file, unless the request is a POST.
 pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     if ex.route.method == Method::Post {
         return methods::not_allowed(ex);
@@ -107,7 +107,7 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     Flow::Respond
 }
 
-/// gzip_static: the file's `.gz`, where there is one and the client takes it.
+/// gzip_static: the file's `.gz`, if it exists and the client accepts gzip.
 fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow> {
     let always = ex.here().settings.gzip.stored == Stored::Always;
     let accepted = always || gzip::is_accepted(ex, cx.now.unix);
@@ -118,7 +118,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     ex.route.path.extend_from_slice(b".gz");
     let found = open(ex, cx, root);
     ex.route.path.truncate(len);
-    // The answer is not of the file that the path names.
+    // The response is not the file that the path names.
     ex.basis.looked_around();
     let Ok(Found::File(file)) = found else { return None };
     if ex.here().settings.gzip.vary && !always {
@@ -133,7 +133,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     Some(flow)
 }
 
-/// A URI that ends in a slash: the first index file there is, a listing, or 403.
+/// A URI that ends in a slash: the first existing index file, a listing, or 403.
 fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making> {
     let config = ex.config.clone();
     let settings = &config.location(ex.route.location).settings;
@@ -143,7 +143,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
         return Err(flow);
     }
     let (len, mut tested) = (ex.route.path.len(), false);
-    // An area that takes uploads shows itself: an uploaded index.html must not take the page's place.
+    // An area for uploads always shows its page: an uploaded index.html must not replace it.
     let indexes: &[_] = if settings.listing.upload { &[] } else { &settings.files.index };
     for index in indexes {
         let constant = index.file.constant();
@@ -174,7 +174,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             format!("{}: {}", Printable(&ex.route.path), if file { "is a file, taken" } else { "is not there" })
         });
         match found {
-            // nginx makes an internal redirect of it: another location may be meant for the file.
+            // nginx makes an internal redirect of it: the file may belong to another location.
             Ok(found) => {
                 ex.route.uri.extend_from_slice(name);
                 return Err(match found {
@@ -196,12 +196,12 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
     autoindex::run(ex, cx)
 }
 
-/// What it leads to that the index file `ex.path` cannot be opened; its first `len` bytes are the directory's. None: the
+/// What follows when the index file `ex.path` cannot be opened; its first `len` bytes are the directory's. None: the
 /// next one is tried.
 fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, tested: &mut bool) -> Option<Flow> {
     match e {
         Errno::ENOENT if *tested => None,
-        // The directory itself may be missing: nginx then names the first index file.
+        // The directory itself may be missing: nginx then logs the first index file.
         Errno::ENOENT => {
             let dir = ex.route.path[..len].to_vec();
             match symlinks::stat(ex, cx, &dir) {
@@ -221,8 +221,8 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
     }
 }
 
-/// An index file's URI would find this very location again, with nothing that runs on the way: a server without
-/// scripts and other locations, which is most small ones.
+/// The URI of an index file would find this very location again, and nothing would run on the way: true of servers
+/// without scripts and other locations, that is of most small ones.
 fn is_settled_here(ex: &Exchange) -> bool {
     let server = ex.server();
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;

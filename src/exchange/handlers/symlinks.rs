@@ -13,8 +13,8 @@ use crate::sys::file::{
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// `RESOLVE_*` of what is opened beneath a directory: nothing leads out of it, and where disable_symlinks is on no link
-/// is followed.
+/// `RESOLVE_*` for opening beneath a directory: nothing leads out of it, and with disable_symlinks no link is
+/// followed.
 pub fn beneath(symlinks: &Symlinks) -> u64 {
     let links = if *symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
     RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
@@ -25,7 +25,7 @@ pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: us
     open_files::found(walk(ex, cx, symlinks))
 }
 
-/// What `path` is, as far as the location's disable_symlinks lets it be seen: for try_files and `if (-f …)`.
+/// The state of `path`, as far as the location's disable_symlinks allows: for try_files and `if (-f …)`.
 pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, Errno> {
     let config = ex.config.clone();
     let symlinks = &config.location(ex.route.location).settings.files.symlinks;
@@ -40,7 +40,7 @@ pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, E
     file::fstat(found?.as_fd())
 }
 
-/// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, where given, are trusted.
+/// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, if given, are trusted.
 pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result<OwnedFd, Errno> {
     let (from, same_owner) = match symlinks {
         Symlinks::Off => return Err(Errno::EINVAL),
@@ -57,7 +57,7 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
         }
     };
     if trusted > 0 && path[trusted..].iter().all(|b| *b == b'/') {
-        // All of it is trusted.
+        // The whole path is trusted.
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         return file::open_at(None, &path, O_RDONLY | O_NONBLOCK, 0);
     }

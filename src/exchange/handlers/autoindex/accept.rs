@@ -1,9 +1,9 @@
-//! What a client would rather have: the page or JSON (RFC 9110 §12.5.1).
+//! Whether a client prefers the page or JSON (RFC 9110 §12.5.1).
 
 use crate::http::header::{list, trim_ows};
 
-/// True where the client names `application/json` itself and does not want HTML more. Equal weights: JSON where HTML
-/// is only meant by a wildcard (`application/json, */*`), else what stands first.
+/// True if the client names `application/json` itself and does not prefer HTML. With equal weights: JSON if only a
+/// wildcard covers HTML (`application/json, */*`), otherwise the type named first.
 pub fn prefers_json(accept: &[u8]) -> bool {
     let mut json: Option<(u16, usize)> = None;
     let mut html: Option<(u16, usize)> = None;
@@ -29,7 +29,7 @@ pub fn prefers_json(accept: &[u8]) -> bool {
     }
 }
 
-/// `q=0.25` as thousandths. None for another parameter; a weight that is none counts as 0.
+/// `q=0.25` as thousandths. None for another parameter; an invalid weight counts as 0.
 fn quality(parameter: &[u8]) -> Option<u16> {
     let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
     let (whole, fraction) = match value {

@@ -1,4 +1,4 @@
-//! The directory that a request is for: opening it as disable_symlinks lets, and what is logged where that fails.
+//! The directory that a request is for: opening it as disable_symlinks allows, and what is logged if that fails.
 
 use super::entries::Links;
 use crate::config::model::Level;
@@ -13,7 +13,7 @@ use crate::sys::file::{self, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// Opens the directory `ex.path` for reading, as disable_symlinks lets.
+/// Opens the directory `ex.path` for reading, as disable_symlinks allows.
 pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
     ex.route.path.push(0);
     let config = ex.config.clone();
@@ -29,7 +29,7 @@ pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
     dir
 }
 
-/// Whether entries that are links are looked through.
+/// Whether entries that are symbolic links are shown as their targets.
 pub fn links(ex: &Exchange) -> Links {
     match ex.here().settings.files.symlinks {
         Symlinks::Off => Links::Followed,
@@ -39,7 +39,7 @@ pub fn links(ex: &Exchange) -> Links {
 
 /// A directory that cannot be read, with nginx's words in the log.
 pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
-    // What decided is the directory, not the index file that was looked for in it.
+    // The directory decided, not the index file that was looked for in it.
     ex.basis.looked_around();
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {

@@ -1,8 +1,8 @@
-//! The entries of a directory in memory: read batch by batch, all names in one buffer, one record an entry; sorted in
-//! runs as they come, merged as they are shown.
+//! The entries of a directory in memory: read batch by batch, all names in one buffer, one record for each entry;
+//! sorted in runs as they are read, merged as they are rendered.
 //!
-//! Invariant: no call reads, sorts or shows more than a bounded number of entries, and n entries allocate as often as
-//! two growing vectors do, not n times.
+//! Invariant: no call reads, sorts or renders more than a bounded number of entries; n entries cost as many
+//! allocations as two growing vectors, not n.
 
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
 use crate::services::listings::Loose;
@@ -14,10 +14,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Entries sorted at once: about a millisecond.
 const RUN: usize = 4096;
-/// Entries that a watch on the directory does not tell of: more are too many to look at for each request.
+/// Most entries whose changes a watch on the directory does not report: more are too many to check for each request.
 const LOOSE: usize = 256;
 
-/// Whether a link is shown as what it leads to.
+/// Whether a link is shown as its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
     Followed,
@@ -30,14 +30,14 @@ pub struct Entries {
     links: Links,
     names: Vec<u8>,
     records: Vec<Record>,
-    /// Sorted parts of the records that were not shown yet, the rest of each; a heap by what each shows next.
+    /// The unmerged rest of each sorted run of records; a heap by the next entry of each.
     runs: Vec<(usize, usize)>,
     /// The records from here on are not sorted.
     unsorted: usize,
     pub totals: Totals,
-    /// Why some entry could not be looked at; it is left out.
+    /// Why an entry that is left out could not be looked at.
     pub failed: Option<Errno>,
-    /// What a watch on the directory does not tell of. None: that is too much, or is not known.
+    /// Entries whose changes a watch on the directory does not report. None: they are too many, or unknown.
     pub loose: Option<Vec<Loose>>,
 }
 
@@ -58,7 +58,7 @@ impl Record {
 }
 
 impl Entries {
-    /// The entries of a directory that is open for reading; none is read yet.
+    /// The entries of a directory that is open for reading; none has been read yet.
     pub fn of(dir: OwnedFd, links: Links) -> Entries {
         Entries {
             dir: file::read_dir(dir),
@@ -73,20 +73,21 @@ impl Entries {
         }
     }
 
-    /// Reads the next batch, some hundred entries; false when that was all. Names that begin with a dot are left out, as
-    /// in nginx, those of `hidden`, and so is what no request can open, vanishes meanwhile or cannot be looked at.
+    /// Reads the next batch, some hundred entries; false at the end. Left out are names that begin with a dot, as in
+    /// nginx, the names in `hidden`, and entries that no request can open, that vanish meanwhile or that cannot be
+    /// looked at.
     pub fn read(&mut self, listing: &Listing<'_>, hidden: &[Box<[u8]>]) -> Result<bool, Errno> {
         let more = self.dir.fill()?;
-        // Taken out for the time of the loop: it borrows from the batch.
+        // Taken out for the loop, which borrows from the batch.
         let (mut names, mut records) = (std::mem::take(&mut self.names), std::mem::take(&mut self.records));
         for entry in self.dir.entries() {
             let name = entry.name.to_bytes();
-            // A name that no URI can lead to is not shown: its link would be refused.
+            // A name that no URI can have is not shown: its link would be refused.
             if name.starts_with(b".") || bytes::has_control(name) || hidden.iter().any(|hidden| **hidden == *name) {
                 continue;
             }
             match look(self.dir.dir(), entry.name, self.links) {
-                // A FIFO, a socket, a device is never served: its link would be refused. nginx shows it.
+                // FIFOs, sockets and devices are never served: their links would be refused. nginx shows them.
                 Ok(stat) if stat.kind == FileKind::Other => note(&mut self.loose, entry.name, &stat),
                 Ok(stat) => {
                     if entry.kind != Some(FileKind::Regular) || stat.kind != FileKind::Regular || stat.nlink > 1 {
@@ -112,7 +113,7 @@ impl Entries {
         Ok(more)
     }
 
-    /// Makes a run of the records that are not in one.
+    /// Makes a sorted run of the records that are in none.
     fn sort(&mut self, listing: &Listing<'_>) {
         let (names, end) = (&self.names, self.records.len());
         let Some(fresh) = self.records.get_mut(self.unsorted..).filter(|fresh| !fresh.is_empty()) else { return };
@@ -126,7 +127,7 @@ impl Entries {
         }
     }
 
-    /// Whether what run `a` shows next comes before what run `b` does.
+    /// Whether the next entry of run `a` comes before that of run `b`.
     fn is_before(&self, listing: &Listing<'_>, a: usize, b: usize) -> bool {
         let next = |run: usize| self.runs.get(run).and_then(|(at, _)| self.records.get(*at));
         match (next(a), next(b)) {
@@ -188,7 +189,7 @@ impl Totals {
     }
 }
 
-/// One more entry that the watch does not tell of.
+/// Notes an entry whose changes the watch does not report.
 fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
     if let Some(known) = loose {
         match known.len() < LOOSE {
@@ -198,7 +199,7 @@ fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
     }
 }
 
-/// What an entry is; a link that leads nowhere is what it is itself (nginx).
+/// The state of an entry; for a link that leads nowhere, that of the link (nginx).
 pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: Links) -> Result<Stat, Errno> {
     if links == Links::Followed {
         match file::stat_at(Some(dir), name, Follow::Yes) {

@@ -1,4 +1,4 @@
-//! A listing in the making: a directory read, sorted and rendered, a slice each turn of the loop.
+//! A listing in progress: a directory is read, sorted and rendered, a slice each turn of the loop.
 //!
 //! Invariant: a slice takes a few milliseconds, however large the directory.
 
@@ -26,15 +26,15 @@ pub struct Making {
     shape: Shape,
     entries: Entries,
     pieces: Vec<Rc<[u8]>>,
-    /// The last one. None while entries are read.
+    /// The last piece. None while entries are read.
     body: Option<Vec<u8>>,
     /// Entries rendered.
     count: usize,
-    /// Where the page goes when it is made.
+    /// The cache's key for the page, the directory's state, and the watch.
     keep: Option<(Box<[u8]>, Stat, Guard)>,
 }
 
-/// The listing of an open directory: the one made a moment ago if nothing has changed, or a new one.
+/// The listing of an open directory: the cached one if nothing has changed, or a new one.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Begun<Making> {
     let stat = match file::fstat(dir.as_fd()) {
         Ok(stat) => stat,
@@ -47,7 +47,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
         return Err(respond(ex, &shape, &page.body));
     }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.guard(dir.as_fd(), &stat, &cx.now)?)));
-    // Asked again now that it is watched: a change between the two would be reported by neither.
+    // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
     let mut making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
@@ -57,7 +57,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     }
 }
 
-/// Entries without a report of a change are as they were.
+/// Whether the entries that the watch does not report are unchanged.
 fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
     page.loose.iter().all(|known| {
         entries::look(dir, &known.name, links).is_ok_and(|stat| {

@@ -1,7 +1,7 @@
-//! Listings of directories: who sees one, in which form, and what is in it. What it looks like is `listing`'s.
+//! Listings of directories: who may see one, in which format, and what is in it. `listing` renders them.
 //!
-//! A directory is read, looked at and rendered in slices ([`Making`]); what was rendered a moment ago is sent again
-//! while nothing has changed (`services::listings`).
+//! A directory is read, examined and rendered in slices ([`Making`]); a rendered listing is cached, and sent again as
+//! long as nothing has changed (`services::listings`).
 
 mod accept;
 mod archive;
@@ -61,7 +61,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         Err(e) => return Err(not_opened(ex, cx, e)),
     };
     let rule = ex.here().settings.listing.clone();
-    // nginx lists for GET and HEAD only. Pages of ours take POST, where a method is allowed at all.
+    // nginx lists for GET and HEAD only. Our page accepts POST, if a method that it needs is allowed at all.
     if !rule.on || ex.route.method == Method::Post {
         let path = shown(ex);
         ex.report(cx, Level::Error, format_args!("directory index of \"{path}\" is forbidden"));
@@ -93,7 +93,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
 }
 
-/// How the listing looks to this client, and what it lets them do.
+/// How the listing looks for this client, and what it offers.
 fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<Shape, Status> {
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
@@ -129,7 +129,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
     })
 }
 
-/// The form the client gets, and jsonp's callback.
+/// The format for this client, and jsonp's callback.
 fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), Status> {
     let format = match configured {
         rule::Format::Html => Format::Html,
@@ -148,10 +148,10 @@ fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), 
     Ok((format, Vec::new()))
 }
 
-/// The page that asks before a name is deleted, for browsers without scripts.
+/// The page that asks for confirmation before a name is deleted, for browsers without scripts.
 fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Language) -> Flow {
     let Ok(c_name) = CString::new(name) else { return Flow::Status(Status::NOT_FOUND) };
-    // The name itself is deleted, not what a link of that name leads to.
+    // The name itself is deleted, not the target of a link.
     let kind = match file::stat_at(Some(dir), &c_name, Follow::No) {
         Ok(stat) if stat.kind == FileKind::Dir => Kind::Dir,
         Ok(stat) if stat.kind == FileKind::Regular => Kind::File,
@@ -165,7 +165,8 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Lang
     Flow::Respond
 }
 
-/// The page that asks where an entry goes, for browsers without scripts. `name`: a folder's with its slash.
+/// The page that asks for the destination of an entry, for browsers without scripts. `name`: a folder's with its
+/// slash.
 fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Language) -> Flow {
     let is_there = CString::new(name.strip_suffix(b"/").unwrap_or(name))
         .is_ok_and(|name| file::stat_at(Some(dir), &name, Follow::No).is_ok());

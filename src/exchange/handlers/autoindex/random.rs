@@ -9,18 +9,18 @@ use crate::sys::file::{self, FileKind, ReadDir};
 use crate::sys::{Errno, random};
 use std::os::fd::OwnedFd;
 
-/// Milliseconds between two slices: others have their turns.
+/// Milliseconds between two slices, so that others get their turns.
 const PAUSE: u64 = 1;
 
-/// The redirect to the file. None: the directory holds none, and index files and listings have their turn (nginx). A large
-/// directory is read in slices: then the content phase comes again.
+/// The redirect to the file. None: the directory contains none, and index files and listings are tried next (nginx).
+/// A large directory is read in slices: the content phase then runs again.
 pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let begun = match ex.draw.take() {
         Some(draw) => Ok(draw),
         None => directory::open(ex, cx).and_then(|dir| Draw::of(dir, directory::links(ex), random::number()?)),
     };
     let drawn = begun.and_then(|mut draw| {
-        // `explain` is alone.
+        // `explain` has no others to wait for.
         let is_alone = cx.trace.is_some();
         Ok(if draw.read(|| !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
     });
@@ -51,7 +51,7 @@ impl Draw {
         Ok(Box::new(Draw { dir: file::read_dir(dir), links, number, names: Vec::new(), ends: vec![0] }))
     }
 
-    /// Reads on, a batch at a time. False: not to the end, since the time of the turn `is_over`.
+    /// Reads on, a batch at a time. False: stopped before the end, since the time of the turn `is_over`.
     fn read(&mut self, mut is_over: impl FnMut() -> bool) -> Result<bool, Errno> {
         loop {
             if is_over() {
@@ -68,7 +68,7 @@ impl Draw {
                 let is_regular = match entry.kind {
                     Some(FileKind::Regular) => true,
                     Some(FileKind::Dir | FileKind::Other) => false,
-                    // Only here must the file itself be asked.
+                    // Only then must the file itself be looked at.
                     Some(FileKind::Symlink) | None => {
                         look(self.dir.dir(), entry.name, self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
                     }
@@ -81,7 +81,7 @@ impl Draw {
         }
     }
 
-    /// The file of the number; none where there are no files.
+    /// The name of the drawn file; None if there are no files.
     fn name(&self) -> Option<Vec<u8>> {
         let files = self.ends.len() as u64 - 1;
         let at = self.number.checked_rem(files)?;
@@ -105,7 +105,7 @@ mod tests {
             let dir = OwnedFd::from(File::open(&path).expect("open"));
             let mut draw = Draw::of(dir, Links::Followed, number).expect("made");
             let mut asked = 0;
-            // Every other time it is over.
+            // True every other time.
             let mut is_over = || {
                 asked += 1;
                 asked % 2 == 1

@@ -1,4 +1,4 @@
-//! A rendered listing as the answer.
+//! A rendered listing as the response.
 
 use super::shape::Shape;
 use crate::exchange::Exchange;
@@ -9,7 +9,7 @@ use crate::exchange::response::{Body, ContentType};
 use crate::http::status::Status;
 use std::rc::Rc;
 
-/// The rendered listing is the answer; of several pieces each is sent as a chunk, and freed then.
+/// Sends the rendered listing; several pieces are sent as chunks, each freed after that.
 pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
     ex.response.status = Status::OK;
     ex.response.content_type = ContentType::Static(shape.format.content_type());
@@ -24,11 +24,11 @@ pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
     Flow::Respond
 }
 
-/// What is sent with every page of ours.
+/// The fields of every page of ours.
 pub fn page_lines(ex: &mut Exchange) {
     ex.response.line(b"Content-Security-Policy", PAGE_CSP.as_bytes());
-    // It has no validators. no-cache: asked for each time, so that what was just added or deleted shows; not
-    // no-store, which would also take the way back from a file to its listing off the browser.
+    // It has no validators. no-cache: fetched each time, so that what was just added or deleted shows; not no-store,
+    // which would also keep the browser from going back from a file to its listing.
     if ex.here().settings.output.expires.is_none() {
         ex.response.line(b"Cache-Control", b"no-cache");
     }

@@ -1,7 +1,7 @@
-//! `?search=TEXT` of the page: entries below a folder whose names have the text in them, in slices of the turn.
+//! `?search=TEXT` of the page: entries below a folder with the text in their names, in slices of the turn.
 //!
-//! Invariant: bounded, whatever is below ([`MOST_LOOKED_AT`], [`MOST_FOUND`]), and the page says where that ended it;
-//! nothing is named that the client could not read by its own URI, or see in a listing.
+//! Invariant: bounded, whatever is below ([`MOST_LOOKED_AT`], [`MOST_FOUND`]), and the page says if a bound was
+//! reached; it shows only what the client could read by its own URI, or see in a listing.
 
 use super::Making;
 use super::archive::may_read;
@@ -27,7 +27,7 @@ pub struct Searching {
     is_uniform: bool,
     shape: Shape,
     text: Vec<u8>,
-    /// In small letters.
+    /// In lower case.
     wanted: String,
     uri: Vec<u8>,
     path: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct Searching {
 }
 
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
-    // What was found is shown: it is changed where it is.
+    // The results are only shown: files are changed in their own folders.
     (shape.can_upload, shape.can_delete, shape.can_move, shape.archive) = (false, false, false, Archive::Off);
     let rules = PathRules::of(ex, cx);
     let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
@@ -90,7 +90,7 @@ impl Searching {
         let name = found.path.strip_suffix(b"/").unwrap_or(&found.path);
         let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
         let is_wanted = String::from_utf8_lossy(name).to_lowercase().contains(&self.wanted);
-        // Files that are not wanted need no judgement; folders do, for what is in them.
+        // Files that do not match need no check; folders do, for their entries.
         if !is_dir && !is_wanted {
             return;
         }

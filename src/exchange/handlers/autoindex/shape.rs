@@ -5,7 +5,7 @@ use crate::config::settings::listing::Archive;
 use crate::exchange::handlers::listing::{Format, Language, Listing, Sort, Totals};
 use crate::sys::file::Stat;
 
-/// How a directory is shown: all that a listing depends on beside the URI and what is in the directory.
+/// Everything that a listing depends on besides the URI and the directory's content.
 #[derive(Debug)]
 pub struct Shape {
     pub format: Format,
@@ -25,7 +25,7 @@ pub struct Shape {
     pub language: Language,
     pub resumable: bool,
     pub can_delete: bool,
-    /// Configured as a page, whatever form this client gets.
+    /// Configured as a page, whatever format this client gets.
     pub is_page: bool,
     pub links: Links,
     /// Names that are not shown.
@@ -58,8 +58,8 @@ impl Shape {
         }
     }
 
-    /// By what the cache knows this page of the directory `dir`. None: callbacks are the client's to make up, and
-    /// would fill the cache with pages that are never asked for again.
+    /// The cache's key for this page of the directory `dir`. None: clients make up callbacks, and would fill the
+    /// cache with pages that are never requested again.
     pub fn key(&self, path: &[u8], dir: &Stat) -> Option<Box<[u8]>> {
         if self.format == Format::Jsonp {
             return None;

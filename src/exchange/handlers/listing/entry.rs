@@ -1,4 +1,4 @@
-//! What a listing shows, as data: entries, and how the directory is to be shown.
+//! What a listing shows, as data: entries, and how the directory is shown.
 
 use super::sort::Sort;
 use super::words::Language;
@@ -31,7 +31,7 @@ impl Format {
     }
 }
 
-/// What the directory holds in all, for the line under the page's heading.
+/// What the directory contains in total, for the line under the page's heading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub dirs: usize,
@@ -40,15 +40,15 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// A search, for the page of what it found.
+/// A search, for the page of its results.
 #[derive(Clone, Copy, Debug)]
 pub struct Searched<'a> {
     pub text: &'a [u8],
-    /// Everything below was looked at.
+    /// Everything below was searched.
     pub is_all: bool,
 }
 
-/// How one directory is to be shown. Borrowed for the call; cheap to make for each slice.
+/// How one directory is shown. Borrowed for the call; cheap to make for each slice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Listing<'a> {
     pub format: Format,
@@ -62,26 +62,26 @@ pub struct Listing<'a> {
     pub utf8: bool,
     /// jsonp: a name that [`callback`](super::callback) has let pass.
     pub callback: &'a [u8],
-    /// page: the order asked for, from [`Sort::from_query`].
+    /// page: the requested order, from [`Sort::from_query`].
     pub sort: Sort,
-    /// page: what the directory holds.
+    /// page: what the directory contains.
     pub totals: Totals,
     /// page: `autoindex_upload on`, and POST is allowed to this client here.
     pub can_upload: bool,
-    /// page: a file may be put in the place of another: by PUT, or by a POST that says so.
+    /// page: a file may replace another: by PUT, or by a POST that asks for it.
     pub can_replace: bool,
-    /// page: by PUT.
+    /// page: files are sent by PUT.
     pub puts: bool,
-    /// page: `upload_create_path on`: files may bring folders.
+    /// page: `upload_create_path on`: files may have folders in their names.
     pub can_nest: bool,
-    /// page: folders may be made here; and entries renamed and moved.
+    /// page: folders may be made here, and entries renamed and moved.
     pub can_make: bool,
     pub can_move: bool,
     /// page: `autoindex_archive`.
     pub archive: Archive,
-    /// page: what is below can be searched.
+    /// page: the folder can be searched.
     pub can_search: bool,
-    /// What was searched for, where the entries are what was found: named by their paths from here.
+    /// The search, if the entries are results: they are named by their paths from here.
     pub search: Option<Searched<'a>>,
     /// page: the language of its words.
     pub language: Language,

@@ -7,8 +7,8 @@
 //! [`Listing::compare`], calls [`Listing::head`] once, [`Listing::entry`] for each with its index, in as
 //! many slices as it likes, and [`Listing::tail`] once. All append to one buffer.
 //!
-//! Invariant: what an entry is called never becomes markup, and a link leads to exactly that entry
-//! (bytes that are not UTF-8 included).
+//! Invariant: an entry's name never becomes markup, and a link leads to exactly that entry (also for names that are
+//! not UTF-8).
 
 mod entry;
 mod escape;
@@ -33,8 +33,8 @@ pub use words::Language;
 use std::cmp::Ordering;
 
 impl Listing<'_> {
-    /// The order of this listing: for the page what the query asks for, else nginx's (directories first,
-    /// then the names' bytes).
+    /// The order of this listing: for the page the one that the query requests, otherwise nginx's (directories first,
+    /// then by the bytes of the names).
     pub fn compare(&self, a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
         match self.format {
             Format::Page => self.sort.compare(a, b),

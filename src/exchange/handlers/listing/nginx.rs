@@ -138,7 +138,7 @@ fn kind_name(kind: Kind) -> &'static [u8] {
     }
 }
 
-/// Characters of a name, or its bytes if it is not UTF-8 by nginx's notion.
+/// Characters of a name, or its bytes if it is not UTF-8 by nginx's rules.
 fn utf8_length(name: &[u8]) -> usize {
     if name.is_ascii() {
         return name.len();
@@ -163,8 +163,8 @@ fn utf8_prefix(name: &[u8], chars: usize) -> usize {
     at
 }
 
-/// The length of the first character, if nginx takes it for one. nginx is lenient: it accepts surrogates
-/// and, after the lead byte, any byte of 0x80 and more. Where a name is cut depends on it.
+/// The length of the first character, if nginx accepts it. nginx is lenient: it accepts surrogates and, after the
+/// lead byte, any byte from 0x80 on. Where a name is cut depends on it.
 fn utf8_char(bytes: &[u8]) -> Option<usize> {
     let &lead = bytes.first()?;
     let (mut value, len, above) = match lead {

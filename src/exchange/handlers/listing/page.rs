@@ -18,8 +18,8 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const UPLOAD_SCRIPT: &str = include_str!("upload.js");
 
-/// A folder. Within the page, as all of it: browsers would ask for /favicon.ico, and every listing leave a 404 in the
-/// log of a site that has none.
+/// The icon of a folder, inside the page: browsers would otherwise request /favicon.ico, and every listing would
+/// leave a 404 in the log of a site without one.
 const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
     viewBox='0 0 16 16'%3E%3Cpath fill='%232d6fd9' d='M1 3h5l2 2h7v9H1z'/%3E%3C/svg%3E\">\n";
 
@@ -66,7 +66,7 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The field that filters the rows, by script; what is in it can be searched for in all that is below, by a plain form.
+/// The field that filters the rows, by script; as a plain form it searches everything below.
 fn find(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     let (begin, end) = match listing.can_search {
         true => ("<form id=find role=search action=\"./\">", "</form>\n"),
@@ -88,7 +88,7 @@ fn texts(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
-/// What files are brought with: a plain form, and what the scripts may do with it.
+/// The form for uploads: a plain form, and what the scripts need.
 fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<form id=up method=post enctype=multipart/form-data action=\"./\"");
     let replace = match (listing.can_replace, listing.puts) {
@@ -114,8 +114,8 @@ fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     texts(out, &["<ul id=queue aria-label=\"", words.get(Word::Uploads), "\"></ul>\n"]);
 }
 
-/// A name as text: in a direction of its own, and where that is from right to left, with its extension where people look
-/// for it, at the right end.
+/// A name as text, with a direction of its own. A name that is read from right to left has its extension where people
+/// look for it, at the right end.
 fn name(name: &[u8], out: &mut Vec<u8>) {
     let dot = memchr::memrchr(b'.', name).filter(|dot| *dot > 0);
     match dot.filter(|_| has_rtl(name)) {
@@ -133,7 +133,7 @@ fn name(name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"</bdi>");
 }
 
-/// Whether letters are in it that are written from right to left.
+/// Whether the name has letters that are written from right to left.
 fn has_rtl(name: &[u8]) -> bool {
     let is_rtl = |c: char| {
         matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
@@ -179,7 +179,7 @@ pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// A link of a row to the page that asks.
+/// A row's link to the page with a question.
 fn action(
     listing: &Listing<'_>,
     entry: &Entry<'_>,
@@ -197,7 +197,7 @@ fn action(
 
 /// The rest of the document.
 pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
-    // There in any case: rows come and go while the page is open.
+    // Always present: rows come and go while the page is open.
     let hidden = if listing.totals == Totals::default() { "" } else { " hidden" };
     let words = listing.language.words();
     let empty = if listing.search.is_some() { Word::Nothing } else { Word::Empty };
@@ -233,9 +233,9 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The page that asks before a delete without script, in answer to `?delete=NAME`. Its form posts
-/// [`DELETE_FIELD`] as application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`].
-/// The caller has found the entry and knows that this client may delete here.
+/// The page that asks before a delete without script, for `?delete=NAME`. Its form posts [`DELETE_FIELD`] as
+/// application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`]. The caller has found the
+/// entry and knows that this client may delete here.
 pub fn confirm_delete(path: &[u8], entry: &[u8], kind: Kind, language: Language, out: &mut Vec<u8>) {
     let words = language.words();
     document(Word::Title, path, language, out);
@@ -251,8 +251,8 @@ pub fn confirm_delete(path: &[u8], entry: &[u8], kind: Kind, language: Language,
     texts(out, &[words.get(Word::KeepIt), "</a></p>\n</form>\n</main>\n"]);
 }
 
-/// The page that asks where an entry goes, in answer to `?move=NAME` (a folder's with its slash). Its form posts
-/// [`MOVE_FIELD`] and [`TO_FIELD`] to the directory `path`; send it with [`PAGE_CSP`].
+/// The page that asks for a destination, for `?move=NAME` (a folder's with its slash). Its form posts [`MOVE_FIELD`]
+/// and [`TO_FIELD`] to the directory `path`; send it with [`PAGE_CSP`].
 pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8>) {
     let (words, bare) = (language.words(), entry.strip_suffix(b"/").unwrap_or(entry));
     document(Word::Title, path, language, out);
@@ -268,7 +268,7 @@ pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8
     texts(out, &[words.get(Word::Cancel), "</a></p>\n</form>\n</main>\n"]);
 }
 
-/// The link to the whole folder as one file.
+/// The link that downloads the whole folder as one file.
 fn archive(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     let kind = match listing.archive {
         Archive::Off => return,
@@ -291,7 +291,7 @@ fn document(title: Word, path: &[u8], language: Language, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</style>\n<body>\n");
 }
 
-/// A source as it is sent: without indentation and lines that only comment.
+/// A source file as it is sent: without indentation and without lines that are only comments.
 fn lean(source: &str, out: &mut Vec<u8>) {
     for line in source.lines().map(str::trim_start) {
         if !line.is_empty() && !line.starts_with("//") && !line.starts_with("/*") {
@@ -358,7 +358,7 @@ fn totals(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
 
 /// A column's head: a link to the same page sorted by it, or the other way round if it already is.
 fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Vec<u8>) {
-    // What was found is in the order of its paths.
+    // Search results are in the order of their paths.
     if listing.search.is_some() {
         texts(out, &["<th scope=col>", label]);
         return zone(listing, key, out);
@@ -367,7 +367,7 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
     let (aria, next) = match current {
         Some(Order::Ascending) => (" aria-sort=ascending", "desc"),
         Some(Order::Descending) => (" aria-sort=descending", "asc"),
-        // The largest and the latest are what one looks for first.
+        // People usually look for the largest or the latest first.
         None => ("", if key == Key::Name { "asc" } else { "desc" }),
     };
     out.extend_from_slice(b"<th scope=col");
@@ -377,7 +377,7 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
     zone(listing, key, out);
 }
 
-/// The zone of the times, beside their head.
+/// The time zone, beside the column's head.
 fn zone(listing: &Listing<'_>, key: Key, out: &mut Vec<u8>) {
     if key == Key::Time {
         let minutes = listing.utc_offset / 60;
@@ -393,7 +393,7 @@ fn zone(listing: &Listing<'_>, key: Key, out: &mut Vec<u8>) {
 }
 
 fn href(entry: &Entry<'_>, out: &mut Vec<u8>) {
-    // A name has no slash; what was found is named by its path.
+    // An entry's name has no slash; a search result is named by its path.
     for (at, part) in entry.name.split(|byte| *byte == b'/').enumerate() {
         if at > 0 {
             out.push(b'/');

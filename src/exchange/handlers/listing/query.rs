@@ -1,9 +1,9 @@
-//! What a listing's query and the delete form say: the jsonp callback, the entry to delete.
+//! The query of a listing and its forms: the jsonp callback, the entry to delete.
 //!
-//! Invariant: a name that comes out is one path segment: never empty, `.`, `..`, nor with `/` or NUL.
-//! Whether it exists and may be deleted is the caller's to decide.
+//! Invariant: every name returned is one path segment: never empty, `.`, `..`, nor with `/` or NUL. Whether it exists
+//! and may be deleted is for the caller to check.
 
-/// The fields of the other forms: the name of a folder to make; a name, and where it moves.
+/// The fields of the other forms: the name of a folder to make; a name, and its destination.
 pub const FOLDER_FIELD: &str = "webserv-folder";
 pub const MOVE_FIELD: &str = "webserv-move";
 pub const TO_FIELD: &str = "webserv-to";
@@ -11,20 +11,21 @@ pub const TO_FIELD: &str = "webserv-to";
 /// The field of the delete form, posted as application/x-www-form-urlencoded to the directory.
 pub const DELETE_FIELD: &str = "webserv-delete";
 
-/// What a form of the page asks for.
+/// What a form of the page requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     Delete(Vec<u8>),
     /// A folder of this name.
     Folder(Vec<u8>),
-    /// An entry (a folder with its slash) goes elsewhere: a name, or a path from here; one that ends in a slash keeps the name.
+    /// An entry (a folder with its slash) is moved: to a name, or to a path relative to here; one that ends in a
+    /// slash keeps the name.
     Move {
         name: Vec<u8>,
         to: Vec<u8>,
     },
 }
 
-/// What a form asks for beside DELETE, on its way to the handler of that.
+/// What a form requests other than DELETE, for the handler that does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormAction {
     Folder,
@@ -32,7 +33,7 @@ pub enum FormAction {
     Move(Vec<u8>),
 }
 
-/// What the form asks for. None: it is none of ours, or names what cannot be an entry.
+/// The request of a form. None: it is not one of our forms, or its name cannot be an entry's.
 pub fn asked(body: &[u8]) -> Option<Asked> {
     let text = |name: &str| argument(body, name.as_bytes()).map(|value| percent_decode(value, Plus::Space));
     if let Some(name) = delete_from_form(body) {
@@ -51,7 +52,7 @@ pub fn asked(body: &[u8]) -> Option<Asked> {
     Some(Asked::Move { name, to })
 }
 
-/// Where `to` leads from the folder `base`: a path, with `.` and `..` taken out. None: above the top, or nowhere.
+/// The path of `to` relative to the folder `base`, without `.` and `..`. None: above the top, or invalid.
 pub fn resolve(base: &[u8], to: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let bare = name.strip_suffix(b"/").unwrap_or(name);
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -85,14 +86,14 @@ pub fn callback(query: &[u8]) -> Result<Option<&[u8]>, InvalidCallback> {
     Ok((!value.is_empty()).then_some(value))
 }
 
-/// The entry that `?delete=NAME` asks to confirm: percent-encoded as in the entry's link; a directory's
-/// trailing `/` is taken off. `None` if the query does not ask, or names what cannot be an entry.
+/// The entry of `?delete=NAME`: percent-encoded as in the entry's link; a directory's trailing `/` is removed. `None`
+/// if the query has none, or the name cannot be an entry's.
 pub fn delete_from_query(query: &[u8]) -> Option<Vec<u8>> {
     let value = argument(query, b"delete")?;
     segment(percent_decode(value, Plus::Literal))
 }
 
-/// The entry that `?move=NAME` asks about; a folder keeps its slash.
+/// The entry of `?move=NAME`; a folder keeps its slash.
 pub fn move_from_query(query: &[u8]) -> Option<Vec<u8>> {
     let value = argument(query, b"move")?;
     let mut name = segment(percent_decode(value, Plus::Literal))?;
@@ -102,15 +103,15 @@ pub fn move_from_query(query: &[u8]) -> Option<Vec<u8>> {
     Some(name)
 }
 
-/// What `?search=TEXT` looks for, as a form sends it; `None` where that is nothing.
+/// The text of `?search=TEXT`, as a form sends it; `None` if it is empty or missing.
 pub fn search_from_query(query: &[u8]) -> Option<Vec<u8>> {
     let text = percent_decode(argument(query, b"search")?, Plus::Space);
     let text = text.trim_ascii();
     (!text.is_empty()).then(|| text.to_vec())
 }
 
-/// The entry that the confirmed form names ([`DELETE_FIELD`]). The form sends the percent-encoded name
-/// as its value, so that any bytes survive the browser's own encoding: it is decoded twice.
+/// The entry of the confirmed form ([`DELETE_FIELD`]). The form sends the percent-encoded name as its value, so that
+/// any bytes survive the browser's own encoding: it is decoded twice.
 pub fn delete_from_form(body: &[u8]) -> Option<Vec<u8>> {
     let value = argument(body, DELETE_FIELD.as_bytes())?;
     segment(percent_decode(&percent_decode(value, Plus::Space), Plus::Literal))
@@ -128,7 +129,7 @@ fn segment(mut name: Vec<u8>) -> Option<Vec<u8>> {
     entry.then_some(name)
 }
 
-/// What `+` stands for: a space in form encoding, itself in a path.
+/// What `+` means: a space in form encoding, itself in a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     Space,

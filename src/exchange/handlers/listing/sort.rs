@@ -1,6 +1,6 @@
-//! The page's order: which column, which way, from the query and into links.
+//! The page's order: by which column, and in which direction; from the query, and into links.
 //!
-//! Invariant: a total order (ties end at the names' bytes), directories first whichever way it runs.
+//! Invariant: a total order (the bytes of the names break ties), directories first in either direction.
 
 use super::kind::{Entry, Kind};
 use std::cmp::Ordering;
@@ -21,7 +21,7 @@ pub enum Order {
     Descending,
 }
 
-/// `?sort=name|size|time&order=asc|desc`; by name, ascending, where the query says nothing we know.
+/// `?sort=name|size|time&order=asc|desc`; by name, ascending, unless the query has known values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sort {
     pub key: Key,
@@ -51,7 +51,7 @@ impl Sort {
         dirs_first.then_with(|| {
             let by_key = match self.key {
                 Key::Name => Ordering::Equal,
-                // A directory's own size means nothing to a reader.
+                // A directory's own size means nothing to readers.
                 Key::Size if a.kind == Kind::Dir => Ordering::Equal,
                 Key::Size => a.size.cmp(&b.size),
                 Key::Time => a.mtime.cmp(&b.mtime),
@@ -65,7 +65,7 @@ impl Sort {
     }
 }
 
-/// As people count: letters without case, runs of digits by value (`file2` before `file10`).
+/// In the order that people expect: letters without case, runs of digits by value (`file2` before `file10`).
 fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {

@@ -1,6 +1,7 @@
-//! How listings write a moment, in UTC. No clock, no zone database: the caller adds the offset.
+//! The formats of times in listings, in UTC. No clock, no time zone database: the caller adds the offset.
 //!
-//! Invariant: any `i64` gives a date nginx would print (before 1970 is 1970, after 9999 is its last second).
+//! Invariant: any `i64` gives a date that nginx would print (times before 1970 become 1970, after 9999 the last
+//! second of it).
 
 use crate::util::date;
 
@@ -8,10 +9,10 @@ const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
 
-/// The last second of 9999: nginx prints no more than four digits of a year.
+/// The last second of 9999: nginx prints years with four digits.
 const LAST: i64 = 253_402_300_799;
 
-/// A moment taken apart. `month` and `weekday` count from 0 (January, Sunday).
+/// A time split into its parts. `month` and `weekday` count from 0 (January, Sunday).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Civil {
     pub year: u32,

@@ -1,12 +1,12 @@
-//! The page's words in several languages, from the files beside this one, and which of them a client would rather read.
+//! The page's words in several languages, from the files beside this one, and which language a client prefers.
 //!
-//! A file has a line a word, `key = text`, the same keys in the same order in each; `{0}` stands for a name or a number.
-//! Keys that begin with `js_` are for the scripts.
+//! A file has a line `key = text` for each word, the same keys in the same order in every file; `{0}` stands for a
+//! name or a number. Keys that begin with `js_` are for the scripts.
 
 use super::escape;
 use crate::http::header::{list, trim_ows};
 
-/// A language that the page speaks.
+/// A language of the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
     #[default]
@@ -19,7 +19,7 @@ pub enum Language {
     Zh,
 }
 
-/// Names as `lang` has them, and the words.
+/// The values of `lang`, and the words.
 const LANGUAGES: [(Language, &str, &str); 7] = [
     (Language::En, "en", include_str!("words/en.txt")),
     (Language::De, "de", include_str!("words/de.txt")),
@@ -41,7 +41,8 @@ pub enum Word {
 }
 
 impl Language {
-    /// What an Accept-Language line would rather have, of what there is (RFC 9110 §12.5.4); English where it has none.
+    /// The language that an Accept-Language line prefers among those of the page (RFC 9110 §12.5.4); English if it
+    /// names none of them.
     pub fn of(accept: &[u8]) -> Language {
         let mut best = (0, Language::En);
         for member in list(accept) {
@@ -66,7 +67,7 @@ impl Language {
         self.row().0
     }
 
-    /// One word, for rows: reading all of them for each would cost more than the row.
+    /// One word, for rows: reading all words for each row would cost more than the row.
     pub fn get(self, word: Word) -> &'static str {
         let line = self.row().1.lines().nth(word as usize);
         line.and_then(|line| line.split_once(" = ")).map_or("", |(_, text)| text)
@@ -95,7 +96,7 @@ impl Words {
         self.texts.get(word as usize).map_or("", |(_, text)| text)
     }
 
-    /// The word with its `{0}` written by `inner`; the rest is ours and needs no escaping.
+    /// Appends the word; `inner` writes its `{0}`. The rest is our own text and needs no escaping.
     pub fn with(&self, word: Word, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
         let text = self.get(word);
         let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
@@ -109,7 +110,7 @@ impl Words {
         self.with(word, out, |out| escape::text(name, out));
     }
 
-    /// Those of the scripts, as JSON.
+    /// The words of the scripts, as JSON.
     pub fn for_scripts(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         let scripts = self.texts.iter().filter_map(|(key, text)| Some((key.strip_prefix("js_")?, text)));

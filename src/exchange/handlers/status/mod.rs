@@ -1,4 +1,4 @@
-//! The state of the process: nginx's page, health, Angie's tree (`api`), Prometheus's text. Only read; nothing of it
+//! The state of the process: nginx's page, health, Angie's tree (`api`), Prometheus's text. Read only; nothing of it
 //! is cached, here or elsewhere.
 
 mod prometheus;
@@ -14,7 +14,7 @@ use crate::services::Services;
 use crate::services::stats::Counter;
 use crate::util::json::Json;
 
-/// Whether new requests are welcome, for those who balance load.
+/// Whether new requests are welcome, for load balancers.
 pub fn health(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let (status, text) = match cx.draining || cx.quitting {
         true => (Status::SERVICE_UNAVAILABLE, &b"draining\n"[..]),
@@ -23,7 +23,7 @@ pub fn health(ex: &mut Exchange, cx: &mut Services) -> Flow {
     answer(ex, status, "text/plain", text.to_vec())
 }
 
-/// nginx's page, so that what reads it reads ours.
+/// nginx's page, for programs that read that.
 pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if let Some(flow) = not_read(ex) {
         return flow;
@@ -38,7 +38,7 @@ pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
     Flow::Respond
 }
 
-/// The part of the tree that the rest of the URI names, below the path that the directive gives.
+/// The part of the tree that the rest of the URI names, behind the directive's path.
 pub fn api(ex: &mut Exchange, cx: &mut Services, id: u16) -> Flow {
     /// The root of the tree, as Angie has it.
     const ROOT: &str = "/status";

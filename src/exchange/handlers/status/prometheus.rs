@@ -1,14 +1,14 @@
-//! The same counters in Prometheus's text format (version 0.0.4): a family of samples after its HELP and TYPE.
+//! The same counters in Prometheus's text format (version 0.0.4): each family of samples follows its HELP and TYPE.
 
 use super::tree::{CLASSES, Health, certificate_ends, groups};
 use crate::services::Services;
 use crate::services::stats::{BOUNDS, Closed, Counter, Timing};
 use std::fmt::Write;
 
-/// What the format is called in Content-Type.
+/// The Content-Type of the format.
 pub const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Samples without labels: name, whether it only grows, what it is.
+/// Samples without labels: name, counter, help text.
 const PLAIN: [(&str, Counter, &str); 16] = [
     ("connections_accepted_total", Counter::Accepted, "Connections accepted."),
     ("connections_handled_total", Counter::Handled, "Connections that were served."),
@@ -125,7 +125,7 @@ impl Text {
     }
 }
 
-/// Milliseconds as seconds, without zeroes behind.
+/// Milliseconds as seconds, without trailing zeros.
 fn seconds(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! The tree that `api` shows, in Angie's words where Angie has the thing: connections, http, its upstreams.
+//! The tree that `api` shows, with Angie's names where Angie has the same: connections, http, its upstreams.
 
 use crate::config::settings::upstream::{Peer, Upstream};
 use crate::config::tls_material::Handshake;
@@ -9,7 +9,7 @@ use crate::util::date::Civil;
 use crate::util::json::Json;
 use std::rc::Rc;
 
-/// Classes of statuses, as they are counted.
+/// Classes of statuses, each with its counter.
 pub const CLASSES: [(&str, Counter); 6] = [
     ("1xx", Counter::Informational),
     ("2xx", Counter::Successful),
@@ -19,7 +19,7 @@ pub const CLASSES: [(&str, Counter); 6] = [
     ("none", Counter::Unanswered),
 ];
 
-/// All there is.
+/// The whole tree.
 pub fn tree(cx: &Services) -> Json {
     Json::object([
         ("webserv", program(cx)),
@@ -31,7 +31,7 @@ pub fn tree(cx: &Services) -> Json {
     ])
 }
 
-/// The entity that a path names, from the root `/` on. The process is found by Angie's name for it, too.
+/// The entity at a path, from the root `/` on. Angie's name for the process works, too.
 pub fn find(cx: &Services, path: &str) -> Option<Json> {
     let mut found = tree(cx);
     for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -83,7 +83,7 @@ fn http(cx: &Services) -> Json {
     ])
 }
 
-/// Milliseconds; each bucket counts what took at most as long as its name.
+/// Milliseconds; each bucket counts requests that took at most the time in its name.
 fn times(stats: &Stats, timing: Timing) -> Json {
     let histogram = stats.histogram(timing);
     let buckets =
@@ -95,7 +95,7 @@ fn times(stats: &Stats, timing: Timing) -> Json {
     ])
 }
 
-/// How a server of an upstream is.
+/// The state of an upstream's server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     Up,
@@ -123,7 +123,7 @@ pub struct PeerFacts<'c> {
     pub counts: PeerCounts,
 }
 
-/// The upstreams of the configuration in its order, each with its servers; then what else was asked.
+/// The configuration's upstreams in its order, each with its servers; then other servers that were used.
 pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
     let mut groups: Vec<(String, Vec<PeerFacts<'_>>)> = Vec::new();
     for upstream in &cx.config.upstreams {
@@ -213,7 +213,7 @@ fn turns(stats: &Stats) -> Json {
     ])
 }
 
-/// By the first name of a server: when the first of its certificates ends.
+/// By the first name of a server: when the first of its certificates expires.
 pub fn certificate_ends(cx: &Services) -> Vec<(String, i64)> {
     let mut ends: Vec<(String, i64)> = Vec::new();
     for server in &cx.config.servers {
