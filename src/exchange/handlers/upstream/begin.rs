@@ -1,4 +1,4 @@
-//! What a request to an upstream begins with, whatever the protocol.
+//! How a request to an upstream begins, whatever the protocol.
 
 use super::find::Target;
 use super::proxy::{Body, Framed, Phase, Proxy, Reading};
@@ -14,7 +14,7 @@ use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 use std::rc::Rc;
 
-/// What a request begins with, wherever it goes.
+/// The initial state of a request, wherever it goes.
 pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: Target) -> Begun<Proxy> {
     let Target { upstream, pending, place, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
@@ -65,22 +65,22 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
     Ok(Box::new(proxy))
 }
 
-/// What becomes of the request's body. Whether all of it is read before a server is picked.
+/// What is done with the request's body. Gives whether all of it is read before a server is picked.
 fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
-        // Part of the body went to another location's upstream: it cannot be had again.
+        // Part of the body went to another location's upstream: it cannot be read again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
-    // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
+    // For $request_body it is read even if it is not passed (nginx). A broken body has no rest to read.
     let reads = (wants_body || settings.request_buffering || is_here(ex)) && !is_spent(ex);
     if reads && ex.rx == Rx::Drain && !ex.closes {
         ex.rx = Rx::Body;
     }
     if is_spent(ex) && ex.rx == Rx::Body {
-        // The rest of it means nothing alone.
+        // The rest of the body means nothing alone.
         ex.rx = Rx::Drain;
     }
     let buffers = settings.request_buffering || needs_length(ex, protocol);

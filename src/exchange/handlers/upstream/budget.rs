@@ -1,8 +1,8 @@
-//! What a response that is kept as a file has of the location's upload_quota: claimed before its first byte where the
-//! upstream says how long it is, and as it grows, as an upload does.
+//! The share of the location's upload_quota for a response that is stored as a file: reserved before its first byte
+//! if the upstream gives its length, and as it grows, as an upload does.
 //!
-//! Invariants: nothing waits here, neither for a count nor for a lock: the response goes on to its client; a copy that has
-//! no room is given up as soon as that is known, and never grows beyond the whole quota meanwhile.
+//! Invariants: nothing waits here, neither for a count nor for a lock: the response goes on to its client. A copy
+//! without room is given up as soon as that is known, and never grows beyond the whole quota before.
 
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
@@ -20,23 +20,23 @@ use std::rc::Rc;
 pub struct Budget {
     limit: Quota,
     area: Rc<Area>,
-    /// The area's path, by which resumable uploads are known.
+    /// The area's path, the key of resumable uploads.
     path: Vec<u8>,
     share: Share,
-    /// What was announced, or has come, whichever is more.
+    /// The announced or the received size, whichever is more.
     coming: Usage,
-    /// What goes when the file gets its name.
+    /// What is freed when the file gets its name.
     freed: Usage,
-    /// The moment in which what is there was last counted on: many pieces may come in one.
+    /// The time of the last count: many pieces may arrive within one.
     counted: Option<u64>,
 }
 
 impl Budget {
-    /// Of a file that comes to be in the directory `dir` (a real path), in the place of what is `freed`. None: no quota
-    /// counts there. `length`: what the upstream announced.
+    /// For a file that will be created in the directory `dir` (a real path), in the place of `freed`. None: no quota
+    /// applies there. `length`: as the upstream announced it.
     ///
     /// # Errors
-    /// It has no room, or which area counts cannot be known.
+    /// There is no room, or it is not known which area counts.
     pub fn begin(
         ex: &mut Exchange,
         cx: &mut Services,
@@ -58,7 +58,7 @@ impl Budget {
         Ok(Some(budget))
     }
 
-    /// The file comes to that size at least. A slice of counting what is there, where that is not known yet.
+    /// The file will have at least that size. Counts a slice of the area, if its size is not known yet.
     ///
     /// # Errors
     /// There is no room for it.
@@ -91,10 +91,11 @@ impl Budget {
         self.share.admit(need, beside, cx)
     }
 
-    /// The file is whole and about to get its name. With the lock of a quota that other processes keep too.
+    /// The file is whole and about to get its name. Takes the lock of a quota that other processes share.
     ///
     /// # Errors
-    /// There is no room, or that cannot be known now: what is there is still being counted, or another process has the lock.
+    /// There is no room, or that cannot be known now: the area is still being counted, or another process has the
+    /// lock.
     pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
         if !self.claim(cx, added.minus(freed))? {
             return Err(not_counted_yet());

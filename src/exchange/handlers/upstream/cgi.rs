@@ -1,7 +1,7 @@
-//! CGI/1.1 (RFC 3875): which file a request runs, and in what environment.
+//! CGI/1.1 (RFC 3875): which file a request runs, and in which environment.
 //!
-//! Invariant: only a regular file inside the root is run, and never one that lies where clients may store; of the
-//! server's environment a program sees nothing but PATH.
+//! Invariant: only a regular file inside the root is run, and never one in a place where clients may store files; of
+//! the server's environment a program gets nothing but PATH.
 
 use super::begin::assemble;
 use super::find::Target;
@@ -30,14 +30,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// Where programs look for others.
+/// The value of PATH.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
-/// Bytes that a pipe takes unless its user holds too many of them.
+/// Bytes that a pipe can hold, unless its user has too many of them.
 const PIPE: usize = 64 << 10;
-/// Names behind the script's in a URI that are looked through for it.
+/// Most segments behind the script's name in a URI that are searched for it.
 const DEPTH: usize = 64;
 
-/// Who runs the file that a request names. None: it is no program.
+/// What runs the file that a request names. None: it is not a program.
 pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     let here = ex.here();
     match here.content {
@@ -47,7 +47,7 @@ pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     }
 }
 
-/// Whether the file is one where files answer, by its extension.
+/// In a location of files: the file is a program, by its extension.
 pub fn is_program(ex: &Exchange) -> bool {
     by_extension(ex).is_some()
 }
@@ -57,7 +57,7 @@ fn by_extension(ex: &Exchange) -> Option<&Interpreter> {
     extensions.find(|(extension, _)| end_of(&ex.route.uri, extension).is_some()).map(|(_, interpreter)| interpreter)
 }
 
-/// Where the first name with that extension ends.
+/// Where the first segment with that extension ends.
 fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(found) = memchr::memmem::find(uri.get(from..)?, extension) {
@@ -70,13 +70,13 @@ fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
     None
 }
 
-/// The content phase where a program answers.
+/// The content phase of a program.
 pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Begun<Proxy> {
     let script = find(ex, cx, interpreter).map_err(Flow::Status)?;
-    // Before a body is read for nothing.
+    // Checked before the body, which would be read in vain.
     has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
-    // It has no address; what is counted of servers is counted of none.
+    // A program has no address, and no server's statistics count it.
     let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
     let mut upstream = Upstream::of(&name, nowhere);
     upstream.peers[0].name = name.into();
@@ -107,7 +107,8 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
         let files = &ex.here().settings.files;
-        // The alias of a regex location is a whole path, captures and all; another may be, with variables in it.
+        // The alias of a regex location is a whole path, with captures; another alias may be too, if it has
+        // variables.
         let whole = files.alias == Some(u32::MAX) || root >= path.len() && files.root.constant().is_none();
         let root = if whole { trusted(&files.root, &path) } else { root };
         match look_at(&path, root) {
@@ -128,21 +129,21 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     Err(Status::NOT_FOUND)
 }
 
-/// A file as it is found by its path.
+/// A file and where its path leads.
 struct Seen {
-    /// Where it is, with all links followed.
+    /// Its real path.
     file: Vec<u8>,
     stat: Stat,
     is_inside: bool,
 }
 
-/// What is at `path`, whose first bytes, `root` many, are the root's.
+/// The file at `path`, whose first `root` bytes are the root's.
 fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
     let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
     let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
     let name = paths::below(rest, b"").unwrap_or_default();
     if name.is_empty() {
-        // An alias that is the program itself: the configuration names it, links and all.
+        // An alias that is the program itself: the configuration names it, with any links.
         let opened = file::open_at(None, &c(path)?, O_PATH, 0)?;
         let (stat, file) = (file::fstat(opened.as_fd())?, file::path_of(opened.as_fd())?);
         return Ok(Seen { file, stat, is_inside: true });
@@ -150,7 +151,7 @@ fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
     let root = file::open_at(None, &c(root)?, O_PATH | O_DIRECTORY, 0)?;
     let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     let (opened, outside) = match file::open_beneath(root.as_fd(), &c(name)?, O_PATH, 0, rules) {
-        // A link that does not begin where it lies: it may lead back all the same.
+        // A link leads out of its directory: it may lead back in.
         Err(Errno::EXDEV) => (file::open_at(None, &c(path)?, O_PATH, 0)?, true),
         opened => (opened?, false),
     };
@@ -181,7 +182,7 @@ impl Proxy {
         self.script.is_some()
     }
 
-    /// Starts the program. Gives what it is known by and the end where its output is read.
+    /// Starts the program. Gives its key and the end of the pipe from which its output is read.
     pub fn spawn(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(crate::util::slab::Key, OwnedFd), Flow> {
         has_place(ex, cx)?;
         let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
@@ -241,12 +242,13 @@ impl Proxy {
     }
 }
 
-/// Something to read these bytes from, and then the end: a pipe where it takes them all (60 µs less), else a file.
+/// A descriptor from which these bytes, and then the end, can be read: a pipe if it holds them all (60 µs less),
+/// otherwise a file.
 fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
     if bytes.len() <= PIPE {
         let (read, write) = file::pipe().map_err(|e| ("pipe2()", e))?;
         if file::write(write.as_fd(), bytes) == Ok(bytes.len()) {
-            // Programs do not expect a pipe that is empty to be an error.
+            // Programs do not expect an error when a pipe is empty.
             socket::set_nonblocking(read.as_fd(), false).map_err(|e| ("fcntl()", e))?;
             return Ok(read);
         }
@@ -256,7 +258,7 @@ fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
     Ok(held)
 }
 
-/// What every program is given.
+/// Variables that every program gets.
 const ALWAYS: [(&[u8], Builtin); 13] = [
     (b"QUERY_STRING", Builtin::QueryString),
     (b"REQUEST_METHOD", Builtin::RequestMethod),
@@ -272,7 +274,7 @@ const ALWAYS: [(&[u8], Builtin); 13] = [
     (b"REMOTE_HOST", Builtin::RemoteAddr),
     (b"REMOTE_PORT", Builtin::RemotePort),
 ];
-/// What is left out where it is empty.
+/// Variables that are left out if they are empty.
 const WHERE_SET: [(&[u8], Builtin); 3] =
     [(b"CONTENT_TYPE", Builtin::ContentType), (b"CONTENT_LENGTH", Builtin::ContentLength), (b"HTTPS", Builtin::Https)];
 
@@ -280,7 +282,7 @@ fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u
     variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx)
 }
 
-/// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
+/// `NAME=value` of RFC 3875 §4.1 and other variables that programs expect, and the working directory.
 fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut env: Vec<Vec<u8>> = Vec::with_capacity(40);
     let cgi = ex.here().settings.cgi.clone();
@@ -307,14 +309,14 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
             put(name, &value);
         }
     }
-    // Programs take these for the truth: a name that is only claimed is none (RFC 3875 §4.1.11).
+    // Programs trust these: a user name that was not checked is left out (RFC 3875 §4.1.11).
     if ex.route.authenticated {
         put(b"AUTH_TYPE", b"Basic");
         put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
     let hides_password = ex.here().settings.auth.realm.is_some();
     for (name, value) in client_lines(ex, is_set) {
-        // They are CONTENT_…; and a password that was checked here is kept from the program.
+        // They become CONTENT_…; and a password that was checked here is kept from the program.
         let is_set = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
         let secret = hides_password && name == b"HTTP_AUTHORIZATION";
         if !is_set && !secret {

@@ -1,5 +1,5 @@
-//! Set-Cookie of an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie that no rule
-//! is about stays as it came, byte for byte; one that a rule is about has its attributes set apart by `; ` (nginx).
+//! Set-Cookie of an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie without a
+//! matching rule stays as it came, byte for byte; in one with a rule, `; ` separates the attributes (nginx).
 
 use super::rewrite::{self, Compare};
 use super::settings::settings;
@@ -7,10 +7,10 @@ use crate::config::settings::proxy::From;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
-/// `name=value` or a name alone, without the blanks around it.
+/// `name=value` or a name alone, without blanks around it.
 type Attribute<'a> = (&'a [u8], Option<Vec<u8>>);
 
-/// The value of a Set-Cookie line by the rules of the location.
+/// The value of a Set-Cookie line after the location's rules.
 pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     let settings = settings(ex).clone();
     if settings.cookie_domains.is_empty() && settings.cookie_paths.is_empty() && settings.cookie_flags.is_empty() {
@@ -18,7 +18,7 @@ pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     }
     let mut attributes: Vec<Attribute<'_>> = value.split(|b| *b == b';').map(attribute).collect();
     if attributes.first().is_none_or(|(_, value)| value.is_none()) {
-        // No cookie at all (nginx).
+        // It is not a cookie (nginx).
         return value.to_vec();
     }
     let mut changed = false;
@@ -70,7 +70,7 @@ fn trim(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-/// What the first rule about this cookie says. None: there is no rule, or it says nothing.
+/// The flags of the first rule for this cookie. None: there is no rule, or it has no flags.
 fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
     let rules = settings(ex).cookie_flags.clone();
     let rule = rules.iter().find(|rule| match &rule.cookie {
@@ -94,18 +94,18 @@ fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
     (flags != Flags::default()).then_some(flags)
 }
 
-/// True sets, false takes away.
+/// True sets a flag, false removes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Flags {
     secure: Option<bool>,
     http_only: Option<bool>,
-    /// An empty word takes it away.
+    /// An empty value removes it.
     same_site: Option<&'static str>,
 }
 
 impl Flags {
-    /// A flag by its name in any case; of several that contradict each other, what sets wins over what takes away, and
-    /// the stricter over the laxer (nginx). A word that is none says nothing.
+    /// A flag by its name in any case. Of several that contradict each other, setting wins over removing, and the
+    /// stricter over the laxer (nginx). Unknown words are ignored.
     fn add(&mut self, word: &[u8]) {
         const STRICTNESS: [&str; 4] = ["Strict", "Lax", "None", ""];
         let same_site = match &word.to_ascii_lowercase()[..] {
@@ -159,7 +159,7 @@ impl Flags {
     }
 }
 
-/// Whether a flag that is there stays; one that is wanted is wanted no more.
+/// Whether a flag that is there stays; marks it as done.
 fn take(wanted: &mut Option<bool>) -> bool {
     match *wanted {
         Some(true) => {

@@ -1,5 +1,5 @@
-//! Early hints (103, RFC 8297) of an upstream: passed on ahead of its response where `early_hints` asks for it. Other
-//! interim responses are the upstream connection's affair and end there.
+//! Early hints (103, RFC 8297) of an upstream: passed on ahead of its response if `early_hints` asks for it. Other
+//! interim responses belong to the upstream's connection and end there.
 
 use super::settings::settings;
 use crate::config::model::Level;
@@ -15,13 +15,14 @@ use crate::services::Services;
 pub(super) struct Hints<'a> {
     pub head: &'a ResponseHead,
     pub bytes: &'a [u8],
-    /// How many of them it has.
+    /// The number of its bytes.
     pub len: usize,
-    /// Fields that the client does not get unless a pass_header says so.
+    /// Fields that the client does not get without a pass_header.
     pub is_hidden: fn(HeaderId) -> bool,
 }
 
-/// An interim response has come; `hinted` counts the bytes of those before. False: no server of HTTP/1.0 may send it.
+/// An interim response has arrived; `hinted` counts the bytes of earlier ones. False: a server of HTTP/1.0 must not
+/// send it.
 pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx: &mut Services) -> bool {
     if hints.head.status != Status::EARLY_HINTS.0 {
         return true;
@@ -37,7 +38,7 @@ pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx:
         ex.report(cx, Level::Info, format_args!("{what}"));
         return true;
     }
-    // A client of HTTP/1.0 knows no interim responses; a subrequest's are not the page's.
+    // A client of HTTP/1.0 does not know interim responses; a subrequest's are not the page's.
     if ex.request.head.version < Version::Http11 || ex.sub.is_some() || !is_wanted(ex, cx) {
         return true;
     }
@@ -53,7 +54,7 @@ fn is_wanted(ex: &mut Exchange, cx: &mut Services) -> bool {
     strings.iter().any(|string| variables::is_true(&variables::text(string, ex, cx)))
 }
 
-/// What the client gets of them: what it would get of a response, without what belongs to connections and to content.
+/// The fields for the client: those of a final response, except the fields of connections and of content.
 fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     let settings = settings(ex);
     let mut fields = Fields::default();

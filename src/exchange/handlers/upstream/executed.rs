@@ -1,8 +1,8 @@
-//! Which files an application server may run by the parameters it is given; what each of them names is in
-//! [`settings::programs`](crate::config::settings::programs).
+//! Which files an application server may run because of the parameters it gets;
+//! [`settings::programs`](crate::config::settings::programs) says what each parameter names.
 //!
-//! In a container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the script's
-//! name means the file of that name here, too.
+//! In a container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the
+//! script's name also means the file of that name here.
 
 use crate::config::settings::programs::{Role, role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
@@ -11,7 +11,7 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::util::bytes::begins_with;
 
-/// What was passed that may name a program.
+/// The parameters that may name a program.
 #[derive(Default)]
 pub struct Programs {
     filenames: Vec<Vec<u8>>,
@@ -23,7 +23,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// One of the parameters. The same name may come again: which one counts is the application's choice.
+    /// Notes a parameter. Its name may occur again: the application chooses which one counts.
     pub fn note(&mut self, name: &[u8], value: &[u8]) {
         let Some(role) = role(name) else { return };
         let list = match role {
@@ -33,7 +33,7 @@ impl Programs {
             Role::Name => &mut self.names,
             Role::PathInfo => &mut self.path_infos,
             Role::Loaded | Role::LoadedFrom if value.contains(&b'/') => &mut self.loaded,
-            // A module's name is looked for where the application's modules are.
+            // The application searches for a module where its modules are.
             Role::Loaded | Role::LoadedFrom => return,
         };
         if !value.is_empty() {
@@ -76,7 +76,7 @@ fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
     [root, slash, name].concat()
 }
 
-/// The path as a program reads it: up to a NUL, and php-fpm leaves out what Apache's proxy modules write before it.
+/// The path as a program reads it: up to a NUL, and php-fpm removes the prefix of Apache's proxy modules.
 fn bare(value: &[u8]) -> &[u8] {
     let end = memchr::memchr(0, value).unwrap_or(value.len());
     let value = &value[..end];

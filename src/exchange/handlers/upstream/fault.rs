@@ -1,4 +1,4 @@
-//! What can go wrong with a server, how it is reported, and whether another one is tried.
+//! What can go wrong with a server, how it is reported, and whether another server is tried.
 
 use super::proxy::{Phase, Proxy, Reading};
 use super::request;
@@ -27,7 +27,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What it says of the server.
+    /// What it means for the server's statistics.
     pub fn end(self) -> End {
         match self {
             Fault::NoLive | Fault::Status(403 | 404) => End::Neutral,
@@ -36,7 +36,7 @@ impl Fault {
     }
 }
 
-/// The bit of proxy_next_upstream that names a status.
+/// The bit of proxy_next_upstream for a status.
 pub fn next_of(code: u16) -> Option<Next> {
     Some(match code {
         500 => Next::HTTP_500,
@@ -57,20 +57,20 @@ impl Proxy {
         ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
     }
 
-    /// The address of proxy_bind cannot be had; in nginx's words.
+    /// The address of proxy_bind is not available; in nginx's words.
     pub fn unbound(&mut self, ex: &mut Exchange, cx: &mut Services, local: SocketAddr, errno: Errno) {
         let doing = self.doing(ex);
         let name = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
         ex.report(cx, Level::Crit, format_args!("bind({name}) failed {errno} while {doing}"));
     }
 
-    /// There is no place for another connection; in nginx's words.
+    /// No further connection is allowed; in nginx's words.
     pub fn crowded_out(&mut self, ex: &mut Exchange, cx: &mut Services, limit: usize) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Alert, format_args!("{limit} worker_connections are not enough while {doing}"));
     }
 
-    /// The server was waited for too long.
+    /// The server took too long.
     pub fn timed_out(&mut self, ex: &mut Exchange, cx: &mut Services) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
@@ -89,9 +89,9 @@ impl Proxy {
         }
     }
 
-    /// The server is of no more use. None: another is to be picked. Some: what becomes of the exchange; the handler is
-    /// done. `resting`: the balance says that it has failed too often. Not to be called once the client has been sent
-    /// something.
+    /// The server is of no more use. None: another one is to be picked. Some: the exchange's next step; the handler
+    /// is done. `resting`: the balance says that the server has failed too often. Not to be called once something was
+    /// sent to the client.
     pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Option<Flow> {
         let settings = settings(ex).clone();
         let (status, kind) = match fault {
@@ -104,7 +104,7 @@ impl Proxy {
             let doing = self.doing(ex);
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
-        // A kept connection that its server had closed meanwhile says nothing of the server.
+        // A kept connection that the server closed meanwhile says nothing about the server.
         self.wants_new = self.is_stale(fault);
         if self.wants_new {
             self.tried.forget_last();
@@ -142,14 +142,14 @@ impl Proxy {
         self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty()
     }
 
-    /// A kept connection that turns out to be closed costs the request nothing: another is asked.
+    /// If a kept connection turns out to be closed, the request is repeated on another one.
     pub fn may_repeat(&self, ex: &Exchange) -> bool {
         let settings = settings(ex);
         let goes_on = settings.next.has(Next::ERROR) && settings.next_timeout.0 == 0;
         goes_on && ex.rx != Rx::Body && request::is_repeatable(ex)
     }
 
-    /// Whether another server would be asked after this status.
+    /// Whether another server would be tried after this status.
     pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
         let settings = &settings(ex);
         let Some(kind) = next_of(code) else { return false };
@@ -158,7 +158,7 @@ impl Proxy {
         self.tries > 1 && settings.next.has(Next(kind.0 | repeat)) && self.replay && !late
     }
 
-    /// The handshake is over. False: the server is not to be trusted, which the log says.
+    /// The handshake is over. False: the server is not trusted; the log says why.
     pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
         let Some(secure) = &self.tls else { return true };
         match secure.judge(chain, cx.now.unix) {
@@ -171,7 +171,7 @@ impl Proxy {
         }
     }
 
-    /// The handshake came to nothing.
+    /// The handshake failed.
     pub fn no_handshake(&mut self, ex: &mut Exchange, cx: &mut Services, why: &str) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("SSL_do_handshake() failed: {why} while {doing}"));

@@ -1,5 +1,5 @@
-//! Where a request goes: the group of the location's pass directive, or the one that its variables make. A host that is
-//! no group is looked up by the location's resolver.
+//! Where a request goes: the group of the location's pass directive, or the one that its variables name. A host that
+//! is not a group is looked up by the location's resolver.
 
 use super::proxy::{Pending, Phase, Proxy};
 use super::record::{Place, Record};
@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 pub(super) struct Target {
-    /// Without peers while `pending`.
+    /// It has no peers while `pending`.
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
     pub place: Place,
@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub is_secure: bool,
 }
 
-/// The target that the location's pass directive means for this request.
+/// The target of the location's pass directive for this request.
 pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
     let (found, host, port, made): (_, Rc<[u8]>, Rc<[u8]>, _);
     let text;
@@ -62,7 +62,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
     Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
 }
 
-/// The group of a URL made of variables: one of the configuration, or an address.
+/// The group of a URL made of variables: a group of the configuration, or an address.
 fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
     let port = url.port.unwrap_or(url.default_port());
     let same = |upstream: &&Rc<Upstream>| {
@@ -118,7 +118,7 @@ fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Ou
 }
 
 impl Proxy {
-    /// Phase Resolve: whether the host's addresses are known now. Err: they will not be.
+    /// Phase Resolve: whether the host's addresses are known now. Err: the look-up failed.
     pub fn resolved(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Flow> {
         let Some(pending) = &self.pending else { return Ok(true) };
         let Some(outcome) = cx.resolver.take(pending.ticket) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Requests to FastCGI, SCGI and uwsgi applications: the parameters of the configuration, and the client's header fields
+//! Requests to FastCGI, SCGI and uwsgi applications: the configuration's parameters, and the client's header fields
 //! ([`header_params`](super::header_params)).
 
 use super::executed::Programs;
@@ -18,7 +18,7 @@ use crate::http::status::Status;
 use crate::http::{fastcgi, scgi};
 use crate::services::Services;
 
-/// Writes the request into `proxy.out`, with what there is of its body.
+/// Writes the request into `proxy.out`, with the part of its body that has arrived.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
@@ -34,7 +34,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
     proxy.body = match gathered {
         _ if !passes_body(ex) => Body::Whole,
-        // A subrequest has none of its own.
+        // A subrequest has no body of its own.
         None if ex.sub.is_some() => Body::Whole,
         Some(body) if body.file().is_some() => Body::File,
         Some(_) => Body::Whole,
@@ -71,13 +71,13 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     Ok(())
 }
 
-/// The gathered body where it is in memory.
+/// The gathered body if it is in memory.
 fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
     let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).filter(|_| passes);
     body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
 }
 
-/// Parameters as their protocol writes them.
+/// Parameters in the format of their protocol.
 struct Params {
     protocol: Protocol,
     pairs: Vec<u8>,
@@ -105,7 +105,7 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// The parameters that the configuration names, and `HTTP_HOST`.
 ///
 /// # Errors
-/// 403 where the application would run what clients may have stored.
+/// 403 if the application would run a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut value = Vec::new();
     let mut programs = stored::is_in_question(ex).then(Programs::default);
@@ -128,14 +128,14 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         }
     }
     if !is_set(gateway, b"HTTP_HOST") {
-        // The host that was decided on, not any Host line (nginx).
+        // The host that was chosen, not any Host line (nginx).
         let host = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
         params.push(b"HTTP_HOST", &variables::builtins(&host, ex, cx));
     }
     Ok(())
 }
 
-/// The client's lines that no configured parameter replaces.
+/// The client's fields that no configured parameter replaces.
 fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
     let lines = client_lines(ex, |name| {
         let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
@@ -146,7 +146,7 @@ fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
     }
 }
 
-/// The parameter's header is not passed where the whole response is asked for.
+/// The field asks for a part of the response, and is not passed when all of it is needed.
 fn is_about_a_part(name: &[u8]) -> bool {
     let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
     http1::is_about_a_part(HeaderId::of(&written))

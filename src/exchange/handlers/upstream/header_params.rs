@@ -1,17 +1,17 @@
 //! Header fields of the client as parameters of CGI, FastCGI, SCGI and uwsgi: `HTTP_…`.
 //!
-//! Invariant: `Proxy` is never among them (programs take `HTTP_PROXY` for a setting of theirs), and no parameter is there
-//! twice because a client wrote `_` for `-`.
+//! Invariant: `Proxy` is never among them (programs would take `HTTP_PROXY` for a setting of their own), and no
+//! parameter occurs twice because a client wrote `_` for `-`.
 
 use crate::exchange::Exchange;
 
-/// Names and values, in the order they are sent.
+/// Names and values, in the order in which they are sent.
 pub(super) type Params = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What stands before a parameter that is a header field of the client.
+/// The prefix of parameters that are header fields of the client.
 pub(super) const HEADER: &[u8] = b"HTTP_";
 
-/// The client's header lines as `HTTP_…`; `is_set` are names that something else has.
+/// The client's fields as `HTTP_…`; `is_set` tells names that have another value.
 pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Params {
     let mut lines = Params::with_capacity(ex.request.head.fields.len());
     let buf = ex.buf();
@@ -32,7 +32,7 @@ pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Par
         }
         let value = field.value.of(buf);
         match lines.iter_mut().find(|(other, _)| *other == name) {
-            // Several lines are one list (nginx); cookies have a separator of their own.
+            // Several lines are one list (nginx); cookies have their own separator.
             Some((_, list)) => {
                 list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
                 list.extend_from_slice(value);

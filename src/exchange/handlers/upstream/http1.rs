@@ -1,4 +1,5 @@
-//! HTTP/1.x: the head of a passed request: its line, what proxy_set_header sets, and what of the client's lines goes along.
+//! HTTP/1.x: the head of a passed request: its line, the fields of proxy_set_header, and the client's fields that are
+//! passed on.
 //!
 //! Invariant: the framing of the passed request is decided here and nowhere else; Content-Length and
 //! Transfer-Encoding lines of the client or of the configuration never reach an upstream.
@@ -19,13 +20,14 @@ use crate::services::Services;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
+/// Writes the head into `proxy.out`, decides how the body is framed, and appends the part of it that has arrived.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let caches = settings.cache.takes(ex.route.method);
-    // What switches though it was not asked to is the client's to judge, as in nginx; others have no such answer.
+    // An upstream that switches without being asked is left to the client, as in nginx; other clients cannot get a
+    // 101.
     proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
-    // What the allocator serves from its quickest lists holds most heads.
+    // The allocator's fastest size classes go up to here, and most heads fit.
     let mut out = Vec::with_capacity(768);
     let method = method(ex, cx, &settings, caches)?;
     proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
@@ -46,7 +48,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     match (body, gathered) {
         (Some(body), _) => out.extend_from_slice(&body),
-        // What is in a file follows piece by piece.
+        // A body in a file follows piece by piece.
         (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
         _ => {}
     }
@@ -55,25 +57,25 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     Ok(())
 }
 
-/// The length that is announced, and where the body is. `set`: that of proxy_set_body.
+/// The announced length, and where the body is. `set`: the length of proxy_set_body.
 fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, Body), Status> {
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     Ok(match (set, gathered) {
         (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
         _ if !passes_body(ex) => (Length::None, Body::Whole),
-        // A subrequest has none of its own.
+        // A subrequest has no body of its own.
         (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
         (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),
         (None, None) => match ex.request.head.framing {
             Framing::Length(length) => (Length::Known(length), Body::Streamed),
-            // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
+            // RFC 9112 §6.1: nothing else tells an HTTP/1.0 server where a body ends.
             _ if version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
             _ => (Length::Chunked, Body::Streamed),
         },
     })
 }
 
-/// The method that the upstream is sent.
+/// The method for the upstream.
 fn method<'a>(
     ex: &'a mut Exchange,
     cx: &mut Services,
@@ -82,7 +84,7 @@ fn method<'a>(
 ) -> Result<Cow<'a, [u8]>, Status> {
     let method = match &settings.method {
         Some(template) => Cow::Owned(variables::text(template, ex, cx)),
-        // As the miss of a cache (nginx).
+        // As nginx does when its cache misses.
         None if caches && settings.cache.convert_head && ex.route.method == Method::Head => b"GET".into(),
         None if ex.route.method == ex.request.head.method => ex.request.head.method_name.of(ex.buf()).into(),
         None => ex.route.method.name().as_bytes().into(),
@@ -90,7 +92,7 @@ fn method<'a>(
     if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
 }
 
-/// Host, then what proxy_set_header says. Whether an upgrade is asked for.
+/// Host, then the fields of proxy_set_header. Gives whether an upgrade is requested.
 fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
     let set = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
@@ -118,7 +120,7 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &
     upgrade
 }
 
-/// Lines that are not passed where the whole response is asked for.
+/// Fields that ask for a part of the response, and are not passed when all of it is needed.
 pub(super) fn is_about_a_part(id: HeaderId) -> bool {
     matches!(
         id,
@@ -131,10 +133,10 @@ pub(super) fn is_about_a_part(id: HeaderId) -> bool {
     )
 }
 
-/// The client's lines but those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
+/// The client's fields, except those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
 fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<u8>) {
     let buf = ex.buf();
-    // Sorted once: each of a thousand fields compared with each of thousands of options would cost milliseconds.
+    // Sorted once: comparing each of a thousand fields with each of thousands of options would cost milliseconds.
     let mut options: Vec<&[u8]> =
         ex.request.head.all(HeaderId::Connection).flat_map(|c| list(c.value.of(buf))).collect();
     options.sort_unstable_by(|a, b| ignoring_case(a, b));

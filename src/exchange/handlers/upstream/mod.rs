@@ -1,19 +1,20 @@
-//! proxy_pass and its like: a request passed on to another server or to a program, in any of the protocols that
-//! [`protocol`] has, and what is made of its answer. No socket here: the connection asks for an address, sends
-//! [`Proxy::pending`], brings what arrives to [`Proxy::received`], and reports what went wrong to [`Proxy::failed`].
+//! proxy_pass and the like: a request passed on to another server or to a program, in any of the protocols in
+//! [`protocol`], and what becomes of its response. No socket here: the connection gets an address, sends
+//! [`Proxy::pending`], delivers what arrives to [`Proxy::received`], and reports errors to [`Proxy::failed`].
 //!
-//! A request goes through the phases Gather, Resolve, Pick, Connect, Handshake and Talk, those that it needs; a server
-//! that fails leads back to Pick while there is another and the request can be sent again.
+//! A request goes through those of the phases Gather, Resolve, Pick, Connect, Handshake and Talk that it needs; a
+//! server that fails leads back to Pick as long as there is another one and the request can be sent again.
 //!
-//! Invariant: a server that [`Proxy::pick`] took from the balance is the connection's to give back: it outlives
-//! whatever becomes of the handler.
+//! Invariant: the connection gives back a server that [`Proxy::pick`] took from the balance: it outlives the handler
+//! in every case.
 //!
-//! - [`find`], [`begin`]: where a request goes, and what it begins with; [`proxy`]: what is known of it
-//! - [`sending`], [`reading`]: the request out, the response in; [`waiting`]: what is waited for
-//! - [`protocol`]: what the protocols differ in: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
+//! - [`find`], [`begin`]: where a request goes, and how it begins; [`proxy`]: its state
+//! - [`sending`], [`reading`]: the request out, the response in; [`waiting`]: the events it waits for
+//! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
-//! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: whom to trust
-//! - [`store`]: responses that become files; [`spool`], [`overflow`]: those whose clients are slow; [`record`]: what variables say of it
+//! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: which servers are trusted
+//! - [`store`]: responses that are stored as files; [`spool`], [`overflow`]: those of slow clients; [`record`]: the
+//! values of variables
 
 mod begin;
 mod budget;

@@ -1,12 +1,14 @@
-//! When the body of a response goes to a file ([`spool`](super::spool)): once the queue is full and its client slow.
+//! When the body of a response goes to a file ([`spool`](super::spool)): once the queue is full and the client is
+//! slow.
 
 use super::proxy::{Phase, Proxy};
 use super::settings::settings;
 use super::spool::capacity;
 use crate::exchange::Exchange;
 
-/// Milliseconds without progress after which a client is slow. One that is fast lets its socket be full for less (1 MB at
-/// 100 MB/s), and so does a connection of HTTP/2 whose other streams have their turn: a file would only cost two copies.
+/// Milliseconds without progress after which a client counts as slow. The socket of a fast client is full for less (1
+/// MB at 100 MB/s), and so is the share of a stream of HTTP/2 while others have their turn: a file would only cost
+/// two copies.
 const PATIENCE: u64 = 20;
 
 impl Proxy {
@@ -18,7 +20,7 @@ impl Proxy {
         }
     }
 
-    /// Before a read of the body: nothing waits any more, and the queue has room again.
+    /// Called before a read of the body: closes the file if nothing waits any more and the queue has room again.
     pub fn close_spool(&mut self, ex: &Exchange) {
         if let Some(spool) = &mut self.spool
             && spool.is_open
@@ -40,14 +42,14 @@ impl Proxy {
             && ex.out.pending() >= capacity(ex)
     }
 
-    /// The client took something.
+    /// The client read something.
     pub fn client_moved(&mut self) {
         if let Some(spool) = &mut self.spool {
             spool.full_since = None;
         }
     }
 
-    /// Nothing moves. Some: when a file is to be begun, if it still does not.
+    /// Nothing moves. Some: when a file will be begun if that does not change.
     pub fn spools_at(&mut self, ex: &Exchange, now: u64) -> Option<u64> {
         if !self.overflows(ex) {
             return None;
@@ -56,7 +58,7 @@ impl Proxy {
         Some(*spool.full_since.get_or_insert(now) + PATIENCE)
     }
 
-    /// Whether that time has come: what is read from now on goes to a file.
+    /// Whether that time has come: then everything read from now on goes to a file.
     pub fn opens_spool(&mut self, ex: &Exchange, now: u64) -> bool {
         let opens = self.overflows(ex)
             && self.spool.as_ref().and_then(|spool| spool.full_since).is_some_and(|since| now >= since + PATIENCE);
@@ -66,7 +68,7 @@ impl Proxy {
         opens
     }
 
-    /// The client is held up by its own limit_rate: a file is begun at once.
+    /// The client's own limit_rate delays it: a file is begun at once.
     pub fn spool_for_pause(&mut self, ex: &Exchange) {
         if self.overflows(ex) {
             self.spool.get_or_insert_default().is_open = true;

@@ -1,6 +1,6 @@
-//! What differs from protocol to protocol: how a request is written, how its body goes, how the bytes that come back are
-//! read, and what their end means. The other files serve every protocol alike: where it matters to them which one it is,
-//! they ask for one of the properties below, so that a further protocol is a line in each of these tables.
+//! How the protocols differ: how a request is written, how its body is framed, how the received bytes are read, and
+//! what their end means. The other files serve all protocols: where the protocol matters to them, they use one of the
+//! properties below, so that a further protocol is a line in each of these tables.
 
 use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
@@ -29,7 +29,7 @@ enum Stream {
     Request,
 }
 
-/// What the upstream engine asks of a protocol.
+/// What the upstream engine needs from a protocol.
 impl Protocol {
     /// Requests and responses are HTTP's own: the request has a URI, URLs have a default port, a reason phrase may be
     /// empty, interim responses (1xx) may be passed on, and a response without content leaves its connection usable.
@@ -37,30 +37,31 @@ impl Protocol {
         self == Protocol::Http1
     }
 
-    /// A message of its own ends the response (FastCGI's END_REQUEST): the last byte of the content does not, and neither
-    /// does the end of the connection.
+    /// A message of its own ends the response (FastCGI's END_REQUEST): neither the last byte of the content nor the
+    /// end of the connection does.
     pub(super) fn ends_by_record(self) -> bool {
         self == Protocol::FastCgi
     }
 
-    /// The request says how long its body is before that comes, and cannot send chunks.
+    /// The request gives the length of its body in advance, and cannot send chunks.
     pub(super) fn announces_length(self) -> bool {
         matches!(self, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi)
     }
 
-    /// How a connection may be used for another request: in HTTP from version 1.1 on (nginx), else as the application says.
+    /// How a connection may be used for another request: in HTTP from version 1.1 on (nginx), otherwise as the
+    /// application says.
     pub(super) fn may_keep(self, version: Version) -> bool {
         !self.is_http() || version == Version::Http11
     }
 
-    /// Nothing is asked: bytes go both ways as soon as the connection is there.
+    /// There is no request: bytes go both ways as soon as the connection exists.
     pub(super) fn is_tunnel(self) -> bool {
         self == Protocol::Tunnel
     }
 }
 
 impl Proxy {
-    /// Writes the request for a server; what of the body is there stands behind it.
+    /// Writes the request for a server, followed by the part of the body that has arrived.
     pub(super) fn compose(&mut self, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
         self.asked.dialect = match self.protocol {
             Protocol::Http1 | Protocol::Tunnel => Dialect::Http,
@@ -69,7 +70,7 @@ impl Proxy {
         };
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
-            // A program gets its environment when it is started, the server of a tunnel nothing.
+            // A program gets its environment when it is started; the server of a tunnel gets nothing.
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
@@ -79,7 +80,7 @@ impl Proxy {
         }
     }
 
-    /// A piece of the body, framed, behind what waits to be sent.
+    /// Appends a piece of the body, framed, to what waits to be sent.
     pub(super) fn push(&mut self, piece: &[u8]) {
         match self.framed {
             _ if piece.is_empty() => {}
@@ -98,7 +99,7 @@ impl Proxy {
         }
     }
 
-    /// Bytes of the response. Some: the head is complete; the exchange must be settled with what it leads to, and
+    /// Bytes of the response. Some: the head is complete; the exchange must be settled with its flow, and
     /// [`Proxy::begin_body`] called with the same bytes.
     pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Headed>, Fault> {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
@@ -148,8 +149,8 @@ impl Proxy {
         }
     }
 
-    /// The application has nothing more to say. The end of the request is waited for: one that writes it a moment later
-    /// would write to a connection that is closed.
+    /// The application's output has ended. The end of the request is waited for: an application that writes it a
+    /// moment later would write to a closed connection.
     fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: Stream) -> Result<(), Fault> {
         match self.reading {
             Reading::Head | Reading::Length(_) => {
@@ -176,7 +177,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// What an application wrote to STDERR, for the error log.
+    /// The text that an application wrote to STDERR, for the error log.
     fn stderr(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Result<(), Fault> {
         let blank = |b: &u8| matches!(b, b'\n' | b'\r' | b'.' | b' ');
         let end = text.iter().rposition(|b| !blank(b)).map_or(1, |last| last + 1);
@@ -191,10 +192,10 @@ impl Proxy {
         Ok(())
     }
 
-    /// The response's own fields that the client does not get without a pass_header.
+    /// Fields of the response that the client does not get without a pass_header.
     pub(super) fn hides(&self, id: HeaderId) -> bool {
         match (id, self.protocol) {
-            // nginx has it in the lists of FastCGI and SCGI only.
+            // nginx lists it for FastCGI and SCGI only.
             (HeaderId::Status, Protocol::Uwsgi) => false,
             _ => respond::is_hidden(id, !self.protocol.is_http()),
         }

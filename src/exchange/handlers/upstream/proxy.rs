@@ -1,4 +1,4 @@
-//! A request on its way to an upstream, as data: its steps are in the other files.
+//! The state of a request to an upstream: the other files contain its steps.
 
 use super::record::Place;
 use super::spool::Spool;
@@ -19,14 +19,14 @@ use std::rc::Rc;
 pub enum Phase {
     /// The host is being looked up.
     Resolve,
-    /// Reads the whole body, for proxy_request_buffering.
+    /// The whole body is read first, for proxy_request_buffering.
     Gather,
-    /// A server is to be chosen and connected to.
+    /// A server is to be picked and connected to.
     Pick,
     Connect,
-    /// Both agree on TLS.
+    /// The TLS handshake.
     Handshake,
-    /// The request goes out, the response comes in.
+    /// The request is sent, the response is received.
     Talk,
     /// Bytes go both ways, whatever they mean (101).
     Tunnel,
@@ -35,7 +35,7 @@ pub enum Phase {
 pub struct Proxy {
     pub phase: Phase,
     pub(super) protocol: Protocol,
-    /// The program that answers, where it is no server.
+    /// The program that answers in the place of a server.
     pub(super) script: Option<Script>,
     /// The TLS configuration, and the server's name.
     pub tls: Option<Secure>,
@@ -51,41 +51,41 @@ pub struct Proxy {
     pub(super) interim: u32,
     /// Bytes of early hints among them.
     pub(super) hinted: usize,
-    /// The passed request from its first byte on, while `replay`; `sent` of it are gone.
+    /// The passed request from its first byte on, while `replay`; its first `sent` bytes were sent.
     pub(super) out: Vec<u8>,
     pub(super) sent: usize,
-    /// Where in the file of the gathered body `out` goes on.
+    /// Where `out` continues in the file of the gathered body.
     pub(super) file_at: u64,
     pub(super) body: Body,
     pub(super) framed: Framed,
     pub(super) replay: bool,
-    /// Something of the request was sent to this server.
+    /// Some of the request was sent to this server.
     pub(super) request_sent: bool,
-    /// The upstream takes no more; its answer may still come.
+    /// The upstream reads no more; its response may still come.
     pub write_closed: bool,
-    /// Bytes of the response head that is not complete.
+    /// The bytes of an incomplete response head.
     pub(super) input: Vec<u8>,
     pub(super) head: ResponseHead,
     pub(super) reading: Reading,
     pub(super) records: fastcgi::Reader,
-    /// The connection had served a request before.
+    /// The connection has served a request before.
     pub reused: bool,
     /// The next connection is to be a new one: a request that ends its server must not be sent over all that are kept.
     pub wants_new: bool,
     /// It ended with a reset.
     pub was_reset: bool,
-    /// It waited for idle connections to be closed, once.
+    /// It has waited, once, for idle connections to be closed.
     pub waited_for_room: bool,
-    /// The connection may serve another afterwards.
+    /// The connection may serve another request afterwards.
     pub(super) keep: bool,
     pub(super) ending: Ending,
-    /// The response stays as a file, too.
+    /// The response is also stored as a file.
     pub(super) copy: Option<Box<Copy>>,
-    /// What its client has not taken yet.
+    /// What its client has not read yet.
     pub spool: Option<Box<Spool>>,
     /// proxy_limit_rate: how fast the response is read.
     pub pace: Option<Pace>,
-    /// When the upstream, and when the client, has been waited for too long; monotonic milliseconds.
+    /// When the timeout of the upstream, and that of the client, expires; monotonic milliseconds.
     pub upstream_by: u64,
     pub client_by: u64,
 }
@@ -96,7 +96,7 @@ pub(super) enum Reading {
     Head,
     Length(Decoder),
     UntilClose,
-    /// All of it is there, but not the end of the records; what comes is dropped.
+    /// The whole body has arrived, but not the end of the records; what comes is dropped.
     Rest {
         warned: bool,
     },
@@ -106,15 +106,15 @@ pub(super) enum Reading {
 /// How the body reaches the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// There is none, or all of it stands behind the head.
+    /// There is none, or all of it follows the head in `out`.
     Whole,
     /// It was gathered in a file.
     File,
-    /// It is passed on as it comes.
+    /// It is passed on as it arrives.
     Streamed,
 }
 
-/// What stands around the pieces of a body.
+/// The framing of the pieces of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framed {
     Plain,

@@ -1,4 +1,4 @@
-//! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
+//! The response as it arrives: its head, then its body, passed on to the client piece by piece.
 
 use super::early_hints::{self, Hints};
 use super::fault::Fault;
@@ -18,10 +18,11 @@ use crate::services::Services;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Informational responses (1xx) of one request: each begins the time of proxy_read_timeout again.
+/// Most informational responses (1xx) of one request: each restarts proxy_read_timeout.
 const INTERIM: u32 = 100;
 
-/// A response whose head is complete: what it leads to, and where in the bytes that completed it its body goes on.
+/// A response whose head is complete: the exchange's next step, and where its body begins in the bytes that completed
+/// the head.
 pub struct Headed {
     pub flow: Flow,
     pub(super) body: Range<usize>,
@@ -37,16 +38,17 @@ impl Headed {
 }
 
 impl Proxy {
-    /// Bytes that may be read of the response now: none while there is no room for what the client does not take.
+    /// Bytes of the response that may be read now: none while there is no room for what the client has not read.
     pub fn room(&self, ex: &Exchange) -> usize {
         let settings = &settings(ex);
         match self.reading {
             Reading::Done => 0,
-            // What comes with the head is passed on at once: no more than the buffer for it where it is paced (nginx).
+            // What comes with the head is passed on at once: no more than the head's buffer if the rate is limited
+            // (nginx).
             Reading::Head if !settings.buffering || settings.limit_rate.is_some() => {
                 (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1)
             }
-            // What is there of the body comes with the head, and goes out with it.
+            // The part of the body that is already there comes with the head, and is sent with it.
             _ => self.body_room(ex),
         }
     }
@@ -60,8 +62,8 @@ impl Proxy {
         matches!(self.reading, Reading::Done)
     }
 
-    /// Bytes of head and body, without what the protocol puts around them. Some: the head is complete: what it leads to,
-    /// and how many of the bytes belong to it; the rest is body.
+    /// Bytes of head and body, without the protocol's framing. Some: the head is complete: its flow, and how many of
+    /// the bytes belong to it; the rest is body.
     pub(super) fn stream(
         &mut self,
         ex: &mut Exchange,
@@ -72,7 +74,7 @@ impl Proxy {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
         let limit = settings(ex).buffer_size.0 as usize;
-        // A head mostly comes at once: it is copied only where it does not, and then each byte once.
+        // A head usually arrives at once: it is only copied if it does not, and then each byte once.
         let mut held = std::mem::take(&mut self.input);
         let before = held.len();
         if before > 0 {
@@ -115,7 +117,7 @@ impl Proxy {
         }
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
-        // From here on the head is the record's, where variables find it.
+        // From here on the record has the head, where variables find it.
         let bytes = text.get(at..end).unwrap_or_default().into();
         let received = Rc::new(respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx));
         if let Some(record) = &mut ex.log.upstream {
@@ -125,7 +127,7 @@ impl Proxy {
         Ok(Some((flow, end.saturating_sub(before))))
     }
 
-    /// An informational response, the first `len` bytes of what came.
+    /// An informational response, the first `len` of the received bytes.
     fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), Fault> {
         self.interim += 1;
         if self.interim > INTERIM {
@@ -140,7 +142,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// The response has begun for the client: what came behind its head, in `bytes`, is body.
+    /// The response has begun for the client: what follows its head in `bytes` is body.
     pub fn begin_body(
         &mut self,
         ex: &mut Exchange,
@@ -157,7 +159,7 @@ impl Proxy {
                 self.reading = Reading::Done;
                 return Ok(());
             }
-            // What would follow is not waited for; nor can the connection be used again (nginx).
+            // What would follow is not waited for, and the connection cannot be used again (nginx).
             Ending::None => {
                 self.keep &= self.protocol.is_http();
                 Reading::Done
@@ -180,7 +182,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// proxy_limit_rate. What is passed on at once is not held back (nginx).
+    /// proxy_limit_rate. What is passed on at once is not limited (nginx).
     fn limit_rate(&mut self, ex: &mut Exchange, cx: &mut Services, read: usize) {
         let Some(rate) = settings(ex).limit_rate.clone() else { return };
         if ex.response.at_once || self.phase == Phase::Tunnel {
@@ -194,12 +196,12 @@ impl Proxy {
         }
     }
 
-    /// What the server sends is the client's, whatever it means.
+    /// From now on everything the server sends goes to the client, whatever it means.
     pub fn begin_tunnel(&mut self) {
         self.reading = Reading::UntilClose;
     }
 
-    /// How to go on when the body is there.
+    /// How to continue when the whole body has arrived.
     fn whole(&self, warned: bool) -> Reading {
         if self.protocol.ends_by_record() { Reading::Rest { warned } } else { Reading::Done }
     }
@@ -247,7 +249,7 @@ impl Proxy {
             Reading::Head | Reading::Done => {}
         }
         if at < bytes.len() {
-            // More than was announced: what follows belongs to no response (nginx: "more data than specified").
+            // More than was announced: the excess belongs to no response (nginx: "more data than specified").
             self.keep = false;
             let what = match self.ending {
                 Ending::None => None,
@@ -277,7 +279,7 @@ impl Proxy {
                 return Err(self.cut_short(ex, cx));
             }
             Reading::UntilClose if self.protocol.ends_by_record() => {
-                // The end of its records is missing: nothing says that this is all.
+                // The end of the records is missing: the response may be incomplete.
                 self.copy = None;
                 self.reading = Reading::Done;
             }

@@ -1,4 +1,4 @@
-//! What a request asked of upstreams, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
+//! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
 
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::Body;
@@ -9,32 +9,32 @@ use crate::http::header::HeaderId;
 use std::io::Write;
 use std::rc::Rc;
 
-/// A request's dealings with upstreams.
+/// The requests to upstreams of one client's request.
 #[derive(Default)]
 pub struct Record {
-    /// By which protocol the last upstream was asked.
+    /// The protocol of the last upstream.
     pub protocol: Protocol,
     pub tries: Vec<Try>,
     /// The head of the last response; None: there was none.
     pub head: Option<Rc<ReceivedHead>>,
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
-    /// The request's body where it was read before an upstream was asked (`$request_body`).
+    /// The request's body if it was read before it was passed on (`$request_body`).
     pub body: Option<Body>,
-    /// The same of a body that was passed on as it came, while it is small.
+    /// As `body`, if it was passed on as it arrived and is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Option<Rc<[u8]>>,
     pub port: Option<Rc<[u8]>>,
-    /// How long a body the last request announces, where HTTP is spoken.
+    /// The announced length of the last request's body, for HTTP.
     pub announced: Option<Length>,
-    /// It is spoken to over TLS.
+    /// The server is reached over TLS.
     pub is_secure: bool,
-    /// What is asked for there, while a server is dealt with.
+    /// What is requested there, while a server is in use.
     pub asks: Option<Rc<Place>>,
 }
 
-/// Where a request goes, for the line and for `Host`.
+/// Where a request goes, for the request line and for `Host`.
 #[derive(Default)]
 pub struct Place {
     pub host: Rc<[u8]>,
@@ -49,7 +49,7 @@ pub struct ReceivedHead {
 }
 
 impl ReceivedHead {
-    /// The value of the first field of that name.
+    /// The value of the first field with that id.
     pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(&self.bytes, id)
     }
@@ -60,7 +60,7 @@ impl ReceivedHead {
     }
 }
 
-/// What is kept of a body that is passed on as it comes.
+/// What is kept of a body that is passed on as it arrives.
 #[derive(Default)]
 enum Streamed {
     #[default]
@@ -69,12 +69,12 @@ enum Streamed {
     TooMany,
 }
 
-/// One server asked. Times are milliseconds since `started`; None: it did not come to that.
+/// An attempt at one server. Times are milliseconds since `started`; None: that step was not reached.
 #[derive(Default)]
 pub struct Try {
-    /// Empty: the next tries are those of another location (an internal redirect).
+    /// Empty: the next attempts are those of another location (an internal redirect).
     pub peer: Rc<str>,
-    /// 0: none came.
+    /// 0: there was no response.
     pub status: u16,
     pub started: u64,
     pub connect: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Try {
     pub sent: u64,
 }
 
-/// What of a try a variable shows.
+/// What a variable shows of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Addr,
@@ -105,7 +105,7 @@ impl Try {
 }
 
 impl Record {
-    /// The request goes on in another location, which has passed it to nothing yet.
+    /// The request continues in another location, where nothing has been passed on yet.
     pub fn leave(&mut self) {
         (self.host, self.port, self.announced) = (None, None, None);
     }
@@ -115,7 +115,7 @@ impl Record {
         self.head.iter().flat_map(|head| head.fields())
     }
 
-    /// A piece of a body that is passed on as it comes. `limit`: more is not kept.
+    /// A piece of a body that is passed on as it arrives. `limit`: no more is kept.
     pub fn keep_streamed(&mut self, piece: &[u8], limit: usize) {
         let kept = match &mut self.streamed {
             Streamed::Nothing => Vec::new(),
@@ -128,7 +128,7 @@ impl Record {
         };
     }
 
-    /// `$request_body`: None where it is in a file, or too large to be kept.
+    /// `$request_body`: None if it is in a file, or too large to be kept.
     pub fn body_bytes(&self) -> Option<&[u8]> {
         match &self.body {
             Some(body) => body.bytes(),
@@ -139,7 +139,8 @@ impl Record {
         }
     }
 
-    /// Appends the value of each try, `, ` between them and ` : ` between two locations. False: nothing was tried.
+    /// Appends the value of each attempt, with `, ` between them and ` : ` between two locations. False: there was
+    /// none.
     pub fn list(&self, what: What, out: &mut Vec<u8>) -> bool {
         let mut separator = "";
         for one in &self.tries {
@@ -164,12 +165,12 @@ impl Record {
         !self.tries.is_empty()
     }
 
-    /// The current try.
+    /// The current attempt.
     pub fn last(&mut self) -> Option<&mut Try> {
         self.tries.last_mut()
     }
 
-    /// Ends the current try.
+    /// Ends the current attempt.
     pub fn end(&mut self, now: u64) {
         self.asks = None;
         if let Some(one) = self.last()
@@ -191,12 +192,12 @@ impl Record {
                 found = true;
             }
         }
-        // What an answer of HTTP lacks of these is empty, not unset (nginx).
+        // If an HTTP response lacks one of these, it is empty, not unset (nginx).
         let is_assumed = || self.head.is_some() && self.protocol.is_http() && matches!(name, b"date" | b"server");
         found || is_assumed()
     }
 
-    /// `http://address/uri` of the server that is dealt with, for the error log; empty: none is.
+    /// `http://address/uri` of the server in use, for the error log; empty: there is none.
     pub fn shown(&self) -> Vec<u8> {
         let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
         let scheme = self.protocol.scheme(self.is_secure);
@@ -244,7 +245,7 @@ fn is_named(written: &[u8], name: &[u8]) -> bool {
         && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_')
 }
 
-/// Without the spaces around it; other blanks belong to a cookie (nginx).
+/// Without the spaces around it; other blanks are part of a cookie (nginx).
 fn trim(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|b| *b != b' ').unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|b| *b != b' ').map_or(start, |last| last + 1);

@@ -1,4 +1,4 @@
-//! What of a passed request does not depend on the protocol: its target, and whether it may be repeated.
+//! The parts of a passed request that do not depend on the protocol: its target, and whether it may be repeated.
 
 use super::uri::{self, Uri};
 use crate::config::settings::proxy_pass::{Pass, To};
@@ -6,7 +6,7 @@ use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::uri::split_args;
 
-/// The target by the location's proxy_pass. `made`: the URI part of a URL that has variables.
+/// The target by the location's proxy_pass. `made`: the URI part of a URL with variables.
 pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     if let Some(part) = made
         && !part.is_empty()
@@ -28,7 +28,7 @@ pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args })
 }
 
-/// Methods that a second server must not be asked to repeat (RFC 9110 §9.2.2, nginx's list).
+/// Methods that must not be repeated at a second server (RFC 9110 §9.2.2, nginx's list).
 pub fn is_repeatable(ex: &Exchange) -> bool {
     !matches!(ex.route.method, Method::Post | Method::Lock | Method::Patch)
 }

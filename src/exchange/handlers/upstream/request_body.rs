@@ -1,4 +1,4 @@
-//! Whether the body of a request is passed to its upstream, and as what.
+//! Whether the body of a request is passed to its upstream, and with which framing.
 
 use super::settings::settings;
 use crate::config::settings::proxy_pass::Protocol;
@@ -6,7 +6,7 @@ use crate::exchange::Exchange;
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 
-/// An error page, fetched as a GET, of a request whose body has gone elsewhere in part: it needs none (nginx).
+/// An error page, fetched as a GET, of a request whose body was partly sent elsewhere: the page needs none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
@@ -18,13 +18,13 @@ pub(super) fn passes_body(ex: &Exchange) -> bool {
     settings(ex).pass_request_body && ex.request.head.framing != Framing::None && !is_spent(ex)
 }
 
-/// A small body is there already: without waiting for anything it can be $request_body (nginx).
+/// A small body has already arrived: it can be $request_body without waiting (nginx).
 pub(super) fn is_here(ex: &Exchange) -> bool {
     const SMALL: u64 = 8 << 10;
     ex.body_is_here && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
 }
 
-/// Applications that need the length of a body before it comes cannot be sent chunks.
+/// Applications that need the length of a body in advance cannot be sent chunks.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
     protocol.announces_length() && ex.request.head.framing == Framing::Chunked
 }

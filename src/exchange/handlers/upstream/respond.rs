@@ -1,4 +1,5 @@
-//! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
+//! What an upstream's response head leads to: the next server, another location, an error page, or the client's
+//! response.
 
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy};
@@ -22,7 +23,7 @@ use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
 
-/// Fields that the client does not get without proxy_pass_header; `script`: the same of what scripts answer.
+/// Fields that the client does not get without proxy_pass_header; `script`: those of a gateway protocol's response.
 pub(super) fn is_hidden(id: HeaderId, script: bool) -> bool {
     match id {
         HeaderId::Date | HeaderId::Server | HeaderId::XPad => !script,
@@ -55,7 +56,7 @@ fn is_single(id: HeaderId) -> bool {
     )
 }
 
-/// A page of this server's is sent in the place of an answer with this status.
+/// An error page of this server replaces a response with this status.
 pub fn is_intercepted(ex: &Exchange, status: Status) -> bool {
     status.0 >= 300 && settings(ex).intercept_errors && error_page::has(ex, status)
 }
@@ -68,7 +69,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     }
     let settings = settings(ex).clone();
     if is_intercepted(ex, Status(code)) {
-        // Of a 401 only: under another status it would ask for nothing (nginx).
+        // Of a 401 only: with another status it would demand nothing (nginx).
         for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate && code == 401) {
             ex.response.line(b"WWW-Authenticate", value);
         }
@@ -98,7 +99,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     Ok(Flow::Respond)
 }
 
-/// A cache would take the response, as far as its fields say (nginx's rules).
+/// Whether a cache would store the response, by its fields (nginx's rules).
 fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
     let value = |id: HeaderId, ignored: bool| head.get(id).filter(|_| !ignored);
     if value(HeaderId::SetCookie, ignore.set_cookie).is_some() || value(HeaderId::Vary, ignore.vary) == Some(b"*") {
@@ -120,7 +121,7 @@ fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
     value(HeaderId::Expires, ignore.expires).is_none_or(|expires| date::parse(expires).is_some_and(|at| at > now))
 }
 
-/// proxy_force_ranges: the one range that a GET asks for is cut out of the whole (nginx: never several).
+/// proxy_force_ranges: the one range that a GET requests is cut out of the whole (nginx: never several).
 fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
@@ -151,15 +152,15 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     Flow::Respond
 }
 
-/// X-Accel-Redirect: an internal redirect, asked for by GET; a named location gets the request as it is (nginx).
+/// X-Accel-Redirect: an internal redirect, fetched by GET; a named location gets the request as it is (nginx).
 fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
     }
     let (text, args) = uri::split_args(target);
     let (mut path, mut escaped) = (Vec::new(), Vec::new());
-    // Such a URI is made from something a client sent: it is not for us to guess which file is meant. Applications put
-    // names of files into it as they are: what is no escape, and `#`, stands for itself (nginx).
+    // Such a URI may contain what a client sent, so it must be unambiguous which file is meant. Applications insert
+    // names of files as they are: a `%` without two digits, and `#`, stand for themselves (nginx).
     unescape(text, &mut path);
     escape_path(&path, &mut escaped);
     let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
@@ -185,7 +186,7 @@ fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     Flow::Status(Status::NOT_FOUND)
 }
 
-/// What stays of a response that leads elsewhere (nginx's list), beside what stayed of those that led to it.
+/// The fields that a response which leads elsewhere leaves (nginx's list), besides those of earlier ones.
 fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     const KEPT: [HeaderId; 5] = [
         HeaderId::SetCookie,
@@ -204,7 +205,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
-/// How fast the client gets it: X-Accel-Limit-Rate and X-Accel-Buffering.
+/// The rate for the client: X-Accel-Limit-Rate and X-Accel-Buffering.
 fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
@@ -219,7 +220,7 @@ fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     };
 }
 
-/// A head with its bytes, without the fields of which another one came before that alone counts; in nginx's words.
+/// A head with its bytes, without repeated fields of which only the first counts; logged in nginx's words.
 pub(super) fn without_duplicates(
     mut head: ResponseHead,
     bytes: Box<[u8]>,
@@ -242,16 +243,16 @@ pub(super) fn without_duplicates(
     ReceivedHead { head, bytes }
 }
 
-/// The response as the client gets it, but for its body.
+/// The response for the client, except its body.
 fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     let settings = settings(ex).clone();
     let head = &received.head;
     ex.response.clear();
     ex.response.status = Status(head.status);
     let reason = head.reason.of(&received.bytes);
-    // An application that names no reason has none of its own.
+    // An application that gives no reason phrase has none of its own.
     let has_own = !reason.is_empty() || proxy.protocol.is_http();
-    // What an upstream answers with nginx's own codes is not its client's fault: it stays what it is (nginx).
+    // An upstream's status that is one of nginx's internal codes is no error of the client's: it stays (nginx).
     let stays = Status(head.status).on_the_wire().0 != head.status;
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
@@ -269,7 +270,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => {
                 ex.response.content_type = ContentType::Shared(value.into());
-                // The response that led here by X-Accel-Redirect had another.
+                // The response that led here by X-Accel-Redirect had another type.
                 ex.route.kept.content_type = None;
             }
             HeaderId::Date => ex.response.date = Some(value.into()),
@@ -277,7 +278,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         }
     }
     if proxy.protocol.is_http() {
-        // What proxy_pass_header passes is the upstream's, where that has none as well (nginx).
+        // Fields that proxy_pass_header passes are the upstream's, even if it did not send them (nginx).
         let passes = |name: &[u8]| settings.pass_headers.iter().any(|n| n.eq_ignore_ascii_case(name));
         for (slot, name) in [(&mut ex.response.date, &b"date"[..]), (&mut ex.response.server, b"server")] {
             if slot.is_none() && passes(name) {
@@ -298,11 +299,11 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     if switches {
         proxy.phase = Phase::Tunnel;
     }
-    // What a client that did not ask for it makes of this head is not known: nothing comes after it.
+    // A client that did not ask to switch may misread what follows this head: nothing does.
     ex.closes |= head.status == 101;
 }
 
-/// The server of a tunnel is there: its client gets 200, and what follows is between the two.
+/// The server of a tunnel is connected: the client gets 200, and the following bytes go between the two.
 pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
         one.status = 200;
@@ -315,8 +316,8 @@ pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     proxy.phase = Phase::Tunnel;
 }
 
-/// The trailers have come: kept for variables, and for the client where it takes them. Without proxy_pass_trailers they are
-/// not looked at (nginx).
+/// The trailers have arrived: kept for variables, and for the client if it accepts them. Without proxy_pass_trailers
+/// they are ignored (nginx).
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();
     let Some(record) = ex.log.upstream.as_mut().filter(|_| settings.pass_trailers) else { return };
@@ -338,7 +339,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     }
 }
 
-/// Fields of the response itself, and those that may have to be rewritten; all others go on as they are.
+/// Fields of the response itself, and those that may have to be rewritten; all others are passed on as they are.
 fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
     match id {
         HeaderId::Server => ex.response.server = Some(value.into()),
@@ -351,7 +352,7 @@ fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value:
             ex.response.line(name, value);
         }
         HeaderId::Location => match rewrite::location(ex, cx, value) {
-            // What we made of it is ours to make absolute (nginx).
+            // A rewritten one is made absolute by us (nginx).
             Some(ours) => ex.response.location = Some(ours),
             None => ex.response.line(name, value),
         },

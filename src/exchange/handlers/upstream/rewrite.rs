@@ -1,5 +1,5 @@
-//! proxy_redirect, and the rules that it shares with cookies: an upstream that names itself in its answer must name us
-//! to the client.
+//! proxy_redirect, and the rules that it shares with cookies: where an upstream's response names the upstream, the
+//! client must see our name.
 
 use super::settings;
 use crate::config::settings::proxy::{From, Redirect, Rewrite};
@@ -12,7 +12,7 @@ pub fn location(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Ve
     redirect(ex, cx, value)
 }
 
-/// Refresh: what stands behind `url=`.
+/// Refresh: the part after `url=`.
 pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     let lower = value.to_ascii_lowercase();
     let Some(at) = memchr::memmem::find(&lower, b"url=").map(|at| at + 4) else { return value.to_vec() };
@@ -31,7 +31,7 @@ fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8
     })
 }
 
-/// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this one.
+/// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this server's.
 fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
     let To::Fixed { uri, url, .. } = &pass.to else { return None };
     if !pass.protocol.is_http() {
@@ -48,11 +48,11 @@ fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compare {
     Exactly,
-    /// Domains: without regard to case, and as a whole but for a dot before them.
+    /// Domains: ignoring case, and as a whole except for a leading dot.
     Domain,
 }
 
-/// What a rule makes of a value; None: it is not about it.
+/// What a rule makes of a value; None: it does not match.
 pub(super) fn apply(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -89,7 +89,7 @@ pub(super) fn apply(
     }
 }
 
-/// A dot before a domain means nothing (RFC 6265 §5.2.3); the cookie's own stays.
+/// A leading dot of a domain means nothing (RFC 6265 §5.2.3); the cookie's own stays.
 fn undotted(to: &[u8], compare: Compare) -> &[u8] {
     match to {
         [b'.', rest @ ..] if compare == Compare::Domain => rest,

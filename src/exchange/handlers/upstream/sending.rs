@@ -1,4 +1,4 @@
-//! The request on its way: the client's body as it comes, the server that is chosen, the bytes that wait for it.
+//! Sending the request: the client's body as it arrives, the chosen server, the bytes that wait for it.
 //!
 //! Invariant: while `replay`, `out` holds the request from its first byte on.
 
@@ -23,12 +23,12 @@ use crate::sys::socket::Addr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Bytes of a request kept for another server although they were streamed.
+/// Most bytes of a streamed request that are kept for another server.
 const REPLAY: usize = 64 << 10;
 /// Bytes of a gathered body in a file that are sent at a time.
 const PIECE: usize = 64 << 10;
 
-/// Does something with the body that is read before an upstream is asked, and logs what the disk made of it.
+/// Applies an action to the body that is read before it is passed on, and logs errors of the disk.
 fn with_body(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -92,7 +92,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Forgets what was sent, once it is too much to be sent again.
+    /// Forgets what was sent, if it is too much to be sent again.
     pub(super) fn trim(&mut self) {
         if self.sent == self.out.len() && self.out.len() > REPLAY {
             self.replay = false;
@@ -108,7 +108,7 @@ impl Proxy {
         self.tries(ex, cx, self.upstream.name.clone());
     }
 
-    /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
+    /// Picks a server and writes the request for it. Err: there is none, or the request cannot be passed on.
     pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(usize, Addr), Flow> {
         let key = match &self.upstream.clone().method {
             Method::Hash { key, .. } => variables::text(key, ex, cx),
@@ -121,7 +121,7 @@ impl Proxy {
             return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
-        // What is sent first does not name who gets it: `$upstream_addr` is of the servers asked before (nginx).
+        // The bytes sent first cannot depend on the server: `$upstream_addr` has the servers tried before (nginx).
         if self.out.is_empty() {
             let place = self.place.clone();
             let written = self.compose(ex, cx, &place);
@@ -135,7 +135,7 @@ impl Proxy {
         Ok((peer, addr))
     }
 
-    /// This server is asked from now on.
+    /// An attempt at this server begins.
     fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
             record.asks = Some(self.place.clone());
@@ -143,7 +143,7 @@ impl Proxy {
         }
     }
 
-    /// Where the connection is to come from (proxy_bind); an address that is none is reported and means nothing (nginx).
+    /// The local address of the connection (proxy_bind); an invalid one is reported and ignored (nginx).
     pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
         let template = settings(ex).bind.clone()?;
         let text = variables::text(&template, ex, cx);
@@ -155,7 +155,7 @@ impl Proxy {
         local
     }
 
-    /// The connection to the server stands.
+    /// The connection to the server is established.
     pub fn connected(&mut self, ex: &mut Exchange, cx: &Services) {
         self.phase = Phase::Talk;
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
@@ -168,7 +168,7 @@ impl Proxy {
         if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
     }
 
-    /// There is a request to be sent, and none of it is gone.
+    /// There is a request to be sent, and none of it was sent.
     pub fn is_unsent(&self) -> bool {
         !self.request_sent && !self.pending().is_empty()
     }
@@ -184,7 +184,7 @@ impl Proxy {
         }
     }
 
-    /// The next piece of a body that was gathered in a file, in the place of what was sent.
+    /// The next piece of a body that was gathered in a file; replaces what was sent.
     fn refill(&mut self, ex: &Exchange) {
         let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
         let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
@@ -196,7 +196,7 @@ impl Proxy {
                 self.file_at += n as u64;
                 self.file_at >= file.len()
             }
-            // The upstream sees a body that is too short and refuses it, or runs into its own timeout.
+            // The upstream gets a body that is too short and refuses it, or its own timeout expires.
             _ => {
                 self.write_closed = true;
                 return;
@@ -208,7 +208,7 @@ impl Proxy {
         }
     }
 
-    /// For another server: the request from its first byte on.
+    /// For another server: the request again from its first byte.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
         if self.file_at > 0 {
@@ -217,18 +217,18 @@ impl Proxy {
         }
     }
 
-    /// All of the request is on its way.
+    /// The whole request was sent.
     pub(super) fn is_sent(&self, ex: &Exchange) -> bool {
         self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
     }
 
-    /// The client's body may be read: what came before is gone.
+    /// The client's body may be read: what came before was sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
         let waits = ex.rx == Rx::Body && self.body == Body::Streamed && !self.write_closed;
         waits && (self.pending().is_empty() || self.gathers_start(ex))
     }
 
-    /// Nothing of the request is sent, and the beginning of the body came with its head: both go out together.
+    /// Nothing of the request was sent, and the beginning of the body came with its head: both are sent together.
     pub fn gathers_start(&self, ex: &Exchange) -> bool {
         self.body == Body::Streamed
             && !self.request_sent
@@ -237,7 +237,7 @@ impl Proxy {
             && self.pending().len() < REPLAY
     }
 
-    /// The upstream is what is waited for: it has all there is of the request.
+    /// The exchange waits for the upstream, which has everything there is of the request.
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
         let body = self.phase == Phase::Talk && waits.client_read;

@@ -1,4 +1,4 @@
-//! Which directives a request was passed on by.
+//! The directives by which a request is passed on.
 
 use crate::config::settings::proxy::Proxy as Settings;
 use crate::exchange::Exchange;

@@ -1,8 +1,8 @@
-//! A response that comes faster than its client takes it: what the queue has no room for goes to a temporary file, so that
-//! the upstream is free for others (proxy_max_temp_file_size and its like).
+//! A response that arrives faster than its client reads it: what the queue has no room for goes to a temporary file,
+//! so that the upstream is free for others (proxy_max_temp_file_size and the like).
 //!
-//! Invariants: bytes leave in the order in which they came; the file is no larger than the limit. A disk that takes no
-//! more costs the client nothing: its upstream waits for it, as without a file.
+//! Invariants: bytes are sent in the order in which they arrived; the file is no larger than the limit. If the disk
+//! is full, the client loses nothing: its upstream waits for it, as without a file.
 
 use super::settings::settings;
 use crate::config::model::Level;
@@ -10,27 +10,27 @@ use crate::exchange::{Exchange, Printable, filters};
 use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
-/// The least that may wait for the client: smaller bites only cost system calls.
+/// The smallest limit of what waits for the client: smaller pieces only cost system calls.
 const LEAST_BUFFER: u64 = 64 << 10;
 
-/// What a response has that its client has not taken yet, behind what stands in the queue.
+/// The part of a response that its client has not read yet, beyond what is in the queue.
 #[derive(Default)]
 pub struct Spool {
-    /// Since when the queue has been full, and the client took nothing of it; monotonic milliseconds.
+    /// Since when the queue has been full without the client reading anything; monotonic milliseconds.
     pub(super) full_since: Option<u64>,
-    /// What comes is put here.
+    /// Received bytes are put here.
     pub(super) is_open: bool,
     file: Option<TempFile>,
-    /// Where in the file the client goes on.
+    /// The offset in the file where the client continues.
     at: u64,
     /// What the disk did not take; nothing more is read while it waits.
     refused: Vec<u8>,
     pub(super) has_failed: bool,
-    /// The upstream broke off: the client is to see that the end is missing.
+    /// The upstream broke off: the client must see that the end is missing.
     pub is_cut: bool,
 }
 
-/// Bytes of a response that may wait in memory.
+/// Most bytes of a response that wait in memory.
 pub(super) fn capacity(ex: &Exchange) -> u64 {
     let settings = settings(ex);
     let (count, size) = settings.buffers;
@@ -50,7 +50,7 @@ impl Spool {
         self.refused.is_empty() && self.file.as_ref().is_none_or(|file| self.at == file.len())
     }
 
-    /// Bytes that it takes now.
+    /// Bytes that it can take now.
     pub(super) fn room(&self, ex: &Exchange) -> usize {
         if self.has_failed {
             return 0;
@@ -90,10 +90,10 @@ impl Spool {
         Ok(self.file.insert(file))
     }
 
-    /// Passes on what the queue has room for: how many bytes. None: they cannot be read.
+    /// Passes on what the queue has room for, and gives the number of bytes. None: they cannot be read.
     pub fn pass_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<usize> {
         let (capacity, waiting) = (capacity(ex), ex.out.pending());
-        // Not by small pieces.
+        // Not in small pieces.
         if self.is_empty() || waiting > capacity / 2 {
             return Some(0);
         }

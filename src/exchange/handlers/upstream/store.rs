@@ -1,8 +1,9 @@
-//! proxy_store and its like: a response that becomes a file while it goes to the client.
+//! proxy_store and the like: a response that is stored as a file while it is sent to the client.
 //!
-//! Invariants: a file appears whole or not at all; what a request names leads nowhere outside the directory that the
-//! configuration names. A copy that cannot be kept costs the client nothing: it is reported, and the response goes on; of
-//! one that has no room under upload_quota ([`super::budget`]) nothing stays, directories that were made for it neither.
+//! Invariants: a file appears whole or not at all; nothing in a request leads outside the directory that the
+//! configuration names. A copy that cannot be stored does not affect the client: it is reported, and the response
+//! continues. If it has no room under upload_quota ([`super::budget`]), nothing of it stays, nor do directories that
+//! were made for it.
 
 use super::budget::Budget;
 use super::record::ReceivedHead;
@@ -30,13 +31,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-/// A response that is no larger is written at once, when it is complete.
+/// A response of at most this size is written at once, when it is complete.
 const HELD: usize = 64 << 10;
 
-/// A response on its way to a file.
+/// A response that is being stored as a file.
 pub struct Copy {
     part: Part,
-    /// The deepest directory on the way that is there, and those below it that are made when the response is complete.
+    /// The deepest existing directory of the path, and those below it that are made when the response is complete.
     dir: Rc<OwnedFd>,
     missing: Vec<CString>,
     name: CString,
@@ -45,15 +46,15 @@ pub struct Copy {
     mode: Mode,
     modified: Option<i64>,
     resolve: u64,
-    /// Under the location's upload_quota.
+    /// Its share of the location's upload_quota.
     budget: Option<Budget>,
 }
 
-/// Why a response is not kept.
+/// Why a response is not stored.
 enum Failed {
     /// A system call failed.
     Call(&'static str, Errno),
-    /// By the quota.
+    /// The quota refused.
     Refused(Box<Refusal>),
 }
 
@@ -63,13 +64,13 @@ impl From<Refusal> for Failed {
     }
 }
 
-/// A path of which the first `trusted` bytes are the configuration's; the rest has to stay beneath.
+/// A path whose first `trusted` bytes are the configuration's; the rest must stay beneath.
 struct Target {
     path: Vec<u8>,
     trusted: usize,
 }
 
-/// The response that begins is to be kept: the file it goes to.
+/// A response begins that is to be stored: the file for it.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Option<Box<Copy>> {
     if settings(ex).store == Store::Off || head.head.status != 200 || ex.route.method == Method::Head || ex.asks_only()
     {
@@ -105,7 +106,7 @@ fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
     }
 }
 
-/// Where the response goes. None: nowhere that may be written to.
+/// Where the response is stored. None: it must not be written there.
 fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
@@ -115,7 +116,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
         let mapped = paths::map(ex, cx);
         let target = match mapped {
             Mapped::Path { root: end } => {
-                // The alias of a regex location is a whole path, captures and all.
+                // The alias of a regex location is a whole path, with captures.
                 let whole = location.settings.files.alias == Some(u32::MAX);
                 let fixed = root.constant().is_some() && !whole;
                 let path = ex.route.path.clone();
@@ -136,7 +137,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
         path.splice(0..0, prefix.iter().copied().chain(*b"/"));
     }
     let mut trusted = trusted(&store, &path);
-    // `$document_root$uri`: the root is the configuration's too.
+    // `$document_root$uri`: the root is the configuration's, too.
     if trusted <= 1
         && let Some(root) = root.constant()
         && path.strip_prefix(root).is_some_and(|rest| rest.starts_with(b"/"))
@@ -147,7 +148,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     may_hold(ex, cx, &target).then_some(target)
 }
 
-/// Whether a response may be kept there: no `..`, no name of our own, nothing that was deleted.
+/// Whether a response may be stored there: no `..`, no name of our own, nothing that was deleted.
 fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     let rest = target.path.get(target.trusted..).unwrap_or_default();
     let bad = rest.split(|b| *b == b'/').any(|name| name == b"..")
@@ -161,7 +162,7 @@ fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     !bad
 }
 
-/// The directory on the way to the file, as far as it is there, and an empty file for it.
+/// The existing part of the directory's path, and an empty file for the response.
 fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>) -> Result<Copy, Failed> {
     let (base, rest) = target.path.split_at(target.trusted);
     let slash = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
@@ -187,7 +188,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     })
 }
 
-/// The directory that the configuration names; it is made where it is missing (nginx).
+/// The directory that the configuration names; it is made if it is missing (nginx).
 fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, Failed> {
     let path = c_path(base).map_err(call("open()"))?;
     match cx.directories.open(&path, &cx.now) {
@@ -218,7 +219,7 @@ impl Copy {
         self.part.settle(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
     }
 
-    /// The same with its part of the location's upload_quota.
+    /// Reserves the copy's share of the location's upload_quota.
     fn counted(self, ex: &mut Exchange, cx: &mut Services, length: Option<u64>) -> Result<Copy, Failed> {
         if ex.here().settings.upload.quota.is_none() {
             return Ok(self);
@@ -232,12 +233,12 @@ impl Copy {
         Ok(Copy { budget, ..self })
     }
 
-    /// What has the name. None: nothing, or the directory is yet to be made.
+    /// The file that has the name. None: nothing, or the directory does not exist yet.
     fn there(&self) -> Option<Stat> {
         file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok().filter(|_| self.missing.is_empty())
     }
 
-    /// What is no file is never replaced; a link is, as what it is.
+    /// Only files are replaced; a link is replaced itself.
     fn replaced(&self) -> Result<Usage, Failed> {
         let there = self.there();
         match there.map(|stat| stat.kind) {
@@ -247,11 +248,11 @@ impl Copy {
         }
     }
 
-    /// The response is whole: it gets its name. Directories that were made for it go again where it does not.
+    /// The response is whole: gives it its name. Directories that were made for it are removed again if that fails.
     fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
         self.settle(cx)?;
         if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
-            // A file system that keeps no such time keeps the file all the same.
+            // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));
         }
         self.part.stat().map_err(call("fchmod()"))?;
@@ -283,7 +284,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Makes the directories that are missing, and gives the file its name in them: what it replaced.
+    /// Makes the missing directories, and gives the file its name in them; gives what it replaced.
     fn name_it(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
         let (missing, mode, mut made) = (std::mem::take(&mut self.missing), self.mode.directory().0, Vec::new());
         let was_there = missing.is_empty();
@@ -308,7 +309,7 @@ fn usage(there: Option<Stat>) -> Usage {
     }
 }
 
-/// A piece of the response. One that cannot be written ends the copy.
+/// Writes a piece of the response. If that fails, the copy ends.
 pub fn write(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services, bytes: &[u8]) {
     let Some(one) = copy else { return };
     if let Err(failed) = one.write(cx, bytes) {

@@ -1,6 +1,6 @@
 //! Whether clients may have put a file where it is: such a file is never run.
 //!
-//! Invariant: whatever links and aliases lead to a file, it is judged by where it really lies.
+//! Invariant: whatever links and aliases lead to a file, its real path decides.
 
 use crate::config::model::{Config, WriteArea};
 use crate::exchange::Exchange;
@@ -8,7 +8,7 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::real_paths::Real;
 
-/// The message about such a file.
+/// The error log's reason for such a file.
 pub const WHY: &str = "lies where clients may store files (upload_execute)";
 
 /// The path without `..`, as programs read it that do not ask the file system.
@@ -28,14 +28,14 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
     Some([b"/".as_slice(), &names.join(&b'/')].concat())
 }
 
-/// Whether there may be such files at all, and they are not to be run.
+/// Such files may exist at all, and must not be run.
 pub fn is_in_question(ex: &Exchange) -> bool {
     let (here, config) = (ex.here(), &ex.config);
     let any = here.stores() || !config.stores.is_empty() || !config.write_areas.is_empty();
     any && !here.settings.cgi.uploads
 }
 
-/// Whether a client may have put `path` there, a file that is to be run. `is_real`: no link is on the way to it.
+/// Whether a client may have put a file at `path`, which is about to be run. `is_real`: no link is part of the path.
 pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> bool {
     if !is_in_question(ex) {
         return false;
@@ -48,7 +48,7 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> b
     if !is_real {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
             let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
-            // Mostly a file is where its path says, and is looked for once.
+            // Most files are where their path says, and are looked for once.
             for name in [Some(whole), file].into_iter().flatten() {
                 if !names.contains(&name) {
                     names.push(name);
@@ -64,7 +64,7 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> b
 
 /// Whether a client may write the file of that name below the area by its URI.
 fn writes(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
-    // Variables decide what the URI is.
+    // Variables decide the URI.
     let Some(uri) = &area.uri else { return true };
     let uri = [uri, &b"/"[..], rest].concat();
     let found = location::find(config, area.server, &uri, &mut NoTrace);

@@ -1,4 +1,4 @@
-//! `proxy_pass https://…`: the name that a server is asked for and checked against, and what becomes of its certificate.
+//! `proxy_pass https://…`: the server's name in SNI and in its certificate, and how the certificate is verified.
 
 use crate::config::model::Level;
 use crate::config::tls_material::{ClientTls, UpstreamTls};
@@ -13,11 +13,11 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The TLS configuration of a connection. Connections are shared by those that are the same.
+/// The TLS configuration of a connection. Requests with equal ones share connections.
 #[derive(Clone, Debug)]
 pub struct Secure {
     pub settings: Rc<UpstreamTls>,
-    /// What its handshake is made with: the certificate may be chosen by the request.
+    /// The handshake's configuration: the request may choose the certificate.
     config: Arc<ClientConfig>,
     /// proxy_ssl_name: without a port.
     pub name: Box<str>,
@@ -37,16 +37,16 @@ impl Hash for Secure {
 }
 
 impl Secure {
-    /// A session that is about to say hello.
+    /// A session that is about to send its ClientHello.
     pub fn session(&self) -> Result<Session, String> {
         let name = self.name.trim_matches(['[', ']']);
-        // A name that DNS does not know is not sent either (nginx).
+        // A name that is none in DNS is not sent (nginx).
         let nameless = || ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED).into());
         let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| nameless());
         Session::client(self.config.clone(), name).map_err(|fault| fault.to_string())
     }
 
-    /// Judges what the server sent. Err: the sentence for the log.
+    /// Verifies the server's certificates. Err: the sentence for the log.
     pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
         let Some(trust) = &self.settings.verify else { return Ok(()) };
         trust
@@ -58,7 +58,7 @@ impl Secure {
     }
 }
 
-/// What the location says of TLS, for this request. `proxied`: the host of the URL.
+/// The location's TLS settings for this request. `proxied`: the host of the URL.
 pub fn secure(ex: &mut Exchange, cx: &mut Services, proxied: &[u8]) -> Result<Secure, Status> {
     let config = ex.config.clone();
     let Some(settings) = config.location(ex.route.location).upstream_tls.clone() else {

@@ -3,19 +3,20 @@
 
 use crate::http::escape::{escape_uri, push_escaped};
 
-/// What is known of the request's URI.
+/// The parts of the request's URI.
 pub struct Uri<'a> {
-    /// Path and arguments as the client sent them; None where a rewrite or an internal redirect has changed them.
+    /// Path and arguments as the client sent them; None if a rewrite or an internal redirect has changed them.
     pub raw: Option<&'a [u8]>,
-    /// The normalised path and the arguments now.
+    /// The present normalised path and arguments.
     pub path: &'a [u8],
-    /// The client wrote the path with escapes, or something else than the client made it; else it is passed as it is.
+    /// The path is passed escaped: the client sent it with escapes, or something other than the client produced it.
+    /// Otherwise it is passed as it is.
     pub is_escaped: bool,
     pub args: &'a [u8],
 }
 
-/// The rest of `uri` behind the location's name, put behind `part`. `location`: None where a rewrite with `break`
-/// has left the location behind; then the URI is passed as it became (nginx).
+/// The part of `uri` behind the location's name, appended to `part`. `location`: None if a rewrite with `break` has
+/// changed the URI, which is then passed as a whole (nginx).
 pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>) -> Vec<u8> {
     if let (b"", Some(raw)) = (part, uri.raw) {
         // `GET http://host?x` has no path.
@@ -43,7 +44,7 @@ pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>) -> Vec<u8> {
     out
 }
 
-/// Blanks and control bytes, which variables may have brought in, never split the request line.
+/// Blanks and control bytes, which may come from variables, never split the request line.
 pub fn tame(target: &mut Vec<u8>) {
     let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f;
     if target.iter().any(is_bad) {

@@ -1,4 +1,4 @@
-//! Where an exchange with an upstream stands: what it waits for, and whether it is over.
+//! The state of an exchange with an upstream: what it waits for, and whether it is over.
 
 use super::proxy::{Phase, Proxy};
 use super::settings::settings;
@@ -9,7 +9,7 @@ use crate::services::Services;
 use std::rc::Rc;
 
 impl Proxy {
-    /// The servers that may be asked.
+    /// Sets the servers that one is picked from.
     pub(super) fn aim(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
         let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
         let most = settings(ex).next_tries;
@@ -17,12 +17,12 @@ impl Proxy {
         self.upstream = upstream;
     }
 
-    /// The servers that one is chosen from; None: it is a program.
+    /// The servers that one is picked from; None: it is a program.
     pub fn group(&self) -> Option<&Upstream> {
         self.script.is_none().then_some(&*self.upstream)
     }
 
-    /// Connected, and nothing to be asked.
+    /// It is connected, and there is no request to send.
     pub fn opens_tunnel(&self) -> bool {
         self.protocol.is_tunnel() && self.phase == Phase::Talk
     }
@@ -31,7 +31,7 @@ impl Proxy {
         &self.upstream
     }
 
-    /// The response has come whole.
+    /// The whole response has arrived.
     pub fn keep_copy(&mut self, ex: &Exchange, cx: &mut Services) {
         store::end(&mut self.copy, ex, cx);
     }
@@ -54,7 +54,7 @@ impl Proxy {
         self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0
     }
 
-    /// What the connection waits for: it checks that nothing of it could go on.
+    /// The events that can continue the exchange: the connection checks that none of them was missed.
     pub fn waits(&self, ex: &Exchange) -> Waits {
         let connecting = self.phase == Phase::Connect;
         let talking = matches!(self.phase, Phase::Talk | Phase::Tunnel);
@@ -71,13 +71,13 @@ impl Proxy {
         }
     }
 
-    /// The response has begun; only its end can still show a failure.
+    /// The response has begun; an error can only be shown by its end.
     pub fn has_begun(ex: &Exchange) -> bool {
         ex.tx != Tx::Wait
     }
 }
 
-/// What a proxied exchange can go on with.
+/// The events that can continue a proxied exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
     pub client_read: bool,
