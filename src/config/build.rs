@@ -196,6 +196,35 @@ impl Build {
         self.diagnostics.push(fault.diagnostic());
     }
 
+    /// A brace that is missing or too much puts all that follows into another block.
+    pub fn follows_from_a_brace(&self, d: &Directive) -> bool {
+        self.diagnostics.iter().any(|error| {
+            let is_surplus = error.message == "unexpected \"}\"";
+            // A regex without its quotes ends in the same words, and moves nothing.
+            let is_missing = error.message.ends_with("expecting \"}\"")
+                && !error.label.as_ref().is_some_and(|label| label.contains("quotes"));
+            let is_before = |span: Span| span.file == d.span.file && (is_surplus || span.start < d.span.start);
+            (is_surplus || is_missing) && error.span.is_some_and(is_before)
+        })
+    }
+
+    /// Reads each line of a block of data on its own, so that what is wrong with one hides no other. Gives the last fault.
+    pub fn lines(&mut self, d: &Directive, mut read: impl FnMut(&mut Build, &Directive) -> Outcome) -> Outcome {
+        let mut outcome = Ok(());
+        for line in d.block.iter().flatten() {
+            checkpoint::pass();
+            if line.block.is_some() && self.follows_from_a_brace(line) {
+                continue;
+            }
+            if let Err(fault) = read(self, line)
+                && let Err(before) = std::mem::replace(&mut outcome, Err(fault))
+            {
+                self.error(before);
+            }
+        }
+        outcome
+    }
+
     /// An error of a level that nested levels inherit: reported once, at the outermost.
     pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
         let text = text.into();
@@ -262,7 +291,11 @@ impl Build {
         match (&values[..], &line.block) {
             ([], None) => {
                 let near = suggest::did_you_mean(&key, words.iter().copied());
-                let help = near.unwrap_or_else(|| "a key and a value, ended by `;`".to_owned());
+                // `a=1`, `a:1`: two words in one.
+                let halves = ["=>", "=", ":"].iter().find_map(|sign| key.split_once(sign));
+                let halves = halves.filter(|(key, value)| !key.is_empty() && !value.is_empty());
+                let apart = halves.map(|(key, value)| format!("a key and a value are two words: {key} {value};"));
+                let help = near.or(apart).unwrap_or_else(|| "a key and a value, ended by `;`".to_owned());
                 Fault::new(line.span, message).help(help)
             }
             ([sign, value], None) if matches!(&**sign, "=" | "=>" | ":" | "->") => {

@@ -15,6 +15,7 @@ mod lists;
 mod logs;
 mod markup;
 mod placeholder;
+mod rates;
 mod remedy;
 mod repeated;
 mod stapling;

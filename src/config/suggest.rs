@@ -105,7 +105,12 @@ fn left_out(asked: &Shape, known: &Shape) -> Option<usize> {
     };
     let shortened = || {
         let pairs = asked.text.split('_').zip(known.text.split('_'));
-        pairs.clone().all(|(a, b)| a == b || a.len().min(b.len()) >= 3 && (a.starts_with(b) || b.starts_with(a)))
+        pairs.clone().all(|(a, b)| {
+            let short = a.len().min(b.len());
+            // `resume`, `resumable`.
+            let stem = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+            a == b || short >= 3 && stem == short || stem >= 5 && stem * 4 >= short * 3
+        })
     };
     match (few, many) {
         // `limit_request_zone`.

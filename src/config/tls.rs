@@ -127,6 +127,9 @@ impl<'a> Builder<'a> {
         if text.starts_with("no \"ssl_certificate_key\"") {
             return Some("name its key beside it: ssl_certificate_key PATH;".into());
         }
+        if text.starts_with("no ssl_client_certificate") {
+            return Some("name the CA of the clients' certificates: ssl_client_certificate PATH;".into());
+        }
         if !text.contains("No such file") {
             return None;
         }
@@ -302,11 +305,8 @@ impl<'a> Builder<'a> {
         trust.crls = self.file(ssl.crl.as_ref(), certificates::crls, "revocation lists");
         if ssl.verify == Verify::On || ssl.verify == Verify::Optional {
             let missing = ssl.client_certificate.is_none() && ssl.trusted_certificate.is_none();
-            if missing && let Some(first) = ssl.certificates.first() {
-                self.fail(
-                    first.span,
-                    "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".into(),
-                );
+            if missing && let Some(place) = ssl.verify_at {
+                self.fail(place, "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".into());
             }
         }
         (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != Verify::Off).then_some(names)))

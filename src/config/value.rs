@@ -234,7 +234,7 @@ fn time_help(text: &[u8]) -> String {
         "off" | "none" | "no" => {
             "0 turns it off where the directive can be off; a time is written 500ms, 30s or 1h30m".into()
         }
-        shown if shown.starts_with('-') => "a time is not negative: 500ms, 30s, 1h30m".into(),
+        shown if shown.starts_with('-') => "a time is not negative: 0, 500ms, 30s, 1h30m".into(),
         _ => TIME_HELP.to_owned(),
     }
 }

@@ -38,6 +38,11 @@ fn wrong_pairs_are_errors_of_the_configuration_with_file_and_reason() {
             "ssl_certificate a.crt; ssl_certificate_key a.key; ssl_verify_client on;",
             "no ssl_client_certificate",
         ),
+        (
+            "no authority to trust, by a certificate of ours",
+            "ssl_certificate auto; ssl_verify_client on;",
+            "no ssl_client_certificate",
+        ),
     ];
     for (name, lines, want) in table {
         let setup = http(&format!("server {{ listen 127.0.0.1:%%PORT%% ssl; {lines} }}")).file("conf/wrong", "x\n");

@@ -1,10 +1,18 @@
 //! The condition of an `if`, and what people write for one.
 
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::fault::Fault;
 use crate::config::model::{Condition, PathTest};
 use crate::config::pattern::{Case, Pattern};
+
+/// The words of a condition, without its parentheses.
+fn inside(d: &Directive) -> Span {
+    let (all, [first, ..]) = (d.args_span(), &d.args[..]) else { return d.name.span };
+    let (open, len) = (usize::from(first.bytes().starts_with(b"(")), (all.end - all.start) as usize);
+    let close = usize::from(d.args.last().is_some_and(|last| !last.quoted && last.bytes().ends_with(b")")));
+    if len > open + close { all.part(open, len - close) } else { all }
+}
 
 /// Conditions as other languages have them. What is found first tells most.
 fn unlike_a_condition(d: &Directive) -> Option<Fault> {
@@ -15,7 +23,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     let bytes = first.bytes();
     let Some(name) = bytes.strip_prefix(b"(") else {
         let written = written(&d.args);
-        return Some(Fault::new(d.args_span(), format!("invalid condition \"{}\"", first.str())).help(format!(
+        return Some(Fault::new(inside(d), format!("invalid condition \"{}\"", first.str())).help(format!(
             "a condition stands in parentheses: if ({})",
             written.trim_matches(['[', ']', '(', ')', ' '])
         )));
@@ -24,7 +32,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     if !d.args.last()?.bytes().ends_with(b")") {
         let written = written(&d.args);
         return Some(
-            Fault::new(d.args_span(), format!("invalid condition \"{text}\""))
+            Fault::new(inside(d), format!("invalid condition \"{text}\""))
                 .label("the `)` is missing")
                 .help(format!("close it: if {written})")),
         );
@@ -32,7 +40,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     let is_negated = text.starts_with('!') && !text.starts_with("!-");
     if is_negated && d.args.len() == 1 {
         let variable = text.get(1..)?.trim_end_matches(')');
-        return Some(Fault::new(first.span, format!("invalid condition \"!{variable}\"")).help(format!(
+        return Some(Fault::new(inside(d), format!("invalid condition \"!{variable}\"")).help(format!(
             "`!` stands before an operator only: if ({variable} = \"\") where it is empty, = 0 where it is 0"
         )));
     }
@@ -152,7 +160,7 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
         // As nginx: the word without its parentheses.
         let word = d.args[0].str();
         let shown = word.strip_prefix('(').map_or(&*word, |word| word.strip_suffix(')').unwrap_or(word));
-        Fault::new(d.args_span(), format!("invalid condition \"{shown}\""))
+        Fault::new(inside(d), format!("invalid condition \"{shown}\""))
             .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)")
     };
     let last = d.args.len() - 1;
@@ -162,7 +170,7 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     words.retain(|w| !w.is_empty());
     // An empty quoted word ("") is an operand, never a parenthesis alone.
     let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
-    let span = d.args_span();
+    let span = inside(d);
     let first = *words.first().ok_or_else(fault)?;
     one_variable(first, &d.args[0])?;
     if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
@@ -231,7 +239,7 @@ fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
 /// `$variable operator operand`. None: a word is missing, or there is one too many.
 fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool) -> Result<Option<Condition>, Fault> {
     let [first, operator, operands @ ..] = words else { return Ok(None) };
-    let span = d.args_span();
+    let span = inside(d);
     if operands.len() > 1 && matches!(*operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*") {
         let value = written(d.args.get(2..).unwrap_or_default());
         let value = value.strip_suffix(')').unwrap_or(&value);

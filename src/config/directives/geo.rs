@@ -10,7 +10,6 @@ use crate::config::row::{Effect, Row, row};
 use crate::config::settings::geo::GeoTable;
 use crate::config::suggest;
 use crate::config::template::Source;
-use crate::util::checkpoint;
 use std::net::Ipv4Addr;
 
 pub const ROWS: &[Row] = &[row(
@@ -31,49 +30,49 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         table.source = Some(b.template(d, 0)?);
     }
     let mut ranges = false;
-    for (at, line) in d.block.iter().flatten().enumerate() {
-        checkpoint::pass();
-        match (line.name.bytes(), &line.args[..]) {
-            (b"ranges", []) => {
-                if at > 0 && (!table.nets.is_empty() || table.default.is_some()) {
-                    return Err(Fault::new(
-                        line.span,
-                        "the \"ranges\" directive must be the first directive inside \"geo\" block",
-                    ));
-                }
-                ranges = true;
-            }
-            (b"volatile", []) => table.volatile = true,
-            (b"proxy_recursive", []) => table.recursive = true,
-            (b"proxy", [net]) => table.proxies.push(network(b, net)?),
-            (b"delete", [what]) => {
-                let known = if ranges {
-                    let (first, last) = range(what)?;
-                    table.ranges.remove(first, last)
-                } else {
-                    let net = network(b, what)?;
-                    table.nets.remove(net.ip, net.prefix)
-                };
-                if !known {
-                    b.warn(what.span, format!("no address range \"{}\" to delete", what.str()));
-                }
-            }
-            (b"default", [value]) => table.default = Some(table.value(value.bytes())),
-            (_, [word]) => {
-                let value = table.value(word.bytes());
-                match ranges {
-                    true => insert_range(&mut table, line, value)?,
-                    false => insert_network(&mut table, b, line, value)?,
-                }
-            }
-            _ => {
-                return Err(b.data_line(line, 1, "invalid number of the geo parameters", GEO_WORDS));
-            }
-        }
-    }
+    b.lines(d, |b, line| geo_line(&mut table, b, line, &mut ranges))?;
     let at = b.tables.geos.len() as u32;
     b.define(&name, Source::Geo(at), word.span)?;
     b.tables.geos.push(table);
+    Ok(())
+}
+
+fn geo_line(table: &mut GeoTable, b: &mut Build, line: &Directive, ranges: &mut bool) -> Outcome {
+    match (line.name.bytes(), &line.args[..]) {
+        (b"ranges", []) => {
+            if !table.nets.is_empty() || table.default.is_some() {
+                return Err(Fault::new(
+                    line.span,
+                    "the \"ranges\" directive must be the first directive inside \"geo\" block",
+                ));
+            }
+            *ranges = true;
+        }
+        (b"volatile", []) => table.volatile = true,
+        (b"proxy_recursive", []) => table.recursive = true,
+        (b"proxy", [net]) => table.proxies.push(network(b, net)?),
+        (b"delete", [what]) => {
+            let known = if *ranges {
+                let (first, last) = range(what)?;
+                table.ranges.remove(first, last)
+            } else {
+                let net = network(b, what)?;
+                table.nets.remove(net.ip, net.prefix)
+            };
+            if !known {
+                b.warn(what.span, format!("no address range \"{}\" to delete", what.str()));
+            }
+        }
+        (b"default", [value]) => table.default = Some(table.value(value.bytes())),
+        (_, [word]) => {
+            let value = table.value(word.bytes());
+            match *ranges {
+                true => insert_range(table, line, value)?,
+                false => insert_network(table, b, line, value)?,
+            }
+        }
+        _ => return Err(b.data_line(line, 1, "invalid number of the geo parameters", GEO_WORDS)),
+    }
     Ok(())
 }
 

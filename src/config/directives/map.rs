@@ -78,23 +78,34 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         table.hostnames |= line.name.is("hostnames");
         table.volatile |= line.name.is("volatile");
     }
-    for line in lines {
-        let value = match (&line.args[..], &line.block) {
-            ([], None) if line.name.is("hostnames") || line.name.is("volatile") => continue,
-            ([value], None) => value,
-            _ => {
-                return Err(b.data_line(line, 1, "invalid number of the map parameters", MAP_WORDS));
+    b.lines(d, |b, line| {
+        map_line(&mut table, b, line).map_err(|fault| match lines.iter().find(|first| is_same_key(first, line)) {
+            Some(first) if fault.span == line.name.span && first.span.start < line.span.start => {
+                fault.note(first.span, "it is given first")
             }
-        };
-        let at = table.values.len() as u32;
-        table.values.push(b.template_of(value.bytes(), value.span)?);
-        map_key(&mut table, b, &line.name, at)?;
-    }
+            _ => fault,
+        })
+    })?;
     table.set = PatternSet::new(table.regexes.iter().map(|(pattern, _)| pattern), Wanted::Match);
     let at = b.tables.maps.len() as u32;
     b.define(&name, Source::Map(at), d.args[1].span)?;
     b.tables.maps.push(table);
     Ok(())
+}
+
+fn is_same_key(one: &Directive, other: &Directive) -> bool {
+    one.name.bytes() == other.name.bytes() && one.span.file == other.span.file
+}
+
+fn map_line(table: &mut MapTable, b: &mut Build, line: &Directive) -> Outcome {
+    let value = match (&line.args[..], &line.block) {
+        ([], None) if line.name.is("hostnames") || line.name.is("volatile") => return Ok(()),
+        ([value], None) => value,
+        _ => return Err(b.data_line(line, 1, "invalid number of the map parameters", MAP_WORDS)),
+    };
+    let at = table.values.len() as u32;
+    table.values.push(b.template_of(value.bytes(), value.span)?);
+    map_key(table, b, &line.name, at)
 }
 
 fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome {
@@ -156,36 +167,50 @@ fn part<'a>(b: &mut Build, line: &'a Directive) -> Result<&'a Word, Fault> {
     }
 }
 
-fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let mut table = SplitTable { source: b.template(d, 0)?, parts: Vec::new() };
-    let name = variable(&d.args[1])?;
-    let (mut sum, mut last) = (0u32, 0u32);
-    for line in d.block.iter().flatten() {
-        let value = part(b, line)?;
-        let percent = match line.name.bytes() {
+/// What the lines of a `split_clients` take together so far.
+#[derive(Default)]
+struct Shares {
+    /// In hundredths of a percent.
+    sum: u32,
+    last: u32,
+}
+
+impl Shares {
+    /// Adds a line's share, a percentage or `*`. Gives the hash that it ends before, 0: it takes the rest.
+    fn add(&mut self, word: &Word) -> Result<u32, Fault> {
+        let share = match word.bytes() {
             b"*" => 0,
             text => hundredths(text).filter(|p| *p > 0).ok_or_else(|| {
-                let help = match line.name.bytes() {
-                    digits if digits.iter().all(u8::is_ascii_digit) => format!("write {}%", line.name.str()),
+                let help = match word.bytes() {
+                    digits if digits.iter().all(u8::is_ascii_digit) => format!("write {}%", word.str()),
                     [b'*', ..] => "`*` alone is the rest".to_owned(),
                     _ => "0.01% to 100%, or * for the rest".to_owned(),
                 };
-                Fault::new(line.name.span, format!("invalid percent value \"{}\"", line.name.str())).help(help)
+                Fault::new(word.span, format!("invalid percent value \"{}\"", word.str())).help(help)
             })?,
         };
-        sum = if percent == 0 { 10_000 } else { sum + percent };
-        if sum > 10_000 {
-            return Err(Fault::new(line.name.span, "percent total is greater than 100%")
+        self.sum = if share == 0 { 10_000 } else { self.sum + share };
+        if self.sum > 10_000 {
+            return Err(Fault::new(word.span, "percent total is greater than 100%")
                 .help("what is given adds up to more than 100%; `*` is the rest"));
         }
-        let below = if sum == 10_000 {
-            0
-        } else {
-            last = last.wrapping_add((u64::from(percent) * 0xffff_ffff / 10_000) as u32);
-            last
-        };
-        table.parts.push((below, value.bytes().into()));
+        if self.sum == 10_000 {
+            return Ok(0);
+        }
+        self.last = self.last.wrapping_add((u64::from(share) * 0xffff_ffff / 10_000) as u32);
+        Ok(self.last)
     }
+}
+
+fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut table = SplitTable { source: b.template(d, 0)?, parts: Vec::new() };
+    let name = variable(&d.args[1])?;
+    let mut sum = Shares::default();
+    b.lines(d, |b, line| {
+        let below = sum.add(&line.name)?;
+        table.parts.push((below, part(b, line)?.bytes().into()));
+        Ok(())
+    })?;
     let at = b.tables.splits.len() as u32;
     b.define(&name, Source::Split(at), d.args[1].span)?;
     b.tables.splits.push(table);

@@ -303,7 +303,9 @@ fn curves(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    ssl(&mut s.settings).verify = match &d.args[0].lower()[..] {
+    let ssl = ssl(&mut s.settings);
+    ssl.verify_at = Some(d.span);
+    ssl.verify = match &d.args[0].lower()[..] {
         b"off" => Verify::Off,
         b"on" => Verify::On,
         b"optional" => Verify::Optional,

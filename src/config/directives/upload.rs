@@ -175,6 +175,10 @@ fn min_free(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             Ok(percent) => MinFree::Percent(percent),
             Err(_) => return Err(invalid(d, 0).help("a percentage from 0% to 100%")),
         },
+        bytes if bytes.ends_with(b"percent") || bytes.ends_with(b"pct") => {
+            let digits: String = word.str().chars().take_while(char::is_ascii_digit).collect();
+            return Err(invalid(d, 0).help(format!("write {digits}%")));
+        }
         bytes => MinFree::Bytes(Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0),
     };
     Ok(())

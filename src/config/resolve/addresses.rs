@@ -143,6 +143,9 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if let Some(meant) = not_a_number(&text).or_else(|| behind_a_port(&text)) {
         return Some(meant);
     }
+    if let Some(host) = text.strip_suffix(':').filter(|host| !host.is_empty()) {
+        return Some(format!("the port is missing: listen {host}:80;"));
+    }
     if let Some(port) = text.strip_prefix('*').filter(|port| is_port(port)) {
         return Some(format!("a colon is missing: listen *:{port};"));
     }

@@ -213,7 +213,7 @@ impl Build {
             }
             let fault = Fault::new(d.args_span(), problem);
             self.error(match nested {
-                true => fault.help("move it out of the block, beside the location around it"),
+                true => fault.help(moved_out(outer, kind, name)),
                 false => fault,
             });
             return None;
@@ -429,6 +429,23 @@ fn misplaced(outer: &Scope, kind: LocationKind, name: &[u8]) -> Option<String> {
     } else {
         None
     }
+}
+
+/// Where a location goes that cannot stand in the one around it.
+fn moved_out(outer: &Scope, kind: LocationKind, name: &[u8]) -> String {
+    const OUT: &str = "move it out of the block, beside the location around it";
+    let around = &outer.own;
+    let is_path = matches!(kind, LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact);
+    if !is_path || around.exact || around.named || around.regex || !name.starts_with(b"/") {
+        return OUT.to_owned();
+    }
+    let (before, path) = (String::from_utf8_lossy(&around.name), String::from_utf8_lossy(name));
+    let sign = match kind {
+        LocationKind::Exact => "= ",
+        LocationKind::PrefixFinal => "^~ ",
+        _ => "",
+    };
+    format!("{OUT}, or write the whole path: location {sign}{}{path} {{ … }}", before.trim_end_matches('/'))
 }
 
 /// Whether no request is refused or held up by these settings.

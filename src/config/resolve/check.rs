@@ -1,7 +1,7 @@
 //! Is a directive one, may it stand here, and what was probably meant where not: all messages about a line before,
 //! and instead of, its row acting on it.
 
-use crate::config::ast::{Directive, Span, Word, written};
+use crate::config::ast::{Directive, Word, written};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics};
@@ -88,18 +88,6 @@ impl Build {
             Some((name, opened)) => fault.note(*opened, format!("this line is inside `{name}`, opened")),
             None => fault.label("outside all blocks"),
         });
-    }
-
-    /// A brace that is missing or too much puts all that follows into another block.
-    pub(super) fn follows_from_a_brace(&self, d: &Directive) -> bool {
-        self.diagnostics.iter().any(|error| {
-            let is_surplus = error.message == "unexpected \"}\"";
-            // A regex without its quotes ends in the same words, and moves nothing.
-            let is_missing = error.message.ends_with("expecting \"}\"")
-                && !error.label.as_ref().is_some_and(|label| label.contains("quotes"));
-            let is_before = |span: Span| span.file == d.span.file && (is_surplus || span.start < d.span.start);
-            (is_surplus || is_missing) && error.span.is_some_and(is_before)
-        })
     }
 
     /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
@@ -253,10 +241,7 @@ impl Build {
         if self.ends_a_pair(d) {
             return None;
         }
-        if let Some(fault) = markup::of_name(d, &self.sources, here) {
-            self.diagnostics.forget_signs_in(markup::line_of(d, &self.sources));
-            self.error(fault);
-            self.forgive_its_end(d);
+        if self.is_copied_along(d, here) {
             return None;
         }
         if let Some(help) = lexical::name(d, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
@@ -307,6 +292,20 @@ impl Build {
             Some(_) => self.diagnostics.forget_ends_in(d.span.to(d.close)),
         }
         self.diagnostics.forget_signs_in(d.span);
+    }
+
+    /// Reports what came along with a configuration that was copied from another text.
+    fn is_copied_along(&mut self, d: &Directive, here: Contexts) -> bool {
+        let Some(fault) = markup::of_name(d, &self.sources, here) else { return false };
+        // One number of a line stands for all of them.
+        let is_number = |help: &String| help == markup::LINE_NUMBER;
+        let is_known = |known: &Diagnostic| known.help.iter().any(is_number);
+        if !(fault.help.as_ref().is_some_and(is_number) && self.diagnostics.iter().any(is_known)) {
+            self.diagnostics.forget_signs_in(markup::line_of(d, &self.sources));
+            self.error(fault);
+        }
+        self.forgive_its_end(d);
+        true
     }
 
     /// The end of a comment in C, of a block of Markdown or of a template's loop, whose beginning is reported.

@@ -453,7 +453,9 @@ fn other_language(name: &str) -> Option<&'static str> {
         "for" | "while" | "foreach" | "switch" | "case" => {
             "there are no loops and cases: `map` chooses a value by another"
         }
-        "export" | "var" | "let" | "const" | "local" => "a variable is set by: set $name value;",
+        "export" | "var" | "let" | "const" | "local" => {
+            "a variable is set by: set $name value; one of the environment by: env NAME=value;"
+        }
         "echo" | "print" | "printf" => "a text is answered by: return 200 \"text\";",
         "sudo" | "cd" | "systemctl" | "nginx" | "service" | "apt" => {
             "a command of a shell: it belongs in a terminal, not here"

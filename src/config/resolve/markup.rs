@@ -2,7 +2,7 @@
 //! that its own `;` has cut in two.
 
 use super::lexical;
-use crate::config::ast::{Directive, Span, Word};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::context::Contexts;
 use crate::config::fault::Fault;
 use crate::config::registry;
@@ -25,6 +25,9 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
     let message = format!("unknown directive \"{name}\"");
     if is_element(&name) {
         let help = format!("`{name}` is HTML that was copied along: remove it");
+        return Some(Fault::new(d.name.span, message).help(help));
+    }
+    if let Some(help) = of_another_text(d, &name) {
         return Some(Fault::new(d.name.span, message).help(help));
     }
     let place = line_of(d, sources);
@@ -55,6 +58,35 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
         rest.join(" ")
     );
     Some(Fault::new(d.name.span, message).label("part of the value before it?").help(help))
+}
+
+/// What to do about the number of a line that was copied along.
+pub const LINE_NUMBER: &str = "the number of a line that was copied along: remove it, here and below";
+
+/// A header as HTTP writes it, the number of a line, a key of YAML.
+fn of_another_text(d: &Directive, name: &str) -> Option<String> {
+    let is_header = name.contains('-')
+        && name.split('-').all(|part| part.starts_with(|c: char| c.is_ascii_uppercase()))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':'));
+    if is_header && d.block.is_none() {
+        let value = written(&d.args);
+        let value = if value.is_empty() { "VALUE" } else { value.trim_matches('"') };
+        let header = name.trim_end_matches(':');
+        return Some(format!("a header is sent by: add_header {header} \"{value}\" always;"));
+    }
+    let is_number =
+        !name.is_empty() && name.trim_end_matches(['.', ':', ')']).bytes().all(|byte| byte.is_ascii_digit());
+    let is_directive = |word: &Word| registry::find(&word.str(), Contexts::ANY).is_some();
+    // `8080 listen;` is another order of words.
+    let is_line = d.args.len() > 1 || d.block.is_some();
+    if is_number && is_line && d.args.first().is_some_and(is_directive) {
+        return Some(LINE_NUMBER.into());
+    }
+    let key = name.strip_suffix(':').filter(|key| !key.is_empty() && registry::find(key, Contexts::ANY).is_none())?;
+    key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| {
+        "this looks like YAML: here a line is a directive and its values, ended by `;`, and blocks stand in { … }"
+            .into()
+    })
 }
 
 fn is_element(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Suggestions for common mistakes: the corrected line.
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
-use super::{addresses, torn};
+use super::{addresses, rates, torn};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
@@ -208,7 +208,7 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "rewrite" => flag(&text),
         "add_header" | "add_trailer" if fault.help.is_none() => of_text(d).map(|(_, help)| help),
         "dav_access" | "upload_store_access" => access(&name, &text),
-        "limit_conn" => connections(d),
+        "limit_conn" => rates::connections(d),
         "user" => user(&text),
         "gzip_http_version" => Some("gzip_http_version 1.1; (the lowest version that may be compressed)".into()),
         "ssl_verify_client" if matches!(&*text, "yes" | "true" | "required" | "require" | "1") => {
@@ -221,8 +221,8 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
             Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
         }
         "server" => addresses::peer(d, word),
-        "limit_req_zone" | "limit_conn_zone" => zone(d),
-        "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rate(&name, &text),
+        "limit_req_zone" | "limit_conn_zone" => rates::zone(d),
+        "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rates::rate(&name, &text),
         "error_log" if text.contains('/') && level_of(&d.args).is_some() => {
             Some(format!("the path comes first: error_log {text} {};", level_of(&d.args)?))
         }
@@ -272,6 +272,9 @@ fn answer(d: &Directive, text: &str) -> Option<String> {
             Some(format!("did you mean return {scheme}://{};", rest.trim_start_matches([':', '/'])))
         }
         _ if text.starts_with('/') => Some(format!("a status comes first: return 301 {text};")),
+        _ if d.args.len() == 1 && (d.args[0].quoted || text.starts_with('$')) => {
+            Some(format!("a status comes first: return 200 \"{text}\";"))
+        }
         _ => None,
     }
 }
@@ -348,45 +351,6 @@ fn error_page(d: &Directive) -> Option<String> {
     }
 }
 
-fn zone(d: &Directive) -> Option<String> {
-    let (zones, keys): (Vec<&Word>, Vec<&Word>) = d.args.iter().partition(|word| word.bytes().contains(&b'='));
-    if zones.iter().any(|word| word.bytes().starts_with(b"zone=") && !word.bytes().contains(&b':')) {
-        let words: Vec<_> = d.args.iter().map(Word::str).collect();
-        let sized =
-            words.iter().map(|word| if word.starts_with("zone=") { format!("{word}:10m") } else { word.to_string() });
-        return Some(format!("a zone has a size: {} {};", d.name.str(), sized.collect::<Vec<_>>().join(" ")));
-    }
-    if let Some(rate) = d.args.iter().map(Word::str).find_map(|word| word.strip_prefix("rate=").map(str::to_owned)) {
-        let whole = rate.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = rate.split_at_checked(whole)?;
-        let minutes = rate.strip_suffix("r/s").and_then(|number| number.parse::<f64>().ok()).filter(|_| unit != "r/s");
-        return match (minutes, number.is_empty()) {
-            (Some(number), _) if number > 0.0 && number < 1.0 => {
-                Some(format!("a whole number of requests: rate={}r/m", (number * 60.0).round()))
-            }
-            (_, false) if unit.contains('m') => Some(format!("requests in a minute: rate={number}r/m")),
-            (_, false) if !matches!(unit, "r/s" | "r/m" | "") && !unit.contains('h') => {
-                Some(format!("requests in a second: rate={number}r/s, or in a minute: rate={number}r/m"))
-            }
-            (_, false) if unit.contains('h') => Some("requests in a minute or a second: rate=10r/m, rate=10r/s".into()),
-            _ => None,
-        };
-    }
-    let key = keys.first().filter(|_| d.args.first().is_some_and(|word| word.bytes().contains(&b'=')))?;
-    let rest: Vec<_> = zones.iter().map(|word| word.str()).collect();
-    Some(format!("the key comes first: {} {} {};", d.name.str(), key.str(), rest.join(" ")))
-}
-
-fn rate(name: &str, text: &str) -> Option<String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let unit = unit.trim_end_matches("/s").trim_end_matches("ps");
-    match (number.is_empty(), value::unit(unit).filter(|unit| matches!(*unit, "k" | "m" | ""))) {
-        (false, Some(unit)) => Some(format!("bytes a second, the unit one letter: {name} {number}{unit};")),
-        _ => Some(format!("bytes a second: {name} 100k;")),
-    }
-}
-
 /// The level that stands where the path belongs.
 fn level_of(words: &[Word]) -> Option<String> {
     let first = words.first()?.str();
@@ -424,15 +388,6 @@ fn access(name: &str, text: &str) -> Option<String> {
     };
     let rights = if rights.contains('w') { "rw" } else { "r" };
     Some(format!("did you mean \"{whose}:{rights}\"? (`user:`, `group:` or `all:`, and `r` or `rw`)"))
-}
-
-fn connections(d: &Directive) -> Option<String> {
-    let [zone, count] = &d.args[..] else { return None };
-    let (zone, count) = (zone.str(), count.str());
-    if zone.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(format!("the zone comes first: limit_conn {count} {zone};"));
-    }
-    Some(format!("a number of connections, in digits: limit_conn {zone} 10;"))
 }
 
 fn user(text: &str) -> Option<String> {

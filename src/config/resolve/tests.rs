@@ -92,6 +92,29 @@ fn each_of_many_mistakes_is_one_message_that_says_what_to_write() {
 }
 
 #[test]
+fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
+    let spans = |text: &str| -> Vec<String> {
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let spans = resolved.diagnostics.iter().filter_map(|d| d.span);
+        spans.map(|span| String::from_utf8_lossy(loaded.sources.slice(span)).into_owned()).collect()
+    };
+    for (text, expected) in [
+        ("map $uri $x { a 1; a 2; b=3; ~( 4; c $; }", &["a", "b=3", "(", "$"][..]),
+        ("geo $x { 10.0.0.0/40 1; b 1; }", &["10.0.0.0/40", "b"]),
+        ("split_clients $uri $x { 50 a; 60% b; 50% c; }", &["50", "50%"]),
+        ("map $uri { a 1; }", &["map"]),
+        ("map $uri $a $b { a 1; }", &["$b"]),
+        ("server { if (!$uri) { return 403; } }", &["!$uri"]),
+        ("server { if ($uri = /a { return 403; } }", &["$uri = /a"]),
+        // What follows a brace that is missing is no line of the table.
+        ("map $uri $x {\n  a 1;\n  server {\n    listen 8080;\n  }\n", &["{"]),
+    ] {
+        assert_eq!(spans(&format!("events {{ }}\nhttp {{\n{text}\n}}\n")), expected, "{text}");
+    }
+}
+
+#[test]
 fn many_lines_that_lack_their_end_are_read_in_one_pass() {
     // One directive of forty thousand words: step by step it took minutes, then the stack.
     let lines: String = (0..20_000).map(|n| format!("deny 10.0.{}.{}\n", n / 250, n % 250)).collect();

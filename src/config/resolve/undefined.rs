@@ -58,6 +58,16 @@ const FOREIGN: &[(&str, &str)] = &[
     ("username", "remote_user"),
     ("bytes", "body_bytes_sent"),
     ("status_code", "status"),
+    ("ssl_client_dn", "ssl_client_s_dn"),
+    ("ssl_client_cn", "ssl_client_s_dn"),
+    ("ssl_client_subject", "ssl_client_s_dn"),
+    ("ssl_client_issuer", "ssl_client_i_dn"),
+    ("ssl_client_verified", "ssl_client_verify"),
+    ("ssl_version", "ssl_protocol"),
+    ("tls_version", "ssl_protocol"),
+    ("sni", "ssl_server_name"),
+    ("upload_filename", "upload_file_name"),
+    ("upload_size", "upload_file_size"),
 ];
 
 impl Build {

@@ -105,9 +105,11 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
             .help(format!("it ends with `;`: {}", format!("{name} {value}").trim_end().to_owned() + ";"));
     }
     let message = format!("invalid number of arguments in \"{name}\" directive");
+    let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if args.is_block() {
-        let span = if d.args.is_empty() { d.name.span } else { d.args_span() };
-        let fault = Fault::new(span, message).label(format!("it takes {}", args.describe()));
+        // The words that are too many; where one is missing, the name.
+        let surplus = d.args.get(most).map(|first| first.span.to(d.args_span()));
+        let fault = Fault::new(surplus.unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
     }
     let is_sign = |word: &&Word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"));
@@ -119,7 +121,6 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
         return Fault::new(word.span, message).help("a placeholder of a template that was not filled in");
     }
-    let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if let Some((span, help)) = markup::continued(d) {
         return Fault::new(span, message).help(help);
     }
@@ -201,6 +202,10 @@ fn quoted_tail(d: &Directive, from: usize) -> String {
 fn nearest_in(help: &str, word: &str) -> Option<String> {
     let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let (key, value) = key_and_value(word);
+    // The sentence says of the word itself why it is not taken.
+    if help.contains(&format!("{key} is not ")) {
+        return None;
+    }
     let near = suggest::nearest(key, words.filter(|known| known.len() > 2 && *known != key && *known != "mean"))?;
     (!help.contains("did you mean")).then(|| format!("did you mean \"{near}{value}\"?"))
 }

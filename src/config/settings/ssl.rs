@@ -41,6 +41,8 @@ pub struct Ssl {
     pub curves: Box<str>,
     pub buffer_size: Size,
     pub verify: Verify,
+    /// Where it is said.
+    pub verify_at: Option<Span>,
     pub verify_depth: u64,
     pub client_certificate: Option<Named>,
     pub trusted_certificate: Option<Named>,
@@ -68,6 +70,7 @@ impl Default for Ssl {
             curves: "auto".into(),
             buffer_size: Size(16 << 10),
             verify: Verify::Off,
+            verify_at: None,
             verify_depth: 1,
             client_certificate: None,
             trusted_certificate: None,
