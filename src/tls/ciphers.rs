@@ -5,7 +5,7 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, kx_group};
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, SupportedCipherSuite};
 
-/// The suites of TLS 1.2 that there are, in OpenSSL's order, with the words that select them.
+/// The supported suites of TLS 1.2, in OpenSSL's order, with the words that select them.
 const SUITES: [(CipherSuite, &str, &[&str]); 6] = {
     use CipherSuite::*;
     [
@@ -38,7 +38,7 @@ const SUITES: [(CipherSuite, &str, &[&str]); 6] = {
     ]
 };
 
-/// Words that select every suite there is. `RSA` alone would mean RSA key exchange, which there is none of.
+/// Words that select every suite. `RSA` alone would mean RSA key exchange, which no supported suite has.
 const ALL: [&str; 12] = [
     "ALL",
     "DEFAULT",
@@ -59,8 +59,8 @@ fn selects(word: &str, at: usize) -> bool {
     word == *name || ALL.contains(&word) || word != "RSA" && tags.contains(&word)
 }
 
-/// The suites that a list of OpenSSL's grammar leaves, in its order: those of TLS 1.3 always, then the chosen ones.
-/// None: the list leaves none of TLS 1.2.
+/// The suites that a list of OpenSSL's grammar selects, in its order: those of TLS 1.3 always, then the chosen ones.
+/// None: the list selects no suite of TLS 1.2.
 pub fn suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
     let mut chosen: Vec<usize> = Vec::new();
     let mut killed = [false; SUITES.len()];
@@ -70,7 +70,7 @@ pub fn suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
             _ => ("", element),
         };
         if words.starts_with('@') {
-            // All suites here are as strong as any level asks; by strength the longer keys come first.
+            // Every suite here satisfies every security level; by strength, longer keys come first.
             if words == "@STRENGTH" {
                 chosen.sort_by_key(|at| SUITES[*at].2.contains(&"AES128"));
             }
@@ -104,7 +104,7 @@ pub fn suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
     Some(newest.chain(chosen.into_iter().filter_map(|at| by(SUITES[at].0))).collect())
 }
 
-/// The same suites, of those of TLS 1.3 the one first that has SHA-256 and AES.
+/// The same suites; of those of TLS 1.3, the one with SHA-256 and AES comes first.
 pub fn cheap_first(mut suites: Vec<SupportedCipherSuite>) -> Vec<SupportedCipherSuite> {
     suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     suites
@@ -148,7 +148,7 @@ const NAMES: &[(u16, &str)] = &[
     (0xc012, "ECDHE-RSA-DES-CBC3-SHA"),
 ];
 
-/// A suite's name; hexadecimal where it has none here. The signalling values are no suites.
+/// A suite's name; its number in hexadecimal if it has no name here. The signalling values are not suites.
 pub fn cipher(number: u16) -> Option<String> {
     match number {
         0x00ff => Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV".into()),
@@ -188,12 +188,12 @@ pub fn group(number: u16) -> String {
 const AVAILABLE: [&dyn SupportedKxGroup; 5] =
     [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::SECP256R1MLKEM768];
 
-/// The groups that clients and servers agree on without a wish of the configuration.
+/// The groups that are offered if the configuration names none.
 pub fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     AVAILABLE[..4].to_vec()
 }
 
-/// The groups of a list like `X25519:prime256v1`, and the names that there are none of here.
+/// The groups of a list like `X25519:prime256v1`, and its unknown names.
 pub fn groups(list: &str) -> (Vec<&'static dyn SupportedKxGroup>, Vec<String>) {
     if list == "auto" {
         return (default_groups(), Vec::new());

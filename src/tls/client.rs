@@ -1,4 +1,4 @@
-//! The client's side: what connections to upstreams over TLS are made with.
+//! The client's side: the settings of TLS connections to upstreams.
 
 use super::ciphers;
 use super::possession::proves_possession;
@@ -23,7 +23,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Those of a client that nothing is configured for.
+    /// The options of a client for which nothing is configured.
     pub fn usual(sessions: usize, alpn: Vec<Vec<u8>>) -> Options {
         let suites = ciphers::suites("DEFAULT").unwrap_or_default();
         let protocols = Protocols::default();
@@ -49,7 +49,7 @@ impl Options {
     }
 }
 
-/// The certificate is sent to every server that asks, whatever CAs it names: as OpenSSL does.
+/// The certificate is sent to every server that asks, whatever CAs it names, as OpenSSL does.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 
@@ -63,8 +63,8 @@ impl ResolvesClientCert for Always {
     }
 }
 
-/// The chain is judged after the handshake and before anything is sent, by `verify`'s rules and the configuration's
-/// wish; only that the server has the key is checked here.
+/// The chain is verified after the handshake and before anything is sent, by `verify`'s rules if the configuration
+/// wants it. Here only the server's possession of the key is checked.
 #[derive(Debug)]
 struct JudgeLater {
     provider: Arc<CryptoProvider>,

@@ -1,5 +1,5 @@
-//! Name constraints (RFC 5280 section 4.2.1.10): which names a CA may issue for. A kind of name that cannot be
-//! compared here, and is constrained, is a fault: never silently allowed.
+//! Name constraints (RFC 5280 section 4.2.1.10): which names a CA may issue certificates for. A constraint on a kind
+//! of name that cannot be compared here is a fault: such names are never silently allowed.
 
 use super::der::{Malformed, Reader};
 use super::fault::Fault;

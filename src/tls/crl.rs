@@ -1,4 +1,4 @@
-//! Revocation lists: read at load, looked up while a chain is judged.
+//! Revocation lists: parsed when the configuration is loaded, consulted when a chain is verified.
 
 use super::der::{self, Malformed, Reader};
 use super::fault::Fault;
@@ -21,7 +21,7 @@ pub struct Crl {
 }
 
 impl Crl {
-    /// What was signed: all that it says.
+    /// The signed part, which is the whole content.
     pub fn content(&self) -> &[u8] {
         &self.tbs
     }
@@ -66,7 +66,8 @@ impl Crl {
     }
 }
 
-/// Whether a certificate is revoked, by the list of its issuer: the next of the chain, or itself at the end of it.
+/// Whether a certificate is revoked, by the list of its issuer: the next certificate of the chain, or itself at the
+/// end.
 pub fn check(
     certificate: &Certificate<'_>,
     issuer: Option<&Certificate<'_>>,

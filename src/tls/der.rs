@@ -1,4 +1,4 @@
-//! A reader of DER, as far as certificates and keys need it: definite lengths of at most four bytes, one-byte tags.
+//! A reader of DER, for the needs of certificates and keys: definite lengths of at most four bytes, one-byte tags.
 //! Nothing is copied. Invariant: every slice lies inside the input, and each step consumes at least two bytes.
 
 use crate::util::date::Civil;
@@ -17,7 +17,7 @@ pub const GENERALIZED_TIME: u8 = 0x18;
 pub const SEQUENCE: u8 = 0x30;
 pub const SET: u8 = 0x31;
 
-/// The input is no DER, or not of the expected shape.
+/// The input is not DER, or not of the expected shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes of a BIT STRING that ends on a byte.
+    /// The bytes of a BIT STRING whose length is a multiple of eight bits.
     pub fn bits(&mut self) -> Result<&'a [u8], Malformed> {
         match self.take(BIT_STRING)?.content {
             [0, bytes @ ..] => Ok(bytes),

@@ -1,11 +1,11 @@
 //! Random numbers of handshakes, ready before the first of them.
 //!
-//! The generator of a process is seeded when it is first used, and again after a fork: it collects entropy for some
-//! twenty milliseconds, for which the first client would wait, and all others with it.
+//! A process's generator is seeded at its first use, and again after a fork. Collecting the entropy takes some twenty
+//! milliseconds, for which the first client, and all others with it, would have to wait.
 
 use aws_lc_rs::rand;
 
-/// Seeds the generator of this process, once. What fails here fails again where the numbers are needed.
+/// Seeds the generator of this process, once. An error here occurs again where the numbers are needed.
 pub fn collect() {
     let _ = rand::fill(&mut [0]);
 }

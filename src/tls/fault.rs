@@ -1,5 +1,5 @@
-//! What can be wrong with a peer's certificates: OpenSSL's errors with its numbers and texts, since configurations compare
-//! `$ssl_client_verify` with them. `verify` finds them.
+//! What can be wrong with a peer's certificates: OpenSSL's errors with their numbers and texts, since configurations
+//! compare `$ssl_client_verify` with them. `verify` finds them.
 
 /// OpenSSL's verify errors, as far as they can occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Fault {
         }
     }
 
-    /// What `ssl_verify_client optional_no_ca` overlooks: only that the issuer is not known.
+    /// An error that `ssl_verify_client optional_no_ca` ignores: the issuer is not known.
     pub fn is_unknown_issuer(self) -> bool {
         use Fault::*;
         matches!(self, SelfSigned | SelfSignedInChain | LocalIssuerMissing | LeafUnverifiable)

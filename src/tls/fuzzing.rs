@@ -1,5 +1,5 @@
-//! What the fuzz target of TLS checks: whatever a peer sends, and whatever a file holds, nothing panics, and a hello
-//! does not depend on how it is cut.
+//! The checks of the TLS fuzz target: whatever a peer sends and a file contains, nothing panics, and parsing a
+//! ClientHello does not depend on how it is split.
 
 use super::hello::{self, Progress};
 use super::server::{Cache, Options, Protocols, certified};
@@ -35,7 +35,7 @@ fn config() -> Option<Arc<ServerConfig>> {
     CONFIG.get_or_init(make).clone()
 }
 
-/// Bytes from a client: as a hello, and as all that a connection gets.
+/// Bytes from a client: as a ClientHello, and as everything that a connection receives.
 pub fn records(data: &[u8]) {
     let whole = hello::parse(data);
     for cut in 0..data.len().min(300) {
@@ -50,7 +50,7 @@ pub fn records(data: &[u8]) {
         let (mut plain, mut out, mut room) = (Vec::new(), Vec::new(), vec![0; SEALED]);
         for piece in data.chunks(most) {
             let taken = session.take_in(&mut piece.to_vec(), &mut plain, &mut out);
-            // Asking for what cannot be is harmless at any time.
+            // An invalid call is harmless at any time.
             let _ = session.seal(b"x", &mut room);
             if taken.is_err() {
                 break;

@@ -1,14 +1,14 @@
-//! The ClientHello, read before any library sees it: its server name chooses the configuration, and its lists are
-//! what `$ssl_ciphers` and the like show. It may come in any number of segments and records.
+//! The ClientHello, parsed before the TLS library sees it: its server name selects the configuration, and
+//! `$ssl_ciphers` and other variables show its lists. It may arrive in any number of segments and records.
 //!
-//! Bounds: [`BYTES`] in [`RECORDS`] records; what is longer is refused.
+//! Bounds: [`BYTES`] in [`RECORDS`] records; a longer one is refused.
 
 use super::der::Malformed;
 use aws_lc_rs::digest;
 
-/// Bytes of a hello with its record headers. Post-quantum keys and tickets make a few thousand.
+/// Most bytes of a ClientHello with its record headers. Post-quantum keys and tickets make a few thousand.
 pub const BYTES: usize = 32 << 10;
-/// Records that a hello may be cut into.
+/// Most records of a ClientHello.
 const RECORDS: usize = 32;
 
 /// What a client offers.
@@ -16,27 +16,27 @@ const RECORDS: usize = 32;
 pub struct Hello {
     /// As it was sent.
     pub server_name: Option<Box<str>>,
-    /// Protocols of ALPN, the client's favourite first.
+    /// ALPN protocols, the client's favourite first.
     pub alpn: Vec<Box<[u8]>>,
     pub ciphers: Vec<u16>,
     pub groups: Vec<u16>,
     pub signatures: Vec<u16>,
-    /// The client random: differs in each hello, so it names a new TLS 1.3 session.
+    /// The client random: it differs in each ClientHello, so it identifies a new TLS 1.3 session.
     pub random: [u8; 32],
-    /// The id of the session that it would resume, or a digest of its ticket.
+    /// The id of the session that the client wants to resume, or a digest of its ticket.
     pub session: Option<[u8; 32]>,
     /// It offers a key of an earlier session (TLS 1.3).
     pub resumes: bool,
 }
 
 impl Hello {
-    /// The server name as a host of a request is looked up: in lower case, without a trailing dot.
+    /// The server name in the form in which hosts of requests are looked up: in lower case, without a trailing dot.
     pub fn host(&self) -> Option<String> {
         self.server_name.as_deref().map(host)
     }
 }
 
-/// The same of a name that was kept of it.
+/// As [`Hello::host`], for a stored name.
 pub fn host(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
@@ -48,16 +48,16 @@ pub enum Progress {
     Complete(Box<Hello>),
 }
 
-/// What came is no acceptable ClientHello.
+/// Why the received bytes are no acceptable ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No TLS at all.
+    /// It is not TLS.
     NotTls,
     Malformed,
     TooLong,
 }
 
-/// Whether the first byte of a connection can begin TLS. (0x80 began SSLv2, which nothing speaks any more.)
+/// Whether the first byte of a connection can begin TLS. (0x80 began SSLv2, which is no longer in use.)
 pub fn is_tls(first: u8) -> bool {
     first == HANDSHAKE
 }
@@ -65,7 +65,7 @@ pub fn is_tls(first: u8) -> bool {
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 
-/// A fatal alert as a record of its own, for before there is a connection.
+/// A fatal alert as a record, for use before a connection exists.
 pub fn alert(description: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, description]
 }
@@ -76,7 +76,7 @@ pub const INTERNAL_ERROR: u8 = 80;
 pub const DECODE_ERROR: u8 = 50;
 pub const UNRECOGNIZED_NAME: u8 = 112;
 
-/// Reads all that has come so far.
+/// Parses everything received so far.
 pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
     let mut message: Vec<u8> = Vec::new();
     let mut rest = input;
@@ -118,7 +118,7 @@ pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
         return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(Progress::Partial) };
     }
     let (hello, is_old) = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
-    // It may have none of the extensions that everything later is chosen by (RFC 8446 §4.2.1).
+    // It may lack the extensions by which everything later is chosen (RFC 8446 §4.2.1).
     if is_old {
         return Err(Refusal::NotTls);
     }
@@ -130,7 +130,7 @@ fn size(message: &[u8]) -> usize {
     4 + (usize::from(message[1]) << 16 | usize::from(message[2]) << 8 | usize::from(message[3]))
 }
 
-/// A vector with a length before it.
+/// A vector preceded by its length.
 fn vector<'a>(input: &mut &'a [u8], digits: usize) -> Result<&'a [u8], Malformed> {
     let (length, rest) = input.split_at_checked(digits).ok_or(Malformed)?;
     let length = length.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
@@ -189,9 +189,9 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
                     hello.alpn.push(vector(&mut list, 1)?.into());
                 }
             }
-            // A ticket of TLS 1.2, and the first of those of TLS 1.3.
+            // A ticket of TLS 1.2; the first one of TLS 1.3 is in pre_shared_key.
             35 if !data.is_empty() => hello.session = fingerprint(data),
-            // supported_versions: they count instead of the one before the random.
+            // supported_versions: they replace the version before the random.
             43 => {
                 let offered = numbers(vector(&mut data, 1)?);
                 let spoken = [TLS_1_2, [3, 4]].map(u16::from_be_bytes);

@@ -1,5 +1,5 @@
-//! Certificates that the server makes itself: a certificate authority of this machine and what it signs, requests for
-//! certificates, and the answers to challenges of tls-alpn-01. Keys are ECDSA on P-256.
+//! Certificates that the server makes itself: a certificate authority of this machine and the certificates it signs,
+//! certificate requests, and the certificates for tls-alpn-01 challenges. Keys are ECDSA on P-256.
 
 use super::x509::Certificate;
 use super::{pem, x509};
@@ -16,14 +16,14 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// A certificate and its key, as files hold them.
+/// A certificate and its key, in the form of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     pub certificate: String,
     pub key: String,
 }
 
-/// Validity of the local authority and of what it signs: browsers take no longer one of the latter.
+/// Days of validity of the local authority and of its certificates: browsers accept no longer ones of the latter.
 const CA_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 397;
 
@@ -42,7 +42,7 @@ fn params(names: &[String], common: &str, now: i64, days: i64) -> Result<Certifi
         let date = crate::util::date::Civil::from_unix(seconds);
         rcgen::date_time_ymd(date.year, date.month, date.day)
     };
-    // A clock that is slow by a day does no harm.
+    // It is also valid for a client whose clock is a day slow.
     params.not_before = date(now - 86_400);
     params.not_after = date(now + days * 86_400);
     Ok(params)
@@ -50,7 +50,7 @@ fn params(names: &[String], common: &str, now: i64, days: i64) -> Result<Certifi
 
 fn authority_params(name: &str, now: i64) -> Result<CertificateParams, String> {
     let mut params = params(&[], name, now, CA_DAYS)?;
-    // It signs for servers, and nothing below it signs.
+    // It signs certificates of servers, not of other authorities.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -107,7 +107,7 @@ pub enum KeyKind {
     P256,
     P384,
     P521,
-    /// Bits: 2048, 3072 or 4096. Making one takes tens of milliseconds and more.
+    /// Bits: 2048, 3072 or 4096. Generating one takes tens of milliseconds and more.
     Rsa(u32),
 }
 
@@ -155,8 +155,8 @@ pub fn request(names: &[String], key: &str) -> Result<Vec<u8>, String> {
     Ok(request.der().to_vec())
 }
 
-/// The certificate that answers a challenge of tls-alpn-01 (RFC 8737): for this name, with the digest of the key
-/// authorization in it.
+/// The certificate for a tls-alpn-01 challenge (RFC 8737): for this name, with the digest of the key authorization in
+/// it.
 pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, String> {
     let mut params = params(&[name.to_owned()], name, now, 30)?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
@@ -165,7 +165,7 @@ pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, Stri
     Ok(issued(&made, &key))
 }
 
-/// Until when the first certificate of a text is valid, and the names of `wanted` that it is not for.
+/// When the first certificate of a text expires, and which names of `wanted` it lacks.
 pub fn covers(text: &[u8], wanted: &[String]) -> Option<(i64, Vec<String>)> {
     let sections = pem::parse(text).ok()?;
     let leaf = x509::Certificate::parse(&sections.first()?.der).ok()?;

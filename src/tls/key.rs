@@ -1,4 +1,4 @@
-//! Private keys: from PEM to what signs. PKCS#8, PKCS#1 and SEC1, and encrypted ones in both of OpenSSL's forms.
+//! Private keys: from PEM to a signing key. PKCS#8, PKCS#1 and SEC1, and encrypted ones in both of OpenSSL's formats.
 
 use super::der::{self, Malformed, Reader};
 use super::pem::{self, Section};
@@ -11,7 +11,7 @@ use rustls::sign::SigningKey;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// The first private key of a text. `passwords` are tried in their order where it is encrypted.
+/// The first private key of a text. If it is encrypted, `passwords` are tried in their order.
 pub fn load(text: &[u8], passwords: &[Vec<u8>]) -> Result<Arc<dyn SigningKey>, String> {
     let der = der(text, passwords)?;
     sign::any_supported_type(&der).map_err(|_| unusable(&der))
@@ -21,7 +21,7 @@ const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 
-/// Why nothing can be signed with a key.
+/// Why a key cannot be used to sign.
 fn unusable(key: &PrivateKeyDer<'_>) -> String {
     let reason = || match key {
         PrivateKeyDer::Pkcs1(key) => of_rsa(key.secret_pkcs1_der()),
@@ -42,12 +42,12 @@ fn unusable(key: &PrivateKeyDer<'_>) -> String {
     reason.ok().flatten().unwrap_or_else(|| "the key is of a kind that is not supported, or damaged".to_owned())
 }
 
-/// Keys of RSA sign with PSS as well; these say that they do nothing else, which the library does not read.
+/// RSA keys can normally sign with PSS, too; these are restricted to it, which the library does not support.
 const PSS_ONLY: &str = "the key is for RSA-PSS only (id-RSASSA-PSS), which is not supported: \
     `openssl genpkey -algorithm RSA` makes one of RSA";
 const OTHER_CURVE: &str = "the key is damaged, or its curve is none of P-256, P-384 and P-521";
 
-/// Of a key of PKCS#1: too small, or too large.
+/// What is wrong with a PKCS#1 key: it is too small or too large.
 fn of_rsa(bytes: &[u8]) -> Result<Option<String>, Malformed> {
     let mut parts = Reader::new(bytes).sequence()?;
     parts.number()?;
@@ -121,7 +121,7 @@ const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
 const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
 const HMAC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1];
-/// Rounds beyond this are a mistake or an attack on the process that loads the file.
+/// More rounds are a mistake, or an attack on the process that loads the file.
 const ROUNDS: u64 = 10_000_000;
 
 /// PKCS#8's EncryptedPrivateKeyInfo with PBES2: PBKDF2 and AES in CBC mode.
@@ -168,12 +168,12 @@ fn pkcs8(bytes: &[u8], password: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut key = vec![0; key_length(cipher)];
     pbkdf2::derive(hash, rounds, salt, password, &mut key);
     let plain = cbc(cipher, &key, iv, sealed)?;
-    // The padding fits by chance once in 256 times.
+    // Wrong padding is accepted by chance once in 256 times.
     Reader::new(&plain).sequence().map_err(|_| Refusal::WrongPassword)?;
     Ok(plain)
 }
 
-/// OpenSSL's own form: `DEK-Info` names the cipher and the salt, the key is made of MD5.
+/// OpenSSL's own format: `DEK-Info` names the cipher and the salt, and the key is derived by MD5.
 fn traditional(section: &Section, password: &[u8]) -> Result<Vec<u8>, Refusal> {
     let info = section.header("DEK-Info").unwrap_or_default();
     let (name, iv) = info.split_once(',').unwrap_or((info, ""));
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_key_of_a_kind_that_is_not_supported_is_named() {
-        // The algorithm's OID alone: what cannot be used is named without a look at the key itself.
+        // Only the algorithm's OID: an unusable key is recognised without a look at the key itself.
         for (name, algorithm, want) in [
             ("RSA-PSS", RSA_PSS, "the key is for RSA-PSS only"),
             ("Ed448", &[0x2b, 0x65, 0x71][..], "neither of RSA"),

@@ -1,17 +1,17 @@
-//! TLS without I/O: what certificates say and whether they are to be trusted, keys, tickets, and the connection itself
-//! as bytes in and bytes out. Stands between `http` and `config`: configurations are checked with it, sockets are
-//! driven through it.
+//! TLS without I/O: parsing and verifying certificates, keys, tickets, and the connection itself as bytes in and
+//! bytes out. It stands between `http` and `config`: configurations are checked with it, and sockets are driven
+//! through it.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`session`] | a connection: the only user of rustls' unbuffered API |
 //! | [`hello`] | the ClientHello, before a configuration is chosen |
-//! | [`server`], [`client`], [`possession`] | what handshakes are made with |
-//! | [`ticket`] | sessions that are resumed |
+//! | [`server`], [`client`], [`possession`] | the settings of handshakes |
+//! | [`ticket`] | session resumption |
 //! | [`entropy`] | the seed of the process's random numbers |
 //! | [`issue`] | certificates that the server makes itself |
 //! | [`ciphers`] | suites, curves and schemes by OpenSSL's names |
-//! | [`verify`], [`crl`], [`constraints`], [`signed`], [`fault`] | judging chains, by OpenSSL's rules |
+//! | [`verify`], [`crl`], [`constraints`], [`signed`], [`fault`] | verifying chains, by OpenSSL's rules |
 //! | [`x509`], [`names`], [`der`], [`pem`], [`key`] | reading certificates and keys |
 
 pub mod ciphers;

@@ -1,5 +1,5 @@
-//! How certificates are written for people and headers: names (RFC 2253, and OpenSSL's old one-line form), serial
-//! numbers, times. The forms are OpenSSL's, since they end up in `$ssl_client_s_dn` and the like.
+//! The text forms of certificate fields, for people and headers: names (RFC 2253, and OpenSSL's old one-line form),
+//! serial numbers, times. They are OpenSSL's forms, since they appear in `$ssl_client_s_dn` and other variables.
 
 use super::der::{self, Malformed, Value};
 use super::x509::attributes;
@@ -55,7 +55,7 @@ fn dotted(oid: &[u8]) -> String {
     out
 }
 
-/// A string value as UTF-8; None for types that hold none.
+/// A string value as UTF-8; None for types that are not strings.
 fn text(value: Value<'_>) -> Option<String> {
     match value.tag {
         der::BMP => {
@@ -142,7 +142,7 @@ pub fn oneline(name: &[u8]) -> Result<String, Malformed> {
         for byte in value.content {
             match byte {
                 b' '..=b'~' => out.push(char::from(*byte)),
-                // The upper bytes of characters that need one only.
+                // The upper bytes of characters that need only one.
                 0 if matches!(value.tag, der::BMP | der::UNIVERSAL) => {}
                 byte => {
                     let _ = write!(out, "\\x{byte:02X}");

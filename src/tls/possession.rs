@@ -1,5 +1,5 @@
-//! Whether a peer has the key of the certificate it sent: all that is judged of it during the handshake. Whom to trust is
-//! decided afterwards ([`super::verify`]).
+//! Whether a peer has the key of the certificate it sent: the only check during the handshake. Whether to trust the
+//! certificate is decided afterwards ([`super::verify`]).
 
 use super::x509::Certificate;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -73,7 +73,7 @@ pub(super) fn is_holder(
     }
     let mapping = provider.signature_verification_algorithms.mapping;
     let (_, known) = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).ok_or_else(bad)?;
-    // TLS 1.3 ties the curve to the scheme: the first of the list.
+    // TLS 1.3 ties the curve to the scheme: only the first of the list counts.
     let most = if version == Version::Tls13 { 1 } else { known.len() };
     let fits = known[..most].iter().filter(|known| known.public_key_alg_id().as_ref() == cert.key_algorithm);
     let mut fits = fits.filter(|known| known.verify_signature(cert.key, message, dss.signature()).is_ok());

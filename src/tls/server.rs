@@ -1,4 +1,4 @@
-//! The server's side of a configuration: certificates, protocols, sessions → what a handshake is made with.
+//! The server's side of a configuration: certificates, protocols and sessions become the settings of handshakes.
 
 use super::ciphers;
 use super::hello::Hello;
@@ -14,7 +14,7 @@ use rustls::{DistinguishedName, Error, SignatureAlgorithm, SupportedCipherSuite,
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-/// The protocols to speak.
+/// The enabled protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
     pub v1_2: bool,
@@ -22,7 +22,7 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// Those of another line of the configuration; lines of one block add up (nginx). `first`: it is the block's first.
+    /// Adds the protocols of another line; lines of one block add up (nginx). `first`: it is the block's first line.
     pub fn add(&mut self, named: Protocols, first: bool) {
         let before = if first { Protocols { v1_2: false, v1_3: false } } else { *self };
         *self = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
@@ -44,37 +44,37 @@ impl Default for Protocols {
 #[derive(Clone, Debug)]
 pub enum Cache {
     None,
-    /// Sessions at most in a zone of the process.
+    /// At most this many sessions in a zone of the process.
     Zone(String, usize),
 }
 
 pub struct Options {
-    /// Several where they are of different kinds; the first that suits the client is used.
+    /// Several if they are of different kinds; the first that suits the client is used.
     pub certificates: Vec<Arc<CertifiedKey>>,
     pub protocols: Protocols,
-    /// What `ciphers::suites` made.
+    /// The result of `ciphers::suites`.
     pub suites: Vec<SupportedCipherSuite>,
     pub groups: Vec<&'static dyn SupportedKxGroup>,
     pub prefers_own_ciphers: bool,
-    /// Plaintext bytes of a record at most.
+    /// Most plaintext bytes of a record.
     pub buffer_size: usize,
     pub alpn: Vec<Vec<u8>>,
-    /// Certificates are asked for, by these names of CAs.
+    /// Clients are asked for certificates of CAs with these names.
     pub client_names: Option<Vec<Vec<u8>>>,
-    /// More that must be the same for sessions to be resumed: how clients are verified.
+    /// What else must be the same for sessions to be resumed: how clients are verified.
     pub policy: Vec<u8>,
     pub cache: Cache,
     pub tickets: bool,
     pub ticket_keys: Vec<Arc<Key>>,
-    /// Seconds that a session can be resumed.
+    /// Seconds during which a session can be resumed.
     pub session_timeout: u64,
-    /// Clients that resume a session may send a request with their hello (0-RTT).
+    /// Clients that resume a session may send a request with their ClientHello (0-RTT).
     pub early_data: bool,
 }
 
 /// Bytes that a client may send before the handshake is over (nginx).
 const EARLY_DATA: u32 = 16 << 10;
-/// Sessions kept for early data where the configuration names no cache.
+/// Sessions kept for early data if the configuration has no cache.
 const EARLY_SESSIONS: usize = 20_480;
 
 /// A chain and its key, if they belong together.
@@ -118,7 +118,8 @@ impl Options {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates(self.certificates)));
         config.ignore_client_order = self.prefers_own_ciphers;
-        // Counted with the record's header. Of smaller records a bite would not fit into the room for it.
+        // The limit counts the header of a record. With smaller records a sealed `session::BITE` would
+        // not fit into its room.
         config.max_fragment_size = Some(self.buffer_size.clamp(64, 16384) + 5);
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {
@@ -134,7 +135,8 @@ impl Options {
             config.send_tls13_tickets = 0;
         }
         if self.early_data && self.protocols.v1_3 {
-            // A session opens once: what was sent with its hello cannot be played again. That takes sessions kept here.
+            // A session can be resumed once, so that early data cannot be replayed. For that, sessions are kept here
+            // instead of in tickets.
             config.ticketer = Arc::new(NoTickets);
             config.send_tls13_tickets = 2;
             if matches!(self.cache, Cache::None) {
@@ -147,30 +149,31 @@ impl Options {
     }
 }
 
-/// What handshakes are made with, and what of it depends on the client.
+/// The settings of handshakes, including those that depend on the client.
 #[derive(Debug)]
 pub struct Prepared {
     base: Arc<ServerConfig>,
-    /// The order of suites is ours to choose where the client has no better reason.
+    /// The server may choose the order of suites, unless the client has a reason for its own.
     chooses: bool,
-    /// By whether the cheap suite is taken, and whether a session is resumed.
+    /// By whether the cheap suite is chosen, and whether a session is resumed.
     made: [OnceCell<Arc<ServerConfig>>; 4],
 }
 
-/// Of TLS 1.3, as clients offer them.
+/// Suites of TLS 1.3, as clients offer them.
 const AES_128: u16 = 0x1301;
 const CHACHA: u16 = 0x1303;
 
 impl Prepared {
-    /// `chooses`: the configuration does not say whose order of suites counts. With it the suites of TLS 1.3 begin with
+    /// `chooses`: the configuration does not say whose order of suites counts. Then the suites of TLS 1.3 begin with
     /// AES-128.
     pub fn new(base: Arc<ServerConfig>, chooses: bool) -> Prepared {
         Prepared { base, chooses, made: Default::default() }
     }
 
-    /// For a client. All suites of TLS 1.3 are strong; the one with SHA-256 makes its keys several times cheaper than that
-    /// with SHA-384, which many clients name first. One that begins with ChaCha20 has no AES in hardware and gets its will.
-    /// Who resumes a session has a ticket to spare: one more is enough, as in OpenSSL.
+    /// The settings for a client. All suites of TLS 1.3 are strong; the one with SHA-256 derives its keys several
+    /// times cheaper than the one with SHA-384, which many clients prefer. A client that prefers ChaCha20 has no AES
+    /// in hardware, and gets what it prefers. A client that resumes a session still has tickets: one more is enough,
+    /// as in OpenSSL.
     pub fn for_client(&self, hello: &Hello) -> Arc<ServerConfig> {
         let newest = hello.ciphers.iter().find(|cipher| **cipher >> 8 == 0x13);
         let is_cheap = self.chooses && newest.is_some_and(|first| *first != CHACHA) && hello.ciphers.contains(&AES_128);
@@ -189,7 +192,7 @@ impl Prepared {
     }
 }
 
-/// For a connection that answers a challenge of tls-alpn-01 and carries nothing else.
+/// For a connection that only answers a tls-alpn-01 challenge.
 pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let options = Options {
         certificates: vec![pair],
@@ -210,7 +213,7 @@ pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerC
     options.build()
 }
 
-/// Certificates of different kinds: ECDSA is preferred where the client can, since it is cheaper.
+/// Certificates of different kinds: ECDSA is preferred if the client supports it, since it is cheaper.
 #[derive(Debug)]
 struct Certificates(Vec<Arc<CertifiedKey>>);
 
@@ -223,8 +226,8 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Asks clients for certificates and takes what they send: whether it is good is judged after the handshake, so that
-/// the response can be that. Only that the client has the key is checked here.
+/// Asks clients for certificates and accepts any: they are verified after the handshake, so that the response can
+/// report errors. Here only the client's possession of the key is checked.
 #[derive(Debug)]
 struct AskForCertificate {
     names: Vec<DistinguishedName>,

@@ -1,8 +1,8 @@
 //! A TLS connection without I/O: bytes from the socket go in, plaintext and bytes for the socket come out. The only
-//! user of rustls' unbuffered API, whose shape changes between its versions.
+//! user of rustls' unbuffered API, which changes between its versions.
 //!
-//! Invariants: an idle connection holds no buffer, and one in the middle of a record or handshake message holds that
-//! alone; the end of the peer's data is known to be its end ([`State::Ended`]) only by its close_notify.
+//! Invariants: an idle connection holds no buffer, and one in the middle of a record or handshake message holds only
+//! that; the peer's data counts as complete ([`State::Ended`]) only after its close_notify.
 
 use super::ciphers;
 use rustls::client::{ClientConfig, UnbufferedClientConnection};
@@ -12,10 +12,10 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, ReadEarlyDa
 use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
 
-/// Plaintext that is sealed at once, and room that is enough for it sealed.
+/// Most plaintext that is sealed at once, and room that is enough for it when sealed.
 pub const BITE: usize = 64 << 10;
 pub const SEALED: usize = BITE + BITE / 2;
-/// Bytes that a peer may send before the handshake is over: certificates of clients are the largest part.
+/// Most bytes that a peer may send before the handshake is over: certificates of clients are the largest part.
 const HANDSHAKE: u32 = 128 << 10;
 
 enum Side {
@@ -29,15 +29,15 @@ pub enum State {
     Open,
     /// The peer has sent close_notify.
     Ended,
-    /// Nothing may be done with it any more.
+    /// The connection can no longer be used.
     Failed,
 }
 
-/// Why a connection cannot go on; what was queued for the peer (an alert) is still to be sent.
+/// Why a connection cannot continue; bytes that were queued for the peer (an alert) must still be sent.
 #[derive(Clone, Debug)]
 pub enum Fault {
     Tls(Error),
-    /// The handshake is longer than any honest one.
+    /// The handshake is longer than any legitimate one.
     TooLong,
 }
 
@@ -53,11 +53,11 @@ impl std::fmt::Display for Fault {
 pub struct Session {
     side: Side,
     state: State,
-    /// Input that is not done with: rustls goes on from it, and looks at it again whatever it is asked for.
+    /// Input that is not processed yet: rustls continues from it, and parses it again at each call.
     input: Vec<u8>,
-    /// Bytes that came before the handshake was over.
+    /// Bytes received before the handshake was over.
     bytes: u32,
-    /// The client sent data with its hello, and it was taken.
+    /// The client sent early data, and it was accepted.
     early: bool,
 }
 
@@ -76,17 +76,17 @@ impl Session {
         self.state
     }
 
-    /// Open before the client has finished the handshake: its data may be a copy of what it sent to another server.
+    /// The client has not finished the handshake: its data may be a copy of what it sent to another server.
     pub fn is_early(&self) -> bool {
         self.early && self.common().is_handshaking()
     }
 
-    /// The handshake was carried to its end, whatever came after it.
+    /// The handshake was completed, whatever came after it.
     pub fn is_established(&self) -> bool {
         !self.common().is_handshaking()
     }
 
-    /// Takes in what the socket gave; plaintext is appended to `plain`, what must go to the peer to `out`.
+    /// Processes received bytes; plaintext is appended to `plain`, bytes for the peer to `out`.
     pub fn take_in(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Fault> {
         if self.state == State::Failed {
             return Err(Fault::Tls(Error::General("the connection has failed".into())));
@@ -98,7 +98,7 @@ impl Session {
                 return Err(Fault::TooLong);
             }
         }
-        // Most often nothing is left over, and what came is worked on where it lies.
+        // Usually nothing is left over, and the received bytes are processed in place.
         let mut joined = std::mem::take(&mut self.input);
         let in_place = joined.is_empty();
         let input = if in_place {
@@ -111,8 +111,8 @@ impl Session {
         let result = self.advance(input, &mut at, plain, out);
         if result.is_err() {
             self.state = State::Failed;
-            // The alert that tells the peer is queued. Only while something is: rustls panics where it is asked to go
-            // on with input after an alert of its own.
+            // The alert for the peer is queued. Called only while something is: rustls panics if it is given input
+            // after an alert of its own.
             let input = input.get_mut(at..).unwrap_or_default();
             while self.common().wants_write() && matches!(self.step(input, &mut Vec::new(), out), (_, Ok(_))) {}
         }
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Goes on until nothing more can be done with the input from `at`.
+    /// Continues until nothing more can be done with the input from `at`.
     fn advance(
         &mut self,
         input: &mut [u8],
@@ -147,7 +147,7 @@ impl Session {
             let (discard, next) = self.step(input.get_mut(*at..).unwrap_or_default(), plain, out);
             *at += discard;
             match next? {
-                // Nothing is left to go on with, and nothing to be said: the next call would only say so.
+                // No input is left and nothing is to be written: another call would only return the same state.
                 Next::Traffic if *at == input.len() && self.state == State::Open && !self.common().wants_write() => {
                     return Ok(());
                 }
@@ -155,7 +155,8 @@ impl Session {
                 Next::Ended => self.state = State::Ended,
                 Next::Early => self.early = true,
                 Next::Open => {
-                    // With early data allowed, a server may write before the client has finished; only for what came early.
+                    // With early data allowed, a server may write before the client has finished; but only in answer
+                    // to early data.
                     if self.state == State::Handshaking && (self.early || !self.common().is_handshaking()) {
                         self.state = State::Open;
                     }
@@ -166,12 +167,13 @@ impl Session {
         }
     }
 
-    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Returns how many were written there.
+    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Gives the number of bytes written there.
     pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
         self.write(Write::Data(plain), room)
     }
 
-    /// The close_notify, for the peer to know that what it got is whole. Nothing where there is no connection yet.
+    /// The close_notify, which tells the peer that it has received everything. Writes nothing if there is no
+    /// connection yet.
     pub fn close(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
         match self.state {
             State::Handshaking | State::Failed => Ok(0),
@@ -184,7 +186,7 @@ impl Session {
             return Err(Fault::Tls(Error::General("the connection has failed".into())));
         }
         let mut used = 0;
-        // What is queued (an answer to a change of keys) goes first; there is little of it.
+        // Queued bytes (an answer to a key update) go first; there are few.
         for _ in 0..64 {
             let room = room.get_mut(used..).unwrap_or_default();
             let (written, done) = match &mut self.side {
@@ -219,12 +221,12 @@ impl Session {
         self.common().protocol_version().map_or("", ciphers::version)
     }
 
-    /// The number of the suite.
+    /// The number of the cipher suite.
     pub fn cipher(&self) -> u16 {
         self.common().negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))
     }
 
-    /// The number of the group that the keys come from; 0 where there was no exchange.
+    /// The number of the key exchange group; 0 if there was no exchange.
     pub fn group(&self) -> u16 {
         self.common().negotiated_key_exchange_group().map_or(0, |group| u16::from(group.name()))
     }
@@ -237,17 +239,17 @@ impl Session {
 enum Next {
     /// There may be more in the input.
     Again,
-    /// The same, behind bytes of the application.
+    /// As `Again`, after application data.
     Traffic,
     /// Nothing more without input.
     Blocked,
     Open,
-    /// Data came with the hello.
+    /// Early data has arrived.
     Early,
     Ended,
 }
 
-/// One state of rustls. Returns the bytes of input that are done with.
+/// Handles one state of rustls. Gives the bytes of input that were processed.
 fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     plain: &mut Vec<u8>,
@@ -273,7 +275,7 @@ fn step<Data>(
         }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let start = out.len();
-            // Asked with no room, it says how much it needs.
+            // Called without room, it says how much it needs.
             let mut room = 0;
             loop {
                 out.resize(start + room, 0);
@@ -293,13 +295,13 @@ fn step<Data>(
         }
         Ok(ConnectionState::PeerClosed) => Ok(Next::Ended),
         Ok(ConnectionState::WriteTraffic(_)) => Ok(Next::Open),
-        // Blocked in the handshake, closed on both sides.
+        // It is blocked in the handshake, or closed on both sides.
         Ok(_) => Ok(Next::Blocked),
     };
     (discard, next)
 }
 
-/// What came with the hello. Its bytes are in no later state's count.
+/// Takes the early data. Its bytes are in no later state's count.
 fn take_early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<u8>) {
     while let Some(Ok(record)) = data.next_record() {
         plain.extend_from_slice(record.payload);
@@ -312,7 +314,7 @@ enum Write<'a> {
     Close,
 }
 
-/// Writes into `room`, or a step towards that; returns the bytes written and whether it is done.
+/// Writes into `room`, or takes a step towards that; gives the bytes written and whether it is done.
 fn write<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     what: Write<'_>,

@@ -1,10 +1,10 @@
-//! Who signed what: signatures of certificates and revocation lists, and the names that issuers are found by.
+//! Signatures of certificates and revocation lists, and the comparison of names by which issuers are found.
 
 use super::names;
 use super::x509::Certificate;
 use rustls::crypto::aws_lc_rs;
 
-/// Whether the key of `issuer` made a signature over `text`.
+/// Whether `signature` over `text` was made with the key of `issuer`.
 pub fn is_signed(text: &[u8], algorithm: &[u8], signature: &[u8], issuer: &Certificate<'_>) -> bool {
     let known = aws_lc_rs::default_provider().signature_verification_algorithms.all;
     let mut fit = known.iter().filter(|known| {

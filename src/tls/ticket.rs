@@ -1,8 +1,8 @@
-//! Sessions that clients resume: tickets, which the client keeps, and caches, which the server does.
+//! Session resumption: tickets, which the client keeps, and caches, which the server keeps.
 //!
 //! Keys and caches belong to the process, not to a configuration, so that they survive a reload. Invariant: a session
-//! is resumed only where the same certificate and the same verification of clients hold as where it began; each
-//! [`Context`] is the proof, sealed into tickets and part of the keys of caches.
+//! is resumed only with the same certificate and the same verification of clients as when it began. A [`Context`]
+//! proves that: it is sealed into tickets and is part of the caches' keys.
 
 use crate::sys::clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 /// What must be the same for a session to be resumed.
 pub type Context = [u8; 32];
 
-/// A digest of all that a context consists of.
+/// A digest of everything that a context consists of.
 pub fn context<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Context {
     let mut hash = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -33,10 +33,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A key for tickets.
+/// A key that seals tickets.
 pub struct Key {
     name: [u8; 16],
-    /// What the key is made of, for the process after this one.
+    /// The secret that the key is derived from, for the next process.
     secret: [u8; 32],
     key: LessSafeKey,
     made: u64,
@@ -55,7 +55,7 @@ impl Key {
         Key::from_bytes(&bytes)
     }
 
-    /// From the 48 or 80 bytes of an `ssl_session_ticket_key` file: the name, then what the key is made of.
+    /// From the 48 or 80 bytes of an `ssl_session_ticket_key` file: the name, then the secret.
     pub fn from_bytes(bytes: &[u8]) -> Option<Key> {
         if !matches!(bytes.len(), 48 | 80) {
             return None;
@@ -78,7 +78,7 @@ impl Key {
         Some([&self.name[..], &nonce, &body].concat())
     }
 
-    /// The session, if the ticket is ours, of this context and not older than `lifetime` seconds.
+    /// The session, if the ticket is ours, has this context and is not older than `lifetime` seconds.
     fn open(&self, ticket: &[u8], context: &Context, now: u64, lifetime: u64) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_at_checked(16)?;
         let (nonce, body) = rest.split_at_checked(12)?;
@@ -94,7 +94,7 @@ impl Key {
     }
 }
 
-/// The process's own keys, the newest first: replaced as they age, kept for as long as tickets of theirs live.
+/// The process's own keys, the newest first: replaced as they age, and kept as long as their tickets live.
 #[derive(Default)]
 struct Ring {
     keys: VecDeque<Key>,
@@ -102,9 +102,9 @@ struct Ring {
     longest: u64,
 }
 
-/// A key serves for new tickets as long as this, at least.
+/// Seconds for which a key seals new tickets, at least.
 const ROTATION: u64 = 3600;
-/// More of them than rotation leaves are none of ours.
+/// Rotation never leaves more keys than this.
 const MOST_KEYS: usize = 16;
 
 impl Ring {
@@ -128,15 +128,15 @@ fn ring() -> MutexGuard<'static, Ring> {
     lock(RING.get_or_init(Mutex::default))
 }
 
-/// Has a key for tickets ready, which processes that are forked from now on share: tickets that one of them made are
-/// good for the next. `lifetime`: the longest of any ticket, seconds.
+/// Prepares a key, which processes that are forked from now on share: each accepts the others' tickets. `lifetime`:
+/// the longest of any ticket, in seconds.
 pub fn prepare(lifetime: u64) {
     let mut ring = ring();
     ring.longest = ring.longest.max(lifetime);
     ring.turn(seconds());
 }
 
-/// A key of the process's own, as the process after it is given it.
+/// A key of the process's own, in the form in which the next process gets it.
 pub struct Secret {
     pub name: [u8; 16],
     pub secret: [u8; 32],
@@ -149,7 +149,7 @@ pub fn keys() -> Vec<Secret> {
     ring().keys.iter().map(|key| Secret { name: key.name, secret: key.secret, made: key.made }).collect()
 }
 
-/// A key of a process before this one: what it sealed can be opened here.
+/// A key of an earlier process: its tickets can be opened here.
 pub fn inherit_key(name: [u8; 16], secret: [u8; 32], made: u64) {
     let mut ring = ring();
     if ring.keys.len() < MOST_KEYS
@@ -167,7 +167,7 @@ pub struct Tickets {
     pub context: Context,
     /// Seconds.
     pub lifetime: u64,
-    /// Keys of `ssl_session_ticket_key`, the one for new tickets first; the process's own where there are none.
+    /// The keys of `ssl_session_ticket_key`, the one for new tickets first; empty: the process's own keys.
     pub keys: Vec<Arc<Key>>,
 }
 
@@ -182,7 +182,7 @@ impl ProducesTickets for Tickets {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let now = seconds();
-        // The client keeps it, and has no use for the cache.
+        // The client keeps it, and does not use the cache.
         KEPT.set(None);
         if let Some(key) = self.keys.first() {
             return key.seal(plain, &self.context, now);
@@ -226,7 +226,7 @@ impl ProducesTickets for NoTickets {
     }
 }
 
-/// Sessions kept here, the oldest leaving first.
+/// Sessions kept here; the oldest is dropped first.
 #[derive(Debug, Default)]
 struct Zone {
     sessions: HashMap<Vec<u8>, (u64, Vec<u8>)>,
@@ -238,7 +238,7 @@ impl Zone {
         if self.sessions.insert(key.clone(), (now, value)).is_none() {
             self.order.push_back(key);
         }
-        // Keys of sessions that were taken stay in the order for a while.
+        // Keys of sessions that were taken stay in `order` for a while.
         while self.order.len() > most {
             if let Some(oldest) = self.order.pop_front() {
                 self.sessions.remove(&oldest);
@@ -247,7 +247,7 @@ impl Zone {
     }
 }
 
-/// A part of a zone that belongs to one context.
+/// The part of a zone that belongs to one context.
 #[derive(Debug)]
 pub struct Cache {
     zone: Arc<Mutex<Zone>>,
@@ -261,7 +261,7 @@ fn zones() -> MutexGuard<'static, HashMap<String, Arc<Mutex<Zone>>>> {
     lock(ZONES.get_or_init(Mutex::default))
 }
 
-/// Sessions that leave their zone for the process after this one, the oldest first.
+/// The sessions of a zone for the next process, the oldest first.
 pub struct Sessions {
     pub zone: String,
     content: Zone,
@@ -281,7 +281,7 @@ impl Iterator for Sessions {
     }
 }
 
-/// All sessions of all zones, which are empty then.
+/// Removes all sessions from all zones.
 pub fn take_sessions() -> Vec<Sessions> {
     let taken = |(name, zone): (&String, &Arc<Mutex<Zone>>)| Sessions {
         zone: name.clone(),
@@ -290,13 +290,13 @@ pub fn take_sessions() -> Vec<Sessions> {
     zones().iter().map(taken).collect()
 }
 
-/// A session of a process before this one. What is too many leaves with the next that is made here.
+/// Adds a session of an earlier process. Excess sessions are dropped when the next one is added.
 pub fn inherit_session(zone: &str, key: &[u8], made: u64, value: &[u8]) {
     let Some(zone) = zones().get(zone).cloned() else { return };
     lock(&zone).put(key.to_vec(), value.to_vec(), usize::MAX, made);
 }
 
-/// The cache of a zone, which all configurations share by its name. `most`: sessions at most.
+/// The cache of a zone, which all configurations share by its name. `most`: largest number of sessions.
 pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
     let zone = zones().entry(zone.to_owned()).or_default().clone();
     Arc::new(Cache { zone, most, context, lifetime })
@@ -317,12 +317,12 @@ impl Cache {
 }
 
 thread_local! {
-    /// The key of the session that was kept last.
+    /// The key of the session that was cached last.
     static KEPT: Cell<Option<[u8; 32]>> = const { Cell::new(None) };
 }
 
-/// The key of the last session that a cache has kept on this thread since this was last asked: in TLS 1.2 the session's id,
-/// which `rustls` tells nothing else.
+/// Takes the key of the session that was cached last on this thread since the last call: in TLS 1.2 the session's id,
+/// which `rustls` does not tell in any other way.
 pub fn take_kept() -> Option<[u8; 32]> {
     KEPT.take()
 }

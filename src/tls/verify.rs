@@ -1,9 +1,9 @@
-//! Judging a peer's certificates: a chain to a trusted root, its dates, its extensions, its revocation lists. The
-//! rules and the words of the faults are OpenSSL's, since configurations and `$ssl_client_verify` rely on them; among
-//! them that certificates of version 1 count, which webpki refuses and private CAs still issue.
+//! Verifies a peer's certificates: a chain to a trusted root, its dates, its extensions, its revocation lists. The
+//! rules and the texts of the faults are OpenSSL's, since configurations and `$ssl_client_verify` rely on them. By
+//! these rules certificates of version 1, which webpki refuses, are valid; private CAs still issue them.
 //!
-//! As in nginx a fault does not stop the judging: the last one found is the verdict. Invariant: the work is bounded by
-//! [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
+//! As in nginx, verification does not stop at a fault: the last one found is the verdict. Invariant: the work is
+//! bounded by [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
 
 use super::crl::Crl;
 pub use super::fault::Fault;
@@ -11,9 +11,9 @@ use super::signed::{is_signed, same_name};
 use super::x509::{self, AltName, Certificate};
 use rustls::pki_types::CertificateDer;
 
-/// Certificates in a chain.
+/// Most certificates in a chain.
 const CHAIN: usize = 12;
-/// Signatures checked while a chain is looked for.
+/// Most signatures that are checked while a chain is built.
 const SIGNATURES: usize = 48;
 
 /// What a peer must be able to do with its certificate.
@@ -23,18 +23,18 @@ pub enum Purpose {
     Server,
 }
 
-/// Whom to trust, and how far.
+/// Which certificates to trust, and how far.
 #[derive(Debug, Default)]
 pub struct Trust {
     pub roots: Vec<CertificateDer<'static>>,
-    /// None: revocation is not looked at. Some: every certificate of a chain needs a list.
+    /// None: revocation is not checked. Some: every certificate of a chain needs a list.
     pub crls: Option<Vec<Crl>>,
-    /// Certificates of a chain between the leaf and the root, as OpenSSL counts since its version 1.1.0.
+    /// Most certificates of a chain between the leaf and the root, as OpenSSL counts since its version 1.1.0.
     pub depth: u64,
 }
 
 impl Trust {
-    /// Judges a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
+    /// Verifies a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
     pub fn judge(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), Fault> {
         let Some((leaf, others)) = sent.split_first() else { return Err(Fault::LeafUnverifiable) };
         let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
@@ -56,7 +56,8 @@ impl Trust {
             }
         }
         note(constraints(&chain));
-        // OpenSSL comes to signatures last: of a leaf whose issuer is not known this is the word, whatever else it lacks.
+        // OpenSSL checks signatures last: for a leaf whose issuer is not known, this is the result, whatever else is
+        // wrong.
         if let ([_], Err(Fault::LeafUnverifiable)) = (&chain[..], found) {
             note(found);
         }
@@ -70,14 +71,14 @@ impl Trust {
         verdict
     }
 
-    /// From the leaf towards a root: trusted issuers first, then those the peer sent.
+    /// Builds a chain from the leaf towards a root: trusted issuers first, then those that the peer sent.
     fn chain<'a>(
         &self,
         leaf: Certificate<'a>,
         roots: &[Certificate<'a>],
         others: &[Certificate<'a>],
     ) -> (Vec<Certificate<'a>>, Result<(), Fault>) {
-        // The longest chain that another certificate may be added to.
+        // The longest chain to which another certificate may be added.
         let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN - 1);
         let mut chain = vec![leaf];
         let mut left = SIGNATURES;
@@ -116,13 +117,13 @@ impl Trust {
         }
     }
 
-    /// A peer that is good by the one is good by the other.
+    /// Both accept the same peers.
     pub fn is_same(&self, other: &Trust) -> bool {
         self.roots == other.roots && self.depth == other.depth && self.crls == other.crls
     }
 }
 
-/// Whether a certificate is good for a name; the fault where it is not.
+/// Checks that a certificate is valid for a name.
 pub fn check_host(leaf: &CertificateDer<'_>, host: &[u8]) -> Result<(), Fault> {
     let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
     if leaf.is_for(host) { Ok(()) } else { Err(Fault::HostMismatch) }
@@ -162,7 +163,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
         let basic = certificate.basic_constraints().map_err(malformed)?;
         let is_ca = match basic {
             Some((ca, _)) => ca,
-            // Before version 3 a certificate could not say it; a root is believed.
+            // Before version 3 a certificate could not say that it is a CA's; a root is trusted anyway.
             None => certificate.version < 3 && certificate.is_self_issued(),
         };
         if !is_ca || usage.is_some_and(|bits| bits & x509::KEY_CERT_SIGN == 0) {
@@ -170,7 +171,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
         } else if !certificate.serves(purpose).map_err(malformed)? {
             verdict = Err(Fault::WrongPurpose);
         }
-        // Those that are issued by themselves do not count.
+        // Self-issued certificates do not count.
         let between = chain[1..at].iter().filter(|c| !c.is_self_issued()).count() as u64;
         if let Some((_, Some(length))) = basic
             && between > length
@@ -181,7 +182,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
     verdict
 }
 
-/// Name constraints of the CAs against the names of what they issued.
+/// Checks the name constraints of the CAs against the names in the certificates that they issued.
 fn constraints(chain: &[Certificate<'_>]) -> Result<(), Fault> {
     let mut verdict = Ok(());
     for (at, ca) in chain.iter().enumerate().skip(1) {

@@ -1,14 +1,13 @@
-//! What a certificate says, read from its DER without copying; the writing of its names is in `names`. Judging it is
-//! `verify`'s business.
+//! Parses a certificate from its DER without copying; `names` writes its names as text, `verify` verifies it.
 
 use super::der::{self, Malformed, Reader, Value};
 use std::net::IpAddr;
 
-/// A certificate, taken apart.
+/// A parsed certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate<'a> {
     pub der: &'a [u8],
-    /// What the signature covers.
+    /// The signed part.
     pub tbs: &'a [u8],
     /// 1 or 3; extensions exist in 3 only.
     pub version: u8,
@@ -30,7 +29,7 @@ pub struct Certificate<'a> {
     extensions: Option<&'a [u8]>,
 }
 
-/// A name that a certificate is good for.
+/// A name that a certificate is valid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AltName<'a> {
     Dns(&'a [u8]),
@@ -55,7 +54,7 @@ pub const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 pub const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
 pub const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 
-/// Bits of keyUsage, as the first byte holds them.
+/// Bits of keyUsage, as in its first byte.
 pub const DIGITAL_SIGNATURE: u8 = 0x80;
 pub const KEY_AGREEMENT: u8 = 0x08;
 pub const KEY_CERT_SIGN: u8 = 0x04;
@@ -112,7 +111,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Its extensions; one that cannot be read ends the list as an error.
+    /// Its extensions; a malformed one ends the list with an error.
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> + use<'a> {
         extensions(self.extensions)
     }
@@ -127,12 +126,12 @@ impl<'a> Certificate<'a> {
         Ok(None)
     }
 
-    /// Signed by its own subject's name.
+    /// Its subject is its issuer.
     pub fn is_self_issued(&self) -> bool {
         self.issuer == self.subject
     }
 
-    /// `CA:TRUE` or `FALSE` and the path length, where it has them.
+    /// `CA:TRUE` or `FALSE` and the path length, if it has them.
     pub fn basic_constraints(&self) -> Result<Option<(bool, Option<u64>)>, Malformed> {
         let Some(extension) = self.extension(BASIC_CONSTRAINTS)? else { return Ok(None) };
         let mut r = Reader::new(extension.value).sequence()?;
@@ -141,14 +140,14 @@ impl<'a> Certificate<'a> {
         Ok(Some((ca, length)))
     }
 
-    /// The first byte of keyUsage, where there is one.
+    /// The first byte of keyUsage, if it has one.
     pub fn key_usage(&self) -> Result<Option<u8>, Malformed> {
         let Some(extension) = self.extension(KEY_USAGE)? else { return Ok(None) };
         let bits = Reader::new(extension.value).take(der::BIT_STRING)?.content;
         Ok(Some(bits.get(1).copied().unwrap_or_default()))
     }
 
-    /// Whether it may be used for a purpose: it names that, or any, or none at all.
+    /// Whether it may be used for a purpose: it names that, or any, or no purpose at all.
     pub fn serves(&self, purpose: &[u8]) -> Result<bool, Malformed> {
         let Some(extension) = self.extension(EXT_KEY_USAGE)? else { return Ok(true) };
         let mut r = Reader::new(extension.value).sequence()?;
@@ -181,8 +180,8 @@ impl<'a> Certificate<'a> {
         common_name(self.issuer)
     }
 
-    /// Whether it is good for a host name or address: by its alternative names, and by its common name where it has
-    /// none of those (as OpenSSL's X509_check_host).
+    /// Whether it is valid for a host name or address: by its alternative names, or if it has none of those by its
+    /// common name (as OpenSSL's X509_check_host).
     pub fn is_for(&self, host: &[u8]) -> bool {
         let Ok(names) = self.alt_names() else { return false };
         let ip = std::str::from_utf8(host).ok().and_then(|text| text.parse::<IpAddr>().ok());
@@ -199,7 +198,7 @@ impl<'a> Certificate<'a> {
         found || !any && self.common_name().is_some_and(|name| matches(name, host))
     }
 
-    /// Whether it is for a name that ends so.
+    /// Whether it has a name with this suffix.
     pub fn is_below(&self, suffix: &[u8]) -> bool {
         let Ok(names) = self.alt_names() else { return false };
         let mut dns = names.iter().filter_map(|name| if let AltName::Dns(name) = name { Some(*name) } else { None });
@@ -245,7 +244,7 @@ pub fn alt_name(value: Value<'_>) -> AltName<'_> {
     }
 }
 
-/// Whether a name of a certificate, perhaps with `*` as its whole first label, is this host's.
+/// Whether a name in a certificate, which may have `*` as its whole first label, matches this host.
 pub fn matches(name: &[u8], host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
     match name.strip_prefix(b"*.") {
