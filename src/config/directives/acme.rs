@@ -240,7 +240,7 @@ fn certificate(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A name of DNS or an address.
+/// A DNS name or an address.
 pub fn is_identifier(text: &str) -> bool {
     let is_name = text.trim_end_matches('.').split('.').all(|label| {
         !label.is_empty()

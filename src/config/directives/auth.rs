@@ -1,4 +1,4 @@
-//! auth_basic, auth_request, satisfy and auth_delay: access by a password or by a subrequest, and how that goes with
+//! auth_basic, auth_request, satisfy and auth_delay: access by a password or by a subrequest, and in combination with
 //! addresses.
 
 use super::rewrite;

@@ -1,5 +1,5 @@
-//! Where the body of a request is kept that is read before it is answered: `client_body_*`. Uploads are no such
-//! bodies: they stream to where they belong.
+//! Where the body of a request is kept if it is read before the response: `client_body_*`. Bodies of uploads are not:
+//! they are streamed to their files.
 
 use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;

@@ -16,7 +16,7 @@ fn charset(s: &mut Settings) -> &mut Charset {
     Rc::make_mut(&mut s.charset)
 }
 
-/// Takes note of a charset's name, unless it is made of variables.
+/// Notes a charset's name, unless it has variables.
 fn known(b: &mut Build, name: Option<&[u8]>) {
     if let Some(name) = name
         && !b.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Charsets that are to be recoded into each other need a map, which may stand below what uses it.
+/// Charsets that are to be recoded into each other need a map, which may follow its use.
 pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnostics) {
     let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
     for location in locations {
@@ -102,7 +102,7 @@ pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnost
     }
 }
 
-/// Takes in the words of a directive; `text/html` is always meant. Lines of one level add up.
+/// Adds the words of a directive; `text/html` is always included. Lines of one level add up.
 pub fn take(set: &mut TypeSet, first: bool, words: &[Word], b: &mut Build) {
     if first {
         *set = TypeSet::of(&["text/html"]);

@@ -1,4 +1,4 @@
-//! What is expected of a client: sizes, times, how long a connection is kept.
+//! What is expected of a client: sizes, times, keep-alive.
 
 use crate::config::argument::{invalid, number, size, time};
 use crate::config::ast::Directive;
@@ -228,8 +228,8 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A number of buffers and their size, together at most `most`: nginx takes what no memory could hold, and comes to a small
-/// part of it.
+/// A number of buffers and their size, together at most `most`: nginx accepts more than any memory could hold, and
+/// uses a small part of it.
 pub(super) fn buffers(d: &Directive, most: u64) -> Result<(u64, Size), Fault> {
     let (count, bytes) = (number(d, 0)?, size(d, 1)?);
     if count == 0 || bytes.0 == 0 {
@@ -239,7 +239,7 @@ pub(super) fn buffers(d: &Directive, most: u64) -> Result<(u64, Size), Fault> {
     Ok((count.min(most / bytes), Size(bytes)))
 }
 
-/// Bytes per second, or what they are made of.
+/// Bytes per second, or a template for them.
 pub(super) fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
     let template = b.template(d, 0)?;
     if let Some(text) = template.constant() {

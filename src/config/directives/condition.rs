@@ -1,4 +1,4 @@
-//! The condition of an `if`, and what people write for one.
+//! The condition of an `if`, and mistakes in one.
 
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
@@ -14,7 +14,7 @@ fn inside(d: &Directive) -> Span {
     if len > open + close { all.part(open, len - close) } else { all }
 }
 
-/// Conditions as other languages have them. What is found first tells most.
+/// Conditions written as in other languages. The first check that matches explains most.
 fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     if let Some(fault) = combined(d).or_else(|| foreign_operator(d)) {
         return Some(fault);
@@ -137,7 +137,7 @@ fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))
 }
 
-/// What a condition was meant to be that begins with no variable and no test.
+/// The intended condition, if it begins with neither a variable nor a test.
 fn meant_by(words: &[&[u8]]) -> String {
     let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
     match words {
@@ -200,7 +200,7 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     }
 }
 
-/// What is compared is one variable, whole (nginx): `($uri=a)` names none.
+/// The left side is one whole variable (nginx): `($uri=a)` names none.
 fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
     let Some(name) = first.strip_prefix(b"$") else { return Ok(()) };
     let text = String::from_utf8_lossy(name);

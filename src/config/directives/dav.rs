@@ -1,4 +1,4 @@
-//! dav_methods and what belongs to it. PUT and DELETE are those of uploads and deletes, with nginx's rules.
+//! dav_methods and related directives. PUT and DELETE are those of uploads and deletes, with nginx's rules.
 
 use crate::config::argument::{invalid, number, wrong};
 use crate::config::ast::Directive;

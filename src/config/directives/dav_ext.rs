@@ -1,4 +1,5 @@
-//! What nginx-dav-ext-module adds to dav_methods: PROPFIND, OPTIONS, LOCK, UNLOCK and, beyond it, PROPPATCH; with its words.
+//! The additions of nginx-dav-ext-module to dav_methods, with its syntax: PROPFIND, OPTIONS, LOCK, UNLOCK; and
+//! PROPPATCH, which it does not have.
 
 use super::limits::{bad, named, zone_size};
 use crate::config::argument::invalid;

@@ -1,4 +1,4 @@
-//! error_page: what is shown instead of a bare status.
+//! error_page: the page for a status.
 
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};

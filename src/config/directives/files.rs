@@ -50,7 +50,7 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A root that is made of itself.
+/// Refuses a root that contains a variable of itself.
 fn not_of_itself(root: &Template, d: &Directive) -> Outcome {
     let own = |part: &Part| match part {
         Part::Var(Var::Builtin(own @ (Builtin::DocumentRoot | Builtin::RealpathRoot))) => Some(*own),

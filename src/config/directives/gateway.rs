@@ -1,7 +1,8 @@
-//! `fastcgi_*`, `scgi_*` and `uwsgi_*`: what the three have in common with `proxy_*`, row by row, and what each has of its
-//! own. The passing itself is `gateway_pass`'s.
+//! `fastcgi_*`, `scgi_*` and `uwsgi_*`: the directives that the three share with `proxy_*`, and those of each alone.
+//! The pass directives are in `gateway_pass`.
 //!
-//! Invariant: the three keep settings of their own, of the same type as those of proxying, so that one engine serves all.
+//! Invariant: each of the three has settings of its own, of the same type as those of proxying, so that one engine
+//! serves all.
 
 use super::proxy::{Of, bind, next_upstream};
 use super::proxy_response::{
@@ -33,7 +34,7 @@ pub(super) fn uwsgi(s: &mut Settings) -> &mut Proxy {
 
 const HSL: Contexts = Contexts::HSL;
 
-/// The rows that all three have; `$of` finds their settings.
+/// The rows that all three have; `$of` gives their settings.
 macro_rules! common {
     ($prefix:literal, $of:ident) => {
         &[

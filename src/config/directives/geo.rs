@@ -94,7 +94,7 @@ fn insert_network(table: &mut GeoTable, b: &mut Build, line: &Directive, value: 
     Ok(())
 }
 
-/// Words that begin a line of `geo` and are no networks.
+/// First words of a line of `geo` that are not networks.
 const GEO_WORDS: &[&str] = &["default", "ranges", "delete", "proxy", "proxy_recursive", "include", "volatile"];
 
 fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {

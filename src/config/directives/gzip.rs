@@ -124,7 +124,7 @@ fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if !s.first {
         std::mem::swap(&mut before, &mut gzip(&mut s.settings).disable);
     }
-    // No other level has it yet: blocks inside are read after the lines of this one.
+    // No other level shares it yet: inner blocks are read after the lines of this one.
     let mut set = Rc::try_unwrap(before).unwrap_or_default();
     for word in &d.args {
         match word.bytes() {

@@ -142,8 +142,8 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// A header name from the configuration. nginx sends whatever stands there; what would end the line is refused. No name
-/// with no value is a way to have nothing of the level above.
+/// A header name from the configuration. nginx sends any text; what would end the line is refused. An empty name
+/// without a value keeps the fields of the outer level away.
 pub(super) fn header_name(b: &mut Build, d: &Directive) -> Result<Box<[u8]>, Fault> {
     let (name, word) = (d.args[0].bytes(), &d.args[0]);
     if name.is_empty() && d.args.get(1).is_some_and(|value| value.bytes().is_empty()) {
@@ -172,7 +172,7 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
             let near = crate::config::suggest::nearest(&word.str(), ["always"]);
             return Err(match near {
                 Some(near) => fault.help(format!("did you mean \"{near}\"?")),
-                // The value is what lacks its quotes.
+                // The value is not quoted.
                 None => Fault { span: d.args[1].span.to(word.span), ..fault },
             });
         }
@@ -256,7 +256,7 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
     }
 }
 
-/// The end of a level: what it says of inheritance holds wherever in it that stands. `outer` is the level above,
+/// The end of a level: its inheritance directive applies wherever in the level it stands. `outer` is the outer level,
 /// `own` whether this one has lines of its own: (add_header, add_trailer).
 pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
     let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<List<AddHeader>> {

@@ -1,4 +1,4 @@
-//! HTTP/2: whether it is enabled, and its bounds.
+//! HTTP/2: whether it is enabled, and its limits.
 
 use crate::config::argument::{invalid, number, size};
 use crate::config::ast::Directive;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// nginx's largest http2_body_preread_size.
 const PREREAD: u64 = 0x7fff_ffff;
 
-/// No frame is larger; a larger http2_chunk_size means this one (nginx).
+/// The largest frame; a larger http2_chunk_size means this (nginx).
 const CHUNK: u64 = (1 << 24) - 1;
 
 fn http2(s: &mut Settings) -> &mut Http2 {

@@ -1,4 +1,4 @@
-//! limit_req and limit_conn: how much one client (or whatever the key says) may ask for.
+//! limit_req and limit_conn: the rate and the number of connections of one client, or of whatever the key is.
 
 use crate::config::argument::{flag, number};
 use crate::config::ast::{Directive, Word};
@@ -130,7 +130,7 @@ pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     at
 }
 
-/// `name:size`.
+/// The size of a zone written as `name:size`.
 pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Fault> {
     let text = word.str();
     let invalid = || {
@@ -146,7 +146,7 @@ pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Faul
     }
 }
 
-/// Defines a zone. `counts`: what for, with the rate that holds where none is given.
+/// Defines a zone. `counts`: what it counts, with the default rate.
 fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
     let key = b.template(d, 0)?;
     let (mut at, mut size) = (None, Size(0));
@@ -159,7 +159,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
             let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
                 (Some(n), _) => (n, 1),
                 (_, Some(n)) => (n, 60),
-                // nginx takes a bare number to be a second's.
+                // nginx takes a bare number as per second.
                 _ => (value, 1),
             };
             let n = value.parse::<u64>().ok().filter(|n| (1..=1_000_000_000).contains(n));
@@ -187,7 +187,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
     Ok(())
 }
 
-/// A zone that is defined counts what the directive limits.
+/// Checks that a defined zone counts what the directive limits.
 fn of_kind(b: &Build, at: u32, word: &Word, is: fn(&Counts) -> bool) -> Outcome {
     let zone = &b.tables.zones[at as usize];
     match &zone.defined {

@@ -92,7 +92,7 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// What a `listen` says of its addresses: the fields of [`Listen`].
+/// The parameters of a `listen`: fields of [`Listen`].
 #[derive(Default)]
 struct Parameters {
     default: bool,
@@ -154,7 +154,7 @@ impl Parameters {
     }
 }
 
-/// What a wrong parameter was meant to be.
+/// The intended parameter.
 fn parameter(word: &Word) -> String {
     const PARAMETERS: [&str; 15] = [
         "default_server",
@@ -210,7 +210,7 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
 fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let is_odd = |word: &&Word| {
         !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' '))
-        // A placeholder is a mistake by itself.
+        // A placeholder is another mistake.
         && !word.bytes().starts_with(b"{{")
     };
     if let Some(word) = d.args.iter().find(is_odd) {
@@ -225,7 +225,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if draft.first_name.is_none() {
             // nginx: $server_name of ".example.com" is "example.com".
             let shown = word.bytes().strip_prefix(b".").unwrap_or(word.bytes());
-            // A pattern is shown as it is written.
+            // A pattern is shown as written.
             let shown = match shown {
                 [b'~', ..] => shown.to_vec(),
                 b"$hostname" => b.process.hostname.as_bytes().to_vec(),
@@ -238,7 +238,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A name without what a URL has around it.
+/// A name without the other parts of a URL.
 fn bare_name(text: &str) -> &str {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     text.split(['/', ':', ' ']).next().unwrap_or(text)
@@ -250,7 +250,7 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         if source.is_empty() {
             return Err(Fault::new(word.span, "empty regex in server name \"~\""));
         }
-        // Host names are compared in lower case; a pattern with capitals must not care (nginx).
+        // Host names are compared in lower case; a pattern with capitals must ignore case (nginx).
         let case = if source.iter().any(u8::is_ascii_uppercase) { Case::Insensitive } else { Case::Sensitive };
         return Pattern::of_word(word, source, case, &mut b.variables).map(Name::Regex);
     }
@@ -279,7 +279,7 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
     })
 }
 
-/// A name that no host can have. nginx starts with it as long as the address has one server.
+/// A name that no host can have. nginx accepts it if the address has only one server.
 fn unusable(word: &Word, b: &mut Build) -> Name {
     let text = format!("server name \"{}\" matches no host", word.str());
     let written = word.str();

@@ -33,7 +33,7 @@ fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let on = crate::config::argument::flag(d, 0)?;
     let listing = listing(&mut s.settings);
     listing.on = on;
-    // Who says that nothing is listed here means the page with its buttons too, inherited or not.
+    // autoindex off also turns off the page with its buttons, inherited or not.
     listing.upload &= on;
     Ok(())
 }

@@ -106,7 +106,7 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         };
         from = 2;
     }
-    // Words are joined once their variables are read: no name goes on in the next word.
+    // The words are joined after their variables are read, so that no name continues in the next word.
     let mut parts = Vec::new();
     for at in from..d.args.len() {
         for part in b.template(d, at)?.parts {
@@ -137,7 +137,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-        // The second word is a format's name, whatever it looks like (nginx).
+        // The second word is always a format's name (nginx).
         if at == 1 {
             format = Some(named_format(b, d, word)?);
         } else if let Some(size) = bytes.strip_prefix(b"buffer=") {
@@ -211,7 +211,7 @@ fn access_target(b: &mut Build, d: &Directive, is_buffered: bool) -> Result<Acce
     }
 }
 
-/// `100`, or as limit_req writes it: `100r/s`.
+/// `100`, or in limit_req's form `100r/s`.
 fn lines_a_second(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
     let digits = text.strip_suffix("r/s").or(text.strip_suffix("/s")).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! map and split_clients: variables whose value is looked up by another value.
+//! map and split_clients: variables whose value depends on another value.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
@@ -66,14 +66,14 @@ pub fn variable(word: &Word) -> Result<String, Fault> {
     }
 }
 
-/// Words that begin a line of `map` and are no keys.
+/// First words of a line of `map` that are not keys.
 const MAP_WORDS: &[&str] = &["default", "hostnames", "volatile", "include"];
 
 fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut table = MapTable { source: b.template(d, 0)?, ..MapTable::default() };
     let name = variable(&d.args[1])?;
     let lines = d.block.as_deref().unwrap_or_default();
-    // These count wherever they stand, so they are read first.
+    // They apply wherever in the block they stand, so they are read first.
     for line in lines.iter().filter(|l| l.args.is_empty() && l.block.is_none()) {
         table.hostnames |= line.name.is("hostnames");
         table.volatile |= line.name.is("volatile");
@@ -125,7 +125,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
         table.regexes.push((pattern, at));
         return Ok(());
     }
-    // A backslash takes the special meaning away: "\default", "\~".
+    // A backslash removes the special meaning: "\default", "\~".
     let key = key.strip_prefix(b"\\").unwrap_or(key);
     let wildcards = if table.hostnames { Wildcards::Yes } else { Wildcards::No };
     table.names.add(key, at, wildcards).map_err(|why| match why {
@@ -148,8 +148,8 @@ fn hundredths(text: &[u8]) -> Option<u32> {
     Some(whole * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
-/// The value of a line of split_clients: its second word. nginx passes over the others; a line that took the next one in
-/// is a mistake all the same.
+/// The value of a line of split_clients: its second word. nginx ignores further words; but a line that contains the
+/// next one is a mistake.
 fn part<'a>(b: &mut Build, line: &'a Directive) -> Result<&'a Word, Fault> {
     let message = "a line of \"split_clients\" is a percentage and a value";
     match (&line.args[..], &line.block) {

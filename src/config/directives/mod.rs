@@ -1,5 +1,5 @@
-//! The directives webserv implements: one file a subject, rows and what they do. They fill `settings`; nothing
-//! at request time happens here.
+//! The directives that webserv implements: one file for each subject, with rows and what they do. They fill
+//! `settings`; nothing here runs at request time.
 
 pub mod access;
 pub mod acme;

@@ -10,9 +10,9 @@ use crate::config::suggest;
 use crate::config::value::Size;
 
 const MAIN: Contexts = Contexts::MAIN;
-/// With less the process would refuse what little it is asked.
+/// With less, the process would refuse almost every request.
 const LEAST_MEMORY: u64 = 16 << 20;
-/// Every block that is read.
+/// All blocks that are read.
 const ANYWHERE: Contexts = MAIN
     .or(Contexts::EVENTS)
     .or(Contexts::HSL)

@@ -1,5 +1,5 @@
-//! The settings of proxying, and the directives about requests on their way: what is passed, to whom, for how long.
-//! Responses are `proxy_response`'s, `proxy_pass` has a file of its own.
+//! The settings of proxying, and the directives about requests to upstreams: what is passed on, to which server, for
+//! how long. Responses are in `proxy_response`, `proxy_pass` has a file of its own.
 
 use super::headers::header_name;
 use crate::config::addr::local_address;
@@ -18,7 +18,7 @@ pub(super) fn proxy(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.proxy)
 }
 
-/// Where a directive's settings are.
+/// Gives the settings of a directive.
 pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
 
 const HSL: Contexts = Contexts::HSL;

@@ -1,5 +1,5 @@
-//! `proxy_pass`: where a location's requests go. The URL is taken apart here, when the configuration is read or, where
-//! it has variables, for each request by the same function.
+//! `proxy_pass`: where a location's requests go. Its URL is parsed when the configuration is read; if it has
+//! variables, the same function parses it for each request.
 
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};

@@ -1,5 +1,5 @@
-//! What is done to the responses of upstreams: which of their lines the client gets, how those are rewritten, how much
-//! of a body waits for the client. The settings are in `proxy`.
+//! The directives about responses of upstreams: which fields the client gets, how they are rewritten, how much of a
+//! body may wait for the client. The settings are in `proxy`.
 
 use super::body;
 use super::client::{self, rate};
@@ -180,7 +180,7 @@ pub(super) fn names(
     Ok(())
 }
 
-/// `off` and `default` stand alone; the other form is a pair.
+/// `off` and `default` are single words; the other form is a pair.
 fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
         (b"off", 1) => None,
@@ -260,7 +260,7 @@ fn regex(b: &mut Build, d: &Directive, source: &[u8], case: Case) -> Result<Patt
     Pattern::of_word(&d.args[0], source, case, &mut b.variables)
 }
 
-/// `~*` ignores case, and so does `~` where `case` says that it means nothing there.
+/// `~*` ignores case; so does `~` if `case` says that `~` is case-insensitive.
 fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
     let word = &d.args[0];
     let from = match word.bytes() {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
 
-/// Where a directive's settings are.
+/// Gives the settings of a directive.
 type Of = fn(&mut Settings) -> &mut ProxySsl;
 
 fn proxy(settings: &mut Settings) -> &mut ProxySsl {
@@ -27,7 +27,7 @@ fn uwsgi(settings: &mut Settings) -> &mut ProxySsl {
     Rc::make_mut(&mut settings.uwsgi_ssl)
 }
 
-/// The rows that both have; `$of` finds their settings.
+/// The rows that both have; `$of` gives their settings.
 macro_rules! common {
     ($prefix:literal, $of:ident, $host:literal) => {
         &[

@@ -58,7 +58,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Compiles everything but `if`, whose block is a level of its own.
+/// Compiles every directive except `if`, whose block is a level of its own.
 pub fn compile(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     match d.name.bytes() {
         b"return" => answer(b, d),
@@ -75,7 +75,7 @@ fn answer(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let code = word.str().parse::<u16>().ok().filter(|_| bytes.iter().all(u8::is_ascii_digit));
     match code {
         Some(code @ 0..=999) => {
-            // The empty text of an error is none: it has its page, as in nginx.
+            // An empty text with an error status counts as none: the error has its page, as in nginx.
             let has_text = d.args.get(1).is_some_and(|text| code < 400 || !text.bytes().is_empty());
             let text = if has_text { Some(b.template(d, 1)?) } else { None };
             Ok(Op::Return { code, text })
@@ -114,7 +114,7 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     Ok(Op::Set { slot: target(b, d)?, value: b.template(d, 1)? })
 }
 
-/// The variable that the first word names, to be given a value.
+/// The variable in the first word, which gets a value.
 pub(super) fn target(b: &mut Build, d: &Directive) -> Result<SetTarget, Fault> {
     let word = &d.args[0];
     let name = match word.bytes().strip_prefix(b"$") {

@@ -1,4 +1,4 @@
-//! Server side includes: which pages are read for commands, and what is made of mistakes in them.
+//! Server side includes: which pages are read for commands, and how mistakes in them are shown.
 
 use super::charset::take;
 use crate::config::context::{Args, Contexts};

@@ -1,4 +1,4 @@
-//! TLS of servers: the `ssl_*` directives. What they name is read and checked once a server is known to be whole
+//! TLS of servers: the `ssl_*` directives. Their files are read and checked once the server block is complete
 //! (`config::tls`).
 
 use crate::config::argument::{flag, invalid, wrong};
@@ -194,7 +194,7 @@ fn file(b: &mut Build, word: &Word) -> Result<Named, Fault> {
 
 fn named(s: &mut Scope, b: &mut Build, d: &Directive, field: fn(&mut Ssl) -> &mut Option<Named>) -> Outcome {
     let word = &d.args[0];
-    // A name is that of a file, whatever signs are in it.
+    // It is a file name, whatever characters it has.
     let name = Named { name: Template::literal(word.bytes()), span: word.span };
     let _ = b;
     *field(ssl(&mut s.settings)) = (!word.bytes().is_empty()).then_some(name);
@@ -238,7 +238,7 @@ fn ticket_key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// In seconds, as nginx keeps it.
+/// In seconds, as in nginx.
 fn session_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     ssl(&mut s.settings).timeout = Millis::parse_seconds(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?;
     Ok(())
@@ -255,7 +255,7 @@ fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 pub fn versions(b: &mut Build, d: &Directive) -> Result<Protocols, Fault> {
     let mut found = Protocols { v1_2: false, v1_3: false };
     for (at, word) in d.args.iter().enumerate() {
-        // In any case of letters (nginx).
+        // Letter case is ignored (nginx).
         let is = |name: &&str| word.bytes().eq_ignore_ascii_case(name.as_bytes());
         match ["TLSv1.2", "TLSv1.3", "SSLv2", "SSLv3", "TLSv1", "TLSv1.1"].iter().find(|name| is(name)) {
             Some(&"TLSv1.2") => found.v1_2 = true,
@@ -276,7 +276,7 @@ fn cipher_list(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A list of suites that leaves some.
+/// A list of suites that selects at least one.
 pub fn ciphers(d: &Directive) -> Result<Box<str>, Fault> {
     let list = d.args[0].str();
     if ciphers::suites(&list).is_none() {

@@ -1,4 +1,4 @@
-//! `syslog:server=…` in access_log and error_log: where the messages go, and what they say of themselves.
+//! `syslog:server=…` in access_log and error_log: where messages are sent, and their tag, facility and severity.
 
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
@@ -14,13 +14,13 @@ const FACILITIES: [&str; 24] = [
 
 const INFO: u8 = 6;
 
-/// Characters of a tag (RFC 3164 §4.1.3).
+/// Most characters of a tag (RFC 3164 §4.1.3).
 const TAG: usize = 32;
 
 /// The first argument of the directive, which begins with `syslog:`.
 ///
 /// # Errors
-/// nginx's words.
+/// The sentence is nginx's.
 pub(super) fn parse(d: &Directive, hostname: &str) -> Result<Syslog, Fault> {
     let word = &d.args[0];
     let fault = |text: String| Fault::new(word.span, text);

@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
 
-/// Every directory that some upload_store names, clean; of one with variables, what stands before them.
+/// Every directory that some upload_store names, normalised; for one with variables, the part before them.
 pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> {
     let mut stores: Vec<Box<[u8]>> = named.flatten().collect();
     stores.sort();
@@ -64,7 +64,7 @@ pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
     Some(clean(path)).filter(|path| !path.is_empty()).map(Box::from)
 }
 
-/// Every directory where clients write files by their URIs.
+/// Every directory in which clients write files by URI.
 pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
     let mut areas: Vec<WriteArea> = Vec::new();
     for location in locations.iter().filter(|location| location.writes()) {
@@ -77,7 +77,7 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
             }
             _ => (&b""[..], false),
         };
-        // A URI that is redirected into a named location may be any.
+        // If a redirect leads to a named location, its URI may be anything.
         let uri = match files.alias {
             _ if !is_whole || location.kind == LocationKind::Named => None,
             None => Some(&b""[..]),
@@ -90,7 +90,7 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
         } else {
             path
         };
-        // Below a root, a location by prefix writes where its own name leads, unless it changes URIs itself.
+        // Below a root, a prefix location writes where its own name leads, unless it changes URIs.
         let keeps = location.script.ops.is_empty() && location.try_files.is_none();
         let beneath = match (&uri, location.kind) {
             (Some(b""), LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact) if keeps => {
@@ -114,7 +114,7 @@ fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn trash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let trash = if d.args[0].is("off") { None } else { Some(b.path_template(d, 0)?) };
-    // So much of it is known before any request, and kept from being served.
+    // That much of it is known in advance, and can be kept from being served.
     let is_fixed = |template: &Template| match &template.parts[..] {
         [Part::Literal(text)] => text.iter().any(|b| *b != b'/'),
         [Part::Literal(text), ..] => text.ends_with(b"/") && text.iter().any(|b| *b != b'/'),
@@ -138,7 +138,7 @@ fn store_access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// In `g` too: it is the size of a file.
+/// `g` is accepted too: it is the size of a file.
 fn max_file_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).max_file_size = Size::parse_offset(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?;
     Ok(())

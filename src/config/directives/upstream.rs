@@ -1,6 +1,6 @@
-//! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one that it names by address.
-//! Which server is next and which has failed is decided at request time (`services::upstream_balance`); nothing here
-//! changes then.
+//! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one server that it names by
+//! address. At request time `services::upstream_balance` picks servers and counts failures; nothing here changes
+//! then.
 //!
 //! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
 //! the configuration was read.
@@ -131,7 +131,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn zone(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    /// Eight pages: less is refused by nginx.
+    /// The size of eight pages: nginx refuses less.
     const LEAST: u64 = 8 * 4096;
     let name = &d.args[0];
     if name.is_empty() {
@@ -221,11 +221,11 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         })?),
     };
     let group = s.upstream.as_ref();
-    // As in nginx a method that comes after the server makes no difference.
+    // As in nginx, a method that follows the server does not affect it.
     let only_primary = group.is_some_and(|upstream| {
         matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
     });
-    // Lines are counted in their order.
+    // Lines are numbered in their order.
     let lines = |upstream: &Upstream| {
         let named = upstream.dynamic.last().map(|dynamic| &dynamic.peer);
         upstream.peers.last().into_iter().chain(named).map(|peer| peer.line + 1).max().unwrap_or(0)
@@ -249,7 +249,7 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     })
 }
 
-/// A parameter of a server; `only_primary`: the method of the group knows no backups.
+/// A parameter of a server; `only_primary`: the group's method has no backup servers.
 fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
     let text = word.bytes();
     let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -272,7 +272,7 @@ fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
         (b"backup", None) => peer.backup = true,
         (b"down", None) => peer.down = true,
         (b"resolve", None) | (b"service", Some(_)) => {}
-        // Clients are not bound to servers here: one that serves only those bound to it serves no others.
+        // There are no sessions bound to servers here: a server only for those gets no requests.
         (b"drain", None) => peer.down = true,
         (b"route", Some(b"")) => return Err(Fault::new(word.span, "route is empty")),
         (b"route", Some(route)) if route.len() > 32 => return Err(Fault::new(word.span, "route is longer than 32")),

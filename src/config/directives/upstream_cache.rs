@@ -1,5 +1,6 @@
-//! `proxy_cache` and its like for the three gateways. Nothing is cached, but what the upstream is sent and what the client
-//! gets is as in nginx on a miss: the whole response is asked for, and conditions and ranges are judged here.
+//! `proxy_cache` and the like for the three gateways. Nothing is cached, but the upstream's request and the client's
+//! response are those of nginx on a cache miss: the whole response is requested, and conditions and ranges are
+//! evaluated here.
 
 use super::gateway::{fastcgi, scgi, uwsgi};
 use super::proxy::{Of, proxy};

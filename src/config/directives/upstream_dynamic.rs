@@ -1,12 +1,12 @@
-//! `server … resolve` of upstream groups: a name that is looked up while requests are served, and what of its line can be
-//! judged without looking it up.
+//! `server … resolve` of upstream groups: a name that is looked up at request time, and the checks of its line that
+//! need no look-up.
 
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
 use crate::config::fault::Fault;
 use crate::config::settings::upstream::{Dynamic, Peer};
 
-/// A server whose name is looked up while requests are served. None: its address is known.
+/// A server whose name is looked up at request time. None: its address is known.
 pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
     let word = &d.args[0];
     let resolves = d.args[1..].iter().any(|word| word.is("resolve"));
@@ -40,7 +40,7 @@ pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
         }
         Some((word, name)) => {
             let name = String::from_utf8_lossy(name);
-            // A name without dots is a service over TCP (RFC 2782); another stands before the host as it is.
+            // A name without dots is a service over TCP (RFC 2782); another one is put before the host unchanged.
             let full = if name.contains('.') { format!("{name}.{host}") } else { format!("_{name}._tcp.{host}") };
             if crate::util::dns::canonical(full.as_bytes()).is_none() {
                 return Err(Fault::new(word.span, format!("invalid service name \"{name}\"")));

@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// None: the default of what the location does.
+    /// None: the default for what the location does.
     pub allowed: Option<MethodSet>,
     /// In order; the first that matches decides.
     pub rules: Rc<Rules>,
 }
 
-/// Rules of addresses in their order, and where to find the first that is about a client.
+/// Address rules in their order, with an index for the first that matches a client.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     list: Vec<Rule>,
@@ -40,8 +40,8 @@ impl Rules {
         self.list.push(rule);
     }
 
-    /// The first rule that is about the client. None: one of a Unix socket; mapped addresses count as IPv4 and are to
-    /// be given as such.
+    /// The first rule that matches the client. None: a client on a Unix socket; mapped addresses count as IPv4 and
+    /// must be given as such.
     pub fn first(&self, ip: Option<IpAddr>) -> Option<&Rule> {
         let own = match ip {
             Some(ip) => self.networks.all(ip).min(),

@@ -1,4 +1,4 @@
-//! `acme_issuer` and `acme_certificate` as they are written; `resolve::acme` makes authorities and certificates of them.
+//! `acme_issuer` and `acme_certificate` as written; `resolve::acme` makes authorities and certificates of them.
 
 use crate::acme::ChallengeKind;
 use crate::acme::wire::Url;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct Wanted {
     pub issuer: Box<str>,
     pub issuer_span: Span,
-    /// Names that the directive gives itself; those of the server where there are none.
+    /// Names in the directive itself; empty: those of the server.
     pub names: Vec<(String, Span)>,
     pub key: KeyKind,
     pub span: Span,
@@ -47,7 +47,7 @@ pub enum Secret {
     File(PathBuf, Span),
 }
 
-/// Where an issuer keeps what must outlive the process.
+/// Where an issuer stores what must survive the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Default,

@@ -1,4 +1,4 @@
-//! Passwords, and how they go with addresses.
+//! Passwords, and how they combine with address rules.
 
 use super::list::List;
 use crate::config::template::{SetTarget, Template};
@@ -7,15 +7,15 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
-    /// The realm that the client is shown. None: no password is asked.
+    /// The realm that the client is shown. None: no password is required.
     pub realm: Option<Template>,
     pub file: Option<Template>,
     pub satisfy: Satisfy,
-    /// How long a refusal for a wrong password is held back.
+    /// How long the response to a wrong password is delayed.
     pub delay: Millis,
     /// auth_request: the URI that decides.
     pub request: Option<Rc<[u8]>>,
-    /// signed_link: keys of links that let a request in. Empty: none are asked for.
+    /// signed_link: keys of links that allow a request. Empty: no link is required.
     pub link_keys: Rc<[Box<[u8]>]>,
     pub request_set: List<RequestSet>,
     /// secure_link, secure_link_md5; or secure_link_secret, nginx's first way.
@@ -31,7 +31,7 @@ pub struct RequestSet {
     pub value: Template,
 }
 
-/// How many of the access rules must let a client in.
+/// Whether all access rules must allow a client, or any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Satisfy {
     #[default]

@@ -1,4 +1,4 @@
-//! Where the body of a request is kept that is read before it is answered: `client_body_*`.
+//! Where the body of a request is kept if it is read before the response: `client_body_*`.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -6,12 +6,12 @@ use std::rc::Rc;
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     pub in_file_only: InFileOnly,
-    /// Accepted: what is in memory is one buffer here in any case.
+    /// Accepted: what is in memory is always one buffer here.
     pub in_single_buffer: bool,
     pub temp: Rc<TempPath>,
 }
 
-/// Whether every body goes to a file, and whether that outlives the request.
+/// Whether every body goes to a file, and whether the file outlives the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InFileOnly {
     #[default]
@@ -20,7 +20,7 @@ pub enum InFileOnly {
     Clean,
 }
 
-/// A directory of temporary files, and the lengths of the names of the directories in it, which are made of a file's
+/// A directory of temporary files, and the lengths of the names of its subdirectories, which are made of a file's
 /// last digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TempPath {

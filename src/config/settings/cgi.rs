@@ -5,7 +5,7 @@ use crate::config::template::Template;
 
 #[derive(Clone, Debug)]
 pub struct Cgi {
-    /// cgi_extension: with its dot, and who runs such files; None: they run themselves.
+    /// cgi_extension: the extension with its dot, and the interpreter; None: the files are programs themselves.
     pub extensions: List<(Box<[u8]>, Interpreter)>,
     /// None: the script's own directory.
     pub working_dir: Option<Template>,
@@ -13,11 +13,11 @@ pub struct Cgi {
     /// STDERR goes to the error log.
     pub logs_stderr: bool,
     pub max_children: u64,
-    /// Scripts in places that clients may write to are run.
+    /// Scripts in places where clients may write are run.
     pub uploads: bool,
 }
 
-/// The program that runs a script. None: the script is a program itself.
+/// The interpreter of a script. None: the script is a program itself.
 pub type Interpreter = Option<Box<[u8]>>;
 
 impl Default for Cgi {

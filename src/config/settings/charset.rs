@@ -8,9 +8,9 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Charset {
     pub name: Option<Template>,
-    /// What files are written in; recoded where it differs.
+    /// The charset of files; they are recoded if it differs.
     pub source: Option<Template>,
-    /// Also for responses of a backend that name one.
+    /// Also for upstreams' responses that name one.
     pub override_charset: bool,
     pub types: TypeSet,
 }
@@ -29,11 +29,11 @@ impl Default for Charset {
     }
 }
 
-/// Media types that a filter is for.
+/// Media types that a filter applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeSet {
     All,
-    /// In lower case, and whether the configuration names them; else another of their names is there.
+    /// Names in lower case, each with whether the configuration names it; the others were added as synonyms.
     These(Rc<FastMap<Box<[u8]>, bool>>),
 }
 
@@ -46,7 +46,7 @@ impl TypeSet {
         set
     }
 
-    /// False: it was there.
+    /// False: it was already there.
     pub fn add(&mut self, name: &[u8]) -> bool {
         let TypeSet::These(types) = self else { return true };
         let types = Rc::make_mut(types);

@@ -1,4 +1,4 @@
-//! What is expected of a client: sizes, times, how long a connection is kept.
+//! What is expected of a client: sizes, times, keep-alive.
 
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
@@ -21,7 +21,7 @@ pub struct Client {
     pub underscores: bool,
     pub merge_slashes: bool,
     pub keepalive_timeout: Millis,
-    /// Seconds of the `Keep-Alive` response header, where wanted.
+    /// Seconds of the `Keep-Alive` response header, if it is sent.
     pub keepalive_header: Option<u64>,
     pub keepalive_requests: u64,
     /// 0: no limit.
@@ -54,7 +54,7 @@ pub enum Lingering {
 }
 
 impl Client {
-    /// The header fields with an unusual name that count.
+    /// The header fields with unusual names that are accepted.
     pub fn unusual_names(&self) -> UnusualNames {
         UnusualNames { underscores: self.underscores, all: !self.ignore_invalid_headers }
     }

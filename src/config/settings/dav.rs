@@ -1,4 +1,4 @@
-//! dav_methods and what belongs to it.
+//! dav_methods and related directives.
 
 use crate::http::method::{Method, MethodSet};
 

@@ -1,4 +1,4 @@
-//! error_page: what is shown instead of a bare status.
+//! error_page: the page for a status.
 
 use super::list::List;
 use crate::config::template::Template;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, Default)]
 pub struct Errors {
     pub pages: List<Rc<ErrorPage>>,
-    /// An error of an error page may have its own.
+    /// An error of an error page may have a page of its own.
     pub recursive: bool,
 }
 
@@ -18,14 +18,14 @@ pub struct ErrorPage {
     pub target: PageTarget,
 }
 
-/// Which status the page is sent with.
+/// The status with which the page is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStatus {
     /// The error's own.
     Kept,
     /// `=code`.
     Code(u16),
-    /// `=`: whatever the page answers.
+    /// `=`: that of the page itself.
     FromPage,
 }
 

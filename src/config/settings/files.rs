@@ -11,9 +11,9 @@ pub type Types = FastMap<Box<[u8]>, Rc<[u8]>>;
 
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// Directory that URIs are looked up in; absolute unless it starts with a variable.
+    /// The directory in which URIs are looked up; absolute unless it starts with a variable.
     pub root: Template,
-    /// `alias`: `root` replaces the first bytes of the URI, this many (the location's name).
+    /// `alias`: `root` replaces this many bytes at the beginning of the URI (the location's name).
     pub alias: Option<u32>,
     pub index: List<Index>,
     /// Extension (lower case, no dot) to type. None: the configuration names no types.
@@ -22,7 +22,7 @@ pub struct Files {
     pub sendfile: bool,
     pub log_not_found: bool,
     pub symlinks: Symlinks,
-    /// Bytes of small files kept in memory, over all locations.
+    /// Most bytes of small files kept in memory, over all locations.
     pub cache_size: Size,
     /// repeat_cache_size.
     pub repeats: Size,

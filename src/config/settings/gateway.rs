@@ -1,4 +1,4 @@
-//! What only FastCGI, SCGI and uwsgi have, beside the settings of proxying.
+//! The settings of FastCGI, SCGI and uwsgi alone, besides those of proxying.
 
 use super::list::List;
 use crate::config::pattern::Pattern;
@@ -13,7 +13,7 @@ pub struct Gateway {
     pub index: Box<[u8]>,
     /// fastcgi_split_path_info.
     pub split_path_info: Option<Rc<Pattern>>,
-    /// Words in STDERR that make a response a failure.
+    /// Text in STDERR that makes the response a failure.
     pub catch_stderr: List<Box<[u8]>>,
     pub keep_conn: bool,
     /// uwsgi_modifier1 and uwsgi_modifier2.
@@ -24,6 +24,6 @@ pub struct Gateway {
 pub struct Param {
     pub name: Box<[u8]>,
     pub value: Template,
-    /// An empty value is not passed at all.
+    /// A parameter with an empty value is not passed.
     pub if_not_empty: bool,
 }

@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr};
 pub struct GeoTable {
     /// None: the client's address.
     pub source: Option<Template>,
-    /// Clients whose X-Forwarded-For is believed.
+    /// Clients whose X-Forwarded-For is trusted.
     pub proxies: Vec<Cidr>,
     pub recursive: bool,
-    /// The value is looked up again at each use.
+    /// The value is looked up at each use.
     pub volatile: bool,
     pub values: Vec<Box<[u8]>>,
     pub default: Option<u32>,
@@ -22,8 +22,8 @@ pub struct GeoTable {
 }
 
 impl GeoTable {
-    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that is not known. That one
-    /// counts as 255.255.255.255, as does an IPv6 address where there are ranges (nginx).
+    /// The value for an address; IPv4-mapped addresses count as IPv4. None: the address is not known. That, or an
+    /// IPv6 address in a table of ranges, counts as 255.255.255.255 (nginx).
     pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
         let none = Ipv4Addr::BROADCAST;
         let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {

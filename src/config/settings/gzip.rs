@@ -14,7 +14,7 @@ pub struct Gzip {
     pub vary: bool,
     pub proxied: Proxied,
     pub disable: Rc<Disable>,
-    /// HTTP/1.0 clients get it too.
+    /// HTTP/1.0 clients get gzip, too.
     pub http10: bool,
     pub stored: Stored,
 }
@@ -24,7 +24,7 @@ pub struct Gzip {
 pub enum Stored {
     Off,
     On,
-    /// Whether or not the client says that it takes gzip.
+    /// Even if the client does not accept gzip.
     Always,
 }
 
@@ -35,7 +35,7 @@ pub struct Disable {
     pub msie6: bool,
 }
 
-/// Requests that came through a proxy (Via) get gzip where one of these holds.
+/// Requests that came through a proxy (Via) get gzip if one of these is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Proxied {
     pub any: bool,

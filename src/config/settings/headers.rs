@@ -1,4 +1,4 @@
-//! Header fields of responses, and what else concerns a response as a whole.
+//! Header fields of responses, and other settings of responses as a whole.
 
 use super::list::List;
 use crate::config::template::Template;
@@ -12,7 +12,7 @@ pub struct Output {
     pub expires: Option<Rc<Expires>>,
     pub etag: bool,
     pub if_modified_since: ImsMode,
-    /// None: as many as the client names.
+    /// None: no limit.
     pub max_ranges: Option<u32>,
     pub server_tokens: Tokens,
     pub chunked: bool,
@@ -23,7 +23,7 @@ pub struct Output {
     pub headers_inherit: Inherit,
     pub trailers_inherit: Inherit,
     pub msie_refresh: bool,
-    /// Where one of these is true, an upstream's 103 is passed on.
+    /// If one of these is true, an upstream's 103 is passed on.
     pub early_hints: List<Template>,
 }
 
@@ -35,7 +35,7 @@ pub struct AddHeader {
     pub always: bool,
 }
 
-/// Whether add_header lines of the level above hold too.
+/// Whether add_header lines of the outer level apply, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
     On,
@@ -43,7 +43,7 @@ pub enum Inherit {
     Merge,
 }
 
-/// What the Server header and error pages say of the program.
+/// What the Server header and error pages say about the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
     On,

@@ -1,4 +1,4 @@
-//! HTTP/2: whether it is enabled, and its bounds.
+//! HTTP/2: whether it is enabled, and its limits.
 
 use crate::config::value::Size;
 
@@ -7,7 +7,7 @@ pub struct Http2 {
     pub enable: bool,
     pub max_concurrent_streams: u32,
     pub body_preread_size: u32,
-    /// Of DATA frames that are sent.
+    /// Size of DATA frames that are sent.
     pub chunk_size: Size,
 }
 

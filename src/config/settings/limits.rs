@@ -40,13 +40,13 @@ impl Limits {
     }
 }
 
-/// One `limit_req`, in thousandths of a request.
+/// A `limit_req`, in thousandths of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLimit {
     /// Index into `Tables::zones`.
     pub zone: u32,
     pub burst: u64,
-    /// Excess up to here is served at once.
+    /// Excess up to here is not delayed.
     pub delay: u64,
 }
 
@@ -67,7 +67,7 @@ pub enum Counts {
     Connections,
     /// Locks of WebDAV.
     Locks {
-        /// Seconds that one is granted for.
+        /// Seconds for which a lock is granted.
         timeout: u64,
     },
 }
@@ -77,14 +77,14 @@ pub enum Counts {
 pub struct Zone {
     pub name: Rc<str>,
     pub size: Size,
-    /// None: used, but not defined (yet).
+    /// None: it is used, but not defined (yet).
     pub defined: Option<(Template, Counts)>,
-    /// Where it was named first.
+    /// Where it is first named.
     pub word: Word,
 }
 
 impl Zone {
-    /// Thousandths of a request per second, where it counts requests.
+    /// Thousandths of a request per second, if it counts requests.
     pub fn rate(&self) -> Option<u64> {
         match self.defined {
             Some((_, Counts::Requests { rate })) => Some(rate),

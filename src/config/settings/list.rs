@@ -1,4 +1,4 @@
-//! A list that a level makes of several lines, such as `add_header`: shared with the levels that inherit it.
+//! A list that a level makes of several lines, such as `add_header`; inner levels share it.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -7,13 +7,13 @@ use std::rc::Rc;
 pub struct List<T>(Rc<Vec<T>>);
 
 impl<T: Clone> List<T> {
-    /// Adds what a line gives, as [`List::extend`].
+    /// Adds a line's item, as [`List::extend`].
     pub fn add(&mut self, is_first: bool, item: T) {
         self.extend(is_first, [item]);
     }
 
-    /// Adds what a line gives, which may be nothing. The first of a level begins a list of its own; others are appended
-    /// in place, so that many lines cost no more than their number.
+    /// Adds a line's items, which may be none. The first line of a level begins a list of its own; others are
+    /// appended in place, so that the cost is proportional to the number of lines.
     pub fn extend(&mut self, is_first: bool, items: impl IntoIterator<Item = T>) {
         if is_first {
             *self = List::default();

@@ -6,11 +6,11 @@ use crate::config::pattern::Pattern;
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
 
-/// A `server` block while it is read.
+/// A `server` block while it is being read.
 #[derive(Debug, Default)]
 pub struct ServerDraft {
     pub listens: Vec<Listen>,
-    /// Where each of their addresses is given.
+    /// Where each of the addresses is written.
     pub listened: FastMap<Addr, Span>,
     pub names: Vec<(Name, Span)>,
     pub first_name: Option<Box<[u8]>>,
@@ -27,9 +27,9 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// Connections are TLS.
     pub ssl: bool,
-    /// The old way to say `http2 on`.
+    /// The older form of `http2 on`.
     pub http2: bool,
-    /// Some socket option was given: only one `listen` of an address may.
+    /// A socket option was given: only one `listen` of an address may have any.
     pub configured: bool,
     pub span: Span,
 }

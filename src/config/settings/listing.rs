@@ -5,19 +5,19 @@ use crate::config::value::Size;
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub on: bool,
-    /// What `autoindex_format` says; with `upload` it is the page whatever this says.
+    /// `autoindex_format`; with `upload` the listing is always the page.
     pub format: Format,
     pub exact_size: bool,
     pub localtime: bool,
     /// The page shows upload and delete controls.
     pub upload: bool,
-    /// The page offers all below a folder as one file.
+    /// The page offers everything below a folder as one file.
     pub archive: Archive,
     /// `autoindex_search`: the page searches below the folder.
     pub search: bool,
-    /// A directory answers with one of its files, drawn by lot.
+    /// A directory answers with one of its files, picked at random.
     pub random: bool,
-    /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
+    /// Most bytes of rendered listings that are cached; 0: none. Set at the http level.
     pub cache_size: Size,
 }
 

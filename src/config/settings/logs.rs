@@ -17,7 +17,7 @@ pub struct Logging {
     pub paths: Option<PathCache>,
 }
 
-/// How long files of logs whose path has variables stay open. Times in milliseconds.
+/// How long log files stay open if their path has variables. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathCache {
     pub max: usize,
@@ -30,9 +30,9 @@ pub struct PathCache {
 pub struct AccessLog {
     pub target: AccessTarget,
     pub format: Rc<LogFormat>,
-    /// `if=`: logged unless it is empty or "0".
+    /// `if=`: the line is written unless this is empty or "0".
     pub condition: Option<Template>,
-    /// `buffer=`: lines are held back until there are this many bytes.
+    /// `buffer=`: lines are held until they have this many bytes.
     pub buffer: Option<u64>,
     /// `flush=`: or until the oldest is this many milliseconds old.
     pub flush: Option<u64>,
@@ -81,19 +81,19 @@ impl Default for Logging {
     }
 }
 
-/// Where diagnostics of a level go, and from which severity on.
+/// Where a level's messages go, and from which severity on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorLog {
     pub target: LogTarget,
     pub level: Level,
     pub format: LineFormat,
-    /// Lines a second; those beyond are counted. None: as many as there are.
+    /// Most lines a second; further ones are counted. None: no limit.
     pub rate: Option<u32>,
-    /// Another log of the same level of the configuration, and its own others.
+    /// The next error log of the same level.
     pub also: Option<Rc<ErrorLog>>,
 }
 
-/// How the lines of an error log look.
+/// The format of an error log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineFormat {
     /// nginx's.
@@ -104,12 +104,12 @@ pub enum LineFormat {
 }
 
 impl ErrorLog {
-    /// nginx's form, and as many lines as there are.
+    /// nginx's format, without a rate limit.
     pub fn plain(target: LogTarget, level: Level) -> ErrorLog {
         ErrorLog { target, level, format: LineFormat::Text, rate: None, also: None }
     }
 
-    /// This log and the others of its level of the configuration.
+    /// This log and the others of its level.
     pub fn all(&self) -> impl Iterator<Item = &ErrorLog> {
         std::iter::successors(Some(self), |log| log.also.as_deref())
     }

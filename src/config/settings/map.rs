@@ -13,7 +13,7 @@ pub struct MapTable {
     /// Keys are host names: one trailing dot of the looked-up value does not count.
     pub hostnames: bool,
     pub regexes: Vec<(Pattern, u32)>,
-    /// Over `regexes`.
+    /// Of `regexes`.
     pub set: Option<PatternSet>,
     pub values: Vec<Template>,
     pub default: Option<u32>,
@@ -25,6 +25,6 @@ pub struct MapTable {
 #[derive(Debug, Default)]
 pub struct SplitTable {
     pub source: Template,
-    /// A hash below the number gets the value; 0 takes all that is left.
+    /// A hash below the number selects the value; 0 selects it for all others.
     pub parts: Vec<(u32, Box<[u8]>)>,
 }

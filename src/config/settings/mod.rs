@@ -1,7 +1,7 @@
-//! What the configuration says, as plain data: one file a subject, each with its defaults (nginx's unless the directive's
+//! The configuration as plain data: one file for each subject, each with its defaults (nginx's unless the directive's
 //! row says otherwise). Knows no directive and parses nothing; `directives` fills it, requests read it.
 //!
-//! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
+//! Settings are inherited by sharing: a level that does not change a group points to its parent's group.
 
 pub mod access;
 pub mod acme;
@@ -97,12 +97,12 @@ pub struct Settings {
     pub ssl: Rc<Ssl>,
     pub proxy_ssl: Rc<ProxySsl>,
     pub uwsgi_ssl: Rc<ProxySsl>,
-    /// Lines that limit what clients may write, for those who break one.
+    /// The lines that limit what clients may write, for messages to clients that exceed a limit.
     pub limiting: Rc<Vec<Line>>,
 }
 
 impl Settings {
-    /// Those of the directives that speak this protocol to upstreams.
+    /// The settings of the directives for this upstream protocol.
     pub fn upstream(&self, protocol: Protocol) -> &Rc<Proxy> {
         match protocol {
             Protocol::Http1 => &self.proxy,
@@ -115,7 +115,7 @@ impl Settings {
     }
 }
 
-/// A directive as it is written, and where.
+/// A directive as written, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub name: &'static str,

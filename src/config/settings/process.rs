@@ -7,15 +7,15 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Process {
     pub prefix: PathBuf,
-    /// The directory of the main configuration file: what nginx takes `auth_basic_user_file` from.
+    /// The directory of the main configuration file, to which nginx's `auth_basic_user_file` is relative.
     pub conf_dir: PathBuf,
     /// `$hostname`, in lower case: the machine's name when the configuration was read.
     pub hostname: Box<str>,
     pub daemon: bool,
-    /// `master_process`: off means that the process keeps the user it was started by.
+    /// `master_process`: off means that the process keeps the user that started it.
     pub master: bool,
     pub user: Option<(Box<str>, Option<Box<str>>)>,
-    /// None: `pid off`, or none wanted because none was named and the command line is webserv's own form.
+    /// None: `pid off`, or it is not set and the command line has webserv's own form.
     pub pid: Option<PathBuf>,
     pub error_log: ErrorLog,
     pub nofile: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Process {
     /// worker_memory_limit, bytes; 0 is none.
     pub memory_limit: u64,
     pub shutdown_timeout: Option<u64>,
-    /// What `api` shows where it stands, in the order of the configuration.
+    /// The paths that `api` shows, in the order of the configuration.
     pub status_paths: Vec<Box<[u8]>>,
     /// drain_delay, milliseconds.
     pub drain_delay: u64,

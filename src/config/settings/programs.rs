@@ -1,21 +1,21 @@
-//! What the parameters of an application server say of the files that it runs or loads: the table that the warning of
-//! `-t` and the judge of each request share.
+//! What the parameters of an application server say about the files that it runs or loads: the table that the warning
+//! of `-t` and the check of each request share.
 //!
-//! php-fpm takes PATH_TRANSLATED where there is no SCRIPT_FILENAME, fcgiwrap and the like DOCUMENT_ROOT and SCRIPT_NAME;
-//! uWSGI loads what its own parameters name, and its plugins for CGI and PHP look below DOCUMENT_ROOT.
+//! php-fpm uses PATH_TRANSLATED if there is no SCRIPT_FILENAME, fcgiwrap and the like use DOCUMENT_ROOT and
+//! SCRIPT_NAME; uWSGI loads what its own parameters name, and its plugins for CGI and PHP use DOCUMENT_ROOT.
 
-/// What a parameter is to programs that run files.
+/// The meaning of a parameter for programs that run files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The file to run.
     Filename,
-    /// The file to run where there is no [`Role::Filename`].
+    /// The file to run if there is no [`Role::Filename`].
     Translated,
     /// The directory that [`Role::Name`] and [`Role::PathInfo`] lie below.
     Root,
     Name,
     PathInfo,
-    /// A file that uWSGI loads, whatever the plugin; without a slash it is a module's name.
+    /// A file that uWSGI loads, whatever the plugin; without a slash it is the name of a module.
     Loaded,
     /// A directory that uWSGI loads modules from, whatever the plugin.
     LoadedFrom,

@@ -1,4 +1,4 @@
-//! What is passed to an upstream and what is made of its response; the gateways have settings of the same type.
+//! What is passed to an upstream and how its response is handled; the gateways have settings of the same type.
 
 use super::body::TempPath;
 use super::gateway::Gateway;
@@ -10,7 +10,7 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::version::Version;
 use std::rc::Rc;
 
-/// What a cache in front of an upstream would change of its requests.
+/// How a cache in front of an upstream would change its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Cache {
     /// A zone is named.
@@ -27,17 +27,17 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// A request of this method would be looked up.
+    /// The cache would be used for this method.
     pub fn takes(&self, method: Method) -> bool {
         self.on && self.methods.contains(method)
     }
 }
 
-/// Where responses stay as files.
+/// Where responses are stored as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     Off,
-    /// Where the URI's own file is.
+    /// At the path of the URI's own file.
     On,
     Path(Template),
 }
@@ -66,11 +66,11 @@ pub struct Proxy {
     pub buffers: (u64, Size),
     /// None: twice the larger buffer.
     pub busy_size: Option<Size>,
-    /// Bytes that go to a temporary file at a time; None: as many as are read.
+    /// Most bytes that are written to a temporary file at a time; None: as many as are read.
     pub temp_write_size: Option<Size>,
-    /// Bytes that a temporary file may have; None: the default of [`Proxy::temp_most`].
+    /// Most bytes of a temporary file; None: the default of [`Proxy::temp_most`].
     pub temp_most: Option<Size>,
-    /// Where it is made; None: where bodies of requests are.
+    /// The directory of temporary files; None: that of requests' bodies.
     pub temp: Option<Rc<TempPath>>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
@@ -80,25 +80,25 @@ pub struct Proxy {
     /// 0: no limit.
     pub next_timeout: Millis,
     pub ignore_client_abort: bool,
-    /// Headers of responses that are not obeyed.
+    /// Response headers that are ignored.
     pub ignore: Ignore,
-    /// Parts of a response are cut out here, where the upstream sends the whole.
+    /// Ranges are cut out here if the upstream sends the whole response.
     pub force_ranges: bool,
     pub cookie_flags: List<CookieFlags>,
     pub pass_trailers: bool,
-    /// Where connections to upstreams come from.
+    /// The local address of connections to upstreams.
     pub bind: Option<Template>,
     pub socket_keepalive: bool,
     /// Bytes per second of a response.
     pub limit_rate: Option<Template>,
     pub cache: Cache,
     pub store: Store,
-    /// Of stored files.
+    /// The mode of stored files.
     pub store_mode: Mode,
     pub gateway: Gateway,
 }
 
-/// What makes the request go to the next server: a set of `Next` bits.
+/// When a request goes to the next server: a set of `Next` bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next(pub u16);
 
@@ -115,7 +115,7 @@ impl Next {
     pub const HTTP_429: Next = Next(512);
     pub const NON_IDEMPOTENT: Next = Next(1024);
 
-    /// The words of proxy_next_upstream and its like, and of proxy_cache_use_stale. `updating` is a cache's alone.
+    /// The words of proxy_next_upstream and the like, and of proxy_cache_use_stale. `updating` is for caches only.
     pub const WORDS: &[(&str, Next)] = &[
         ("error", Next::ERROR),
         ("timeout", Next::TIMEOUT),
@@ -137,7 +137,7 @@ impl Next {
     }
 }
 
-/// proxy_ignore_headers, as far as the headers would do something here.
+/// proxy_ignore_headers, for the headers that have an effect here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ignore {
     pub redirect: bool,
@@ -166,7 +166,7 @@ impl Ignore {
     ];
 }
 
-/// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
+/// A rule of proxy_cookie_flags: the cookies it applies to, and the flags that are set or removed.
 #[derive(Clone, Debug)]
 pub struct CookieFlags {
     pub cookie: From,
@@ -181,7 +181,7 @@ pub enum Redirect {
     Rule(Rewrite),
 }
 
-/// What a value begins with, or a pattern, and what stands for it afterwards.
+/// The prefix of a value, or a pattern, and its replacement.
 #[derive(Debug, Clone)]
 pub struct Rewrite {
     pub from: From,
@@ -240,15 +240,15 @@ impl Default for Proxy {
 }
 
 impl Proxy {
-    /// How large the temporary file of a response may be. 0: there is none.
+    /// Most bytes of a response's temporary file. 0: there is none.
     pub fn temp_most(&self) -> u64 {
         /// nginx's.
         const DEFAULT: u64 = 1 << 30;
         self.temp_most.map_or(DEFAULT, |size| size.0)
     }
 
-    /// nginx refuses buffers that do not fit each other, whether or not anything is proxied; so a configuration that
-    /// loads here loads there.
+    /// nginx refuses buffers whose sizes contradict each other, even if nothing is proxied; so must we, so that a
+    /// configuration that loads here loads there.
     pub fn wrong_buffers(&self, module: &str) -> Option<String> {
         let (count, each) = (self.buffers.0, self.buffers.1.0);
         let largest = each.max(self.buffer_size.0);

@@ -12,9 +12,9 @@ pub enum Protocol {
     FastCgi,
     Scgi,
     Uwsgi,
-    /// A program that is started for the request.
+    /// A program is started for each request.
     Cgi,
-    /// None: bytes go both ways, whatever they mean (CONNECT).
+    /// None: bytes go both ways unchanged (CONNECT).
     Tunnel,
 }
 
@@ -30,7 +30,7 @@ impl Protocol {
         }
     }
 
-    /// What stands before an address in the error log. `is_secure`: it is spoken over TLS.
+    /// The scheme before an address in the error log. `is_secure`: the connection uses TLS.
     pub fn scheme(self, is_secure: bool) -> &'static str {
         match self {
             Protocol::Http1 if is_secure => "https://",
@@ -49,9 +49,9 @@ impl Protocol {
 pub struct Pass {
     pub protocol: Protocol,
     pub to: To,
-    /// The location's name, which a URI part replaces; empty where the location has no prefix.
+    /// The location's name, which a URI part replaces; empty if the location has no prefix.
     pub location: Box<[u8]>,
-    /// `https://`, where it is fixed.
+    /// `https://`, if it is not a variable.
     pub is_secure: bool,
 }
 
@@ -62,9 +62,9 @@ pub enum To {
         /// `$proxy_host` and `$proxy_port`.
         host: Rc<[u8]>,
         port: Rc<[u8]>,
-        /// What stands behind the host; empty: the request's own URI is passed.
+        /// The part after the host; empty: the request's own URI is passed.
         uri: Box<[u8]>,
-        /// The whole URL as written: what `proxy_redirect default` looks for.
+        /// The whole URL as written: the prefix that `proxy_redirect default` looks for.
         url: Box<[u8]>,
     },
     /// It has variables.

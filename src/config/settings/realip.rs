@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct RealIp {
-    /// Proxies that are believed: a rule for each, none where none is.
+    /// Trusted proxies: a rule for each, which allows.
     pub from: Rc<Rules>,
     pub header: Source,
-    /// The last address that is no such proxy counts, not just the last.
+    /// The last address that is not a trusted proxy counts, not simply the last.
     pub recursive: bool,
 }
 
-/// Where a proxy says for whom it asks.
+/// Where a proxy names its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     #[default]

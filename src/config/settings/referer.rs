@@ -6,26 +6,26 @@ use crate::config::pattern_set::{PatternSet, Wanted};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// What the levels of valid_referers say; shared once read.
+/// valid_referers of a level and its outer levels; shared once read.
 #[derive(Clone, Debug, Default)]
 pub struct Referers {
     /// A request without a Referer is valid.
     pub none: bool,
-    /// So is one whose Referer has no scheme (a firewall took it).
+    /// So is a request whose Referer has no scheme (a firewall removed it).
     pub blocked: bool,
     /// The names of the server itself are valid.
     pub server_names: bool,
     pub hosts: Rc<HostNames>,
-    /// What the path must begin with, by the value of a host.
+    /// Prefixes of the path, by the value of a host.
     pub uris: Rc<Vec<Box<[u8]>>>,
-    /// Matched with what follows the scheme.
+    /// Matched against the text after the scheme.
     pub regexes: Rc<Regexes>,
 }
 
 #[derive(Debug, Default)]
 pub struct Regexes {
     list: Vec<Rc<Pattern>>,
-    /// Over `list`, once that is complete.
+    /// Of `list`, once that is complete.
     set: OnceCell<Option<PatternSet>>,
 }
 
@@ -41,13 +41,13 @@ impl Regexes {
         self.set.take();
     }
 
-    /// Makes ready for questions.
+    /// Builds the index.
     pub fn equip(&self) {
         self.set.get_or_init(|| PatternSet::new(self.list.iter().map(|pattern| &**pattern), Wanted::Match));
     }
 
     /// # Errors
-    /// Whether one matches could not be found out.
+    /// The match could not be decided.
     pub fn any_matches(&self, subject: &[u8]) -> Result<bool, Failed> {
         let Some(Some(set)) = self.set.get() else {
             return self.list.iter().try_fold(false, |found, pattern| Ok(found || pattern.is_match(subject)?));
@@ -59,12 +59,12 @@ impl Regexes {
 }
 
 impl Referers {
-    /// Some valid_referers is in force.
+    /// Some valid_referers applies.
     pub fn is_set(&self) -> bool {
         self.server_names || !self.hosts.is_empty() || !self.regexes.list.is_empty()
     }
 
-    /// nginx does not count regexes when it asks whether anything is valid besides `none` and `blocked`.
+    /// nginx ignores regexes when it checks whether anything but `none` and `blocked` is valid.
     pub fn names_hosts(&self) -> bool {
         self.server_names || !self.hosts.is_empty()
     }

@@ -1,20 +1,20 @@
-//! Which name servers are asked while requests are served.
+//! Which name servers are used at request time.
 
 use crate::config::value::Millis;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Name servers and how they are asked.
+/// Name servers and how they are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolver {
     pub servers: Box<[SocketAddr]>,
-    /// valid=: how long an answer holds, instead of its own TTL.
+    /// valid=: how long a response holds, instead of its own TTL.
     pub valid: Option<Millis>,
     pub ipv4: bool,
     pub ipv6: bool,
 }
 
-/// What a level says of names.
+/// A level's settings of name look-ups.
 #[derive(Clone, Debug)]
 pub struct NameLookup {
     pub resolver: Option<Rc<Resolver>>,

@@ -17,11 +17,11 @@ pub struct Named {
 pub enum Verify {
     #[default]
     Off,
-    /// Asked for, and must be good.
+    /// Required, and must be valid.
     On,
-    /// Asked for; good if there is one.
+    /// Requested; must be valid if there is one.
     Optional,
-    /// As optional; who issued it need not be known.
+    /// Requested; may be of an unknown issuer.
     OptionalNoCa,
 }
 
@@ -29,7 +29,7 @@ pub enum Verify {
 pub struct Ssl {
     pub certificates: Vec<Named>,
     pub keys: Vec<Named>,
-    /// A key was named that is no file: an error already.
+    /// A key was named that is not a file, which has already been reported.
     pub has_foreign_key: bool,
     /// `ssl_certificate auto`.
     pub auto: Option<Span>,

@@ -6,10 +6,10 @@ use crate::sys::socket::Addr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syslog {
     pub addr: Addr,
-    /// As it was written, for messages about it.
+    /// As written, for messages about it.
     pub server: Box<str>,
     pub facility: u8,
-    /// Of access lines; a diagnostic has that of its level.
+    /// The severity of access lines; an error line has that of its level.
     pub severity: u8,
     pub tag: Box<str>,
     /// None: `nohostname`.

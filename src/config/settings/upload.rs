@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// DELETE removes a directory with all that is in it.
+    /// DELETE removes a directory with everything in it.
     pub delete_recursive: bool,
-    /// Where deleted files are moved to: begins with a directory.
+    /// Where deleted files are moved to; does not begin with a variable.
     pub trash: Option<Template>,
-    /// It is a directory like others, but what is deleted in it is gone.
+    /// The trash can be browsed as a directory; what is deleted in it is gone.
     pub trash_shown: bool,
     pub store: Store,
-    /// Mode of stored files; directories get x where there is r.
+    /// Mode of stored files; directories also get x wherever they have r.
     pub mode: u32,
     pub create_path: bool,
     pub on_duplicate: Duplicate,
@@ -29,13 +29,13 @@ pub struct Upload {
     pub min_free: MinFree,
     pub quota: Option<Quota>,
     pub verify_digest: Verify,
-    /// Answered when it is on the disk.
+    /// The response is sent when the upload is on the disk.
     pub sync: bool,
     /// Bytes per second of a body.
     pub limit_rate: Option<Template>,
-    /// What is answered instead of 201 and the list: a code, with a URI or a text.
+    /// The response in place of 201 and the list: a status, with a URI or a text.
     pub answer: Option<Answer>,
-    /// None: by the kind of the location.
+    /// None: decided by the kind of the location.
     pub serve: Option<Serve>,
     pub names: NameRule,
     /// Pages of other sites may post here.
@@ -43,14 +43,14 @@ pub struct Upload {
     pub resumable: Resumable,
 }
 
-/// How the name of a stored file is made.
+/// How a stored file is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileName {
     /// The client's.
     Original,
     /// Random digits, and the client's extension.
     Random,
-    /// The moment, random digits, and the client's extension.
+    /// The time, random digits, and the client's extension.
     Time,
     Value(Template),
 }
@@ -64,22 +64,22 @@ pub enum MinFree {
     Percent(u64),
 }
 
-/// What the files of an area may come to.
+/// Limits of the files in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes; 0 is no limit.
     pub bytes: u64,
     /// 0 is no limit.
     pub files: u64,
-    /// Other processes store there too: a lock file keeps all of them to it.
+    /// Other processes store files there too: a lock file makes all of them keep it.
     pub shared: bool,
 }
 
-/// What is made of Content-Digest and Repr-Digest (RFC 9530).
+/// How Content-Digest and Repr-Digest are handled (RFC 9530).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
     Off,
-    /// Where the client sends one.
+    /// Checked if the client sends one.
     On,
     Require,
 }
@@ -96,11 +96,11 @@ pub struct Answer {
 pub enum NameRule {
     /// All that are safe for people and programs that handle the file later.
     Safe,
-    /// All that the file system can hold.
+    /// All that the file system supports.
     Any,
 }
 
-/// How files of an upload area that could run in a browser are sent.
+/// How files of an upload area that a browser could run are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serve {
     Attachment,
@@ -159,7 +159,7 @@ impl Default for Upload {
 }
 
 impl Upload {
-    /// The directory that all of its trash is in, whatever its variables are.
+    /// The directory that contains the trash, whatever the values of its variables.
     pub fn trash_directory(&self) -> Option<&[u8]> {
         match self.trash.as_ref()?.parts.first() {
             Some(Part::Literal(text)) => Some(text),

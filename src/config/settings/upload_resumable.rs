@@ -1,15 +1,15 @@
-//! Uploads in parts.
+//! Resumable uploads.
 
 use crate::config::value::Millis;
 use std::rc::Rc;
 
-/// A part of the upload settings.
+/// A group of the upload settings.
 #[derive(Clone, Debug)]
 pub struct Resumable {
     pub speaks: Speaks,
-    /// An absolute path. None: beside what is stored.
+    /// An absolute path. None: beside the stored files.
     pub state_store: Option<Rc<[u8]>>,
-    /// From an upload's last byte on; 0 is for ever.
+    /// After an upload's last byte; 0: for ever.
     pub max_age: Millis,
 }
 

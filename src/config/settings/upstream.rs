@@ -1,4 +1,4 @@
-//! Groups of servers. Which of them is taken, and which has failed, is decided at request time (`services::upstream_balance`).
+//! Groups of servers. At request time `services::upstream_balance` picks servers and counts failures.
 
 use super::resolver::Resolver;
 use crate::config::addr::PeerAddr;
@@ -9,16 +9,16 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// As `upstream NAME` or the host of a proxy_pass spells it.
+    /// As in `upstream NAME` or the host of a proxy_pass.
     pub name: Rc<str>,
-    /// The port that a proxy_pass names the host with; None for 80, and for a block.
+    /// The port in a proxy_pass; None for 80, and for a block.
     pub port: Option<u16>,
     /// It is an `upstream` block, not a host.
     pub block: bool,
     pub peers: Vec<Peer>,
     pub method: Method,
     pub keepalive: Keepalive,
-    /// Servers whose addresses are looked up while requests are served.
+    /// Servers whose addresses are looked up at request time.
     pub dynamic: Vec<Dynamic>,
     pub resolver: Option<Rc<Resolver>>,
     pub resolver_timeout: Option<Millis>,
@@ -30,9 +30,9 @@ pub struct Peer {
     pub addr: Addr,
     /// `$upstream_addr`.
     pub name: Rc<str>,
-    /// Which `server` line of the group it comes from; several addresses of a name share one.
+    /// The number of the group's `server` line; several addresses of a name share one.
     pub line: u32,
-    /// As that line spells it.
+    /// As written in that line.
     pub server: Box<str>,
     pub weight: u32,
     /// 0: failures are not counted.
@@ -44,7 +44,7 @@ pub struct Peer {
     pub down: bool,
 }
 
-/// Who of the peers that are well is taken.
+/// How a server is picked among those that are available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     #[default]
@@ -55,25 +55,25 @@ pub enum Method {
     /// The same peer for the same value.
     Hash {
         key: Template,
-        /// Where each peer stands on the ring: nearly all values keep their peer when another comes or goes.
+        /// The position of each peer on the ring: when a peer is added or removed, nearly all values keep theirs.
         ring: Option<Ring>,
     },
     Random {
-        /// Of two, the one with fewer requests in progress.
+        /// Picks two, and takes the one with fewer requests in progress.
         two: bool,
     },
 }
 
-/// Which time of a server counts.
+/// Which time of a server's responses counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// Until the head of the response, not until its end.
+    /// Until the head of the response, not its end.
     pub header: bool,
-    /// That of requests in progress as well.
+    /// Requests in progress count as well.
     pub inflight: bool,
 }
 
-/// Connections that are kept for further requests.
+/// Idle connections that are kept for further requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Keepalive {
     /// 0 keeps none.
@@ -107,14 +107,14 @@ impl Upstream {
         }
     }
 
-    /// All peers are there.
+    /// Called when all peers are known.
     pub fn finish(&mut self) {
         if let Method::Hash { ring: Some(ring), .. } = &mut self.method {
             *ring = Ring::of(&self.peers);
         }
     }
 
-    /// The group of one host: each of its addresses is a peer.
+    /// The group of a host: each of its addresses is a peer.
     pub fn of(name: &str, addr: PeerAddr) -> Upstream {
         Upstream { peers: Peer::all(addr), ..Upstream::named(name) }
     }
@@ -149,23 +149,23 @@ pub struct Dynamic {
     pub port: u16,
     /// The name whose SRV records say where the service is.
     pub service: Option<Box<str>>,
-    /// What each of its addresses is, but for the address.
+    /// The peer that each of its addresses becomes, without the address.
     pub peer: Peer,
 }
 
 impl Dynamic {
-    /// What is found for one holds for the other.
+    /// Both look up the same name.
     pub fn is_same_name(&self, other: &Dynamic) -> bool {
         self.host == other.host && self.service == other.service
     }
 }
 
-/// Points of a hash ring in ascending order, each with the number of the `server` line it stands for.
+/// Points of a hash ring in ascending order, each with the number of its `server` line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring(pub Box<[(u32, u32)]>);
 
 impl Ring {
-    /// 160 points for each unit of weight, where Cache::Memcached::Fast has them (nginx).
+    /// 160 points for each unit of weight, computed as in Cache::Memcached::Fast (nginx).
     pub fn of(peers: &[Peer]) -> Ring {
         const POINTS: u32 = 160;
         let mut points = Vec::new();
