@@ -1,5 +1,5 @@
-//! Identifies this boot of this machine: what was written before the last boot and had not reached the disk may be lost
-//! or incomplete.
+//! Identifies this boot of this machine: bytes that were written before the last boot and had not reached the disk
+//! may be lost or incomplete.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
@@ -8,18 +8,18 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// None where the kernel does not say it.
+    /// None if the kernel does not tell.
     pub fn read() -> Option<Boot> {
         let hex = |path: &str| {
             let text = std::fs::read_to_string(path).ok()?;
             u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
         };
         let start = hex("/proc/sys/kernel/random/boot_id")?;
-        // Containers may have no machine-id: then all machines count as one, which costs bytes and no correctness.
+        // Containers may have no machine-id: then all machines count as one, which costs bytes but stays correct.
         Some(Boot { machine: hex("/etc/machine-id").unwrap_or(0), start })
     }
 
-    /// The same machine has been started since then.
+    /// The same machine was booted after `then`.
     pub fn is_later_than(self, then: Boot) -> bool {
         self.machine == then.machine && self.start != then.start
     }

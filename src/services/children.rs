@@ -1,10 +1,10 @@
-//! Programs that answer requests (CGI) while they run: their number, their STDERR, and their end. A program that is no
-//! longer needed gets TERM, and KILL if it does not end.
+//! Programs that answer requests (CGI) while they run: their number, their STDERR, and their end. A program that is
+//! no longer needed gets TERM, and KILL if it does not end.
 //!
-//! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
-//! until its leader is reaped: its number is nothing else's until then. So all children of this process are reaped
-//! here. One that was ended by a signal is not reaped before KILL has been sent to the processes that it started; until
-//! then it counts as a running one, and gives its place to the next program that needs it.
+//! Their descriptors are in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
+//! until its leader is reaped: until then its number cannot be reused. So all children of this process are reaped
+//! here. One that was ended by a signal is not reaped before KILL has been sent to the processes that it started;
+//! until then it counts as running, and gives its place to the next program that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// SIGTERM, by its number everywhere on Linux.
 const SIGTERM: i32 = 15;
-/// Milliseconds between the end of a response and the first signal: a program may still have something to do.
+/// Milliseconds between the end of a response and the first signal: a program may still have work to do.
 const AFTER: u64 = 10_000;
 /// Milliseconds between TERM and KILL.
 const MERCY: u64 = 3_000;
@@ -35,46 +35,46 @@ pub struct Children {
     epoll: Option<Epoll>,
     events: Option<Events>,
     running: Slab<Child>,
-    /// Those of them that have ended, the first one first.
+    /// Those that have ended, in the order of their ends.
     over: VecDeque<Key>,
     lines: Vec<Line>,
-    /// Whose program has ended.
+    /// The readers of programs that have ended.
     ended: Vec<Key>,
     others: Others,
 }
 
-/// Where the other children of this process are that have ended.
+/// What is known about other children of this process that have ended.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Others {
     #[default]
     Reaped,
     /// There may be some behind one that is not reaped yet.
     Behind,
-    /// That one is reaped.
+    /// That one has been reaped.
     Reachable,
 }
 
 struct Child {
     pid: i32,
-    /// None: it has ended; others of its group may go on until the signal.
+    /// None: it has ended; others of its group may run until the signal.
     pidfd: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     text: Vec<u8>,
-    /// Which script it is, for the log.
+    /// The script, for the log.
     shown: Box<str>,
-    /// The connection that its output is.
+    /// The connection that reads its output.
     reader: Option<Key>,
-    /// The next signal, and when.
+    /// The next signal, and its time.
     signal: Option<(i32, u64)>,
 }
 
-/// Something that a program wrote to STDERR.
+/// A line that a program wrote to STDERR.
 pub struct Line {
     pub text: String,
     pub script: Box<str>,
 }
 
-/// The program to be started.
+/// A program to be started.
 pub struct Start<'a> {
     pub path: CString,
     pub args: Vec<CString>,
@@ -87,12 +87,12 @@ pub struct Start<'a> {
     pub logs: bool,
 }
 
-/// Why a program is ended.
+/// Why a program is no longer needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
     /// Its response is complete.
     Done,
-    /// It took too long, or the client has left.
+    /// It took too long, or the client has gone.
     Unwanted,
 }
 
@@ -102,8 +102,8 @@ impl Children {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
-    /// Whether fewer than `most` programs run. If ended ones take the places, the processes that they started are
-    /// killed at once: clients that leave neither keep others waiting nor leave more processes behind than may run.
+    /// Whether fewer than `most` programs run. If ended ones occupy places, the processes that they started are
+    /// killed at once: clients that go away neither keep others waiting nor leave more processes behind than may run.
     pub fn has_room(&mut self, most: u64) -> bool {
         while self.running.len() as u64 >= most {
             let Some(key) = self.over.pop_front() else { return false };
@@ -112,7 +112,7 @@ impl Children {
         true
     }
 
-    /// KILL to what a program that has ended started; its number is given back.
+    /// Sends KILL to the processes that an ended program started, and gives its place back.
     fn finish(&mut self, key: Key) {
         if let Some(over) = self.running.remove(key) {
             over.send(SIGKILL);
@@ -120,9 +120,9 @@ impl Children {
         }
     }
 
-    /// Reaps the children of this process that are not programs of requests (helpers, a new binary, as PID 1 all that
-    /// lost their parents), and gives their pids. One of ours that has ended and waits for its group's last signal is in
-    /// front of those that became children after it: they wait until it is reaped.
+    /// Reaps the children of this process that are not programs of requests (helpers, a new binary, as PID 1 all
+    /// orphans), and gives their pids. An ended program that waits for its group's last signal hides children that
+    /// end after it: they are reaped after it.
     pub fn reap_others(&mut self) -> Vec<i32> {
         let mut reaped = Vec::new();
         self.others = Others::Reaped;
@@ -137,12 +137,12 @@ impl Children {
         reaped
     }
 
-    /// Whether [`Children::reap_others`] may find some that it could not reach before.
+    /// Whether [`Children::reap_others`] may find children that it could not reach before.
     pub fn others_may_be_reaped(&self) -> bool {
         self.others == Others::Reachable
     }
 
-    /// Takes note of the end of one of ours.
+    /// Notes the end of a program.
     fn reap(&mut self, pid: i32) {
         child::reap_one(pid);
         if self.others == Others::Behind {
@@ -150,7 +150,7 @@ impl Children {
         }
     }
 
-    /// Starts a program. Gives what it is known by, and the end from which its output is read.
+    /// Starts a program. Gives its key, and the end of the pipe from which its output is read.
     ///
     /// # Errors
     /// The system call that failed, and how.
@@ -183,7 +183,7 @@ impl Children {
         let mut watched = Ok(());
         let key = self.running.insert_with(|key| {
             watched = epoll.add(pidfd.as_fd(), epoll::IN, key.to_u64());
-            // Of a program whose end is seen, what it writes to STDERR may be missed.
+            // If this fails, the program's end is still noticed; only its STDERR may be missed.
             let _ = epoll.add(errors.as_fd(), epoll::IN, key.to_u64() | STDERR);
             Child {
                 pid,
@@ -205,7 +205,7 @@ impl Children {
         }
     }
 
-    /// Who reads a program's output: with the program it ends, even if others that it started hold the pipe.
+    /// Sets the reader of a program's output: it ends with the program, even if other processes hold the pipe.
     pub fn read_by(&mut self, key: Key, reader: Key) {
         if let Some(running) = self.running.get_mut(key) {
             running.reader = Some(reader);
@@ -217,7 +217,7 @@ impl Children {
         std::mem::take(&mut self.ended)
     }
 
-    /// A program's output is not read any more.
+    /// A program's output is no longer read.
     pub fn leave(&mut self, key: Key, leave: Leave, now: u64) {
         let Some(running) = self.running.get_mut(key) else { return };
         match leave {
@@ -229,7 +229,7 @@ impl Children {
         }
     }
 
-    /// Takes note of what ended and what was written.
+    /// Notes ends of programs, and reads their STDERR.
     pub fn receive(&mut self) {
         let Some(epoll) = &self.epoll else { return };
         let mut events = self.events.take().unwrap_or_default();
@@ -267,7 +267,7 @@ impl Children {
         self.running.iter().filter_map(|(_, running)| running.signal.map(|(_, at)| at)).min()
     }
 
-    /// Sends the signals whose time has come.
+    /// Sends the signals that are due.
     pub fn expire(&mut self, now: u64) {
         let mut over = Vec::new();
         for (key, running) in self.running.iter_mut() {
@@ -296,12 +296,12 @@ impl Children {
 
 impl Child {
     fn send(&self, signal: i32) {
-        // It is not reaped before its pidfd was read: the number is its own.
+        // It is not reaped before its pidfd was read, so the number is its own.
         let _ = child::signal_group(self.pid, signal);
     }
 
-    /// It has ended. To close them is not enough: a program that is just being started has them too until it is executed,
-    /// and until then they would be reported in each turn.
+    /// It has ended. Closing its descriptors is not enough: a program that is just being started has copies until it
+    /// is executed, and until then they would be reported in each turn.
     fn close(&mut self, epoll: &Epoll) {
         for fd in [self.pidfd.take(), self.stderr.take()].into_iter().flatten() {
             let _ = epoll.delete(fd.as_fd());

@@ -10,11 +10,11 @@ pub struct Clock {
     /// Unix seconds and the nanoseconds after them.
     pub unix: i64,
     pub nanos: u32,
-    /// The number of the present epoch: what was looked up in it need not be looked up again. A turn of the loop is one
-    /// epoch for all requests that had begun to arrive when it began; whatever is read later in the turn begins
+    /// The number of the present epoch: what was looked up in it need not be looked up again. A turn of the loop is
+    /// one epoch for all requests that had begun to arrive when it began; whatever is read later in the turn begins
     /// another.
     pub epoch: u64,
-    /// Counts epochs, leaving out those that this process's own storing has begun: that leaves directories where they are.
+    /// Counts epochs, except those that began because this process stored a file: that does not move directories.
     pub arrival: u64,
     /// The epoch that began this turn.
     turn: u64,
@@ -23,13 +23,13 @@ pub struct Clock {
     local: Option<Local>,
     /// Milliseconds that both clocks are ahead of the system's.
     ahead: u64,
-    /// When the second of `unix` was first seen.
+    /// When the present second of `unix` began, as seen here.
     seen: u64,
-    /// Seconds that the wall clock went on or back beside the time that passed.
+    /// Seconds by which the wall clock jumped, beyond the time that passed.
     jumped: i64,
 }
 
-/// Local time of a second, as logs show it.
+/// Local time of a second, in the forms of logs.
 struct Local {
     /// `22/Nov/2026:22:16:51 +0000`
     clf: String,
@@ -41,7 +41,7 @@ struct Local {
     syslog: String,
 }
 
-/// A time of the file system, seconds and nanoseconds since 1970, as one number.
+/// A timestamp of the file system, seconds and nanoseconds since 1970, as one number.
 pub fn nanoseconds((seconds, more): (i64, u32)) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(more)
 }
@@ -124,7 +124,7 @@ impl Clock {
         self.seen = self.ms;
     }
 
-    /// How far the wall clock was set, or went on while the machine slept, since this was last asked; seconds.
+    /// How far the wall clock was set, or moved while the machine slept, since the last call; seconds.
     pub fn jumped(&mut self) -> Option<i64> {
         Some(std::mem::take(&mut self.jumped)).filter(|seconds| *seconds != 0)
     }

@@ -1,21 +1,21 @@
 //! gzip encoders that are reused, and the compressed form of small bodies that were sent lately.
 //!
-//! An encoder is one allocation of up to 300 KiB. Made for each response they cost more than compressing a page, and
-//! freed among smaller blocks they leave a heap that never shrinks: so a few are kept and reset, and all are given back
-//! to the kernel when nothing has been compressed for a while.
+//! An encoder is one allocation of up to 300 KiB. Making one for each response costs more than compressing a page,
+//! and freeing them among smaller blocks leaves a heap that never shrinks: so a few are kept and reset, and all are
+//! given back to the kernel when nothing has been compressed for a while.
 
 use crate::sys::process;
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Encoders kept between responses; what more responses at once need is freed after each.
+/// Most encoders kept between responses; any further ones are freed after use.
 const IDLE: usize = 8;
-/// Bodies up to here are remembered: generated pages are the same for every request.
+/// Largest body whose compressed form is cached: generated pages are often the same for every request.
 const SMALL: usize = 1024;
-/// How many of them.
+/// Most cached bodies.
 const TEXTS: usize = 16;
-/// After this many milliseconds without compression memory is given back.
+/// Milliseconds without compression after which memory is given back.
 const QUIET: u64 = 2_000;
 
 /// What an encoder was made for: level, and the base-two logarithm of its window.
@@ -25,7 +25,7 @@ type Kind = (u32, u8);
 pub struct Compressors {
     idle: RefCell<Vec<(Kind, Compress)>>,
     texts: RefCell<Vec<Text>>,
-    /// Where the next text goes.
+    /// The slot for the next body.
     next: Cell<usize>,
     /// Whether something was compressed since the last sweep, and when: monotonic milliseconds.
     used: Cell<bool>,
@@ -41,7 +41,7 @@ struct Text {
 /// An encoder in use.
 pub struct Compressor {
     kind: Kind,
-    /// Made or taken at the first piece: a response to HEAD never needs one.
+    /// Made or taken at the first piece: a response to HEAD needs none.
     encoder: Option<Compress>,
     home: Rc<Compressors>,
 }
@@ -53,18 +53,18 @@ impl Compressors {
         Compressor { kind: (level.clamp(1, 9), needed.clamp(9, 15) as u8), encoder: None, home: self.clone() }
     }
 
-    /// The compressed form of a small body, if it was compressed lately.
+    /// The compressed form of a small body, if it is cached.
     pub fn made(&self, level: u32, body: &[u8]) -> Option<Rc<[u8]>> {
         let texts = self.texts.borrow();
         texts.iter().find(|text| text.level == level && *text.body == *body).map(|text| text.made.clone())
     }
 
-    /// Whether a body is one that is remembered.
+    /// Whether a body is small enough for the cache.
     pub fn is_small(body: &[u8]) -> bool {
         (1..=SMALL).contains(&body.len())
     }
 
-    /// Remembers a small body, in place of the oldest.
+    /// Caches a small body, replacing the oldest.
     pub fn remember(&self, level: u32, body: Box<[u8]>, made: &[u8]) {
         let text = Text { level, body, made: made.into() };
         let mut texts = self.texts.borrow_mut();
@@ -87,7 +87,7 @@ impl Compressors {
     fn put(&self, kind: Kind, mut encoder: Compress) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= IDLE {
-            // The kinds that are asked for may have changed.
+            // The kinds that are needed may have changed.
             if idle.iter().all(|(of, _)| *of == kind) {
                 return;
             }

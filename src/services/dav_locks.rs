@@ -1,8 +1,8 @@
-//! Locks of WebDAV (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory: they outlive a reload, and a
-//! client that finds its lock gone after a restart takes another.
+//! WebDAV's locks (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory: they survive a
+//! reload, and a client whose lock is gone after a restart takes another.
 //!
-//! Invariant: a zone never holds more than its size allows, no exclusive lock covers what another lock covers, and what a
-//! request costs does not grow with the number of locks of other paths.
+//! Invariant: a zone never holds more than its size allows, no exclusive lock covers what another lock covers, and
+//! the cost of a request does not grow with the number of locks on other paths.
 
 use crate::http::dav::lock::Token;
 use std::cell::RefCell;
@@ -10,23 +10,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::rc::Rc;
 
-/// Memory counted for a lock beside its texts.
+/// Memory counted for a lock besides its texts.
 const ENTRY: usize = 240;
-/// As many cover a path when another is granted, and as many a PROPFIND shows of it: deep ones that come later, of
-/// directories further up, are beyond that.
+/// No further lock is granted on a path that this many cover, and a PROPFIND shows at most this many: deep locks that
+/// are granted later on parent directories may exceed it.
 const SHARED: usize = 64;
-/// Locks that have ended and are removed at a time.
+/// Most expired locks that are removed at a time.
 const SWEEP: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
     pub token: Token,
-    /// The real path that it is of, without a slash at its end.
+    /// The locked path (a real path), without a slash at its end.
     pub path: Rc<[u8]>,
     /// The same as a URI, escaped.
     pub href: Rc<[u8]>,
     pub exclusive: bool,
-    /// All below is locked too.
+    /// Everything below is locked, too.
     pub deep: bool,
     /// The client's `owner` element (XML).
     pub owner: Rc<[u8]>,
@@ -43,7 +43,7 @@ impl Lock {
 
 #[derive(Default)]
 pub struct DavLocks {
-    /// Shared with listings, which look up an entry's locks when they come to it.
+    /// Shared with listings, which look up an entry's locks when they reach it.
     zones: HashMap<Rc<str>, Rc<RefCell<Zone>>>,
 }
 
@@ -51,11 +51,11 @@ pub struct DavLocks {
 struct Zone {
     locks: BTreeMap<Rc<[u8]>, Vec<Lock>>,
     bytes: usize,
-    /// What has exclusive locks: only these are in the way of a shared one.
+    /// Paths with exclusive locks: only these conflict with a shared one.
     exclusive: BTreeSet<Rc<[u8]>>,
-    /// When each ends, the first one first.
+    /// When each lock ends, in order.
     ends: BTreeSet<(u64, Rc<[u8]>)>,
-    /// Locks that end by then no longer hold, though they may not be removed yet.
+    /// Locks that end by then are no longer in force, though they may not be removed yet.
     now: u64,
 }
 
@@ -66,7 +66,7 @@ pub enum Denied {
     Locked,
     /// The zone is full.
     Full,
-    /// [`SHARED`] cover that path.
+    /// [`SHARED`] locks cover that path.
     Many,
 }
 
@@ -76,7 +76,7 @@ impl DavLocks {
         self.zones.is_empty()
     }
 
-    /// Locks that have ended by `now` no longer hold.
+    /// Locks that have ended by `now` are no longer in force.
     pub fn expire(&mut self, now: u64) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();
@@ -85,7 +85,7 @@ impl DavLocks {
         });
     }
 
-    /// The locks that hold for a path: its own, and deep ones of what it is in.
+    /// The locks in force on a path: its own, and deep ones of its parents.
     pub fn each_covering(&self, path: &[u8], mut see: impl FnMut(&Lock)) {
         self.zones.values().for_each(|zone| zone.borrow().covering(path).for_each(&mut see));
     }
@@ -95,7 +95,7 @@ impl DavLocks {
         self.some_covering(path, |_| true)
     }
 
-    /// Those of a directory that each of its entries has.
+    /// A directory's locks that also cover each of its entries.
     pub fn deep(&self, path: &[u8]) -> Vec<Lock> {
         self.some_covering(path, |lock| lock.deep)
     }
@@ -109,12 +109,12 @@ impl DavLocks {
         found
     }
 
-    /// Whether a lock of what is in a directory, however deep, is such. The search ends at the first that is.
+    /// Whether `is_such` is true of a lock somewhere below a directory. The search ends at the first one.
     pub fn any_below(&self, path: &[u8], is_such: impl Fn(&Lock) -> bool) -> bool {
         self.zones.values().any(|zone| zone.borrow().below(path).any(&is_such))
     }
 
-    /// For a listing of the directory at `path`. `deep`: those that each of its entries has.
+    /// For a listing of the directory at `path`. `deep`: the locks that cover all of its entries.
     pub fn entries(&self, path: &[u8], deep: Vec<Lock>) -> EntryLocks {
         EntryLocks { deep, zones: self.zones.values().cloned().collect(), path: [path, b"/"].concat() }
     }
@@ -122,7 +122,7 @@ impl DavLocks {
     /// Grants a lock. `size`: bytes the zone may take.
     ///
     /// # Errors
-    /// Another one is in the way, in whatever zone; or there is no room.
+    /// It conflicts with another lock, in whatever zone; or there is no room.
     pub fn grant(&mut self, zone: &Rc<str>, size: u64, lock: Lock) -> Result<(), Denied> {
         let (mut covering, mut excluded) = (0, false);
         self.each_covering(&lock.path, |other| {
@@ -155,7 +155,7 @@ impl DavLocks {
         self.zones.iter().flat_map(of).collect()
     }
 
-    /// Takes over a lock that the process before this one has granted.
+    /// Adds a lock that an earlier process granted.
     pub fn inherit(&mut self, zone: &str, lock: Lock) {
         let known = self.zones.keys().find(|name| ***name == *zone).cloned();
         self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
@@ -177,7 +177,7 @@ impl DavLocks {
         found
     }
 
-    /// Takes a lock that covers `path` out of its zone.
+    /// Removes a lock that covers `path` from its zone.
     fn take<T>(&self, path: &[u8], token: Token, then: impl Fn(&mut Zone, Lock) -> T) -> Option<T> {
         self.zones.values().find_map(|zone| {
             let mut zone = zone.borrow_mut();
@@ -187,7 +187,7 @@ impl DavLocks {
         })
     }
 
-    /// Removes the locks of a name that is gone, and of all that was in it.
+    /// Removes the locks of a name that is gone, and of everything below it.
     pub fn forget(&mut self, path: &[u8]) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();
@@ -200,18 +200,18 @@ impl DavLocks {
     }
 }
 
-/// The locks of a directory's entries, as they are when each is listed.
+/// The locks of a directory's entries at the time when each is listed.
 #[derive(Default)]
 pub struct EntryLocks {
-    /// Of each.
+    /// The locks that cover all entries.
     deep: Vec<Lock>,
     zones: Vec<Rc<RefCell<Zone>>>,
-    /// The directory, and a slash.
+    /// The directory with a slash.
     path: Vec<u8>,
 }
 
 impl EntryLocks {
-    /// Those of the entry of that name.
+    /// The locks of the entry with that name.
     pub fn of(&self, name: &[u8]) -> Vec<Lock> {
         let mut found = Vec::new();
         if !self.zones.is_empty() {
@@ -234,11 +234,11 @@ impl Zone {
         self.locks.entry(lock.path.clone()).or_default().push(lock);
     }
 
-    /// Removes locks of that very path, and gives them.
+    /// Removes locks of exactly that path, and gives them.
     fn remove(&mut self, path: &[u8], goes: impl Fn(&Lock) -> bool) -> Vec<Lock> {
         let Some(locks) = self.locks.get_mut(path) else { return Vec::new() };
         let gone: Vec<Lock> = locks.extract_if(.., |lock| goes(lock)).collect();
-        // One that had ended may have been beside others.
+        // An expired one may have been beside others.
         if !locks.iter().any(|lock| lock.exclusive) {
             self.exclusive.remove(path);
         }
@@ -255,7 +255,7 @@ impl Zone {
         gone
     }
 
-    /// From now on it is `now`. A bounded number of those that have ended is removed, more than a request adds.
+    /// Sets the time. A bounded number of expired locks is removed, more than a request adds.
     fn expire(&mut self, now: u64) {
         self.now = now;
         for _ in 0..SWEEP {
@@ -268,7 +268,7 @@ impl Zone {
         lock.until > self.now
     }
 
-    /// Those of that very path.
+    /// The locks of exactly that path.
     fn at<'z>(&'z self, path: &[u8]) -> impl Iterator<Item = &'z Lock> + use<'z> {
         self.locks.get(path).into_iter().flatten().filter(|lock| self.holds(lock))
     }

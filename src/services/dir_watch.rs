@@ -1,11 +1,12 @@
-//! Directories that are watched by inotify: what was read from one need not be read again until something in it, or on
-//! the way to it, changes. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3 µs), or
-//! none where the kernel would have reported a change.
+//! Directories that are watched by inotify: what was read from one need not be read again until something changes in
+//! it or on the path to it. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3 µs), or
+//! none if the kernel would have reported a change.
 //!
-//! Invariant: a [`Dir`] that is alive, with the count of changes that a reader noted *before* it looked, means that
-//! nothing reachable through its path has changed since, as far as the kernel reports: after [`DirWatch::refresh`] of
-//! this moment. It does not report writes through a shared mapping, writes to a file by its name in another directory,
-//! or mounts: users of it look again every [`TRUST`] milliseconds, and do not rely on it for files with several names.
+//! Invariant: if a [`Dir`] still exists and its count of changes is the one that a reader noted *before* it looked,
+//! nothing reachable through its path has changed since, as far as the kernel reports: after [`DirWatch::refresh`] at
+//! this moment. The kernel does not report writes through a shared mapping, writes to a file by its name in another
+//! directory, or mounts: users look again every [`TRUST`] milliseconds, and do not rely on it for files with several
+//! names.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -18,10 +19,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Milliseconds after which a file is looked at again, whether or not a change was reported: a change by another name,
-/// a mapping or a mount goes unseen for that long. Two stats a second for each file in use cost 3 µs of it.
+/// Milliseconds after which a file is looked at again, whether or not a change was reported: a change by another
+/// name, a mapping or a mount is not noticed for that long. Two stats a second for each file in use cost 3 µs.
 pub const TRUST: u64 = 500;
-/// Directories watched at most; each costs about a kilobyte of the kernel's memory. Files in others are looked at each
+/// Most watched directories; each costs about a kilobyte of the kernel's memory. Files in others are looked at each
 /// time.
 const DIRS: usize = 4096;
 /// A directory that could not be watched is tried again after this many milliseconds.
@@ -33,22 +34,23 @@ const EVENTS: usize = 4096;
 /// Events of a watched directory's entries.
 const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
-/// Events of directories on the way: it leads elsewhere now, or may no longer be entered. The removal of a directory
+/// Events of directories on the path: it leads elsewhere now, or may no longer be entered. The removal of a directory
 /// that some process holds open is not reported by its own watch, but by that of its parent.
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
-/// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Not so
-/// NFS, 9p, FUSE; overlayfs forgets watches when it copies up; ramfs and bcachefs do not tell how large a directory is.
+/// File systems that only change through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Not among them:
+/// NFS, 9p and FUSE; overlayfs, which loses watches when it copies up; ramfs and bcachefs, which do not tell how
+/// large a directory is.
 const LOCAL: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, ZFS];
 const ZFS: u64 = 0x2fc1_2fc1;
 
-/// The size that stat(2) gives of a directory, beyond which it is not watched: where the watch begins, the kernel marks
-/// all of its entries that are in memory, in the one call (20 ms for 200 000 of them). Bytes of its names, on ZFS their
+/// The largest size of a directory by stat(2) that is watched: to begin a watch, the kernel marks all of the entries
+/// that are in memory, in that one call (20 ms for 200 000 of them). The size counts bytes of names, on ZFS their
 /// number.
 fn largest(file_system: u64) -> u64 {
     if file_system == ZFS { 40_000 } else { 1 << 20 }
 }
 
-/// Whether a directory may be watched, as its file system and its size decide.
+/// Whether a directory may be watched, by its file system and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Price {
     Fair,
@@ -76,7 +78,7 @@ pub struct Dir {
     path: Box<[u8]>,
     alive: Cell<bool>,
     changes: Cell<u64>,
-    /// The watches on it and on the way to it.
+    /// The watches on it and on the path to it.
     marks: RefCell<Vec<i32>>,
 }
 
@@ -90,18 +92,18 @@ impl Dir {
 
 enum Known {
     Watched(Rc<Dir>),
-    /// Not before this time (monotonic milliseconds).
+    /// Not to be tried before this time (monotonic milliseconds).
     Refused(u64),
 }
 
-/// What a watch of the kernel is for.
+/// The purpose of a kernel watch.
 #[derive(Default)]
 struct Mark {
     inside: Vec<Rc<Dir>>,
     way: Vec<Way>,
 }
 
-/// A step towards a directory, and the name of the next.
+/// A directory on the path to another, and the name of the next step.
 struct Way {
     dir: Rc<Dir>,
     next: Box<[u8]>,
@@ -110,19 +112,19 @@ struct Way {
 /// All watches of the process.
 #[derive(Default)]
 pub struct DirWatch {
-    /// None before the first directory, and where the kernel gives none.
+    /// None before the first directory, and if the kernel provides none.
     inotify: Option<Inotify>,
     dirs: HashMap<Box<[u8]>, Known>,
     marks: FastMap<i32, Mark>,
-    /// When events were read last.
+    /// The epoch in which events were last read.
     moment: u64,
-    /// Where they are read to; made with the first directory.
+    /// The buffer for events; made with the first directory.
     bytes: Vec<u8>,
     ear: Ear,
     bound: Bound,
 }
 
-/// The largest directory of a file system that is watched.
+/// The largest directory to watch, by its file system.
 struct Bound(fn(u64) -> u64);
 
 impl Default for Bound {
@@ -131,23 +133,23 @@ impl Default for Bound {
     }
 }
 
-/// Whether the event loop learns of changes.
+/// Whether the event loop is notified of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Ear {
-    /// It does not listen.
+    /// It is not.
     #[default]
     None,
-    /// It does: no change has been reported.
+    /// It is: no change has been reported.
     Listening,
-    /// It has learned of a change, once: a directory that no request needs may change all day.
+    /// It was notified of a change, once: a directory that no request needs may change all day.
     Told,
-    /// Its report was read; it does not watch.
+    /// The report was read; the loop does not watch.
     Heard,
 }
 
 impl DirWatch {
-    /// Reads what has changed so far. To be called before a [`Dir`] is relied on; costs nothing the second time in an
-    /// epoch.
+    /// Reads what has changed so far. Must be called before a [`Dir`] is relied on; costs nothing the second time in
+    /// an epoch.
     pub fn refresh(&mut self, now: &Clock) {
         if self.moment == now.epoch {
             return;
@@ -159,8 +161,8 @@ impl DirWatch {
         }
     }
 
-    /// What the loop has to listen to from the next turn on, and whether it did before. None: it does already, or need
-    /// not.
+    /// The descriptor that the loop must watch from the next turn on, and whether it was registered before. None: it
+    /// is already watched, or need not be.
     pub fn to_listen(&self) -> Option<(BorrowedFd<'_>, bool)> {
         let inotify = self.inotify.as_ref()?;
         match self.ear {
@@ -170,7 +172,7 @@ impl DirWatch {
         }
     }
 
-    /// It is watched: a change is reported once.
+    /// The descriptor is watched: a change is reported once.
     pub fn listening(&mut self) {
         self.ear = Ear::Listening;
     }
@@ -218,7 +220,7 @@ impl DirWatch {
         }
     }
 
-    /// Makes all that relied on the directory look it up again.
+    /// Makes all users of the directory look it up again.
     fn drop_dir(&mut self, dir: &Rc<Dir>) {
         dir.alive.set(false);
         self.dirs.remove(&dir.path);
@@ -229,7 +231,7 @@ impl DirWatch {
             if mark.inside.is_empty() && mark.way.is_empty() {
                 self.marks.remove(&watch);
                 if let Some(inotify) = &self.inotify {
-                    // EINVAL: it went with its file.
+                    // EINVAL: the watch ended with its file.
                     let _ = inotify.remove(watch);
                 }
             }
@@ -248,7 +250,7 @@ impl DirWatch {
         self.ear = Ear::None;
     }
 
-    /// The directory at `path`, watched from now on. None: it is not there, or cannot be watched; look each time.
+    /// The directory at `path`, watched from now on. None: it does not exist, or cannot be watched; look each time.
     pub fn directory(&mut self, path: &[u8], now: &Clock) -> Option<Rc<Dir>> {
         match self.dirs.get(path) {
             Some(Known::Watched(dir)) => return Some(dir.clone()),
@@ -269,7 +271,7 @@ impl DirWatch {
             }
             Err(e) => {
                 self.drop_dir(&dir);
-                // A directory that does not exist is not remembered: its name may be any client's.
+                // A missing directory is not cached: any client may have chosen its name.
                 if e != Errno::ENOENT && e != Errno::ENOTDIR {
                     self.dirs.insert(path.into(), Known::Refused(now.ms + RETRY));
                 }
@@ -278,7 +280,7 @@ impl DirWatch {
         }
     }
 
-    /// The directory if it is watched already; makes no system call.
+    /// The directory if it is already watched; makes no system call.
     pub fn watched(&self, path: &[u8]) -> Option<&Rc<Dir>> {
         match self.dirs.get(path) {
             Some(Known::Watched(dir)) => Some(dir),
@@ -286,12 +288,12 @@ impl DirWatch {
         }
     }
 
-    /// It is there, but could not be watched lately.
+    /// It exists, but could not be watched lately.
     pub fn is_refused(&self, path: &[u8], now: &Clock) -> bool {
         matches!(self.dirs.get(path), Some(Known::Refused(until)) if now.ms < *until)
     }
 
-    /// Watches every step of the way, and at last the directory; each before it is looked at.
+    /// Watches every step of the path, and at last the directory; each before it is looked at.
     fn watch(&mut self, path: &[u8], dir: &Rc<Dir>) -> Result<(), Errno> {
         let mut links = 0;
         let mut at = Vec::new();
@@ -318,7 +320,7 @@ impl DirWatch {
                     at.truncate(if target.starts_with(b"/") { 0 } else { parent });
                     rest.extend(steps(&target));
                 }
-                // No link.
+                // It is not a link.
                 Err(Errno::EINVAL) => {}
                 Err(e) => return Err(e),
             }
@@ -328,11 +330,12 @@ impl DirWatch {
         }
         let name = CString::new(at).map_err(|_| Errno::ENOENT)?;
         self.bounded(&name)?;
-        // Before, since its size may say nothing of the price; and of what was watched, should another be mounted there.
+        // Checked before watching, since the size may be no measure on this file system; and again, in case another
+        // one was mounted there.
         local(&name)?;
         self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
         local(&name)?;
-        // The directory that the path leads to has to be the one that was watched.
+        // The directory that the path leads to must be the one that is watched.
         let (seen, meant) = (file::lstat(&name)?, file::stat(&CString::new(path).map_err(|_| Errno::ENOENT)?)?);
         match (seen.ino, seen.dev, seen.kind) == (meant.ino, meant.dev, FileKind::Dir) {
             true => Ok(()),

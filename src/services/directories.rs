@@ -1,8 +1,9 @@
 //! Directories that uploads go to, kept open by path.
 //!
 //! Invariant: a descriptor is never handed out for a path that leads elsewhere now: at its first use after each
-//! arrival ([`Clock::arrival`]) an entry is compared with what the path leads to (one stat). Only paths that the
-//! configuration names are kept; what a client names beneath them is opened again each time, with `RESOLVE_BENEATH`.
+//! arrival ([`Clock::arrival`]) an entry is compared with the path's present target (one stat). Only paths that the
+//! configuration names are cached; a path beneath them that a client names is opened again each time, with
+//! `RESOLVE_BENEATH`.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -12,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 const FUSE: u64 = 0x6573_5546;
-/// Entries at most: they are searched one by one, and a store with variables has many paths.
+/// Most entries: they are searched one by one, and a store with variables has many paths.
 const ENTRIES: usize = 16;
 /// An unused descriptor is closed after this many milliseconds: it keeps a file system from being unmounted.
 const IDLE: u64 = 5_000;
@@ -50,7 +51,7 @@ impl Directories {
         }
         let dir = Rc::new(file::open_at(None, path, O_PATH | O_DIRECTORY, 0)?);
         if file::file_system(path) == Ok(FUSE) {
-            // Its numbers may be made of names: a new directory has that of the old one, and is another.
+            // The inode number may be derived from names: a new directory may have that of the old one.
             return Ok(dir);
         }
         let stat = file::fstat(dir.as_fd())?;

@@ -1,7 +1,7 @@
 //! Copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its content
-//! where ranges of it are asked for often. Kept with the open file, which never outlives its version of the content.
+//! if ranges of it are often requested. Kept with the open file, which never outlives its version of the content.
 //!
-//! Invariant: all copies together are no larger than the limit; what does not fit is made again each time.
+//! Invariant: all copies together are no larger than the limit; one that does not fit is made again each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -17,13 +17,13 @@ impl Budget {
         Budget { used: Cell::new(0), limit: Cell::new(limit) }
     }
 
-    /// Holds for what is kept from now on.
+    /// Applies to copies made from now on.
     pub fn set_limit(&self, limit: u64) {
         self.limit.set(limit);
     }
 }
 
-/// What was made of one file.
+/// The copies of one file.
 #[derive(Default)]
 pub struct Copies {
     gzip: RefCell<Option<(u32, Kept)>>,
@@ -68,7 +68,7 @@ impl Copies {
         self.gzip.borrow().is_none() && self.plain.get().is_none()
     }
 
-    /// Keeps it, if there is room. Another level takes the place of the last.
+    /// Caches it, if there is room. It replaces one of another level.
     pub fn keep_gzip(&self, level: u32, bytes: &[u8], budget: &Rc<Budget>) {
         let mut gzip = self.gzip.borrow_mut();
         // Its room may be needed.
@@ -79,7 +79,7 @@ impl Copies {
     /// Keeps the file as it is, if there is room.
     pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
         if let Some(kept) = Kept::new(bytes, budget) {
-            // Another copy of the same version is as good.
+            // Another copy of the same version is just as good.
             let _ = self.plain.set(kept);
         }
     }

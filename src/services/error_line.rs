@@ -1,5 +1,5 @@
-//! One line of an error log, in nginx's form or as JSON: an object a line, always UTF-8, with what was asked as
-//! members. Also the bounds on repeated lines: a message of the process that repeats the one before is only counted,
+//! One line of an error log, in nginx's form or as JSON: one object a line, always UTF-8, with the request's facts as
+//! members. Also the limits on repeated lines: a message of the process that repeats the one before is only counted,
 //! and a log with a rate drops lines beyond it, and reports how many.
 
 use super::clock::Clock;
@@ -8,12 +8,12 @@ use crate::http::escape::json_escape;
 use crate::util::decimal;
 use std::fmt::{self, Write};
 
-/// For how many milliseconds a repeated line is only counted.
+/// Milliseconds for which a repeated line is only counted.
 const QUIET: u64 = 10_000;
 /// A rate is one per second.
 const SECOND: u64 = 1_000;
 
-/// What of a request is put down behind the line, in the form of the line.
+/// The facts of a request behind the line, in the line's form.
 pub trait Asked {
     fn put(&self, format: LineFormat, line: &mut Vec<u8>);
 }
@@ -24,7 +24,7 @@ impl<F: Fn(LineFormat, &mut Vec<u8>)> Asked for F {
     }
 }
 
-/// What a line is made of beside its text.
+/// The facts of a line besides its text.
 #[derive(Clone, Copy)]
 pub struct Facts {
     pub level: Level,
@@ -33,7 +33,7 @@ pub struct Facts {
     pub serial: Option<u64>,
 }
 
-/// Appends the line up to its text; what was asked follows, then [`end`].
+/// Appends the line up to its text; the request's facts follow, then [`end`].
 pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], line: &mut Vec<u8>) {
     let Facts { level, pid, serial } = facts;
     match format {
@@ -94,10 +94,10 @@ pub struct Repeats {
     count: u64,
 }
 
-/// What becomes of a line.
+/// What happens to a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It is written; the line before was repeated this many times meanwhile.
+    /// It is written; meanwhile the line before was repeated this many times.
     After(u64),
     Counted,
 }
@@ -118,7 +118,7 @@ impl Repeats {
         Admitted::After(std::mem::take(&mut self.count))
     }
 
-    /// Appends what a line says of those that were only counted.
+    /// Appends the number of lines that were only counted.
     pub fn note(count: u64, text: &mut Vec<u8>) {
         let mut note = String::new();
         if count > 0 {
@@ -150,21 +150,21 @@ impl Window {
         is_within
     }
 
-    /// When there is something to say of lines that were left out.
+    /// When dropped lines are to be reported.
     pub fn due(&self) -> Option<u64> {
         (self.left_out > 0).then_some(self.began + SECOND)
     }
 
-    /// How many were left out, once the second is over.
+    /// How many were dropped, once the second is over.
     pub fn take(&mut self, now: u64) -> Option<u64> {
         self.due().filter(|due| *due <= now).map(|_| std::mem::take(&mut self.left_out))
     }
 }
 
-/// The text of a message, in a buffer that is used again.
+/// The text of a message, in a buffer that is reused.
 pub fn write(text: &mut Vec<u8>, what: fmt::Arguments<'_>) {
     text.clear();
-    // A Vec takes all that is written.
+    // Writing to a Vec does not fail.
     let _ = std::io::Write::write_fmt(text, what);
 }
 

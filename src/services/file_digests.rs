@@ -1,12 +1,13 @@
 //! Digests of files that clients asked for (Want-Repr-Digest): each version of a file is hashed once.
 //!
-//! Invariant: a digest belongs to exactly the version that its key names; for a file that changed meanwhile none is kept.
+//! Invariant: a digest belongs to exactly the version that its key names; for a file that changed meanwhile none is
+//! kept.
 
 use crate::sys::file::Stat;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-/// Digests that are kept; the oldest goes first.
+/// Most digests that are kept; the oldest is dropped first.
 const KEPT: usize = 1024;
 
 /// Identifies a version of a file's content.

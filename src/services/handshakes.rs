@@ -1,24 +1,24 @@
-//! How many TLS handshakes a turn begins, and how many it goes on with: they are the most expensive thing any client can
-//! ask for. Those of long keys take ten times as long as others (a signature by RSA 4096 is longer than a turn's slice),
-//! so their time counts as well as their number.
+//! How many TLS handshakes a turn begins, and how many it continues: they are the most expensive thing that any
+//! client can ask for. Those with long keys take ten times as long as others (an RSA 4096 signature is longer than a
+//! turn's slice), so their time is limited as well as their number.
 //!
-//! That time is beside the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that begin at
-//! once all but a few are put off to the next turn, and who has something cheap to ask is not put off with them.
+//! That time is not part of the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that
+//! begin at once all but a few wait for the next turn, and a cheap request does not wait with them.
 
-/// Handshakes begun in a turn at most: each takes some tenths of a millisecond of signing.
+/// Most handshakes begun in a turn: each takes some tenths of a millisecond of signing.
 const TURN: u32 = 4;
-/// Nanoseconds that handshakes may take in a turn; one is begun and one goes on whatever they take.
+/// Nanoseconds for handshakes in a turn; one is begun and one continues however long they take.
 const TIME: u64 = 2_000_000;
 
-/// Counts those of a turn.
+/// The handshakes of a turn.
 #[derive(Default)]
 pub struct Handshakes {
     begun: u32,
-    /// One that was begun before has gone on.
+    /// One that was begun before has continued.
     went_on: bool,
     /// Nanoseconds that handshakes have taken in this turn.
     spent: u64,
-    /// What the last beginning took, in this turn or another: the next may take as long.
+    /// How long the last beginning took, in this turn or an earlier one: the next may take as long.
     last: u64,
 }
 
@@ -27,14 +27,14 @@ impl Handshakes {
         *self = Handshakes { last: self.last, ..Handshakes::default() };
     }
 
-    /// Whether another has to wait for the next turn. `is_late`: the time of this one is over.
+    /// Whether another one must wait for the next turn. `is_late`: the time of this turn is over.
     pub fn must_wait(&self, is_late: bool) -> bool {
         let is_long = || self.spent.saturating_add(self.last) > TIME;
         self.begun >= TURN || self.begun > 0 && (is_late || is_long())
     }
 
-    /// Whether one that was begun may go on in this turn: what a client says in return takes time as well (the keys of
-    /// TLS 1.2, certificates of clients), and one turn may hear of hundreds.
+    /// Whether one that was begun may continue in this turn: the client's answer takes time as well (key exchange of
+    /// TLS 1.2, client certificates), and hundreds may arrive in one turn.
     pub fn may_go_on(&self, is_late: bool) -> bool {
         !self.went_on || !is_late && self.spent <= TIME
     }
@@ -46,7 +46,7 @@ impl Handshakes {
         self.spent = self.spent.saturating_add(ns);
     }
 
-    /// One that was begun before has gone on.
+    /// One that was begun before has continued.
     pub fn went_on(&mut self, ns: u64) {
         self.went_on = true;
         self.spent = self.spent.saturating_add(ns);

@@ -1,7 +1,8 @@
-//! Directories of which all entries are being judged before they are copied, moved or removed as a whole. It takes several
-//! turns: what is stored in one meanwhile may have been missed, so its tree learns of it and is looked at again.
+//! Directories whose entries are all being checked before they are copied, moved or removed as a whole. It takes
+//! several turns: a file that is stored in one meanwhile may have been missed, so the tree is marked and checked
+//! again.
 //!
-//! Invariant: costs nothing while no tree is judged.
+//! Invariant: costs nothing while no tree is being checked.
 
 use crate::sys::Errno;
 use crate::sys::file;
@@ -12,19 +13,19 @@ use std::rc::{Rc, Weak};
 #[derive(Default)]
 pub struct JudgedTrees(Vec<Judged>);
 
-/// The real path of a tree, and what its watch sees.
+/// The real path of a tree, and the flag of its watch.
 type Judged = (Box<[u8]>, Weak<Cell<bool>>);
 
-/// Whether something came into a tree; it is watched until this is dropped.
+/// Whether something was added to a tree; it is watched until this is dropped.
 pub struct Watch(Rc<Cell<bool>>);
 
 impl Watch {
-    /// Something came since this was last taken.
+    /// Something was added since the last [`Watch::take`].
     pub fn is_set(&self) -> bool {
         self.0.get()
     }
 
-    /// Something came since this was last asked.
+    /// Whether something was added since the last call.
     pub fn take(&self) -> bool {
         self.0.replace(false)
     }
@@ -40,13 +41,13 @@ impl JudgedTrees {
         Ok(Watch(came))
     }
 
-    /// A name came to be in `dir`.
+    /// A name was added to `dir`.
     pub fn came(&mut self, dir: BorrowedFd<'_>) {
         if self.0.is_empty() {
             return;
         }
         self.0.retain(|(_, came)| came.strong_count() > 0);
-        // A directory whose path is not known may be in any of them.
+        // A directory with an unknown path may be in any of them.
         let path = file::path_of(dir).ok();
         for (tree, came) in &self.0 {
             let is_in = path.as_ref().is_none_or(|path| {

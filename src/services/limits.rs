@@ -1,13 +1,13 @@
-//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload; a
-//! reload that replaces this process hands them over ([`crate::services::handover`]).
+//! The counts of limit_req and limit_conn, by zone and key. Zones are found by name, so their counts survive a
+//! reload; a reload that replaces this process hands them over ([`crate::services::handover`]).
 //!
-//! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client go first,
-//! then the ones that were used longest ago. Keys come from clients, so they are hashed with a secret.
+//! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client are dropped
+//! first, then the least recently used. Keys come from clients, so they are hashed with a secret.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Memory counted for an entry beside its key.
+/// Memory counted for an entry besides its key.
 const ENTRY: usize = 96;
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Node {
         self.excess.saturating_sub(drained).saturating_add(1000).max(0)
     }
 
-    /// The same at `now`. None: it no longer limits.
+    /// The entry at `now`. None: it no longer limits.
     pub fn drained(self, rate: u64, now: u64) -> Option<Node> {
         let excess = self.now(rate, now);
         (excess > 0).then_some(Node { excess: excess - 1000, last: now })
@@ -55,13 +55,13 @@ impl Node {
 }
 
 impl Limits {
-    /// The excess one more request of this key would come to. A new key has none.
+    /// The excess with one more request of this key. A new key has none.
     pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
         let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
         node.map_or(0, |node| node.now(rate, now) as u64)
     }
 
-    /// Counts the request. `size`: bytes the zone may take. Gives its excess.
+    /// Counts a request. `size`: most bytes of the zone. Gives the excess.
     pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
@@ -80,7 +80,7 @@ impl Limits {
         0
     }
 
-    /// Takes a place for a request of this key. False: `most` are taken.
+    /// Takes a slot for a request of this key. False: all `most` are taken.
     pub fn enter(&mut self, zone: &Rc<str>, key: &[u8], most: u32, size: u64) -> bool {
         self.note_place(zone, key);
         let zone = self.connections.entry(zone.clone()).or_default();
@@ -99,7 +99,7 @@ impl Limits {
         }
     }
 
-    /// Gives back what [`Limits::enter`] took.
+    /// Releases the slot of [`Limits::enter`].
     pub fn leave(&mut self, zone: &Rc<str>, key: &[u8]) {
         self.note_place(zone, key);
         let Some(zone) = self.connections.get_mut(zone) else { return };
@@ -115,7 +115,7 @@ impl Limits {
         }
     }
 
-    /// Requests that another process has counted beside ours.
+    /// Adds requests that another process has counted.
     pub fn inherit(&mut self, zone: &Rc<str>, key: &[u8], node: Node, rate: u64) {
         let zone = self.requests.entry(zone.clone()).or_default();
         match zone.nodes.get_mut(key) {
@@ -130,7 +130,7 @@ impl Limits {
         }
     }
 
-    /// Places that requests of another process hold: the number before, and the number now.
+    /// Slots that another process's requests hold: the number before, and now.
     pub fn adjust(&mut self, zone: &Rc<str>, key: &[u8], before: u32, now: u32) {
         let zone = self.connections.entry(zone.clone()).or_default();
         let count = zone.get(key).copied().unwrap_or(0).saturating_sub(before).saturating_add(now);
@@ -140,7 +140,7 @@ impl Limits {
         }
     }
 
-    /// What was counted of requests goes to another process.
+    /// Hands the counts of requests over to another process.
     pub fn take_requests(&mut self) -> Vec<(Rc<str>, Nodes)> {
         std::mem::take(&mut self.requests).into_iter().map(|(zone, requests)| (zone, requests.nodes)).collect()
     }
@@ -153,7 +153,7 @@ impl Limits {
         self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
     }
 
-    /// Begins to remember changes.
+    /// Begins to record changes.
     pub fn watch_changes(&mut self) {
         self.changes.get_or_insert_default();
     }
@@ -166,7 +166,7 @@ impl Limits {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
     }
 
-    /// Removes this key's count, which another process goes on with.
+    /// Removes this key's count, which another process continues.
     pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
         let zone = self.requests.get_mut(zone)?;
         let node = zone.nodes.remove(key)?;
@@ -176,7 +176,7 @@ impl Limits {
 }
 
 impl Requests {
-    /// Forgets keys that no longer limit anything; where that is not enough, the older half.
+    /// Drops keys that no longer limit anything; if that is not enough, the older half.
     fn make_room(&mut self, rate: u64, now: u64) {
         let before = self.nodes.len();
         self.nodes.retain(|_, node| node.now(rate, now) > 1000);
@@ -186,7 +186,7 @@ impl Requests {
             let (_, median, _) = times.select_nth_unstable(half);
             let median = *median;
             let mut spare = half;
-            // Many may share the time of the median: no more than half go.
+            // Many may have the median's time: at most half are dropped.
             self.nodes.retain(|_, node| {
                 let goes = node.last <= median && spare > 0;
                 spare -= usize::from(goes);

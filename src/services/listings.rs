@@ -1,12 +1,11 @@
-//! Rendered listings of directories, each for a second, and only while nothing has changed.
+//! Rendered listings of directories, cached for a second each, and only while nothing has changed.
 //!
 //! Invariant: a page that is handed out shows its directory as it is. Before each use the kernel is asked whether
 //! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries
-//! whose changes happen elsewhere (subdirectories, targets of links, files of several names) are kept beside the page
-//! for the caller to look at. What the kernel does not report (writes to mapped memory, a file that got a second name
-//! meanwhile and is written by that) shows after a second, when the page has gone. A directory of so many entries that
-//! a watch would hold up all clients is compared only: entries that come and go show at once, sizes and times of those
-//! that stay after a second.
+//! whose changes happen elsewhere (subdirectories, targets of links, files with several names) are kept beside the
+//! page for the caller to check. What the kernel does not report (writes to mapped memory, writes by a second name
+//! that a file got meanwhile) shows after a second, when the page expires. A directory with too many entries to be
+//! watched is only compared: added and removed entries show at once, sizes and times of the others after a second.
 
 use super::clock::Clock;
 use super::dir_watch::{self, Price};
@@ -19,14 +18,14 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Milliseconds that a page is used. Shorter than a file is trusted: a page stands for many names, each of which may
-/// be written in a way that the kernel does not report.
+/// Milliseconds that a page is used. Shorter than a file is trusted: a page shows many names, each of which may be
+/// written in a way that the kernel does not report.
 const LIFE: u64 = 1_000;
-/// Pages at most, so that walking over them all stays cheap.
+/// Most pages, so that walking over them all stays cheap.
 const PAGES: usize = 256;
 
-/// Anything that a listing, with sizes and times, would show. Reported once: what is known to be old need not be
-/// reported again, and the kernel never holds more than an event and the end of its watch.
+/// Everything that a listing with sizes and times would show. Reported once: what is known to be old need not be
+/// reported again, and the kernel never queues more than an event and the end of its watch.
 const MASK: u32 = inotify::MODIFY
     | inotify::ATTRIB
     | inotify::CLOSE_WRITE
@@ -38,8 +37,8 @@ const MASK: u32 = inotify::MODIFY
     | inotify::MOVE_SELF
     | inotify::ONLYDIR
     | inotify::ONESHOT;
-/// Nanoseconds for which a directory must have been left alone to be compared by its times: two ticks of the slowest clock
-/// that a kernel stamps files by (100 Hz), within which another change may leave them as they are.
+/// Nanoseconds for which a directory must have been unchanged to be compared by its timestamps: two ticks of the
+/// slowest clock of a kernel (100 Hz), within which another change may leave them as they are.
 const SETTLED: i128 = 20_000_000;
 /// Bytes of events read at once; more stay for the next read.
 const BATCH: usize = 4096;
@@ -56,7 +55,7 @@ pub struct Watched {
 #[derive(Clone, Debug)]
 pub enum Guard {
     Watched(Rc<Watched>),
-    /// By its own times alone: it has too many entries to be watched. Since when entries were read, monotonic
+    /// By its own timestamps only: it has too many entries to be watched. When entries were first read, monotonic
     /// milliseconds.
     Compared(u64),
 }
@@ -70,21 +69,21 @@ impl Guard {
     }
 }
 
-/// An entry that the watch on its directory says nothing about, as it was.
+/// An entry whose changes the directory's watch does not report, and its state.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loose {
     pub name: CString,
     pub stat: Stat,
 }
 
-/// A rendered listing, in pieces: no step of its way copies, or frees, all of a large one at once.
+/// A rendered listing, in pieces: no step copies, or frees, all of a large one at once.
 pub type Pieces = Rc<[Rc<[u8]>]>;
 
 #[derive(Clone, Debug)]
 pub struct Page {
     pub body: Pieces,
     pub loose: Rc<[Loose]>,
-    /// The directory when it was opened to be read.
+    /// The directory's state when it was opened to be read.
     pub dir: Stat,
     pub guard: Guard,
 }
@@ -105,14 +104,14 @@ struct Kept {
 pub struct Listings {
     inotify: Option<Inotify>,
     watched: Vec<Rc<Watched>>,
-    /// By all that a page depends on. std's hasher: clients choose parts of the keys.
+    /// By everything that a page depends on. std's hasher: clients choose parts of the keys.
     pages: HashMap<Box<[u8]>, Kept>,
     bytes: u64,
     limit: u64,
 }
 
 impl Listings {
-    /// `limit`: bytes of pages kept. 0 keeps none.
+    /// `limit`: most bytes of cached pages. 0: none.
     pub fn new(limit: u64) -> Listings {
         Listings { limit, ..Listings::default() }
     }
@@ -125,13 +124,14 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// To be called before the directory `dir` is read for a page to be kept. None: its page is not kept.
-    /// `stat` is the directory's; its size, which grows with the number of names, decides whether a watch takes too long.
+    /// Must be called before the directory `dir` is read for a page to be cached. None: the page is not cached.
+    /// `stat` is the directory's; its size, which grows with the number of names, decides whether a watch takes too
+    /// long.
     pub fn guard(&mut self, dir: BorrowedFd<'_>, stat: &Stat, now: &Clock) -> Option<Guard> {
         if self.limit == 0 {
             return None;
         }
-        // By this way it is the open directory, whatever has its name meanwhile.
+        // This path is the open directory, whatever has its name meanwhile.
         let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
         match dir_watch::price(&path, stat).ok()? {
             Price::Fair => self.watch(&path).map(Guard::Watched),
@@ -144,7 +144,7 @@ impl Listings {
         if self.inotify.is_none() {
             self.inotify = Inotify::new().ok();
         }
-        // What was reported before this is of a watch that has ended.
+        // Earlier reports belong to a watch that has ended.
         let watch = self.inotify.as_ref()?.add(path, MASK).ok()?;
         if let Some(known) = self.watched.iter().find(|known| known.watch == watch && known.quiet.get()) {
             return Some(known.clone());
@@ -154,7 +154,7 @@ impl Listings {
         Some(watched)
     }
 
-    /// Keeps a page, unless something happened since its directory was watched.
+    /// Caches a page, unless something happened since its directory was watched.
     pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
         self.listen();
         let size = page.size();
@@ -177,7 +177,7 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// The page of that key, if its directory is still as `dir` and nothing happened in it. The caller looks at the
+    /// The page of that key, if its directory is still as `dir` and nothing happened in it. The caller checks the
     /// loose entries.
     pub fn find(&mut self, key: &[u8], dir: &Stat, now: &Clock) -> Option<Page> {
         if self.pages.is_empty() {
@@ -198,7 +198,7 @@ impl Listings {
         }
     }
 
-    /// Asks the kernel what has happened.
+    /// Reads events from the kernel.
     fn listen(&mut self) {
         let Some(inotify) = &self.inotify else { return };
         let mut batch = [0; BATCH];
@@ -232,12 +232,12 @@ impl Listings {
         }
     }
 
-    /// When a page has to go, monotonic milliseconds.
+    /// When the next page expires, monotonic milliseconds.
     pub fn next_due(&self) -> Option<u64> {
         self.pages.values().map(|kept| kept.made + LIFE + 1).min()
     }
 
-    /// Gives back the memory of pages that are too old.
+    /// Drops expired pages.
     pub fn sweep(&mut self, now: u64) {
         if self.watched.is_empty() && self.pages.is_empty() {
             return;
@@ -257,7 +257,7 @@ impl Listings {
         self.watched.retain(|known| {
             let used = Rc::strong_count(known) > 1;
             if let (false, Some(inotify)) = (used, inotify) {
-                // One that has reported a change is gone already.
+                // One that has reported a change has already ended.
                 let _ = inotify.remove(known.watch);
             }
             used
@@ -265,7 +265,7 @@ impl Listings {
     }
 }
 
-/// A change from now on gives the directory other times than it has.
+/// Any later change would give the directory other timestamps.
 fn is_settled(dir: &Stat, now: &Clock) -> bool {
     let nanos = |seconds: i64, nanos: u32| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     nanos(now.unix, now.nanos) - nanos(dir.ctime.0, dir.ctime.1) >= SETTLED

@@ -1,7 +1,7 @@
 //! One log file: lines that wait for the end of the turn, and bytes that the other end has not taken yet.
 //!
-//! Invariant: nothing here waits. What a slow reader does not take is kept up to [`BACKLOG`] bytes; further lines are
-//! dropped, counted, and the count is reported once there is room again.
+//! Invariant: nothing here waits. If a reader is slow, up to [`BACKLOG`] bytes are kept for it; further lines are
+//! dropped and counted, and the count is reported once there is room again.
 
 use crate::io::sink::Sink;
 use crate::sys::{Errno, file};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes kept for a reader that is slow: minutes of a busy error log, some seconds of a busy access log.
 const BACKLOG: usize = 1 << 20;
-/// Buffers larger than this are given back when they are empty.
+/// Larger buffers are freed when they are empty.
 const KEPT: usize = 128 << 10;
 
 #[derive(Default)]
@@ -19,11 +19,12 @@ pub struct LogFile {
     sink: Option<Sink>,
     /// Whole lines, not yet written.
     pub pending: Vec<u8>,
-    /// What a write left over, as it is to be written.
+    /// The rest of an incomplete write.
     backlog: Vec<u8>,
     dropped: u64,
     failing: bool,
-    /// The last byte that the file took is not the end of a line: what does not go on with that line begins another.
+    /// The last byte that the file took is not the end of a line: unless the rest of that line follows, a line end is
+    /// written first.
     is_in_line: bool,
     pub gzip: Option<u32>,
     /// The configuration in use names it.
@@ -33,7 +34,7 @@ pub struct LogFile {
 /// What is reported in the error log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The first of failures in a row: a full disk must not fill the other logs as well.
+    /// The first of several failures in a row: a full disk must not fill the other logs as well.
     Failed(Errno),
     /// Lines can be written again; this many were lost meanwhile.
     Dropped(u64),
@@ -52,9 +53,9 @@ impl LogFile {
         self.sink.as_ref()
     }
 
-    /// Writes to this from now on; what the old file has not taken goes to the new one.
+    /// Sets the file; what the old one has not taken goes to the new one.
     pub fn set_sink(&mut self, sink: Sink) {
-        // The same file opened again still ends where it ended.
+        // The same file opened again still ends in the middle of a line.
         self.is_in_line &= self.sink.as_ref().is_some_and(|old| is_same(old, &sink));
         self.sink = Some(sink);
         self.failing = false;
@@ -81,7 +82,7 @@ impl LogFile {
     }
 
     fn flush_to(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>) -> Option<Trouble> {
-        // The backlog goes on with the line.
+        // The backlog continues the line.
         if self.is_in_line && self.gzip.is_none() && self.backlog.is_empty() && !self.pending.is_empty() {
             self.pending.insert(0, b'\n');
         }
@@ -120,8 +121,8 @@ impl LogFile {
     }
 }
 
-/// How many bytes were taken before the other end would have had to be waited for. `is_in_line`: whether the last byte
-/// that was ever taken is not the end of a line.
+/// Writes as much as the other end takes without waiting, and gives the number of bytes. `is_in_line`: whether the
+/// last byte that it ever took is not the end of a line.
 fn send(
     bytes: &[u8],
     is_in_line: &mut bool,
@@ -148,7 +149,7 @@ fn is_same(one: &Sink, other: &Sink) -> bool {
     }
 }
 
-/// A whole gzip member; several after each other are one file.
+/// A whole gzip member; several in a row make one file.
 fn gzip(level: u32, lines: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
     // A Vec takes all that is written.

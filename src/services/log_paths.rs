@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 #[derive(Default)]
 pub struct LogPaths {
     entries: HashMap<PathBuf, Entry>,
-    /// Counts uses: two may share a millisecond.
+    /// Counts uses, since two may happen within a millisecond.
     clock: u64,
 }
 
 struct Entry {
-    /// None: not used often enough to be kept open.
+    /// None: it is not used often enough to be kept open.
     fd: Option<Sink>,
     uses: u32,
     used: u64,
@@ -74,7 +74,7 @@ impl LogPaths {
         Ok(())
     }
 
-    /// Closes all: the files are to be opened again.
+    /// Closes all: the files must be opened again.
     pub fn clear(&mut self) {
         self.entries.clear();
     }

@@ -1,7 +1,8 @@
-//! Log files. Lines about requests are gathered in a turn and written by one call; messages about the process are
+//! Log files. Lines about requests are collected in a turn and written by one call; messages about the process are
 //! written at once. A log that cannot be written, or whose reader is slow, is reported once and delays no request.
 //!
-//! A file stays open as long as the configuration names it, or an exchange lives that began under one that did.
+//! A file stays open as long as the configuration names it, or an exchange lives that began with a configuration that
+//! did.
 
 use super::clock::Clock;
 use super::error_line::{self, Admitted, Asked, Facts, Repeats, Window};
@@ -30,7 +31,7 @@ pub struct Logs {
     dirty: Vec<LogFileId>,
     /// Files whose other end did not take everything.
     blocked: Vec<LogFileId>,
-    /// Files that hold lines back (`buffer=`): (file, when the oldest must be out).
+    /// Files with `buffer=`: (file, when its oldest line must be written).
     held: Vec<(LogFileId, u64)>,
     paths: LogPaths,
     syslogs: Syslogs,
@@ -38,17 +39,17 @@ pub struct Logs {
     /// The text of a diagnostic.
     text: Vec<u8>,
     repeats: Repeats,
-    /// Of logs that have a rate.
+    /// Rate windows of logs that have a rate.
     windows: Vec<(LogTarget, Window)>,
-    /// Where diagnostics go that no file takes; None in a daemon.
+    /// Where messages go that no file takes; None in a daemon.
     stderr: Option<LogFile>,
     /// Messages about the logs themselves, for the error log.
     troubles: Vec<String>,
-    /// Of the process that serves; asked for once.
+    /// Of the serving process; read once.
     pid: Option<i32>,
 }
 
-/// The connection that a diagnostic is about.
+/// The connection that a message is about.
 #[derive(Clone, Copy)]
 pub struct Who<'a> {
     /// The number of the connection.
@@ -57,7 +58,7 @@ pub struct Who<'a> {
     pub asked: &'a dyn Asked,
 }
 
-/// When lines of an access log must be out.
+/// When lines of an access log must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
     Turn,
@@ -103,7 +104,7 @@ impl Logs {
     }
 
     /// The paths in the order of their ids: a configuration that is loaded later numbers its own after them. An empty
-    /// one is free to be taken.
+    /// one may be reused.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|f| f.path.clone()).collect()
     }
@@ -120,8 +121,8 @@ impl Logs {
         self.syslogs.clear();
     }
 
-    /// USR1: every file of the configuration is opened again by its path, after what is pending has gone to the old one.
-    /// A log that is a descriptor (`/dev/stdout`) stays what it is.
+    /// USR1: opens every file of the configuration again by its path, after writing what is pending to the old one. A
+    /// log that is a descriptor (`/dev/stdout`) stays as it is.
     pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
         self.begin_reopen();
         let mut failed = Vec::new();
@@ -137,8 +138,8 @@ impl Logs {
         failed
     }
 
-    /// What is pending goes to the old files; those with variables in their path and syslog's sockets are made again
-    /// when they are needed.
+    /// Writes what is pending to the old files; those with variables in their path, and syslog's sockets, are opened
+    /// again when they are needed.
     pub fn begin_reopen(&mut self) {
         self.flush_all();
         self.paths.clear();
@@ -150,7 +151,7 @@ impl Logs {
         self.files.iter().enumerate().filter_map(|(at, file)| Some((at, &*file.path, file.sink()?.fd())))
     }
 
-    /// A file that a process with more rights has opened.
+    /// Takes a file that a process with more rights has opened.
     pub fn replace(&mut self, at: usize, fd: OwnedFd) {
         if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {
             file.set_sink(Sink::new(fd));
@@ -161,7 +162,7 @@ impl Logs {
         self.stderr.is_some()
     }
 
-    /// Discards diagnostics that no file takes: a daemon has no terminal.
+    /// Discards messages that no file takes: a daemon has no terminal.
     pub fn drop_stderr(&mut self) {
         self.stderr = None;
     }
@@ -171,7 +172,7 @@ impl Logs {
         std::mem::take(&mut self.troubles)
     }
 
-    /// A buffer to append access lines to; they go out by `hold`.
+    /// A buffer to append access lines to; `hold` says when they are written.
     pub fn access(&mut self, id: LogFileId, hold: Hold, now: u64) -> Option<&mut Vec<u8>> {
         let file = self.files.get(id.at()).filter(|f| f.is_open())?;
         let size = match hold {
@@ -197,13 +198,14 @@ impl Logs {
         Some(&mut self.files[id.at()].pending)
     }
 
-    /// One line to a file whose path was made for this request: opened, written, closed, unless
-    /// open_log_file_cache keeps it.
+    /// Writes one line to a file whose path was made for this request: it is opened, written and closed, unless
+    /// open_log_file_cache keeps it open.
     pub fn access_path(&mut self, path: &Path, line: &[u8], cache: Option<PathCache>, now: u64) -> Result<(), Errno> {
         self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
-    /// The end of a turn: writes what may not be held longer. Gives when the rest has to be written, if there is some.
+    /// The end of a turn: writes lines that may not be held longer. Gives when the rest must be written, if there is
+    /// any.
     pub fn flush_turn(&mut self, now: u64) -> Option<u64> {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
@@ -231,7 +233,7 @@ impl Logs {
     }
 
     fn flush_stderr(&mut self) {
-        // Where standard error itself fails, only what it lost can be reported.
+        // If standard error itself fails, only its losses can be reported.
         if let Some(stderr) = self.stderr.as_mut().filter(|file| file.is_blocked() || !file.pending.is_empty())
             && let Some(Trouble::Dropped(lines)) = stderr.flush()
         {
@@ -269,13 +271,13 @@ impl Logs {
 
     /// Sends an access line to a syslog server.
     ///
-    /// # Errors It was lost, and that was not reported for a while.
+    /// # Errors The line was lost, and that was not reported for a while.
     pub fn syslog(&mut self, to: &Syslog, line: &[u8], now: &mut Clock) -> Result<(), Errno> {
         let ms = now.ms;
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)
     }
 
-    /// Writes one diagnostic where `log` and its others say, if its level is wanted there.
+    /// Writes one message to `log` and its others, if its level is wanted there.
     pub fn error(
         &mut self,
         log: &ErrorLog,
@@ -320,7 +322,7 @@ impl Logs {
         }
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
-        // Only the process that serves has requests; one that becomes a daemon has another number before.
+        // Only the serving process has requests; a process that becomes a daemon has another number before that.
         let pid = match who {
             Some(_) => *self.pid.get_or_insert_with(process::getpid),
             None => process::getpid(),
@@ -372,7 +374,7 @@ impl Logs {
         }
     }
 
-    /// The lines that a log with a rate has had in this second.
+    /// The rate window of a log.
     fn window(&mut self, target: &LogTarget) -> &mut Window {
         let at = self.windows.iter().position(|(of, _)| of == target).unwrap_or_else(|| {
             self.windows.push((target.clone(), Window::default()));

@@ -1,5 +1,5 @@
-//! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`]
-//! is passed down by the event loop; nothing here knows a connection or a request.
+//! What all requests share: the turn's clock, the configuration, buffers, open files, logs, counters. The event loop
+//! passes [`Services`] down; nothing here knows a connection or a request.
 
 pub mod acme;
 pub mod boot;
@@ -79,9 +79,9 @@ use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
 use user_file::UserFile;
 
-/// Bytes read from a socket at a time while a body streams. Larger reads make uploads cheaper.
+/// Most bytes read from a socket at a time while a body streams. Larger reads make uploads cheaper.
 pub const SCRATCH: usize = 256 << 10;
-/// A request head fits one of these nearly always, and a small body with it.
+/// Nearly every request head fits into one of these, and a small body with it.
 const BUFFER: usize = 8 << 10;
 /// Buffers kept for reuse.
 const BUFFERS: usize = 1024;
@@ -96,7 +96,7 @@ pub struct Services {
     pub buffers: BufPool,
     pub compressors: Rc<Compressors>,
     pub files: FileCache,
-    /// Responses that may be sent again.
+    /// Cached responses.
     pub response_cache: ResponseCache,
     /// Directories that need not be looked at until the kernel reports a change.
     pub dir_watch: DirWatch,
@@ -104,7 +104,7 @@ pub struct Services {
     pub directories: Directories,
     /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
-    /// Real paths of directories that clients may store files in: none of these is run.
+    /// Real paths of directories in which clients may store files: none of these files is run.
     pub stored_places: Places,
     /// Real paths of directories whose content is not shown.
     pub hidden_places: Places,
@@ -113,9 +113,9 @@ pub struct Services {
     pub file_digests: FileDigests,
     /// The usage of areas that have a quota.
     pub quotas: Quotas,
-    /// Locks of WebDAV.
+    /// WebDAV's locks.
     pub dav_locks: DavLocks,
-    /// Directories that are being judged before they are copied, moved or removed.
+    /// Directories that are being checked before they are copied, moved or removed.
     pub judged_trees: JudgedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
@@ -128,35 +128,35 @@ pub struct Services {
     pub limits: Limits,
     pub passwords: Passwords,
     pub user_file: UserFile,
-    /// Servers of upstream groups: which is next, which have failed.
+    /// The state of upstream servers: which is next, which have failed.
     pub upstream_balance: Balance,
-    /// Names that are looked up while requests are served.
+    /// Names that are looked up at request time.
     pub resolver: Resolver,
     /// Programs that answer requests.
     pub children: Children,
     pub upstream_names: UpstreamNames,
-    /// Resumable uploads that are not finished.
+    /// Unfinished resumable uploads.
     pub resumable: Uploads,
-    /// Which start of the machine this is; read before the process is confined.
+    /// The machine's boot; read before the process is confined.
     pub boot: Option<Boot>,
-    /// A buffer for bytes that are consumed at once: owned by no connection.
+    /// A buffer for bytes that are consumed at once; no connection owns it.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
     pub pipe: Option<(OwnedFd, OwnedFd)>,
-    /// How near the process is to worker_memory_limit.
+    /// How close the process is to worker_memory_limit.
     pub overload: Overload,
     /// The process shuts down gracefully: no connection is kept alive.
     pub quitting: bool,
-    /// A drain has begun: health checks fail, all else is served.
+    /// A drain has begun: health checks fail, everything else is served.
     pub draining: bool,
-    /// When the configuration was taken, Unix time.
+    /// When the configuration was loaded, Unix time.
     pub loaded: i64,
-    /// Watches the phases for `webserv explain`, and keeps them from changing anything. The server has none.
+    /// Records the phases for `webserv explain`, and keeps them from changing anything. None in the server.
     pub trace: Option<Recorder>,
 }
 
 impl Services {
-    /// Tells the clock, the judged trees and the quotas that a file was made in `dir`, other than by an upload.
+    /// Reports to the clock, the judged trees and the quotas that a file was made in `dir`, other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
         self.judged_trees.came(dir);

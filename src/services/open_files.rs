@@ -1,10 +1,10 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::epoch`]). At its first
+//! Invariant: a response is never older than the moment its request began to arrive ([`Clock::epoch`]). At its first
 //! use in an epoch an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has
-//! reported no change there; a name that changed, vanished or may no longer be reached is opened again, and one that
-//! is not there is looked for again. Contents younger than the clock's granularity are not trusted: a second write
-//! could carry the same times.
+//! reported no change there; a name that changed, vanished or may no longer be reached is opened again, and a missing
+//! one is looked for again. Contents younger than the clock's granularity are not trusted: a second write could get
+//! the same timestamps.
 
 mod look;
 mod missing;
@@ -25,22 +25,22 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Files up to this many bytes are kept in memory: sent with their head by one call. Above it sendfile wins.
+/// Files up to this size are kept in memory: sent with their head by one call. Above it sendfile wins.
 pub const SMALL: u64 = 16 << 10;
-/// Files up to this many bytes are kept in memory once this many pieces of them were asked for.
+/// Files up to this size are kept in memory once this many pieces of them were requested.
 const WHOLE: u64 = 256 << 10;
 const OFTEN: u8 = 8;
-/// Entries at most; each costs about 300 bytes beside its content.
+/// Most entries; each costs about 300 bytes besides its content.
 const ENTRIES: usize = 20_000;
-/// Descriptors of large files that are kept whatever the limit of the process is; it may have a half of its own.
+/// Descriptors of large files that may always be kept; a process with a higher limit may keep half of that.
 const DESCRIPTORS: usize = 256;
-/// A file changed within this many nanoseconds before it was read may change again under the same times.
+/// A file that changed less than this many nanoseconds before it was read may change again with the same timestamps.
 pub const SETTLED: i128 = 20_000_000;
-/// An unused descriptor is closed after this many milliseconds: a deleted file's space must not be held.
+/// Milliseconds after which an unused descriptor is closed: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
 const IDLE_COPY: u64 = 60_000;
-/// How often unused descriptors are looked for: each time all files are gone through.
+/// Milliseconds between two searches for unused descriptors: each goes through all files.
 const SWEEP: u64 = 1_000;
 
 /// What a path leads to.
@@ -52,29 +52,29 @@ pub enum Found {
     Other,
 }
 
-/// A regular file, opened. Its holders read the version that was there when it was opened.
+/// A regular file, opened. Its users read the version that existed when it was opened.
 pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
     pub last_modified: [u8; 29],
-    /// The end of the head of an answer with the whole file, and the content where it is kept: together, for they are
-    /// sent together, and among many files each place in memory is a cache miss.
+    /// The end of the head of a response with the whole file, and the content if it is kept: together, since they are
+    /// sent together, and with many files each place in memory costs a cache miss.
     answer: Box<[u8]>,
-    /// Where in `answer` the lines of the content end, and where the head.
+    /// Where in `answer` the content's fields end, and where the head ends.
     lines_end: u32,
     head_end: u32,
     fd: Option<OwnedFd>,
     copies: Copies,
-    /// How often a piece of it was asked for.
+    /// How often a piece of it was requested.
     pieces: Cell<u8>,
-    /// Whether it was used since the clock's hand came by, and when last: monotonic milliseconds.
+    /// Whether it was used since the clock's hand passed, and when last: monotonic milliseconds.
     recent: Cell<bool>,
     used: Cell<u64>,
-    /// Where copies are counted; none for a file that is not kept.
+    /// Where copies are counted; none for a file that is not cached.
     budget: OnceCell<Rc<Budget>>,
 }
 
-/// The version of a file, as GET names it and conditions of writes are judged by.
+/// A file's version, as in the ETag of GET and in the conditions of writes.
 pub fn version(stat: &Stat) -> ETag {
     let mut identity = stat.ino;
     for part in [stat.dev, stat.ctime.0 as u64, u64::from(stat.ctime.1)] {
@@ -84,7 +84,7 @@ pub fn version(stat: &Stat) -> ETag {
 }
 
 impl OpenFile {
-    /// The whole content, where it is small enough to be kept.
+    /// The whole content, if it is small enough to be kept.
     pub fn memory(&self) -> Option<&[u8]> {
         match self.fd {
             None => self.answer.get(self.head_end as usize..),
@@ -92,7 +92,7 @@ impl OpenFile {
         }
     }
 
-    /// What the head of a response with the whole file takes from the cache.
+    /// The parts of the head of a response with the whole file that are cached.
     pub fn cached_head(&self) -> CachedHead<'_> {
         CachedHead {
             lines: self.answer.get(..self.lines_end as usize).unwrap_or_default(),
@@ -105,23 +105,23 @@ impl OpenFile {
         self.fd.as_ref().map(OwnedFd::as_fd)
     }
 
-    /// It was asked for, by whatever way: worth keeping.
+    /// It was requested, in whatever way: worth keeping.
     pub fn touch(&self, now: &Clock) {
         self.recent.set(true);
         self.used.set(now.ms);
     }
 
-    /// The whole file as gzip of that level, made before.
+    /// The whole file as gzip of that level, if it is cached.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
         self.copies.gzip(level)
     }
 
-    /// Whether a copy would be kept.
+    /// Whether a copy would be cached.
     pub fn keeps_copies(&self) -> bool {
         self.budget.get().is_some()
     }
 
-    /// Keeps `bytes`, made of the whole content, for those who ask next: if the content was the same all the while.
+    /// Caches `bytes`, which were made of the whole content, if the content was the same all the time.
     pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
         let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
         if unchanged && let Some(budget) = self.budget.get() {
@@ -129,8 +129,8 @@ impl OpenFile {
         }
     }
 
-    /// A piece, where the content is in memory: a file whose pieces are asked for often, and that is not large, is read
-    /// once instead of at each time.
+    /// A piece, if the content is in memory: a file that is not large, and whose pieces are often requested, is read
+    /// once instead of each time.
     pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
         let asked = self.pieces.get();
         if asked <= OFTEN {
@@ -147,7 +147,7 @@ impl OpenFile {
         self.copies.plain()?.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)
     }
 
-    /// Opens what `fd` refers to. Small files are read at once.
+    /// Opens the file of `fd`. Small files are read at once.
     pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
         let content = if stat.size <= SMALL { read_whole(fd.as_fd(), stat)? } else { Content::Left(stat) };
         let (fd, stat, content) = match content {
@@ -178,11 +178,11 @@ impl OpenFile {
 
 enum Content {
     Whole(Vec<u8>, Stat),
-    /// To the descriptor: the file is large, or being written, so that no version of it is whole.
+    /// In the file: it is large, or is being written, so that no version of it is whole.
     Left(Stat),
 }
 
-/// Reads a file so that its bytes and its times belong together: the times are asked again after the read.
+/// Reads a file so that its bytes and its timestamps match: the timestamps are read again afterwards.
 fn read_whole(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Content, Errno> {
     for _ in 0..3 {
         let mut bytes = vec![0; stat.size as usize];
@@ -214,7 +214,8 @@ pub fn open(path: &CStr) -> Result<Found, Errno> {
     found(file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0))
 }
 
-/// What has been opened for reading. A socket cannot be, nor a device without its driver: they are there all the same.
+/// The result of opening for reading. A socket cannot be opened, nor a device without its driver: they exist all the
+/// same.
 pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Found, Errno> {
     let fd = match opened {
         Err(Errno::ENXIO | Errno::ENODEV) => return Ok(Found::Other),
@@ -231,7 +232,7 @@ pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Found, Errno> {
 pub struct FileCache {
     /// Slots by path. Clients that may upload choose names, and with a known hash could make them collide.
     map: SecretMap<Box<[u8]>, u32>,
-    /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
+    /// Slots in a ring: the clock's hand evicts those that were not used since it last passed.
     slots: Vec<Slot>,
     hand: usize,
     bytes: u64,
@@ -240,9 +241,9 @@ pub struct FileCache {
     /// How many descriptors the cache may keep, and how many the process may have.
     most_descriptors: usize,
     all_descriptors: usize,
-    /// When unused descriptors were looked for last, monotonic milliseconds.
+    /// When unused descriptors were last searched for, monotonic milliseconds.
     swept: u64,
-    /// Compressed forms of the files kept here may take as much again.
+    /// Compressed forms of the cached files may take the same amount again.
     copies: Rc<Budget>,
     missing: Missing,
 }
@@ -256,7 +257,7 @@ struct Slot {
 }
 
 impl FileCache {
-    /// `limit`: bytes of contents kept. 0 keeps nothing.
+    /// `limit`: most bytes of cached contents. 0: nothing is cached.
     pub fn new(limit: u64) -> FileCache {
         FileCache {
             map: SecretMap::default(),
@@ -282,13 +283,13 @@ impl FileCache {
         }
     }
 
-    /// How many descriptors the process may have in all.
+    /// Sets how many descriptors the process may have in total.
     pub fn set_descriptors(&mut self, all: usize) {
         self.all_descriptors = all;
         self.leave_descriptors(0);
     }
 
-    /// Each connection may need two descriptors, its own and a file's or an upstream's: those come first.
+    /// Each connection may need two descriptors, its own and a file's or an upstream's: those take precedence.
     pub fn leave_descriptors(&mut self, connections: usize) {
         let all = self.all_descriptors;
         self.most_descriptors = (all / 2).min(all.saturating_sub(2 * connections)).max(DESCRIPTORS);
@@ -297,7 +298,7 @@ impl FileCache {
         }
     }
 
-    /// What `path` leads to now.
+    /// The file that `path` leads to now.
     pub fn open(&mut self, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Result<Found, Errno> {
         let name = path.to_bytes();
         watch.refresh(now);
@@ -340,8 +341,8 @@ impl FileCache {
         }
     }
 
-    /// As [`FileCache::open`], and how long that can be relied on without asking. None: nothing of it is kept, or it is
-    /// no regular file.
+    /// As [`FileCache::open`], with how long that can be relied on without asking. None: nothing is cached, or it is
+    /// not a regular file.
     pub fn look(
         &mut self,
         path: &CStr,
@@ -361,7 +362,7 @@ impl FileCache {
         Some((found, look.clone()))
     }
 
-    /// The entry's file, if it is still what its path leads to.
+    /// The entry's file, if its path still leads to it.
     fn fresh(&mut self, at: usize, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Option<Rc<OpenFile>> {
         let slot = &mut self.slots[at];
         if !slot.look.holds(now) {
@@ -394,7 +395,7 @@ impl FileCache {
         if alone {
             look.dir = None;
         }
-        // Kept a second time only under another name.
+        // It is already set if the file is cached under another name, too.
         let _ = file.budget.set(self.copies.clone());
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);
@@ -417,7 +418,7 @@ impl FileCache {
         }
     }
 
-    /// Takes an entry out. Holders of the file go on with it.
+    /// Removes an entry. Users of the file keep it.
     fn remove(&mut self, at: usize) {
         let slot = self.slots.swap_remove(at);
         self.map.remove(&slot.path);
@@ -452,7 +453,7 @@ impl FileCache {
     }
 }
 
-/// The last change is long enough ago that another would show.
+/// The last change is long enough ago that another one would show.
 fn settled(stat: &Stat, now: &Clock) -> bool {
     now.nanoseconds() - nanoseconds(stat.mtime).max(nanoseconds(stat.ctime)) > SETTLED
 }

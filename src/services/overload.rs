@@ -1,32 +1,33 @@
-//! How much of worker_memory_limit is used, and what that means for new work. Before the kernel ends the process, and
-//! every request with it, the least is given up first: connections that wait for another request, caches, then new
-//! requests; requests in progress are finished.
+//! How much of worker_memory_limit is used, and what that means for new work. Before the kernel kills the process
+//! with every request, the least important is given up first: idle connections, caches, then new requests; requests
+//! in progress are finished.
 //!
-//! Invariant: looking costs a read of one small file (statm) every [`LOOK`] milliseconds and after each [`PART`] of the limit
-//! that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing at all without the
-//! directive; a stage is left only a little below where it begins, so that it does not flicker.
+//! Invariant: checking costs a read of one small file (statm) every [`LOOK`] milliseconds and after each [`PART`] of
+//! the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing at all
+//! without the directive; a stage ends only a little below where it begins, so that it does not flicker.
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds between two looks.
+/// Milliseconds between two checks.
 const LOOK: u64 = 10;
 /// Milliseconds between two times that freed memory is given back to the kernel: it takes time in proportion to it.
 const TRIM: u64 = 1000;
-/// What may be begun between two looks: the limit by this. Of 48 MiB it is 384 KiB, some forty new streams of HTTP/2.
+/// The limit divided by this may be used by new work between two checks. Of 48 MiB it is 384 KiB, some forty new
+/// streams of HTTP/2.
 const PART: u64 = 128;
-/// By how many percent below its beginning a stage ends.
+/// Percentage points below its beginning at which a stage ends.
 const BACK: u64 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Stage {
     #[default]
     Normal,
-    /// From 90 %: connections between requests are closed, answers are the last of their connection, caches are emptied.
+    /// From 90 %: idle connections are closed, each response is the last of its connection, caches are emptied.
     Tight,
     /// From 95 %: new requests get 503.
     Full,
-    /// The limit is reached: no connection is accepted either.
+    /// The limit is reached: no connections are accepted either.
     Over,
 }
 
@@ -41,7 +42,7 @@ pub struct Overload {
     looked: u64,
     trimmed: u64,
     used: u64,
-    /// Bytes that work begun since the last look may use.
+    /// Bytes that work begun since the last check may use.
     grown: u64,
     stage: Stage,
     /// The stage that [`Overload::look`] gave last.
@@ -55,7 +56,7 @@ impl Overload {
         }
     }
 
-    /// Connections are not kept, and none of the caches is filled.
+    /// Connections are not kept alive, and no cache is filled.
     pub fn is_tight(&self) -> bool {
         self.stage >= Stage::Tight
     }
@@ -69,17 +70,17 @@ impl Overload {
         self.stage
     }
 
-    /// What is used, in percent of the limit.
+    /// Memory in use, in percent of the limit.
     pub fn percent(&self) -> u64 {
         self.used.saturating_mul(100) / self.limit.max(1)
     }
 
-    /// While it is not normal, when to look again (monotonic milliseconds).
+    /// When to check again, unless all is normal (monotonic milliseconds).
     pub fn next_due(&self) -> Option<u64> {
         self.is_tight().then(|| self.looked + LOOK)
     }
 
-    /// Looks, where that is due. Gives the stage if it is another than the last time.
+    /// Checks, if that is due. Gives the stage if it has changed.
     pub fn look(&mut self, now: u64) -> Option<Stage> {
         if self.limit == 0 {
             return None;
@@ -91,7 +92,7 @@ impl Overload {
         (std::mem::replace(&mut self.seen, self.stage) != self.stage).then_some(self.stage)
     }
 
-    /// What was just begun may use that many bytes more: where much has come together, the stage is found at once.
+    /// New work may use that many more bytes: once they add up, the next check is due at once.
     pub fn grow(&mut self, bytes: usize) {
         if self.limit == 0 {
             return;
@@ -110,7 +111,7 @@ impl Overload {
         }
     }
 
-    /// Whether what was freed should be given back to the kernel now.
+    /// Whether freed memory should be given back to the kernel now.
     pub fn is_trim_due(&mut self, now: u64) -> bool {
         let due = self.is_tight() && now >= self.trimmed + TRIM;
         if due {
@@ -119,7 +120,7 @@ impl Overload {
         due
     }
 
-    /// Memory of the process's own: what is resident, without what it shares with files.
+    /// The process's own memory: resident, without what it shares with files.
     fn read(&mut self) -> Option<u64> {
         if self.statm.is_none() {
             self.statm = file::open_at(None, c"/proc/self/statm", file::O_RDONLY, 0).ok();

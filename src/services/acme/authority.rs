@@ -9,7 +9,7 @@ use crate::config::acme::Issuer;
 use std::rc::Rc;
 
 pub enum Work {
-    /// With the key that the certificate will have.
+    /// With the key of the future certificate.
     Order(Box<Order>, String),
     Inquiry(Inquiry),
 }
@@ -17,7 +17,7 @@ pub enum Work {
 pub struct Job {
     pub certificate: usize,
     pub work: Work,
-    /// Challenges that are answered already.
+    /// The number of challenges whose responses are published.
     pub published: usize,
 }
 
@@ -26,13 +26,13 @@ pub struct Authority {
     pub issuer: Rc<Issuer>,
     pub account: Account,
     pub job: Option<Job>,
-    /// A request has been sent and not answered.
+    /// A request was sent and has not been answered.
     pub outstanding: bool,
     /// No request is sent before this time, monotonic milliseconds.
     pub wait: u64,
-    /// The account's key, where it was made and is not on disk.
+    /// The account's key, if it was made here and is not on disk.
     pub unkept_key: Option<String>,
-    /// The key on disk could not be read: the account is another, which is not kept.
+    /// The key on disk could not be read: another account is used, whose key is not stored.
     pub is_makeshift: bool,
     /// Whether the account is on disk.
     pub unkept: Unkept,
@@ -52,14 +52,14 @@ impl Authority {
         }
     }
 
-    /// The account is another one from now on.
+    /// Uses another account from now on.
     pub fn take(&mut self, opened: Opened) -> bool {
         let Opened { key, kid, unkept } = opened;
         (self.account, self.unkept_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
         true
     }
 
-    /// The key is on disk; so is the URL where there is one.
+    /// The key is on disk; so is the URL, if there is one.
     pub fn keep(&mut self) -> Result<(), String> {
         self.unkept_key = None;
         match self.account.kid().filter(|_| !self.is_makeshift) {
@@ -74,7 +74,7 @@ impl Authority {
     }
 }
 
-/// Whether a job begun with one issuer can go on with the other.
+/// Whether a job that was begun with one issuer can continue with the other.
 pub fn is_same(a: &Issuer, b: &Issuer) -> bool {
     let (x, y) = (&a.terms, &b.terms);
     a.name == b.name

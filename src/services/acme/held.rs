@@ -1,4 +1,4 @@
-//! One certificate over time: the one that is served, when the next is due, when its authority is asked about renewal.
+//! One certificate over time: the current one, when the next is due, and when its authority is asked about renewal.
 
 use super::store::Pair;
 use super::unkept::Unkept;
@@ -8,10 +8,10 @@ use crate::tls::CertifiedKey;
 use crate::tls::x509::Certificate;
 use std::sync::Arc;
 
-/// A renewal that comes sooner than this after the last is a hasty one, as long as half of the certificate's time is not
-/// over.
+/// A renewal that comes sooner than this after the last one is a hasty one, as long as less than half of the
+/// certificate's lifetime has passed.
 const HASTE: i64 = 6 * 3600;
-/// Where its authority has no opinion it is asked again after this long.
+/// An authority that suggests no window is asked again after this long.
 const SILENT: i64 = 86_400;
 /// Never.
 const NEVER: i64 = i64::MAX;
@@ -20,7 +20,7 @@ const NEVER: i64 = i64::MAX;
 #[derive(Clone, Debug)]
 pub struct Current {
     pub pair: Pair,
-    /// Changes with the certificate.
+    /// It changes with the certificate.
     pub generation: u64,
     pub not_before: i64,
     pub not_after: i64,
@@ -38,23 +38,23 @@ impl Current {
 #[derive(Debug)]
 pub struct Held {
     pub current: Option<Current>,
-    /// When the next is ordered; seconds since 1970, as all times here.
+    /// When the next certificate is ordered; seconds since 1970, as all times here.
     order_at: i64,
-    /// When it is due by the dates of the one that is there.
+    /// When it is due by the dates of the present certificate.
     due_at: i64,
     ask_at: i64,
     window: Option<(Window, i64)>,
     failures: u32,
-    /// After one that failed no other is ordered before.
+    /// After a failed order, no other one is made before this time.
     retry_at: i64,
     hasty: u32,
-    /// Certificates in a row whose time was over as soon as they were issued, by the clock of this machine.
+    /// Certificates in a row that had expired when they were issued, by the clock of this machine.
     spent: u32,
     /// Whether the certificate is on disk.
     pub unkept: Unkept,
 }
 
-/// What to do for it now.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     Order,
@@ -78,7 +78,7 @@ impl Held {
         }
     }
 
-    /// Serves another certificate from now on. False: it cannot be read.
+    /// Uses another certificate from now on. False: it cannot be parsed.
     pub fn install(&mut self, pair: Pair, generation: u64, now: i64, chance: u64) -> bool {
         let Some(leaf) = pair.ready.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
         let (not_before, not_after) = (leaf.not_before, leaf.not_after);
@@ -104,8 +104,8 @@ impl Held {
         self.order_at.min(self.ask_at).min(self.unkept.next())
     }
 
-    /// The certificate was just issued. One that is due all the same is not renewed at once, and then for ever: either
-    /// this machine's clock is wrong or the authority's. True: so it is.
+    /// The certificate was just issued. If it is due all the same, it is not renewed at once, which would go on for
+    /// ever: this machine's clock or the authority's is wrong. True: that is so.
     pub fn issued(&mut self, now: i64) -> bool {
         let is_spent = self.order_at <= now;
         self.spent = if is_spent { self.spent.saturating_add(1) } else { 0 };
@@ -133,8 +133,8 @@ impl Held {
         pause
     }
 
-    /// An authority wanted no order before, when this process did not run yet. False: that is over, or further away than
-    /// any pause, so that the clock was another.
+    /// An earlier process was told by an authority not to order before this time. False: the time has passed, or is
+    /// further away than any pause, so that the clock was different.
     pub fn await_until(&mut self, until: i64, now: i64) -> bool {
         let is_ahead = until > now && until - now <= renewal::LONGEST_PAUSE;
         if is_ahead {
@@ -144,7 +144,7 @@ impl Held {
         is_ahead
     }
 
-    /// The clock was set back: what was counted from the time that it showed comes as soon as it would have.
+    /// The clock was set back: times that were computed by the old clock come as soon as they would have.
     pub fn set_back(&mut self, seconds: i64, now: i64) {
         let earlier = |at: i64| if at == NEVER || at == 0 { at } else { at - seconds };
         self.ask_at = earlier(self.ask_at);
@@ -155,21 +155,22 @@ impl Held {
             (Some(current), Some((_, moment))) => moment.min(current.latest()),
             (Some(_), None) => self.due_at,
         };
-        // One that is due by its dates waits for its turn all the same; one that was over by the wrong clock is not.
+        // A certificate that is due by its dates still waits for its turn; one that had expired by the wrong clock
+        // has not.
         self.order_at = if due > now { due } else { earlier(self.order_at) }.max(self.retry_at);
         if due > now {
             self.spent = 0;
         }
     }
 
-    /// The authority suggests this window, or has no opinion.
+    /// The authority suggests this window, or none.
     pub fn suggested(&mut self, window: Option<Window>, now: i64, chance: u64) {
         let Some(window) = window else {
             self.ask_at = now + SILENT;
             return;
         };
         self.ask_at = now.saturating_add_unsigned(window.ask_again);
-        // A window that is as it was keeps the moment that was chosen of it.
+        // An unchanged window keeps the moment that was picked in it.
         let moment = match self.window {
             Some((old, moment)) if (old.start, old.end) == (window.start, window.end) => moment,
             _ => window.moment(chance),
@@ -178,7 +179,7 @@ impl Held {
         let Some(current) = &self.current else { return };
         let latest = current.latest();
         let pause = now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)));
-        // Haste is no reason to let it end, but where those that come have ended already.
+        // Avoiding haste must not let it expire, unless the new certificates have already expired.
         let soonest = if self.spent == 0 { pause.min(latest) } else { pause };
         self.order_at = moment.min(latest).max(soonest).max(self.retry_at);
     }

@@ -1,8 +1,8 @@
-//! Certificates obtained by ACME: those that are there, the orders in progress, and the answers to challenges. Knows no
+//! Certificates obtained by ACME: the current ones, the orders in progress, and the responses to challenges. Knows no
 //! socket: requests ([`Acme::step`]) and responses ([`Acme::answered`]) are values.
 //!
-//! Invariants: one request at a time to each authority; a certificate is served until its successor is there and stored;
-//! challenges are answered only while their order is in progress.
+//! Invariants: one request at a time to each authority; a certificate is used until its successor is there and
+//! stored; challenges are answered only while their order is in progress.
 
 mod authority;
 mod held;
@@ -42,19 +42,19 @@ pub struct Moment {
 
 /// The longest wait: times that are further away are checked again after it, since the clock may be set.
 const LOOK: u64 = 3_600_000;
-/// Pauses of fewer seconds are not worth a file.
+/// Pauses of fewer seconds are not stored in a file.
 const BRIEF: u64 = 60;
 
 #[derive(Default)]
 pub struct Acme {
     authorities: Vec<Authority>,
-    /// Side by side with those of the configuration.
+    /// In the order of the configuration's.
     certificates: Vec<(Certificate, Held)>,
-    /// Keys that take long to make (RSA), made beforehand for the first certificate.
+    /// Keys that take long to make (RSA), made in advance for the first certificate.
     spare: HashMap<usize, String>,
-    /// By token, and whose they are.
+    /// By token; with the authority.
     answers: HashMap<String, (usize, String)>,
-    /// By server name, and whose they are.
+    /// By server name; with the authority.
     handshakes: HashMap<String, (usize, Arc<ServerConfig>)>,
     generation: u64,
     lines: Vec<(Level, String)>,
@@ -91,7 +91,7 @@ impl Acme {
         self.spare.clear();
         for issuer in &settings.issuers {
             let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
-                // Its order begins again: the certificates may be others.
+                // Its order begins again: the certificates may differ.
                 Some(place) => Some(old.swap_remove(place).settled(issuer.clone())),
                 None => self.authority(issuer),
             };
@@ -121,8 +121,8 @@ impl Acme {
         let is_makeshift = opened.is_err();
         let opened = opened.or_else(|why| {
             self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
-            // Another account than before, until a reload finds a key that can be read: better than no certificate. What is on disk
-            // stays as it is.
+            // Another account than before, until a reload finds a key that can be read: better than no certificate.
+            // What is on disk is not changed.
             let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
             Ok::<_, String>(Opened { key, kid: None, unkept: None })
         });
@@ -130,7 +130,7 @@ impl Acme {
         Some(Authority { unkept_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
     }
 
-    /// Tries again to read keys that could not be read. True: one could be now.
+    /// Tries again to read keys that could not be read. True: one can be read now.
     fn read_keys_again(&mut self) -> bool {
         let mut is_mended = false;
         for authority in self.authorities.iter_mut().filter(|authority| authority.is_makeshift) {
@@ -139,7 +139,7 @@ impl Acme {
         is_mended
     }
 
-    /// Writes what of an account is not on disk.
+    /// Writes the parts of an account that are not on disk.
     fn keep_account(&mut self, at: usize, now: i64) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         let issuer = authority.issuer.clone();
@@ -160,7 +160,7 @@ impl Acme {
         }
     }
 
-    /// Writes a certificate that is served.
+    /// Writes the current certificate.
     fn keep_certificate(&mut self, id: usize, now: i64) {
         let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
         let Some(authority) = self.authorities.get(certificate.issuer) else { return };
@@ -170,7 +170,7 @@ impl Acme {
         self.lines.extend(held.unkept.attempted(kept, &what, now, chance()));
     }
 
-    /// Writes again what could not be written.
+    /// Tries again to write what could not be written.
     fn keep_what_is_not(&mut self, now: i64) {
         for at in 0..self.authorities.len() {
             if self.authorities[at].unkept.is_due(now) {
@@ -211,7 +211,7 @@ impl Acme {
         self.certificates.get(id.0)?.1.certified()
     }
 
-    /// When the certificate ends, Unix time. None: there is none yet.
+    /// When the certificate expires, Unix time. None: there is none yet.
     pub fn end(&self, id: CertificateId) -> Option<i64> {
         Some(self.certificates.get(id.0)?.1.current.as_ref()?.not_after)
     }
@@ -222,17 +222,17 @@ impl Acme {
         Some((&current.pair.chain, &current.pair.key))
     }
 
-    /// Challenges of http-01 may be asked for.
+    /// Challenges of http-01 may arrive.
     pub fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }
 
-    /// The answer to a token of http-01.
+    /// The response to a token of http-01.
     pub fn answer(&self, token: &str) -> Option<&str> {
         self.answers.get(token).map(|(_, answer)| answer.as_str())
     }
 
-    /// What a challenge of tls-alpn-01 for a name is answered with.
+    /// The settings of the handshake for a tls-alpn-01 challenge of a name.
     pub fn handshake(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.handshakes.get(name).map(|(_, config)| config.clone())
     }
@@ -242,7 +242,7 @@ impl Acme {
         std::mem::take(&mut self.lines)
     }
 
-    /// When [`Acme::step`] is to be called next even without a response: monotonic milliseconds.
+    /// When [`Acme::step`] must be called next, even without a response: monotonic milliseconds.
     pub fn next_due(&self, now: Moment) -> Option<u64> {
         let of = |(at, authority): (usize, &Authority)| {
             if authority.outstanding {
@@ -268,7 +268,7 @@ impl Acme {
         self.authorities.get(authority).map(|authority| &authority.issuer)
     }
 
-    /// Begins jobs that are due and continues others. Gives the requests to send, and to which authority.
+    /// Begins jobs that are due and continues others. Gives the requests to send, each with its authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
         self.keep_what_is_not(now.unix);
         let mut requests = Vec::new();
@@ -290,8 +290,8 @@ impl Acme {
         requests
     }
 
-    /// The clock was set back: times in the future were counted from what it showed before. (One that is set forward only
-    /// lets them come earlier.)
+    /// The clock was set back: future times were computed by the old clock. (Setting it forward only makes them come
+    /// earlier.)
     pub fn clock_set_back(&mut self, seconds: i64, now: i64) {
         self.certificates.iter_mut().for_each(|(_, held)| held.set_back(seconds, now));
         self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(seconds));
@@ -350,7 +350,7 @@ impl Acme {
         None
     }
 
-    /// A job is over: its challenges are not answered any more.
+    /// A job is over: its challenges are no longer answered.
     fn finish(&mut self, at: usize) {
         self.authorities[at].job = None;
         self.answers.retain(|_, (of, _)| *of != at);
@@ -404,7 +404,7 @@ impl Acme {
         self.lines.push((Level::Error, text));
     }
 
-    /// Takes the outcome of a request. Err: there was no response.
+    /// Takes the result of a request. Err: there was no response.
     pub fn answered(&mut self, at: usize, answer: Result<Response, String>, now: Moment) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         authority.outstanding = false;
@@ -445,7 +445,7 @@ impl Acme {
         }
     }
 
-    /// Answers the challenges that an order has met since the last time.
+    /// Publishes the responses to challenges that an order got since the last time.
     fn publish(&mut self, at: usize, now: Moment) {
         let Some(Job { work: Work::Order(order, _), published, .. }) = &mut self.authorities[at].job else { return };
         let new: Vec<Challenge> = order.challenges().iter().skip(*published).cloned().collect();

@@ -1,5 +1,5 @@
-//! The state of ACME on disk: the key and URL of an account, and each certificate together with its key in one file, so that
-//! the two always match. All files have mode 0600 and are replaced atomically.
+//! ACME's state on disk: the key and URL of an account, and each certificate together with its key in one file, so
+//! that the two always match. All files have mode 0600 and are replaced atomically.
 
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A certificate with its key, as text and ready.
+/// A certificate with its key, as text and parsed.
 #[derive(Clone, Debug)]
 pub struct Pair {
     pub chain: String,
@@ -37,12 +37,12 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
     move |e| format!("\"{}\" cannot be written: {}", path.display(), Errno::from(e))
 }
 
-/// An account key, and what is known of its account.
+/// An account's key, and what is known of the account.
 pub struct Opened {
     pub key: AccountKey,
     /// The account's URL at its authority.
     pub kid: Option<String>,
-    /// A key that was just made and is not on disk yet: its text.
+    /// The text of a new key that is not on disk yet.
     pub unkept: Option<String>,
 }
 
@@ -50,7 +50,7 @@ fn key_path(issuer: &Issuer) -> Option<PathBuf> {
     issuer.state.as_ref().map(|state| state.join("account.key"))
 }
 
-/// The issuer's account key, made where there is none; and its account's URL, where it is known.
+/// The issuer's account key, which is made if there is none; and its account's URL, if it is known.
 ///
 /// # Errors
 /// The key cannot be read, or made.
@@ -84,7 +84,7 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
 /// Stores a new account key. False: another process has stored one meanwhile.
 ///
 /// # Errors
-/// It cannot be kept.
+/// It cannot be stored.
 pub fn keep_key(issuer: &Issuer, text: &str) -> Result<bool, String> {
     let Some(path) = key_path(issuer) else { return Ok(true) };
     match create(&path, text.as_bytes(), 0o600) {
@@ -94,10 +94,10 @@ pub fn keep_key(issuer: &Issuer, text: &str) -> Result<bool, String> {
     }
 }
 
-/// Keeps the account's URL.
+/// Stores the account's URL.
 ///
 /// # Errors
-/// It cannot be kept; it will be asked for again.
+/// It cannot be stored; the authority will be asked again.
 pub fn keep_account(issuer: &Issuer, key: &AccountKey, kid: &str) -> Result<(), String> {
     let Some(state) = &issuer.state else { return Ok(()) };
     let path = state.join("account.url");
@@ -129,14 +129,14 @@ pub struct Pause {
     /// Seconds since 1970.
     pub until: i64,
     pub why: String,
-    /// The file that holds this.
+    /// The file of this pause.
     pub path: PathBuf,
 }
 
-/// Keeps until when its authority wants no order of a certificate: a restart is no reason to ask it earlier.
+/// Stores until when its authority accepts no order of a certificate: a restart is no reason to ask it earlier.
 ///
 /// # Errors
-/// It cannot be kept.
+/// It cannot be stored.
 pub fn keep_pause(issuer: &Issuer, certificate: &Certificate, until: i64, why: &str) -> Result<(), String> {
     let Some(state) = &issuer.state else { return Ok(()) };
     let path = pause_path(state, certificate);
@@ -148,12 +148,12 @@ pub fn keep_pause(issuer: &Issuer, certificate: &Certificate, until: i64, why: &
 /// Removes the pause: the certificate was issued.
 pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
     if let Some(state) = &issuer.state {
-        // Mostly there is none.
+        // Usually there is none.
         let _ = fs::remove_file(pause_path(state, certificate));
     }
 }
 
-/// The pause that was kept, if this authority asked for it.
+/// The stored pause, if this authority asked for it.
 pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
     let path = pause_path(issuer.state.as_ref()?, certificate);
     let text = fs::read_to_string(&path).ok()?;
@@ -163,10 +163,10 @@ pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
     is_its.then(|| Pause { until, why: lines.next().unwrap_or_default().to_owned(), path })
 }
 
-/// The certificate that was kept, if there is one.
+/// The stored certificate, if there is one.
 ///
 /// # Errors
-/// There is something else.
+/// The file has other content.
 pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, String> {
     let Some(state) = &issuer.state else { return Ok(None) };
     let path = path(state, certificate);
@@ -185,7 +185,7 @@ pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, 
 }
 
 /// # Errors
-/// It cannot be kept.
+/// It cannot be stored.
 pub fn keep(issuer: &Issuer, certificate: &Certificate, pair: &Pair) -> Result<(), String> {
     let Some(state) = &issuer.state else { return Ok(()) };
     let path = path(state, certificate);

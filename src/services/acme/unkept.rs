@@ -22,7 +22,7 @@ impl Default for Unkept {
 }
 
 impl Unkept {
-    /// When writing is tried again; never where everything is on disk.
+    /// When writing is tried again; never if everything is on disk.
     pub fn next(&self) -> i64 {
         self.again
     }
@@ -38,7 +38,7 @@ impl Unkept {
         self.again <= now
     }
 
-    /// Another attempt was made. Gives what there is to say. `what`: as a line of the log begins.
+    /// Another attempt was made. Gives the message about it. `what`: the beginning of a log line.
     pub fn attempted(
         &mut self,
         outcome: Result<(), String>,

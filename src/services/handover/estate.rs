@@ -1,5 +1,5 @@
-//! All that a process leaves, given record by record: what is long is taken out of its place at once and encoded as it
-//! is asked for.
+//! Everything that a process hands over, record by record: large parts are taken out of their place at once and
+//! encoded when they are needed.
 
 use super::record::Record;
 use crate::services::Services;
@@ -14,10 +14,10 @@ use std::vec;
 type Nodes = IntoIter<Box<[u8]>, Node>;
 
 pub struct Estate {
-    /// What is short, encoded.
+    /// The small parts, encoded.
     short: vec::IntoIter<Vec<u8>>,
     locks: vec::IntoIter<(Rc<str>, Lock)>,
-    /// By zone, with its rate.
+    /// By zone, with the zone's rate.
     requests: Vec<(Rc<str>, u64, Nodes)>,
     sessions: Vec<ticket::Sessions>,
     /// Monotonic milliseconds.
@@ -46,7 +46,7 @@ impl Estate {
         Estate { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
     }
 
-    /// The next record. None: that was all.
+    /// The next record. None: there are no more.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         if let Some(record) = self.short.next() {
             return Some(record);
@@ -56,7 +56,7 @@ impl Estate {
         }
         while let Some((zone, rate, nodes)) = self.requests.last_mut() {
             for (key, node) in nodes.by_ref() {
-                // One that limits no longer is as good as unknown.
+                // A key that no longer limits anything need not be known.
                 if let Some(Node { excess, last }) = node.drained(*rate, self.now) {
                     return Some(Record::Requests { zone, key: &key, excess, last }.encode());
                 }

@@ -1,13 +1,13 @@
-//! What a serving process leaves to the one that a reload under a parent put in its place: limits, shares of quotas,
-//! sessions of TLS, locks, counts of upstreams. [`record`] is what is written, [`Estate`] gives what there is piece by
-//! piece, and [`Predecessor`] is what a process has been given by one that still finishes requests.
+//! What a serving process hands over to the one that replaces it at a reload under a parent: limits, shares of
+//! quotas, TLS sessions, locks, upstreams' counts. [`record`] is the format, [`Estate`] gives the records one by one,
+//! and [`Predecessor`] holds what a process got from one that still finishes requests.
 //!
-//! limit_req counts, sessions and locks move: the old process keeps none. Places of limit_conn and shares of quotas stay
-//! where the requests are, and the new process counts them beside its own until they are given back, or until the old one is
-//! gone. Times are of the monotonic clock, which both have.
+//! limit_req's counts, sessions and locks move: the old process keeps none. Slots of limit_conn and shares of quotas
+//! stay with their requests, and the new process counts them beside its own until they are released or the old
+//! process has ended. Times are of the monotonic clock, which both share.
 //!
-//! Invariant: nothing that comes from the other process can do more than make limits narrower or wider; what cannot be
-//! read is passed over.
+//! Invariant: nothing from the other process can do more than make limits narrower or wider; what cannot be parsed is
+//! ignored.
 
 mod estate;
 pub mod record;
@@ -21,7 +21,7 @@ use record::Record;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// A process before this one, as long as it lives: what its requests hold.
+/// An earlier process, as long as it lives: what its requests hold.
 #[derive(Default)]
 pub struct Predecessor {
     places: HashMap<(Rc<str>, Box<[u8]>), u32>,
@@ -29,7 +29,7 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
-    /// Takes what it leaves, or says that it holds.
+    /// Takes over a record, or counts what the earlier process still holds.
     pub fn take(&mut self, record: Record<'_>, cx: &mut Services) {
         match record {
             Record::Requests { zone, key, excess, last } => {
@@ -67,14 +67,14 @@ impl Predecessor {
         let area = cx.quotas.area_at(path);
         let claim = self.claims.entry(path.into()).or_insert_with(|| Claim::new(area.clone()));
         claim.impose(holds);
-        // What it holds no more may have become files.
+        // What it no longer holds may have become files.
         area.doubt_all();
         if holds == Usage::default() {
             self.claims.remove(path);
         }
     }
 
-    /// It is gone, or what it holds is the business of another from now on. Gives what that was.
+    /// The process has ended, or another one accounts for what it holds. Gives what it held.
     pub fn release(&mut self, cx: &mut Services) -> Vec<Vec<u8>> {
         let mut held = Vec::new();
         for ((zone, key), count) in std::mem::take(&mut self.places) {
@@ -90,7 +90,7 @@ impl Predecessor {
     }
 }
 
-/// What has changed since [`Estate::of`]: requests counted, places and shares given back.
+/// The changes since [`Estate::of`]: requests counted, slots and shares released.
 pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for (zone, key) in cx.limits.changed_requests() {

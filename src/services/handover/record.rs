@@ -1,5 +1,5 @@
-//! Records of a handover as bytes: a kind, then its fields; numbers as eight bytes, texts after their length. A message
-//! holds whole records.
+//! Records of a handover as bytes: a kind, then its fields; numbers as eight bytes, texts after their length. A
+//! message contains whole records.
 
 use crate::http::dav::lock::Token;
 use crate::services::dav_locks::Lock;
@@ -15,13 +15,13 @@ pub enum Record<'a> {
         excess: i64,
         last: u64,
     },
-    /// limit_conn: places taken by the requests of the sender.
+    /// limit_conn: slots of the sender's requests.
     Places {
         zone: &'a str,
         key: &'a [u8],
         count: u32,
     },
-    /// upload_quota: what uploads of the sender have claimed in an area.
+    /// upload_quota: what the sender's uploads have reserved in an area.
     Claim {
         area: &'a [u8],
         bytes: u64,
@@ -48,7 +48,7 @@ pub enum Record<'a> {
         peer: &'a str,
         counts: PeerCounts,
     },
-    /// All that there was when the handover began has been sent.
+    /// Everything that existed when the handover began has been sent.
     End,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Record<'a> {
         out.0
     }
 
-    /// The first record of a message; the rest is left. None: there is none, or none that makes sense.
+    /// The first record of a message, which is shortened by it. None: there is none, or it is invalid.
     pub fn decode(message: &mut &'a [u8]) -> Option<Record<'a>> {
         let (kind, rest) = message.split_first()?;
         *message = rest;

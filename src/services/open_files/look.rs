@@ -1,4 +1,4 @@
-//! When a name was looked at, and for how long that holds.
+//! When a name was looked at, and for how long the result holds.
 
 use crate::services::clock::Clock;
 use crate::services::dir_watch::{Dir, TRUST};
@@ -9,7 +9,7 @@ use std::rc::Rc;
 pub struct Look {
     moment: u64,
     ms: u64,
-    /// The watched directory it is in, and the changes reported there before the look.
+    /// The watched directory that contains it, and the count of changes there before the look.
     pub(super) dir: Option<(Rc<Dir>, u64)>,
 }
 
@@ -19,7 +19,8 @@ impl Look {
         Look { moment: now.epoch, ms: now.ms, dir }
     }
 
-    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`](crate::services::dir_watch::DirWatch::refresh).
+    /// Nothing can have changed since, up to this moment: after
+    /// [`DirWatch::refresh`](crate::services::dir_watch::DirWatch::refresh).
     pub fn holds(&self, now: &Clock) -> bool {
         let is_unchanged = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
         self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(is_unchanged)

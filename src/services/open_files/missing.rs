@@ -1,4 +1,4 @@
-//! Names that are not there, for as long as nothing can have appeared under them.
+//! Names that do not exist, for as long as nothing can have appeared under them.
 
 use super::look::{Look, directory_of};
 use crate::services::clock::Clock;
@@ -10,12 +10,13 @@ use std::ffi::CString;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-/// Names remembered at most.
+/// Most names that are cached.
 const MOST: usize = 4096;
 
 pub struct Missing {
     names: SecretMap<Box<[u8]>, (Errno, Look)>,
-    /// Hashes of names that were missed once: a scan asks for each name once, and is to cost no more than its look-up.
+    /// Hashes of names that were missing once: a scan requests each name once, and must cost no more than its
+    /// look-up.
     hashes: Box<[u32]>,
 }
 
@@ -39,26 +40,26 @@ impl Missing {
         self.names.len()
     }
 
-    /// A name was missed; at its second time it is remembered.
+    /// A name was missing; the second time it is cached.
     pub fn note(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
         if self.was_missed(name) {
             self.keep(name, e, now, watch);
         }
     }
 
-    /// Whether a name was missed before, as far as is remembered; it is from now on.
+    /// Whether a name was missing before, as far as is recorded; records it.
     fn was_missed(&mut self, name: &[u8]) -> bool {
         let hash = self.names.hasher().hash_one(name);
         let at = hash as usize % self.hashes.len();
         std::mem::replace(&mut self.hashes[at], (hash >> 32) as u32 | 1) == (hash >> 32) as u32 | 1
     }
 
-    /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
-    /// appear first. Names come from clients: their number is bounded.
+    /// Caches that nothing is there, as long as the kernel watches the directory in which something would have to
+    /// appear first. Names come from clients: their number is limited.
     fn keep(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
         let Some((mut at, mut dir)) = nearest(name, now, watch) else { return };
         loop {
-            // Watched before it is looked at: no change falls between.
+            // Watched before it is looked at, so that no change is missed.
             let look = Look::new(Some(dir), now);
             let rest = name.get(at..).unwrap_or_default();
             let step = memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len);
@@ -79,14 +80,14 @@ impl Missing {
                         None => return,
                     }
                 }
-                // A dangling link, or a file on the way, may change from elsewhere.
+                // A dangling link, or a file on the path, may change from elsewhere.
                 _ => return,
             }
         }
     }
 }
 
-/// The nearest directory above a path that is watched, and the length of its name. Where none is yet, the nearest that
+/// The nearest directory above a path that is watched, and the length of its name. If none is yet, the nearest that
 /// can be: that happens once.
 fn nearest(path: &[u8], now: &Clock, watch: &mut DirWatch) -> Option<(usize, Rc<Dir>)> {
     let above =

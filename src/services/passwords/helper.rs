@@ -1,4 +1,4 @@
-//! The process that computes slow hashes, one for each question.
+//! The process that computes slow hashes, one for each request.
 
 use crate::io::helper::Helper;
 use crate::sys::Errno;
@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 /// Whether the second is the password that the first stores.
 pub type Verify = fn(&[u8], &[u8]) -> bool;
 
-/// The most bytes of a stored hash, and of a password.
+/// Most bytes of a stored hash, and of a password.
 pub const LARGEST: usize = 1024;
 /// Seconds that one hash may take; then the process is ended by its own alarm.
 pub const LONGEST: u32 = 30;
@@ -35,13 +35,13 @@ impl Hasher {
     }
 
     /// # Errors
-    /// EPIPE: it is gone.
+    /// EPIPE: the process has ended.
     pub fn ask(&self, stored: &[u8], password: &[u8]) -> Result<(), Errno> {
         let len = (stored.len() as u32).to_le_bytes();
         self.helper.ask(&[&len, stored, password].concat())
     }
 
-    /// The verdict of the last question. None: it has none yet. Err: the process is gone.
+    /// The verdict on the last password. None: not yet. Err: the process has ended.
     pub fn answer(&self) -> Option<Result<bool, Errno>> {
         self.helper.answer().map(|answer| answer.map(|text| text == [1]))
     }

@@ -1,10 +1,11 @@
-//! Passwords, checked beside the loop: bcrypt takes a tenth of a second, which must hold up the login it belongs to and
-//! no other client. A [`helper`] process computes one hash at a time; verdicts are remembered, right and wrong ones, so
-//! that a password costs once, not each request.
+//! Passwords, checked outside the loop: bcrypt takes a tenth of a second, which must delay its own login and no other
+//! client. A [`helper`] process computes one hash at a time; verdicts are cached, right and wrong ones, so that a
+//! password costs once, not at each request.
 //!
-//! What bounds it: one hash is computed at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the
-//! loop. [`ALL`] hashes wait, [`OF_ONE`] of a client; clients take turns, so a client that guesses delays others by one
-//! hash each. Requests with the same password wait for the same hash, and what only left clients wait for is not computed.
+//! Limits: one hash is computed at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the
+//! loop. [`ALL`] hashes wait, [`OF_ONE`] of a client; clients take turns, so a client that guesses delays others by
+//! one hash each. Requests with the same password wait for the same hash, and a hash for which only clients that have
+//! gone wait is not computed.
 
 mod helper;
 
@@ -17,11 +18,12 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
 
-/// Verdicts kept of each kind; then those of that kind are forgotten, so that guesses do not displace what is right.
+/// Most verdicts of each kind; beyond it all of that kind are dropped, so that guesses do not displace right
+/// passwords.
 const KEPT: usize = 4096;
-/// Hashes that may wait.
+/// Most hashes that wait.
 const ALL: usize = 256;
-/// Hashes of one client that may wait.
+/// Most hashes of one client that wait.
 const OF_ONE: usize = 16;
 
 /// Two secret 64-bit hashes of the stored line and the password: neither can be read back from here.
@@ -45,7 +47,7 @@ pub enum Verdict {
     Pending,
     /// The client has too many checks in progress.
     TooMany,
-    /// All clients together have.
+    /// All clients together have too many.
     Busy,
     /// It could not be computed: [`Passwords::trouble`] says why.
     Failed,
@@ -56,9 +58,9 @@ pub struct Passwords {
     keys: (RandomState, RandomState),
     right: HashSet<Key>,
     wrong: HashSet<Key>,
-    /// The failure of the last hash, for its waiters.
+    /// The hash that failed last, for its waiters.
     failed: Option<Key>,
-    /// Clients with hashes that wait, in the order of their turns.
+    /// Clients with waiting hashes, in the order of their turns.
     queue: VecDeque<Client>,
     running: Option<Job>,
     helper: Option<Hasher>,
@@ -76,7 +78,7 @@ struct Job {
     stored: Box<[u8]>,
     password: Box<[u8]>,
     waiters: Vec<Wake>,
-    /// A helper ended while it had this.
+    /// A helper ended while it computed this.
     failed: bool,
 }
 
@@ -94,7 +96,7 @@ impl Passwords {
         if self.failed == Some(key) {
             return Verdict::Failed;
         }
-        // No stored hash is longer, and no password that counts.
+        // No stored hash is longer, and no valid password.
         if given.stored.len() > helper::LARGEST || given.password.len() > helper::LARGEST {
             return Verdict::Wrong;
         }
@@ -129,15 +131,15 @@ impl Passwords {
         if self.failed == Some(key) { Verdict::Failed } else { Verdict::Pending }
     }
 
-    /// Starts the helper before it is needed: the fewer pages the process has, the less a fork costs.
+    /// Starts the helper before it is needed: the fewer pages the process has, the cheaper a fork is.
     pub fn prepare(&mut self, verify: Verify) {
         if self.helper.is_none() {
-            // One that cannot be had now is tried again with the first password.
+            // If it cannot be started now, that is tried again with the first password.
             self.helper = Hasher::start(verify).ok();
         }
     }
 
-    /// The helper's channel, while the loop does not watch it.
+    /// The helper's channel, until the loop watches it.
     pub fn to_watch(&self) -> Option<BorrowedFd<'_>> {
         self.helper.as_ref().filter(|helper| !helper.watched).map(Hasher::fd)
     }
@@ -148,7 +150,7 @@ impl Passwords {
         }
     }
 
-    /// The helper has something to say: a verdict, or that it is gone. `alive`: whether a waiter still waits.
+    /// The helper has sent something: a verdict, or its end. `alive`: whether a waiter still waits.
     pub fn receive(&mut self, verify: Verify, alive: impl Fn(Wake) -> bool) {
         let Some(answer) = self.helper.as_ref().and_then(Hasher::answer) else { return };
         let running = self.running.take();
@@ -162,7 +164,7 @@ impl Passwords {
                 kind.extend(running.iter().map(|job| job.key));
                 self.woken.extend(running.into_iter().flat_map(|job| job.waiters));
             }
-            // A helper that ends while it has nothing to do is started again when it is needed.
+            // A helper that ends while it is idle is started again when it is needed.
             Err(_) => {
                 self.helper = None;
                 if let Some(job) = running {
@@ -173,7 +175,7 @@ impl Passwords {
         self.start_next(verify, alive);
     }
 
-    /// The helper was killed, or a hash took too long: the second time it is the hash.
+    /// The helper was killed, or a hash took too long: the second time the hash is to blame.
     fn ended_with(&mut self, job: Job, verify: Verify) {
         if job.failed {
             let seconds = helper::LONGEST;
@@ -186,7 +188,7 @@ impl Passwords {
         }
     }
 
-    /// Those who can go on.
+    /// The waiters that can continue.
     pub fn woken(&mut self) -> Vec<Wake> {
         std::mem::take(&mut self.woken)
     }
@@ -212,7 +214,7 @@ impl Passwords {
         }
         match asked {
             Ok(()) => self.running = Some(job),
-            // Those that wait are tried when the next password comes.
+            // Waiting hashes are tried again when the next password arrives.
             Err(e) => {
                 self.trouble = Some(format!("the process that checks passwords could not be started {e}"));
                 self.failed = Some(job.key);
@@ -221,7 +223,7 @@ impl Passwords {
         }
     }
 
-    /// The next hash that is waited for; its client is the last to have its turn again.
+    /// The next hash that is waited for; its client goes to the end of the queue.
     fn next(&mut self, alive: &impl Fn(Wake) -> bool) -> Option<Job> {
         while let Some(mut client) = self.queue.pop_front() {
             let job = client.jobs.pop_front();
