@@ -30,6 +30,8 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     if let Some(cached) = ex.again.take() {
         return sent_by(ex, &cached, cx);
     }
+    // Logged is what the client asked.
+    ex.route.supposed = None;
     if ex.here().settings.logs.access.is_empty() {
         return;
     }

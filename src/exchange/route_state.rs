@@ -4,6 +4,7 @@
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::FormAction;
+use crate::http::escape::escape_path;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::signed_link::Link;
@@ -22,6 +23,9 @@ pub struct RouteState {
     /// The current normalised path (`$uri`), and the current arguments (`$args`).
     pub uri: Vec<u8>,
     pub args: Vec<u8>,
+    /// The target that rules are to see instead of the client's (`$request_uri`, `$request`): that of a path which the
+    /// request concerns and does not name. None: what the client asked.
+    pub supposed: Option<Rc<[u8]>>,
     /// Host in lower case, without port and final dot.
     pub host: Vec<u8>,
     /// The file the URI maps to.
@@ -89,6 +93,14 @@ impl RouteState {
     pub fn drop_args(&mut self) {
         self.args_set |= !self.args.is_empty();
         self.args.clear();
+    }
+
+    /// Supposes a request for the current URI: rules see its target, and no value that was computed for another one.
+    pub fn suppose(&mut self) {
+        let mut target = Vec::with_capacity(self.uri.len());
+        escape_path(&self.uri, &mut target);
+        self.supposed = Some(target.into());
+        self.user.clear();
     }
 
     /// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).

@@ -2,7 +2,7 @@
 //! tree holds.
 
 use crate::client::Response;
-use crate::harness::{Server, Setup, Table, eventually, ours, server, skip_on_nginx};
+use crate::harness::{Server, Setup, Table, eventually, http, ours, server, skip_on_nginx};
 
 const OURS: crate::harness::Runs = ours("nginx judges the request's own URI only");
 
@@ -360,4 +360,81 @@ fn a_path_that_is_only_judged_does_not_end_the_connection() {
         assert_ne!(answer.header("Connection"), Some("close"), "{to}: {}", answer.show());
         client.expect_alive("/text", 200);
     }
+}
+
+/// Each a place below `/files/` that its own GET, PUT and DELETE may not reach: its name, and what says so.
+const CLOSED: [(&str, &str); 9] = [
+    ("denied", "location /files/denied/ { deny all; }"),
+    ("inner", "location /files/inner/ { internal; }"),
+    ("asked", "location /files/asked/ { auth_request /no; }"),
+    ("either", "location /files/either/ { satisfy any; auth_request /no; }"),
+    ("all", "location /files/all/ { satisfy any; deny all; auth_request /no; }"),
+    ("locked", "location /files/locked/ { auth_basic a; auth_basic_user_file %%DIR%%/users; }"),
+    ("target", "if ($request_uri ~ ^/files/target/) { return 403; }"),
+    ("line", "if ($request ~ \"^[A-Z]+ /files/line/[^ ]* HTTP/\") { return 403; }"),
+    ("mapped", "if ($no) { return 403; }"),
+];
+
+/// `auth_request` and what a script says of `$request_uri` hold for every way into a place, as `deny` does.
+#[test]
+fn no_way_leads_past_what_refuses_a_request_of_its_own() {
+    if skip_on_nginx("it judges the request's own URI only") {
+        return;
+    }
+    let rules: String = CLOSED.iter().map(|(_, rule)| format!("{rule}\n")).collect();
+    let mut setup = http(&format!(
+        "map $request_uri $no {{ default 0; ~^/files/mapped/ 1; }}
+         log_format line '$request';
+         access_log logs/lines.log line;
+         server {{
+             listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+             location = /no {{ return 403; }}
+             location /files/ {{
+                 {DAV} allowed_methods GET PUT POST DELETE PROPFIND MKCOL COPY MOVE; autoindex on; autoindex_format page;
+                 autoindex_archive tar; upload_create_path on; upload_resumable on; delete_recursive on;
+                 {rules}
+             }}
+         }}"
+    ))
+    .file("users", "u:{{PLAIN}}p\n");
+    for (name, _) in CLOSED {
+        setup = setup.file(&format!("html/files/{name}/hidden/kept"), "secret");
+    }
+    let s = setup.file("html/files/open/hidden/kept", "open").start();
+    let mut table = Table::new("ways into a place");
+    let archive = s.get("/files/?archive=tar").is(200).text().to_owned();
+    let found = s.get("/files/?search=hidden").is(200).text().to_owned();
+    assert!(archive.contains("open/hidden/kept") && found.contains("open/hidden"));
+    for (name, _) in CLOSED {
+        table.row(OURS, name, || {
+            let refused = |answer: Response| assert!([401, 403, 404].contains(&answer.status), "{}", answer.status);
+            let place = format!("/files/{name}/");
+            refused(s.get(&format!("{place}hidden/kept")));
+            assert!(!archive.contains(&format!("{name}/hidden")), "the archive");
+            assert!(!found.contains(&format!("{name}/hidden")), "the search");
+            form(&s, "/files/", &format!("{name}/new")).is(403);
+            transfer(&s, "COPY", "/files/open/", &place).is(403);
+            transfer(&s, "COPY", "/files/open/hidden/kept", &format!("{place}new")).is(403);
+            for method in ["COPY", "MOVE"] {
+                refused(transfer(&s, method, &place, "/files/open/taken/"));
+                refused(transfer(&s, method, &format!("{place}hidden/"), "/files/open/taken/"));
+                refused(transfer(&s, method, &format!("{place}hidden/kept"), "/files/open/taken"));
+            }
+            let small = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
+            for body in ["webserv-delete=kept", "webserv-move=kept&webserv-to=%2Ffiles%2Fopen%2Ftaken"] {
+                s.method("POST", &format!("{place}hidden/"), small, body.as_bytes());
+            }
+            let body = format!("webserv-delete={name}%252fhidden");
+            s.method("POST", "/files/", small, body.as_bytes());
+            s.method("POST", "/files/", small, format!("webserv-delete={name}").as_bytes());
+            assert_eq!(s.read(&format!("html/files/{name}/hidden/kept")), b"secret");
+        });
+    }
+    table.row(OURS, "nothing else is there", || {
+        let names: Vec<String> = s.snapshot("html/files").into_keys().collect();
+        let files: Vec<&String> = names.iter().filter(|name| !name.ends_with("hidden/kept")).collect();
+        assert!(files.iter().all(|name| !name.ends_with("new") && !name.contains("taken")), "{files:?}");
+    });
+    // The log tells what the client sent, not what was supposed.
+    s.await_file("logs/lines.log", |log| log.contains("POST /files/ HTTP/") && !log.contains("DELETE /files/"));
 }

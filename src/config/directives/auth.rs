@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(request),
-        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. off asks nothing.",
+        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. It is asked once for a request, also where that concerns many files (an archive, a COPY of a folder): which of them the client may have is up to the locations that they belong to, and one with another auth_request is left out. off asks nothing.",
     ),
     row(
         "auth_request_set",

@@ -1,5 +1,6 @@
-//! Whether the client of a request may also access another path: its address and password are compared with what the
-//! other location requires. Nothing slow is computed here: a location with another password file counts as refused.
+//! Whether the client of a request may also access another path: its address, its password and the `auth_request` that
+//! allowed it are compared with what the other location requires. Nothing slow is computed here: a location with another
+//! password file or another `auth_request` counts as refused.
 
 use super::allow_deny;
 use crate::config::settings::auth::Satisfy;
@@ -10,39 +11,40 @@ use std::rc::Rc;
 /// A realm and its file of users, variables expanded.
 type Password = Option<(Vec<u8>, Vec<u8>)>;
 
-/// The credentials with which the request was allowed.
+/// What the request was allowed by.
 pub struct Shown {
     /// The password file that the request's password was found in.
     password: Password,
-    /// signed_link of its location.
-    link_keys: Rc<[Box<[u8]>]>,
+    /// The URI of `auth_request` that allowed it.
+    request: Option<Rc<[u8]>>,
 }
 
 impl Shown {
     /// Call it for a request that has passed the access rules of its location.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> Shown {
-        let asked = asked(ex, cx);
-        // `satisfy any` lets a client in by its address alone, or by a link.
-        let mut by_other = |ex: &mut Exchange| allow_deny::check(ex, cx) == Some(true) || ex.route.link.is_some();
-        let compared = asked.is_some() && (ex.here().settings.auth.satisfy == Satisfy::All || !by_other(ex));
-        Shown { password: asked.filter(|_| compared), link_keys: ex.here().settings.auth.link_keys.clone() }
+        let by_password = ex.route.authenticated;
+        let auth = ex.here().settings.auth.clone();
+        // `satisfy any` asks no further than the first that lets a client in: the URI is the last of them.
+        let by_request = match auth.satisfy {
+            Satisfy::All => true,
+            Satisfy::Any => !by_password && ex.route.link.is_none() && allow_deny::check(ex, cx) != Some(true),
+        };
+        Shown { password: asked(ex, cx).filter(|_| by_password), request: auth.request.clone().filter(|_| by_request) }
     }
 
     /// Whether the rules of the exchange's current location would allow the client as well.
     pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services) -> bool {
-        let asked = asked(ex, cx);
-        let password = asked.is_none() || asked == self.password;
+        let auth = ex.here().settings.auth.clone();
         let address = allow_deny::check(ex, cx);
-        // A link is valid below one location, with that location's keys.
-        let keys = &ex.here().settings.auth.link_keys;
-        if !(keys.is_empty() || ex.route.link.is_some() && Rc::ptr_eq(keys, &self.link_keys)) {
-            return false;
-        }
-        match ex.here().settings.auth.satisfy {
-            Satisfy::All => address != Some(false) && password,
-            Satisfy::Any if address == Some(true) => true,
-            Satisfy::Any if asked.is_none() => address != Some(false),
-            Satisfy::Any => password,
+        let asked = asked(ex, cx);
+        let password = asked.is_some().then(|| asked == self.password);
+        let request = auth.request.is_some().then(|| auth.request == self.request);
+        // A link is for the place it names, and was not judged for this one.
+        let link = (!auth.link_keys.is_empty()).then_some(false);
+        let verdicts = [address, password, link, request];
+        match auth.satisfy {
+            Satisfy::All => !verdicts.contains(&Some(false)),
+            Satisfy::Any => verdicts.contains(&Some(true)) || verdicts == [None; 4],
         }
     }
 }

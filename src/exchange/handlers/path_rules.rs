@@ -29,6 +29,8 @@ pub enum PathAction {
     Put,
     /// Its content will be visible under another path.
     Read,
+    /// Its name will be seen, a directory's, where a listing shows it.
+    List,
     /// It goes away.
     Remove,
 }
@@ -110,7 +112,7 @@ impl PathRules {
             PathAction::Remove if ex.route.form_action.is_some() => Method::Delete,
             _ => ex.route.method,
         };
-        let method = if action == PathAction::Read { Method::Get } else { asked };
+        let method = if matches!(action, PathAction::Read | PathAction::List) { Method::Get } else { asked };
         let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, action, asked));
         verdict.map_err(|why| refusal(why, target.uri))
     }
@@ -137,7 +139,7 @@ impl PathRules {
         let named = here.settings.access.allowed.is_some();
         let set = methods::allowed(ex);
         let may = match (action, asked) {
-            (PathAction::Read, _) => set.contains(Method::Get),
+            (PathAction::Read | PathAction::List, _) => set.contains(Method::Get),
             (PathAction::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
             // Its location need not say that forms may bring files: this one does. But it may forbid them.
             (PathAction::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
@@ -145,6 +147,9 @@ impl PathRules {
         };
         if !may {
             return Err("the methods of its location do not allow it");
+        }
+        if action == PathAction::List && !here.settings.listing.on {
+            return Err("no listing shows it");
         }
         let upload = here.settings.upload.clone();
         let content_type = media_types::of_uri(&here.settings.files, &ex.route.uri);
@@ -163,7 +168,7 @@ impl PathRules {
 
 /// Routes the exchange for a moment as though `uri` had been requested.
 fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
-    let fresh = RouteState {
+    let mut fresh = RouteState {
         server: ex.route.server,
         location: ex.server().root,
         method,
@@ -171,6 +176,7 @@ fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mu
         host: ex.route.host.clone(),
         ..RouteState::default()
     };
+    fresh.suppose();
     let route = std::mem::replace(&mut ex.route, fresh);
     let response = std::mem::take(&mut ex.response);
     let rate = ex.limit_rate;

@@ -1,6 +1,6 @@
 //! Variables of the request: its line, its fields, its body, and what was decided about it.
 
-use super::put::{Is, number, put, seconds, when};
+use super::put::{Is, number, put, seconds, set, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Rx, Tx};
@@ -9,6 +9,7 @@ use crate::http::header::HeaderId;
 use crate::http::host;
 use crate::services::Services;
 use std::io::Write;
+use std::rc::Rc;
 
 /// The value of a variable of the request. None: it is of another family.
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
@@ -37,6 +38,9 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         // Of what is no request line there is nothing to tell.
         B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.request.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
+            if let Some(target) = supposed(ex) {
+                return Some(put(Some(target), out));
+            }
             // Without scheme and host, whatever form the target had.
             let origin = ex.request.head.origin.of(ex.buf());
             if origin.is_empty() || origin.starts_with(b"?") {
@@ -44,7 +48,14 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             }
             put(Some(origin), out)
         }
-        B::Request => put(Some(ex.request.head.request_line.of(ex.buf())), out),
+        B::Request => {
+            let Some(target) = supposed(ex).cloned() else {
+                return Some(put(Some(ex.request.head.request_line.of(ex.buf())), out));
+            };
+            value(B::RequestMethod, ex, cx, out);
+            let version = ex.request.head.version.name().as_bytes();
+            set(&[b" ", &target[..], b" ", version].concat(), out)
+        }
         // An error page, or what an upstream leads to, is asked for by GET.
         B::RequestMethod => {
             // A subrequest has that of the request it is made for (nginx).
@@ -109,6 +120,15 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         _ => return None,
     })
+}
+
+/// The target that rules are to see instead of the client's; a subrequest is made for its parent's.
+fn supposed(ex: &Exchange) -> Option<&Rc<[u8]>> {
+    match (&ex.route.supposed, &ex.sub) {
+        (Some(target), _) => Some(target),
+        (None, Some(sub)) => supposed(&sub.parent),
+        (None, None) => None,
+    }
 }
 
 /// The first argument of that name; names ignore case (nginx).

@@ -17,7 +17,6 @@ use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::escape::escape_component;
 use crate::http::status::Status;
-use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::clock;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_RDONLY};
@@ -136,10 +135,8 @@ pub fn may_read(
 ) -> bool {
     let uri = [top.0, below].concat();
     if is_dir {
-        // Names of files are not revealed where no listing shows them. What is in the folder is asked one by one.
-        let config = ex.config.clone();
-        let found = location::find(&config, ex.route.server, &uri, &mut NoTrace);
-        return found.is_ok_and(|found| config.location(found.location).settings.listing.on);
+        // What is in the folder is asked one by one.
+        return rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::List).is_ok();
     }
     let path = [top.1, below].concat();
     rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Read).is_ok()

@@ -88,6 +88,7 @@ impl Form {
         ex.route.method = method;
         ex.route.form_action = action;
         ex.route.args.clear();
+        ex.route.suppose();
         Flow::Redirect
     }
 }
