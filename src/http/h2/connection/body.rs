@@ -29,12 +29,7 @@ impl Connection {
             self.calm.earn(CALM.2);
         }
         // It was sent before the peer saw the response, which did not wait for it.
-        let taken = self.stops.receive(id, Data { len, body: left, is_last: end }, now);
-        match taken {
-            Taken::Unknown | Taken::Grant(0) => {}
-            Taken::Grant(increment) => frame::window_update(&mut self.control, id, increment),
-            Taken::Fault(code) => self.write_reset(id, code),
-        }
+        let is_stopped = self.is_thrown_away(id, Data { len, body: left, is_last: end }, now);
         let fault = match self.streams.get_mut(id) {
             // An overrun one sent too much already, and is reset for that.
             Some(stream) if stream.is_reset && !stream.is_cancelled || stream.is_overrun => {
@@ -62,18 +57,24 @@ impl Connection {
                 };
             }
             // Of a stream that we have reset, or ignore: it was sent before the peer saw that.
-            None if taken != Taken::Unknown
-                || self.forgotten.contains(&id)
-                || self.goaway.is_some_and(|last| id > last) =>
-            {
-                None
-            }
+            None if is_stopped || self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => None,
             None => Some(StreamFault::DataAfterEnd),
         };
         self.credit(0, len);
         self.reading = Reading::Skip { left: left + u32::from(padding) };
         let event = fault.map(|fault| self.fail(id, fault, now)).transpose()?;
         Ok(Step::Took { consumed, event })
+    }
+
+    /// Whether DATA belongs to a stream whose client is to be told to stop, and what became of it is done.
+    fn is_thrown_away(&mut self, id: u32, data: Data, now: u64) -> bool {
+        match self.stops.receive(id, data, now) {
+            Taken::Unknown => return false,
+            Taken::Grant(0) => {}
+            Taken::Grant(increment) => frame::window_update(&mut self.control, id, increment),
+            Taken::Fault(code) => self.write_reset(id, code),
+        }
+        true
     }
 
     /// §8.1.1: DATA is as long as Content-Length says.
