@@ -377,12 +377,12 @@ impl Server {
 
     /// Watches for changed files, where that is not done yet: once, not each time.
     fn listen_for_changes(&mut self) {
-        let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
+        let Some((fd, known)) = self.cx.dir_watch.to_arm() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
         // Without inotify, files are looked at again in every epoch.
         if listening.is_ok() {
-            self.cx.dir_watch.listening();
+            self.cx.dir_watch.armed();
         }
     }
 

@@ -120,7 +120,7 @@ pub struct DirWatch {
     moment: u64,
     /// The buffer for events; made with the first directory.
     bytes: Vec<u8>,
-    ear: Ear,
+    loop_watch: LoopWatch,
     bound: Bound,
 }
 
@@ -135,16 +135,16 @@ impl Default for Bound {
 
 /// Whether the event loop is notified of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Ear {
+enum LoopWatch {
     /// It is not.
     #[default]
     None,
     /// It is: no change has been reported.
-    Listening,
+    Armed,
     /// It was notified of a change, once: a directory that no request needs may change all day.
-    Told,
+    Fired,
     /// The report was read; the loop does not watch.
-    Heard,
+    Spent,
 }
 
 impl DirWatch {
@@ -155,7 +155,7 @@ impl DirWatch {
             return;
         }
         self.moment = now.epoch;
-        let quiet = self.ear == Ear::Listening && now.is_first_of_turn();
+        let quiet = self.loop_watch == LoopWatch::Armed && now.is_first_of_turn();
         if !self.marks.is_empty() && !quiet {
             self.read();
         }
@@ -163,28 +163,28 @@ impl DirWatch {
 
     /// The descriptor that the loop must watch from the next turn on, and whether it was registered before. None: it
     /// is already watched, or need not be.
-    pub fn to_listen(&self) -> Option<(BorrowedFd<'_>, bool)> {
+    pub fn to_arm(&self) -> Option<(BorrowedFd<'_>, bool)> {
         let inotify = self.inotify.as_ref()?;
-        match self.ear {
-            Ear::None => Some((inotify.fd(), false)),
-            Ear::Heard => Some((inotify.fd(), true)),
-            Ear::Listening | Ear::Told => None,
+        match self.loop_watch {
+            LoopWatch::None => Some((inotify.fd(), false)),
+            LoopWatch::Spent => Some((inotify.fd(), true)),
+            LoopWatch::Armed | LoopWatch::Fired => None,
         }
     }
 
     /// The descriptor is watched: a change is reported once.
-    pub fn listening(&mut self) {
-        self.ear = Ear::Listening;
+    pub fn armed(&mut self) {
+        self.loop_watch = LoopWatch::Armed;
     }
 
     /// There is something to read.
     pub fn event(&mut self) {
-        self.ear = Ear::Told;
+        self.loop_watch = LoopWatch::Fired;
     }
 
     fn read(&mut self) {
-        if self.ear == Ear::Told {
-            self.ear = Ear::Heard;
+        if self.loop_watch == LoopWatch::Fired {
+            self.loop_watch = LoopWatch::Spent;
         }
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.resize(EVENTS, 0);
@@ -247,7 +247,7 @@ impl DirWatch {
         }
         self.marks.clear();
         self.inotify = None;
-        self.ear = Ear::None;
+        self.loop_watch = LoopWatch::None;
     }
 
     /// The directory at `path`, watched from now on. None: it does not exist, or cannot be watched; look each time.

@@ -1,11 +1,11 @@
-//! Directories of a configuration that count wherever a path leads: those where clients may put files, and those whose
-//! content is not shown. They are known by the paths that it names and by those where they really lie.
+//! Directories of a configuration that matter wherever a path leads: those in which clients may store files, and
+//! those whose content is not shown. They are known by their configured paths and by their real paths.
 //!
-//! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`] a call looks at
-//! that number, in turn. What this process itself has moved is looked at again at once. One on a file system of another
-//! machine, which may not answer, stays where it was last found if the kernel has forgotten it since. Where this process
-//! has moved something, or a client's upload was let in there, that machine is asked: it just was, and where the file
-//! really lies has to be known.
+//! Invariant: a directory's real path is at most a second old. If there are more than [`AT_ONCE`], a call checks that
+//! number, in turn. A directory that this process itself has moved is checked again at once. One on another machine's
+//! file system, which may not respond, keeps its last real path if the kernel has forgotten it since. If this process
+//! moved something, or a client may upload there, that machine is asked: it has just responded, and the real path
+//! must be known.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
@@ -15,27 +15,27 @@ use crate::util::hash::FastMap;
 use std::borrow::Cow;
 use std::rc::{Rc, Weak};
 
-/// Milliseconds for which a directory is not looked at again.
+/// Milliseconds for which a directory is not checked again.
 const FRESH: u64 = 1000;
-/// Directories that one call looks at again, three system calls each.
+/// Most directories that one call checks, at three system calls each.
 const AT_ONCE: usize = 256;
 
-/// A directory, and what it is to the configuration.
+/// A directory, and its role in the configuration.
 type Listed<'c> = (&'c [u8], Option<usize>);
 
 pub struct Places {
-    /// Which directories of a configuration are meant.
+    /// Lists the directories of a configuration.
     list: fn(&Config) -> Vec<Listed<'_>>,
-    /// The configuration whose places these are.
+    /// The configuration that these places belong to.
     of: Weak<Config>,
     places: Vec<Place>,
     /// Places by both of their paths.
     by_path: FastMap<Box<[u8]>, Vec<u32>>,
-    /// No path of a place is longer: a client's may have thousands of beginnings.
+    /// No place has a longer path: a client's path may have thousands of prefixes.
     longest: usize,
-    /// The place that was looked at longest ago.
+    /// The place that was checked least recently.
     next: usize,
-    /// All have to be looked at.
+    /// All must be checked.
     stale: bool,
 }
 
@@ -43,21 +43,22 @@ struct Place {
     directory: Box<[u8]>,
     real: Box<[u8]>,
     checked: u64,
-    /// Something may have been stored there since it was found.
+    /// Something may have been stored there since it was last checked.
     is_used: bool,
-    /// What it is to the configuration: see [`Places::stored`] and [`Places::hidden`].
+    /// The roles of the directory: see [`Places::stored`] and [`Places::hidden`].
     roles: Vec<Option<usize>>,
 }
 
 impl Place {
-    /// To look where it lies would ask another machine.
+    /// Finding its real path would ask another machine.
     fn is_remote(&self, mounts: &RemoteMounts) -> bool {
         mounts.hold(&self.directory) || mounts.hold(&self.real)
     }
 }
 
 impl Places {
-    /// Where clients may put files: the role of one is which of the configuration's areas it is, None of an upload_store.
+    /// Where clients may store files: the role is the index of the configuration's write area, None for an
+    /// upload_store.
     pub fn stored() -> Places {
         Places::of(|config| {
             let stores = config.stores.iter().map(|store| (&**store, None));
@@ -66,7 +67,7 @@ impl Places {
         })
     }
 
-    /// Those whose content is not shown: the role of one is which of `Config::hidden_places` it is.
+    /// Directories whose content is not shown: the role is the index in `Config::hidden_places`.
     pub fn hidden() -> Places {
         Places::of(|config| config.hidden_places.iter().enumerate().map(|(at, place)| (&**place, Some(at))).collect())
     }
@@ -83,8 +84,8 @@ impl Places {
         }
     }
 
-    /// Whether `may` holds for some place that one of the paths lies in: it is given the place's role, and what of the path
-    /// lies below it.
+    /// Whether `may` is true of some place that contains one of the paths: it gets the place's role, and the part of
+    /// the path below it.
     pub fn any(
         &mut self,
         config: &Rc<Config>,
@@ -97,7 +98,7 @@ impl Places {
         self.find(paths, may)
     }
 
-    /// The ways from a directory, known by these paths, to the places below it.
+    /// The relative paths from a directory, known by these paths, to the places below it.
     pub fn ways_below(&mut self, config: &Rc<Config>, now: u64, directory: &[Vec<u8>]) -> Vec<Box<[u8]>> {
         self.adopt(config);
         self.look(now);
@@ -122,7 +123,7 @@ impl Places {
         }
     }
 
-    /// This process has moved something that may be a directory or a link.
+    /// This process has moved something, which may be a directory or a link.
     pub fn moved(&mut self) {
         self.stale = true;
     }
@@ -159,7 +160,7 @@ impl Places {
         self.look_by(now, real_paths::find_known, RemoteMounts::read);
     }
 
-    /// Looks at those that were not looked at lately. `known`: where the kernel knows a path to lie.
+    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it.
     fn look_by(&mut self, now: u64, known: fn(&[u8]) -> Option<Vec<u8>>, remote: impl Fn() -> RemoteMounts) {
         let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
         let mut mounts = None;
@@ -211,12 +212,12 @@ impl Places {
     }
 }
 
-/// Where the names of a path end that is no longer than `most` up to there.
+/// Where the names of a path end, up to `most` bytes.
 fn ends(path: &[u8], most: usize) -> impl Iterator<Item = usize> {
     memchr::memchr_iter(b'/', path).chain([path.len()]).take_while(move |end| *end <= most)
 }
 
-/// A path as places are known by it: a slash before each name, and no other.
+/// A path as a key of places: one slash before each name, and no others.
 fn key(path: &[u8]) -> Cow<'_, [u8]> {
     match clean(path) {
         path if matches!(path.first(), None | Some(b'/')) => path,

@@ -1,18 +1,18 @@
-//! Whether other processes use a directory too. Each holds a shared lock of it for as long as it lives; that another has
-//! one is asked without taking it. Where a file system has no such locks a process is alone.
+//! Whether other processes use a directory too. Each holds a shared lock on it as long as it lives; whether another
+//! one has a lock is found without taking it. On a file system without such locks a process counts as alone.
 //!
-//! Invariant: a directory that another process was seen at stays shared for [`LASTS`], as that one may only be starting
-//! again; not for ever, as it may have been this server before a reload.
+//! Invariant: a directory at which another process was seen stays shared for [`LASTS`], since that one may be
+//! restarting; but not for ever, since it may have been this server before a reload.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds for which another process that was seen counts as there.
+/// Milliseconds for which another process that was seen counts as present.
 const LASTS: u64 = 60 * 60 * 1000;
 
-/// This process at a directory.
+/// This process's lock on a directory.
 pub struct Presence {
     lock: OwnedFd,
     /// Until when it is shared; monotonic milliseconds.
@@ -21,19 +21,19 @@ pub struct Presence {
 
 impl Presence {
     /// # Errors
-    /// It cannot be read, or not be locked.
+    /// It cannot be opened or locked.
     pub fn at(path: &CStr) -> Result<Presence, Errno> {
         let fd = file::open_at(None, path, O_RDONLY | O_DIRECTORY, 0)?;
         file::lock_shared(fd.as_fd())?;
         Ok(Presence { lock: fd, shared_until: 0 })
     }
 
-    /// The directory still has the name.
+    /// The directory still has that path.
     pub fn is_at(&self, path: &CStr) -> bool {
         file::has_name(self.lock.as_fd(), None, path, Follow::Yes).unwrap_or(false)
     }
 
-    /// Another process was seen here by what it left.
+    /// Another process was noticed by what it left.
     pub fn share(&mut self, now: u64) {
         self.shared_until = now + LASTS;
     }

@@ -1,7 +1,7 @@
 //! Real paths, with all symbolic links followed.
 //!
-//! Invariant: what is kept of a path holds only while the kernel watches the directory of the last part that is there and
-//! reports no change in it or on the way to it ([`Look`]); where a link could lead elsewhere unreported, nothing is kept.
+//! Invariant: a cached path holds only while the kernel watches the directory of the last existing part and reports
+//! no change in it or on the path to it ([`Look`]); if a link could lead elsewhere unreported, nothing is cached.
 
 use super::clock::Clock;
 use super::dir_watch::DirWatch;
@@ -12,18 +12,18 @@ use crate::util::hash::SecretMap;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
-/// Paths kept at most: clients name them.
+/// Most cached paths: clients choose them.
 const MOST: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Real {
-    /// Where the path is; its last names need not be there.
+    /// The real path; its last names need not exist.
     pub whole: Vec<u8>,
-    /// The file above names that are not there: applications look for a script there (`/evil.jpg/x.php`).
+    /// The file before the names that do not exist: applications look for a script there (`/evil.jpg/x.php`).
     pub file: Option<Vec<u8>>,
 }
 
-/// For a request that asks the same each time: without it a script's path costs a FastCGI request 8 µs.
+/// For repeated requests: without this cache a script's path costs a FastCGI request 8 µs.
 #[derive(Default)]
 pub struct RealPaths {
     known: SecretMap<Box<[u8]>, (Real, Look)>,
@@ -39,7 +39,7 @@ impl RealPaths {
         }
         let (real, there) = walk(path);
         match there.and_then(|there| watched(path, there, now, watch)) {
-            // Looked at once more, now that it is watched.
+            // Looked up once more, now that it is watched.
             Some(look) if walk(path) == (real.clone(), there) => {
                 if self.known.len() >= MOST {
                     self.known.clear();
@@ -52,17 +52,17 @@ impl RealPaths {
     }
 }
 
-/// Where a path is now, if all of it is there.
+/// The real path of a path, if all of it exists.
 pub fn of_existing(path: &[u8]) -> Option<Vec<u8>> {
     look_at(path).map(|(real, _)| real)
 }
 
-/// Where a path is now.
+/// The real path of a path.
 pub fn find(path: &[u8]) -> Real {
     walk(path).0
 }
 
-/// Where a path is now, if the kernel knows it without asking a file system: one of another machine may not answer.
+/// The real path, if the kernel knows it without asking a file system: another machine's may not respond.
 pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
     let mut end = path.len();
     while end > 0 {
@@ -76,11 +76,11 @@ pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
     Some(path.to_vec())
 }
 
-/// The part of a path that is there: its length, and whether it is a directory.
+/// The existing part of a path: its length, and whether it is a directory.
 type There = (usize, bool);
 
-/// Where the beginning of a path is there, so is all before it. Looked for from the end, where it usually is, by steps that
-/// double, then between the last two: a path of thousands of names costs a dozen looks.
+/// If a prefix of a path exists, so do all shorter ones. Searched from the end, where the existing part usually ends,
+/// by steps that double, then between the last two: a path of thousands of names costs a dozen looks.
 fn walk(path: &[u8]) -> (Real, Option<There>) {
     let (mut missing, mut names, mut end) = (None, 1, path.len());
     let mut found = None;
@@ -105,12 +105,12 @@ fn walk(path: &[u8]) -> (Real, Option<There>) {
     (Real { whole, file }, Some((end, is_dir)))
 }
 
-/// Where the path before `end` ends if its last `names` names are left out.
+/// Where the path before `end` ends without its last `names` names.
 fn without_names(path: &[u8], end: usize, names: usize) -> usize {
     memchr::memrchr_iter(b'/', &path[..end]).nth(names - 1).unwrap_or(0)
 }
 
-/// An end of a name between two, near the middle. None: there is none.
+/// The end of a name between two positions, near the middle. None: there is none.
 fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
     let from = there + 1;
     let middle = from.midpoint(missing);
@@ -124,17 +124,17 @@ fn look_at(path: &[u8]) -> Option<(Vec<u8>, bool)> {
     Some((file::path_of(opened.as_fd()).ok()?, is_dir))
 }
 
-/// From now on the kernel tells if the path leads elsewhere. None: it might not.
+/// From now on the kernel reports if the path leads elsewhere. None: it might not.
 fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch) -> Option<Look> {
     let there = &path[..end];
     let (above, last) = match is_dir {
-        // What is missing would appear in it.
+        // A missing name would appear in it.
         true => ([there, b"/"].concat(), first_missing(path, end)?),
         false => (directory_of(there).to_vec(), end),
     };
     let look = Look::new(Some(watch.directory(&above, now)?), now);
     let seen = file::lstat(&CString::new(&path[..last]).ok()?).map(|stat| stat.kind);
-    // Where a link leads, dangling or not, is decided elsewhere.
+    // The target of a link, dangling or not, is decided elsewhere.
     let is_plain = match seen {
         Ok(kind) => !is_dir && kind != FileKind::Symlink,
         Err(e) => is_dir && e == Errno::ENOENT,
@@ -142,7 +142,7 @@ fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch)
     is_plain.then_some(look)
 }
 
-/// Where the first name ends that is missing behind the first `end` bytes. None: none is.
+/// Where the first missing name behind the first `end` bytes ends. None: none is missing.
 fn first_missing(path: &[u8], end: usize) -> Option<usize> {
     let start = end + path[end..].iter().position(|b| *b != b'/')?;
     Some(memchr::memchr(b'/', &path[start..]).map_or(path.len(), |len| start + len))

@@ -1,16 +1,17 @@
-//! Which directories lie on file systems of other machines, by the kernel's list of mounts: reading it asks none of them.
+//! Which directories are on file systems of other machines, by the kernel's list of mounts: reading it asks none of
+//! them.
 
 const PATH: &str = "/proc/self/mountinfo";
-/// By the beginnings of their names.
+/// By the beginnings of their types' names.
 const REMOTE: [&[u8]; 12] =
     [b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"coda", b"fuse", b"lustre", b"ncp", b"beegfs", b"virtiofs"];
 
-/// The directories where file systems of other machines are mounted.
+/// The mount points of other machines' file systems.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RemoteMounts(Vec<Vec<u8>>);
 
 impl RemoteMounts {
-    /// Those of now; none where the list cannot be read.
+    /// The present ones; none if the list cannot be read.
     pub fn read() -> RemoteMounts {
         RemoteMounts::parse(&std::fs::read(PATH).unwrap_or_default())
     }
@@ -19,7 +20,7 @@ impl RemoteMounts {
         RemoteMounts(text.split(|b| *b == b'\n').filter_map(remote).collect())
     }
 
-    /// Whether the path is, or leads through, one of them.
+    /// Whether the path is one of them, or leads through one.
     pub fn hold(&self, path: &[u8]) -> bool {
         self.0.iter().any(|mount| {
             // The root's own name ends in the slash that follows.
@@ -29,7 +30,8 @@ impl RemoteMounts {
     }
 }
 
-/// Where a line's file system is mounted, if it is another machine's: `36 35 0:52 / /srv rw shared:1 - nfs4 host:/x rw`.
+/// The mount point of a line, if the file system is another machine's: `36 35 0:52 / /srv rw shared:1 - nfs4 host:/x
+/// rw`.
 fn remote(line: &[u8]) -> Option<Vec<u8>> {
     let separator = memchr::memmem::find(line, b" - ")?;
     let kind = line[separator + 3..].split(|b| *b == b' ').next()?;
@@ -37,7 +39,7 @@ fn remote(line: &[u8]) -> Option<Vec<u8>> {
     REMOTE.iter().any(|name| kind.starts_with(name)).then(|| unescaped(mount))
 }
 
-/// Blanks and the like stand as `\040`.
+/// Blanks and the like are written as `\040`.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;

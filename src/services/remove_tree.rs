@@ -1,7 +1,7 @@
-//! Removing a directory with all that is in it, step by step: what is in it may be any number, as deep as it likes.
+//! Removing a directory with everything in it, step by step: it may contain any number of entries at any depth.
 //!
 //! Invariant: no link is followed and no other file system entered, whatever changes in the tree meanwhile; a step is
-//! one system call or a few; the descriptors held are bounded.
+//! one system call or a few; the number of open descriptors is bounded.
 
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -12,16 +12,16 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Directories open at once. What lies deeper is moved up first.
+/// Most directories open at once. Deeper ones are moved up first.
 const LEVELS: usize = 32;
 
-/// What a removal asks on its way.
+/// What a removal asks its caller.
 pub trait Going {
-    /// A hidden name for what is moved up in a directory.
+    /// A hidden name for a directory that is moved up.
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString;
 
-    /// Whether an entry may go: it may have come since the whole was looked at. `way` leads to its directory from the one
-    /// that is removed, each name with its slash.
+    /// Whether an entry may be removed: it may have come since the whole was checked. `way` is the relative path of
+    /// its directory, each name with its slash.
     fn may(&mut self, dir: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         let _ = (dir, way, name, is_dir);
         Ok(())
@@ -33,7 +33,7 @@ pub struct Removal {
     parent: OwnedFd,
     /// From the directory itself down to the one that is being emptied.
     levels: Vec<Level>,
-    /// Where directories with hidden names were before they were moved up.
+    /// The original paths of directories that were moved up under hidden names.
     moved: HashMap<CString, Vec<u8>>,
     /// Entries removed so far.
     pub removed: u64,
@@ -41,21 +41,21 @@ pub struct Removal {
 
 struct Level {
     name: CString,
-    /// From the directory that is removed, each name with its slash: as it was before anything was moved up.
+    /// The original relative path, each name with its slash.
     way: Vec<u8>,
     dir: ReadDir,
-    /// What the last batch held and is still there; true for directories.
+    /// The entries of the last batch that are still there; true for directories.
     batch: Vec<(CString, bool)>,
-    /// This pass over the directory has found something.
+    /// This pass over the directory has found an entry.
     found: bool,
     /// `Removal::removed` when the pass began.
     before: u64,
 }
 
-/// What could not be removed, and why. The rest is as it was.
+/// The entry that could not be removed, and why. The rest is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
-    /// From the directory that was to be removed on; empty for itself.
+    /// Relative to the directory that was to be removed; empty for that directory itself.
     pub path: Vec<u8>,
     pub call: &'static str,
     pub errno: Errno,
@@ -77,7 +77,7 @@ pub fn is_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// The entry itself is a directory; the file system is asked where the directory does not say. What has gone is none.
+/// The entry itself is a directory; the file system is asked if the directory does not say. A vanished entry is none.
 fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
     match entry.kind {
         Some(kind) => kind == FileKind::Dir,
@@ -86,7 +86,7 @@ fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
 }
 
 impl Removal {
-    /// Of the directory `name` in `parent`.
+    /// A removal of the directory `name` in `parent`.
     pub fn new(parent: OwnedFd, name: &CStr) -> Result<Removal, Errno> {
         let (levels, moved) = Default::default();
         let mut removal = Removal { parent, levels, moved, removed: 0 };
@@ -95,7 +95,7 @@ impl Removal {
         Ok(removal)
     }
 
-    /// Where the rest of it is, once it is stuck.
+    /// What is left of it, once it is stuck.
     pub fn rest(&self) -> Option<(OwnedFd, CString)> {
         let top = self.levels.first()?;
         Some((file::dup(self.parent.as_fd()).ok()?, top.name.clone()))
@@ -110,11 +110,11 @@ impl Removal {
         self.levels.push(Level { name, way, dir, batch: Vec::new(), found: false, before: self.removed });
     }
 
-    /// Goes on a little; false when all is gone.
+    /// Removes a little more; false when everything is gone.
     pub fn step(&mut self, mut going: impl Going) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
-        // What was moved up was asked for where it was.
+        // Directories that were moved up were allowed at their original places.
         if !self.moved.contains_key(&name)
             && let Err(errno) = going.may(level.dir.dir(), &level.way, &name, is_dir)
         {
@@ -126,14 +126,14 @@ impl Removal {
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
             Err(Errno::ENOENT) => {}
-            // It became one meanwhile.
+            // It became a directory meanwhile.
             Err(Errno::EISDIR) => level.batch.push((name, true)),
             Err(errno) => return Err(self.stuck(Some(&name), "unlink()", errno)),
         }
         Ok(true)
     }
 
-    /// The next batch of the innermost directory; at its end, up again.
+    /// Reads the next batch of the innermost directory; at its end, goes up again.
     fn look(&mut self) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         match level.dir.fill() {
@@ -149,8 +149,8 @@ impl Removal {
         if !level.found {
             return self.ascend();
         }
-        // A position in a directory that lost entries is the file system's to interpret: until a pass finds none. What
-        // comes back as often as it is removed is not to be got rid of.
+        // A position in a directory that lost entries means what the file system makes of it: so passes are made
+        // until one finds nothing. Entries that come back as often as they are removed cannot be got rid of.
         if level.before == self.removed {
             return Err(self.stuck(None, "rmdir()", Errno::ENOTEMPTY));
         }
@@ -173,12 +173,12 @@ impl Removal {
             let opened = open(level.dir.dir(), &name);
             return self.entered(name, opened);
         }
-        // Where the first directory is read again it is found there.
+        // It is found there when the first directory is read again.
         let new = going.hide(top.dir.dir());
         let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {
-                // Not removed, but no longer in the way: the passes of those above go on.
+                // It is not removed, but no longer in the way: the passes over the directories above continue.
                 let way = [&level.way[..], name.to_bytes(), b"/"].concat();
                 self.moved.insert(new, way);
                 self.removed += 1;
@@ -193,7 +193,7 @@ impl Removal {
         match opened {
             Ok(dir) => self.enter(name, dir),
             Err(Errno::ENOENT) => {}
-            // No directory any more.
+            // It is no longer a directory.
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 if let Some(level) = self.levels.last_mut() {
                     level.batch.push((name, false));

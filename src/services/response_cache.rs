@@ -1,13 +1,11 @@
-//! Requests that were answered before, and will be answered likewise when they come again byte for byte: what a head
-//! was found to mean is kept with it, so that the next such request skips parsing, routing and the phases. A head is
-//! known by its bytes in HTTP/1 and by its decoded fields in HTTP/2 ([`frame_key`]); the answer's head is kept as the
-//! protocol writes it, so that it is sent without a second look. Contents stay where they are ([`super::open_files`])
-//! and are checked as for any request.
+//! Cached responses to requests that come again byte for byte: the meaning of a head is cached with it, so that the
+//! next such request skips parsing, routing and the phases. The key of a head is its bytes in HTTP/1 and its decoded
+//! fields in HTTP/2 ([`frame_key`]); the response's head is cached as the protocol writes it, so that it can be sent
+//! as it is. Contents stay in [`super::open_files`] and are checked as for any request.
 //!
-//! Invariant: an entry answers only a request of exactly the same bytes, on the same endpoint, by the configuration
-//! it was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may
-//! depend on (the client, the time, a variable) keeps a request from getting here: [`crate::exchange::basis`] decides
-//! that.
+//! Invariant: an entry answers only a request of exactly the same bytes, at the same endpoint, with the configuration
+//! it was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. [`crate::exchange::basis`]
+//! keeps responses out that depend on anything else (the client, the time, a variable).
 
 use super::clock::Clock;
 use super::open_files::{Look, OpenFile};
@@ -26,24 +24,24 @@ use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
 use std::rc::{Rc, Weak};
 
-/// The longest head that is worth it: a long one has cookies in it, and each client others.
+/// Longest cached head: longer ones contain cookies, which differ from client to client.
 const HEAD: usize = 1024;
-/// The longest key of fields: some parts of the request stand in it twice.
+/// Longest key of fields: it contains some parts of the request twice.
 const KEY: usize = 1536;
 /// Entries at most.
 const ENTRIES: usize = 16_384;
-/// What an entry takes beside its text, about.
+/// Bytes of an entry besides its text, about.
 const ENTRY: u64 = 320;
-/// Slots for heads that were seen once, by a hash: 4 bytes each.
+/// Slots for hashes of heads that were seen once: 4 bytes each.
 const SEEN: usize = 16_384;
 
-/// A request that was answered, and its answer but for what is in a file.
+/// A request and its response, except for content that is in a file.
 pub struct CachedResponse {
     pub endpoint: EndpointId,
-    /// What the request was found to ask for.
+    /// What the request asks for.
     pub server: ServerId,
     pub location: LocationId,
-    /// The settings of that location that count when the answer is sent.
+    /// The location's settings that matter when the response is sent.
     pub client: Rc<Client>,
     pub logs: Rc<Logging>,
     pub status: Status,
@@ -51,32 +49,32 @@ pub struct CachedResponse {
     pub body: Body,
     /// Bytes of the response's head.
     pub head_size: u64,
-    /// All that follows, one after the other.
+    /// All texts of the entry, one after the other; the spans below are offsets into it.
     pub text: Box<[u8]>,
-    /// The request's head, which is all of it.
+    /// The request's head, which is the whole request.
     pub request: Span,
     /// The path that was opened, with a NUL.
     pub path: Span,
-    /// The response's head up to the value of Date, and behind it: text, or a header block where `is_framed`.
+    /// The response's head before the value of Date, and after it: text, or a header block if `is_framed`.
     pub start: Span,
     pub rest: Span,
     pub is_framed: bool,
-    /// The body, where it is kept here.
+    /// The body, if it is cached here.
     pub content: Span,
-    /// Its line of the error log: what went wrong, and the request, without the client.
+    /// Its line of the error log: the error, and the request, without the client.
     pub error_text: Span,
     pub error_request: Span,
     /// The line of the access log.
     pub line: Box<[Piece]>,
-    /// What the path led to.
+    /// The file that the path led to.
     pub file: Result<Weak<OpenFile>, Errno>,
     pub look: RefCell<Look>,
 }
 
-/// What follows an answer's head.
+/// What follows the response's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// What is in `content`, which may be nothing.
+    /// `content`, which may be empty.
     Kept,
     /// The file, which is in memory.
     Memory,
@@ -87,7 +85,7 @@ pub enum Body {
 /// A part of an access log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// The same each time: bytes of the entry's text.
+    /// Constant: bytes of the entry's text.
     Text(Span),
     RemoteAddr,
     RemotePort,
@@ -104,7 +102,7 @@ impl CachedResponse {
         span.of(&self.text)
     }
 
-    /// Whether the path leads to what it led to when the answer was made. The file, where there is one.
+    /// Whether the path leads to the same file as when the response was made. Gives the file, if there is one.
     pub fn is_current(&self, files: &mut FileCache, now: &Clock, watch: &mut DirWatch) -> Option<Option<Rc<OpenFile>>> {
         watch.refresh(now);
         if self.look.borrow().holds(now) {
@@ -133,7 +131,7 @@ impl CachedResponse {
     }
 }
 
-/// What a request of HTTP/2 is known by: its decoded text, and where in it the fields lie. Begins as no head of HTTP/1
+/// The key of an HTTP/2 request: its decoded text, and where in it the fields are. It begins as no head of HTTP/1
 /// does. Appended to `key`.
 pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u8>) {
     key.push(2);
@@ -146,7 +144,7 @@ pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u
 
 pub struct ResponseCache {
     entries: FastMap<u64, Rc<CachedResponse>>,
-    /// Marks of heads that were seen; made when the first one is.
+    /// Marks of heads that were seen; allocated at the first one.
     seen: Vec<u32>,
     secret: Secret,
     bytes: u64,
@@ -155,7 +153,7 @@ pub struct ResponseCache {
 }
 
 impl ResponseCache {
-    /// `limit`: bytes kept. 0 keeps nothing.
+    /// `limit`: most bytes. 0: nothing is cached.
     pub fn new(limit: u64) -> ResponseCache {
         ResponseCache {
             entries: FastMap::default(),
@@ -167,7 +165,7 @@ impl ResponseCache {
         }
     }
 
-    /// Another configuration answers from now on.
+    /// Another configuration is used from now on.
     pub fn clear(&mut self, limit: u64) {
         self.forget_all();
         self.limit = limit;
@@ -178,21 +176,21 @@ impl ResponseCache {
         self.bytes = 0;
     }
 
-    /// Length of the head that `bytes` begin with, where it is whole and short enough to be known.
+    /// Length of the head that `bytes` begin with, if it is whole and short enough for the cache.
     pub fn head(&self, bytes: &[u8]) -> Option<usize> {
-        // GET and HEAD, perhaps after an empty line: nothing else is ever known, and uploads need not be searched.
+        // GET and HEAD, perhaps after an empty line: nothing else is cached, and uploads need not be searched.
         if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
             return None;
         }
         self.end.find(bytes.get(..HEAD.min(bytes.len()))?)
     }
 
-    /// Whether a key of that length may be known.
+    /// Whether a key of that length may be cached.
     pub fn takes(&self, key: &[u8]) -> bool {
         self.limit > 0 && key.len() <= KEY
     }
 
-    /// What a head is known by. Clients choose the bytes; they cannot choose the hash.
+    /// The hash of a head. Clients choose the bytes; they cannot choose the hash.
     pub fn hash(&self, endpoint: EndpointId, head: &[u8]) -> u64 {
         let mut hasher = self.secret.build_hasher();
         hasher.write_u32(endpoint.0);
@@ -205,7 +203,7 @@ impl ResponseCache {
         (found.bytes(found.request) == head && found.endpoint == endpoint).then_some(found)
     }
 
-    /// Whether a head that is not known was seen before: only then is it worth keeping. It is seen now.
+    /// Whether a head that is not cached was seen before: only then is it worth caching. Marks it as seen.
     pub fn is_seen(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
             self.seen.resize(SEEN, 0);
@@ -221,7 +219,7 @@ impl ResponseCache {
             return;
         }
         self.forget(hash);
-        // What is in demand is soon back.
+        // Everything is dropped: what is in demand soon returns.
         if self.bytes + cost > self.limit || self.entries.len() >= ENTRIES {
             self.forget_all();
         }

@@ -1,5 +1,5 @@
-//! Unfinished resumable uploads, as far as requests have to know of each other: what each may still come to,
-//! who writes to it, when it expires. Their truth is on disk; what is here is found again there after a restart.
+//! Unfinished resumable uploads, as far as requests must know of each other: their reserved sizes, who writes to
+//! them, when they expire. The disk has the authoritative state, from which this one is rebuilt after a restart.
 //!
 //! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.
 
@@ -15,17 +15,17 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Milliseconds between two looks whether another process asks for an upload that nothing arrives of.
+/// Milliseconds between two checks whether another process asks for an upload of which nothing arrives.
 pub const LOOK: u64 = 1_000;
 /// Milliseconds that a process which asks for an upload waits for the one that has it.
 pub const PATIENCE: u64 = 10_000;
 
-/// Uploads that are over and still known: a client that did not get the last response asks again.
+/// Most finished uploads that are remembered: a client that did not get the last response asks again.
 const REMEMBERED: usize = 1024;
-/// Of requests that are refused for the same reason one is logged.
+/// One of this many requests that are refused for the same reason is logged.
 const LOGGED_EACH: u64 = 1000;
 
-/// The name of an upload, in its URI and on disk: to know it is to be allowed to go on with it, so it cannot be
+/// The id of an upload, in its URI and on disk: knowing it is the permission to continue the upload, so it cannot be
 /// guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId([u8; 16]);
@@ -58,8 +58,8 @@ impl UploadId {
     }
 }
 
-/// The right to write to an upload, until a newer request takes it. The lock of its file falls with the last one that is
-/// live: a client that vanished without a word may keep older ones, and their descriptors, for a minute.
+/// The right to write to an upload, until a newer request takes it. The lock of its file is released with the last
+/// live one: a client that vanished silently may keep older ones, and their descriptors, for a minute.
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
@@ -68,19 +68,19 @@ pub struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.live.get() {
-            // It goes with the descriptor where no other process has that.
+            // It is released with the descriptor, unless another process has that.
             let _ = file::unlock(self.fd.as_fd());
         }
     }
 }
 
 impl Lease {
-    /// Of an open file that is locked.
+    /// For an open file that is locked.
     pub fn new(fd: OwnedFd) -> Lease {
         Lease { fd, live: Cell::new(true) }
     }
 
-    /// For a client that only asks: it is not taken, and does not keep others from writing.
+    /// For a client that only asks: it is not taken over, and does not keep others from writing.
     pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
         Rc::new(Lease::new(fd))
     }
@@ -94,18 +94,18 @@ impl Lease {
     }
 }
 
-/// An upload that is not finished, or not forgotten.
+/// An upload that is unfinished, or remembered.
 pub struct Open {
-    /// The directory its files are in.
+    /// The directory of its files.
     pub home: Rc<[u8]>,
-    /// The path its URI means: what area it counts for.
+    /// The path of its URI, which decides the area it counts in.
     pub path: Box<[u8]>,
-    /// Bytes it has or is going to have.
+    /// Bytes it has or will have.
     pub bytes: u64,
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
-    /// Its file has its name: only its record is still there.
+    /// Its file has its name: only its record is left.
     is_stored: bool,
 }
 
@@ -114,7 +114,7 @@ impl Open {
         Open { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
     }
 
-    /// A record that stays for some time: it holds nothing of a quota.
+    /// A remembered record: it holds nothing of a quota.
     pub fn stored(home: Rc<[u8]>, path: &[u8], expires: Option<i64>) -> Open {
         Open { is_stored: true, ..Open::new(home, path, 0, expires) }
     }
@@ -136,48 +136,48 @@ pub enum Past {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// The URI path it was created by.
+    /// The URI path that created it.
     pub uri: Vec<u8>,
     pub length: u64,
     /// The URI of the file, escaped.
     pub location: Vec<u8>,
     pub status: u16,
-    /// Its client speaks tus.
+    /// Its client uses tus.
     pub tus: bool,
-    /// tus: it was put together from these uploads.
+    /// tus: it was made of these uploads.
     pub concat: Vec<u8>,
 }
 
 #[derive(Default)]
 pub struct Uploads {
     open: HashMap<UploadId, Open>,
-    /// What they hold.
+    /// Their sums by area.
     areas: Areas,
-    /// Hints: what an upload says itself counts.
+    /// Hints: the upload's own time is authoritative.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     past: VecDeque<(UploadId, Past)>,
-    /// Uploads that requests of this process write to: other processes may ask for them.
+    /// Uploads to which requests of this process write: other processes may ask for them.
     leased: Vec<(UploadId, Weak<Lease>)>,
-    /// When it was last looked whether another process asks for one (monotonic milliseconds).
+    /// When it was last checked whether another process asks for one (monotonic milliseconds).
     looked: u64,
-    /// Uploads that this process asks another for: since when, and when it last did.
+    /// Uploads that this process asks another one for: since when, and when it last did.
     asking: HashMap<UploadId, (u64, u64)>,
-    /// Directories whose locks were looked at.
+    /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
-    /// How many requests for uploads of other servers were refused, by directory.
+    /// The number of refused requests for other servers' uploads, by directory.
     elsewhere: HashMap<Rc<[u8]>, u64>,
-    /// Places among the files where other processes see this one, by their paths.
+    /// Directories among the files where other processes can see this one, by their paths.
     pub presences: HashMap<Rc<[u8]>, Presence>,
-    /// Directories that are still to be looked through for uploads of an earlier process.
+    /// Directories that must still be searched for uploads of an earlier process.
     pub unread: VecDeque<Rc<[u8]>>,
     pub reading: Option<Scan>,
 }
 
-/// A directory that is being looked through.
+/// A directory that is being searched.
 pub struct Scan {
     pub home: Rc<[u8]>,
     pub dir: ReadDir,
-    /// Of the last batch, those that are still to be looked at.
+    /// The names of the last batch that must still be looked at.
     pub names: Vec<Box<[u8]>>,
 }
 
@@ -205,7 +205,7 @@ impl Uploads {
         self.open.get(&id)
     }
 
-    /// What an upload that is known comes to, and when it expires. False: it is not known.
+    /// Updates a known upload's size and expiry. False: it is not known.
     pub fn update(&mut self, id: UploadId, bytes: u64, expires: Option<i64>) -> bool {
         let Some(open) = self.open.get_mut(&id) else { return false };
         if !open.is_stored && open.bytes != bytes {
@@ -215,7 +215,7 @@ impl Uploads {
         true
     }
 
-    /// What uploads below a path have or are going to have: bytes and files. `but` is not counted.
+    /// What uploads below a path have or will have: bytes and files. `but` is not counted.
     pub fn held(&mut self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
         let counts = |open: &Open| !open.is_stored && open.path.starts_with(area);
         let sum = self.areas.get(area).unwrap_or_else(|| {
@@ -230,7 +230,7 @@ impl Uploads {
         }
     }
 
-    /// The request that writes to the upload stops writing. Gives its right to it, open file, lock and all.
+    /// The request that writes to the upload must stop. Gives its lease, with the open file and the lock.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
         let lease = self.open.get(&id)?.lease.upgrade()?;
         if !lease.live.replace(false) {
@@ -239,7 +239,7 @@ impl Uploads {
         file::dup(lease.fd()).ok().map(Lease::new)
     }
 
-    /// The one lease of an upload that is [`Uploads::insert`]ed.
+    /// Registers the lease of an upload that was [`Uploads::insert`]ed.
     pub fn lease(&mut self, id: UploadId, lease: Lease) -> Rc<Lease> {
         let lease = Rc::new(lease);
         if let Some(open) = self.open.get_mut(&id) {
@@ -254,20 +254,20 @@ impl Uploads {
         !self.homes.contains(home) && self.homes.insert(home.clone())
     }
 
-    /// A request for another server's upload, which does not go on here, is refused: how many were, where it is to be
-    /// logged.
+    /// A request for another server's upload, which cannot continue here, is refused: the number of such requests, if
+    /// it is to be logged.
     pub fn count_elsewhere(&mut self, home: &Rc<[u8]>) -> Option<u64> {
         let count = self.elsewhere.entry(home.clone()).or_default();
         *count += 1;
         (*count == 1 || count.is_multiple_of(LOGGED_EACH)).then_some(*count)
     }
 
-    /// Milliseconds until [`Uploads::leased`] is to be asked; None where nothing is leased.
+    /// Milliseconds until [`Uploads::leased`] must be called; None if nothing is leased.
     pub fn next_look(&self, now: u64) -> Option<u64> {
         (!self.leased.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
     }
 
-    /// The uploads that are written to, once each [`LOOK`].
+    /// The uploads that are being written to, once each [`LOOK`].
     pub fn leased(&mut self, now: u64) -> Vec<UploadId> {
         if self.next_look(now) != Some(0) {
             return Vec::new();
@@ -277,8 +277,8 @@ impl Uploads {
         self.leased.iter().map(|(id, _)| *id).collect()
     }
 
-    /// Another process has the upload, which was asked for it at `now` (monotonic milliseconds). Since when it is asked
-    /// without a break of [`PATIENCE`].
+    /// Another process has the upload, and is asked for it at `now` (monotonic milliseconds). Since when it has been
+    /// asked without a break of [`PATIENCE`].
     pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
         self.asking.retain(|_, (_, last)| *last + PATIENCE >= now);
         let entry = self.asking.entry(id).or_insert((now, now));
@@ -286,7 +286,7 @@ impl Uploads {
         entry.0
     }
 
-    /// Ends [`Uploads::ask`]: the other process has let the upload go, or the request has.
+    /// Ends [`Uploads::ask`]: the other process has released the upload, or the request is over.
     pub fn asked(&mut self, id: UploadId) {
         self.asking.remove(&id);
     }
@@ -300,7 +300,7 @@ impl Uploads {
         self.past.push_back((id, past));
     }
 
-    /// It is not over after all.
+    /// It is unfinished after all.
     pub fn unfinish(&mut self, id: UploadId) {
         self.past.retain(|(other, _)| *other != id);
     }
@@ -309,8 +309,8 @@ impl Uploads {
         self.past.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }
 
-    /// The next upload that may have expired by now (Unix milliseconds). It is handed out once; a caller that keeps
-    /// it inserts its time again by [`Uploads::postpone`].
+    /// The next upload that may have expired by now (Unix milliseconds). It is returned once; a caller that keeps it
+    /// adds its time again by [`Uploads::postpone`].
     pub fn expired(&mut self, now: i64) -> Option<UploadId> {
         while let Some(Reverse((at, id))) = self.due.peek().copied() {
             if at > now {
@@ -333,12 +333,12 @@ impl Uploads {
         }
     }
 
-    /// Unix milliseconds of the next that may expire.
+    /// When the next one may expire, Unix milliseconds.
     pub fn next(&self) -> Option<i64> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Directories are still to be looked through.
+    /// Directories must still be searched.
     pub fn is_reading(&self) -> bool {
         self.reading.is_some() || !self.unread.is_empty()
     }

@@ -1,12 +1,13 @@
-//! The time that work may take in a turn of the loop: compressing, recoding, making pages and listings, whatever takes
-//! long beside a small request. All that work in one turn shares it; what is not done goes on in the next.
+//! The time that work may take in a turn of the loop: compressing, recoding, making pages and listings, everything
+//! that takes long compared with a small request. All such work of one turn shares it; unfinished work continues in
+//! the next.
 //!
-//! Work goes in steps of at most about a millisecond and asks between two of them. The loop asks before it lets the next
-//! of those go on that wait for another turn ([`crate::server`]); so the clients of a turn wait for one slice and a half and
-//! one step, whatever others have asked for.
+//! Work is done in steps of at most about a millisecond, and checks the time between two of them. The loop checks
+//! before it continues the next of those that wait for another turn ([`crate::server`]); so the clients of a turn
+//! wait for one slice and a half and one step, whatever others have requested.
 //!
-//! A step that is one system call cannot be cut, and io_uring and threads, which could, are not used. What each of these
-//! can take, and what bounds it:
+//! A step that is one system call cannot be divided; io_uring and threads, which could, are not used. How long each
+//! of these calls can take, and what limits it:
 //!
 //! - unlink, rename over a name (which removes the file that had it), the last close of a file, ftruncate (DELETE, MOVE,
 //!   an upload that ends, is replaced or is cut): the kernel frees the blocks of *one* file, however large (90 MB on ext4:
@@ -34,8 +35,9 @@
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
 //! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
 //!
-//! Locks (flock) are not waited for, but for that of a version which another process is changing: 2 ms in a turn at most,
-//! whatever number of requests want one ([`crate::exchange::handlers::versions`]). What a reload cannot cut is in [`crate::server`]'s module of that name.
+//! Locks (flock) are not waited for, except on a version that another process is changing: 2 ms in a turn at most,
+//! however many requests want one ([`crate::exchange::handlers::versions`]). [`crate::server`]'s module `reload` says
+//! what a reload cannot divide.
 
 use crate::sys::clock;
 use std::cell::Cell;
@@ -43,9 +45,9 @@ use std::rc::Rc;
 
 /// Nanoseconds of work in a turn.
 const LENGTH: u64 = 4_000_000;
-/// How often all requests of a turn together look again for a lock that another process holds.
+/// How often all requests of a turn together retry a lock that another process holds.
 const PAUSES: u32 = 20;
-/// Calls of [`Slice::tick`] for one look at the clock.
+/// Calls of [`Slice::tick`] for one reading of the clock.
 const RARELY: u32 = 16;
 
 #[derive(Default)]
@@ -53,52 +55,53 @@ pub struct Slice {
     /// None: no work has been done in this turn.
     ends: Option<u64>,
     ticks: u32,
-    /// It was over when the clock was last looked at.
+    /// It was over at the last reading of the clock.
     over: bool,
-    /// Of [`PAUSES`], what is left.
+    /// The rest of [`PAUSES`].
     pauses: Rc<Cell<u32>>,
 }
 
 impl Slice {
-    /// A turn begins. Costs nothing where no work is done in it.
+    /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
         (self.ends, self.ticks, self.over) = (None, 0, false);
         self.pauses.set(PAUSES);
     }
 
-    /// How often the requests of this turn may still look again for a lock that another process holds.
+    /// How often the requests of this turn may still retry a lock that another process holds.
     pub fn pauses(&self) -> Rc<Cell<u32>> {
         Rc::clone(&self.pauses)
     }
 
-    /// Whether what works must wait for the next turn. The first to ask in a turn begins the slice.
+    /// Whether work must wait for the next turn. The first call in a turn begins the slice.
     pub fn is_over(&mut self) -> bool {
         self.is_over_at(clock::monotonic_ns())
     }
 
-    /// Those that wait since an earlier turn are about to go on: half a slice is theirs, however long this turn's events
-    /// took. With one of them a turn, what a stream of short uploads left undone waited for fifty turns.
+    /// Work that waits since an earlier turn is about to continue: half a slice is reserved for it, however long this
+    /// turn's events took. If only one of them ran in each turn, work left over from a stream of short uploads waited
+    /// for fifty turns.
     pub fn leave_half(&mut self) {
         self.leave_half_at(clock::monotonic_ns());
     }
 
-    /// What took this long, in nanoseconds, is none of the work that shares the slice: it has bounds of its own.
+    /// Excludes this time, in nanoseconds, from the slice: such work has limits of its own.
     pub fn extend(&mut self, ns: u64) {
         self.ends = self.ends.map(|ends| ends.saturating_add(ns));
     }
 
-    /// The same for steps of a few microseconds: looks at the clock once in a while.
+    /// As [`Slice::is_over`], for steps of a few microseconds: reads the clock once in a while.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
         self.ticks.is_multiple_of(RARELY) && self.is_over()
     }
 
-    /// What was just done may have taken long: the next tick looks at the clock.
+    /// The last step may have taken long: the next tick reads the clock.
     pub fn look(&mut self) {
         self.ticks |= RARELY - 1;
     }
 
-    /// Whether an event of this turn has to wait for the next one. Once the slice is over this costs nothing.
+    /// Whether an event of this turn must wait for the next one. Once the slice is over this costs nothing.
     pub fn is_late(&mut self) -> bool {
         self.over || self.tick()
     }

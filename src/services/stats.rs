@@ -1,10 +1,10 @@
 //! Counters of the process: what `stub_status`, `api` and `prometheus` show, and the `$connections_*` variables.
 //!
-//! What only grows is kept over a reload: by the process itself, and under a parent on a page that it shares with all its
-//! children, so that a fresh one goes on where the last has come to. What is counted per upstream server is handed over
-//! ([`crate::services::handover`]); what goes up and down is each process's own.
+//! Counters that only grow survive a reload: in the process itself, and under a parent on a page that it shares with
+//! all its children, so that a new one continues where the last one stopped. Counts of upstream servers are handed
+//! over ([`crate::services::handover`]); gauges are each process's own.
 //!
-//! Invariant: counting allocates nothing but for a server of an upstream that was never asked before, and there are at
+//! Invariant: counting allocates nothing, except for an upstream server that was never used before, and there are at
 //! most [`UPSTREAMS`] of these.
 
 use crate::sys::Errno;
@@ -12,12 +12,12 @@ use crate::sys::shared::Shared;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Servers of upstreams that are counted one by one: names with variables in them could be without end.
+/// Most upstream servers that are counted separately: names with variables could be without end.
 const UPSTREAMS: usize = 4096;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// What only grows.
+        /// Counters, which only grow.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter { $($(#[$doc])* $name),+ }
 
@@ -27,24 +27,24 @@ macro_rules! counters {
 
 counters! {
     Accepted, Handled, Requests,
-    /// Answers by the class of their status; Unanswered: the client had gone.
+    /// Responses by the class of their status; Unanswered: the client had gone.
     Informational, Successful, Redirected, ClientError, ServerError, Unanswered,
     BytesReceived, BytesSent,
     /// Answered from the cache of responses.
     CacheHits,
     UploadsBegun, UploadsStored, UploadsRefused, UploadFiles, UploadBytes,
-    /// Turns of the loop that took longer than [`STALL`], and how long, milliseconds.
+    /// Turns of the loop that took longer than [`STALL`], and their milliseconds.
     Stalls, StalledMs,
-    /// Requests that limit_req made wait or sent away, and connections that limit_conn did.
+    /// Requests that limit_req delayed or refused, and that limit_conn refused.
     LimitReqDelayed, LimitReqRejected, LimitConnRejected,
     /// Connections that ended, by [`Closed`].
     ClosedServed, ClosedClient, ClosedIdle, ClosedTimedOut, ClosedRefused, ClosedShutdown, ClosedFailed,
 }
 
-/// Why connections end, as far as it is counted apart.
+/// Why connections end, as far as that is counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Their last response is out.
+    /// The last response was sent.
     Served,
     /// By the client.
     Client,
@@ -52,9 +52,9 @@ pub enum Closed {
     Idle,
     /// Another limit of time was reached.
     TimedOut,
-    /// What the client sent is not answered.
+    /// What the client sent gets no response.
     Refused,
-    /// By a reload or the end of the process.
+    /// A reload, or the end of the process.
     Shutdown,
     /// The server could not go on.
     Failed,
@@ -76,7 +76,7 @@ impl Closed {
     }
 }
 
-/// What is measured in time.
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
     /// `$request_time`, and the others of that name.
@@ -95,17 +95,17 @@ impl Timing {
     }
 }
 
-/// Upper bounds of a histogram's buckets, milliseconds; one more is for what takes longer.
+/// Upper bounds of a histogram's buckets, milliseconds; one more bucket is for longer times.
 pub const BOUNDS: [u64; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 const BUCKETS: usize = BOUNDS.len() + 1;
 /// The buckets, then the sum.
 const HISTOGRAM: usize = BUCKETS + 1;
 const CELLS: usize = COUNTERS + Timing::ALL.len() * HISTOGRAM;
 
-/// A turn of the loop that is longer makes others wait, milliseconds.
+/// Milliseconds of a turn beyond which it delays others.
 pub const STALL: u64 = 50;
 
-/// A histogram as it is shown.
+/// A histogram as it is displayed.
 pub struct Histogram {
     /// How many took at most as long as each of [`BOUNDS`].
     pub cumulative: [u64; BOUNDS.len()],
@@ -114,11 +114,11 @@ pub struct Histogram {
     pub sum: u64,
 }
 
-/// What is counted of one server of an upstream.
+/// The counts of one upstream server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerCounts {
     pub selected: u64,
-    /// By the class of the status, 1xx first; the last: none came.
+    /// By the class of the status, 1xx first; the last: no response.
     pub responses: [u64; 6],
     pub sent: u64,
     pub received: u64,
@@ -167,12 +167,12 @@ impl Stats {
         Shared::new(CELLS).map(Rc::new)
     }
 
-    /// Counts together with the other processes that have the page.
+    /// Counts together with the other processes that share the page.
     pub fn share(&mut self, page: Rc<Shared>) {
         self.shared = Some(page);
     }
 
-    /// What was counted in a turn is shown to the others.
+    /// Publishes the counts of a turn.
     pub fn publish(&mut self) {
         let Some(shared) = self.shared.as_ref().filter(|_| self.changed) else { return };
         for (at, cell) in self.cells.iter_mut().enumerate().filter(|(_, cell)| **cell > 0) {
@@ -205,7 +205,7 @@ impl Stats {
         self.at(counter as usize)
     }
 
-    /// A request is over: its status (0: none was sent), bytes both ways and milliseconds.
+    /// A request is over: its status (0: no response), bytes in both directions, and milliseconds.
     pub fn answered(&mut self, status: u16, received: u64, sent: u64, ms: u64) {
         self.count(class(status));
         self.add(Counter::BytesReceived, received);
@@ -230,7 +230,7 @@ impl Stats {
         Histogram { cumulative, count: count + self.at(from + BOUNDS.len()), sum: self.at(from + BUCKETS) }
     }
 
-    /// A server of an upstream was asked.
+    /// The counts of an upstream server that was used.
     pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
         if self.counts(upstream, peer).is_none() {
             if self.peers().count() >= UPSTREAMS {
@@ -241,7 +241,7 @@ impl Stats {
         self.upstreams.get_mut(upstream)?.get_mut(peer)
     }
 
-    /// What is counted of one server, if anything is.
+    /// The counts of one server, if there are any.
     pub fn counts(&self, upstream: &str, peer: &str) -> Option<&PeerCounts> {
         self.upstreams.get(upstream)?.get(peer)
     }
@@ -253,14 +253,14 @@ impl Stats {
             .flat_map(|(upstream, peers)| peers.iter().map(move |(peer, counts)| (&**upstream, &**peer, counts)))
     }
 
-    /// What is counted of each server is another process's to go on with.
+    /// Hands the counts of each server over to another process.
     pub fn take_peers(&mut self, mut each: impl FnMut(&str, &str, PeerCounts)) {
         for (upstream, peers) in std::mem::take(&mut self.upstreams) {
             peers.into_iter().for_each(|(peer, counts)| each(&upstream, &peer, counts));
         }
     }
 
-    /// What another process has counted beside us.
+    /// Adds what another process has counted.
     pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts) {
         let Some(ours) = self.peer(upstream, peer) else { return };
         ours.selected += counts.selected;

@@ -1,12 +1,14 @@
-//! Files on their way to the disk (upload_sync): the kernel's workers wait for it, the loop does not. Where they cannot
-//! be had the loop waits itself; where they have too much to do, files wait for their turn.
+//! Files that are being written to the disk (upload_sync): the kernel's workers wait for it, the loop does not. If
+//! there are no workers, the loop waits itself; if they are busy, files are queued.
 //!
-//! A directory is written once for all who wait for names in it: those that come while it is being written share the
-//! next time. Its own name, and those of the directories above it, are written the first time it is stored into, since
-//! they may be as new as the file; after that the directory is *anchored*, until this process makes another one.
+//! A directory is written once for all requests that wait for names in it: requests that arrive while it is being
+//! written share the next write. Its own name, and those of the directories above it, are written the first time
+//! something is stored in it, since they may be as new as the file; after that the directory is *anchored*, until
+//! this process makes another one.
 //!
-//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] hands to the connection that began it; a sync that
-//! is shared began after each of those that share it had asked. What no one waits for any more is forgotten when it ends.
+//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] reports to the connection that began it; a
+//! shared sync began after each of those that share it was requested. A sync that nothing waits for is forgotten when
+//! it ends.
 
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
@@ -17,26 +19,26 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Directories that are known to be anchored, at most.
+/// Most directories that are remembered as anchored.
 const ANCHORED: usize = 4096;
 
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
-    /// The connection being driven: it is woken when what it begins now has ended.
+    /// The connection being driven: it is woken when the syncs that it begins now have ended.
     pub driven: Option<Wake>,
     /// Syncs in progress, and the connections that wait for each.
     pending: HashMap<u64, Pending>,
-    /// Those that the kernel did not take yet.
+    /// Those that the kernel has not accepted yet.
     queue: VecDeque<(u64, OwnedFd)>,
     next: u64,
     /// Directories that are being written.
     dirs: HashMap<Id, Directory>,
-    /// Directories whose own names are on the disk, and counted with each directory made: what was begun before one
-    /// came says nothing after it.
+    /// Directories whose own names are on the disk, and the number of directories made so far: a write that began
+    /// before one was made proves nothing after it.
     anchored: HashSet<Id>,
     made: u64,
-    /// Ways up that are being written.
+    /// Chains of parent directories that are being written.
     ways: Vec<Way>,
 }
 
@@ -52,12 +54,12 @@ enum Pending {
 
 struct Directory {
     fd: OwnedFd,
-    /// Those whose names are written now, and those that came meanwhile.
+    /// Waiters for the names that are being written, and those that arrived meanwhile.
     now: Vec<Waiter>,
     next: Vec<Waiter>,
 }
 
-/// From a directory up: anchored when all of these are written.
+/// From a directory upwards: it is anchored when all of these are written.
 struct Way {
     ids: Vec<Id>,
     syncs: Vec<Sync>,
@@ -91,7 +93,7 @@ pub fn all_ended(syncs: &[Sync]) -> Result<bool, Errno> {
 }
 
 impl Syncs {
-    /// Has the kernel's workers ready. The descriptor to be watched, where that is new.
+    /// Prepares the kernel's workers. The descriptor to be watched, if it is new.
     pub fn open(&mut self) -> Option<BorrowedFd<'_>> {
         if self.aio.is_some() {
             return None;
@@ -108,7 +110,7 @@ impl Syncs {
         Sync(cell)
     }
 
-    /// [`Syncs::begin`] for the names in directories that are open in whatever way, and for the directories' own names.
+    /// [`Syncs::begin`] for the names in open directories, and for the directories' own names.
     ///
     /// # Errors
     /// One cannot be opened for it.
@@ -131,13 +133,13 @@ impl Syncs {
         Ok(syncs)
     }
 
-    /// A directory was made: its name is on no disk yet, and its number may have been another's.
+    /// A directory was made: its name is not on the disk yet, and its inode number may have been another's.
     pub fn made_directory(&mut self) {
         self.made += 1;
         self.anchored.clear();
     }
 
-    /// The directories above `dir`, as far up as they can be opened on its file system.
+    /// The directories above `dir`, as far as they can be opened on its file system.
     fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) {
         let mut way = Way { ids: vec![id], syncs: Vec::new(), made: self.made };
         let mut below: Option<OwnedFd> = None;
@@ -162,7 +164,7 @@ impl Syncs {
         syncs.extend(way.syncs.iter().cloned());
         self.ways.push(way);
         if self.aio.is_none() {
-            // It was written while it was waited for; no event will tell.
+            // It was written synchronously; no event will follow.
             self.anchor();
         }
     }
@@ -176,13 +178,13 @@ impl Syncs {
         }
         let fd = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
         self.dirs.insert(id, Directory { fd, now: vec![waiter], next: Vec::new() });
-        // The connection that waits is being driven: the outcome is there when that was waited for.
+        // The waiting connection is being driven: after a synchronous write the outcome is already there.
         self.write_directory(id, &mut Vec::new());
         Ok(Sync(cell))
     }
 
     fn write_directory(&mut self, id: Id, waiters: &mut Vec<Wake>) {
-        // Borrowed apart from the rest while it is submitted.
+        // Taken out, since the rest is borrowed while it is submitted.
         let Some(directory) = self.dirs.remove(&id) else { return };
         let outcome = self.submit(directory.fd.as_fd(), Pending::Directory(id));
         match outcome {
@@ -191,12 +193,12 @@ impl Syncs {
         }
     }
 
-    /// Some: it was waited for, and this is how it ended.
+    /// Some: it was written synchronously, with this outcome.
     fn submit(&mut self, fd: BorrowedFd<'_>, pending: Pending) -> Outcome {
         let number = self.next;
         self.next += 1;
         let submitted = match &self.aio {
-            // One after the other, where some wait already.
+            // In order, if some are queued already.
             Some(_) if !self.queue.is_empty() => Err(Errno::EAGAIN),
             Some(aio) => aio.fsync(fd, number),
             None => Err(Errno::ENOSYS),
@@ -218,14 +220,14 @@ impl Syncs {
         Some(outcome)
     }
 
-    /// Those whose files are written by now.
+    /// The waiters whose files are written by now.
     pub fn ended(&mut self) -> Vec<Wake> {
         let mut waiters = Vec::new();
         let mut ended = Vec::new();
         let Some(aio) = &self.aio else { return waiters };
         let outcome = aio.ended(|number, outcome| ended.push((number, outcome)));
         if let Err(e) = outcome {
-            // No more outcomes will come: all that are waited for have failed.
+            // There will be no more outcomes: all syncs in progress have failed.
             self.queue.clear();
             ended.extend(self.pending.keys().map(|number| (*number, Err(e))));
         }
@@ -250,7 +252,7 @@ impl Syncs {
         waiters
     }
 
-    /// What the kernel had no room for.
+    /// Submits those that the kernel had no room for.
     fn submit_waiting(&mut self, waiters: &mut Vec<Wake>) {
         while let (Some(aio), Some((number, fd))) = (&self.aio, self.queue.front()) {
             match aio.fsync(fd.as_fd(), *number) {
@@ -273,7 +275,7 @@ impl Syncs {
         }
     }
 
-    /// Ways up that are written.
+    /// Marks directories whose chains are written as anchored.
     fn anchor(&mut self) {
         let Syncs { ways, anchored, made, .. } = self;
         ways.retain(|way| match all_ended(&way.syncs) {
@@ -290,7 +292,7 @@ impl Syncs {
     }
 }
 
-/// Some file systems (of networks, of FUSE) have no fsync of directories: there is nothing to wait for.
+/// Some file systems (network ones, FUSE) have no fsync for directories: there is nothing to wait for.
 fn of_directory(outcome: Result<(), Errno>) -> Result<(), Errno> {
     match outcome {
         Err(e) if file::is_missing(e) => Ok(()),

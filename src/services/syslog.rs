@@ -1,5 +1,5 @@
-//! Messages to syslog servers: a datagram each, sent at once or not at all. A server that is gone costs its messages and
-//! a note now and then, never a wait.
+//! Messages to syslog servers: a datagram each, sent at once or not at all. If a server is gone, its messages are
+//! lost and reported now and then; nothing waits.
 
 use crate::config::settings::syslog::Syslog;
 use crate::sys::Errno;
@@ -7,7 +7,7 @@ use crate::sys::socket::{self, Addr, More};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A server that cannot be reached is tried again, and reported again, after this many milliseconds.
+/// Milliseconds after which an unreachable server is tried, and reported, again.
 const AGAIN: u64 = 1000;
 const NOTE: u64 = 60_000;
 
@@ -20,7 +20,7 @@ pub struct Syslogs {
 struct Server {
     addr: Addr,
     fd: Option<OwnedFd>,
-    /// Not before then, monotonic milliseconds: a socket, and a note.
+    /// When the socket may be opened again and a loss reported again, monotonic milliseconds.
     open_at: u64,
     note_at: u64,
 }
@@ -28,7 +28,7 @@ struct Server {
 impl Syslogs {
     /// Sends one message of one line. `stamp`: the local time as syslog has it.
     ///
-    /// # Errors It was lost, and that was not reported for a while.
+    /// # Errors The message was lost, and that was not reported for a while.
     pub fn send(&mut self, to: &Syslog, severity: u8, stamp: &str, line: &[u8], now: u64) -> Result<(), Errno> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         self.message.clear();
@@ -52,7 +52,7 @@ impl Syslogs {
         })
     }
 
-    /// Sockets are made again when they are next needed.
+    /// Sockets are made again when they are needed.
     pub fn clear(&mut self) {
         self.servers.clear();
     }
@@ -72,9 +72,9 @@ impl Server {
         let Some(fd) = &self.fd else { return Err(Errno::ENOTCONN) };
         match socket::send(fd.as_fd(), message, More::No) {
             Ok(_) => Ok(()),
-            // It does not keep up, or the message is too long for it: the socket is as good as before.
+            // It does not keep up, or the message is too long for it: the socket can still be used.
             Err(errno @ (Errno::EAGAIN | Errno::EMSGSIZE)) => Err(errno),
-            // An earlier datagram of UDP was refused; this one may find the server again.
+            // An earlier UDP datagram was refused; this one may reach the server again.
             Err(Errno::ECONNREFUSED) if self.addr.port().is_some() => {
                 socket::send(fd.as_fd(), message, More::No).map(drop)
             }

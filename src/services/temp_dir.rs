@@ -1,4 +1,4 @@
-//! Temporary files: named by a number in the directory that the configuration gives them, as nginx names them.
+//! Temporary files: named by a number in the configured directory, as nginx names them.
 //!
 //! Invariant: a file that is not to stay has no name, or loses it when its [`TempFile`] is dropped.
 
@@ -10,30 +10,30 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Names that are tried: a directory where all of these are taken is a trap.
+/// Most names that are tried: a directory in which all of these are taken is a trap.
 const TRIES: usize = 1000;
 
-/// What becomes of a file's name.
+/// When a file's name is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It is gone at once: only the descriptor holds the file.
+    /// At once: only the descriptor holds the file.
     Unnamed,
-    /// It is gone with the [`TempFile`].
+    /// With the [`TempFile`].
     Named,
-    /// It stays.
+    /// Never.
     Forever,
 }
 
 #[derive(Debug)]
 pub struct TempFile {
     fd: OwnedFd,
-    /// The whole path, also of a file whose name is gone.
+    /// The whole path, even if the name was removed.
     name: CString,
     keep: Keep,
     len: u64,
 }
 
-/// What could not be done to which path.
+/// The call that failed, and its path.
 #[derive(Debug)]
 pub struct Failure {
     pub call: &'static str,
@@ -42,7 +42,7 @@ pub struct Failure {
 }
 
 impl TempFile {
-    /// A new file in `at`; the directories of its levels are made as they are needed.
+    /// A new file in `at`; the directories of its levels are made when they are needed.
     pub fn create(at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
         thread_local!(static LAST: Cell<u32> = const { Cell::new(0) });
         let mut step = 1;
@@ -51,7 +51,7 @@ impl TempFile {
                 last.set(last.get().wrapping_add(step));
                 last.get()
             });
-            // Files of an earlier run hold a stretch of numbers: nginx leaps over it by just as much.
+            // Files of an earlier run have a range of numbers: nginx skips it with the same step.
             step = 123_456;
             let digits = format!("{number:010}");
             let (dirs, path) = hashed(at, &digits);
@@ -84,7 +84,7 @@ impl TempFile {
         Err(Failure { call: "open()", path: at.path.as_os_str().as_bytes().to_vec(), errno: Errno::EEXIST })
     }
 
-    /// Writes all of `bytes` behind what there is.
+    /// Appends all of `bytes`.
     pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             let written = file::pwrite(self.fd.as_fd(), bytes, self.len);
@@ -96,12 +96,12 @@ impl TempFile {
         Ok(())
     }
 
-    /// Appends at most `max` bytes from `at` on to the spare room of `into`. 0 is the end.
+    /// Reads at most `max` bytes from `at` on into the spare room of `into`. 0: the end.
     pub fn read(&self, at: u64, max: usize, into: &mut Vec<u8>) -> Result<usize, Errno> {
         file::pread_into(self.fd.as_fd(), into, max, at)
     }
 
-    /// What is in it is not needed any more: the next bytes take its place.
+    /// Its content is no longer needed: the next bytes replace it.
     pub fn begin_again(&mut self) {
         self.len = 0;
     }
@@ -132,7 +132,7 @@ impl Drop for TempFile {
     }
 }
 
-/// The directories of a file's levels, outermost first and the path's own before them, and its path.
+/// The directories of a file's levels, outermost first and after the path's own, and the file's path.
 fn hashed(at: &TempPath, digits: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut path = at.path.as_os_str().as_bytes().to_vec();
     let mut dirs = vec![path.clone()];

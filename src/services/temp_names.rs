@@ -1,10 +1,11 @@
-//! Hidden names: where a file takes another's place, it has one for a moment, and a tree that is copied or that goes has
-//! one until it is whole or gone. No request names them ([`is_hidden`]). A killed process (SIGKILL, out of memory) could
-//! leave them behind, so the directories that hidden names are made in are noted in a journal beside the pid file. The
-//! next process looks through those before it serves: files go at once, trees in slices while it serves.
+//! Hidden names: a file that replaces another has one for a moment, and a tree has one while it is being copied or
+//! removed. No request can name them ([`is_hidden`]). A killed process (SIGKILL, out of memory) could leave them
+//! behind, so the directories with hidden names are recorded in a journal beside the pid file. The next process
+//! searches those before it serves: files are removed at once, trees in slices while it serves.
 //!
-//! Invariant: with a journal, a directory is noted before the first hidden name is made in it. It outlives the process,
-//! not the machine: it is never synced. What does not have the name of the process that kept it is not touched.
+//! Invariant: with a journal, a directory is recorded before the first hidden name is made in it. The journal
+//! survives the process, not the machine: it is never synced. Names of processes other than the journal's are not
+//! touched.
 
 mod clean;
 mod left;
@@ -26,26 +27,26 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Bytes of a journal that are read at most.
+/// Most bytes of a journal that are read.
 const JOURNAL: u64 = 16 << 20;
-/// Directories noted at most.
+/// Most directories that are recorded.
 const DIRECTORIES: usize = 50_000;
-/// Trees of an earlier process that are taken care of at most; more wait for the next start.
+/// Most trees of an earlier process that are removed; further ones wait for the next start.
 const TREES: usize = 256;
 
 #[derive(Default)]
 pub struct TempNames {
     names: Names,
-    /// Without a path another process removes it.
+    /// Without a path, another process removes it.
     journal: Option<(OwnedFd, Option<CString>)>,
-    /// Directories that are noted, by device and inode.
+    /// Directories that are recorded, by device and inode.
     noted: HashSet<(u64, u64)>,
     /// The last of these.
     last: Weak<OwnedFd>,
     cleaning: Cleaning,
 }
 
-/// A removal that may go on whatever it finds.
+/// A removal of leftovers, in which every entry may be removed.
 impl Going for &mut TempNames {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
         self.hidden_in(dir, What::Delete)
@@ -53,8 +54,8 @@ impl Going for &mut TempNames {
 }
 
 impl TempNames {
-    /// Keeps a journal at `path`. Removes first the files that the process which kept it before left behind, and gives
-    /// how many; its trees are left to [`TempNames::clean`].
+    /// Keeps a journal at `path`. First removes the files that its former process left behind, and gives their
+    /// number; its trees are left to [`TempNames::clean`].
     ///
     /// # Errors
     /// That of the call that failed: there is no journal then.
@@ -63,10 +64,10 @@ impl TempNames {
         self.begin(journal, Some(path.to_owned()))
     }
 
-    /// [`TempNames::keep`] with a journal that was opened, and is removed, by another process.
+    /// [`TempNames::keep`] with a journal that another process opened and will remove.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`TempNames::keep`].
     pub fn keep_open(&mut self, journal: OwnedFd) -> Result<usize, Errno> {
         self.begin(journal, None)
     }
@@ -74,7 +75,7 @@ impl TempNames {
     fn begin(&mut self, journal: OwnedFd, path: Option<CString>) -> Result<usize, Errno> {
         let mut trees = Vec::new();
         let removed = sweep(journal.as_fd(), &mut trees)?;
-        // What is not removed yet is still recorded in it, should this process be killed too.
+        // What is not removed yet stays recorded in it, in case this process is killed too.
         if trees.is_empty() {
             file::ftruncate(journal.as_fd(), 0)?;
         }
@@ -91,20 +92,20 @@ impl TempNames {
         Ok(removed)
     }
 
-    /// What is left behind will be found.
+    /// Leftovers will be found by the next process.
     pub fn is_kept(&self) -> bool {
         self.journal.is_some()
     }
 
-    /// A name for a file in `dir` that no other process uses: below 40 bytes, which the kernel keeps within its
+    /// A name for a file in `dir` that no other process uses: below 40 bytes, which the kernel stores within the
     /// entry.
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
-        // Without a note the name is as good; it only could stay behind.
+        // Without the record the name still works; it only could stay behind.
         let _ = self.note(dir);
         self.names.next(What::Upload)
     }
 
-    /// [`TempNames::hidden`] for what takes its time, in a directory that is not used again.
+    /// [`TempNames::hidden`] for longer operations, in a directory that is not used again.
     pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: What) -> CString {
         let _ = self.note_down(dir);
         self.names.next(what)
@@ -129,7 +130,7 @@ impl TempNames {
         Ok(())
     }
 
-    /// The process ends in order: there is nothing to look through, but for trees that it did not get to.
+    /// The process ends in order: nothing needs to be searched, except for trees that it did not get to.
     pub fn end(&mut self) {
         self.cleaning.end();
         let Some((journal, path)) = self.journal.take() else { return };
@@ -137,19 +138,19 @@ impl TempNames {
             return;
         }
         let Some(path) = path else {
-            // Nothing to look through: for the next that is given it.
+            // Emptied, for the next process that gets it.
             let _ = file::ftruncate(journal.as_fd(), 0);
             return;
         };
-        // After an upgrade the name is the new process's.
+        // After an upgrade the path belongs to the new process's journal.
         if file::has_name(journal.as_fd(), None, &path, Follow::No).unwrap_or(false) {
             let _ = file::unlink_at(None, &path, Unlink::File);
         }
     }
 }
 
-/// Opens and locks the journal at `path`. Where the process that keeps it lives (during an upgrade or a reload),
-/// a new one takes its place: what is noted in the old is still in use.
+/// Opens and locks the journal at `path`. If its process is still alive (during an upgrade or a reload), a new
+/// journal replaces it: the old one is still in use.
 ///
 /// # Errors
 /// That of the call that failed.
@@ -168,7 +169,7 @@ pub fn open_journal(path: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// A record ends with NUL, the one byte that no path holds.
+/// A record ends with NUL, the only byte that no path contains.
 fn append(journal: BorrowedFd<'_>, record: &[u8]) -> Result<(), Errno> {
     let mut record = record.to_vec();
     record.push(0);
@@ -176,8 +177,9 @@ fn append(journal: BorrowedFd<'_>, record: &[u8]) -> Result<(), Errno> {
     if file::write(journal, &record)? == record.len() { Ok(()) } else { Err(Errno::ENOSPC) }
 }
 
-/// Removes the hidden files of the processes that wrote the journal, from the directories they noted, and gives how many
-/// and the trees. A record of eight digits is a process; those after it, up to the next, its directories.
+/// Removes the hidden files of the processes that wrote the journal, from the directories they recorded, and gives
+/// their number and the trees. A record of eight digits is a process; those after it, up to the next, are its
+/// directories.
 fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno> {
     let mut bytes = vec![0; file::fstat(journal)?.size.min(JOURNAL) as usize];
     let len = file::pread(journal, &mut bytes, 0)?;
@@ -189,14 +191,14 @@ fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno>
             let prefix = |what: What| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
             prefixes = Some(What::ALL.map(prefix));
         } else if let (Some(prefixes), Some(path)) = (&prefixes, record.strip_prefix(b"/")) {
-            // What was left in a directory went with it.
+            // If the directory is gone, so are its leftovers.
             removed += look_through(path, prefixes, trees).unwrap_or(0);
         }
     }
     Ok(removed)
 }
 
-/// `path` is what the kernel called the directory: if there are links on the way now, it is another one.
+/// `path` is what the kernel called the directory: if there are links on it now, it is another one.
 fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> Result<usize, Errno> {
     let path = CString::new(if path.is_empty() { b"." } else { path }).map_err(|_| Errno::EINVAL)?;
     let top = file::open_at(None, c"/", O_PATH | O_DIRECTORY, 0)?;
@@ -212,7 +214,7 @@ fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> 
     for name in found {
         match file::unlink_at(Some(entries.dir()), &name, Unlink::File) {
             Ok(()) => removed += 1,
-            // A directory, or a file that does not go now.
+            // A directory, or a file that cannot be removed now.
             Err(_) if trees.len() < TREES => {
                 let dir = match &shared {
                     Some(dir) => Rc::clone(dir),

@@ -1,6 +1,6 @@
-//! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn,
-//! least_time, ip_hash, hash and random as nginx has them. Counts live as long as something uses the group: the
-//! configuration that names it, or, of one made for a request, that request and its idle connections.
+//! Which server of a group is used next, and which have failed lately: smooth weighted round robin, least_conn,
+//! least_time, ip_hash, hash and random as in nginx. Counts live as long as the group is in use: by the
+//! configuration, or for a group made for a request by that request and its idle connections.
 
 use super::upstream_time::{Taken, Times};
 use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
@@ -9,22 +9,22 @@ use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
-/// Groups that are kept without a look at whether they are used.
+/// Groups that are kept without a check whether they are used.
 const FEW: usize = 64;
-/// How often a server that cannot be had leads to another before it goes by turns (nginx).
+/// How often an unavailable server leads to another one before round robin takes over (nginx).
 const STEPS: u32 = 20;
 
 /// The state of all groups in use.
 #[derive(Default)]
 pub struct Balance {
-    /// By the address of the group, which is no other's as long as it is held here.
+    /// By the group's address, which no other group has as long as this holds it.
     groups: FastMap<usize, Group>,
-    /// As many groups as there may be before those that only this holds are looked for.
+    /// The number of groups at which those that only this holds are searched for.
     full: usize,
     dice: Dice,
 }
 
-/// Numbers that need not be unpredictable: xorshift64*.
+/// Numbers that may be predictable: xorshift64*.
 #[derive(Clone, Copy, Debug, Default)]
 struct Dice(u64);
 
@@ -43,7 +43,7 @@ impl Dice {
 struct Group {
     upstream: Rc<Upstream>,
     peers: Vec<State>,
-    /// The weights of the peers up to each, summed.
+    /// Cumulative weights of the peers.
     weights: Box<[u64]>,
 }
 
@@ -52,7 +52,7 @@ struct State {
     current: i64,
     effective: i64,
     fails: u32,
-    /// When it failed last, and when it was last let in again to see.
+    /// When it last failed, and when it was last tried again.
     accessed: u64,
     checked: u64,
     /// Requests in progress.
@@ -60,7 +60,7 @@ struct State {
     times: Times,
 }
 
-/// What servers are compared by before their turn counts.
+/// How servers are compared before round robin decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
     None,
@@ -68,13 +68,13 @@ enum Measure {
     Time(Clock),
 }
 
-/// What there is to show of a server.
+/// The state of a server, for displays.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// Requests in progress.
     pub busy: u32,
     pub fails: u32,
-    /// It is left alone for a while.
+    /// It is not used for a while.
     pub failed: bool,
 }
 
@@ -82,14 +82,14 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
     peers: Peers,
-    /// hash: where the walk from value to server has come to.
+    /// hash: the position of the walk from the value to a server.
     walk: Walk,
-    /// The last one, and where the walk was before it.
+    /// The last one, and the walk before it.
     last: Option<(usize, Walk)>,
 }
 
 impl Tried {
-    /// The last server may be taken once more; those before it stay tried.
+    /// The last server may be used once more; earlier ones stay tried.
     pub fn forget_last(&mut self) {
         if let Some((peer, walk)) = self.last.take() {
             self.peers.remove(peer);
@@ -98,7 +98,7 @@ impl Tried {
     }
 }
 
-/// One bit each. Of most groups nothing is allocated for it.
+/// One bit each. For most groups nothing is allocated.
 #[derive(Clone, Debug, Default)]
 struct Peers {
     first: u64,
@@ -113,7 +113,7 @@ impl Peers {
         }
     }
 
-    /// Whether it was not there.
+    /// False: it was there already.
     fn add(&mut self, at: usize) -> bool {
         let is_new = !self.has(at);
         match at.checked_sub(64) {
@@ -147,7 +147,7 @@ struct Walk {
     steps: u32,
 }
 
-/// What servers are chosen by besides their turn.
+/// What else decides about the server.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
     pub client: &'a Client,
@@ -155,12 +155,12 @@ pub struct By<'a> {
     pub key: &'a [u8],
 }
 
-/// How a request at a server ended.
+/// How a request to a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Good,
     Failed,
-    /// Not its fault: it is not counted either way.
+    /// The server is not to blame: it is not counted either way.
     Neutral,
 }
 
@@ -177,7 +177,7 @@ impl Balance {
         let group = self.group(upstream);
         let picked = match &upstream.method {
             Method::IpHash => group.by_address(tried, by.client, now),
-            // Without a value, or a choice, it goes by turns.
+            // Without a value, or a choice, round robin decides.
             Method::Hash { .. } if by.key.is_empty() || upstream.peers.len() < 2 => None,
             Method::Hash { ring: Some(ring), .. } => group.by_ring(tried, ring, by.key, now),
             Method::Hash { ring: None, .. } => group.by_hash(tried, by.key, now),
@@ -207,7 +207,7 @@ impl Balance {
         Some(picked)
     }
 
-    /// The request at this server is over. True: it has now failed so often that it is left alone for a while.
+    /// The request to this server is over. True: it has now failed so often that it is not used for a while.
     pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: Taken, now: u64) -> bool {
         if alone(upstream).is_some() {
             return false;
@@ -218,7 +218,7 @@ impl Balance {
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == End::Good, now);
         match end {
-            // There is no other server to ask.
+            // There is no other server.
             _ if single => state.fails = 0,
             End::Failed => {
                 state.fails = state.fails.saturating_add(1);
@@ -234,15 +234,15 @@ impl Balance {
         false
     }
 
-    /// Groups that nothing uses any more are forgotten: those of a configuration that is gone, of a request that is over,
-    /// and with addresses that a name had before.
+    /// Drops groups that nothing uses any more: of an old configuration, of a finished request, and with old
+    /// addresses of a name.
     pub fn prune(&mut self) {
         self.groups.retain(|_, group| Rc::strong_count(&group.upstream) > 1);
-        // Twice as many: each group pays for a look at two.
+        // Twice as many, so that on average each new group pays for checking two.
         self.full = FEW.max(2 * self.groups.len());
     }
 
-    /// What is known of a server of the group.
+    /// The state of a server of the group.
     pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> Seen {
         let group = self.groups.get(&Rc::as_ptr(upstream).addr());
         let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return Seen::default() };
@@ -270,7 +270,7 @@ impl Balance {
     }
 }
 
-/// The only server of a group, of which nothing needs to be counted.
+/// The only server of a group, for which nothing needs to be counted.
 fn alone(upstream: &Upstream) -> Option<&Server> {
     match &upstream.peers[..] {
         [peer] if peer.max_conns == 0 => Some(peer),
@@ -331,7 +331,7 @@ impl Group {
         Some(best)
     }
 
-    /// What a server has to do, or how long one more request is expected to take there.
+    /// A server's load, or how long one more request is expected to take there.
     fn load(&self, at: usize, measure: Measure, now: u64) -> u64 {
         let Some(state) = self.peers.get(at) else { return 0 };
         match measure {
@@ -347,8 +347,7 @@ impl Group {
         }
     }
 
-    /// nginx's ip_hash: the hash of the address walks the servers by their weights; a server that cannot be had gives
-    /// the next hash its turn.
+    /// nginx's ip_hash: the hash of the address picks a server by weights; if it is unavailable, the next hash does.
     fn by_address(&self, tried: &Tried, client: &Client, now: u64) -> Option<usize> {
         let octets = client.octets();
         let part = if octets.len() == 4 { octets.get(..3).unwrap_or_default() } else { octets };
@@ -368,13 +367,13 @@ impl Group {
         self.weights.last().copied().unwrap_or(0)
     }
 
-    /// The server that a place in the sum of weights belongs to.
+    /// The server of a position in the sum of weights.
     fn weighed(&self, place: u64) -> Option<usize> {
         let at = self.weights.partition_point(|sum| *sum <= place);
         (at < self.weights.len()).then_some(at)
     }
 
-    /// nginx's hash (Cache::Memcached's): a server that cannot be had makes the value be hashed again with a number.
+    /// nginx's hash (Cache::Memcached's): if the server is unavailable, the value is hashed again with a number.
     fn by_hash(&self, tried: &mut Tried, key: &[u8], now: u64) -> Option<usize> {
         while tried.walk.steps <= STEPS {
             let mut crc = flate2::Crc::new();
@@ -393,7 +392,7 @@ impl Group {
         None
     }
 
-    /// nginx's consistent hash: the next point of the ring whose server can be had.
+    /// nginx's consistent hash: the next point of the ring whose server is available.
     fn by_ring(&mut self, tried: &mut Tried, ring: &Ring, key: &[u8], now: u64) -> Option<usize> {
         let points = &ring.0;
         if tried.walk.rehash == 0 {

@@ -1,9 +1,9 @@
-//! Servers of upstream groups that are named with `resolve`: their names are looked up again when an answer runs out, and
-//! the group gets the addresses that there are then.
+//! Servers of upstream groups with `resolve`: their names are looked up again when an answer expires, and the group
+//! gets the new addresses.
 //!
-//! A group of a configuration never changes; what is asked for instead is [`UpstreamNames::current`], a group made of it
-//! with the present addresses. Requests in progress keep the one they began with. Invariant: an answer that is no answer (a
-//! name server that fails) changes nothing; one that says there is no such name takes the addresses away (nginx).
+//! A group of a configuration never changes; [`UpstreamNames::current`] is a group made of it with the present
+//! addresses. Requests in progress keep the one they began with. Invariant: a failed look-up changes nothing; an
+//! answer that there is no such name removes the addresses (nginx).
 
 use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};
 use crate::config::model::Config;
@@ -14,9 +14,9 @@ use crate::util::dns::Service;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-/// Milliseconds until a name is looked up again whose name server has failed.
+/// Milliseconds until a name whose look-up failed is looked up again.
 const RETRY: u64 = 10_000;
-/// A name is not looked up more often than this, whatever its TTL.
+/// Least milliseconds between two look-ups of a name, whatever its TTL.
 const LEAST: u64 = 1000;
 
 #[derive(Default)]
@@ -39,7 +39,7 @@ struct Name {
     targets: Vec<Service>,
     found: Vec<Address>,
     until: u64,
-    /// The least number of a priority.
+    /// The best (lowest) priority.
     best: u16,
 }
 
@@ -52,7 +52,7 @@ struct Address {
 }
 
 impl UpstreamNames {
-    /// A configuration has come into force. Names that it shares with the one before keep their addresses.
+    /// A new configuration is in force. Names that it shares with the old one keep their addresses.
     pub fn adopt(&mut self, config: &Config) {
         let before = std::mem::take(&mut self.0);
         for base in config.upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
@@ -74,7 +74,7 @@ impl UpstreamNames {
         }
     }
 
-    /// The group with the addresses of now.
+    /// The group with the present addresses.
     pub fn current(&self, base: &Rc<Upstream>) -> Rc<Upstream> {
         let group = self.0.iter().find(|group| Rc::ptr_eq(&group.base, base));
         group.map_or_else(|| base.clone(), |group| group.current.clone())
@@ -85,7 +85,7 @@ impl UpstreamNames {
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
     }
 
-    /// Takes what has been found, and asks for what is due.
+    /// Takes new answers, and begins look-ups that are due.
     pub fn run(&mut self, resolver: &mut Resolver, now: u64) {
         for group in &mut self.0 {
             let Some(settings) = group.base.resolver.clone() else { continue };
@@ -117,7 +117,7 @@ impl UpstreamNames {
 #[derive(Clone, Copy)]
 struct Time {
     now: u64,
-    /// Milliseconds until a name is looked up again of which nothing was found.
+    /// Milliseconds until a name without an answer is looked up again.
     again: u64,
 }
 
@@ -153,7 +153,7 @@ impl Name {
                 self.found.extend(ips.iter().map(|ip| Address {
                     addr: SocketAddr::new(*ip, service.as_ref().map_or(dynamic.port, |service| service.port)),
                     weight: service.as_ref().map_or(0, |service| u32::from(service.weight).max(1)),
-                    // The best priority is asked first; the others are for when it is not there.
+                    // Targets with the best priority are used first; the others are backups.
                     backup: service.as_ref().is_some_and(|service| service.priority > self.best),
                 }));
             }

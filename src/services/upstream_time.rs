@@ -1,11 +1,11 @@
-//! How fast the servers of a group have been of late, for `least_time`: averages in nginx's way, of which a request
-//! counts for a twentieth.
+//! How fast the servers of a group have been lately, for `least_time`: averages as in nginx, in which a request has a
+//! weight of one twentieth.
 
 use crate::config::settings::upstream::Clock;
 
-/// Beyond this servers are equally slow, and the one with fewer requests is better.
+/// Milliseconds above which servers count as equally slow, and the one with fewer requests is better.
 const SLOWEST: u64 = 5000;
-/// Servers whose times are as close as this take turns.
+/// Servers whose times are this close take turns.
 const CLOSE: u64 = 20;
 
 /// Times of one server, in milliseconds; 0: not known.
@@ -15,17 +15,17 @@ pub struct Times {
     response: u64,
     /// Of requests in progress.
     inflight: u64,
-    /// How many those are, and the sum of when they began.
+    /// Their number, and the sum of their start times.
     count: u64,
     began: u64,
 }
 
-/// One request's.
+/// The times of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
     /// When it began, monotonic milliseconds.
     pub began: u64,
-    /// When the head of the response was there.
+    /// When the head of the response had arrived.
     pub header: Option<u64>,
 }
 
@@ -56,8 +56,8 @@ impl Times {
         }
     }
 
-    /// What is to be expected of one more request, by the clock of the group. `busy`: requests in progress; `idle`: the
-    /// times of fail_timeout that have passed since the server was last looked at: each makes it half as slow.
+    /// The expected time of one more request, by the group's clock. `busy`: requests in progress; `idle`: periods of
+    /// fail_timeout that have passed since the server was last checked: each halves the time.
     pub fn expected(&self, clock: Clock, busy: u32, idle: u64) -> u64 {
         let mean = if clock.header { self.header } else { self.response };
         let mean = mean >> idle.min(63);

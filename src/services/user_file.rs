@@ -1,14 +1,14 @@
-//! The content of a large password file, kept from one request to the next: reading megabytes for each guess, and looking
-//! through them line by line, would take the loop from all others. One file, the last that was asked for.
+//! The content of a large password file, cached between requests: reading megabytes for each guess, and searching
+//! them line by line, would block the loop. One file is cached, the last one used.
 //!
-//! What bounds it: a file is read once a version, 16 MiB in a few milliseconds, and searched as one text.
+//! Limits: a file is read once per version, 16 MiB in a few milliseconds, and searched as one text.
 
 use super::file_digests::Version;
 use super::open_files::OpenFile;
 use crate::sys::{Errno, file};
 use std::rc::Rc;
 
-/// A file of users larger than this is a mistake.
+/// A larger password file is a mistake.
 const LARGEST: u64 = 16 << 20;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub struct UserFile {
 
 impl UserFile {
     /// # Errors
-    /// That of the read; EINVAL where it is too large.
+    /// That of the read; EINVAL if it is too large.
     pub fn content(&mut self, open: &OpenFile) -> Result<Rc<[u8]>, Errno> {
         if let Some(bytes) = open.memory() {
             return Ok(bytes.into());
@@ -39,7 +39,7 @@ impl UserFile {
         }
         bytes.truncate(len);
         let content: Rc<[u8]> = bytes.into();
-        // One that is written to meanwhile is read again by the next.
+        // If it was being written to meanwhile, the next request reads it again.
         if Version::of(&file::fstat(fd)?) == version {
             self.last = Some((version, content.clone()));
         }

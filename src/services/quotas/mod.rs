@@ -1,18 +1,23 @@
-//! What upload areas hold, for upload_quota: counted when first asked for, then kept up by what we store ourselves.
+//! The usage of upload areas, for upload_quota: counted when it is first needed, then updated by what this process
+//! stores.
 //!
-//! - [`Quotas::area`] is the count of a directory and all below it; every location that stores there shares it, and a
+//! - [`Quotas::area`] is the count of a directory and everything below it; all locations that store there share it,
+//! and a
 //!   reload keeps it.
-//! - [`Claim`] is the share of an unfinished upload. It is taken before the bytes come ([`Claim::resize`], more as
-//!   they come where their number was not announced), and given back when it is dropped. Parts of resumable uploads
-//!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::temp_names::is_hidden`]) are not
-//!   counted as files.
-//! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or
-//!   came in another way: then it is counted again.
+//! - [`Claim`] is the share of an unfinished upload. It is reserved before the bytes arrive ([`Claim::resize`]; more
+//! as
+//!   they arrive if their number was not announced), and released when it is dropped. Parts of resumable uploads are
+//!   counted by [`crate::services::resumable`]; hidden names ([`crate::services::temp_names::is_hidden`]) are not
+//! counted
+//!   as files.
+//! - [`Quotas::stored`] reports new files; [`Quotas::less`] and [`Quotas::more`] report that files were removed, or
+//! were
+//!   added in another way: then the area is counted again.
 //!
-//! What others write there is seen by counting again: at each admission if that costs little, else so often that it
-//! takes 5 % of the time, a slice with each upload; and before anyone is refused.
+//! Files that others write there are found by counting again: at each admission if that is cheap, otherwise often
+//! enough to take 5 % of the time, a slice with each upload; and before an upload is refused.
 //!
-//! Invariant: what is used and what is claimed never exceed the quota that a claim was granted under.
+//! Invariant: usage and claims together never exceed the quota under which a claim was granted.
 
 pub mod shared;
 mod usage;
@@ -29,11 +34,11 @@ use std::rc::Rc;
 pub use usage::Usage;
 use walk::Walk;
 
-/// Names looked at in a turn: a millisecond or two.
+/// Names examined in a turn: a millisecond or two.
 const SLICE: u64 = 1000;
-/// Milliseconds between two counts for each hundred names: 20 times what they cost.
+/// Milliseconds between two counts for each hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
-/// Areas kept while nothing of them is claimed: one for each user of a store, perhaps.
+/// Most areas that are kept while nothing is reserved in them: there may be one for each user of a store.
 const AREAS: usize = 4096;
 
 #[derive(Default)]
@@ -42,57 +47,57 @@ pub struct Quotas {
     areas: HashMap<Box<[u8]>, Rc<Area>>,
 }
 
-/// A directory and all below it.
+/// A directory and everything below it.
 pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
-    /// Its locks were looked at.
+    /// Its locks were examined.
     locks_seen: Cell<bool>,
-    /// What of that was last published to other processes.
+    /// The claims that were last reported to other processes.
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     known: Cell<Known>,
-    /// Counts that came to an end.
+    /// Counts that have ended.
     counts: Cell<u64>,
-    /// Names there were at the last, when it ended (monotonic milliseconds), and in which moment.
+    /// Number of names at the last count, when it ended (monotonic milliseconds), and in which epoch.
     entries: Cell<u64>,
     ended: Cell<(u64, u64)>,
-    /// Where other processes keep the quota too.
+    /// The state for a quota that other processes share.
     shared: RefCell<shared::Shared>,
 }
 
-/// What the number is worth.
+/// How reliable the number is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Known {
-    /// Nothing: more may be there.
+    /// Not at all: more may be there.
     No,
     /// Less may be there.
     AtMost,
     Yes,
 }
 
-/// Why a claim is not granted.
+/// Why a claim is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full {
     pub used: Usage,
-    /// By other unfinished uploads.
+    /// Claims of other unfinished uploads.
     pub claimed: Usage,
 }
 
-/// How far an upload is admitted.
+/// How far an upload has been admitted.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Wait {
-    /// What is there has to be known.
+    /// The usage must be known first.
     #[default]
     Known,
-    /// It was too much at first sight: once this many counts have ended, that is final.
+    /// It seemed too much: once this many counts have ended, that is final.
     Counts(u64),
     Admitted,
 }
 
 impl Quotas {
-    /// The area at `dir`, or, with `missing`, what will be at that way from it.
+    /// The area at `dir`, or with `missing` the future directory at that path below it.
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
         let mut path = file::path_of(dir)?;
         for name in missing {
@@ -128,7 +133,7 @@ impl Quotas {
         area
     }
 
-    /// Areas where something else is claimed than when this was last asked, and what.
+    /// Areas whose claims have changed since the last call, and the claims.
     pub fn changed_claims(&mut self, mut each: impl FnMut(&[u8], Usage)) {
         for area in self.areas.values().filter(|area| area.published.get() != area.claimed.get()) {
             area.published.set(area.claimed.get());
@@ -136,12 +141,12 @@ impl Quotas {
         }
     }
 
-    /// No count was asked for yet.
+    /// No area is known yet.
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
     }
 
-    /// Files were stored in `dir`, and others replaced by them.
+    /// Files were stored in `dir`, and replaced others.
     pub fn stored(&mut self, dir: BorrowedFd<'_>, added: Usage, replaced: Usage) {
         if self.areas.is_empty() {
             return;
@@ -161,7 +166,7 @@ impl Quotas {
         }
     }
 
-    /// Files came somewhere, who knows how many: copied, moved, renamed.
+    /// An unknown number of files was added: copied, moved, renamed.
     pub fn more(&mut self) {
         self.areas.values().for_each(|area| area.doubt_all());
     }
@@ -175,13 +180,13 @@ impl Area {
         }
     }
 
-    /// More may be there than was counted: it is counted again.
+    /// The usage may be higher than counted: it is counted again.
     pub fn doubt_all(&self) {
         self.known.set(Known::No);
         *self.walk.borrow_mut() = None;
     }
 
-    /// Whether this is asked for the first time: then it is to be seen how far its locks reach.
+    /// Whether this is the first call: then the reach of its locks is to be examined.
     pub fn is_new_to_locks(&self) -> bool {
         !self.locks_seen.replace(true)
     }
@@ -204,7 +209,7 @@ impl Area {
         moment != now.epoch && ended.saturating_add(self.entries.get() * PAUSE / 100) <= now.ms
     }
 
-    /// Goes on counting where that is due, a slice at most. Whether the number can be relied on: else call it again in
+    /// Continues counting if that is due, at most a slice. Whether the number is reliable: if not, call it again in
     /// the next turn.
     ///
     /// # Errors
@@ -216,28 +221,28 @@ impl Area {
         Ok(self.known.get() != Known::No)
     }
 
-    /// Before a claim is refused: whether another count could find less, and how many counts to wait for.
+    /// Before a claim is refused: whether another count could find less, and the number of counts to wait for.
     pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.known.get() != Known::Yes || small || self.is_due(now);
-        // A count in progress may already be past what has changed since.
+        // A count in progress may already have passed what has changed since.
         let walks = self.walk.borrow().is_some();
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
     }
 
-    /// The next slice begins a new count: one in progress may already be past what has changed since.
+    /// The next slice begins a new count: one in progress may already have passed what has changed since.
     fn restart(&self) {
         *self.walk.borrow_mut() = None;
     }
 
-    /// A slice of a count, begun if there is none.
+    /// A slice of a count, which begins if there is none.
     pub fn count(&self, now: &super::clock::Clock) -> Result<(), Errno> {
         let mut walk = self.walk.borrow_mut();
         if walk.is_none() {
             *walk = Walk::begin(&self.path)?;
         }
         let (sum, exact, entries) = match &mut *walk {
-            // Not there yet: nothing is in it.
+            // It does not exist yet, so nothing is in it.
             None => (Some(Usage::default()), true, 0),
             Some(walk) => (walk.slice(SLICE)?, walk.exact, walk.entries),
         };
@@ -259,7 +264,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Of nothing yet.
+    /// A claim of nothing yet.
     pub fn new(area: Rc<Area>) -> Claim {
         Claim { area, holds: Usage::default() }
     }
@@ -272,16 +277,16 @@ impl Claim {
         self.holds
     }
 
-    /// Holds `to` from now on, which another process has granted.
+    /// Sets the claim to `to`, which another process has granted.
     pub fn impose(&mut self, to: Usage) {
         self.area.claimed.set(self.area.claimed.get().minus(self.holds).plus(to));
         self.holds = to;
     }
 
-    /// Holds `to` from now on, be it more or less than before. `beside`: what is held in the area by other means.
+    /// Sets the claim to `to`, more or less than before. `beside`: what is reserved in the area by other means.
     ///
     /// # Errors
-    /// The quota does not allow it: the claim is as it was.
+    /// The quota does not allow it: the claim is unchanged.
     pub fn resize(&mut self, to: Usage, beside: Usage, quota: Quota) -> Result<(), Full> {
         let (used, claimed) = (self.area.used.get(), self.area.claimed.get().minus(self.holds));
         let claimed_and_beside = claimed.plus(beside);
@@ -295,8 +300,8 @@ impl Claim {
     }
 }
 
-/// Whether a quota leaves room for a total, in which `to` takes the place of `held`. What was granted once stays so, whatever
-/// the quota has become.
+/// Whether a quota has room for a total in which `to` replaces `held`. What was granted once stays so, even if the
+/// quota is now smaller.
 fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {
     let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
     !over(quota.bytes, total.bytes, to.bytes, held.bytes) && !over(quota.files, total.files, to.files, held.files)

@@ -1,15 +1,14 @@
-//! `upload_quota … shared`: several processes keep one quota. A lock file in the area, held while files get their names,
-//! makes that one process after the other; with it stands what the area holds, written before the names are given: a
-//! process that dies in between leaves a number that is too high, and the next count mends it.
+//! `upload_quota … shared`: several processes share one quota. A lock file in the area, which is held while files get
+//! their names, serialises them; it contains the area's usage, written before the names are given: a process that
+//! dies in between leaves a number that is too high, and the next count corrects it.
 //!
-//! Nothing waits here, neither for the lock nor for a count: what is [`Taken::Busy`] or [`Taken::Counting`] is asked
-//! again in another turn. A large area
-//! is counted in slices without the lock. What other processes stored meanwhile is in the file too, as the sum of all
-//! that was ever stored, and comes on top of what was counted: too much, where the count has seen some of it. This
-//! process itself stores nothing meanwhile. A number of that kind, or one that was only kept up, admits an upload, but
-//! refuses none: before that all is counted again.
+//! Nothing waits here, neither for the lock nor for a count: after [`Taken::Busy`] or [`Taken::Counting`] the caller
+//! tries again in another turn. A large area is counted in slices without the lock. What other processes stored
+//! meanwhile is in the file too, as the sum of everything ever stored, and is added to the count: too much, if the
+//! count has seen some of it. This process itself stores nothing meanwhile. Such a number, or one that was only
+//! updated, can admit an upload but not refuse one: before that everything is counted again.
 //!
-//! Invariant: without the lock nothing gets a name, and no number is written that is less than what is there.
+//! Invariant: without the lock no file gets a name, and no number is written that is lower than the usage.
 
 use super::{Area, Known, Quota, SLICE, Usage};
 use crate::io::open;
@@ -22,71 +21,71 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The lock file; hidden as all of our names are.
 const NAME: &std::ffi::CStr = c".webserv-quota";
-/// Milliseconds that the lock may be with other processes: each holds it for a few calls, unless it was stopped.
+/// Milliseconds that the lock may stay with other processes: each holds it for a few calls, unless it was stopped.
 const PATIENCE: u64 = 30_000;
-/// Milliseconds without a question after which the wait for it begins again.
+/// Milliseconds without an attempt after which waiting begins again.
 const BREAK: u64 = 1_000;
-/// An area in which others store all the while is counted this often before an upload is refused.
+/// If others keep storing files, the area is counted this often before an upload is refused.
 const TRIES: u32 = 3;
-/// Digits of a number: those of any u64.
+/// Digits of a number: enough for any u64.
 const DIGITS: usize = 20;
 /// Bytes of the file.
 const LENGTH: usize = 4 * (DIGITS + 1);
 
-/// The lock of an area; falls when this is dropped.
+/// The lock of an area; released when this is dropped.
 pub struct Lock {
     file: LockFile,
-    /// The file said nothing before.
+    /// The file was empty before.
     is_first: bool,
-    /// What the file says, and what it said before.
+    /// The file's content now, and before.
     now: Record,
     before: Usage,
 }
 
-/// What came of asking for the lock.
+/// The result of trying to take the lock.
 pub enum Taken {
     Lock(Lock),
-    /// There is no room beside what the area holds.
+    /// The area has no room.
     Full(Usage),
     /// Another process has it.
     Busy,
-    /// What is there is being counted.
+    /// The area is being counted.
     Counting,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct Record {
-    /// At most this is there.
+    /// The usage is at most this.
     used: Usage,
-    /// All that was ever stored, in the arithmetic of 64 bits.
+    /// The sum of everything ever stored, modulo 2^64.
     stored: Usage,
 }
 
-/// What this process knows beside the count itself.
+/// What this process knows besides the count itself.
 #[derive(Default)]
 pub struct Shared {
     recount: Option<Recount>,
-    /// What the file says where its number was counted, or follows from what was; and how many counts had ended then.
+    /// The file's content, if its number was counted or derived from a count; and how many counts had ended then.
     agreed: Option<(Vec<u8>, u64)>,
-    /// Since when the lock is with others, and when it was last asked for (monotonic milliseconds).
+    /// Since when others have had the lock, and when it was last tried (monotonic milliseconds).
     busy: Option<(u64, u64)>,
 }
 
 /// A count without the lock.
 struct Recount {
-    /// What the file said when it began.
+    /// The file's content when it began.
     text: Vec<u8>,
-    /// It is over when the area has ended this many.
+    /// It is over when the area has ended this many counts.
     counts: u64,
     tries: u32,
 }
 
 impl Lock {
-    /// Takes the lock, and a part of the quota for files that get their names now: `added` for `freed`.
+    /// Takes the lock, and room in the quota for files that get their names now: `added` in place of `freed`.
     ///
     /// # Errors
-    /// EAGAIN: other processes have had it for too long.
+    /// EAGAIN: other processes have had the lock for too long.
     pub fn take(
         area: &Area,
         quota: Quota,
@@ -105,7 +104,7 @@ impl Lock {
         }
         let mut lock = LockFile::open(area)?;
         match file::flock(lock.fd.as_fd()) {
-            // Removed while it was waited for: another is made.
+            // It was removed while it was waited for: another one is made.
             Ok(()) if !lock.has_name()? => return shared.wait(now.ms),
             Ok(()) => shared.busy = None,
             Err(Errno::EAGAIN) => return shared.wait(now.ms),
@@ -148,7 +147,7 @@ impl Lock {
     /// The files got no names.
     pub fn take_back(mut self) {
         self.file.is_trace = self.is_first;
-        // Else it stays too high, until the next count.
+        // If this fails, the number stays too high until the next count.
         let _ = self.write(Record { used: self.before, ..self.now });
     }
 
@@ -162,7 +161,7 @@ impl Lock {
 }
 
 impl Shared {
-    /// What is there at most, and whether it is known exactly; None: it is not known at all.
+    /// The highest possible usage, and whether it is exact; None: it is not known at all.
     fn number(
         &self,
         area: &Area,
@@ -179,11 +178,11 @@ impl Shared {
             }
             (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
             (None, Some(record), Some(recount)) => {
-                // A file that was not there or not readable began at nothing.
+                // A file that was missing or unreadable counts as zero.
                 let began = Record::parse(&recount.text).unwrap_or_default();
                 (Some(area.used.get().plus(record.stored_since(began))), false)
             }
-            // It was made, or spoilt, by something else meanwhile.
+            // Something else created or destroyed it meanwhile.
             (None, None, _) => (None, false),
         }
     }
@@ -203,7 +202,7 @@ impl Shared {
 }
 
 impl Area {
-    /// Counts an area that was small when it was last counted, which is done at once; None: it is not small.
+    /// Counts an area that was small at the last count, which is done at once; None: it is not small.
     fn count_small(&self, now: &Clock) -> Result<Option<Usage>, Errno> {
         if self.counts.get() == 0 || self.entries.get() > SLICE {
             return Ok(None);
@@ -216,7 +215,7 @@ impl Area {
 }
 
 impl Record {
-    /// None: nothing was written yet, or it is no record.
+    /// None: nothing was written yet, or it is not a record.
     fn parse(text: &[u8]) -> Option<Record> {
         let mut numbers = [0; 4];
         let mut words = text.strip_suffix(b"\n")?.split(|b| *b == b' ');
@@ -242,29 +241,29 @@ impl Record {
     }
 }
 
-/// The lock file of an area, and the directory it is in.
+/// The lock file of an area, and its directory.
 struct LockFile {
     dir: OwnedFd,
     fd: OwnedFd,
-    /// The lock is held, and nothing was stored here yet: no file stays behind.
+    /// The lock is held, and nothing was stored here yet: the file is removed.
     is_trace: bool,
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
         if self.is_trace {
-            // Before the lock falls. Else it stays empty, and says nothing.
+            // Before the lock is released. If this fails, the file stays empty.
             let _ = file::unlink_at(Some(self.dir.as_fd()), NAME, Unlink::File);
         }
     }
 }
 
 impl LockFile {
-    /// Made where there is none.
+    /// Creates the file if it is missing.
     fn open(area: &Area) -> Result<LockFile, Errno> {
         let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
-        // EINVAL of a FIFO that has its name does not mean that there are no locks.
+        // EINVAL for a FIFO of that name does not mean that there are no locks.
         let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
             .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
         Ok(LockFile { dir, fd, is_trace: false })
@@ -275,7 +274,7 @@ impl LockFile {
     }
 
     fn read(&self) -> Result<Vec<u8>, Errno> {
-        // A byte more: a longer file is no record.
+        // One byte more: a longer file is not a record.
         let mut text = vec![0; LENGTH + 1];
         let read = file::pread(self.fd.as_fd(), &mut text, 0)?;
         text.truncate(read);

@@ -1,4 +1,4 @@
-//! What files come to, in bytes and in number.
+//! A number of files, and their size in bytes.
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Usage {
@@ -15,7 +15,7 @@ impl Usage {
         Usage { bytes: self.bytes.saturating_sub(less.bytes), files: self.files.saturating_sub(less.files) }
     }
 
-    /// For sums that only grow, and may come round.
+    /// For sums that only grow and may wrap around.
     pub fn wrapping_plus(self, more: Usage) -> Usage {
         Usage { bytes: self.bytes.wrapping_add(more.bytes), files: self.files.wrapping_add(more.files) }
     }

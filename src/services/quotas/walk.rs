@@ -1,7 +1,7 @@
-//! Counting what a directory and all below it hold, a slice at a time, while files come and go.
+//! Counting the files in a directory and everything below, a slice at a time, while files are added and removed.
 //!
-//! Invariant: what [`Walk::changed`] reports during the walk is counted once, or, where it cannot be known whether
-//! the walk has seen it, as if more were there; [`Walk::exact`] says which.
+//! Invariant: a change reported by [`Walk::changed`] during the walk is counted once; if it cannot be known whether
+//! the walk has seen it, the higher number counts. [`Walk::exact`] says which.
 
 use super::usage::Usage;
 use crate::services::temp_names::is_hidden;
@@ -17,7 +17,7 @@ const OPEN: i32 = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 
 pub struct Walk {
     root: OwnedFd,
-    /// Directories to be read, by their way from the root.
+    /// Directories to be read, by their relative paths.
     pending: Vec<Vec<u8>>,
     current: Option<(Vec<u8>, ReadDir)>,
     found: Usage,
@@ -25,12 +25,12 @@ pub struct Walk {
     added: Usage,
     removed: Usage,
     pub exact: bool,
-    /// Names looked at.
+    /// Names examined.
     pub entries: u64,
 }
 
 impl Walk {
-    /// Of the directory at `path`. None: there is none.
+    /// A walk of the directory at `path`. None: it does not exist.
     pub fn begin(path: &[u8]) -> Result<Option<Walk>, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let root = match file::open_at(None, &path, OPEN, 0) {
@@ -43,7 +43,7 @@ impl Walk {
         Ok(Some(Walk { root, pending, current: None, found, added, removed, exact: true, entries: 0 }))
     }
 
-    /// Looks at about `most` more names; gives the sum once all are.
+    /// Examines about `most` more names; gives the sum once all are examined.
     pub fn slice(&mut self, most: u64) -> Result<Option<Usage>, Errno> {
         let end = self.entries.saturating_add(most);
         while self.entries < end {
@@ -66,13 +66,13 @@ impl Walk {
         let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
         match file::open_beneath(self.root.as_fd(), &way, OPEN, 0, resolve) {
             Ok(dir) => Ok(Some(file::read_dir(dir))),
-            // Gone meanwhile, something else by now, or closed to us: it holds nothing that we stored.
+            // It has gone or changed, or is closed to us: nothing in it was stored by us.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// A batch of the present directory; false when there is none.
+    /// A batch of the present directory; false if there is none.
     fn batch(&mut self) -> Result<bool, Errno> {
         let Some((way, dir)) = &mut self.current else { return Ok(false) };
         match dir.fill() {
@@ -89,7 +89,7 @@ impl Walk {
             }
             let (kind, size) = match entry.kind {
                 Some(FileKind::Dir) => (FileKind::Dir, 0),
-                // Gone meanwhile: then it counts no more.
+                // It has gone meanwhile, and no longer counts.
                 _ => match file::stat_at(Some(dir.dir()), entry.name, Follow::No) {
                     Ok(stat) => (stat.kind, stat.size),
                     Err(_) => continue,
@@ -105,7 +105,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// Files came or went in the directory `way` from the root.
+    /// Files were added or removed in the directory at the relative path `way`.
     pub fn changed(&mut self, way: &[u8], added: Usage, removed: Usage) {
         if self.pending.iter().any(|dir| is_within(way, dir)) {
             return; // It will be seen.

@@ -1,10 +1,10 @@
-//! What is asked of a name and what was found, as data.
+//! Questions about a name and their answers, as data.
 
 use crate::util::dns::Service;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// What is to be found out of a name.
+/// What is to be found out about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
     Addresses,

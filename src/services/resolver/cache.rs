@@ -1,4 +1,4 @@
-//! Answers of name servers, as long as they hold. Each `resolver` directive has a cache of its own, as in nginx: a
+//! Answers of name servers, as long as they hold. Each `resolver` directive has a cache of its own, as in nginx; a
 //! reload begins with an empty one.
 
 use super::answer::{Answer, Found, Want};
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// Names that one cache holds.
+/// Most names of one cache.
 const NAMES: usize = 10_000;
 
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(super) struct Cache(Vec<Part>);
 struct Part {
     settings: Rc<Settings>,
     names: HashMap<(Box<str>, Want), Answer>,
-    /// Which of several addresses stands first next time.
+    /// Which of several addresses comes first next time.
     turn: usize,
 }
 
@@ -28,7 +28,7 @@ impl Cache {
         Some(Answer { found: turned(&answer.found, part.turn), until: answer.until })
     }
 
-    /// Keeps an answer and gives it back.
+    /// Stores an answer and gives it back.
     pub(super) fn put(
         &mut self,
         settings: &Rc<Settings>,
@@ -59,7 +59,7 @@ impl Cache {
     }
 }
 
-/// Several addresses take turns at the head of the list.
+/// Several addresses take turns as the first of the list.
 fn turned(found: &Found, turn: usize) -> Found {
     match found {
         Found::Addresses(all) if all.len() > 1 => {

@@ -1,4 +1,4 @@
-//! /etc/hosts: read again when it has changed, which is looked at once a second at most.
+//! /etc/hosts: read again when it has changed, which is checked at most once a second.
 
 use super::answer::{Answer, Found};
 use crate::config::settings::resolver::Resolver as Settings;
@@ -10,13 +10,13 @@ use std::os::unix::fs::MetadataExt;
 const PATH: &str = "/etc/hosts";
 /// Milliseconds.
 const PAUSE: u64 = 1000;
-/// More than this is no file of names.
+/// A larger file is not a hosts file.
 const MOST: u64 = 16 << 20;
 
 #[derive(Default)]
 pub(super) struct Hosts {
     names: HashMap<Box<str>, Vec<IpAddr>>,
-    /// Inode, size, time of change.
+    /// Inode, size, modification time.
     stamp: Option<(u64, u64, i64, i64)>,
     look_at: u64,
 }

@@ -1,5 +1,5 @@
-//! One name that is being looked up: its questions, the server that was asked, the sockets. A truncated answer is asked
-//! for over TCP; a server that does not answer in [`RESEND`] is followed by the next.
+//! One name that is being looked up: its questions, the name server, the sockets. After a truncated answer the
+//! question is repeated over TCP; a server that does not answer within [`RESEND`] is followed by the next one.
 
 use super::answer::{Found, Ticket, Want};
 use crate::config::settings::resolver::Resolver as Settings;
@@ -14,13 +14,13 @@ use std::rc::Rc;
 
 /// Milliseconds until a question is sent again (nginx).
 const RESEND: u64 = 5_000;
-/// Datagrams that are read at a time: others have their turn, however fast they come.
+/// Most datagrams that are read at a time: others have their turn, however fast they arrive.
 const DATAGRAMS: usize = 64;
-/// Aliases that are followed.
+/// Most aliases that are followed.
 const HOPS: u8 = 16;
 /// The largest message over TCP, with its length.
 const LARGEST: usize = 65_537;
-/// RFC 1035: the codes that are an answer end at "refused"; the others are as good as none.
+/// RFC 1035: codes up to "refused" are answers; others count as none.
 const FORMAT_ERROR: u8 = 1;
 const REFUSED: u8 = 5;
 const NOT_FOUND: u16 = 3;
@@ -35,7 +35,7 @@ pub(super) struct Waiter {
 
 pub(super) enum Progress {
     Waiting,
-    /// Another name is to be asked for.
+    /// Another name must be looked up.
     Again,
     /// What was found and its TTL in seconds, or an RCODE.
     Done(Result<(Found, u32), u16>),
@@ -63,13 +63,13 @@ pub(super) struct Lookup {
     pub(super) settings: Rc<Settings>,
     pub(super) name: Box<str>,
     pub(super) want: Want,
-    /// The name that is asked for now: the end of a chain of aliases.
+    /// The name that is looked up now: the end of a chain of aliases.
     asked: Box<str>,
     hops: u8,
-    /// The least of the chain so far.
+    /// The lowest of the chain so far.
     ttl: u32,
     server: usize,
-    /// Name servers that were not there since it was last asked by the clock.
+    /// Name servers that refused since the last timed attempt.
     refused: usize,
     questions: Vec<Asked>,
     udp: Option<OwnedFd>,
@@ -131,7 +131,7 @@ impl Lookup {
         Addr::from(servers[self.server % servers.len()])
     }
 
-    /// Asks what is open, from a new port and by new ids.
+    /// Sends the open questions, from a new port and with new ids.
     pub(super) fn send(&mut self, epoll: &Epoll, token: u64, now: u64) {
         self.resend_at = now + RESEND;
         self.tcp = None;
@@ -145,18 +145,18 @@ impl Lookup {
     fn ask(&mut self, epoll: &Epoll, token: u64) -> Result<OwnedFd, Errno> {
         let address = self.address();
         let fd = socket::datagram(address.family())?;
-        // What comes from elsewhere is not received at all.
+        // Datagrams from other addresses are not received at all.
         socket::connect(fd.as_fd(), &address)?;
         epoll.add(fd.as_fd(), epoll::IN, token)?;
         for question in self.questions.iter_mut().filter(|question| matches!(question.state, State::Open)) {
             question.id = random::number()? as u16;
-            // The second may learn that there was no server for the first.
+            // The second may report that there was no server for the first.
             socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No)?;
         }
         Ok(fd)
     }
 
-    /// There is no such server now: the next is asked at once. When none is there all are asked again in a while.
+    /// The server does not exist now: the next one is asked at once. If none exists, all are asked again later.
     fn refuse(&mut self) {
         self.udp = None;
         self.refused += 1;
@@ -165,7 +165,7 @@ impl Lookup {
         }
     }
 
-    /// Something came, or a connection stands.
+    /// Something arrived, or a connection is established.
     pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> Progress {
         let mut buffer = [0; 4096];
         for _ in 0..DATAGRAMS {
@@ -180,7 +180,7 @@ impl Lookup {
         self.progress()
     }
 
-    /// Over TCP: sends and reads as far as it goes.
+    /// Over TCP: sends and reads as much as possible.
     fn talk(&mut self, epoll: &Epoll, token: u64) {
         let Some(mut tcp) = self.tcp.take() else { return };
         while !tcp.out.is_empty() {
@@ -214,7 +214,8 @@ impl Lookup {
         self.tcp = Some(tcp);
     }
 
-    /// One message; what answers no question of ours is dropped. `udp`: one that is truncated is asked for again.
+    /// One message; one that answers no question of ours is dropped. `udp`: for repeating the question if it is
+    /// truncated.
     fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) {
         let Ok(response) = dns::parse(message) else { return };
         let address = self.address();
@@ -244,7 +245,7 @@ impl Lookup {
         };
     }
 
-    /// What the answers come to once all are there.
+    /// The result of the answers, once all have arrived.
     fn progress(&mut self) -> Progress {
         let (mut addresses, mut services) = (Vec::new(), Vec::new());
         let (mut alias, mut code, mut ttl) = (None, None, self.ttl);
@@ -286,7 +287,7 @@ fn connect(address: &Addr, epoll: &Epoll, token: u64) -> Option<Tcp> {
     Some(Tcp { fd, out: Vec::new(), input: Vec::new() })
 }
 
-/// A system call that failed says nothing of a name: it is asked for again.
+/// A failed system call says nothing about a name: it is tried again.
 fn is_harmless(errno: Errno) -> bool {
     errno == Errno::EAGAIN
 }

@@ -1,9 +1,9 @@
-//! Names looked up while requests are served: a stub resolver whose sockets stand in an epoll of its own, which the loop
-//! watches. A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer is there its [`Wake`] is
-//! on [`Resolver::woken`].
+//! Names looked up at request time: a stub resolver whose sockets are in an epoll of its own, which the loop watches.
+//! A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer has arrived, its [`Wake`] is in
+//! [`Resolver::woken`].
 //!
-//! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup
-//! has a request that waits for it; the last one that is late ends it.
+//! Each lookup has a socket of its own, so that the port is as hard to guess as the ids. Invariant: a lookup has a
+//! request that waits for it; when the last one gives up, it ends.
 
 mod answer;
 mod cache;
@@ -25,12 +25,12 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Names that are looked up at a time.
+/// Most names that are looked up at a time.
 const LOOKUPS: usize = 1024;
-/// Milliseconds that an answer waits to be taken: who asked is woken at once.
+/// Milliseconds that an answer waits to be taken: its request is woken at once.
 const KEPT: u64 = 10_000;
 
-/// Why nothing was: RFC 1035's RCODE, or that it took too long.
+/// Why nothing was found: RFC 1035's RCODE, or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(u16);
 
@@ -75,7 +75,7 @@ pub struct Question<'a> {
 
 #[derive(Default)]
 pub struct Resolver {
-    /// Made with the first lookup.
+    /// Made at the first lookup.
     epoll: Option<Epoll>,
     lookups: Slab<Lookup>,
     cache: Cache,
@@ -83,13 +83,14 @@ pub struct Resolver {
     /// Answers that were not taken yet, and since when.
     done: HashMap<Ticket, (Outcome, u64)>,
     tickets: u64,
-    /// Which name server is asked first.
+    /// The name server that is asked first.
     rotation: usize,
     woken: Vec<Wake>,
 }
 
 impl Resolver {
-    /// What the loop watches: it is readable when [`Resolver::receive`] has something to do. None: nothing was ever asked.
+    /// The descriptor for the loop: it is readable when [`Resolver::receive`] has something to do. None: there was no
+    /// lookup.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
     }
@@ -130,12 +131,12 @@ impl Resolver {
         self.epoll.is_some()
     }
 
-    /// The answer that a ticket stands for, once.
+    /// The answer for a ticket, once.
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         self.done.remove(&ticket).map(|(outcome, _)| outcome)
     }
 
-    /// Those whose answers have come.
+    /// The requests whose answers have arrived.
     pub fn woken(&mut self) -> Vec<Wake> {
         std::mem::take(&mut self.woken)
     }
@@ -182,14 +183,14 @@ impl Resolver {
         }
     }
 
-    /// When there is something to do though nothing came.
+    /// When something is due even if nothing arrives.
     pub fn next_due(&self) -> Option<u64> {
         self.lookups.iter().map(|(_, lookup)| lookup.due()).min()
     }
 
-    /// Asks again, and gives up what was waited for too long.
+    /// Repeats questions, and gives up lookups that took too long.
     pub fn expire(&mut self, now: u64) {
-        // Those who left do not come for theirs.
+        // Requests that have gone do not take theirs.
         self.done.retain(|_, (_, since)| now < *since + KEPT);
         let mut again = Vec::new();
         let mut over = Vec::new();
@@ -213,7 +214,7 @@ impl Resolver {
         }
     }
 
-    /// Forgets what resolvers found that no configuration in use names.
+    /// Drops the caches of resolvers that no configuration in use names.
     pub fn prune(&mut self) {
         self.cache.prune();
     }

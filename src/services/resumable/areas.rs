@@ -1,17 +1,17 @@
 //! What unfinished uploads hold of each area, so that an upload is admitted without going through all the others: an
-//! area's sum is made when it is first asked for, and from then on each upload that comes, changes or ends is added to
-//! the sums of the areas that its path lies in.
+//! area's sum is computed when it is first needed; from then on each upload that is added, changed or removed updates
+//! the sums of the areas that contain its path.
 //!
-//! Invariant: a sum that is kept is that of all uploads below its path; a change costs as much as its path is long.
+//! Invariant: a kept sum is that of all uploads below its path; an update costs as much as its path is long.
 
 use crate::util::hash::{FastSet, SecretMap};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-/// Sums that are kept. Variables may make any number of areas: with more, all are made again when they are asked for.
+/// Most sums that are kept. Variables may make any number of areas: beyond it, all are computed again when needed.
 const AREAS: usize = 4096;
 
-/// Bytes and files. A sum of numbers of 64 bits has to come down again, so it has more.
+/// Bytes and files. A sum of 64-bit numbers has more bits, so that it can be reduced again.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Sum {
     bytes: u128,
@@ -27,7 +27,7 @@ impl Sum {
         Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(1) }
     }
 
-    /// Bytes and files.
+    /// Bytes and files, each at most the largest u64.
     pub fn told(self) -> (u64, u64) {
         (u64::try_from(self.bytes).unwrap_or(u64::MAX), self.files)
     }
@@ -35,9 +35,9 @@ impl Sum {
 
 #[derive(Default)]
 pub struct Areas {
-    /// By the path; each ends in a slash.
+    /// By path; each ends in a slash.
     sums: SecretMap<Box<[u8]>, Sum>,
-    /// Hashes of these paths: a path is hashed once from its beginning, not for each directory on its way.
+    /// Hashes of these paths: a path is hashed once from its beginning, not for each directory on it.
     known: FastSet<u64>,
     hash: RandomState,
 }
@@ -47,7 +47,7 @@ impl Areas {
         self.sums.get(area).copied()
     }
 
-    /// The sum is kept, if it can be: a path without a slash at its end is the beginning of a name, too.
+    /// Keeps the sum, if possible: a path without a final slash is also the beginning of other names.
     pub fn keep(&mut self, area: &[u8], sum: Sum) {
         if !area.ends_with(b"/") {
             return;
@@ -63,7 +63,7 @@ impl Areas {
         }
     }
 
-    /// Changes the sums of the areas that a path lies in.
+    /// Changes the sums of the areas that contain a path.
     pub fn change(&mut self, path: &[u8], to: impl Fn(Sum) -> Sum) {
         if self.sums.is_empty() {
             return;

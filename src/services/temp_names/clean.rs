@@ -1,4 +1,4 @@
-//! The removal of what was left, in slices beside what is served.
+//! The removal of leftovers, in slices beside requests.
 
 use super::TempNames;
 use super::left::{self, Left, Waiting};
@@ -17,12 +17,12 @@ impl TempNames {
             || self.next_try().is_some_and(|at| at <= clock::coarse())
     }
 
-    /// When what could not be removed is tried again, monotonic milliseconds.
+    /// When a failed removal is tried again, monotonic milliseconds.
     pub fn next_try(&self) -> Option<u64> {
         self.cleaning.waiting.iter().map(|one| one.at).min()
     }
 
-    /// Where is left what has to be removed.
+    /// The collector of leftovers.
     pub fn left(&self) -> Left {
         self.cleaning.left.clone()
     }
@@ -32,7 +32,7 @@ impl TempNames {
         std::mem::take(&mut self.cleaning.complaints)
     }
 
-    /// Goes on to remove it, for a slice of time.
+    /// Continues the removal, for a slice of time.
     pub fn clean(&mut self) {
         if !self.is_cleaning() {
             return;
@@ -55,7 +55,7 @@ impl TempNames {
         }
     }
 
-    /// The next tree that is due; files go here. None: there is none, or the slice is over.
+    /// The next tree that is due; files are removed here. None: there is none, or the slice is over.
     fn begin_next(&mut self, now: u64) -> Option<(Removal, Waiting)> {
         loop {
             if clock::monotonic() >= now + SLICE {

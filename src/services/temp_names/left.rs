@@ -1,8 +1,8 @@
-//! What was left under hidden names, by an earlier process or by a request of this one: removed in slices beside what is
-//! served, and tried again, less and less often, where a system call fails.
+//! Leftovers under hidden names, of an earlier process or of a request of this one: removed in slices beside
+//! requests, and tried again, less and less often, if a system call fails.
 //!
-//! Invariants: what could not be removed is in the log once, and in the journal: the next process tries too. This one keeps
-//! at most [`MOST`] of their directories open.
+//! Invariants: what could not be removed is logged once, and in the journal: the next process tries too. This one
+//! keeps at most [`MOST`] of their directories open.
 
 use super::names::{Names, What};
 use crate::services::remove_tree::{Going, Removal};
@@ -13,14 +13,14 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Milliseconds after which a removal that failed is tried again: twice as many each time.
+/// Milliseconds after which a failed removal is tried again: twice as many each time.
 pub(super) const FIRST: u64 = 1_000;
 pub(super) const LAST: u64 = 300_000;
 
-/// Removals that are tried again at most: each keeps its directory open. The journal has the others.
+/// Most removals that are tried again: each keeps its directory open. The journal has the others.
 pub(super) const MOST: usize = 256;
 
-/// A hidden name of a file or a tree, and where.
+/// A hidden name of a file or a tree, and its directory.
 pub type Tree = (Rc<OwnedFd>, CString);
 
 /// What a name was given to.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Any,
 }
 
-/// What requests of this process left: it goes in slices, or, once the process ends, at once.
+/// Leftovers of this process's requests: removed in slices, or at once when the process ends.
 #[derive(Clone, Default)]
 pub struct Left {
     pub(super) trees: Rc<RefCell<Vec<(Tree, Kind)>>>,
@@ -43,13 +43,13 @@ impl Left {
         self.add_one((tree, Kind::Any));
     }
 
-    /// The same of a file.
+    /// As [`Left::add`], for a file.
     pub fn add_file(&self, file: Tree) {
         self.add_one((file, Kind::File));
     }
 
     fn add_one(&self, one: (Tree, Kind)) {
-        // Where it fails, there is only the next process.
+        // If it fails, only the next process can do it.
         if !self.at_once.get() || remove(&one.0, one.1).is_err() {
             self.trees.borrow_mut().push(one);
         }
@@ -85,17 +85,17 @@ impl Cleaning {
         self.waiting.push(Waiting { tree, kind, at: 0, wait: FIRST });
     }
 
-    /// There is nothing left, here or for the next process.
+    /// Nothing is left, here or for the next process.
     pub fn is_over(&self) -> bool {
         !self.has_given_up && self.removal.is_none() && self.waiting.is_empty() && self.left.trees.borrow().is_empty()
     }
 
-    /// The process ends: what its own requests left goes now.
+    /// The process ends: removes what its own requests left.
     pub fn end(&mut self) {
         self.left.at_once.set(true);
         let left = self.left.trees.take();
         left.into_iter().for_each(|one| self.left.add_one(one));
-        // What failed before: once more.
+        // Failed removals are tried once more.
         self.waiting.retain(|one| one.at == 0 || remove(&one.tree, one.kind).is_err());
     }
 
@@ -124,7 +124,7 @@ impl Cleaning {
     }
 }
 
-/// Removes a file; of a directory, its removal. None: it is gone.
+/// Removes a file; for a directory, begins its removal. None: it is gone.
 pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, Failed> {
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
@@ -139,7 +139,7 @@ pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, F
 
 impl Going for &mut Names {
     fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
-        // The directory is noted: the tree was hidden in it.
+        // The directory is recorded, since the tree was hidden in it.
         self.next(What::Delete)
     }
 }

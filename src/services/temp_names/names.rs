@@ -1,4 +1,4 @@
-//! How hidden names are made and told from those of clients.
+//! How hidden names are made and distinguished from clients' names.
 //!
 //! Invariant: two names of one process differ, and those of two processes as far as chance allows.
 
@@ -6,17 +6,17 @@ use crate::sys::random;
 use crate::util::decimal;
 use std::ffi::CString;
 
-/// Hidden names start so. No client's name does: it begins with a dot.
+/// Prefix of hidden names. No client's name has it: it begins with a dot.
 pub const HIDDEN: &str = ".webserv-";
 
 /// What has a hidden name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum What {
-    /// A file that is to take its place.
+    /// A file that is to replace another.
     Upload,
-    /// A file or a tree that is copied, or that was in the place of one.
+    /// A file or a tree that is being copied, or that was replaced by one.
     Copy,
-    /// A tree that goes.
+    /// A tree that is being removed.
     Delete,
 }
 
@@ -32,7 +32,7 @@ impl What {
     }
 }
 
-/// Whether a segment of the path, or of the URI, is a hidden name, in any case: some directories know no difference.
+/// Whether a segment of the path, or of the URI, is a hidden name, in any case: some file systems ignore case.
 pub fn is_hidden(path: &[u8]) -> bool {
     memchr::memchr_iter(b'.', path).any(|at| {
         let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
@@ -46,7 +46,7 @@ pub fn is_hidden(path: &[u8]) -> bool {
 
 /// The names of a process.
 pub struct Names {
-    /// Our names from those of others: another process may write to the same directory.
+    /// Distinguishes our names from others': another process may write to the same directory.
     pub(super) id: u32,
     made: u64,
 }
@@ -61,7 +61,7 @@ impl Names {
     /// The next one.
     pub fn next(&mut self, what: What) -> CString {
         self.made += 1;
-        // By hand: an upload needs one, and formatting it was a twentieth of what it computes.
+        // Without formatting, which was a twentieth of the CPU of an upload.
         let mut name = Vec::with_capacity(48);
         name.extend_from_slice(HIDDEN.as_bytes());
         name.extend_from_slice(what.word().as_bytes());
