@@ -1,5 +1,5 @@
-//! What is looked at with the rights of a configuration's server, in a process of its own: rights that were given up do not
-//! come back, and another configuration's server has others.
+//! Work that needs the rights of a configuration's server, done in a process of its own: rights that were given up do
+//! not come back, and another configuration's server has others.
 
 use super::rights;
 use crate::config::model::Config;
@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Rows = Vec<Vec<String>>;
 
-/// The rows that `work` gives with the rights of the server. Only while the process has one thread.
+/// The rows that `work` returns with the server's rights. Only while the process has one thread.
 ///
 /// # Errors
-/// The other process did not give all of them.
+/// The other process did not return all of them.
 pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String> {
     if process::geteuid() != 0 {
         return Ok(work());
@@ -30,7 +30,7 @@ pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String
         }
         None => {
             drop(reader);
-            // A panic, whose message is printed already, must not go on as the parent's copy.
+            // A panic, whose message is already printed, must not continue as a copy of the parent.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 if let Err(why) = rights::take(config) {
                     console::line(format_args!("webserv: [warn] {why}"));
@@ -42,7 +42,7 @@ pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String
     }
 }
 
-/// What the other process gave, where it ended well and gave all of it.
+/// The other process's rows, if it ended well and returned all of them.
 fn whole(exit: Exit, bytes: &[u8]) -> Result<Rows, String> {
     let what = "the process that looks at files with the server's rights";
     match exit {

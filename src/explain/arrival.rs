@@ -1,5 +1,5 @@
-//! By which listener a recorded request came, where its line does not say so: by the port, the scheme and the server that
-//! the line has, by the log that it lies in, by its Host, and by what each listener would have answered.
+//! The listener by which a recorded request came, if its line does not say: by the port, the scheme and the server in
+//! the line, by the log it is in, by its Host, and by what each listener would have answered.
 
 use super::question::Question;
 use super::{Asked, course, recorded};
@@ -10,41 +10,41 @@ use crate::config::sources::Sources;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Listeners that are named, or tried, where it is not known which one it was.
+/// Most listeners that are named, or tried, if it is not known which one it was.
 pub const LISTENERS: usize = 8;
 
-/// Statuses of requests that are answered before a name has chosen the server.
+/// Statuses that may be sent before a name has chosen the server.
 const EARLY: [u16; 9] = [400, 408, 414, 431, 494, 495, 496, 497, 505];
 
-/// What a line and its log have of the listener.
+/// What a line and its log say about the listener.
 pub struct Clues {
     hints: recorded::Hints,
     status: Option<u16>,
-    /// Listeners whose servers write to the log that the line is in; empty where none is known to.
+    /// Listeners whose servers write to the log with the line; empty if none are known.
     by_log: Vec<EndpointId>,
 }
 
 impl Clues {
-    /// `log`: where the log lies that the line is in, if it is one of a file.
+    /// `log`: the path of the log with the line, if it is a file.
     pub fn of(config: &Config, line: &str, status: Option<u16>, log: Option<&Path>) -> Clues {
         let log = log.and_then(|log| std::fs::canonicalize(log).ok());
         let by_log = log.map_or_else(Vec::new, |log| writers(config, &log));
         Clues { hints: recorded::hints(line, status), status, by_log }
     }
 
-    /// The same where another log names the server that answered.
+    /// Adds the server that answered, as another log names it.
     pub fn served_by(mut self, server: Option<&str>) -> Clues {
         self.hints.server = self.hints.server.or_else(|| server.map(str::to_owned));
         self
     }
 
-    /// The place of the server that the line, or another log, names.
+    /// The server that the line, or another log, names.
     pub fn server(&self, config: &Config) -> Option<Span> {
         let name = self.hints.server.as_ref()?;
         config.servers.iter().find(|server| server.name[..] == *name.as_bytes()).map(|server| server.span)
     }
 
-    /// What a line tells of its listener: lines that agree in it, and in the request, came by the same.
+    /// What a line says about its listener: equal requests with equal keys came by the same one.
     pub fn key(&self) -> (recorded::Hints, Option<u16>) {
         (self.hints.clone(), self.status)
     }
@@ -83,13 +83,13 @@ fn writes_to(logs: &Logging, files: &[bool]) -> bool {
     access || matches!(&logs.error.target, LogTarget::File(id) if is_it(id.at()))
 }
 
-/// The place of the server that answers at an address where no name has chosen one.
+/// The server that answers at an address if no name chooses another.
 pub fn default_server(config: &Config, addr: &str) -> Option<Span> {
     let endpoint = config.endpoints.iter().find(|endpoint| endpoint.addr.to_string() == addr)?;
     Some(config.servers[endpoint.default.at()].span)
 }
 
-/// The listeners that a line allows, the likeliest first; all where it allows none.
+/// The listeners that fit a line, the likeliest first; all if none fits.
 pub fn listeners(config: &Config, clues: &Clues) -> Vec<EndpointId> {
     narrowed(config, (0..config.endpoints.len() as u32).map(EndpointId).collect(), clues)
 }
@@ -105,7 +105,7 @@ fn narrowed(config: &Config, mut ids: Vec<EndpointId>, clues: &Clues) -> Vec<End
     ids
 }
 
-/// What to say where several listeners remain.
+/// The note if several listeners remain.
 pub fn doubt(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
@@ -113,9 +113,9 @@ pub fn doubt(count: usize) -> String {
     }
 }
 
-/// The address of the listener that a recorded request came by, and how many it may have been: of those that the line
-/// allows, the first that may answer with its status. Ports are seldom in logs, and a name is often served on two of them:
-/// one redirects, the other answers.
+/// The address of the listener by which a recorded request came, and the number of candidates: of those that fit the
+/// line, the first that may answer with its status. Logs seldom contain ports, and a name is often served on two of
+/// them: one redirects, the other answers.
 pub fn listener(
     config: &Rc<Config>,
     sources: &Sources,
@@ -128,14 +128,14 @@ pub fn listener(
     let is_early = clues.status.is_some_and(|status| EARLY.contains(&status));
     let named = || question.candidates(config);
     let ids = match clues.hints.port {
-        // The port is where it came in, whether or not a server there has the name.
+        // A listener with that port, whether or not a server there has the name.
         Some(_) => {
             let (all, named) = (listeners(config, clues), named());
             let both: Vec<EndpointId> = all.iter().copied().filter(|id| named.contains(id)).collect();
             if both.is_empty() { all } else { both }
         }
         None if has_host || !is_early => named(),
-        // Without a name each of them may be the one.
+        // Without a name, each of them may be the one.
         None => listeners(config, clues),
     };
     let ids = narrowed(config, ids, clues);

@@ -1,5 +1,5 @@
-//! What the other logs of a configuration have of recorded requests: by the id that the lines of both carry, the error
-//! log's message says why one was answered as it was.
+//! What the configuration's other logs say about recorded requests: by the id in the lines of both, the error log
+//! explains why a request was answered as it was.
 
 use super::ids::{Ids, is_hex};
 use crate::config::model::Config;
@@ -8,15 +8,15 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Lines kept of one request.
+/// Most lines kept of one request.
 const LINES: usize = 32;
 
 #[derive(Default)]
 pub struct Beside {
-    /// By the id of the request, the lines of the other logs that have it.
+    /// By the request's id, its lines in the other logs.
     lines: HashMap<String, Vec<String>>,
     ids: Ids,
-    /// The id of every line that is asked about, where it is known.
+    /// The id of the request, if only one is explained.
     only: Option<String>,
 }
 
@@ -28,7 +28,7 @@ impl Beside {
         Beside { lines: read(config, known, &wanted, &ids), ids, only: None }
     }
 
-    /// Reads them for the one request that was asked for by this id, or by its line.
+    /// Reads them for the one request that is named by this id, or by its line.
     pub fn of_one(config: &Config, known: Option<&Path>, (id, line): (&str, &str)) -> Beside {
         if !is_hex(id) {
             return Beside::of(config, known, line);
@@ -38,25 +38,25 @@ impl Beside {
         Beside { lines, ids, only: Some(id.to_owned()) }
     }
 
-    /// The lines of the request that this line is about, too.
+    /// The lines of other logs about the request of this line.
     pub fn lines(&self, line: &str) -> &[String] {
         let id = self.only.as_deref().or_else(|| self.ids.find(line));
         id.and_then(|id| self.lines.get(id)).map_or(&[], Vec::as_slice)
     }
 
-    /// Why the request was answered as it was, as far as the error log has it.
+    /// Why the request was answered as it was, if the error log says it.
     pub fn message<'l>(&'l self, line: &'l str) -> Option<&'l str> {
         let own = message(line);
         self.lines(line).iter().rev().find_map(|line| message(line)).or(own)
     }
 
-    /// That its upstream gave no usable answer: what came of that may have lines of its own.
+    /// A message that its upstream gave no usable response: what followed may have lines of its own.
     pub fn fault<'l>(&'l self, line: &'l str) -> Option<&'l str> {
         let all = self.lines(line).iter().map(String::as_str).chain([line]);
         all.filter_map(message).find(|message| is_upstreams(message))
     }
 
-    /// The name of the server that answered, where a line has it.
+    /// The name of the server that answered, if a line has it.
     pub fn server(&self, line: &str) -> Option<&str> {
         self.lines(line).iter().rev().find(|line| message(line).is_some()).and_then(|line| server(line))
     }
@@ -66,7 +66,7 @@ fn read(config: &Config, known: Option<&Path>, wanted: &HashSet<String>, ids: &I
     let mut lines: HashMap<String, Vec<String>> = HashMap::new();
     let known = known.and_then(|path| std::fs::canonicalize(path).ok());
     for path in config.log_files.iter().filter(|_| !wanted.is_empty()) {
-        // A pipe or a terminal would be waited for.
+        // Reading a pipe or a terminal would wait.
         let is_other = std::fs::canonicalize(path).is_ok_and(|path| path.is_file() && Some(&path) != known.as_ref());
         let Some(file) = is_other.then(|| File::open(path).ok()).flatten() else { continue };
         let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
@@ -85,7 +85,7 @@ fn read(config: &Config, known: Option<&Path>, wanted: &HashSet<String>, ids: &I
     lines
 }
 
-/// What a line of an error log says, without what it is about; None: it is another log's, or of no consequence.
+/// The message of an error log's line, without its trailer; None: it is no such line, or explains nothing.
 fn message(line: &str) -> Option<&str> {
     let text = match line.split_once("\"message\":\"") {
         Some((_, rest)) => rest.split_once("\",\"").map_or(rest, |(text, _)| text),
@@ -107,7 +107,7 @@ fn server(line: &str) -> Option<&str> {
     rest.split([',', '"']).next().filter(|name| !name.is_empty())
 }
 
-/// Whether a message is about what never became a request with a path: no location was looked for.
+/// Whether a message is about a request that was refused before its path was known: no location was looked for.
 pub fn is_early(message: &str) -> bool {
     let early = ["client sent invalid request: ", "client sent plain HTTP", "client sent a TLS handshake"];
     let about_body = ["body", "chunk"].iter().any(|word| message.contains(word));
@@ -115,7 +115,7 @@ pub fn is_early(message: &str) -> bool {
         || ["SSL certificate", "client attempted to request"].iter().any(|text| message.contains(text))
 }
 
-/// Whether a message is about an upstream that gave no usable answer.
+/// Whether a message is about an upstream that gave no usable response.
 pub fn is_upstreams(message: &str) -> bool {
     ["upstream", "no resolver", "could not be resolved"].iter().any(|word| message.contains(word))
         && !message.starts_with("client ")

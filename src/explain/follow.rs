@@ -1,5 +1,5 @@
-//! A question through the phases that serve, without a client: what they wait for is over at once, and what decides about
-//! a request (auth_request) is asked as far as this server answers it itself.
+//! Follows a request through the serving phases, without a client: waits end at once, and a subrequest that decides
+//! (auth_request) is followed if this server answers it itself.
 
 use super::question::Question;
 use crate::conn::http1::respond;
@@ -12,10 +12,10 @@ use crate::http::status::Status;
 use crate::route::{Recorder, Step, Trace};
 use crate::services::Services;
 
-/// Rounds of waiting (limit_req's delay, auth_delay) that are followed.
+/// Most waits (limit_req's delay, auth_delay) that are followed.
 const WAITS: usize = 4;
 
-/// Lets the phases answer. Some: the URI whose upstream decides, and is not asked to find out.
+/// Runs the phases. Some: the URI of a decision that an upstream makes, which is not asked.
 ///
 /// # Errors
 /// The question is not a whole request.
@@ -48,15 +48,15 @@ pub fn answer(
     Ok(depends)
 }
 
-/// What an upstream is taken to have made of a request.
+/// A result that is assumed of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supposed {
-    /// It gave no usable answer: the status of that is the server's own.
+    /// It gave no usable response: this server's own status for that.
     Fault(Status),
     Answer(Status),
 }
 
-/// Goes on as if the upstream that the request is at had done so. False: it is at none.
+/// Continues as if the request's upstream had given that result. False: the request is at none.
 fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     let Active { ex, handler, .. } = active;
     if ex.tx != Tx::Wait || !matches!(handler, Handler::Proxy(_)) {
@@ -79,7 +79,7 @@ fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     true
 }
 
-/// Lets what is waited for be over, as far as no upstream is asked. Some: the URI whose upstream decides.
+/// Ends waits, as long as no upstream is needed. Some: the URI of a decision that an upstream makes.
 fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     let (mut waits, mut depends) = (0, None);
     loop {
@@ -104,10 +104,10 @@ fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     }
 }
 
-/// The request that decides about this one (auth_request), as one step; false: its answer is an upstream's.
+/// Follows the request that decides about this one (auth_request), as one step; false: an upstream answers it.
 fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     cx.trace.say("access", None, || format!("auth_request: {} is asked", Printable(uri)));
-    // What it goes through is its own.
+    // Its own steps are not shown.
     let steps = cx.trace.replace(Recorder::default());
     subrequests::switch(active, cx);
     for _ in 0..WAITS {

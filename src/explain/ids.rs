@@ -1,5 +1,5 @@
-//! Which request a line of a log is about: its `$request_id`, read only where the server writes it. A client chooses its URL and
-//! its headers, and an id among them is no more than text.
+//! The request of a log line: its `$request_id`, read only where the server writes it. A client chooses its URL and
+//! its headers, so an id in them is only text.
 
 use crate::config::model::Config;
 use crate::config::settings::logs::{Escape, LogFormat};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// Digits of `$request_id`.
 const DIGITS: usize = 32;
 
-/// The log formats that have the id.
+/// The log formats with the id.
 #[derive(Default)]
 pub struct Ids(Vec<Rc<LogFormat>>);
 
@@ -23,9 +23,9 @@ impl Ids {
         Ids(formats.cloned().collect())
     }
 
-    /// The id of the request that a line is about; None: it has none, or might have several.
+    /// The id of a line's request; None: it has none, or may have several.
     pub fn find<'l>(&self, line: &'l str) -> Option<&'l str> {
-        // The error log's text has it behind the server, its lines as JSON and many access logs as a member.
+        // In the error log's text it follows the server; in its JSON lines and many access logs it is a member.
         let beginning = if line.starts_with('{') { "\"request_id\":\"" } else { ", request_id: \"" };
         let named = line.match_indices(beginning).filter_map(|(at, name)| {
             let (id, rest) = line.get(at + name.len()..)?.split_at_checked(DIGITS)?;
@@ -35,7 +35,7 @@ impl Ids {
             .or_else(|| only(words(line).filter(|at| self.is_at(line, *at)).filter_map(|at| line.get(at..at + DIGITS))))
     }
 
-    /// Whether some format has its id at this place of the line.
+    /// Whether a format may have its id at this place of the line.
     fn is_at(&self, line: &str, at: usize) -> bool {
         let (before, after) = (line.as_bytes().get(..at), line.as_bytes().get(at + DIGITS..));
         let (Some(before), Some(after)) = (before, after) else { return false };
@@ -57,28 +57,28 @@ fn is_id(part: &Part) -> bool {
     matches!(part, Part::Var(Var::Builtin(Builtin::RequestId)))
 }
 
-/// The one that all are; None: two differ.
+/// The one id, if all are equal; None: two differ.
 fn only<'l>(mut ids: impl Iterator<Item = &'l str>) -> Option<&'l str> {
     let first = ids.next()?;
     ids.all(|id| id == first).then_some(first)
 }
 
-/// Where words of hexadecimal digits of an id's length begin.
+/// Where words of as many hexadecimal digits as an id begin.
 fn words(line: &str) -> impl Iterator<Item = usize> {
     let mut at = 0;
     line.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(move |word| {
         let start = at;
-        // What separates may be longer than a byte.
+        // A separator may be longer than a byte.
         at += word.len() + line.get(at + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         is_hex(word).then_some(start)
     })
 }
 
-/// Whether these parts of a format can have written all of the text.
+/// Whether these parts of a format can have produced the whole text.
 fn fits(parts: &[Part], mut text: &[u8], escape: Escape) -> bool {
     let mut parts = parts;
     let mut is_open = false;
-    // What is last is at the end, however often it comes before.
+    // The last part is at the end, however often it occurs before.
     if let Some((Part::Literal(last), rest)) = parts.split_last()
         && !rest.is_empty()
     {
@@ -98,7 +98,7 @@ fn fits(parts: &[Part], mut text: &[u8], escape: Escape) -> bool {
     if is_open { may_be(text, escape) } else { text.is_empty() }
 }
 
-/// Whether values of variables can be written like this: a quote of theirs is escaped.
+/// Whether a value can be written like this: its quotes are escaped.
 fn may_be(value: &[u8], escape: Escape) -> bool {
     match escape {
         Escape::Default => !value.contains(&b'"'),

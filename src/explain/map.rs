@@ -60,7 +60,7 @@ impl Map<'_> {
         self.named(server);
     }
 
-    /// One level: exact names, then prefixes, the longest first, then regexes in their order.
+    /// One level: exact names, then prefixes, the longest first, then regexes in order.
     fn tree(&mut self, tree: &LocationTree, depth: usize) {
         let mut exact: Vec<LocationId> = tree.exact.values().copied().collect();
         exact.sort_by_key(|id| id.0);
@@ -98,7 +98,7 @@ impl Map<'_> {
         }
     }
 
-    /// What answers there.
+    /// The handler of a location.
     fn answer(&self, location: &Location) -> String {
         let returned = location.script.ops.iter().find_map(|op| match op {
             Op::Return { code, text } => Some(match text {
@@ -132,7 +132,7 @@ impl Map<'_> {
         }
     }
 
-    /// As the configuration has it, as far as its parts say.
+    /// A template as it is written, as far as its parts show.
     fn written(&self, template: &Template) -> String {
         template
             .parts

@@ -1,8 +1,8 @@
-//! `webserv explain`: what would become of a request, and why, without serving it.
+//! `webserv explain`: what would happen to a request, and why, without serving it.
 //!
-//! Nothing is decided here. A request is made of the question, goes through the same phases that serve
-//! ([`crate::exchange::entry::begin`]) with a [`Recorder`] watching, and what was recorded is printed. Invariant: nothing is bound,
-//! logged or changed; of the file system only what the phases look up is read.
+//! Nothing is decided here. A request is made of the question and goes through the serving phases
+//! ([`crate::exchange::entry::begin`]) with a [`Recorder`], and the recorded steps are printed. Invariant: nothing is
+//! bound, logged or changed; of the file system only what the phases look up is read.
 
 mod apart;
 mod arrival;
@@ -46,7 +46,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// What is asked.
+/// The question.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// `METHOD URL`.
@@ -55,15 +55,15 @@ pub struct Asked {
     pub headers: Vec<String>,
     /// The client.
     pub client: IpAddr,
-    /// Over TLS, where the URL does not say.
+    /// Over TLS, if the URL does not say.
     pub tls: bool,
-    /// The address of the listener, where it is known by other means than the URL.
+    /// The address of the listener, if it is not known from the URL.
     pub listener: Option<String>,
     /// The request line as a log has it, and whether there was no Host.
     pub line: Option<(String, bool)>,
 }
 
-/// Everything that the configuration listens on and answers, in the order it is tried.
+/// Everything that the configuration listens on and serves, in the order in which it is tried.
 pub fn everything(config: &Config, sources: &Sources) -> String {
     map::map(config, sources)
 }
@@ -71,9 +71,9 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 /// The explanation, as text.
 ///
 /// # Errors
-/// The question is none, or nothing listens where it would go; as one sentence.
+/// The question is invalid, or nothing listens there; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
-    // Read before the rights to do so may be gone.
+    // Read before the rights for it may be given up.
     let tree = tree(origin);
     let rights =
         rights::take(&config).unwrap_or_else(Some).map_or(String::new(), |rights| format!("rights     {rights}\n"));
@@ -81,7 +81,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     Ok(rights + &text)
 }
 
-/// The same files in the same order as they were read: the tree's places are those of the sources.
+/// The files are parsed in the same order as before: positions in the tree are those of `sources`.
 fn tree(origin: &Origin) -> Vec<Directive> {
     let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
     load::load(&origin.file, &options).directives
@@ -98,7 +98,7 @@ fn with_settings(
     Ok(text + &settings_at(tree, here, sources))
 }
 
-/// What holds at a place, as it is shown behind a course.
+/// The settings in force at a place, as they are shown after the steps.
 fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
     let mut text = format!("\nsettings at {}\n", sources.place(here));
     for setting in settings::at(tree, here, sources) {
@@ -108,7 +108,8 @@ fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
     text
 }
 
-/// The course of a request, and the block whose settings it ends with. `supposed`: what an upstream would have made of it.
+/// The steps of a request, and the block whose settings apply at the end. `supposed`: the assumed result of an
+/// upstream.
 fn course(
     config: &Rc<Config>,
     sources: &Sources,
@@ -157,7 +158,7 @@ fn course(
     Ok((explanation.finish(), ex.here().span))
 }
 
-/// Where the files of an upload go: its own directory, not where the URI leads.
+/// Where the files of an upload are stored: in a directory of its own, not where the URI leads.
 fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
     match ex.here().settings.upload.clone().store {
         Store::Path(ref path) => {
@@ -168,7 +169,7 @@ fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
     }
 }
 
-/// The servers that one is chosen from; a program has none.
+/// The servers that one is picked from; a program has none.
 fn servers(proxy: &Proxy, explanation: &mut Explanation) {
     let Some(group) = proxy.group() else { return };
     let shown = |peer: &UpstreamPeer| {
@@ -181,7 +182,7 @@ fn servers(proxy: &Proxy, explanation: &mut Explanation) {
         .line("upstream", &if peers.is_empty() { "known when it is looked up".to_owned() } else { peers.join(", ") });
 }
 
-/// The file and the answer.
+/// The file and the response.
 fn outcome(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -192,7 +193,7 @@ fn outcome(
     match handler {
         _ if answerer == Some("upload") => store(ex, cx, explanation),
         Handler::Proxy(proxy) => servers(proxy, explanation),
-        // Of a status that was given (`=404`, return) the path is only where the rewriting had come to.
+        // With an explicit status (`=404`, return) the path only shows where rewriting stopped.
         _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
             explanation.line("file", &Printable(&ex.route.path).to_string());
         }
@@ -215,7 +216,7 @@ fn outcome(
     }
 }
 
-/// The explanation as JSON: the steps in their order, each with its subject, its text and the place that made it so.
+/// The explanation as JSON: the steps in order, each with its subject, its text and the deciding place.
 pub fn json(text: &str) -> String {
     let (mut steps, mut settings, mut subject) = (Vec::new(), Vec::new(), "");
     let (explanation, set) = text.split_once("\nsettings at ").unwrap_or((text, ""));

@@ -1,13 +1,14 @@
-//! What of two explanations a client could tell apart: the status, the headers and the body. Which file, location or rule
-//! they came by does not matter where the answer is the same; where only an upstream knows the answer, what it is asked.
+//! The parts of two explanations that a client could tell apart: the status, the headers and the body. Which file,
+//! location or rule led to them does not matter if the response is the same; if only an upstream knows the response,
+//! its request counts.
 
 use std::fmt::Write;
 use std::os::unix::fs::MetadataExt;
 
-/// Files up to this size are compared by what is in them.
+/// Files up to this size are compared by content.
 const COMPARED: u64 = 16 << 20;
 
-/// Whether both say the same answer.
+/// Whether both lead to the same response.
 pub fn is_same(before: &str, after: &str) -> bool {
     let (old, new) = (Answer::of(before), Answer::of(after));
     if !old.is_settled() || !new.is_settled() {
@@ -21,13 +22,13 @@ pub fn is_same(before: &str, after: &str) -> bool {
         }
 }
 
-/// An answer as an explanation has it.
+/// The response of an explanation.
 struct Answer<'t> {
-    /// Status and headers; of those that name a version of the body the names.
+    /// Status and headers; of those that identify a version of the body, only the names.
     head: Vec<&'t str>,
-    /// What is sent as the body, where that is a file.
+    /// The file that is sent as the body.
     file: Option<&'t str>,
-    /// What makes the body otherwise; empty: the page of the status.
+    /// What makes the body otherwise; empty: the status's own page.
     text: Vec<&'t str>,
 }
 
@@ -43,7 +44,7 @@ impl<'t> Answer<'t> {
         let status = head.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
         // `return CODE "text": answers CODE`; the URL of a redirect is a header.
         let written = lines().rfind(|line| line.contains(": answers ")).map(bare);
-        // Without a body, what would have made it does not matter.
+        // If there is no body, it does not matter what would have made it.
         let is_empty = ["204", "304"].contains(&status)
             || lines().any(|line| line.starts_with("request    HEAD "))
             || head.iter().any(|line| length(line) == Some("0"));
@@ -56,19 +57,19 @@ impl<'t> Answer<'t> {
             None if status.starts_with('2') => ["handler ", "file ", "store "].into_iter().filter_map(last).collect(),
             None => Vec::new(),
         };
-        // A version is that of the body, which is compared itself: that there is one is a header like others.
+        // The body's version is compared by the body itself; that there is one is a header like others.
         let named = |line: &'t str| if is_version(&line) { line.split(':').next().unwrap_or_default() } else { line };
         Answer { head: head.into_iter().map(named).collect(), file, text }
     }
 
-    /// Whether the answer is known without asking an upstream or reading a body.
+    /// Whether the response is known without asking an upstream or reading a body.
     fn is_settled(&self) -> bool {
         let first = self.head.first().map(|line| line.trim_start_matches("answer").trim_start());
         first.is_some_and(|status| status.starts_with(|c: char| c.is_ascii_digit()))
     }
 }
 
-/// How long the body is, where the line has it.
+/// The length of the body, if the line has it.
 pub fn length(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("Content-Length:").map(str::trim)
 }
@@ -101,7 +102,7 @@ pub enum Place {
     Without,
 }
 
-/// The lines that say what is answered, and by what; without places, two configurations can be compared.
+/// The lines about the response and its handler; without places, two configurations can be compared.
 pub fn essence(text: &str, place: Place) -> String {
     const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
     let mut out = String::new();
@@ -111,10 +112,10 @@ pub fn essence(text: &str, place: Place) -> String {
         let is_first = !head.is_empty();
         subject = if is_first { head } else { subject };
         let matters = match subject {
-            // Of the servers and locations that were looked at, the one that was taken.
+            // Of the servers and locations that were tried, the one that was chosen.
             "server" | "location" => is_first && place == Place::With,
             "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
-            // What came to nothing is of no consequence, there or not.
+            // Steps without a result do not matter.
             "rewrite" if place == Place::Without => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
             }

@@ -1,12 +1,12 @@
-//! Why a recorded request was answered as it was, where the explanation comes to another answer: what the log's line does
-//! not have (the body, the time, other headers), or what the error log has of it.
+//! Why a recorded request was answered as it was, if the explanation gives another response: something that the log's
+//! line lacks (the body, the time, other headers), or something in the error log.
 
 use super::outcome;
 
-/// A status, the reason that a line does not tell, and the directives that may decide so, the likeliest first.
+/// Statuses, the reason that a line does not show, and the directives that may decide it, the likeliest first.
 type Reason = (&'static [u16], &'static str, &'static [&'static str]);
 
-/// Of what this server answers itself.
+/// For responses of this server itself.
 const OWN: &[Reason] = &[
     (&[400], "the request breaks the protocol, or its body does not hold: the error log has why", &[]),
     (&[401], "no name and password, or wrong ones", &["auth_basic", "auth_request"]),
@@ -38,7 +38,7 @@ const OWN: &[Reason] = &[
 
 const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass", "cgi_pass", "auth_request"];
 
-/// Where the request went to an upstream; what is not here is the upstream's own.
+/// For requests that went to an upstream; other statuses are the upstream's own.
 const PASSED: &[Reason] = &[
     (&[400], "the body does not hold, or it is the upstream's own", &PASSES),
     (&[408], "the client was too slow with its body, or it is the upstream's own", &["client_body_timeout"]),
@@ -52,14 +52,14 @@ const PASSED: &[Reason] = &[
     ),
 ];
 
-/// What a status that the explanation did not come to was for: what the line does not tell was the reason (the body, the
-/// time, another server, other headers). `text` is the explanation, whose settings name the line that decides.
-/// `message`: what the error log has of it.
+/// The reason for a status that the explanation does not give: something that the line does not show (the body, the
+/// time, another server, other headers). `text` is the explanation, whose settings name the deciding line. `message`:
+/// from the error log.
 pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<String> {
     let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
-    // What was logged on the way to a success is not why.
+    // What was logged on the way to a success is not the reason.
     let message = message.filter(|_| status >= 400);
-    // Of a head that is too large the answer does not say what bounds it.
+    // If the head is too large, the response does not say which limit it exceeds.
     if message.is_none() && answer.starts_with(&status.to_string()) && !matches!(status, 414 | 431 | 494) {
         return None;
     }
@@ -70,10 +70,10 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
         (place != "default").then(|| place.to_owned())
     };
     let is_passed = answer.starts_with("is the upstream's") || answer.starts_with("depends on what the upstream");
-    // A limit refuses before anything is passed on.
+    // A limit refuses before the request is passed on.
     let is_limited =
         matches!(status, 429 | 503) && ["limit_req", "limit_conn"].iter().any(|name| place(name).is_some());
-    // What breaks the protocol is refused before there is a location.
+    // Protocol errors are refused before a location is known.
     let (table, rest) = match is_passed && !is_limited && !is_early(status) {
         true => (PASSED, ("the upstream's own", &PASSES[..])),
         false => {
@@ -93,7 +93,7 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
         None if is_paged => ("the upstream's own, or that of its page here", &["error_page"][..]),
         None => rest,
     };
-    // Without a directive of its own, the block that was responsible for the request.
+    // Without a directive, the block that was responsible for the request.
     let block = || {
         let last = |subject: &str| {
             let line = steps.lines().rfind(|line| line.starts_with(subject))?;
@@ -109,7 +109,7 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
     Some(format!("logged     {status}: {why}{doubt}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
 }
 
-/// What messages of the error log have in them, and the directives that these are about.
+/// Parts of error log messages, and the directives that they are about.
 const MESSAGES: &[(&str, &[&str])] = &[
     ("access forbidden by rule", &["deny", "allow"]),
     ("limiting requests", &["limit_req"]),
@@ -138,7 +138,7 @@ fn named_by(message: &str) -> Option<&'static [&'static str]> {
     MESSAGES.iter().find(|(text, _)| message.contains(text)).map(|(_, names)| *names)
 }
 
-/// Statuses of requests that are refused before a location is looked for, unless a location answers so itself.
+/// Statuses of requests that are refused before a location is looked for, unless a location answers with them itself.
 pub fn is_early(status: u16) -> bool {
     matches!(status, 414 | 417 | 431 | 494..=497 | 505)
 }
@@ -163,7 +163,7 @@ mod tests {
         let why = |status| otherwise(status, text, None).unwrap_or_default();
         assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
         assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));
-        // The upstream is not asked by what is refused at once.
+        // A request that is refused at once does not go to the upstream.
         assert!(!why(497).contains("the upstream's own") && why(497).contains("plain HTTP"));
         assert!(why(431).contains("the head is larger"), "{}", why(431));
         let limited = text.replace("  root html;", "  limit_req zone=a;   f:9\n  root html;");

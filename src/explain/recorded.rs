@@ -1,24 +1,24 @@
-//! Requests as logs have them: a line of an access or error log, in nginx's forms or as JSON → the question that
-//! `explain` answers. What a log does not say (another header than Host, a body) is not asked.
+//! Requests in logs: a line of an access or error log, in nginx's forms or as JSON, becomes the question that
+//! `explain` answers. What a log does not contain (headers other than Host, a body) is left out.
 
 use super::Asked;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What a log has of one request.
+/// What a log says about one request.
 #[derive(Debug)]
 pub struct Recorded<'l> {
-    /// Its lines, the one that says most last.
+    /// Its lines, the most informative one last.
     pub lines: Vec<&'l str>,
-    /// None: it was never read as far as its line (a status 400 or 408).
+    /// None: its request line was never read (a status 400 or 408).
     pub asked: Option<Asked>,
     /// None: an error log has none.
     pub status: Option<u16>,
 }
 
-/// The request of a log that has this id, or whose line is given itself. `is_own`: whether it is certain that a line is about the
-/// request of that id; such a line comes before one that has it somewhere.
+/// The request of a log with this id, or whose line is given. `is_own`: whether a line is certainly about the request
+/// of that id; such lines take precedence over those that only contain it.
 pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Option<Recorded<'l>> {
-    // An id is a word of its own, not a part of another.
+    // An id is a whole word, not a part of another.
     let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     let has = |line: &&str| {
         line.match_indices(id).any(|(at, _)| {
@@ -33,13 +33,13 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
     if lines.is_empty() {
         lines.extend(Some(id).filter(|line| parse(line).is_some() || status(line).is_some()));
     }
-    // What an access log writes says the status; its line is the last.
+    // Lines of an access log have the status; theirs comes last.
     lines.sort_by_key(|line| (parse(line).is_some(), status(line).is_some()));
     let last = *lines.last()?;
     Some(Recorded { asked: parse(last), status: status(last), lines })
 }
 
-/// None: the line is about no request.
+/// None: the line is not about a request.
 pub fn parse(line: &str) -> Option<Asked> {
     let sent = as_sent(line).unwrap_or_default();
     let (method, target) = request(line).or_else(|| odd(&sent))?;
@@ -48,7 +48,7 @@ pub fn parse(line: &str) -> Option<Asked> {
     let client = client.or_else(|| line.split(' ').next()).map(|text| text.trim_matches(['"', '}']));
     let client = client.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let target = unescaped(target);
-    // The absolute form has a host of its own.
+    // The absolute form has its own host.
     let (own, path) = match target.split_once("://") {
         Some((_, rest)) => {
             (Some(rest.split('/').next().unwrap_or_default()), rest.find('/').map_or("/", |at| &rest[at..]))
@@ -65,23 +65,23 @@ pub fn parse(line: &str) -> Option<Asked> {
     Some(Asked { question: format!("{method} {path}"), headers, client, tls: false, listener: None, line })
 }
 
-/// The request line as it came, whatever it is; None: none can have been like this.
+/// The request line as it was sent; None: it cannot have been like this.
 fn as_sent(line: &str) -> Option<String> {
     let rest = value(line, &["\"request\":\"", "request: \"", "] \""])?;
     let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
     let text = unescaped(rest.get(..end)?);
-    // Of HTTP/2 there is no such line.
+    // HTTP/2 has no such line.
     let text = text.strip_suffix(" HTTP/2.0").map_or(text.clone(), |rest| format!("{rest} HTTP/1.1"));
     (!text.is_empty() && !text.contains(['\r', '\n', '\0', '\u{fffd}'])).then_some(text)
 }
 
-/// The log has the Host of its requests, and there is none.
+/// The log contains the Host of its requests, and this one has none.
 fn is_hostless(line: &str) -> bool {
     let host = value(line, &["\"host\":\"", "host=\"", "\"http_host\":\""]);
     host.is_some_and(|rest| matches!(until(rest, '"'), "" | "-"))
 }
 
-/// The bytes of the body that an access log in nginx's form has.
+/// The number of body bytes in an access log of nginx's form.
 pub fn sent(line: &str) -> Option<u64> {
     let field = value(line, &["\"body_bytes_sent\":\"", "\"body_bytes_sent\":", "body_bytes_sent="]);
     let behind = || {
@@ -94,14 +94,14 @@ pub fn sent(line: &str) -> Option<u64> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// `$upstream_status`, where the log has it: that of the last one tried.
+/// `$upstream_status`, if the log has it: that of the last server tried.
 pub fn upstream_status(line: &str) -> Option<u16> {
     let rest = value(line, &["\"upstream_status\":\"", "\"upstream_status\":", "upstream_status="])?;
     let all = rest.trim_start_matches('"').split(['"', '}', ']']).next()?;
     all.split([' ', ',', ':']).rfind(|text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
 }
 
-/// What a line has of the listener.
+/// What a line says about the listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hints {
     pub port: Option<u16>,
@@ -111,7 +111,8 @@ pub struct Hints {
     pub server: Option<String>,
 }
 
-/// By `$server_port`, `$scheme` or `$ssl_protocol` as fields with names, by the version, and by statuses of TLS alone.
+/// From `$server_port`, `$scheme` or `$ssl_protocol` as named fields, from the version, and from statuses that only
+/// TLS has.
 pub fn hints(line: &str, status: Option<u16>) -> Hints {
     let field = |name: &str| {
         let rest = value(line, &[&format!("\"{name}\":\""), &format!("\"{name}\":"), &format!("{name}=")])?;
@@ -127,13 +128,13 @@ pub fn hints(line: &str, status: Option<u16>) -> Hints {
         },
     };
     let port = field("server_port").and_then(|text| text.parse().ok());
-    // The error log has it behind the client.
+    // In the error log it follows the client.
     let logged = || value(line, &[", server: "]).map(|rest| until(rest, ',')).filter(|name| !name.is_empty());
     let server = field("server_name").or_else(logged).map(str::to_owned);
     Hints { port, is_secure, http2: line.contains(" HTTP/2.0\""), server }
 }
 
-/// `"GET /x HTTP/1.1"`, wherever it stands.
+/// `"GET /x HTTP/1.1"`, anywhere in the line.
 fn request(line: &str) -> Option<(&str, &str)> {
     let end = line.find(" HTTP/")?;
     let start = line.get(..end)?.rfind('"')? + 1;
@@ -142,7 +143,7 @@ fn request(line: &str) -> Option<(&str, &str)> {
     (is_method && !target.contains(' ')).then_some((method, target))
 }
 
-/// A request line that none is, as far as it can be followed.
+/// An invalid request line, as far as it can be followed.
 fn odd(line: &str) -> Option<(&str, &str)> {
     let (method, rest) = line.split_once(' ')?;
     let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
@@ -150,7 +151,7 @@ fn odd(line: &str) -> Option<(&str, &str)> {
     Some((method, target))
 }
 
-/// The status that an access log has: behind the request, or a field of its own.
+/// The status in an access log: after the request, or a field of its own.
 pub fn status(line: &str) -> Option<u16> {
     let digits = |text: &str| {
         let text = text.trim_start_matches(['"', ' ']);
@@ -173,14 +174,14 @@ pub fn status(line: &str) -> Option<u16> {
     field.or_else(behind)
 }
 
-/// Referer and User-Agent as `combined` ends with them.
+/// Referer and User-Agent, at the end of `combined`.
 fn combined(line: &str) -> (Option<String>, Option<String>) {
     let field = |name: &str| Some(unescaped(until(line.get(line.find(name)? + name.len()..)?, '"')));
     let mut texts =
         line.get(line.find("] \"").map_or(line.len(), |at| at + 3)..).unwrap_or_default().split('"').skip(2);
     let mut next = || {
         let text = texts.next().map(unescaped);
-        // What stands between two texts.
+        // The text between two quoted texts.
         texts.next();
         text
     };
@@ -190,7 +191,7 @@ fn combined(line: &str) -> (Option<String>, Option<String>) {
     (named.0.or(first).filter(is_said), named.1.or(second).filter(is_said))
 }
 
-/// `\x22` is a quote.
+/// `\x22` becomes a quote.
 fn unescaped(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();

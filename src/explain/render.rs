@@ -1,5 +1,5 @@
-//! Recorded steps → lines for people: a word for the subject, what happened, and the place that made it so. Steps say
-//! who won; the others are described by plain facts of their own (does the name match, does the pattern).
+//! Recorded steps as lines for people: a word for the subject, what happened, and the deciding place. Steps say what
+//! was chosen; the alternatives are described by their own facts (does the name match, does the pattern).
 
 use super::settings;
 use crate::config::ast::{Directive, Span};
@@ -13,18 +13,18 @@ use crate::util::printable::visible;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Servers and locations that have nothing to do with the request and are listed all the same.
+/// Most servers and locations that are listed although they have nothing to do with the request.
 const SHOWN: usize = 12;
 
 pub struct Explanation<'c> {
     config: &'c Config,
     sources: &'c Sources,
-    /// Where directives are looked for that a step names and does not place.
+    /// Where directives are searched for that a step names without a place.
     tree: &'c [Directive],
-    /// The block whose settings hold for the next step.
+    /// The block whose settings apply to the next step.
     here: Option<Span>,
     out: String,
-    /// The subject of the last line: not repeated.
+    /// The subject of the last line, which is not repeated.
     subject: &'static str,
     /// A location was looked for before: those that do not match were listed then.
     searched: bool,
@@ -50,7 +50,7 @@ impl<'c> Explanation<'c> {
         self.line(subject, &format!("{text}  [{place}]"));
     }
 
-    /// Everything that was recorded, in its order. `host` is the name the server was looked for by.
+    /// Everything that was recorded, in order. `host` is the name by which the server was looked for.
     pub fn steps(&mut self, endpoint: &Endpoint, host: &[u8], steps: &[Step]) {
         let mut rest = steps;
         while let Some((step, after)) = rest.split_first() {
@@ -83,7 +83,7 @@ impl<'c> Explanation<'c> {
                     None => self.placed(name, *at, text),
                 },
                 Step::Phase { name, at: Some(at), text } => {
-                    // A named location is gone to.
+                    // A named location becomes the current one.
                     self.here = if *name == "redirect" { Some(*at) } else { self.here };
                     self.placed(name, *at, text);
                 }
@@ -91,7 +91,7 @@ impl<'c> Explanation<'c> {
         }
     }
 
-    /// Where the directive stands that a step is about: the one that its text or its subject names.
+    /// The place of the directive that a step is about: the one that its text or its subject names.
     fn directive(&self, subject: &str, text: &str) -> Option<String> {
         if self.tree.is_empty() {
             return None;
@@ -127,7 +127,7 @@ impl<'c> Explanation<'c> {
         let mut quiet = 0;
         for (other, (text, own)) in names.iter().filter(|(other, _)| **other != id) {
             let mut recorder = Recorder::default();
-            // Alone with its names: would it have been taken?
+            // Tries the server's names alone: would it have been chosen?
             let alone = Endpoint {
                 addr: endpoint.addr.clone(),
                 default: ServerId(u32::MAX),
@@ -138,7 +138,7 @@ impl<'c> Explanation<'c> {
                 http2: endpoint.http2,
                 span: endpoint.span,
             };
-            // What it decides is in the record.
+            // The decision is in the record.
             let _ = server::find(&alone, host, &mut recorder);
             let why = match recorder.0.first() {
                 Some(Step::Server { rule: Rule::Default, .. }) | None => {
@@ -232,7 +232,7 @@ fn won(verdict: Verdict, taken: bool) -> String {
     format!("{why}, {}", if taken { "taken" } else { "but another goes before it" })
 }
 
-/// Why a location that matches was not taken.
+/// Why a location that matches was not chosen.
 fn lost(location: &Location, looked: &[(LocationId, Verdict)]) -> String {
     let decided = |verdict| looked.iter().any(|(_, seen)| *seen == verdict);
     let why = match location.kind {
@@ -318,7 +318,7 @@ fn copy(names: &Names) -> Names {
     }
 }
 
-/// The name of these that is about `host`, as it was written.
+/// The one of these names that matches `host`, as it was written.
 fn matching(names: &Names, host: &[u8]) -> String {
     let longest = |found: Option<&Box<[u8]>>| found.map(|name| Printable(name).to_string());
     if names.exact.contains_key(host) {

@@ -1,5 +1,5 @@
-//! Whose rights `explain` looks at files with: those of the process that would serve, not root's. Rights are given up for
-//! good, since the program ends with its answer.
+//! The rights with which `explain` looks at files: those of the process that would serve, not root's. Rights are
+//! given up for good, since the program ends with its answer.
 
 use crate::config::build::Form;
 use crate::config::model::Config;
@@ -7,10 +7,10 @@ use crate::privsep::sandbox;
 use crate::server::worker;
 use crate::sys::process;
 
-/// Becomes the user that serves where that is another. Gives what there is to say of it.
+/// Becomes the user that would serve, if that is another one. Gives a note about it.
 ///
 /// # Errors
-/// It could not: files are looked at with other rights than the server has.
+/// That is not possible: files are looked at with other rights than the server has.
 pub fn take(config: &Config) -> Result<Option<String>, String> {
     let own = process::geteuid();
     if own != 0 {

@@ -1,5 +1,5 @@
-//! Which directives hold at a place, and where they stand: the blocks of the syntax tree from the place outwards, as
-//! inheritance goes. Values are shown as the configuration wrote them.
+//! Which directives apply at a place, and where they stand: the blocks of the syntax tree from the place outwards,
+//! following inheritance. Values are shown as the configuration wrote them.
 
 use crate::config::ast::{Directive, Span};
 use crate::config::context::Contexts;
@@ -10,18 +10,18 @@ use crate::config::sources::Sources;
 /// A directive in force.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// As written, its blanks made one.
+    /// As written, with single blanks.
     pub text: String,
     /// `FILE:LINE`; None: the default.
     pub place: Option<String>,
 }
 
-/// Directives that are about the block they stand in.
+/// Directives that apply to the block they stand in.
 const OWN: [&str; 4] = ["try_files", "empty_gif", "stub_status", "limit_except"];
-/// Directives that make one setting together: the nearest block that has any of them decides.
+/// Directives that form one setting: the nearest block with any of them decides.
 const TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];
 
-/// The settings at the block that begins at `at`: what differs from the default, and root and index always.
+/// The settings at the block that begins at `at`: those that differ from the default; root and index always.
 pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     let mut chain = Vec::new();
     find(tree, at, &mut chain);
@@ -33,7 +33,7 @@ pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     rows.into_iter().flat_map(|row| of(row, &levels, sources)).collect()
 }
 
-/// What requests are answered by, as opposed to what the process is made of.
+/// Settings of requests, as opposed to those of the process.
 fn is_setting(row: &Row) -> bool {
     let inherited = Contexts::HTTP.or(Contexts::SERVER);
     let simple = !matches!(row.effect, Effect::Script | Effect::Section(_));
@@ -48,7 +48,7 @@ fn of(row: &Row, levels: &[&[Directive]], sources: &Sources) -> Vec<Setting> {
         Some(names) => names.iter().any(|name| d.name.is(name)),
         None => is(d, row),
     };
-    // add_header_inherit merge: each level adds to those around it.
+    // add_header_inherit merge: each level adds to the outer ones.
     let merged = row.name == "add_header"
         && levels
             .iter()
@@ -80,7 +80,7 @@ fn written(d: &Directive, sources: &Sources) -> String {
     crate::util::printable::visible(&format!("{text}{end}"))
 }
 
-/// The blocks that lead to the one which begins at `at`, outermost first.
+/// The blocks that contain the one which begins at `at`, outermost first.
 fn find<'t>(level: &'t [Directive], at: Span, chain: &mut Vec<&'t Directive>) -> bool {
     for d in level.iter().filter(|d| d.block.is_some()) {
         chain.push(d);

@@ -1,15 +1,15 @@
-//! What an upstream must have made of a recorded request for it to be answered as the log has it. It is not asked again:
-//! of what may have become of the request, the first that leads to the recorded answer is taken.
+//! The result of an upstream that explains how the log says a recorded request was answered. The upstream is not
+//! asked again: of the possible results, the first that leads to the recorded response is assumed.
 
 use super::follow::Supposed;
 use super::{outcome, recorded};
 use crate::http::status::Status;
 
-/// Statuses that pages of this server's are often written for.
+/// Statuses for which this server often has pages.
 const PAGED: [u16; 14] = [404, 500, 403, 401, 503, 502, 504, 400, 405, 410, 413, 429, 301, 302];
 
-/// What to try: by what the logs have of the upstream, then whatever may have been; the likeliest first of each. `fault`: what
-/// the error log has. It may be that of a peer before the one that answered, so `$upstream_status` comes before it.
+/// The results to try: those that the logs suggest, then any other; the likeliest first in each. `fault`: from the
+/// error log. It may be about a peer before the one that answered, so `$upstream_status` takes precedence.
 fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     let own = |status| Supposed::Fault(Status(status));
     let answer = |status| Supposed::Answer(Status(status));
@@ -24,8 +24,8 @@ fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     [logged, first.into_iter().chain(faults).chain(PAGED.map(answer)).collect()]
 }
 
-/// The first of them under which a request is answered as it was, with the explanation then. `explain` gives the
-/// explanation under one of them.
+/// The first of them with which the request is answered as recorded, with its explanation. `explain` gives the
+/// explanation for one of them.
 pub fn find(
     line: &str,
     status: u16,
@@ -49,7 +49,7 @@ fn first(
             true => supposed == Supposed::Answer(Status(status)),
             false => answer(&text).starts_with(&status.to_string()),
         };
-        // Of two that lead to the status, the one whose page has the length that was sent.
+        // Of two that lead to the status, the one whose page has the recorded length.
         let is_exact = |length: &String| text.lines().any(|line| outcome::length(line) == Some(length));
         match length.is_some_and(is_exact) {
             true if fits => return Some((supposed, text)),
@@ -60,17 +60,17 @@ fn first(
     found
 }
 
-/// The answer of an explanation.
+/// The response of an explanation.
 pub fn answer(text: &str) -> &str {
     text.lines().rev().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default()
 }
 
-/// Whether it is an upstream's.
+/// Whether an upstream gives it.
 pub fn is_passed(text: &str) -> bool {
     answer(text).starts_with("is the upstream's")
 }
 
-/// What it is asked: the URL that the first handler passes to; of a program the directive alone.
+/// The request to it: the URL of the first handler that passes it on; for a program only the directive.
 pub fn passed_to(text: &str) -> Option<&str> {
     text.lines().find(|line| line.starts_with("handler ") && line.contains("_pass")).map(outcome::bare)
 }

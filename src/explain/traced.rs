@@ -1,5 +1,5 @@
-//! Requests of a log, explained: by which listener one came, where the log does not have it, and what two configurations
-//! make of each.
+//! Explains the requests of a log: by which listener one came, if the log does not say, and how two configurations
+//! answer each.
 
 use super::arrival::{self, Clues};
 use super::beside::{self, Beside};
@@ -24,13 +24,13 @@ fn quoted<'l>(own: &[&'l str], others: &'l [String], as_written: impl Fn(&'l str
     lines.map(|line| format!("line       {line}\n")).collect()
 }
 
-/// A line as the log has it, which was read as another.
+/// The original line of one that was converted by its format.
 fn as_written<'l>(line: &'l str, log: &'l str, written: &'l str) -> &'l str {
     let at = log.lines().position(|other| std::ptr::eq(other, line));
     at.and_then(|at| written.lines().nth(at)).unwrap_or(line)
 }
 
-/// The explanation of a request that a log has; None: it has none. `path`: where the log lies.
+/// The explanation of a request in a log; None: the log does not have it. `path`: the log's.
 pub fn traced(
     origin: &Origin,
     config: Config,
@@ -39,12 +39,12 @@ pub fn traced(
     id: &str,
 ) -> Option<Result<String, String>> {
     let formats = Formats::of(&config);
-    // A line may be given itself.
+    // The line itself may be given.
     let (named, id) = (formats.named(log), formats.named(id));
     of_named(origin, config, sources, (&named, log, path), id.trim_end())
 }
 
-/// The same for a log whose lines were read by their formats; `written`: as they lie there.
+/// The same for a log whose lines were converted by their formats; `written`: the original lines.
 fn of_named(
     origin: &Origin,
     config: Config,
@@ -60,7 +60,7 @@ fn of_named(
     let others = beside.lines(line);
     let mut text = quoted(&found.lines, others, |line| as_written(line, log, written));
     let status = found.status.or_else(|| others.iter().find_map(|line| recorded::status(line)));
-    // Whatever the error log has of a success, it is not why.
+    // What the error log says about a success is not the reason.
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
@@ -93,7 +93,7 @@ fn of_named(
     if is_early && (!is_same || said.contains("\nlocation ")) {
         said = refused(&said, &config, sources, &tree, (clues.server(&config).or(default), status));
     } else if let (Some(span), false, Some(at)) = (default, said.contains("\nserver "), said.find("\nanswer ")) {
-        // What is refused before a name is known is the default server's.
+        // A request that is refused before a name is known belongs to the default server.
         let server = format!("\nserver     the listener's default answers  [{}]", sources.place(span));
         said.insert_str(at, &server);
     }
@@ -104,7 +104,7 @@ fn of_named(
     Some(Ok(text + &said))
 }
 
-/// What was refused for its head alone: no location was looked for, whatever one would have made of it.
+/// A request that was refused because of its head: no location was looked for.
 fn refused(
     said: &str,
     config: &Config,
@@ -115,7 +115,7 @@ fn refused(
     let mut out = String::new();
     let keeps = |line: &&str| line.starts_with("request ") || line.starts_with("listener ");
     said.lines().filter(keeps).for_each(|line| out.extend([line, "\n"]));
-    // The server of its name, where that was known by then.
+    // The server of its name, if that was known by then.
     let by_name = || {
         let (_, place) = outcome::placed(said.lines().find(|line| line.starts_with("server "))?)?;
         config.servers.iter().map(|server| server.span).find(|span| sources.place(*span) == place)
@@ -129,7 +129,7 @@ fn refused(
     out + &server.map_or(String::new(), |server| settings_at(tree, server, sources))
 }
 
-/// What could not be read as a request: only its listener is known, where there is one.
+/// Something that could not be read as a request: at most its listener is known.
 fn unread(
     config: &Config,
     sources: &Sources,
@@ -161,17 +161,17 @@ fn unread(
 /// A request that two configurations answer differently.
 pub struct Change {
     pub request: String,
-    /// What each does, with the lines that decide it.
+    /// The answer of each, with the deciding lines.
     pub old: String,
     pub new: String,
 }
 
 /// A recorded request as the first configuration answers it.
 struct Played {
-    /// Which of the log's requests it is.
+    /// The index of the request in the log.
     at: usize,
     listener: Option<String>,
-    /// What its upstream made of it.
+    /// The result of its upstream.
     supposed: Option<Supposed>,
     text: String,
 }
@@ -192,7 +192,7 @@ pub fn compare(
     let mut requests: Vec<(&str, Asked)> =
         log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
-    // Both are read: what is left to look at is what the server of each would see.
+    // Both are parsed first: what remains to be looked at is what the server of each would see.
     let played = apart::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
     let of = |row: &Vec<String>| Played::of(row).filter(|one| one.at < requests.len());
     let played: Option<Vec<Played>> = played.iter().map(of).collect();
@@ -213,7 +213,7 @@ pub fn compare(
     for ((Played { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
         if !outcome::is_same(before, after) {
             let mut request = [&[asked.question.clone()][..], &asked.headers].concat().join("  ");
-            // The same request may have come by another, where the answer is the same.
+            // The same request may have come by another listener, with the same response.
             if let Some(listener) = asked.listener.as_ref().filter(|_| old.0.endpoints.len() > 1) {
                 let _ = write!(request, "  by {listener}");
             }
@@ -225,7 +225,7 @@ pub fn compare(
 }
 
 impl Played {
-    /// The same for [`Played::of`], in another process.
+    /// As a row for another process, which [`Played::of`] reads.
     fn row(&self) -> Vec<String> {
         let (kind, status) = match self.supposed {
             None => ("", 0),
@@ -254,7 +254,7 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Asked)], besi
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
     for (at, (line, asked)) in requests.iter().enumerate() {
         let request = (&asked.question, &asked.headers, asked.client, &asked.line);
-        // Looking for the listener may mean to follow the request at each of them: lines with the same clues have the same.
+        // Finding the listener may mean following the request at each: lines with the same clues share one.
         let status = recorded::status(line);
         let clues = Clues::of(config, line, status, None);
         if !lines.insert((request, clues.key())) {
@@ -279,7 +279,7 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Asked)], besi
     played
 }
 
-/// By what is asked of an upstream, what it made of it every time.
+/// By the request to an upstream: its result, if that was always the same.
 fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
     let mut known = HashMap::new();
     for one in played {
@@ -294,7 +294,8 @@ fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
     known
 }
 
-/// The same request by the second configuration: what its upstream made of it, or of another that asked the same, holds.
+/// The same request with the second configuration: the result of its upstream, or of an equal request to one, is
+/// assumed.
 fn play_again(
     (config, sources): &(Rc<Config>, &Sources),
     asked: &Asked,

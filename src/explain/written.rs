@@ -1,5 +1,5 @@
-//! Lines of an access log, read by the formats that the configuration writes them in: each becomes its fields with their
-//! names, which is a form that [`super::recorded`] knows. A line that no format can have written stays as it is.
+//! Lines of an access log, parsed by the formats in which the configuration writes them: each becomes its named
+//! fields, in a form that [`super::recorded`] knows. A line that no format can have written stays as it is.
 
 use super::recorded;
 use crate::config::model::Config;
@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// The formats that say what was asked.
+/// The formats that contain the request.
 pub struct Formats(Vec<Rc<LogFormat>>);
 
 impl Formats {
@@ -22,7 +22,7 @@ impl Formats {
         Formats(formats.filter(|format| asks(format)).cloned().collect())
     }
 
-    /// A log with its lines as fields, as many as there were.
+    /// A log with its lines as fields; the number of lines stays.
     pub fn named<'l>(&self, log: &'l str) -> Cow<'l, str> {
         if self.0.is_empty() {
             return Cow::Borrowed(log);
@@ -38,7 +38,7 @@ impl Formats {
         Cow::Owned(text)
     }
 
-    /// None: it can be read as it is, or no format fits, or two do and differ.
+    /// None: it can be read as it is, or no format fits, or two fit and differ.
     fn fields(&self, line: &str) -> Option<String> {
         let known = recorded::parse(line);
         let has_host =
@@ -50,7 +50,7 @@ impl Formats {
     }
 }
 
-/// Whether what it writes says the request.
+/// Whether its lines contain the request.
 fn asks(format: &LogFormat) -> bool {
     let has = |wanted: Builtin| {
         format.line.parts.iter().any(|part| matches!(part, Part::Var(Var::Builtin(b)) if *b == wanted))
@@ -80,7 +80,7 @@ fn fields(format: &LogFormat, line: &str) -> Option<String> {
             Part::Var(var) => var,
             Part::Capture(_) => return None,
         };
-        // A value ends where what follows it begins.
+        // A value ends where the next part begins.
         let end = match parts.peek() {
             None => rest.len(),
             Some(Part::Literal(literal)) => {
@@ -98,7 +98,7 @@ fn fields(format: &LogFormat, line: &str) -> Option<String> {
     rest.is_empty().then(|| members(&values)).flatten()
 }
 
-/// The name of a variable, as far as others look for it.
+/// The name of a variable, if it is one that others look for.
 fn name_of(var: &Var) -> String {
     let named = |family: &str, name: &[u8]| format!("{family}{}", String::from_utf8_lossy(name));
     match var {
@@ -109,7 +109,7 @@ fn name_of(var: &Var) -> String {
     }
 }
 
-/// A value without the format's own escapes, in those of the default.
+/// A value in the default format's escapes instead of the format's own.
 fn plain(value: &str, escape: Escape) -> Cow<'_, str> {
     match escape {
         Escape::Json if value.contains('\\') => {
