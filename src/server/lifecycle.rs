@@ -159,6 +159,10 @@ pub fn prepare(
     // Before the pid is written down anywhere: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
+    if let Some(file) = &pid_file {
+        // A killed process may have had our number: in a container all starts do.
+        reload_report::remove(file.path());
+    }
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
 }
 
@@ -339,11 +343,15 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
         )),
     })?;
     let before = reload_report::read(path);
-    send(pid, number)?;
     if number == process::SIGDRAIN {
+        // What may not be read may not be signalled either.
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        send(pid, drain_of(pid, &status)?)?;
         // What comes next in a script is for when it is gone.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));
+        return Ok(Signalled::Sent);
     }
+    send(pid, number)?;
     if number == process::SIGUSR2 {
         return replace(path, pid, before.as_ref());
     }
@@ -354,6 +362,28 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
         Some(report) if !report.errors.is_empty() => Signalled::Refused(report.errors),
         _ => Signalled::Sent,
     })
+}
+
+/// The signal that a server takes for a drain: one of an earlier version may still run, and what it does not take ends it
+/// at once. `status`: its /proc/PID/status; empty where that cannot be read.
+///
+/// # Errors
+/// It takes none.
+fn drain_of(pid: i32, status: &str) -> Result<i32, Failure> {
+    let Some(blocked) = blocked_signals(status) else { return Ok(process::SIGDRAIN) };
+    let is_taken = |number: &i32| blocked >> (number - 1) & 1 == 1;
+    [process::SIGDRAIN, process::SIGDRAIN_BEFORE].into_iter().find(is_taken).ok_or_else(|| {
+        Failure::of(format!(
+            "process {pid} takes no signal for a drain: it is another program, or a version without one\n\
+             -s quit finishes its requests and ends it"
+        ))
+    })
+}
+
+/// The signals that a process reads as events, by /proc/PID/status: bit n - 1 is signal n.
+fn blocked_signals(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 fn send(pid: i32, number: i32) -> Result<(), Failure> {
@@ -402,5 +432,25 @@ impl Server {
     pub fn say(&mut self, level: Level, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();
         self.cx.logs.error(&log, level, &mut self.cx.now, None, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_the_signal_that_the_running_version_takes() {
+        for (status, expected) in [
+            ("Name:\twebserv\nSigBlk:\t0000000408014203\nSigIgn:\t0\n", Some(35)),
+            ("SigBlk:\t0000000208014203\n", Some(34)),
+            ("SigBlk:\t0000000608014203\n", Some(35)),
+            // nginx, or a version without a drain.
+            ("SigBlk:\t0000000008014203\n", None),
+            ("", Some(35)),
+            ("SigBlk:\tx\n", Some(35)),
+        ] {
+            assert_eq!(drain_of(7, status).ok(), expected, "{status}");
+        }
     }
 }

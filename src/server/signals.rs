@@ -24,8 +24,8 @@ impl Signals {
     /// From now on the handled signals are read, not delivered.
     pub fn watch() -> Result<Signals, Errno> {
         process::ignore_write_signals();
-        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGDRAIN];
-        Ok(Signals { fd: Some(process::signalfd(&all)?), arrived: Vec::new() })
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
+        Ok(Signals { fd: Some(process::signalfd(&[&all[..], &process::drains()].concat())?), arrived: Vec::new() })
     }
 
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -45,7 +45,10 @@ impl Signals {
 
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
-        while let Ok(Some(signal)) = process::read_signal(fd.as_fd()) {
+        while let Ok(Some(mut signal)) = process::read_signal(fd.as_fd()) {
+            if process::drains().contains(&signal.number) {
+                signal.number = SIGDRAIN;
+            }
             if !is_resize(&signal) {
                 self.arrived.push(signal);
             }

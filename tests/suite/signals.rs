@@ -1,9 +1,10 @@
 //! The running process: its signals, its pid file, reloads and graceful ends.
 
 use crate::client::{Client, End, LIMIT};
-use crate::harness::{Setup, eventually, noise, on_nginx, server, skip_on_nginx};
+use crate::harness::{Setup, binary, eventually, noise, on_nginx, server, skip_on_nginx};
 use crate::os;
 use crate::process::text;
+use std::process::Command;
 
 #[test]
 fn the_pid_file_lives_as_long_as_the_process() {
@@ -276,5 +277,22 @@ fn dash_s_reload_fails_with_the_text_of_what_failed() {
     assert!(s.exists("logs/webserv.pid.reload"));
     let mut s = s;
     s.stop();
+    assert!(!s.exists("logs/webserv.pid.reload"));
+}
+
+#[test]
+fn the_report_of_a_killed_server_with_the_same_id_does_not_outlive_the_next_start() {
+    if skip_on_nginx("nginx reports no reload") {
+        return;
+    }
+    let setup = server("").file("html/f", "f");
+    let start = setup.dir().join("start");
+    let script = "echo \"$$ 1\" >logs/webserv.pid.reload; exec \"$WEBSERV\" \"$@\"";
+    // Written by another process: while one that this process forks has it open for writing it cannot be started.
+    let write =
+        format!("printf '%s\\n' '#!/bin/sh' 'WEBSERV={}' '{script}' >\"$0\"; chmod +x \"$0\"", binary().display());
+    assert!(Command::new("sh").args(["-c", &write]).arg(&start).status().expect("a shell").success());
+    let s = setup.start_on(&start);
+    s.get("/f").is(200);
     assert!(!s.exists("logs/webserv.pid.reload"));
 }

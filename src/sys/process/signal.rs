@@ -19,6 +19,13 @@ pub const SIGKILL: i32 = libc::SIGKILL;
 /// Asks for a drain: the first of the signals that mean nothing by themselves and that no C library keeps for its threads,
 /// RTMIN+1 of glibc and RTMIN of musl. A number, as a server may be signalled by a command built for the other library.
 pub const SIGDRAIN: i32 = 35;
+/// The drain of versions before that: RTMIN of glibc. musl keeps it for its threads.
+pub const SIGDRAIN_BEFORE: i32 = 34;
+
+/// The signals that a server takes for a drain: scripts may still send RTMIN.
+pub fn drains() -> [i32; 2] {
+    [SIGDRAIN, libc::SIGRTMIN()]
+}
 
 /// A signal that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
