@@ -4,13 +4,16 @@
 //! its base directory, under the given `RESOLVE_*` flags.
 
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_PATH, Unlink};
+use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// A directory that was made: its name, and where.
-pub type Made = (Rc<OwnedFd>, CString);
+/// Directories that are made for one path at most: clients choose it.
+pub const MOST_MISSING: usize = 64;
+
+/// A directory that was made: a directory that was there before, and the path from it.
+type Made = (Rc<OwnedFd>, Vec<u8>);
 
 /// Makes the directories of an absolute path that are missing, the outermost first; `made` is called for each.
 pub fn make_path(path: &[u8], mode: u32, mut made: impl FnMut()) -> Result<(), Errno> {
@@ -37,40 +40,64 @@ pub fn open_beneath(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<Rc<O
 }
 
 /// The deepest existing directory of `way` beneath `base`, and the rest of the path, which is missing. Each is opened from
-/// the base, since a symbolic link in the path may lead upwards as long as it stays beneath the base.
+/// the base, since a symbolic link in the path may lead upwards as long as it stays beneath the base; it is searched by
+/// halves, since each costs the kernel the whole path.
 pub fn deepest<'w>(base: &Rc<OwnedFd>, way: &'w [u8], resolve: u64) -> Result<(Rc<OwnedFd>, &'w [u8]), Errno> {
-    let mut there = way;
-    loop {
-        match open_beneath(base, there, resolve) {
-            Ok(dir) => return Ok((dir, way.get(there.len()..).unwrap_or_default())),
-            Err(Errno::ENOENT) => {}
-            Err(e) => return Err(e),
-        }
-        let last = there.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
-        let slash = memchr::memrchr(b'/', there.get(..last).unwrap_or_default()).map_or(0, |at| at + 1);
-        there = there.get(..slash).unwrap_or_default();
+    let ends: Vec<usize> = memchr::memchr_iter(b'/', way).map(|at| at + 1).filter(|end| *end < way.len()).collect();
+    let open = |end: usize| match open_beneath(base, way.get(..end).unwrap_or_default(), resolve) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(e) => Err(e),
+    };
+    if let Some(dir) = open(way.len())? {
+        return Ok((dir, b""));
     }
+    // Those before `low` exist, those from `high` on are missing. Mostly only the last is.
+    let (mut low, mut high, mut found) = (0, ends.len(), (base.clone(), 0));
+    let mut at = high.saturating_sub(1);
+    while low < high {
+        let end = ends.get(at).copied().unwrap_or_default();
+        match open(end)? {
+            Some(dir) => (low, found) = (at + 1, (dir, end)),
+            None => high = at,
+        }
+        at = low + (high - low) / 2;
+    }
+    Ok((found.0, way.get(found.1..).unwrap_or_default()))
 }
 
-/// Makes the directories `names`, each inside the one before it, beginning in `dir`, which becomes the last of them. Those
-/// that were made are added to `made`, the outermost first, even if a later one fails. An error names the system call.
+/// Makes the directories `missing`, each inside the one before it, beginning in `dir`, which becomes the last of them. Those
+/// that were made are added to `made`, the outermost first, even if a later one fails. `is_over`: time is up, and the rest
+/// stays in `missing`. An error names the system call.
 pub fn make_beneath(
     dir: &mut Rc<OwnedFd>,
-    names: Vec<CString>,
-    mode: u32,
-    resolve: u64,
-    made: &mut Vec<Made>,
+    missing: &mut Vec<CString>,
+    (mode, resolve): (u32, u64),
+    made: &mut Making,
+    mut is_over: impl FnMut() -> bool,
 ) -> Result<(), (&'static str, Errno)> {
-    for name in names {
-        match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
-            Ok(()) => made.push((dir.clone(), name.clone())),
+    let (base, mut way, mut done) = (dir.clone(), Vec::new(), 0);
+    let mut step = |name: &CString| {
+        way.extend_from_slice(name.to_bytes());
+        match file::mkdir_at(Some(dir.as_fd()), name, mode) {
+            Ok(()) => made.0.push((base.clone(), way.clone())),
             // Another request or process made it first.
             Err(Errno::EEXIST) => {}
             Err(e) => return Err(("mkdir()", e)),
         }
-        let next = file::open_beneath(dir.as_fd(), &name, O_PATH | O_DIRECTORY, 0, resolve);
+        way.push(b'/');
+        let next = file::open_beneath(dir.as_fd(), name, O_PATH | O_DIRECTORY, 0, resolve);
         *dir = Rc::new(next.map_err(|e| ("openat2()", e))?);
+        Ok(())
+    };
+    while let Some(name) = missing.get(done) {
+        step(name)?;
+        done += 1;
+        if is_over() {
+            break;
+        }
     }
+    missing.drain(..done);
     Ok(())
 }
 
@@ -79,10 +106,6 @@ pub fn make_beneath(
 pub struct Making(Vec<Made>);
 
 impl Making {
-    pub fn add(&mut self, made: Vec<Made>) {
-        self.0.extend(made);
-    }
-
     pub fn is_any(&self) -> bool {
         !self.0.is_empty()
     }
@@ -92,21 +115,20 @@ impl Making {
         !std::mem::take(&mut self.0).is_empty()
     }
 
+    /// Removes what was made, as far as it is empty.
     pub fn unmake(&mut self) {
-        unmake(&std::mem::take(&mut self.0));
+        for (base, way) in std::mem::take(&mut self.0).iter().rev() {
+            let (above, name) = way.split_at(memchr::memrchr(b'/', way).map_or(0, |at| at + 1));
+            // It is not empty when another request has stored something there, and not ours when another is in its place.
+            let _ = open_beneath(base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS).and_then(|dir| {
+                file::unlink_at(Some(dir.as_fd()), &CString::new(name).unwrap_or_default(), Unlink::Dir)
+            });
+        }
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
         self.unmake();
-    }
-}
-
-/// Removes what was made, as far as it is empty.
-pub fn unmake(made: &[Made]) {
-    for (dir, name) in made.iter().rev() {
-        // Not empty by now: another request stores there.
-        let _ = file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir);
     }
 }

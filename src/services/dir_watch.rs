@@ -29,6 +29,9 @@ const DIRS: usize = 4096;
 const RETRY: u64 = 10_000;
 /// Symbolic links followed on the way to a directory; the kernel's own limit.
 const LINKS: u32 = 40;
+/// Steps of a path to a directory that is watched: each costs two system calls, and clients may make directories as deep
+/// as a path is long.
+const STEPS: usize = 64;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
 /// Events of a watched directory's entries.
@@ -255,7 +258,7 @@ impl DirWatch {
         match self.dirs.get(path) {
             Some(Known::Watched(dir)) => return Some(dir.clone()),
             Some(Known::Refused(until)) if now.ms < *until => return None,
-            _ if self.dirs.len() >= DIRS => return None,
+            _ if self.dirs.len() >= DIRS || memchr::memchr_iter(b'/', path).count() > STEPS => return None,
             _ => {}
         }
         let dir = Rc::new(Dir {
@@ -288,17 +291,25 @@ impl DirWatch {
         }
     }
 
-    /// It exists, but could not be watched lately.
-    pub fn is_refused(&self, path: &[u8], now: &Clock) -> bool {
-        matches!(self.dirs.get(path), Some(Known::Refused(until)) if now.ms < *until)
+    /// Whether the directory is watched; false if it could not be lately. None: neither. Makes no system call.
+    pub fn known(&self, path: &[u8], now: &Clock) -> Option<bool> {
+        match self.dirs.get(path)? {
+            Known::Watched(_) => Some(true),
+            Known::Refused(until) => (now.ms < *until).then_some(false),
+        }
     }
 
     /// Watches every step of the path, and at last the directory; each before it is looked at.
     fn watch(&mut self, path: &[u8], dir: &Rc<Dir>) -> Result<(), Errno> {
-        let mut links = 0;
+        let (mut links, mut taken) = (0, 0);
         let mut at = Vec::new();
         let mut rest: Vec<Box<[u8]>> = steps(path);
         while let Some(step) = rest.pop() {
+            taken += 1;
+            // Links may lead a long way, too.
+            if taken > 2 * STEPS {
+                return Err(Errno::ELOOP);
+            }
             if *step == *b".." {
                 let up = memchr::memrchr(b'/', &at).unwrap_or(0);
                 at.truncate(up);
@@ -389,7 +400,7 @@ mod tests {
         ] {
             let mut watch = DirWatch { bound, ..DirWatch::default() };
             assert_eq!(watch.directory(path, &now).is_some(), expected, "{name}: of {} bytes", size(&dir));
-            assert_eq!(watch.is_refused(path, &now), !expected, "{name}: looked at each time");
+            assert_eq!(watch.known(path, &now), Some(expected), "{name}: looked at each time");
             assert_eq!(watch.marks.is_empty(), !expected, "{name}: no watch is left behind");
         }
         let _ = std::fs::remove_dir_all(&root);

@@ -2,16 +2,17 @@
 
 use super::look::{Look, directory_of};
 use crate::services::clock::Clock;
-use crate::services::dir_watch::{Dir, DirWatch};
+use crate::services::dir_watch::DirWatch;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use crate::util::hash::SecretMap;
 use std::ffi::CString;
 use std::hash::BuildHasher;
-use std::rc::Rc;
 
 /// Most names that are cached.
 const MOST: usize = 4096;
+/// Steps of such a name at most.
+const STEPS: usize = 32;
 
 pub struct Missing {
     names: SecretMap<Box<[u8]>, (Errno, Look)>,
@@ -40,9 +41,10 @@ impl Missing {
         self.names.len()
     }
 
-    /// A name was missing; the second time it is cached.
+    /// A name was missing; the second time it is cached. Not where a file is in its way, which may change without notice,
+    /// and not where it has more steps than names of files have: the cost grows with them.
     pub fn note(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
-        if self.was_missed(name) {
+        if e == Errno::ENOENT && memchr::memchr_iter(b'/', name).count() <= STEPS && self.was_missed(name) {
             self.keep(name, e, now, watch);
         }
     }
@@ -57,48 +59,48 @@ impl Missing {
     /// Caches that nothing is there, as long as the kernel watches the directory in which something would have to
     /// appear first. Names come from clients: their number is limited.
     fn keep(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
-        let Some((mut at, mut dir)) = nearest(name, now, watch) else { return };
-        loop {
-            // Watched before it is looked at, so that no change is missed.
-            let look = Look::new(Some(dir), now);
-            let rest = name.get(at..).unwrap_or_default();
-            let step = memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len);
-            let step = name.get(..step).unwrap_or_default();
-            match CString::new(step).map_err(|_| Errno::ENOENT).and_then(|step| file::lstat(&step)) {
-                Err(Errno::ENOENT) => {
-                    if self.names.len() >= MOST {
-                        self.names.clear();
-                    }
-                    self.names.insert(name.into(), (e, look));
-                    return;
-                }
-                // The directory that lacks the name is further down.
-                Ok(stat) if stat.kind == FileKind::Dir && step.len() < name.len() => {
-                    at = step.len() + 1;
-                    match watch.directory(name.get(..at).unwrap_or_default(), now) {
-                        Some(deeper) => dir = deeper,
-                        None => return,
-                    }
-                }
-                // A dangling link, or a file on the path, may change from elsewhere.
-                _ => return,
+        let Some((at, step)) = nearest(name, now, watch).and_then(|at| first_missing(name, at)) else { return };
+        let Some(dir) = watch.directory(name.get(..at).unwrap_or_default(), now) else { return };
+        // It is looked at again once it is watched: no change falls between.
+        let look = Look::new(Some(dir), now);
+        if file::lstat(&step).err() == Some(Errno::ENOENT) {
+            if self.names.len() >= MOST {
+                self.names.clear();
             }
+            self.names.insert(name.into(), (e, look));
         }
     }
 }
 
-/// The nearest directory above a path that is watched, and the length of its name. If none is yet, the nearest that
-/// can be: that happens once.
-fn nearest(path: &[u8], now: &Clock, watch: &mut DirWatch) -> Option<(usize, Rc<Dir>)> {
-    let above =
-        || std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir))).take_while(|d| d.len() > 1);
-    if let Some(found) = above().find_map(|dir| watch.watched(dir).map(|d| (dir.len(), d.clone()))) {
-        return Some(found);
+/// The length of the last directory on the path of a missing name, and the first step that is missing. `at`: the length of
+/// a directory on that path. None: something else than a directory is in the way, such as a dangling link.
+fn first_missing(name: &[u8], mut at: usize) -> Option<(usize, CString)> {
+    loop {
+        let rest = name.get(at..)?;
+        let step = name.get(..memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len))?;
+        let path = CString::new(step).ok()?;
+        match file::lstat(&path) {
+            Err(Errno::ENOENT) => return Some((at, path)),
+            Ok(stat) if stat.kind == FileKind::Dir && step.len() < name.len() => at = step.len() + 1,
+            _ => return None,
+        }
     }
-    if above().any(|dir| watch.is_refused(dir, now)) {
-        return None;
-    }
-    above().find_map(|dir| watch.directory(dir, now).map(|d| (dir.len(), d)))
+}
+
+/// The length of the nearest directory above a path that exists. None: it could not be watched lately.
+fn nearest(path: &[u8], now: &Clock, watch: &DirWatch) -> Option<usize> {
+    let is_dir = |dir: &[u8]| {
+        let path = CString::new(dir).ok();
+        path.and_then(|path| file::stat(&path).ok()).is_some_and(|stat| stat.kind == FileKind::Dir)
+    };
+    std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir)))
+        .take_while(|dir| !dir.is_empty())
+        .find_map(|dir| match watch.known(dir, now) {
+            Some(true) => Some(Some(dir.len())),
+            Some(false) => Some(None),
+            None => is_dir(dir).then_some(Some(dir.len())),
+        })
+        .flatten()
 }
 
 fn parent_of(dir: &[u8]) -> &[u8] {

@@ -144,20 +144,24 @@ impl Upload {
     /// Gives the files their names, within the quota, in directories that are made if they are missing.
     fn place_files(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Named, Refusal> {
         let usage = self.claim_all(ex, cx)?;
+        let outcome = self.place_locked(ex, cx, usage);
+        // Directories that were made stay while time is up, or while a lock is waited for.
+        if outcome.as_ref().is_err_and(|refusal| !refusal.later) {
+            self.made.unmake();
+        }
+        outcome
+    }
+
+    fn place_locked(&mut self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<Named, Refusal> {
         if self.lacks_area() {
-            // The lock is a file in the area. Directories that were made stay while the lock is waited for.
-            let made = self.make_places()?;
-            self.made.add(made);
+            // The lock is a file in the area.
+            self.make_places(cx)?;
         }
         let lock = self.lock_quota(ex, cx, usage)?;
-        let outcome = self.make_places().and_then(|made| {
-            self.made.add(made);
-            self.commit(ex, cx, usage)
-        });
+        let outcome = self.make_places(cx).and_then(|()| self.commit(ex, cx, usage));
         if outcome.is_err() {
             // The lock's file may be in what was made.
             lock.into_iter().for_each(Lock::take_back);
-            self.made.unmake();
         }
         outcome
     }

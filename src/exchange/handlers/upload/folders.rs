@@ -11,7 +11,7 @@ use super::target_dir::Place;
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::io::make_path::{Made, unmake};
+use crate::services::Services;
 
 impl Upload {
     pub fn place_mut(&mut self, which: Which) -> &mut Place {
@@ -51,21 +51,17 @@ impl Upload {
     }
 
     /// Makes all directories that are missing.
-    pub fn make_places(&mut self) -> Result<Vec<Made>, Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal::later`] while the time of a turn is not enough for them.
+    pub fn make_places(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let mode = self.rules.mode;
-        let mut made = Vec::new();
         for place in std::iter::once(&mut self.place).chain(self.folders.iter_mut().map(|folder| &mut folder.place)) {
-            match place.make(mode) {
-                Ok(more) => made.extend(more),
-                Err(refusal) => {
-                    unmake(&made);
-                    return Err(refusal);
-                }
-            }
+            place.make(mode, &mut self.made, || cx.slice.is_over())?;
         }
         for part in &mut self.parts {
             part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.place.dir.clone());
         }
-        Ok(made)
+        Ok(())
     }
 }

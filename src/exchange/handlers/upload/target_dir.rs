@@ -15,7 +15,7 @@ use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
-use crate::io::make_path::{self, Made, unmake};
+use crate::io::make_path::{self, MOST_MISSING, Making};
 use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -318,6 +318,10 @@ fn descend(
         missing.push(c_path(component)?);
     }
     missing.reverse();
+    if missing.len() > MOST_MISSING {
+        let why = format!("more than {MOST_MISSING} directories of the path are missing");
+        return Err(Refusal::new(Status::BAD_REQUEST, why));
+    }
     Ok((dir, missing))
 }
 
@@ -408,16 +412,16 @@ impl Place {
         !self.missing.is_empty() && path.is_ok_and(|path| stat(path) == Some(Errno::ENOENT))
     }
 
-    /// Makes the missing directories; `dir` is then the one to store in. Returns those that were made, the outermost
-    /// first.
-    pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {
-        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), Mode(mode).directory().0, Vec::new());
-        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
-        if let Err((call, e)) = outcome {
-            unmake(&made);
-            return Err(Refusal::call(call, &self.path, e));
-        }
-        Ok(made)
+    /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were made are
+    /// added to `made`.
+    ///
+    /// # Errors
+    /// [`Refusal::later`] where time was up before the last.
+    pub fn make(&mut self, mode: u32, made: &mut Making, is_over: impl FnMut() -> bool) -> Result<(), Refusal> {
+        let how = (Mode(mode).directory().0, self.resolve);
+        make_path::make_beneath(&mut self.dir, &mut self.missing, how, made, is_over)
+            .map_err(|(call, e)| Refusal::call(call, &self.path, e))?;
+        if self.missing.is_empty() { Ok(()) } else { Err(Refusal::later()) }
     }
 }
 
@@ -510,6 +514,7 @@ mod tests {
             ("in/x", true, r#"["x"]"#),
             ("a/.x/", true, "400"),
             ("x/../y/", true, "400"),
+            (&"x/".repeat(65), true, "400"),
         ];
         for (rel, create, expected) in table {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
@@ -518,9 +523,13 @@ mod tests {
         let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
         let mut place = Place { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
         assert_eq!(place.stat(b"x"), Ok(None));
-        let made = place.make(0o600).expect("made");
+        let mut made = Making::default();
+        // Time is up after each.
+        assert!(place.make(0o600, &mut made, || true).is_err_and(|refusal| refusal.later));
+        assert!(scratch.exists("new") && !scratch.exists("new/inner"));
+        place.make(0o600, &mut made, || true).expect("made");
         assert!(scratch.exists("new/inner"));
-        unmake(&made);
+        made.unmake();
         assert!(!scratch.exists("new"));
     }
 }

@@ -175,6 +175,9 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     let base = open_base(cx, base, mode)?;
     let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(call("openat2()"))?;
     let missing = missing.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
+    if missing.clone().count() > make_path::MOST_MISSING {
+        return Err(Failed::Call("mkdir()", Errno::ENAMETOOLONG));
+    }
     Ok(Copy {
         part: Part::held(Vec::new(), mode.0, 0),
         dir,
@@ -286,11 +289,10 @@ impl Copy {
 
     /// Makes the missing directories, and gives the file its name in them; gives what it replaced.
     fn name_it(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
-        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), self.mode.directory().0, Vec::new());
-        let was_there = missing.is_empty();
-        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
-        making.add(made);
-        outcome.map_err(|(name, e)| Failed::Call(name, e))?;
+        let was_there = self.missing.is_empty();
+        let how = (self.mode.directory().0, self.resolve);
+        make_path::make_beneath(&mut self.dir, &mut self.missing, how, making, || false)
+            .map_err(|(name, e)| Failed::Call(name, e))?;
         // Another request may have made them meanwhile, and stored something there.
         let freed = if was_there { freed } else { self.replaced()? };
         self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(call("rename() to"))?;
