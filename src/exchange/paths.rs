@@ -22,6 +22,8 @@ pub enum Mapped {
     Rewritten,
     /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, for all handlers.
     Control,
+    /// Whether it leads to what is hidden is not known, since nothing can be opened to see.
+    Unknown(Errno),
 }
 
 impl Mapped {
@@ -31,6 +33,8 @@ impl Mapped {
             Mapped::Control => Status::BAD_REQUEST,
             Mapped::Rewritten => Status::INTERNAL_SERVER_ERROR,
             Mapped::Path { .. } | Mapped::Outside => Status::NOT_FOUND,
+            Mapped::Unknown(Errno::EMFILE | Errno::ENFILE) => Status::SERVICE_UNAVAILABLE,
+            Mapped::Unknown(_) => Status::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -161,7 +165,11 @@ fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
     let path = std::mem::take(&mut ex.route.path);
     let is_hidden = is_hidden(ex, cx, &path, path.get(..area).unwrap_or_default());
     ex.route.path = path;
-    if is_hidden { Mapped::Outside } else { mapped }
+    match is_hidden {
+        Ok(false) => mapped,
+        Ok(true) => Mapped::Outside,
+        Err(e) => Mapped::Unknown(e),
+    }
 }
 
 /// How much of an expanded path the template itself says: up to the last slash before its first variable.
@@ -174,34 +182,38 @@ fn literal(template: &Template, path: &[u8]) -> usize {
 
 /// Whether a path leads into a hidden directory, by its names or by its real location. A file in a hidden directory
 /// is visible if the `area`, which the configuration names, lies in that directory too.
-pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> bool {
+///
+/// # Errors
+/// It is not known where it, or what is hidden, lies: there is no free descriptor to look, say.
+pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<bool, Errno> {
     if ex.config.hidden_places.is_empty() {
-        return false;
+        return Ok(false);
     }
-    let found = hidden_around(ex, cx, path);
-    !found.is_empty() && {
-        let around = hidden_around(ex, cx, area);
-        found.iter().any(|place| !around.contains(place))
+    let found = hidden_around(ex, cx, path)?;
+    if found.is_empty() {
+        return Ok(false);
     }
+    let around = hidden_around(ex, cx, area)?;
+    Ok(found.iter().any(|place| !around.contains(place)))
 }
 
 /// The hidden directories that a path leads into.
-fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Vec<usize> {
-    let (names, mut found) = (names_of(cx, path), Vec::new());
+fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<Vec<usize>, Errno> {
+    let (names, mut found) = (names_of(cx, path)?, Vec::new());
     cx.hidden_places.any(&ex.config, cx.now.ms, &names, |role, _| {
         found.extend(role);
         false
-    });
-    found
+    })?;
+    Ok(found)
 }
 
 /// The path itself, and its real path.
-fn names_of(cx: &mut Services, path: &[u8]) -> [Vec<u8>; 2] {
+fn names_of(cx: &mut Services, path: &[u8]) -> Result<[Vec<u8>; 2], Errno> {
     let real = match path {
         b"" => Vec::new(),
-        _ => cx.real_paths.find(path, &cx.now, &mut cx.dir_watch).whole,
+        _ => cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?.whole,
     };
-    [path.to_vec(), real]
+    Ok([path.to_vec(), real])
 }
 
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -236,11 +248,14 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
 
 /// Paths from `directory` to the hidden directories below it, at every depth: `trash`, or `in/trash`, which names no
 /// entry of `directory` itself.
-pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Vec<Box<[u8]>> {
+///
+/// # Errors
+/// As [`is_hidden`].
+pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Result<Vec<Box<[u8]>>, Errno> {
     if ex.config.hidden_places.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let names = names_of(cx, directory);
+    let names = names_of(cx, directory)?;
     cx.hidden_places.ways_below(&ex.config, cx.now.ms, &names)
 }
 

@@ -5,11 +5,13 @@
 //! number, in turn. A directory that this process itself has moved is checked again at once. One on another machine's
 //! file system, which may not respond, keeps its last real path if the kernel has forgotten it since. If this process
 //! moved something, or a client may upload there, that machine is asked: it has just responded, and the real path
-//! must be known.
+//! must be known. Without a free descriptor nothing can be checked: a directory keeps its last real path, and where that
+//! does not suffice, [`Places::any`] is an error.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
 use crate::config::model::Config;
+use crate::sys::Errno;
 use crate::util::clean_path::clean;
 use crate::util::hash::FastMap;
 use std::borrow::Cow;
@@ -86,22 +88,33 @@ impl Places {
 
     /// Whether `may` is true of some place that contains one of the paths: it gets the place's role, and the part of
     /// the path below it.
+    ///
+    /// # Errors
+    /// The real paths of the places are not known.
     pub fn any(
         &mut self,
         config: &Rc<Config>,
         now: u64,
         paths: &[Vec<u8>],
         may: impl FnMut(Option<usize>, &[u8]) -> bool,
-    ) -> bool {
+    ) -> Result<bool, Errno> {
         self.adopt(config);
-        self.look(now);
-        self.find(paths, may)
+        self.look(now)?;
+        Ok(self.find(paths, may))
     }
 
     /// The relative paths from a directory, known by these paths, to the places below it.
-    pub fn ways_below(&mut self, config: &Rc<Config>, now: u64, directory: &[Vec<u8>]) -> Vec<Box<[u8]>> {
+    ///
+    /// # Errors
+    /// The real paths of the places are not known.
+    pub fn ways_below(
+        &mut self,
+        config: &Rc<Config>,
+        now: u64,
+        directory: &[Vec<u8>],
+    ) -> Result<Vec<Box<[u8]>>, Errno> {
         self.adopt(config);
-        self.look(now);
+        self.look(now)?;
         let mut ways: Vec<Box<[u8]>> = Vec::new();
         for own in directory.iter().map(|path| key(path)) {
             for path in self.by_path.keys() {
@@ -111,7 +124,7 @@ impl Places {
         }
         ways.sort_unstable();
         ways.dedup();
-        ways
+        Ok(ways)
     }
 
     fn adopt(&mut self, config: &Rc<Config>) {
@@ -156,12 +169,19 @@ impl Places {
         }
     }
 
-    fn look(&mut self, now: u64) {
-        self.look_by(now, real_paths::find_known, RemoteMounts::read);
+    fn look(&mut self, now: u64) -> Result<(), Errno> {
+        self.look_by(now, real_paths::find_known, asked, RemoteMounts::read)
     }
 
-    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it.
-    fn look_by(&mut self, now: u64, known: fn(&[u8]) -> Option<Vec<u8>>, remote: impl Fn() -> RemoteMounts) {
+    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it; `asked`: the
+    /// one that its file system gives.
+    fn look_by(
+        &mut self,
+        now: u64,
+        known: fn(&[u8]) -> Option<Vec<u8>>,
+        asked: fn(&[u8]) -> Result<Vec<u8>, Errno>,
+        remote: impl Fn() -> RemoteMounts,
+    ) -> Result<(), Errno> {
         let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
         let mut mounts = None;
         for _ in 0..most {
@@ -170,13 +190,20 @@ impl Places {
                 break;
             }
             let may_keep = !self.stale && !place.is_used;
-            place.checked = now;
-            place.is_used = false;
             let whole = match known(&place.directory) {
                 Some(whole) => whole,
                 None if may_keep && place.is_remote(mounts.get_or_insert_with(&remote)) => place.real.to_vec(),
-                None => real_paths::find(&place.directory).whole,
+                None => match asked(&place.directory) {
+                    Ok(whole) => whole,
+                    // The next call begins with it.
+                    Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) if may_keep => break,
+                    Err(e @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => return Err(e),
+                    // Its own disk or machine does not answer: then no path into it can be looked at either.
+                    Err(_) => place.real.to_vec(),
+                },
             };
+            place.checked = now;
+            place.is_used = false;
             let real = key(&whole);
             if *real != *place.real {
                 let (at, named) = (self.next as u32, key(&place.directory));
@@ -197,6 +224,7 @@ impl Places {
             self.next = (self.next + 1) % self.places.len();
         }
         self.stale = false;
+        Ok(())
     }
 
     fn find(&self, paths: &[Vec<u8>], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
@@ -210,6 +238,10 @@ impl Places {
             })
         })
     }
+}
+
+fn asked(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    real_paths::find(path).map(|real| real.whole)
 }
 
 /// Where the names of a path end, up to `most` bytes.
@@ -254,7 +286,7 @@ mod tests {
     /// What the path lies in, and where.
     fn found(places: &mut Places, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
         let mut found = Vec::new();
-        places.look(now);
+        places.look(now).expect("it can be looked at");
         places.find(&[path.as_os_str().as_bytes().to_vec()], |role, rest| {
             found.push((role, String::from_utf8_lossy(rest).into_owned()));
             false
@@ -318,7 +350,7 @@ mod tests {
         let mut places = listed([(own, None)].into_iter());
         // The kernel has always forgotten it.
         let lies = |places: &mut Places, now: u64, at: &str| {
-            places.look_by(now, |_| None, remote);
+            places.look_by(now, |_| None, asked, remote).expect("it can be looked at");
             *places.places[0].real == *top.join(at).as_os_str().as_bytes()
         };
         for dir in ["a", "b"] {
@@ -338,8 +370,35 @@ mod tests {
         relink(&top.join("b"), &link);
         assert!(lies(&mut places, 9000, "a"), "once");
         let local = RemoteMounts::default;
-        places.look_by(10_000, |_| None, local);
+        places.look_by(10_000, |_| None, asked, local).expect("it can be looked at");
         assert_eq!(*places.places[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
+    }
+
+    #[test]
+    fn without_a_free_descriptor_a_place_stays_where_it_was_found_or_is_not_known() {
+        let (_scratch, top) = top();
+        let link = top.join("link");
+        let mut places = listed([(link.as_os_str().as_bytes(), None)].into_iter());
+        for dir in ["a", "b"] {
+            fs::create_dir(top.join(dir)).expect("a directory");
+        }
+        relink(&top.join("a"), &link);
+        let mut lies = |now: u64, asked: fn(&[u8]) -> Result<Vec<u8>, Errno>, change: fn(&mut Places)| {
+            change(&mut places);
+            let outcome = places.look_by(now, |_| None, asked, RemoteMounts::default);
+            outcome.map(|()| places.places[0].real.ends_with(b"/b"))
+        };
+        let none: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EMFILE);
+        let broken: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EIO);
+        assert_eq!(lies(5000, none, |_| {}), Err(Errno::EMFILE), "it was never looked at");
+        assert_eq!(lies(5000, asked, |_| {}), Ok(false));
+        relink(&top.join("b"), &link);
+        assert_eq!(lies(6000, none, |_| {}), Ok(false), "it stays where it was");
+        assert_eq!(lies(6000, asked, |_| {}), Ok(true), "the next look is not put off");
+        assert_eq!(lies(6001, none, Places::moved), Err(Errno::EMFILE), "it may have been moved");
+        assert_eq!(lies(6001, none, |_| {}), Err(Errno::EMFILE), "that is not forgotten");
+        assert_eq!(lies(6001, broken, |_| {}), Ok(true), "a broken disk makes no other place unknown");
+        assert_eq!(lies(8000, none, |places| places.places[0].is_used = true), Err(Errno::EMFILE));
     }
 
     #[test]
@@ -355,13 +414,13 @@ mod tests {
             let dir = top.join(dir);
             places.places.iter().filter(|place| place.real.starts_with(dir.as_os_str().as_bytes())).count()
         };
-        places.look(5000);
+        places.look(5000).expect("it can be looked at");
         assert_eq!(count(&places, "a"), names.len(), "all are looked at before the first use");
         relink(&top.join("b"), &top.join("link"));
         for (now, expected) in
             [(5999, 0), (6000, AT_ONCE), (6000, 2 * AT_ONCE), (6001, names.len()), (6999, names.len())]
         {
-            places.look(now);
+            places.look(now).expect("it can be looked at");
             assert_eq!(count(&places, "b"), expected, "{now}");
         }
     }

@@ -1,7 +1,8 @@
 //! Real paths, with all symbolic links followed.
 //!
 //! Invariant: a cached path holds only while the kernel watches the directory of the last existing part and reports
-//! no change in it or on the path to it ([`Look`]); if a link could lead elsewhere unreported, nothing is cached.
+//! no change in it or on the path to it ([`Look`]); if a link could lead elsewhere unreported, nothing is cached. A
+//! path that cannot be looked up (no descriptor is free, say) is an error, and not where its name says.
 
 use super::clock::Clock;
 use super::dir_watch::DirWatch;
@@ -30,17 +31,19 @@ pub struct RealPaths {
 }
 
 impl RealPaths {
-    pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Real {
+    /// # Errors
+    /// It is not known where the path is ([`find`]).
+    pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Result<Real, Errno> {
         watch.refresh(now);
         if let Some((real, look)) = self.known.get(path)
             && look.holds(now)
         {
-            return real.clone();
+            return Ok(real.clone());
         }
-        let (real, there) = walk(path);
+        let (real, there) = walk(path, look_at)?;
         match there.and_then(|there| watched(path, there, now, watch)) {
             // Looked up once more, now that it is watched.
-            Some(look) if walk(path) == (real.clone(), there) => {
+            Some(look) if walk(path, look_at).as_ref() == Ok(&(real.clone(), there)) => {
                 if self.known.len() >= MOST {
                     self.known.clear();
                 }
@@ -48,18 +51,21 @@ impl RealPaths {
             }
             _ => drop(self.known.remove(path)),
         }
-        real
+        Ok(real)
     }
 }
 
 /// The real path of a path, if all of it exists.
 pub fn of_existing(path: &[u8]) -> Option<Vec<u8>> {
-    look_at(path).map(|(real, _)| real)
+    look_at(path).ok().flatten().map(|(real, _)| real)
 }
 
 /// The real path of a path.
-pub fn find(path: &[u8]) -> Real {
-    walk(path).0
+///
+/// # Errors
+/// Of the call that failed for another reason than that the path, or a part of it, does not exist or may not be reached.
+pub fn find(path: &[u8]) -> Result<Real, Errno> {
+    walk(path, look_at).map(|(real, _)| real)
 }
 
 /// The real path, if the kernel knows it without asking a file system: another machine's may not respond.
@@ -68,7 +74,7 @@ pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
     while end > 0 {
         match file::open_known(&CString::new(&path[..end]).ok()?) {
             Ok(opened) => return Some([&file::path_of(opened.as_fd()).ok()?, &path[end..]].concat()),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => {}
+            Err(e) if is_unreachable(e) => {}
             Err(_) => return None,
         }
         end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
@@ -79,13 +85,16 @@ pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
 /// The existing part of a path: its length, and whether it is a directory.
 type There = (usize, bool);
 
+/// What is found at a path: its real path, and whether it is a directory.
+type Seen = (Vec<u8>, bool);
+
 /// If a prefix of a path exists, so do all shorter ones. Searched from the end, where the existing part usually ends,
 /// by steps that double, then between the last two: a path of thousands of names costs a dozen looks.
-fn walk(path: &[u8]) -> (Real, Option<There>) {
+fn walk(path: &[u8], look_at: impl Fn(&[u8]) -> Result<Option<Seen>, Errno>) -> Result<(Real, Option<There>), Errno> {
     let (mut missing, mut names, mut end) = (None, 1, path.len());
     let mut found = None;
     while end > 0 && found.is_none() {
-        found = look_at(&path[..end]).map(|seen| (end, seen));
+        found = look_at(&path[..end])?.map(|seen| (end, seen));
         if found.is_none() {
             missing = Some(end);
             end = without_names(path, end, names);
@@ -94,15 +103,15 @@ fn walk(path: &[u8]) -> (Real, Option<There>) {
     }
     let mut there = found.as_ref().map_or(0, |(end, _)| *end);
     while let Some(above) = missing.and_then(|missing| between(path, there, missing)) {
-        match look_at(&path[..above]) {
+        match look_at(&path[..above])? {
             Some(seen) => (there, found) = (above, Some((above, seen))),
             None => missing = Some(above),
         }
     }
-    let Some((end, (real, is_dir))) = found else { return (Real { whole: path.to_vec(), file: None }, None) };
+    let Some((end, (real, is_dir))) = found else { return Ok((Real { whole: path.to_vec(), file: None }, None)) };
     let whole = [&real, &path[end..]].concat();
     let file = (end < path.len() && !is_dir).then_some(real);
-    (Real { whole, file }, Some((end, is_dir)))
+    Ok((Real { whole, file }, Some((end, is_dir))))
 }
 
 /// Where the path before `end` ends without its last `names` names.
@@ -118,10 +127,21 @@ fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
     before.or_else(|| memchr::memchr(b'/', path.get(middle..missing)?).map(|at| middle + at))
 }
 
-fn look_at(path: &[u8]) -> Option<(Vec<u8>, bool)> {
-    let opened = file::open_at(None, &CString::new(path).ok()?, O_PATH, 0).ok()?;
-    let is_dir = file::fstat(opened.as_fd()).is_ok_and(|stat| stat.kind == FileKind::Dir);
-    Some((file::path_of(opened.as_fd()).ok()?, is_dir))
+/// None: it is not there, or this process may not reach it.
+fn look_at(path: &[u8]) -> Result<Option<Seen>, Errno> {
+    let Ok(name) = CString::new(path) else { return Ok(None) };
+    let opened = match file::open_at(None, &name, O_PATH, 0) {
+        Ok(opened) => opened,
+        Err(e) if is_unreachable(e) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let is_dir = file::fstat(opened.as_fd())?.kind == FileKind::Dir;
+    Ok(Some((file::path_of(opened.as_fd())?, is_dir)))
+}
+
+/// The path itself is why it cannot be opened, not the state of this process or of a disk.
+fn is_unreachable(e: Errno) -> bool {
+    matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG)
 }
 
 /// From now on the kernel reports if the path leads elsewhere. None: it might not.
@@ -159,14 +179,14 @@ mod tests {
     #[test]
     fn a_path_is_judged_by_what_of_it_is_there() {
         for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
-            let Real { whole, file } = find(path.as_bytes());
+            let Real { whole, file } = find(path.as_bytes()).expect("it can be looked at");
             assert_eq!(file, None, "{path}");
             assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
             // What the kernel knows by itself is the same.
             assert!(find_known(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
         }
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
-            let Real { whole, file } = find(path.as_bytes());
+            let Real { whole, file } = find(path.as_bytes()).expect("it can be looked at");
             assert_eq!((&*whole, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
         }
     }
@@ -189,7 +209,7 @@ mod tests {
                     ("/way/d/e/f/g", "/d/e/f/g", false),
                     ("/a/b/c/file", "/file", true),
                 ] {
-                    let real = find(&[&own, begins.as_bytes(), &rest].concat());
+                    let real = find(&[&own, begins.as_bytes(), &rest].concat()).expect("it can be looked at");
                     let expected = [&there[..], leads.as_bytes()].concat();
                     // One of two slashes may be gone.
                     let plain = "/n".repeat(missing).into_bytes();
@@ -197,6 +217,27 @@ mod tests {
                     assert_eq!(real.file, (is_file && missing > 0).then_some(expected), "{begins}, {missing} missing");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_looked_at_is_not_where_its_name_says() {
+        let names = b"/a/b/c/d/e/f";
+        let missing =
+            |e| matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP | Errno::ENAMETOOLONG);
+        for e in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EIO, Errno::ESTALE, Errno::ENOENT, Errno::EACCES]
+        {
+            assert_eq!(is_unreachable(e), missing(e), "{e}");
+        }
+        // Wherever among the looks it happens.
+        let end = names.len();
+        for failing in ["/a/b/c/d/e/f", "/a/b/c/d/e", "/a/b/c", "/a/b/c/d"] {
+            let outcome = walk(names, |path| match path {
+                path if path == failing.as_bytes() => Err(Errno::EMFILE),
+                path if path.len() < "/a/b/c/d".len() => Ok(Some((path.to_vec(), true))),
+                _ => Ok(None),
+            });
+            assert_eq!(outcome, Err(Errno::EMFILE), "{failing} of {end} bytes");
         }
     }
 
@@ -264,7 +305,7 @@ mod tests {
         let scratch = Scratch::new();
         let (mut paths, mut watch, now) = (RealPaths::default(), DirWatch::default(), Clock::read());
         for number in 0..=MOST {
-            paths.find(scratch.join(&number.to_string()).as_bytes(), &now, &mut watch);
+            paths.find(scratch.join(&number.to_string()).as_bytes(), &now, &mut watch).expect("it can be looked at");
         }
         assert!(paths.known.len() <= 1, "{}", paths.known.len());
     }

@@ -8,13 +8,18 @@ use crate::services::Services;
 use crate::sys::Errno;
 
 /// A file that cannot be opened: one table decides whether the client or the server is to blame.
-pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    let (status, level) = match e {
+pub fn blame(e: Errno) -> (Status, Level) {
+    match e {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
         Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),
         Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
-    };
+    }
+}
+
+/// Refuses the request whose file cannot be opened, and logs why.
+pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+    let (status, level) = blame(e);
     if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
         ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.route.path, e }));
     }

@@ -23,6 +23,7 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
+        Mapped::Unknown(e) => return Err(failure::failed(ex, cx, "open()", e)),
         none => return Err(unmapped(ex, cx, none)),
     };
     if ex.route.uri.ends_with(b"/") {

@@ -21,7 +21,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         let text = variables::text(&candidate.path, ex, cx);
         let uri = candidate_uri(ex, &candidate.path, text);
         let mapped = paths::map_uri(ex, cx, &uri);
-        if matches!(mapped, Mapped::Control | Mapped::Rewritten) {
+        if matches!(mapped, Mapped::Control | Mapped::Rewritten | Mapped::Unknown(_)) {
             return Flow::Status(mapped.refusal());
         }
         if mapped == Mapped::Outside || has_dot_segment(&uri) {

@@ -17,7 +17,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.route.path);
             let mapped = paths::map(ex, cx);
-            if !matches!(mapped, Mapped::Outside | Mapped::Rewritten) {
+            if !matches!(mapped, Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_)) {
                 out.extend_from_slice(&ex.route.path);
             }
             ex.route.path = kept;

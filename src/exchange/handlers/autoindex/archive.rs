@@ -40,6 +40,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
     let uri = ex.route.uri.clone();
     let is_uniform = rules.are_same_below(ex, &uri);
     let hidden = paths::hidden_below(ex, cx, &ex.route.path.clone());
+    let hidden = hidden.map_err(|e| failure::failed(ex, cx, "open()", e))?;
     let walk =
         |dir: &OwnedFd| Walk::new(file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?, hidden.clone());
     let first = match walk(&dir) {

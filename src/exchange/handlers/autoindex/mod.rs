@@ -21,7 +21,7 @@ use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Format, Kind, Language, Sort};
-use crate::exchange::handlers::methods;
+use crate::exchange::handlers::{failure, methods};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, variables};
@@ -72,7 +72,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     {
         return archive::begin(ex, cx, dir, form);
     }
-    let shape = shape(ex, cx, &rule).map_err(Flow::Status)?;
+    let shape = shape(ex, cx, &rule)?;
     if shape.format == Format::Page
         && shape.can_move
         && let Some(name) = listing::move_from_query(&ex.route.args)
@@ -94,16 +94,18 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
 }
 
 /// How the listing looks for this client, and what it offers.
-fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<Shape, Status> {
+fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<Shape, Flow> {
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
-    let (format, callback) = format(ex, configured)?;
+    let (format, callback) = format(ex, configured).map_err(Flow::Status)?;
     let allowed = methods::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
     let can_upload = rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off;
     let can_make = can_upload && ex.here().settings.upload.store == Store::Uri;
     let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
     let utf8 = format == Format::Html && is_utf8(ex, cx);
+    let hidden = paths::hidden_below(ex, cx, &ex.route.path);
+    let hidden = hidden.map_err(|e| failure::failed(ex, cx, "open()", e))?;
     Ok(Shape {
         format,
         exact_size: rule.exact_size,
@@ -125,7 +127,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         can_delete,
         is_page,
         links: links(ex),
-        hidden: paths::hidden_below(ex, cx, &ex.route.path),
+        hidden,
     })
 }
 

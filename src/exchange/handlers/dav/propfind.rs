@@ -33,8 +33,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     let Some(depth) = depth(ex, Depth::One) else {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1"));
     };
-    if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
-        return Flow::Status(Status::NOT_FOUND);
+    match paths::map(ex, cx) {
+        Mapped::Path { .. } => {}
+        Mapped::Unknown(e) => return failure::failed(ex, cx, "open()", e),
+        Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Flow::Status(Status::NOT_FOUND),
     }
     let (fd, stat) = match open(ex, cx) {
         Ok(found) => found,
@@ -61,7 +63,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         // RFC 4918 §5.2.
         ex.response.line(b"Content-Location", &href);
     }
-    let shape = shape(ex, cx, &wanted, fd.as_fd());
+    let hidden = match paths::hidden_below(ex, cx, &ex.route.path) {
+        Ok(hidden) => hidden,
+        Err(e) => return failure::failed(ex, cx, "open()", e),
+    };
+    let shape = shape(ex, hidden, &wanted, fd.as_fd());
     let (own, locks) = locks(cx, fd.as_fd(), dir.is_some());
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default().to_vec();
     let answer = Multistatus::new(shape, href, (name, stat, own), dir, locks);
@@ -93,7 +99,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
     }
 }
 
-fn shape(ex: &Exchange, cx: &mut Services, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
+fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
     let settings = &ex.here().settings;
     let free = |path: &[u8]| {
         let fd = file::open_at(None, &CString::new(path).map_err(|_| Errno::EINVAL)?, O_PATH, 0)?;
@@ -107,7 +113,7 @@ fn shape(ex: &Exchange, cx: &mut Services, wanted: &Wanted, fd: BorrowedFd<'_>) 
         etag: settings.output.etag,
         locks: settings.dav.ext.contains(Method::Lock) && settings.dav.lock_zone.is_some(),
         follow: settings.files.symlinks == Symlinks::Off,
-        hidden: paths::hidden_below(ex, cx, &ex.route.path),
+        hidden,
         room: file::free_space(fd)
             .or_else(|_| free(&ex.route.path))
             .ok()

@@ -23,7 +23,11 @@ impl Resource {
     /// # Errors
     /// EBUSY for the area itself, EXDEV for what lies outside it, and those of openat2.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> Result<Resource, Errno> {
-        let Mapped::Path { root } = paths::map(ex, cx) else { return Err(Errno::EXDEV) };
+        let root = match paths::map(ex, cx) {
+            Mapped::Path { root } => root,
+            Mapped::Unknown(e) => return Err(e),
+            Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Err(Errno::EXDEV),
+        };
         let files = &ex.here().settings.files;
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         let root = match (files.alias, files.root.parts.first()) {

@@ -58,7 +58,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
     locks(ex, cx, &source, &target, &found)?;
     let is_made = if is_webdav(ex) { found.there.is_none() } else { found.collection };
     let moves = ex.route.method == Method::Move;
-    let trashes = if moves { Vec::new() } else { paths::hidden_below(ex, cx, &source.path) };
+    let trashes = if moves { Ok(Vec::new()) } else { paths::hidden_below(ex, cx, &source.path) };
+    let trashes = trashes.map_err(|e| failed(ex, cx, "open()", e))?;
     let paths = Paths { from: source.path, to: (target.uri, target.path) };
     let sync = ex.here().settings.upload.sync;
     let job = Job {

@@ -19,7 +19,7 @@ use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
-use crate::exchange::handlers::upload;
+use crate::exchange::handlers::{failure, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -56,7 +56,11 @@ enum Slash {
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
-    let Mapped::Path { root } = paths::map(ex, cx) else { return Err(Flow::Status(Status::NOT_FOUND)) };
+    let root = match paths::map(ex, cx) {
+        Mapped::Path { root } => root,
+        Mapped::Unknown(e) => return Err(failure::failed(ex, cx, "open()", e)),
+        Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Err(Flow::Status(Status::NOT_FOUND)),
+    };
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
         Symlinks::Off => Links::Inside,

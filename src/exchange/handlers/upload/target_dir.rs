@@ -156,8 +156,9 @@ fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
 /// Nothing is stored where nothing is shown, whatever store or folder leads there.
 fn judge_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<(), Refusal> {
     match paths::is_hidden(ex, cx, path, area) {
-        true => Err(Refusal::new(Status::NOT_FOUND, "the path leads to what is not shown")),
-        false => Ok(()),
+        Ok(true) => Err(Refusal::new(Status::NOT_FOUND, "the path leads to what is not shown")),
+        Ok(false) => Ok(()),
+        Err(e) => Err(Refusal::call("open()", path, e)),
     }
 }
 
@@ -193,8 +194,12 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
     let Store::Path(store) = &rules.store else {
-        let Mapped::Path { root } = paths::map(ex, cx) else {
-            return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+        let root = match paths::map(ex, cx) {
+            Mapped::Path { root } => root,
+            Mapped::Unknown(e) => return Err(Refusal::call("open()", &ex.route.path, e)),
+            Mapped::Outside | Mapped::Rewritten | Mapped::Control => {
+                return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+            }
         };
         let template = &location.settings.files.root;
         let path = ex.route.path.clone();

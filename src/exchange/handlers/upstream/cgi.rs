@@ -167,10 +167,8 @@ fn judge(ex: &mut Exchange, cx: &mut Services, seen: &Seen, is_interpreted: bool
         "lies outside of the root"
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
         "is not executable"
-    } else if stored::may_be(ex, cx, &seen.file, true) {
-        stored::WHY
     } else {
-        return Ok(());
+        return stored::check(ex, cx, "CGI program ", &seen.file, true);
     };
     ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&seen.file)));
     Err(Status::FORBIDDEN)

@@ -11,7 +11,7 @@ use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::Builtin;
-use crate::exchange::{Exchange, Printable, variables};
+use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
@@ -122,10 +122,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     }
     let paths = programs.map(|programs| programs.paths(ex, cx, params.protocol, gateway.modifiers.0));
     for path in paths.iter().flatten() {
-        if stored::may_be(ex, cx, path, false) {
-            ex.report(cx, Level::Error, format_args!("\"{}\" {}", Printable(path), stored::WHY));
-            return Err(Status::FORBIDDEN);
-        }
+        stored::check(ex, cx, "", path, false)?;
     }
     if !is_set(gateway, b"HTTP_HOST") {
         // The host that was chosen, not any Host line (nginx).

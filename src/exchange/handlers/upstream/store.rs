@@ -123,7 +123,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
                 let trusted = if fixed { paths::area(ex, end) } else { trusted(root, &path) };
                 Some(Target { path, trusted })
             }
-            Mapped::Outside | Mapped::Rewritten | Mapped::Control => None,
+            Mapped::Outside | Mapped::Rewritten | Mapped::Control | Mapped::Unknown(_) => None,
         };
         ex.route.path = before;
         return target.filter(|target| may_hold(ex, cx, target));

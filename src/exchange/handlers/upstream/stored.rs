@@ -1,15 +1,18 @@
 //! Whether clients may have put a file where it is: such a file is never run.
 //!
-//! Invariant: whatever links and aliases lead to a file, its real path decides.
+//! Invariant: whatever links and aliases lead to a file, its real path decides; where that is not known, it is not run.
 
-use crate::config::model::{Config, WriteArea};
-use crate::exchange::Exchange;
+use crate::config::model::{Config, Level, WriteArea};
+use crate::exchange::handlers::failure;
+use crate::exchange::{Exchange, Printable};
+use crate::http::status::Status;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::real_paths::Real;
+use crate::sys::Errno;
 
 /// The error log's reason for such a file.
-pub const WHY: &str = "lies where clients may store files (upload_execute)";
+const WHY: &str = "lies where clients may store files (upload_execute)";
 
 /// The path without `..`, as programs read it that do not ask the file system.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
@@ -35,19 +38,41 @@ pub fn is_in_question(ex: &Exchange) -> bool {
     any && !here.settings.cgi.uploads
 }
 
-/// Whether a client may have put a file at `path`, which is about to be run. `is_real`: no link is part of the path.
-pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> bool {
+/// Checks a file at `path`, which is about to be run. `kind`: what it is to the error log. `is_real`: no link is part of the
+/// path.
+///
+/// # Errors
+/// 403: a client may have put it there. 503 or 500: it is not known where it, or where clients may store files, really
+/// lies (there is no free descriptor, say).
+pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], is_real: bool) -> Result<(), Status> {
+    let shown = Printable(path);
+    match may_be(ex, cx, path, is_real) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            ex.report(cx, Level::Error, format_args!("{kind}\"{shown}\" {WHY}"));
+            Err(Status::FORBIDDEN)
+        }
+        Err(e) => {
+            let what = "is not run: whether clients may store files where it lies is not known";
+            ex.report(cx, Level::Crit, format_args!("{kind}\"{shown}\" {what} {e}"));
+            Err(failure::blame(e).0)
+        }
+    }
+}
+
+/// Whether a client may have put it there.
+fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> Result<bool, Errno> {
     if !is_in_question(ex) {
-        return false;
+        return Ok(false);
     }
     let config = &ex.config;
     if ex.here().stores() {
-        return true;
+        return Ok(true);
     }
     let mut names = vec![path.to_vec()];
     if !is_real {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
-            let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
+            let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?;
             // Most files are where their path says, and are looked for once.
             for name in [Some(whole), file].into_iter().flatten() {
                 if !names.contains(&name) {
