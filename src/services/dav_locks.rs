@@ -59,6 +59,10 @@ struct Zone {
     now: u64,
 }
 
+/// Locks of a name that is gone, with their zones.
+#[derive(Default)]
+pub struct Forgotten(Vec<(Rc<str>, Lock)>);
+
 /// Why a lock is not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
@@ -187,16 +191,24 @@ impl DavLocks {
         })
     }
 
-    /// Removes the locks of a name that is gone, and of everything below it.
-    pub fn forget(&mut self, path: &[u8]) {
-        self.zones.retain(|_, zone| {
-            let mut zone = zone.borrow_mut();
-            let below: BTreeSet<_> = zone.at_or_below(path);
-            for path in below {
-                zone.remove(&path, |_| true);
+    /// Removes the locks of a name that is gone, and of everything below it: [`DavLocks::put_back`] takes them, if the
+    /// name is back.
+    pub fn forget(&mut self, path: &[u8]) -> Forgotten {
+        let mut forgotten = Vec::new();
+        self.zones.retain(|name, shared| {
+            let mut zone = shared.borrow_mut();
+            for path in zone.at_or_below(path) {
+                forgotten.extend(zone.remove(&path, |_| true).into_iter().map(|lock| (name.clone(), lock)));
             }
             !zone.locks.is_empty()
         });
+        Forgotten(forgotten)
+    }
+
+    pub fn put_back(&mut self, Forgotten(locks): Forgotten) {
+        for (zone, lock) in locks {
+            self.zones.entry(zone).or_default().borrow_mut().insert(lock);
+        }
     }
 }
 
@@ -426,6 +438,27 @@ mod tests {
         assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
         assert!(locks.release(b"/d/x/y", token(200)));
         assert_eq!((known(&locks), shared(&mut locks)), (0, Ok(())));
+    }
+
+    #[test]
+    fn the_locks_of_a_name_that_is_back_are_back() {
+        let (one, two): (Rc<str>, Rc<str>) = (Rc::from("one"), Rc::from("two"));
+        let mut locks = DavLocks::default();
+        let all = [(1, &one, "/d"), (2, &two, "/d/a/x"), (3, &two, "/d/a"), (4, &one, "/d/ab")];
+        for (n, zone, path) in all {
+            locks.grant(zone, 1 << 20, lock(n, path, n == 2, false, 10)).expect("granted");
+        }
+        let there = |locks: &DavLocks| all.map(|(_, _, path)| locks.shown(path.as_bytes()).len());
+        let forgotten = locks.forget(b"/d/a");
+        assert_eq!(there(&locks), [1, 0, 0, 1]);
+        locks.put_back(forgotten);
+        assert_eq!(there(&locks), [1; 4]);
+        let denied = locks.grant(&one, 1 << 20, lock(5, "/d/a/x", false, false, 10));
+        assert_eq!(denied, Err(Denied::Locked), "it is exclusive as before");
+        let forgotten = locks.forget(b"/d");
+        assert!(locks.is_empty());
+        locks.put_back(forgotten);
+        assert_eq!(there(&locks), [1; 4]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::upload::resumed::{self, Refusal};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::services::Services;
-use crate::services::dav_locks::Lock;
+use crate::services::dav_locks::{Forgotten, Lock};
 use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
@@ -28,8 +28,8 @@ pub enum Back {
     Made(Name),
     /// An empty file was made by a LOCK. Both are removed if it is empty.
     Locked(Name, Box<Lock>),
-    /// The first name became the second.
-    Renamed(Name, Name),
+    /// The first name became the second, and its locks ended.
+    Renamed(Name, Name, Forgotten),
 }
 
 impl Back {
@@ -44,17 +44,19 @@ impl Back {
                 Ok(_) => Err(Errno::EEXIST),
                 Err(e) => Err(e),
             },
-            Back::Renamed((was, old), (is, new)) => {
+            Back::Renamed((was, old), (is, new), _) => {
                 file::rename_at(Some(is.as_fd()), new, Some(was.as_fd()), old, Rename::NoReplace)
             }
         };
-        if let Back::Locked(_, lock) = &self {
-            cx.dav_locks.release(&lock.path, lock.token);
-        }
         cx.now.changed();
         cx.quotas.more();
-        let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), _)) = &self;
+        let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), ..)) = &self;
         cx.judged_trees.came(dir.as_fd());
+        match self {
+            Back::Locked(_, lock) => drop(cx.dav_locks.release(&lock.path, lock.token)),
+            Back::Renamed(.., forgotten) if outcome.is_ok() => cx.dav_locks.put_back(forgotten),
+            Back::Renamed(..) | Back::Made(_) => {}
+        }
         outcome.is_ok()
     }
 }

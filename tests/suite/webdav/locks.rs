@@ -1,7 +1,9 @@
 //! LOCK, UNLOCK and `If`, and that every write asks for locks.
 
 use super::*;
+use crate::harness::eventually;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use webserv::sys::file::{flock, unlock};
 
 fn with(token: &str) -> String {
@@ -24,6 +26,47 @@ fn a_delete_that_fails_leaves_the_lock() {
     s.method("DELETE", "/way/d/f", &with(&token), b"").is(204);
     s.method("DELETE", "/way/d/", &with(&token), b"").is(204);
     s.method("PUT", "/d", "", b"free").is(201);
+}
+
+#[test]
+fn a_delete_that_fails_half_way_leaves_the_lock() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let files = share().file("html/d/a", "a").file("html/d/shut/x", "x");
+    let s = files.mode("html/d/shut", 0o555).unprivileged().start();
+    let token = lock(&s, "/d", "");
+    s.method("DELETE", "/d/", &with(&token), b"").is(403);
+    s.method("PUT", "/d/new", "", b"another's").is(423);
+    assert!(propfind(&s, "/d/", "0", "").text().contains(&token));
+    std::fs::set_permissions(s.path("html/d/shut"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    s.method("DELETE", "/d/", &with(&token), b"").is(204);
+    s.method("PUT", "/d", "", b"free").is(201);
+}
+
+#[test]
+fn a_move_ends_no_lock_that_another_client_has_got_on_the_old_name_since() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    // What is replaced takes many turns to remove.
+    let mut setup = share().file("html/s/f", "f");
+    for dir in 0..40 {
+        for file in 0..40 {
+            setup = setup.file(&format!("html/t/{dir}/{file}"), "");
+        }
+    }
+    let s = setup.start();
+    let token = lock(&s, "/s", "");
+    let mut moving = s.client();
+    moving.send(format!("MOVE /s/ HTTP/1.1\r\nHost: localhost\r\nDestination: /t/\r\n{}\r\n", with(&token)).as_bytes());
+    eventually("the name has gone", || !s.path("html/s").exists());
+    s.method("MKCOL", "/s/", "", b"").is(201);
+    let other = lock(&s, "/s", "");
+    moving.response().is(204);
+    s.method("PUT", "/s/x", "", b"another's").is(423);
+    s.method("PUT", "/s/x", &with(&other), b"own").is(201);
+    s.method("PUT", "/t/x", "", b"the lock does not move").is(201);
 }
 
 #[test]

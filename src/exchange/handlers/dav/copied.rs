@@ -6,7 +6,9 @@
 //! were copied are remembered as they were then. A few microseconds remain between the look at an entry and its
 //! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
 
+use super::guard::Leave;
 use crate::services::clock::{Clock, nanoseconds};
+use crate::services::dav_locks::DavLocks;
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Going;
 use crate::services::temp_names::{TempNames, What};
@@ -67,6 +69,8 @@ pub struct Leaving<'a> {
     pub temp_names: &'a mut TempNames,
     pub came: Option<&'a Watch>,
     pub copied: Option<&'a Copied>,
+    /// The locks, and which of them the request may pass.
+    pub locks: Option<(&'a DavLocks, &'a Leave)>,
 }
 
 impl Going for Leaving<'_> {
@@ -74,9 +78,12 @@ impl Going for Leaving<'_> {
         self.temp_names.hidden_in(dir, What::Delete)
     }
 
-    fn may(&mut self, dir: BorrowedFd<'_>, _: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
+    fn may(&mut self, dir: BorrowedFd<'_>, way: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
         if self.came.is_some_and(Watch::is_set) {
             return Err(Errno::EBUSY);
+        }
+        if let Some((locks, leave)) = self.locks {
+            leave.check(locks, way, name)?;
         }
         match (self.copied, file::stat_at(Some(dir), name, Follow::No)) {
             (Some(copied), Ok(there)) => copied.judge(&there),
@@ -116,7 +123,8 @@ mod tests {
         meanwhile(&from);
         let mut removal = Removal::new(file::dup(dir.as_fd()).expect("dup"), c"from").expect("begins");
         let stuck = loop {
-            match removal.step(Leaving { temp_names: &mut temp_names, came: None, copied: copy.copied.as_ref() }) {
+            let copied = copy.copied.as_ref();
+            match removal.step(Leaving { temp_names: &mut temp_names, came: None, copied, locks: None }) {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(stuck) => break Some(stuck),

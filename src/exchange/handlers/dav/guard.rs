@@ -16,7 +16,7 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::uri;
 use crate::services::Services;
-use crate::services::dav_locks::DavLocks;
+use crate::services::dav_locks::{DavLocks, Forgotten};
 use crate::services::open_files::version;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow};
@@ -70,9 +70,10 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
 }
 
 /// The name has gone: its locks, and those of what was in it, go with it.
-pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
-    if let Some(path) = lockable(cx, dir, name) {
-        cx.dav_locks.forget(&path);
+pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) -> Forgotten {
+    match lockable(cx, dir, name) {
+        Some(path) => cx.dav_locks.forget(&path),
+        None => Forgotten::default(),
     }
 }
 
@@ -82,6 +83,42 @@ pub fn lockable(cx: &Services, dir: BorrowedFd<'_>, name: &[u8]) -> Option<Vec<u
         return None;
     }
     Some(target::join(&file::path_of(dir).ok()?, name))
+}
+
+/// A tree whose locks let the request remove it when it began: others may be granted below it until it is gone.
+#[derive(Default)]
+pub struct Leave {
+    path: Vec<u8>,
+    tokens: Vec<Token>,
+}
+
+impl Leave {
+    /// To remove the directory `name` in `dir`.
+    ///
+    /// # Errors
+    /// That of readlink: it is not known where it is.
+    pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Leave, Errno> {
+        Ok(Leave { path: target::join(&file::path_of(dir)?, name), tokens: tokens(ex) })
+    }
+
+    /// Whether an entry may go. `way` leads to its directory, each name with its slash.
+    ///
+    /// # Errors
+    /// EBUSY: another request has locked it meanwhile.
+    pub fn check(&self, locks: &DavLocks, way: &[u8], name: &CStr) -> Result<(), Errno> {
+        if locks.is_empty() {
+            return Ok(());
+        }
+        match is_allowed(locks, &[&self.path, &b"/"[..], way, name.to_bytes()].concat(), &self.tokens) {
+            true => Ok(()),
+            false => Err(Errno::EBUSY),
+        }
+    }
+
+    /// All of it is gone.
+    pub fn forget(&self, cx: &mut Services) {
+        cx.dav_locks.forget(&self.path);
+    }
 }
 
 /// An exclusive lock needs its token; of shared locks, one token is enough.
@@ -242,8 +279,9 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
 /// MOVE by copying: locks the source, which is about to be removed, and which was judged before it was copied.
 ///
 /// # Errors
-/// EBUSY: another process is changing it.
-pub fn hold_leaving(ex: &Exchange, cx: &Services, job: &Job) -> Result<Versions, Errno> {
+/// EBUSY: another process is changing it, or another client has taken a lock (RFC 4918) on it.
+pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Errno> {
+    check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone).map_err(|_| Errno::EBUSY)?;
     let mut locks = Versions::new(cx);
     if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
         locks.lock(job.from(), &job.source.name).map_err(|_| Errno::EBUSY)?;

@@ -3,7 +3,7 @@
 
 use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
-use super::guard;
+use super::guard::{self, Leave};
 use super::job::{After, Job, Stage, Was};
 use super::judging::Judging;
 use super::refuse::{failed, refuse};
@@ -15,6 +15,7 @@ use crate::exchange::handlers::versions::Versions;
 use crate::exchange::handlers::{delete, upload};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::dav_locks::Forgotten;
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Stuck;
 use crate::services::syncs::{Sync, all_ended};
@@ -39,6 +40,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         copied: None,
         named: None,
         is_final: false,
+        leave: Leave::default(),
+        forgotten: None,
     });
     match transfer.work(ex, cx) {
         Flow::Wait => Ok(transfer),
@@ -63,6 +66,10 @@ pub struct Transfer {
     named: Option<(u64, u64)>,
     /// The new name is on the disk.
     is_final: bool,
+    /// MOVE of a tree by copying: which locks its removal may pass.
+    leave: Leave,
+    /// MOVE: the locks of the old name, once that is gone.
+    forgotten: Option<Forgotten>,
 }
 
 /// Most files of a tree that are being written to the disk at a time.
@@ -128,7 +135,8 @@ impl Transfer {
             },
             Stage::Leaving(removal) => {
                 let (came, copied) = (self.came.as_ref(), self.leaves.as_ref());
-                match removal.step(Leaving { temp_names: &mut cx.temp_names, came, copied }) {
+                let locks = Some((&cx.dav_locks, &self.leave));
+                match removal.step(Leaving { temp_names: &mut cx.temp_names, came, copied, locks }) {
                     Ok(true) => return Ok(()),
                     Ok(false) => Ok(Stage::Done(self.job.status)),
                     Err(stuck) => return Err(delete::stopped(ex, cx, &stuck, removal.removed)),
@@ -140,17 +148,10 @@ impl Transfer {
             Stage::Unsure(call, e) => return Err(upload::resumed::unsure(ex, cx, call, *e)),
             Stage::Done(status) => {
                 ex.response.status = *status;
-                return Err(self.respond(ex, cx));
+                return Err(if ex.route.form_action.is_some() { delete::back(ex) } else { Flow::Respond });
             }
         };
         self.change(ex, cx, next)
-    }
-
-    fn respond(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if self.job.moves {
-            guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
-        }
-        if ex.route.form_action.is_some() { delete::back(ex) } else { Flow::Respond }
     }
 
     /// Copies a little of a tree; with upload_sync what is copied is written to the disk meanwhile. Some: copying has
@@ -192,15 +193,16 @@ impl Transfer {
         let held = guard::hold_both(ex, cx, &self.job);
         let _versions = held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
         Ok(match self.judging.is_tree {
-            true => self.begin_tree(cx),
+            true => self.begin_tree(ex, cx),
             false => self.job.begin_file(&mut cx.temp_names),
         })
     }
 
-    fn begin_tree(&mut self, cx: &mut Services) -> Result<Stage, Errno> {
+    fn begin_tree(&mut self, ex: &Exchange, cx: &mut Services) -> Result<Stage, Errno> {
         let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
             copy.copied = Some(Copied::begin(&cx.now));
+            self.leave = Leave::of(ex, self.job.from(), self.job.source.name.to_bytes())?;
             self.came = copy.source().map(|source| cx.judged_trees.watch(source)).transpose()?;
         }
         Ok(stage)
@@ -274,6 +276,11 @@ impl Transfer {
             cx.judged_trees.came(self.job.to());
             cx.stored_places.moved();
             cx.hidden_places.moved();
+        }
+        // In the turn in which the old name goes: another client may use it, and lock it, from the next one on.
+        let has_left = if self.is_renamed() { is_named } else { matches!(next, Ok(Stage::Done(_))) };
+        if self.job.moves && has_left && self.forgotten.is_none() {
+            self.forgotten = Some(guard::forget(cx, self.job.from(), self.job.source.name.to_bytes()));
         }
         let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
         if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {
@@ -374,7 +381,10 @@ impl Transfer {
     ) -> Result<Stage, Errno> {
         let stage = if self.is_renamed() {
             match self.job.move_back(old) {
-                Ok(()) => Err(e),
+                Ok(()) => {
+                    cx.dav_locks.put_back(self.forgotten.take().unwrap_or_default());
+                    Err(e)
+                }
                 Err(_) => Ok(Stage::Unsure(call, e)),
             }
         } else {
@@ -387,6 +397,7 @@ impl Transfer {
             cx.judged_trees.came(dir);
         }
         cx.stored_places.moved();
+        cx.hidden_places.moved();
         stage
     }
 

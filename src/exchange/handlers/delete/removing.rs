@@ -7,7 +7,7 @@ use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::dav::guard::{self, Change};
+use crate::exchange::handlers::dav::guard::{self, Change, Leave};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
@@ -41,9 +41,9 @@ pub struct Wanted {
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
     Judging(Rules, Box<Wanted>),
-    /// With the directories that upload_sync writes to the disk at the end. The rules are asked again about each
-    /// entry: it may have come since all were checked.
-    Going(Removal, Vec<Rc<OwnedFd>>, Option<Rules>),
+    /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
+    /// each entry: it may have come, or been locked, since all were checked.
+    Going { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
     /// It is gone.
     Settling(Box<Settling>),
 }
@@ -83,8 +83,8 @@ impl Removing {
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
                                 let judged = std::mem::replace(self, *going);
-                                if let (Removing::Judging(rules, _), Removing::Going(.., asked)) = (judged, self) {
-                                    *asked = Some(rules);
+                                if let (Removing::Judging(judged, _), Removing::Going { rules, .. }) = (judged, self) {
+                                    *rules = Some(judged);
                                 }
                                 return Flow::Wait;
                             }
@@ -92,8 +92,8 @@ impl Removing {
                         },
                     }
                 }
-                Removing::Going(removal, changed, rules) => {
-                    let flow = match remove(removal, ex, cx, rules.as_deref()) {
+                Removing::Going { removal, changed, leave, rules } => {
+                    let flow = match remove(removal, ex, cx, (leave, rules.as_deref())) {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
                     };
@@ -114,10 +114,11 @@ impl Removing {
     }
 }
 
-/// Checks the rules for each entry before it is removed.
+/// Checks locks and rules for each entry before it is removed.
 struct Judged<'a> {
     ex: &'a mut Exchange,
     cx: &'a mut Services,
+    leave: &'a Leave,
     rules: Option<&'a (TreeRules, PathRules)>,
 }
 
@@ -127,6 +128,7 @@ impl Going for Judged<'_> {
     }
 
     fn may(&mut self, _: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        self.leave.check(&self.cx.dav_locks, way, name)?;
         let Some((tree, paths)) = self.rules else { return Ok(()) };
         // A file that another request is writing, or one in such a directory.
         if is_hidden(way) || is_hidden(name.to_bytes()) {
@@ -142,10 +144,10 @@ fn remove(
     removal: &mut Removal,
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: Option<&(TreeRules, PathRules)>,
+    (leave, rules): (&Leave, Option<&(TreeRules, PathRules)>),
 ) -> Result<Flow, Flow> {
     loop {
-        let outcome = removal.step(Judged { ex, cx, rules });
+        let outcome = removal.step(Judged { ex, cx, leave, rules });
         if outcome == Ok(true) && !cx.slice.is_over() {
             continue;
         }
@@ -155,7 +157,10 @@ fn remove(
         cx.quotas.less();
         return match outcome {
             Ok(true) => Err(Flow::Wait),
-            Ok(false) => Ok(done(ex)),
+            Ok(false) => {
+                leave.forget(cx);
+                Ok(done(ex))
+            }
             Err(stuck) => Err(stopped(ex, cx, &stuck, removal.removed)),
         };
     }
@@ -202,9 +207,9 @@ fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
-    // The directories that upload_sync writes to the disk, the state of what was removed, and the path that locks
-    // knew it by.
-    let (mut changed, mut was, mut locked) = (Vec::new(), None, None);
+    // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it by, and
+    // what a tree needs to be removed in several turns.
+    let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, Leave::default());
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::new(cx);
@@ -235,14 +240,15 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
         locked = guard::lockable(cx, dir, name);
+        if found.itself.kind == FileKind::Dir {
+            let call = "readlink()";
+            leave = Leave::of(ex, dir, name).map_err(|errno| Refusal::Failed { call, errno })?;
+        }
         Ok(())
     });
-    if let (Ok(_), Some(path)) = (&outcome, locked) {
-        cx.dav_locks.forget(&path);
-    }
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing::Going(*removal, changed, None));
+            let mut removing = Box::new(Removing::Going { removal: *removal, changed, leave, rules: None });
             match removing.work(ex, cx) {
                 Flow::Wait => Ok(removing),
                 flow => Err(flow),
@@ -253,10 +259,11 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
             // cache.
             cx.now.changed();
             cx.quotas.less();
+            let forgotten = locked.map(|path| cx.dav_locks.forget(&path)).unwrap_or_default();
             let then = done(ex);
             let back = match (removed, &changed[..], was) {
                 (Removed::Trashed(new), [dir, trash], Some(name)) => {
-                    Some(Back::Renamed((dir.clone(), name), (trash.clone(), new)))
+                    Some(Back::Renamed((dir.clone(), name), (trash.clone(), new), forgotten))
                 }
                 _ => None,
             };
