@@ -155,6 +155,14 @@ pub struct By<'a> {
     pub key: &'a [u8],
 }
 
+/// Whether a server gets further requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Enabled,
+    /// It has failed max_fails times, and gets none for fail_timeout.
+    Disabled,
+}
+
 /// How a request to a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -207,14 +215,16 @@ impl Balance {
         Some(picked)
     }
 
-    /// The request to this server is over. True: it has now failed so often that it is not used for a while.
-    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: Taken, now: u64) -> bool {
+    /// The request to this server is over.
+    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: Taken, now: u64) -> Standing {
         if alone(upstream).is_some() {
-            return false;
+            return Standing::Enabled;
         }
         let single = upstream.peers.len() == 1;
         let group = self.group(upstream);
-        let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else { return false };
+        let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else {
+            return Standing::Enabled;
+        };
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == End::Good, now);
         match end {
@@ -225,13 +235,15 @@ impl Balance {
                 (state.accessed, state.checked) = (now, now);
                 if let Some(share) = peer.weight.checked_div(peer.max_fails) {
                     state.effective = (state.effective - i64::from(share)).max(0);
-                    return state.fails >= peer.max_fails;
+                    if state.fails >= peer.max_fails {
+                        return Standing::Disabled;
+                    }
                 }
             }
             End::Good if state.accessed < state.checked => state.fails = 0,
             End::Good | End::Neutral => {}
         }
-        false
+        Standing::Enabled
     }
 
     /// Drops groups that nothing uses any more: of an old configuration, of a finished request, and with old

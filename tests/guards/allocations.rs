@@ -195,7 +195,7 @@ fn a_known_request_on_a_stream_is_answered_without_an_allocation() {
         let mut next = 1;
         let mut request = || {
             let mut out = Vec::new();
-            frame::headers(&mut out, next, true, 16_384, |out| {
+            frame::headers(&mut out, next, frame::EndStream::Yes, 16_384, |out| {
                 let pseudo = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "localhost")];
                 pseudo.iter().for_each(|(name, value)| encode::field(out, name.as_bytes(), value.as_bytes()));
             });

@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use webserv::http::h2::frame::{self, FrameHeader, PREFACE, flag, kind};
+use webserv::http::h2::frame::{self, EndStream, FrameHeader, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{Decoder, encode};
 use webserv::sys::Errno;
 use webserv::sys::socket::{self, Addr, More};
@@ -249,9 +249,15 @@ impl H2Client {
             fields.push(("priority", *rng.pick(&["u=0", "u=7", "i", "u=2, i", "u=9"])));
         }
         let max = rng.size(200) as u32;
-        frame::headers(&mut self.out, id, end, if rng.percent(10) { max.max(20) } else { 16_384 }, |out| {
-            fields.iter().for_each(|(name, value)| encode::field(out, name.as_bytes(), value.as_bytes()));
-        });
+        frame::headers(
+            &mut self.out,
+            id,
+            EndStream::when(end),
+            if rng.percent(10) { max.max(20) } else { 16_384 },
+            |out| {
+                fields.iter().for_each(|(name, value)| encode::field(out, name.as_bytes(), value.as_bytes()));
+            },
+        );
         let name = format!("{method} {path}");
         let owed = Owed { name, statuses, body, status: None, got: 0, ended: false, granted: self.ours };
         let content = upload.unwrap_or_default();
@@ -292,7 +298,7 @@ impl H2Client {
             self.out.resize(self.out.len() + overhead.saturating_sub(1), 0);
         }
         if is_last && !end {
-            frame::headers(&mut self.out, id, true, 16_384, |out| encode::field(out, b"x-sum", b"1"));
+            frame::headers(&mut self.out, id, EndStream::Yes, 16_384, |out| encode::field(out, b"x-sum", b"1"));
         }
         upload.at += len;
         upload.window -= (len + overhead) as i64;

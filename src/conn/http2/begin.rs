@@ -1,7 +1,7 @@
 //! Which connections speak HTTP/2, and how a stream's head becomes an exchange's request.
 
 use super::stream::StreamTransport;
-use super::{Entry, Http2, Work};
+use super::{Entry, Http2};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
@@ -173,7 +173,7 @@ impl Http2 {
         };
         cx.stats.reading += 1;
         let key = conns.insert(conn);
-        self.streams.push(Entry::new(id, Work::Exchange(key), true));
+        self.streams.push(Entry::ready(id, key));
     }
 
     /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is new): each

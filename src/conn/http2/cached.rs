@@ -12,7 +12,7 @@ use crate::exchange::access_log::{self, ClientFacts};
 use crate::exchange::cacheable;
 use crate::http::h1::framing::Framing;
 use crate::http::h2::error::ErrorCode;
-use crate::http::h2::frame::HEADER_LEN;
+use crate::http::h2::frame::{EndStream, HEADER_LEN};
 use crate::http::method::Method;
 use crate::services::Services;
 use crate::services::response_cache::{Body, frame_key};
@@ -81,7 +81,7 @@ impl Http2 {
         let deadline = cx.now.ms + response.client.send_timeout.0;
         let started = cx.now.ms;
         let cached = CachedSend { response, file, at: 0, size, is_begun: false, requests, started, deadline };
-        self.streams.push(Entry::new(id, Work::Cached(cached), false));
+        self.streams.push(Entry::cached(id, cached));
         if size <= SHORT && self.out.len() - self.sent < output(turn.cx) {
             // Replies to frames (SETTINGS, PING) go before all else.
             self.protocol.take_control(&mut self.out);
@@ -100,7 +100,7 @@ impl Http2 {
         let (response, before) = (&cached.response, cached.at);
         if !cached.is_begun {
             cached.is_begun = true;
-            protocol.head(id, cached.size == 0, out, |out| cacheable::head(response, cx, out));
+            protocol.head(id, EndStream::when(cached.size == 0), out, |out| cacheable::head(response, cx, out));
         }
         let chunk = self.config.location(response.location).settings.http2.chunk_size.0 as usize;
         let chunk = chunk.clamp(1, protocol.max_frame());
@@ -125,7 +125,7 @@ impl Http2 {
                     let len = room.min(chunk);
                     let from = cached.at as usize;
                     cached.at += len as u64;
-                    protocol.data(id, len, cached.at == cached.size, out);
+                    protocol.data(id, len, EndStream::when(cached.at == cached.size), out);
                     out.extend_from_slice(content.get(from..from + len).unwrap_or_default());
                     room -= len;
                 }

@@ -146,8 +146,14 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(id: u32, work: Work, is_ready: bool) -> Entry {
-        Entry { id, work, is_ready, is_stalled: false, sent: 0, turn: 0 }
+    /// A new stream, which is driven in this turn.
+    fn ready(id: u32, exchange: Key) -> Entry {
+        Entry { id, work: Work::Exchange(exchange), is_ready: true, is_stalled: false, sent: 0, turn: 0 }
+    }
+
+    /// A cached response: sent in its turn, without an exchange to be driven.
+    fn cached(id: u32, response: CachedSend) -> Entry {
+        Entry { id, work: Work::Cached(response), is_ready: false, is_stalled: false, sent: 0, turn: 0 }
     }
 
     fn key(&self) -> Option<Key> {

@@ -12,6 +12,14 @@ use crate::util::wake::Wake;
 use schedule::{Candidate, Order};
 use std::cmp::Reverse;
 
+/// What a stream may send in its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// A head, but no DATA.
+    Head,
+    All,
+}
+
 impl Http2 {
     /// Drives streams until the output is full or none can go on. True: something moved.
     pub(super) fn produce(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
@@ -25,7 +33,7 @@ impl Http2 {
             let Some(Reverse(next)) = order.pop() else { break };
             let Some(at) = self.place(next.id) else { continue };
             moved = true;
-            self.take_turn(conns, turn, at, true);
+            self.take_turn(conns, turn, at, Share::All);
             match self.place(next.id).and_then(|at| self.candidate(conns, at)) {
                 Some(candidate) => order.push(Reverse(schedule::order(&candidate, next.waits))),
                 // Streams that depended on it may send now.
@@ -61,8 +69,8 @@ impl Http2 {
             moved = true;
             // Less urgent streams begin as well, but send nothing but heads before their turn.
             let stream = self.protocol.streams().get(id);
-            let may_send = !is_full && stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
-            self.take_turn(conns, turn, at, may_send);
+            let is_next = !is_full && stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
+            self.take_turn(conns, turn, at, if is_next { Share::All } else { Share::Head });
             if self.streams.get(at).is_some_and(|entry| entry.id == id) {
                 at += 1;
             }
@@ -113,16 +121,15 @@ impl Http2 {
         can_send.then_some(Candidate { id: entry.id, priority, dependency, sent: entry.sent, turn: entry.turn })
     }
 
-    /// `may_send`: DATA may be sent, not only a head.
-    fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, may_send: bool) {
+    fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: Share) {
         match self.streams.get(at).map(|entry| &entry.work) {
             Some(Work::Cached(_)) => self.send_cached(at, turn.cx),
-            Some(Work::Exchange(_)) => self.drive(conns, turn, at, may_send),
+            Some(Work::Exchange(_)) => self.drive(conns, turn, at, share),
             None => {}
         }
     }
 
-    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, may_send: bool) {
+    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: Share) {
         self.turns += 1;
         let turns = self.turns;
         let Some(entry) = self.streams.get_mut(at) else { return };
@@ -131,7 +138,10 @@ impl Http2 {
         entry.turn = turns;
         let id = entry.id;
         let Work::Exchange(key) = entry.work else { return };
-        let room = if may_send { self.protocol.room(id).min(quantum(turn.cx)) } else { 0 };
+        let room = match share {
+            Share::Head => 0,
+            Share::All => self.protocol.room(id).min(quantum(turn.cx)),
+        };
         let Some(conn) = conns.get_mut(key) else { return };
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
@@ -151,7 +161,7 @@ impl Http2 {
         if stream.end(&mut self.out) {
             self.protocol.first_block_sent();
         }
-        let is_stalled = self.out.len() == before && may_send;
+        let is_stalled = self.out.len() == before && share == Share::All;
         let written = stream.written;
         if written > 0 {
             self.protocol.data_sent(id, written, written.div_ceil(grant.chunk));

@@ -9,7 +9,7 @@ use crate::conn::transport::file_part::FilePart;
 use crate::conn::transport::ready::Ready;
 use crate::exchange::send_queue::Marker;
 use crate::http::h2::connection::Connection;
-use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
+use crate::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack::encode::NO_TABLE;
 use crate::http::reject::Reject;
 use crate::sys::file::Pieces;
@@ -31,11 +31,12 @@ pub struct Grant {
 }
 
 /// How a stream ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Ending {
     /// Its response is complete; this block of trailers follows it, if it is not empty.
     Complete(Box<[u8]>),
     /// It is not, and there will be no more.
+    #[default]
     Cut,
     /// The client took too long.
     TimedOut,
@@ -51,7 +52,7 @@ struct Open {
     len: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StreamTransport {
     /// The connection that the stream is on.
     pub parent: Option<Key>,
@@ -87,33 +88,13 @@ pub struct StreamTransport {
 
 impl StreamTransport {
     pub fn new(parent: Key, id: u32, is_received: bool, fault: Option<Reject>, is_secure: bool) -> StreamTransport {
-        StreamTransport {
-            parent: Some(parent),
-            id,
-            unstarted: Some(fault),
-            is_secure,
-            seen: None,
-            is_tunnel: false,
-            body: Vec::new(),
-            at: 0,
-            is_received,
-            fault: None,
-            is_broken: false,
-            glitch: None,
-            taken: 0,
-            grant: None,
-            out: Vec::new(),
-            is_begun: false,
-            open: None,
-            written: 0,
-            ending: Ending::Cut,
-        }
+        let parent = Some(parent);
+        StreamTransport { parent, id, unstarted: Some(fault), is_secure, is_received, ..StreamTransport::default() }
     }
 
     /// Stands in the place of a stream that has ended.
     pub fn gone() -> StreamTransport {
-        let stream = StreamTransport::new(Key::new(0, 0), 0, true, None, false);
-        StreamTransport { parent: None, is_broken: true, unstarted: None, ..stream }
+        StreamTransport { is_received: true, is_broken: true, ..StreamTransport::default() }
     }
 
     /// It gets no response (`return 444`).
@@ -237,7 +218,7 @@ impl StreamTransport {
             Marker::Head { block, is_final } => {
                 let is_first = std::mem::take(&mut grant.is_first);
                 let start = self.out.len();
-                frame::headers(&mut self.out, self.id, false, grant.max_frame, |out| {
+                frame::headers(&mut self.out, self.id, EndStream::No, grant.max_frame, |out| {
                     if is_first {
                         out.push(NO_TABLE);
                     }
@@ -307,7 +288,7 @@ impl StreamTransport {
         }
         if !trailers.is_empty() {
             let max = protocol.max_frame() as u32;
-            frame::headers(out, self.id, true, max, |out| out.extend_from_slice(trailers));
+            frame::headers(out, self.id, EndStream::Yes, max, |out| out.extend_from_slice(trailers));
         } else if let Some(open) = self.open
             && let Some(flags) = out.get_mut(open.start + 4)
         {

@@ -11,7 +11,7 @@ use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::children::Leave;
-use crate::services::upstream_balance::End;
+use crate::services::upstream_balance::{End, Standing};
 use crate::services::upstream_time::Taken;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
@@ -74,14 +74,14 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         Err(unopened) => {
             let end = if let Unopened::Remote(..) = unopened { End::Failed } else { End::Neutral };
             let taken = Taken { began: cx.now.ms, header: None };
-            let resting = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
-            refused(io, active, cx, unopened, resting)
+            let standing = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
+            refused(io, active, cx, unopened, standing)
         }
     }
 }
 
 /// There is no connection: another server is tried, if the fault is not this server's own.
-fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, resting: bool) -> Step {
+fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, standing: Standing) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match why {
@@ -90,7 +90,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
         Unopened::Unbound(local, e) => proxy.unbound(ex, cx, local, e),
         Unopened::Remote(call, e) => {
             proxy.broken(ex, cx, call, e);
-            return next_server(io, active, cx, Fault::Error, resting);
+            return next_server(io, active, cx, Fault::Error, standing);
         }
     }
     proxy.finish(ex, cx);

@@ -12,7 +12,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
-use crate::services::upstream_balance::End;
+use crate::services::upstream_balance::{End, Standing};
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
@@ -87,17 +87,17 @@ pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fa
     // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
     let end = if was_closed { End::Neutral } else { fault.end() };
-    let resting = turn.pool.backends.close(&mut active.backend, turn.cx, end);
-    next_server(io, active, turn.cx, fault, resting)
+    let standing = turn.pool.backends.close(&mut active.backend, turn.cx, end);
+    next_server(io, active, turn.cx, fault, standing)
 }
 
-/// As [`fail`], where there is no connection to the server. `resting`: it gets no requests for a while.
+/// As [`fail`], where there is no connection to the server.
 pub(super) fn next_server(
     io: &mut Io<'_>,
     active: &mut Active,
     cx: &mut Services,
     fault: Fault,
-    resting: bool,
+    standing: Standing,
 ) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -116,7 +116,7 @@ pub(super) fn next_server(
         if ex.rx == Rx::Body {
             ex.rx = Rx::Drain;
         }
-    } else if let Some(flow) = proxy.failed(ex, cx, fault, resting) {
+    } else if let Some(flow) = proxy.failed(ex, cx, fault, standing) {
         return settle(io, active, cx, flow);
     }
     arm_send(io, active, cx);
@@ -165,7 +165,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Some(moved) => progress |= moved,
         None => {
             turn.pool.backends.close(&mut active.backend, turn.cx, End::Neutral);
-            return next_server(io, active, turn.cx, Fault::Error, false);
+            return next_server(io, active, turn.cx, Fault::Error, Standing::Enabled);
         }
     }
     match receive(io, active, turn) {

@@ -10,7 +10,7 @@ use crate::conn::transport::{Transport, readiness};
 use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
 use crate::services::children::Leave;
-use crate::services::upstream_balance::End;
+use crate::services::upstream_balance::{End, Standing};
 use crate::services::upstream_time::Taken;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
@@ -281,9 +281,9 @@ impl Backends {
         Ok(key)
     }
 
-    /// Closes a backend in use. True: its server has failed max_fails times and gets no requests for fail_timeout.
-    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
-        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
+    /// Closes a backend in use.
+    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> Standing {
+        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return Standing::Enabled };
         if let Some(child) = backend.child {
             let leave = if end == End::Good { Leave::Done } else { Leave::Unwanted };
             cx.children.leave(child, leave, cx.now.ms);

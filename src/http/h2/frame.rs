@@ -138,18 +138,37 @@ pub fn settings_ack(out: &mut Vec<u8>) {
     begin(out, 0, kind::SETTINGS, flag::ACK, 0);
 }
 
+/// Whether the sender's side of the stream ends with a frame (§6.1, §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndStream {
+    No,
+    Yes,
+}
+
+impl EndStream {
+    pub fn when(is_last: bool) -> EndStream {
+        if is_last { EndStream::Yes } else { EndStream::No }
+    }
+
+    pub fn flag(self) -> u8 {
+        match self {
+            EndStream::No => 0,
+            EndStream::Yes => flag::END_STREAM,
+        }
+    }
+}
+
 /// A header block that `write` appends, as HEADERS and, where it is longer than `max` bytes, CONTINUATION (§6.10).
-pub fn headers(out: &mut Vec<u8>, stream: u32, end: bool, max: u32, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn headers(out: &mut Vec<u8>, stream: u32, end: EndStream, max: u32, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);
     write(out);
     let len = out.len() - start - HEADER_LEN;
     let max = max as usize;
-    let end = if end { flag::END_STREAM } else { 0 };
     let first = FrameHeader {
         len: len.min(max) as u32,
         kind: kind::HEADERS,
-        flags: end | if len <= max { flag::END_HEADERS } else { 0 },
+        flags: end.flag() | if len <= max { flag::END_HEADERS } else { 0 },
         stream,
     };
     if let Some(place) = out.get_mut(start..start + HEADER_LEN) {
@@ -204,7 +223,7 @@ mod tests {
     fn a_header_block_is_cut_into_frames_of_the_size_the_peer_takes() {
         for (len, frames) in [(0, 1), (1, 1), (10, 1), (11, 2), (20, 2), (21, 3), (35, 4)] {
             let mut out = vec![7];
-            headers(&mut out, 3, true, 10, |out| out.extend(std::iter::repeat_n(b'x', len)));
+            headers(&mut out, 3, EndStream::Yes, 10, |out| out.extend(std::iter::repeat_n(b'x', len)));
             let (mut at, mut seen, mut sum) = (1, 0, 0);
             while let Some(frame) = FrameHeader::parse(&out[at..]) {
                 let wanted = if seen == 0 { kind::HEADERS } else { kind::CONTINUATION };

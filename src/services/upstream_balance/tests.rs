@@ -71,7 +71,7 @@ fn a_server_that_failed_rests_and_is_tried_again() {
     let (mut balance, upstream) = (Balance::default(), upstream("1 1", Method::RoundRobin));
     let mut tried = Tried::default();
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
-    assert!(balance.give(&upstream, 0, End::Failed, Taken { began: 0, header: None }, 1000));
+    assert_eq!(balance.give(&upstream, 0, End::Failed, Taken { began: 0, header: None }, 1000), Standing::Disabled);
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
     balance.give(&upstream, 1, End::Good, Taken { began: 0, header: None }, 1000);
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), None, "all were tried");

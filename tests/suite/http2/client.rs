@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
-use webserv::http::h2::frame::{self, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
+use webserv::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
 use webserv::sys::socket;
 
@@ -277,7 +277,7 @@ pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// HEADERS of a request.
 pub fn head(stream: u32, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    frame::headers(&mut out, stream, end, 16_384, |out| {
+    frame::headers(&mut out, stream, EndStream::when(end), 16_384, |out| {
         let pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "a.test")];
         for (name, value) in pseudo.iter().chain(fields) {
             encode::field(out, name.as_bytes(), value.as_bytes());

@@ -8,7 +8,7 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
-use webserv::http::h2::frame::{self, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
+use webserv::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{self, Block, Bounds, encode};
 use webserv::http::status::Status;
 
@@ -131,7 +131,7 @@ impl Translator {
             ..Answer::default()
         };
         let mut out = Vec::new();
-        frame::headers(&mut out, stream, end, 16_384, |out| out.extend_from_slice(&said.block));
+        frame::headers(&mut out, stream, EndStream::when(end), 16_384, |out| out.extend_from_slice(&said.block));
         self.sending = match end {
             true => Sending::Head(Vec::new()),
             false => Sending::Body(Decoder::new(said.framing), Vec::new()),
@@ -166,7 +166,7 @@ impl Translator {
         let lines = String::from_utf8_lossy(&decoder.trailers.0).into_owned();
         if !lines.is_empty() && !self.answer.has_ended {
             let mut out = Vec::new();
-            frame::headers(&mut out, self.answer.stream, true, 16_384, |out| {
+            frame::headers(&mut out, self.answer.stream, EndStream::Yes, 16_384, |out| {
                 for (name, value) in lines.lines().filter_map(|line| line.split_once(':')) {
                     encode::field(out, name.to_ascii_lowercase().as_bytes(), value.trim().as_bytes());
                 }

@@ -1,6 +1,6 @@
 //! A request that creates an upload, in either protocol.
 
-use super::append::{Append, Content};
+use super::append::{Append, Content, UploadRequest};
 use super::checksum::Checksum;
 use super::concat::{self, Concat, Joining};
 use super::location::Home;
@@ -75,7 +75,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Conte
         Some(joining) => Some(joining.length()),
     };
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).map_err(bad)?;
-    let content = tus_content(ex, true)?;
+    let content = tus_content(ex, UploadRequest::Creation)?;
     if let (Framing::Length(sent), Some(length)) = (ex.request.head.framing, length)
         && sent > length
     {
@@ -106,12 +106,12 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Conte
 ///
 /// # Errors
 /// 415 for content of another type, 400 for an invalid checksum.
-pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal> {
+pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<Content, Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let has_content = ex.request.has_content();
     let is_typed =
         resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default()).eq_ignore_ascii_case(tus::CONTENT_TYPE);
-    if (has_content || !is_creation) && !is_typed {
+    if (has_content || request == UploadRequest::Append) && !is_typed {
         let why = "Content-Type has to be application/offset+octet-stream";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
     }
@@ -124,7 +124,7 @@ pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal>
     if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
     }
-    Ok(Content { is_creation, checksum, needs_late: needs, may_be_late, digests, ..Content::default() })
+    Ok(Content { request, checksum, needs_late: needs, may_be_late, digests, ..Content::default() })
 }
 
 /// A POST or PUT with Upload-Complete. If it brings the whole file, it is a plain upload when its client could not
@@ -167,20 +167,23 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
     let below = if ex.here().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(OCTETS).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
-    let content =
-        Content { whole, wanted, ..rufh_content(ex, true, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())? };
+    let content = Content {
+        whole,
+        wanted,
+        ..rufh_content(ex, UploadRequest::Creation, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())?
+    };
     Ok((Said { given, content_type, length, below, ..Said::default() }, content))
 }
 
 /// What a request of the draft says about its content. `promised`: a digest of the whole was announced.
-pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool) -> Result<Content, Refusal> {
+pub fn rufh_content(ex: &Exchange, request: UploadRequest, ends: bool, promised: bool) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == Verify::Require;
     if require && ex.request.has_content() && digests.is_empty() && !promised {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }
-    Ok(Content { is_creation, digests, ends, interop: respond::interop(ex), ..Content::default() })
+    Ok(Content { request, digests, ends, interop: respond::interop(ex), ..Content::default() })
 }
 
 /// The length of the whole, from all fields that imply it (the draft §4.1.3). `known`: from Upload-Length or an

@@ -1,7 +1,8 @@
 //! A request for an existing upload: its offset, more of it, or its end.
 
-use super::append::Append;
+use super::append::{Append, UploadRequest};
 use super::pending_upload::{self, Missing, Unfinished};
+use super::respond::Completeness;
 use super::state::{Dialect, number};
 use super::{create, respond, rufh, tus};
 use crate::exchange::Exchange;
@@ -127,7 +128,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
                     respond::refuse(ex, cx, dialect, &Refusal::new(Status::CONFLICT, why))
                 }
                 Dialect::Rufh if again => {
-                    respond::completeness(ex, true);
+                    respond::completeness(ex, Completeness::Complete);
                     ex.response.location = Some(past.location.clone());
                     ex.response.status = Status(past.status);
                     Flow::Respond
@@ -191,7 +192,7 @@ impl From<Refusal> for Wrong {
 /// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
 fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
-    let content = create::tus_content(ex, false)?;
+    let content = create::tus_content(ex, UploadRequest::Append)?;
     let offset = ex.header(HeaderId::UploadOffset).and_then(number);
     let Some(offset) = offset else { return Err(bad("Upload-Offset is missing or no offset").into()) };
     if let Some(length) = ex.header(HeaderId::UploadLength) {
@@ -241,7 +242,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
     if !create::fits(ex, offset, length) {
         return Err(Wrong::Length);
     }
-    let mut content = create::rufh_content(ex, false, ends, !upload.record.digest.is_empty())?;
+    let mut content = create::rufh_content(ex, UploadRequest::Append, ends, !upload.record.digest.is_empty())?;
     // The last byte arrives with this content, whether or not the client says so.
     let fills =
         matches!((ex.request.head.framing, length), (Framing::Length(sent), Some(length)) if offset + sent == length);

@@ -65,19 +65,19 @@ pub fn by_header(ex: &Exchange) -> Dialect {
 
 /// Refuses a request about an upload, which stays as it is; with the header fields of the protocol.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal) -> Flow {
-    answer(ex, cx, dialect, refusal, false)
+    answer(ex, cx, dialect, refusal, Completeness::Incomplete)
 }
 
 /// Refuses the upload itself: it has ended.
 pub fn refuse_upload(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal) -> Flow {
-    answer(ex, cx, dialect, refusal, true)
+    answer(ex, cx, dialect, refusal, Completeness::Complete)
 }
 
-fn answer(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal, ended: bool) -> Flow {
+fn answer(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal, complete: Completeness) -> Flow {
     match dialect {
         Dialect::Tus => ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes()),
         Dialect::Rufh => {
-            completeness(ex, ended);
+            completeness(ex, complete);
             if refusal.status == Status::CONTENT_TOO_LARGE {
                 let limits = limits(ex, None).value();
                 ex.response.line(b"Upload-Limit", limits.as_bytes());
@@ -96,7 +96,7 @@ pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, membe
         let _ = write!(body, ",\"{name}\":{value}");
     }
     body.extend_from_slice(b"}\n");
-    completeness(ex, false);
+    completeness(ex, Completeness::Incomplete);
     ex.response.text(status, ContentType::Static("application/problem+json"), body);
     Flow::Respond
 }
@@ -169,7 +169,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
             }
         }
         Dialect::Rufh => {
-            completeness(ex, false);
+            completeness(ex, Completeness::Incomplete);
             let limits = limits_of(ex, cx, upload);
             ex.response.line(b"Upload-Limit", limits.as_bytes());
         }
@@ -204,7 +204,7 @@ pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
     match dialect {
         Dialect::Tus => tus_offset(ex, length),
         Dialect::Rufh => {
-            completeness(ex, true);
+            completeness(ex, Completeness::Complete);
             ex.response.line(b"Upload-Offset", length.to_string().as_bytes());
             ex.response.line(b"Upload-Limit", b"min-size=0");
         }
@@ -239,12 +239,19 @@ pub fn ends(ex: &Exchange) -> Option<bool> {
     rufh::ends(version(ex), ex.header(HeaderId::UploadComplete), ex.header(HeaderId::UploadIncomplete))
 }
 
+/// Whether an upload takes more content: one that was refused takes none, either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    Incomplete,
+    Complete,
+}
+
 /// Whether the upload is complete, in the field of the client's version.
-pub fn completeness(ex: &mut Exchange, complete: bool) {
+pub fn completeness(ex: &mut Exchange, complete: Completeness) {
     let value = |is: bool| if is { b"?1" } else { b"?0" };
-    ex.response.line(b"Upload-Complete", value(complete));
+    ex.response.line(b"Upload-Complete", value(complete == Completeness::Complete));
     if version(ex) == Some(rufh::INCOMPLETE) {
-        ex.response.line(b"Upload-Incomplete", value(!complete));
+        ex.response.line(b"Upload-Incomplete", value(complete == Completeness::Incomplete));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::exchange::{Exchange, Rx};
 use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::upstream_balance::End;
+use crate::services::upstream_balance::{End, Standing};
 use crate::sys::Errno;
 use crate::tls::CertificateDer;
 use std::net::SocketAddr;
@@ -90,9 +90,8 @@ impl Proxy {
     }
 
     /// The server is of no more use. None: another one is to be picked. Some: the exchange's next step; the handler
-    /// is done. `resting`: the balance says that the server has failed too often. Not to be called once something was
-    /// sent to the client.
-    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Option<Flow> {
+    /// is done. Not to be called once something was sent to the client.
+    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, standing: Standing) -> Option<Flow> {
         let settings = settings(ex).clone();
         let (status, kind) = match fault {
             Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, Next::ERROR),
@@ -100,7 +99,7 @@ impl Proxy {
             Fault::Timeout => (Status::GATEWAY_TIMEOUT, Next::TIMEOUT),
             Fault::Status(code) => (Status(code), next_of(code).unwrap_or(Next::ERROR)),
         };
-        if resting {
+        if standing == Standing::Disabled {
             let doing = self.doing(ex);
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }

@@ -197,7 +197,7 @@ impl Proxy {
         match (id, self.protocol) {
             // nginx lists it for FastCGI and SCGI only.
             (HeaderId::Status, Protocol::Uwsgi) => false,
-            _ => respond::is_hidden(id, !self.protocol.is_http()),
+            _ => respond::is_hidden(id, self.protocol),
         }
     }
 }

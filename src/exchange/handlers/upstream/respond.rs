@@ -8,6 +8,7 @@ use super::settings::settings;
 use super::{cookie, rewrite};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, Proxy as Settings};
+use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -23,11 +24,11 @@ use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
 
-/// Fields that the client does not get without proxy_pass_header; `script`: those of a gateway protocol's response.
-pub(super) fn is_hidden(id: HeaderId, script: bool) -> bool {
+/// Fields of a response in that protocol which the client does not get without proxy_pass_header.
+pub(super) fn is_hidden(id: HeaderId, protocol: Protocol) -> bool {
     match id {
-        HeaderId::Date | HeaderId::Server | HeaderId::XPad => !script,
-        HeaderId::Status => script,
+        HeaderId::Date | HeaderId::Server | HeaderId::XPad => protocol.is_http(),
+        HeaderId::Status => !protocol.is_http(),
         HeaderId::XAccelExpires
         | HeaderId::XAccelRedirect
         | HeaderId::XAccelLimitRate
@@ -328,7 +329,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     for (name, value) in record.trailer_lines() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let id = HeaderId::of(name);
-        let hidden = is_hidden(id, false);
+        let hidden = is_hidden(id, Protocol::Http1);
         let hop = matches!(
             id,
             HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive

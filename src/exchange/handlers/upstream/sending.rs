@@ -16,7 +16,7 @@ use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::Failure;
-use crate::services::upstream_balance::{By, End};
+use crate::services::upstream_balance::{By, End, Standing};
 use crate::services::upstream_time::Taken;
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
@@ -118,7 +118,9 @@ impl Proxy {
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
             self.tries(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
-            return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
+            return Err(self
+                .failed(ex, cx, Fault::NoLive, Standing::Enabled)
+                .unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
         // The bytes sent first cannot depend on the server: `$upstream_addr` has the servers tried before (nginx).

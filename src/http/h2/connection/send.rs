@@ -2,7 +2,7 @@
 
 use super::{CALM, CALM_BYTES, Connection, REMEMBERED};
 use crate::http::h2::error::ErrorCode;
-use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
+use crate::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack;
 use crate::http::h2::stream::Stream;
 
@@ -23,12 +23,12 @@ impl Connection {
     }
 
     /// Appends a header block, whose fields `write` encodes: the response's head, or, after it, trailers. Nothing of a
-    /// stream that was reset. `end`: nothing follows.
-    pub fn head(&mut self, id: u32, end: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// stream that was reset.
+    pub fn head(&mut self, id: u32, end: EndStream, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset && !stream.is_sent) else {
             return;
         };
-        stream.is_sent = end;
+        stream.is_sent = end == EndStream::Yes;
         let first = std::mem::take(&mut self.first_block);
         frame::headers(out, id, end, self.peer.max_frame, |out| {
             if first {
@@ -40,15 +40,14 @@ impl Connection {
 
     /// Appends the header of a DATA frame, whose `len` bytes the caller sends behind it: at most [`Connection::room`]
     /// and [`Connection::max_frame`]. Nothing, and false, for a stream that was reset.
-    pub fn data(&mut self, id: u32, len: usize, end: bool, out: &mut Vec<u8>) -> bool {
+    pub fn data(&mut self, id: u32, len: usize, end: EndStream, out: &mut Vec<u8>) -> bool {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset && !stream.is_sent) else {
             return false;
         };
         debug_assert!(len <= stream.send.room() && len <= self.send.room() && len <= self.peer.max_frame as usize);
         self.data_sent(id, len, 1);
-        let flags = if end { flag::END_STREAM } else { 0 };
-        FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id }.write(out);
-        if end {
+        FrameHeader { len: len as u32, kind: kind::DATA, flags: end.flag(), stream: id }.write(out);
+        if end == EndStream::Yes {
             self.end_sent(id);
         }
         true

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::http::h2::error::HpackError;
+use crate::http::h2::frame::EndStream;
 use crate::http::h2::hpack::encode;
 
 /// A frame as bytes.

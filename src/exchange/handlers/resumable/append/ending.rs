@@ -1,11 +1,11 @@
 //! The end of a request's content: a checksum that comes late, the digest of the whole, the disk, the file's name;
 //! and the response. In slices: the loop serves other clients in between.
 
-use super::{Append, SLICE, Then};
+use super::{Append, SLICE, Then, UploadRequest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable::pending_upload::Unfinished;
-use crate::exchange::handlers::resumable::respond;
+use crate::exchange::handlers::resumable::respond::{self, Completeness};
 use crate::exchange::handlers::resumable::state::Dialect;
 use crate::exchange::handlers::resumable::store::Unread;
 use crate::exchange::handlers::upload::resumed::{self, Placed, Stored};
@@ -31,7 +31,7 @@ impl Append {
         let mut then = then;
         // The upload must also be found after a power cut, until the file has its name.
         if matches!(then, Then::Progress) {
-            if self.is_creation || self.asks {
+            if self.request == UploadRequest::Creation || self.asks {
                 match self.upload.dir.sync(self.upload.id, &mut cx.syncs) {
                     Ok(more) => syncs.extend(more),
                     Err(e) => return self.failed(ex, cx, "open()", e),
@@ -292,13 +292,13 @@ impl Append {
     /// Everything sent has arrived, and more is to come.
     fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         respond::state(ex, cx, &self.upload);
-        ex.response.status = match self.is_creation {
-            true => {
+        ex.response.status = match self.request {
+            UploadRequest::Creation => {
                 let location = respond::location(ex, self.upload.id);
                 ex.response.location = Some(location);
                 Status::CREATED
             }
-            false => Status::NO_CONTENT,
+            UploadRequest::Append => Status::NO_CONTENT,
         };
         Flow::Respond
     }
@@ -311,18 +311,18 @@ impl Append {
             Dialect::Tus => {
                 respond::ended(ex, dir, &stored);
                 respond::tus_offset(ex, upload.size);
-                ex.response.status = match self.is_creation {
-                    true => {
+                ex.response.status = match self.request {
+                    UploadRequest::Creation => {
                         let location = respond::location(ex, upload.id);
                         ex.response.location = Some(location);
                         Status::CREATED
                     }
-                    false => Status::NO_CONTENT,
+                    UploadRequest::Append => Status::NO_CONTENT,
                 };
                 Flow::Respond
             }
             Dialect::Rufh => {
-                respond::completeness(ex, true);
+                respond::completeness(ex, Completeness::Complete);
                 ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
                 let method = std::mem::replace(&mut ex.route.method, upload.record.method);
                 let flow = resumed::answer(ex, cx, dir, stored);

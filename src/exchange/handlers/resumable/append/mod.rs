@@ -36,8 +36,7 @@ const SLICE: u64 = 4 << 20;
 pub struct Append {
     pub upload: Unfinished,
     lease: Rc<Lease>,
-    /// The request creates the upload.
-    pub is_creation: bool,
+    pub request: UploadRequest,
     /// The offset where it began; and the offset up to which the kernel was asked to write.
     start: u64,
     flushed: u64,
@@ -91,10 +90,19 @@ enum Then {
     End(Box<Placed>, Option<Box<Record>>),
 }
 
+/// What a request with content is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UploadRequest {
+    #[default]
+    Append,
+    /// It creates the upload.
+    Creation,
+}
+
 /// What the request says about its content.
 #[derive(Default)]
 pub struct Content {
-    pub is_creation: bool,
+    pub request: UploadRequest,
     pub checksum: Option<Checksum>,
     /// The trailers must have a checksum; or may have one.
     pub needs_late: bool,
@@ -124,24 +132,14 @@ impl Append {
             Some(length) => (length, Over::Length),
             None => (largest, Over::FileSize),
         };
-        let Content {
-            is_creation,
-            checksum,
-            needs_late,
-            may_be_late: _,
-            joining,
-            digests,
-            whole,
-            wanted,
-            ends,
-            interop,
-        } = content;
+        let Content { request, checksum, needs_late, may_be_late: _, joining, digests, whole, wanted, ends, interop } =
+            content;
         let start = upload.size;
         let sent_offset = (start, 0);
         Append {
             upload,
             lease,
-            is_creation,
+            request,
             start,
             flushed: start,
             most,

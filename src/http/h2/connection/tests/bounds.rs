@@ -51,7 +51,7 @@ fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
         let (mut connection, mut seen, mut out) = (greeted(Limits::default()), Seen::default(), Vec::new());
         run(&mut connection, &[&input], &mut seen);
         assert_eq!((&seen.fault, &seen.control), (&None, &vec![]), "{name}");
-        connection.head(1, true, &mut out, |out| encode::status(out, 400));
+        connection.head(1, EndStream::Yes, &mut out, |out| encode::status(out, 400));
         connection.stop(1, 0, 0);
         connection.stop(1, 0, 0);
         connection.send_stops(100);
@@ -80,10 +80,10 @@ fn heads_and_data_are_written_into_the_windows() {
     let (mut seen, mut out) = (Seen::default(), Vec::new());
     run(&mut connection, &[&[settings(&[(4, 10), (5, 20_000)]), post(1), get(3)].concat()], &mut seen);
     assert_eq!((connection.room(1), connection.max_frame(), connection.room(5)), (10, 20_000, 0));
-    connection.head(1, false, &mut out, |out| encode::status(out, 200));
+    connection.head(1, EndStream::No, &mut out, |out| encode::status(out, 200));
     assert_eq!(out, [0, 0, 2, 1, 4, 0, 0, 0, 1, encode::NO_TABLE, 0x88]);
     out.clear();
-    assert!(connection.data(1, 10, false, &mut out));
+    assert!(connection.data(1, 10, EndStream::No, &mut out));
     assert_eq!((out.as_slice(), connection.room(1)), (&[0, 0, 10, 0, 0, 0, 0, 0, 1][..], 0));
     // §6.9.2: a smaller initial window makes it negative.
     run(&mut connection, &[&[settings(&[(4, 5)]), window(1, 5)].concat()], &mut seen);
@@ -91,7 +91,7 @@ fn heads_and_data_are_written_into_the_windows() {
     run(&mut connection, &[&window(1, 1)], &mut seen);
     assert_eq!(connection.room(1), 1);
     out.clear();
-    assert!(connection.data(1, 1, true, &mut out) && !connection.data(1, 0, true, &mut out));
+    assert!(connection.data(1, 1, EndStream::Yes, &mut out) && !connection.data(1, 0, EndStream::Yes, &mut out));
     // The client's body is not wanted any more; it may still come.
     connection.stop(1, 0, 0);
     connection.release(1);
@@ -104,7 +104,7 @@ fn heads_and_data_are_written_into_the_windows() {
     assert_eq!((seen.control, connection.stops_at()), (vec!["rst 1 0".to_owned()], None));
     // A head that ends the stream.
     out.clear();
-    connection.head(3, true, &mut out, |out| encode::status(out, 404));
+    connection.head(3, EndStream::Yes, &mut out, |out| encode::status(out, 404));
     assert_eq!(out, [0, 0, 1, 1, 5, 0, 0, 0, 3, 0x8d]);
     connection.stop(3, 0, 0);
     connection.release(3);
@@ -224,7 +224,7 @@ fn an_idle_connection_is_small() {
     let mut seen = Seen::default();
     let agent = [&GET[..], &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"), ("accept", "*/*")]];
     run(&mut connection, &[&raw(1, END, 1, &fields(&agent.concat()))], &mut seen);
-    connection.head(1, true, &mut Vec::new(), |out| encode::status(out, 204));
+    connection.head(1, EndStream::Yes, &mut Vec::new(), |out| encode::status(out, 204));
     connection.release(1);
     connection.shrink();
     let size = size_of::<Connection>() + connection.memory();

@@ -4,7 +4,7 @@ use super::*;
 
 /// Answers the stream before its body has come.
 fn refuse(connection: &mut Connection, id: u32, now: u64) {
-    connection.head(id, true, &mut Vec::new(), |out| encode::status(out, 413));
+    connection.head(id, EndStream::Yes, &mut Vec::new(), |out| encode::status(out, 413));
     connection.stop(id, 0, now);
     connection.release(id);
 }
@@ -164,7 +164,7 @@ fn trailers_that_are_late_reset_a_stream_once() {
 
 /// As `refuse`, and what is sent on is taken for that many milliseconds.
 fn refuse_gently(connection: &mut Connection, id: u32, patience: u64) {
-    connection.head(id, true, &mut Vec::new(), |out| encode::status(out, 413));
+    connection.head(id, EndStream::Yes, &mut Vec::new(), |out| encode::status(out, 413));
     connection.stop(id, patience, 0);
     connection.release(id);
 }
