@@ -295,10 +295,12 @@ fn draw(text: &str) {
     }
 }
 
-/// `lint`: errors as `-t` has them; else warnings, and failure where there are any.
+/// `lint`: errors as `-t` has them, but for what another machine may have; else warnings, and failure where there are any.
 fn warnings(args: &Args, origin: &Origin) -> ExitCode {
     let mut read = origin.read();
     read.diagnostics.leave_out(Severity::Notice);
+    // That is for `-t` to say, where it is served.
+    read.diagnostics.forget_absent();
     notes::add_warnings(origin, &mut read, false);
     show(args, origin, &read);
     if read.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

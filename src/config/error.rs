@@ -233,6 +233,18 @@ impl Diagnostics {
         self.warnings -= before - self.kept.len();
     }
 
+    /// Forgets errors about names and certificates that this machine does not have, where the configuration may be for
+    /// another one.
+    pub fn forget_absent(&mut self) {
+        let is_absent = |d: &Diagnostic| {
+            d.message.starts_with("host not found")
+                || d.message.starts_with("cannot load certificate") && d.message.contains("(2: No such file")
+        };
+        let before = self.kept.len();
+        self.kept.retain(|d| d.severity != Severity::Emerg || !is_absent(d));
+        self.errors -= before - self.kept.len();
+    }
+
     /// Adds a note to the first that is meant. Returns whether there is one.
     pub fn note_where(&mut self, is_meant: impl Fn(&Diagnostic) -> bool, span: Span, note: String) -> bool {
         let found = self.kept.iter_mut().find(|d| is_meant(d));

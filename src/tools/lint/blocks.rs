@@ -128,8 +128,14 @@ pub fn variables(text: &str) -> Vec<String> {
     names
 }
 
-/// The variable that is the whole host of a pass: `http://$name/…`, `$name`.
+/// The variable that is the whole host of a pass, or the beginning of a root: `http://$name/…`, `$name`.
 pub fn chosen_host(d: &Directive) -> Option<String> {
+    if d.name.is("root") || d.name.is("alias") {
+        // Of a path its beginning: without it the rest is another one.
+        let text = d.args.first()?.str().into_owned();
+        let name = variables(text.strip_prefix('$').map(|_| text.split('/').next().unwrap_or_default())?).pop()?;
+        return text.split('/').next().is_some_and(|first| first.len() == name.len() + 1).then_some(name);
+    }
     if !passes(&[Pass::Http, Pass::Gateway]).any(|name| d.name.is(name)) {
         return None;
     }

@@ -4,6 +4,7 @@
 use super::blocks::{Pass, asks_who, ifs_about, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Place, Rule};
+use super::uploads::is_kept_outside;
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -42,9 +43,9 @@ pub const WAYS: &[Rule] = &[
     },
     Rule {
         code: "W140",
-        title: "a map without default chooses the server",
+        title: "a map without default chooses the server, or the directory",
         page: "Where no entry matches, a `map` without `default` is the empty word, and `proxy_pass http://$name` fails with 500. \
-               Add a default: the server for all others.",
+               Add a default: the server for all others. Of `root $name` nothing is left, or the top of the file system.",
         check: no_default,
     },
 ];
@@ -131,7 +132,10 @@ fn around_protection(place: &Place, found: &mut Vec<Finding>) {
         if !sign.is_empty() || !prefix.starts_with('/') || !is_protected(d) || has_regex(d) || is_shut(d) {
             continue;
         }
-        let around = open().find(|(_, (_, regex))| may_begin_with(&regex.str(), &prefix));
+        // What is kept outside of the root is not what a script's location looks at.
+        let around = open().find(|(by, (_, regex))| {
+            may_begin_with(&regex.str(), &prefix) && !is_kept_outside(d.block.as_deref().unwrap_or_default(), level, by)
+        });
         if let Some((_, (_, regex))) = around {
             let message = format!("requests below \"{prefix}\" that match \"{}\" are not asked", regex.str());
             let help = format!("keep them here: location ^~ {prefix} {{ … }}, with that location inside it as well");
@@ -234,7 +238,17 @@ fn no_default(place: &Place, found: &mut Vec<Finding>) {
     if !ifs_about(http.all, &text).is_empty() {
         return;
     }
-    let message = format!("\"{text}\" is empty where no entry matches, and the request ends in 500");
-    let help = "add: default SERVER; for all other values";
-    found.push(Finding::new(place.d.args_span(), message, help).note(pass, "it chooses the server here"));
+    let (message, help, note) = match pass {
+        (span, true) => (
+            format!("\"{text}\" is empty where no entry matches: files are looked for from the top of the file system"),
+            "add: default PATH; for all other values",
+            (span, "it chooses the directory here"),
+        ),
+        (span, false) => (
+            format!("\"{text}\" is empty where no entry matches, and the request ends in 500"),
+            "add: default SERVER; for all other values",
+            (span, "it chooses the server here"),
+        ),
+    };
+    found.push(Finding::new(place.d.args_span(), message, help).note(note.0, note.1));
 }

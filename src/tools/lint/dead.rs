@@ -55,7 +55,8 @@ pub const RULES: &[Rule] = &[
         code: "W037",
         title: "an answer that `return` gives before",
         page: "`return` ends the request before a file or a server is asked: what the same location says about them is never \
-               used. Remove one of the two, or make the `return` depend on an `if`.",
+               used. Remove one of the two, or make the `return` depend on an `if`. In a server it answers before any location is \
+               chosen: write it into `location /`.",
         check: answered_before,
     },
 ];
@@ -243,7 +244,34 @@ fn bare_size(place: &Place, found: &mut Vec<Finding>) {
 /// What finds the content of a location.
 const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 
+/// A `return` of a server answers before a location is chosen.
+fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    if !in_server || !place.is("return") || level.first("return") != Some(place.at) {
+        return;
+    }
+    // What a rewrite ends goes on to the locations.
+    let ends = level.all.iter().take(place.at).any(|d| matches!(d.name.bytes(), b"rewrite" | b"break"));
+    // Where the `return` itself leads may be such a location.
+    let Some(first) = level.first("location").map(|at| &level.all[at]).filter(|_| !ends) else { return };
+    let is_reached = |d: &Directive| {
+        let leads = |page: &Directive| {
+            page.name.is("error_page")
+                && page.args.last().is_some_and(|word| Some(word.bytes()) == location(d).map(|(_, name)| name.bytes()))
+        };
+        place.levels.iter().any(|level| level.all.iter().any(leads))
+    };
+    let mut locations = level.all.iter().filter(|d| d.name.is("location"));
+    if !locations.any(is_reached) {
+        let message = "this answers every request of the server: none of its locations is ever reached";
+        let help = "write it into the location that it is for: location / { return …; }";
+        found.push(Finding::new(place.d.span, message, help).note(first.args_span(), "the first of them"));
+    }
+}
+
 fn answered_before(place: &Place, found: &mut Vec<Finding>) {
+    before_all_locations(place, found);
     let in_location = place.blocks.last().is_some_and(|block| location(block).is_some());
     let level = place.level();
     let Some(by) = level.first("return").filter(|_| in_location) else { return };

@@ -27,7 +27,7 @@ pub const RULES: &[Rule] = &[
         code: "W103",
         title: "Host as the client sent it",
         page: "`$http_host` is what the client sent, not what was matched with server_name: applications that make links \
-               from it can be made to link elsewhere. Pass `$host`.",
+               from it can be made to link elsewhere. Pass `$host`. A redirect to it keeps the port of the old scheme as well.",
         check: host_spoofing,
     },
     Rule {
@@ -131,7 +131,8 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
     };
     for word in values {
         for name in variables(&word.str()) {
-            let decoded = matches!(&*name, "uri" | "document_uri");
+            let is_path = |name: &str| matches!(name, "uri" | "document_uri");
+            let decoded = is_path(&name) || set_from(place, &name).iter().any(|name| is_path(name));
             // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
             let holds_all = |name: &str| captured(place, name) == Some(Captured::Anything);
             let capture =
@@ -159,7 +160,24 @@ fn set_from(place: &Place, name: &str) -> Vec<String> {
     value.map(|value| variables(&value.str())).unwrap_or_default()
 }
 
+/// Where a redirect leads: its URL.
+fn redirected(d: &Directive) -> Option<&Word> {
+    match (d.name.bytes(), &d.args[..]) {
+        (b"return", [code, url]) if code.bytes().starts_with(b"3") => Some(url),
+        (b"return", [url]) | (b"rewrite", [_, url, ..]) => Some(url),
+        _ => None,
+    }
+}
+
 fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(url) = redirected(place.d)
+        && let text = url.str()
+        && let Some((scheme, _)) = text.split_once("://$http_host").or_else(|| text.split_once("://${http_host}"))
+    {
+        let message = "$http_host is what the client sent, with its port: not the name that was matched";
+        found.push(Finding::new(url.span, message, format!("lead to the host alone: {scheme}://$host…")));
+        return;
+    }
     let [name, value] = &place.d.args[..] else { return };
     if place.is("proxy_set_header")
         && name.bytes().eq_ignore_ascii_case(b"host")

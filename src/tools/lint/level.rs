@@ -33,7 +33,7 @@ pub struct Level<'a> {
     /// It, or a server in it, has a listener with TLS.
     pub speaks_tls: OnceCell<bool>,
     keeping: OnceCell<FastSet<&'a [u8]>>,
-    chosen_hosts: OnceCell<FastMap<String, Span>>,
+    chosen_hosts: OnceCell<FastMap<String, (Span, bool)>>,
     /// Names that are used in it and below it. Rule W026 finds them.
     pub used: OnceCell<Used>,
     /// Variables that are named in it and below it. Rule W141 finds them.
@@ -205,14 +205,14 @@ impl<'a> Level<'a> {
         names.contains(name)
     }
 
-    /// The variables that are the whole host of a pass below, and where.
-    pub fn chosen_hosts(&self) -> &FastMap<String, Span> {
+    /// The variables that are the whole host of a pass below, or the beginning of a root (true), and where.
+    pub fn chosen_hosts(&self) -> &FastMap<String, (Span, bool)> {
         self.chosen_hosts.get_or_init(|| {
             let (mut found, mut open) = (FastMap::default(), vec![self.all]);
             while let Some(level) = open.pop() {
                 for d in level {
                     if let Some(name) = blocks::chosen_host(d) {
-                        found.entry(name).or_insert(d.span);
+                        found.entry(name).or_insert((d.span, d.name.is("root") || d.name.is("alias")));
                     }
                     open.extend(d.block.as_deref());
                 }

@@ -14,8 +14,10 @@ mod files;
 mod headers;
 mod level;
 mod order;
+mod reach;
 mod regexes;
 mod rule;
+mod shadow;
 mod slips;
 mod transport;
 mod traps;
@@ -43,6 +45,8 @@ pub const RULES: &[&[Rule]] = &[
     dead::RULES,
     bypass::RULES,
     unasked::RULES,
+    shadow::RULES,
+    reach::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,
@@ -53,6 +57,7 @@ pub const RULES: &[&[Rule]] = &[
     transport::RULES,
     bypass::WAYS,
     unasked::CHECKS,
+    reach::WAYS,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,

@@ -1,8 +1,11 @@
 //! Lines that are never reached because of others before them, and listeners that are not what they look like.
 
-use super::blocks::location;
+use super::blocks::{is_pass, location};
+use super::reach::is_closed;
 use super::rule::{COMPARED, Finding, Place, Rule};
+use super::shadow::{self, Sampled};
 use crate::config::ast::{Directive, Word};
+use crate::config::value::Size;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -81,12 +84,6 @@ fn literal_start(regex: &str) -> Option<&str> {
     rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
 }
 
-/// The prefix that is all a regex asks for: `^/a`, `^/a/.*`.
-fn whole_start(regex: &str) -> Option<&str> {
-    let start = literal_start(regex)?;
-    matches!(regex.get(1 + start.len()..), Some("" | ".*" | "(.*)" | ".*$" | "(.*)$")).then_some(start)
-}
-
 /// Once for a block, at its first location.
 fn unreached(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
@@ -98,35 +95,31 @@ fn unreached(place: &Place, found: &mut Vec<Finding>) {
         .filter(|(_, (modifier, _))| *modifier == b"^~")
         .map(|(d, (_, name))| (d, name.str().into_owned()))
         .collect();
-    let mut earlier: Vec<(&Directive, &[u8], String)> = Vec::new();
+    let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();
     for (d, (modifier, name)) in locations().filter(|(_, (modifier, _))| modifier.starts_with(b"~")).take(COMPARED) {
         let regex = name.str().into_owned();
         let prefix = literal_start(&regex).filter(|_| modifier == b"~");
         let caught = prefix.and_then(|start| finals.iter().find(|(_, prefix)| start.starts_with(prefix.as_str())));
-        let begins = |whole: &&str| prefix.is_some_and(|start| start.starts_with(*whole) && start.len() > whole.len());
-        let above =
-            earlier.iter().find(|(_, same, whole)| *same == modifier && whole_start(whole).filter(begins).is_some());
-        // `\.php$` takes all that ends so, whatever a later regex wants before it.
-        let taken = earlier.iter().find(|(_, same, tail)| {
-            *same == modifier
-                && tail.ends_with('$')
-                && !tail.starts_with('^')
-                && !tail.contains(['|', '('])
-                && regex.len() > tail.len()
-                && regex.ends_with(tail.as_str())
-                && !regex.contains('|')
-        });
+        // Behind one that takes everything, another rule says so.
+        let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
+        let sampled = shadow::of_location(d);
+        let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
         if let Some((by, prefix)) = caught {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
             let help = "write it inside that location, or leave ^~ out there";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
-        } else if let Some((by, ..)) = taken.or(above) {
+        } else if let Some(by) = taken.filter(|by| !is_same(by, d) && !(is_closed(by) && is_closed(d))) {
             let help = "put it before the general one";
             let what = "never taken: an earlier regex matches all that this one does";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));
         }
-        earlier.push((d, modifier, regex));
+        earlier.extend(sampled.map(|sampled| (d, sampled)));
     }
+}
+
+/// The same regex twice has a rule of its own.
+fn is_same(one: &Directive, other: &Directive) -> bool {
+    location(one).map(|(_, name)| name.bytes()) == location(other).map(|(_, name)| name.bytes())
 }
 
 fn behind_all(place: &Place, found: &mut Vec<Finding>) {
@@ -208,7 +201,9 @@ fn shown_inline(place: &Place, found: &mut Vec<Finding>) {
 
 fn unbounded(place: &Place, found: &mut Vec<Finding>) {
     let is_on = |d: &Directive| !d.args.first().is_some_and(|word| word.is("off"));
-    if place.is("upload_store") && is_on(place.d) {
+    let writes = place.is("allowed_methods") && place.d.args.iter().any(|word| word.is("PUT") || word.is("POST"));
+    let is_other = || place.level().has("upload_store") || place.level().all.iter().any(|d| is_pass(&d.name.str()));
+    if place.is("upload_store") && is_on(place.d) || writes && !is_other() {
         let is_open =
             nearest(place, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
         let bounds = ["upload_max_file_size", "upload_quota", "upload_min_free"];
@@ -221,12 +216,20 @@ fn unbounded(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("upload_quota") || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
-    let is_open =
-        nearest(place, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
-    if is_open && nearest(place, "upload_max_file_size").is_none() {
+    if nearest(place, "upload_max_file_size").is_some() {
+        return;
+    }
+    let size = |d: &Directive| Some(Size::parse_offset(d.args.first()?.bytes()).ok()?.0);
+    let Some(body) = nearest(place, "client_max_body_size") else { return };
+    let (most, quota) = (size(body), size(place.d));
+    if most == Some(0) {
         let what =
             "one upload may take the whole quota: client_max_body_size is 0 and there is no upload_max_file_size";
         found.push(Finding::new(place.d.span, what, "upload_max_file_size 1g;"));
+    } else if quota.is_some() && most >= quota {
+        let what = "one upload may take the whole quota: client_max_body_size is no smaller";
+        let finding = Finding::new(place.d.span, what, "write a smaller client_max_body_size, or upload_max_file_size");
+        found.push(finding.note(body.span, "it is"));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
 
+mod reached;
 mod twins;
 
 pub fn codes(text: &str) -> Vec<String> {
@@ -12,7 +13,7 @@ pub fn codes(text: &str) -> Vec<String> {
 }
 
 /// The text with the codes that it has, where they are others than these.
-fn unlike(text: &str, expected: &[&str]) -> Option<String> {
+pub fn unlike(text: &str, expected: &[&str]) -> Option<String> {
     let found = codes(text);
     (found != expected).then(|| format!("{text}: {found:?}"))
 }

@@ -25,7 +25,7 @@ pub const RULES: &[Rule] = &[
         code: "W137",
         title: "an error page with the status 200",
         page: "`error_page 404 =200 /404.html` says 200 to search engines, monitors and caches for every path that does not \
-               exist. Without `=200` the page is sent with the status of the error.",
+               exist; so does `=` alone before the name of a file. Without it the page is sent with the status of the error.",
         check: soft_error,
     },
 ];
@@ -81,16 +81,31 @@ fn speaks_tls(level: &[Directive]) -> bool {
 
 fn soft_error(place: &Place, found: &mut Vec<Finding>) {
     let [codes @ .., answer, page] = &place.d.args[..] else { return };
-    if !place.is("error_page") || !answer.is("=200") || codes.is_empty() {
+    if !place.is("error_page") || codes.is_empty() {
         return;
     }
     let text = page.str();
     let file = text.rsplit('/').next().unwrap_or_default();
+    // A bare `=` takes the status of what answers: of a file that is there 200.
+    let is_file = file.ends_with(".html") || file.ends_with(".htm") || file.ends_with(".txt");
+    let takes_over = || {
+        let taker = place.inside("server").and_then(|server| server.taker(page.bytes()));
+        let answers =
+            |d: &Directive| super::blocks::is_pass(&d.name.str()) || d.name.is("return") || d.name.is("include");
+        answer.is("=") && is_file && !taker.is_some_and(|d| d.block.iter().flatten().any(answers))
+    };
+    if !answer.is("=200") && !takes_over() {
+        return;
+    }
     // An application that has one page for all paths, or an empty picture, is meant.
     let is_error = ["404", "40x", "50x", "500", "error", "not", "maintenance"].iter().any(|part| file.contains(part));
     if is_error && !file.starts_with('@') {
         let status = codes.iter().map(Word::str).collect::<Vec<_>>().join(" ");
         let message = "the page of an error is sent as a success";
-        found.push(Finding::new(answer.span, message, format!("leave =200 out: error_page {status} {text};")));
+        found.push(Finding::new(
+            answer.span,
+            message,
+            format!("leave {} out: error_page {status} {text};", answer.str()),
+        ));
     }
 }

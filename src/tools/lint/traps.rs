@@ -287,6 +287,11 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
         if address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()) {
             continue;
         }
+        if !text.is_ascii() && !text.contains(['“', '”', '„', '‘', '’', '\u{a0}', '\u{feff}']) {
+            let message = format!("the server name \"{text}\" never matches: clients send it in ASCII");
+            found.push(Finding::new(word.span, message, "write its form in ASCII (punycode), which begins with xn--"));
+            continue;
+        }
         if let Some(sign) = text.chars().find(|c| "()|[]^$\\+?".contains(*c)).filter(|_| !text.starts_with('$')) {
             found.push(Finding::new(
                 word.span,

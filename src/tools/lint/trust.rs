@@ -112,6 +112,10 @@ fn redirect_loop(place: &Place, found: &mut Vec<Finding>) {
     let (Some(url), Some(block)) = (target(place.d), place.blocks.last()) else { return };
     let text = url.str();
     let is_same = match location(block) {
+        Some((b"" | b"^~", name)) if name.is("/") && text.contains("://") => {
+            let server = place.blocks.iter().rev().find(|block| block.name.is("server"));
+            !place.level().has("if") && server.is_some_and(|server| same_server(server, &text))
+        }
         Some((modifier, name)) => {
             text.starts_with('/') && !text.contains('$') && in_a_circle(place, block, modifier, name, &text)
         }

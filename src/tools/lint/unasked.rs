@@ -109,6 +109,15 @@ fn nearly(place: &Place, found: &mut Vec<Finding>) {
                 let words = ["none", "blocked", "server_names"];
                 (!words.contains(&&*text)).then(|| suggest::nearest(&text, words)).flatten().map(str::to_owned)
             }
+            b"add_header" if place.d.args.get(1).is_some_and(|value| value.span == word.span) => {
+                let words: &[&str] = match &place.d.args.first()?.lower()[..] {
+                    b"x-frame-options" => &["SAMEORIGIN", "DENY"],
+                    b"x-content-type-options" => &["nosniff"],
+                    _ => return None,
+                };
+                let is_one = words.iter().any(|known| known.eq_ignore_ascii_case(&text));
+                (!is_one).then(|| suggest::nearest(&text, words.iter().copied())).flatten().map(str::to_owned)
+            }
             b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
             b"error_page" if text == "=" && place.d.args.last().is_some_and(|last| last.span == word.span) => {
                 Some("= /page".to_owned())

@@ -48,13 +48,24 @@ fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
     ));
 }
 
+/// What is stored lies outside the root that scripts are looked for in.
+pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -> bool {
+    let path = |all: &[Directive], name: &str| {
+        let word = all.iter().find(|d| d.name.is(name))?.args.first()?.str().into_owned();
+        (word.starts_with('/') && !word.contains('$')).then(|| word.trim_end_matches('/').to_owned() + "/")
+    };
+    let root = path(script.block.as_deref().unwrap_or_default(), "root").or_else(|| path(server.all, "root"));
+    let store = path(area, "upload_store");
+    store.zip(root).is_some_and(|(store, root)| !store.starts_with(&root))
+}
+
 fn uploads_run(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"", name)) = location(place.d) else { return };
     if name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
         return;
     }
     let Some(server) = place.inside("server") else { return };
-    if let Some(script) = server.runs_uploads() {
+    if let Some(script) = server.runs_uploads().filter(|script| !is_kept_outside(place.children(), server, script)) {
         let message = format!("scripts uploaded below \"{}\" are run", name.str());
         let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
         found.push(Finding::new(name.span, message, help).note(script.span, "they are passed on"));

@@ -1,0 +1,257 @@
+//! What a request never gets to, or gets to by another way: answers before all locations, names that cannot be looked
+//! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
+
+use super::blocks::{Pass, asks_who, below, is_pass, location, passes, variables};
+use super::rule::{COMPARED, Finding, Place, Rule};
+use crate::config::ast::{Directive, Span, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W047",
+        title: "connections that are closed after a few requests",
+        page: "`keepalive_requests` closes a connection after so many requests; each new one costs handshakes, and with \
+               HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10).",
+        check: few_requests,
+    },
+    Rule {
+        code: "W048",
+        title: "a host that cannot be looked up",
+        page: "Where the host of a pass has variables, its name is looked up while requests are served, by the servers that \
+               `resolver` names: without one every request is answered 502. Write `resolver ADDRESS;`, or name the host in \
+               an `upstream`.",
+        check: no_resolver,
+    },
+    Rule {
+        code: "W049",
+        title: "auth_request leads to no location",
+        page: "The URI of `auth_request` is asked for within this server. Where no location answers it, the answer is 404, \
+               and each request that was to be checked ends in 500. Write `location = /auth { internal; proxy_pass …; }`.",
+        check: asks_nowhere,
+    },
+    Rule {
+        code: "W050",
+        title: "a time of 0",
+        page: "A timeout of 0 is not endless, it is over at once: requests end in 504, or clients are disconnected. Write a \
+               long time, as in `proxy_read_timeout 1d;`.",
+        check: no_time,
+    },
+    Rule {
+        code: "W051",
+        title: "gzip is tuned and never turned on",
+        page: "`gzip_types` and its like say how responses are compressed where `gzip on;` is said, and nothing says it. Add \
+               `gzip on;`.",
+        check: gzip_off,
+    },
+    Rule {
+        code: "W052",
+        title: "a regex location that takes the files of another",
+        page: "A regex location wins over a prefix: beside `location /img/ { alias /data/img/; }` a `location ~ \\.png$ { expires \
+               30d; }` takes /img/a.png, and looks for it below the root of the server. Write the prefix as `^~`, or the regex \
+               location inside it.",
+        check: takes_files,
+    },
+];
+
+/// Of what attackers use.
+pub const WAYS: &[Rule] = &[Rule {
+    code: "W148",
+    title: "one path is closed, and what is below it is open",
+    page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
+           for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
+    check: exact_alone,
+}];
+
+fn few_requests(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("keepalive_requests")) else { return };
+    let in_upstream = place.blocks.last().is_some_and(|block| block.name.is("upstream"));
+    if !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
+        let message = format!("a connection is closed after {} requests", word.str());
+        found.push(Finding::new(word.span, message, "leave the line out: the default is 1000"));
+    }
+}
+
+/// The host of a pass, without its port.
+fn host_of(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
+/// A name with a dot that is no address.
+fn is_domain(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let top = name.rsplit('.').next().unwrap_or_default();
+    name.contains('.') && top.len() > 1 && name.bytes().all(is_letter) && top.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+fn no_resolver(place: &Place, found: &mut Vec<Finding>) {
+    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
+    let Some(word) = place.d.args.first().filter(|_| is_pass && place.is_whole) else { return };
+    let has = |name: &str| place.levels.iter().any(|level| level.has(name));
+    if !word.bytes().contains(&b'$') || has("resolver") || has("include") {
+        return;
+    }
+    let text = word.str();
+    let host = host_of(&text);
+    // `$1.internal.test`, or a variable that is such a name.
+    let name = match host.rsplit_once('$') {
+        Some((_, tail)) if tail.contains('.') => {
+            let fixed = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '}'));
+            is_domain(fixed.trim_start_matches('.')).then(|| host.to_owned())
+        }
+        Some(("", name)) => set_to(place, name).filter(|value| is_domain(host_of(value))),
+        _ => None,
+    };
+    let is_group = |name: &str| place.levels.iter().any(|level| level.has_upstream(name.as_bytes()));
+    if let Some(name) = name.filter(|name| !is_group(host_of(name))) {
+        let message = format!("\"{}\" cannot be looked up: no `resolver` is named", host_of(&name));
+        found.push(Finding::new(word.span, message, "add the address of a name server: resolver 127.0.0.53;"));
+    }
+}
+
+/// What a `set` in the blocks around makes of a variable.
+fn set_to(place: &Place, name: &str) -> Option<String> {
+    let name = name.trim_matches(['{', '}']);
+    let is_meant = |d: &&Directive| {
+        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
+    };
+    let set = place.levels().find_map(|level| level.all.iter().take(COMPARED).find(is_meant))?;
+    set.args.get(1).map(|value| value.str().into_owned())
+}
+
+fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("auth_request")) else { return };
+    let Some(server) = place.inside("server") else { return };
+    let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+    if !path.starts_with(b"/") || path.contains(&b'$') || server.has("include") || server.has("return") {
+        return;
+    }
+    // A file that is found lets in, which may be meant for tests; a location of its own is what is meant.
+    let answers = |d: &Directive| {
+        let is_answer = |d: &Directive| {
+            is_pass(&d.name.str()) || ["return", "include", "location", "if"].iter().any(|name| d.name.is(name))
+        };
+        d.block.iter().flatten().any(is_answer)
+    };
+    let is_own = |d: &Directive| location(d).is_some_and(|(_, name)| !name.is("/"));
+    if server.taker(path).is_none_or(|d| !answers(d) && !is_own(d)) {
+        let message = format!("no location answers \"{}\": each request is answered 500", word.str());
+        let help = format!("add: location = {} {{ internal; proxy_pass http://ADDRESS; }}", word.str());
+        found.push(Finding::new(word.span, message, help));
+    }
+}
+
+fn no_time(place: &Place, found: &mut Vec<Finding>) {
+    let name = place.d.name.str();
+    let is_wait = ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end))
+        || matches!(&*name, "send_timeout" | "client_body_timeout" | "client_header_timeout");
+    let Some(word) = place.d.args.first().filter(|_| is_wait) else { return };
+    if ["0", "0s", "0ms", "0m"].iter().any(|zero| word.is(zero)) {
+        let message = "0 is not endless: the wait is over at once";
+        found.push(Finding::new(word.span, message, format!("write a long time: {name} 1d;")));
+    }
+}
+
+fn gzip_off(place: &Place, found: &mut Vec<Finding>) {
+    const TUNED: [&str; 4] = ["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"];
+    let level = place.level();
+    let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(place.at);
+    let in_http = place.blocks.last().is_some_and(|block| block.name.is("http"));
+    if !is_first || !in_http || !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
+        return;
+    }
+    let says = |d: &Directive| ["gzip", "gzip_static", "include"].iter().any(|name| d.name.is(name));
+    let Some(outermost) = place.levels.first() else { return };
+    if !below(outermost.all, says) {
+        let message = format!("\"{}\" has no effect: gzip is off", place.d.name.str());
+        found.push(Finding::new(place.d.args_span(), message, "add: gzip on;"));
+    }
+}
+
+/// What a location says of where its responses come from, or that it gives none.
+fn has_content(d: &Directive) -> bool {
+    const CONTENT: [&str; 10] =
+        ["root", "alias", "try_files", "return", "internal", "deny", "if", "include", "location", "rewrite"];
+    d.block.iter().flatten().any(|d| is_pass(&d.name.str()) || CONTENT.iter().any(|name| d.name.is(name)))
+}
+
+/// The path of the first argument, without the slash at its end.
+fn path_of(d: &Directive) -> Option<String> {
+    Some(d.args.first()?.str().trim_end_matches('/').to_owned())
+}
+
+/// Where a prefix location has its files, if not below the root of the server; without a root, where it passes to.
+fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
+    let line = |name: &str| d.block.iter().flatten().find(|d| d.name.is(name));
+    if prefix == "/" {
+        // Without a root of the server there are no other files.
+        return line("proxy_pass").filter(|_| root.is_none()).map(|d| d.span);
+    }
+    let root = root?;
+    let is_below = |alias: &Directive| {
+        path_of(alias).is_some_and(|path| path == format!("{root}{}", prefix.trim_end_matches('/')))
+    };
+    let alias = line("alias").filter(|alias| !is_below(alias));
+    alias.or_else(|| line("root").filter(|own| path_of(own).as_deref() != Some(root))).map(|d| d.span)
+}
+
+/// Once for a server, at its first location.
+fn takes_files(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    if !in_server || level.first("location") != Some(place.at) || level.has("include") {
+        return;
+    }
+    let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?))).take(COMPARED);
+    let root = place.levels().find_map(|level| level.all.get(level.first("root")?)).and_then(path_of);
+    let is_nested = |d: &Directive| d.block.iter().flatten().any(|d| d.name.is("location"));
+    let other = locations().find_map(|(d, (sign, name))| {
+        let prefix = name.str();
+        let is_prefix = sign.is_empty() && prefix.starts_with('/') && !is_nested(d);
+        Some((elsewhere(d, &prefix, root.as_deref()).filter(|_| is_prefix)?, prefix.into_owned()))
+    });
+    let Some((content, prefix)) = other else { return };
+    let is_suffix = |name: &Word| name.bytes().starts_with(b"\\.") && name.bytes().ends_with(b"$");
+    let taking = locations().find(|(d, (sign, name))| sign.starts_with(b"~") && is_suffix(name) && !has_content(d));
+    if let Some((d, (_, regex))) = taking {
+        let message =
+            format!("\"{}\" also takes what begins with \"{prefix}\", and looks elsewhere for it", regex.str());
+        let help = match &*prefix {
+            "/" => "say here where the files are (root), or pass them on as well".to_owned(),
+            prefix => format!("write the prefix as: location ^~ {prefix} {{ … }}"),
+        };
+        found.push(Finding::new(d.args_span(), message, help).note(content, "they are here"));
+    }
+}
+
+/// Whether a block lets no one in, or asks.
+pub fn is_closed(d: &Directive) -> bool {
+    d.block.iter().flatten().any(|d| match d.name.bytes() {
+        b"deny" => d.args.first().is_some_and(|word| word.is("all")),
+        b"auth_basic" | b"auth_request" => !d.args.first().is_some_and(|word| word.is("off")),
+        b"return" => d.args.first().is_some_and(|code| matches!(code.bytes(), b"403" | b"404" | b"401" | b"444")),
+        _ => false,
+    })
+}
+
+fn exact_alone(place: &Place, found: &mut Vec<Finding>) {
+    let Some((b"=", name)) = location(place.d).filter(|_| is_closed(place.d)) else { return };
+    let path = name.str();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let Some(server) = place.inside("server") else { return };
+    // A file has nothing below it. What this location answers alone is nowhere else.
+    const OWN: [&str; 6] = ["stub_status", "status", "alias", "empty_gif", "internal", "include"];
+    let answers = |d: &Directive| OWN.iter().any(|own| d.name.is(own)) || d.name.is("return") && d.args.len() > 1;
+    if last.is_empty() || last.contains('.') || place.children().iter().any(answers) || server.asks_who() {
+        return;
+    }
+    let Some(taker) = server.taker(format!("{path}/x").as_bytes()) else { return };
+    let inside = taker.block.as_deref().unwrap_or_default();
+    let is_explicit = location(taker).is_some_and(|(_, name)| name.bytes().starts_with(path.as_bytes()));
+    let is_passed = inside.iter().any(|d| is_pass(&d.name.str()));
+    if !asks_who(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
+        let message = format!("only \"{path}\" itself is closed: \"{path}/\" is answered by another location");
+        let help = format!("close what is below as well: location {path} {{ … }}");
+        found.push(Finding::new(place.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));
+    }
+}
