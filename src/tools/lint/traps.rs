@@ -250,6 +250,17 @@ fn redirect_to_nowhere(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// `server_name default_server;`
+fn default_as_a_name(place: &Place, word: &Word) -> Option<Finding> {
+    // Addresses may be included.
+    let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
+    let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
+    (listens.clone().next().is_some() && !listens.any(is_default)).then(|| {
+        let message = "\"default_server\" is a name like any other here";
+        Finding::new(word.span, message, "it belongs to the address: listen 80 default_server;")
+    })
+}
+
 fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("server_name") {
         return;
@@ -258,13 +269,7 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
         let text = word.str();
         let plain = text.trim_matches(',');
         if text == "default_server" {
-            // Addresses may be included.
-            let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
-            let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
-            if listens.clone().next().is_some() && !listens.any(is_default) {
-                let message = "\"default_server\" is a name like any other here";
-                found.push(Finding::new(word.span, message, "it belongs to the address: listen 80 default_server;"));
-            }
+            found.extend(default_as_a_name(place, word));
             continue;
         }
         if text.len() > 1 && text.ends_with('.') && !text.starts_with('$') {

@@ -1,8 +1,8 @@
 //! What lets more clients in than it seems to, shows more than was meant, or leads requests in a circle.
 
-use super::blocks::location;
+use super::blocks::{below, location};
 use super::level::Level;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -39,7 +39,8 @@ pub const RULES: &[Rule] = &[
         code: "W127",
         title: "slashes are not merged",
         page: "With `merge_slashes off` //admin is another path than /admin and passes rules for it, while the file system and \
-               most applications take both for the same.",
+               most applications take both for the same. That of an address's default server holds for all servers of the \
+               address: the path is read before the host is known.",
         check: unmerged,
     },
     Rule {
@@ -220,8 +221,23 @@ fn glued_path(prefix: &str, url: &str, path: &str) -> Option<(String, String)> {
 
 fn unmerged(place: &Place, found: &mut Vec<Finding>) {
     if place.is("merge_slashes") && first_is(place.d, "off") {
-        let message = "//path passes the rules for /path";
-        found.push(Finding::new(place.d.args_span(), message, "leave the line out, or write: merge_slashes on;"));
+        // The other servers of the default server's address keep nothing out by their own rules either.
+        let others = place.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
+        let rules =
+            others.iter().filter(|d| d.name.is("server") && d.span != place.blocks.last().map_or(d.span, |b| b.span));
+        let guarded = rules
+            .take(COMPARED)
+            .find(|d| below(d.block.as_deref().unwrap_or_default(), |d| d.name.is("deny") || d.name.is("auth_basic")));
+        let finding = Finding::new(
+            place.d.args_span(),
+            "//path passes the rules for /path",
+            "leave the line out, or write: merge_slashes on;",
+        );
+        found.push(match guarded {
+            Some(server) => finding
+                .note(server.name.span, "as default server of an address, for this server too, which has such rules"),
+            None => finding,
+        });
     }
 }
 
