@@ -158,12 +158,15 @@ pub fn prepare(
     };
     // Before the pid is written down anywhere: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
-    let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
-    if let Some(file) = &pid_file {
-        // A killed process may have had our number: in a container all starts do.
-        reload_report::remove(file.path());
-    }
+    let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+}
+
+/// Writes the pid file, and removes the report of a killed process that had our number: in a container all starts have.
+fn write_pid(path: &Path) -> Result<PidFile, Failure> {
+    let file = PidFile::write(path)?;
+    reload_report::remove(path);
+    Ok(file)
 }
 
 /// Descriptors that are opened from now on before one request can be answered: for signals, the pid file, the parent, the
