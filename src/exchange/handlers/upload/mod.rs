@@ -2,7 +2,8 @@
 //!
 //! - [`state`], [`receive`]: an upload in progress, and its body as it is received
 //! - [`mod@start`], [`check`]: the head of a request, and each of its files, checked before their content arrives
-//! - [`target_dir`], [`folders`]: the directory, opened beneath the root or the store, and those below it
+//! - [`target_path`], [`target_dir`], [`folders`]: the path of the URI, its directory, opened beneath the root or the
+//!   store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name
 //! - [`temp_file`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the disk
 //! - [`form`], [`raw`]: the two kinds of bodies
@@ -36,6 +37,7 @@ pub mod share;
 mod start;
 mod state;
 pub mod target_dir;
+pub mod target_path;
 pub mod temp_file;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use super::raw;
 use super::record::Record;
 use super::rules;
 use super::state::{NamePolicy, Upload};
-use super::target_dir::{self, Place, Wanted};
+use super::target_dir::{self, Place};
+use super::target_path::{self, Wanted};
 use super::temp_file::Part;
 use crate::config::settings::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
@@ -244,7 +245,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services, dir: &[u8], stored: Stored) 
 /// The path of the request's URI.
 pub fn path(ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
     let rules = ex.here().settings.upload.clone();
-    target_dir::path(ex, cx, &rules)
+    target_path::path(ex, cx, &rules)
 }
 
 /// The digests of this request's content in its head.

@@ -16,7 +16,7 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::upload::target_dir::trusted;
+use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::status::Status;

@@ -6,7 +6,6 @@ use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
 use super::reading::Headed;
 use super::record::Place;
-use super::respond;
 use super::settings::settings;
 use super::{gateway, http1};
 use crate::config::model::Level;
@@ -52,6 +51,21 @@ impl Protocol {
     /// application says.
     pub(super) fn may_keep(self, version: Version) -> bool {
         !self.is_http() || version == Version::Http11
+    }
+
+    /// Fields of a response that the client does not get without a pass_header.
+    pub(super) fn hides(self, id: HeaderId) -> bool {
+        match id {
+            HeaderId::Date | HeaderId::Server | HeaderId::XPad => self.is_http(),
+            // nginx lists it for FastCGI and SCGI only.
+            HeaderId::Status => !self.is_http() && self != Protocol::Uwsgi,
+            HeaderId::XAccelExpires
+            | HeaderId::XAccelRedirect
+            | HeaderId::XAccelLimitRate
+            | HeaderId::XAccelBuffering
+            | HeaderId::XAccelCharset => true,
+            _ => false,
+        }
     }
 
     /// There is no request: bytes go both ways as soon as the connection exists.
@@ -191,13 +205,9 @@ impl Proxy {
         }
         Ok(())
     }
+}
 
-    /// Fields of the response that the client does not get without a pass_header.
-    pub(super) fn hides(&self, id: HeaderId) -> bool {
-        match (id, self.protocol) {
-            // nginx lists it for FastCGI and SCGI only.
-            (HeaderId::Status, Protocol::Uwsgi) => false,
-            _ => respond::is_hidden(id, self.protocol),
-        }
-    }
+/// [`Protocol::hides`] of a response of HTTP, for fields that only HTTP has: those of interim responses, and trailers.
+pub(super) fn is_hidden_in_http(id: HeaderId) -> bool {
+    Protocol::Http1.hides(id)
 }

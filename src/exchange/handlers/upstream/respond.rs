@@ -2,13 +2,13 @@
 //! response.
 
 use super::fault::Fault;
+use super::protocol;
 use super::proxy::{Phase, Proxy};
 use super::record::ReceivedHead;
 use super::settings::settings;
 use super::{cookie, rewrite};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, Proxy as Settings};
-use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -23,20 +23,6 @@ use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
-
-/// Fields of a response in that protocol which the client does not get without proxy_pass_header.
-pub(super) fn is_hidden(id: HeaderId, protocol: Protocol) -> bool {
-    match id {
-        HeaderId::Date | HeaderId::Server | HeaderId::XPad => protocol.is_http(),
-        HeaderId::Status => !protocol.is_http(),
-        HeaderId::XAccelExpires
-        | HeaderId::XAccelRedirect
-        | HeaderId::XAccelLimitRate
-        | HeaderId::XAccelBuffering
-        | HeaderId::XAccelCharset => true,
-        _ => false,
-    }
-}
 
 /// Fields of which only the first counts (nginx).
 fn is_single(id: HeaderId) -> bool {
@@ -260,7 +246,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     }
     for (field, name, value) in received.fields() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        if is(&settings.hide_headers) || proxy.hides(field.id) && !is(&settings.pass_headers) {
+        if is(&settings.hide_headers) || proxy.protocol.hides(field.id) && !is(&settings.pass_headers) {
             continue;
         }
         match field.id {
@@ -329,7 +315,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     for (name, value) in record.trailer_lines() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let id = HeaderId::of(name);
-        let hidden = is_hidden(id, Protocol::Http1);
+        let hidden = protocol::is_hidden_in_http(id);
         let hop = matches!(
             id,
             HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive

@@ -13,7 +13,7 @@ use crate::config::settings::proxy::Store;
 use crate::config::value::Mode;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::upload::refusal::Refusal;
-use crate::exchange::handlers::upload::target_dir::trusted;
+use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::handlers::upload::temp_file::{Birth, Part};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};

@@ -1,0 +1,195 @@
+//! The path of an upload's URI: which part of it the configuration gives, and which the client.
+//!
+//! Invariant: what a client may choose is never in the trusted part.
+
+use super::refusal::Refusal;
+use crate::config::model::LocationKind;
+use crate::config::settings::upload::{Store, Upload as Rules};
+use crate::config::template::{Part, Template};
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::{Exchange, variables};
+use crate::http::status::Status;
+use crate::services::Services;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+/// What a request's URI may name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// PUT: a file of exactly this name.
+    File,
+    /// A raw POST: a file; or a directory, in which the body then gets a name. `named`: the request gives a name.
+    Either { named: bool },
+    /// A form: the directory for its files, which have names of their own.
+    Directory,
+}
+
+/// A path in two parts: the first `trusted` bytes are the configuration's, the rest must stay beneath.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TargetPath {
+    pub path: Vec<u8>,
+    pub trusted: usize,
+    /// Where the location's area ends: its directory, or the store.
+    pub area: usize,
+}
+
+/// The path of the request's URI here; its trusted part opened, if that was necessary to know it.
+pub fn split(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &Rules,
+) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
+    let config = ex.config.clone();
+    let location = config.location(ex.route.location);
+    let Store::Path(store) = &rules.store else {
+        let root = match paths::map(ex, cx) {
+            Mapped::Path { root } => root,
+            Mapped::Unknown(e) => return Err(Refusal::call("open()", &ex.route.path, e)),
+            Mapped::Outside | Mapped::Rewritten | Mapped::Control => {
+                return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+            }
+        };
+        let template = &location.settings.files.root;
+        let path = ex.route.path.clone();
+        // The alias of a regex location is a whole path, with captures.
+        let whole = location.settings.files.alias == Some(u32::MAX);
+        let mut base = None;
+        let trusted = if template.constant().is_some() && !whole {
+            // As paths::area, with a directory that is already open.
+            paths::named_area(ex, root).map_or(Ok(root), |end| -> Result<usize, Refusal> {
+                base = cx.directories.open(&c_path(&path[..end])?, &cx.now).ok();
+                Ok(if base.is_some() { end } else { root })
+            })?
+        } else {
+            trusted(template, &path)
+        };
+        let below = below(location.kind, &location.name, &ex.route.uri).unwrap_or_default();
+        let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
+            // `location = /file` has no directory: its file counts with its neighbours.
+            end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
+                memchr::memrchr(b'/', &path[..end]).map_or(end, |at| at + 1)
+            }
+            end => end,
+        };
+        return Ok((TargetPath { path, trusted, area }, base));
+    };
+    let mut path = variables::text(store, ex, cx);
+    if !path.starts_with(b"/") {
+        let prefix = config.process.prefix.as_os_str().as_bytes();
+        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
+    }
+    let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
+    let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
+        return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+    };
+    path.push(b'/');
+    let area = path.len();
+    path.extend_from_slice(below);
+    Ok((TargetPath { path, trusted, area }, None))
+}
+
+/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
+/// segment. None: the URI only begins like the location (`/up2` in `/up`).
+fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
+    let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
+    if matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/") {
+        return Some(last);
+    }
+    // An `if` or limit_except in a regex location has the regex as its name, which does not begin the URI.
+    let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
+    match (name.ends_with(b"/"), rest.first()) {
+        (true, _) | (_, None) => Some(rest),
+        (false, Some(b'/')) => Some(&rest[1..]),
+        (false, Some(_)) => None,
+    }
+}
+
+/// As [`split`], for an alias that may be the file itself: bodies that are no PUT may get names of their own, and are
+/// for a directory.
+pub fn find(
+    wanted: Wanted,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &Rules,
+) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
+    let (mut split, base) = split(ex, cx, rules)?;
+    if wanted == Wanted::File
+        && rules.store == Store::Uri
+        && let Some(end) = paths::holder(ex, split.trusted)
+    {
+        (split.trusted, split.area) = (end, split.area.min(end));
+    }
+    Ok((split, base))
+}
+
+/// How much of an expanded path can be trusted: the template's text before its first variable, up to a slash. A path
+/// that begins with a variable has no such part: it is opened beneath the root directory.
+pub fn trusted(template: &Template, path: &[u8]) -> usize {
+    match template.parts.first() {
+        Some(Part::Literal(text)) if path.starts_with(text) => {
+            memchr::memrchr(b'/', text).map_or(1, |at| at + 1).min(path.len())
+        }
+        _ => path.len().min(1),
+    }
+}
+
+/// The path of the request's URI here, whether or not it exists.
+pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u8>, Refusal> {
+    Ok(split(ex, cx, rules)?.0.path)
+}
+
+pub const NUL: &str = "the path holds a NUL";
+
+pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {
+    CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Variables;
+
+    #[test]
+    fn the_store_takes_what_follows_the_location() {
+        use LocationKind::*;
+        let table = [
+            (Prefix, "/up/", "/up/", Some("")),
+            (Prefix, "/up/", "/up/a", Some("a")),
+            (Prefix, "/up/", "/up/a/b", Some("a/b")),
+            (Prefix, "/up", "/up", Some("")),
+            (Prefix, "/up", "/up/", Some("")),
+            (Prefix, "/up", "/up/a", Some("a")),
+            (Prefix, "/up", "/up2", None),
+            (Prefix, "/", "/a/", Some("a/")),
+            (Exact, "/up", "/up", Some("")),
+            (Server, "", "/a/b", Some("b")),
+            (Regex, "^/up/", "/up/a/b", Some("b")),
+            (Regex, "/up", "/up/a/", Some("")),
+            (LimitExcept, "/up/", "/up/a", Some("a")),
+            (Named, "@up", "/x/y", Some("y")),
+        ];
+        for (kind, name, uri, expected) in table {
+            assert_eq!(
+                below(kind, name.as_bytes(), uri.as_bytes()),
+                expected.map(str::as_bytes),
+                "{kind:?} {name} {uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_is_trusted_up_to_its_first_variable() {
+        let table = [
+            ("/srv/files/$remote_user", "/srv/files/bob", "/srv/files/"),
+            ("/srv/u-$remote_user", "/srv/u-bob", "/srv/"),
+            ("$document_root/up", "/srv/www/up", "/"),
+            ("${arg_x}", "/x", "/"),
+        ];
+        for (text, path, expected) in table {
+            let template = Template::parse(text.as_bytes(), &mut Variables::default()).expect(text);
+            assert_eq!(&path[..trusted(&template, path.as_bytes())], expected, "{text}");
+        }
+    }
+}
