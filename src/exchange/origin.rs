@@ -124,7 +124,8 @@ pub fn sender(ex: &Exchange) -> Sender {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Site {
     Own,
-    /// An action of the visitor, not of a page: an Origin of another site contradicts it.
+    /// An action of the visitor, or of an extension that they trust, not of a page: an Origin of another site contradicts
+    /// it, that of an extension does not (Chromium sends both).
     NoPage,
     Other,
 }
@@ -145,9 +146,10 @@ fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item 
         let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
         !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
-    let both = |a, b| a && b;
+    let is_page = |origin: &[u8]| origin == b"null" || origin.starts_with(b"http:") || origin.starts_with(b"https:");
     let of_site = sites.map(Site::of).max();
-    let of_origin = origins.map(is_own_origin).reduce(both);
+    let counts = |origin: &&[u8]| of_site != Some(Site::NoPage) || is_page(origin);
+    let of_origin = origins.filter(counts).map(is_own_origin).reduce(|a, b| a && b);
     match (of_site, of_origin) {
         (None, None) => Sender::Unknown,
         // A proxy in front may have changed the Host that the page's Origin names: the browser has compared them itself.
@@ -223,6 +225,11 @@ mod tests {
             (&[], &["http://b.test"], "a.test", false),
             (&[], &["http://a.test.evil"], "a.test", false),
             (&[], &["null"], "null", false),
+            (&["none"], &["chrome-extension://x"], "a.test", true),
+            (&["none"], &["chrome-extension://x", "http://b.test"], "a.test", false),
+            (&["none"], &["null"], "a.test", false),
+            (&["cross-site"], &["chrome-extension://x"], "a.test", false),
+            (&[], &["chrome-extension://x"], "a.test", false),
             (&[], &["http://"], "", false),
         ];
         for (sites, origins, host, expected) in table {

@@ -7,6 +7,7 @@ use crate::sys::{Errno, file};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 
 /// nginx's default on Linux.
 const BACKLOG: i32 = 511;
@@ -256,6 +257,11 @@ fn tune(fd: BorrowedFd<'_>, addr: &Addr, options: &ListenOptions, defer: u32) {
 
 fn is_abandoned(addr: &Addr) -> bool {
     if addr.family() != Family::Unix {
+        return false;
+    }
+    // A file that is no socket stays (nginx).
+    let Addr::Unix(path) = addr else { return false };
+    if !std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         return false;
     }
     let Ok(probe) = socket::socket(Family::Unix) else { return false };

@@ -4,7 +4,7 @@ use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
 use crate::sys::process::{
-    self, SIGCHLD, SIGDRAIN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
+    self, SIGALRM, SIGCHLD, SIGDRAIN, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
 };
 use crate::util::inject::panic_point;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,7 +24,8 @@ impl Signals {
     /// From now on the handled signals are read, not delivered.
     pub fn watch() -> Result<Signals, Errno> {
         process::ignore_write_signals();
-        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
+        // The last two mean nothing, but would end the process (nginx takes them as well).
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGALRM, SIGIO];
         Ok(Signals { fd: Some(process::signalfd(&[&all[..], &process::drains()].concat())?), arrived: Vec::new() })
     }
 

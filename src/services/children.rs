@@ -27,6 +27,8 @@ const MERCY: u64 = 3_000;
 const LINE: usize = 4096;
 /// Reads of STDERR in a turn: a program that writes without end must not hold up the loop.
 const READS: usize = 16;
+/// Bytes of STDERR that are read of a program at most: what writes more is a loop, and would be one here.
+const MOST: usize = 1 << 20;
 /// Marks the token of a child's STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;
 
@@ -60,6 +62,8 @@ struct Child {
     pidfd: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     text: Vec<u8>,
+    /// Bytes of it that were read.
+    wrote: usize,
     /// The script, for the log.
     shown: Box<str>,
     /// The connection that reads its output.
@@ -190,6 +194,7 @@ impl Children {
                 pidfd: Some(pidfd),
                 stderr: Some(errors),
                 text: Vec::new(),
+                wrote: 0,
                 shown: start.shown,
                 reader: None,
                 signal: None,
@@ -314,7 +319,16 @@ impl Child {
             let Some(stderr) = &self.stderr else { return };
             buffer.clear();
             match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
-                Ok(n) if n > 0 => self.text.extend_from_slice(&buffer),
+                Ok(n) if n > 0 && self.wrote < MOST => {
+                    self.text.extend_from_slice(&buffer);
+                    self.wrote += n;
+                }
+                Ok(n) if n > 0 => {
+                    // It is told by SIGPIPE.
+                    self.say(b"(more than 1 MiB was written: the rest is not read)", lines);
+                    let _ = epoll.delete(stderr.as_fd());
+                    self.stderr = None;
+                }
                 Err(Errno::EAGAIN) => break,
                 _ => {
                     let _ = epoll.delete(stderr.as_fd());
@@ -355,8 +369,15 @@ mod tests {
     /// Starts a program of which a part ignores TERM, and waits until that part is running. Gives what it is known by, and
     /// its output.
     fn start(children: &mut Children) -> (Key, OwnedFd) {
+        let begun = run(children, "(trap '' TERM; echo deaf; while :; do sleep 1; done) & wait");
+        let output = &begun.1;
+        socket::set_nonblocking(output.as_fd(), false).expect("a pipe");
+        assert_eq!(read(output), b"deaf\n");
+        begun
+    }
+
+    fn run(children: &mut Children, script: &str) -> (Key, OwnedFd) {
         let null = file::null().expect("/dev/null");
-        let script = "(trap '' TERM; echo deaf; while :; do sleep 1; done) & wait";
         let start = Start {
             path: c("/bin/sh"),
             args: vec![c("sh"), c("-c"), c(script)],
@@ -367,10 +388,23 @@ mod tests {
             cpu_seconds: 60,
             logs: true,
         };
-        let (key, output) = children.start(start).expect("it starts");
-        socket::set_nonblocking(output.as_fd(), false).expect("a pipe");
-        assert_eq!(read(&output), b"deaf\n");
-        (key, output)
+        children.start(start).expect("it starts")
+    }
+
+    /// Its answer may be over, and nothing else waits for it.
+    #[test]
+    fn a_program_that_writes_to_stderr_without_end_is_not_read_without_end() {
+        let mut children = Children::default();
+        let (key, _output) = run(&mut children, "while echo 0123456789 >&2; do :; done");
+        let ended = Epoll::new().expect("an epoll");
+        ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
+        let mut bytes = 0;
+        while children.running.get(key).is_some() {
+            ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
+            children.receive();
+            bytes += children.lines().iter().map(|line| line.text.len() + 1).sum::<usize>();
+        }
+        assert!((MOST..MOST + READS * LINE).contains(&bytes), "{bytes}");
     }
 
     /// Waits for output, or for the end of all that may write it.

@@ -10,8 +10,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use signal::{
-    SIGCHLD, SIGDRAIN, SIGDRAIN_BEFORE, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
-    drains, ignore_write_signals, kill, read_signal, signalfd,
+    SIGALRM, SIGCHLD, SIGDRAIN, SIGDRAIN_BEFORE, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+    SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signal, signalfd,
 };
 pub use spawn::spawn_exec;
 pub use user::{getegid, geteuid, group_names, lookup_group, lookup_user, set_user, user_names, user_of};

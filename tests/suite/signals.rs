@@ -29,6 +29,30 @@ fn the_file_of_a_unix_socket_goes_with_the_process() {
 }
 
 #[test]
+fn a_file_that_is_no_socket_is_not_removed_for_one() {
+    let setup = server("listen unix:%%DIR%%/s; return 200;");
+    for make in [(|path| std::fs::write(path, "data").expect("written")) as fn(&std::path::Path), |path| {
+        std::os::unix::fs::symlink("elsewhere", path).expect("a link")
+    }] {
+        let path = setup.dir().join("s");
+        make(&path);
+        let failed = setup.test_config();
+        assert!(!failed.status.success() && String::from_utf8_lossy(&failed.stderr).contains("bind"), "{failed:?}");
+        std::fs::remove_file(path).expect("it is still there");
+    }
+}
+
+/// nginx takes both, and does nothing.
+#[test]
+fn signals_that_mean_nothing_do_not_end_the_process() {
+    let s = server("return 200;").start();
+    for signal in [libc::SIGALRM, libc::SIGIO] {
+        s.signal(signal);
+        s.get("/").is(200);
+    }
+}
+
+#[test]
 fn term_ends_at_once() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut s = server("").file("html/f", "f").start();

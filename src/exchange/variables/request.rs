@@ -136,9 +136,13 @@ pub fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     if name.is_empty() {
         return None;
     }
-    args.split(|b| *b == b'&').find_map(|pair| {
-        let at = memchr::memchr(b'=', pair)?;
-        pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
+    // By the `=`, of which a request of many `&` has none: each piece would cost a search.
+    memchr::memchr_iter(b'=', args).find_map(|equals| {
+        let (before, value) = (args.get(..equals)?, args.get(equals + 1..)?);
+        let (above, found) = before.split_at_checked(before.len().checked_sub(name.len())?)?;
+        let begins = above.last().is_none_or(|b| *b == b'&');
+        let end = || memchr::memchr(b'&', value).unwrap_or(value.len());
+        (begins && found.eq_ignore_ascii_case(name)).then(|| &value[..end()])
     })
 }
 
@@ -196,5 +200,34 @@ fn remote_user(ex: &Exchange, out: &mut Vec<u8>) -> Is {
     match ex.request.basic_credentials() {
         Some((user, _)) => put(Some(&user), out),
         None => Is::Unset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_the_first_of_its_name() {
+        let table: [(&str, Option<&str>); 14] = [
+            ("", None),
+            ("a", None),
+            ("a=", Some("")),
+            ("a=1", Some("1")),
+            ("A=1&a=2", Some("1")),
+            ("b=1&a=2", Some("2")),
+            ("ba=1&a=2", Some("2")),
+            ("b=a=1&a=2", Some("2")),
+            ("a&a=2", Some("2")),
+            ("a=1=2&b", Some("1=2")),
+            ("&&&a=x&", Some("x")),
+            ("=1&a=2", Some("2")),
+            ("aa=1", None),
+            ("a==", Some("=")),
+        ];
+        for (args, expected) in table {
+            assert_eq!(argument(args.as_bytes(), b"a"), expected.map(str::as_bytes), "{args}");
+        }
+        assert_eq!(argument(b"=1", b""), None);
     }
 }

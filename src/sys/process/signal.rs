@@ -13,6 +13,8 @@ pub const SIGTERM: i32 = libc::SIGTERM;
 pub const SIGUSR1: i32 = libc::SIGUSR1;
 pub const SIGUSR2: i32 = libc::SIGUSR2;
 pub const SIGWINCH: i32 = libc::SIGWINCH;
+pub const SIGALRM: i32 = libc::SIGALRM;
+pub const SIGIO: i32 = libc::SIGIO;
 pub const SIGCHLD: i32 = libc::SIGCHLD;
 pub const SIGKILL: i32 = libc::SIGKILL;
 
