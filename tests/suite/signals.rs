@@ -30,22 +30,22 @@ fn the_file_of_a_unix_socket_goes_with_the_process() {
 
 #[test]
 fn a_file_that_is_no_socket_is_not_removed_for_one() {
-    let setup = server("listen unix:%%DIR%%/s; return 200;");
-    for make in [(|path| std::fs::write(path, "data").expect("written")) as fn(&std::path::Path), |path| {
-        std::os::unix::fs::symlink("elsewhere", path).expect("a link")
-    }] {
-        let path = setup.dir().join("s");
-        make(&path);
-        let failed = setup.test_config();
-        assert!(!failed.status.success() && String::from_utf8_lossy(&failed.stderr).contains("bind"), "{failed:?}");
-        std::fs::remove_file(path).expect("it is still there");
-    }
+    let s = server("return 200;").file("s", "data").allow_log("bind()").allow_log("the old one stays").start();
+    s.get("/").is(200);
+    s.reconfigure_http("server { listen 127.0.0.1:%%PORT%%; listen unix:%%DIR%%/s; return 200 new; }");
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |log| {
+        log.contains("bind() to unix:") && log.contains("(98: Address already in use)")
+    });
+    assert_eq!(s.read("s"), b"data");
 }
 
 /// nginx takes both, and does nothing.
 #[test]
 fn signals_that_mean_nothing_do_not_end_the_process() {
     let s = server("return 200;").start();
+    // It is ready to take them once it answers.
+    s.get("/").is(200);
     for signal in [libc::SIGALRM, libc::SIGIO] {
         s.signal(signal);
         s.get("/").is(200);

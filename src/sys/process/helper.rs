@@ -34,6 +34,15 @@ fn close_range(first: i32, last: i32) -> Result<(), Errno> {
 
 /// Ends the process by SIGALRM after that time, unless it is called again; 0: never.
 pub fn alarm(seconds: u32) {
+    // SAFETY: a sigset of zeroes is valid.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // The parent, which reads it from a descriptor, has it blocked.
+    // SAFETY: `set` is writable, and no old mask is asked for.
+    unsafe {
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGALRM);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+    }
     // SAFETY: no pointers are passed.
     unsafe { libc::alarm(seconds) };
 }
