@@ -1,6 +1,7 @@
 //! LOCK and UNLOCK (RFC 4918 §9.10, §9.11).
 
 use super::guard::{self, Change};
+use super::held;
 use super::refuse::{failed, malformed, refuse};
 use super::target::{self, Key, Resource};
 use super::terms::{Depth, depth};
@@ -201,7 +202,7 @@ fn random_bytes() -> Result<[u8; 16], Errno> {
 fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
     let uri = ex.route.uri.clone();
     let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::NOT_FOUND) };
-    let tokens = guard::tokens(ex);
+    let tokens = held::tokens(ex);
     if tokens.is_empty() {
         return refuse(
             ex,

@@ -2,7 +2,7 @@
 //!
 //! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
 //! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
-//! - [`guard`]: whether locks and `If` allow a change
+//! - [`guard`], [`held`]: whether locks and `If` allow a change; which tokens a request has
 //! - [`target`]: a URI as a name in a directory
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, wherever links lead.
@@ -11,6 +11,7 @@ mod copied;
 mod copying;
 pub mod ext;
 pub mod guard;
+pub mod held;
 mod job;
 mod judging;
 mod lock;

@@ -3,7 +3,8 @@
 
 use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
-use super::guard::{self, Leave};
+use super::guard;
+use super::held::Leave;
 use super::job::{After, Job, Stage, Was};
 use super::judging::Judging;
 use super::refuse::{failed, refuse};

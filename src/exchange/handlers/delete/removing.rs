@@ -7,7 +7,8 @@ use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::dav::guard::{self, Change, Leave};
+use crate::exchange::handlers::dav::guard::{self, Change};
+use crate::exchange::handlers::dav::held::Leave;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
@@ -204,6 +205,14 @@ fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, 
     there.ok_or(Refusal::Precondition)
 }
 
+/// The version that the request names cannot be removed.
+fn of_version(denied: Denied) -> Refusal {
+    match denied {
+        Denied::Changed => Refusal::Precondition,
+        Denied::Busy => Refusal::Busy,
+    }
+}
+
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
@@ -233,10 +242,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_trash(ex, dir, name) {
             return Err(Refusal::Area);
         }
-        guard::hold(ex, cx, &mut locks).map_err(|denied| match denied {
-            Denied::Changed => Refusal::Precondition,
-            Denied::Busy => Refusal::Busy,
-        })?;
+        guard::hold(ex, cx, &mut locks).map_err(of_version)?;
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
         locked = guard::lockable(cx, dir, name);

@@ -3,6 +3,7 @@
 
 use super::settings::settings;
 use crate::config::model::Level;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, variables};
 use crate::http::fields::Fields;
 use crate::http::h1::response::ResponseHead;
@@ -17,8 +18,7 @@ pub(super) struct Hints<'a> {
     pub bytes: &'a [u8],
     /// The number of its bytes.
     pub len: usize,
-    /// Fields that the client does not get without a pass_header.
-    pub is_hidden: fn(HeaderId) -> bool,
+    pub protocol: Protocol,
 }
 
 /// An interim response has arrived; `hinted` counts the bytes of earlier ones. False: a server of HTTP/1.0 must not
@@ -61,7 +61,7 @@ fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     for field in &hints.head.fields {
         let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let is_hidden = (hints.is_hidden)(field.id);
+        let is_hidden = hints.protocol.hides(field.id);
         let is_framing = matches!(
             field.id,
             HeaderId::ContentLength

@@ -206,8 +206,3 @@ impl Proxy {
         Ok(())
     }
 }
-
-/// [`Protocol::hides`] of a response of HTTP, for fields that only HTTP has: those of interim responses, and trailers.
-pub(super) fn is_hidden_in_http(id: HeaderId) -> bool {
-    Protocol::Http1.hides(id)
-}

@@ -4,7 +4,7 @@ use super::early_hints::{self, Hints};
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy, Reading};
 use super::settings::settings;
-use super::{protocol, respond, spool, store};
+use super::{respond, spool, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
 use crate::config::value::Size;
@@ -135,7 +135,7 @@ impl Proxy {
             ex.report(cx, Level::Error, format_args!("{what} from upstream"));
             return Err(Fault::InvalidHeader);
         }
-        let hints = Hints { head: &self.head, bytes, len, is_hidden: protocol::is_hidden_in_http };
+        let hints = Hints { head: &self.head, bytes, len, protocol: self.protocol };
         if self.protocol.is_http() && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
             return Err(Fault::InvalidHeader);
         }

@@ -2,7 +2,6 @@
 //! response.
 
 use super::fault::Fault;
-use super::protocol;
 use super::proxy::{Phase, Proxy};
 use super::record::ReceivedHead;
 use super::settings::settings;
@@ -315,7 +314,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     for (name, value) in record.trailer_lines() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let id = HeaderId::of(name);
-        let hidden = protocol::is_hidden_in_http(id);
+        let hidden = record.protocol.hides(id);
         let hop = matches!(
             id,
             HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive

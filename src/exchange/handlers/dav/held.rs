@@ -1,0 +1,67 @@
+//! The lock tokens that a request names, and what they allow it to change.
+
+use super::target;
+use crate::exchange::Exchange;
+use crate::http::dav::condition;
+use crate::http::dav::lock::Token;
+use crate::http::header::HeaderId;
+use crate::services::Services;
+use crate::services::dav_locks::DavLocks;
+use crate::sys::Errno;
+use crate::sys::file;
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+/// A tree whose locks let the request remove it when it began: others may be granted below it until it is gone.
+#[derive(Default)]
+pub struct Leave {
+    path: Vec<u8>,
+    tokens: Vec<Token>,
+}
+
+impl Leave {
+    /// To remove the directory `name` in `dir`.
+    ///
+    /// # Errors
+    /// That of readlink: it is not known where it is.
+    pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Leave, Errno> {
+        Ok(Leave { path: target::join(&file::path_of(dir)?, name), tokens: tokens(ex) })
+    }
+
+    /// Whether an entry may go. `way` leads to its directory, each name with its slash.
+    ///
+    /// # Errors
+    /// EBUSY: another request has locked it meanwhile.
+    pub fn check(&self, locks: &DavLocks, way: &[u8], name: &CStr) -> Result<(), Errno> {
+        if locks.is_empty() {
+            return Ok(());
+        }
+        match is_allowed(locks, &[&self.path, &b"/"[..], way, name.to_bytes()].concat(), &self.tokens) {
+            true => Ok(()),
+            false => Err(Errno::EBUSY),
+        }
+    }
+
+    /// All of it is gone.
+    pub fn forget(&self, cx: &mut Services) {
+        cx.dav_locks.forget(&self.path);
+    }
+}
+
+/// Whether these tokens allow a change of the path: an exclusive lock needs its own; of shared locks, one is enough.
+pub(super) fn is_allowed(locks: &DavLocks, path: &[u8], held: &[Token]) -> bool {
+    let (mut shared, mut shares, mut excluded) = (false, false, false);
+    locks.each_covering(path, |lock| {
+        let is_held = held.contains(&lock.token);
+        excluded |= lock.exclusive && !is_held;
+        shared |= !lock.exclusive;
+        shares |= is_held;
+    });
+    !excluded && (!shared || shares)
+}
+
+/// The lock tokens that the request names.
+pub fn tokens(ex: &Exchange) -> Vec<Token> {
+    let Some(lists) = ex.header(HeaderId::If).and_then(condition::parse) else { return Vec::new() };
+    condition::tokens(&lists).filter_map(Token::parse).collect()
+}
