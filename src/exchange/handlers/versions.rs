@@ -67,27 +67,24 @@ pub fn are_named(head: &Head, buf: &[u8]) -> bool {
     head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
 }
 
-/// Whether the request's conditions let DELETE, COPY or MOVE have what it names: `itself` has the name, `content` is what a
-/// GET of it sends, the file that a link leads to. What is no file, a directory, has neither an ETag nor a date.
-pub fn may_have(ex: &Exchange, itself: Option<&Stat>, content: Option<&Stat>) -> bool {
-    let tag = content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(stat), stat.mtime.0));
-    let now = Validators {
-        etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
-        modified: tag.as_ref().map(|(_, modified)| *modified),
-        exists: itself.is_some(),
-    };
-    cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &now, ImsMode::Off) == Verdict::Proceed
-}
+/// The conditions of a request: its head, and the bytes of that.
+pub type Conditions<'a> = (&'a Head, &'a [u8]);
 
-/// Whether conditions, those of the request or of an earlier one, let a file take the place of what is there.
-pub fn judge((head, buf): (&Head, &[u8]), ex: &Exchange, there: Option<&Stat>) -> bool {
-    let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);
+/// Whether conditions, those of the request or of an earlier one, allow a change of a name: `itself` has it, and `content` is
+/// what a GET of it sends, the file that a link leads to. Only a file has an ETag, and a directory no date either.
+pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, itself: Option<&Stat>, content: Option<&Stat>) -> bool {
+    let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);
     let now = Validators {
         etag: etag.as_ref().map(ETag::as_bytes),
-        modified: there.map(|stat| stat.mtime.0),
-        exists: there.is_some(),
+        modified: content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0),
+        exists: itself.is_some(),
     };
-    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) != Verdict::Failed
+    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) == Verdict::Proceed
+}
+
+/// The conditions of the request itself.
+pub fn own(ex: &Exchange) -> Conditions<'_> {
+    (&ex.request.head, ex.buf())
 }
 
 /// Files that are locked until this is dropped.

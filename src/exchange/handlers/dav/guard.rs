@@ -213,7 +213,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
             Some(FileKind::Symlink) => file::stat_at(Some(source.0), source.1, Follow::Yes).ok(),
             _ => itself,
         };
-        if !versions::may_have(ex, itself.as_ref(), content.as_ref()) {
+        if !versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref()) {
             return Err(Denied::Changed);
         }
     }

@@ -348,7 +348,7 @@ fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> 
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
-    match versions::may_have(ex, Some(&found.itself), found.content.as_ref()) {
+    match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref()) {
         true => Ok(()),
         false => Err(Refusal::Precondition),
     }

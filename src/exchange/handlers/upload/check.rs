@@ -225,8 +225,8 @@ impl Upload {
         }
         let conditions = match &self.conditions {
             Some(other) => (&other.0, &other.1[..]),
-            None => (&ex.request.head, ex.buf()),
+            None => versions::own(ex),
         };
-        if versions::judge(conditions, ex, there) { Ok(()) } else { Err(Refusal::precondition().of(name)) }
+        if versions::allow(conditions, ex, there, there) { Ok(()) } else { Err(Refusal::precondition().of(name)) }
     }
 }
