@@ -2,15 +2,18 @@
 //! interpreter, not the JIT, as nginx's default is: the match limit does not bound what compiled code does, and a
 //! sandboxed process may have no memory that is both writable and executable.
 //!
-//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps, all places it may start at together, and
-//! [`HEAP_LIMIT_KIB`] of memory; one that would is an error, never "no match". A match allocates nothing once the scratch
-//! space fits.
+//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps, all places it may start at together, nor much more time
+//! than these take, and [`HEAP_LIMIT_KIB`] of memory; one that would is an error, never "no match". A match allocates
+//! nothing once the scratch space fits.
 //!
 //! PCRE2's own limit holds for each start apart, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text. A pattern
-//! that is not anchored is therefore given [`STARTS`] starts at a time, each with its share of the steps that are
-//! left.
+//! that is not anchored is therefore given [`STARTS`] starts at a time, each with a share of the steps. And its limit
+//! counts no step by its length: `\w*+` reads all of a long subject in one. So a search is given few steps at first, and
+//! when they do not suffice, as many as fit into the time left as fast as the first were.
 
-use super::clock;
+mod budget;
+
+use budget::{Budget, STARTS};
 use pcre2_sys::{
     PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,
     PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE,
@@ -22,18 +25,12 @@ use pcre2_sys::{
 };
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
+use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
-use std::time::Duration;
 
 /// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
 /// exhaust them keeps the loop for no longer than it may take for one request.
 pub const MATCH_LIMIT: u32 = 1_000_000;
-
-/// How long a step takes, to tell from the clock how many are left.
-const STEP: Duration = Duration::from_nanos(10);
-
-/// Starts of a match that are tried before the clock is looked at.
-const STARTS: usize = 32;
 
 /// Memory for backtracking of one match; what is more than [`KEPT`] is given back after it.
 pub const HEAP_LIMIT_KIB: u32 = 32 << 10;
@@ -155,11 +152,8 @@ impl Code {
 
     fn match_in(&self, scratch: &mut Scratch, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
         let found = match self.starts {
-            Starts::First => self.search(scratch, subject, 0, usize::MAX, MATCH_LIMIT)?,
-            Starts::Whole => {
-                let each = MATCH_LIMIT / u32::try_from(subject.len() + 1).unwrap_or(u32::MAX);
-                self.search(scratch, subject, 0, usize::MAX, each.max(1))?
-            }
+            Starts::First => self.search_on(scratch, subject, &mut Budget::new(subject.len()), 0..=0)?,
+            Starts::Whole => self.search_on(scratch, subject, &mut Budget::new(subject.len()), 0..=subject.len())?,
             Starts::Any => self.search_in_turns(scratch, subject)?,
         };
         if !found {
@@ -183,20 +177,19 @@ impl Code {
 impl Code {
     /// Some starts at a time; where one of them takes more than its share of the steps, one at a time.
     fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
-        // Most searches are over before the clock is needed.
-        let mut budget = Budget { began: (subject.len() >= STARTS).then(clock::monotonic_ns), on_processor: None };
-        let mut left = MATCH_LIMIT;
+        let mut budget = Budget::new(subject.len());
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
-                left = budget.left(clock::monotonic_ns(), clock::thread_cpu_ns)?;
+                budget.look()?;
             }
             let to = (from + STARTS - 1).min(subject.len());
-            match self.search(scratch, subject, from, to, left / STARTS as u32) {
+            let few = budget.few(subject.len(), STARTS);
+            match self.search(scratch, subject, &(from..=to), few) {
                 Ok(false) => {}
                 Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => {
+                    budget.look()?;
                     for start in from..=to {
-                        left = budget.left(clock::monotonic_ns(), clock::thread_cpu_ns)?;
-                        if self.search(scratch, subject, start, start, left)? {
+                        if self.search_on(scratch, subject, &mut budget, start..=start)? {
                             return Ok(true);
                         }
                     }
@@ -207,47 +200,45 @@ impl Code {
         Ok(false)
     }
 
-    /// Matches that start at `from` to `to`, each of `steps` at most.
-    fn search(&self, scratch: &mut Scratch, subject: &[u8], from: usize, to: usize, steps: u32) -> Result<bool, Gave> {
+    /// One search with few steps, then with as many as the time left allows.
+    fn search_on(
+        &self,
+        scratch: &mut Scratch,
+        subject: &[u8],
+        budget: &mut Budget,
+        starts: RangeInclusive<usize>,
+    ) -> Result<bool, Gave> {
+        let places = starts.end() - starts.start() + 1;
+        let mut steps = budget.few(subject.len(), places);
+        loop {
+            match self.search(scratch, subject, &starts, steps) {
+                Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => steps = budget.more(steps, places)?,
+                decided => return decided,
+            }
+        }
+    }
+
+    /// Matches that start at one of these places, each of `steps` at most.
+    fn search(
+        &self,
+        scratch: &mut Scratch,
+        subject: &[u8],
+        starts: &RangeInclusive<usize>,
+        steps: u32,
+    ) -> Result<bool, Gave> {
         let (data, context) = (scratch.data.as_ptr(), scratch.context.as_ptr());
-        // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length; `from` is
-        // not beyond its end.
+        // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length; no
+        // start is beyond its end.
         let found = unsafe {
             pcre2_set_match_limit_8(context, steps);
-            pcre2_set_offset_limit_8(context, to);
-            pcre2_match_8(self.code.as_ptr(), subject.as_ptr(), subject.len(), from, 0, data, context)
+            pcre2_set_offset_limit_8(context, *starts.end());
+            pcre2_match_8(self.code.as_ptr(), subject.as_ptr(), subject.len(), *starts.start(), 0, data, context)
         };
         match found {
             PCRE2_ERROR_NOMATCH => Ok(false),
             error if error < 0 => Err(Gave(error)),
             _ => Ok(true),
         }
-    }
-}
-
-/// Tells from the time a match has taken how many of its steps are left. The monotonic clock is read without entering the
-/// kernel, but it runs on while the thread does not (a paused machine, a quota of processor time): where it says that
-/// more than [`QUICK`] has passed, only processor time counts from then on.
-struct Budget {
-    began: Option<u64>,
-    /// The thread's processor time when it began to count.
-    on_processor: Option<u64>,
-}
-
-/// A tenth of a match's steps.
-const QUICK: u64 = (MATCH_LIMIT / 10) as u64 * STEP.as_nanos() as u64;
-
-impl Budget {
-    /// The time in nanoseconds by both clocks; without a beginning it begins now. No step left is an error.
-    fn left(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<u32, Gave> {
-        let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
-        if passed > QUICK || self.on_processor.is_some() {
-            let time = on_processor();
-            passed = QUICK + time.saturating_sub(*self.on_processor.get_or_insert(time));
-        }
-        let used = u128::from(passed) / STEP.as_nanos();
-        let left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-        if left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(left) }
     }
 }
 
@@ -364,19 +355,11 @@ mod tests {
         let subject = [&[b'a'; 20_000][..], b"!"].concat();
         assert_eq!(find("(.)*(?=\\1)!", &subject), Err(Gave(-47)));
         assert_eq!(find("(*UTF)(.)*(?=\\1)!", &subject), Err(Gave(-47)));
-    }
-
-    #[test]
-    fn a_match_that_waits_for_the_processor_keeps_its_steps() {
-        let unused = || -> u64 { unreachable!("little has passed") };
-        let mut budget = Budget { began: Some(0), on_processor: None };
-        assert_eq!(budget.left(QUICK, unused), Ok(MATCH_LIMIT / 10 * 9));
-        // The thread stands still for a second.
-        let second = 1_000_000_000;
-        assert_eq!(budget.left(second, || 70), Ok(MATCH_LIMIT / 10 * 9));
-        assert_eq!(budget.left(2 * second, || 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
-        // Also where the monotonic clock says little: it counts no more.
-        assert_eq!(budget.left(0, || 70 + 9 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
+        // Each of these steps reads to the end of the subject.
+        let subject = [&[b'a'; 8000][..], b"bc"].concat();
+        for pattern in ["(?:\\w*+!|a)*?(?<=q)bc", "^(?:\\w*+!|a)*?(?<=q)bc", "\\G(?:\\w*+!|a)*?(?<=q)bc"] {
+            assert_eq!(find(pattern, &subject), Err(Gave(-47)), "{pattern}");
+        }
     }
 
     #[test]

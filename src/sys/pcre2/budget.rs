@@ -1,0 +1,132 @@
+//! What is left of the steps of one match, told from its time.
+//!
+//! Invariant: the time of all that a match has done counts, but not the time for which it did not run.
+
+use super::super::clock;
+use super::{Gave, MATCH_LIMIT};
+use pcre2_sys::PCRE2_ERROR_MATCHLIMIT;
+use std::time::Duration;
+
+/// How long a step takes, to tell from the clock how many are left.
+const STEP: Duration = Duration::from_nanos(10);
+
+/// Starts of a match that are tried before the clock is looked at.
+pub const STARTS: usize = 32;
+
+/// Tells from the time a match has taken how many of its steps are left. The monotonic clock is read without entering the
+/// kernel, but it runs on while the thread does not (a paused machine, a quota of processor time): where it says that
+/// more than [`QUICK`] has passed, only processor time counts.
+pub struct Budget {
+    began: Option<u64>,
+    /// The thread's processor time at some moment, and what had passed of the match by then.
+    on_processor: Option<(u64, u64)>,
+    /// Steps, as of the last look at the clock.
+    left: u32,
+}
+
+/// A tenth of a match's steps.
+const QUICK: u64 = (MATCH_LIMIT / 10) as u64 * STEP.as_nanos() as u64;
+
+/// From this length of a subject on, the processor time is noted before the match, since the first steps may be long; a
+/// shorter one is not worth the system call.
+const LONG: usize = 256;
+
+/// A step on a subject of as many bytes more takes twice as long at the worst.
+const BYTES_A_STEP: usize = 64;
+
+impl Budget {
+    /// Most searches are over before the clock is needed.
+    pub fn new(subject: usize) -> Budget {
+        let began = (subject >= STARTS).then(clock::monotonic_ns);
+        let on_processor = (subject >= LONG).then(|| (clock::thread_cpu_ns(), 0));
+        Budget { began, on_processor, left: MATCH_LIMIT }
+    }
+
+    /// How many steps each of some starts may take before the clock is looked at: all together a tenth of what is left.
+    pub fn few(&self, subject: usize, starts: usize) -> u32 {
+        let shares = starts.saturating_mul(10 + 10 * (subject / BYTES_A_STEP));
+        (self.left / u32::try_from(shares).unwrap_or(u32::MAX)).max(1)
+    }
+
+    /// How many each may take after `tried` were too few: what is left, at the speed of those tried. An error where that is
+    /// no more than was tried.
+    pub fn more(&mut self, tried: u32, starts: usize) -> Result<u32, Gave> {
+        let before = self.left;
+        self.look()?;
+        self.allowed(before, tried, starts)
+    }
+
+    fn allowed(&self, before: u32, tried: u32, starts: usize) -> Result<u32, Gave> {
+        let used = u64::from(before.saturating_sub(self.left).max(1));
+        let at_that_speed = u64::from(tried) * u64::from(self.left) / used;
+        let most = u64::from(self.left) / starts as u64;
+        let steps = u32::try_from(most.min(at_that_speed)).unwrap_or(u32::MAX);
+        if steps > tried { Ok(steps) } else { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) }
+    }
+
+    /// Looks at the clock. No step left is an error.
+    pub fn look(&mut self) -> Result<(), Gave> {
+        self.look_at(clock::monotonic_ns(), clock::thread_cpu_ns)
+    }
+
+    /// The time in nanoseconds by both clocks; without a beginning it begins now.
+    fn look_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), Gave> {
+        let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
+        if passed > QUICK {
+            let time = on_processor();
+            let (noted, until_then) = *self.on_processor.get_or_insert((time, QUICK));
+            passed = until_then + time.saturating_sub(noted);
+        }
+        let used = u128::from(passed) / STEP.as_nanos();
+        self.left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)).min(self.left);
+        if self.left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(on_processor: Option<(u64, u64)>) -> Budget {
+        Budget { began: Some(0), on_processor, left: MATCH_LIMIT }
+    }
+
+    #[test]
+    fn a_match_that_waits_for_the_processor_keeps_its_steps() {
+        let unused = || -> u64 { unreachable!("little has passed") };
+        let mut budget = begun(None);
+        let mut left = |now, on_processor: u64| budget.look_at(now, || on_processor).map(|()| budget.left);
+        // The thread stands still for a second.
+        let second = 1_000_000_000;
+        assert_eq!(left(second, 70), Ok(MATCH_LIMIT / 10 * 9));
+        assert_eq!(left(2 * second, 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
+        assert_eq!(left(2 * second, 70 + 9 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
+        let mut budget = begun(None);
+        assert_eq!(budget.look_at(QUICK, unused).map(|()| budget.left), Ok(MATCH_LIMIT / 10 * 9));
+    }
+
+    #[test]
+    fn what_a_long_subject_costs_before_the_first_look_is_counted() {
+        let mut budget = begun(Some((70, 0)));
+        assert_eq!(budget.look_at(5 * QUICK, || 70 + 5 * QUICK).map(|()| budget.left), Ok(MATCH_LIMIT / 2));
+        let mut budget = begun(Some((70, 0)));
+        assert_eq!(budget.look_at(10 * QUICK, || 70 + 10 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
+    }
+
+    #[test]
+    fn steps_that_read_much_are_given_out_by_their_time() {
+        let allowed = |left, used, tried, starts| {
+            let budget = Budget { began: Some(0), on_processor: None, left };
+            budget.allowed(left + used, tried, starts).ok()
+        };
+        // As quick as a step is thought to be, or quicker: all that is left.
+        assert_eq!(allowed(900_000, 3_000, 3_000, 1), Some(900_000));
+        assert_eq!(allowed(900_000, 0, 3_000, 10), Some(90_000));
+        // Each took a hundred times as long.
+        assert_eq!(allowed(500_000, 300_000, 3_000, 1), Some(5_000));
+        assert_eq!(allowed(300_000, 300_000, 3_000, 1), None, "the same again is no use");
+        let budget = begun(None);
+        assert_eq!([budget.few(0, 1), budget.few(0, 32), budget.few(8_000, 32)], [100_000, 3_125, 24]);
+        assert_eq!(budget.few(usize::MAX / 2, 32), 1);
+    }
+}
