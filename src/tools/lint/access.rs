@@ -167,7 +167,9 @@ fn second_type(place: &Place, found: &mut Vec<Finding>) {
     let is_bare =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.is("204") || code.is("304"));
     let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
-    if is_one && is_served && !place.level().all.iter().any(is_bare) {
+    // Once for a block.
+    let is_first = || place.level().field("content-type").is_some_and(|first| first.span == place.d.span);
+    if is_one && is_served && is_first() && !place.level().all.iter().any(is_bare) {
         let help = format!("write: default_type {};", quoted(value));
         found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
     }

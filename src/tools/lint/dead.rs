@@ -5,6 +5,7 @@ use super::blocks::{Pass, location, passes, variables};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::template::Builtin;
+use crate::util::hash::FastSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -175,6 +176,16 @@ fn page_without_slash(place: &Place, found: &mut Vec<Finding>) {
 /// What begins so is read off an answer.
 const LATE: [&str; 5] = ["sent_http_", "sent_trailer_", "upstream_http_", "upstream_cookie_", "upstream_trailer_"];
 
+/// The variables that a `map` or a `set` here makes.
+fn defined(all: &[Directive]) -> FastSet<&[u8]> {
+    let own = |d: &'_ Directive| match d.name.bytes() {
+        b"map" => 1,
+        b"set" => 0,
+        _ => d.args.len(),
+    };
+    all.iter().filter_map(|d| d.args.get(own(d))?.bytes().strip_prefix(b"$")).collect()
+}
+
 fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("if") && !place.is("set") {
         return;
@@ -195,14 +206,7 @@ fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
                 || name.starts_with("upstream_") && Builtin::of(name).is_some()
         };
         let is_defined = |name: &String| {
-            let defines = |d: &Directive| {
-                let own = if d.name.is("map") { d.args.get(1) } else { d.args.first() };
-                own.is_some_and(|own| own.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
-            };
-            place
-                .levels
-                .iter()
-                .any(|level| level.all.iter().any(|d| (d.name.is("map") || d.name.is("set")) && defines(d)))
+            place.levels.iter().any(|level| level.defined.get_or_init(|| defined(level.all)).contains(name.as_bytes()))
         };
         if let Some(name) = variables(&word.str()).into_iter().find(late).filter(|name| !is_defined(name)) {
             let message = format!("${name} is empty here: `{}` runs before there is an answer", place.d.name.str());
@@ -256,11 +260,7 @@ fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
     // Where the `return` itself leads may be such a location.
     let Some(first) = level.first("location").map(|at| &level.all[at]).filter(|_| !ends) else { return };
     let is_reached = |d: &Directive| {
-        let leads = |page: &Directive| {
-            page.name.is("error_page")
-                && page.args.last().is_some_and(|word| Some(word.bytes()) == location(d).map(|(_, name)| name.bytes()))
-        };
-        place.levels.iter().any(|level| level.all.iter().any(leads))
+        location(d).is_some_and(|(_, name)| place.levels.iter().any(|level| level.has_error_page(name.bytes())))
     };
     let mut locations = level.all.iter().filter(|d| d.name.is("location"));
     if !locations.any(is_reached) {
@@ -279,9 +279,9 @@ fn answered_before(place: &Place, found: &mut Vec<Finding>) {
         |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program, Pass::Other]).any(|name| d.name.is(name));
     let is_content = |d: &Directive| is_pass(d) || CONTENT.iter().any(|name| d.name.is(name));
     // Once for a block, and only where nothing else may come before the `return`.
-    let is_first = level.all.iter().take(place.at).all(|d| !is_content(d));
+    let is_first = || level.all.iter().take(place.at).all(|d| !is_content(d));
     let others = ["rewrite", "location", "break", "if"].iter().any(|name| level.has(name));
-    if is_content(place.d) && is_first && !others {
+    if is_content(place.d) && !others && is_first() {
         let message = format!("\"{}\" is never used: `return` answers before", place.d.name.str());
         let finding =
             Finding::new(place.d.name.span, message, "remove one of the two, or put the `return` into an `if`");

@@ -7,12 +7,13 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;
 use crate::util::hash::{FastMap, FastSet};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 
 /// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
 pub const COMPARED: usize = 200;
 
+#[derive(Default)]
 pub struct Level<'a> {
     pub all: &'a [Directive],
     /// Where the first directive of each name is.
@@ -46,6 +47,16 @@ pub struct Level<'a> {
     pub trailers: OnceCell<Fields<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
+    /// Variables that a `map` or a `set` of it makes. Rule W034 finds them.
+    pub defined: OnceCell<FastSet<&'a [u8]>>,
+    /// Where its `error_page` lines lead.
+    error_pages: OnceCell<FastSet<&'a [u8]>>,
+    /// Names of the locations in it and below it that pass requests on. Rule W043 finds them.
+    pub passing: OnceCell<FastSet<&'a [u8]>>,
+    fields: RefCell<FastMap<&'static str, Option<&'a Directive>>>,
+    last_rewrite: OnceCell<Option<usize>>,
+    /// Servers in it that keep someone out, two at most. Rule W127 finds them.
+    pub guarded: OnceCell<Vec<&'a Directive>>,
 }
 
 /// Fields in the order of the lines that name them first, and their names in lower case.
@@ -100,28 +111,7 @@ impl<'a> Level<'a> {
                 firsts.entry(d.name.bytes()).or_insert(at);
             }
         }
-        Level {
-            all,
-            firsts,
-            locations: OnceCell::new(),
-            regexes: OnceCell::new(),
-            is_closed: OnceCell::new(),
-            runs_uploads: OnceCell::new(),
-            behind_all: OnceCell::new(),
-            upstreams: OnceCell::new(),
-            set_by_client: OnceCell::new(),
-            takes_any_host: OnceCell::new(),
-            open: OnceCell::new(),
-            speaks_tls: OnceCell::new(),
-            keeping: OnceCell::new(),
-            chosen_hosts: OnceCell::new(),
-            used: OnceCell::new(),
-            variables: OnceCell::new(),
-            credentials: OnceCell::new(),
-            headers: OnceCell::new(),
-            trailers: OnceCell::new(),
-            decisive: OnceCell::new(),
-        }
+        Level { all, firsts, ..Level::default() }
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -168,6 +158,28 @@ impl<'a> Level<'a> {
     /// The names of locations without a modifier.
     pub fn location_names(&self) -> impl Iterator<Item = &'a [u8]> {
         self.locations().firsts.keys().filter(|(modifier, _)| modifier.is_empty()).map(|(_, name)| *name)
+    }
+
+    /// The first `add_header` of a field, whose name is in lower case.
+    pub fn field(&self, name: &'static str) -> Option<&'a Directive> {
+        let is_meant = |d: &&Directive| {
+            d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name.as_bytes())
+        };
+        *self.fields.borrow_mut().entry(name).or_insert_with(|| self.all.iter().find(is_meant))
+    }
+
+    /// The position of its last `rewrite`.
+    pub fn last_rewrite(&self) -> Option<usize> {
+        *self.last_rewrite.get_or_init(|| self.all.iter().rposition(|d| d.name.is("rewrite")))
+    }
+
+    /// Whether an `error_page` of it leads to this URI or this named location.
+    pub fn has_error_page(&self, page: &[u8]) -> bool {
+        let pages = self.error_pages.get_or_init(|| {
+            let lines = self.all.iter().filter(|d| d.name.is("error_page"));
+            lines.filter_map(|d| d.args.last()).map(Word::bytes).collect()
+        });
+        pages.contains(page)
     }
 
     /// Whether something here asks who the client is.

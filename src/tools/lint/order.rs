@@ -241,14 +241,9 @@ fn policy(place: &Place, found: &mut Vec<Finding>) {
     }
     // add_header of the innermost block that has any.
     let level = place.levels.iter().rev().find(|level| level.has("add_header"));
-    let policy = level.and_then(|level| {
-        level.all.iter().find(|d| {
-            d.name.is("add_header")
-                && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-security-policy"))
-                && d.args.get(1).is_some_and(|word| !word.str().contains("-inline'"))
-        })
-    });
-    if let Some(policy) = policy {
+    let policy = level.and_then(|level| level.field("content-security-policy"));
+    let is_strict = |d: &&Directive| d.args.get(1).is_some_and(|word| !word.str().contains("-inline'"));
+    if let Some(policy) = policy.filter(is_strict) {
         let what = "the listing is sent with a Content-Security-Policy of its own, not with this site's";
         let help = "give the listing a location of its own, with add_header lines without it";
         found.push(Finding::new(place.d.span, what, help).note(policy.span, "that policy"));

@@ -316,17 +316,17 @@ fn bare_dot(regex: &str) -> Option<usize> {
 }
 
 fn is_last_rewrite(place: &Place) -> bool {
-    place.level().all.iter().skip(place.at + 1).all(|d| !d.name.is("rewrite"))
+    place.level().last_rewrite() == Some(place.at)
 }
 
 fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
-    let [regex, target, flag @ ..] = &place.d.args[..] else { return };
+    let ([regex, target, flag @ ..], true) = (&place.d.args[..], place.is("rewrite")) else { return };
     // Without a flag the lines behind it may still end the search.
     let is_searched = match flag {
         [] => !["return", "break", "if"].iter().any(|name| place.level().has(name)) && is_last_rewrite(place),
         [flag, ..] => flag.is("last"),
     };
-    if !place.is("rewrite") || !is_searched {
+    if !is_searched {
         return;
     }
     let Some(block) = place.blocks.last() else { return };

@@ -410,8 +410,8 @@ fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
     let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];
     let is_harmless = |d: &Directive| harmless.iter().any(|name| d.name.is(name));
     // Once for a block.
-    let is_first = place.level().all.iter().take(place.at).all(is_harmless);
-    if is_first && !is_harmless(place.d) {
+    let is_first = || place.level().all.iter().take(place.at).all(is_harmless);
+    if !is_harmless(place.d) && is_first() {
         found.push(Finding::new(
             place.d.name.span,
             format!("\"{}\" in an `if` replaces what the location says for such requests", place.d.name.str()),

@@ -219,15 +219,19 @@ fn glued_path(prefix: &str, url: &str, path: &str) -> Option<(String, String)> {
     })
 }
 
+/// The first servers that keep someone out: the one that is asked about, and another.
+fn guarded(all: &[Directive]) -> Vec<&Directive> {
+    let servers = all.iter().filter(|d| d.name.is("server")).take(COMPARED);
+    let is_guard = |d: &Directive| d.name.is("deny") || d.name.is("auth_basic");
+    servers.filter(|d| below(d.block.as_deref().unwrap_or_default(), is_guard)).take(2).collect()
+}
+
 fn unmerged(place: &Place, found: &mut Vec<Finding>) {
     if place.is("merge_slashes") && first_is(place.d, "off") {
         // The other servers of the default server's address keep nothing out by their own rules either.
-        let others = place.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
-        let rules =
-            others.iter().filter(|d| d.name.is("server") && d.span != place.blocks.last().map_or(d.span, |b| b.span));
-        let guarded = rules
-            .take(COMPARED)
-            .find(|d| below(d.block.as_deref().unwrap_or_default(), |d| d.name.is("deny") || d.name.is("auth_basic")));
+        let around = place.levels.iter().rev().nth(1);
+        let servers = around.map(|level| level.guarded.get_or_init(|| guarded(level.all))).into_iter().flatten();
+        let guarded = servers.copied().find(|d| d.span != place.blocks.last().map_or(d.span, |block| block.span));
         let finding = Finding::new(
             place.d.args_span(),
             "//path passes the rules for /path",

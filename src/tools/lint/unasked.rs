@@ -6,6 +6,7 @@ use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::suggest;
+use crate::util::hash::FastSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -179,17 +180,26 @@ fn hidden_error(place: &Place, found: &mut Vec<Finding>) {
     let Some((change, codes)) = rest.split_last() else { return };
     let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
     // What answers instead may be right.
-    let is_page = page.bytes().starts_with(b"/") && {
-        let leads = |d: &Directive| location(d).is_some_and(|(_, name)| name.bytes() == page.bytes());
-        let passes_on = |d: &Directive| d.block.iter().flatten().any(|d| is_pass(&d.name.str()));
-        !below(place.level().all, |d| leads(d) && passes_on(d))
-    };
-    if change.is("=200") && !codes.is_empty() && codes.iter().all(is_failure) && is_page {
+    let level = place.level();
+    let is_answered = || level.passing.get_or_init(|| passing(level.all)).contains(page.bytes());
+    let is_page = page.bytes().starts_with(b"/");
+    if change.is("=200") && !codes.is_empty() && codes.iter().all(is_failure) && is_page && !is_answered() {
         let message = "a failure is answered with 200: caches and programs take the page for the answer";
         let codes: Vec<_> = codes.iter().map(Word::str).collect();
         let help = format!("write: error_page {} {};", codes.join(" "), page.str());
         found.push(Finding::new(change.span, message, help));
     }
+}
+
+/// The names of locations here and below that pass requests on.
+fn passing(all: &[Directive]) -> FastSet<&[u8]> {
+    let mut names = FastSet::default();
+    below(all, |d| {
+        let name = location(d).filter(|_| d.block.iter().flatten().any(|d| is_pass(&d.name.str())));
+        names.extend(name.map(|(_, name)| name.bytes()));
+        false
+    });
+    names
 }
 
 fn unasked(place: &Place, found: &mut Vec<Finding>) {
@@ -331,12 +341,8 @@ fn reflected(place: &Place, found: &mut Vec<Finding>) {
     let Some(name) = variables(&text).into_iter().find(is_repeated) else { return };
     let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
     let of_level = place.levels.iter().rev().find_map(|level| {
-        let added = level
-            .all
-            .iter()
-            .find(|d| d.name.is("add_header") && d.args.first().is_some_and(|name| name.lower() == b"content-type"));
         let own = level.first("default_type").and_then(|at| level.all[at].args.first());
-        own.or(added.and_then(|d| d.args.get(1)))
+        own.or_else(|| level.field("content-type").and_then(|d| d.args.get(1)))
     });
     if of_level.is_some_and(is_html) {
         let message = format!("${name} is a part of this page as the client sent it, scripts as well");
@@ -366,11 +372,15 @@ fn asks_itself(place: &Place, found: &mut Vec<Finding>) {
     };
     let own = place.inside("server").map(|server| server.all).unwrap_or_default();
     let is_meant = |d: &&Directive| d.name.is("listen") && port_of(d).is_some_and(|own| own == port);
-    let is_only = place.inside("http").is_some_and(|http| {
-        let servers = http.all.iter().filter(|d| d.name.is("server"));
-        servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d))).count() == 1 && !http.has("include")
-    });
-    if let Some(listen) = own.iter().find(is_meant).filter(|_| is_only) {
+    let is_only = || {
+        place.inside("http").is_some_and(|http| {
+            let servers = http.all.iter().filter(|d| d.name.is("server"));
+            let meant = servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d)));
+            // One of very many servers is not looked for.
+            meant.take(2).count() == 1 && !http.has("include")
+        })
+    };
+    if let Some(listen) = own.iter().find(is_meant).filter(|_| is_only()) {
         let message = format!("{host}:{port} is this server itself: the request comes back without end");
         let finding = Finding::new(word.span, message, "name the address of the application");
         found.push(finding.note(listen.span, "it listens there"));
