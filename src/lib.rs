@@ -29,16 +29,22 @@
 //! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2: [`http::h2::request`]
 //! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
-//!   location: `exchange/handlers/upload/mod.rs` (`accept`)
+//!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
 //! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; its flow control: [`http::h2::window`]
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
 //!   against [`http::h2::budget`]; GOAWAY written: `http/h2/connection/send.rs`, decided on: [`conn::http2::connection`]
-//! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them
+//! - a connection found to speak HTTP/2, a stream's head made a request: `conn/http2/begin.rs`; SETTINGS: [`http::h2::settings`];
+//!   a priority read: [`http::h2::priority`]; a WebSocket over HTTP/2: [`http::h2::extended`]
+//! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them,
+//!   `conn/http2/stream.rs` writes their frames
 //! - `Expect: 100-continue` answered: [`conn::http1::read`]; the line of the PROXY protocol read:
 //!   [`conn::http1::proxy_protocol`]
-//! - a TLS handshake bounded: `conn/handshake.rs` (how many begin in a turn, and which step comes next); its time is
+//! - a ClientHello read, and a server chosen by its name: [`tls::hello`], `choose` in `conn/handshake.rs`; the settings of a
+//!   handshake: [`tls::server`]; how many begin in a turn: [`services::handshakes`]; its time is
 //!   [`conn::timers::Timer::Header`]
+//! - a certificate verified, a client's or an upstream's: [`tls::verify`]; what a request knows of it (`$ssl_…`, 400, 421):
+//!   [`exchange::tls`]
 //!
 //! Deciding on it:
 //!
@@ -59,16 +65,26 @@
 //!   the opening
 //! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`]; a slash added to
 //!   a directory's name: [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
-//! - a directory listed: [`exchange::handlers::autoindex`]; COPY, MOVE, PROPFIND: [`exchange::handlers::dav`]; LOCK
-//!   remembered: [`services::dav_locks`]
+//! - a directory listed: [`exchange::handlers::autoindex`]; downloaded as one file: [`exchange::archive`]
+//! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a change:
+//!   `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`]; the 207 of PROPFIND made: [`exchange::multistatus`];
+//!   `If` parsed: [`http::dav::condition`]
+//! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name itself:
+//!   [`exchange::handlers::path_rules`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`;
-//!   a connection to it used again: [`conn::upstream::pool`]; the body for it buffered: [`exchange::body`]
+//!   a connection to it used again: [`conn::upstream::pool`]; its TLS: `exchange/handlers/upstream/tls.rs`
+//! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client reads
+//!   slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`; such files
+//!   made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
 //!   `conn/upstream/tunnel.rs`
-//! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
+//! - a CGI program found and started, its environment: `spawn` and `environment` in `exchange/handlers/upstream/cgi.rs`; its
+//!   STDERR and its end: [`services::children`]; refused, since a client may have stored it: `exchange/handlers/upstream/stored.rs`
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a parameter
-//!   of FastCGI: `exchange/handlers/upstream/gateway.rs`
-//! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden or passed on: `exchange/handlers/upstream/respond.rs`;
+//!   of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written: [`http::fastcgi`], what it means:
+//!   `exchange/handlers/upstream/protocol.rs`
+//! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
+//!   `exchange/handlers/upstream/protocol.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
 //!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
 //!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
@@ -107,8 +123,10 @@
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - rights given up: [`privsep::sandbox`]
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
-//! - a certificate loaded: [`config::certificates`]; chosen for a name: `conn/handshake.rs`; had from an authority: [`acme`]
-//!   says what is sent, `server/acme/mod.rs` sends it; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//! - a certificate loaded: [`config::certificates`]; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends it; when
+//!   it is renewed: `services/acme/held.rs`; its challenge answered: [`exchange::acme`], or in `conn/handshake.rs`; stored:
+//!   `services/acme/store.rs`
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
 //!
 //! Something new goes:
