@@ -125,7 +125,7 @@
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
 //! - a certificate loaded: [`config::certificates`]; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends it; when
-//!   it is renewed: `services/acme/held.rs`; its challenge answered: [`exchange::acme`], or in `conn/handshake.rs`; stored:
+//!   it is renewed: `services/acme/held.rs`; its challenge answered: `exchange/acme.rs`, or in `conn/handshake.rs`; stored:
 //!   `services/acme/store.rs`
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
 //!
