@@ -10,6 +10,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use webserv::http::h2::frame::{self, kind};
 
 /// More than the kernel holds between an upstream and its client.
 const SIZE: usize = 24 << 20;
@@ -74,6 +76,13 @@ fn spooled(s: &Server) -> Option<u64> {
     fds.flatten().find(|fd| is_gone(&fd.path())).and_then(|fd| std::fs::metadata(fd.path()).ok()).map(|file| file.len())
 }
 
+/// Lets this much more of a response come, on its stream and on the connection.
+fn widen(c: &mut H2, stream: u32, by: u32) {
+    for id in [stream, 0] {
+        c.frame(kind::WINDOW_UPDATE, 0, id, &by.to_be_bytes());
+    }
+}
+
 const REFUSED: &str = "the upstream waits for its client";
 const BUFFERED: &str = "an upstream response is buffered to a temporary file";
 
@@ -102,6 +111,26 @@ fn an_upstream_is_free_though_its_client_reads_nothing() {
         let stream = c.request("GET", "/chunked", &[], true);
         eventually("the upstream has done its part", || done.load(Ordering::SeqCst) > before);
         assert!(c.answer(stream).body == *content);
+    });
+    table.row(BOTH, "HTTP/2, a window that grows in small steps", || {
+        let before = done.load(Ordering::SeqCst);
+        let mut c = H2::connect_raw(s.address(0));
+        c.send(frame::PREFACE);
+        c.frame(kind::SETTINGS, 0, 0, b"");
+        let stream = c.request("GET", "/length", &[], true);
+        let mut taken = 0;
+        while taken < 65_535 {
+            taken += c.until(|frame| frame.header.kind == kind::DATA).expect("its window allows it").payload.len();
+        }
+        eventually("the upstream has done its part", || {
+            // As slow as a program that reads 500 kB/s.
+            std::thread::sleep(Duration::from_millis(4));
+            widen(&mut c, stream, 2000);
+            while c.until(|frame| frame.header.kind == kind::DATA).expect("its window allows it").payload.is_empty() {}
+            done.load(Ordering::SeqCst) > before
+        });
+        widen(&mut c, stream, 0x3fff_ffff);
+        assert!(content.ends_with(&c.answer(stream).body));
     });
     assert!(s.error_log().contains(BUFFERED));
 }

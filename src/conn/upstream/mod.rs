@@ -55,9 +55,6 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
-    if flushed {
-        proxy.client_moved();
-    }
     if flushed && !had_room {
         // The upstream was not read from meanwhile, so its timeout begins now.
         proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;

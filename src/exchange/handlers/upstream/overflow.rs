@@ -3,13 +3,17 @@
 
 use super::proxy::{Phase, Proxy};
 use super::settings::settings;
-use super::spool::capacity;
+use super::spool::{Full, LEAST_BUFFER, capacity};
 use crate::exchange::Exchange;
 
-/// Milliseconds without progress after which a client counts as slow. The socket of a fast client is full for less (1
-/// MB at 100 MB/s), and so is the share of a stream of HTTP/2 while others have their turn: a file would only cost
-/// two copies.
+/// Milliseconds after which a client that took less than [`LEAST_TAKEN`] counts as slow. The socket of a fast client is
+/// full for less (1 MB at 100 MB/s), and so is the share of a stream of HTTP/2 while others have their turn: a file would
+/// only cost two copies.
 const PATIENCE: u64 = 20;
+
+/// Bytes: as many as wait at least, so a client that takes less has not emptied the queue. One of HTTP/2 whose window
+/// grows in small steps moves all the time, and yet holds its upstream.
+const LEAST_TAKEN: u64 = LEAST_BUFFER;
 
 impl Proxy {
     /// Bytes of the body that may be read now.
@@ -27,7 +31,7 @@ impl Proxy {
             && spool.is_empty()
             && ex.out.pending() < capacity(ex)
         {
-            (spool.is_open, spool.full_since) = (false, None);
+            (spool.is_open, spool.full) = (false, None);
         }
     }
 
@@ -42,26 +46,25 @@ impl Proxy {
             && ex.out.pending() >= capacity(ex)
     }
 
-    /// The client read something.
-    pub fn client_moved(&mut self) {
-        if let Some(spool) = &mut self.spool {
-            spool.full_since = None;
-        }
-    }
-
-    /// Nothing moves. Some: when a file will be begun if that does not change.
+    /// Nothing moves. Some: when a file will be begun if the client does not take more.
     pub fn spools_at(&mut self, ex: &Exchange, now: u64) -> Option<u64> {
         if !self.overflows(ex) {
             return None;
         }
+        let sent = ex.out.response_sent();
         let spool = self.spool.get_or_insert_default();
-        Some(*spool.full_since.get_or_insert(now) + PATIENCE)
+        let full = match spool.full {
+            Some(full) if sent < full.sent + LEAST_TAKEN => full,
+            _ => *spool.full.insert(Full { since: now, sent }),
+        };
+        Some(full.since + PATIENCE)
     }
 
     /// Whether that time has come: then everything read from now on goes to a file.
     pub fn opens_spool(&mut self, ex: &Exchange, now: u64) -> bool {
-        let opens = self.overflows(ex)
-            && self.spool.as_ref().and_then(|spool| spool.full_since).is_some_and(|since| now >= since + PATIENCE);
+        let full = self.spool.as_ref().and_then(|spool| spool.full);
+        let is_slow = |full: Full| now >= full.since + PATIENCE && ex.out.response_sent() < full.sent + LEAST_TAKEN;
+        let opens = full.is_some_and(is_slow) && self.overflows(ex);
         if let Some(spool) = self.spool.as_mut().filter(|_| opens) {
             spool.is_open = true;
         }

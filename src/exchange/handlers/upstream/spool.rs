@@ -11,13 +11,22 @@ use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
 /// The smallest limit of what waits for the client: smaller pieces only cost system calls.
-const LEAST_BUFFER: u64 = 64 << 10;
+pub(super) const LEAST_BUFFER: u64 = 64 << 10;
+
+/// The queue is full.
+#[derive(Clone, Copy)]
+pub(super) struct Full {
+    /// Monotonic milliseconds.
+    pub since: u64,
+    /// Bytes of the response that the client had taken then.
+    pub sent: u64,
+}
 
 /// The part of a response that its client has not read yet, beyond what is in the queue.
 #[derive(Default)]
 pub struct Spool {
-    /// Since when the queue has been full without the client reading anything; monotonic milliseconds.
-    pub(super) full_since: Option<u64>,
+    /// Some: the queue was found full, and the client has taken little since.
+    pub(super) full: Option<Full>,
     /// Received bytes are put here.
     pub(super) is_open: bool,
     file: Option<TempFile>,
