@@ -198,8 +198,12 @@ impl Build {
     /// As nginx, which makes them at its start also where nothing is stored.
     fn add_temp_paths(&mut self) {
         if self.form == Form::Nginx {
-            let proxied = self.locations.iter().filter(|location| location.content == Content::Proxy);
-            let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
+            let buffers = |location: &&Location| {
+                matches!(location.content, Content::Proxy | Content::Cgi)
+                    || !location.settings.cgi.extensions.is_empty()
+            };
+            let temp: Vec<_> =
+                self.locations.iter().filter(buffers).map(|location| location.settings.body.temp.clone()).collect();
             temp.iter().for_each(|temp| self.temp_path(&temp.path));
         }
     }

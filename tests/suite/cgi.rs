@@ -200,3 +200,16 @@ fn what_clients_store_is_not_run() {
     s.get("/stored/evil.sh").is(403);
     s.get("/trusted/evil.sh").is(200).body_is("executed");
 }
+
+#[test]
+fn what_clients_of_programs_do_not_read_has_a_directory_from_the_start() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    for directive in ["cgi_pass /bin/sh;", "cgi_extension .sh /bin/sh;"] {
+        let s = server(&format!("location /x/ {{ {directive} }}")).start();
+        // It has started when it answers.
+        s.get("/none").is(404);
+        assert!(s.path("client_body_temp").is_dir(), "{directive}");
+    }
+}
