@@ -166,8 +166,11 @@ fn a_passed_uri_is_escaped_where_the_client_escaped_it() {
 fn ranges_of_pages_and_of_internal_redirects_are_told_as_nginx_tells_them() {
     let up = answering(|request| {
         let (status, field) = match request.target() {
-            "/inner" => ("200 OK", "X-Accel-Redirect: /page\r\nAccept-Ranges: none\r\n"),
+            "/inner" => {
+                ("200 OK", "X-Accel-Redirect: /page\r\nAccept-Ranges: none\r\nSet-Cookie: c\r\nExpires: then\r\n")
+            }
             "/dated" => ("200 OK", "Date: then\r\nServer: theirs\r\n"),
+            "/own" => ("200 OK", "ETag: \"theirs\"\r\nLast-Modified: then\r\n"),
             "/missing" => ("404 Not Found", ""),
             _ => ("200 OK", ""),
         };
@@ -181,10 +184,11 @@ fn ranges_of_pages_and_of_internal_redirects_are_told_as_nginx_tells_them() {
              root %%DIR%%/html;
              error_page 404 =200 /page;
              location / {{ proxy_pass http://{}; proxy_intercept_errors on; }}
-             location /page {{ }}
+             location /page {{ add_header X-Status $status always; }}
+             location /own {{ add_header ETag own; add_header Last-Modified \"\"; proxy_pass http://{}; }}
              location /from {{ proxy_bind 192.0.2.1; proxy_pass http://{}; }}
          }}",
-        up.address, up.address
+        up.address, up.address, up.address
     ))
     .file("html/page", "0123456789")
     .allow_log("bind(192.0.2.1)")
@@ -203,6 +207,11 @@ fn ranges_of_pages_and_of_internal_redirects_are_told_as_nginx_tells_them() {
         assert_eq!(none, path == "/inner" && status == 206, "{path} {range}");
         s.await_file("logs/of.log", |log| log.contains(&format!("{path} {range} {logged}\n")));
     }
+    let failed = s.method("GET", "/inner", "If-Match: \"x\"\r\n", b"");
+    failed.is(412).lacks("Accept-Ranges").lacks("Set-Cookie").lacks("Expires");
+    s.method("GET", "/missing", "If-Match: \"x\"\r\n", b"").is(412).has("X-Status", "412");
+    let own = s.get("/own");
+    assert_eq!(own.is(200).lacks("Last-Modified").all("ETag"), ["own"]);
     s.get("/from").is(500);
     let words = "bind(192.0.2.1) failed (99: Cannot assign requested address) while connecting to upstream";
     s.await_file("logs/error.log", |log| log.contains("[crit]") && log.contains(words));

@@ -57,11 +57,13 @@ pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
 
 fn add(ex: &mut Exchange, cx: &mut Services, header: &AddHeader) {
     let value = variables::text(&header.value, ex, cx);
-    // These two replace what the server would say, or take it away by an empty value (nginx).
+    // These two replace what the server or an upstream would say, or take it away by an empty value (nginx).
     if header.name.eq_ignore_ascii_case(b"last-modified") {
         ex.response.last_modified = None;
+        ex.response.fields.remove(b"last-modified");
     } else if header.name.eq_ignore_ascii_case(b"etag") {
         ex.response.etag = None;
+        ex.response.fields.remove(b"etag");
     }
     if !value.is_empty() {
         ex.response.line(&header.name, &value);

@@ -67,7 +67,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
         let cacheable = conditional::apply(ex);
         if ex.response.status == Status::PRECONDITION_FAILED
-            && let Some(page) = error_page::redirect(ex, cx, Status::PRECONDITION_FAILED)
+            && let Some(page) = instead(ex, cx, Status::PRECONDITION_FAILED)
         {
             return Sent::Instead(page);
         }
@@ -97,8 +97,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         let cacheable = ranges::apply(ex);
         ex.basis.passed(cacheable);
         if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
-            let page = error_page::redirect(ex, cx, Status::RANGE_NOT_SATISFIABLE);
-            if let Some(page) = page {
+            if let Some(page) = instead(ex, cx, Status::RANGE_NOT_SATISFIABLE) {
                 return Sent::Instead(page);
             }
             // Its page has a charset of its own.
@@ -108,6 +107,16 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     }
     queue(ex, cx);
     ssi_page.map_or(Sent::Queued, Sent::Page)
+}
+
+/// The page of an error that took the response's place. None: there is none, and it is the error itself that is sent,
+/// also where the response was to have the status of another.
+fn instead(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
+    let page = error_page::redirect(ex, cx, status);
+    if page.is_none() && ex.route.error_page.is_some() {
+        ex.route.error_page = Some(status);
+    }
+    page
 }
 
 /// Adds what the response that led to an internal redirect left for this one.
