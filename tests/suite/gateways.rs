@@ -172,7 +172,7 @@ impl Applications {
         let params = |prefix: &str| {
             // SCGI has its own.
             let length = if prefix == "scgi" { "" } else { "CONTENT_LENGTH $content_length" };
-            ["QUERY_STRING $query_string", "REQUEST_METHOD $request_method", length]
+            ["QUERY_STRING $query_string", "REQUEST_METHOD $request_method", "HTTP_X_KEPT_OUT \"\"", length]
                 .iter()
                 .filter(|param| !param.is_empty())
                 .map(|param| format!("{prefix}_param {param};"))
@@ -323,7 +323,7 @@ fn check(s: &Server, kind: Kind, status: u16, body: &str, line: &str) {
 #[test]
 fn applications_are_given_what_belongs_to_the_request() {
     let apps = Applications::start("");
-    let fields = "Proxy: evil\r\nproxy: evil\r\nX-A: 1\r\nX_A: 2\r\nContent-Type: a/b\r\nCookie: c\r\nX-E: \r\n";
+    let fields = "Proxy: evil\r\nproxy: evil\r\nX-A: 1\r\nX_A: 2\r\nContent-Type: a/b\r\nCookie: c\r\nX-E: \r\nX-Kept-Out: 1\r\n";
     for kind in kinds().filter(|kind| *kind != Kind::Cgi) {
         apps.says(b"\r\nok");
         apps.server.method("POST", &format!("/{kind:?}/%C3%A4?q=%0a"), fields, b"body").is(200);
@@ -337,6 +337,7 @@ fn applications_are_given_what_belongs_to_the_request() {
             ("QUERY_STRING", Some("q=%0a")),
             ("REQUEST_METHOD", Some("POST")),
             ("HTTP_X_E", Some("")),
+            ("HTTP_X_KEPT_OUT", None),
             ("HTTP_PROXY", None),
         ] {
             if !on_nginx() || name != "HTTP_PROXY" {
@@ -344,6 +345,16 @@ fn applications_are_given_what_belongs_to_the_request() {
             }
         }
         assert_eq!(given.params.iter().filter(|(name, _)| name == "CONTENT_LENGTH").count(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn an_empty_body_in_a_file_ends() {
+    let apps = Applications::start("client_body_in_file_only clean;");
+    for kind in kinds().filter(|kind| *kind != Kind::Cgi) {
+        apps.says(b"\r\nok");
+        let head = format!("POST /{kind:?} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        apps.server.client().request(head.as_bytes()).is(200).body_is("ok");
     }
 }
 

@@ -44,7 +44,7 @@ macro_rules! common {
                 Args::TAKE23,
                 "",
                 Effect::Many(|s, b, d| param($of, s, b, d)),
-                "Passes a parameter to the application, variables allowed; with if_not_empty only where it has a value. Lines of a level replace all that were inherited. A name that begins with HTTP_ takes the place of the client's header of that name.",
+                "Passes a parameter to the application, variables allowed; with if_not_empty only where it has a value. Lines of a level replace all that were inherited. A name that begins with HTTP_ takes the place of the client's header of that name, and with an empty text it only keeps that one out.",
             ),
             row(
                 concat!($prefix, "_pass_request_headers"),

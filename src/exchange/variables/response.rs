@@ -45,7 +45,10 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     match name {
         b"content_type" if response.status.has_no_content() => return Is::Unset,
         b"content_type" => return set(response.content_type.as_bytes(), out),
-        b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
+        // Decided behind the lines of add_header (nginx).
+        b"accept_ranges" if ex.tx != Tx::Wait && response.ranges && response.status == Status::OK => {
+            return put(Some(b"bytes"), out);
+        }
         b"transfer_encoding" if ex.out.is_chunked() => return put(Some(encode::CHUNKED), out),
         b"content_length" if ex.out.is_chunked() || response.status == Status::NOT_MODIFIED => return Is::Unset,
         b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),

@@ -108,8 +108,10 @@ pub const KINDS: &[Kind] = &[
         (ask.contains("%0a") || ask.contains("%0d")) && ours.starts_with("HTTP/1.1 400") && ours != theirs
     }),
     ("| a redirect under `server_name_in_redirect`", |_, ours, theirs| {
-        theirs.contains("Location: http://:") && both(ours, theirs, "3", "3")
+        let is_bare = theirs.contains("Location: http://:") || theirs.contains("Location: http:///");
+        is_bare && both(ours, theirs, "3", "3")
     }),
+    ("| quotes in the realm of `auth_basic` |", |_, ours, theirs| ours != theirs && ours.replace('\\', "") == theirs),
     (
         "| `Transfer-Encoding: chunked, chunked`, and a coding that is not known beside `Content-Length` |",
         |ask, ours, theirs| {

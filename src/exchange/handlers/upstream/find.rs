@@ -44,11 +44,11 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
                 let rest = shown.split_once("://").filter(|_| why != "invalid URL prefix").map(|(_, rest)| rest);
                 let (of, shown) = rest.map_or(("", &shown[..]), |rest| ("upstream ", rest));
                 ex.report(cx, Level::Error, format_args!("{why} in {of}\"{shown}\""));
-                (record.host, record.port) = (Some(Rc::default()), Some(Rc::default()));
+                note_place(record, pass, (Rc::default(), Rc::default()));
                 Status::INTERNAL_SERVER_ERROR
             })?;
             (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());
-            (record.host, record.port) = (Some(host.clone()), Some(port.clone()));
+            note_place(record, pass, (host.clone(), port.clone()));
             is_secure = url.is_secure;
             found = match known(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
@@ -58,8 +58,14 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
         }
     }
     let uri = if pass.protocol.is_http() { request::target(ex, pass, made) } else { Vec::new() };
-    (record.host, record.port) = (Some(host.clone()), Some(port));
+    note_place(record, pass, (host.clone(), port));
     Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
+}
+
+/// `$proxy_host` and `$proxy_port`, which only proxy_pass sets (nginx).
+fn note_place(record: &mut Record, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
+    let is_http = pass.protocol.is_http();
+    (record.host, record.port) = (is_http.then_some(host), is_http.then_some(port));
 }
 
 /// The group of a URL made of variables: a group of the configuration, or an address.

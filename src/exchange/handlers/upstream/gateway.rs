@@ -36,7 +36,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         _ if !passes_body(ex) => Body::Whole,
         // A subrequest has no body of its own.
         None if ex.sub.is_some() => Body::Whole,
-        Some(body) if body.file().is_some() => Body::File,
+        // An empty file has no last piece behind which its end would be sent.
+        Some(body) if body.file().is_some() && body.len() > 0 => Body::File,
         Some(_) => Body::Whole,
         None => Body::Streamed,
     };
@@ -110,6 +111,10 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     let mut value = Vec::new();
     let mut programs = stored::is_in_question(ex).then(Programs::default);
     for param in gateway.params.iter() {
+        // It only takes the place of the client's field.
+        if param.name.starts_with(b"HTTP_") && param.value.is_empty() {
+            continue;
+        }
         value.clear();
         variables::expand(&param.value, ex, cx, &mut value);
         if param.if_not_empty && value.is_empty() {
