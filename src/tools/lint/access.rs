@@ -78,7 +78,7 @@ fn is_rule(d: &Directive) -> bool {
 
 fn answered_before(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    if !place.is("return") || level.first("return") != Some(place.at) {
+    if !place.is_first("return") {
         return;
     }
     if !place.blocks.last().is_some_and(|block| block.name.is("location") || block.name.is("server")) {
@@ -194,7 +194,7 @@ const ANSWERS: [&str; 10] =
 fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
-    if !in_server || level.first("location") != Some(place.at) || place.levels().any(|level| level.has("root")) {
+    if !in_server || !place.is_first("location") || place.levels().any(|level| level.has("root")) {
         return;
     }
     if level.has("return") || level.has("include") {

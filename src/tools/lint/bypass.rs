@@ -52,7 +52,7 @@ pub const WAYS: &[Rule] = &[
 
 fn one_family(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    if !place.is("listen") || level.first("listen") != Some(place.at) || level.has("include") {
+    if !place.is_first("listen") || level.has("include") {
         return;
     }
     let address = |d: &Directive| d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
@@ -110,7 +110,7 @@ fn is_shut(d: &Directive) -> bool {
 fn around_protection(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
-    if !in_server || level.first("location") != Some(place.at) || level.asks_who() || level.has("satisfy") {
+    if !in_server || !place.is_first("location") || level.asks_who() || level.has("satisfy") {
         return;
     }
     let locations = || level.all.iter().take(COMPARED).filter_map(|d| Some((d, location(d)?)));

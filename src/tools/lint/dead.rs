@@ -73,7 +73,7 @@ fn regex_of_path<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
 }
 
 fn no_such_path(place: &Place, found: &mut Vec<Finding>) {
-    let merges = !place.levels.iter().any(|level| level.has("merge_slashes"));
+    let merges = || !place.levels.iter().any(|level| level.has("merge_slashes"));
     let (word, why, help) = match (regex_of_path(place), location(place.d)) {
         (Some(word), _) => {
             let text = word.str();
@@ -82,7 +82,7 @@ fn no_such_path(place: &Place, found: &mut Vec<Finding>) {
         }
         (None, Some((b"" | b"=" | b"^~", word))) => {
             let text = word.str();
-            if merges && text.starts_with('/') && text.contains("//") {
+            if text.starts_with('/') && text.contains("//") && merges() {
                 let help = format!("write it with one: {}", text.replace("//", "/"));
                 (word, "slashes beside each other are merged before it is compared", help)
             } else if let Some(decoded) = decoded(&text) {
@@ -252,7 +252,7 @@ const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
-    if !in_server || !place.is("return") || level.first("return") != Some(place.at) {
+    if !in_server || !place.is_first("return") {
         return;
     }
     // What a rewrite ends goes on to the locations.

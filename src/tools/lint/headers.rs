@@ -192,10 +192,12 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
 const NAMED: usize = 10;
 
 fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("add_header") && !place.is("add_trailer") {
+        return;
+    }
     let (level, name) = (place.level(), place.d.name.str());
     let inherit = format!("{name}_inherit");
-    let is_one = place.is("add_header") || place.is("add_trailer");
-    if !is_one || level.first(&name) != Some(place.at) || level.has(&inherit) {
+    if level.first(&name) != Some(place.at) || level.has(&inherit) {
         return;
     }
     let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
@@ -225,7 +227,7 @@ const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarde
 
 fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    let is_first = place.is("proxy_set_header") && level.first("proxy_set_header") == Some(place.at);
+    let is_first = place.is_first("proxy_set_header");
     if !is_first || !level.has("proxy_pass") {
         return;
     }

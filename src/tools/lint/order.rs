@@ -87,7 +87,7 @@ fn literal_start(regex: &str) -> Option<&str> {
 /// Once for a block, at its first location.
 fn unreached(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    if level.first("location") != Some(place.at) {
+    if !place.is_first("location") {
         return;
     }
     let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?)));

@@ -199,7 +199,7 @@ fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
 fn takes_files(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
-    if !in_server || level.first("location") != Some(place.at) || level.has("include") {
+    if !in_server || !place.is_first("location") || level.has("include") {
         return;
     }
     let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?))).take(COMPARED);

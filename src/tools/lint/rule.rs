@@ -56,6 +56,11 @@ impl<'p, 'a> Place<'p, 'a> {
         self.d.name.is(name)
     }
 
+    /// Whether it is the first of a name in its level. Of other names nothing is looked up.
+    pub fn is_first(&self, name: &str) -> bool {
+        self.is(name) && self.level().first(name) == Some(self.at)
+    }
+
     /// Takes one of the comparisons; false: there were enough.
     pub fn may_compare(&self) -> bool {
         let left = self.comparisons.get();

@@ -270,7 +270,7 @@ fn ends(d: &Directive) -> bool {
 /// Once for a block, at its first `rewrite`.
 fn rewrites(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    if !place.is("rewrite") || level.first("rewrite") != Some(place.at) {
+    if !place.is_first("rewrite") {
         return;
     }
     let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();

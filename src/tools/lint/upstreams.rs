@@ -187,7 +187,7 @@ fn not_kept(place: &Place, found: &mut Vec<Finding>) {
 
 fn half_an_upgrade(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    if !place.is("proxy_set_header") || level.first("proxy_set_header") != Some(place.at) {
+    if !place.is_first("proxy_set_header") {
         return;
     }
     let first = |header: &'static str| level.all.iter().find_map(|d| Some((d, sets(d, header)?)));

@@ -255,6 +255,9 @@ fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
 
 /// A name with a star in a map that takes none, and the rest of a split that leaves none.
 fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
+    if !block.name.is("map") && !block.name.is("split_clients") {
+        return;
+    }
     let name = place.d.name.str();
     let of_hosts = block.args.first().is_some_and(|word| word.str().ends_with("host"));
     let has_star = name.starts_with("*.") || name.ends_with(".*") && !name.starts_with('~');
@@ -262,7 +265,7 @@ fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
         let message = format!("\"{name}\" is compared as it stands: no host has a `*` in its name");
         found.push(Finding::new(place.d.name.span, message, "add to this map: hostnames;"));
     }
-    if block.name.is("split_clients") && name == "*" && place.level().first("*") == Some(place.at) {
+    if block.name.is("split_clients") && name == "*" && place.is_first("*") {
         let share = |d: &Directive| d.name.str().strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
         let all: f64 = place.level().all.iter().filter_map(share).sum();
         if all > 99.999 {
@@ -302,16 +305,17 @@ fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
             }
         }
     }
-    let is_regex = place.name().starts_with(b"~");
-    if let Some(first) = place.level().first(&place.d.name.str()).filter(|first| *first < place.at)
-        && block.name.is("map")
-        && is_regex
+    if !block.name.is("map") {
+        return;
+    }
+    if place.name().starts_with(b"~")
+        && let Some(first) = place.level().first(&place.d.name.str()).filter(|first| *first < place.at)
     {
         let message = format!("\"{}\" is never taken: the same regex stands above it", place.d.name.str());
         let finding = Finding::new(place.d.name.span, message, "remove one, or make their regexes differ");
         found.push(finding.note(place.level().all[first].span, "the first one"));
     }
-    if block.name.is("map") && place.d.args.len() == 1 && !place.level().has("default") {
+    if place.d.args.len() == 1 && !place.level().has("default") {
         let text = place.d.name.str();
         let is_word = text.trim_end_matches(':').bytes().all(|byte| byte.is_ascii_lowercase());
         if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
