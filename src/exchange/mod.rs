@@ -456,7 +456,9 @@ impl Exchange {
     pub fn set_user(&mut self, variable: u32, value: Text) {
         let at = variable as usize;
         if self.route.user.len() <= at {
-            self.route.user.resize(at + 1, None);
+            // Lines set one variable after the other: making room for each would cost more than the value.
+            let room = self.route.user.len() * 2;
+            self.route.user.resize(room.max(at + 1), None);
         }
         self.route.user[at] = Some(value);
     }

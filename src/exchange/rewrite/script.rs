@@ -91,6 +91,11 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
 }
 
 fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, run: &mut Run, at: Option<Span>) {
+    // Nothing to expand: the words of most lines.
+    if let [Part::Literal(text)] = &*value.parts {
+        cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(text)));
+        return assign(ex, cx, slot, text);
+    }
     let text = &mut run.value;
     text.clear();
     let captures = value.parts.iter().any(|part| matches!(part, Part::Capture(_)));
