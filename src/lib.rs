@@ -51,7 +51,7 @@
 //! - how a request enters: [`exchange::entry`]; the order in which it is checked: [`exchange::flow::Phase`], run by
 //!   [`exchange::phases`]
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
-//!   [`exchange::locate`]; a file's path: [`exchange::paths`]
+//!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address or a password: [`exchange::access`]; a rate:
 //!   [`exchange::access::limits`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]

@@ -25,6 +25,7 @@ pub mod flow;
 pub mod handlers;
 pub mod locate;
 pub mod log_facts;
+pub mod mapping;
 pub mod media_types;
 pub mod multistatus;
 pub mod origin;

@@ -143,9 +143,11 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
 /// The value of a variable that webserv itself defines.
 fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     type Family = fn(Builtin, &mut Exchange, &mut Services, &mut Vec<u8>) -> Option<Is>;
-    const FAMILIES: [Family; 6] =
-        [request::value, response::value, connection::value, process::value, path::value, upstream::value];
-    let found = FAMILIES.iter().find_map(|value| value(builtin, ex, cx, out));
+    const FAMILIES: [Family; 5] = [request::value, response::value, connection::value, process::value, upstream::value];
+    let found = FAMILIES
+        .iter()
+        .find_map(|value| value(builtin, ex, cx, out))
+        .or_else(|| path::value(builtin, ex, cx, out, expand));
     // The others are `$ssl_…`.
     found.unwrap_or_else(|| when(ex.tls.as_deref().is_some_and(|facts| facts.value(builtin, cx.now.unix, out))))
 }

@@ -1,22 +1,21 @@
 //! Variables of the file that a request is mapped to.
 
-use super::expand;
 use super::put::Is;
 use crate::config::template::Builtin;
 use crate::config::template::{Part, Var};
 use crate::exchange::Exchange;
-use crate::exchange::paths::{self, Mapped};
+use crate::exchange::mapping::{self, Expand, Mapped};
 use crate::services::{Services, real_paths};
 
 /// The value of a variable of the path. None: it is of another family.
-pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
+pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, expand: Expand) -> Option<Is> {
     use Builtin as B;
     Some(match builtin {
         // Of a target that is refused only the root is known (nginx).
-        B::RequestFilename if ex.route.uri.is_empty() => return value(B::DocumentRoot, ex, cx, out),
+        B::RequestFilename if ex.route.uri.is_empty() => return value(B::DocumentRoot, ex, cx, out, expand),
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.route.path);
-            let mapped = paths::map(ex, cx);
+            let mapped = mapping::map(ex, cx, expand);
             if !matches!(mapped, Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_)) {
                 out.extend_from_slice(&ex.route.path);
             }
