@@ -41,6 +41,7 @@ fn the_request_that_reaches_the_upstream() {
              proxy_set_header X-One \"one $host\";
              proxy_set_header X-Empty \"\";
              proxy_set_header X-Client \"\";
+             proxy_set_header Host not.this.test;
              proxy_set_header Host $http_host;
              proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
              proxy_pass http://%%0%%;

@@ -95,7 +95,8 @@ fn method<'a>(
 /// Host, then the fields of proxy_set_header. Gives whether an upgrade is requested.
 fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
-    let set = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+    // Of several lines the last counts (nginx): one of an include, and the location's own.
+    let set = settings.set_headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"host")).last();
     if let Some((_, template)) = set {
         variables::expand(template, ex, cx, &mut value);
     }
