@@ -315,7 +315,12 @@ mod tests {
                 "a.test x /evil /x 404",
                 Some(("GET /x", "Host: a.test", 404)),
             ),
-            (&["$uri", " ", "$agent", " ", "$host"], Escape::None, "/x a b.test c.test", None),
+            (
+                &["$uri", " ", "$agent", " ", "$host", " ", "$status"],
+                Escape::None,
+                "/x a b.test c.test 200",
+                Some(("GET /x", "Host: c.test", 200)),
+            ),
             (&["$agent", "|", "$uri", "|", "$user"], Escape::None, "x|/evil|y|/x|z", None),
             (&["$method", " ", "$uri"], Escape::Default, "another line", None),
             (&["$method", "$uri"], Escape::Default, "GET/x", None),
