@@ -12,6 +12,7 @@ use webserv::io::console;
 use webserv::server::lifecycle::Failure;
 use webserv::server::reload::Origin;
 use webserv::sys::Errno;
+use webserv::sys::file::flock;
 use webserv::sys::random;
 use webserv::sys::terminal::NoEcho;
 use webserv::tools::serve_dir::{ServeDir, password_line};
@@ -29,8 +30,8 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
     std::fs::read_dir(&dir).map_err(|e| unusable("opendir", &dir, e))?;
     let address = SocketAddr::new(share.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), share.port.unwrap_or(PORT));
     let password_file = match &share.auth {
-        Some(user) if share.print_config => Some(password_path(user)?),
-        Some(user) => Some(keep_password(user)?),
+        Some(user) if share.print_config => Some(password_path(user, address)?),
+        Some(user) => Some(keep_password(user, address)?),
         None => None,
     };
     if share.upload && share.auth.is_none() && !address.ip().is_loopback() && !share.print_config {
@@ -61,8 +62,9 @@ fn unusable(call: &str, dir: &Path, e: io::Error) -> Failure {
     Failure::of(format!("{call}() \"{}\" failed {}{cure}", dir.display(), Errno::from(e)))
 }
 
-/// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it.
-fn password_path(user: &str) -> Result<PathBuf, Failure> {
+/// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it. Each
+/// address has its own: a running server reads its file again when it changes.
+fn password_path(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
     if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
         return Err(Failure::of(format!("--auth: \"{user}\" cannot be a user's name: it is empty, or holds a colon")));
     }
@@ -70,12 +72,12 @@ fn password_path(user: &str) -> Result<PathBuf, Failure> {
     let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
     let state =
         state.ok_or_else(|| Failure::of("--auth: neither XDG_STATE_HOME nor HOME says where to keep the password"))?;
-    Ok(state.join("webserv").join("serve.htpasswd"))
+    Ok(state.join("webserv").join(format!("serve-{}-{}.htpasswd", address.ip(), address.port())))
 }
 
-/// Asks for the password and writes the password file, readable by its owner only.
-fn keep_password(user: &str) -> Result<PathBuf, Failure> {
-    let path = password_path(user)?;
+/// Asks for the password and writes the password file, readable by its owner only, unless a running server has it.
+fn keep_password(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
+    let path = password_path(user, address)?;
     let password = ask(user).map_err(|e| Failure::of(format!("--auth: no password: {}", Errno::from(e))))?;
     if password.is_empty() {
         return Err(Failure::of("--auth: the password is empty: type one, or pass it on standard input"));
@@ -86,11 +88,22 @@ fn keep_password(user: &str) -> Result<PathBuf, Failure> {
         if let Some(dir) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(password_line(user, &password, salt).as_bytes())
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        flock(file.as_fd())?;
+        file.set_len(0)?;
+        file.write_all(password_line(user, &password, salt).as_bytes())?;
+        // The lock is held until the process ends.
+        std::mem::forget(file);
+        Ok(())
     };
-    write().map_err(|e| Failure::of(format!("--auth: \"{}\": {}", path.display(), Errno::from(e))))?;
-    Ok(path)
+    match write() {
+        Ok(()) => Ok(path),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Failure::of(format!(
+            "--auth: another webserv serves {address} and has \"{}\": its password stays; choose another --port",
+            path.display()
+        ))),
+        Err(e) => Err(Failure::of(format!("--auth: \"{}\": {}", path.display(), Errno::from(e)))),
+    }
 }
 
 /// A line from the terminal, not shown while it is typed; from a pipe, its first line.

@@ -87,7 +87,30 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
     let (_server, mut client) = serve(&site.dir(), &["--auth", "bob"], &site.0, "secret\n");
     client.get("/page.txt").is(401);
     // bob:secret
-    client.request("GET /page.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n\r\n").is(200);
+    let bob = "GET /page.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n\r\n";
+    client.request(bob).is(200);
+    // A second one of the same user has a file of its own, and none is had twice.
+    let (_other, mut other) = serve(&site.dir(), &["--auth", "ann"], &site.0, "other\n");
+    other.request(bob).is(401);
+    client.request(bob).is(200);
+    let names = fs::read_dir(site.0.join("webserv")).expect("the state").flatten();
+    let ports: Vec<String> = names
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(name.strip_prefix("serve-127.0.0.1-")?.strip_suffix(".htpasswd")?.to_owned())
+        })
+        .collect();
+    assert_eq!(ports.len(), 2);
+    for port in ports {
+        let mut command = Command::new(BINARY);
+        command.arg(site.dir()).args(["--port", &port, "--auth", "eve"]).env("XDG_STATE_HOME", &site.0);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        child.stdin.take().expect("a pipe").write_all(b"eve\n").expect("the pipe takes a line");
+        let out = child.wait_with_output().expect("it ends");
+        assert!(!out.status.success());
+        assert!(String::from_utf8_lossy(&out.stderr).contains("another webserv serves 127.0.0.1"), "{out:?}");
+    }
+    client.request(bob).is(200);
 }
 
 #[test]
