@@ -55,6 +55,10 @@ impl Instance {
         os::inherit(&mut command, Vec::new());
         let process = Process(command.spawn().expect("the binary starts"));
         eventually("the instance listens", || std::net::TcpStream::connect(self.address).is_ok());
+        // Before it answers it is not known to the others.
+        let mut client = Client::connect(self.address);
+        client.send("PROXY UNKNOWN\r\nGET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        client.response().is(200);
         process
     }
 
