@@ -99,3 +99,6 @@ fn later(ex: &Exchange, cx: &Services, flow: Flow) -> Flow {
         flow => flow,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,446 @@
+//! Who may do what: the phases of access over a configuration, without a connection.
+
+use super::*;
+use crate::config::build::Form;
+use crate::config::ids::EndpointId;
+use crate::config::load::{LoadOptions, load_text};
+use crate::config::resolve::resolve;
+use crate::exchange::flow::Phase;
+use crate::exchange::log_facts::Verdict;
+use crate::exchange::request::Request;
+use crate::exchange::{Client, locate};
+use crate::http::h1::head::Progress;
+use crate::http::signed_link::sign;
+use crate::route::{NoTrace, location};
+use crate::services::logs::Logs;
+use crate::sys::scratch::Scratch;
+use crate::sys::socket::Peer;
+use std::path::Path;
+use std::rc::Rc;
+
+/// The password of `u` is `p`.
+const RIGHT: &str = "Authorization: Basic dTpw";
+const WRONG: &str = "Authorization: Basic dTpx";
+const UNKNOWN: &str = "Authorization: Basic djpw";
+const INSIDE: &str = "10.1.2.3";
+const OUTSIDE: &str = "192.0.2.1";
+const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+struct Site {
+    cx: Services,
+    _scratch: Scratch,
+}
+
+impl Site {
+    /// A server with these locations; `USERS` and `KEYS` are files.
+    fn new(main: &str, locations: &str) -> Site {
+        let scratch = Scratch::new();
+        scratch.write("users", b"u:{PLAIN}p\n");
+        scratch.write("keys", KEY);
+        let text = format!("{main} server {{ listen 8080; root /none; {locations} }}");
+        let path = |name: &str| scratch.path().join(name).display().to_string();
+        let text = text.replace("USERS", &path("users")).replace("KEYS", &path("keys"));
+        let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Own, Vec::new(), None);
+        let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
+        let config = resolved.config.unwrap_or_else(|| panic!("{shown}"));
+        let mut logs = Logs::new();
+        logs.drop_stderr();
+        Site { cx: Services::new(Rc::new(config), logs), _scratch: scratch }
+    }
+
+    /// A request that has its location. `line`: `METHOD PATH?ARGS`; `fields` end in nothing.
+    fn at(&mut self, line: &str, fields: &[&str], client: &str) -> Exchange {
+        let (endpoint, accepted) = (EndpointId(0), self.cx.now.ms);
+        let peer = Peer::new(client.parse().expect("an address"), 9);
+        let client =
+            Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure: false, socket: -1 };
+        let mut ex = Exchange::new(&mut self.cx, client);
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let mut request =
+            Request { text: format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into(), ..Request::default() };
+        assert_eq!(request.head.parse(&request.text, &ex.head_limits()), Ok(Progress::Complete), "{line}");
+        ex.route.method = request.head.method;
+        ex.request = Rc::new(request);
+        let (_, target) = line.split_once(' ').expect("a method and a path");
+        let (path, args) = target.split_once('?').unwrap_or((target, ""));
+        (ex.route.uri, ex.route.args) = (path.into(), args.into());
+        ex.route.server = ex.config.endpoints[0].default;
+        let found = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace).expect("it is found");
+        locate::enter(&mut ex, found);
+        ex
+    }
+
+    fn check(&mut self, line: &str, fields: &[&str], client: &str) -> Flow {
+        let mut ex = self.at(line, fields, client);
+        check(&mut ex, &mut self.cx)
+    }
+}
+
+fn status(status: u16) -> Flow {
+    Flow::Status(Status(status))
+}
+
+#[test]
+fn all_rules_of_a_location_must_allow_or_any() {
+    let rules = "allow 10.0.0.0/8; deny all;";
+    let password = "auth_basic r; auth_basic_user_file USERS;";
+    let mut site = Site::new(
+        "",
+        &format!(
+            "location /free/ {{ }}
+             location /addr/ {{ {rules} }}
+             location /deny/ {{ deny 10.0.0.0/8; }}
+             location /pass/ {{ {password} }}
+             location /all/ {{ {rules} {password} }}
+             location /any/ {{ satisfy any; {rules} {password} }}
+             location /anyone/ {{ satisfy any; }}
+             location /anyaddr/ {{ satisfy any; {rules} }}
+             location /anydeny/ {{ satisfy any; deny 10.0.0.0/8; {password} }}
+             location /anyallow/ {{ satisfy any; allow 10.0.0.0/8; }}
+             location /off/ {{ auth_basic off; auth_basic_user_file USERS; }}
+             location /nofile/ {{ auth_basic r; auth_basic_user_file /none/users; }}
+             location /dir/ {{ auth_basic r; auth_basic_user_file /; }}
+             location /asks/ {{ auth_request /who; }}
+             location /denyasks/ {{ {rules} auth_request /who; }}
+             location /anyasks/ {{ satisfy any; {rules} {password} auth_request /who; }}
+             location /onlyasks/ {{ satisfy any; auth_request /who; }}"
+        ),
+    );
+    let asks = || Flow::Subrequest(b"/who"[..].into());
+    for (uri, client, fields, expected) in [
+        ("/free/", OUTSIDE, &[][..], Flow::Next),
+        ("/addr/", INSIDE, &[], Flow::Next),
+        ("/addr/", OUTSIDE, &[], status(403)),
+        ("/addr/", "::ffff:10.9.9.9", &[], Flow::Next),
+        ("/addr/", "2001:db8::1", &[], status(403)),
+        ("/deny/", INSIDE, &[], status(403)),
+        ("/deny/", OUTSIDE, &[], Flow::Next),
+        ("/pass/", OUTSIDE, &[], status(401)),
+        ("/pass/", OUTSIDE, &[RIGHT], Flow::Next),
+        ("/pass/", OUTSIDE, &[WRONG], status(401)),
+        ("/pass/", OUTSIDE, &[UNKNOWN], status(401)),
+        ("/all/", INSIDE, &[RIGHT], Flow::Next),
+        ("/all/", INSIDE, &[], status(401)),
+        ("/all/", OUTSIDE, &[RIGHT], status(403)),
+        ("/all/", OUTSIDE, &[], status(403)),
+        ("/any/", INSIDE, &[], Flow::Next),
+        ("/any/", INSIDE, &[WRONG], Flow::Next),
+        ("/any/", OUTSIDE, &[RIGHT], Flow::Next),
+        ("/any/", OUTSIDE, &[], status(401)),
+        ("/any/", OUTSIDE, &[WRONG], status(401)),
+        ("/anyone/", OUTSIDE, &[], Flow::Next),
+        ("/anyaddr/", OUTSIDE, &[], status(403)),
+        ("/anyaddr/", INSIDE, &[], Flow::Next),
+        ("/anydeny/", INSIDE, &[], status(401)),
+        ("/anydeny/", INSIDE, &[RIGHT], Flow::Next),
+        ("/anydeny/", OUTSIDE, &[], status(401)),
+        ("/anyallow/", OUTSIDE, &[], Flow::Next),
+        ("/off/", OUTSIDE, &[], Flow::Next),
+        ("/nofile/", OUTSIDE, &[], status(401)),
+        ("/nofile/", OUTSIDE, &[RIGHT], status(403)),
+        ("/dir/", OUTSIDE, &[RIGHT], status(500)),
+        ("/asks/", OUTSIDE, &[], asks()),
+        ("/denyasks/", OUTSIDE, &[], status(403)),
+        ("/denyasks/", INSIDE, &[], asks()),
+        ("/anyasks/", INSIDE, &[], Flow::Next),
+        ("/anyasks/", OUTSIDE, &[RIGHT], Flow::Next),
+        ("/anyasks/", OUTSIDE, &[], asks()),
+        ("/onlyasks/", OUTSIDE, &[], asks()),
+    ] {
+        assert_eq!(site.check(&format!("GET {uri}"), fields, client), expected, "{uri} {client} {fields:?}");
+    }
+}
+
+#[test]
+fn who_passed_by_a_password_is_known_for_that_location_only() {
+    let mut site = Site::new(
+        "",
+        "location /pass/ { auth_basic 'a \"b\"'; auth_basic_user_file USERS; }
+         location /any/ { satisfy any; allow all; auth_basic r; auth_basic_user_file USERS; }",
+    );
+    for (uri, fields, expected) in [("/pass/", RIGHT, true), ("/pass/", WRONG, false), ("/any/", RIGHT, false)] {
+        let mut ex = site.at(&format!("GET {uri}"), &[fields], OUTSIDE);
+        // As an internal redirect leaves it.
+        ex.route.authenticated = true;
+        check(&mut ex, &mut site.cx);
+        assert_eq!(ex.route.authenticated, expected, "{uri} {fields}");
+    }
+    let challenge = |site: &mut Site, line: &str, name: &str| {
+        let mut ex = site.at(line, &[], OUTSIDE);
+        let flow = check(&mut ex, &mut site.cx);
+        let named = |(field, _): &(&[u8], &[u8])| field.eq_ignore_ascii_case(name.as_bytes());
+        let value = ex.response.fields.iter().find(named).map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+        (flow, value.unwrap_or_default())
+    };
+    let expected = (status(401), r#"Basic realm="a \"b\"""#.to_owned());
+    assert_eq!(challenge(&mut site, "GET /pass/", "www-authenticate"), expected);
+}
+
+#[test]
+fn a_wrong_password_is_answered_late_and_nothing_else() {
+    let site = |delay: &str| {
+        let password = "auth_basic r; auth_basic_user_file USERS;";
+        Site::new("", &format!("location / {{ {delay} {password} }} location /no/ {{ {delay} deny all; }}"))
+    };
+    let mut none = site("auth_delay 0;");
+    assert_eq!(none.check("GET /", &[], OUTSIDE), status(401));
+    let mut some = site("auth_delay 1500ms;");
+    let until = some.cx.now.ms + 1500;
+    assert_eq!(some.check("GET /", &[], OUTSIDE), Flow::Delay { until, then: Then::Status(Status(401)) });
+    assert_eq!(some.check("GET /", &[RIGHT], OUTSIDE), Flow::Next);
+    assert_eq!(some.check("GET /no/", &[], OUTSIDE), status(403));
+}
+
+#[test]
+fn a_method_that_is_restricted_has_the_rules_of_its_block() {
+    let mut site = Site::new("", "location / { allowed_methods GET POST DELETE; limit_except GET { deny all; } }");
+    for (method, expected) in
+        [("GET", Flow::Next), ("HEAD", Flow::Next), ("POST", status(403)), ("DELETE", status(403))]
+    {
+        let mut ex = site.at(&format!("{method} /"), &[], OUTSIDE);
+        let before = ex.route.location;
+        enter_limit_except(&mut ex, &mut site.cx);
+        assert_eq!(ex.route.location != before, expected != Flow::Next, "{method}");
+        assert_eq!(check(&mut ex, &mut site.cx), expected, "{method}");
+    }
+}
+
+#[test]
+fn a_signed_link_lets_in_for_its_place_its_time_and_its_methods() {
+    let mut site = Site::new(
+        "",
+        "location /up/ { allowed_methods GET POST PUT OPTIONS; signed_link KEYS; }
+         location /any/ { satisfy any; signed_link KEYS; deny all; }
+         location /asks/ { satisfy any; signed_link KEYS; auth_request /who; }",
+    );
+    let now = u64::try_from(site.cx.now.unix).expect("after 1970");
+    let link = |key: &[u8], place: &str, expires: String, methods: &str| {
+        let text = |text: &str| text.as_bytes().to_vec();
+        String::from_utf8(sign(key, &[text(place), text(&expires), text(methods), text(""), text("")])).expect("text")
+    };
+    let right = link(KEY, "/up/", (now + 60).to_string(), "GET,POST");
+    for (name, line, args, expected) in [
+        ("none", "GET /up/a", String::new(), 403),
+        ("the right one", "GET /up/a", right.clone(), 200),
+        ("its other method", "POST /up/", right.clone(), 200),
+        ("another method", "PUT /up/a", right.clone(), 403),
+        ("a preflight has none", "OPTIONS /up/a", String::new(), 200),
+        ("another key", "GET /up/a", link(b"another key of thirty-two bytes!!", "/up/", String::new(), "GET"), 403),
+        ("another place", "GET /up/a", link(KEY, "/up/b", String::new(), "GET"), 403),
+        ("exactly this place", "GET /up/b", link(KEY, "/up/b", String::new(), "GET"), 200),
+        ("for ever", "GET /up/a", link(KEY, "/up/", String::new(), "GET"), 200),
+        ("over", "GET /up/a", link(KEY, "/up/", (now - 1).to_string(), "GET"), 410),
+        ("over now", "GET /up/a", link(KEY, "/up/", now.to_string(), "GET"), 410),
+        ("the last second", "GET /up/a", link(KEY, "/up/", (now + 1).to_string(), "GET"), 200),
+        ("any: none", "GET /any/a", String::new(), 403),
+        ("any: right", "GET /any/a", link(KEY, "/any/", String::new(), "GET"), 200),
+        ("asks: right", "GET /asks/a", link(KEY, "/asks/", String::new(), "GET"), 200),
+    ] {
+        let mut ex = site.at(&format!("{line}?{args}"), &[], OUTSIDE);
+        let flow = check(&mut ex, &mut site.cx);
+        let came = match flow {
+            Flow::Next => 200,
+            Flow::Respond => ex.response.status.0,
+            Flow::Status(status) => status.0,
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(came, expected, "{name}");
+        assert_eq!(ex.route.link.is_some(), expected == 200 && !args.is_empty(), "{name}");
+    }
+    let flow = site.check("GET /asks/a", &[], OUTSIDE);
+    assert_eq!(flow, Flow::Subrequest(b"/who"[..].into()), "the other rule is asked");
+}
+
+#[test]
+fn what_auth_requests_answer_means() {
+    let mut site = Site::new("", "location / { auth_request /who; }");
+    for (refused, verdict, expected) in [
+        (None, Some(200), Flow::Next),
+        (None, Some(204), Flow::Next),
+        (None, Some(299), Flow::Next),
+        (None, Some(300), status(500)),
+        (None, Some(199), status(500)),
+        (None, Some(401), status(401)),
+        (None, Some(403), status(403)),
+        (None, Some(404), status(500)),
+        (None, None, status(500)),
+        (Some(401), Some(200), Flow::Next),
+        (Some(401), Some(403), status(401)),
+        (Some(401), Some(401), status(401)),
+        (Some(403), Some(401), status(401)),
+        (Some(403), Some(403), status(403)),
+        (Some(403), Some(500), status(500)),
+    ] {
+        let mut ex = site.at("GET /", &[], OUTSIDE);
+        assert!(auth_request::is_set(&ex));
+        ex.response.line(b"WWW-Authenticate", b"Basic");
+        let (refused, verdict) = (refused.map(Status), verdict.map(Status));
+        ex.auth_request = Some(Box::new(auth_request::Asked { refused, verdict }));
+        assert_eq!(check(&mut ex, &mut site.cx), expected, "{refused:?} {verdict:?}");
+        assert!(ex.auth_request.is_none(), "it is judged once");
+        let is_challenged = ex.response.fields.iter().next().is_some();
+        assert_eq!(is_challenged, !(expected == Flow::Next && refused.is_some()), "{refused:?} {verdict:?}");
+    }
+}
+
+#[test]
+fn who_may_come_to_one_place_may_not_for_that_to_another() {
+    let password = "auth_basic r; auth_basic_user_file USERS;";
+    let mut site = Site::new(
+        "",
+        &format!(
+            "location /free/ {{ }}
+             location /in/ {{ allow 10.0.0.0/8; deny all; }}
+             location /pass/ {{ {password} }}
+             location /same/ {{ {password} }}
+             location /realm/ {{ auth_basic other; auth_basic_user_file USERS; }}
+             location /link/ {{ signed_link KEYS; }}
+             location /asks/ {{ auth_request /who; }}
+             location /asksanother/ {{ auth_request /whom; }}
+             location /anypass/ {{ satisfy any; deny all; {password} }}
+             location /anyaddr/ {{ satisfy any; allow 10.0.0.0/8; deny all; {password} }}
+             location /anyone/ {{ satisfy any; }}
+             location /anyask/ {{ satisfy any; auth_request /who; allow 10.0.0.0/8; }}"
+        ),
+    );
+    for (from, to, client, expected) in [
+        ("/free/", "/free/", OUTSIDE, true),
+        ("/free/", "/in/", OUTSIDE, false),
+        ("/free/", "/in/", INSIDE, true),
+        ("/free/", "/pass/", INSIDE, false),
+        ("/pass/", "/same/", OUTSIDE, true),
+        ("/pass/", "/realm/", OUTSIDE, false),
+        ("/pass/", "/free/", OUTSIDE, true),
+        ("/free/", "/link/", INSIDE, false),
+        ("/free/", "/asks/", INSIDE, false),
+        ("/asks/", "/asks/", OUTSIDE, true),
+        ("/asks/", "/asksanother/", OUTSIDE, false),
+        ("/pass/", "/anypass/", OUTSIDE, true),
+        ("/free/", "/anypass/", OUTSIDE, false),
+        ("/free/", "/anyaddr/", INSIDE, true),
+        ("/free/", "/anyaddr/", OUTSIDE, false),
+        ("/free/", "/anyone/", OUTSIDE, true),
+        // By its address alone it came in, and the URI was not asked.
+        ("/anyask/", "/asks/", INSIDE, false),
+        ("/anyask/", "/asks/", OUTSIDE, true),
+    ] {
+        let mut ex = site.at(&format!("GET {from}"), &[RIGHT], client);
+        if let Flow::Status(refused) = check(&mut ex, &mut site.cx) {
+            panic!("{from}: {refused:?}");
+        }
+        let shown = elsewhere::Shown::of(&mut ex, &mut site.cx);
+        let found = location::find(&ex.config, ex.route.server, to.as_bytes(), &mut NoTrace).expect("it is found");
+        locate::enter(&mut ex, found);
+        assert_eq!(shown.suffices(&mut ex, &mut site.cx), expected, "{from} {to} {client}");
+    }
+}
+
+#[test]
+fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
+    let zones = "limit_req_zone $binary_remote_addr zone=r:1m rate=2r/s; limit_req_zone $arg_k zone=k:1m rate=1r/s;";
+    let mut site = Site::new(
+        zones,
+        "location /burst/ { limit_req zone=r burst=2; limit_req_status 429; }
+         location /now/ { limit_req zone=k burst=1 nodelay; }
+         location /some/ { limit_req zone=k burst=2 delay=1; }
+         location /dry/ { limit_req zone=k; limit_req_dry_run on; }
+         location /free/ { }",
+    );
+    let now = site.cx.now.ms;
+    let later = |ms: u64| Flow::Delay { until: now + ms, then: Then::Phase(Phase::Limits) };
+    let long = format!("GET /now/?k={}", "k".repeat(3000));
+    for (line, expected, verdict) in [
+        ("GET /free/", Flow::Next, None),
+        ("GET /burst/", Flow::Next, Some(Verdict::Passed)),
+        ("GET /burst/", later(500), Some(Verdict::Delayed)),
+        ("GET /burst/", later(1000), Some(Verdict::Delayed)),
+        ("GET /burst/", status(429), Some(Verdict::Rejected)),
+        ("GET /now/?k=a", Flow::Next, Some(Verdict::Passed)),
+        ("GET /now/?k=a", Flow::Next, Some(Verdict::Passed)),
+        ("GET /now/?k=a", status(503), Some(Verdict::Rejected)),
+        ("GET /now/?k=b", Flow::Next, Some(Verdict::Passed)),
+        ("GET /now/", Flow::Next, None),
+        (&long, Flow::Next, Some(Verdict::Passed)),
+        ("GET /some/?k=c", Flow::Next, Some(Verdict::Passed)),
+        ("GET /some/?k=c", Flow::Next, Some(Verdict::Passed)),
+        ("GET /some/?k=c", later(1000), Some(Verdict::Delayed)),
+        ("GET /some/?k=c", status(503), Some(Verdict::Rejected)),
+        ("GET /dry/?k=d", Flow::Next, Some(Verdict::Passed)),
+        ("GET /dry/?k=d", Flow::Next, Some(Verdict::RejectedDryRun)),
+    ] {
+        let mut ex = site.at(line, &[], OUTSIDE);
+        assert_eq!(limits::check(&mut ex, &mut site.cx), expected, "{line:.40}");
+        assert_eq!(ex.log.limit_req, verdict, "{line:.40}");
+        // It is counted once, whatever leads it here again.
+        if expected == later(500) {
+            assert_eq!(limits::check(&mut ex, &mut site.cx), Flow::Next, "its time has come");
+        }
+    }
+}
+
+#[test]
+fn connections_above_their_limit_are_refused_until_one_is_over() {
+    let zones = "limit_conn_zone $binary_remote_addr zone=c:1m; limit_conn_zone $server_name zone=s:1m;";
+    let mut site = Site::new(
+        zones,
+        "location / { limit_conn c 2; limit_conn_status 429; }
+         location /both/ { limit_conn s 9; limit_conn c 1; }
+         location /dry/ { limit_conn c 1; limit_conn_dry_run on; }",
+    );
+    let enter = |site: &mut Site, line: &str, client: &str, expected: Flow, verdict: Verdict| {
+        let mut ex = site.at(line, &[], client);
+        assert_eq!(limits::check(&mut ex, &mut site.cx), expected, "{line} {client}");
+        assert_eq!(ex.log.limit_conn, Some(verdict), "{line} {client}");
+        ex
+    };
+    let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
+    let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
+    let third = enter(&mut site, "GET /", OUTSIDE, status(429), Verdict::Rejected);
+    assert!(second.places.len() == 1 && third.places.is_empty());
+    enter(&mut site, "GET /", INSIDE, Flow::Next, Verdict::Passed);
+    let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), Verdict::Rejected);
+    assert!(both.places.is_empty(), "what it had of the other zone is given back");
+    enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, Verdict::RejectedDryRun);
+    assert_eq!(limits::check(&mut first, &mut site.cx), Flow::Next, "it is counted once");
+    assert_eq!(first.places.len(), 1);
+    first.give_places_back(&mut site.cx);
+    enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
+}
+
+#[test]
+fn a_trusted_proxy_names_the_client() {
+    let mut site = Site::new(
+        "",
+        "location /xff/ { set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For; }
+         location /real/ { set_real_ip_from 10.0.0.0/8; }
+         location /own/ { set_real_ip_from 10.0.0.0/8; real_ip_header X-Client; }
+         location /all/ { set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For; real_ip_recursive on; }
+         location /none/ { }",
+    );
+    const XFF: &str = "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.5.5.5";
+    for (uri, fields, client, expected) in [
+        ("/xff/", &[XFF][..], INSIDE, "10.5.5.5"),
+        ("/all/", &[XFF], INSIDE, "2.2.2.2"),
+        ("/all/", &[XFF], OUTSIDE, OUTSIDE),
+        ("/xff/", &["X-Real-IP: 3.3.3.3"], INSIDE, INSIDE),
+        ("/real/", &["X-Real-IP: 3.3.3.3"], INSIDE, "3.3.3.3"),
+        ("/real/", &["x-real-ip: 3.3.3.3", "X-Real-IP: 4.4.4.4"], INSIDE, "3.3.3.3"),
+        ("/xff/", &["X-Forwarded-For: 3.3.3.3", "X-Forwarded-For: 4.4.4.4"], INSIDE, "4.4.4.4"),
+        ("/own/", &["X-Client: 3.3.3.3"], INSIDE, "3.3.3.3"),
+        ("/own/", &["X-Real-IP: 3.3.3.3"], INSIDE, INSIDE),
+        ("/none/", &["X-Real-IP: 3.3.3.3"], INSIDE, INSIDE),
+    ] {
+        let mut ex = site.at(&format!("GET {uri}"), fields, client);
+        let is_believed = uri != "/none/" && client == INSIDE;
+        assert_eq!(real_ip::is_believed(&ex), is_believed, "{uri} {client}");
+        real_ip::apply(&mut ex);
+        assert_eq!(ex.client.peer.to_string(), expected, "{uri} {fields:?}");
+        assert_eq!(ex.socket_peer.is_some(), expected != client, "{uri} {fields:?}");
+        assert_eq!(real_ip::is_believed(&ex), is_believed, "by the connection's own address");
+        let before = ex.client.peer;
+        ex.route.uri = b"/real/".to_vec();
+        real_ip::apply(&mut ex);
+        assert_eq!(ex.client.peer, before, "once a request");
+    }
+}
