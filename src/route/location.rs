@@ -158,7 +158,7 @@ mod tests {
     use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
     use crate::config::resolve::resolve;
-    use crate::route::{NoTrace, server};
+    use crate::route::{NoTrace, Recorder, server};
     use std::path::Path;
 
     #[test]
@@ -261,12 +261,78 @@ mod tests {
     }
 
     #[test]
+    fn what_may_match_below_a_place_that_a_regex_answers_is_not_known() {
+        let config = config(
+            "server { listen 8080;
+               location / { } location ^~ /f/ { location ~ d/$ { } location /f/plain/ { } } }",
+        );
+        for (uri, expected) in [("/f/x/d/", true), ("/f/plain/", true), ("/g/", false)] {
+            let home = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).expect("decided").location;
+            assert_eq!(may_differ_below(&config, ServerId(0), uri.as_bytes(), home), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_trace_has_each_location_that_was_looked_at_and_why() {
+        use super::Verdict as V;
+        let config = config(
+            "server { listen 8080;
+               location = /one { } location /p/ { location /p/in/ { } location ~ x$ { location ~ n/x$ { } } }
+               location ^~ /f/ { } location ~ y$ { } }",
+        );
+        let root = config.server(ServerId(0)).root;
+        for (uri, verdicts, is_root) in [
+            ("/one", &[V::Exact][..], false),
+            ("/p/a", &[V::LongestPrefix], false),
+            ("/p/in/a", &[V::LongestPrefix, V::LongestPrefix], false),
+            ("/p/in/x", &[V::LongestPrefix, V::LongestPrefix, V::Regex, V::Regex], false),
+            ("/p/in/y", &[V::LongestPrefix, V::LongestPrefix, V::Regex], false),
+            ("/f/y", &[V::FinalPrefix], false),
+            ("/y", &[V::Regex], false),
+            ("/other", &[], true),
+        ] {
+            let (mut recorder, mut maybe) = (Recorder::default(), Some(Recorder::default()));
+            let found = find(&config, ServerId(0), uri.as_bytes(), &mut recorder).expect("decided");
+            assert_eq!(found.location == root, is_root, "{uri}");
+            let seen = recorder.0.iter().filter_map(|step| match step {
+                Step::Location { verdict, .. } => Some(*verdict),
+                _ => None,
+            });
+            assert_eq!(seen.collect::<Vec<V>>(), verdicts, "{uri}");
+            let last = recorder.0.last();
+            assert!(is_root || matches!(last, Some(Step::Location { id, .. }) if *id == found.location), "{uri}");
+            find(&config, ServerId(0), uri.as_bytes(), &mut maybe).expect("decided");
+            assert_eq!(maybe.expect("as before").0, recorder.0, "{uri}");
+        }
+        let mut recorder = Some(Recorder::default());
+        recorder.say("phase", None, || "text".into());
+        let said = Step::Phase { name: "phase", at: None, text: "text".into() };
+        assert_eq!(recorder.expect("as before").0, [said]);
+    }
+
+    #[test]
+    fn a_regex_captures_and_keeps_what_the_one_around_it_has_named() {
+        let config = config(
+            "server { listen 8080; location / { }
+               location ~ ^/(?<a>x+)/ { location ~ (?<b>y+) { } location ~ z { } } }",
+        );
+        for (uri, named) in [("/q", &[][..]), ("/xx/", &["xx"]), ("/x/yy", &["x", "yy"]), ("/x/z", &["x"])] {
+            let found = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).expect("decided");
+            let matched = found.matched.unwrap_or_default();
+            let texts: Vec<&str> =
+                matched.named.iter().map(|(_, from, to)| &uri[*from as usize..*to as usize]).collect();
+            assert_eq!(texts, named, "{uri}");
+        }
+    }
+
+    #[test]
     fn names_are_chosen_as_nginx_chooses_them() {
         let config = config(
             "server { listen 8080; server_name first; } server { listen 8080; server_name *.example.com; }
              server { listen 8080; server_name www.example.*; } server { listen 8080; server_name ~^r(?<n>\\d+)\\.test$; }
              server { listen 8080; server_name .dot.org exact.example.com; } server { listen 8080 default_server; }
-             server { listen 8080; server_name *.sub.example.com; }",
+             server { listen 8080; server_name *.sub.example.com; } server { listen 8080; server_name www.*; }
+             server { listen 8080; server_name ~^$; }",
         );
         for (host, expected) in [
             ("first", 0),
@@ -281,9 +347,17 @@ mod tests {
             ("no match", 5),
             ("", 5),
             ("x.sub.example.com", 6),
+            (".example.com", 5),
+            ("www.other.org", 7),
+            ("www", 5),
         ] {
             let (id, _) = server::find(&config.endpoints[0], host.as_bytes(), &mut NoTrace).expect("decided");
             assert_eq!(id, ServerId(expected), "{host}");
+            let named = server::by_name(&config.endpoints[0], host.as_bytes()).expect("decided");
+            assert_eq!(named, (expected != 5 || host.is_empty()).then_some(id), "{host}");
+            let mut trace = Some(Recorder::default());
+            server::find(&config.endpoints[0], host.as_bytes(), &mut trace).expect("decided");
+            assert!(matches!(trace.expect("as before").0[..], [Step::Server { id: by, .. }] if by == id), "{host}");
         }
     }
 }

@@ -65,3 +65,46 @@ pub fn tokens(ex: &Exchange) -> Vec<Token> {
     let Some(lists) = ex.header(HeaderId::If).and_then(condition::parse) else { return Vec::new() };
     condition::tokens(&lists).filter_map(Token::parse).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::dav_locks::Lock;
+    use std::rc::Rc;
+
+    #[test]
+    fn an_entry_that_another_client_has_locked_since_stays() {
+        let zone = Rc::from("z");
+        let text = |text: &str| Rc::from(text.as_bytes());
+        let token = |n: u8| Token::new([n; 16]);
+        let mut locks = DavLocks::default();
+        let leave = |path: &str| Leave { path: path.into(), tokens: vec![token(1)] };
+        let check = |locks: &DavLocks, way: &str, name: &CStr| leave("/d/t").check(locks, way.as_bytes(), name);
+        assert_eq!(leave("/d/t").check(&locks, b"", c"f"), Ok(()), "there are no locks");
+        for (n, path, exclusive, deep) in [
+            (1, "/d/t", true, false),
+            (2, "/d/t/theirs", true, false),
+            (3, "/d/t/a/deep", false, true),
+            (4, "/d/t/both", false, false),
+            (1, "/d/t/both", false, false),
+            (1, "/d/t/own", true, false),
+        ] {
+            let (href, owner) = (text(path), text(""));
+            let lock = Lock { token: token(n), path: text(path), href, exclusive, deep, owner, timeout: 1, until: 10 };
+            locks.grant(&zone, 1 << 20, lock).expect("granted");
+        }
+        for (way, name, may) in [
+            ("", c"f", true),
+            ("", c"theirs", false),
+            ("", c"theirs2", true),
+            ("a/", c"theirs", true),
+            ("a/", c"deep", false),
+            ("a/deep/b/", c"c", false),
+            ("theirs/", c"f", true),
+            ("", c"both", true),
+            ("", c"own", true),
+        ] {
+            assert_eq!(check(&locks, way, name).is_ok(), may, "{way}{name:?}");
+        }
+    }
+}
