@@ -45,10 +45,28 @@ use std::rc::Rc;
 
 /// Nanoseconds of work in a turn.
 const LENGTH: u64 = 4_000_000;
-/// How often all requests of a turn together retry a lock that another process holds.
-const PAUSES: u32 = 20;
+/// Nanoseconds that all requests of a turn together wait for locks that other processes hold.
+const PATIENCE: u64 = 2_000_000;
 /// Calls of [`Slice::tick`] for one reading of the clock.
 const RARELY: u32 = 16;
+
+/// How long the loop waits, in one turn, for locks that other processes hold: [`PATIENCE`] from the first wait on, whatever
+/// number of requests want one, and however long the machine lets each wait last.
+#[derive(Clone, Default)]
+pub struct Patience(Rc<Cell<Option<u64>>>);
+
+impl Patience {
+    /// It is over: no request of this turn waits any more.
+    pub fn is_over(&self) -> bool {
+        self.is_over_at(clock::monotonic_ns())
+    }
+
+    fn is_over_at(&self, now: u64) -> bool {
+        let ends = self.0.get().unwrap_or_else(|| now + PATIENCE);
+        self.0.set(Some(ends));
+        now >= ends
+    }
+}
 
 #[derive(Default)]
 pub struct Slice {
@@ -57,20 +75,20 @@ pub struct Slice {
     ticks: u32,
     /// It was over at the last reading of the clock.
     over: bool,
-    /// The rest of [`PAUSES`].
-    pauses: Rc<Cell<u32>>,
+    /// See [`Patience`].
+    patience: Patience,
 }
 
 impl Slice {
     /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
         (self.ends, self.ticks, self.over) = (None, 0, false);
-        self.pauses.set(PAUSES);
+        self.patience.0.set(None);
     }
 
-    /// How often the requests of this turn may still retry a lock that another process holds.
-    pub fn pauses(&self) -> Rc<Cell<u32>> {
-        Rc::clone(&self.pauses)
+    /// How long the requests of this turn may wait for locks.
+    pub fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// Whether work must wait for the next turn. The first call in a turn begins the slice.
@@ -130,6 +148,19 @@ mod tests {
         }
         slice.begin();
         assert!(!slice.is_over_at(7 + LENGTH), "a turn has its own");
+    }
+
+    #[test]
+    fn all_requests_of_a_turn_wait_for_locks_as_long_as_one() {
+        let mut slice = Slice::default();
+        let (one, other) = (slice.patience(), slice.patience());
+        assert!(!one.is_over_at(7) && !one.is_over_at(7 + PATIENCE / 2));
+        assert!(!other.is_over_at(6 + PATIENCE));
+        assert!(
+            one.is_over_at(7 + PATIENCE) && other.is_over_at(8 + PATIENCE) && slice.patience().is_over_at(u64::MAX)
+        );
+        slice.begin();
+        assert!(!slice.patience().is_over_at(9 + PATIENCE), "a turn has its own");
     }
 
     #[test]

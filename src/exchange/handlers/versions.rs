@@ -4,8 +4,8 @@
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
 //! else runs between comparison and change, and a request without conditions changes whatever is there and takes no
-//! lock. Another process holds the lock while one name changes. The loop waits for that, so all requests of a turn
-//! share 20 pauses of [`PAUSE`], 2 ms. A lock that is held longer may be on the very version that is named: 503 with
+//! lock. Another process holds the lock while one name changes. The loop waits for that: 2 ms
+//! in a turn at most, whatever number of requests want one. A lock that is held longer may be on the very version that is named: 503 with
 //! Retry-After, never 412.
 
 use crate::exchange::Exchange;
@@ -18,13 +18,12 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
+use crate::services::slice::Patience;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
@@ -92,13 +91,12 @@ pub fn own(ex: &Exchange) -> Conditions<'_> {
 pub struct Versions {
     /// By device and number: two names of one request may be one file's.
     held: BTreeMap<(u64, u64), OwnedFd>,
-    /// The pauses that all requests of this turn have left.
-    pauses: Rc<Cell<u32>>,
+    patience: Patience,
 }
 
 impl Versions {
     pub fn new(cx: &Services) -> Versions {
-        Versions { held: BTreeMap::new(), pauses: cx.slice.pauses() }
+        Versions { held: BTreeMap::new(), patience: cx.slice.patience() }
     }
 
     /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
@@ -109,10 +107,7 @@ impl Versions {
     pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
         loop {
             match self.lock_now(dir, name) {
-                Err((_, Errno::EAGAIN)) if self.pauses.get() > 0 => {
-                    self.pauses.set(self.pauses.get() - 1);
-                    thread::sleep(PAUSE);
-                }
+                Err((_, Errno::EAGAIN)) if !self.patience.is_over() => thread::sleep(PAUSE),
                 outcome => return outcome,
             }
         }
