@@ -182,18 +182,21 @@ enum Removed {
 
 /// Removes an upload that has expired, unless another process uses it.
 fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
-    let Ok(dir) = location::open(home) else { return Removed::Gone };
-    match dir.open_part(id) {
-        Err(Errno::EAGAIN) => return Removed::InUse,
-        Ok(_lock) => {
-            if !matches!(later(home, id), Ok(at) if at.is_none_or(|at| at <= now)) {
-                return Removed::InUse;
-            }
-            dir.remove(id);
-        }
-        Err(Errno::ENOENT) => dir.remove(id),
+    let dir = match location::open(home) {
+        Ok(dir) => dir,
+        Err(Errno::ENOENT) => return Removed::Gone,
         Err(_) => return Removed::InUse,
+    };
+    let _lock = match dir.open_part(id) {
+        Ok(lock) => Some(lock),
+        Err(Errno::ENOENT) => None,
+        Err(_) => return Removed::InUse,
+    };
+    // Bytes may have arrived before it was locked, or another process has completed it and keeps its response.
+    if !matches!(later(home, id), Ok(at) if at.is_none_or(|at| at <= now)) {
+        return Removed::InUse;
     }
+    dir.remove(id);
     Removed::Gone
 }
 

@@ -304,7 +304,8 @@ impl Part {
 
     /// Puts the file under a name that may be taken, in one step: readers see the old file or the new one.
     pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
-        let old = if self.durable { keep_old(dir, name, temp_names) } else { None };
+        // Without a journal a hidden name could stay for ever, should the process be killed meanwhile.
+        let old = if self.durable && temp_names.is_kept() { keep_old(dir, name, temp_names) } else { None };
         self.rename(dir, name, Rename::Replace, temp_names)?;
         self.keep();
         self.given = Some(Given::Replaced(name.to_owned(), old));
