@@ -1,6 +1,7 @@
 //! What a block is, read off its directives.
 
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastMap;
 use std::collections::HashSet;
 
 /// The name of a location with its modifier, if it has one.
@@ -41,13 +42,12 @@ pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) ->
     false
 }
 
-/// The `if` blocks here and below that ask for a variable first.
-pub fn ifs_about<'a>(all: &'a [Directive], variable: &str) -> Vec<&'a Directive> {
-    let mut found = Vec::new();
+/// The `if` blocks here and below, by what they ask for first, in lower case.
+pub fn ifs_below(all: &[Directive]) -> FastMap<String, Vec<&Directive>> {
+    let mut found: FastMap<String, Vec<&Directive>> = FastMap::default();
     below(all, |d| {
-        let subject = d.args.first().filter(|_| d.name.is("if")).map(Word::str).unwrap_or_default();
-        if subject.trim_matches(['(', ')', '!']).eq_ignore_ascii_case(variable) {
-            found.push(d);
+        if let Some(subject) = d.args.first().filter(|_| d.name.is("if")).map(Word::str) {
+            found.entry(subject.trim_matches(['(', ')', '!']).to_ascii_lowercase()).or_default().push(d);
         }
         false
     });

@@ -1,7 +1,7 @@
 //! Ways around what a configuration means to keep: a regex location that takes requests from a protected prefix, private
 //! files below the root, a choice of the server that leaves a case out.
 
-use super::blocks::{Pass, asks_who, ifs_about, is_pass, location, passes};
+use super::blocks::{Pass, asks_who, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Place, Rule};
 use super::uploads::is_kept_outside;
@@ -235,7 +235,7 @@ fn no_default(place: &Place, found: &mut Vec<Finding>) {
     let text = name.str();
     let Some(pass) = text.strip_prefix('$').and_then(|name| http.chosen_hosts().get(name).copied()) else { return };
     // An `if` that tests the variable expects it to be empty at times.
-    if !ifs_about(http.all, &text).is_empty() {
+    if !http.ifs_about(&text).is_empty() {
         return;
     }
     let (message, help, note) = match pass {

@@ -54,6 +54,7 @@ pub struct Level<'a> {
     /// Names of the locations in it and below it that pass requests on. Rule W043 finds them.
     pub passing: OnceCell<FastSet<&'a [u8]>>,
     fields: RefCell<FastMap<&'static str, Option<&'a Directive>>>,
+    ifs: OnceCell<FastMap<String, Vec<&'a Directive>>>,
     last_rewrite: OnceCell<Option<usize>>,
     /// Servers in it that keep someone out, two at most. Rule W127 finds them.
     pub guarded: OnceCell<Vec<&'a Directive>>,
@@ -166,6 +167,12 @@ impl<'a> Level<'a> {
             d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name.as_bytes())
         };
         *self.fields.borrow_mut().entry(name).or_insert_with(|| self.all.iter().find(is_meant))
+    }
+
+    /// The `if` blocks in it and below it that ask for a variable first.
+    pub fn ifs_about(&self, variable: &str) -> &[&'a Directive] {
+        let ifs = self.ifs.get_or_init(|| blocks::ifs_below(self.all));
+        ifs.get(&variable.to_ascii_lowercase()).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The position of its last `rewrite`.

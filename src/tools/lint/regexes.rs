@@ -1,6 +1,6 @@
 //! Regexes that match more, or less, than they seem to.
 
-use super::blocks::{ifs_about, location};
+use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -217,7 +217,7 @@ fn refuses(block: &Directive) -> bool {
 /// Whether the variable that a map makes is asked for only to refuse what matches.
 fn names_the_refused(place: &Place) -> bool {
     let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
-    let asking = ifs_about(place.level().all, &name);
+    let asking = place.level().ifs_about(&name);
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 

@@ -1,7 +1,7 @@
 //! What stands there and has no effect, or not the one that it seems to have: checks whose outcome nothing asks for,
 //! addresses and redirects that the client writes, paths that are the same for every request.
 
-use super::blocks::{below, ifs_about, is_of_client, is_pass, location, variables, variables_below};
+use super::blocks::{below, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -227,7 +227,7 @@ fn unasked(place: &Place, found: &mut Vec<Finding>) {
     }
     let expires = place.is("secure_link") && place.d.args.iter().any(|word| word.bytes().contains(&b','));
     if expires {
-        let asked = ifs_about(outermost.all, "$secure_link");
+        let asked = outermost.ifs_about("$secure_link");
         let is_first_half = |block: &&Directive| {
             let text: String = block.args.iter().skip(1).map(|word| word.str().into_owned()).collect();
             text.trim_matches([')', '"', '\'']) == "="
