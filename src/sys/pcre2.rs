@@ -14,6 +14,7 @@
 mod budget;
 
 use budget::{Budget, STARTS};
+pub use budget::{Gave, MATCH_LIMIT};
 use pcre2_sys::{
     PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,
     PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE,
@@ -27,10 +28,6 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
-
-/// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
-/// exhaust them keeps the loop for no longer than it may take for one request.
-pub const MATCH_LIMIT: u32 = 1_000_000;
 
 /// Memory for backtracking of one match; what is more than [`KEPT`] is given back after it.
 pub const HEAP_LIMIT_KIB: u32 = 32 << 10;
@@ -70,10 +67,6 @@ pub struct Invalid {
 
 /// The number of [`Gave`] for memory that cannot be had.
 pub const NO_MEMORY: i32 = PCRE2_ERROR_NOMEMORY;
-
-/// PCRE2 gave up on a match: its number for that (-47: the match limit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gave(pub i32);
 
 impl Code {
     /// # Errors

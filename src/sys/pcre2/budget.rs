@@ -3,9 +3,16 @@
 //! Invariant: the time of all that a match has done counts, but not the time for which it did not run.
 
 use super::super::clock;
-use super::{Gave, MATCH_LIMIT};
 use pcre2_sys::PCRE2_ERROR_MATCHLIMIT;
 use std::time::Duration;
+
+/// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
+/// exhaust them keeps the loop for no longer than it may take for one request.
+pub const MATCH_LIMIT: u32 = 1_000_000;
+
+/// PCRE2 gave up on a match: its number for that (-47: the match limit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gave(pub i32);
 
 /// How long a step takes, to tell from the clock how many are left.
 const STEP: Duration = Duration::from_nanos(10);
