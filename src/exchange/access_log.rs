@@ -3,7 +3,7 @@
 use super::{Exchange, variables};
 use crate::config::model::Level;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LogFormat};
-use crate::config::template::Part;
+use crate::config::template::{Part, Source};
 use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::services::Services;
@@ -30,8 +30,15 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     if let Some(cached) = ex.again.take() {
         return sent_by(ex, &cached, cx);
     }
-    // Logged is what the client asked.
-    ex.route.supposed = None;
+    // Logged is what the client asked, and what the configuration makes of that.
+    if ex.route.supposed.take().is_some() {
+        let config = ex.config.clone();
+        for (value, (_, source)) in ex.route.user.iter_mut().zip(&config.variables.defined) {
+            if !matches!(source, Source::Stored | Source::Captured) {
+                *value = None;
+            }
+        }
+    }
     if ex.here().settings.logs.access.is_empty() {
         return;
     }

@@ -27,7 +27,8 @@ const MERCY: u64 = 3_000;
 const LINE: usize = 4096;
 /// Reads of STDERR in a turn: a program that writes without end must not hold up the loop.
 const READS: usize = 16;
-/// Bytes of STDERR that are read of a program at most: what writes more is a loop, and would be one here.
+/// Bytes of STDERR that are read of a program that is no longer waited for: what writes more is a loop, and would be one
+/// here.
 const MOST: usize = 1 << 20;
 /// Marks the token of a child's STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;
@@ -319,12 +320,12 @@ impl Child {
             let Some(stderr) = &self.stderr else { return };
             buffer.clear();
             match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
-                Ok(n) if n > 0 && self.wrote < MOST => {
+                Ok(n) if n > 0 && (self.signal.is_none() || self.wrote < MOST) => {
                     self.text.extend_from_slice(&buffer);
                     self.wrote += n;
                 }
                 Ok(n) if n > 0 => {
-                    // It is told by SIGPIPE.
+                    // SIGPIPE tells it so. While it is waited for it is not told: that would end its output as well.
                     self.say(b"(more than 1 MiB was written: the rest is not read)", lines);
                     let _ = epoll.delete(stderr.as_fd());
                     self.stderr = None;
@@ -396,6 +397,7 @@ mod tests {
     fn a_program_that_writes_to_stderr_without_end_is_not_read_without_end() {
         let mut children = Children::default();
         let (key, _output) = run(&mut children, "while echo 0123456789 >&2; do :; done");
+        children.leave(key, Leave::Done, 0);
         let ended = Epoll::new().expect("an epoll");
         ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
         let mut bytes = 0;

@@ -384,6 +384,7 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
     let rules: String = CLOSED.iter().map(|(_, rule)| format!("{rule}\n")).collect();
     let mut setup = http(&format!(
         "map $request_uri $no {{ default 0; ~^/files/mapped/ 1; }}
+         map $request_uri $tried {{ default $uri; ~^(/files)?/tried/(in/|hidden/) /none; }}
          log_format line '$request';
          access_log logs/lines.log line;
          server {{
@@ -391,8 +392,13 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
              location = /no {{ return 403; }}
              location /files/ {{
                  {DAV} allowed_methods GET PUT POST DELETE PROPFIND MKCOL COPY MOVE; autoindex on; autoindex_format page;
+                 autoindex_upload on;
                  autoindex_archive tar; upload_create_path on; upload_resumable on; delete_recursive on;
                  {rules}
+                 location /files/tried/ {{ try_files $tried =404; }}
+             }}
+             location /tried/ {{
+                 try_files $tried $tried/ =404; autoindex on; autoindex_format page; autoindex_archive tar;
              }}
          }}"
     ))
@@ -400,11 +406,36 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
     for (name, _) in CLOSED {
         setup = setup.file(&format!("html/files/{name}/hidden/kept"), "secret");
     }
-    let s = setup.file("html/files/open/hidden/kept", "open").start();
+    let s = setup
+        .file("html/files/open/hidden/kept", "open")
+        .file("html/files/tried/hidden/kept", "")
+        .file("html/tried/in/kept", "")
+        .file("html/tried/open", "")
+        .file("html/files/open/gone", "")
+        .file("html/files/open/here", "")
+        .start();
     let mut table = Table::new("ways into a place");
     let archive = s.get("/files/?archive=tar").is(200).text().to_owned();
+    let archive_of_files = archive.clone();
     let found = s.get("/files/?search=hidden").is(200).text().to_owned();
     assert!(archive.contains("open/hidden/kept") && found.contains("open/hidden"));
+    table.row(OURS, "try_files by the target", || {
+        s.get("/tried/in/kept").is(404);
+        let archive = s.get("/tried/?archive=tar").is(200).text();
+        assert!(archive.contains("open"));
+        for text in [archive, s.get("/tried/?search=kept").is(200).text(), archive_of_files.clone()] {
+            assert!(!text.contains("in/kept") && !text.contains("tried/hidden"), "{text}");
+        }
+    });
+    let small = |target: &str, body: &str| {
+        let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
+        s.method("POST", target, fields, body.as_bytes())
+    };
+    table.row(OURS, "what no rule refuses", || {
+        small("/files/open/", "webserv-delete=gone").is(303);
+        small("/files/open/", "webserv-move=here&webserv-to=%2Ffiles%2Fopen%2Fthere").is(303);
+        assert!(!s.exists("html/files/open/gone") && s.exists("html/files/open/there"));
+    });
     for (name, _) in CLOSED {
         table.row(OURS, name, || {
             let refused = |answer: Response| assert!([401, 403, 404].contains(&answer.status), "{}", answer.status);
@@ -420,13 +451,10 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
                 refused(transfer(&s, method, &format!("{place}hidden/"), "/files/open/taken/"));
                 refused(transfer(&s, method, &format!("{place}hidden/kept"), "/files/open/taken"));
             }
-            let small = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
-            for body in ["webserv-delete=kept", "webserv-move=kept&webserv-to=%2Ffiles%2Fopen%2Ftaken"] {
-                s.method("POST", &format!("{place}hidden/"), small, body.as_bytes());
-            }
-            let body = format!("webserv-delete={name}%252fhidden");
-            s.method("POST", "/files/", small, body.as_bytes());
-            s.method("POST", "/files/", small, format!("webserv-delete={name}").as_bytes());
+            refused(small(&format!("{place}hidden/"), "webserv-delete=kept"));
+            refused(small(&format!("{place}hidden/"), "webserv-move=kept&webserv-to=%2Ffiles%2Fopen%2Ftaken"));
+            refused(small("/files/", &format!("webserv-delete={name}/")));
+            refused(small("/files/", &format!("webserv-move={name}/&webserv-to=%2Ffiles%2Fopen%2Ftaken")));
             assert_eq!(s.read(&format!("html/files/{name}/hidden/kept")), b"secret");
         });
     }

@@ -159,7 +159,9 @@ impl PathRules {
                 return Err("its URI names another file");
             }
         }
-        if action == PathAction::Read && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next {
+        if matches!(action, PathAction::Read | PathAction::List)
+            && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next
+        {
             return Err("its location does not serve it");
         }
         Ok(Governed { upload, content_type })
@@ -259,4 +261,5 @@ fn has_one_rule(config: &Config, server: ServerId, home: LocationId) -> bool {
         && is_constant(&settings.auth.realm)
         && is_constant(&settings.auth.file)
         && settings.files.root.constant().is_some()
+        && here.try_files.is_none()
 }

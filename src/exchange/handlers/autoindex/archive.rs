@@ -134,13 +134,10 @@ pub fn may_read(
     top: (&[u8], &[u8]),
     (below, is_dir): (&[u8], bool),
 ) -> bool {
-    let uri = [top.0, below].concat();
-    if is_dir {
-        // What is in the folder is asked one by one.
-        return rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::List).is_ok();
-    }
-    let path = [top.1, below].concat();
-    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Read).is_ok()
+    let (uri, path) = ([top.0, below].concat(), [top.1, below].concat());
+    // What is in a folder is asked one by one.
+    let action = if is_dir { PathAction::List } else { PathAction::Read };
+    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
 }
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {

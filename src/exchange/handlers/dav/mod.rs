@@ -68,7 +68,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
     }
-    if ex.request.has_content() && ex.route.form_action.is_none() {
+    if ex.request.has_content() && !is_form(ex) {
         let method = ex.route.method.name();
         return Err(refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported")));
     }
@@ -113,6 +113,10 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE")));
     }
     let collection = ex.route.uri.ends_with(b"/");
+    // The form of the listing page names folders without their slash.
+    if is_form(ex) {
+        return delete::webdav(ex, cx);
+    }
     if is_webdav(ex) {
         return match depth(ex, Depth::Infinity) {
             Some(Depth::Infinity) => delete::webdav(ex, cx),
@@ -124,6 +128,11 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
         (_, true) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
         (_, false) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity"))),
     }
+}
+
+/// It began as a form of the listing page, whose body it was.
+fn is_form(ex: &Exchange) -> bool {
+    ex.request.head.method != ex.route.method
 }
 
 /// `made`: the name of the directory that was made.
