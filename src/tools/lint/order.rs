@@ -108,7 +108,7 @@ fn unreached(place: &Place, found: &mut Vec<Finding>) {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
             let help = "write it inside that location, or leave ^~ out there";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
-        } else if let Some(by) = taken.filter(|by| !is_same(by, d) && !(is_closed(by) && is_closed(d))) {
+        } else if let Some(by) = taken.filter(|by| !(is_same(by, d) || is_closed(by) && is_closed(d))) {
             let help = "put it before the general one";
             let what = "never taken: an earlier regex matches all that this one does";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));

@@ -293,7 +293,7 @@ fn rewrites(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The first of the regex locations before it that takes all that this one would.
-pub fn shadowing<'p, 'a>(earlier: &'p [(&'a Directive, Sampled)], own: &Sampled) -> Option<&'p Directive> {
+pub fn shadowing<'p>(earlier: &'p [(&Directive, Sampled)], own: &Sampled) -> Option<&'p Directive> {
     earlier.iter().find(|(_, above)| above.covers(own)).map(|(d, _)| *d)
 }
 

@@ -117,7 +117,12 @@ fn nearly(place: &Place, found: &mut Vec<Finding>) {
                     _ => return None,
                 };
                 let is_one = words.iter().any(|known| known.eq_ignore_ascii_case(&text));
-                (!is_one).then(|| suggest::nearest(&text, words.iter().copied())).flatten().map(str::to_owned)
+                // Signs that are no letters have a warning of their own.
+                let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+                (is_word && !is_one)
+                    .then(|| suggest::nearest(&text, words.iter().copied()))
+                    .flatten()
+                    .map(str::to_owned)
             }
             b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
             b"error_page" if text == "=" && place.d.args.last().is_some_and(|last| last.span == word.span) => {

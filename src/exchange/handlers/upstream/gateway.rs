@@ -37,7 +37,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         // A subrequest has no body of its own.
         None if ex.sub.is_some() => Body::Whole,
         // An empty file has no last piece behind which its end would be sent.
-        Some(body) if body.file().is_some() && body.len() > 0 => Body::File,
+        Some(body) if body.file().is_some() && !body.is_empty() => Body::File,
         Some(_) => Body::Whole,
         None => Body::Streamed,
     };

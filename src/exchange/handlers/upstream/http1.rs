@@ -96,7 +96,7 @@ fn method<'a>(
 fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
     // Of several lines the last counts (nginx): one of an include, and the location's own.
-    let set = settings.set_headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"host")).last();
+    let set = settings.set_headers.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(b"host"));
     if let Some((_, template)) = set {
         variables::expand(template, ex, cx, &mut value);
     }

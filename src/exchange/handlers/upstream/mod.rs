@@ -14,7 +14,7 @@
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: which servers are trusted
 //! - [`store`]: responses that are stored as files; [`spool`], [`overflow`]: those of slow clients; [`record`]: the
-//! values of variables
+//!   values of variables
 
 mod begin;
 mod budget;
