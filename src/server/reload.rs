@@ -184,8 +184,8 @@ impl Server {
             for config in free.into_iter().filter_map(Rc::into_inner) {
                 self.spent_configs.push(config);
                 // Scripts that wait for the end of nginx's old workers look for its words.
-                let words = "where nginx has it that an old worker process exited with code 0";
-                self.note(format_args!("no connection uses the old configuration any more, {words}"));
+                let words = "in nginx an old worker process exited with code 0";
+                self.note(format_args!("no connection uses the old configuration any more ({words})"));
             }
             if self.old_configs.is_empty() {
                 self.cx.logs.retire();

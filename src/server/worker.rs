@@ -89,7 +89,7 @@ pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
         if is_there || is_hidden {
             let path = path.display();
-            lines.push(format!("{who} cannot read \"{path}\": chmod o+x it and the directories above, or move it"));
+            lines.push(format!("{who} cannot read \"{path}\": it needs o+rx, and o+x on the directories above"));
         }
     }
     lines

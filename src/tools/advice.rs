@@ -13,6 +13,7 @@ use crate::sys::process;
 use crate::sys::socket::Addr;
 use crate::tools::report;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Directives whose first argument is a path that is written to.
@@ -114,8 +115,14 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
             let who = process::geteuid();
-            let what = if path.exists() { path.display() } else { shown };
-            vec![format!("user {who} may not write there: chown {who} \"{what}\", or name another place")]
+            let what = if path.exists() { path } else { dir };
+            // What belongs to root is the system's: /run, /var/log.
+            let is_roots = std::fs::metadata(what).is_ok_and(|meta| meta.uid() == 0);
+            let cure = match is_roots {
+                true => "make a directory there that belongs to this user, and name a file in it".to_owned(),
+                false => format!("chown {who} \"{}\", or name another place", what.display()),
+            };
+            vec![format!("user {who} may not write there: {cure}")]
         }
         Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
         Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],
@@ -159,7 +166,8 @@ fn holder(addr: &Addr) -> Option<(String, String)> {
         let has = fds.flatten().any(|fd| {
             std::fs::read_link(fd.path()).is_ok_and(|to| sockets.iter().any(|socket| to.as_os_str() == socket.as_str()))
         });
-        if has {
+        // This process may have been given the socket of another address (socket activation).
+        if has && process.file_name().to_str() != Some(&std::process::id().to_string()) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some((process.file_name().to_string_lossy().into_owned(), name.trim().to_owned()));
         }

@@ -3,6 +3,7 @@
 use crate::config::value::{Millis, Size};
 use crate::http::escape::unescape;
 use crate::http::signed_link;
+use crate::sys::Errno;
 use std::path::PathBuf;
 
 /// What the command line says.
@@ -24,7 +25,13 @@ pub struct Sign {
 /// # Errors
 /// The key cannot be read, or the link would mean nothing.
 pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
-    let keys = std::fs::read(&sign.key).map_err(|e| format!("{}: {e}", sign.key.display()))?;
+    let keys = std::fs::read(&sign.key).map_err(|e| {
+        let cure = match e.kind() {
+            std::io::ErrorKind::NotFound => "; `openssl rand -hex 32` makes a key, which signed_link names as well",
+            _ => "",
+        };
+        format!("open() \"{}\" failed {}{cure}", sign.key.display(), Errno::from(e))
+    })?;
     let keys = signed_link::keys_of(&keys)?;
     let Some(key) = keys.first() else { return Err(format!("{}: no key", sign.key.display())) };
     let expires = match &sign.expires {

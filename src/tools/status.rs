@@ -6,6 +6,7 @@ use crate::http::h1::request;
 use crate::http::h1::response::{Asked, Progress, ResponseHead};
 use crate::http::proxy_protocol;
 use crate::http::version::Version;
+use crate::sys::Errno;
 use crate::sys::socket::Addr;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -49,7 +50,7 @@ pub fn fetch(config: &Config) -> Result<String, String> {
             }
             _ => "",
         };
-        format!("{} does not answer ({e}){hint}", endpoint.addr)
+        format!("{} does not answer {}{hint}", endpoint.addr, Errno::from(e))
     })?;
     body(&answer, &endpoint.addr)
 }
