@@ -15,6 +15,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Below the state directory of the service or the person.
@@ -121,9 +122,28 @@ pub fn names(wanted: &[String]) -> Vec<String> {
     all
 }
 
+/// Whether what lies in the directory can only be of this user or root: where neither HOME nor XDG_STATE_HOME says
+/// where, it is in a directory of all users, and a stranger's authority could wait there to be trusted.
+fn judge(directory: &Path) -> Result<(), String> {
+    let user = process::geteuid();
+    for place in [Some(directory), directory.parent()].into_iter().flatten() {
+        let Ok(found) = fs::symlink_metadata(place) else { continue };
+        let is_theirs = ![0, user].contains(&found.uid()) && user != 0;
+        if is_theirs || found.mode() & 0o1002 == 0o002 {
+            let (place, whose) =
+                (place.display(), if is_theirs { "belongs to another user" } else { "is writable by all" });
+            return Err(format!(
+                "\"{place}\" {whose}: keys there are not trusted; set XDG_STATE_HOME to a directory of your own"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A certificate for these names and for this machine's own, with its chain.
 pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
     let all = self::names(names);
+    directory.map_or(Ok(()), judge)?;
     let _alone = directory.map(alone).transpose()?;
     let ca = authority(directory, now)?;
     if let Some(found) = directory.and_then(|directory| kept(directory, &ca, &all, now)) {
@@ -148,6 +168,7 @@ fn kept(directory: &Path, ca: &Issued, all: &[String], now: i64) -> Option<Issue
 /// # Errors
 /// `obtain` could not write there, as far as this can be seen.
 pub fn foresee(directory: &Path, names: &[String], now: i64) -> Result<Issued, String> {
+    judge(directory)?;
     let lock = directory.join(LOCK);
     may(&lock, R_OK | W_OK).unwrap_or_else(|| writable(directory)).map_err(|e| unwritable(&lock, &e))?;
     let all = self::names(names);
@@ -222,6 +243,23 @@ mod tests {
         assert_ne!(later, kept, "it would end soon");
         foresee(&directory, &["b.test".to_owned()], NOW).expect("it could be kept");
         assert_eq!(listed(&directory), before);
+    }
+
+    #[test]
+    fn an_authority_where_all_may_write_is_not_trusted() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = Scratch::new();
+        let directory = scratch.path().join("webserv/local-ca");
+        obtain(Some(&directory), &[], NOW).expect("made");
+        for place in ["webserv", "webserv/local-ca"] {
+            let open = |mode| fs::set_permissions(scratch.path().join(place), fs::Permissions::from_mode(mode));
+            open(0o777).expect("changed");
+            for outcome in [obtain(Some(&directory), &[], NOW), foresee(&directory, &[], NOW)] {
+                assert!(outcome.expect_err("refused").contains("is writable by all"), "{place}");
+            }
+            open(0o755).expect("changed");
+        }
+        assert!(obtain(Some(&directory), &[], NOW).is_ok());
     }
 
     #[test]
