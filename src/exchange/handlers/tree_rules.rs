@@ -1,6 +1,6 @@
 //! Before a directory is copied, moved or removed with everything in it: whether that may be done to each of its
-//! entries ([`super::path_rules`]), and what they add up to. It holds one descriptor beside the directory's own,
-//! however deep the tree is.
+//! entries ([`super::path_rules`]), and what they add up to. However deep the tree is, it holds a few
+//! descriptors ([`crate::io::way_down`]).
 //!
 //! Invariant: no link is followed; a step looks at one entry; the first entry that is not allowed ends it, before
 //! anything has been changed.
@@ -9,23 +9,19 @@ use super::path_rules::{PathAction, PathRules, Target, belong_together};
 use super::upload::Refusal;
 use crate::exchange::Exchange;
 use crate::http::status::Status;
+use crate::io::way_down::WayDown;
 use crate::services::judged_trees::Watch;
 use crate::services::quotas::Usage;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{
-    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, ReadDir,
-};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_RDONLY, ReadDir};
 use crate::util::descent::{Descent, Next};
 use crate::util::ways;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A tree that keeps getting new entries is checked this often.
 const AGAIN: u32 = 16;
-/// Bytes of a path for one system call.
-const PIECE: usize = 3000;
 
 /// A directory as a URI and as a path, both ending in a slash.
 pub struct Base {
@@ -41,7 +37,7 @@ impl Base {
 }
 
 pub struct TreeRules {
-    top: OwnedFd,
+    way_down: WayDown,
     base: Base,
     actions: &'static [PathAction],
     /// Where the entries are put.
@@ -68,8 +64,8 @@ pub fn shown_elsewhere(uri: &[u8]) -> Refusal {
 }
 
 /// All entries from the first one on, wherever other descriptors of the directory stand.
-fn entries(top: &OwnedFd) -> Result<ReadDir, Errno> {
-    file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
+fn entries(top: BorrowedFd<'_>) -> Result<ReadDir, Errno> {
+    file::open_at(Some(top), c".", O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 
 impl TreeRules {
@@ -82,10 +78,24 @@ impl TreeRules {
         to: Option<Base>,
     ) -> Result<TreeRules, Errno> {
         let watch = cx.judged_trees.watch(top.as_fd())?;
-        let (reading, descent) = (Some(entries(&top)?), Descent::default());
+        let (reading, descent) = (Some(entries(top.as_fd())?), Descent::default());
         let (batch, total) = (Vec::new(), Usage::default());
         let (shown_at, left_out) = (None, Vec::new());
-        Ok(TreeRules { top, base, actions, to, shown_at, left_out, descent, reading, batch, total, watch, again: 0 })
+        let way_down = WayDown::new(top);
+        Ok(TreeRules {
+            way_down,
+            base,
+            actions,
+            to,
+            shown_at,
+            left_out,
+            descent,
+            reading,
+            batch,
+            total,
+            watch,
+            again: 0,
+        })
     }
 
     /// The entries will be visible at that URI: each must belong to one location here and there.
@@ -116,7 +126,7 @@ impl TreeRules {
         if self.again > AGAIN {
             return Err(Refusal::new(Status::CONFLICT, "files come into the directory all the while"));
         }
-        self.reading = Some(entries(&self.top).map_err(|e| self.failed("open()", e))?);
+        self.reading = Some(entries(self.way_down.top()).map_err(|e| self.failed("open()", e))?);
         (self.descent, self.total) = (Descent::default(), Usage::default());
         Ok(true)
     }
@@ -211,30 +221,16 @@ impl TreeRules {
         }
     }
 
-    /// The directory at that relative path. None: it has gone, or the action will not reach into it either.
-    fn open(&self) -> Result<Option<ReadDir>, Refusal> {
-        const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-        let mut rest = self.descent.way().strip_suffix(b"/").unwrap_or(self.descent.way());
-        let mut dir: Option<OwnedFd> = None;
-        while !rest.is_empty() {
-            let end = match rest.get(..PIECE) {
-                Some(piece) => memchr::memrchr(b'/', piece).unwrap_or(rest.len()),
-                None => rest.len(),
-            };
-            let piece = CString::new(rest.get(..end).unwrap_or_default())
-                .map_err(|_| self.failed("openat2()", Errno::EINVAL))?;
-            rest = rest.get(end + 1..).unwrap_or_default();
-            let from = dir.as_ref().unwrap_or(&self.top);
-            match file::open_beneath(from.as_fd(), &piece, flags, 0, RESOLVE) {
-                Ok(opened) => dir = Some(opened),
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
-                // The removal works entry by entry, and stops there.
-                Err(Errno::EACCES) if self.actions == [PathAction::Remove] && self.to.is_none() => return Ok(None),
-                Err(e) => return Err(self.failed("openat2()", e)),
-            }
+    /// The directory that the descent has come to. None: it has gone, or the action will not reach into it either.
+    fn open(&mut self) -> Result<Option<ReadDir>, Refusal> {
+        let way = self.descent.way();
+        match self.way_down.open(way.strip_suffix(b"/").unwrap_or(way), O_RDONLY | O_DIRECTORY) {
+            Ok(dir) => Ok(Some(file::read_dir(dir))),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+            // The removal works entry by entry, and stops there.
+            Err(Errno::EACCES) if self.actions == [PathAction::Remove] && self.to.is_none() => Ok(None),
+            Err(e) => Err(self.failed("openat2()", e)),
         }
-        Ok(dir.map(file::read_dir))
     }
 
     fn failed(&self, call: &str, e: Errno) -> Refusal {

@@ -156,3 +156,19 @@ fn files_that_come_during_a_count_are_counted_once() {
     }
     assert_eq!(area.used.get(), total, "nothing came meanwhile; {exact} of 10 were exact");
 }
+
+#[test]
+fn a_slice_of_a_count_holds_fewer_directories_the_deeper_they_are() {
+    let cost = |name: &str, path: fn(usize) -> String| {
+        let scratch = Scratch::new(name);
+        (1..=96).for_each(|at| std::fs::create_dir_all(scratch.0.join(path(at))).expect("made"));
+        let path = std::os::unix::ffi::OsStrExt::as_bytes(scratch.0.as_os_str());
+        let mut walk = walk::Walk::begin(path).expect("opened").expect("it is there");
+        assert_eq!(walk.slice(u64::MAX), Ok(Some(Usage::default())));
+        walk.entries
+    };
+    let (flat, deep) = (cost("flat", |at| at.to_string()), cost("deep", |at| "d/".repeat(at)));
+    assert_eq!(flat, 97 * 8 + 96);
+    // Of the 96, the second 32 have as many directories or more above them, the last have twice as many.
+    assert_eq!(deep, flat + 32 + 2 * 32);
+}
