@@ -132,14 +132,18 @@ fn a_body_that_came_with_its_head_is_request_body_without_request_buffering_too(
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len())
     });
     let s = server(&format!(
-        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_request_buffering off;
-          proxy_set_header X-Body $request_body; }}",
+        "proxy_request_buffering off; proxy_set_header X-Body $request_body;
+         location / {{ proxy_pass http://{0}; proxy_http_version 1.1; }}
+         location /old {{ proxy_pass http://{0}; proxy_http_version 1.0; }}",
         up.address
     ))
     .start();
     let asked =
         s.client().request(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
     asked.is(200).body_is("[hello]hello");
+    // Which a server of HTTP/1.0 gets with its length.
+    let chunked = b"POST /old HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    s.client().request(chunked).is(200).body_is("[hello]hello");
 }
 
 #[test]

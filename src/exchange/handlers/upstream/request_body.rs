@@ -5,6 +5,7 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
+use crate::http::version::Version;
 
 /// An error page, fetched as a GET, of a request whose body was partly sent elsewhere: the page needs none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
@@ -26,5 +27,7 @@ pub(super) fn is_here(ex: &Exchange) -> bool {
 
 /// Applications that need the length of a body in advance cannot be sent chunks.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
-    protocol.announces_length() && ex.request.head.framing == Framing::Chunked
+    // Nothing else tells an HTTP/1.0 server where a body ends (RFC 9112 §6.1).
+    let is_old = protocol.is_http() && settings(ex).version != Version::Http11;
+    (protocol.announces_length() || is_old) && ex.request.head.framing == Framing::Chunked
 }
