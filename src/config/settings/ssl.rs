@@ -41,7 +41,7 @@ pub struct Ssl {
     pub curves: Box<str>,
     pub buffer_size: Size,
     pub verify: Verify,
-    /// Where it is said.
+    /// The line of ssl_verify_client.
     pub verify_at: Option<Span>,
     pub verify_depth: u64,
     pub client_certificate: Option<Named>,

@@ -81,7 +81,7 @@ fn answered_before(place: &Place, found: &mut Vec<Finding>) {
     if !place.is_first("return") {
         return;
     }
-    if !place.blocks.last().is_some_and(|block| block.name.is("location") || block.name.is("server")) {
+    if !(place.is_in("location") || place.is_in("server")) {
         return;
     }
     // A return that refuses everyone is meant so.
@@ -193,7 +193,7 @@ const ANSWERS: [&str; 10] =
 /// Once for a server, at its first location.
 fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || place.levels().any(|level| level.has("root")) {
         return;
     }

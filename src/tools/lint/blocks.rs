@@ -1,6 +1,7 @@
 //! What a block is, read off its directives.
 
 use crate::config::ast::{Directive, Word};
+use crate::config::pattern::Case;
 use crate::util::hash::FastMap;
 use std::collections::HashSet;
 
@@ -62,6 +63,25 @@ pub fn variables_below(all: &[Directive]) -> HashSet<String> {
         false
     });
     found
+}
+
+/// The value that the first `set` of this variable, named without its `$`, gives it in this block.
+pub fn set_value<'a>(all: &'a [Directive], name: &str) -> Option<&'a Word> {
+    let is_meant = |d: &&Directive| {
+        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
+    };
+    all.iter().find(is_meant)?.args.get(1)
+}
+
+/// How the modifier of a regex location takes the case of letters.
+pub fn case_of(sign: &[u8]) -> Case {
+    if sign == b"~*" { Case::Insensitive } else { Case::Sensitive }
+}
+
+/// The host of a URL, with its port; of a text without a scheme what comes before the first slash.
+pub fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// The value of a `proxy_set_header` of this name.

@@ -109,7 +109,7 @@ fn is_shut(d: &Directive) -> bool {
 /// Once for a server, at its first location.
 fn around_protection(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || level.asks_who() || level.has("satisfy") {
         return;
     }

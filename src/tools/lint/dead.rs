@@ -251,7 +251,7 @@ const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 /// A `return` of a server answers before a location is chosen.
 fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    let in_server = place.is_in("server");
     if !in_server || !place.is_first("return") {
         return;
     }

@@ -1,6 +1,6 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
-use super::blocks::{Pass, is_of_client, passes, sets, variables};
+use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
 use super::rule::{COMPARED, Finding, Place, Rule};
@@ -68,8 +68,7 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
     let found = sets.filter_map(|d| {
         let [name, value, ..] = &d.args[..] else { return None };
         let text = value.str();
-        let host = text.split_once("://").map_or(&*text, |(_, rest)| rest).split('/').next().unwrap_or_default();
-        let is_sent = variables(host).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
+        let is_sent = variables(authority(&text)).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
         name.bytes().strip_prefix(b"$").filter(|_| is_sent)
     });
     found.collect()
@@ -153,10 +152,8 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
 
 /// The variables that a `set` of the same block makes this one of.
 fn set_from(place: &Place, name: &str) -> Vec<String> {
-    let mut sets = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("set"));
-    let is_meant =
-        |d: &&Directive| d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()));
-    let value = sets.find(is_meant).and_then(|d| d.args.get(1));
+    let all = place.level().all;
+    let value = set_value(all.get(..COMPARED).unwrap_or(all), name);
     value.map(|value| variables(&value.str())).unwrap_or_default()
 }
 

@@ -4,7 +4,7 @@
 use super::blocks::{self, location};
 use super::used::Used;
 use crate::config::ast::{Directive, Span, Word};
-use crate::config::pattern::{Case, Pattern};
+use crate::config::pattern::Pattern;
 use crate::config::template::Variables;
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::{OnceCell, RefCell};
@@ -98,8 +98,7 @@ struct Locations<'a> {
 
 fn regex_of(d: &Directive) -> Option<Pattern> {
     let (sign, word) = location(d)?;
-    let case = if sign == b"~*" { Case::Insensitive } else { Case::Sensitive };
-    Pattern::new(word.bytes(), case, &mut Variables::default()).ok()
+    Pattern::new(word.bytes(), blocks::case_of(sign), &mut Variables::default()).ok()
 }
 
 impl<'a> Level<'a> {

@@ -1,7 +1,7 @@
 //! What a request never gets to, or gets to by another way: answers before all locations, names that cannot be looked
 //! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
 
-use super::blocks::{Pass, asks_who, below, is_pass, location, passes, variables};
+use super::blocks::{Pass, asks_who, authority, below, is_pass, location, passes, set_value, variables};
 use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Span, Word};
 
@@ -9,8 +9,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W047",
         title: "connections that are closed after a few requests",
-        page: "`keepalive_requests` closes a connection after so many requests; each new one costs handshakes, and with \
-               HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10).",
+        page: "`keepalive_requests` closes a connection after that number of requests; each new one costs handshakes, and \
+               with HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10).",
         check: few_requests,
     },
     Rule {
@@ -38,7 +38,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W051",
         title: "gzip is tuned and never turned on",
-        page: "`gzip_types` and its like say how responses are compressed where `gzip on;` is said, and nothing says it. Add \
+        page: "`gzip_types` and its like say how responses are compressed where `gzip on;` stands, and it stands nowhere. Add \
                `gzip on;`.",
         check: gzip_off,
     },
@@ -63,7 +63,7 @@ pub const WAYS: &[Rule] = &[Rule {
 
 fn few_requests(place: &Place, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("keepalive_requests")) else { return };
-    let in_upstream = place.blocks.last().is_some_and(|block| block.name.is("upstream"));
+    let in_upstream = place.is_in("upstream");
     if !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
         let message = format!("a connection is closed after {} requests", word.str());
         found.push(Finding::new(word.span, message, "leave the line out: the default is 1000"));
@@ -72,8 +72,7 @@ fn few_requests(place: &Place, found: &mut Vec<Finding>) {
 
 /// The host of a pass, without its port.
 fn host_of(text: &str) -> &str {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority(text).split('?').next().unwrap_or_default();
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
@@ -112,11 +111,8 @@ fn no_resolver(place: &Place, found: &mut Vec<Finding>) {
 /// What a `set` in the blocks around makes of a variable.
 fn set_to(place: &Place, name: &str) -> Option<String> {
     let name = name.trim_matches(['{', '}']);
-    let is_meant = |d: &&Directive| {
-        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
-    };
-    let set = place.levels().find_map(|level| level.all.iter().take(COMPARED).find(is_meant))?;
-    set.args.get(1).map(|value| value.str().into_owned())
+    let value = place.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
+    Some(value.str().into_owned())
 }
 
 fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
@@ -156,7 +152,7 @@ fn gzip_off(place: &Place, found: &mut Vec<Finding>) {
     const TUNED: [&str; 4] = ["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"];
     let level = place.level();
     let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(place.at);
-    let in_http = place.blocks.last().is_some_and(|block| block.name.is("http"));
+    let in_http = place.is_in("http");
     if !is_first || !in_http || !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
         return;
     }
@@ -198,7 +194,7 @@ fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
 /// Once for a server, at its first location.
 fn takes_files(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
-    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || level.has("include") {
         return;
     }

@@ -52,6 +52,11 @@ impl<'p, 'a> Place<'p, 'a> {
         self.d.name.bytes()
     }
 
+    /// Whether the innermost block around it has that name.
+    pub fn is_in(&self, block: &str) -> bool {
+        self.blocks.last().is_some_and(|around| around.name.is(block))
+    }
+
     pub fn is(&self, name: &str) -> bool {
         self.d.name.is(name)
     }

@@ -4,7 +4,7 @@
 //! Invariant: where the samples cannot stand for the whole (too many branches, look-around, word boundaries), nothing is
 //! said.
 
-use super::blocks::location;
+use super::blocks::{case_of, location};
 use super::rule::{COMPARED, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -276,9 +276,7 @@ fn rewrites(place: &Place, found: &mut Vec<Finding>) {
     let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();
     for d in level.all.iter().filter(|d| d.name.is("rewrite")).take(COMPARED) {
         let sampled = d.args.first().and_then(|word| Sampled::new(word.bytes(), Case::Sensitive, Subject::Path));
-        if let Some(sampled) = &sampled
-            && let Some((by, _)) = earlier.iter().find(|(_, above)| above.covers(sampled))
-        {
+        if let Some(by) = sampled.as_ref().and_then(|own| shadowing(&earlier, own)) {
             let message = "never reached: an earlier rewrite takes all that this one does";
             let finding = Finding::new(d.args_span(), message, "put it before the general one");
             found.push(finding.note(by.args_span(), "the one that is taken"));
@@ -300,8 +298,7 @@ pub fn shadowing<'p>(earlier: &'p [(&Directive, Sampled)], own: &Sampled) -> Opt
 /// A regex location with its samples.
 pub fn of_location(d: &Directive) -> Option<Sampled> {
     let (sign, word) = location(d).filter(|(sign, _)| sign.starts_with(b"~"))?;
-    let case = if sign == b"~*" { Case::Insensitive } else { Case::Sensitive };
-    Sampled::new(word.bytes(), case, Subject::Path)
+    Sampled::new(word.bytes(), case_of(sign), Subject::Path)
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
             modifier.starts_with(b"~").then_some((regex, value))
         }
         _ => {
-            let in_map = place.blocks.last().is_some_and(|block| block.name.is("map"));
+            let in_map = place.is_in("map");
             let [value] = &place.d.args[..] else { return None };
             (in_map && place.name().starts_with(b"~")).then_some((&place.d.name, value))
         }

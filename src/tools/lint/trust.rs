@@ -255,7 +255,7 @@ fn old_protocols(place: &Place, found: &mut Vec<Finding>) {
 
 fn any_proxy(place: &Place, found: &mut Vec<Finding>) {
     let is_all = |word: &&Word| word.is("0.0.0.0/0") || word.is("::/0");
-    let in_geo = place.is("proxy") && place.blocks.last().is_some_and(|block| block.name.is("geo"));
+    let in_geo = place.is("proxy") && place.is_in("geo");
     let trusts = in_geo || place.is("set_real_ip_from");
     if let Some(word) = place.d.args.first().filter(|word| trusts && is_all(word)) {
         let message = "every client may say which address it has";

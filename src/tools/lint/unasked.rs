@@ -1,7 +1,7 @@
 //! What stands there and has no effect, or not the one that it seems to have: checks whose outcome nothing asks for,
 //! addresses and redirects that the client writes, paths that are the same for every request.
 
-use super::blocks::{below, is_of_client, is_pass, location, variables, variables_below};
+use super::blocks::{authority, below, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -138,7 +138,7 @@ fn nearly(place: &Place, found: &mut Vec<Finding>) {
 }
 
 fn star_key(place: &Place, found: &mut Vec<Finding>) {
-    let in_map = place.blocks.last().is_some_and(|block| block.name.is("map"));
+    let in_map = place.is_in("map");
     if in_map && place.is("*") && place.d.args.len() == 1 && !place.level().has("default") {
         let message = "`*` is a key like any other: it stands for no others";
         found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));
@@ -305,8 +305,7 @@ fn open_redirect(place: &Place, found: &mut Vec<Finding>) {
     };
     let text = word.str();
     let of_request = |name: &str| name.starts_with("arg_") || name.starts_with("cookie_");
-    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or_default();
+    let host = authority(&text);
     let first = variables(&text).into_iter().next();
     // `/$arg_next`: `//evil.test` is a host.
     let at_start = text.strip_prefix('/').unwrap_or(&text);

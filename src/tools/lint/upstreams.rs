@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[
 
 fn unused(place: &Place, found: &mut Vec<Finding>) {
     // A file of zones alone is for servers elsewhere.
-    let is_site = place.blocks.last().is_some_and(|block| block.name.is("http") || block.name.is("stream"));
+    let is_site = place.is_in("http") || place.is_in("stream");
     let level = place.level();
     if !place.is_whole || !is_site || !level.has("server") {
         return;
@@ -87,7 +87,7 @@ fn unused(place: &Place, found: &mut Vec<Finding>) {
         _ => format!("nothing is cached: \"{name}\" is used nowhere"),
     };
     let add = match place.name() {
-        b"upstream" if place.blocks.last().is_some_and(|block| block.name.is("stream")) => {
+        b"upstream" if place.is_in("stream") => {
             format!("proxy_pass {name};")
         }
         b"fastcgi_cache_path" | b"uwsgi_cache_path" | b"scgi_cache_path" => {
