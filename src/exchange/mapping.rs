@@ -173,7 +173,7 @@ fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
 }
 
 /// How much of an expanded path the template itself says: up to the last slash before its first variable.
-fn literal(template: &Template, path: &[u8]) -> usize {
+pub fn literal(template: &Template, path: &[u8]) -> usize {
     match template.parts.first() {
         Some(Part::Literal(text)) if path.starts_with(text) => memchr::memrchr(b'/', text).map_or(0, |at| at + 1),
         _ => 0,

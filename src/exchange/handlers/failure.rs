@@ -2,6 +2,7 @@
 
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
+use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -14,6 +15,18 @@ pub fn blame(e: Errno) -> (Status, Level) {
         Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),
         Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    }
+}
+
+/// Maps the current URI to its path, and gives the length of the root in that.
+///
+/// # Errors
+/// 404 where the URI names nothing; the answer of [`failed`] where what it names could not be told.
+pub fn map(ex: &mut Exchange, cx: &mut Services) -> Result<usize, Flow> {
+    match paths::map(ex, cx) {
+        Mapped::Path { root } => Ok(root),
+        Mapped::Unknown(e) => Err(failed(ex, cx, "open()", e)),
+        Mapped::Outside | Mapped::Rewritten | Mapped::Control => Err(Flow::Status(Status::NOT_FOUND)),
     }
 }
 

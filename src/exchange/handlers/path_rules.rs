@@ -232,7 +232,7 @@ fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
 }
 
 /// The request is what the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.
-fn is_form_action(ex: &Exchange) -> bool {
+pub fn is_form_action(ex: &Exchange) -> bool {
     ex.route.form_action.is_some() || ex.request.head.method == Method::Post && ex.route.method == Method::Delete
 }
 

@@ -93,14 +93,16 @@ fn nearest(path: &[u8], now: &Clock, watch: &DirWatch) -> Option<usize> {
         let path = CString::new(dir).ok();
         path.and_then(|path| file::stat(&path).ok()).is_some_and(|stat| stat.kind == FileKind::Dir)
     };
-    std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir)))
-        .take_while(|dir| !dir.is_empty())
-        .find_map(|dir| match watch.known(dir, now) {
-            Some(true) => Some(Some(dir.len())),
-            Some(false) => Some(None),
-            None => is_dir(dir).then_some(Some(dir.len())),
-        })
-        .flatten()
+    let above = std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir)));
+    for dir in above.take_while(|dir| !dir.is_empty()) {
+        match watch.known(dir, now) {
+            Some(false) => return None,
+            Some(true) => return Some(dir.len()),
+            None if is_dir(dir) => return Some(dir.len()),
+            None => {}
+        }
+    }
+    None
 }
 
 fn parent_of(dir: &[u8]) -> &[u8] {

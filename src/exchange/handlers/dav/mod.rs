@@ -29,7 +29,7 @@ pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
 use super::methods;
-use super::path_rules::{PathAction, PathRules, Target};
+use super::path_rules::{PathAction, PathRules, Target, is_form_action};
 use super::settling::{self, Back, Settling};
 use super::upload::{self, Upload};
 use crate::exchange::Exchange;
@@ -68,7 +68,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
     }
-    if ex.request.has_content() && !is_form(ex) {
+    if ex.request.has_content() && !is_form_action(ex) {
         let method = ex.route.method.name();
         return Err(refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported")));
     }
@@ -114,7 +114,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     }
     let collection = ex.route.uri.ends_with(b"/");
     // The form of the listing page names folders without their slash.
-    if is_form(ex) {
+    if is_form_action(ex) {
         return delete::webdav(ex, cx);
     }
     if is_webdav(ex) {
@@ -128,11 +128,6 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
         (_, true) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
         (_, false) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity"))),
     }
-}
-
-/// It began as a form of the listing page, whose body it was.
-fn is_form(ex: &Exchange) -> bool {
-    ex.request.head.method != ex.route.method
 }
 
 /// `made`: the name of the directory that was made.

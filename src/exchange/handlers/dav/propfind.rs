@@ -8,7 +8,7 @@ use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{failure, symlinks};
 use crate::exchange::multistatus::{self, Multistatus, Shape, choose};
-use crate::exchange::paths::{self, Mapped};
+use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::dav::body::{self, Wanted};
 use crate::http::escape::escape_path;
@@ -33,10 +33,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     let Some(depth) = depth(ex, Depth::One) else {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1"));
     };
-    match paths::map(ex, cx) {
-        Mapped::Path { .. } => {}
-        Mapped::Unknown(e) => return failure::failed(ex, cx, "open()", e),
-        Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Flow::Status(Status::NOT_FOUND),
+    if let Err(flow) = failure::map(ex, cx) {
+        return flow;
     }
     let (fd, stat) = match open(ex, cx) {
         Ok(found) => found,

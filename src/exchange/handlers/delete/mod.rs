@@ -16,13 +16,12 @@ pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::config::settings::files::Symlinks;
-use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::flow::Begun;
 use crate::exchange::handlers::path_rules::{PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
 use crate::exchange::handlers::{failure, upload};
-use crate::exchange::paths::{self, Mapped};
+use crate::exchange::paths;
 use crate::exchange::{Exchange, variables};
-use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
@@ -56,11 +55,7 @@ enum Slash {
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
-    let root = match paths::map(ex, cx) {
-        Mapped::Path { root } => root,
-        Mapped::Unknown(e) => return Err(failure::failed(ex, cx, "open()", e)),
-        Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Err(Flow::Status(Status::NOT_FOUND)),
-    };
+    let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
         Symlinks::Off => Links::Inside,

@@ -5,7 +5,8 @@
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
 use crate::config::settings::upload::{Store, Upload as Rules};
-use crate::config::template::{Part, Template};
+use crate::config::template::Template;
+use crate::exchange::mapping::literal;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -127,12 +128,7 @@ pub fn find(
 /// How much of an expanded path can be trusted: the template's text before its first variable, up to a slash. A path
 /// that begins with a variable has no such part: it is opened beneath the root directory.
 pub fn trusted(template: &Template, path: &[u8]) -> usize {
-    match template.parts.first() {
-        Some(Part::Literal(text)) if path.starts_with(text) => {
-            memchr::memrchr(b'/', text).map_or(1, |at| at + 1).min(path.len())
-        }
-        _ => path.len().min(1),
-    }
+    literal(template, path).max(1).min(path.len())
 }
 
 /// The path of the request's URI here, whether or not it exists.
