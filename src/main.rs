@@ -367,7 +367,7 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
     if asked.question.is_empty() {
         return print(explain::everything(&config, &read.sources).as_bytes());
     }
-    let question = explain::Asked {
+    let question = explain::Query {
         question: asked.question.clone(),
         headers: asked.headers.clone(),
         client: asked.client,

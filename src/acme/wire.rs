@@ -3,7 +3,7 @@
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
-use crate::http::h1::response::{Asked, Ending, Progress, ResponseHead};
+use crate::http::h1::response::{Ending, Progress, RequestContext, ResponseHead};
 use crate::http::version::Version;
 
 /// The longest head of a response.
@@ -126,7 +126,7 @@ impl Response {
 /// A response that is being received.
 #[derive(Debug)]
 pub struct Receiver {
-    asked: Asked,
+    asked: RequestContext,
     head: ResponseHead,
     /// The bytes of the head so far; after that, those of the body that are not decoded yet.
     bytes: Vec<u8>,
@@ -136,7 +136,7 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn new(method: Method) -> Receiver {
-        let asked = Asked { head: method == Method::Head, ..Asked::default() };
+        let asked = RequestContext { head: method == Method::Head, ..RequestContext::default() };
         Receiver { asked, head: ResponseHead::default(), bytes: Vec::new(), body: None, response: Response::default() }
     }
 

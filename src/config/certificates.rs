@@ -145,7 +145,7 @@ impl Origin {
 }
 
 /// A pair that was loaded, and the state of its files at that time.
-struct Kept {
+struct CachedPair {
     states: [(i64, u64); 2],
     pair: Arc<CertifiedKey>,
 }
@@ -155,7 +155,7 @@ const KEPT: usize = 10_000;
 
 /// Loads a pair, or takes it from the cache if its files have not changed.
 pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, Wrong> {
-    type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), Kept>;
+    type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), CachedPair>;
     static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();
     let mut pairs = PAIRS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     let place = (certificate.clone(), key.clone(), passwords.to_vec());
@@ -169,7 +169,7 @@ pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result
     if pairs.len() >= KEPT {
         pairs.clear();
     }
-    pairs.insert(place, Kept { states, pair: pair.clone() });
+    pairs.insert(place, CachedPair { states, pair: pair.clone() });
     Ok(pair)
 }
 

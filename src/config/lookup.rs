@@ -15,13 +15,13 @@ const MOST: usize = 64;
 const ENTRY: usize = 17;
 
 #[derive(Default)]
-struct Asked {
+struct LookupCache {
     helper: Option<Helper>,
     known: HashMap<String, Vec<IpAddr>>,
 }
 
 thread_local! {
-    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+    static ASKED: RefCell<Option<LookupCache>> = const { RefCell::new(None) };
 }
 
 /// While it lives names are looked up by another process, each once.
@@ -29,7 +29,7 @@ pub struct Session(());
 
 impl Session {
     pub fn begin() -> Session {
-        ASKED.set(Some(Asked::default()));
+        ASKED.set(Some(LookupCache::default()));
         Session(())
     }
 }
@@ -56,7 +56,7 @@ pub fn addresses(name: &str) -> Vec<IpAddr> {
     found
 }
 
-impl Asked {
+impl LookupCache {
     /// None: it could not be asked.
     fn ask(&mut self, name: &str) -> Option<Vec<IpAddr>> {
         if name.len() > crate::io::helper::LARGEST {

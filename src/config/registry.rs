@@ -67,23 +67,23 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 }
 
 /// What a name is.
-pub enum Found {
+pub enum Definition {
     Row(&'static Row),
     Known(&'static Known),
 }
 
-impl Found {
+impl Definition {
     pub fn contexts(&self) -> Contexts {
         match self {
-            Found::Row(row) => row.contexts,
-            Found::Known(known) => known.contexts,
+            Definition::Row(row) => row.contexts,
+            Definition::Known(known) => known.contexts,
         }
     }
 
     pub fn args(&self) -> Args {
         match self {
-            Found::Row(row) => row.args,
-            Found::Known(known) => known.args,
+            Definition::Row(row) => row.args,
+            Definition::Known(known) => known.args,
         }
     }
 }
@@ -106,7 +106,7 @@ fn known_names() -> impl Iterator<Item = &'static str> {
 
 /// Looks a directive up by name or alias; of several rows of a name (`server` in http and in upstream), the one for
 /// `here` where there is one.
-pub fn find(name: &str, here: Contexts) -> Option<Found> {
+pub fn find(name: &str, here: Contexts) -> Option<Definition> {
     static INDEX: OnceLock<HashMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
         let mut index: HashMap<&'static str, Vec<&'static Row>> = HashMap::new();
@@ -120,9 +120,9 @@ pub fn find(name: &str, here: Contexts) -> Option<Found> {
     match index.get(name) {
         Some(rows) => {
             let row = rows.iter().find(|row| row.contexts.intersects(here)).or(rows.first());
-            row.map(|row| Found::Row(row))
+            row.map(|row| Definition::Row(row))
         }
-        None => known_in(name, here).map(Found::Known),
+        None => known_in(name, here).map(Definition::Known),
     }
 }
 
@@ -188,7 +188,7 @@ pub fn reference(markup: Markup) -> String {
         names.sort_unstable();
         names.dedup();
         let known = names.into_iter().filter_map(|name| match find(name, Contexts::ANY) {
-            Some(Found::Known(known)) if matches!(known.verdict, Verdict::Refused(_)) == is_refused => Some(known),
+            Some(Definition::Known(known)) if matches!(known.verdict, Verdict::Refused(_)) == is_refused => Some(known),
             _ => None,
         });
         for k in known {

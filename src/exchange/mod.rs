@@ -166,7 +166,7 @@ pub struct Exchange {
     /// The state of SSI commands of its pages.
     pub ssi: Option<Box<State>>,
     /// The state of auth_request's subrequest, once that was begun.
-    pub auth_request: Option<Box<access::auth_request::Asked>>,
+    pub auth_request: Option<Box<access::auth_request::AuthCheck>>,
     /// It is a subrequest.
     pub sub: Option<Box<Sub>>,
     /// It only sends the rest of this cached response ([`cacheable::resume`]).

@@ -61,7 +61,7 @@ pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Resul
         return Ok(Vec::new());
     }
     let names = names_of(cx, directory)?;
-    cx.hidden_places.ways_below(&ex.config, cx.now.ms, &names)
+    cx.hidden_places.places_below(&ex.config, cx.now.ms, &names)
 }
 
 /// Where the area that writes must stay beneath ends in `ex.path`, as [`map`] made it: the root, and the directory

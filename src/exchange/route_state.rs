@@ -60,7 +60,7 @@ pub struct RouteState {
     pub error_page: Option<Status>,
     /// A page was looked for where recursive_error_pages is off: no error has another one.
     pub last_page: bool,
-    pub kept: Kept,
+    pub kept: PageFields,
     /// The action that a form of the listing page requests.
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
@@ -71,7 +71,7 @@ pub struct RouteState {
 
 /// What a response leaves to the page that is sent in its place.
 #[derive(Default)]
-pub struct Kept {
+pub struct PageFields {
     /// Header fields of the error whose page is being made (Allow, a challenge): sent with the page.
     pub fields: Fields,
     /// `Location` of that error.

@@ -2,7 +2,7 @@
 //! the line, by the log it is in, by its Host, and by what each listener would have answered.
 
 use super::question::Question;
-use super::{Asked, course, recorded};
+use super::{Query, course, recorded};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::config::settings::logs::{AccessTarget, LogTarget, Logging};
@@ -120,7 +120,7 @@ pub fn listener(
     config: &Rc<Config>,
     sources: &Sources,
     tree: &[Directive],
-    asked: &Asked,
+    asked: &Query,
     clues: &Clues,
 ) -> (Option<String>, usize) {
     let Ok(question) = Question::parse(&asked.question, &asked.headers) else { return (None, 0) };
@@ -145,7 +145,7 @@ pub fn listener(
         return (first, ids.len());
     };
     let may = |listener: &String| {
-        let asked = Asked { listener: Some(listener.clone()), ..asked.clone() };
+        let asked = Query { listener: Some(listener.clone()), ..asked.clone() };
         let Ok((text, _)) = course(config, sources, tree, &asked, None) else { return false };
         let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
         answer.starts_with(&status) || !answer.starts_with(|c: char| c.is_ascii_digit())

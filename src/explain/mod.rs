@@ -48,7 +48,7 @@ use std::rc::Rc;
 
 /// The question.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Query {
     /// `METHOD URL`.
     pub question: String,
     /// `Name: value` each.
@@ -72,7 +72,7 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 ///
 /// # Errors
 /// The question is invalid, or nothing listens there; as one sentence.
-pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
+pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Query) -> Result<String, String> {
     // Read before the rights for it may be given up.
     let tree = tree(origin);
     let rights =
@@ -91,7 +91,7 @@ fn with_settings(
     tree: &[Directive],
     config: &Rc<Config>,
     sources: &Sources,
-    asked: &Asked,
+    asked: &Query,
     supposed: Option<Supposed>,
 ) -> Result<String, String> {
     let (text, here) = course(config, sources, tree, asked, supposed)?;
@@ -114,7 +114,7 @@ fn course(
     config: &Rc<Config>,
     sources: &Sources,
     tree: &[Directive],
-    asked: &Asked,
+    asked: &Query,
     supposed: Option<Supposed>,
 ) -> Result<(String, Span), String> {
     let mut question = Question::parse(&asked.question, &asked.headers)?;

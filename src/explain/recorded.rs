@@ -1,7 +1,7 @@
 //! Requests in logs: a line of an access or error log, in nginx's forms or as JSON, becomes the question that
 //! `explain` answers. What a log does not contain (headers other than Host, a body) is left out.
 
-use super::Asked;
+use super::Query;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a log says about one request.
@@ -10,7 +10,7 @@ pub struct Recorded<'l> {
     /// Its lines, the most informative one last.
     pub lines: Vec<&'l str>,
     /// None: its request line was never read (a status 400 or 408).
-    pub asked: Option<Asked>,
+    pub asked: Option<Query>,
     /// None: an error log has none.
     pub status: Option<u16>,
 }
@@ -40,7 +40,7 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
 }
 
 /// None: the line is not about a request.
-pub fn parse(line: &str) -> Option<Asked> {
+pub fn parse(line: &str) -> Option<Query> {
     let sent = as_sent(line).unwrap_or_default();
     let (method, target) = request(line).or_else(|| odd(&sent))?;
     let host = value(line, &["host: \"", "\"host\":\"", "host=\"", "\"http_host\":\""]).map(|rest| until(rest, '"'));
@@ -62,7 +62,7 @@ pub fn parse(line: &str) -> Option<Asked> {
     headers.extend(referer.map(|value| format!("Referer: {value}")));
     headers.extend(agent.map(|value| format!("User-Agent: {value}")));
     let line = as_sent(line).map(|text| (text, host.is_none() && is_hostless(line)));
-    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false, listener: None, line })
+    Some(Query { question: format!("{method} {path}"), headers, client, tls: false, listener: None, line })
 }
 
 /// The request line as it was sent; None: it cannot have been like this.

@@ -7,7 +7,7 @@ use super::follow::Supposed;
 use super::ids::Ids;
 use super::outcome::{self, Place};
 use super::written::Formats;
-use super::{Asked, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
+use super::{Query, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
@@ -189,7 +189,7 @@ pub fn compare(
     let named = Formats::of(&old.0).named(log.0);
     let log = (&*named, log.1);
     let beside = Beside::of(&old.0, Some(log.1), log.0);
-    let mut requests: Vec<(&str, Asked)> =
+    let mut requests: Vec<(&str, Query)> =
         log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both are parsed first: what remains to be looked at is what the server of each would see.
@@ -250,7 +250,7 @@ impl Played {
 }
 
 /// Each request of a log once, as the first configuration answers it.
-fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Asked)], beside: &Beside) -> Vec<Played> {
+fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Played> {
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
     for (at, (line, asked)) in requests.iter().enumerate() {
         let request = (&asked.question, &asked.headers, asked.client, &asked.line);
@@ -264,7 +264,7 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Asked)], besi
         if !seen.insert((request, listener.clone())) {
             continue;
         }
-        let asked = Asked { listener, ..asked.clone() };
+        let asked = Query { listener, ..asked.clone() };
         let follow = |supposed| course(config, sources, &[], &asked, supposed).map(|(text, _)| text);
         let mut text = follow(None).unwrap_or_else(unanswered);
         let mut what = None;
@@ -298,7 +298,7 @@ fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
 /// assumed.
 fn play_again(
     (config, sources): &(Rc<Config>, &Sources),
-    asked: &Asked,
+    asked: &Query,
     played: &Played,
     known: &HashMap<&str, Option<Supposed>>,
 ) -> String {

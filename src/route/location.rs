@@ -22,7 +22,7 @@ pub enum Verdict {
 
 /// A location, and what its regex captured.
 #[derive(Debug)]
-pub struct Found {
+pub struct LocationMatch {
     pub location: LocationId,
     pub matched: Option<Matched>,
 }
@@ -31,8 +31,8 @@ pub struct Found {
 ///
 /// # Errors
 /// Whether a regex matches could not be found out.
-pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Result<Found, Failed> {
-    let mut found = Found { location: config.server(server).root, matched: None };
+pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Result<LocationMatch, Failed> {
+    let mut found = LocationMatch { location: config.server(server).root, matched: None };
     search(config, &config.server(server).tree, uri, &mut found, trace)?;
     Ok(found)
 }
@@ -103,12 +103,12 @@ fn search(
     config: &Config,
     tree: &LocationTree,
     uri: &[u8],
-    found: &mut Found,
+    found: &mut LocationMatch,
     trace: &mut impl Trace,
 ) -> Result<bool, Failed> {
     if let Some(&id) = tree.exact.get(uri) {
         trace.step(|| Step::Location { id, verdict: Verdict::Exact });
-        *found = Found { location: id, matched: None };
+        *found = LocationMatch { location: id, matched: None };
         return Ok(true);
     }
     let mut last = false;
@@ -116,7 +116,7 @@ fn search(
         let location = config.location(id);
         last = location.kind == LocationKind::PrefixFinal;
         trace.step(|| Step::Location { id, verdict: if last { Verdict::FinalPrefix } else { Verdict::LongestPrefix } });
-        *found = Found { location: id, matched: None };
+        *found = LocationMatch { location: id, matched: None };
         if let Some(inner) = &location.tree
             && search(config, inner, uri, found, trace)?
         {
@@ -134,7 +134,7 @@ fn search(
     let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
     let mut matched = matched.unwrap_or_default();
     matched.named.splice(0..0, around);
-    *found = Found { location: id, matched: Some(matched) };
+    *found = LocationMatch { location: id, matched: Some(matched) };
     if let Some(inner) = &config.location(id).tree {
         search(config, inner, uri, found, trace)?;
     }

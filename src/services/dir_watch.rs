@@ -103,11 +103,11 @@ enum Known {
 #[derive(Default)]
 struct Mark {
     inside: Vec<Rc<Dir>>,
-    way: Vec<Way>,
+    steps: Vec<PathStep>,
 }
 
 /// A directory on the path to another, and the name of the next step.
-struct Way {
+struct PathStep {
     dir: Rc<Dir>,
     next: Box<[u8]>,
 }
@@ -216,7 +216,7 @@ impl DirWatch {
             }
         }
         lost.extend(
-            mark.way.iter().filter(|way| itself || gone && *way.next == *event.name).map(|way| way.dir.clone()),
+            mark.steps.iter().filter(|step| itself || gone && *step.next == *event.name).map(|step| step.dir.clone()),
         );
         for dir in lost {
             self.drop_dir(&dir);
@@ -230,8 +230,8 @@ impl DirWatch {
         for watch in dir.marks.take() {
             let Some(mark) = self.marks.get_mut(&watch) else { continue };
             mark.inside.retain(|d| !Rc::ptr_eq(d, dir));
-            mark.way.retain(|way| !Rc::ptr_eq(&way.dir, dir));
-            if mark.inside.is_empty() && mark.way.is_empty() {
+            mark.steps.retain(|step| !Rc::ptr_eq(&step.dir, dir));
+            if mark.inside.is_empty() && mark.steps.is_empty() {
                 self.marks.remove(&watch);
                 if let Some(inotify) = &self.inotify {
                     // EINVAL: the watch ended with its file.
@@ -321,7 +321,7 @@ impl DirWatch {
             let name = CString::new(&at[..]).map_err(|_| Errno::ENOENT)?;
             let next = rest.last().cloned().unwrap_or_default();
             self.bounded(&name)?;
-            self.mark(&name, WAY | inotify::DONT_FOLLOW, dir)?.way.push(Way { dir: dir.clone(), next });
+            self.mark(&name, WAY | inotify::DONT_FOLLOW, dir)?.steps.push(PathStep { dir: dir.clone(), next });
             match file::readlink_at(None, &name) {
                 Ok(target) => {
                     links += 1;

@@ -26,28 +26,28 @@ impl Budget {
 /// The copies of one file.
 #[derive(Default)]
 pub struct Copies {
-    gzip: RefCell<Option<(u32, Kept)>>,
-    plain: OnceCell<Kept>,
+    gzip: RefCell<Option<(u32, CachedBytes)>>,
+    plain: OnceCell<CachedBytes>,
 }
 
-struct Kept {
+struct CachedBytes {
     bytes: Rc<[u8]>,
     budget: Rc<Budget>,
 }
 
-impl Kept {
+impl CachedBytes {
     /// None: there is no room.
-    fn new(bytes: &[u8], budget: &Rc<Budget>) -> Option<Kept> {
+    fn new(bytes: &[u8], budget: &Rc<Budget>) -> Option<CachedBytes> {
         let used = budget.used.get() + bytes.len() as u64;
         if used > budget.limit.get() {
             return None;
         }
         budget.used.set(used);
-        Some(Kept { bytes: bytes.into(), budget: budget.clone() })
+        Some(CachedBytes { bytes: bytes.into(), budget: budget.clone() })
     }
 }
 
-impl Drop for Kept {
+impl Drop for CachedBytes {
     fn drop(&mut self) {
         self.budget.used.set(self.budget.used.get() - self.bytes.len() as u64);
     }
@@ -73,12 +73,12 @@ impl Copies {
         let mut gzip = self.gzip.borrow_mut();
         // Its room may be needed.
         *gzip = None;
-        *gzip = Kept::new(bytes, budget).map(|kept| (level, kept));
+        *gzip = CachedBytes::new(bytes, budget).map(|kept| (level, kept));
     }
 
     /// Keeps the file as it is, if there is room.
     pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
-        if let Some(kept) = Kept::new(bytes, budget) {
+        if let Some(kept) = CachedBytes::new(bytes, budget) {
             // Another copy of the same version is just as good.
             let _ = self.plain.set(kept);
         }

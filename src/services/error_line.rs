@@ -14,11 +14,11 @@ const QUIET: u64 = 10_000;
 const SECOND: u64 = 1_000;
 
 /// The facts of a request behind the line, in the line's form.
-pub trait Asked {
+pub trait RequestPart {
     fn put(&self, format: LineFormat, line: &mut Vec<u8>);
 }
 
-impl<F: Fn(LineFormat, &mut Vec<u8>)> Asked for F {
+impl<F: Fn(LineFormat, &mut Vec<u8>)> RequestPart for F {
     fn put(&self, format: LineFormat, line: &mut Vec<u8>) {
         self(format, line);
     }

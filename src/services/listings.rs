@@ -94,7 +94,7 @@ impl Page {
     }
 }
 
-struct Kept {
+struct CachedPage {
     page: Page,
     /// Monotonic milliseconds.
     made: u64,
@@ -105,7 +105,7 @@ pub struct Listings {
     inotify: Option<Inotify>,
     watched: Vec<Rc<Watched>>,
     /// By everything that a page depends on. std's hasher: clients choose parts of the keys.
-    pages: HashMap<Box<[u8]>, Kept>,
+    pages: HashMap<Box<[u8]>, CachedPage>,
     bytes: u64,
     limit: u64,
 }
@@ -173,7 +173,7 @@ impl Listings {
             Guard::Watched(_) => now.ms,
             Guard::Compared(since) => since,
         };
-        self.pages.insert(key, Kept { page, made });
+        self.pages.insert(key, CachedPage { page, made });
         self.forget_unused();
     }
 

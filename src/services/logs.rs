@@ -5,7 +5,7 @@
 //! did.
 
 use super::clock::Clock;
-use super::error_line::{self, Admitted, Asked, Facts, Repeats, Window};
+use super::error_line::{self, Admitted, Facts, Repeats, RequestPart, Window};
 use super::log_file::{LogFile, Trouble};
 use super::log_paths::LogPaths;
 use super::syslog::Syslogs;
@@ -55,7 +55,7 @@ pub struct Who<'a> {
     /// The number of the connection.
     pub serial: u64,
     /// Appends the client and its request, at the end of the line.
-    pub asked: &'a dyn Asked,
+    pub asked: &'a dyn RequestPart,
 }
 
 /// When lines of an access log must be written.

@@ -45,7 +45,7 @@ const SWEEP: u64 = 1_000;
 
 /// What a path leads to.
 #[derive(Clone)]
-pub enum Found {
+pub enum Opened {
     File(Rc<OpenFile>),
     Directory(Stat),
     /// A socket, a FIFO, a device: never served.
@@ -210,22 +210,22 @@ fn same(a: &Stat, b: &Stat) -> bool {
 }
 
 /// Opens a path without the cache.
-pub fn open(path: &CStr) -> Result<Found, Errno> {
+pub fn open(path: &CStr) -> Result<Opened, Errno> {
     found(file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0))
 }
 
 /// The result of opening for reading. A socket cannot be opened, nor a device without its driver: they exist all the
 /// same.
-pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Found, Errno> {
+pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Opened, Errno> {
     let fd = match opened {
-        Err(Errno::ENXIO | Errno::ENODEV) => return Ok(Found::Other),
+        Err(Errno::ENXIO | Errno::ENODEV) => return Ok(Opened::Other),
         opened => opened?,
     };
     let stat = file::fstat(fd.as_fd())?;
     Ok(match stat.kind {
-        FileKind::Regular => Found::File(Rc::new(OpenFile::adopt(fd, stat)?)),
-        FileKind::Dir => Found::Directory(stat),
-        _ => Found::Other,
+        FileKind::Regular => Opened::File(Rc::new(OpenFile::adopt(fd, stat)?)),
+        FileKind::Dir => Opened::Directory(stat),
+        _ => Opened::Other,
     })
 }
 
@@ -299,13 +299,13 @@ impl FileCache {
     }
 
     /// The file that `path` leads to now.
-    pub fn open(&mut self, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Result<Found, Errno> {
+    pub fn open(&mut self, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Result<Opened, Errno> {
         let name = path.to_bytes();
         watch.refresh(now);
         let found = match self.map.get(name) {
             Some(&at) => {
                 if let Some(file) = self.fresh(at as usize, path, now, watch) {
-                    return Ok(Found::File(file));
+                    return Ok(Opened::File(file));
                 }
                 self.remove(at as usize);
                 None
@@ -323,7 +323,7 @@ impl FileCache {
         let dir = directory_of(name);
         let mut look = Look::new(watch.watched(dir).cloned(), now);
         match open(path) {
-            Ok(Found::File(file)) => {
+            Ok(Opened::File(file)) => {
                 self.missing.remove(name);
                 if settled(&file.stat, now) {
                     if look.dir.is_none() {
@@ -331,7 +331,7 @@ impl FileCache {
                     }
                     self.keep(path, &file, look, now);
                 }
-                Ok(Found::File(file))
+                Ok(Opened::File(file))
             }
             Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR => {
                 self.missing.note(name, e, now, watch);
@@ -350,7 +350,7 @@ impl FileCache {
         watch: &mut DirWatch,
     ) -> Option<(Result<Rc<OpenFile>, Errno>, Look)> {
         let found = match self.open(path, now, watch) {
-            Ok(Found::File(file)) => Ok(file),
+            Ok(Opened::File(file)) => Ok(file),
             Ok(_) => return None,
             Err(e) => Err(e),
         };

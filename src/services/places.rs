@@ -107,7 +107,7 @@ impl Places {
     ///
     /// # Errors
     /// The real paths of the places are not known.
-    pub fn ways_below(
+    pub fn places_below(
         &mut self,
         config: &Rc<Config>,
         now: u64,
@@ -115,16 +115,16 @@ impl Places {
     ) -> Result<Vec<Box<[u8]>>, Errno> {
         self.adopt(config);
         self.look(now)?;
-        let mut ways: Vec<Box<[u8]>> = Vec::new();
+        let mut subpaths: Vec<Box<[u8]>> = Vec::new();
         for own in directory.iter().map(|path| key(path)) {
             for path in self.by_path.keys() {
-                let way = path.strip_prefix(&*own).and_then(|rest| rest.strip_prefix(b"/"));
-                ways.extend(way.filter(|way| !way.is_empty()).map(Box::from));
+                let below = path.strip_prefix(&*own).and_then(|rest| rest.strip_prefix(b"/"));
+                subpaths.extend(below.filter(|path| !path.is_empty()).map(Box::from));
             }
         }
-        ways.sort_unstable();
-        ways.dedup();
-        Ok(ways)
+        subpaths.sort_unstable();
+        subpaths.dedup();
+        Ok(subpaths)
     }
 
     fn adopt(&mut self, config: &Rc<Config>) {

@@ -86,11 +86,14 @@ pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
 type There = (usize, bool);
 
 /// What is found at a path: its real path, and whether it is a directory.
-type Seen = (Vec<u8>, bool);
+type Resolved = (Vec<u8>, bool);
 
 /// If a prefix of a path exists, so do all shorter ones. Searched from the end, where the existing part usually ends,
 /// by steps that double, then between the last two: a path of thousands of names costs a dozen looks.
-fn walk(path: &[u8], look_at: impl Fn(&[u8]) -> Result<Option<Seen>, Errno>) -> Result<(Real, Option<There>), Errno> {
+fn walk(
+    path: &[u8],
+    look_at: impl Fn(&[u8]) -> Result<Option<Resolved>, Errno>,
+) -> Result<(Real, Option<There>), Errno> {
     let (mut missing, mut names, mut end) = (None, 1, path.len());
     let mut found = None;
     while end > 0 && found.is_none() {
@@ -128,7 +131,7 @@ fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
 }
 
 /// None: it is not there, or this process may not reach it.
-fn look_at(path: &[u8]) -> Result<Option<Seen>, Errno> {
+fn look_at(path: &[u8]) -> Result<Option<Resolved>, Errno> {
     let Ok(name) = CString::new(path) else { return Ok(None) };
     let opened = match file::open_at(None, &name, O_PATH, 0) {
         Ok(opened) => opened,

@@ -16,14 +16,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const LEVELS: usize = 32;
 
 /// What a removal asks its caller.
-pub trait Going {
+pub trait RemovalPolicy {
     /// A hidden name for a directory that is moved up.
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString;
 
-    /// Whether an entry may be removed: it may have come since the whole was checked. `way` is the relative path of
+    /// Whether an entry may be removed: it may have come since the whole was checked. `parent` is the relative path of
     /// its directory, each name with its slash.
-    fn may(&mut self, dir: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
-        let _ = (dir, way, name, is_dir);
+    fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        let _ = (dir, parent, name, is_dir);
         Ok(())
     }
 }
@@ -42,7 +42,7 @@ pub struct Removal {
 struct Level {
     name: CString,
     /// The original relative path, each name with its slash.
-    way: Vec<u8>,
+    path: Vec<u8>,
     dir: ReadDir,
     /// The entries of the last batch that are still there; true for directories.
     batch: Vec<(CString, bool)>,
@@ -102,21 +102,21 @@ impl Removal {
     }
 
     fn enter(&mut self, name: CString, dir: ReadDir) {
-        let way = match (self.moved.remove(&name), self.levels.last()) {
-            (Some(way), _) => way,
-            (None, Some(above)) => [&above.way[..], name.to_bytes(), b"/"].concat(),
+        let path = match (self.moved.remove(&name), self.levels.last()) {
+            (Some(path), _) => path,
+            (None, Some(above)) => [&above.path[..], name.to_bytes(), b"/"].concat(),
             (None, None) => Vec::new(),
         };
-        self.levels.push(Level { name, way, dir, batch: Vec::new(), found: false, before: self.removed });
+        self.levels.push(Level { name, path, dir, batch: Vec::new(), found: false, before: self.removed });
     }
 
     /// Removes a little more; false when everything is gone.
-    pub fn step(&mut self, mut going: impl Going) -> Result<bool, Stuck> {
+    pub fn step(&mut self, mut going: impl RemovalPolicy) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
         // Directories that were moved up were allowed at their original places.
         if !self.moved.contains_key(&name)
-            && let Err(errno) = going.may(level.dir.dir(), &level.way, &name, is_dir)
+            && let Err(errno) = going.may(level.dir.dir(), &level.path, &name, is_dir)
         {
             return Err(self.stuck(Some(&name), "removal of", errno));
         }
@@ -161,7 +161,7 @@ impl Removal {
         }
     }
 
-    fn descend(&mut self, name: CString, mut going: impl Going) -> Result<(), Stuck> {
+    fn descend(&mut self, name: CString, mut going: impl RemovalPolicy) -> Result<(), Stuck> {
         let depth = self.levels.len();
         let [top, .., level] = &mut self.levels[..] else {
             return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
@@ -179,8 +179,8 @@ impl Removal {
         match moved {
             Ok(()) => {
                 // It is not removed, but no longer in the way: the passes over the directories above continue.
-                let way = [&level.way[..], name.to_bytes(), b"/"].concat();
-                self.moved.insert(new, way);
+                let path = [&level.path[..], name.to_bytes(), b"/"].concat();
+                self.moved.insert(new, path);
                 self.removed += 1;
                 Ok(())
             }
@@ -220,10 +220,10 @@ impl Removal {
     }
 
     fn stuck(&self, name: Option<&CStr>, call: &'static str, errno: Errno) -> Stuck {
-        let way = self.levels.last().map_or(&b""[..], |level| &level.way);
+        let path = self.levels.last().map_or(&b""[..], |level| &level.path);
         let path = match name {
-            Some(name) => [way, name.to_bytes()].concat(),
-            None => way.strip_suffix(b"/").unwrap_or(way).to_vec(),
+            Some(name) => [path, name.to_bytes()].concat(),
+            None => path.strip_suffix(b"/").unwrap_or(path).to_vec(),
         };
         Stuck { path, call, errno }
     }

@@ -39,7 +39,7 @@ pub struct Syncs {
     anchored: HashSet<Id>,
     made: u64,
     /// Chains of parent directories that are being written.
-    ways: Vec<Way>,
+    chains: Vec<AncestorSyncs>,
 }
 
 /// Device and inode.
@@ -60,7 +60,7 @@ struct Directory {
 }
 
 /// From a directory upwards: it is anchored when all of these are written.
-struct Way {
+struct AncestorSyncs {
     ids: Vec<Id>,
     syncs: Vec<Sync>,
     made: u64,
@@ -141,7 +141,7 @@ impl Syncs {
 
     /// The directories above `dir`, as far as they can be opened on its file system.
     fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) {
-        let mut way = Way { ids: vec![id], syncs: Vec::new(), made: self.made };
+        let mut chain = AncestorSyncs { ids: vec![id], syncs: Vec::new(), made: self.made };
         let mut below: Option<OwnedFd> = None;
         let mut last = id;
         loop {
@@ -153,16 +153,16 @@ impl Syncs {
                 break;
             }
             let Ok(sync) = self.begin_directory(above.as_fd(), id) else { break };
-            way.syncs.push(sync);
+            chain.syncs.push(sync);
             if self.anchored.contains(&id) {
                 break;
             }
-            way.ids.push(id);
+            chain.ids.push(id);
             last = id;
             below = Some(above);
         }
-        syncs.extend(way.syncs.iter().cloned());
-        self.ways.push(way);
+        syncs.extend(chain.syncs.iter().cloned());
+        self.chains.push(chain);
         if self.aio.is_none() {
             // It was written synchronously; no event will follow.
             self.anchor();
@@ -277,14 +277,14 @@ impl Syncs {
 
     /// Marks directories whose chains are written as anchored.
     fn anchor(&mut self) {
-        let Syncs { ways, anchored, made, .. } = self;
-        ways.retain(|way| match all_ended(&way.syncs) {
+        let Syncs { chains, anchored, made, .. } = self;
+        chains.retain(|chain| match all_ended(&chain.syncs) {
             Ok(false) => true,
-            Ok(true) if way.made == *made => {
+            Ok(true) if chain.made == *made => {
                 if anchored.len() >= ANCHORED {
                     anchored.clear();
                 }
-                anchored.extend(&way.ids);
+                anchored.extend(&chain.ids);
                 false
             }
             _ => false,

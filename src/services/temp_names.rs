@@ -14,7 +14,7 @@ mod names;
 pub use left::Left;
 pub use names::{HIDDEN, What, is_hidden};
 
-use crate::services::remove_tree::Going;
+use crate::services::remove_tree::RemovalPolicy;
 use crate::sys::Errno;
 use crate::sys::file::{
     self, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, RESOLVE_BENEATH,
@@ -47,7 +47,7 @@ pub struct TempNames {
 }
 
 /// A removal of leftovers, in which every entry may be removed.
-impl Going for &mut TempNames {
+impl RemovalPolicy for &mut TempNames {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
         self.hidden_in(dir, What::Delete)
     }

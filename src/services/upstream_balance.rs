@@ -2,7 +2,7 @@
 //! least_time, ip_hash, hash and random as in nginx. Counts live as long as the group is in use: by the
 //! configuration, or for a group made for a request by that request and its idle connections.
 
-use super::upstream_time::{Taken, Times};
+use super::upstream_time::{RequestTimes, Times};
 use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
@@ -70,7 +70,7 @@ enum Measure {
 
 /// The state of a server, for displays.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
+pub struct ServerState {
     /// Requests in progress.
     pub busy: u32,
     pub fails: u32,
@@ -216,7 +216,7 @@ impl Balance {
     }
 
     /// The request to this server is over.
-    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: Taken, now: u64) -> Standing {
+    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: RequestTimes, now: u64) -> Standing {
         if alone(upstream).is_some() {
             return Standing::Enabled;
         }
@@ -255,14 +255,14 @@ impl Balance {
     }
 
     /// The state of a server of the group.
-    pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> Seen {
+    pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> ServerState {
         let group = self.groups.get(&Rc::as_ptr(upstream).addr());
-        let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return Seen::default() };
+        let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return ServerState::default() };
         let limits = upstream.peers.get(peer).map(|peer| (peer.max_fails, peer.fail_timeout.0));
         let failed = limits.is_some_and(|(max, timeout)| {
             max > 0 && state.fails >= max && now.saturating_sub(state.checked) <= timeout
         });
-        Seen { busy: state.busy, fails: state.fails, failed }
+        ServerState { busy: state.busy, fails: state.fails, failed }
     }
 
     fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {

@@ -5,7 +5,7 @@
 //! addresses. Requests in progress keep the one they began with. Invariant: a failed look-up changes nothing; an
 //! answer that there is no such name removes the addresses (nginx).
 
-use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};
+use super::resolver::{Answer, Failure, Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
 use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Peer, Upstream};
@@ -121,7 +121,7 @@ struct Time {
     again: u64,
 }
 
-type Ask<'a> = &'a mut dyn FnMut(&[u8], Want) -> Asked;
+type Ask<'a> = &'a mut dyn FnMut(&[u8], Want) -> Submitted;
 
 impl Name {
     fn begin(&mut self, dynamic: &Dynamic, ask: Ask<'_>, changed: &mut bool, time: Time) {
@@ -133,21 +133,21 @@ impl Name {
         self.wait(dynamic, asked, ask, changed, time);
     }
 
-    fn wait(&mut self, dynamic: &Dynamic, asked: Asked, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn wait(&mut self, dynamic: &Dynamic, asked: Submitted, ask: Ask<'_>, changed: &mut bool, time: Time) {
         match asked {
-            Asked::Later(ticket) => self.ticket = Some(ticket),
-            Asked::Now(outcome) => self.step(dynamic, outcome, ask, changed, time),
+            Submitted::Later(ticket) => self.ticket = Some(ticket),
+            Submitted::Now(outcome) => self.step(dynamic, outcome, ask, changed, time),
         }
     }
 
     fn step(&mut self, dynamic: &Dynamic, outcome: Outcome, ask: Ask<'_>, changed: &mut bool, time: Time) {
         match outcome {
-            Ok(Answer { found: Found::Services(services), until }) => {
+            Ok(Answer { found: Records::Services(services), until }) => {
                 self.until = self.until.min(until);
                 self.targets = services.to_vec();
                 self.best = services.iter().map(|service| service.priority).min().unwrap_or(0);
             }
-            Ok(Answer { found: Found::Addresses(ips), until }) => {
+            Ok(Answer { found: Records::Addresses(ips), until }) => {
                 self.until = self.until.min(until);
                 let service = self.targets.pop();
                 self.found.extend(ips.iter().map(|ip| Address {

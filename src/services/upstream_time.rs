@@ -22,7 +22,7 @@ pub struct Times {
 
 /// The times of one request.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
+pub struct RequestTimes {
     /// When it began, monotonic milliseconds.
     pub began: u64,
     /// When the head of the response had arrived.
@@ -40,7 +40,7 @@ impl Times {
     }
 
     /// A request is over; `is_good`: it counts for the average.
-    pub fn give(&mut self, taken: Taken, is_good: bool, now: u64) {
+    pub fn give(&mut self, taken: RequestTimes, is_good: bool, now: u64) {
         self.count = self.count.saturating_sub(1);
         self.began = self.began.saturating_sub(taken.began);
         if let Some(header) = taken.header.filter(|_| is_good) {
@@ -78,15 +78,15 @@ mod tests {
         let mut times = Times::default();
         assert_eq!(times.expected(LAST_BYTE, 0, 0), 20);
         times.take(1000);
-        times.give(Taken { began: 1000, header: Some(1010) }, true, 5000);
+        times.give(RequestTimes { began: 1000, header: Some(1010) }, true, 5000);
         assert_eq!(times.expected(LAST_BYTE, 0, 0), 4020);
         assert_eq!(times.expected(LAST_BYTE, 1, 0), 8040);
         assert_eq!(times.expected(LAST_BYTE, 0, 3), 520);
         assert_eq!(times.expected(Clock { header: true, inflight: false }, 0, 0), 20);
         times.take(5000);
-        times.give(Taken { began: 5000, header: None }, true, 9000);
+        times.give(RequestTimes { began: 5000, header: None }, true, 9000);
         times.take(5000);
-        times.give(Taken { began: 5000, header: Some(5000) }, false, 9000);
+        times.give(RequestTimes { began: 5000, header: Some(5000) }, false, 9000);
         assert_eq!(times.expected(LAST_BYTE, 0, 0), 4020, "failures say nothing of its time");
     }
 
@@ -99,8 +99,8 @@ mod tests {
         times.look(4000);
         assert_eq!(times.expected(clock, 2, 0), (2000 + 20) * 3);
         assert_eq!(times.expected(LAST_BYTE, 2, 0), 60);
-        times.give(Taken { began: 1000, header: None }, false, 4000);
-        times.give(Taken { began: 3000, header: None }, false, 4000);
+        times.give(RequestTimes { began: 1000, header: None }, false, 4000);
+        times.give(RequestTimes { began: 3000, header: None }, false, 4000);
         assert_eq!(times.expected(clock, 0, 0), 20);
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::services::clock::Clock;
     use crate::services::dir_watch::DirWatch;
-    use crate::services::open_files::{FileCache, Found};
+    use crate::services::open_files::{FileCache, Opened};
     use crate::sys::scratch::Scratch;
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         let mut users = UserFile::default();
         let mut content = |now: &mut Clock, users: &mut UserFile| {
             now.advance_epoch();
-            let Ok(Found::File(file)) = files.open(&scratch.join("users"), now, &mut watch) else { panic!("a file") };
+            let Ok(Opened::File(file)) = files.open(&scratch.join("users"), now, &mut watch) else { panic!("a file") };
             users.content(&file).expect("readable")
         };
         let first = content(&mut now, &mut users);

@@ -5,7 +5,7 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::known::Verdict;
-use crate::config::registry::{self, Found};
+use crate::config::registry::{self, Definition};
 use crate::config::resolve;
 use crate::config::sources::Sources;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ struct Uses<'t> {
 
 /// The report, and whether the configuration can be used.
 pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) -> (String, bool) {
-    let mut seen = Seen::default();
+    let mut seen = Findings::default();
     seen.walk(tree, Contexts::MAIN);
     let mut out = String::new();
     let same: usize = seen.same;
@@ -112,25 +112,25 @@ fn section(kind: &str, uses: &BTreeMap<&str, Uses<'_>>, sources: &Sources, out: 
 }
 
 #[derive(Default)]
-struct Seen<'t> {
+struct Findings<'t> {
     same: usize,
     ignored: BTreeMap<&'t str, Uses<'t>>,
     different: BTreeMap<&'t str, Uses<'t>>,
 }
 
-impl Seen<'_> {
+impl Findings<'_> {
     fn walk(&mut self, level: &[Directive], here: Contexts) {
         for d in level {
             let name = d.name.str();
             let inside = inside(&name, here);
             match registry::find(&name, here) {
-                Some(Found::Known(known)) => {
+                Some(Definition::Known(known)) => {
                     // What is refused is among the messages.
                     if let Verdict::Ignored(reason) = known.verdict {
                         note(&mut self.ignored, known.name, d.name.span, reason);
                     }
                 }
-                Some(Found::Row(row)) => match behaves(d).or_else(|| difference(row.doc)) {
+                Some(Definition::Row(row)) => match behaves(d).or_else(|| difference(row.doc)) {
                     Some(reason) => note(&mut self.different, row.name, d.name.span, reason),
                     None => self.same += 1,
                 },

@@ -3,7 +3,7 @@
 
 use crate::config::model::{Config, Content, Endpoint, Location, LocationKind, ServerId};
 use crate::http::h1::request;
-use crate::http::h1::response::{Asked, Progress, ResponseHead};
+use crate::http::h1::response::{Progress, RequestContext, ResponseHead};
 use crate::http::proxy_protocol;
 use crate::http::version::Version;
 use crate::sys::Errno;
@@ -103,7 +103,7 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
 
 fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
     let mut head = ResponseHead::default();
-    let parsed = head.parse(answer, answer.len() + 1, Asked::default());
+    let parsed = head.parse(answer, answer.len() + 1, RequestContext::default());
     let Ok(Progress::Complete) = parsed else { return Err(format!("{addr} answers nothing that is HTTP")) };
     let status = head.status;
     match status {

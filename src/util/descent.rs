@@ -1,6 +1,6 @@
 //! The order in which a tree of directories is walked: depth first, one directory after the other. Opens nothing itself.
 //!
-//! Invariant: memory holds the names of directories that are still to be entered, and one way.
+//! Invariant: memory holds the names of directories that are still to be entered, and one path.
 
 use std::ffi::CString;
 
@@ -8,20 +8,20 @@ use std::ffi::CString;
 struct Level {
     /// Directories that have not been entered.
     pending: Vec<CString>,
-    /// Length of the way to the directory above.
+    /// Length of the path of the directory above.
     above: usize,
 }
 
 pub struct Descent {
-    /// The way from the top to the present directory, each name with its slash.
-    way: Vec<u8>,
+    /// The path from the top to the present directory, each name with its slash.
+    path: Vec<u8>,
     levels: Vec<Level>,
 }
 
 /// What [`Descent::advance`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Into the directory that the way leads to now: it is to be read.
+    /// Into the directory at the path: it is to be read.
     Enter,
     /// Back to the directory above, which has been read.
     Back,
@@ -32,13 +32,13 @@ pub enum Next {
 impl Default for Descent {
     /// At the top, which is to be read.
     fn default() -> Descent {
-        Descent { way: Vec::new(), levels: vec![Level::default()] }
+        Descent { path: Vec::new(), levels: vec![Level::default()] }
     }
 }
 
 impl Descent {
-    pub fn way(&self) -> &[u8] {
-        &self.way
+    pub fn path(&self) -> &[u8] {
+        &self.path
     }
 
     /// A directory was found in the present one: it is entered later.
@@ -59,13 +59,13 @@ impl Descent {
     pub fn advance(&mut self) -> Next {
         let Some(level) = self.levels.last_mut() else { return Next::End };
         if let Some(name) = level.pending.pop() {
-            let above = self.way.len();
-            self.way.extend_from_slice(name.to_bytes());
-            self.way.push(b'/');
+            let above = self.path.len();
+            self.path.extend_from_slice(name.to_bytes());
+            self.path.push(b'/');
             self.levels.push(Level { pending: Vec::new(), above });
             return Next::Enter;
         }
-        self.way.truncate(level.above);
+        self.path.truncate(level.above);
         self.levels.pop();
         if self.levels.is_empty() { Next::End } else { Next::Back }
     }
@@ -81,8 +81,8 @@ mod tests {
         let (mut descent, mut seen) = (Descent::default(), vec![String::new()]);
         let mut is_new = true;
         loop {
-            let way = String::from_utf8(descent.way().to_vec()).expect("ASCII");
-            let names = tree.iter().find(|(directory, _)| *directory == way).map_or(&[][..], |(_, names)| names);
+            let path = String::from_utf8(descent.path().to_vec()).expect("ASCII");
+            let names = tree.iter().find(|(directory, _)| *directory == path).map_or(&[][..], |(_, names)| names);
             for name in names.iter().filter(|_| is_new) {
                 descent.add(CString::new(*name).expect("no NUL"));
                 if *name == "no" {
@@ -92,12 +92,12 @@ mod tests {
             let next = descent.advance();
             is_new = next == Next::Enter;
             match next {
-                Next::Enter => seen.push(String::from_utf8(descent.way().to_vec()).expect("ASCII")),
+                Next::Enter => seen.push(String::from_utf8(descent.path().to_vec()).expect("ASCII")),
                 Next::Back => {}
                 Next::End => break,
             }
         }
         assert_eq!(seen, tree.map(|(directory, _)| directory));
-        assert_eq!((descent.advance(), descent.way()), (Next::End, &b""[..]));
+        assert_eq!((descent.advance(), descent.path()), (Next::End, &b""[..]));
     }
 }

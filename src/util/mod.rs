@@ -16,9 +16,9 @@ pub mod networks;
 pub mod printable;
 pub mod slab;
 pub mod span;
+pub mod subpaths;
 pub mod text;
 pub mod wake;
-pub mod ways;
 pub mod wheel;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
-use webserv::http::h1::response::{Asked, Dialect, Progress as ResponseProgress, ResponseHead};
+use webserv::http::h1::response::{Dialect, Progress as ResponseProgress, RequestContext, ResponseHead};
 use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
@@ -227,7 +227,7 @@ pub fn fastcgi(data: &[u8]) {
 /// A script's response head: the verdict does not depend on the reads, and no field can be split by another reader.
 pub fn cgi(data: &[u8]) {
     for status_line in [false, true] {
-        let asked = Asked { dialect: Dialect::Cgi { status_line }, ..Asked::default() };
+        let asked = RequestContext { dialect: Dialect::Cgi { status_line }, ..RequestContext::default() };
         let run = |cuts: &[usize]| {
             let mut head = ResponseHead::default();
             let mut result = Ok(ResponseProgress::Partial);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use webserv::config::context::Contexts;
 use webserv::config::registry;
-use webserv::config::registry::Found;
+use webserv::config::registry::Definition;
 
 /// Each module uses only those before it.
 const LAYERS: [&str; 15] = [
@@ -356,11 +356,11 @@ fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
         }
         promised += 1;
         match registry::find(name, Contexts::ANY) {
-            Some(Found::Row(_)) => {}
+            Some(Definition::Row(_)) => {}
             _ if PLANNED.contains(&name) => {}
             _ => found.push(format!("README.md promises {name}")),
         }
-        if PLANNED.contains(&name) && matches!(registry::find(name, Contexts::ANY), Some(Found::Row(_))) {
+        if PLANNED.contains(&name) && matches!(registry::find(name, Contexts::ANY), Some(Definition::Row(_))) {
             found.push(format!("{name} is built: strike it out here"));
         }
     }

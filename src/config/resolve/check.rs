@@ -8,7 +8,7 @@ use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::fault::Fault;
 use crate::config::ignored_forms::Form;
 use crate::config::known::{Known, STAPLING, Verdict};
-use crate::config::registry::{self, Found};
+use crate::config::registry::{self, Definition};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{cut_before, line_starts};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
@@ -53,8 +53,8 @@ impl Build {
             return None;
         }
         match found {
-            Found::Row(row) => Some(row),
-            Found::Known(known) => {
+            Definition::Row(row) => Some(row),
+            Definition::Known(known) => {
                 self.without_effect(scope, known, d);
                 None
             }
@@ -270,7 +270,7 @@ impl Build {
         };
         self.error(fault.help(format!("did you mean \"{near}\"?{place}")));
         match found {
-            Found::Row(row)
+            Definition::Row(row)
                 if matches!(row.effect, Effect::Section(_))
                     && row.contexts.intersects(here)
                     && d.block.is_some()

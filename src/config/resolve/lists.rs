@@ -15,7 +15,7 @@ use crate::util::hash::FastMap;
 const WORTH: usize = 4;
 
 /// The subject, and the kind of question.
-type Asked<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
+type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
 
 /// Makes the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
@@ -48,14 +48,15 @@ impl Known<'_> {
         if ops.len() < WORTH {
             return OpLists { lists: Vec::new(), others: (0..ops.len()).collect() };
         }
-        let mut by_subject: FastMap<Asked, Vec<usize>> = FastMap::default();
+        let mut by_subject: FastMap<ListKey, Vec<usize>> = FastMap::default();
         for (at, op) in ops.iter().enumerate() {
             if let Some((subject, question)) = op.question() {
                 by_subject.entry((subject, std::mem::discriminant(&question))).or_default().push(at);
             }
         }
         let is_stable = |subject: Option<&Template>| subject.is_none_or(|subject| self.is_stable(subject));
-        let mut asked: Vec<(Asked, Vec<usize>)> = by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
+        let mut asked: Vec<(ListKey, Vec<usize>)> =
+            by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
         asked.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
         let lists = asked.into_iter().filter(|((subject, _), _)| is_stable(*subject));
         let lists = lists.filter_map(|((subject, _), at)| {

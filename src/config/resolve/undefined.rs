@@ -5,7 +5,7 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics};
-use crate::config::registry::Found;
+use crate::config::registry::Definition;
 use crate::config::row::Effect;
 use crate::config::template::{Variables, module_of};
 use crate::config::{registry, suggest};
@@ -333,7 +333,7 @@ fn defines(d: &Directive, name: &str) -> bool {
     let same = |word: &Word| word.str().trim_start_matches('$').eq_ignore_ascii_case(name);
     // Lines of a table are no directives, however many they are.
     let is_table = match registry::find(near, Contexts::ANY) {
-        Some(Found::Row(row)) => row.args.is_block() && matches!(row.effect, Effect::Once(_) | Effect::Many(_)),
+        Some(Definition::Row(row)) => row.args.is_block() && matches!(row.effect, Effect::Once(_) | Effect::Many(_)),
         _ => false,
     };
     at.is_some_and(same) || !is_table && d.block.iter().flatten().any(|d| defines(d, name))

@@ -4,7 +4,7 @@
 //! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the client's
 //! reset, by its deadline, or with its connection, and is logged then.
 
-use super::cached_send::{CachedSend, Seen};
+use super::cached_send::{CacheKey, CachedSend};
 use super::{Entry, Http2, Work, output, quantum};
 use crate::config::model::Level;
 use crate::conn::{Conn, Turn};
@@ -34,7 +34,7 @@ impl Http2 {
         key: Key,
         turn: &mut Turn<'_>,
         id: u32,
-    ) -> Result<(), Option<Seen>> {
+    ) -> Result<(), Option<CacheKey>> {
         let cx = &mut *turn.cx;
         let (head, block) = (self.protocol.request(), self.protocol.block());
         let may_be_known = matches!(head.method, Method::Get | Method::Head)
@@ -54,14 +54,14 @@ impl Http2 {
         answered
     }
 
-    fn look_up(&mut self, conn: &mut Conn, turn: &mut Turn<'_>, id: u32, key: &[u8]) -> Result<(), Option<Seen>> {
+    fn look_up(&mut self, conn: &mut Conn, turn: &mut Turn<'_>, id: u32, key: &[u8]) -> Result<(), Option<CacheKey>> {
         let cx = &mut *turn.cx;
         let endpoint = self.client.endpoint;
         if !cx.response_cache.takes(key) {
             return Err(None);
         }
         let hash = cx.response_cache.hash(endpoint, key);
-        let seen = || Seen { hash, key: key.into() };
+        let seen = || CacheKey { hash, key: key.into() };
         let Some(response) = cx.response_cache.find(hash, endpoint, key).cloned() else {
             return Err(cx.response_cache.is_seen(hash).then(seen));
         };

@@ -28,7 +28,7 @@ impl CachedSend {
 
 /// A request that was seen before: the response that is made now may be cached.
 #[derive(Debug)]
-pub struct Seen {
+pub struct CacheKey {
     pub hash: u64,
     pub key: Box<[u8]>,
 }

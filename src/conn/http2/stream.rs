@@ -4,7 +4,7 @@
 //! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
 //! back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
-use super::cached_send::Seen;
+use super::cached_send::CacheKey;
 use crate::conn::transport::file_part::FilePart;
 use crate::conn::transport::ready::Ready;
 use crate::exchange::send_queue::Marker;
@@ -61,7 +61,7 @@ pub struct StreamTransport {
     pub unstarted: Option<Option<Reject>>,
     pub is_secure: bool,
     /// Its request was seen before.
-    pub seen: Option<Seen>,
+    pub seen: Option<CacheKey>,
     /// What follows the head is another protocol's, both ways.
     pub is_tunnel: bool,
     body: Vec<u8>,

@@ -12,7 +12,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::{End, Standing};
-use crate::services::upstream_time::Taken;
+use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
 
@@ -73,7 +73,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         }
         Err(unopened) => {
             let end = if let Unopened::Remote(..) = unopened { End::Failed } else { End::Neutral };
-            let taken = Taken { began: cx.now.ms, header: None };
+            let taken = RequestTimes { began: cx.now.ms, header: None };
             let standing = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
             refused(io, active, cx, unopened, standing)
         }

@@ -11,7 +11,7 @@ use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::{End, Standing};
-use crate::services::upstream_time::Taken;
+use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
@@ -31,7 +31,7 @@ pub struct Backend {
     upstream: Rc<Upstream>,
     peer: usize,
     /// When its present request began, and when the head of the response came.
-    taken: Taken,
+    taken: RequestTimes,
     /// The local address it was bound to (proxy_bind).
     local: Option<SocketAddr>,
     /// Spoken over TLS.
@@ -190,7 +190,7 @@ impl Backends {
             let is_such = backend.local == wanted.local && backend.tls.as_ref() == wanted.tls;
             if is_such && (wanted.repeatable && quiet || backend.transport.is_silent()) {
                 backend.owner = Some(owner);
-                backend.taken = Taken { began: now, header: None };
+                backend.taken = RequestTimes { began: now, header: None };
                 return Some(key);
             }
             self.slab.remove(key);
@@ -235,7 +235,7 @@ impl Backends {
             place: None,
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
-            taken: Taken { began: now, header: None },
+            taken: RequestTimes { began: now, header: None },
             local: wanted.local,
             tls: wanted.tls.cloned(),
             requests: 0,
@@ -262,7 +262,7 @@ impl Backends {
             place: None,
             upstream: upstream.clone(),
             peer: 0,
-            taken: Taken { began: 0, header: None },
+            taken: RequestTimes { began: 0, header: None },
             local: None,
             tls: None,
             requests: 0,

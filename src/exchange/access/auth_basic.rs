@@ -10,7 +10,7 @@ use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::open_files::Found;
+use crate::services::open_files::Opened;
 use crate::services::passwords::{Given, Verdict};
 use crate::services::user_file::stored;
 use crate::sys::Errno;
@@ -99,7 +99,7 @@ fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str)
 fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
     match cx.files.open(&path, &cx.now, &mut cx.dir_watch)? {
-        Found::File(file) => cx.user_file.content(&file),
+        Opened::File(file) => cx.user_file.content(&file),
         _ => Err(Errno::EISDIR),
     }
 }

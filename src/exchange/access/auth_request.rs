@@ -12,7 +12,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 
 /// The state of the subrequest that decides about a request.
-pub struct Asked {
+pub struct AuthCheck {
     /// `satisfy any`: the status with which the other rules refused the request.
     pub refused: Option<Status>,
     /// The status of the subrequest's response; None until there is one.
@@ -34,7 +34,7 @@ pub fn is_set(ex: &Exchange) -> bool {
 /// Starts the subrequest. `refused`: with `satisfy any`, the status to send if the subrequest refuses as well.
 pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
     let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
-    ex.auth_request = Some(Box::new(Asked { refused, verdict: None }));
+    ex.auth_request = Some(Box::new(AuthCheck { refused, verdict: None }));
     Flow::Subrequest(uri[..].into())
 }
 
@@ -76,7 +76,7 @@ pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
 }
 
 /// What the subrequest's status means for the request.
-pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &Asked) -> Flow {
+pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &AuthCheck) -> Flow {
     match asked.verdict {
         Some(status) if (200..300).contains(&status.0) => {
             if asked.refused.is_some() {

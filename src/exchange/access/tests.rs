@@ -276,7 +276,7 @@ fn what_auth_requests_answer_means() {
         assert!(auth_request::is_set(&ex));
         ex.response.line(b"WWW-Authenticate", b"Basic");
         let (refused, verdict) = (refused.map(Status), verdict.map(Status));
-        ex.auth_request = Some(Box::new(auth_request::Asked { refused, verdict }));
+        ex.auth_request = Some(Box::new(auth_request::AuthCheck { refused, verdict }));
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{refused:?} {verdict:?}");
         assert!(ex.auth_request.is_none(), "it is judged once");
         let is_challenged = ex.response.fields.iter().next().is_some();

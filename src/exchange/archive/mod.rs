@@ -17,7 +17,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
-use walk::{Found, Step, Walk};
+use walk::{Member, Step, Walk};
 
 /// Bytes of a file in a piece: what a stored block of deflate holds.
 const PIECE: usize = 0xffff;
@@ -123,7 +123,7 @@ impl Archive {
         Ok(())
     }
 
-    fn entry(&mut self, found: &Found, out: &mut Vec<u8>) {
+    fn entry(&mut self, found: &Member, out: &mut Vec<u8>) {
         let is_dir = found.stat.kind == FileKind::Dir;
         let is_fresh = self.judged.is_some_and(|at| found.stat.ctime > at);
         if is_fresh || self.refused.contains(&found.path) {

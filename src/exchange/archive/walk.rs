@@ -10,7 +10,7 @@ use crate::sys::file::{
     RESOLVE_NO_SYMLINKS, ReadDir, Stat,
 };
 use crate::util::descent::{Descent, Next};
-use crate::util::{bytes, ways};
+use crate::util::{bytes, subpaths};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -27,7 +27,7 @@ pub struct Walk {
 }
 
 /// A file or a folder.
-pub struct Found {
+pub struct Member {
     /// From the top; a folder's ends in a slash.
     pub path: Vec<u8>,
     pub stat: Stat,
@@ -35,7 +35,7 @@ pub struct Found {
 
 /// What a step found.
 pub enum Step {
-    Found(Found),
+    Found(Member),
     /// Nothing to report, but there is more.
     On,
     End,
@@ -59,12 +59,12 @@ impl Walk {
         }
         if let Some(dir) = &mut self.reading {
             if dir.fill()? {
-                let (dir, way) = (&*dir, self.descent.way());
+                let (dir, parent) = (&*dir, self.descent.path());
                 let is_left_out = |name: &[u8]| {
                     name.starts_with(b".")
                         || bytes::has_control(name)
                         || temp_names::is_hidden(name)
-                        || ways::lead_to(&self.hidden, way, name)
+                        || subpaths::contains(&self.hidden, parent, name)
                 };
                 let names = dir.entries().map(|entry| entry.name).filter(|name| !is_left_out(name.to_bytes()));
                 self.batch.extend(names.map(ToOwned::to_owned));
@@ -73,17 +73,17 @@ impl Walk {
             self.reading = None;
         }
         match self.descent.advance() {
-            Next::Enter => self.reading = self.open(self.descent.way(), O_DIRECTORY).map(file::read_dir),
+            Next::Enter => self.reading = self.open(self.descent.path(), O_DIRECTORY).map(file::read_dir),
             Next::Back => {}
             Next::End => return Ok(Step::End),
         }
         Ok(Step::On)
     }
 
-    fn entry(&mut self, name: CString) -> Option<Found> {
+    fn entry(&mut self, name: CString) -> Option<Member> {
         let dir = self.reading.as_ref()?;
         let stat = file::stat_at(Some(dir.dir()), &name, Follow::No).ok()?;
-        let mut path = [self.descent.way(), name.to_bytes()].concat();
+        let mut path = [self.descent.path(), name.to_bytes()].concat();
         if path.len() > DEEPEST {
             return None;
         }
@@ -95,7 +95,7 @@ impl Walk {
             }
             FileKind::Symlink | FileKind::Other => return None,
         }
-        Some(Found { path, stat })
+        Some(Member { path, stat })
     }
 
     /// Opens a path relative to the top. None: it has gone, or may not be read.

@@ -4,7 +4,7 @@ use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
 use crate::exchange::handlers::special;
 use crate::exchange::response::Body;
-use crate::exchange::route_state::Kept;
+use crate::exchange::route_state::PageFields;
 use crate::http::cond::{self, Verdict};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -33,7 +33,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         Verdict::Failed => {
             // All that a file would have said of itself, or an upstream's response, or one that led to it (nginx).
             ex.response.fields.clear();
-            ex.route.kept = Kept::default();
+            ex.route.kept = PageFields::default();
             ex.response.location = None;
             special::respond(ex, Status::PRECONDITION_FAILED);
         }

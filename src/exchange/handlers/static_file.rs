@@ -15,7 +15,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
-use crate::services::open_files::{Found, OpenFile};
+use crate::services::open_files::{OpenFile, Opened};
 use crate::sys::Errno;
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -36,9 +36,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         return Err(file);
     }
     Err(match open(ex, cx, root) {
-        Ok(Found::File(file)) => vouched(ex, file),
-        Ok(Found::Directory(_)) => add_slash::redirect(ex),
-        Ok(Found::Other) => {
+        Ok(Opened::File(file)) => vouched(ex, file),
+        Ok(Opened::Directory(_)) => add_slash::redirect(ex),
+        Ok(Opened::Other) => {
             ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
             Flow::Status(Status::NOT_FOUND)
         }
@@ -69,7 +69,7 @@ fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 }
 
 /// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.
-fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errno> {
+fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Errno> {
     if ex.basis.has_no_look() || ex.route.index != ex.route.path {
         ex.basis.look();
     }
@@ -121,7 +121,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     ex.route.path.truncate(len);
     // The response is not the file that the path names.
     ex.basis.looked_around();
-    let Ok(Found::File(file)) = found else { return None };
+    let Ok(Opened::File(file)) = found else { return None };
     if ex.here().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
@@ -171,7 +171,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
         ex.route.path.extend_from_slice(name);
         let found = open(ex, cx, root);
         cx.trace.say("index", None, || {
-            let file = matches!(found, Ok(Found::File(_)));
+            let file = matches!(found, Ok(Opened::File(_)));
             format!("{}: {}", Printable(&ex.route.path), if file { "is a file, taken" } else { "is not there" })
         });
         match found {
@@ -179,7 +179,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             Ok(found) => {
                 ex.route.uri.extend_from_slice(name);
                 return Err(match found {
-                    Found::File(file) if is_settled_here(ex) => vouched(ex, file),
+                    Opened::File(file) if is_settled_here(ex) => vouched(ex, file),
                     _ => {
                         ex.route.index.clone_from(&ex.route.path);
                         Flow::Redirect

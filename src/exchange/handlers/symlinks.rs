@@ -4,7 +4,7 @@
 use crate::config::settings::files::Symlinks;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
-use crate::services::open_files::{self, Found};
+use crate::services::open_files::{self, Opened};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, RESOLVE_BENEATH,
@@ -21,7 +21,7 @@ pub fn beneath(symlinks: &Symlinks) -> u64 {
 }
 
 /// Opens the file `ex.path` (which ends in NUL here).
-pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
+pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: usize) -> Result<Opened, Errno> {
     open_files::found(walk(ex, cx, symlinks))
 }
 

@@ -1,6 +1,6 @@
 //! Before a directory is copied, moved or removed with everything in it: whether that may be done to each of its
 //! entries ([`super::path_rules`]), and what they add up to. However deep the tree is, it holds a few
-//! descriptors ([`crate::io::way_down`]).
+//! descriptors ([`crate::io::tree_dirs`]).
 //!
 //! Invariant: no link is followed; a step looks at one entry; the first entry that is not allowed ends it, before
 //! anything has been changed.
@@ -9,14 +9,14 @@ use super::path_rules::{PathAction, PathRules, Target, belong_together};
 use super::upload::Refusal;
 use crate::exchange::Exchange;
 use crate::http::status::Status;
-use crate::io::way_down::WayDown;
+use crate::io::tree_dirs::TreeDirs;
 use crate::services::judged_trees::Watch;
 use crate::services::quotas::Usage;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_RDONLY, ReadDir};
 use crate::util::descent::{Descent, Next};
-use crate::util::ways;
+use crate::util::subpaths;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -37,7 +37,7 @@ impl Base {
 }
 
 pub struct TreeRules {
-    way_down: WayDown,
+    tree_dirs: TreeDirs,
     base: Base,
     actions: &'static [PathAction],
     /// Where the entries are put.
@@ -81,9 +81,9 @@ impl TreeRules {
         let (reading, descent) = (Some(entries(top.as_fd())?), Descent::default());
         let (batch, total) = (Vec::new(), Usage::default());
         let (shown_at, left_out) = (None, Vec::new());
-        let way_down = WayDown::new(top);
+        let tree_dirs = TreeDirs::new(top);
         Ok(TreeRules {
-            way_down,
+            tree_dirs,
             base,
             actions,
             to,
@@ -126,7 +126,7 @@ impl TreeRules {
         if self.again > AGAIN {
             return Err(Refusal::new(Status::CONFLICT, "files come into the directory all the while"));
         }
-        self.reading = Some(entries(self.way_down.top()).map_err(|e| self.failed("open()", e))?);
+        self.reading = Some(entries(self.tree_dirs.top()).map_err(|e| self.failed("open()", e))?);
         (self.descent, self.total) = (Descent::default(), Usage::default());
         Ok(true)
     }
@@ -161,7 +161,8 @@ impl TreeRules {
         kind: Option<FileKind>,
     ) -> Result<(), Refusal> {
         // A file that another request is writing.
-        if temp_names::is_hidden(name.to_bytes()) || ways::lead_to(&self.left_out, self.descent.way(), name.to_bytes())
+        if temp_names::is_hidden(name.to_bytes())
+            || subpaths::contains(&self.left_out, self.descent.path(), name.to_bytes())
         {
             return Ok(());
         }
@@ -180,7 +181,7 @@ impl TreeRules {
             return Ok(());
         }
         let size = stat.map_or(0, |stat| stat.size);
-        self.judge(ex, cx, rules, self.descent.way(), &name, (kind, size))?;
+        self.judge(ex, cx, rules, self.descent.path(), &name, (kind, size))?;
         match kind {
             FileKind::Dir => self.descent.add(name),
             _ => self.total = self.total.plus(Usage { bytes: size, files: 1 }),
@@ -188,7 +189,7 @@ impl TreeRules {
         Ok(())
     }
 
-    /// Whether the actions are allowed on an entry; `way` is the relative path of its directory.
+    /// Whether the actions are allowed on an entry; `parent` is the relative path of its directory.
     ///
     /// # Errors
     /// The rules of its paths do not allow it.
@@ -197,12 +198,12 @@ impl TreeRules {
         ex: &mut Exchange,
         cx: &mut Services,
         rules: &PathRules,
-        way: &[u8],
+        parent: &[u8],
         name: &CStr,
         (kind, size): (FileKind, u64),
     ) -> Result<(), Refusal> {
         let end: &[u8] = if kind == FileKind::Dir { b"/" } else { b"" };
-        let whole = |base: &[u8]| [base, way, name.to_bytes(), end].concat();
+        let whole = |base: &[u8]| [base, parent, name.to_bytes(), end].concat();
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
         for action in self.actions {
             rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *action)?;
@@ -223,8 +224,8 @@ impl TreeRules {
 
     /// The directory that the descent has come to. None: it has gone, or the action will not reach into it either.
     fn open(&mut self) -> Result<Option<ReadDir>, Refusal> {
-        let way = self.descent.way();
-        match self.way_down.open(way.strip_suffix(b"/").unwrap_or(way), O_RDONLY | O_DIRECTORY) {
+        let path = self.descent.path();
+        match self.tree_dirs.open(path.strip_suffix(b"/").unwrap_or(path), O_RDONLY | O_DIRECTORY) {
             Ok(dir) => Ok(Some(file::read_dir(dir))),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
             // The removal works entry by entry, and stops there.
@@ -234,6 +235,6 @@ impl TreeRules {
     }
 
     fn failed(&self, call: &str, e: Errno) -> Refusal {
-        Refusal::call(call, &[&self.base.path[..], self.descent.way()].concat(), e)
+        Refusal::call(call, &[&self.base.path[..], self.descent.path()].concat(), e)
     }
 }

@@ -39,7 +39,7 @@ struct Pass {
 }
 
 /// An op that has something to do, or whose pattern fails.
-type Found = (usize, Result<(), Failed>);
+type Hit = (usize, Result<(), Failed>);
 
 /// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
 /// reports itself.
@@ -95,13 +95,7 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
 }
 
 /// The first of these ops, all of them in lists, that has something to do or fails.
-fn first(
-    ex: &mut Exchange,
-    cx: &mut Services,
-    script: &Script,
-    ops: Range<usize>,
-    passes: &mut Passes,
-) -> Option<Found> {
+fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize>, passes: &mut Passes) -> Option<Hit> {
     let lists = &script.lists.lists;
     // In the order of the ops that ask first.
     let mut order = [(usize::MAX, 0); OpLists::MOST];
@@ -142,7 +136,7 @@ fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass
 
 impl Pass {
     /// The first of these ops of the list that has something to do or fails.
-    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>) -> Option<Found> {
+    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>) -> Option<Hit> {
         let place = |op: usize| list.ops.partition_point(|listed| *listed < op);
         let places = place(ops.start)..place(ops.end);
         match &list.test {

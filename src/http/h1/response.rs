@@ -108,7 +108,7 @@ pub enum Progress {
 
 /// What was asked, as far as the answer's meaning depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Asked {
+pub struct RequestContext {
     /// By HEAD: lengths are those that GET would give.
     pub head: bool,
     /// To switch protocols: 101 is an answer.
@@ -166,7 +166,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// The rule that the response breaks.
-    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: Asked) -> Result<Progress, Bad> {
+    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: RequestContext) -> Result<Progress, Bad> {
         if !self.started && !self.start(buf, asked.dialect)? {
             return if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) };
         }
@@ -282,7 +282,7 @@ impl ResponseHead {
         Ok(())
     }
 
-    fn finish(&mut self, buf: &[u8], asked: Asked) -> Result<(), Bad> {
+    fn finish(&mut self, buf: &[u8], asked: RequestContext) -> Result<(), Bad> {
         let cgi = asked.dialect != Dialect::Http;
         if self.status == 0 {
             self.cgi_status(buf)?;

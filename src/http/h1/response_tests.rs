@@ -22,7 +22,7 @@ fn show(head: &ResponseHead, buf: &[u8]) -> String {
 }
 
 /// Feeds `text` in two pieces, taking interim responses out as the caller of the parser does.
-fn run(text: &[u8], split: usize, asked: Asked) -> String {
+fn run(text: &[u8], split: usize, asked: RequestContext) -> String {
     let mut head = ResponseHead::default();
     let mut buf = text[..split].to_vec();
     let mut fed = split == text.len();
@@ -50,10 +50,10 @@ fn run(text: &[u8], split: usize, asked: Asked) -> String {
 
 #[test]
 fn a_head_means_the_same_however_it_is_split() {
-    let get = Asked::default();
-    let head = Asked { head: true, ..get };
-    let upgrade = Asked { upgrade: true, ..get };
-    let table: &[(&str, Asked, &str, &str)] = &[
+    let get = RequestContext::default();
+    let head = RequestContext { head: true, ..get };
+    let upgrade = RequestContext { upgrade: true, ..get };
+    let table: &[(&str, RequestContext, &str, &str)] = &[
         ("plain", get, "HTTP/1.1 200 OK\r\nA: b\r\n\r\nxy", "200 OK [A=b] Close rest 2"),
         ("no reason", get, "HTTP/1.1 200\r\n\r\n", "200  [] Close rest 0"),
         ("an empty reason", get, "HTTP/1.1 200 \r\n\r\n", "200  [] Close rest 0"),
@@ -115,7 +115,7 @@ fn a_head_means_the_same_however_it_is_split() {
         ),
         (
             "101 that goes to the client all the same",
-            Asked { passes_101: true, ..get },
+            RequestContext { passes_101: true, ..get },
             "HTTP/1.1 101 Switching\r\n\r\nraw",
             "101 Switching [] None rest 3",
         ),
@@ -205,9 +205,9 @@ fn a_head_that_never_ends_is_refused() {
     let mut text = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
     text.resize(LIMIT, b'x');
     let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text, LIMIT, Asked::default()), Err(Bad::TooBig { limit: LIMIT }));
+    assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(Bad::TooBig { limit: LIMIT }));
     let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, Asked::default()), Ok(Progress::Partial));
+    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(Progress::Partial));
 }
 
 /// What cannot become a status line is refused without waiting for the end of its line.
@@ -216,7 +216,7 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
     for text in ["HTTP/1.1 200 OK", "HTTPS", "SSH-2.0", "http/1.1", "H2", "\0"] {
         let same = text.bytes().zip(*b"HTTP/").take_while(|(a, b)| a == b).count();
         for len in 0..=text.len() {
-            let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, Asked::default());
+            let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, RequestContext::default());
             let expected = if len <= same || same == 5 { Ok(Progress::Partial) } else { Err(Bad::StatusLine) };
             assert_eq!(outcome, expected, "{text:?}, {len} bytes");
         }
@@ -225,10 +225,10 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
 
 #[test]
 fn a_script_answers_without_a_status_line() {
-    let parsed = Asked { dialect: Dialect::Cgi { status_line: false }, ..Asked::default() };
-    let either = Asked { dialect: Dialect::Cgi { status_line: true }, ..Asked::default() };
-    let head = Asked { head: true, ..parsed };
-    let table: &[(&str, Asked, &str, &str)] = &[
+    let parsed = RequestContext { dialect: Dialect::Cgi { status_line: false }, ..RequestContext::default() };
+    let either = RequestContext { dialect: Dialect::Cgi { status_line: true }, ..RequestContext::default() };
+    let head = RequestContext { head: true, ..parsed };
+    let table: &[(&str, RequestContext, &str, &str)] = &[
         ("no status is 200", parsed, "Content-Type: a/b\n\nxy", "200  [Content-Type=a/b] Close rest 2"),
         ("a location is 302", parsed, "Location: http://a/\r\n\r\n", "302  [Location=http://a/] Close rest 0"),
         ("a status", parsed, "Status: 404 Gone Away\n\n", "404 Gone Away [Status=404 Gone Away] Close rest 0"),
@@ -269,7 +269,7 @@ fn a_script_answers_without_a_status_line() {
         ),
         ("the least final code", parsed, "Status: 200\n\n", "200  [Status=200] Close rest 0"),
         ("a code below it", parsed, "Status: 199\n\n", "upstream sent invalid status \"199\""),
-        ("a switch", Asked { upgrade: true, ..parsed }, "Status: 101\n\n", "101  [Status=101] None rest 0"),
+        ("a switch", RequestContext { upgrade: true, ..parsed }, "Status: 101\n\n", "101  [Status=101] None rest 0"),
         ("a code below that", parsed, "Status: 102\n\n", "upstream sent invalid status \"102\""),
         ("a tab before the reason", parsed, "Status: 404\tGone\n\n", "404 Gone [Status=404\tGone] Close rest 0"),
         ("no name", parsed, ": b\n\n", "upstream sent invalid header: \"\\x3a...\""),
@@ -301,7 +301,7 @@ fn a_script_answers_without_a_status_line() {
 
 #[test]
 fn only_a_script_that_names_a_path_and_no_status_is_followed() {
-    let asked = Asked { dialect: Dialect::Cgi { status_line: true }, ..Asked::default() };
+    let asked = RequestContext { dialect: Dialect::Cgi { status_line: true }, ..RequestContext::default() };
     for (text, expected) in [
         ("Location: /x?y\n\n", Some("/x?y")),
         ("Location: http://a/x\n\n", None),

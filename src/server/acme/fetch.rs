@@ -5,7 +5,7 @@ use crate::acme::wire::{Receiver, Request, Response, Url};
 use crate::config::acme::Issuer;
 use crate::conn::transport::{Transport, readiness};
 use crate::services::acme::Moment;
-use crate::services::resolver::{Asked, Found, Outcome, Question, Resolver, Ticket, Want};
+use crate::services::resolver::{Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, More};
@@ -209,8 +209,8 @@ impl Fetch {
             owner: None,
         };
         match resolver.ask(&question, now.ms) {
-            Asked::Now(outcome) => self.resolved(outcome),
-            Asked::Later(ticket) => {
+            Submitted::Now(outcome) => self.resolved(outcome),
+            Submitted::Later(ticket) => {
                 self.stage = Stage::Resolving(ticket);
                 Ok(Step::Wait)
             }
@@ -219,7 +219,7 @@ impl Fetch {
 
     fn resolved(&mut self, outcome: Outcome) -> Result<Step, String> {
         let answer = outcome.map_err(|why| format!("the name could not be resolved {why}"))?;
-        let Found::Addresses(addresses) = answer.found else { return Err("the name has no address".into()) };
+        let Records::Addresses(addresses) = answer.found else { return Err("the name has no address".into()) };
         // Taken from the end.
         self.addresses = addresses.iter().rev().copied().collect();
         self.stage = Stage::Connect;

@@ -36,7 +36,7 @@ impl Current {
 }
 
 #[derive(Debug)]
-pub struct Held {
+pub struct CertificateState {
     pub current: Option<Current>,
     /// When the next certificate is ordered; seconds since 1970, as all times here.
     order_at: i64,
@@ -61,10 +61,10 @@ pub enum Due {
     Ask,
 }
 
-impl Held {
+impl CertificateState {
     /// There is no certificate: one is ordered at once.
-    pub fn new() -> Held {
-        Held {
+    pub fn new() -> CertificateState {
+        CertificateState {
             current: None,
             order_at: 0,
             due_at: 0,
@@ -202,10 +202,10 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn held() -> Held {
+    fn held() -> CertificateState {
         let ca = issue::authority("ca", NOW).expect("a CA");
         let made = issue::sign(&ca, &["a.test".to_owned()], NOW).expect("a certificate");
-        let mut held = Held::new();
+        let mut held = CertificateState::new();
         assert_eq!(held.due(NOW), Some(Due::Order), "nothing is there");
         assert!(held.install(Pair::new(made.certificate, made.key).expect("a pair"), 1, NOW, 0));
         held
@@ -259,7 +259,7 @@ mod tests {
     fn a_certificate_of_an_hour_is_renewed_each_time_before_it_ends() {
         // Its authority has no opinion, wishes it renewed at once, or late.
         for window in [None, Some((NOW - 2, NOW - 1)), Some((NOW + 86_400, NOW + 86_401))] {
-            let (mut held, mut now) = (Held::new(), NOW);
+            let (mut held, mut now) = (CertificateState::new(), NOW);
             for round in 0..10 {
                 held.begin(now);
                 let made = issue::lasting("a.test", now, 3600).expect("a certificate");
@@ -286,7 +286,7 @@ mod tests {
     fn a_clock_that_is_set_back_leaves_no_certificate_to_end() {
         let (day, year) = (86_400, 365 * 86_400);
         // None is there: the pause after a failure stays as long as it was.
-        let mut none = Held::new();
+        let mut none = CertificateState::new();
         let pause = none.failed(&Failure::new(Kind::Settings, "no"), NOW + year, 0);
         none.set_back(year, NOW);
         assert_eq!(none.next(), NOW.saturating_add_unsigned(pause));
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_pause_of_an_earlier_process_holds_unless_the_clock_was_another() {
         for (until, want) in [(NOW + 3600, true), (NOW, false), (NOW - 1, false), (NOW + 40 * 86_400, false)] {
-            let mut held = Held::new();
+            let mut held = CertificateState::new();
             assert_eq!(held.await_until(until, NOW), want, "{until}");
             assert_eq!(held.due(NOW).is_none(), want, "{until}");
         }

@@ -24,7 +24,7 @@ use crate::tls::issue::{self, KeyKind};
 use crate::tls::{CertifiedKey, ServerConfig, server};
 use authority::{Authority, Job, Work, is_same};
 use aws_lc_rs::digest;
-use held::{Due, Held};
+use held::{CertificateState, Due};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -49,7 +49,7 @@ const BRIEF: u64 = 60;
 pub struct Acme {
     authorities: Vec<Authority>,
     /// In the order of the configuration's.
-    certificates: Vec<(Certificate, Held)>,
+    certificates: Vec<(Certificate, CertificateState)>,
     /// Keys that take long to make (RSA), made in advance for the first certificate.
     spare: HashMap<usize, String>,
     /// By token; with the authority.
@@ -82,7 +82,7 @@ impl Acme {
             return false;
         }
         let mut old = std::mem::take(&mut self.authorities);
-        let mut kept: Vec<(Rc<Issuer>, Certificate, Held)> = std::mem::take(&mut self.certificates)
+        let mut kept: Vec<(Rc<Issuer>, Certificate, CertificateState)> = std::mem::take(&mut self.certificates)
             .into_iter()
             .filter_map(|(certificate, held)| Some((old.get(certificate.issuer)?.issuer.clone(), certificate, held)))
             .collect();
@@ -101,7 +101,7 @@ impl Acme {
         }
         for (at, certificate) in settings.certificates.iter().enumerate() {
             let Some(issuer) = settings.issuers.get(certificate.issuer) else { continue };
-            let same = |(of, other, _): &(Rc<Issuer>, Certificate, Held)| {
+            let same = |(of, other, _): &(Rc<Issuer>, Certificate, CertificateState)| {
                 is_same(of, issuer) && other.names == certificate.names && other.key == certificate.key
             };
             let held = match kept.iter().position(same) {
@@ -184,8 +184,8 @@ impl Acme {
         }
     }
 
-    fn load(&mut self, issuer: &Issuer, certificate: &Certificate, now: i64) -> Held {
-        let mut held = Held::new();
+    fn load(&mut self, issuer: &Issuer, certificate: &Certificate, now: i64) -> CertificateState {
+        let mut held = CertificateState::new();
         match store::load(issuer, certificate) {
             Ok(Some(pair)) => {
                 self.generation += 1;
@@ -259,7 +259,7 @@ impl Acme {
     }
 
     /// The certificates of an authority.
-    fn of(&self, authority: usize) -> impl Iterator<Item = (usize, &Held)> {
+    fn of(&self, authority: usize) -> impl Iterator<Item = (usize, &CertificateState)> {
         let all = self.certificates.iter().enumerate();
         all.filter(move |(_, (certificate, _))| certificate.issuer == authority).map(|(at, (_, held))| (at, held))
     }

@@ -37,19 +37,19 @@ impl Drop for Tree {
     }
 }
 
-struct Asked {
+struct Opener {
     now: Clock,
     watch: DirWatch,
     cache: FileCache,
 }
 
-impl Asked {
-    fn new() -> Asked {
+impl Opener {
+    fn new() -> Opener {
         let mut now = Clock::read();
         // The files are old enough to be trusted.
         now.jump(60_000);
         now.advance();
-        Asked { now, watch: DirWatch::default(), cache: FileCache::new(1 << 20) }
+        Opener { now, watch: DirWatch::default(), cache: FileCache::new(1 << 20) }
     }
 
     fn what(&mut self, path: &Path) -> String {
@@ -58,12 +58,12 @@ impl Asked {
         // A name that is not there is remembered at its second miss.
         let _ = self.cache.open(&path, &self.now, &mut self.watch);
         match self.cache.open(&path, &self.now, &mut self.watch) {
-            Ok(Found::File(file)) => match file.memory() {
+            Ok(Opened::File(file)) => match file.memory() {
                 Some(text) => format!("{} {:o}", String::from_utf8_lossy(text), file.stat.mode),
                 None => "a large file".into(),
             },
-            Ok(Found::Directory(_)) => "a directory".into(),
-            Ok(Found::Other) => "no file".into(),
+            Ok(Opened::Directory(_)) => "a directory".into(),
+            Ok(Opened::Other) => "no file".into(),
             Err(e) => format!("{e}"),
         }
     }
@@ -198,7 +198,7 @@ fn a_change_is_seen_at_the_next_moment() {
     ];
     for (serial, (name, path, change, expected)) in rows.iter().enumerate() {
         let tree = Tree::new(serial);
-        let mut asked = Asked::new();
+        let mut asked = Opener::new();
         let path = tree.at("current").join(path);
         let before = asked.what(&path);
         assert_ne!(before, *expected, "{name}: nothing would change");
@@ -213,7 +213,7 @@ fn a_change_is_seen_at_the_next_moment() {
 #[test]
 fn a_directory_made_anew_while_somebody_holds_the_old_one_is_another() {
     let tree = Tree::new(1000);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     let (dir, path) = (tree.at("releases/2/site"), tree.at("releases/2/site/b"));
     let missing = asked.what(&path);
     let held = fs::File::open(&dir).expect("a directory opens");
@@ -228,7 +228,7 @@ fn a_directory_made_anew_while_somebody_holds_the_old_one_is_another() {
 #[test]
 fn a_write_under_a_name_made_elsewhere_since_is_seen_before_long() {
     let tree = Tree::new(1003);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     let path = tree.at("current/site/a");
     asked.what(&path);
     fs::hard_link(tree.at("releases/1/site/a"), tree.at("other")).expect("link");
@@ -244,7 +244,7 @@ fn a_write_under_a_name_made_elsewhere_since_is_seen_before_long() {
 #[test]
 fn what_is_watched_is_not_looked_at() {
     let tree = Tree::new(1001);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     for path in ["current/site/a", "current/site/none", "current/site/no/such"] {
         let path = tree.at(path);
         asked.what(&path);
@@ -259,7 +259,7 @@ fn what_is_watched_is_not_looked_at() {
 #[test]
 fn names_that_are_asked_for_once_are_not_remembered() {
     let tree = Tree::new(1004);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     let path = CString::new(tree.at("current/site/scan").as_os_str().as_bytes()).expect("a path of our own");
     for (miss, expected) in [0, 1, 1].into_iter().enumerate() {
         let found = asked.cache.open(&path, &asked.now, &mut asked.watch);
@@ -271,7 +271,7 @@ fn names_that_are_asked_for_once_are_not_remembered() {
 #[test]
 fn more_directories_than_are_watched_are_answered_all_the_same() {
     let tree = Tree::new(1002);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     asked.watch.forget();
     assert_eq!(asked.what(&tree.at("current/site/a")), "one 644");
     asked.watch.forget();
@@ -282,12 +282,12 @@ fn more_directories_than_are_watched_are_answered_all_the_same() {
 #[test]
 fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes() {
     let tree = Tree::new(91);
-    let (path, mut asked) = (tree.at("large"), Asked::new());
+    let (path, mut asked) = (tree.at("large"), Opener::new());
     let name = CString::new(path.as_os_str().as_bytes()).expect("a path of our own");
-    let open = |asked: &mut Asked| {
+    let open = |asked: &mut Opener| {
         asked.now.advance_epoch();
         match asked.cache.open(&name, &asked.now, &mut asked.watch) {
-            Ok(Found::File(file)) => file,
+            Ok(Opened::File(file)) => file,
             _ => panic!("it is a file"),
         }
     };
@@ -307,7 +307,7 @@ fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes
 #[test]
 fn one_large_file_does_not_have_each_turn_go_through_all_that_are_kept() {
     let tree = Tree::new(1003);
-    let mut asked = Asked::new();
+    let mut asked = Opener::new();
     let large = tree.at("current/site/large");
     fs::write(&large, vec![0; 2 * SMALL as usize]).expect("a file");
     assert_eq!(asked.what(&large), "a large file");

@@ -169,10 +169,10 @@ impl Quotas {
 }
 
 impl Area {
-    fn changed(&self, way: &[u8], added: Usage, removed: Usage) {
+    fn changed(&self, path: &[u8], added: Usage, removed: Usage) {
         self.used.set(self.used.get().plus(added).minus(removed));
         if let Some(walk) = &mut *self.walk.borrow_mut() {
-            walk.changed(way, added, removed);
+            walk.changed(path, added, removed);
         }
     }
 

@@ -2,7 +2,7 @@
 //! their names, serialises them; it contains the area's usage, written before the names are given: a process that
 //! dies in between leaves a number that is too high, and the next count corrects it.
 //!
-//! Nothing waits here, neither for the lock nor for a count: after [`Taken::Busy`] or [`Taken::Counting`] the caller
+//! Nothing waits here, neither for the lock nor for a count: after [`LockAttempt::Busy`] or [`LockAttempt::Counting`] the caller
 //! tries again in another turn. A large area is counted in slices without the lock. What other processes stored
 //! meanwhile is in the file too, as the sum of everything ever stored, and is added to the count: too much, if the
 //! count has seen some of it. This process itself stores nothing meanwhile. Such a number, or one that was only
@@ -43,7 +43,7 @@ pub struct Lock {
 }
 
 /// The result of trying to take the lock.
-pub enum Taken {
+pub enum LockAttempt {
     Lock(Lock),
     /// The area has no room.
     Full(Usage),
@@ -92,12 +92,12 @@ impl Lock {
         (added, freed): (Usage, Usage),
         now: &Clock,
         slice: &mut Slice,
-    ) -> Result<Taken, Errno> {
+    ) -> Result<LockAttempt, Errno> {
         let mut shared = area.shared.borrow_mut();
         if let Some(recount) = &shared.recount {
             while area.counts.get() < recount.counts {
                 if slice.is_over() {
-                    return Ok(Taken::Counting);
+                    return Ok(LockAttempt::Counting);
                 }
                 area.count(now)?;
             }
@@ -127,13 +127,13 @@ impl Lock {
             _ => {
                 area.restart();
                 shared.recount = Some(Recount { text, counts: area.counts.get() + 1, tries: tries + 1 });
-                return Ok(Taken::Counting);
+                return Ok(LockAttempt::Counting);
             }
         };
         let agree = |text: Vec<u8>| is_exact.then(|| (text, area.counts.get()));
         if !has_room(before) {
             shared.agreed = agree(text);
-            return Ok(Taken::Full(before));
+            return Ok(LockAttempt::Full(before));
         }
         let stored = record.unwrap_or_default().stored;
         let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
@@ -141,7 +141,7 @@ impl Lock {
         lock.write(now)?;
         lock.file.is_trace = false;
         shared.agreed = agree(now.text().into_bytes());
-        Ok(Taken::Lock(lock))
+        Ok(LockAttempt::Lock(lock))
     }
 
     /// The files got no names.
@@ -191,13 +191,13 @@ impl Shared {
         self.agreed.as_ref().is_some_and(|(agreed, at)| agreed == text && *at == counts)
     }
 
-    fn wait(&mut self, now: u64) -> Result<Taken, Errno> {
+    fn wait(&mut self, now: u64) -> Result<LockAttempt, Errno> {
         let since = match self.busy {
             Some((since, last)) if last.saturating_add(BREAK) >= now => since,
             _ => now,
         };
         self.busy = Some((since, now));
-        if now.saturating_sub(since) > PATIENCE { Err(Errno::EAGAIN) } else { Ok(Taken::Busy) }
+        if now.saturating_sub(since) > PATIENCE { Err(Errno::EAGAIN) } else { Ok(LockAttempt::Busy) }
     }
 }
 
@@ -322,16 +322,16 @@ mod tests {
         now
     }
 
-    fn take(area: &Area, added: u64, slice: &mut Slice) -> Taken {
+    fn take(area: &Area, added: u64, slice: &mut Slice) -> LockAttempt {
         Lock::take(area, QUOTA, (of(added), of(0)), &clock(), slice).expect("no call fails")
     }
 
     fn took(area: &Area, added: u64) -> bool {
         for _ in 0..1000 {
             match take(area, added, &mut Slice::default()) {
-                Taken::Lock(_) => return true,
-                Taken::Full(_) => return false,
-                Taken::Busy | Taken::Counting => {}
+                LockAttempt::Lock(_) => return true,
+                LockAttempt::Full(_) => return false,
+                LockAttempt::Busy | LockAttempt::Counting => {}
             }
         }
         panic!("it is never decided");
@@ -343,20 +343,20 @@ mod tests {
         let (one, other) = (area(&scratch), area(&scratch));
         assert!(took(&one, 1));
         let held = loop {
-            if let Taken::Lock(lock) = take(&one, 1, &mut Slice::default()) {
+            if let LockAttempt::Lock(lock) = take(&one, 1, &mut Slice::default()) {
                 break lock;
             }
         };
-        assert!(matches!(take(&other, 1, &mut Slice::default()), Taken::Busy));
+        assert!(matches!(take(&other, 1, &mut Slice::default()), LockAttempt::Busy));
         let start = Clock::read().ms;
         let mut shared = Shared::default();
-        assert!(matches!(shared.wait(start), Ok(Taken::Busy)));
+        assert!(matches!(shared.wait(start), Ok(LockAttempt::Busy)));
         for at in (0..=PATIENCE).step_by(BREAK as usize) {
-            assert!(matches!(shared.wait(start + at), Ok(Taken::Busy)), "{at}");
+            assert!(matches!(shared.wait(start + at), Ok(LockAttempt::Busy)), "{at}");
         }
         assert_eq!(shared.wait(start + PATIENCE + 1).err(), Some(Errno::EAGAIN));
         let later = start + PATIENCE + BREAK + 2;
-        assert!(matches!(shared.wait(later), Ok(Taken::Busy)), "another upload has patience of its own");
+        assert!(matches!(shared.wait(later), Ok(LockAttempt::Busy)), "another upload has patience of its own");
         drop(held);
         assert!(took(&other, 1));
     }
@@ -368,7 +368,7 @@ mod tests {
         let is_there = || scratch.path().join(NAME.to_str().expect("ASCII")).exists();
         assert!(!took(&one, 5001) && !is_there(), "there is no room for it");
         let lock = || loop {
-            if let Taken::Lock(lock) = take(&one, 1, &mut Slice::default()) {
+            if let LockAttempt::Lock(lock) = take(&one, 1, &mut Slice::default()) {
                 break lock;
             }
         };
@@ -390,7 +390,10 @@ mod tests {
         fill(&scratch, 0..3500);
         let area = area(&scratch);
         let is_there = || scratch.path().join(NAME.to_str().expect("ASCII")).exists();
-        assert!(matches!(take(&area, 1, &mut over()), Taken::Counting) && !is_there(), "its client may leave now");
+        assert!(
+            matches!(take(&area, 1, &mut over()), LockAttempt::Counting) && !is_there(),
+            "its client may leave now"
+        );
         assert!(took(&area, 1) && is_there());
         area.restart();
         area.ended.set((0, 0));
@@ -403,10 +406,10 @@ mod tests {
         let scratch = Scratch::new();
         fill(&scratch, 0..3500);
         let area = area(&scratch);
-        assert!(matches!(take(&area, 1, &mut Slice::default()), Taken::Counting), "the count begins");
+        assert!(matches!(take(&area, 1, &mut Slice::default()), LockAttempt::Counting), "the count begins");
         let mut slices = 0;
         // Those of a turn that has no time left do nothing.
-        assert!(matches!(take(&area, 1, &mut over()), Taken::Counting));
+        assert!(matches!(take(&area, 1, &mut over()), LockAttempt::Counting));
         assert_eq!(area.counts(), 0);
         while area.counts() == 0 {
             area.count(&clock()).expect("counts");
@@ -423,14 +426,14 @@ mod tests {
         let scratch = Scratch::new();
         fill(&scratch, 0..3500);
         let (one, other) = (area(&scratch), area(&scratch));
-        assert!(matches!(take(&one, 1, &mut Slice::default()), Taken::Counting));
+        assert!(matches!(take(&one, 1, &mut Slice::default()), LockAttempt::Counting));
         // Counted before the other process is done, and stored after that.
         while one.counts() == 0 {
             one.count(&clock()).expect("counts");
         }
         assert!(took(&other, 1400));
         fill(&scratch, 3500..4900);
-        let Taken::Lock(lock) = take(&one, 100, &mut over()) else { panic!("4900 and 100 are 5000") };
+        let LockAttempt::Lock(lock) = take(&one, 100, &mut over()) else { panic!("4900 and 100 are 5000") };
         assert_eq!(lock.before, of(4900));
         drop(lock);
         fill(&scratch, 4900..5000);
@@ -454,13 +457,13 @@ mod tests {
         let scratch = Scratch::new();
         fill(&scratch, 0..3500);
         let (one, other) = (area(&scratch), area(&scratch));
-        assert!(matches!(take(&one, 1, &mut Slice::default()), Taken::Counting));
+        assert!(matches!(take(&one, 1, &mut Slice::default()), LockAttempt::Counting));
         assert!(took(&other, 500));
         fill(&scratch, 3500..4000);
         while one.counts() == 0 {
             one.count(&clock()).expect("counts");
         }
-        let Taken::Lock(lock) = take(&one, 100, &mut over()) else { panic!("there is room by either number") };
+        let LockAttempt::Lock(lock) = take(&one, 100, &mut over()) else { panic!("there is room by either number") };
         assert_eq!(lock.before, of(4500), "it cannot know which of them it has seen");
         drop(lock);
         fill(&scratch, 4000..4100);

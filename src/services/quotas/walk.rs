@@ -4,7 +4,7 @@
 //! the walk has seen it, the higher number counts. [`Walk::exact`] says which.
 
 use super::usage::Usage;
-use crate::io::way_down::WayDown;
+use crate::io::tree_dirs::TreeDirs;
 use crate::services::temp_names::is_hidden;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, ReadDir};
@@ -17,7 +17,7 @@ const ENTERED: u64 = 8;
 const ABOVE: u64 = 32;
 
 pub struct Walk {
-    way_down: WayDown,
+    tree_dirs: TreeDirs,
     /// Directories to be read, by their relative paths.
     pending: Vec<Vec<u8>>,
     current: Option<(Vec<u8>, ReadDir)>,
@@ -34,14 +34,14 @@ impl Walk {
     /// A walk of the directory at `path`. None: it does not exist.
     pub fn begin(path: &[u8]) -> Result<Option<Walk>, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-        let way_down = match file::open_at(None, &path, OPEN, 0) {
-            Ok(root) => WayDown::new(root),
+        let tree_dirs = match file::open_at(None, &path, OPEN, 0) {
+            Ok(root) => TreeDirs::new(root),
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             Err(e) => return Err(e),
         };
         let (found, added, removed) = Default::default();
         let pending = vec![Vec::new()];
-        Ok(Some(Walk { way_down, pending, current: None, found, added, removed, exact: true, entries: 0 }))
+        Ok(Some(Walk { tree_dirs, pending, current: None, found, added, removed, exact: true, entries: 0 }))
     }
 
     /// Examines about `most` more names; gives the sum once all are examined.
@@ -49,10 +49,10 @@ impl Walk {
         let end = self.entries.saturating_add(most);
         while self.entries < end {
             if self.current.is_none() {
-                let Some(way) = self.pending.pop() else {
+                let Some(path) = self.pending.pop() else {
                     return Ok(Some(self.found.plus(self.added).minus(self.removed)));
                 };
-                self.current = self.enter(&way)?.map(|dir| (way, dir));
+                self.current = self.enter(&path)?.map(|dir| (path, dir));
             }
             if !self.batch()? {
                 self.current = None;
@@ -61,9 +61,9 @@ impl Walk {
         Ok(None)
     }
 
-    fn enter(&mut self, way: &[u8]) -> Result<Option<ReadDir>, Errno> {
-        self.entries += ENTERED + memchr::memchr_iter(b'/', way).count() as u64 / ABOVE;
-        match self.way_down.open(way, OPEN) {
+    fn enter(&mut self, path: &[u8]) -> Result<Option<ReadDir>, Errno> {
+        self.entries += ENTERED + memchr::memchr_iter(b'/', path).count() as u64 / ABOVE;
+        match self.tree_dirs.open(path, OPEN) {
             Ok(dir) => Ok(Some(file::read_dir(dir))),
             // It has gone or changed, or is closed to us: nothing in it was stored by us.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => Ok(None),
@@ -73,7 +73,7 @@ impl Walk {
 
     /// A batch of the present directory; false if there is none.
     fn batch(&mut self) -> Result<bool, Errno> {
-        let Some((way, dir)) = &mut self.current else { return Ok(false) };
+        let Some((path, dir)) = &mut self.current else { return Ok(false) };
         match dir.fill() {
             Ok(true) => {}
             Ok(false) | Err(Errno::ENOENT) => return Ok(false),
@@ -96,20 +96,20 @@ impl Walk {
             };
             match kind {
                 FileKind::Regular => self.found = self.found.plus(Usage { bytes: size, files: 1 }),
-                FileKind::Dir if way.is_empty() => self.pending.push(name.to_vec()),
-                FileKind::Dir => self.pending.push([way, &b"/"[..], name].concat()),
+                FileKind::Dir if path.is_empty() => self.pending.push(name.to_vec()),
+                FileKind::Dir => self.pending.push([path, &b"/"[..], name].concat()),
                 FileKind::Symlink | FileKind::Other => {}
             }
         }
         Ok(true)
     }
 
-    /// Files were added or removed in the directory at the relative path `way`.
-    pub fn changed(&mut self, way: &[u8], added: Usage, removed: Usage) {
-        if self.pending.iter().any(|dir| is_within(way, dir)) {
+    /// Files were added or removed in the directory at the relative path `path`.
+    pub fn changed(&mut self, path: &[u8], added: Usage, removed: Usage) {
+        if self.pending.iter().any(|dir| is_within(path, dir)) {
             return; // It will be seen.
         }
-        if self.current.as_ref().is_some_and(|(dir, _)| is_within(way, dir)) {
+        if self.current.as_ref().is_some_and(|(dir, _)| is_within(path, dir)) {
             self.exact = false;
             self.added = self.added.plus(added);
             return;
@@ -119,7 +119,7 @@ impl Walk {
     }
 }
 
-/// Whether the directory `way` is `dir` or below it.
-fn is_within(way: &[u8], dir: &[u8]) -> bool {
-    dir.is_empty() || way.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// Whether the directory `path` is `dir` or below it.
+fn is_within(path: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

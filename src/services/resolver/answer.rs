@@ -12,7 +12,7 @@ pub enum Want {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Records {
     Addresses(Rc<[IpAddr]>),
     Services(Rc<[Service]>),
 }
@@ -20,7 +20,7 @@ pub enum Found {
 /// What was found, and until when it holds (monotonic milliseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    pub found: Found,
+    pub found: Records,
     pub until: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Answers of name servers, as long as they hold. Each `resolver` directive has a cache of its own, as in nginx; a
 //! reload begins with an empty one.
 
-use super::answer::{Answer, Found, Want};
+use super::answer::{Answer, Records, Want};
 use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ impl Cache {
         settings: &Rc<Settings>,
         name: Box<str>,
         want: Want,
-        found: Found,
+        found: Records,
         now: u64,
         until: u64,
     ) -> Answer {
@@ -60,13 +60,13 @@ impl Cache {
 }
 
 /// Several addresses take turns as the first of the list.
-fn turned(found: &Found, turn: usize) -> Found {
+fn turned(found: &Records, turn: usize) -> Records {
     match found {
-        Found::Addresses(all) if all.len() > 1 => {
+        Records::Addresses(all) if all.len() > 1 => {
             let mut all: Vec<IpAddr> = all.to_vec();
             let at = turn % all.len();
             all.rotate_left(at);
-            Found::Addresses(all.into())
+            Records::Addresses(all.into())
         }
         found => found.clone(),
     }

@@ -1,6 +1,6 @@
 //! /etc/hosts: read again when it has changed, which is checked at most once a second.
 
-use super::answer::{Answer, Found};
+use super::answer::{Answer, Records};
 use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::fs;
@@ -29,7 +29,7 @@ impl Hosts {
         }
         let wanted = |ip: &IpAddr| if ip.is_ipv4() { settings.ipv4 } else { settings.ipv6 };
         let found: Vec<IpAddr> = self.names.get(name)?.iter().filter(|ip| wanted(ip)).copied().collect();
-        (!found.is_empty()).then(|| Answer { found: Found::Addresses(found.into()), until: now + PAUSE })
+        (!found.is_empty()).then(|| Answer { found: Records::Addresses(found.into()), until: now + PAUSE })
     }
 
     fn refresh(&mut self) {

@@ -1,7 +1,7 @@
 //! One name that is being looked up: its questions, the name server, the sockets. After a truncated answer the
 //! question is repeated over TCP; a server that does not answer within [`RESEND`] is followed by the next one.
 
-use super::answer::{Found, Ticket, Want};
+use super::answer::{Records, Ticket, Want};
 use crate::config::settings::resolver::Resolver as Settings;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
@@ -38,7 +38,7 @@ pub(super) enum Progress {
     /// Another name must be looked up.
     Again,
     /// What was found and its TTL in seconds, or an RCODE.
-    Done(Result<(Found, u32), u16>),
+    Done(Result<(Records, u32), u16>),
 }
 
 enum State {
@@ -47,7 +47,7 @@ enum State {
     Failed(u8),
 }
 
-struct Asked {
+struct SentQuery {
     kind: Kind,
     id: u16,
     state: State,
@@ -71,7 +71,7 @@ pub(super) struct Lookup {
     server: usize,
     /// Name servers that refused since the last timed attempt.
     refused: usize,
-    questions: Vec<Asked>,
+    questions: Vec<SentQuery>,
     udp: Option<OwnedFd>,
     tcp: Option<Tcp>,
     pub(super) resend_at: u64,
@@ -115,7 +115,7 @@ impl Lookup {
                 .filter_map(|(kind, wanted)| wanted.then_some(kind))
                 .collect(),
         };
-        let ask = |kind| Asked { kind, id: 0, state: State::Open };
+        let ask = |kind| SentQuery { kind, id: 0, state: State::Open };
         self.questions = kinds.into_iter().map(ask).collect();
     }
 
@@ -219,7 +219,7 @@ impl Lookup {
     fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) {
         let Ok(response) = dns::parse(message) else { return };
         let address = self.address();
-        let mine = |question: &&mut Asked| {
+        let mine = |question: &&mut SentQuery| {
             question.id == response.id && question.kind == response.kind && matches!(question.state, State::Open)
         };
         let Some(question) = self.questions.iter_mut().find(mine).filter(|_| *response.name == *self.asked) else {
@@ -263,8 +263,8 @@ impl Lookup {
         }
         let lasts = if ttl == u32::MAX { NO_TTL } else { ttl };
         let found = match self.want {
-            Want::Addresses if !addresses.is_empty() => Some(Found::Addresses(addresses.into())),
-            Want::Services if !services.is_empty() => Some(Found::Services(services.into())),
+            Want::Addresses if !addresses.is_empty() => Some(Records::Addresses(addresses.into())),
+            Want::Services if !services.is_empty() => Some(Records::Services(services.into())),
             _ => None,
         };
         match (found, alias, code) {

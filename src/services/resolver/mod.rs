@@ -10,7 +10,7 @@ mod cache;
 mod hosts;
 mod lookup;
 
-pub use answer::{Answer, Found, Ticket, Want};
+pub use answer::{Answer, Records, Ticket, Want};
 
 use crate::config::settings::resolver::Resolver as Settings;
 use crate::sys::epoll::{Epoll, Events, Timeout};
@@ -57,7 +57,7 @@ impl fmt::Display for Failure {
 
 pub type Outcome = Result<Answer, Failure>;
 
-pub enum Asked {
+pub enum Submitted {
     Now(Outcome),
     Later(Ticket),
 }
@@ -95,16 +95,16 @@ impl Resolver {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
-    pub fn ask(&mut self, question: &Question<'_>, now: u64) -> Asked {
-        let Some(name) = dns::canonical(question.name) else { return Asked::Now(Err(Failure::NOT_FOUND)) };
+    pub fn ask(&mut self, question: &Question<'_>, now: u64) -> Submitted {
+        let Some(name) = dns::canonical(question.name) else { return Submitted::Now(Err(Failure::NOT_FOUND)) };
         let settings = question.settings;
         if question.want == Want::Addresses
             && let Some(answer) = self.hosts.find(&name, settings, now)
         {
-            return Asked::Now(Ok(answer));
+            return Submitted::Now(Ok(answer));
         }
         if let Some(answer) = self.cache.get(settings, &name, question.want, now) {
-            return Asked::Now(Ok(answer));
+            return Submitted::Now(Ok(answer));
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -112,16 +112,16 @@ impl Resolver {
         let same = |lookup: &Lookup| lookup.is_for(settings, &name, question.want);
         if let Some((_, lookup)) = self.lookups.iter_mut().find(|(_, lookup)| same(lookup)) {
             lookup.waiters.push(waiter);
-            return Asked::Later(ticket);
+            return Submitted::Later(ticket);
         }
         if self.lookups.len() >= LOOKUPS || !self.has_epoll() {
-            return Asked::Now(Err(Failure::BUSY));
+            return Submitted::Now(Err(Failure::BUSY));
         }
         let lookup = Lookup::new(settings.clone(), name, question.want, self.rotation, waiter);
         self.rotation = self.rotation.wrapping_add(1);
         let key = self.lookups.insert(lookup);
         self.send(key, now);
-        Asked::Later(ticket)
+        Submitted::Later(ticket)
     }
 
     fn has_epoll(&mut self) -> bool {
@@ -168,7 +168,7 @@ impl Resolver {
         }
     }
 
-    fn finish(&mut self, key: Key, outcome: Result<(Found, u32), u16>, now: u64) {
+    fn finish(&mut self, key: Key, outcome: Result<(Records, u32), u16>, now: u64) {
         let Some(lookup) = self.lookups.remove(key) else { return };
         let outcome = match outcome {
             Ok((found, ttl)) => {

@@ -5,7 +5,7 @@
 //! keeps at most [`MOST`] of their directories open.
 
 use super::names::{Names, What};
-use crate::services::remove_tree::{Going, Removal};
+use crate::services::remove_tree::{Removal, RemovalPolicy};
 use crate::sys::file::{self, Unlink};
 use crate::sys::{Errno, clock};
 use std::cell::{Cell, RefCell};
@@ -137,7 +137,7 @@ pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, F
     }
 }
 
-impl Going for &mut Names {
+impl RemovalPolicy for &mut Names {
     fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
         // The directory is recorded, since the tree was hidden in it.
         self.next(What::Delete)

@@ -62,7 +62,7 @@ fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolv
     if parts.contains(&&b".."[..]) {
         return Err(Errno::EXDEV);
     }
-    let Some((last, way)) = parts.split_last() else {
+    let Some((last, parent)) = parts.split_last() else {
         return match text.is_empty() {
             true => Err(Errno::ENOENT),
             false => open_at(Some(dir), c".", flags, mode),
@@ -70,7 +70,7 @@ fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolv
     };
     let device = if resolve & RESOLVE_NO_XDEV == 0 { None } else { Some(fstat(dir)?.dev) };
     let mut at: Option<OwnedFd> = None;
-    for part in way {
+    for part in parent {
         let here = at.as_ref().map_or(dir, |at| at.as_fd());
         at = Some(step(here, part, O_PATH | O_DIRECTORY, 0, device)?);
     }

@@ -99,11 +99,11 @@ fn stapling_is_ignored_only_where_no_file_has_the_response() {
 
 #[test]
 fn numbers_that_no_memory_holds_are_taken_for_the_most_that_is_used() {
-    type Taken = fn(&Settings) -> (u64, u64);
-    let heads: Taken = |s| (s.client.large_buffers.0, s.client.large_buffers.1.0);
-    let bodies: Taken = |s| (s.proxy.buffers.0, s.proxy.buffers.1.0);
-    let frames: Taken = |s| (1, s.http2.chunk_size.0);
-    let rows: &[(&str, Taken, (u64, u64))] = &[
+    type Totals = fn(&Settings) -> (u64, u64);
+    let heads: Totals = |s| (s.client.large_buffers.0, s.client.large_buffers.1.0);
+    let bodies: Totals = |s| (s.proxy.buffers.0, s.proxy.buffers.1.0);
+    let frames: Totals = |s| (1, s.http2.chunk_size.0);
+    let rows: &[(&str, Totals, (u64, u64))] = &[
         ("large_client_header_buffers 4 8k;", heads, (4, 8 << 10)),
         ("large_client_header_buffers 1 64m;", heads, (1, 64 << 20)),
         ("large_client_header_buffers 1 65m;", heads, (1, 64 << 20)),

@@ -9,7 +9,7 @@ use super::respond::respond;
 use super::shape::Shape;
 use crate::config::settings::listing::Archive;
 use crate::exchange::Exchange;
-use crate::exchange::archive::walk::{Found, Step, Walk};
+use crate::exchange::archive::walk::{Member, Step, Walk};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::failure;
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Searched, Totals};
@@ -33,7 +33,7 @@ pub struct Searching {
     path: Vec<u8>,
     walk: Walk,
     looked_at: usize,
-    found: Vec<Found>,
+    found: Vec<Member>,
 }
 
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
@@ -85,7 +85,7 @@ impl Searching {
         }
     }
 
-    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, found: Found) {
+    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, found: Member) {
         let is_dir = found.stat.kind == FileKind::Dir;
         let name = found.path.strip_suffix(b"/").unwrap_or(&found.path);
         let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);

@@ -10,7 +10,7 @@ use super::held::Leave;
 use crate::services::clock::{Clock, nanoseconds};
 use crate::services::dav_locks::DavLocks;
 use crate::services::judged_trees::Watch;
-use crate::services::remove_tree::Going;
+use crate::services::remove_tree::RemovalPolicy;
 use crate::services::temp_names::{TempNames, What};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
@@ -73,17 +73,17 @@ pub struct Leaving<'a> {
     pub locks: Option<(&'a DavLocks, &'a Leave)>,
 }
 
-impl Going for Leaving<'_> {
+impl RemovalPolicy for Leaving<'_> {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
         self.temp_names.hidden_in(dir, What::Delete)
     }
 
-    fn may(&mut self, dir: BorrowedFd<'_>, way: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
+    fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
         if self.came.is_some_and(Watch::is_set) {
             return Err(Errno::EBUSY);
         }
         if let Some((locks, leave)) = self.locks {
-            leave.check(locks, way, name)?;
+            leave.check(locks, parent, name)?;
         }
         match (self.copied, file::stat_at(Some(dir), name, Follow::No)) {
             (Some(copied), Ok(there)) => copied.judge(&there),

@@ -11,7 +11,7 @@ use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
     ReadDir, Rename, Stat, Unlink,
 };
-use crate::util::ways;
+use crate::util::subpaths;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -228,7 +228,7 @@ pub struct TreeCopy {
     pub staged: Staged,
     levels: Vec<Level>,
     /// The path from the top to the innermost directory, each name with its slash.
-    way: Vec<u8>,
+    parent: Vec<u8>,
     /// Relative paths of the trash directories below that the copy would make readable: they are left out.
     pub trashes: Vec<Box<[u8]>>,
     /// The file that is being copied.
@@ -261,8 +261,8 @@ impl TreeCopy {
         temp_names: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, temp_names);
-        let (levels, way, trashes, whole) = Default::default();
-        let mut copy = TreeCopy { staged, levels, way, trashes, file: None, whole, copied: None, obstacle: None };
+        let (levels, parent, trashes, whole) = Default::default();
+        let mut copy = TreeCopy { staged, levels, parent, trashes, file: None, whole, copied: None, obstacle: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -307,17 +307,17 @@ impl TreeCopy {
         };
         // A file that another request is writing.
         let is_hidden = is_hidden(name.to_bytes());
-        let is_trash = ways::lead_to(&self.trashes, &self.way, name.to_bytes());
+        let is_trash = subpaths::contains(&self.trashes, &self.parent, name.to_bytes());
         match kind {
             _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
             FileKind::Dir => {
-                judge(&self.way, &name, kind, 0)?;
+                judge(&self.parent, &name, kind, 0)?;
                 let mut inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
-                inner.above = self.way.len();
+                inner.above = self.parent.len();
                 self.copied.iter_mut().for_each(|copied| copied.note(&inner.stat));
-                self.way.extend_from_slice(name.to_bytes());
-                self.way.push(b'/');
+                self.parent.extend_from_slice(name.to_bytes());
+                self.parent.push(b'/');
                 self.levels.push(inner);
             }
             FileKind::Regular => {
@@ -327,7 +327,7 @@ impl TreeCopy {
                     Err(e @ (Errno::ELOOP | Errno::EISDIR | Errno::ENODEV)) => return self.leave_out(&name, e),
                     content => content?,
                 };
-                judge(&self.way, &name, kind, content.stat.size)?;
+                judge(&self.parent, &name, kind, content.stat.size)?;
                 self.copied.iter_mut().for_each(|copied| copied.note(&content.stat));
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
@@ -343,14 +343,14 @@ impl TreeCopy {
         if self.copied.is_none() {
             return Ok(true);
         }
-        self.obstacle = Some([&self.way[..], name.to_bytes()].concat());
+        self.obstacle = Some([&self.parent[..], name.to_bytes()].concat());
         Err(why)
     }
 
     /// The innermost directory is whole.
     fn leave(&mut self) -> Result<(), Errno> {
         let Some(level) = self.levels.pop() else { return Ok(()) };
-        self.way.truncate(level.above);
+        self.parent.truncate(level.above);
         look_like(level.copy.as_fd(), &level.stat)?;
         self.whole.push(level.copy);
         Ok(())

@@ -24,7 +24,7 @@ use std::cell::Cell;
 use std::os::fd::AsFd;
 
 /// What the headers say.
-struct Asked {
+struct TransferHeaders {
     destination: Vec<u8>,
     depth: Depth,
     overwrite: bool,
@@ -40,7 +40,7 @@ struct End {
 }
 
 /// What the two names refer to.
-struct Found {
+struct Ends {
     /// None: the name is free.
     there: Option<Stat>,
     /// The source is a collection, and was named as one.
@@ -81,7 +81,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
     }
 }
 
-fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<Asked, Flow> {
+fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<TransferHeaders, Flow> {
     let Some(destination) = destination(ex) else {
         let text = "client sent no or an invalid \"Destination\" header";
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
@@ -105,7 +105,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<Asked, Flow> {
             return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("client sent invalid \"Overwrite\" header")));
         }
     };
-    Ok(Asked { destination, depth, overwrite })
+    Ok(TransferHeaders { destination, depth, overwrite })
 }
 
 /// Whether the destination is allowed, by its name alone.
@@ -169,7 +169,7 @@ fn as_collection(uri: &[u8]) -> Vec<u8> {
 }
 
 /// Whether what has the two names may be copied, moved or replaced.
-fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Found, Flow> {
+fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Ends, Flow> {
     let stat = |end: &End| file::stat_at(Some(end.resource.dir.as_fd()), &end.resource.name, Follow::No);
     let there = match stat(target) {
         Ok(there) => Some(there),
@@ -213,17 +213,17 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     if kind == FileKind::Other && ex.route.method == Method::Copy {
         return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is not a regular file")));
     }
-    Ok(Found { there, collection })
+    Ok(Ends { there, collection })
 }
 
-impl Found {
+impl Ends {
     fn is_taken_by_dir(&self) -> bool {
         self.there.is_some_and(|there| there.kind == FileKind::Dir)
     }
 }
 
 /// Whether WebDAV's locks and `If` allow it.
-fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found: &Found) -> Result<(), Flow> {
+fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found: &Ends) -> Result<(), Flow> {
     let change = match found.there {
         None => Change::Made,
         Some(_) if found.collection || found.is_taken_by_dir() => Change::Gone,

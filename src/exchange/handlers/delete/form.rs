@@ -7,7 +7,7 @@ use crate::config::model::{Content, Level};
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::{Asked, FormAction, asked, resolve};
+use crate::exchange::handlers::listing::{FormAction, PageAction, asked, resolve};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::http::escape::escape_path;
@@ -65,9 +65,9 @@ impl Form {
         }
         let Some(asked) = asked(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
         let (name, method, action) = match asked {
-            Asked::Delete(name) => (name, Method::Delete, None),
-            Asked::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(FormAction::Folder)),
-            Asked::Move { name, to } => match resolve(&ex.route.uri, &to, &name) {
+            PageAction::Delete(name) => (name, Method::Delete, None),
+            PageAction::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(FormAction::Folder)),
+            PageAction::Move { name, to } => match resolve(&ex.route.uri, &to, &name) {
                 Some(to) => (name, Method::Move, Some(FormAction::Move(to))),
                 None => return Flow::Status(Status::BAD_REQUEST),
             },

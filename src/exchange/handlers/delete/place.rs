@@ -43,7 +43,7 @@ pub struct Place {
 
 /// What was found under the name.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct NameStat {
     /// The name itself, links not followed.
     pub itself: Stat,
     /// What a GET would send, links followed. None if they lead nowhere.
@@ -139,7 +139,7 @@ impl Place {
         &self,
         content: Content,
         trash: Option<&Trash>,
-        judge: impl FnOnce(&Found, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
+        judge: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = self.resolve();
@@ -160,7 +160,7 @@ impl Place {
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&Found { itself, content: followed }, parent.as_fd(), &self.name)?;
+        judge(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == Content::Kept

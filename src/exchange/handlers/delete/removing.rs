@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_trash, is_area, trim_slashes};
-use super::place::{Content, Found, Place, Refusal, Removed};
+use super::place::{Content, NameStat, Place, Refusal, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -19,7 +19,7 @@ use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::remove_tree::{Going, Removal, Stuck};
+use crate::services::remove_tree::{Removal, RemovalPolicy, Stuck};
 use crate::services::temp_names::{What, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
@@ -44,7 +44,7 @@ pub enum Removing {
     Judging(Rules, Box<Wanted>),
     /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
     /// each entry: it may have come, or been locked, since all were checked.
-    Going { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
+    RemovalPolicy { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
     /// It is gone.
     Settling(Box<Settling>),
 }
@@ -84,7 +84,9 @@ impl Removing {
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
                                 let judged = std::mem::replace(self, *going);
-                                if let (Removing::Judging(judged, _), Removing::Going { rules, .. }) = (judged, self) {
+                                if let (Removing::Judging(judged, _), Removing::RemovalPolicy { rules, .. }) =
+                                    (judged, self)
+                                {
                                     *rules = Some(judged);
                                 }
                                 return Flow::Wait;
@@ -93,7 +95,7 @@ impl Removing {
                         },
                     }
                 }
-                Removing::Going { removal, changed, leave, rules } => {
+                Removing::RemovalPolicy { removal, changed, leave, rules } => {
                     let flow = match remove(removal, ex, cx, (leave, rules.as_deref())) {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
@@ -123,20 +125,20 @@ struct Judged<'a> {
     rules: Option<&'a (TreeRules, PathRules)>,
 }
 
-impl Going for Judged<'_> {
+impl RemovalPolicy for Judged<'_> {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
         self.cx.temp_names.hidden_in(dir, What::Delete)
     }
 
-    fn may(&mut self, _: BorrowedFd<'_>, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
-        self.leave.check(&self.cx.dav_locks, way, name)?;
+    fn may(&mut self, _: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        self.leave.check(&self.cx.dav_locks, parent, name)?;
         let Some((tree, paths)) = self.rules else { return Ok(()) };
         // A file that another request is writing, or one in such a directory.
-        if is_hidden(way) || is_hidden(name.to_bytes()) {
+        if is_hidden(parent) || is_hidden(name.to_bytes()) {
             return Ok(());
         }
         let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
-        tree.judge(self.ex, self.cx, paths, way, name, (kind, 0)).map_err(|_| Errno::EACCES)
+        tree.judge(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
     }
 }
 
@@ -235,7 +237,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let itself = lock(&mut locks, dir, name)?;
-            judge(ex, &Found { itself, content: Some(itself) }, *content)?;
+            judge(ex, &NameStat { itself, content: Some(itself) }, *content)?;
         } else {
             judge(ex, found, *content)?;
         }
@@ -254,7 +256,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing::Going { removal: *removal, changed, leave, rules: None });
+            let mut removing = Box::new(Removing::RemovalPolicy { removal: *removal, changed, leave, rules: None });
             match removing.work(ex, cx) {
                 Flow::Wait => Ok(removing),
                 flow => Err(flow),
@@ -344,7 +346,7 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn judge(ex: &Exchange, found: &Found, content: Content) -> Result<(), Refusal> {
+fn judge(ex: &Exchange, found: &NameStat, content: Content) -> Result<(), Refusal> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }

@@ -24,7 +24,7 @@ pub use entry::{Format, Listing, Searched, Totals};
 pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, ask_where, confirm_delete};
 pub use query::{
-    Asked, DELETE_FIELD, FormAction, InvalidCallback, asked, callback, delete_from_form, delete_from_query,
+    DELETE_FIELD, FormAction, InvalidCallback, PageAction, asked, callback, delete_from_form, delete_from_query,
     move_from_query, resolve, search_from_query,
 };
 pub use sort::{Key, Order, Sort};

@@ -13,7 +13,7 @@ pub const DELETE_FIELD: &str = "webserv-delete";
 
 /// What a form of the page requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum PageAction {
     Delete(Vec<u8>),
     /// A folder of this name.
     Folder(Vec<u8>),
@@ -34,13 +34,13 @@ pub enum FormAction {
 }
 
 /// The request of a form. None: it is not one of our forms, or its name cannot be an entry's.
-pub fn asked(body: &[u8]) -> Option<Asked> {
+pub fn asked(body: &[u8]) -> Option<PageAction> {
     let text = |name: &str| argument(body, name.as_bytes()).map(|value| percent_decode(value, Plus::Space));
     if let Some(name) = delete_from_form(body) {
-        return Some(Asked::Delete(name));
+        return Some(PageAction::Delete(name));
     }
     if let Some(name) = text(FOLDER_FIELD) {
-        return segment(name.trim_ascii().to_vec()).map(Asked::Folder);
+        return segment(name.trim_ascii().to_vec()).map(PageAction::Folder);
     }
     let coded = text(MOVE_FIELD)?;
     let is_folder = coded.ends_with(b"/");
@@ -49,7 +49,7 @@ pub fn asked(body: &[u8]) -> Option<Asked> {
         name.push(b'/');
     }
     let to = text(TO_FIELD).filter(|to| !to.is_empty() && !to.contains(&0))?;
-    Some(Asked::Move { name, to })
+    Some(PageAction::Move { name, to })
 }
 
 /// The path of `to` relative to the folder `base`, without `.` and `..`. None: above the top, or invalid.
@@ -221,9 +221,9 @@ mod tests {
 
     #[test]
     fn forms_name_a_folder_or_where_an_entry_goes() {
-        let moved = |name: &str, to: &str| Some(Asked::Move { name: name.into(), to: to.into() });
+        let moved = |name: &str, to: &str| Some(PageAction::Move { name: name.into(), to: to.into() });
         let table = [
-            ("webserv-folder=My+Photos", Some(Asked::Folder(b"My Photos".to_vec()))),
+            ("webserv-folder=My+Photos", Some(PageAction::Folder(b"My Photos".to_vec()))),
             ("webserv-folder=a%2Fb", None),
             ("webserv-folder=..", None),
             ("webserv-folder=+", None),

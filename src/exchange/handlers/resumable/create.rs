@@ -33,7 +33,7 @@ const OCTETS: &[u8] = b"application/octet-stream";
 
 /// What a request says about the upload that it creates.
 #[derive(Default)]
-struct Said {
+struct CreationRequest {
     given: Option<Vec<u8>>,
     content_type: Vec<u8>,
     length: Option<u64>,
@@ -64,7 +64,7 @@ pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     }
 }
 
-fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Content), Refusal> {
+fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationRequest, Content), Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let given = (ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength));
     let length = match &joining {
@@ -90,7 +90,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Conte
     };
     // Without upload_create_path all files of a folder go to one directory.
     let has_tree = ex.here().settings.upload.create_path && role != Role::Part;
-    let said = Said {
+    let said = CreationRequest {
         below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
         role,
         concat,
@@ -155,7 +155,7 @@ pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     }
 }
 
-fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Content), Refusal> {
+fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(CreationRequest, Content), Refusal> {
     if is_form(ex) {
         let why = "a form cannot come in pieces: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
@@ -172,7 +172,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
         wanted,
         ..rufh_content(ex, UploadRequest::Creation, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())?
     };
-    Ok((Said { given, content_type, length, below, ..Said::default() }, content))
+    Ok((CreationRequest { given, content_type, length, below, ..CreationRequest::default() }, content))
 }
 
 /// What a request of the draft says about its content. `promised`: a digest of the whole was announced.
@@ -211,7 +211,13 @@ pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
     }
 }
 
-fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, content: Content) -> Begun<Append> {
+fn begin(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    dialect: Dialect,
+    said: CreationRequest,
+    content: Content,
+) -> Begun<Append> {
     match create(ex, cx, dialect, said, content) {
         Ok(append) => run(ex, cx, append),
         Err(refusal) if refusal.later => Err(upload::later(cx)),
@@ -237,7 +243,7 @@ fn create(
     ex: &mut Exchange,
     cx: &mut Services,
     dialect: Dialect,
-    said: Said,
+    said: CreationRequest,
     mut content: Content,
 ) -> Result<Append, Refusal> {
     let wish = Wish {

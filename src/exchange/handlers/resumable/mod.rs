@@ -50,7 +50,7 @@ const ARGUMENT: &str = "webserv-upload";
 
 /// What a request asks of resumable uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Operation {
     Create(Dialect),
     Upload(UploadId),
     /// An upload that cannot exist.
@@ -58,29 +58,29 @@ enum Asked {
 }
 
 /// None: it is an ordinary request.
-fn asked(ex: &Exchange) -> Option<Asked> {
+fn asked(ex: &Exchange) -> Option<Operation> {
     // For an upstream or a program the arguments are its own: they mean nothing here.
     meant(ex).filter(|_| ex.here().content == Content::Files && !cgi::is_program(ex))
 }
 
-fn meant(ex: &Exchange) -> Option<Asked> {
+fn meant(ex: &Exchange) -> Option<Operation> {
     let speaks = ex.here().settings.upload.resumable.speaks;
     if !speaks.any() || ex.route.error_page.is_some() || ex.route.method == Method::Options {
         return None;
     }
     if let Some(id) = argument(&ex.route.args) {
-        return Some(UploadId::parse(id).map_or(Asked::Nothing, Asked::Upload));
+        return Some(UploadId::parse(id).map_or(Operation::Nothing, Operation::Upload));
     }
     if speaks.tus && ex.header(HeaderId::TusResumable).is_some() {
         match ex.route.method {
-            Method::Post => return Some(Asked::Create(Dialect::Tus)),
-            Method::Head | Method::Patch | Method::Delete => return Some(Asked::Nothing),
+            Method::Post => return Some(Operation::Create(Dialect::Tus)),
+            Method::Head | Method::Patch | Method::Delete => return Some(Operation::Nothing),
             _ => {}
         }
     }
     let stores = matches!(ex.route.method, Method::Post | Method::Put);
     let creates = speaks.rufh && stores && create::is_rufh(ex);
-    creates.then_some(Asked::Create(Dialect::Rufh))
+    creates.then_some(Operation::Create(Dialect::Rufh))
 }
 
 fn argument(args: &[u8]) -> Option<&[u8]> {
@@ -93,34 +93,34 @@ fn argument(args: &[u8]) -> Option<&[u8]> {
 pub fn is_asked(ex: &Exchange) -> bool {
     match asked(ex) {
         None => false,
-        Some(Asked::Create(_)) => methods::allowed(ex).contains(ex.route.method),
-        Some(Asked::Upload(_) | Asked::Nothing) => methods::takes_uploads(methods::allowed(ex)),
+        Some(Operation::Create(_)) => methods::allowed(ex).contains(ex.route.method),
+        Some(Operation::Upload(_) | Operation::Nothing) => methods::takes_uploads(methods::allowed(ex)),
     }
 }
 
 /// The request begins an upload by a method of dav_methods, which has rules of its own.
 pub fn is_dav_put(ex: &Exchange) -> bool {
-    ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Asked::Create(_)))
+    ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Operation::Create(_)))
 }
 
 /// Where uploads are allowed, their resources allow methods of their own.
 pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
-    methods::takes_uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
+    methods::takes_uploads(allowed) && matches!(asked(ex), Some(Operation::Upload(_) | Operation::Nothing))
 }
 
 /// The request is about an upload that may have begun, and only that upload answers it.
 pub fn goes_on(ex: &Exchange) -> bool {
-    methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Asked::Upload(_)))
+    methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Operation::Upload(_)))
 }
 
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
     let asked = asked(ex);
     respond::check_version(ex, cx)?;
     match asked {
-        Some(Asked::Create(Dialect::Tus)) => create::tus(ex, cx),
-        Some(Asked::Create(Dialect::Rufh)) => create::rufh(ex, cx),
-        Some(Asked::Upload(id)) => requests::run(ex, cx, id),
-        Some(Asked::Nothing) | None => Err(respond::not_found(ex, cx)),
+        Some(Operation::Create(Dialect::Tus)) => create::tus(ex, cx),
+        Some(Operation::Create(Dialect::Rufh)) => create::rufh(ex, cx),
+        Some(Operation::Upload(id)) => requests::run(ex, cx, id),
+        Some(Operation::Nothing) | None => Err(respond::not_found(ex, cx)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::locks;
 use super::sharing;
 use super::state::{Dialect, Record};
 use super::store::{self, Dir, Unread};
-use super::takeover::{self, Held};
+use super::takeover::{self, LeaseError};
 use super::tus;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
@@ -76,12 +76,12 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     }
     let lease = match takeover::lease(cx, &dir, id) {
         Ok(lease) => lease,
-        Err(Held::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
-        Err(Held::Failed(Errno::ENOENT)) => {
+        Err(LeaseError::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
+        Err(LeaseError::Failed(Errno::ENOENT)) => {
             sharing::met(cx, &home);
             return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record)));
         }
-        Err(Held::Failed(e)) => return Err(failed("open()", e)),
+        Err(LeaseError::Failed(e)) => return Err(failed("open()", e)),
     };
     // What was read before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;

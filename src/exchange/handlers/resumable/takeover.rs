@@ -20,14 +20,14 @@ const AGAIN: u64 = 25;
 const LOOK: u64 = 100;
 
 /// Why an upload cannot be taken.
-pub enum Held {
+pub enum LeaseError {
     /// Another process has it: the result.
     Elsewhere(Flow),
     Failed(Errno),
 }
 
 /// The lease of an upload, taken from its holder.
-pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> {
+pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, LeaseError> {
     let lease = match cx.resumable.take(id) {
         Some(lease) => lease,
         None => match dir.open_part(id) {
@@ -35,7 +35,7 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> 
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
             Err(e) => {
                 cx.resumable.asked(id);
-                return Err(Held::Failed(e));
+                return Err(LeaseError::Failed(e));
             }
         },
     };
@@ -45,16 +45,16 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> 
     Ok(lease)
 }
 
-fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> Held {
+fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
     let since = cx.resumable.ask(id, cx.now.ms);
     if cx.now.ms >= since + PATIENCE {
         cx.resumable.asked(id);
         dir.unask(id);
-        return Held::Failed(Errno::EAGAIN);
+        return LeaseError::Failed(Errno::EAGAIN);
     }
     match dir.ask(id) {
-        Ok(()) => Held::Elsewhere(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) }),
-        Err(e) => Held::Failed(e),
+        Ok(()) => LeaseError::Elsewhere(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) }),
+        Err(e) => LeaseError::Failed(e),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::exchange::handlers::resumable::locks;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Area, Claim, Full, Usage, Wait};
 use crate::sys::Errno;
 
@@ -118,11 +118,11 @@ pub fn lock(
         ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
     }
     match Lock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
-        Ok(Taken::Lock(lock)) => Ok(Some(lock)),
+        Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),
         Err(e) if locks::is_missing(e) => Ok(None),
-        Ok(Taken::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
-        Ok(Taken::Counting) => Err(Refusal::later()),
-        Ok(Taken::Busy) => {
+        Ok(LockAttempt::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
+        Ok(LockAttempt::Counting) => Err(Refusal::later()),
+        Ok(LockAttempt::Busy) => {
             // Nothing else can be done but to try again.
             ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
             Err(Refusal::later())

@@ -8,7 +8,7 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Rx, body};
 use crate::http::fastcgi;
-use crate::http::h1::response::{Asked, Ending, ResponseHead};
+use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::Tried;
@@ -34,7 +34,7 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         tried: Tried::default(),
         tries: 0,
         began: cx.now.ms,
-        asked: Asked::default(),
+        asked: RequestContext::default(),
         interim: 0,
         hinted: 0,
         out: Vec::new(),

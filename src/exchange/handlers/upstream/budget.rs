@@ -13,7 +13,7 @@ use crate::exchange::handlers::upload::target_dir::area_of;
 use crate::exchange::paths;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Area, Claim, Usage};
 use std::rc::Rc;
 
@@ -104,13 +104,13 @@ impl Budget {
             return Ok(None);
         }
         match Lock::take(&self.area, self.limit, (added, freed), &cx.now, &mut cx.slice) {
-            Ok(Taken::Lock(lock)) => Ok(Some(lock)),
-            Ok(Taken::Full(_)) => {
+            Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),
+            Ok(LockAttempt::Full(_)) => {
                 let why = "the quota of this area is used up";
                 Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit("upload_quota"))
             }
-            Ok(Taken::Counting) => Err(not_counted_yet()),
-            Ok(Taken::Busy) => {
+            Ok(LockAttempt::Counting) => Err(not_counted_yet()),
+            Ok(LockAttempt::Busy) => {
                 let why = "another process has the lock of the quota, and the response does not wait for it";
                 Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota").warns())
             }

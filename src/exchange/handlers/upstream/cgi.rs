@@ -130,7 +130,7 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
 }
 
 /// A file and where its path leads.
-struct Seen {
+struct RealFile {
     /// Its real path.
     file: Vec<u8>,
     stat: Stat,
@@ -138,7 +138,7 @@ struct Seen {
 }
 
 /// The file at `path`, whose first `root` bytes are the root's.
-fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
+fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
     let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
     let name = paths::below(rest, b"").unwrap_or_default();
@@ -146,7 +146,7 @@ fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
         // An alias that is the program itself: the configuration names it, with any links.
         let opened = file::open_at(None, &c(path)?, O_PATH, 0)?;
         let (stat, file) = (file::fstat(opened.as_fd())?, file::path_of(opened.as_fd())?);
-        return Ok(Seen { file, stat, is_inside: true });
+        return Ok(RealFile { file, stat, is_inside: true });
     }
     let root = file::open_at(None, &c(root)?, O_PATH | O_DIRECTORY, 0)?;
     let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -158,11 +158,11 @@ fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
     let stat = file::fstat(opened.as_fd())?;
     let file = file::path_of(opened.as_fd())?;
     let is_inside = !outside || paths::is_beneath(&file, &file::path_of(root.as_fd())?);
-    Ok(Seen { file, stat, is_inside })
+    Ok(RealFile { file, stat, is_inside })
 }
 
 /// Whether the file may be run.
-fn judge(ex: &mut Exchange, cx: &mut Services, seen: &Seen, is_interpreted: bool) -> Result<(), Status> {
+fn judge(ex: &mut Exchange, cx: &mut Services, seen: &RealFile, is_interpreted: bool) -> Result<(), Status> {
     let why = if !seen.is_inside {
         "lies outside of the root"
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {

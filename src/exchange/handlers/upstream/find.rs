@@ -13,7 +13,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resolver::{Answer, Asked, Found, Outcome, Question, Want};
+use crate::services::resolver::{Answer, Outcome, Question, Records, Submitted, Want};
 use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -104,8 +104,8 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
     let question =
         Question { settings, name: url.host.as_bytes(), want: Want::Addresses, timeout: names.timeout.0, owner };
     match cx.resolver.ask(&question, cx.now.ms) {
-        Asked::Now(outcome) => made(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
-        Asked::Later(ticket) => {
+        Submitted::Now(outcome) => made(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
+        Submitted::Later(ticket) => {
             let pending = Pending { ticket, host: url.host.into(), port };
             Ok((Rc::new(Upstream::named(url.host)), Some(pending)))
         }
@@ -114,7 +114,7 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
 
 fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Outcome) -> Result<Rc<Upstream>, Status> {
     match outcome {
-        Ok(Answer { found: Found::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
+        Ok(Answer { found: Records::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
         Ok(_) => Err(Status::BAD_GATEWAY),
         Err(failure) => {
             ex.report(cx, Level::Error, format_args!("{host} could not be resolved {failure}"));

@@ -10,7 +10,7 @@ use crate::config::settings::upstream::Upstream;
 use crate::exchange::pace::Pace;
 use crate::http::fastcgi;
 use crate::http::h1::body::Decoder;
-use crate::http::h1::response::{Asked, Ending, ResponseHead};
+use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
 use crate::services::resolver::Ticket;
 use crate::services::upstream_balance::Tried;
 use std::rc::Rc;
@@ -46,7 +46,7 @@ pub struct Proxy {
     pub(super) tried: Tried,
     pub(super) tries: u64,
     pub(super) began: u64,
-    pub(super) asked: Asked,
+    pub(super) asked: RequestContext,
     /// Informational responses (1xx) that came before the response.
     pub(super) interim: u32,
     /// Bytes of early hints among them.

@@ -17,7 +17,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::Failure;
 use crate::services::upstream_balance::{By, End, Standing};
-use crate::services::upstream_time::Taken;
+use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
 use std::net::SocketAddr;
@@ -128,7 +128,7 @@ impl Proxy {
             let place = self.place.clone();
             let written = self.compose(ex, cx, &place);
             if let Err(status) = written {
-                let taken = Taken { began: cx.now.ms, header: None };
+                let taken = RequestTimes { began: cx.now.ms, header: None };
                 cx.upstream_balance.give(&self.upstream, peer, End::Neutral, taken, cx.now.ms);
                 return Err(Flow::Status(status));
             }

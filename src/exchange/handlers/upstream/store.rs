@@ -166,14 +166,14 @@ fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
 fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>) -> Result<Copy, Failed> {
     let (base, rest) = target.path.split_at(target.trusted);
     let slash = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
-    let (way, name) = rest.split_at(slash);
+    let (parent, name) = rest.split_at(slash);
     if name.is_empty() || name == b"." {
         return Err(Failed::Call("rename() to", Errno::EISDIR));
     }
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let mode = settings(ex).store_mode;
     let base = open_base(cx, base, mode)?;
-    let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(call("openat2()"))?;
+    let (dir, missing) = make_path::deepest(&base, parent, resolve).map_err(call("openat2()"))?;
     let missing = missing.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
     if missing.clone().count() > make_path::MOST_MISSING {
         return Err(Failed::Call("mkdir()", Errno::ENAMETOOLONG));

@@ -1,6 +1,6 @@
 //! DATA that comes, and the windows it is granted.
 
-use super::stops::{Data, Taken};
+use super::stops::{Data, DataOutcome};
 use super::{CALM, Connection, Event, Reading, Step, took};
 use crate::http::h2::error::{Fault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
@@ -69,10 +69,10 @@ impl Connection {
     /// Whether DATA belongs to a stream whose client is to be told to stop, and what became of it is done.
     fn is_thrown_away(&mut self, id: u32, data: Data, now: u64) -> bool {
         match self.stops.receive(id, data, now) {
-            Taken::Unknown => return false,
-            Taken::Grant(0) => {}
-            Taken::Grant(increment) => frame::window_update(&mut self.control, id, increment),
-            Taken::Fault(code) => self.write_reset(id, code),
+            DataOutcome::Unknown => return false,
+            DataOutcome::Grant(0) => {}
+            DataOutcome::Grant(increment) => frame::window_update(&mut self.control, id, increment),
+            DataOutcome::Fault(code) => self.write_reset(id, code),
         }
         true
     }

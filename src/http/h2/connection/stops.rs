@@ -55,7 +55,7 @@ pub(super) struct Data {
 
 /// What becomes of DATA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum DataOutcome {
     /// The stream does not wait here.
     Unknown,
     /// Thrown away; the increment of the stream's window, or 0.
@@ -93,27 +93,27 @@ impl Stops {
     }
 
     /// DATA has come on a stream.
-    pub(super) fn receive(&mut self, id: u32, data: Data, now: u64) -> Taken {
-        let Some(stop) = self.0.iter_mut().find(|stop| stop.id == id) else { return Taken::Unknown };
+    pub(super) fn receive(&mut self, id: u32, data: Data, now: u64) -> DataOutcome {
+        let Some(stop) = self.0.iter_mut().find(|stop| stop.id == id) else { return DataOutcome::Unknown };
         if !stop.window.receive(data.len) {
-            return Taken::Fault(ErrorCode::FLOW_CONTROL_ERROR);
+            return DataOutcome::Fault(ErrorCode::FLOW_CONTROL_ERROR);
         }
         if let Some(announced) = &mut stop.announced {
             match announced.checked_sub(u64::from(data.body)) {
                 Some(left) if left == 0 || !data.is_last => *announced = left,
-                _ => return Taken::Fault(ErrorCode::PROTOCOL_ERROR),
+                _ => return DataOutcome::Fault(ErrorCode::PROTOCOL_ERROR),
             }
         }
         if data.is_last {
             self.remove(id);
-            return Taken::Grant(0);
+            return DataOutcome::Grant(0);
         }
         if stop.left == 0 {
-            return Taken::Grant(0);
+            return DataOutcome::Grant(0);
         }
         stop.left = stop.left.saturating_sub(u64::from(data.len));
         stop.at = if stop.left == 0 { now } else { stop.until.min(now + SILENCE) };
-        Taken::Grant(stop.window.consume(data.len).unwrap_or(0))
+        DataOutcome::Grant(stop.window.consume(data.len).unwrap_or(0))
     }
 
     /// When the first is due.

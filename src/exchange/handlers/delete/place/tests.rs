@@ -47,7 +47,7 @@ impl Scratch {
     fn remove(
         place: &Place,
         content: Content,
-        judge: impl FnOnce(&Found) -> Result<(), Refusal>,
+        judge: impl FnOnce(&NameStat) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let Removed::Begun(mut removal) = place.remove(content, None, |found, _, _| judge(found))? else {
             return Ok(());

@@ -18,19 +18,19 @@ const HELD: usize = 16;
 const PIECE: usize = 3000;
 const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
-pub struct WayDown {
+pub struct TreeDirs {
     top: OwnedFd,
     /// The directory that was last asked for: each name with its slash.
-    way: Vec<u8>,
+    parent: Vec<u8>,
     /// The last directories on it, with the lengths of their ways.
     held: VecDeque<(usize, OwnedFd)>,
     /// Names that the kernel was given.
     opened: u64,
 }
 
-impl WayDown {
-    pub fn new(top: OwnedFd) -> WayDown {
-        WayDown { top, way: Vec::new(), held: VecDeque::new(), opened: 0 }
+impl TreeDirs {
+    pub fn new(top: OwnedFd) -> TreeDirs {
+        TreeDirs { top, parent: Vec::new(), held: VecDeque::new(), opened: 0 }
     }
 
     pub fn top(&self) -> BorrowedFd<'_> {
@@ -42,36 +42,36 @@ impl WayDown {
     /// # Errors
     /// Those of openat2: ENOENT, ENOTDIR and ELOOP where something on the way is no directory any more.
     pub fn open(&mut self, path: &[u8], flags: i32) -> Result<OwnedFd, Errno> {
-        let (way, name) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
+        let (parent, name) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
         let name = CString::new(if name.is_empty() { b"." } else { name }).map_err(|_| Errno::EINVAL)?;
         self.opened += 1;
-        file::open_beneath(self.directory(way)?, &name, flags | O_NOFOLLOW, 0, RESOLVE)
+        file::open_beneath(self.directory(parent)?, &name, flags | O_NOFOLLOW, 0, RESOLVE)
     }
 
-    /// The directory at the end of `way`.
-    fn directory(&mut self, way: &[u8]) -> Result<BorrowedFd<'_>, Errno> {
-        let common = match way.starts_with(&self.way) {
-            true => self.way.len(),
-            false if self.way.starts_with(way) => way.len(),
-            false => self.way.iter().zip(way).take_while(|(was, is)| was == is).count(),
+    /// The directory at the end of `parent`.
+    fn directory(&mut self, parent: &[u8]) -> Result<BorrowedFd<'_>, Errno> {
+        let common = match parent.starts_with(&self.parent) {
+            true => self.parent.len(),
+            false if self.parent.starts_with(parent) => parent.len(),
+            false => self.parent.iter().zip(parent).take_while(|(was, is)| was == is).count(),
         };
         while self.held.back().is_some_and(|(end, _)| *end > common) {
             self.held.pop_back();
         }
-        self.way.clear();
-        self.way.extend_from_slice(way);
+        self.parent.clear();
+        self.parent.extend_from_slice(parent);
         let mut at = self.held.back().map_or(0, |(end, _)| *end);
         // The last names of the way one by one, and all before them at once: nothing above them is asked for soon.
-        let rest = way.get(at..).unwrap_or_default();
+        let rest = parent.get(at..).unwrap_or_default();
         let apart = memchr::memrchr_iter(b'/', rest).nth(HELD).map_or(at, |slash| at + slash + 1);
         let mut ends = Vec::new();
         while apart - at > PIECE {
-            let piece = way.get(at..at + PIECE).unwrap_or_default();
+            let piece = parent.get(at..at + PIECE).unwrap_or_default();
             at += memchr::memrchr(b'/', piece).ok_or(Errno::ENAMETOOLONG)? + 1;
             ends.push(at);
         }
         ends.extend((apart > at).then_some(apart));
-        ends.extend(memchr::memchr_iter(b'/', way.get(apart..).unwrap_or_default()).map(|slash| apart + slash + 1));
+        ends.extend(memchr::memchr_iter(b'/', parent.get(apart..).unwrap_or_default()).map(|slash| apart + slash + 1));
         ends.into_iter().try_for_each(|end| self.down(end))?;
         Ok(self.held.back().map_or(self.top.as_fd(), |(_, dir)| dir.as_fd()))
     }
@@ -79,7 +79,7 @@ impl WayDown {
     /// Opens the way up to `end` from the directory that is held last.
     fn down(&mut self, end: usize) -> Result<(), Errno> {
         let (at, from) = self.held.back().map_or((0, self.top.as_fd()), |(at, dir)| (*at, dir.as_fd()));
-        let names = self.way.get(at..end).and_then(|names| names.strip_suffix(b"/")).unwrap_or_default();
+        let names = self.parent.get(at..end).and_then(|names| names.strip_suffix(b"/")).unwrap_or_default();
         self.opened += 1 + memchr::memchr_iter(b'/', names).count() as u64;
         let names = CString::new(names).map_err(|_| Errno::EINVAL)?;
         let dir = file::open_beneath(from, &names, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE)?;
@@ -113,12 +113,12 @@ mod tests {
 
     /// Enters every directory of the tree: how many there are, and how many names were opened for it.
     fn walk(scratch: &Scratch) -> (u64, u64) {
-        let (mut way_down, mut descent) = (WayDown::new(scratch.fd()), Descent::default());
+        let (mut tree_dirs, mut descent) = (TreeDirs::new(scratch.fd()), Descent::default());
         let (mut entered, mut is_new) = (0, true);
         loop {
             if is_new {
-                let path = descent.way().strip_suffix(b"/").unwrap_or(descent.way()).to_vec();
-                let mut dir: ReadDir = file::read_dir(way_down.open(&path, O_RDONLY | O_DIRECTORY).expect("opened"));
+                let path = descent.path().strip_suffix(b"/").unwrap_or(descent.path()).to_vec();
+                let mut dir: ReadDir = file::read_dir(tree_dirs.open(&path, O_RDONLY | O_DIRECTORY).expect("opened"));
                 entered += 1;
                 let mut names = Vec::new();
                 while dir.fill().expect("read") {
@@ -127,11 +127,11 @@ mod tests {
                 names.sort();
                 names.into_iter().for_each(|name| descent.add(name));
             }
-            assert!(way_down.held.len() <= HELD);
+            assert!(tree_dirs.held.len() <= HELD);
             match descent.advance() {
                 Next::Enter => is_new = true,
                 Next::Back => is_new = false,
-                Next::End => return (entered, way_down.opened),
+                Next::End => return (entered, tree_dirs.opened),
             }
         }
     }
@@ -156,7 +156,7 @@ mod tests {
         let scratch = Scratch::new();
         std::fs::create_dir_all(scratch.path().join("a/b/c")).expect("made");
         std::os::unix::fs::symlink("b", scratch.path().join("a/link")).expect("linked");
-        let mut way_down = WayDown::new(scratch.fd());
+        let mut tree_dirs = TreeDirs::new(scratch.fd());
         let table = [
             ("", true),
             ("a/b/c", true),
@@ -169,7 +169,7 @@ mod tests {
             ("a/../a", false),
         ];
         for (path, expected) in table {
-            assert_eq!(way_down.open(path.as_bytes(), O_RDONLY | O_DIRECTORY).is_ok(), expected, "{path}");
+            assert_eq!(tree_dirs.open(path.as_bytes(), O_RDONLY | O_DIRECTORY).is_ok(), expected, "{path}");
         }
     }
 
@@ -179,8 +179,8 @@ mod tests {
         for name in ["ab/x", "ac/x/only"] {
             std::fs::create_dir_all(scratch.path().join(name)).expect("made");
         }
-        let mut way_down = WayDown::new(scratch.fd());
-        let mut is_there = |path: &[u8]| way_down.open(path, O_PATH).is_ok();
+        let mut tree_dirs = TreeDirs::new(scratch.fd());
+        let mut is_there = |path: &[u8]| tree_dirs.open(path, O_PATH).is_ok();
         assert_eq!([is_there(b"ab/x/only"), is_there(b"ac/x/only"), is_there(b"ab/x/only")], [false, true, false]);
     }
 }
