@@ -25,7 +25,7 @@ pub struct Stream {
     pub is_tunnel: bool,
     /// Body bytes still to come by Content-Length.
     pub expected: Option<u64>,
-    /// The request breaks a rule of §8: the stream is reset for that behind its answer, unless both sides have ended.
+    /// The request breaks a rule of §8: the stream is reset for that behind its answer.
     pub is_malformed: bool,
     /// More body has come than Content-Length announced: `is_received`, so that nothing more of it is taken, though the
     /// client has not ended its side.

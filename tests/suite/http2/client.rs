@@ -1,7 +1,9 @@
 //! A client of HTTP/2 for tests: frames and header blocks by the server's own codecs, and raw frames for what no client
 //! should send.
+//!
+//! Invariant: whatever a test does, each frame that comes is judged by what RFC 9113 lets a server send ([`Duties`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -22,6 +24,53 @@ pub struct H2 {
     windows: BTreeMap<u32, i64>,
     /// The last stream and the code of a GOAWAY that has come.
     pub said_goaway: Option<(u32, u32)>,
+    duties: Duties,
+}
+
+/// What a server MUST NOT send, by what it has sent.
+#[derive(Default)]
+struct Duties {
+    /// Streams that it has ended, and those that it has reset.
+    ended: BTreeSet<u32>,
+    reset: BTreeSet<u32>,
+    /// The last stream of its latest GOAWAY.
+    last: Option<u32>,
+}
+
+impl Duties {
+    /// `bytes`: the frame's header as it came.
+    fn judge(&mut self, bytes: &[u8], Frame { header, payload }: &Frame) {
+        let FrameHeader { len, kind, flags, stream } = *header;
+        let flags_known = match kind {
+            kind::DATA => flag::END_STREAM,
+            kind::HEADERS => flag::END_STREAM | flag::END_HEADERS,
+            kind::SETTINGS | kind::PING => flag::ACK,
+            kind::CONTINUATION => flag::END_HEADERS,
+            kind::RST_STREAM | kind::GOAWAY | kind::WINDOW_UPDATE => 0,
+            // 6.3, 6.6, 8.4: a server has no use for PRIORITY, and this one pushes nothing.
+            other => panic!("a frame of type {other}"),
+        };
+        assert_eq!(flags & !flags_known, 0, "4.1: flags {flags:#x} of {header:?}");
+        assert_eq!(bytes[5] & 0x80, 0, "4.1: the reserved bit of {header:?}");
+        assert!(len <= 16_384, "4.2: {header:?}");
+        let of_connection = matches!(kind, kind::SETTINGS | kind::PING | kind::GOAWAY);
+        assert!(kind == kind::WINDOW_UPDATE || of_connection == (stream == 0), "6: {header:?}");
+        assert!(stream == 0 || stream % 2 == 1, "5.1.1: {header:?}");
+        assert!(!self.reset.contains(&stream), "5.1: {header:?} behind a reset");
+        let may_follow = matches!(kind, kind::RST_STREAM | kind::WINDOW_UPDATE | kind::CONTINUATION);
+        assert!(may_follow || !self.ended.contains(&stream), "5.1: {header:?} behind the end");
+        let number = payload.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        match kind {
+            kind::RST_STREAM => _ = self.reset.insert(stream),
+            kind::DATA | kind::HEADERS if header.has(flag::END_STREAM) => _ = self.ended.insert(stream),
+            kind::WINDOW_UPDATE => assert!((1..1 << 31).contains(&number), "6.9: {number}"),
+            kind::GOAWAY => {
+                assert!(self.last.is_none_or(|last| number <= last), "6.8: stream {number} behind {:?}", self.last);
+                self.last = Some(number);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A connection with a receive buffer of this size, which stays as it is: the kernel holds twice as much at most.
@@ -109,6 +158,7 @@ impl H2 {
             next: 1,
             windows: BTreeMap::new(),
             said_goaway: None,
+            duties: Duties::default(),
         }
     }
 
@@ -184,9 +234,9 @@ impl H2 {
             if let Some(header) = FrameHeader::parse(&self.input)
                 && let Some(payload) = self.input.get(HEADER_LEN..HEADER_LEN + header.len as usize)
             {
-                let payload = payload.to_vec();
-                self.input.drain(..HEADER_LEN + payload.len());
-                let frame = Frame { header, payload };
+                let frame = Frame { header, payload: payload.to_vec() };
+                self.duties.judge(&self.input, &frame);
+                self.input.drain(..HEADER_LEN + frame.payload.len());
                 match header.kind {
                     kind::WINDOW_UPDATE => *self.window(header.stream) += i64::from(frame.code(0)),
                     kind::GOAWAY => self.said_goaway = Some((frame.code(0), frame.code(4))),

@@ -76,7 +76,7 @@ fn a_malformed_request_is_answered_and_its_stream_reset_with_protocol_error() {
     let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }");
     let put = |fields: &[(&str, &str)]| head(1, "PUT", "/up/a", fields, false);
     let long = "x".repeat(40_000);
-    let table: [(&str, Vec<u8>, u16, Option<u32>); 8] = [
+    let table: [(&str, Vec<u8>, u16, Option<u32>); 9] = [
         // 8.1.1, where the client's side is open: it is told that the error is its own, once it can read the answer.
         ("a field of HTTP/1", put(&[("connection", "close")]), 400, Some(PROTOCOL)),
         ("another Host", put(&[("host", "b.test")]), 400, Some(PROTOCOL)),
@@ -91,13 +91,14 @@ fn a_malformed_request_is_answered_and_its_stream_reset_with_protocol_error() {
         ("a body that is too large", put(&[("content-length", "11")]), 413, Some(NO_ERROR)),
         ("a head that is too large", put(&[("x-long", &long)]), 431, Some(NO_ERROR)),
         // Both sides have ended.
-        ("no body", head(1, "GET", "/small", &[("connection", "close")], true), 400, None),
+        ("no body", head(1, "GET", "/small", &[("connection", "close")], true), 400, Some(PROTOCOL)),
         (
             "less than its length",
             [put(&[("content-length", "3")]), raw(kind::DATA, flag::END_STREAM, 1, b"ab")].concat(),
             400,
-            None,
+            Some(PROTOCOL),
         ),
+        ("nothing that is malformed", head(1, "GET", "/missing", &[], true), 404, None),
     ];
     for (name, sent, status, code) in table {
         let mut c = connect(&s);

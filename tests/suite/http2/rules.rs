@@ -90,6 +90,12 @@ pub fn reset(stream: u32) -> Vec<u8> {
     raw(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes())
 }
 
+/// A frame whose reserved bit is set.
+fn reserved(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[5] |= 0x80;
+    frame
+}
+
 fn push() -> Vec<u8> {
     raw(kind::PUSH_PROMISE, 4, 1, &[0, 0, 0, 2])
 }
@@ -139,6 +145,17 @@ fn frames_and_streams_by_rfc_9113() {
             ("4.2 a longer frame than allowed: DATA", [post(&[]), raw(0, 0, 1, &big)].concat(), Goaway(FRAME_SIZE)),
             ("4.2 a longer frame than allowed: HEADERS", raw(1, END, 1, &big), Goaway(FRAME_SIZE)),
             ("4.2 a longer frame than allowed: SETTINGS", raw(4, 0, 0, &vec![0; 16_386]), Goaway(FRAME_SIZE)),
+            (
+                "4.2 a longer frame than allowed: CONTINUATION",
+                [raw(1, 1, 1, &[0x82]), raw(9, 4, 1, &big)].concat(),
+                Goaway(FRAME_SIZE),
+            ),
+            ("4.2 a longer frame than allowed: unknown", raw(0x77, 0, 1, &big), Goaway(FRAME_SIZE)),
+            (
+                "4.1 the reserved bit MUST be ignored",
+                [reserved(raw(6, 0, 0, &[7; 8])), reserved(get(1))].concat(),
+                Status(200),
+            ),
             ("4.3 a block that cannot be decoded", raw(1, END, 1, &[0x80]), Goaway(COMPRESSION)),
             ("4.3 the same of trailers", [post(&[]), raw(1, END, 1, &[0x80])].concat(), Goaway(COMPRESSION)),
             (
@@ -178,6 +195,11 @@ fn frames_and_streams_by_rfc_9113() {
             (
                 "5.1 closed: DATA behind the client's own reset",
                 [post(&[]), reset(1), raw(2, 0, 1, &[0; 5]), raw(0, 0, 1, b"x")].concat(),
+                Reset(STREAM_CLOSED),
+            ),
+            (
+                "5.1 closed: HEADERS behind the client's own reset",
+                [window_closed(), get(1), reset(1), get(1)].concat(),
                 Reset(STREAM_CLOSED),
             ),
             (
@@ -221,6 +243,7 @@ fn frames_and_streams_by_rfc_9113() {
             ),
             ("6.4 RST_STREAM on stream 0", reset(0), Goaway(PROTOCOL)),
             ("6.4 RST_STREAM of another length", [post(&[]), raw(3, 0, 1, &[0; 3])].concat(), Goaway(FRAME_SIZE)),
+            ("6.4 RST_STREAM longer than four bytes", [post(&[]), raw(3, 0, 1, &[0; 5])].concat(), Goaway(FRAME_SIZE)),
             ("6.5 SETTINGS on a stream", raw(4, 0, 1, &[]), Goaway(PROTOCOL)),
             ("6.5 SETTINGS of another length", raw(4, 0, 0, &[0; 5]), Goaway(FRAME_SIZE)),
             ("6.5 an acknowledgement with content", raw(4, 1, 0, &[0; 6]), Goaway(FRAME_SIZE)),
@@ -230,12 +253,15 @@ fn frames_and_streams_by_rfc_9113() {
             ("6.5.2 MAX_FRAME_SIZE below 2^14", settings(5, 16_383), Goaway(PROTOCOL)),
             ("6.5.2 MAX_FRAME_SIZE above 2^24-1", settings(5, 1 << 24), Goaway(PROTOCOL)),
             ("6.6 PUSH_PROMISE of a client (8.4)", push(), Goaway(PROTOCOL)),
+            ("6.6 PUSH_PROMISE on an open stream", [post(&[]), push()].concat(), Goaway(PROTOCOL)),
+            ("6.6 PUSH_PROMISE on stream 0", raw(5, 4, 0, &[0, 0, 0, 2]), Goaway(PROTOCOL)),
             ("6.7 PING on a stream", raw(6, 0, 1, &[0; 8]), Goaway(PROTOCOL)),
             ("6.7 PING of another length", raw(6, 0, 0, &[0; 6]), Goaway(FRAME_SIZE)),
             ("6.7 an answer to a PING is not answered", raw(6, 1, 0, &[0; 8]), Ignored),
             ("6.7 PING longer than eight bytes", raw(6, 0, 0, &[0; 9]), Goaway(FRAME_SIZE)),
             ("6.8 GOAWAY too short", raw(7, 0, 0, &[0; 7]), Goaway(FRAME_SIZE)),
             ("6.8 GOAWAY on a stream", raw(7, 0, 1, &[0; 8]), Goaway(PROTOCOL)),
+            ("6.8 GOAWAY with more to say", [raw(7, 0, 0, &[1; 90]), get(1)].concat(), Status(200)),
             ("6.8 GOAWAY of a client ends no stream", [raw(7, 0, 0, &[0; 8]), get(1)].concat(), Status(200)),
             ("6.9 an increment of 0 for the connection", window(0, 0), Goaway(PROTOCOL)),
             ("6.9 an increment of 0 for a stream", [window_closed(), get(1), window(1, 0)].concat(), Reset(PROTOCOL)),
@@ -423,6 +449,11 @@ fn header_compression_by_rfc_7541() {
                 Status(200),
             ),
             ("4.2 a size behind a field", coded(&[0x20]), Goaway(COMPRESSION)),
+            (
+                "2.3.2 an entry that is there already",
+                coded(&[&[0x40, 1, b'a', 1, b'b'].repeat(2)[..], &[0xbe, 0xbf]].concat()),
+                Status(200),
+            ),
             (
                 "4.4 an entry larger than the table empties it",
                 raw(1, END, 1, &[&[0x20, 0x40, 1, b'a', 1, b'b'][..], &block(&REQUEST)].concat()),

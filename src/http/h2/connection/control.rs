@@ -72,6 +72,7 @@ impl Connection {
                     return Err(Fault::InitialWindowOverflow { stream: stream.id });
                 }
             }
+            self.stops.shift(by);
         }
         frame::settings_ack(&mut self.control);
         Ok(())
@@ -98,8 +99,11 @@ impl Connection {
             self.send.open(increment).map_err(|_| Fault::WindowOverflow)?;
             return Ok(Some(Event::Window { stream: 0 }));
         }
-        // §5.1: it may come for a while after the stream has ended.
-        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else {
+            // §5.1: it may come for a while after the stream has ended.
+            let fault = self.stops.open(id, increment);
+            return fault.map(|fault| self.fail(id, fault, now)).transpose();
+        };
         if increment == 0 {
             return self.fail(id, StreamFault::ZeroIncrement, now).map(Some);
         }

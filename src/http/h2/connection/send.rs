@@ -128,16 +128,18 @@ impl Connection {
     /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the reset for
     /// the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
     pub fn stop(&mut self, id: u32, patience: u64, now: u64) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        if !stream.is_sent || !stream.is_open_there() || stream.is_reset {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.is_sent && !stream.is_reset) else { return };
+        // §8.1.1: the answer was a courtesy, and the error remains one. Also where both sides have ended: clients take no
+        // notice of a reset then, and one that looks for it finds it.
+        if stream.is_malformed {
+            stream.is_reset = true;
+            return self.write_reset(id, ErrorCode::PROTOCOL_ERROR);
+        }
+        if !stream.is_open_there() {
             return;
         }
-        // §8.1.1: the answer was a courtesy, and the error remains one.
-        if stream.is_malformed {
-            return self.reset(id, ErrorCode::PROTOCOL_ERROR);
-        }
         stream.is_reset = true;
-        if let Some(increment) = self.stops.add(id, (stream.receive, stream.expected), patience, now) {
+        if let Some(increment) = self.stops.add(stream, patience, now) {
             frame::window_update(&mut self.control, id, increment);
         }
         self.send_stops(now);

@@ -8,8 +8,10 @@
 //! reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended its side waits no
 //! longer. A body that exceeds its Content-Length or its window is the error that it is before the response.
 
+use crate::http::h2::error::StreamFault;
 use crate::http::h2::numbers::ErrorCode;
-use crate::http::h2::window::ReceiveWindow;
+use crate::http::h2::stream::Stream;
+use crate::http::h2::window::{ReceiveWindow, SendWindow};
 use std::collections::VecDeque;
 
 /// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
@@ -40,6 +42,8 @@ struct Stop {
     /// Bytes that the client has announced and not sent yet.
     announced: Option<u64>,
     window: ReceiveWindow,
+    /// What the client grants. Nothing is sent into it any more.
+    send: SendWindow,
 }
 
 /// DATA on a stream.
@@ -68,15 +72,10 @@ pub(super) enum DataOutcome {
 pub(super) struct Stops(VecDeque<Stop>);
 
 impl Stops {
-    /// One more, whose response has just been sent; `announced` bytes of its body are to come, if that is known. For
-    /// `patience` milliseconds at most they are taken. The increment of the stream's window, if it is granted more.
-    pub(super) fn add(
-        &mut self,
-        id: u32,
-        (mut window, announced): (ReceiveWindow, Option<u64>),
-        patience: u64,
-        now: u64,
-    ) -> Option<u32> {
+    /// One more, whose response has just been sent. For `patience` milliseconds at most the rest of its body is taken. The
+    /// increment of the stream's window, if it is granted more.
+    pub(super) fn add(&mut self, stream: &Stream, patience: u64, now: u64) -> Option<u32> {
+        let &Stream { id, send, receive: mut window, expected: announced, .. } = stream;
         let takes = patience > 0 && announced.is_none_or(|length| length <= DISCARDED);
         // One that has used its window up waits for another already.
         let waits = takes && window.left() <= 0;
@@ -88,7 +87,7 @@ impl Stops {
             // Doubled as usual, but never beyond what there can be.
             self.0.reserve_exact(held.clamp(4, (MOST + 1).saturating_sub(held).max(4)));
         }
-        self.0.push_back(Stop { id, at, until, left: if takes { DISCARDED } else { 0 }, announced, window });
+        self.0.push_back(Stop { id, at, until, left: if takes { DISCARDED } else { 0 }, announced, window, send });
         grant
     }
 
@@ -114,6 +113,23 @@ impl Stops {
         stop.left = stop.left.saturating_sub(u64::from(data.len));
         stop.at = if stop.left == 0 { now } else { stop.until.min(now + SILENCE) };
         DataOutcome::Grant(stop.window.consume(data.len).unwrap_or(0))
+    }
+
+    /// WINDOW_UPDATE has come for a stream. The fault that it is, though nothing waits for that window (§6.9, §6.9.1).
+    pub(super) fn open(&mut self, id: u32, increment: u32) -> Option<StreamFault> {
+        let stop = self.0.iter_mut().find(|stop| stop.id == id)?;
+        match increment {
+            0 => Some(StreamFault::ZeroIncrement),
+            _ => stop.send.open(increment).err().map(|_| StreamFault::WindowOverflow),
+        }
+    }
+
+    /// The client's SETTINGS_INITIAL_WINDOW_SIZE has changed by this.
+    pub(super) fn shift(&mut self, by: i64) {
+        for stop in &mut self.0 {
+            // One that overflows stays as it is: nothing is sent into it.
+            let _ = stop.send.shift(by);
+        }
     }
 
     /// When the first is due.

@@ -112,6 +112,30 @@ fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
     }
 }
 
+/// §6.9, §6.9.1: nothing is sent into the window of a stream that is answered; what is wrong with it is an error all the same.
+#[test]
+fn a_window_behind_a_response_is_judged() {
+    let most = window(1, 0x7fff_ffff);
+    let table = [
+        ("an update", window(1, 1), None),
+        ("of nothing", window(1, 0), Some("rst 1 1")),
+        ("beyond 2^31-1", most.clone(), Some("rst 1 3")),
+        ("beyond 2^31-1 by two", [window(1, 0x7fff_0000), window(1, 1)].concat(), Some("rst 1 3")),
+        ("all there is behind a smaller initial one", [settings(&[(4, 0)]), most.clone()].concat(), None),
+        ("and more behind a larger one", [settings(&[(4, 65_536)]), window(1, 0x7fff_0000)].concat(), Some("rst 1 3")),
+    ];
+    for (name, sends, reset) in table {
+        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        run(&mut connection, &[&post(1)], &mut seen);
+        refuse(&mut connection, 1, 0);
+        run(&mut connection, &[&sends], &mut seen);
+        let resets: Vec<&str> =
+            seen.control.iter().map(String::as_str).filter(|line| line.starts_with("rst")).collect();
+        assert_eq!((resets, seen.fault), (Vec::from_iter(reset), None), "{name}");
+        assert_eq!(connection.stops_at().is_none(), reset.is_some(), "{name}");
+    }
+}
+
 #[test]
 fn a_client_that_ends_its_side_is_not_told_to_stop() {
     let trailers = raw(1, END, 1, &fields(&[("x", "y")]));
