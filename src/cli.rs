@@ -90,6 +90,10 @@ pub struct Share {
     /// Whose password is asked for.
     pub auth: Option<String>,
     pub tls: bool,
+    /// Names that begin with a dot are served, too.
+    pub hidden: bool,
+    /// Links may lead out of the directory.
+    pub follow_links: bool,
     pub print_config: bool,
 }
 
@@ -250,6 +254,8 @@ fn from(m: &ArgMatches) -> Args {
             bind: m.get_one("bind").copied(),
             auth: m.get_one("auth").cloned(),
             tls: m.get_flag("tls"),
+            hidden: m.get_flag("hidden"),
+            follow_links: m.get_flag("follow-links"),
             print_config: m.get_flag("print-config"),
         },
         file: file.or_else(|| path("c")),

@@ -151,12 +151,13 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
     }
     if args.share != cli::Share::default() {
         let what = match &args.config {
-            None => "no directory is named".to_owned(),
-            Some(path) if path.exists() => format!("\"{}\" is a file", path.display()),
+            None => "no directory is named: name one, as in webserv . --upload".to_owned(),
+            Some(path) if path.exists() => format!("\"{}\" is a file: its directives say all that", path.display()),
             Some(path) => format!("\"{}\" does not exist", path.display()),
         };
         return Err(Failure::of(format!(
-            "--upload, --port, --bind, --auth, --tls and --print-config are for serving a directory; {what}"
+            "--upload, --port, --bind, --auth, --tls, --hidden, --follow-links and --print-config are for serving a directory; \
+             {what}"
         )));
     }
     if let Some(missing) = args.config.as_ref().filter(|config| !config.exists()) {

@@ -9,13 +9,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use webserv::config::build::Form;
 use webserv::io::console;
+use webserv::server::greeting;
 use webserv::server::lifecycle::Failure;
 use webserv::server::reload::Origin;
 use webserv::sys::Errno;
 use webserv::sys::file::flock;
 use webserv::sys::random;
 use webserv::sys::terminal::NoEcho;
-use webserv::tools::serve_dir::{ServeDir, password_line};
+use webserv::tools::serve_dir::{ServeDir, kept_back, password_line};
 
 /// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
 const PORT: u16 = 8000;
@@ -39,7 +40,21 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
             "{program}: [warn] anyone who reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
         ));
     }
-    let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };
+    let serve = ServeDir {
+        dir: dir.clone(),
+        address,
+        upload: share.upload,
+        password_file,
+        tls: share.tls,
+        reach: reach(address.ip()),
+        hidden: share.hidden,
+        follow_links: share.follow_links,
+    };
+    if !share.print_config {
+        for notice in kept_back(&serve) {
+            console::line(format_args!("{program}: {notice}"));
+        }
+    }
     // Who shares a directory shares what they may read themselves; the password file is theirs, too.
     let user = if webserv::sys::process::geteuid() == 0 { "user root;\n" } else { "" };
     Ok(Origin {
@@ -52,6 +67,15 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         form: Form::Own,
         program,
     })
+}
+
+/// The address that the start line prints for others on the network.
+fn reach(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        ip if ip.is_loopback() => None,
+        ip if ip.is_unspecified() => greeting::own_address(),
+        ip => Some(ip),
+    }
 }
 
 fn unusable(call: &str, dir: &Path, e: io::Error) -> Failure {

@@ -101,7 +101,7 @@ _webserv() {
 
     case "${cmd}" in
         webserv)
-            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert sign lint fmt lsp check-nginx diff help version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump"
+            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --hidden --follow-links --print-config --port --bind --auth --format --help directives explain cert sign lint fmt lsp check-nginx diff help version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

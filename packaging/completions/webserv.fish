@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_webserv_global_optspecs
-    string join \n t T q v V s= p= e= c= g= version status qr upload tls print-config port= bind= auth= format= h/help
+    string join \n t T q v V s= p= e= c= g= version status qr upload tls hidden follow-links print-config port= bind= auth= format= h/help
 end
 
 function __fish_webserv_needs_command
@@ -44,6 +44,8 @@ complete -c webserv -n "__fish_webserv_needs_command" -l status -d 'show the cou
 complete -c webserv -n "__fish_webserv_needs_command" -l qr -d 'show the address as a QR code, on a terminal'
 complete -c webserv -n "__fish_webserv_needs_command" -l upload -d 'serving a directory: let visitors upload, replace and delete'
 complete -c webserv -n "__fish_webserv_needs_command" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "__fish_webserv_needs_command" -l hidden -d 'serving a directory: names that begin with a dot, too (they are not listed)'
+complete -c webserv -n "__fish_webserv_needs_command" -l follow-links -d 'serving a directory: also what links lead to outside of it'
 complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// `-h`: nginx's options in nginx's layout, ours after them.
 pub(super) const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
-       webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--print-config]
+       webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--qr]
+                   [--hidden] [--follow-links] [--print-config]
        webserv directives [NAME | --markdown]
        webserv lint [-p prefix] [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
@@ -55,6 +56,8 @@ Serving a directory:
   --auth USER    : ask visitors for a password, which is asked for now
   --tls          : HTTPS, by a certificate of the local authority
   --qr           : show the address as a QR code as well, on a terminal
+  --hidden       : serve names that begin with a dot, too (they are not listed)
+  --follow-links : follow links that lead out of the directory, too
   --print-config : print the configuration that does all this, and exit
 
 Words for the same: help version run serve start check test validate stop quit reload reopen drain upgrade status.
@@ -106,6 +109,8 @@ pub fn command() -> Command {
         .arg(long("qr", "show the address as a QR code, on a terminal"))
         .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))
         .arg(long("tls", "serving a directory: over HTTPS, by a certificate of the local authority"))
+        .arg(long("hidden", "serving a directory: names that begin with a dot, too (they are not listed)"))
+        .arg(long("follow-links", "serving a directory: also what links lead to outside of it"))
         .arg(long("print-config", "print the configuration that serves the directory, and exit"))
         .arg(
             Arg::new("port")

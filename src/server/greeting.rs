@@ -42,11 +42,13 @@ pub fn lines<'a>(
     lines
 }
 
-/// The address of this machine that the network sees, where some listener is for all addresses. Nothing is sent.
+/// [`own_address`], where some listener is for all addresses.
 pub fn outward(config: &Config) -> Option<IpAddr> {
-    if !config.endpoints.iter().any(is_for_all) {
-        return None;
-    }
+    if config.endpoints.iter().any(is_for_all) { own_address() } else { None }
+}
+
+/// The address of this machine that the network sees. Nothing is sent.
+pub fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     // An address for documentation: the kernel chooses by which of ours it would be reached.
     socket.connect("192.0.2.1:9").ok()?;
@@ -81,6 +83,11 @@ pub fn code<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, reach: Op
         out.push_str("\x1b[0m\n");
     }
     Some(out)
+}
+
+/// Whether nothing is listened on that others on the network reach.
+pub fn is_for_this_machine(config: &Config) -> bool {
+    config.endpoints.iter().all(|endpoint| endpoint.addr.ip().is_none_or(|ip| ip.is_loopback()))
 }
 
 fn is_for_all(endpoint: &Endpoint) -> bool {

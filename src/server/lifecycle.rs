@@ -127,21 +127,7 @@ pub fn prepare(
     // As many descriptors as the system lets us have; fewer is no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(Failure::bind)?;
-    if greeting != Greeting::Silent {
-        let reach = greeting::outward(&config);
-        // Of a directory that is served the prefix is that directory.
-        let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
-        let near = here.as_ref().unwrap_or(&origin.prefix);
-        for line in greeting::lines(&config, listeners.addresses(), reach, near) {
-            console::line(format_args!("{}: {line}", origin.program));
-        }
-        if greeting == Greeting::WithCode
-            && std::io::stderr().is_terminal()
-            && let Some(code) = greeting::code(&config, listeners.addresses(), reach)
-        {
-            console::complain(&code);
-        }
-    }
+    greet(greeting, &config, &origin, &listeners);
     let mut notes = notes;
     // nginx says nothing on the terminal of what its user may not do.
     let is_shown = origin.form == Form::Own || worker.as_ref().is_some_and(|worker| worker.is_default);
@@ -160,6 +146,33 @@ pub fn prepare(
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+}
+
+/// Says where the sites are.
+fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Listeners) {
+    if greeting == Greeting::Silent {
+        return;
+    }
+    let program = &origin.program;
+    let reach = greeting::outward(config);
+    // Of a directory that is served the prefix is that directory.
+    let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
+    let near = here.as_ref().unwrap_or(&origin.prefix);
+    for line in greeting::lines(config, listeners.addresses(), reach, near) {
+        console::line(format_args!("{program}: {line}"));
+    }
+    if greeting != Greeting::WithCode {
+        return;
+    }
+    if greeting::is_for_this_machine(config) {
+        let cure = if origin.text.is_some() { "--bind 0.0.0.0" } else { "a \"listen\" without 127.0.0.1" };
+        console::line(format_args!("{program}: only this machine reaches that address: a phone needs {cure}"));
+    }
+    if std::io::stderr().is_terminal()
+        && let Some(code) = greeting::code(config, listeners.addresses(), reach)
+    {
+        console::complain(&code);
+    }
 }
 
 /// Writes the pid file, and removes the report of a killed process that had our number: in a container all starts have.

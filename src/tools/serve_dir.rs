@@ -4,6 +4,7 @@
 //! Invariant: the text is a valid configuration whatever the directory is called.
 
 use crate::http::escape::to_base64;
+use crate::util::printable::Printable;
 use sha1::{Digest, Sha1};
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -24,6 +25,12 @@ pub struct ServeDir {
     pub password_file: Option<PathBuf>,
     /// HTTPS, by a certificate of the local authority.
     pub tls: bool,
+    /// The address of this machine that the start line prints besides `localhost`: its certificate has to be for it, too.
+    pub reach: Option<IpAddr>,
+    /// Names that begin with a dot are served, too.
+    pub hidden: bool,
+    /// Links may lead out of the directory.
+    pub follow_links: bool,
 }
 
 impl ServeDir {
@@ -39,8 +46,7 @@ impl ServeDir {
         let scheme = if self.tls { "https" } else { "http" };
         let host = match self.address.ip() {
             ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
+            ip => bracketed(ip),
         };
         format!("{scheme}://{host}:{}/", self.address.port())
     }
@@ -60,12 +66,19 @@ impl ServeDir {
         writeln!(out, "http {{\n    charset       utf-8;\n    access_log    off;\n    server_tokens off;\n")?;
         writeln!(out, "    server {{")?;
         writeln!(out, "        listen      {}{};", self.address, if self.tls { " ssl" } else { "" })?;
-        writeln!(out, "        server_name localhost;")?;
+        match self.reach.filter(|_| self.tls) {
+            Some(ip) => writeln!(out, "        server_name localhost {};", bracketed(ip))?,
+            None => writeln!(out, "        server_name localhost;")?,
+        }
         if self.tls {
             writeln!(out, "        ssl_certificate auto;")?;
         }
         writeln!(out, "        root        {};", self.root())?;
         writeln!(out, "        index       index.html;\n")?;
+        if !self.follow_links {
+            writeln!(out, "        # Links that lead out of the directory are not followed.")?;
+            writeln!(out, "        disable_symlinks outside;\n")?;
+        }
         if let Some(file) = &self.password_file {
             writeln!(out, "        auth_basic           \"Restricted\";")?;
             writeln!(out, "        auth_basic_user_file {};\n", quoted(file.as_os_str()))?;
@@ -79,7 +92,58 @@ impl ServeDir {
             writeln!(out, "            upload_resumable     on;")?;
             writeln!(out, "            upload_min_free      500m;")?;
         }
-        writeln!(out, "        }}\n    }}\n}}")
+        writeln!(out, "        }}")?;
+        if !self.hidden {
+            writeln!(out, "\n        # Names that begin with a dot are neither listed nor served.")?;
+            writeln!(out, "        location ~ /\\. {{\n            return 404;\n        }}")?;
+        }
+        writeln!(out, "    }}\n}}")
+    }
+}
+
+/// An address as a URL and `server_name` have it.
+fn bracketed(ip: IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
+}
+
+/// What of a directory is kept back and its owner may miss: notices for the start. Its own entries are looked at, not
+/// those of the directories in it.
+pub fn kept_back(serve: &ServeDir) -> Vec<String> {
+    let (mut hidden, mut out) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(&serve.dir).into_iter().flatten().flatten().take(LOOKED_AT) {
+        let name = Printable(entry.file_name().as_bytes()).to_string();
+        let leads_out = || entry.path().canonicalize().is_ok_and(|place| !place.starts_with(&serve.dir));
+        if name.starts_with('.') {
+            hidden.push(name);
+        } else if entry.file_type().is_ok_and(|kind| kind.is_symlink()) && leads_out() {
+            out.push(name);
+        }
+    }
+    let mut notices = Vec::new();
+    if !serve.hidden && !hidden.is_empty() {
+        notices.push(format!("names that begin with a dot are not served ({}); --hidden serves them", some_of(hidden)));
+    }
+    if !serve.follow_links && !out.is_empty() {
+        notices.push(format!(
+            "links that lead out of the directory are not followed ({}); --follow-links follows them",
+            some_of(out)
+        ));
+    }
+    notices
+}
+
+/// Entries that are looked at for [`kept_back`].
+const LOOKED_AT: usize = 10_000;
+
+/// The first names in order, and how many more there are.
+fn some_of(mut names: Vec<String>) -> String {
+    const SHOWN: usize = 3;
+    names.sort();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    match more {
+        0 => names.join(", "),
+        more => format!("{}, and {more} more", names.join(", ")),
     }
 }
 
@@ -122,7 +186,8 @@ mod tests {
 
     fn plain(dir: &str) -> ServeDir {
         let address = "127.0.0.1:8000".parse().expect("an address");
-        ServeDir { dir: dir.into(), address, upload: false, password_file: None, tls: false }
+        let (upload, tls, hidden, follow_links) = (false, false, false, false);
+        ServeDir { dir: dir.into(), address, upload, password_file: None, tls, reach: None, hidden, follow_links }
     }
 
     #[test]

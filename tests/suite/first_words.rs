@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -71,6 +72,42 @@ fn a_directory_is_served_with_a_listing_and_without_writing() {
     client.get("/").is(200).contains("page.txt");
     client.request("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(405);
     assert!(!site.dir().join("new").exists());
+}
+
+#[test]
+fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only() {
+    let site = Site::new("kept-back");
+    fs::write(site.dir().join(".secret"), "hush").expect("a file");
+    fs::write(site.0.join("outside"), "out").expect("a file");
+    fs::create_dir(site.dir().join("sub")).expect("a directory");
+    let link = |to: &Path, name: &str| symlink(to, site.dir().join(name)).expect("a link");
+    link(Path::new("../outside"), "out");
+    link(&site.0, "up");
+    link(Path::new("page.txt"), "in");
+    link(&site.dir().join("sub"), "absolute");
+    fs::write(site.dir().join("sub/f"), "deep").expect("a file");
+    let (_server, mut client) = serve(&site.dir(), &[], &site.0, "");
+    for (uri, status) in [
+        ("/.secret", 404),
+        ("/out", 403),
+        ("/up/outside", 403),
+        ("/up/", 403),
+        ("/up/none", 403),
+        ("/in", 200),
+        ("/absolute/f", 200),
+        ("/absolute/", 200),
+        ("/absolute/none", 404),
+    ] {
+        client.get(uri).is(status);
+    }
+    client.get("/").is(200).contains("<bdi>page.txt").contains("<bdi>absolute");
+    let page = client.get("/");
+    let shown = page.text();
+    assert!(!shown.contains("<bdi>out") && !shown.contains("<bdi>up"), "{shown}");
+    let (_server, mut client) = serve(&site.dir(), &["--hidden", "--follow-links"], &site.0, "");
+    for uri in ["/.secret", "/out", "/up/outside"] {
+        client.get(uri).is(200);
+    }
 }
 
 #[test]

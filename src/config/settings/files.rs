@@ -46,6 +46,8 @@ pub enum Symlinks {
     IfNotOwner {
         from: Option<Template>,
     },
+    /// No link may lead out of the root.
+    Outside,
 }
 
 impl Default for Files {

@@ -2,7 +2,8 @@
 //! from a directory descriptor, so a link swapped in meanwhile is seen.
 
 use crate::config::settings::files::Symlinks;
-use crate::exchange::{Exchange, variables};
+use crate::config::template::Part;
+use crate::exchange::{Exchange, paths, variables};
 use crate::services::Services;
 use crate::services::open_files::{self, Opened};
 use crate::sys::Errno;
@@ -13,11 +14,16 @@ use crate::sys::file::{
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// `RESOLVE_*` for opening beneath a directory: nothing leads out of it, and with disable_symlinks no link is
-/// followed.
+/// A path below a directory, and nothing that leads out of it.
+const INSIDE: u64 = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+
+/// `RESOLVE_*` for opening beneath a directory: nothing leads out of it, and with disable_symlinks `on` or `if_not_owner`
+/// no link is followed.
 pub fn beneath(symlinks: &Symlinks) -> u64 {
-    let links = if *symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
-    RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
+    match symlinks {
+        Symlinks::Off | Symlinks::Outside => INSIDE,
+        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => INSIDE | RESOLVE_NO_SYMLINKS,
+    }
 }
 
 /// Opens the file `ex.path` (which ends in NUL here).
@@ -46,6 +52,10 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
         Symlinks::Off => return Err(Errno::EINVAL),
         Symlinks::On { from } => (from, false),
         Symlinks::IfNotOwner { from } => (from, true),
+        Symlinks::Outside => {
+            let base = base(ex, cx);
+            return within(ex.route.path.strip_suffix(b"\0").unwrap_or_default(), &base);
+        }
     };
     let path = ex.route.path[..ex.route.path.len() - 1].to_vec();
     let trusted = match from {
@@ -92,4 +102,61 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
         }
     }
     file::open_at(None, &start, O_RDONLY | O_DIRECTORY, 0)
+}
+
+/// What no link may lead out of: the root or the alias; where a regex location's alias is the whole path, the directory
+/// that its text begins with.
+pub fn base(ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
+    let config = ex.config.clone();
+    let files = &config.location(ex.route.location).settings.files;
+    match (files.alias, files.root.parts.first()) {
+        (Some(u32::MAX), Some(Part::Literal(text))) => {
+            let end = text.iter().rposition(|b| *b == b'/').unwrap_or(0);
+            text.get(..end.max(1)).unwrap_or(b"/").to_vec()
+        }
+        (Some(u32::MAX), _) => b"/".to_vec(),
+        _ => variables::text(&files.root, ex, cx),
+    }
+}
+
+/// Opens `path`, which no link leads out of `base`: ELOOP where one does.
+fn within(path: &[u8], base: &[u8]) -> Result<OwnedFd, Errno> {
+    let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
+    let mut flags = O_RDONLY | O_NONBLOCK;
+    let rest = paths::below(path, base).ok_or(Errno::ELOOP)?;
+    if rest.is_empty() {
+        // The root itself, or an alias that is a file.
+        return file::open_at(None, &c(path)?, flags, 0);
+    }
+    if rest.ends_with(b"/") {
+        flags |= O_DIRECTORY;
+    }
+    let root = file::open_at(None, &c(base)?, O_PATH | O_DIRECTORY, 0)?;
+    match file::open_beneath(root.as_fd(), &c(rest)?, flags, 0, INSIDE) {
+        // A link that begins with a slash may lead back in.
+        Err(Errno::EXDEV) => {
+            let place = place_inside(path, &root)?;
+            let place = if place.is_empty() { b".".to_vec() } else { place };
+            file::open_beneath(root.as_fd(), &c(&place)?, flags, 0, INSIDE)
+        }
+        opened => opened,
+    }
+}
+
+/// Where `path` leads, below the directory `root`. ELOOP where it leads out: whether anything is there is not told.
+fn place_inside(path: &[u8], root: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let real = |path: &[u8]| {
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        file::path_of(file::open_at(None, &path, O_PATH, 0)?.as_fd())
+    };
+    let root = file::path_of(root.as_fd())?;
+    match real(path) {
+        Ok(place) => paths::below(&place, &root).map(<[u8]>::to_vec).ok_or(Errno::ELOOP),
+        Err(e) => {
+            let end = path.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1);
+            let above = real(path.get(..end).unwrap_or_default());
+            let is_inside = above.is_ok_and(|place| paths::is_beneath(&place, &root));
+            Err(if is_inside { e } else { Errno::ELOOP })
+        }
+    }
 }

@@ -9,9 +9,9 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
-use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use crate::sys::file::{self, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Opens the directory `ex.path` for reading, as disable_symlinks allows.
 pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
@@ -30,10 +30,18 @@ pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
 }
 
 /// Whether entries that are symbolic links are shown as their targets.
-pub fn links(ex: &Exchange) -> Links {
+pub fn links(ex: &mut Exchange, cx: &mut Services) -> Links {
     match ex.here().settings.files.symlinks {
         Symlinks::Off => Links::Followed,
         Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
+        Symlinks::Outside => {
+            let base = symlinks::base(ex, cx);
+            let real = || {
+                let base = CString::new(base).map_err(|_| Errno::EINVAL)?;
+                file::path_of(file::open_at(None, &base, O_PATH, 0)?.as_fd())
+            };
+            real().map_or(Links::Bare, |root| Links::Inside(root.into()))
+        }
     }
 }
 

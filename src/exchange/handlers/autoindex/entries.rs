@@ -5,12 +5,14 @@
 //! allocations as two growing vectors, not n.
 
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
+use crate::exchange::paths;
 use crate::services::listings::Loose;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
+use crate::sys::file::{self, FileKind, Follow, O_PATH, ReadDir, Stat};
 use crate::util::bytes;
 use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// Entries sorted at once: about a millisecond.
 const RUN: usize = 4096;
@@ -18,9 +20,11 @@ const RUN: usize = 4096;
 const LOOSE: usize = 256;
 
 /// Whether a link is shown as its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Links {
     Followed,
+    /// Where it stays beneath this directory, whose path has no links; else it is not shown.
+    Inside(Rc<[u8]>),
     /// disable_symlinks: it may not be followed, so nothing of its target is shown.
     Bare,
 }
@@ -86,7 +90,7 @@ impl Entries {
             if name.starts_with(b".") || bytes::has_control(name) || hidden.iter().any(|hidden| **hidden == *name) {
                 continue;
             }
-            match look(self.dir.dir(), entry.name, self.links) {
+            match look(self.dir.dir(), entry.name, &self.links) {
                 // FIFOs, sockets and devices are never served: their links would be refused. nginx shows them.
                 Ok(stat) if stat.kind == FileKind::Other => note(&mut self.loose, entry.name, &stat),
                 Ok(stat) => {
@@ -200,21 +204,38 @@ fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
 }
 
 /// The state of an entry; for a link that leads nowhere, that of the link (nginx).
-pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: Links) -> Result<Stat, Errno> {
-    if links == Links::Followed {
-        match file::stat_at(Some(dir), name, Follow::Yes) {
-            Err(Errno::ENOENT | Errno::ELOOP) => {}
-            known => return known,
-        }
+pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Errno> {
+    let followed = match links {
+        Links::Followed => file::stat_at(Some(dir), name, Follow::Yes),
+        Links::Inside(root) => look_inside(dir, name, root),
+        Links::Bare => return file::stat_at(Some(dir), name, Follow::No),
+    };
+    match followed {
+        Err(Errno::ENOENT | Errno::ELOOP) => file::stat_at(Some(dir), name, Follow::No),
+        known => known,
     }
-    file::stat_at(Some(dir), name, Follow::No)
+}
+
+/// The state of what an entry leads to. EACCES: out of `root`.
+fn look_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8]) -> Result<Stat, Errno> {
+    let stat = file::stat_at(Some(dir), name, Follow::No)?;
+    if stat.kind != FileKind::Symlink {
+        return Ok(stat);
+    }
+    let place = file::open_at(Some(dir), name, O_PATH, 0)?;
+    match paths::is_beneath(&file::path_of(place.as_fd())?, root) {
+        true => file::fstat(place.as_fd()),
+        false => Err(Errno::EACCES),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{self, File};
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     fn directory(name: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("webserv-entries-{name}-{}", std::process::id()));
@@ -233,7 +254,10 @@ mod tests {
         symlink("sub", path.join("into")).expect("symlink");
         symlink("b", path.join("to-b")).expect("symlink");
         symlink("nowhere", path.join("dangling")).expect("symlink");
+        let inside =
+            |root: &Path| Links::Inside(root.canonicalize().expect("it is there").as_os_str().as_bytes().into());
         let table = [
+            (inside(&path), "into/ sub/ a:1 b:5 dangling? to-b:5", Totals { dirs: 2, files: 4, bytes: 11 }),
             (Links::Followed, "into/ sub/ a:1 b:5 dangling? to-b:5", Totals { dirs: 2, files: 4, bytes: 11 }),
             (Links::Bare, "sub/ a:1 b:5 dangling? into? to-b?", Totals { dirs: 1, files: 5, bytes: 6 }),
         ];
@@ -257,6 +281,12 @@ mod tests {
             assert_eq!(entries.totals, totals);
             assert_eq!((entries.len(), entries.failed), (6, None));
         }
+        symlink("/", path.join("out")).expect("symlink");
+        let dir = File::open(&path).expect("open");
+        let shown = |links: &Links| look(dir.as_fd(), c"out", links).map(|stat| stat.kind);
+        assert_eq!(shown(&Links::Followed), Ok(FileKind::Dir));
+        assert_eq!(shown(&inside(&path)), Err(Errno::EACCES));
+        assert_eq!(shown(&inside(Path::new("/"))), Ok(FileKind::Dir));
         fs::remove_dir_all(&path).expect("clean up");
     }
 

@@ -42,14 +42,14 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     };
     let key = shape.key(&ex.route.uri, &stat);
     if let Some(page) = key.as_ref().and_then(|key| cx.listings.find(key, &stat, &cx.now))
-        && is_current(&page, dir.as_fd(), shape.links)
+        && is_current(&page, dir.as_fd(), &shape.links)
     {
         return Err(respond(ex, &shape, &page.body));
     }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.guard(dir.as_fd(), &stat, &cx.now)?)));
     // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
-    let entries = Entries::of(dir, shape.links);
+    let entries = Entries::of(dir, shape.links.clone());
     let mut making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
     match making.work(ex, cx) {
         Flow::Wait => Ok(making),
@@ -58,7 +58,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
 }
 
 /// Whether the entries that the watch does not report are unchanged.
-fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
+fn is_current(page: &Page, dir: BorrowedFd<'_>, links: &Links) -> bool {
     page.loose.iter().all(|known| {
         entries::look(dir, &known.name, links).is_ok_and(|stat| {
             (stat.kind, stat.size, stat.mtime.0) == (known.stat.kind, known.stat.size, known.stat.mtime.0)

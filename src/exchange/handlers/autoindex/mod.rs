@@ -126,7 +126,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
         is_page,
-        links: links(ex),
+        links: links(ex, cx),
         hidden,
     })
 }

@@ -17,7 +17,7 @@ const PAUSE: u64 = 1;
 pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let begun = match ex.draw.take() {
         Some(draw) => Ok(draw),
-        None => directory::open(ex, cx).and_then(|dir| Draw::of(dir, directory::links(ex), random::number()?)),
+        None => directory::open(ex, cx).and_then(|dir| Draw::of(dir, directory::links(ex, cx), random::number()?)),
     };
     let drawn = begun.and_then(|mut draw| {
         // `explain` has no others to wait for.
@@ -70,7 +70,7 @@ impl Draw {
                     Some(FileKind::Dir | FileKind::Other) => false,
                     // Only then must the file itself be looked at.
                     Some(FileKind::Symlink) | None => {
-                        look(self.dir.dir(), entry.name, self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
+                        look(self.dir.dir(), entry.name, &self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
                     }
                 };
                 if is_regular {

@@ -58,7 +58,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
-        Symlinks::Off => Links::Inside,
+        Symlinks::Off | Symlinks::Outside => Links::Inside,
         Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::None,
     };
     let place = match settings.files.alias {
