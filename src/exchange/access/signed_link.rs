@@ -4,7 +4,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::error_page;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::{methods, resumable};
 use crate::exchange::response::ContentType;
 use crate::http::method::{Method, MethodSet};
 use crate::http::signed_link::{self, Wrong};
@@ -30,8 +30,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     if keys.is_empty() {
         return Ok(false);
     }
-    // A CORS preflight, which a browser sends before a page's upload, transfers nothing.
-    if ex.route.method == Method::Options {
+    // A CORS preflight, which a browser sends before a page's upload, transfers nothing where this server answers it.
+    if ex.route.method == Method::Options && methods::are_of_files(ex) {
         return Ok(true);
     }
     let link = match signed_link::read(&keys, &ex.route.args) {

@@ -1,5 +1,6 @@
 //! Which methods a location allows, and the response to others.
 
+use super::upstream::cgi;
 use crate::config::model::Content;
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
@@ -15,6 +16,11 @@ pub fn default(ex: &Exchange) -> MethodSet {
         Store::Path(_) => reading.with(Method::Post),
         _ => reading,
     }
+}
+
+/// This server answers by its files: no upstream and no program gets the request.
+pub fn are_of_files(ex: &Exchange) -> bool {
+    ex.here().content == Content::Files && !cgi::is_program(ex)
 }
 
 /// Methods this location answers, OPTIONS included.

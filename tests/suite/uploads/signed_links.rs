@@ -19,6 +19,8 @@ fn setup() -> Setup {
          location /taken/ { allowed_methods GET POST; upload_on_duplicate rename; signed_link %%DIR%%/keys; }
          location /app/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
                           location /app/up/ { proxy_pass http://127.0.0.1:1; } }
+         location /open/ { signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
+                           location /open/up/ { proxy_pass http://127.0.0.1:1; } }
          location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
                           auth_basic any; auth_basic_user_file %%DIR%%/users; }
          location /page/ { signed_link %%DIR%%/keys; error_page 403 410 /denied.html; }
@@ -32,6 +34,7 @@ fn setup() -> Setup {
     .file("html/out/other.txt", "other")
     .file("html/del/file.txt", "content")
     .file("html/app/run.sh", "printf 'Status: 200\\r\\n\\r\\nran'")
+    .file("html/open/run.sh", "printf 'Status: 200\\r\\n\\r\\nran'")
     .file("html/any/file.txt", "content")
     .file("html/page/file.txt", "content")
     .mkdir("html/in")
@@ -146,6 +149,16 @@ fn a_signed_link_lets_in_for_what_it_says() {
             s.method("POST", &format!("/in/?{}", sign(&s, "/in/", &expired).split_once('?').expect("?").1), "", b"x");
         r.is(410);
     });
+    table.row(
+        OURS,
+        "OPTIONS needs none where files answer it, and reaches no program and no upstream without one",
+        || {
+            s.method("OPTIONS", "/open/file.txt", "", b"").is(204);
+            for path in ["/open/run.sh", "/open/run.sh/info", "/open/up/x"] {
+                s.method("OPTIONS", path, "", b"").is(403);
+            }
+        },
+    );
     table.row(OURS, "a link for one file is for no other, and what is too small is refused at once", || {
         let link = sign(&s, "/del/one.txt", &["--methods", "POST,PUT", "--size", "2-5"]);
         for (disposition, status) in [("filename=\"other.txt\"", 403), ("filename=\"one.txt\"", 201)] {

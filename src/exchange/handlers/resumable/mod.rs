@@ -35,8 +35,6 @@ mod takeover;
 mod tus;
 
 use super::methods;
-use super::upstream::cgi;
-use crate::config::model::Content;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Begun;
 use crate::http::header::HeaderId;
@@ -60,7 +58,7 @@ enum Operation {
 /// None: it is an ordinary request.
 fn asked(ex: &Exchange) -> Option<Operation> {
     // For an upstream or a program the arguments are its own: they mean nothing here.
-    meant(ex).filter(|_| ex.here().content == Content::Files && !cgi::is_program(ex))
+    meant(ex).filter(|_| methods::are_of_files(ex))
 }
 
 fn meant(ex: &Exchange) -> Option<Operation> {
