@@ -167,8 +167,9 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// A slice of a handler's work on files.
 fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
-    // A listing is dropped with its client; what changes files is finished.
-    if io.transport.has_failed() && !handler.finishes() {
+    // What is only read is dropped with its client; what changes files is finished.
+    let is_gone = io.transport.has_failed() || handler.needs_client() && io.transport.peer_closed();
+    if is_gone && !handler.finishes() {
         return Step::Close(CloseReason::ClientGone);
     }
     phases::work(ex, handler, turn.cx);

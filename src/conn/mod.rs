@@ -206,6 +206,11 @@ impl Conn {
         self.watched != Watched::No
     }
 
+    /// Its request works on, and changes nothing: the work ends when the client leaves.
+    pub fn reads_for_its_client(&self) -> bool {
+        matches!(&self.state, State::Active(active) if active.handler.works() && !active.handler.finishes())
+    }
+
     /// Registers the socket with epoll for what the connection is about to wait for.
     pub fn watch(&mut self, epoll: &Epoll, token: u64) -> Result<(), Errno> {
         // A stream is woken by its connection.

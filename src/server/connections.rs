@@ -151,6 +151,10 @@ impl Server {
             Next::Run => {
                 self.arm(key);
                 let Some(conn) = self.conns.get_mut(key) else { return };
+                // If that fails, a client that leaves is not noticed: its request is finished.
+                if conn.reads_for_its_client() {
+                    let _ = conn.watch(&self.epoll, token(Role::Client, key));
+                }
                 if !std::mem::replace(&mut conn.queued, true) {
                     match queue {
                         Queue::Run => self.run.push_back(key),

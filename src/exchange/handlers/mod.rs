@@ -14,6 +14,7 @@ pub mod listing;
 pub mod methods;
 pub mod options;
 pub mod path_rules;
+pub mod principal;
 mod repr_digest;
 pub mod resumable;
 pub mod settling;
@@ -87,10 +88,15 @@ impl Handler {
     /// As [`Handler::works`], and it continues although the client is gone: file changes are not left half done.
     pub fn finishes(&self) -> bool {
         match self {
-            Handler::Listing(_) => false,
+            Handler::Listing(_) | Handler::Hashing(_) => false,
             Handler::Dav(request) => request.is_settling(),
             _ => self.works(),
         }
+    }
+
+    /// Before its answer begins it works for long, for its client alone: one that has closed its side counts as gone.
+    pub fn needs_client(&self) -> bool {
+        matches!(self, Handler::Hashing(_))
     }
 
     /// It waits for the disk, which wakes it.

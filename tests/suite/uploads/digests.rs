@@ -279,6 +279,17 @@ fn get_and_head_tell_the_digest_that_is_wanted() {
         let value = s.get_with("/a/noise", WANT).is(200).header("Repr-Digest").expect("a digest").to_owned();
         s.method("POST", "/a/again", &format!("Repr-Digest: {value}\r\n"), &content).is(201);
     });
+    table.row(OURS, "no longer than its client waits", || {
+        // Hours of work: 1 TiB of nothing.
+        let endless = std::fs::File::create(s.path("html/a/endless")).expect("created");
+        if endless.set_len(1 << 40).is_err() {
+            return;
+        }
+        let mut client = s.client();
+        client.send(b"HEAD /a/endless HTTP/1.1\r\nHost: a\r\nWant-Repr-Digest: sha-512=9\r\n\r\n");
+        client.half_close();
+        s.await_file("logs/access.log", |text| text.contains("HEAD /a/endless HTTP/1.1\" 499"));
+    });
     table.row(OURS, "only where files are uploaded and digests are verified, and of no page with commands", || {
         for target in ["/off/hello.html", "/plain/hello.html", "/ssi/hello.html"] {
             s.get_with(target, WANT).is(200).lacks("Repr-Digest").body_is("hello");
