@@ -30,6 +30,9 @@ pub struct Lock {
     pub deep: bool,
     /// The client's `owner` element (XML).
     pub owner: Rc<[u8]>,
+    /// The client that has it, as its credentials name it; empty: a client without a name. Only that one may use or end
+    /// it (RFC 4918 §6.4).
+    pub creator: Rc<[u8]>,
     /// Seconds it was granted for, and when it ends (monotonic milliseconds).
     pub timeout: u64,
     pub until: u64,
@@ -37,7 +40,7 @@ pub struct Lock {
 
 impl Lock {
     fn bytes(&self) -> usize {
-        ENTRY + 2 * self.path.len() + self.href.len() + self.owner.len()
+        ENTRY + 2 * self.path.len() + self.href.len() + self.owner.len() + self.creator.len()
     }
 }
 
@@ -319,7 +322,8 @@ mod tests {
     fn lock(n: u8, path: &str, exclusive: bool, deep: bool, until: u64) -> Lock {
         let text = |text: &str| Rc::from(text.as_bytes());
         let token = Token::new([n; 16]);
-        Lock { token, path: text(path), href: text(path), exclusive, deep, owner: text(""), timeout: 1, until }
+        let (href, owner, creator) = (text(path), text(""), text(""));
+        Lock { token, path: text(path), href, exclusive, deep, owner, creator, timeout: 1, until }
     }
 
     fn numbers(locks: &[Lock]) -> Vec<Token> {

@@ -138,6 +138,8 @@ pub enum Past {
 pub struct Done {
     /// The URI path that created it.
     pub uri: Vec<u8>,
+    /// Who created it; empty: a client without a name.
+    pub user: Vec<u8>,
     pub length: u64,
     /// The URI of the file, escaped.
     pub location: Vec<u8>,

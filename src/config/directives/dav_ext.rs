@@ -26,7 +26,8 @@ const ZONE: &str = "A table for the locks of WebDAV: zone=name:size, and timeout
      (1m by default; clients refresh theirs). It is kept in the memory of one process: several servers on one store do not \
      see each other's locks, and a restart forgets them. What does not fit is refused (507).";
 const LOCK: &str = "The zone (zone=name) in which LOCK keeps its locks here. Every write asks for locks, whichever way it comes \
-     (WebDAV, forms, resumable uploads, DELETE): 423 where the client does not name the lock's token in If.";
+     (WebDAV, forms, resumable uploads, DELETE): 423 where the client does not name the lock's token in If, or is not the \
+     user who has the lock ($remote_user, else the subject of a verified client certificate).";
 
 pub const ROWS: &[Row] = &[
     row("dav_ext_methods", Contexts::HSL, Args::ONE_OR_MORE, "off", Effect::Many(methods), METHODS),

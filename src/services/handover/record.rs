@@ -55,7 +55,9 @@ pub enum Record<'a> {
 const REQUESTS: u8 = b'r';
 const PLACES: u8 = b'p';
 const CLAIM: u8 = b'c';
+/// Of a client without a name, as older servers know it; and of one with a name.
 const LOCK: u8 = b'l';
+const NAMED_LOCK: u8 = b'L';
 const SESSION: u8 = b's';
 const TICKET_KEY: u8 = b'k';
 const UPSTREAM: u8 = b'u';
@@ -92,10 +94,13 @@ impl<'a> Record<'a> {
                 out.text(area).number(*bytes).number(*files);
             }
             Record::Lock { zone, lock } => {
-                out.0.push(LOCK);
+                out.0.push(if lock.creator.is_empty() { LOCK } else { NAMED_LOCK });
                 out.text(zone.as_bytes()).text(lock.token.bytes()).text(&lock.path).text(&lock.href).text(&lock.owner);
                 out.number(u64::from(lock.exclusive)).number(u64::from(lock.deep));
                 out.number(lock.timeout).number(lock.until);
+                if !lock.creator.is_empty() {
+                    out.text(&lock.creator);
+                }
             }
             Record::Session { zone, key, made, value } => {
                 out.0.push(SESSION);
@@ -132,13 +137,14 @@ impl<'a> Record<'a> {
                 Record::Places { zone, key, count: u32::try_from(number(message)?).ok()? }
             }
             CLAIM => Record::Claim { area: text(message)?, bytes: number(message)?, files: number(message)? },
-            LOCK => {
+            LOCK | NAMED_LOCK => {
                 let (zone, token) = (name(message)?, Token::from_bytes(text(message)?.try_into().ok()?));
                 let mut shared = || text(message).map(Rc::from);
                 let (path, href, owner) = (shared()?, shared()?, shared()?);
                 let (exclusive, deep) = (number(message)? != 0, number(message)? != 0);
                 let (timeout, until) = (number(message)?, number(message)?);
-                Record::Lock { zone, lock: Lock { token, path, href, exclusive, deep, owner, timeout, until } }
+                let creator = if *kind == NAMED_LOCK { Rc::from(text(message)?) } else { Rc::default() };
+                Record::Lock { zone, lock: Lock { token, path, href, exclusive, deep, owner, creator, timeout, until } }
             }
             SESSION => {
                 let (zone, key) = (name(message)?, text(message)?);

@@ -19,6 +19,7 @@ fn lock(path: &str) -> Lock {
         exclusive: true,
         deep: false,
         owner: text("<o/>"),
+        creator: text(""),
         timeout: 60,
         until: u64::MAX,
     }
@@ -32,6 +33,7 @@ fn records_read_back_and_cut_ones_are_none() {
         Record::Places { zone: "z", key: b"", count: 3 },
         Record::Claim { area: b"/a", bytes: u64::MAX, files: 1 },
         Record::Lock { zone: "z", lock: lock("/p") },
+        Record::Lock { zone: "z", lock: Lock { creator: Rc::from(&b"u"[..]), ..lock("/p") } },
         Record::Session { zone: "s", key: b"k", made: 1, value: b"v" },
         Record::TicketKey { name: [1; 16], secret: [2; 32], made: 3 },
         Record::Upstream { upstream: "u", peer: "p", counts },

@@ -62,6 +62,26 @@ fn the_rules_of_uploads_hold() {
         end(&stale).is(412);
         assert!(!s.exists(STATE));
     });
+    table.row(OURS, "another user of the area reaches no upload, not even a finished one", || {
+        let area = area_of("auth_basic a; auth_basic_user_file %%DIR%%/users;");
+        let s = running(area.file("users", "u:{PLAIN}p\nv:{PLAIN}p\n"));
+        let as_user = |name: &str| format!("Authorization: Basic {}\r\n", base64(format!("{name}:p").as_bytes()));
+        let (u, v) = (as_user("u"), as_user("v"));
+        let fields = format!("{u}Upload-Length: 4\r\n{}", filename("x.txt"));
+        let target = located(tus(&s, "POST", "/a/", &fields, b"").is(201));
+        let append = |user: &str, offset: usize, body: &[u8]| {
+            tus(&s, "PATCH", &target, &format!("{user}{OCTETS}Upload-Offset: {offset}\r\n"), body)
+        };
+        append(&u, 0, b"ab").is(204);
+        append(&v, 2, b"xx").is(404);
+        tus(&s, "HEAD", &target, &v, b"").is(404);
+        tus(&s, "DELETE", &target, &v, b"").is(404);
+        tus(&s, "HEAD", &target, "", b"").is(401);
+        append(&u, 2, b"cd").is(204);
+        tus(&s, "HEAD", &target, &v, b"").is(404);
+        tus(&s, "HEAD", &target, &u, b"").is(200).has("Upload-Offset", "4");
+        assert_eq!(s.read("html/a/x.txt"), b"abcd");
+    });
     table.row(OURS, "so is the version that WebDAV's If names", || {
         let s = resumable("dav_methods PUT; dav_ext_methods PROPFIND;");
         s.method("PUT", "/a/c.txt", "", b"old").is(201);

@@ -93,6 +93,20 @@ fn a_lock_keeps_others_from_writing() {
         s.method("UNLOCK", "/f", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
         s.method("PUT", "/f", "", b"free").is(204);
     });
+    table.row(OURS, "a token that another user has seen is of no use", || {
+        let (u, v) = ("Authorization: Basic dTpw\r\n", "Authorization: Basic djpw\r\n");
+        let token = lock(&s, "/f", u);
+        let unlock = format!("Lock-Token: <{token}>\r\n");
+        for other in [v, ""] {
+            propfind(&s, "/f", "0", "").contains(&token);
+            s.method("PUT", "/f", &format!("{other}{}", with(&token)), b"x").is(423);
+            s.method("LOCK", "/f", &format!("{other}{}", with(&token)), b"").is(403);
+            s.method("UNLOCK", "/f", &format!("{other}{unlock}"), b"").is(403);
+        }
+        s.method("LOCK", "/f", &format!("{u}{}", with(&token)), b"").is(200);
+        s.method("PUT", "/f", &format!("{u}{}", with(&token)), b"own").is(204);
+        s.method("UNLOCK", "/f", &format!("{u}{unlock}"), b"").is(204);
+    });
     table.row(OURS, "a collection: all below, and its names", || {
         let token = lock(&s, "/d", "");
         s.method("PUT", "/d/in/a", "", b"x").is(423);

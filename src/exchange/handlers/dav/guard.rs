@@ -1,8 +1,8 @@
 //! Whether locks and `If` allow a change (RFC 4918 §7, §10.4). Every write asks here, whatever its method.
 //!
-//! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If`.
+//! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If` and comes from the client that has it.
 
-use super::held::{is_allowed, tokens};
+use super::held::{Held, is_allowed};
 use super::job::Job;
 use super::target::{self, Key, Resource};
 use super::terms::is_webdav;
@@ -56,7 +56,7 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
         return Ok(());
     }
     cx.dav_locks.expire(cx.now.ms);
-    let held = tokens(ex);
+    let held = Held::of(ex);
     let mut allowed = is_allowed(&cx.dav_locks, path, &held);
     if change != Change::Content
         && let Some(slash) = memchr::memrchr(b'/', path)
@@ -65,7 +65,7 @@ pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change)
         allowed &= is_allowed(&cx.dav_locks, &path[..slash], &held);
     }
     if change == Change::Gone {
-        allowed &= !cx.dav_locks.any_below(path, |lock| !held.contains(&lock.token));
+        allowed &= !cx.dav_locks.any_below(path, |lock| !held.has(lock));
     }
     if allowed { Ok(()) } else { Err(Status::LOCKED) }
 }

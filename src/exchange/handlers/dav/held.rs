@@ -2,21 +2,44 @@
 
 use super::target;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::principal;
 use crate::http::dav::condition;
 use crate::http::dav::lock::Token;
 use crate::http::header::HeaderId;
 use crate::services::Services;
-use crate::services::dav_locks::DavLocks;
+use crate::services::dav_locks::{DavLocks, Lock};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
+/// The tokens that a request names, and the client that names them.
+#[derive(Default)]
+pub struct Held {
+    tokens: Vec<Token>,
+    principal: Vec<u8>,
+}
+
+impl Held {
+    pub fn of(ex: &Exchange) -> Held {
+        let tokens = tokens(ex);
+        // Without a token there is nothing to compare it with.
+        let principal = if tokens.is_empty() { Vec::new() } else { principal::of(ex) };
+        Held { tokens, principal }
+    }
+
+    /// The request may use the lock: it names its token, and its client is the one that has it. Answers show tokens to
+    /// others, too.
+    pub fn has(&self, lock: &Lock) -> bool {
+        self.tokens.contains(&lock.token) && *lock.creator == *self.principal
+    }
+}
+
 /// A tree whose locks let the request remove it when it began: others may be granted below it until it is gone.
 #[derive(Default)]
 pub struct Leave {
     path: Vec<u8>,
-    tokens: Vec<Token>,
+    held: Held,
 }
 
 impl Leave {
@@ -25,7 +48,7 @@ impl Leave {
     /// # Errors
     /// That of readlink: it is not known where it is.
     pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Leave, Errno> {
-        Ok(Leave { path: target::join(&file::path_of(dir)?, name), tokens: tokens(ex) })
+        Ok(Leave { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
     }
 
     /// Whether an entry may go. `way` leads to its directory, each name with its slash.
@@ -36,7 +59,7 @@ impl Leave {
         if locks.is_empty() {
             return Ok(());
         }
-        match is_allowed(locks, &[&self.path, &b"/"[..], way, name.to_bytes()].concat(), &self.tokens) {
+        match is_allowed(locks, &[&self.path, &b"/"[..], way, name.to_bytes()].concat(), &self.held) {
             true => Ok(()),
             false => Err(Errno::EBUSY),
         }
@@ -49,10 +72,10 @@ impl Leave {
 }
 
 /// Whether these tokens allow a change of the path: an exclusive lock needs its own; of shared locks, one is enough.
-pub(super) fn is_allowed(locks: &DavLocks, path: &[u8], held: &[Token]) -> bool {
+pub(super) fn is_allowed(locks: &DavLocks, path: &[u8], held: &Held) -> bool {
     let (mut shared, mut shares, mut excluded) = (false, false, false);
     locks.each_covering(path, |lock| {
-        let is_held = held.contains(&lock.token);
+        let is_held = held.has(lock);
         excluded |= lock.exclusive && !is_held;
         shared |= !lock.exclusive;
         shares |= is_held;
@@ -69,7 +92,6 @@ pub fn tokens(ex: &Exchange) -> Vec<Token> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::dav_locks::Lock;
     use std::rc::Rc;
 
     #[test]
@@ -78,19 +100,23 @@ mod tests {
         let text = |text: &str| Rc::from(text.as_bytes());
         let token = |n: u8| Token::new([n; 16]);
         let mut locks = DavLocks::default();
-        let leave = |path: &str| Leave { path: path.into(), tokens: vec![token(1)] };
+        let leave =
+            |path: &str| Leave { path: path.into(), held: Held { tokens: vec![token(1)], principal: b"u".to_vec() } };
         let check = |locks: &DavLocks, way: &str, name: &CStr| leave("/d/t").check(locks, way.as_bytes(), name);
         assert_eq!(leave("/d/t").check(&locks, b"", c"f"), Ok(()), "there are no locks");
-        for (n, path, exclusive, deep) in [
-            (1, "/d/t", true, false),
-            (2, "/d/t/theirs", true, false),
-            (3, "/d/t/a/deep", false, true),
-            (4, "/d/t/both", false, false),
-            (1, "/d/t/both", false, false),
-            (1, "/d/t/own", true, false),
+        for (n, user, path, exclusive, deep) in [
+            (1, "u", "/d/t", true, false),
+            (2, "u", "/d/t/theirs", true, false),
+            (3, "u", "/d/t/a/deep", false, true),
+            (4, "u", "/d/t/both", false, false),
+            (1, "u", "/d/t/both", false, false),
+            (1, "u", "/d/t/own", true, false),
+            // Its token stands in answers that others get.
+            (1, "v", "/d/t/seen", true, false),
+            (1, "", "/d/t/unnamed", true, false),
         ] {
-            let (href, owner) = (text(path), text(""));
-            let lock = Lock { token: token(n), path: text(path), href, exclusive, deep, owner, timeout: 1, until: 10 };
+            let (path, href, owner, creator) = (text(path), text(path), text(""), text(user));
+            let lock = Lock { token: token(n), path, href, exclusive, deep, owner, creator, timeout: 1, until: 10 };
             locks.grant(&zone, 1 << 20, lock).expect("granted");
         }
         for (way, name, may) in [
@@ -103,6 +129,8 @@ mod tests {
             ("theirs/", c"f", true),
             ("", c"both", true),
             ("", c"own", true),
+            ("", c"seen", false),
+            ("", c"unnamed", false),
         ] {
             assert_eq!(check(&locks, way, name).is_ok(), may, "{way}{name:?}");
         }

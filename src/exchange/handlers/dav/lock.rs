@@ -8,6 +8,7 @@ use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::principal;
 use crate::exchange::handlers::settling::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
@@ -73,6 +74,7 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
         exclusive,
         deep: deep && is_collection,
         owner: owner.into(),
+        creator: principal::of(ex).into(),
         timeout,
         until: cx.now.ms.saturating_add(timeout.saturating_mul(1000)),
     };
@@ -212,6 +214,9 @@ fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
         );
     }
     cx.dav_locks.expire(cx.now.ms);
+    if tokens.iter().any(|token| is_of_another(ex, cx, &key.path, *token)) {
+        return not_yours(ex, cx);
+    }
     let now = cx.now.ms;
     let found = tokens.into_iter().find_map(|token| cx.dav_locks.refresh(&key.path, token, timeout, now));
     match found {
@@ -228,6 +233,20 @@ fn answer(ex: &mut Exchange, cx: &Services, status: Status, lock: &Lock) -> Flow
     Flow::Respond
 }
 
+/// The lock with that token on the path is another client's.
+fn is_of_another(ex: &Exchange, cx: &Services, path: &[u8], token: Token) -> bool {
+    let principal = principal::of(ex);
+    let mut found = false;
+    cx.dav_locks.each_covering(path, |lock| found |= lock.token == token && *lock.creator != *principal);
+    found
+}
+
+/// RFC 4918 §9.11.1.
+fn not_yours(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let method = ex.route.method.name();
+    refuse(ex, cx, Status::FORBIDDEN, format_args!("{method}: the lock is another client's"))
+}
+
 pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let Some(value) = ex.header(HeaderId::LockToken) else {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("UNLOCK without \"Lock-Token\""));
@@ -236,6 +255,9 @@ pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let uri = ex.route.uri.clone();
     let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::CONFLICT) };
     cx.dav_locks.expire(cx.now.ms);
+    if token.is_some_and(|token| is_of_another(ex, cx, &key.path, token)) {
+        return not_yours(ex, cx);
+    }
     match token.is_some_and(|token| cx.dav_locks.release(&key.path, token)) {
         true => {
             ex.response.status = Status::NO_CONTENT;

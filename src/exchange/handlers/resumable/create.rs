@@ -15,6 +15,7 @@ use crate::config::settings::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard;
+use crate::exchange::handlers::principal;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Role, Wish};
 use crate::exchange::handlers::upload::{self, rate_limit};
 use crate::exchange::{Exchange, Printable};
@@ -27,7 +28,7 @@ use crate::services::Services;
 use crate::services::resumable::{Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Reach};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const OCTETS: &[u8] = b"application/octet-stream";
 
@@ -262,6 +263,7 @@ fn create(
         dialect,
         method: ex.route.method,
         uri: ex.route.uri.clone(),
+        user: principal::of(ex),
         path: admitted.path,
         area: home.area().to_vec(),
         is_moved: false,
@@ -280,12 +282,7 @@ fn create(
     let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
     let (dir, fd) = begin_state(cx, &home, parents, admitted.reach, id, &record)?;
-    if cx.resumable.is_new_home(&home.path)
-        && let Some(doubt) = locks::doubt(fd.as_fd(), &home.path)
-    {
-        let text = "several servers must not share these uploads";
-        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
-    }
+    warn_of_locks(ex, cx, &home, fd.as_fd());
     if let Some(joining) = &mut content.joining {
         joining.joins_to(dir.clone(), id);
     }
@@ -299,6 +296,16 @@ fn create(
         respond::begun(ex, cx, version, &upload);
     }
     Ok(Append::new(ex, cx, upload, lease, content))
+}
+
+/// Says once of a directory that its locks may not reach other servers.
+fn warn_of_locks(ex: &Exchange, cx: &mut Services, home: &Home, fd: BorrowedFd<'_>) {
+    if cx.resumable.is_new_home(&home.path)
+        && let Some(doubt) = locks::doubt(fd, &home.path)
+    {
+        let text = "several servers must not share these uploads";
+        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
+    }
 }
 
 /// Attempts at a state directory that other processes keep removing, because for them it is empty.

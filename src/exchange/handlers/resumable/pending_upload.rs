@@ -9,6 +9,7 @@ use super::takeover::{self, LeaseError};
 use super::tus;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::principal;
 use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal, Refused};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::{escape_component, escape_path};
@@ -47,7 +48,7 @@ pub enum Missing {
 /// now, and the offset that it gets must stay true. Nothing is read that another request could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
     match cx.resumable.past(id) {
-        Some(Past::Done(done)) if done.uri != ex.route.uri => return Err(Missing::Unknown),
+        Some(Past::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
         Some(past) => return Err(Missing::Over(past.clone())),
         None => {}
     }
@@ -59,7 +60,10 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         Err(e) => return Err(failed("open()", e)),
     };
     let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
-    if record.uri != ex.route.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
+    if record.uri != ex.route.uri
+        || !is_of(ex, &record.user)
+        || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path
+    {
         return Err(Missing::Unknown);
     }
     if record.is_moved
@@ -101,6 +105,11 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     }
     upload.know(cx);
     Ok(upload)
+}
+
+/// Whether the request's client may continue what `user` began.
+fn is_of(ex: &Exchange, user: &[u8]) -> bool {
+    user.is_empty() || user == principal::of(ex)
 }
 
 fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing> {
@@ -151,7 +160,7 @@ pub fn over(record: &Record) -> Done {
     let length = record.length.unwrap_or(0);
     let (status, tus) = (Status::CREATED.0, record.dialect == Dialect::Tus);
     let concat = record.concat.clone();
-    Done { uri: record.uri.clone(), length, location, status, tus, concat }
+    Done { uri: record.uri.clone(), user: record.user.clone(), length, location, status, tus, concat }
 }
 
 /// Whether the record of a finished upload is kept, for clients that did not get the last response. In a directory of

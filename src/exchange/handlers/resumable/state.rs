@@ -35,6 +35,10 @@ pub struct Record {
     pub method: Method,
     /// The URI path that created it; other URIs cannot reach it.
     pub uri: Vec<u8>,
+    /// Who began it ([`principal`]); other clients cannot reach it. Empty: any client that knows its id may.
+    ///
+    /// [`principal`]: crate::exchange::handlers::principal
+    pub user: Vec<u8>,
     /// The path of that URI.
     pub path: Vec<u8>,
     /// The beginning of that path which contains the state directory, with its slash; empty if the configuration
@@ -84,6 +88,8 @@ impl Record {
         line("name", &self.name);
         line("age", self.age.to_string().as_bytes());
         let rest = [
+            // Servers that know no users leave records with this line alone.
+            ("user", &self.user),
             ("area", &self.area),
             ("below", &self.below),
             ("concat", &self.concat),
@@ -141,6 +147,7 @@ impl Record {
             dialect: Dialect::Tus,
             method: Method::Unknown,
             uri: Vec::new(),
+            user: Vec::new(),
             path: Vec::new(),
             area: Vec::new(),
             is_moved: false,
@@ -171,6 +178,7 @@ impl Record {
                 b"dialect" if value == b"rufh" => record.dialect = Dialect::Rufh,
                 b"method" => record.method = Method::parse(&value),
                 b"uri" => record.uri = value,
+                b"user" => record.user = value,
                 b"path" => record.path = value,
                 b"dir" => record.dir = value,
                 b"name" => record.name = value,
@@ -213,6 +221,7 @@ mod tests {
             dialect: Dialect::Rufh,
             method: Method::Put,
             uri: b"/up/\xc3\xa9 x".to_vec(),
+            user: b"j\xc3\xb6rg\n".to_vec(),
             path: b"/srv/up/\xff\n".to_vec(),
             area: b"/srv/up/".to_vec(),
             is_moved: false,
@@ -238,6 +247,7 @@ mod tests {
             length: None,
             unverified: None,
             synced: None,
+            user: Vec::new(),
             below: Vec::new(),
             concat: Vec::new(),
             metadata: Vec::new(),
