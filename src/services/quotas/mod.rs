@@ -240,7 +240,14 @@ impl Area {
         let (sum, exact, entries) = match &mut *walk {
             // It does not exist yet, so nothing is in it.
             None => (Some(Usage::default()), true, 0),
-            Some(walk) => (walk.slice(SLICE)?, walk.exact, walk.entries),
+            Some(counting) => match counting.slice(SLICE) {
+                Ok(sum) => (sum, counting.exact, counting.entries),
+                Err(e) => {
+                    // What it could not open is not counted: another walk begins.
+                    *walk = None;
+                    return Err(e);
+                }
+            },
         };
         let Some(sum) = sum else { return Ok(()) };
         *walk = None;

@@ -158,6 +158,17 @@ fn files_that_come_during_a_count_are_counted_once() {
 }
 
 #[test]
+fn a_count_that_could_not_open_a_directory_begins_again() {
+    let scratch = Scratch::new("again");
+    scratch.write("a/b", 7);
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    *area.walk.borrow_mut() = Some(walk::Walk::broken(&area.path));
+    assert_eq!(area.count(&now), Err(Errno::EINVAL));
+    assert_eq!(counted(&area, &mut now), of(7, 1));
+}
+
+#[test]
 fn a_slice_of_a_count_holds_fewer_directories_the_deeper_they_are() {
     let cost = |name: &str, path: fn(usize) -> String| {
         let scratch = Scratch::new(name);

@@ -44,7 +44,17 @@ impl Walk {
         Ok(Some(Walk { tree_dirs, pending, current: None, found, added, removed, exact: true, entries: 0 }))
     }
 
+    /// A walk whose directory cannot be opened: no call takes that name.
+    #[cfg(test)]
+    pub fn broken(path: &[u8]) -> Walk {
+        let walk = Walk::begin(path).expect("opened").expect("it is there");
+        Walk { pending: vec![b"\0".to_vec()], ..walk }
+    }
+
     /// Examines about `most` more names; gives the sum once all are examined.
+    ///
+    /// # Errors
+    /// A directory cannot be opened or read: what is in it is missing, and the walk must not go on.
     pub fn slice(&mut self, most: u64) -> Result<Option<Usage>, Errno> {
         let end = self.entries.saturating_add(most);
         while self.entries < end {
