@@ -124,6 +124,11 @@ impl Slice {
         self.over || self.tick()
     }
 
+    /// It was over at the last reading of the clock.
+    pub fn has_ended(&self) -> bool {
+        self.over
+    }
+
     fn leave_half_at(&mut self, now: u64) {
         self.ends = self.ends.map(|ends| ends.max(now + LENGTH / 2));
         self.over = false;

@@ -34,6 +34,10 @@ pub fn begin_streamed(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) -
 
 /// [`respond`], of the parts of an [`Active`].
 pub fn queue(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
+    if ex.tx == Tx::Ready && !ex.route.method.is_safe() {
+        // Files may have been changed: one call for that can take milliseconds, where a step takes microseconds.
+        cx.slice.look();
+    }
     while ex.tx == Tx::Ready {
         // A subrequest does not decide what becomes of the connection.
         if ex.sub.is_none() {

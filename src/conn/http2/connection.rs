@@ -91,7 +91,8 @@ impl Http2 {
                     // Streams with something to do but send were driven above. What has come and was not read brings no
                     // further event.
                     let has_more = read == Read::Blocked || received && conn.transport.can_read();
-                    let goes_on = turn.budget.requests == 0 || has_more && !self.is_choked();
+                    let is_late = turn.cx.slice.has_ended();
+                    let goes_on = is_late || turn.budget.requests == 0 || has_more && !self.is_choked();
                     return if goes_on { Next::Run } else { self.pause(conn) };
                 }
                 Sent::Gone => return self.gone(conns, turn),
@@ -105,7 +106,8 @@ impl Http2 {
             }
             // A client that takes output as fast as it is made has its turn until the time slice ends: its next request
             // is read in the next turn.
-            let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over();
+            // Streams that are ready may not have had their turn.
+            let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
             }

@@ -46,8 +46,9 @@ impl Http2 {
         moved
     }
 
+    /// No further stream is driven in this turn: the output has no room, or others wait.
     fn is_full(&self, turn: &Turn<'_>) -> bool {
-        self.unsent() >= output(turn.cx) || turn.budget.bytes == 0
+        self.unsent() >= output(turn.cx) || turn.budget.bytes == 0 || turn.cx.slice.has_ended()
     }
 
     fn place(&self, id: u32) -> Option<usize> {
@@ -55,12 +56,14 @@ impl Http2 {
     }
 
     /// Drives streams that have had an event. While the output is full, only those that were reset, which give up what
-    /// they use, and those that take a body.
+    /// they use, and those that take a body; once the turn's time is over, the former alone.
     fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
         while let Some(entry) = self.streams.get(at) {
             let id = entry.id;
+            // A step may have taken long that changed files.
+            turn.cx.slice.is_late();
             let is_full = self.is_full(turn);
             if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.wants_body_now(conns, turn, at) {
                 at += 1;
@@ -86,7 +89,7 @@ impl Http2 {
 
     /// More of its body has come and is wanted: it is taken however much others have to send.
     fn wants_body_now(&self, conns: &Slab<Conn>, turn: &Turn<'_>, at: usize) -> bool {
-        if turn.budget.bytes == 0 || self.is_choked() {
+        if turn.budget.bytes == 0 || turn.cx.slice.has_ended() || self.is_choked() {
             return false;
         }
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };

@@ -5,6 +5,7 @@ use super::client::{H2, head, raw};
 use super::gone::{STATUS, huge, under_way};
 use super::{connect, send_body, site};
 use crate::harness::{Server, eventually, http, noise};
+use crate::strace::Strace;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use webserv::http::h2::frame::{self, PREFACE, flag, kind};
@@ -278,4 +279,47 @@ fn an_upload_that_stands_still_stops_no_other_stream() {
     assert_eq!(c.get("/large").body.len(), 3_000_000);
     c.frame(kind::RST_STREAM, 0, stuck, &8u32.to_be_bytes());
     assert_eq!(c.get("/small").text(), "small");
+}
+
+/// One call that changes files takes 5 ms here; a turn's time is 4 ms.
+#[test]
+fn many_changes_of_files_on_one_connection_do_not_come_before_the_request_of_another() {
+    const MANY: usize = 20;
+    let s = http(
+        "http2 on;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; location /dav/ { dav_methods DELETE; } }",
+    );
+    let files = (0..2 * MANY).map(|n| format!("html/dav/{n}"));
+    let s = files.fold(s, |s, file| s.file(&file, "x")).file("html/small", "small").start();
+    for (first, is_http2) in [(0, true), (MANY, false)] {
+        let paths = (first..first + MANY).map(|n| format!("/dav/{n}"));
+        let (mut many, mut pipelined, mut other) = (connect(&s), s.ready_client(), s.ready_client());
+        many.get("/small");
+        let strace = s.frozen(|| {
+            for (at, path) in paths.enumerate() {
+                if is_http2 {
+                    many.send(&head(2 * at as u32 + 3, "DELETE", &path, &[], true));
+                } else {
+                    pipelined.send(format!("DELETE {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                }
+            }
+            other.send("GET /small HTTP/1.1\r\nHost: a\r\n\r\n");
+            let calls = "trace=unlinkat,sendto,sendmsg,write,writev,sendfile";
+            Strace::attach(&s, &["-e", calls, "-e", "inject=unlinkat:delay_exit=5000"])
+        });
+        let Some(strace) = strace else { return };
+        other.response().is(200).body_is("small");
+        match is_http2 {
+            true => {
+                let streams: Vec<u32> = (0..MANY as u32).map(|at| 2 * at + 3).collect();
+                assert!(many.answers(&streams).values().all(|answer| answer.status == 204));
+            }
+            false => (0..MANY).for_each(|_| _ = pipelined.response().is(204)),
+        }
+        let trace = strace.detach();
+        let before =
+            trace.lines().take_while(|line| !line.contains("200 OK")).filter(|line| line.starts_with("unlinkat"));
+        let before = before.count();
+        assert!(before <= 5, "HTTP/2: {is_http2}: {before} of {MANY} came first:\n{trace}");
+    }
 }
