@@ -27,21 +27,30 @@ const PATIENCE: u32 = 200;
 /// A certificate that ends within these seconds is made again.
 const SOON: i64 = 30 * 86_400;
 
+/// What helps where state cannot be kept: it is looked at before all else.
+pub const CURE: &str = "set $STATE_DIRECTORY to a directory of this user's own";
+
 /// Where state is kept: systemd's `$STATE_DIRECTORY`, else root's or the person's own.
-pub fn state_directory() -> PathBuf {
+///
+/// # Errors
+/// Nothing says where. A directory of all users will not do: a stranger's keys could wait there to be trusted.
+pub fn state_directory() -> Result<PathBuf, String> {
     let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(directory) = of("STATE_DIRECTORY") {
-        return directory;
+        return Ok(directory);
     }
     if process::geteuid() == 0 {
-        return PathBuf::from("/var/lib/webserv");
+        return Ok(PathBuf::from("/var/lib/webserv"));
     }
     let home = || of("HOME").map(|home| home.join(".local/state"));
-    of("XDG_STATE_HOME").or_else(home).unwrap_or_else(std::env::temp_dir).join("webserv")
+    let own = of("XDG_STATE_HOME").or_else(home).map(|own| own.join("webserv"));
+    own.ok_or_else(|| "neither XDG_STATE_HOME nor HOME says where".to_owned())
 }
 
-pub fn directory() -> PathBuf {
-    state_directory().join(DIRECTORY)
+/// # Errors
+/// As [`state_directory`].
+pub fn directory() -> Result<PathBuf, String> {
+    Ok(state_directory()?.join(DIRECTORY))
 }
 
 fn read(certificate: &Path, key: &Path) -> Option<Issued> {
@@ -122,20 +131,20 @@ pub fn names(wanted: &[String]) -> Vec<String> {
     all
 }
 
-/// Whether what lies in the directory can only be of this user or root: where neither HOME nor XDG_STATE_HOME says
-/// where, it is in a directory of all users, and a stranger's authority could wait there to be trusted.
+/// Whether what lies in the directory can only be of this user or root: a stranger's authority could wait elsewhere to be
+/// trusted. Asked once the directory is made, where it is to be: somebody else may make it first.
 fn judge(directory: &Path) -> Result<(), String> {
     let user = process::geteuid();
     for place in [Some(directory), directory.parent()].into_iter().flatten() {
-        let Ok(found) = fs::symlink_metadata(place) else { continue };
-        let is_theirs = ![0, user].contains(&found.uid()) && user != 0;
-        if is_theirs || found.mode() & 0o1002 == 0o002 {
-            let (place, whose) =
-                (place.display(), if is_theirs { "belongs to another user" } else { "is writable by all" });
-            return Err(format!(
-                "\"{place}\" {whose}: keys there are not trusted; set XDG_STATE_HOME to a directory of your own"
-            ));
-        }
+        // A link's owner may change where it leads; its mode says nothing.
+        let (Ok(named), Ok(found)) = (fs::symlink_metadata(place), fs::metadata(place)) else { continue };
+        let is_theirs = |uid: u32| ![0, user].contains(&uid) && user != 0;
+        let whose = match () {
+            () if is_theirs(named.uid()) || is_theirs(found.uid()) => "belongs to another user",
+            () if found.mode() & 0o1002 == 0o002 => "is writable by all",
+            () => continue,
+        };
+        return Err(format!("\"{}\" {whose}: keys there are not trusted", place.display()));
     }
     Ok(())
 }
@@ -143,8 +152,8 @@ fn judge(directory: &Path) -> Result<(), String> {
 /// A certificate for these names and for this machine's own, with its chain.
 pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
     let all = self::names(names);
-    directory.map_or(Ok(()), judge)?;
     let _alone = directory.map(alone).transpose()?;
+    directory.map_or(Ok(()), judge)?;
     let ca = authority(directory, now)?;
     if let Some(found) = directory.and_then(|directory| kept(directory, &ca, &all, now)) {
         return Ok(found);
@@ -260,6 +269,12 @@ mod tests {
             open(0o755).expect("changed");
         }
         assert!(obtain(Some(&directory), &[], NOW).is_ok());
+        // Where a link leads counts: its own mode is 0777.
+        let link = scratch.path().join("linked");
+        std::os::unix::fs::symlink(scratch.path().join("webserv"), &link).expect("linked");
+        assert_eq!(obtain(Some(&link.join("local-ca")), &[], NOW), obtain(Some(&directory), &[], NOW));
+        fs::set_permissions(scratch.path().join("webserv"), fs::Permissions::from_mode(0o777)).expect("changed");
+        assert!(obtain(Some(&link.join("local-ca")), &[], NOW).is_err());
     }
 
     #[test]

@@ -261,14 +261,13 @@ impl<'a> Builder<'a> {
         let directory = local_ca::directory();
         let made = match self.touch {
             Touch::Nothing => local_ca::obtain(None, &names, self.now),
-            Touch::Read => local_ca::foresee(&directory, &names, self.now),
-            Touch::Write => local_ca::obtain(Some(&directory), &names, self.now),
+            Touch::Read => directory.and_then(|directory| local_ca::foresee(&directory, &names, self.now)),
+            Touch::Write => directory.and_then(|directory| local_ca::obtain(Some(&directory), &names, self.now)),
         };
         let made = made.or_else(|why| {
             // HTTPS works, but browsers will ask for another exception after a restart.
             let text = format!("the local authority is kept in memory alone, until the process ends: {why}");
-            let help = "set $STATE_DIRECTORY, or let this user write there";
-            self.diagnostics.push(Diagnostic::warn(span, text).help(help));
+            self.diagnostics.push(Diagnostic::warn(span, text).help(local_ca::CURE));
             local_ca::obtain(None, &names, self.now)
         });
         let pair = made.and_then(|made| {

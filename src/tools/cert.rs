@@ -9,8 +9,9 @@ use crate::tls::{issue, names};
 /// # Errors
 /// The certificates can neither be read nor made, and why.
 pub fn page(wanted: &[String], now: i64) -> Result<String, String> {
-    let directory = local_ca::directory();
-    let made = local_ca::obtain(Some(&directory), wanted, now)?;
+    let cured = |why: String| format!("{why}; {}", local_ca::CURE);
+    let directory = local_ca::directory().map_err(cured)?;
+    let made = local_ca::obtain(Some(&directory), wanted, now).map_err(cured)?;
     let all = local_ca::names(wanted);
     let (certificate, key) = local_ca::paths(&directory, &all);
     let until = issue::covers(made.certificate.as_bytes(), &[]).map_or(0, |(until, _)| until);

@@ -134,7 +134,14 @@ impl Build {
             (State::Off, _) => None,
             (State::Path(path), _) => Some(path),
             (State::Default, Form::Nginx) => Some(self.full_path(format!("acme_{}", draft.name).as_bytes())),
-            (State::Default, Form::Own) => Some(local_ca::state_directory().join(format!("acme_{}", draft.name))),
+            (State::Default, Form::Own) => match local_ca::state_directory() {
+                Ok(directory) => Some(directory.join(format!("acme_{}", draft.name))),
+                Err(why) => {
+                    let text = format!("no place for the account and the certificates of ACME: {why}");
+                    self.error(Fault::new(wanted.issuer_span, text).help(local_ca::CURE));
+                    return None;
+                }
+            },
         };
         let terms = Terms {
             uri,
