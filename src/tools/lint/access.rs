@@ -12,6 +12,7 @@ pub const RULES: &[Rule] = &[
         page: "`return` runs in the rewrite phase, before `allow`, `deny` and `auth_basic`: in the same block they never \
                decide anything. Put what needs protection into a location that serves files or proxies, or check by `if` \
                before the `return`.",
+        about: &["return"],
         check: answered_before,
     },
     Rule {
@@ -19,6 +20,7 @@ pub const RULES: &[Rule] = &[
         title: "a check of Referer that a request without one passes",
         page: "`none` in `valid_referers` lets requests without the header in, and any client can leave it out. Leave \
                `none` out where the check protects something; nothing that matters should depend on Referer alone.",
+        about: &["valid_referers"],
         check: empty_referer,
     },
     Rule {
@@ -26,6 +28,7 @@ pub const RULES: &[Rule] = &[
         title: "a regex that matches more than the end",
         page: "`\\.php` matches /x.php.jpg as well, and `~example\\.org` the host example.org.evil.test. End the regex with \
                `$`, and begin one of a host with `^`.",
+        about: &["location", "server_name"],
         check: open_end,
     },
     Rule {
@@ -33,6 +36,7 @@ pub const RULES: &[Rule] = &[
         title: "auth_basic without a password file",
         page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
                (as in nginx).",
+        about: &["auth_basic"],
         check: no_passwords,
     },
     Rule {
@@ -40,6 +44,7 @@ pub const RULES: &[Rule] = &[
         title: "Content-Type by add_header",
         page: "`add_header Content-Type` adds a second header beside the one that the response has, and clients take either. \
                Write `default_type`, or `types { }`.",
+        about: &["add_header"],
         check: second_type,
     },
     Rule {
@@ -47,6 +52,7 @@ pub const RULES: &[Rule] = &[
         title: "every response names the version",
         page: "`server_tokens on` shows the version in the Server header and on error pages, which tells attackers what to \
                try. Write `server_tokens off;`.",
+        about: &["server_tokens"],
         check: version,
     },
     Rule {
@@ -54,6 +60,7 @@ pub const RULES: &[Rule] = &[
         title: "root in one location only",
         page: "A `root` inside a location holds there alone: the other locations of the server take files from the default, \
                a directory called html. Write `root` once, in the server, and in a location only what differs.",
+        about: &["location"],
         check: root_in_location,
     },
     Rule {
@@ -61,6 +68,7 @@ pub const RULES: &[Rule] = &[
         title: "a public resolver",
         page: "Answers of a name server outside your network can be forged on their way, and lead `proxy_pass` elsewhere. \
                Name one on this machine or in your network: `resolver 127.0.0.53;`.",
+        about: &["resolver"],
         check: public_resolver,
     },
     Rule {
@@ -68,6 +76,7 @@ pub const RULES: &[Rule] = &[
         title: "alias in a regex location that captures nothing",
         page: "In a regex location the path is made of the captures: `location ~ ^/img/ { alias /srv/img/; }` leads every \
                request to the directory itself. Write `location ~ ^/img/(.*)$ { alias /srv/img/$1; }`, or a prefix.",
+        about: &["alias"],
         check: alias_without_capture,
     },
 ];

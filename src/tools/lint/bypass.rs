@@ -13,6 +13,7 @@ pub const RULES: &[Rule] = &[
         title: "a listener of IPv6 only",
         page: "`listen [::]:80` alone takes no IPv4 connections: the socket is made with ipv6only=on. Write `listen 80;` beside \
                it, or `ipv6only=off`.",
+        about: &["listen"],
         check: one_family,
     },
     Rule {
@@ -20,6 +21,7 @@ pub const RULES: &[Rule] = &[
         title: "two headers about caching that contradict each other",
         page: "`expires` sends a Cache-Control of its own: beside it an `add_header Cache-Control no-store` makes two, and caches \
                choose. Write one of them.",
+        about: &["add_header"],
         check: two_lifetimes,
     },
 ];
@@ -32,6 +34,7 @@ pub const WAYS: &[Rule] = &[
         page: "A regex location wins over a prefix: of `location /admin/` with a password and `location ~ \\.php$` without one, \
                the second answers /admin/x.php, and asks nobody. Write `location ^~ /admin/` with the regex location inside \
                it, or ask in both.",
+        about: &["location"],
         check: around_protection,
     },
     Rule {
@@ -39,6 +42,7 @@ pub const WAYS: &[Rule] = &[
         title: "a private file below the root",
         page: "Password files, keys and logs that lie below `root` are sent to everyone who asks for their name. Keep them \
                elsewhere, or refuse them: `location ~ /\\. { deny all; }`.",
+        about: &["auth_basic_user_file", "ssl_certificate_key", "access_log", "error_log"],
         check: served_secret,
     },
     Rule {
@@ -46,6 +50,7 @@ pub const WAYS: &[Rule] = &[
         title: "a map without default chooses the server, or the directory",
         page: "Where no entry matches, a `map` without `default` is the empty word, and `proxy_pass http://$name` fails with 500. \
                Add a default: the server for all others. Of `root $name` nothing is left, or the top of the file system.",
+        about: &["map"],
         check: no_default,
     },
 ];

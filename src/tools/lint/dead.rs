@@ -2,7 +2,7 @@
 //! for last and never looked for, values of an answer that is not there yet.
 
 use super::blocks::{Pass, location, passes, variables};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::template::Builtin;
 use crate::util::hash::FastSet;
@@ -14,6 +14,7 @@ pub const RULES: &[Rule] = &[
         page: "A location and the regex of a `rewrite` are compared with the path of the URI: it begins with `/`, has neither \
                the scheme nor the host before it nor the query behind it, its %XX are decoded, and slashes beside each other \
                are one (unless merge_slashes is off). `rewrite ^old/` or `location /my%20files/` never match.",
+        about: &["location", "rewrite", "if"],
         check: no_such_path,
     },
     Rule {
@@ -22,6 +23,7 @@ pub const RULES: &[Rule] = &[
         page: "`try_files` looks for all arguments but the last, which is where the request goes if none is there: with `$uri` or \
                `$uri/` it comes back to this very line until it ends in 500. End with a status, a page or a named location: \
                `try_files $uri $uri/ =404;`. A URL is a file's name here: hand requests on in a named location.",
+        about: &["try_files"],
         check: looked_for_last,
     },
     Rule {
@@ -29,6 +31,7 @@ pub const RULES: &[Rule] = &[
         title: "an error page without its slash",
         page: "What begins with neither `/` nor `@` is a URL, to which clients are redirected: `error_page 404 404.html` answers \
                302 instead of 404. Write `/404.html`.",
+        about: &["error_page"],
         check: page_without_slash,
     },
     Rule {
@@ -36,6 +39,7 @@ pub const RULES: &[Rule] = &[
         title: "a condition on an answer that is not there yet",
         page: "`if` and `set` run before a request is answered or handed on: $status, $upstream_… and $sent_http_… are empty \
                then. Look at them in `map`, in a log, or have `error_page` act on a status.",
+        about: &["if", "set"],
         check: not_known_yet,
     },
     Rule {
@@ -43,6 +47,7 @@ pub const RULES: &[Rule] = &[
         title: "a variable where none is filled in",
         page: "The path of `error_log` and the names of headers are taken as they stand: `error_log logs/$host.log` writes to a \
                file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables.",
+        about: &["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header", "error_log", "pid"],
         check: not_filled_in,
     },
     Rule {
@@ -50,6 +55,7 @@ pub const RULES: &[Rule] = &[
         title: "a size without its unit",
         page: "A number alone counts bytes: `client_max_body_size 10` lets no form through. k, m and g stand for KiB, MiB and \
                GiB: `client_max_body_size 10m`.",
+        about: &["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"],
         check: bare_size,
     },
     Rule {
@@ -58,6 +64,7 @@ pub const RULES: &[Rule] = &[
         page: "`return` ends the request before a file or a server is asked: what the same location says about them is never \
                used. Remove one of the two, or make the `return` depend on an `if`. In a server it answers before any location is \
                chosen: write it into `location /`.",
+        about: EVERY,
         check: answered_before,
     },
 ];
@@ -272,9 +279,11 @@ fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
 
 fn answered_before(place: &Place, found: &mut Vec<Finding>) {
     before_all_locations(place, found);
-    let in_location = place.blocks.last().is_some_and(|block| location(block).is_some());
     let level = place.level();
-    let Some(by) = level.first("return").filter(|_| in_location) else { return };
+    if !place.is_in("location") {
+        return;
+    }
+    let Some(by) = level.first("return") else { return };
     let is_pass =
         |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program, Pass::Other]).any(|name| d.name.is(name));
     let is_content = |d: &Directive| is_pass(d) || CONTENT.iter().any(|name| d.name.is(name));

@@ -14,6 +14,7 @@ pub const RULES: &[Rule] = &[
         page: "In `(a+)+` a text can be cut up in very many ways, and a backtracking engine tries all of them before it gives \
                up: a short URI keeps a processor busy (ReDoS). webserv stops such a search with an error, nginx does not. One \
                repetition is enough: `a+`.",
+        about: &["location", "rewrite", "server_name", "if"],
         check: nested_repetition,
     },
     Rule {
@@ -22,12 +23,14 @@ pub const RULES: &[Rule] = &[
         page: "`Access-Control-Allow-Origin $http_origin` with `Access-Control-Allow-Credentials true` lets the scripts of every \
                site read what this one shows to the visitor who is logged in; `*` with credentials is refused by browsers. Let \
                a `map` of $http_origin name the sites that may.",
+        about: &["add_header"],
         check: any_origin,
     },
     Rule {
         code: "W132",
         title: "a password file that is never asked for",
         page: "`auth_basic_user_file` alone asks for nothing: `auth_basic \"REALM\";` turns the check on.",
+        about: &["auth_basic_user_file"],
         check: unused_passwords,
     },
     Rule {
@@ -36,6 +39,7 @@ pub const RULES: &[Rule] = &[
         page: "X-Forwarded-For, X-Real-IP and User-Agent are what the client sends: a limit that counts by them is evaded by \
                another value in each request. Count by $binary_remote_addr; behind a proxy, `set_real_ip_from` makes that \
                the client's address.",
+        about: &["limit_req_zone", "limit_conn_zone"],
         check: chosen_key,
     },
 ];
@@ -47,6 +51,7 @@ pub const AREAS: &[Rule] = &[Rule {
     page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
            what was uploaded behind a password is there for everyone. Ask there as well, or keep the store outside of \
            everything that is served.",
+    about: &["upload_store"],
     check: read_back,
 }];
 

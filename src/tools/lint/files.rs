@@ -18,6 +18,7 @@ pub const RULES: &[Rule] = &[
                paths start at the prefix: the directory that webserv is started in, or -p. Make the directory, or mend \
                the name. `lint`, and `-t` with -c, name only those whose name is nearly that of another directory: a \
                configuration may be checked on another machine than the one it is for.",
+        about: &["root", "alias"],
         check: missing_root,
     },
     Rule {
@@ -26,6 +27,7 @@ pub const RULES: &[Rule] = &[
         page: "`auth_basic_user_file` names a file that is not there, so that no one gets in: requests with a password are \
                answered 403 (nginx) and the error log says why. Relative paths start at the directory of the main \
                configuration file. `htpasswd -c FILE USER` makes one.",
+        about: &["auth_basic_user_file"],
         check: missing_passwords,
     },
     Rule {
@@ -33,6 +35,7 @@ pub const RULES: &[Rule] = &[
         title: "nothing is listened on",
         page: "No `server` block is there, so no port is opened and no request can be answered. Write one into `http`, or \
                include the files that have them.",
+        about: &["http"],
         check: nothing_listened_on,
     },
 ];

@@ -13,6 +13,7 @@ pub const RULES: &[Rule] = &[
         title: "the client chooses which host is asked",
         page: "A variable that the client fills stands in the host of an upstream URL: anyone can make the server ask \
                any host, inside your network too (SSRF). Name the host, or let a regex or a `map` allow a fixed set.",
+        about: &["proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass"],
         check: server_side_request,
     },
     Rule {
@@ -21,6 +22,7 @@ pub const RULES: &[Rule] = &[
         page: "`$uri`, `$document_uri` and captures of the path are decoded: in nginx %0d%0a is a line end in them, and \
                what follows becomes a header of its own. webserv refuses such a path with 400, but what a client meant \
                by %3F or %25 is lost here too. Use `$request_uri`, or a regex whose group cannot match a line end.",
+        about: &["add_header", "add_trailer", "proxy_set_header", "return", "rewrite", "proxy_pass"],
         check: header_splitting,
     },
     Rule {
@@ -28,6 +30,7 @@ pub const RULES: &[Rule] = &[
         title: "Host as the client sent it",
         page: "`$http_host` is what the client sent, not what was matched with server_name: applications that make links \
                from it can be made to link elsewhere. Pass `$host`. A redirect to it keeps the port of the old scheme as well.",
+        about: &["return", "rewrite", "proxy_set_header"],
         check: host_spoofing,
     },
     Rule {
@@ -35,12 +38,14 @@ pub const RULES: &[Rule] = &[
         title: "add_header drops the headers of the level above",
         page: "A level that has an `add_header` of its own takes none of those above it. Repeat them, or set \
                `add_header_inherit merge`.",
+        about: &["add_header", "add_trailer"],
         check: lost_headers,
     },
     Rule {
         code: "W105",
         title: "allow without deny",
         page: "Who matches no rule is let in: `allow` alone forbids nothing. End the list with `deny all;`.",
+        about: &["allow"],
         check: allow_without_deny,
     },
 ];
@@ -51,6 +56,7 @@ pub const SENT: &[Rule] = &[Rule {
     title: "proxy_set_header drops Host or the client's address",
     page: "A level that has a `proxy_set_header` of its own takes none of those above it: with one for Upgrade in a \
                location, the Host and the address of the client that the server sets are not sent there. Repeat them.",
+    about: &["proxy_set_header"],
     check: lost_request_headers,
 }];
 

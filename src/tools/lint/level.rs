@@ -17,7 +17,7 @@ pub const COMPARED: usize = 200;
 pub struct Level<'a> {
     pub all: &'a [Directive],
     /// Where the first directive of each name is.
-    firsts: FastMap<&'a [u8], usize>,
+    firsts: OnceCell<FastMap<&'a [u8], usize>>,
     locations: OnceCell<Locations<'a>>,
     /// Its regex locations, as far as they are compared.
     regexes: OnceCell<Vec<(&'a Directive, Pattern)>>,
@@ -103,24 +103,30 @@ fn regex_of(d: &Directive) -> Option<Pattern> {
 
 impl<'a> Level<'a> {
     pub fn new(all: &'a [Directive]) -> Level<'a> {
-        let mut firsts = FastMap::default();
-        let mut before = None;
-        for (at, d) in all.iter().enumerate() {
-            // Most lines of a long block have the name of the line before.
-            if before.replace(d.name.bytes()) != Some(d.name.bytes()) {
-                firsts.entry(d.name.bytes()).or_insert(at);
+        Level { all, ..Level::default() }
+    }
+
+    fn firsts(&self) -> &FastMap<&'a [u8], usize> {
+        self.firsts.get_or_init(|| {
+            let mut firsts = FastMap::default();
+            let mut before = None;
+            for (at, d) in self.all.iter().enumerate() {
+                // Most lines of a long block have the name of the line before.
+                if before.replace(d.name.bytes()) != Some(d.name.bytes()) {
+                    firsts.entry(d.name.bytes()).or_insert(at);
+                }
             }
-        }
-        Level { all, firsts, ..Level::default() }
+            firsts
+        })
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.firsts.contains_key(name.as_bytes())
+        self.firsts().contains_key(name.as_bytes())
     }
 
     /// The position of the first directive of a name.
     pub fn first(&self, name: &str) -> Option<usize> {
-        self.firsts.get(name.as_bytes()).copied()
+        self.firsts().get(name.as_bytes()).copied()
     }
 
     /// The first location with this modifier (none: empty) and name.

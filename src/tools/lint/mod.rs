@@ -33,7 +33,7 @@ use crate::config::error::Diagnostic;
 use crate::config::sources::Sources;
 use level::Level;
 pub use rule::Paths;
-use rule::{Finding, Place, Rule};
+use rule::{Finding, Index, Place, Rule};
 use std::cell::Cell;
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
@@ -70,7 +70,7 @@ pub const OF_SURROUNDINGS: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
-    by(RULES, tree, sources, paths)
+    by(&Index::new(RULES), tree, sources, paths)
 }
 
 /// Missing names that are compared with the names beside them: each costs a reading of a directory, and a server that
@@ -79,10 +79,10 @@ const COMPARISONS: u32 = 50;
 
 /// What a server says of its files when it starts.
 pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
-    by(&[files::RULES], tree, sources, Some(paths))
+    by(&Index::new(&[files::RULES]), tree, sources, Some(paths))
 }
 
-fn by(rules: &[&[Rule]], tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
+fn by(rules: &Index, tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let silences = |file| memchr::memmem::find(sources.bytes(file), ALLOW.as_bytes()).is_some();
     let silencing = sources.ids().filter(|file| silences(*file)).collect();
@@ -107,7 +107,7 @@ pub fn list() -> String {
 
 /// A way through the tree.
 struct Walk<'w> {
-    rules: &'w [&'w [Rule]],
+    rules: &'w Index,
     sources: &'w Sources,
     /// The files that have a comment which allows a code: of the others no line is searched for one.
     silencing: Vec<FileId>,
@@ -120,12 +120,17 @@ impl Walk<'_> {
     fn level<'a>(&mut self, level: Level<'a>, blocks: &mut Vec<&'a Directive>, levels: &mut Vec<Level<'a>>) {
         let all = level.all;
         levels.push(level);
+        let (mut name, mut rules) = (None, &[][..]);
         for (at, d) in all.iter().enumerate() {
             let is_whole = !self.sources.lacks_files || self.paths.is_some_and(|paths| paths.are_ours);
             let (paths, comparisons) = (self.paths, &self.comparisons);
             let place = Place { d, blocks, levels, at, paths, is_whole, comparisons };
             let mut found = Vec::new();
-            for rule in self.rules.iter().copied().flatten() {
+            // Most lines of a long block have the name of the line before.
+            if name.replace(d.name.bytes()) != Some(d.name.bytes()) {
+                rules = self.rules.about(d.name.bytes());
+            }
+            for rule in rules {
                 (rule.check)(&place, &mut found);
                 for finding in found.drain(..) {
                     let around = blocks.iter().map(|block| block.name.span);

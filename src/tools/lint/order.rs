@@ -14,6 +14,7 @@ pub const RULES: &[Rule] = &[
         page: "A `^~` prefix keeps URIs from all regexes, and of the regexes the first that matches is taken. A regex whose \
                URIs all begin with such a prefix, or end with what an earlier regex matches, is never reached. Put the \
                special one first, or nest it in the prefix location.",
+        about: &["location"],
         check: unreached,
     },
     Rule {
@@ -21,6 +22,7 @@ pub const RULES: &[Rule] = &[
         title: "access rules behind one that decides for all",
         page: "`allow` and `deny` are tried in their order and the first that matches decides: what stands behind \
                `allow all` or `deny all` in the same block has no effect.",
+        about: &["allow", "deny"],
         check: behind_all,
     },
     Rule {
@@ -28,6 +30,7 @@ pub const RULES: &[Rule] = &[
         title: "a listener that is not what its port says",
         page: "A listener on 443 without `ssl` (on any `listen` of that address) speaks plain HTTP, so browsers show an error; \
                one on 80 with `ssl` answers plain requests with 400. Add the parameter, or leave it out.",
+        about: &["listen"],
         check: listener,
     },
     Rule {
@@ -35,6 +38,7 @@ pub const RULES: &[Rule] = &[
         title: "error_log off, and access_log on, are files",
         page: "`error_log off` writes to a file called \"off\" (nginx), `access_log on` to one called \"on\". `error_log /dev/null crit;` is the way to be rid of the \
                lines; better is a level that leaves out what does not matter.",
+        about: &["access_log", "error_log"],
         check: log_off,
     },
 ];
@@ -46,6 +50,7 @@ pub const AREAS: &[Rule] = &[
         title: "a quota that one client can fill",
         page: "`upload_quota` bounds the area, and with `client_max_body_size 0` and no `upload_max_file_size` nothing bounds \
                one request: the first large upload takes all the room. Give one of them.",
+        about: &["allowed_methods", "upload_store", "upload_quota"],
         check: unbounded,
     },
     Rule {
@@ -54,6 +59,7 @@ pub const AREAS: &[Rule] = &[
         page: "The listing page has a strict policy of its own, by hash, and is sent with that one alone: a site's would take \
                its style and its scripts away. What `add_header` says here holds for files, not for the listing. Give the \
                listing a location of its own if that is not meant.",
+        about: &["autoindex_format", "autoindex_upload"],
         check: policy,
     },
     Rule {
@@ -61,6 +67,7 @@ pub const AREAS: &[Rule] = &[
         title: "a status page that anyone can read",
         page: "`stub_status` and `status` show how busy the server is, and the names of servers and upstreams. Add \
                `allow 127.0.0.1; deny all;`, or a password.",
+        about: &["stub_status", "status"],
         check: super::access::open_status,
     },
     Rule {
@@ -68,6 +75,7 @@ pub const AREAS: &[Rule] = &[
         title: "uploaded pages are shown as the site's own",
         page: "With `upload_serve inline` an HTML or SVG file that a client stored runs its scripts in the site's name, and \
                reads what its visitors may read. Leave the default, `attachment`, or serve uploads from a host of their own.",
+        about: &["upload_serve"],
         check: shown_inline,
     },
 ];

@@ -2,7 +2,7 @@
 //! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
 
 use super::blocks::{Pass, asks_who, authority, below, is_pass, location, passes, set_value, variables};
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Span, Word};
 
 pub const RULES: &[Rule] = &[
@@ -11,6 +11,7 @@ pub const RULES: &[Rule] = &[
         title: "connections that are closed after a few requests",
         page: "`keepalive_requests` closes a connection after that number of requests; each new one costs handshakes, and \
                with HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10).",
+        about: &["keepalive_requests"],
         check: few_requests,
     },
     Rule {
@@ -19,6 +20,7 @@ pub const RULES: &[Rule] = &[
         page: "Where the host of a pass has variables, its name is looked up while requests are served, by the servers that \
                `resolver` names: without one every request is answered 502. Write `resolver ADDRESS;`, or name the host in \
                an `upstream`.",
+        about: &["proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass"],
         check: no_resolver,
     },
     Rule {
@@ -26,6 +28,7 @@ pub const RULES: &[Rule] = &[
         title: "auth_request leads to no location",
         page: "The URI of `auth_request` is asked for within this server. Where no location answers it, the answer is 404, \
                and each request that was to be checked ends in 500. Write `location = /auth { internal; proxy_pass …; }`.",
+        about: &["auth_request"],
         check: asks_nowhere,
     },
     Rule {
@@ -33,6 +36,7 @@ pub const RULES: &[Rule] = &[
         title: "a time of 0",
         page: "A timeout of 0 is not endless, it is over at once: requests end in 504, or clients are disconnected. Write a \
                long time, as in `proxy_read_timeout 1d;`.",
+        about: EVERY,
         check: no_time,
     },
     Rule {
@@ -40,6 +44,7 @@ pub const RULES: &[Rule] = &[
         title: "gzip is tuned and never turned on",
         page: "`gzip_types` and its like say how responses are compressed where `gzip on;` stands, and it stands nowhere. Add \
                `gzip on;`.",
+        about: &["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"],
         check: gzip_off,
     },
     Rule {
@@ -48,6 +53,7 @@ pub const RULES: &[Rule] = &[
         page: "A regex location wins over a prefix: beside `location /img/ { alias /data/img/; }` a `location ~ \\.png$ { expires \
                30d; }` takes /img/a.png, and looks for it below the root of the server. Write the prefix as `^~`, or the regex \
                location inside it.",
+        about: &["location"],
         check: takes_files,
     },
 ];
@@ -58,6 +64,7 @@ pub const WAYS: &[Rule] = &[Rule {
     title: "one path is closed, and what is below it is open",
     page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
            for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
+    about: &["location"],
     check: exact_alone,
 }];
 
@@ -138,13 +145,14 @@ fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
 }
 
 fn no_time(place: &Place, found: &mut Vec<Finding>) {
-    let name = place.d.name.str();
-    let is_wait = ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end))
-        || matches!(&*name, "send_timeout" | "client_body_timeout" | "client_header_timeout");
+    let name = place.name();
+    let is_wait =
+        ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end.as_bytes()))
+            || matches!(name, b"send_timeout" | b"client_body_timeout" | b"client_header_timeout");
     let Some(word) = place.d.args.first().filter(|_| is_wait) else { return };
     if ["0", "0s", "0ms", "0m"].iter().any(|zero| word.is(zero)) {
         let message = "0 is not endless: the wait is over at once";
-        found.push(Finding::new(word.span, message, format!("write a long time: {name} 1d;")));
+        found.push(Finding::new(word.span, message, format!("write a long time: {} 1d;", place.d.name.str())));
     }
 }
 

@@ -11,6 +11,7 @@ pub const RULES: &[Rule] = &[
         code: "W106",
         title: "a dot that is any character",
         page: "In a regex `.` matches any character: `.php$` matches /aphp. Write `\\.php$`.",
+        about: &["server_name", "location"],
         check: plain_dot,
     },
     Rule {
@@ -18,6 +19,7 @@ pub const RULES: &[Rule] = &[
         title: "a check of an origin that others pass",
         page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
                https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
+        about: &["if", "map"],
         check: open_origin,
     },
     Rule {
@@ -25,6 +27,7 @@ pub const RULES: &[Rule] = &[
         title: "a rewrite whose target is rewritten again",
         page: "`last` looks for a location again. Where the target leads to the same location and the regex matches it, \
                the rewrite runs until it is stopped after ten rounds, with 500. Use `break`, or exclude the target.",
+        about: &["rewrite"],
         check: rewrite_loop,
     },
     Rule {
@@ -32,6 +35,7 @@ pub const RULES: &[Rule] = &[
         title: "a regex location behind one that matches everything",
         page: "Regex locations are tried in their order: behind `~ .*` or `~ /` no other one is ever tried. Put the general \
                one last, or write it as the prefix location `/`.",
+        about: &["location"],
         check: shadowed,
     },
 ];

@@ -5,6 +5,7 @@ pub use super::level::COMPARED;
 use super::level::Level;
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span, Word};
+use crate::util::hash::FastMap;
 use std::cell::Cell;
 use std::path::PathBuf;
 
@@ -17,7 +18,51 @@ pub struct Rule {
     pub title: &'static str,
     /// Why this hurts, and what to write instead.
     pub page: &'static str,
+    /// The names of the directives that it may find something at; [`EVERY`]: it looks at all.
+    pub about: &'static [&'static str],
     pub check: fn(&Place, &mut Vec<Finding>),
+}
+
+/// For a rule that looks at every directive, which costs each line of a long file.
+pub const EVERY: &[&str] = &[];
+
+/// Rules by the names that they are about: a line is shown only those that may find something at it, so that what it costs
+/// does not grow with their number.
+pub struct Index {
+    of_every: Vec<&'static Rule>,
+    /// In the order of the tables, those of every directive among them.
+    by_name: FastMap<&'static [u8], Vec<&'static Rule>>,
+}
+
+impl Index {
+    pub fn new(tables: &[&'static [Rule]]) -> Index {
+        let rules = || tables.iter().copied().flatten();
+        let mut by_name: FastMap<&'static [u8], Vec<&'static Rule>> = FastMap::default();
+        for name in rules().flat_map(|rule| rule.about) {
+            by_name.entry(name.as_bytes()).or_default();
+        }
+        for (name, list) in &mut by_name {
+            list.extend(rules().filter(|rule| rule.about.is_empty() || rule.is_about(name)));
+        }
+        Index { of_every: rules().filter(|rule| rule.about.is_empty()).collect(), by_name }
+    }
+
+    /// All rules for every directive, whatever they are about.
+    #[cfg(test)]
+    pub fn unsorted(tables: &[&'static [Rule]]) -> Index {
+        Index { of_every: tables.iter().copied().flatten().collect(), by_name: FastMap::default() }
+    }
+
+    /// The rules that may find something at a directive of this name.
+    pub fn about(&self, name: &[u8]) -> &[&'static Rule] {
+        self.by_name.get(name).unwrap_or(&self.of_every)
+    }
+}
+
+impl Rule {
+    fn is_about(&self, name: &[u8]) -> bool {
+        self.about.iter().any(|about| about.as_bytes() == name)
+    }
 }
 
 /// What relative paths of a configuration start from.

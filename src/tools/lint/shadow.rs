@@ -20,6 +20,7 @@ pub const RULES: &[Rule] = &[
         title: "a line of a map that is never reached",
         page: "The regexes of a `map` are tried in their order and the first that matches gives the value: behind `~^/a/` a \
                line `~^/a/b/` has no effect. Write the special one first.",
+        about: &["map"],
         check: in_a_map,
     },
     Rule {
@@ -27,6 +28,7 @@ pub const RULES: &[Rule] = &[
         title: "a rewrite that is never reached",
         page: "A `rewrite` with `last`, `break`, `redirect` or `permanent` is the last that is tried for what it matches: a \
                later one whose URIs it all matches has no effect. Write the special one first.",
+        about: &["rewrite"],
         check: rewrites,
     },
 ];

@@ -2,7 +2,7 @@
 //! lines that lack their counterpart elsewhere.
 
 use super::blocks::location;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Place, Rule};
 use crate::config::ast::Directive;
 use crate::config::template::Builtin;
 
@@ -12,6 +12,7 @@ pub const RULES: &[Rule] = &[
         title: "a dash that ends a variable's name",
         page: "Names of variables have letters, digits and `_`: `$request-id` is $request, then the text \"-id\". Write \
                `$request_id`, or `${request}-id` where the text is meant.",
+        about: EVERY,
         check: dashed,
     },
     Rule {
@@ -19,6 +20,7 @@ pub const RULES: &[Rule] = &[
         title: "an address that is a number",
         page: "`listen 8080:80` is port 80 of the address 0.0.31.144, which the number 8080 stands for. A server listens on \
                its own port alone; that one port leads to another is a matter of containers (`-p 8080:80`).",
+        about: &["listen"],
         check: two_ports,
     },
     Rule {
@@ -26,6 +28,7 @@ pub const RULES: &[Rule] = &[
         title: "a comparison with a regex",
         page: "`=` and `!=` compare letter by letter: `if ($request_uri = \"^/admin\")` is never true. A regex has `~`, or `~*` \
                where letter case does not matter.",
+        about: &["if"],
         check: compared_regex,
     },
     Rule {
@@ -33,6 +36,7 @@ pub const RULES: &[Rule] = &[
         title: "an alias without the slash of its location",
         page: "What follows the location is appended to the alias as it stands: with `location /i/ { alias /srv/i; }` the file \
                of /i/x is /srv/ix. End both with a slash.",
+        about: &["alias"],
         check: alias_without_slash,
     },
     Rule {
@@ -40,6 +44,7 @@ pub const RULES: &[Rule] = &[
         title: "a certificate that no listener uses",
         page: "`ssl_certificate` alone turns nothing on: a `listen` without `ssl` speaks plain HTTP. Write \
                `listen 443 ssl;`.",
+        about: &["ssl_certificate"],
         check: unused_certificate,
     },
     Rule {
@@ -47,6 +52,7 @@ pub const RULES: &[Rule] = &[
         title: "fewer files than connections",
         page: "Each connection is an open file, and one that is proxied is two: with a `worker_rlimit_nofile` below \
                `worker_connections` the limit of connections is never reached, and files cannot be opened before it.",
+        about: &["worker_rlimit_nofile"],
         check: few_files,
     },
 ];

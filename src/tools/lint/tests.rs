@@ -9,7 +9,11 @@ mod twins;
 pub fn codes(text: &str) -> Vec<String> {
     let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
     let code = |d: &Diagnostic| d.code.unwrap_or_default().to_owned();
-    lint(&loaded.directives, &loaded.sources, None).iter().map(code).collect()
+    let found = lint(&loaded.directives, &loaded.sources, None).iter().map(code).collect();
+    let by_all: Vec<_> =
+        by(&Index::unsorted(RULES), &loaded.directives, &loaded.sources, None).iter().map(code).collect();
+    assert_eq!(found, by_all, "a rule finds something at a directive that it is not about: {text}");
+    found
 }
 
 /// The text with the codes that it has, where they are others than these.

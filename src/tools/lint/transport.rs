@@ -11,6 +11,7 @@ pub const RULES: &[Rule] = &[
         page: "RC4, DES, EXPORT and MD5 suites are broken, NULL ones encrypt nothing, and those without authentication (aNULL, \
                ADH) let anyone in between. They are never spoken here, and other servers that read this file would. Write \
                `ssl_ciphers HIGH:!aNULL:!MD5;`.",
+        about: &["ssl_ciphers"],
         check: weak_ciphers,
     },
     Rule {
@@ -19,6 +20,7 @@ pub const RULES: &[Rule] = &[
         page: "Browsers ignore Strict-Transport-Security in a response that came without TLS (RFC 6797): a server that listens \
                without `ssl` alone protects no one by it. Add the header to the server of port 443, and redirect to that one \
                here.",
+        about: &["add_header"],
         check: plain_transport,
     },
     Rule {
@@ -26,6 +28,7 @@ pub const RULES: &[Rule] = &[
         title: "an error page with the status 200",
         page: "`error_page 404 =200 /404.html` says 200 to search engines, monitors and caches for every path that does not \
                exist; so does `=` alone before the name of a file. Without it the page is sent with the status of the error.",
+        about: &["error_page"],
         check: soft_error,
     },
 ];

@@ -1,7 +1,7 @@
 //! Lines that nginx accepts without a word and that do not do what they seem to.
 
 use super::blocks::location;
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -10,6 +10,7 @@ pub const RULES: &[Rule] = &[
         title: "a prefix location that is written like a regex",
         page: "Without `~` the name of a location is a prefix, compared letter by letter: `location ^/api/` matches no \
                request at all. Write `location ~ ^/api/` for a regex, or `location /api/` for the prefix.",
+        about: &["location"],
         check: prefix_like_a_regex,
     },
     Rule {
@@ -17,6 +18,7 @@ pub const RULES: &[Rule] = &[
         title: "a server name that no host has",
         page: "Names are separated by spaces, and a comma is a letter of the name: no Host header has it. A port \
                belongs to `listen`; it is taken off the Host header before names are compared. Variables are not filled in, but for $hostname.",
+        about: &["server_name"],
         check: odd_server_name,
     },
     Rule {
@@ -24,6 +26,7 @@ pub const RULES: &[Rule] = &[
         title: "a named location that does not exist",
         page: "`error_page` and `try_files` may lead to `@name`. Where the server has no `location @name` every such \
                request ends in 500.",
+        about: &["error_page", "try_files"],
         check: missing_named_location,
     },
     Rule {
@@ -31,6 +34,7 @@ pub const RULES: &[Rule] = &[
         title: "try_files ends in a number that is no status",
         page: "The last argument of `try_files` is a URI; a status is written `=404`. `404` or `/404` is a file that \
                is looked for.",
+        about: &["try_files"],
         check: try_files_code,
     },
     Rule {
@@ -38,6 +42,7 @@ pub const RULES: &[Rule] = &[
         title: "the same regex location twice",
         page: "Regex locations are tried in their order and the first that matches wins: a second one with the same \
                regex is never reached.",
+        about: &["location"],
         check: duplicate_regex,
     },
     Rule {
@@ -45,6 +50,7 @@ pub const RULES: &[Rule] = &[
         title: "directives after a return",
         page: "`return`, `break` and a `rewrite` of every URI end the rewrite directives of their block: `set`, `rewrite`, \
                `if` and `return` after them never run. Move them before it.",
+        about: &["set", "rewrite", "if", "return"],
         check: after_return,
     },
     Rule {
@@ -53,6 +59,7 @@ pub const RULES: &[Rule] = &[
         page: "A block of `if` inside a location replaces the location for the request: handlers and headers of the \
                location may be lost, and of two such blocks only the last counts. Choose values by `map`, or use \
                `try_files` and locations of their own.",
+        about: EVERY,
         check: if_is_evil,
     },
     Rule {
@@ -60,6 +67,7 @@ pub const RULES: &[Rule] = &[
         title: "root repeats the name of its location",
         page: "The whole URI is appended to `root`: `location /img/ { root /srv/img; }` looks for /srv/img/img/…. \
                Name the directory above, or use `alias`.",
+        about: &["root"],
         check: root_repeats_location,
     },
     Rule {
@@ -67,6 +75,7 @@ pub const RULES: &[Rule] = &[
         title: "alias leaves its directory",
         page: "`location /i { alias /srv/i/; }` also matches /i../secret, which becomes /srv/i/../secret. End both the \
                location and the alias with a slash.",
+        about: &["alias"],
         check: alias_traversal,
     },
     Rule {
@@ -74,6 +83,7 @@ pub const RULES: &[Rule] = &[
         title: "a file test of a word",
         page: "`if (-f request_filename)` looks for a file called request_filename, which is not there. Write \
                `$request_filename`.",
+        about: &["if"],
         check: file_test_without_variable,
     },
     Rule {
@@ -81,6 +91,7 @@ pub const RULES: &[Rule] = &[
         title: "a redirect without its URL",
         page: "`return 301;` answers a redirect that leads nowhere: browsers show an empty page. Write where it leads, or \
                another status.",
+        about: &["return"],
         check: redirect_to_nowhere,
     },
     Rule {
@@ -88,6 +99,7 @@ pub const RULES: &[Rule] = &[
         title: "a rewrite names a group that its regex does not have",
         page: "`rewrite ^/a/(.*)$ /$2;` has one group: $2 is empty. Groups of a `location` or an `if` around it are gone by \
                then, since `rewrite` matches its own regex last; a named group, `(?<name>…)`, stays.",
+        about: EVERY,
         check: missing_group,
     },
 ];

@@ -11,6 +11,7 @@ pub const RULES: &[Rule] = &[
         title: "satisfy any with a rule that lets everyone in",
         page: "`satisfy any` lets in who passes one of the checks: with `allow all` no password is ever asked for. End the \
                rules with `deny all;`.",
+        about: &["satisfy"],
         check: any_of_all,
     },
     Rule {
@@ -18,6 +19,7 @@ pub const RULES: &[Rule] = &[
         title: "the whole file system is served",
         page: "`root /` serves every file that the server's user can read, /etc included; `alias /etc/` the system's settings, \
                keys among them. Name the directory of the site.",
+        about: &["root", "alias"],
         check: whole_system,
     },
     Rule {
@@ -25,6 +27,7 @@ pub const RULES: &[Rule] = &[
         title: "a redirect to itself",
         page: "The target of the redirect is answered by the same line, so that browsers give up after twenty rounds. A \
                redirect to HTTPS belongs into the server of port 80 alone.",
+        about: &["return"],
         check: redirect_loop,
     },
     Rule {
@@ -33,6 +36,7 @@ pub const RULES: &[Rule] = &[
         page: "`location /api { proxy_pass http://app/; }` also matches /apiary and /api../x, which become //ary and /../x: \
                requests reach what the location was not for. With `location /api/ { proxy_pass http://app/v1; }` /api/x \
                becomes /v1x. End both with a slash, or neither.",
+        about: &["proxy_pass"],
         check: slash_of_the_prefix,
     },
     Rule {
@@ -41,6 +45,7 @@ pub const RULES: &[Rule] = &[
         page: "With `merge_slashes off` //admin is another path than /admin and passes rules for it, while the file system and \
                most applications take both for the same. That of an address's default server holds for all servers of the \
                address: the path is read before the host is known.",
+        about: &["merge_slashes"],
         check: unmerged,
     },
     Rule {
@@ -48,6 +53,7 @@ pub const RULES: &[Rule] = &[
         title: "protocols that are broken",
         page: "SSLv2, SSLv3, TLSv1 and TLSv1.1 are broken (RFC 7568, RFC 8996): they are never spoken here, and other servers \
                that read this file would. Write `ssl_protocols TLSv1.2 TLSv1.3;`.",
+        about: &["ssl_protocols"],
         check: old_protocols,
     },
     Rule {
@@ -55,6 +61,7 @@ pub const RULES: &[Rule] = &[
         title: "every client may say which address it has",
         page: "`set_real_ip_from 0.0.0.0/0` takes the address from a header of any client, so that limits, rules and logs can \
                be led by the nose. Name the addresses of your proxies only.",
+        about: &["proxy", "set_real_ip_from"],
         check: any_proxy,
     },
 ];

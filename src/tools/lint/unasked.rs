@@ -13,6 +13,7 @@ pub const RULES: &[Rule] = &[
         code: "W040",
         title: "a map with the key `*`",
         page: "In a `map` the value for all others is called `default`. `*` is a key like any other: the text `*`.",
+        about: &["*"],
         check: star_key,
     },
     Rule {
@@ -20,6 +21,7 @@ pub const RULES: &[Rule] = &[
         title: "a path that is the same for every request",
         page: "Where the host of `proxy_pass` is a variable, its path is what the upstream is asked for, whatever the client \
                asked for: nothing is appended to it. Leave the path out, or write `$request_uri` behind the host.",
+        about: &["proxy_pass"],
         check: constant_path,
     },
     Rule {
@@ -27,6 +29,7 @@ pub const RULES: &[Rule] = &[
         title: "real_ip_header without set_real_ip_from",
         page: "No address is trusted to name others, so that the header is never read, and logs and limits see the proxy's \
                address. Name the proxies: `set_real_ip_from 10.0.0.0/8;`.",
+        about: &["real_ip_header"],
         check: untrusted_header,
     },
     Rule {
@@ -34,6 +37,7 @@ pub const RULES: &[Rule] = &[
         title: "an error that looks like a success",
         page: "With `error_page 500 502 =200 /e.html` a failure is answered with 200: caches keep the page, monitors and \
                programs take it for the answer. Leave the `=200` out.",
+        about: &["error_page"],
         check: hidden_error,
     },
     Rule {
@@ -41,6 +45,7 @@ pub const RULES: &[Rule] = &[
         title: "a word that is nearly the one meant",
         page: "`valid_referers non` is the name of a host, `charset utf8` a charset that no registry has, and the page of \
                `error_page 404 =;` is called `=`: nothing says so. Write `none`, `utf-8`, and a page behind the `=`.",
+        about: &["valid_referers", "add_header", "charset", "error_page"],
         check: nearly,
     },
 ];
@@ -54,6 +59,7 @@ pub const CHECKS: &[Rule] = &[
                variable. Ask for it: `if ($secure_link = \"\") { return 403; }`, and for links that expire \
                `if ($secure_link = \"0\") { return 410; }`; `if ($invalid_referer) { return 403; }`; \
                `if ($ssl_client_verify != SUCCESS) { return 403; }`.",
+        about: &["secure_link", "valid_referers", "ssl_verify_client"],
         check: unasked,
     },
     Rule {
@@ -61,6 +67,7 @@ pub const CHECKS: &[Rule] = &[
         title: "secure_link_md5 without a secret",
         page: "A hash of what the client knows is one that the client can make. Put a secret word beside the variables: \
                `secure_link_md5 \"$secure_link_expires$uri secret\";`.",
+        about: &["secure_link_md5"],
         check: no_secret,
     },
     Rule {
@@ -69,6 +76,7 @@ pub const CHECKS: &[Rule] = &[
         page: "Applications trust X-Real-IP, X-Forwarded-For and names of users as what the proxy found out. Passed on as \
                the client sent them, anyone is who they say. Write `$remote_addr`, `$proxy_add_x_forwarded_for` or \
                `$remote_user`; behind another proxy name it by `set_real_ip_from`.",
+        about: &["proxy_set_header"],
         check: claimed,
     },
     Rule {
@@ -77,6 +85,7 @@ pub const CHECKS: &[Rule] = &[
         page: "A redirect whose host, or its end, comes from the request sends visitors of this site to any other (open \
                redirect). `https://a.test$1` is one too where `$1` need not begin with a slash: `.evil.test` makes it \
                another host. Name the host, and end it with `/`.",
+        about: &["return", "rewrite"],
         check: open_redirect,
     },
     Rule {
@@ -84,6 +93,7 @@ pub const CHECKS: &[Rule] = &[
         title: "a page that repeats what the client sent",
         page: "An argument, a header or the decoded path in a text of HTML is run as a script by the browser of anyone who \
                follows a link to it. Send such a text as text/plain.",
+        about: &["return"],
         check: reflected,
     },
     Rule {
@@ -91,6 +101,7 @@ pub const CHECKS: &[Rule] = &[
         title: "a proxy that asks itself",
         page: "The upstream is the address that this server listens on, and no other server does: the request comes back \
                until there are no more connections. Name the port of the application.",
+        about: &["proxy_pass"],
         check: asks_itself,
     },
     Rule {
@@ -98,6 +109,7 @@ pub const CHECKS: &[Rule] = &[
         title: "the origin `null` is allowed",
         page: "`null` is the origin of every sandboxed frame and local file, so that any site can have it. Name the origins \
                that may read.",
+        about: &["add_header"],
         check: null_origin,
     },
 ];

@@ -11,6 +11,7 @@ pub const RULES: &[Rule] = &[
         title: "anyone may write here",
         page: "The location takes uploads or deletes files, and nothing in it or around it asks who the client is. Add \
                `auth_basic`, or `allow` and `deny`, or `limit_except`.",
+        about: &["location"],
         check: open_to_all,
     },
     Rule {
@@ -18,6 +19,7 @@ pub const RULES: &[Rule] = &[
         title: "uploaded files can be run",
         page: "A regex location passes scripts of the whole server to an application, those that visitors upload \
                included. Write the upload area as `location ^~ …`, so that no regex takes its files.",
+        about: &["location"],
         check: uploads_run,
     },
 ];

@@ -13,6 +13,15 @@ pub const RULES: &[Rule] = &[
         page: "`limit_req_zone` and `limit_conn_zone` only define a zone: requests are limited where `limit_req zone=NAME;` or \
                `limit_conn NAME N;` stands. A cache is used where `proxy_cache NAME;` stands, an `upstream` where a \
                `proxy_pass http://NAME;` leads to it. Often the name is misspelt there, or the line was forgotten.",
+        about: &[
+            "limit_req_zone",
+            "limit_conn_zone",
+            "proxy_cache_path",
+            "fastcgi_cache_path",
+            "uwsgi_cache_path",
+            "scgi_cache_path",
+            "upstream",
+        ],
         check: unused,
     },
     Rule {
@@ -21,6 +30,7 @@ pub const RULES: &[Rule] = &[
         page: "An `upstream` whose servers are all `down` answers every request with 502. A server that is named twice gets \
                twice the requests, and a failure of it is counted for each line: `weight=2` says the first without the \
                second.",
+        about: &["upstream"],
         check: odd_servers,
     },
     Rule {
@@ -28,6 +38,7 @@ pub const RULES: &[Rule] = &[
         title: "kept connections that are closed",
         page: "`keepalive N` in an upstream keeps connections open, and `proxy_http_version 1.0` or `proxy_set_header Connection \
                close` has the upstream close each of them. Write `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";`.",
+        about: &["proxy_http_version", "proxy_set_header"],
         check: not_kept,
     },
     Rule {
@@ -36,6 +47,7 @@ pub const RULES: &[Rule] = &[
         page: "A WebSocket needs both headers: `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \
                \"upgrade\";` (or a `map` of $http_upgrade) with `proxy_http_version 1.1`. Without the second one the upstream \
                answers as to any other request. Lines of an outer level are lost where a block has one of its own.",
+        about: &["proxy_set_header"],
         check: half_an_upgrade,
     },
     Rule {
@@ -44,6 +56,7 @@ pub const RULES: &[Rule] = &[
         page: "A `server` of an upstream that names no port means port 80, also where `fastcgi_pass`, `uwsgi_pass`, `scgi_pass` or \
                `memcached_pass` leads to it: a web server would be asked in another protocol. PHP-FPM listens on 9000, or on a \
                unix socket.",
+        about: &["upstream"],
         check: without_port,
     },
 ];

@@ -2,7 +2,7 @@
 //! without its `$`, a capture as another program writes it.
 
 use super::blocks::{is_of_client, location};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
 use crate::config::model::Level;
@@ -16,6 +16,7 @@ pub const RULES: &[Rule] = &[
         page: "Arguments of `try_files` are appended to the root as they stand, so a file begins with `/` (or a variable \
                that does): `index.php` looks for /srv/wwwindex.php. A status (`=404`) and a named location are taken as \
                the last argument only; before it they are names of files.",
+        about: &["try_files"],
         check: no_file,
     },
     Rule {
@@ -23,12 +24,26 @@ pub const RULES: &[Rule] = &[
         title: "a variable without its $",
         page: "`map http_host $x` compares the word \"http_host\", not the header; a limit whose key is the word \
                `binary_remote_addr` counts all clients together. A variable begins with `$`.",
+        about: &[
+            "proxy_set_header",
+            "fastcgi_param",
+            "uwsgi_param",
+            "scgi_param",
+            "add_header",
+            "set",
+            "return",
+            "map",
+            "split_clients",
+            "limit_req_zone",
+            "limit_conn_zone",
+        ],
         check: without_dollar,
     },
     Rule {
         code: "W015",
         title: "a capture as another program writes it",
         page: "Captures are `$1` to `$9` here. `\\1` (sed, lighttpd's older forms) and `%1` (Apache) are sent as they stand.",
+        about: &["rewrite", "return", "alias", "proxy_pass"],
         check: foreign_capture,
     },
     Rule {
@@ -36,6 +51,7 @@ pub const RULES: &[Rule] = &[
         title: "an entry that never matches",
         page: "In `types` a line is a MIME type and extensions without a dot: `text/html html htm;`. In `map` the word \
                `default` names the value for all else; a word that is only like it is a key.",
+        about: EVERY,
         check: dead_entry,
     },
     Rule {
@@ -43,6 +59,7 @@ pub const RULES: &[Rule] = &[
         title: "slashes around a regex",
         page: "A regex stands alone: `location ~ \\.php$`. In `~ /\\.php$/` the slashes are part of it, and nothing follows \
                the end of a path, so it never matches. Letter case is ignored by `~*`, not by an `i` at the end.",
+        about: &["location", "rewrite"],
         check: delimiters,
     },
     Rule {
@@ -50,6 +67,7 @@ pub const RULES: &[Rule] = &[
         title: "a log format of another server",
         page: "`%h` and `%{Referer}i` are Apache's; here they are written to the log as they stand. Variables begin with \
                `$`: $remote_addr, $request, $status, $http_referer.",
+        about: &["log_format"],
         check: foreign_format,
     },
     Rule {
@@ -58,6 +76,7 @@ pub const RULES: &[Rule] = &[
         page: "`upload_filename` takes `original`, `random`, `time` or a name with variables. A word that is only nearly one \
                of the three is a name: every upload is stored under it. `error_log warn` writes to a file called \"warn\": \
                the path comes first, then the level.",
+        about: &["error_log", "upload_filename"],
         check: near_keyword,
     },
 ];
