@@ -260,6 +260,8 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     if args.dump {
         return print(&dump(&read.sources));
     }
+    // The process ends: to give back 25 000 lines one by one would be a tenth of the work of a test.
+    std::mem::forget(read);
     ExitCode::SUCCESS
 }
 

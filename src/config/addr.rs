@@ -222,12 +222,11 @@ impl Cidr {
     /// Also says whether bits beyond the prefix were set, which nginx warns of: `low address bits of 10.0.0.1/8
     /// are meaningless`.
     pub fn parse(text: &[u8]) -> Result<(Cidr, bool), ValueError> {
-        let shown = String::from_utf8_lossy(text);
-        let error = || ValueError::new(format!("invalid parameter \"{shown}\""));
-        let text = std::str::from_utf8(text).map_err(|_| error())?;
-        let (ip, prefix) = match text.split_once('/') {
+        let error = || ValueError::new(format!("invalid parameter \"{}\"", String::from_utf8_lossy(text)));
+        let written = std::str::from_utf8(text).map_err(|_| error())?;
+        let (ip, prefix) = match written.split_once('/') {
             Some((ip, prefix)) => (ip, Some(prefix)),
-            None => (text, None),
+            None => (written, None),
         };
         let ip: IpAddr =
             lenient_ip(ip).map_err(|_| error().help("an address or a network: 192.168.1.0/24, fe80::/10"))?;
@@ -266,6 +265,10 @@ fn mask_length(mask: Ipv4Addr) -> Option<u32> {
 
 /// An address whose decimal parts may have leading zeros, as nginx reads it (never as octal).
 fn lenient_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    // It reads no part that begins with a zero.
+    if let Ok(ip) = text.parse() {
+        return Ok(ip);
+    }
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let zeros = |part: &str| digits(part) && part.len() > 1 && part.starts_with('0');
     if !text.split('.').any(zeros) || !text.split('.').all(digits) {

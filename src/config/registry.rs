@@ -5,7 +5,7 @@ use super::directives::*;
 use super::known::{self, Known, Verdict};
 use super::row::{Origin, Row};
 use super::{examples, suggest};
-use std::collections::HashMap;
+use crate::util::hash::FastMap;
 use std::sync::OnceLock;
 
 /// Every row, subject by subject.
@@ -107,9 +107,9 @@ fn known_names() -> impl Iterator<Item = &'static str> {
 /// Looks a directive up by name or alias; of several rows of a name (`server` in http and in upstream), the one for
 /// `here` where there is one.
 pub fn find(name: &str, here: Contexts) -> Option<Definition> {
-    static INDEX: OnceLock<HashMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
+    static INDEX: OnceLock<FastMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
-        let mut index: HashMap<&'static str, Vec<&'static Row>> = HashMap::new();
+        let mut index: FastMap<&'static str, Vec<&'static Row>> = FastMap::default();
         for row in rows() {
             for name in std::iter::once(row.name).chain(row.aliases.iter().copied()) {
                 index.entry(name).or_default().push(row);

@@ -329,8 +329,10 @@ impl Template {
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
             if byte != b'$' {
-                literal.push(byte);
-                at += 1;
+                let rest = text.get(at..).unwrap_or_default();
+                let length = memchr::memchr(b'$', rest).unwrap_or(rest.len());
+                literal.extend_from_slice(&rest[..length]);
+                at += length;
                 continue;
             }
             at += 1;

@@ -80,7 +80,8 @@ pub const LISTS: [&str; 12] = [
 
 /// What is wrong with a word by its signs alone.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
-    if word.quoted {
+    // Most words have no sign that could be odd.
+    if word.quoted || word.bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._:-$".contains(byte)) {
         return None;
     }
     let text = word.str();
@@ -209,7 +210,9 @@ pub fn camel(name: &str) -> Option<String> {
 
 /// A phrase in typographic quotes that spaces tore apart: where it stands, and how it is quoted.
 pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
-    let first = d.args.iter().position(|word| !word.quoted && word.str().starts_with(CURLY))?;
+    let may_begin_one = |byte: &u8| *byte == b'`' || !byte.is_ascii();
+    let begins_one = |word: &Word| word.bytes().first().is_some_and(may_begin_one) && word.str().starts_with(CURLY);
+    let first = d.args.iter().position(|word| !word.quoted && begins_one(word))?;
     let last = d.args.iter().rposition(|word| !word.quoted && word.str().ends_with(CURLY))?;
     let words = d.args.get(first..=last).filter(|words| words.len() > 1)?;
     let phrase: Vec<_> = words.iter().map(|word| word.str().replace(CURLY, "")).collect();

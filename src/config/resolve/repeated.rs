@@ -48,25 +48,31 @@ fn is_off(d: &Directive) -> bool {
 
 /// The lines of a level so far that the rules speak of.
 #[derive(Default)]
-pub(super) struct Level {
+pub(super) struct Level<'a> {
+    /// The name that was looked up last and is in no list: most lines of a long block have the name of the line before.
+    free: Option<&'a [u8]>,
     /// The words of each set.
     sets: FastMap<&'static str, FastSet<Vec<u8>>>,
     /// Each list, and whether one of its lines is `off`.
     lists: FastMap<&'static str, bool>,
 }
 
-impl Level {
+impl<'a> Level<'a> {
     /// Whether the line may stand beside those before it.
-    pub(super) fn takes(&mut self, build: &mut Build, d: &Directive) -> bool {
+    pub(super) fn takes(&mut self, build: &mut Build, d: &'a Directive) -> bool {
         let name = d.name.bytes();
+        if self.free == Some(name) {
+            return true;
+        }
         let listed = |names: &[&'static str]| {
             names.binary_search_by(|listed| listed.as_bytes().cmp(name)).ok().map(|at| names[at])
         };
         if let Some(name) = listed(LISTS) {
             return self.list(build, d, name);
         }
-        if let Some(name) = listed(SETS) {
-            self.set(build, d, name);
+        match listed(SETS) {
+            Some(name) => self.set(build, d, name),
+            None => self.free = Some(name),
         }
         true
     }
