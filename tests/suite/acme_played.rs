@@ -4,6 +4,7 @@
 use crate::acme::page;
 use crate::harness::{Setup, eventually, http};
 use crate::over_tls::Tls;
+use crate::privsep::Parent;
 use crate::tls::{certificate, tool};
 use crate::upstream::{Peer, Request, Upstream};
 use serde_json::{Value, json};
@@ -238,6 +239,33 @@ fn an_order_that_a_kill_broke_off_is_made_again_by_the_same_account() {
     assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
     let (orders, accounts) = played.look(|book| (book.orders.len(), book.accounts.clone()));
     assert_eq!(orders, 2);
+    assert!(accounts.iter().all(|key| *key == accounts[0]), "{accounts:?}");
+}
+
+/// Started by root: each reload brings a fresh process, which has of ACME what is on disk.
+#[test]
+fn accounts_orders_and_certificates_are_taken_over_by_the_process_that_follows() {
+    let signer = Setup::full("").mkdir("conf");
+    if !certificate(signer.dir(), "localhost", "ec") {
+        return;
+    }
+    let faults: [Fault; 1] = [("/fin", 403, "", "{}")];
+    let played = Played::start(signer.dir().to_owned(), LATE, "90", &faults);
+    let block = format!(
+        "acme_issuer played {{ uri http://{}/dir; state_path DIR/up; }}
+         server {{ listen 127.0.0.1:PORT; listen unix:DIR/up/tls ssl; server_name ari.test; acme_certificate played;
+             root DIR/html; }}",
+        played.upstream.address
+    );
+    let Some(s) = Parent::start_with("user nobody;", &block) else { return };
+    let says = |what: &str, times: usize| eventually(what, || s.log().matches(what).count() == times);
+    says("finalize failed with status 403; next attempt in", 1);
+    // What was broken off is ordered again, by the same account.
+    s.reload();
+    says("for ari.test issued by", 1);
+    s.reload();
+    let (orders, accounts) = played.look(|book| (book.orders.len(), book.accounts.clone()));
+    assert_eq!(orders, 2, "what was issued is not ordered again: {}", s.log());
     assert!(accounts.iter().all(|key| *key == accounts[0]), "{accounts:?}");
 }
 
