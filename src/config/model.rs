@@ -29,6 +29,8 @@ use crate::http::header::UnusualNames;
 use crate::http::method::{Method, MethodSet};
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
+use crate::util::text::Text;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -346,6 +348,26 @@ pub struct Script {
     pub spans: Vec<Span>,
     /// Made once all variables are known: what a subject depends on may stand further down.
     pub lists: OpLists,
+    /// In their order; made with the lists.
+    pub set_runs: Vec<SetRun>,
+}
+
+/// Values by the number of their variable.
+pub type FixedValues = FastMap<u32, Text>;
+
+/// `set` lines, one behind the other, that give variables fixed values: they are done at once.
+#[derive(Debug)]
+pub struct SetRun {
+    pub ops: Range<usize>,
+    pub values: Rc<FixedValues>,
+}
+
+impl Script {
+    /// The run that begins with this op.
+    pub fn set_run(&self, op: usize) -> Option<&SetRun> {
+        let at = self.set_runs.binary_search_by_key(&op, |run| run.ops.start).ok()?;
+        self.set_runs.get(at)
+    }
 }
 
 /// The ops of a script that do nothing unless one subject is a certain text or matches a pattern, by subject: what is

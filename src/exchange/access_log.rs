@@ -33,11 +33,9 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     // Logged is what the client asked, and what the configuration makes of that.
     if ex.route.supposed.take().is_some() {
         let config = ex.config.clone();
-        for (value, (_, source)) in ex.route.user.iter_mut().zip(&config.variables.defined) {
-            if !matches!(source, Source::Stored | Source::Captured) {
-                *value = None;
-            }
-        }
+        let source = |at: usize| config.variables.defined.get(at).map(|(_, source)| source);
+        let is_computed = |at| !matches!(source(at), None | Some(Source::Stored | Source::Captured));
+        ex.route.user.take_away(is_computed);
     }
     if ex.here().settings.logs.access.is_empty() {
         return;

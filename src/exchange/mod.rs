@@ -38,6 +38,7 @@ pub mod rewrite;
 pub mod route_state;
 pub mod send_queue;
 pub mod tls;
+pub mod user_values;
 pub mod variables;
 
 use crate::config::model::{Config, EndpointId, Level, Location, Server, ServerId};
@@ -455,13 +456,7 @@ impl Exchange {
     }
 
     pub fn set_user(&mut self, variable: u32, value: Text) {
-        let at = variable as usize;
-        if self.route.user.len() <= at {
-            // Lines set one variable after the other: making room for each would cost more than the value.
-            let room = self.route.user.len() * 2;
-            self.route.user.resize(room.max(at + 1), None);
-        }
-        self.route.user[at] = Some(value);
+        self.route.user.set(variable, value);
     }
 
     /// Bytes of this response handed to the socket so far, or queued for it once it is complete.

@@ -4,6 +4,7 @@
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::FormAction;
+use crate::exchange::user_values::UserValues;
 use crate::http::escape::escape_path;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
@@ -11,7 +12,6 @@ use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Wait;
-use crate::util::text::Text;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub struct RouteState {
     pub subject: Vec<u8>,
     pub groups: Groups,
     /// Values of the configuration's variables.
-    pub user: Vec<Option<Text>>,
+    pub user: UserValues,
     /// Variables under evaluation that are made of variables.
     pub depth: u8,
     /// The server set the URI, not the client: `internal` locations answer.
@@ -122,6 +122,7 @@ impl RouteState {
             buffer.clear();
             std::mem::take(buffer)
         }
+        self.user.clear();
         *self = RouteState {
             uri: reused(&mut self.uri),
             args: reused(&mut self.args),
@@ -129,7 +130,7 @@ impl RouteState {
             path: reused(&mut self.path),
             index: reused(&mut self.index),
             subject: reused(&mut self.subject),
-            user: reused(&mut self.user),
+            user: std::mem::take(&mut self.user),
             ..RouteState::default()
         };
     }

@@ -183,6 +183,7 @@ impl Script {
             1 => self.both(&format!(" return 403 \"{number} $1 $2 $lang $part $seen\";")),
             2..5 => self.rewrite(rng),
             5..11 => self.set(rng),
+            11..13 => self.run_of_sets(rng),
             _ => {}
         }
         self.both(" }");
@@ -194,6 +195,16 @@ impl Script {
         self.both(&format!("set {name} \"{value}\";"));
     }
 
+    /// Lines that give fixed values are done at once; a map's value is no fixed one.
+    fn run_of_sets(&mut self, rng: &mut Rng) {
+        for _ in 0..4 + rng.below(4) {
+            let name = rng.of(&["$a", "$b", "$lang", "$part", "$arg_q", "$plain", "$set"]);
+            let text = rng.below(TEXTS.len());
+            write!(self.listed, " set {name} \"{}\";", TEXTS[text]).expect("a String takes all");
+            write!(self.alone, " set {name} $text_{text};").expect("a String takes all");
+        }
+    }
+
     fn draw(rng: &mut Rng) -> Script {
         let mut script = Script::default();
         let of: &[&str] = if rng.chance(50) { &SUBJECTS } else { &CHANGING };
@@ -203,7 +214,10 @@ impl Script {
         for number in 0..length {
             script.both("\n        ");
             if rng.chance(sets) {
-                script.set(rng);
+                match rng.below(4) {
+                    0 => script.run_of_sets(rng),
+                    _ => script.set(rng),
+                }
             } else if rng.chance(rewrites) {
                 script.rewrite(rng);
             } else {

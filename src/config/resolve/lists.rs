@@ -1,15 +1,18 @@
-//! Which ops of a script are asked about together: those with one subject, the URI or a variable.
+//! Which ops of a script are asked about together: those with one subject, the URI or a variable; and which `set` lines are
+//! done at once.
 //!
 //! Invariant: the subjects of lists are *stable*. As long as no op of the script does anything, each evaluation gives the
 //! same value and leaves nothing behind that another op could see, captures above all. All other ops are evaluated one by
 //! one, in their order.
 
-use crate::config::model::{Location, Op, OpList, OpLists, OpTest, Question, Script, Tables};
+use crate::config::model::{FixedValues, Location, Op, OpList, OpLists, OpTest, Question, Script, SetRun, Tables};
 use crate::config::pattern_set::{PatternSet, Wanted};
 use crate::config::settings::map::MapTable;
-use crate::config::template::{Builtin, Part, Source, Template, Var, Variables};
+use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
+use crate::util::text::Text;
+use std::rc::Rc;
 
 /// Fewer equal subjects are asked one by one.
 const WORTH: usize = 4;
@@ -42,6 +45,30 @@ impl Known<'_> {
             }
         }
         script.lists = self.lists_of(&script.ops);
+        script.set_runs = self.set_runs(&script.ops);
+    }
+
+    fn set_runs(&self, ops: &[Op]) -> Vec<SetRun> {
+        let mut runs = Vec::new();
+        let mut from = 0;
+        for chunk in ops.chunk_by(|one, next| self.fixed(one).is_some() == self.fixed(next).is_some()) {
+            let ops = from..from + chunk.len();
+            from = ops.end;
+            // Of one variable's lines the last one stays.
+            let values: FixedValues = chunk.iter().filter_map(|op| self.fixed(op)).collect();
+            if !values.is_empty() && ops.len() >= WORTH {
+                runs.push(SetRun { ops, values: Rc::new(values) });
+            }
+        }
+        runs
+    }
+
+    /// The variable that an op gives a value which is the same in every request. One that is computed where no `set` has
+    /// given it a value is no such variable: its value is thought over for the access log.
+    fn fixed(&self, op: &Op) -> Option<(u32, Text)> {
+        let Op::Set { slot: SetTarget::User(variable), value } = op else { return None };
+        let is_stored = matches!(self.variables.defined.get(*variable as usize), Some((_, Source::Stored)));
+        value.constant().filter(|_| is_stored).map(|text| (*variable, Text::new(text)))
     }
 
     fn lists_of(&self, ops: &[Op]) -> OpLists {

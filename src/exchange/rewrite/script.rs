@@ -48,6 +48,11 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
+        if let Some(run) = script.set_run(next).filter(|_| !cx.trace.is_some()) {
+            ex.route.user.set_all(&run.values);
+            next = run.ops.end;
+            continue;
+        }
         let Some(op) = script.ops.get(next) else { return Step::On };
         let at = script.spans.get(next).copied();
         next += 1;

@@ -112,14 +112,14 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
 
 /// No `set` and no capture has given it a value in this request: `$arg_a` is the request's own then, as in nginx.
 fn is_untouched(at: u32, ex: &Exchange) -> bool {
-    let is_stored = matches!(ex.route.user.get(at as usize), Some(Some(_)));
+    let is_stored = ex.route.user.get(at).is_some();
     let defined = ex.config.variables.defined.get(at as usize);
     !is_stored && matches!(defined, Some((_, Source::Stored | Source::Captured)))
 }
 
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
-    if let Some(Some(value)) = ex.route.user.get(at as usize) {
-        out.extend_from_slice(value.bytes());
+    if let Some(value) = ex.route.user.get(at) {
+        out.extend_from_slice(value);
         return Is::Set;
     }
     let config = ex.config.clone();
