@@ -157,3 +157,21 @@ fn programs_run_as_the_worker_and_an_upgrade_and_a_drain_are_the_parents() {
     assert!(os::wait_exit(new, LIMIT), "it has ended");
     assert!(!pid_file.exists());
 }
+
+#[test]
+fn programs_do_not_outlive_the_crash_of_their_serving_process() {
+    let block = "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; \
+        location /sh/ { alias DIR/scripts/; cgi_pass /bin/sh; } }";
+    let Some(s) = Parent::start_with("user nobody;", block) else { return };
+    let scripts = s.setup.dir().join("scripts");
+    std::fs::create_dir(&scripts).expect("made");
+    std::fs::write(scripts.join("long.sh"), "sleep 60; exit").expect("written");
+    let (mut client, child) = (s.client(), s.child());
+    client.send("GET /sh/long.sh HTTP/1.1\r\nHost: a\r\n\r\n");
+    let programs = || std::fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap_or_default();
+    eventually("the program runs", || !programs().is_empty());
+    let program: u32 = programs().trim().parse().expect("one pid");
+    os::kill(child, libc::SIGKILL);
+    assert!(os::wait_exit(program, LIMIT), "it has ended with its serving process");
+    s.get("/f").is(200);
+}

@@ -16,6 +16,7 @@
 //! names another process resolves ([`renewal`]).
 
 mod child;
+mod orphans;
 mod purpose;
 mod renewal;
 mod starting;
@@ -95,6 +96,8 @@ struct Parent {
     counters: Option<Rc<Shared>>,
     /// When drain_delay is over and QUIT follows.
     drained_at: Option<u64>,
+    /// When programs that an ended child left behind are killed.
+    orphans_until: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,7 @@ enum Reload {
 pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
+    parent.adopt_orphans();
     let failed = |why| Failure::of(format!("the serving process did not come up: {why}"));
     parent.start(Purpose::First).map_err(|(why, _)| failed(why))?;
     while parent.starting.is_some() {
@@ -140,6 +144,9 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
         } else {
             parent.turn();
         }
+    }
+    if parent.orphans_until.is_some() {
+        parent.kill_orphans();
     }
     parent.say(Level::Notice, format_args!("exit"));
     parent.listeners.close();
@@ -182,6 +189,7 @@ impl Parent {
             is_daemon: ready.is_some(),
             supervisor: Supervisor::from_env(),
             drained_at: None,
+            orphans_until: None,
             counters: Stats::page().ok(),
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
@@ -207,7 +215,8 @@ impl Parent {
         };
         let starting = self.starting.as_ref();
         let restart = self.restart_at.filter(|_| starting.is_none());
-        let due = restart.into_iter().chain(end).chain(self.drained_at).chain(starting.map(|s| s.until)).min();
+        let waits = [restart, end, self.drained_at, self.orphans_until, starting.map(|starting| starting.until)];
+        let due = waits.into_iter().flatten().min();
         let millis = due.map_or(u32::MAX, |at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX - 1));
         let starting = starting.map(|starting| starting.channel.as_fd());
         let fds: Vec<BorrowedFd<'_>> = self.signals.fd().into_iter().chain(starting).chain(awaited).collect();
@@ -226,6 +235,9 @@ impl Parent {
             self.drained_at = None;
             self.say(Level::Notice, format_args!("drained, shutting down"));
             self.finish();
+        }
+        if self.orphans_until.is_some_and(|at| at <= now) {
+            self.kill_orphans();
         }
         if matches!(self.ending, Ending::Stopping(at) if at <= now) {
             self.signal_children(SIGKILL);
@@ -324,6 +336,7 @@ impl Parent {
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
             let cause = cause(exit);
+            self.end_orphans();
             if child.draining || self.ending != Ending::No {
                 self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;

@@ -79,6 +79,24 @@ pub fn limit(pid: i32, cpu_seconds: u64) {
     }
 }
 
+/// From here on what a child leaves behind when it ends becomes a child of this process, not of init.
+pub fn adopt_orphans() -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    once(|| unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// The children of this process (which has one thread) that lead a process group of their own in its session, as programs
+/// from [`start`] do; one that made itself a daemon has another session. Those that have ended and are not reaped are
+/// among them. None where /proc is not mounted, or the kernel keeps no such list.
+pub fn group_leaders() -> Vec<i32> {
+    let own = super::getpid();
+    let list = std::fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default();
+    // SAFETY: no pointers are passed; fails where the process is not there.
+    let (group, session) = (|pid| unsafe { libc::getpgid(pid) }, |pid| unsafe { libc::getsid(pid) });
+    let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter(|pid| group(*pid) == *pid && session(*pid) == session(0)).collect()
+}
+
 /// Reaps a child that has ended, if that was not done yet.
 pub fn reap_one(pid: i32) {
     let mut status = 0;
