@@ -77,7 +77,8 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             number(ex.body_received, out)
         }
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
-        B::ContentType => field(ex, b"content_type", out),
+        // Programs trust it: not what a client wrote with `_` (nginx).
+        B::ContentType => field(ex, b"content-type", out),
         B::RequestLength => number(ex.log.request_length, out),
         B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.log.started), out),
         B::RequestId => {
@@ -146,7 +147,7 @@ pub fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// Header lines of that name (`_` for `-`), joined by a comma.
+/// Header lines of that name (its `_` stands for `-`, too), joined by a comma.
 pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let buf = ex.buf();
     let mut is = Is::Unset;
