@@ -9,8 +9,8 @@ use crate::sys::epoll;
 impl Server {
     pub(super) fn child_event(&mut self) {
         self.cx.children.receive();
-        for reader in self.cx.children.ended() {
-            self.pool.backends.program_ended(reader);
+        for (reader, exit) in self.cx.children.ended() {
+            self.pool.backends.program_ended(reader, exit);
             self.backend_event(reader, epoll::IN | epoll::RDHUP);
         }
         for line in self.cx.children.lines() {

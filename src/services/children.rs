@@ -10,7 +10,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::file;
 use crate::sys::process::child::{self, Program};
-use crate::sys::process::{self, SIGKILL};
+use crate::sys::process::{self, Exit, SIGKILL};
 use crate::sys::socket;
 use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
@@ -41,8 +41,8 @@ pub struct Children {
     /// Those that have ended, in the order of their ends.
     over: VecDeque<Key>,
     lines: Vec<Line>,
-    /// The readers of programs that have ended.
-    ended: Vec<Key>,
+    /// The readers of programs that have ended, and how they did.
+    ended: Vec<(Key, Exit)>,
     others: Others,
 }
 
@@ -218,9 +218,14 @@ impl Children {
         }
     }
 
-    /// The readers of programs that have ended.
-    pub fn ended(&mut self) -> Vec<Key> {
+    /// The readers of programs that have ended, and how they did.
+    pub fn ended(&mut self) -> Vec<(Key, Exit)> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// How a program ended whose output has ended; None: it is not over yet, and its reader will be told.
+    pub fn exit_of(&self, key: Key) -> Option<Exit> {
+        child::peek_exit(self.running.get(key)?.pid)
     }
 
     /// A program's output is no longer read.
@@ -248,7 +253,8 @@ impl Children {
             running.read(epoll, &mut self.lines);
             if token & STDERR == 0 {
                 running.last_line(&mut self.lines);
-                self.ended.extend(running.reader);
+                let exit = child::peek_exit(running.pid).unwrap_or(Exit::Code(0));
+                self.ended.extend(running.reader.map(|reader| (reader, exit)));
                 running.close(epoll);
                 if matches!(running.signal, Some((SIGKILL, _))) {
                     self.over.push_back(key);

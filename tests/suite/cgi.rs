@@ -35,6 +35,9 @@ fn start() -> Option<Server> {
         ("sh/upper.sh", "printf 'Content-Type: text/plain\n\n'; tr a-z A-Z"),
         ("sh/left.sh", "echo $$ > pid; exec sleep 30"),
         ("sh/silent.sh", "exit 1"),
+        ("sh/killed.sh", "printf '\\nsome'; kill -9 $$"),
+        ("sh/failed.sh", "printf '\\nall of it'; exit 3"),
+        ("sh/goes-on.sh", "printf '\\nall of it'; exec >&-; sleep 1"),
         ("sh/word.sh", "echo 'a word' >&2; printf '\\nfine'"),
         ("sh/large.sh", "printf '\\n'; head -c 3000000 /dev/zero | tr '\\0' x"),
         (
@@ -195,6 +198,22 @@ fn an_answer_without_a_status_is_200_ok() {
     let mut client = s.client();
     client.send("GET /sh/length.sh HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(client.rest().starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+/// The end of its output alone does not say that there is no more.
+#[test]
+fn the_answer_of_a_program_that_was_killed_does_not_look_whole() {
+    let Some(s) = start() else { return };
+    for _ in 0..5 {
+        let mut client = s.client();
+        client.send("GET /sh/killed.sh HTTP/1.1\r\nHost: a\r\n\r\n");
+        let all = String::from_utf8_lossy(&client.rest()).into_owned();
+        assert!(all.starts_with("HTTP/1.1 200 ") && all.ends_with("\r\n4\r\nsome\r\n"), "{all}");
+    }
+    s.await_file("logs/error.log", |log| log.contains("CGI program was ended by signal 9"));
+    for whole in ["failed", "goes-on"] {
+        s.get(&format!("/sh/{whole}.sh")).is(200).body_is("all of it");
+    }
 }
 
 #[test]

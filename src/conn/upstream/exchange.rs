@@ -3,6 +3,7 @@
 //!
 //! Invariant: no more is read than what the other side has room for.
 
+use super::pool::Backend;
 use crate::conn::http1::{begin_streamed, read};
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
@@ -237,6 +238,9 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     let Some(backend) = turn.pool.backends.of(active.backend) else { return Received::Nothing };
     let Handler::Proxy(proxy) = &mut active.handler else { return Received::Nothing };
     proxy.close_spool(&active.ex);
+    if proxy.awaits_exit() && backend.has_ended() {
+        return arrived(io, active, turn, Ok(&[]));
+    }
     let mut most = proxy.room(&active.ex).min(SCRATCH);
     if most == 0 || !backend.transport.can_read() {
         return Received::Nothing;
@@ -273,6 +277,18 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     received
 }
 
+/// The upstream has closed, or its program has ended.
+fn ended(proxy: &mut Proxy, ex: &mut Exchange, from: Option<&mut Backend>, cx: &mut Services) -> Result<(), Fault> {
+    let Some(from) = from else { return proxy.closed(ex, cx) };
+    if from.is_program() {
+        let exit = from.exit(&cx.children);
+        return proxy.output_ended(ex, cx, exit);
+    }
+    // The reset may come after the end: then what was sent is not acknowledged yet.
+    proxy.was_reset = proxy.reused && (from.transport.connected().is_err() || from.transport.is_unacknowledged());
+    proxy.closed(ex, cx)
+}
+
 /// What a read gave.
 fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
     let Active { ex, handler, backend, http1, .. } = active;
@@ -284,14 +300,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             proxy.broken(ex, cx, "recv()", e);
             Err(Fault::Error)
         }
-        Ok([]) => {
-            let upstream = turn.pool.backends.of(*backend).filter(|_| proxy.reused);
-            // The reset may come after the end: then what was sent is not acknowledged yet.
-            proxy.was_reset = upstream.is_some_and(|upstream| {
-                upstream.transport.connected().is_err() || upstream.transport.is_unacknowledged()
-            });
-            proxy.closed(ex, cx).map(|()| None)
-        }
+        Ok([]) => ended(proxy, ex, turn.pool.backends.of(*backend), cx).map(|()| None),
         Ok(bytes) => {
             proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
             if ex.out.is_empty() {

@@ -162,6 +162,11 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
         }
         return Some(Next::Wait);
     }
+    if proxy.awaits_exit() {
+        // It has closed its output and works on: nothing says that something is missing.
+        proxy.ended();
+        return Some(Next::Run);
+    }
     proxy.timed_out(ex, turn.cx);
     exchange::fail(io, active, turn, Fault::Timeout);
     Some(Next::Run)
@@ -177,8 +182,12 @@ pub fn check_invariants(client: &Transport, active: &Active, backends: &Backends
     }
     let waits = proxy.waits(ex);
     let backend = backends.transport(*backend);
-    let any =
-        client.has_unsent() || waits.client_read || waits.client_write || waits.upstream_read || waits.upstream_write;
+    let any = client.has_unsent()
+        || waits.client_read
+        || waits.client_write
+        || waits.upstream_read
+        || waits.upstream_write
+        || waits.exit;
     let could = waits.client_read && client.can_read()
         || (waits.client_write || client.has_unsent()) && client.can_write()
         || waits.upstream_read && backend.is_some_and(Transport::can_read)

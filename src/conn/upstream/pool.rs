@@ -9,11 +9,12 @@ use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
 use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
-use crate::services::children::Leave;
+use crate::services::children::{Children, Leave};
 use crate::services::upstream_balance::{End, Standing};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
+use crate::sys::process::Exit;
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
@@ -40,8 +41,8 @@ pub struct Backend {
     opened: u64,
     /// The program whose output it is.
     child: Option<Key>,
-    /// That program has ended: there is no more than what the pipe holds.
-    has_ended: bool,
+    /// How that program has ended: there is no more than what the pipe holds.
+    exit: Option<Exit>,
 }
 
 /// The connection that a request needs.
@@ -62,7 +63,17 @@ pub struct Wanted<'a> {
 impl Backend {
     /// It is the output of a program that has ended.
     pub fn has_ended(&self) -> bool {
-        self.has_ended
+        self.exit.is_some()
+    }
+
+    /// How the program ended whose output this is; None: it runs, or it is a server.
+    pub fn exit(&self, children: &Children) -> Option<Exit> {
+        self.exit.or_else(|| children.exit_of(self.child?))
+    }
+
+    /// A program writes it, not a server.
+    pub fn is_program(&self) -> bool {
+        self.child.is_some()
     }
 }
 
@@ -160,9 +171,9 @@ impl Backends {
     }
 
     /// The program whose output it is has ended.
-    pub fn program_ended(&mut self, key: Key) {
+    pub fn program_ended(&mut self, key: Key, exit: Exit) {
         if let Some(backend) = self.slab.get_mut(key) {
-            backend.has_ended = true;
+            backend.exit = Some(exit);
         }
     }
 
@@ -241,7 +252,7 @@ impl Backends {
             requests: 0,
             opened: now,
             child: None,
-            has_ended: false,
+            exit: None,
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
@@ -268,7 +279,7 @@ impl Backends {
             requests: 0,
             opened: 0,
             child: Some(child),
-            has_ended: false,
+            exit: None,
         };
         let key = self.slab.insert(backend);
         let Some(backend) = self.slab.get(key) else { return Err(Errno::EBADF) };

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::Exit;
 use super::spawn::{Attributes, FileActions, check, pointers};
 use crate::sys::{Errno, once, retry};
 
@@ -95,6 +96,19 @@ pub fn group_leaders() -> Vec<i32> {
     let (group, session) = (|pid| unsafe { libc::getpgid(pid) }, |pid| unsafe { libc::getsid(pid) });
     let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
     pids.filter(|pid| group(*pid) == *pid && session(*pid) == session(0)).collect()
+}
+
+/// How a child ended, which is not reaped by this; None: it runs.
+pub fn peek_exit(pid: i32) -> Option<Exit> {
+    // SAFETY: all zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is writable.
+    retry(|| unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, flags) }).ok()?;
+    // SAFETY: waitid() sets both; the pid stays 0 where the child runs.
+    let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let exit = if info.si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) };
+    (ended == pid).then_some(exit)
 }
 
 /// Reaps a child that has ended, if that was not done yet.

@@ -186,7 +186,7 @@ impl Proxy {
                 return Err(if self.reads_head() { Fault::InvalidHeader } else { Fault::Error });
             }
             Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Rest { warned: true },
-            Reading::Done => {}
+            Reading::Done | Reading::UntilExit => {}
         }
         Ok(())
     }

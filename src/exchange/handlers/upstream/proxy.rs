@@ -96,6 +96,8 @@ pub(super) enum Reading {
     Head,
     Length(Decoder),
     UntilClose,
+    /// The output of a program has ended; how the program ends says whether it is whole.
+    UntilExit,
     /// The whole body has arrived, but not the end of the records; what comes is dropped.
     Rest {
         warned: bool,

@@ -15,11 +15,14 @@ use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
 use crate::services::Services;
+use crate::sys::process::Exit;
 use std::ops::Range;
 use std::rc::Rc;
 
 /// Most informational responses (1xx) of one request: each restarts proxy_read_timeout.
 const INTERIM: u32 = 100;
+/// Milliseconds that a program may take to end when its output has ended. One that was killed takes none.
+const EXIT: u64 = 100;
 
 /// A response whose head is complete: the exchange's next step, and where its body begins in the bytes that completed
 /// the head.
@@ -42,7 +45,7 @@ impl Proxy {
     pub fn room(&self, ex: &Exchange) -> usize {
         let settings = &settings(ex);
         match self.reading {
-            Reading::Done => 0,
+            Reading::Done | Reading::UntilExit => 0,
             // What comes with the head is passed on at once: no more than the head's buffer if the rate is limited
             // (nginx).
             Reading::Head if !settings.buffering || settings.limit_rate.is_some() => {
@@ -55,6 +58,11 @@ impl Proxy {
 
     pub fn reads_head(&self) -> bool {
         matches!(self.reading, Reading::Head)
+    }
+
+    /// All was read; that the program has ended is awaited.
+    pub fn awaits_exit(&self) -> bool {
+        matches!(self.reading, Reading::UntilExit)
     }
 
     /// The response is complete.
@@ -246,7 +254,7 @@ impl Proxy {
             }
             Reading::Rest { warned: true } => at = bytes.len(),
             Reading::Rest { warned } => *warned = true,
-            Reading::Head | Reading::Done => {}
+            Reading::Head | Reading::Done | Reading::UntilExit => {}
         }
         if at < bytes.len() {
             // More than was announced: the excess belongs to no response (nginx: "more data than specified").
@@ -283,7 +291,7 @@ impl Proxy {
                 self.copy = None;
                 self.reading = Reading::Done;
             }
-            Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Done,
+            Reading::UntilClose | Reading::UntilExit | Reading::Rest { .. } => self.reading = Reading::Done,
             Reading::Done => {}
             Reading::Head => {
                 let what = "upstream prematurely closed connection while reading response header from upstream";
@@ -293,6 +301,30 @@ impl Proxy {
             Reading::Length(_) => return Err(self.cut_short(ex, cx)),
         }
         Ok(())
+    }
+
+    /// The output of a program has ended, and no length told its end. One that was killed may have had more to write; one
+    /// that has not ended yet is waited for, since the kernel closes what a killed one had open first.
+    pub fn output_ended(&mut self, ex: &mut Exchange, cx: &mut Services, exit: Option<Exit>) -> Result<(), Fault> {
+        let is_open = matches!(self.reading, Reading::UntilClose | Reading::UntilExit);
+        match exit {
+            Some(Exit::Signal(signal)) if is_open => {
+                let what = "CGI program was ended by signal";
+                ex.report(cx, Level::Error, format_args!("{what} {signal}: its response may be incomplete"));
+                Err(Fault::Error)
+            }
+            None if matches!(self.reading, Reading::UntilClose) => {
+                self.reading = Reading::UntilExit;
+                self.upstream_by = cx.now.ms + EXIT;
+                Ok(())
+            }
+            _ => self.closed(ex, cx),
+        }
+    }
+
+    /// The response is whole.
+    pub fn ended(&mut self) {
+        self.reading = Reading::Done;
     }
 
     fn cut_short(&mut self, ex: &mut Exchange, cx: &mut Services) -> Fault {

@@ -243,6 +243,6 @@ impl Proxy {
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
         let body = self.phase == Phase::Talk && waits.client_read;
-        self.phase == Phase::Resolve || !body && (waits.upstream_read || waits.upstream_write)
+        self.phase == Phase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
     }
 }

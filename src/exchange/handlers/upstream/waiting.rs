@@ -67,6 +67,7 @@ impl Proxy {
             },
             client_write: !ex.out.is_empty(),
             upstream_read: self.phase == Phase::Handshake || talking && self.room(ex) > 0,
+            exit: self.awaits_exit(),
             upstream_write: connecting || talking && !self.pending().is_empty(),
         }
     }
@@ -84,4 +85,6 @@ pub struct Waits {
     pub client_write: bool,
     pub upstream_read: bool,
     pub upstream_write: bool,
+    /// The end of the program.
+    pub exit: bool,
 }
