@@ -42,6 +42,8 @@
 use crate::sys::clock;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
 
 /// Nanoseconds of work in a turn.
 const LENGTH: u64 = 4_000_000;
@@ -50,21 +52,26 @@ const PATIENCE: u64 = 2_000_000;
 /// Calls of [`Slice::tick`] for one reading of the clock.
 const RARELY: u32 = 16;
 
-/// How long the loop waits, in one turn, for locks that other processes hold: [`PATIENCE`] from the first wait on, whatever
-/// number of requests want one, and however long the machine lets each wait last.
+/// How long the loop waits, in one turn, for locks that other processes hold: [`PATIENCE`] in all, whatever number of
+/// requests want one, and however long the machine lets each wait last. What the turn does between two waits does not
+/// count. In it: nanoseconds that were waited.
 #[derive(Clone, Default)]
-pub struct Patience(Rc<Cell<Option<u64>>>);
+pub struct Patience(Rc<Cell<u64>>);
 
 impl Patience {
-    /// It is over: no request of this turn waits any more.
-    pub fn is_over(&self) -> bool {
-        self.is_over_at(clock::monotonic_ns())
+    /// Waits that long. False: it is over, and no request of this turn waits any more.
+    pub fn wait(&self, pause: Duration) -> bool {
+        if self.0.get() >= PATIENCE {
+            return false;
+        }
+        let began = clock::monotonic_ns();
+        thread::sleep(pause);
+        self.waited(clock::monotonic_ns().saturating_sub(began));
+        true
     }
 
-    fn is_over_at(&self, now: u64) -> bool {
-        let ends = self.0.get().unwrap_or_else(|| now + PATIENCE);
-        self.0.set(Some(ends));
-        now >= ends
+    fn waited(&self, ns: u64) {
+        self.0.set(self.0.get().saturating_add(ns));
     }
 }
 
@@ -83,7 +90,7 @@ impl Slice {
     /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
         (self.ends, self.ticks, self.over) = (None, 0, false);
-        self.patience.0.set(None);
+        self.patience.0.set(0);
     }
 
     /// How long the requests of this turn may wait for locks.
@@ -159,13 +166,14 @@ mod tests {
     fn all_requests_of_a_turn_wait_for_locks_as_long_as_one() {
         let mut slice = Slice::default();
         let (one, other) = (slice.patience(), slice.patience());
-        assert!(!one.is_over_at(7) && !one.is_over_at(7 + PATIENCE / 2));
-        assert!(!other.is_over_at(6 + PATIENCE));
-        assert!(
-            one.is_over_at(7 + PATIENCE) && other.is_over_at(8 + PATIENCE) && slice.patience().is_over_at(u64::MAX)
-        );
+        let waits = |patience: &Patience| patience.wait(Duration::ZERO);
+        assert!(waits(&one) && waits(&other));
+        other.0.set(PATIENCE / 2);
+        assert!(waits(&one), "half of it is left");
+        one.waited(PATIENCE / 2);
+        assert!(!waits(&one) && !waits(&other) && !waits(&slice.patience()));
         slice.begin();
-        assert!(!slice.patience().is_over_at(9 + PATIENCE), "a turn has its own");
+        assert!(waits(&other) && waits(&slice.patience()), "a turn has its own");
     }
 
     #[test]

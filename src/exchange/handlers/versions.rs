@@ -24,7 +24,6 @@ use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::thread;
 use std::time::Duration;
 
 /// Attempts at a name that is replaced again and again while its file is opened.
@@ -107,7 +106,7 @@ impl Versions {
     pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
         loop {
             match self.lock_now(dir, name) {
-                Err((_, Errno::EAGAIN)) if !self.patience.is_over() => thread::sleep(PAUSE),
+                Err((_, Errno::EAGAIN)) if self.patience.wait(PAUSE) => {}
                 outcome => return outcome,
             }
         }
