@@ -9,6 +9,7 @@ use crate::conn::io::{CloseReason, Next};
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
+use crate::services::Services;
 use crate::services::overload::Stage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
@@ -35,9 +36,19 @@ pub fn connection_limit(config: &Config) -> usize {
 }
 
 /// Descriptors there may be for connections and what they need.
-pub fn descriptors() -> usize {
-    let all = process::nofile_limit().map_or(1024, |limit| limit.soft).saturating_sub(RESERVED).max(16);
+fn descriptors() -> usize {
+    let all = all_descriptors().saturating_sub(RESERVED).max(16);
     usize::try_from(all).unwrap_or(usize::MAX)
+}
+
+fn all_descriptors() -> u64 {
+    process::nofile_limit().map_or(1024, |limit| limit.soft)
+}
+
+/// Tells open files and uploads how many descriptors there are.
+pub fn note_descriptors(cx: &mut Services) {
+    cx.files.set_descriptors(descriptors());
+    cx.descriptors.set_limit(all_descriptors());
 }
 
 impl Server {
@@ -45,7 +56,7 @@ impl Server {
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.pool.backends.set_limit(limit);
-        self.cx.files.set_descriptors(descriptors());
+        note_descriptors(&mut self.cx);
     }
 
     /// Watches every listener, level triggered: what one turn leaves is reported again.

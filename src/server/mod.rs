@@ -157,7 +157,7 @@ impl Server {
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
         pool.backends.set_limit(limit);
-        cx.files.set_descriptors(accept::descriptors());
+        accept::note_descriptors(&mut cx);
         let mut server = Server {
             epoll,
             wake_timer,

@@ -7,6 +7,7 @@ pub mod children;
 pub mod clock;
 pub mod compressors;
 pub mod dav_locks;
+pub mod descriptors;
 pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
@@ -52,6 +53,7 @@ use children::Children;
 use clock::Clock;
 use compressors::Compressors;
 use dav_locks::DavLocks;
+use descriptors::Descriptors;
 use dir_watch::DirWatch;
 use directories::Directories;
 use file_digests::FileDigests;
@@ -98,6 +100,7 @@ pub struct Services {
     pub files: FileCache,
     /// Cached responses.
     pub response_cache: ResponseCache,
+    pub descriptors: Descriptors,
     /// Directories that need not be looked at until the kernel reports a change.
     pub dir_watch: DirWatch,
     /// Directories that uploads are stored in, kept open.
@@ -179,6 +182,7 @@ impl Services {
             compressors: Rc::default(),
             files: FileCache::new(cache),
             response_cache: ResponseCache::new(repeats),
+            descriptors: Descriptors::default(),
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
             real_paths: RealPaths::default(),

@@ -236,6 +236,23 @@ fn a_client_that_comes_after_descriptors_ran_out_waits_for_no_timer() {
     eventually("there is room for the file", || s.get("/a").status == 200);
 }
 
+/// What clients hold open with some bytes must not keep files from others.
+#[test]
+fn half_uploads_leave_descriptors_to_those_who_read() {
+    if on_nginx() {
+        return;
+    }
+    let config = "%%PREAMBLE%%\nworker_rlimit_nofile 128;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; \
+        root %%DIR%%/html; location /up/ { dav_methods PUT; } } }";
+    let s = Setup::full(config).file("html/a", "content").mkdir("html/up").allow_log("too many uploads").start();
+    let mut uploads: Vec<_> = (0..55).map(|_| s.client()).collect();
+    for (at, client) in uploads.iter_mut().enumerate() {
+        client.send(format!("PUT /up/{at} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome"));
+    }
+    uploads.last_mut().expect("many").response().is(503).has("Retry-After", "1");
+    s.get("/a").is(200).body_is("content");
+}
+
 /// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.
 fn outcome_after(before: &str) -> Result<u16, String> {
     let reserved = os::reserve().expect("a free port");

@@ -153,7 +153,11 @@ impl Upload {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let dir = &place(&self.place, &self.folders, part.folder).dir;
         let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless);
-        settled.map_err(|e| Refusal::call("open()", &self.place.path, e))
+        settled.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
+        match part.fd() {
+            Some(fd) if cx.descriptors.are_short(fd) => Err(Refusal::crowded()),
+            _ => Ok(()),
+        }
     }
 
     /// Appends to the newest file.

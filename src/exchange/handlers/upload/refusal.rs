@@ -71,6 +71,11 @@ impl Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }
 
+    /// Unfinished uploads have as many files open as they may.
+    pub fn crowded() -> Refusal {
+        Refusal::new(Status::SERVICE_UNAVAILABLE, "too many uploads are under way")
+    }
+
     /// The URI is a directory's, without its slash: clients repeat the request with the body at the right URI.
     pub fn add_slash() -> Refusal {
         Refusal::new(Status::PERMANENT_REDIRECT, "a directory has that name: its URI ends in a slash")
