@@ -1,5 +1,5 @@
-//! What RFC 9113 (§3 to §8) and RFC 7541 say a server MUST do with what a client sends, each with its section, on
-//! connections of the real server.
+//! What RFC 9113 (§3 to §8) says a server MUST do with what a client sends, each with its section, on connections of the
+//! real server.
 
 use super::client::{H2, head, raw};
 use super::{connect, site};
@@ -422,77 +422,6 @@ fn requests_by_rfc_9113() {
                 only(&[REQUEST[0], (":protocol", "websocket"), REQUEST[1], REQUEST[2], REQUEST[3]]),
                 Status(400),
             ),
-        ],
-    );
-}
-
-#[test]
-fn header_compression_by_rfc_7541() {
-    check(
-        "RFC 7541",
-        vec![
-            ("2.3.3 an index beyond the tables", coded(&[0xff, 0x7f]), Goaway(COMPRESSION)),
-            ("2.3.3 a name's index beyond the tables", coded(&[0x7f, 0x7f, 1, b'x']), Goaway(COMPRESSION)),
-            (
-                "4.2 a size above the setting",
-                raw(1, END, 1, &[&[0x3f, 0xe2, 0x1f][..], &block(&REQUEST)].concat()),
-                Goaway(COMPRESSION),
-            ),
-            (
-                "4.2 a size at the beginning",
-                raw(1, END, 1, &[&[0x3f, 0xe1, 0x1f][..], &block(&REQUEST)].concat()),
-                Status(200),
-            ),
-            (
-                "4.2 two sizes at the beginning",
-                raw(1, END, 1, &[&[0x20, 0x3f, 0x45][..], &block(&REQUEST)].concat()),
-                Status(200),
-            ),
-            ("4.2 a size behind a field", coded(&[0x20]), Goaway(COMPRESSION)),
-            (
-                "2.3.2 an entry that is there already",
-                coded(&[&[0x40, 1, b'a', 1, b'b'].repeat(2)[..], &[0xbe, 0xbf]].concat()),
-                Status(200),
-            ),
-            (
-                "4.4 an entry larger than the table empties it",
-                raw(1, END, 1, &[&[0x20, 0x40, 1, b'a', 1, b'b'][..], &block(&REQUEST)].concat()),
-                Status(400),
-            ),
-            (
-                "4.4 and is not in it",
-                coded(&[&[0x40, 1, b'a', 1, b'b'][..], &[0xbe, 0xbf]].concat()),
-                Goaway(COMPRESSION),
-            ),
-            (
-                "5.1 an integer without end",
-                coded(&[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
-                Goaway(COMPRESSION),
-            ),
-            ("5.1 an integer that is cut off", coded(&[0x7f, 0xff]), Goaway(COMPRESSION)),
-            ("5.2 a string longer than the block", coded(&[0, 1, b'a', 9, b'x']), Goaway(COMPRESSION)),
-            ("5.2 Huffman", coded(&[0, 1, b'a', 0x81, 0x1f]), Status(200)),
-            ("5.2 padding longer than 7 bits", coded(&[0, 1, b'a', 0x82, 0x1f, 0xff]), Goaway(COMPRESSION)),
-            ("5.2 padding other than the bits of EOS", coded(&[0, 1, b'a', 0x81, 0x18]), Goaway(COMPRESSION)),
-            ("5.2 EOS", coded(&[0, 1, b'a', 0x84, 0xff, 0xff, 0xff, 0xff]), Goaway(COMPRESSION)),
-            ("6.1 index 0", coded(&[0x80]), Goaway(COMPRESSION)),
-            ("6.2.1 a literal that enters the table", coded(&[0x40, 1, b'a', 1, b'b', 0xbe]), Status(200)),
-            (
-                "6.2.1 a name of the dynamic table",
-                coded(&[0x40, 1, b'a', 1, b'b', 0x7e, 1, b'c', 0xbe, 0xbf]),
-                Status(200),
-            ),
-            (
-                "4.3 a smaller size evicts",
-                [
-                    coded(&[0x40, 1, b'a', 1, b'b', 0xbe]),
-                    raw(1, END, 3, &[&[0x20, 0x3f, 0xe1, 0x1f][..], &block(&REQUEST), &[0xbe]].concat()),
-                ]
-                .concat(),
-                Goaway(COMPRESSION),
-            ),
-            ("6.2.2 a literal that does not", coded(&[0, 1, b'a', 1, b'b']), Status(200)),
-            ("6.2.3 a literal that never does", coded(&[0x10, 1, b'a', 1, b'b']), Status(200)),
         ],
     );
 }
