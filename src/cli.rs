@@ -177,7 +177,11 @@ fn page(first: &str, rest: &[OsString]) -> Option<String> {
         "help" => rest.first()?.to_str()?,
         first => rest.iter().any(|arg| ["-h", "-?", "--help"].iter().any(|help| arg == help)).then_some(first)?,
     };
-    command().find_subcommand(name).map(pages::of)
+    let word = || WORDS.iter().find(|(word, options)| *word == name && !options.contains(&"--help"));
+    command()
+        .find_subcommand(name)
+        .map(pages::of)
+        .or_else(|| word().map(|(word, options)| pages::of_word(word, options)))
 }
 
 fn known() -> Known {

@@ -1,4 +1,4 @@
-//! webserv: nginx's configuration language, one thread, one epoll loop, uploads that cannot corrupt.
+//! webserv: nginx's configuration language, one thread, one epoll loop, uploads stored whole or not at all.
 //!
 //! The map of the house. A request's way is bytes → [`http`] → [`route`] → [`exchange`] (phases, handlers,
 //! filters) → [`conn`] → socket. Imports go one way: each module uses only those above it in this list

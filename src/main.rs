@@ -160,8 +160,8 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
              {what}"
         )));
     }
-    if let Some(missing) = args.config.as_ref().filter(|config| !config.exists()) {
-        return Err(no_such(missing));
+    if let Some((named, e)) = args.config.as_ref().and_then(|named| Some((named, named.metadata().err()?))) {
+        return Err(no_such(args, named, Errno::from(e)));
     }
     // nginx's file is read as nginx reads it.
     if let (Some(Tool::CheckNginx), Some(config)) = (&args.tool, &args.config) {
@@ -216,13 +216,22 @@ fn default_file(args: &Args) -> Result<PathBuf, Failure> {
 }
 
 /// What a first word may be.
-const HINT: &str = "webserv DIR serves a directory, webserv FILE what a configuration says; see 'webserv --help'";
+const HINT: &str = "webserv DIR serves a directory, webserv FILE the sites of a configuration; see 'webserv --help'";
 
 /// What was named is no file: a directory that is not there, a command that is nearly one of ours, or one of others.
-fn no_such(named: &Path) -> Failure {
+fn no_such(args: &Args, named: &Path, e: Errno) -> Failure {
     let word = named.to_string_lossy();
-    let advice = cli::advice_on_word(&word).map_or(String::new(), |advice| format!("{advice}\n"));
-    Failure::of(format!("open() \"{word}\" failed (2: No such file or directory)\n{advice}{HINT}"))
+    let advice = match e {
+        Errno::ENOENT if args.serves() => {
+            let meant = cli::advice_on_word(&word).map_or(String::new(), |advice| format!("{advice}\n"));
+            format!("\n{meant}{HINT}")
+        }
+        Errno::EACCES => {
+            "\na directory on the way may not be entered by this user: chmod o+x, or start as a user who may".to_owned()
+        }
+        _ => String::new(),
+    };
+    Failure::of(format!("open() \"{word}\" failed {e}{advice}"))
 }
 
 /// `-t` and `-T`: nginx's verdict lines and exit status.
@@ -252,6 +261,9 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     if outcome.is_err() {
         say(format!("configuration file {file} test failed"));
         return ExitCode::FAILURE;
+    }
+    for text in notes::obstacles(origin, &read).into_iter().filter(|_| !args.dump) {
+        say(format!("[warn] {text}"));
     }
     if !args.quiet {
         say(format!("the configuration file {file} syntax is ok"));
@@ -471,7 +483,8 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
 
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     let mut read = read;
-    if read.config.is_some() && args.signal.is_none() {
+    // A reload uses the configuration as a start does, and the command has a terminal to say it on.
+    if read.config.is_some() && args.signal.as_deref().is_none_or(|signal| signal == "reload") {
         notes::add_missing(&origin, &mut read);
     }
     let notes = reload::notes(&read.diagnostics, &read.sources);
@@ -482,8 +495,8 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     drop((read.sources, read.tree));
     let outcome = match &args.signal {
         Some(name) => match lifecycle::signal(&config, name) {
-            Ok(Signalled::Refused(errors)) => {
-                console::complain(&errors);
+            Ok(Signalled::Refused(refused)) => {
+                draw(&advice::refused(&origin, refused));
                 return ExitCode::FAILURE;
             }
             Err(mut failure) if config.process.pid.is_none() => {

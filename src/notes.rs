@@ -2,6 +2,7 @@
 
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};
+use webserv::server::lifecycle;
 use webserv::server::reload::{Origin, Read};
 use webserv::tools::lint;
 
@@ -49,6 +50,12 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
     add_silence(read);
     read.diagnostics.unite(&read.sources);
     read.diagnostics.sort();
+}
+
+/// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems here.
+pub fn obstacles(origin: &Origin, read: &Read) -> Vec<String> {
+    let config = read.config.as_ref().filter(|_| origin.form == Form::Own);
+    config.map(|config| lifecycle::obstacles(config, origin.form)).unwrap_or_default()
 }
 
 /// No port is opened, and no block of the configuration is the place to report it.

@@ -16,10 +16,7 @@ use webserv::sys::Errno;
 use webserv::sys::file::flock;
 use webserv::sys::random;
 use webserv::sys::terminal::NoEcho;
-use webserv::tools::serve_dir::{ServeDir, kept_back, password_line};
-
-/// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
-const PORT: u16 = 8000;
+use webserv::tools::serve_dir::{PORT, ServeDir, kept_back, password_line};
 
 /// What is to run for a directory. `dir` is absolute.
 ///

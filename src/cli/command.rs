@@ -31,6 +31,10 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
   cert           : print where the certificates of `ssl_certificate auto` are, and how to trust them
   sign           : print a link that `signed_link` lets in, for an upload or a download
   fmt            : lay files out (indentation, spaces, blank lines); --check changes none
+  check-nginx    : say what of a configuration of nginx would be the same, ignored, refused or different
+  diff           : say which recorded requests another configuration would answer differently
+  lsp            : serve an editor: messages and fixes while a configuration is written
+  status         : show the counters of the running server, by the api of its configuration
 
 Options:
   -?,-h,--help   : this help
@@ -86,7 +90,7 @@ fn required(id: &'static str, name: &'static str, help: &'static str) -> Arg {
 pub fn command() -> Command {
     let config = Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf));
     Command::new("webserv")
-        .about("An nginx-style virtual-host web server with uploads that cannot corrupt")
+        .about("An nginx-style virtual-host web server whose uploads are stored whole or not at all")
         .override_help(HELP)
         .disable_version_flag(true)
         .disable_help_subcommand(true)

@@ -20,6 +20,33 @@ pub fn of(command: &Command) -> String {
     page
 }
 
+/// The page of a word that stands for options.
+pub fn of_word(word: &str, options: &[&str]) -> String {
+    let flags = options.join(" ");
+    let (what, about) = match options {
+        [] => ("[CONFIG | DIR]", "Serve a configuration or a directory, in the foreground".to_owned()),
+        ["-s", signal] => ("[CONFIG]", match *signal {
+            "stop" => "End the running server at once",
+            "quit" => "End the running server once its requests are finished",
+            "reopen" => "Have the running server open its logs again, after they were moved; fails where one cannot be opened",
+            "reload" => "Have the running server take its changed configuration; fails, with the reasons, where it is wrong",
+            "drain" => "Fail the health checks first, then end as by quit; returns when the server has ended",
+            _ => "Have the binary that is installed now take over the sockets; returns when it serves",
+        }.to_owned()),
+        ["--version"] => ("", "Show webserv's version".to_owned()),
+        ["--status"] => ("[--format json] [CONFIG]", "Show the counters of the running server: its configuration needs `api /status/;`".to_owned()),
+        ["-T"] => ("[CONFIG]", "Test a configuration and print it, with what it includes".to_owned()),
+        _ => ("[-q] [--format json] [CONFIG]", "Test a configuration: each mistake with its line".to_owned()),
+    };
+    let usage = format!("Usage: webserv {word} {what}");
+    let same = if flags.is_empty() { String::new() } else { format!(" The same as webserv {flags}.") };
+    let which = match options {
+        ["-s", _] | ["--status"] => "\n  CONFIG : the configuration that the server runs by [default: as to serve]\n",
+        _ => "",
+    };
+    format!("{}\n\n{about}.{same}\n{which}", usage.trim_end())
+}
+
 /// The lines of the usage that are about a command, with those that go on.
 fn usage(name: &str) -> String {
     let lines = HELP.lines().take_while(|line| !line.is_empty());

@@ -13,7 +13,14 @@ fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
     assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == super::command::HELP));
-    assert!(matches!(parsed("reload --help"), Err(Stop::Help(text)) if text == super::command::HELP));
+    for (word, options) in words().filter(|(word, _)| *word != "help") {
+        let page = format!("Usage: webserv {word}");
+        let same = format!("The same as webserv {}.", options.join(" "));
+        for line in [format!("{word} --help"), format!("help {word}")] {
+            let Err(Stop::Help(text)) = parsed(&line) else { panic!("{line}: no page") };
+            assert!(text.starts_with(&page) && (options.is_empty() || text.contains(&same)), "{line}: {text}");
+        }
+    }
 }
 
 #[test]

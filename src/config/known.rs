@@ -71,7 +71,9 @@ const ONE_PROCESS: Verdict =
 const EVENT_LOOP: Verdict = Ignored("tunes nginx's event loop; here it is always epoll, edge triggered");
 const OS_LIMITS: Verdict =
     Ignored("set by the service manager here: use LimitCORE=, Nice= or WorkingDirectory= of systemd, or `ulimit`");
-const MODULES: Verdict = Ignored("every module is built in; one that is missing shows by its directives");
+const MODULES: Verdict = Ignored(
+    "modules are not loaded: what webserv has is built in, and a directive of a module that it lacks is an error",
+);
 const THREADS: Verdict = Ignored("there are no threads: files are read in bounded pieces by the event loop");
 const REGEX_JIT: Verdict = Ignored(
     "patterns are matched by an engine of linear time or by PCRE2, which is never compiled to machine code here",

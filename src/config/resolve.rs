@@ -103,7 +103,9 @@ pub fn resolve(
     if !is_one && !b.diagnostics.has_errors() {
         // A file that was emptied by a full disk is no wish to serve nothing.
         let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
-        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
+        b.diagnostics.push(error.help(
+            "the configuration holds neither `events`, `http` nor `server`: write one, as in: server { listen 8080; root /srv/www; }",
+        ));
     }
     let (resolved, sources) = b.finish(&tree);
     loaded.sources = sources;

@@ -7,7 +7,7 @@ use super::greeting;
 use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
-use super::reload_report::{self, Report};
+use super::reload_report::{self, Refused, Report};
 use super::signals::Signals;
 use super::supervisor::{self, Supervisor};
 use super::temp_paths;
@@ -72,6 +72,11 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
         listeners::are_local(config).map_err(Failure::bind)?;
     }
     temp_paths::make(config, None)
+}
+
+/// What of the directories and files of a configuration the serving process could not use, and the cures.
+pub fn obstacles(config: &Config, form: Form) -> Vec<String> {
+    worker(config, form).map(|worker| worker::obstacles(worker.as_ref(), config)).unwrap_or_default()
 }
 
 /// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid
@@ -327,8 +332,8 @@ pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
 #[derive(Debug)]
 pub enum Signalled {
     Sent,
-    /// The server goes on as it was: what it reports of the configuration, or of the new binary, in full.
-    Refused(String),
+    /// The server goes on as it was: what it reports of the configuration, of its logs, or of the new binary, in full.
+    Refused(Refused),
 }
 
 /// Who may signal a process that this user may not.
@@ -342,7 +347,7 @@ fn who_may(pid: i32) -> String {
 }
 
 /// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `upgrade` until the
-/// new binary serves, `reload` for what becomes of it, but not for long: a server that reports nothing in time may still be
+/// new binary serves, `reload` and `reopen` for what becomes of it, but not for long: a server that reports nothing in time may still be
 /// at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
@@ -369,14 +374,14 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     }
     send(pid, number)?;
     if number == process::SIGUSR2 {
-        return replace(path, pid, before.as_ref());
+        return replace(config, path, pid, before.as_ref());
     }
-    if number != process::SIGHUP {
+    if ![process::SIGHUP, process::SIGUSR1].contains(&number) {
         return Ok(Signalled::Sent);
     }
     Ok(match reload_report::wait(path, pid, before.as_ref()) {
-        Some(report) if !report.errors.is_empty() => Signalled::Refused(report.errors),
-        _ => Signalled::Sent,
+        Some(report) => report.refused(config).map_or(Signalled::Sent, Signalled::Refused),
+        None => Signalled::Sent,
     })
 }
 
@@ -414,15 +419,15 @@ const UPGRADE: u64 = 60_000;
 
 /// The process `old` has been told to start the new binary. Once that has the pid file, which it takes when its listeners
 /// are open, the old one gets QUIT: it finishes what is under way, and no connection is refused meanwhile.
-fn replace(path: &Path, old: i32, before: Option<&Report>) -> Result<Signalled, Failure> {
+fn replace(config: &Config, path: &Path, old: i32, before: Option<&Report>) -> Result<Signalled, Failure> {
     let until = clock::monotonic() + UPGRADE;
     let mut outcome = None;
     reload_report::until(|| {
         outcome = match pid_file::running(path) {
             Ok(pid) if pid != old => Some(send(old, process::SIGQUIT).map(|()| Signalled::Sent)),
             _ => reload_report::later(path, before)
-                .filter(|report| !report.errors.is_empty())
-                .map(|report| Ok(Signalled::Refused(report.errors))),
+                .and_then(|report| report.refused(config))
+                .map(|refused| Ok(Signalled::Refused(refused))),
         };
         outcome.is_some() || clock::monotonic() >= until
     });

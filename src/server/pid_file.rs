@@ -200,12 +200,19 @@ pub fn is_possible(path: &Path) -> Result<(), Failure> {
         Err(e) if e.raw_os_error() == Some(Errno::ELOOP.0) => return Err(Failure::open(path, Errno::ELOOP)),
         Ok(_) | Err(_) => {}
     }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    match dir.map(std::fs::metadata) {
-        Some(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::open(path, Errno::ENOENT)),
-        Some(Ok(meta)) if !meta.is_dir() => Err(Failure::open(path, Errno::ENOTDIR)),
-        _ => Ok(()),
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match std::fs::metadata(dir) {
+        Err(e) if e.kind() == NotFound => return Err(Failure::open(path, Errno::ENOENT)),
+        Ok(meta) if !meta.is_dir() => return Err(Failure::open(path, Errno::ENOTDIR)),
+        Ok(_) | Err(_) => {}
     }
+    // Made in its directory, or else what is there is written over.
+    let may = |path: &Path, mode| match CString::new(path.as_os_str().as_bytes()) {
+        Ok(path) => file::access(&path, mode),
+        Err(_) => Err(Errno::EINVAL),
+    };
+    let made = may(dir, file::W_OK | file::X_OK);
+    made.or_else(|e| may(path, file::W_OK).map_err(|_| e)).map_err(|e| Failure::open(path, e))
 }
 
 /// Whether another process has the file: asked before anything is bound, so that the message is about the cause.
@@ -223,7 +230,10 @@ pub fn is_free(path: &Path) -> Result<(), Failure> {
 
 fn taken(path: &Path) -> Failure {
     let who = read_number(path).map_or(String::new(), |pid| format!(" {pid}"));
-    Failure::of(format!("process{who} is running already with pid file \"{}\"", path.display()))
+    Failure::of(format!(
+        "process{who} is running already with pid file \"{}\"\nwebserv reload has it take a new configuration, webserv stop ends it; a second server needs a \"pid\" of its own",
+        path.display()
+    ))
 }
 
 /// The process that a pid file names, if it lives and is ours.
@@ -234,7 +244,12 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
     let shown = path.display();
     let text = open::read(path, 64).map_err(|e| Failure::of(format!("open() \"{shown}\" failed {e}")))?;
     let text = String::from_utf8_lossy(&text);
-    let invalid = || Failure::of(format!("invalid PID number \"{}\" in \"{shown}\"", text.trim()));
+    let invalid = || {
+        Failure::of(format!(
+            "invalid PID number \"{}\" in \"{shown}\"\nremove the file: a start writes it again",
+            text.trim()
+        ))
+    };
     let pid: i32 = text.trim().parse().map_err(|_| invalid())?;
     if pid < 1 {
         return Err(invalid());
@@ -246,7 +261,9 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
     let locked = file::is_locked(fd.as_fd()).unwrap_or(true);
     let stat = file::fstat(fd.as_fd()).map_err(|e| Failure::of(format!("stat() \"{shown}\" failed {e}")))?;
     if !locked || stat.kind != FileKind::Regular {
-        let text = format!("\"{shown}\" is left over: no webserv runs that wrote it (process {pid} was not signalled)");
+        let text = format!(
+            "\"{shown}\" is left over: no webserv runs that wrote it (process {pid} was not signalled)\na start writes it again"
+        );
         return Err(Failure::of(text));
     }
     // Who may write the file could name another's process in it, and have root signal that.

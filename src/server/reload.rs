@@ -9,9 +9,9 @@
 //! What cannot be cut into steps: building the automaton of one list of patterns (1 ms for a hundred), loading one key or
 //! list of revocations, dropping one table of names, looking `user` up where the system asks a directory service.
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::listeners::Listeners;
-use super::reload_report::{self, Report};
+use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
 use crate::config::build::Form;
@@ -25,7 +25,7 @@ use crate::config::resolve::resolve;
 use crate::config::sources::Sources;
 use crate::conn::token::{Role, token_of};
 use crate::exchange::handlers::resumable::sweep;
-use crate::sys::{epoll, file};
+use crate::sys::{Errno, epoll, file};
 use crate::tls::entropy;
 use crate::util::checkpoint::{self, Interlude};
 use std::cell::RefCell;
@@ -142,15 +142,15 @@ impl Server {
             return server;
         }
         let outcome = read.and_then(|read| server.protected("a reload", |server| server.renew(&origin, read)));
-        let errors = match outcome {
-            Some(Ok(())) => String::new(),
-            Some(Err(errors)) => errors,
-            None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program),
+        let refused = match outcome {
+            Some(Ok(())) => Refused::default(),
+            Some(Err(refused)) => refused,
+            None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program).into(),
         };
         server.reloads += 1;
-        server.supervisor.ready(if errors.is_empty() { "serving" } else { REFUSED });
+        server.supervisor.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
         if let Some(pid) = pid {
-            reload_report::write(&pid, &Report::new(server.reloads, errors));
+            reload_report::write(&pid, &Report::new(server.reloads, refused));
         }
         server
     }
@@ -203,7 +203,7 @@ impl Server {
     ///
     /// # Errors
     /// What `-t` would say, or the system call that failed; the error log has it already.
-    fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), String> {
+    fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
         let Some(config) = read.config else {
             for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
                 let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
@@ -211,16 +211,16 @@ impl Server {
                 self.refuse(format_args!("{text}{hints}"));
             }
             self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
-            return Err(read.diagnostics.render(&read.sources, &origin.program));
+            return Err(read.diagnostics.render(&read.sources, &origin.program).into());
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
-            return Err(self.keep(origin, config, &format!("open() \"{}\" failed {e}", path.display())));
+            return Err(self.keep(origin, config, Failure::open(&path, e)));
         }
-        if let Err(Failure { why, .. }) = temp_paths::make(&config, None) {
-            return Err(self.keep(origin, config, &why));
+        if let Err(failure) = temp_paths::make(&config, None) {
+            return Err(self.keep(origin, config, failure));
         }
         if let Err(e) = self.listeners.assume(&config) {
-            return Err(self.keep(origin, config, &e.to_string()));
+            return Err(self.keep(origin, config, Failure::bind(e)));
         }
         if config.speaks_tls() {
             entropy::collect();
@@ -245,7 +245,7 @@ impl Server {
         if let Err(e) = self.watch_listeners() {
             let text = format!("epoll_ctl() failed {e}");
             self.refuse(format_args!("{text}"));
-            return Err(format!("{}: [emerg] {text}\n", origin.program));
+            return Err(format!("{}: [emerg] {text}\n", origin.program).into());
         }
         self.note(format_args!("the configuration was reloaded"));
         for (level, text) in notes(&read.diagnostics, &read.sources) {
@@ -255,10 +255,10 @@ impl Server {
     }
 
     /// The old configuration stays; why is written to the error log and to the report for `-s reload`.
-    fn keep(&mut self, origin: &Origin, spent: Config, why: &str) -> String {
+    fn keep(&mut self, origin: &Origin, spent: Config, failure: Failure) -> Refused {
         self.spent_configs.push(spent);
-        self.refuse(format_args!("{why}; the old configuration stays"));
-        format!("{}: [emerg] {why}; the old configuration stays\n", origin.program)
+        self.refuse(format_args!("{}; the old configuration stays", failure.why));
+        kept(origin, failure)
     }
 
     fn refuse(&mut self, what: std::fmt::Arguments<'_>) {
@@ -303,7 +303,23 @@ pub fn ended_early(pid: i32) -> String {
 }
 
 pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
-    Report::new(number, format!("{}: [emerg] {why}\n", origin.program))
+    Report::new(number, format!("{}: [emerg] {why}\n", origin.program).into())
+}
+
+/// A configuration that could not be served, for the report.
+pub fn kept(origin: &Origin, Failure { why, cause }: Failure) -> Refused {
+    Refused { errors: format!("{}: [emerg] {why}; the old configuration stays\n", origin.program), cause }
+}
+
+/// Logs that could not be opened again, each with a line for people, for the report of `-s reopen`.
+pub fn not_reopened(number: u64, origin: &Origin, failed: Vec<(PathBuf, Errno)>) -> (Vec<String>, Report) {
+    let line = |(path, e): &(PathBuf, Errno)| {
+        format!("{}; the log goes on in the file that was open before", Failure::open(path, *e).why)
+    };
+    let lines: Vec<String> = failed.iter().map(line).collect();
+    let errors = lines.iter().map(|line| format!("{}: [emerg] {line}\n", origin.program)).collect();
+    let cause = failed.into_iter().next().map(|(path, e)| Cause::Open(path, e));
+    (lines, Report::new(number, Refused { errors, cause }))
 }
 
 /// What is done while the configuration is read: turns of the loop.

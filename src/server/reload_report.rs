@@ -9,6 +9,8 @@
 //! an upgrade the old one may end when the new one has long reported. The command does not wait for a server that writes
 //! none: nginx, or another build of this one.
 
+use super::failure::Cause;
+use crate::config::model::Config;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use crate::sys::process::getpid;
@@ -31,12 +33,35 @@ pub struct Report {
     number: u64,
     /// What was wrong; empty: the configuration was taken.
     pub errors: String,
+    /// What of the configuration could not be had, as [`Cause::line`] writes it; empty: nothing of it, or it is unknown.
+    cause: String,
+}
+
+/// Why everything stays as it was.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// Lines for the terminal of the command that asked.
+    pub errors: String,
+    pub cause: Option<Cause>,
+}
+
+impl From<String> for Refused {
+    fn from(errors: String) -> Refused {
+        Refused { errors, cause: None }
+    }
 }
 
 impl Report {
     /// The report of this process after that many.
-    pub fn new(number: u64, errors: String) -> Report {
-        Report { process: getpid(), number, errors }
+    pub fn new(number: u64, refused: Refused) -> Report {
+        let cause = refused.cause.and_then(|cause| cause.line()).unwrap_or_default();
+        Report { process: getpid(), number, errors: refused.errors, cause }
+    }
+
+    /// What became of it, for a command that has read the configuration itself.
+    pub fn refused(self, config: &Config) -> Option<Refused> {
+        let cause = Cause::from_line(&self.cause, config);
+        (!self.errors.is_empty()).then_some(Refused { errors: self.errors, cause })
     }
 }
 
@@ -54,12 +79,10 @@ pub fn write(pid: &Path, report: &Report) {
     let fresh = PathBuf::from(fresh);
     // Of an earlier process of this number, if it is there.
     let _ = fs::remove_file(&fresh);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&fresh)
-        .and_then(|mut file| write!(file, "{} {}\n{}", report.process, report.number, report.errors));
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh).and_then(|mut file| {
+        let cause = if report.cause.is_empty() { String::new() } else { format!(" {}", report.cause) };
+        write!(file, "{} {}{cause}\n{}", report.process, report.number, report.errors)
+    });
     if written.and_then(|()| fs::rename(&fresh, &path)).is_err() {
         let _ = fs::remove_file(&fresh);
     }
@@ -79,8 +102,10 @@ pub fn read(pid: &Path) -> Option<Report> {
 
 fn parse(text: &str) -> Option<Report> {
     let (first, errors) = text.split_once('\n')?;
-    let (process, number) = first.split_once(' ')?;
-    Some(Report { process: process.parse().ok()?, number: number.parse().ok()?, errors: errors.to_owned() })
+    let (process, rest) = first.split_once(' ')?;
+    let (number, cause) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (errors, cause) = (errors.to_owned(), cause.to_owned());
+    Some(Report { process: process.parse().ok()?, number: number.parse().ok()?, errors, cause })
 }
 
 /// A report other than `before`, if there is one by now.
@@ -136,7 +161,8 @@ mod tests {
         let pid = scratch.path().join("pid");
         assert_eq!(read(&pid), None);
         for (number, errors) in [(1, ""), (2, "one\ntwo\n"), (3, "")] {
-            let report = Report::new(number, errors.to_owned());
+            let cause = (number == 2).then(|| Cause::Open("/var/log/a log".into(), crate::sys::Errno::ENOENT));
+            let report = Report::new(number, Refused { errors: errors.to_owned(), cause });
             write(&pid, &report);
             assert_eq!(read(&pid), Some(report));
         }
@@ -145,7 +171,7 @@ mod tests {
         assert_eq!(names, ["pid.reload"]);
         remove(&pid);
         assert_eq!(read(&pid), None);
-        for text in ["", "x\n", "1\n", "1 x\n", "1 2"] {
+        for text in ["", "x\n", "1\n", "1 x\n", "1 2", "1 x open 2 /a\n"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }
@@ -154,8 +180,8 @@ mod tests {
     fn the_report_of_another_process_is_another_report_and_stays() {
         let scratch = Scratch::new();
         let pid = scratch.path().join("pid");
-        let old = Report { process: getpid() + 1, number: 1, errors: String::new() };
-        let new = Report::new(1, "refused\n".to_owned());
+        let old = Report { process: getpid() + 1, number: 1, ..Report::default() };
+        let new = Report::new(1, "refused\n".to_owned().into());
         write(&pid, &old);
         assert_eq!(later(&pid, Some(&old)), None);
         remove(&pid);

@@ -1,5 +1,7 @@
 //! Signals as events: they arrive through a descriptor in the loop, so nothing is ever interrupted.
 
+use super::reload;
+use super::reload_report;
 use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
@@ -100,16 +102,28 @@ impl Server {
             }
             SIGUSR1 => {
                 self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
-                for (path, e) in self.cx.logs.reopen() {
-                    let log = self.cx.config.process.error_log.clone();
-                    let what = format_args!("open() \"{}\" failed {e}", path.display());
-                    self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
-                }
+                self.reopen_logs();
             }
             SIGUSR2 => self.upgrade(),
             SIGWINCH => self.quit(),
             SIGDRAIN => self.drain(),
             _ => {}
+        }
+    }
+
+    /// What could not be opened is told to the command that asked, too: the error log itself may be what is lost.
+    fn reopen_logs(&mut self) {
+        let failed = self.cx.logs.reopen();
+        self.reloads += 1;
+        let Some(origin) = &self.origin else { return };
+        let (lines, report) = reload::not_reopened(self.reloads, origin, failed);
+        let log = self.cx.config.process.error_log.clone();
+        for line in lines {
+            self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, format_args!("{line}"));
+            self.cx.logs.beside(&log, &line);
+        }
+        if let Some(file) = &self.pid_file {
+            reload_report::write(file.path(), &report);
         }
     }
 

@@ -54,19 +54,26 @@ pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
 
 /// Rights in a directory, as the bits of one class of a mode.
 const ENTER: u32 = 1;
+const READ: u32 = 4;
 const WRITE: u32 = 2 | ENTER;
 
-/// Which directories of the configuration the serving process cannot use, and the cure; before them, that root's rights
-/// were given up without a `user` directive. Without a worker the process is judged that runs.
+/// [`obstacles`], and before them that root's rights were given up without a `user` directive.
 pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
+    let default = worker.filter(|worker| worker.is_default).map(|worker| {
+        format!(
+            "started by root without \"user\": serving as {}; write \"user NAME;\" for another user, \"user root;\" to stay root",
+            worker.name
+        )
+    });
+    default.into_iter().chain(obstacles(worker, config)).collect()
+}
+
+/// Which directories and password files of the configuration the serving process cannot use, and the cure. Without a worker
+/// the process is judged that runs.
+pub fn obstacles(worker: Option<&Worker>, config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
-    let name = worker.map_or_else(|| process::geteuid().to_string(), |worker| worker.name.clone());
-    if worker.is_some_and(|worker| worker.is_default) {
-        lines.push(format!(
-            "started by root without \"user\": serving as {name}; write \"user NAME;\" for another user, \"user root;\" to stay root"
-        ));
-    }
-    let who = worker.map_or_else(|| format!("user {name}"), |_| name.clone());
+    let name = worker.map_or_else(|| process::user_of(process::geteuid()), |worker| worker.name.clone());
+    let who = &name;
     let can = |path: &Path, wanted| worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted));
     let (read, written) = directories_by(config, landing);
     let owner = worker.map_or(String::new(), |worker| format!(" && chown {} ", worker.name));
@@ -92,7 +99,21 @@ pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
             lines.push(format!("{who} cannot read \"{path}\": it needs o+rx, and o+x on the directories above"));
         }
     }
+    for path in password_files(config).iter().filter(|path| path.is_file() && !can(path, READ)) {
+        let path = path.display();
+        let group = process::group_of(worker.map_or_else(process::getegid, |worker| worker.gid));
+        lines.push(format!(
+            "{who} cannot read the passwords in \"{path}\", every login there will fail: chgrp {group} \"{path}\" && chmod g+r \"{path}\""
+        ));
+    }
     lines
+}
+
+/// The files of `auth_basic_user_file` whose names have no variables.
+fn password_files(config: &Config) -> BTreeSet<PathBuf> {
+    let auths = config.locations.iter().map(|location| &location.settings.auth).filter(|auth| auth.realm.is_some());
+    let files = auths.filter_map(|auth| auth.file.as_ref()?.constant());
+    files.map(|path| config.process.conf_dir.join(OsStr::from_bytes(path))).collect()
 }
 
 /// The longest part of a path that exists.
@@ -104,7 +125,7 @@ fn nearest(mut path: PathBuf) -> PathBuf {
 
 /// Whether this process may, by access(2).
 fn we_can(path: &Path, wanted: u32) -> bool {
-    let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK)];
+    let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK), (READ, file::R_OK)];
     let mode = modes.iter().filter(|(bit, _)| wanted & bit != 0).fold(0, |all, (_, mode)| all | mode);
     CString::new(path.as_os_str().as_bytes()).is_ok_and(|path| file::access(&path, mode).is_ok())
 }

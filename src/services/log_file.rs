@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const BACKLOG: usize = 1 << 20;
 /// Larger buffers are freed when they are empty.
 const KEPT: usize = 128 << 10;
+/// A disk that is full still takes what fits into pages that a file has already.
+const PAGE: usize = 4096;
 
 #[derive(Default)]
 pub struct LogFile {
@@ -22,7 +24,12 @@ pub struct LogFile {
     /// The rest of an incomplete write.
     backlog: Vec<u8>,
     dropped: u64,
+    /// Lines of failed writes that no one was told of yet.
+    lost: u64,
+    /// A spell of failures: it is over when more was written than the last page of the file can have had room for.
     failing: bool,
+    /// Bytes written since the last failure.
+    room: usize,
     /// The last byte that the file took is not the end of a line: unless the rest of that line follows, a line end is
     /// written first.
     is_in_line: bool,
@@ -36,8 +43,10 @@ pub struct LogFile {
 pub enum Trouble {
     /// The first of several failures in a row: a full disk must not fill the other logs as well.
     Failed(Errno),
-    /// Lines can be written again; this many were lost meanwhile.
+    /// Lines can be written again; this many were dropped meanwhile, since the reader was slow.
     Dropped(u64),
+    /// The same, since writes failed.
+    Lost(u64),
 }
 
 impl LogFile {
@@ -58,7 +67,7 @@ impl LogFile {
         // The same file opened again still ends in the middle of a line.
         self.is_in_line &= self.sink.as_ref().is_some_and(|old| is_same(old, &sink));
         self.sink = Some(sink);
-        self.failing = false;
+        (self.failing, self.room) = (false, 0);
     }
 
     pub fn close(&mut self) {
@@ -101,6 +110,8 @@ impl LogFile {
         } else {
             self.dropped += memchr::memchr_iter(b'\n', &self.pending).count() as u64;
         }
+        let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let (size, count) = (fresh.len(), lines(&self.pending));
         for buffer in [&mut self.pending, &mut self.backlog] {
             if buffer.capacity() > KEPT && buffer.is_empty() {
                 *buffer = Vec::new();
@@ -109,11 +120,17 @@ impl LogFile {
         self.pending.clear();
         match outcome {
             Err(e) => {
+                self.lost += count + lines(&self.backlog);
+                self.room = 0;
                 self.backlog.clear();
                 (!std::mem::replace(&mut self.failing, true)).then_some(Trouble::Failed(e))
             }
             Ok(()) => {
-                self.failing = false;
+                self.room = self.room.saturating_add(size);
+                self.failing &= self.room <= PAGE;
+                if size > 0 && self.backlog.is_empty() && self.lost > 0 {
+                    return Some(Trouble::Lost(std::mem::take(&mut self.lost)));
+                }
                 let dropped = if self.backlog.is_empty() { std::mem::take(&mut self.dropped) } else { 0 };
                 (dropped > 0).then_some(Trouble::Dropped(dropped))
             }
@@ -270,6 +287,26 @@ mod tests {
             log.pending.extend_from_slice(b"line\n");
             assert_eq!(log.flush(), expected);
             assert!(log.pending.is_empty() && !log.is_blocked());
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_lost_is_counted_and_a_little_room_is_no_end_of_the_spell() {
+        let (full, room) = (Err(Errno::ENOSPC), Ok(usize::MAX));
+        let large = vec![b'x'; PAGE];
+        let mut log = LogFile::new(Path::new("a.log"));
+        for (line, take, expected) in [
+            (&b"1\n2\n"[..], full, Some(Trouble::Failed(Errno::ENOSPC))),
+            (b"3\n", full, None),
+            (b"4\n", room, Some(Trouble::Lost(3))),
+            (b"5\n", full, None),
+            (b"6\n", room, Some(Trouble::Lost(1))),
+            (&large, room, None),
+            (b"\n", full, Some(Trouble::Failed(Errno::ENOSPC))),
+        ] {
+            log.pending.extend_from_slice(line);
+            let told = log.flush_to(|bytes| take.map(|most: usize| most.min(bytes.len())));
+            assert_eq!(told, expected, "{:?}", String::from_utf8_lossy(line));
         }
     }
 }

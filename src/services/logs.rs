@@ -167,6 +167,14 @@ impl Logs {
         self.stderr = None;
     }
 
+    /// A message about `log` itself, on standard error too, unless that is where it goes.
+    pub fn beside(&mut self, log: &ErrorLog, text: &str) {
+        if let (LogTarget::File(_), Some(stderr)) = (&log.target, &mut self.stderr) {
+            let _ = writeln!(stderr.pending, "webserv: [emerg] {text}");
+            self.flush_stderr();
+        }
+    }
+
     /// Messages about the logs themselves since the last call.
     pub fn troubles(&mut self) -> Vec<String> {
         std::mem::take(&mut self.troubles)
@@ -261,6 +269,9 @@ impl Logs {
         let text = match trouble {
             Trouble::Failed(e) => format!("write() to \"{path}\" failed {e}"),
             Trouble::Dropped(lines) => format!("{lines} lines for \"{path}\" were dropped: they were not read in time"),
+            Trouble::Lost(lines) => {
+                format!("{lines} lines for \"{path}\" were lost: it could not be written meanwhile")
+            }
         };
         if let (Trouble::Failed(_), Some(stderr)) = (trouble, &mut self.stderr) {
             let _ = writeln!(stderr.pending, "webserv: [alert] {text}");

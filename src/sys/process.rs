@@ -14,7 +14,7 @@ pub use signal::{
     SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signal, signalfd,
 };
 pub use spawn::spawn_exec;
-pub use user::{getegid, geteuid, group_names, lookup_group, lookup_user, set_user, user_names, user_of};
+pub use user::{getegid, geteuid, group_names, group_of, lookup_group, lookup_user, set_user, user_names, user_of};
 
 use super::{Errno, file, once, retry};
 

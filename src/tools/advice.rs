@@ -8,6 +8,7 @@ use crate::config::model::Config;
 use crate::config::sources::Sources;
 use crate::server::lifecycle::{Cause, Failure, signal_name};
 use crate::server::reload::Origin;
+use crate::server::reload_report::Refused;
 use crate::sys::Errno;
 use crate::sys::process;
 use crate::sys::socket::Addr;
@@ -33,6 +34,22 @@ const PATHS: [&str; 9] = [
 pub fn message(origin: &Origin, failure: &Failure) -> String {
     let (diagnostic, sources) = diagnostic(origin, failure);
     text(&diagnostic, &sources, origin)
+}
+
+/// Why a running server stays as it was: the cause with its line and the cure, where it is known.
+pub fn refused(origin: &Origin, refused: Refused) -> String {
+    match refused {
+        Refused { errors, cause: None } => errors,
+        Refused { errors, cause } => {
+            let first = errors.lines().next().unwrap_or_default();
+            let why = first.split_once("[emerg] ").map_or(first, |(_, why)| why).to_owned();
+            // What stays as it was stands behind it.
+            let (why, stays) = why.rsplit_once("; ").map_or((&*why, None), |(why, stays)| (why, Some(stays)));
+            let (mut diagnostic, sources) = diagnostic(origin, &Failure { why: why.to_owned(), cause });
+            diagnostic.help.extend(stays.map(str::to_owned));
+            text(&diagnostic, &sources, origin)
+        }
+    }
 }
 
 /// The same as one line of JSON.
@@ -114,7 +131,7 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
     let mut help = match e {
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
-            let who = process::geteuid();
+            let who = process::user_of(process::geteuid());
             let what = if path.exists() { path } else { dir };
             // What belongs to root is the system's: /run, /var/log.
             let is_roots = std::fs::metadata(what).is_ok_and(|meta| meta.uid() == 0);
@@ -122,7 +139,7 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
                 true => "make a directory there that belongs to this user, and name a file in it".to_owned(),
                 false => format!("chown {who} \"{}\", or name another place", what.display()),
             };
-            vec![format!("user {who} may not write there: {cure}")]
+            vec![format!("{who} may not write there: {cure}")]
         }
         Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
         Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],

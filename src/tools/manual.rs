@@ -14,7 +14,11 @@ pub fn entry(name: &str) -> Result<String, String> {
     // What is accepted and ignored, or refused, has one line.
     let prefix = format!("    {name} (");
     if let Some(line) = manual.lines().find(|line| line.starts_with(&prefix)) {
-        return Ok(format!("{}\n", line.trim_start()));
+        // The lists stand in this order.
+        let is_refused =
+            manual.split_once("\nRefused with a reason\n").is_some_and(|(_, refused)| refused.contains(line));
+        let class = if is_refused { "refused" } else { "ignored" };
+        return Ok(format!("{}\n    class: {class}\n", line.trim_start()));
     }
     let names: Vec<&str> = manual.lines().filter(|line| !line.starts_with(' ') && !line.contains(' ')).collect();
     let near = names.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
@@ -44,7 +48,8 @@ mod tests {
     fn a_directive_has_its_entry_and_a_typo_its_suggestion() {
         assert!(entry("autoindex").is_ok_and(|text| text.starts_with("autoindex\n    takes: ")));
         assert!(entry("autoindx").is_err_and(|why| why.ends_with("did you mean \"autoindex\"?")));
-        assert!(entry("worker_processes").is_ok());
+        assert!(entry("worker_processes").is_ok_and(|text| text.ends_with("\n    class: ignored\n")));
+        assert!(entry("mail").is_ok_and(|text| text.ends_with("\n    class: refused\n")));
         assert!(entry("uplod").is_err_and(|why| !why.contains("allow")));
         assert!(
             entry("quota").is_err_and(|why| why.contains("with it in their names: ") && why.contains("upload_quota"))

@@ -8,9 +8,12 @@ use crate::util::printable::Printable;
 use sha1::{Digest, Sha1};
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+/// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
+pub const PORT: u16 = 8000;
 
 /// What the command line asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +62,22 @@ impl ServeDir {
         if plain { quoted(self.dir.as_os_str()) } else { ".".to_owned() }
     }
 
+    /// The options that make this of a directory, as they are typed.
+    fn options(&self) -> String {
+        let given = [
+            (self.upload, "--upload".to_owned()),
+            (self.address.port() != PORT, format!("--port {}", self.address.port())),
+            (self.address.ip() != Ipv4Addr::LOCALHOST, format!("--bind {}", self.address.ip())),
+            (self.password_file.is_some(), "--auth USER".to_owned()),
+            (self.tls, "--tls".to_owned()),
+            (self.hidden, "--hidden".to_owned()),
+            (self.follow_links, "--follow-links".to_owned()),
+        ];
+        given.into_iter().filter(|(is_given, _)| *is_given).map(|(_, option)| format!(" {option}")).collect()
+    }
+
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "# What `webserv {}` runs.", shown(self.dir.as_os_str()))?;
+        writeln!(out, "# What `webserv {}{}` runs.", shown(self.dir.as_os_str()), self.options())?;
         writeln!(out, "error_log stderr notice;\npid       off;\n")?;
         writeln!(out, "events {{\n    worker_connections 1024;\n}}\n")?;
         writeln!(out, "http {{\n    charset       utf-8;\n    access_log    off;\n    server_tokens off;\n")?;
@@ -171,9 +188,11 @@ fn quoted(path: &OsStr) -> String {
     out
 }
 
-/// For a comment: one line.
+/// For a comment: one line, quoted where a shell would take it apart.
 fn shown(path: &OsStr) -> String {
-    String::from_utf8_lossy(path.as_bytes()).replace(|c: char| c.is_control(), "?")
+    let text = String::from_utf8_lossy(path.as_bytes()).replace(|c: char| c.is_control(), "?");
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@%~".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]

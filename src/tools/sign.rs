@@ -36,9 +36,22 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     let Some(key) = keys.first() else { return Err(format!("{}: no key", sign.key.display())) };
     let expires = match &sign.expires {
         None => Vec::new(),
-        Some(text) => moment(text, now)?.to_string().into_bytes(),
+        Some(text) => match moment(text, now)? {
+            at if at <= now => {
+                return Err(format!("--expires {text}: that is over already, the link would never work"));
+            }
+            at => at.to_string().into_bytes(),
+        },
     };
+    let is_type = |word: &str| word.split_once('/').is_some_and(|(kind, sub)| !kind.is_empty() && !sub.is_empty());
+    if let Some(word) = sign.types.iter().flat_map(|types| types.split(',')).find(|word| !is_type(word.trim())) {
+        return Err(format!("--types {word}: no media type, such as image/png or image/*"));
+    }
     let (base, query) = sign.url.split_once('?').map_or((&sign.url[..], None), |(base, query)| (base, Some(query)));
+    let is_url = ["http://", "https://"].iter().any(|scheme| base.starts_with(scheme)) || base.starts_with('/');
+    if !is_url {
+        return Err(format!("{base}: no URL: it begins with https://, http:// or, for the path alone, with /"));
+    }
     let start = base.find("://").map_or(0, |at| at + 3);
     let path = base[start..].find('/').map_or("/", |at| &base[start + at..]);
     let mut place = Vec::new();

@@ -76,6 +76,20 @@ fn what_is_not_there_is_a_warning_with_its_line() {
     for part in ["x.conf:3:10", "did you mean \"", "/site\"?", "x.conf:5:26", "htpasswd -c"] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
+    let open = with("server {\n    listen 127.0.0.1:1;\n    auth_basic a;\n}\n");
+    for args in [&["-t", "x.conf"][..], &["-t", "-p", ".", "-c", "x.conf"]] {
+        std::fs::create_dir_all(open.dir().join("logs")).expect("a directory");
+        let _ = std::fs::remove_dir_all(open.dir().join("html"));
+        let text = said(&run(&open, args));
+        for part in
+            ["no root: files would be in", "[W213]", "x.conf:1", "no password is asked for", "[W117]", "x.conf:3:16"]
+        {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+    }
+    let answered = with("server { listen 127.0.0.1:1; location / { return 204; } }");
+    let text = said(&run(&answered, &["-t", "x.conf"]));
+    assert!(!text.contains("no root"), "{text}");
     let silent = with("events {}\nhttp {\n}\n");
     let text = said(&run(&silent, &["-t", "x.conf"]));
     assert!(text.contains("nothing is listened on") && text.contains("x.conf:2:1"), "{text}");
@@ -117,8 +131,23 @@ fn under_nginxs_flags_what_is_not_there_is_a_note() {
     assert!(text.contains("test is successful") && !text.contains("[warn]"), "{text}");
 }
 
+/// Every configuration that is in the repository for others to use.
+const SHIPPED: [&str; 11] = [
+    "conf/default.conf",
+    "conf/mime.types",
+    "conf/examples/spa.conf",
+    "conf/examples/static.conf",
+    "conf/examples/uploads.conf",
+    "conf/examples/vhosts.conf",
+    "contrib/nginx-front.conf",
+    "packaging/container/webserv.conf",
+    "packaging/etc/sites-available/default",
+    "packaging/etc/snippets/uploads.conf",
+    "packaging/etc/webserv.conf",
+];
+
 #[test]
-fn the_shipped_configuration_has_no_warning() {
+fn the_shipped_configurations_have_no_warning_and_the_layout_of_fmt() {
     if on_nginx() {
         return;
     }
@@ -128,6 +157,15 @@ fn the_shipped_configuration_has_no_warning() {
     let out = command.args(["lint", "conf/default.conf"]).current_dir(top).output().expect("the binary runs");
     assert!(out.status.success(), "{}", said(&out));
     assert!(!setup.dir().join("state").exists(), "its certificate is made by the server that serves it");
+    let here = |args: &[&str]| {
+        Command::new(crate::harness::binary()).args(args).current_dir(top).output().expect("the binary runs")
+    };
+    for example in SHIPPED.iter().filter(|file| file.starts_with("conf/examples/")) {
+        let out = here(&["lint", example]);
+        assert!(out.status.success(), "{example}: {}", said(&out));
+    }
+    let out = here(&[&["fmt", "--check"], &SHIPPED[..]].concat());
+    assert!(out.status.success(), "{}", said(&out));
 }
 
 #[test]
@@ -189,6 +227,33 @@ fn a_directory_that_may_not_be_read_or_written_is_named_at_the_start() {
     mode(0o755).expect("chmod");
     let out = as_nobody(&setup, &["locked", "--port", &port]);
     assert!(!out.status.success(), "{}", said(&out));
+}
+
+#[test]
+fn what_the_server_could_not_read_or_write_is_told_by_the_test_with_the_users_name() {
+    if on_nginx() || !crate::os::is_root() {
+        return;
+    }
+    let site = "server { listen 127.0.0.1:1; root site; auth_basic a; auth_basic_user_file users; }";
+    let setup = with(site).file("users", "a:{PLAIN}b\n").unprivileged();
+    let mode = |mode| std::fs::set_permissions(setup.dir().join("users"), std::fs::Permissions::from_mode(mode));
+    mode(0o600).expect("chmod");
+    let text = said(&run(&setup, &["-t", "x.conf"]));
+    assert!(text.contains("nobody cannot read the passwords in \"") && text.contains("users\" && chmod g+r"), "{text}");
+    mode(0o644).expect("chmod");
+    let text = said(&run(&setup, &["-t", "x.conf"]));
+    assert!(!text.contains("[warn]"), "{text}");
+    let closed = with("pid locked/a.pid;\nserver { listen 127.0.0.1:1; root site; }").mkdir("locked").unprivileged();
+    std::fs::set_permissions(closed.dir().join("locked"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    std::os::unix::fs::chown(closed.dir().join("locked"), Some(0), Some(0)).expect("chown");
+    let text = said(&as_nobody(&closed, &["-t", "x.conf"]));
+    assert!(
+        text.contains("a.pid\" failed (13:") && text.contains("x.conf:1:5") && text.contains("nobody may not"),
+        "{text}"
+    );
+    std::fs::set_permissions(closed.dir().join("locked"), std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    let text = said(&as_nobody(&closed, &["locked/x.conf"]));
+    assert!(text.contains("open() \"locked/x.conf\" failed (13: ") && text.contains("chmod o+x"), "{text}");
 }
 
 /// As [`run`], by an ordinary user.

@@ -291,6 +291,10 @@ fn dash_s_reload_fails_with_the_text_of_what_failed() {
         let out = s.command(&["-s", "reload"]);
         assert_eq!(out.status.code(), Some(1), "{}", text(&out));
         assert!(text(&out).contains(&format!("127.0.0.1:{taken}")) && text(&out).contains("(98: "), "{}", text(&out));
+        // As a start has it: the line, who has the port, and what stays.
+        for part in ["test.conf:", "has the port", "= help: the old configuration stays"] {
+            assert!(text(&out).contains(part), "{part}: {}", text(&out));
+        }
     }
     s.get("/t").is(200).body_is("old");
     drop(blocker);
@@ -302,6 +306,28 @@ fn dash_s_reload_fails_with_the_text_of_what_failed() {
     let mut s = s;
     s.stop();
     assert!(!s.exists("logs/webserv.pid.reload"));
+}
+
+#[test]
+fn a_reopen_without_the_directory_of_the_logs_fails_and_says_so() {
+    if skip_on_nginx("nginx's -s reopen does not wait") {
+        return;
+    }
+    let s = server("access_log own/a.log;").mkdir("own").file("html/f", "f").allow_log("own/a.log\" failed").start();
+    let moved = |from: &str, to: &str| std::fs::rename(s.path(from), s.path(to)).expect("a rename");
+    s.get("/f").is(200);
+    moved("own", "gone");
+    let out = s.command(&["-s", "reopen"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+    for part in
+        ["own/a.log\" failed (2: ", "test.conf:", "mkdir -p \"", "the log goes on in the file that was open before"]
+    {
+        assert!(text(&out).contains(part), "{part}: {}", text(&out));
+    }
+    s.get("/f").is(200);
+    moved("gone", "own");
+    let out = s.command(&["-s", "reopen"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
 }
 
 #[test]

@@ -158,7 +158,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "",
         Effect::Once(certificate),
-        "A certificate of that issuer for the names given, or for those of server_name, renewed in time and swapped without a reload: `ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key;` use it. Without any ssl_certificate it is used at once, and where the server listens on 443 port 80 answers challenges and redirects its names to HTTPS, unless a server of yours has them there. key= is ecdsa:256 (default), ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096. Until the certificate is there, handshakes are refused.",
+        "A certificate of that issuer for the names given, or for those of server_name, renewed in time and swapped without a reload: `ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key;` use it. Without any ssl_certificate it is used at once, and where the server listens on 443 port 80 answers challenges and redirects its names to HTTPS, unless another server has them there as its server_name. key= is ecdsa:256 (default), ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096. Until the certificate is there, handshakes are refused.",
     ),
 ];
 

@@ -107,7 +107,7 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             let text = certificates::read(&path).map_err(|why| {
                 let text = format!("open() \"{}\" failed {why}", path.display());
                 Fault::new(d.args[0].span, text)
-                    .help("the keys of signed links; a relative path is taken from the prefix")
+                    .help(format!("it holds the keys of signed links; a relative path is taken from the prefix: openssl rand -hex 32 > \"{}\"", path.display()))
             })?;
             signed_link::keys_of(&text).map_err(|why| invalid(d, 0).help(why))?
         }

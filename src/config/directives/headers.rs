@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "on",
         Effect::Flag(|s| &mut output(s).absolute_redirect),
-        "Whether redirects made by the server name scheme and host.",
+        "Whether the redirects that the server makes contain scheme and host.",
     ),
     row(
         "port_in_redirect",

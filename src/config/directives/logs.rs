@@ -19,9 +19,9 @@ pub const ROWS: &[Row] = &[
         "access_log",
         HSLI.or(Contexts::LIMIT_EXCEPT),
         Args::ONE_OR_MORE,
-        "logs/access.log combined",
+        "off",
         Effect::Many(access_log),
-        "Where requests are logged: a path (variables allowed), syslog:server=ADDRESS|unix:PATH[,facility=…][,severity=…][,tag=…][,nohostname] or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access without it (nginx: logs/access.log).",
+        "Where requests are logged: a path (variables allowed), syslog:server=ADDRESS|unix:PATH[,facility=…][,severity=…][,tag=…][,nohostname] or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. Without it no access is logged; with -c, as in nginx, logs/access.log is.",
     ),
     row(
         "log_format",

@@ -260,7 +260,10 @@ impl Build {
                 continue;
             }
             let text = "port 80 answers challenges and redirects to HTTPS for these names";
-            self.notice(order.span, format!("{text} (a server of yours on port 80 would do it instead)"));
+            self.notice(
+                order.span,
+                format!("{text} (a server on port 80 with one of these server_names would answer for it instead)"),
+            );
             made.push(redirect(order.span, listens, names));
         }
         made

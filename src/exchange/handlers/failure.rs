@@ -7,6 +7,7 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
+use std::os::unix::ffi::OsStrExt;
 
 /// A file that cannot be opened: one table decides whether the client or the server is to blame.
 pub fn blame(e: Errno) -> (Status, Level) {
@@ -34,9 +35,17 @@ pub fn map(ex: &mut Exchange, cx: &mut Services) -> Result<usize, Flow> {
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = blame(e);
     if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
-        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.route.path, e }));
+        let hint = if status == Status::NOT_FOUND { no_root(ex) } else { "" };
+        ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));
     }
     Flow::Status(status)
+}
+
+/// For the log, where a file was looked for in nginx's default directory, which does not exist.
+pub fn no_root(ex: &Exchange) -> &'static str {
+    let default = ex.config.process.prefix.join("html");
+    let is_default = ex.route.path.starts_with(default.as_os_str().as_bytes());
+    if is_default && !default.exists() { "; no \"root\" says where the files are" } else { "" }
 }
 
 /// What the error log says of a path that cannot be opened.

@@ -390,8 +390,15 @@ impl Parent {
     }
 
     fn reopen(&mut self) {
-        for (path, e) in self.logs.reopen() {
-            self.say(Level::Emerg, format_args!("open() \"{}\" failed {e}", path.display()));
+        let failed = self.logs.reopen();
+        self.reloads += 1;
+        let (lines, report) = reload::not_reopened(self.reloads, &self.origin, failed);
+        for line in lines {
+            self.say(Level::Emerg, format_args!("{line}"));
+            self.logs.beside(&self.config.process.error_log, &line);
+        }
+        if let Some(file) = &self.pid_file {
+            reload_report::write(file.path(), &report);
         }
         for child in &self.children {
             self.hand_logs(child);

@@ -8,7 +8,7 @@ use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::Failure;
 use crate::server::reload::{self, Read};
-use crate::server::reload_report::{self, Report};
+use crate::server::reload_report::{self, Refused, Report};
 use crate::server::temp_paths;
 use crate::server::worker::worker;
 use crate::services::logs::Logs;
@@ -26,24 +26,24 @@ impl Parent {
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
             // A signal to end; or a bug, which was logged.
-            parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program));
+            parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
             return parent;
         };
-        if let Err(errors) = parent.renew(read) {
-            parent.reloaded(errors);
+        if let Err(refused) = parent.renew(read) {
+            parent.reloaded(refused);
         }
         parent
     }
 
     /// The outcome is written for `-s reload`.
-    pub(super) fn reloaded(&mut self, errors: String) {
+    pub(super) fn reloaded(&mut self, refused: Refused) {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         self.reloads += 1;
         if self.ending == Ending::No {
-            self.supervisor.ready(if errors.is_empty() { "serving" } else { reload::REFUSED });
+            self.supervisor.ready(if refused.errors.is_empty() { "serving" } else { reload::REFUSED });
         }
         if let Some(file) = &self.pid_file {
-            reload_report::write(file.path(), &Report::new(self.reloads, errors));
+            reload_report::write(file.path(), &Report::new(self.reloads, refused));
         }
     }
 
@@ -64,7 +64,7 @@ impl Parent {
 
     /// # Errors
     /// What `-t` would report, or the system call that failed; it was logged, and nothing has changed.
-    fn renew(&mut self, read: Read) -> Result<(), String> {
+    fn renew(&mut self, read: Read) -> Result<(), Refused> {
         let program = self.origin.program.clone();
         let Some(config) = read.config else {
             for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
@@ -73,30 +73,30 @@ impl Parent {
                 self.say(Level::Emerg, format_args!("{text}{hints}"));
             }
             self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
-            return Err(read.diagnostics.render(&read.sources, &program));
+            return Err(read.diagnostics.render(&read.sources, &program).into());
         };
         let notes = reload::notes(&read.diagnostics, &read.sources);
         drop(read.sources);
-        self.replace(config, notes).map_err(|why| {
-            self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
-            format!("{program}: [emerg] {why}; the old configuration stays\n")
+        self.replace(config, notes).map_err(|failure| {
+            self.say(Level::Emerg, format_args!("{}; the old configuration stays", failure.why));
+            reload::kept(&self.origin, failure)
         })
     }
 
     /// Everything for the new configuration is opened before anything of the old is closed.
-    fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), String> {
+    fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), Failure> {
         let worker = match worker(&config, self.origin.form) {
             Ok(Some(worker)) => worker,
-            Ok(None) => return Err("\"user root\" takes effect with a restart".to_owned()),
-            Err(Failure { why, .. }) => return Err(why),
+            Ok(None) => return Err(Failure::of("\"user root\" takes effect with a restart")),
+            Err(failure) => return Err(failure),
         };
         let mut logs = Logs::new();
         if !self.logs.has_stderr() {
             logs.drop_stderr();
         }
-        logs.open(&config).map_err(|(path, e)| format!("open() \"{}\" failed {e}", path.display()))?;
-        temp_paths::make(&config, Some(worker.uid)).map_err(|Failure { why, .. }| why)?;
-        self.listeners.assume(&config).map_err(|e| e.to_string())?;
+        logs.open(&config).map_err(|(path, e)| Failure::open(&path, e))?;
+        temp_paths::make(&config, Some(worker.uid))?;
+        self.listeners.assume(&config).map_err(Failure::bind)?;
         let config = std::mem::replace(&mut self.config, Rc::new(config));
         let logs = std::mem::replace(&mut self.logs, logs);
         let worker = std::mem::replace(&mut self.worker, worker);
@@ -108,7 +108,7 @@ impl Parent {
             if let Purpose::Reload(before) = purpose {
                 self.go_back(*before);
             }
-            why
+            Failure::of(why)
         })
     }
 }

@@ -4,6 +4,7 @@ use super::purpose::{Before, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
 use crate::config::model::Level;
 use crate::server::parent_link::SUCCESSOR;
+use crate::server::reload_report::Refused;
 use crate::sys::process::{self, SIGKILL, SIGTERM};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock};
@@ -92,7 +93,7 @@ impl Parent {
             }
             self.say(Level::Notice, format_args!("the configuration was reloaded"));
             self.drain(old);
-            self.reloaded(String::new());
+            self.reloaded(Refused::default());
         }
         // A signal to end has come meanwhile.
         match self.ending {
@@ -112,7 +113,7 @@ impl Parent {
                 self.go_back(*before);
                 self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
                 let program = &self.origin.program;
-                self.reloaded(format!("{program}: [emerg] {why}; the old configuration stays\n"));
+                self.reloaded(format!("{program}: [emerg] {why}; the old configuration stays\n").into());
             }
         }
     }

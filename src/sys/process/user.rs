@@ -80,10 +80,19 @@ pub fn user_names() -> Vec<String> {
 
 /// A user's name by /etc/passwd; the number where it is not listed.
 pub fn user_of(uid: u32) -> String {
-    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let is_it = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());
-    let name = list.lines().find(is_it).and_then(|line| line.split(':').next());
-    name.map_or_else(|| format!("user {uid}"), str::to_owned)
+    name_of("/etc/passwd", uid).unwrap_or_else(|| format!("user {uid}"))
+}
+
+/// A group's name by /etc/group; the number where it is not listed.
+pub fn group_of(gid: u32) -> String {
+    name_of("/etc/group", gid).unwrap_or_else(|| gid.to_string())
+}
+
+/// The first word of the line whose third is that number.
+fn name_of(file: &str, number: u32) -> Option<String> {
+    let list = std::fs::read_to_string(file).unwrap_or_default();
+    let is_it = |line: &&str| line.split(':').nth(2) == Some(&number.to_string());
+    Some(list.lines().find(is_it)?.split(':').next()?.to_owned())
 }
 
 /// The same of groups.

@@ -31,14 +31,19 @@ pub const RULES: &[Rule] = &[
         about: &["location", "server_name"],
         check: open_end,
     },
-    Rule {
-        code: "W117",
-        title: "auth_basic without a password file",
-        page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
+];
+
+/// Protection that is none: said at every start, too.
+pub const PASSWORDS: &[Rule] = &[Rule {
+    code: "W117",
+    title: "auth_basic without a password file",
+    page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
                (as in nginx).",
-        about: &["auth_basic"],
-        check: no_passwords,
-    },
+    about: &["auth_basic"],
+    check: no_passwords,
+}];
+
+pub const TOLD: &[Rule] = &[
     Rule {
         code: "W118",
         title: "Content-Type by add_header",

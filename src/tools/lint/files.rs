@@ -1,9 +1,10 @@
 //! Files and directories that a configuration names and that are not there. Where a name has variables, only a request
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
+use super::blocks::is_pass;
 use super::level::Level;
 use super::rule::{Finding, Paths, Place, Rule};
-use crate::config::ast::Word;
+use crate::config::ast::{Directive, Word};
 use crate::config::load::meant;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
@@ -37,6 +38,15 @@ pub const RULES: &[Rule] = &[
                include the files that have them.",
         about: &["http"],
         check: nothing_listened_on,
+    },
+    Rule {
+        code: "W213",
+        title: "no root, and the default directory does not exist",
+        page: "A server without `root` takes its files from `html` below the prefix, as nginx does; that is not there, and nothing \
+               in the server answers otherwise, so every request is answered 404. Write `root` with the directory of the files. \
+               Said where the configuration is served, or checked without -c.",
+        about: &["server"],
+        check: no_root,
     },
 ];
 
@@ -90,6 +100,44 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
         false => "every request is answered 404",
     };
     found.push(Finding::new(place.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
+}
+
+/// Directives that say where files are, or that answer without files.
+const ANSWERS: [&str; 11] = [
+    "root",
+    "alias",
+    "return",
+    "rewrite",
+    "stub_status",
+    "api",
+    "prometheus",
+    "health",
+    "empty_gif",
+    "ssl_reject_handshake",
+    "deny",
+];
+
+fn no_root(place: &Place, found: &mut Vec<Finding>) {
+    let Some(paths) = place.paths.filter(|paths| paths.are_ours && place.is("server") && place.d.block.is_some())
+    else {
+        return;
+    };
+    fn answers(d: &Directive) -> bool {
+        let inside = d.block.iter().flatten();
+        ANSWERS.iter().any(|name| d.name.is(name)) || is_pass(&d.name.str()) || inside.into_iter().any(answers)
+    }
+    if place.children().iter().any(answers) || place.levels().any(|level| level.has("root")) {
+        return;
+    }
+    let default = paths.prefix.join("html");
+    if std::fs::metadata(&default).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        let shown = default.display();
+        found.push(Finding::new(
+            place.d.name.span,
+            format!("no root: files would be in \"{shown}\", which does not exist: every request is answered 404"),
+            "write where they are, as in: root /srv/www;",
+        ));
+    }
 }
 
 /// A directory beside the missing one whose name is nearly the same.

@@ -51,6 +51,8 @@ pub const RULES: &[&[Rule]] = &[
     regexes::RULES,
     order::RULES,
     access::RULES,
+    access::PASSWORDS,
+    access::TOLD,
     trust::RULES,
     exposure::RULES,
     headers::SENT,
@@ -77,9 +79,9 @@ pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec
 /// starts waits for it.
 const COMPARISONS: u32 = 50;
 
-/// What a server says of its files when it starts.
+/// What a server says when it starts: of its files, and of protection that is none.
 pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
-    by(&Index::new(&[files::RULES]), tree, sources, Some(paths))
+    by(&Index::new(&[access::PASSWORDS, files::RULES]), tree, sources, Some(paths))
 }
 
 fn by(rules: &Index, tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {

@@ -52,8 +52,8 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
             if ex.here().settings.files.log_not_found {
-                let path = shown(ex);
-                ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}"));
+                let (path, hint) = (shown(ex), failure::no_root(ex));
+                ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}{hint}"));
             }
             Flow::Status(Status::NOT_FOUND)
         }

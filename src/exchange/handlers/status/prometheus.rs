@@ -16,7 +16,7 @@ const PLAIN: [(&str, Counter, &str); 16] = [
     ("http_bytes_received_total", Counter::BytesReceived, "Bytes of requests, heads included."),
     ("http_bytes_sent_total", Counter::BytesSent, "Bytes of responses, heads included."),
     ("cache_hits_total", Counter::CacheHits, "Requests answered from the cache of responses."),
-    ("uploads_begun_total", Counter::UploadsBegun, "Uploads whose body was wanted, or was refused by its head."),
+    ("uploads_begun_total", Counter::UploadsBegun, "Uploads that began, those refused by their head included."),
     ("uploads_stored_total", Counter::UploadsStored, "Uploads that were stored."),
     ("uploads_refused_total", Counter::UploadsRefused, "Uploads that were refused."),
     ("upload_files_total", Counter::UploadFiles, "Files stored by uploads."),
@@ -25,7 +25,11 @@ const PLAIN: [(&str, Counter, &str); 16] = [
     ("limit_req_rejected_total", Counter::LimitReqRejected, "Requests that limit_req rejected."),
     ("limit_conn_rejected_total", Counter::LimitConnRejected, "Requests that limit_conn rejected."),
     ("loop_stalls_total", Counter::Stalls, "Turns of the event loop of 50 ms and more."),
-    ("loop_stalled_milliseconds_total", Counter::StalledMs, "How long they took together."),
+    (
+        "loop_stalled_milliseconds_total",
+        Counter::StalledMs,
+        "Milliseconds that turns of the event loop of 50 ms and more took together.",
+    ),
 ];
 
 pub fn text(cx: &Services) -> String {
