@@ -56,7 +56,7 @@ fn html(text: &str) -> String {
 fn directives_page(manual: &str) -> String {
     let (entries, rest) = entries(manual);
     let mut out = String::from(
-        ".TH WEBSERV.CONF 5 \"\" webserv \"File formats\"\n.SH NAME\nwebserv.conf \\- the configuration of webserv(8)\n\
+        ".TH WEBSERV.CONF 5 \"2026-11-28\" webserv \"File formats\"\n.SH NAME\nwebserv.conf \\- the configuration of webserv(8)\n\
          .SH DESCRIPTION\nThe language is nginx's: directives end with a semicolon, blocks stand in braces, # begins a \
          comment.\n.B webserv \\-t\nchecks a file and explains every mistake.\n.SH DIRECTIVES\n",
     );
@@ -68,11 +68,13 @@ fn directives_page(manual: &str) -> String {
         out.push_str(&format!("{}\n", roff(&entry.text)));
     }
     out.push_str(".SH OTHER DIRECTIVES OF NGINX\n");
+    let mut goes_on = false;
     for line in rest.iter().flat_map(|block| block.lines()).filter(|line| !line.trim().is_empty()) {
         match line.strip_prefix("    ") {
-            Some(line) => out.push_str(&format!("{}\n.br\n", roff(line))),
+            Some(line) => out.push_str(&format!("{}{}\n", if goes_on { ".br\n" } else { "" }, roff(line))),
             None => out.push_str(&format!(".SS {}\n", roff(line))),
         }
+        goes_on = line.starts_with("    ");
     }
     out.push_str(".SH SEE ALSO\n.BR webserv (8)\n");
     out
@@ -85,8 +87,9 @@ fn program_page() -> String {
     let man = clap_mangen::Man::new(cli::command()).section("8").manual("System administration").date("");
     man.render(&mut out).expect("a page in memory");
     let page = String::from_utf8(out).expect("roff is text");
+    let page = page.replace("\n.br\n\n.br\n", "\n.sp\n");
     let page = page.replace("webserv\\-", "webserv ").replace("(8)\n", "\n").replace(".SH SUBCOMMANDS", ".SH COMMANDS");
-    let page = page.replace(".TH webserv 8  \"webserv \"", ".TH WEBSERV 8 \"\" webserv");
+    let page = page.replace(".TH webserv 8  \"webserv \"", ".TH WEBSERV 8 \"2026-11-28\" webserv");
     let (before, rest) = page.split_once(".SH SYNOPSIS\n").expect("the page has a synopsis");
     let (_, after) = rest.split_once(".SH DESCRIPTION\n").expect("the page has a description");
     let help = cli::command().render_help().to_string();
@@ -129,7 +132,7 @@ fn handbook_page(manual: &str) -> String {
          <title>Directives – webserv handbook</title>\n<link rel=\"icon\" href=\"/favicon.svg\">\n\
          <link rel=\"stylesheet\" href=\"/style.css\">\n<nav aria-label=\"Chapters\">\n  <a href=\"/\">First steps</a>\n  \
          <a href=\"/uploads\">Uploads</a>\n  <a href=\"/sites\">Sites and locations</a>\n  \
-         <a href=\"/directives\" aria-current=\"page\">Directives</a>\n  <a href=\"/examples/\">Examples</a>\n</nav>\n\
+         <a href=\"/https\">HTTPS</a>\n  <a href=\"/service\">As a service</a>\n  <a href=\"/directives\" aria-current=\"page\">Directives</a>\n  <a href=\"/examples/\">Examples</a>\n</nav>\n\
          <main>\n<h1>Directives</h1>\n<p id=\"find\" hidden><label>Search <input id=\"search\" type=\"search\"></label> \
          <span id=\"count\" role=\"status\"></span></p>\n",
     );
@@ -148,13 +151,28 @@ fn handbook_page(manual: &str) -> String {
     out
 }
 
+/// The words that an argument can be: parsing takes them from tables of its own, and a shell completes them.
+fn with_values(command: clap::Command) -> clap::Command {
+    let one_of = |words: Vec<&'static str>| clap::builder::PossibleValuesParser::new(words);
+    let mut directives: Vec<&str> = registry::rows().map(|row| row.name).collect();
+    directives.sort_unstable();
+    directives.dedup();
+    let codes = webserv::tools::lint::RULES.iter().copied().flatten().map(|rule| rule.code).collect();
+    let commands: Vec<&str> = command.get_subcommands().map(|sub| &*sub.get_name().to_owned().leak()).collect();
+    command
+        .mut_arg("s", |arg| arg.value_parser(one_of(vec!["stop", "quit", "reopen", "reload", "drain", "upgrade"])))
+        .mut_subcommand("directives", |sub| sub.mut_arg("name", |arg| arg.value_parser(one_of(directives))))
+        .mut_subcommand("lint", |sub| sub.mut_arg("rule", |arg| arg.value_parser(one_of(codes))))
+        .mut_subcommand("help", |sub| sub.mut_arg("config", |arg| arg.value_parser(one_of(commands))))
+}
+
 fn completion(shell: Shell) -> String {
     let mut out = Vec::new();
     let words = cli::words().map(|(word, options)| {
         let config = clap::Arg::new("config").value_name("CONFIG").value_hint(clap::ValueHint::FilePath);
         clap::Command::new(word).about(about_word(options)).arg(config)
     });
-    let mut command = cli::command().subcommands(words);
+    let mut command = with_values(cli::command().subcommands(words));
     clap_complete::generate(shell, &mut command, "webserv", &mut out);
     String::from_utf8(out).expect("a script is text")
 }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_webserv_global_optspecs
-    string join \n t T q v V s= p= e= c= g= version status qr upload tls hidden follow-links print-config port= bind= auth= format= h/help
+    string join \n t T q v V p= e= c= g= version status qr upload tls hidden follow-links print-config port= bind= auth= format= s= h/help
 end
 
 function __fish_webserv_needs_command
@@ -24,7 +24,6 @@ function __fish_webserv_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain, upgrade' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s e -d 'set error log file' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
@@ -34,6 +33,12 @@ complete -c webserv -n "__fish_webserv_needs_command" -l bind -d 'serving a dire
 complete -c webserv -n "__fish_webserv_needs_command" -l auth -d 'serving a directory: ask visitors for a password' -r
 complete -c webserv -n "__fish_webserv_needs_command" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"
+complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain, upgrade' -r -f -a "stop\t''
+quit\t''
+reopen\t''
+reload\t''
+drain\t''
+upgrade\t''"
 complete -c webserv -n "__fish_webserv_needs_command" -s t -d 'test configuration and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s T -d 'test configuration, dump it and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s q -d 'suppress non-error messages during configuration testing'
@@ -48,16 +53,13 @@ complete -c webserv -n "__fish_webserv_needs_command" -l hidden -d 'serving a di
 complete -c webserv -n "__fish_webserv_needs_command" -l follow-links -d 'serving a directory: also what links lead to outside of it'
 complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
-complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
 complete -c webserv -n "__fish_webserv_needs_command" -a "cert" -d 'Print where the certificates of `ssl_certificate auto` are, and how to trust them'
 complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` lets in, for an upload or a download'
-complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
 complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an editor over standard input and output (language server)'
 complete -c webserv -n "__fish_webserv_needs_command" -a "check-nginx" -d 'Say what of a configuration of nginx would be the same, ignored, refused or different'
 complete -c webserv -n "__fish_webserv_needs_command" -a "diff" -d 'Compare what two configurations answer, by requests of a log'
-complete -c webserv -n "__fish_webserv_needs_command" -a "help" -d 'the same as webserv --help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "version" -d 'the same as webserv --version'
 complete -c webserv -n "__fish_webserv_needs_command" -a "reload" -d 'the same as webserv -s reload'
 complete -c webserv -n "__fish_webserv_needs_command" -a "stop" -d 'the same as webserv -s stop'
@@ -74,7 +76,9 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "test" -d 'the same as 
 complete -c webserv -n "__fish_webserv_needs_command" -a "validate" -d 'the same as webserv -t'
 complete -c webserv -n "__fish_webserv_needs_command" -a "configtest" -d 'the same as webserv -t'
 complete -c webserv -n "__fish_webserv_needs_command" -a "dump" -d 'the same as webserv -T'
-complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
+complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
+complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
+complete -c webserv -n "__fish_webserv_needs_command" -a "help" -d 'the same as webserv --help'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s g -d 'set global directives out of configuration file' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l log -d 'explain a request of this log: its id, or its line, stands instead of METHOD URL' -r -F
@@ -90,11 +94,122 @@ complete -c webserv -n "__fish_webserv_using_subcommand sign" -l methods -d 'GET
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l size -d 'bytes of an uploaded file, such as 0-10m' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l types -d 'media types of uploaded files, such as image/*,application/pdf' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the path that the link is for, where it is not the URL\'s' -r
-complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
-complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
-json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand lint" -l explain -d 'print the page of a rule, or list the rules' -r
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an access or error log with the requests' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -l explain -d 'print the page of a rule, or list the rules' -r -f -a "W001\t''
+W002\t''
+W003\t''
+W004\t''
+W005\t''
+W006\t''
+W007\t''
+W008\t''
+W009\t''
+W010\t''
+W011\t''
+W012\t''
+W013\t''
+W014\t''
+W015\t''
+W016\t''
+W017\t''
+W018\t''
+W019\t''
+W020\t''
+W021\t''
+W022\t''
+W023\t''
+W024\t''
+W025\t''
+W026\t''
+W027\t''
+W028\t''
+W029\t''
+W030\t''
+W031\t''
+W032\t''
+W033\t''
+W034\t''
+W035\t''
+W036\t''
+W037\t''
+W038\t''
+W039\t''
+W040\t''
+W041\t''
+W042\t''
+W043\t''
+W044\t''
+W045\t''
+W046\t''
+W047\t''
+W048\t''
+W049\t''
+W050\t''
+W051\t''
+W052\t''
+W101\t''
+W102\t''
+W103\t''
+W104\t''
+W105\t''
+W106\t''
+W107\t''
+W108\t''
+W109\t''
+W110\t''
+W111\t''
+W112\t''
+W113\t''
+W114\t''
+W115\t''
+W116\t''
+W117\t''
+W118\t''
+W119\t''
+W120\t''
+W121\t''
+W122\t''
+W123\t''
+W124\t''
+W125\t''
+W126\t''
+W127\t''
+W128\t''
+W129\t''
+W130\t''
+W131\t''
+W132\t''
+W133\t''
+W134\t''
+W135\t''
+W136\t''
+W137\t''
+W138\t''
+W139\t''
+W140\t''
+W141\t''
+W142\t''
+W143\t''
+W144\t''
+W145\t''
+W146\t''
+W147\t''
+W148\t''
+W201\t''
+W202\t''
+W203\t''
+W204\t''
+W205\t''
+W206\t''
+W207\t''
+W210\t''
+W211\t''
+W212\t''
+W213\t''"

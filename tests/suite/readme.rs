@@ -412,7 +412,14 @@ fn configurations_in_the_handbook_are_valid() {
     for page in fs::read_dir(top().join("www/handbook")).expect("the handbook").map(|entry| entry.expect("one").path())
     {
         let text = fs::read_to_string(&page).unwrap_or_default();
-        for block in text.split("<pre").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</pre>").next()) {
+        // Those of a terminal are of that class.
+        let is_config = |rest: &&str| !rest.split('>').next().unwrap_or_default().contains("console");
+        for block in text
+            .split("<pre")
+            .skip(1)
+            .filter(is_config)
+            .filter_map(|rest| rest.split_once('>')?.1.split("</pre>").next())
+        {
             let mut block: String =
                 block.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
             for (entity, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")] {
