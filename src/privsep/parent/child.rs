@@ -30,7 +30,7 @@ impl Parent {
             }
         };
         let mut listeners = std::mem::take(&mut self.listeners);
-        listeners.share();
+        listeners.share(true);
         let link = ParentLink::new(channel);
         let mut logs = std::mem::take(&mut self.logs);
         if self.is_daemon && lifecycle::leave_terminal(&self.config, &mut logs).is_err() {

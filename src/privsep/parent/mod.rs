@@ -145,9 +145,6 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
             parent.turn();
         }
     }
-    if parent.orphans_until.is_some() {
-        parent.kill_orphans();
-    }
     parent.say(Level::Notice, format_args!("exit"));
     parent.listeners.close();
     if let Some((_, path)) = &parent.journal {
@@ -269,7 +266,7 @@ impl Parent {
             SIGUSR2 => match reload::start_new_binary(&self.origin, self.new_binary, &self.listeners) {
                 Ok(pid) => {
                     self.new_binary = Some(pid);
-                    self.listeners.share();
+                    self.listeners.share(true);
                     self.say(Level::Notice, format_args!("start new binary process, pid {pid}"));
                 }
                 Err(why) => self.upgrade_failed(&why),
@@ -353,6 +350,7 @@ impl Parent {
     /// The new binary has ended before this process: it goes on.
     fn new_binary_ended(&mut self, pid: i32) {
         self.new_binary = None;
+        self.listeners.share(false);
         if let Some(file) = &self.pid_file {
             file.take_back();
         }

@@ -20,12 +20,12 @@ impl Parent {
     /// A serving process has ended: the programs that it left are told to end.
     pub(super) fn end_orphans(&mut self) {
         let left = child::group_leaders();
-        if left.is_empty() {
-            return;
+        if !left.is_empty() {
+            self.say(Level::Notice, format_args!("{} CGI programs outlived their process: they are ended", left.len()));
+            left.into_iter().for_each(|leader| signal(leader, SIGTERM));
         }
-        self.say(Level::Notice, format_args!("{} CGI programs outlived their process: they are ended", left.len()));
-        left.into_iter().for_each(|leader| signal(leader, SIGTERM));
-        self.orphans_until.get_or_insert(clock::monotonic() + MERCY);
+        // Even if there are none: one that was just being started may lead its group only later.
+        self.orphans_until = Some(clock::monotonic() + MERCY);
     }
 
     /// Their time is over.
