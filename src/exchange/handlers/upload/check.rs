@@ -180,6 +180,7 @@ impl Upload {
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
         part.kind = content_type.to_vec();
+        self.earlier = self.bytes();
         self.parts.push(part);
         self.grow_by(cx, 0)?;
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }

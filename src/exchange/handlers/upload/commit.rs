@@ -3,7 +3,7 @@
 use super::name::{numbered, random_digits};
 use super::record::Stored;
 use super::refusal::{Refusal, too_large};
-use super::state::{Upload, place};
+use super::state::{Upload, Which, place};
 use super::temp_file::{Birth, Part};
 use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
@@ -20,6 +20,7 @@ use crate::services::quotas::shared::Lock;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -212,22 +213,18 @@ impl Upload {
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        match self.give_names(ex, cx, seen) {
-            Ok(was) => {
-                cx.quotas.stored(self.place.dir.as_fd(), added, freed);
-                // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
-                // of the file's last change, and giving the name was one.
-                // A file that had to be copied is another file, too.
-                let is_other = |part: &Part| modified.is_some() || part.was_copied();
-                for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|(_, part)| is_other(part)) {
-                    if let Ok(stat) = part.stat() {
-                        *etag = version(&stat);
-                    }
-                }
-                Ok((etags, was))
+        let was = self.give_names(ex, cx, seen)?;
+        cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+        // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
+        // of the file's last change, and giving the name was one.
+        // A file that had to be copied is another file, too.
+        let is_other = |part: &Part| modified.is_some() || part.was_copied();
+        for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|(_, part)| is_other(part)) {
+            if let Ok(stat) = part.stat() {
+                *etag = version(&stat);
             }
-            Err(refusal) => Err(refusal),
         }
+        Ok((etags, was))
     }
 
     /// Gives all files their names, or none.
@@ -282,12 +279,20 @@ pub fn commit(
     may: May<'_>,
 ) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
+    // The numbers that files of one name have got: what is known to be taken is not tried again for each of them.
+    let mut numbers: HashMap<(Which, Vec<u8>), u32> = HashMap::new();
     for at in 0..parts.len() {
-        let home = home(dir, &parts[at]);
-        if let Err(why) = give_name(&home, &mut parts[at], (on_duplicate, alone, seen), temp_names, may) {
-            // As far as possible: what cannot be taken back is a whole file.
-            take_back(dir, parts.get_mut(..at).unwrap_or_default(), temp_names);
-            return Err(Failed { part: at, why });
+        let (home, part) = (home(dir, &parts[at]), &mut parts[at]);
+        let asked = (part.folder, if alone { Vec::new() } else { part.name.clone() });
+        let above = numbers.get(&asked).copied().unwrap_or_default();
+        match give_name(&home, part, (on_duplicate, alone, seen), above, temp_names, may) {
+            Ok(0) => {}
+            Ok(number) => _ = numbers.insert(asked, number),
+            Err(why) => {
+                // As far as possible: what cannot be taken back is a whole file.
+                take_back(dir, parts.get_mut(..at).unwrap_or_default(), temp_names);
+                return Err(Failed { part: at, why });
+            }
         }
     }
     Ok(parts.iter().map(|part| if part.is_new() { Was::Free } else { Was::Taken }).collect())
@@ -309,19 +314,21 @@ fn home(dir: &Rc<OwnedFd>, part: &Part) -> Rc<OwnedFd> {
     part.home.as_ref().unwrap_or(dir).clone()
 }
 
+/// Gives the number in the file's name: 0 if it got its own. The numbers up to `above` are taken.
 fn give_name(
     dir: &Rc<OwnedFd>,
     part: &mut Part,
     (on_duplicate, alone, seen): (Duplicate, bool, Option<FileKind>),
+    above: u32,
     temp_names: &mut TempNames,
     may: May<'_>,
-) -> Result<(), Why> {
+) -> Result<u32, Why> {
     let name = c_name(&part.name)?;
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
-        return overwrite(dir, part, name, seen, alone, temp_names);
+        return overwrite(dir, part, name, seen, alone, temp_names).map(|()| 0);
     }
     match part.link(dir, &name, temp_names) {
-        Ok(()) => return Ok(()),
+        Ok(()) => return Ok(0),
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(Why::Call("linkat()", e)),
     }
@@ -330,26 +337,27 @@ fn give_name(
             Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
             _ => Why::Taken,
         }),
-        Duplicate::Rename => rename(dir, part, temp_names, may),
+        Duplicate::Rename => rename(dir, part, above, temp_names, may),
         Duplicate::Overwrite => {
             let there = kind(dir, &name);
-            overwrite(dir, part, name, there, alone, temp_names)
+            overwrite(dir, part, name, there, alone, temp_names).map(|()| 0)
         }
     }
 }
 
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part, temp_names: &mut TempNames, may: May<'_>) -> Result<(), Why> {
-    for n in 1..=COUNTED + 3 {
+/// Gives the number that it got. [`COUNTED`] stands for random digits.
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part, above: u32, names: &mut TempNames, may: May<'_>) -> Result<u32, Why> {
+    for n in above + 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
         let name = c_name(&other)?;
         if !may(part, &other) {
             return Err(Why::Refused);
         }
-        match part.link(dir, &name, temp_names) {
+        match part.link(dir, &name, names) {
             Ok(()) => {
                 part.name = other;
-                return Ok(());
+                return Ok(n.min(COUNTED));
             }
             Err(Errno::EEXIST) => {}
             Err(e) => return Err(Why::Call("linkat()", e)),

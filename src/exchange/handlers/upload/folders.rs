@@ -38,16 +38,18 @@ impl Upload {
         if name.is_empty() {
             return Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty").of(given));
         }
-        if let Some(at) = self.folders.iter().position(|folder| folder.path == path) {
-            return Ok((Some(at), name));
+        if let Some(at) = self.folder_at.get(path) {
+            return Ok((Some(*at), name));
         }
         let names = Names::of(ex);
         let place = self.place.below(path, names).map_err(|refusal| match refusal.status {
             Status::BAD_REQUEST => refusal.of(given),
             _ => refusal,
         })?;
-        self.folders.push(Folder { path: path.to_vec(), place });
-        Ok((Some(self.folders.len() - 1), name))
+        let at = self.folders.len();
+        self.folder_at.insert(path.into(), at);
+        self.folders.push(Folder { path: path.into(), place });
+        Ok((Some(at), name))
     }
 
     /// Makes all directories that are missing.

@@ -14,6 +14,7 @@ use crate::services::Services;
 use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
 use crate::sys::file::{FileKind, Stat};
+use std::collections::HashMap;
 
 /// A file without content.
 const EMPTY: Usage = Usage { bytes: 0, files: 1 };
@@ -75,7 +76,7 @@ impl Upload {
         if self.share.is_none() {
             return Ok(());
         }
-        let bytes = self.parts.iter().map(Part::size).fold(more, u64::saturating_add);
+        let bytes = self.bytes().saturating_add(more);
         let files = self.parts.len() as u64;
         if bytes > self.coming.bytes || files > self.coming.files {
             self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files) };
@@ -85,6 +86,11 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// What has arrived of all files.
+    pub fn bytes(&self) -> u64 {
+        self.earlier.saturating_add(self.parts.last().map_or(0, Part::size))
     }
 
     /// Other processes share the quota, and the area does not exist yet: there is no place for the lock.
@@ -125,15 +131,13 @@ impl Upload {
         if self.place.area.is_none() && cx.quotas.is_empty() {
             return Ok((added, freed));
         }
-        for at in 0..self.parts.len() {
-            let (part, before) = (&self.parts[at], &self.parts[..at]);
+        let mut before = HashMap::new();
+        for part in &self.parts {
             added = added.plus(Usage { bytes: part.size(), files: 1 });
             // Of two files with one name, the second replaces the first.
-            let twin = before.iter().rfind(|other| (&other.name, other.folder) == (&part.name, part.folder));
+            let twin = before.insert((part.folder, &part.name), part.size());
             freed = freed.plus(match twin {
-                Some(twin) if self.policy.on_duplicate == Duplicate::Overwrite => {
-                    Usage { bytes: twin.size(), files: 1 }
-                }
+                Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage { bytes, files: 1 },
                 Some(_) => Usage::default(),
                 None => self.replaced(place(&self.place, &self.folders, part.folder).stat(&part.name)?),
             });

@@ -16,6 +16,7 @@ use crate::io::make_path::Making;
 use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::Sync;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// An upload whose body is arriving.
@@ -24,9 +25,13 @@ pub struct Upload {
     pub(super) place: Place,
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
+    /// Where they are in it, by their paths.
+    pub(super) folder_at: HashMap<Rc<[u8]>, usize>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
     pub(super) parts: Vec<Part>,
+    /// Bytes of those before the newest.
+    pub(super) earlier: u64,
     /// If names depend on fields that may still arrive: the name and the type that each part came with.
     pub(super) unnamed: Vec<(Vec<u8>, Vec<u8>)>,
     /// Of the whole body.
@@ -65,8 +70,10 @@ impl Upload {
             rules,
             place,
             folders: Vec::new(),
+            folder_at: HashMap::new(),
             form: None,
             parts: Vec::new(),
+            earlier: 0,
             unnamed: Vec::new(),
             digests: Digests::default(),
             wanted: None,
@@ -135,7 +142,7 @@ pub enum Writing {
 /// A folder below the directory of the request.
 pub struct Folder {
     /// As its files name it, with a final slash.
-    pub path: Vec<u8>,
+    pub path: Rc<[u8]>,
     pub place: Place,
 }
 
