@@ -3,7 +3,7 @@
 use crate::config::model::{Config, Content, ListenOptions};
 use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
-use crate::sys::{Errno, file};
+use crate::sys::{Errno, file, process};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,28 @@ pub struct Listener {
     /// None once closed; its slot stays, since connections refer to it.
     fd: Option<OwnedFd>,
     pub watched: bool,
-    inherited: bool,
+    origin: Origin,
+}
+
+/// Where a socket came from: that tells who removes the file of a unix socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This process bound it, and removes it.
+    Bound,
+    /// Of the binary that started this one: it removes the file, and this process does once that is gone (nginx).
+    Parent(i32),
+    /// Of a socket unit, whose manager goes on listening.
+    Unit,
+}
+
+impl Origin {
+    fn removes(self) -> bool {
+        match self {
+            Origin::Bound => true,
+            Origin::Parent(pid) => process::getppid() != pid,
+            Origin::Unit => false,
+        }
+    }
 }
 
 impl Listener {
@@ -33,6 +54,8 @@ pub struct Listeners {
     all: Vec<Listener>,
     /// What each stands for in the current configuration.
     endpoints: Endpoints,
+    /// Another process serves the same sockets: this one removes no files.
+    is_shared: bool,
 }
 
 /// A socket that could not be had.
@@ -71,8 +94,18 @@ impl Listeners {
         self.all.iter().filter(|l| l.fd.is_some()).map(|l| &l.addr)
     }
 
-    /// Takes over the sockets named in `NGINX=fd;fd;`. Returns what could not be taken.
+    /// Takes over the sockets of the binary that started this one, as named in `NGINX=fd;fd;`. Returns what could not be
+    /// taken.
     pub fn inherit(&mut self, names: &str) -> Vec<(String, Errno)> {
+        self.take(names, Origin::Parent(process::getppid()))
+    }
+
+    /// Takes over those of a socket unit, named in the same way.
+    pub fn activate(&mut self, names: &str) -> Vec<(String, Errno)> {
+        self.take(names, Origin::Unit)
+    }
+
+    fn take(&mut self, names: &str, origin: Origin) -> Vec<(String, Errno)> {
         let mut failed = Vec::new();
         for name in names.split([';', ':']).filter(|n| !n.is_empty()) {
             let taken = name.parse().map_err(|_| Errno::EINVAL).and_then(|number| {
@@ -81,7 +114,7 @@ impl Listeners {
                 Ok((socket::local_addr(fd.as_fd())?, fd))
             });
             match taken {
-                Ok((addr, fd)) => self.all.push(Listener { addr, fd: Some(fd), watched: false, inherited: true }),
+                Ok((addr, fd)) => self.all.push(Listener { addr, fd: Some(fd), watched: false, origin }),
                 Err(e) => failed.push((name.to_owned(), e)),
             }
         }
@@ -99,7 +132,7 @@ impl Listeners {
             }
         }
         for (addr, fd) in fresh {
-            self.all.push(Listener { addr, fd: Some(fd), watched: false, inherited: false });
+            self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: Origin::Bound });
         }
         // A page that counts connections must see those that say nothing yet.
         let counted = config
@@ -119,7 +152,8 @@ impl Listeners {
                 _ => {
                     self.endpoints.set(at, None, &[]);
                     if listener.fd.take().is_some()
-                        && !listener.inherited
+                        && !self.is_shared
+                        && listener.origin.removes()
                         && let Addr::Unix(path) = &listener.addr
                     {
                         remove_socket_file(path);
@@ -135,7 +169,8 @@ impl Listeners {
     pub fn close(&mut self) {
         for listener in &mut self.all {
             if listener.fd.take().is_some()
-                && !listener.inherited
+                && !self.is_shared
+                && listener.origin.removes()
                 && let Addr::Unix(path) = &listener.addr
             {
                 remove_socket_file(path);
@@ -144,11 +179,9 @@ impl Listeners {
         }
     }
 
-    /// Another process serves the same sockets: files of unix sockets are not ours alone to remove.
-    pub fn share(&mut self) {
-        for listener in &mut self.all {
-            listener.inherited = true;
-        }
+    /// Another process serves the same sockets, or no longer does: the files of unix sockets are its to remove then.
+    pub fn share(&mut self, is_shared: bool) {
+        self.is_shared = is_shared;
     }
 
     /// Descriptors for a new binary: `NGINX=fd;fd;`.

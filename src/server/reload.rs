@@ -272,7 +272,7 @@ impl Server {
         match start_new_binary(origin, self.new_binary, &self.listeners) {
             Ok(pid) => {
                 self.new_binary = Some(pid);
-                self.listeners.share();
+                self.listeners.share(true);
                 self.note(format_args!("start new binary process, pid {pid}"));
             }
             Err(why) => self.upgrade_failed(&why),
@@ -282,6 +282,7 @@ impl Server {
     /// The new binary has ended before this process: it goes on.
     pub(super) fn new_binary_ended(&mut self, pid: i32) {
         self.new_binary = None;
+        self.listeners.share(false);
         if let Some(file) = &self.pid_file {
             file.take_back();
         }

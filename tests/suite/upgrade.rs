@@ -26,7 +26,7 @@ impl Installed {
         let (dir, address) = (setup.dir().display(), os::reserve().expect("a free port").1);
         let config = format!(
             "daemon off; {main} pid {dir}/pid; error_log {dir}/logs/error.log info;\nevents {{}}\nhttp {{ access_log off;\n\
-             server {{ listen {address}; root {dir}/html; location /up/ {{ allowed_methods GET POST; }} }} }}\n"
+             server {{ listen {address}; listen unix:{dir}/s; root {dir}/html; location /up/ {{ allowed_methods GET POST; }} }} }}\n"
         );
         std::fs::write(setup.dir().join("test.conf"), config).expect("written");
         let mut installed = Installed { process: placeholder(), setup, address };
@@ -109,8 +109,11 @@ fn an_upgrade_by_command_refuses_no_connection_and_finishes_what_has_begun() {
         upload.send("0123456789").response().is(201);
         assert!(s.process.wait().expect("our child").success(), "{main} the old one was told to end");
         Client::connect(s.address).get("/up/slow").is(200).body_is("0123456789");
+        // The file of the socket stays with the new one, which removes it when it ends.
+        assert!(s.path("s").exists(), "{main}");
         os::kill(new, libc::SIGQUIT);
         assert!(os::wait_exit(new, LIMIT), "{main}");
+        assert!(!s.path("s").exists(), "{main}");
     }
 }
 
