@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn a_part_has_its_boundary_type_and_range_before_it() {
+        for (kind, line) in [("t/p", "Content-Type: t/p\r\n"), ("", "")] {
+            let mut out = b"data".to_vec();
+            part_head(&mut out, b"b", kind.as_bytes(), ByteRange { start: 2, end: 5 }, 10);
+            part_tail(&mut out, b"b");
+            let head = format!("data\r\n--b\r\n{line}Content-Range: bytes 2-4/10\r\n\r\n");
+            assert_eq!(String::from_utf8_lossy(&out), head + "\r\n--b--\r\n");
+        }
+    }
+
+    #[test]
     fn parts_that_cost_more_than_they_save_are_the_whole() {
         let single = |count: u64| (0..count).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
         assert_eq!(show(&format!("bytes={}", single(16)), 16, None), single(16));

@@ -219,6 +219,79 @@ mod tests {
     }
 
     #[test]
+    fn heads_are_written_as_they_are_named() {
+        let mut fields = Fields::default();
+        fields.push(b"X-A", b"b");
+        let none = Fields::default();
+        let bare = ResponseHead {
+            status: Status::OK,
+            reason: None,
+            server: b"",
+            date: b"",
+            content_type: None,
+            length: None,
+            last_modified: None,
+            location: None,
+            upgrade: false,
+            etag: None,
+            fields: &none,
+            accept_ranges: false,
+            file: None,
+        };
+        let full = ResponseHead {
+            server: b"s",
+            date: b"d",
+            content_type: Some(b"t/p"),
+            length: Some(12),
+            last_modified: Some(b"m"),
+            location: Some(b"/a\x1f\x7fb"),
+            etag: Some(b"\"e\""),
+            fields: &fields,
+            accept_ranges: true,
+            ..bare
+        };
+        let (length, chunk, keep) = (BodyEnd::Length, BodyEnd::Chunk, Connection::Keep(None));
+        let middle = "Server: s\r\nDate: d\r\nContent-Type: t/p\r\n";
+        let end = "Last-Modified: m\r\nLocation: /a  b\r\nConnection: close\r\nETag: \"e\"\r\nX-A: b\r\n\
+            Accept-Ranges: bytes\r\n\r\n";
+        let table = [
+            (ResponseHead { ..bare }, length, keep, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n".to_owned()),
+            (
+                ResponseHead { status: Status(299), length: Some(0), ..bare },
+                length,
+                Connection::Keep(Some(7)),
+                format!(
+                    "HTTP/1.1 299 {}\r\nContent-Length: 0\r\nConnection: keep-alive\r\nKeep-Alive: timeout=7\r\n\r\n",
+                    Status(299).reason()
+                ),
+            ),
+            (
+                ResponseHead { reason: Some(b"Fine"), upgrade: true, ..bare },
+                BodyEnd::Close,
+                Connection::Close,
+                "HTTP/1.1 200 Fine\r\nConnection: upgrade\r\n\r\n".to_owned(),
+            ),
+            (
+                ResponseHead { ..full },
+                length,
+                Connection::Close,
+                format!("HTTP/1.1 200 OK\r\n{middle}Content-Length: 12\r\n{end}"),
+            ),
+            (full, chunk, Connection::Close, format!("HTTP/1.1 200 OK\r\n{middle}Transfer-Encoding: chunked\r\n{end}")),
+        ];
+        for (response, ends, connection, expected) in table {
+            let mut out = Vec::new();
+            head(&response, ends, connection, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+        let mut out = Vec::new();
+        interim(Status(103), &fields, &mut out);
+        last_chunk(&fields, &mut out);
+        last_chunk(&none, &mut out);
+        assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nX-A: b\r\n\r\n0\r\nX-A: b\r\n\r\n0\r\n\r\n");
+    }
+
+    #[test]
     fn the_short_way_to_a_files_head_is_the_long_one() {
         let (mut cached, mut long, mut short) = (Vec::new(), Vec::new(), Vec::new());
         let (date, etag) = (&b"Thu, 01 Jan 1970 00:00:01 GMT"[..], &b"\"1-2\""[..]);

@@ -29,8 +29,8 @@ struct Code {
     /// Symbols by length, then by value.
     symbols: [u16; 257],
     /// By length: the first code, left-aligned in 32 bits, and where its symbol stands in `symbols`.
-    first: [u32; LONGEST + 2],
-    offset: [u16; LONGEST + 2],
+    first: [u32; LONGEST + 1],
+    offset: [u16; LONGEST + 1],
     /// By the next [`FAST`] bits: symbol and length; length 0 where the code is longer.
     fast: [(u8, u8); 1 << FAST],
 }
@@ -41,8 +41,8 @@ const fn build() -> Code {
     let mut made = Code {
         codes: [0; 257],
         symbols: [0; 257],
-        first: [0; LONGEST + 2],
-        offset: [0; LONGEST + 2],
+        first: [0; LONGEST + 1],
+        offset: [0; LONGEST + 1],
         fast: [(0, 0); 1 << FAST],
     };
     let (mut code, mut at, mut len) = (0u32, 0usize, 1usize);
@@ -70,8 +70,6 @@ const fn build() -> Code {
         }
         len += 1;
     }
-    made.first[LONGEST + 1] = u32::MAX;
-    made.offset[LONGEST + 1] = at as u16;
     made
 }
 

@@ -144,6 +144,8 @@ mod tests {
         assert_eq!(window.consume(50), Some(50));
         assert_eq!((window.left(), window.widen(300), window.left()), (100, Some(200), 300));
         assert_eq!((window.widen(300), window.consume(149), window.consume(1)), (None, None, Some(150)));
+        let mut smallest = ReceiveWindow::new(1);
+        assert_eq!((smallest.consume(0), smallest.consume(1)), (None, Some(1)), "an increment of 0 is an error");
     }
 
     #[test]
