@@ -148,6 +148,23 @@ fn a_killed_server_loses_nothing_that_it_told() {
         s.get("/").is(200);
         std::fs::remove_dir_all(s.path(STATE)).expect("it is there");
     });
+    table.row(OURS, "one of a newer version stays, even if its time is over here", || {
+        let (newer, own) = (create(&s, "newer.txt", 5), create(&s, "own.txt", 5));
+        let state = |target: &str| format!("{STATE}/{}.state", id(target));
+        let text = String::from_utf8(s.read(&state(&newer))).expect("text");
+        s.write(&state(&newer), text.replacen("\nend\n", "\ncolour red\nend\n", 1));
+        for entry in std::fs::read_dir(s.path(STATE)).expect("the state directory") {
+            let file = std::fs::File::options().write(true).open(entry.expect("an entry").path()).expect("a file");
+            file.set_modified(std::time::UNIX_EPOCH).expect("its time is set");
+        }
+        s.kill_and_restart();
+        eventually("its own is removed", || {
+            s.get("/").is(200);
+            !s.exists(&state(&own))
+        });
+        assert!(s.exists(&state(&newer)) && s.exists(&state(&newer).replace(".state", ".part")));
+        std::fs::remove_dir_all(s.path(STATE)).expect("it is there");
+    });
     table.row(OURS, "the draft, at once and killed", || {
         let content = noise(500_000);
         let mut client = s.client();
