@@ -5,7 +5,7 @@
 use super::io::{CloseReason, Io, Step};
 use super::timers::Timer;
 use super::transport::Transport;
-use super::{Active, Conn, State, Turn, subrequests};
+use super::{Active, Conn, State, Turn, subrequests, upstream};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
 use crate::exchange::{Exchange, Rx, Tx, access_log, accounts};
@@ -18,6 +18,9 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
     if let State::Active(active) = &mut conn.state {
         if is_cut(&active.ex, reason) {
             cut(&mut conn.transport, &active.ex);
+        }
+        if conn.transport.has_failed() {
+            upstream::tunnel::cut(active, turn);
         }
         turn.pool.backends.leave(&mut active.backend, turn.cx);
         subrequests::unwind(active, turn.cx);

@@ -78,6 +78,8 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         stream.glitch = is_glitch.then_some(most);
         if ex.abort && ex.response.status == Status::CLOSE {
             stream.refuse();
+        } else if ex.out.is_cut() {
+            stream.cut();
         }
         close::leave_active(conn, turn);
         return Step::Close(CloseReason::Served);

@@ -105,8 +105,7 @@ impl Http2 {
                 return self.finish(conns, turn, reason);
             }
             // A client that takes output as fast as it is made has its turn until the time slice ends: its next request
-            // is read in the next turn.
-            // Streams that are ready may not have had their turn.
+            // is read in the next turn. Nor may streams that are ready have had theirs, where others used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -276,7 +275,7 @@ impl Http2 {
                 let patience = if client.lingering == Lingering::Off { 0 } else { client.lingering_time.0 };
                 self.protocol.stop(id, patience, now);
             }
-            ending => self.protocol.reset(id, code_of(ending)),
+            _ => self.protocol.reset(id, code_of(stream)),
         }
         self.protocol.release(id);
     }

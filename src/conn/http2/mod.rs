@@ -217,11 +217,13 @@ fn quantum(cx: &Services) -> usize {
 }
 
 /// The error code that a stream is reset with whose response is not complete.
-fn code_of(ending: &Ending) -> crate::http::h2::error::ErrorCode {
+fn code_of(stream: &StreamTransport) -> crate::http::h2::error::ErrorCode {
     use crate::http::h2::error::ErrorCode;
-    match ending {
+    match stream.ending {
         // nginx.
         Ending::TimedOut | Ending::Refused => ErrorCode::PROTOCOL_ERROR,
+        // RFC 9113 §8.5: the server's connection was reset, or broke off.
+        Ending::Cut if stream.is_tunnel => ErrorCode::CONNECT_ERROR,
         Ending::Complete(_) | Ending::Cut => ErrorCode::INTERNAL_ERROR,
     }
 }

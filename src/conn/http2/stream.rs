@@ -102,6 +102,13 @@ impl StreamTransport {
         self.ending = Ending::Refused;
     }
 
+    /// What was sent is cut short. A tunnel's end is written with its head.
+    pub fn cut(&mut self) {
+        if let Ending::Complete(_) = self.ending {
+            self.ending = Ending::Cut;
+        }
+    }
+
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
         self.body.extend_from_slice(data);

@@ -412,7 +412,8 @@ impl Transport {
     /// What was sent is cut short: the protocol's closing message is left out, so that the peer can tell.
     pub fn withhold_farewell(&mut self) {
         match self {
-            Transport::Plain(_) | Transport::Stream(_) => {}
+            Transport::Plain(_) => {}
+            Transport::Stream(stream) => stream.cut(),
             Transport::Tls(tls) => tls.withhold_farewell(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.withhold_farewell(),

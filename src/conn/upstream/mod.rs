@@ -8,7 +8,7 @@ mod exchange;
 mod idle;
 pub mod pool;
 pub mod spooled;
-mod tunnel;
+pub mod tunnel;
 
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
@@ -84,6 +84,7 @@ pub fn outlives_client(active: &Active) -> bool {
 
 /// The client left before its answer.
 fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) -> Step {
+    tunnel::cut(active, turn);
     let Active { ex, handler, backend, .. } = active;
     let cx = &mut *turn.cx;
     if ex.tx == Tx::Wait {

@@ -4,13 +4,21 @@ use super::exchange::{Received, complete, receive, send, wait};
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::settings;
+use crate::exchange::handlers::upstream::{Phase, settings};
 use crate::services::SCRATCH;
 use crate::sys::Errno;
 
+/// The client has not ended its tunnel in order: neither does it end in order for the server (RFC 9113 §8.5).
+pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
+    let is_tunnel = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase == Phase::Tunnel);
+    if let Some(backend) = turn.pool.backends.of(active.backend).filter(|_| is_tunnel) {
+        backend.transport.reset();
+    }
+}
+
 pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
     let mut progress = flushed | send(active, turn);
-    let mut ended = false;
+    let (mut ended, mut is_cut) = (false, false);
     let Handler::Proxy(proxy) = &mut active.handler else { return Step::Again };
     if proxy.waits(&active.ex).client_read && io.transport.can_read() {
         let mut bytes = std::mem::take(&mut turn.cx.scratch);
@@ -23,10 +31,14 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
                 turn.budget.moved(n);
             }
             Err(Errno::EAGAIN) => {}
-            _ => ended = true,
+            Ok(_) => ended = true,
+            Err(_) => (ended, is_cut) = (true, true),
         }
         bytes.clear();
         turn.cx.scratch = bytes;
+        if is_cut {
+            cut(active, turn);
+        }
         progress |= send(active, turn);
     }
     match receive(io, active, turn) {

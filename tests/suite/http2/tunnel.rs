@@ -2,10 +2,12 @@
 
 use super::client::{H2, raw};
 use crate::harness::{Server, http};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use webserv::http::h2::frame::{flag, kind};
 use webserv::http::h2::hpack::encode;
+use webserv::sys::socket;
 
 /// Tunnels through `/chat` to the upstream of this address.
 pub fn chat(upstream: SocketAddr) -> String {
@@ -145,4 +147,36 @@ fn what_cannot_be_a_websocket_is_not_said_to_be_one() {
     head(&mut peer);
     c.frame(kind::RST_STREAM, 0, 109, &8u32.to_be_bytes());
     assert_eq!(peer.read(&mut [0]).expect("an end"), 0);
+}
+
+/// RFC 9113 §8.5: what is no end in order on one side is none on the other.
+#[test]
+fn a_tunnel_that_breaks_on_one_side_breaks_on_the_other() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let s = site(upstream.local_addr().expect("bound"));
+    let open = |stream: u32| {
+        let mut c = H2::connect(s.address(0));
+        c.send(&connect(stream, "/chat", "websocket"));
+        let mut peer = accept(&upstream);
+        head(&mut peer);
+        peer.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            .expect("it reads");
+        c.until(|frame| frame.header.kind == kind::HEADERS).expect("a head");
+        (c, peer)
+    };
+    let end = |mut peer: TcpStream| peer.read(&mut [0]).map_err(|e| e.kind());
+    let (mut c, peer) = open(1);
+    c.frame(kind::RST_STREAM, 0, 1, &8u32.to_be_bytes());
+    assert_eq!(end(peer), Err(ErrorKind::ConnectionReset), "the stream was reset");
+    let (mut c, peer) = open(1);
+    c.frame(kind::PING, 0, 1, &[0; 8]);
+    assert_eq!(end(peer), Err(ErrorKind::ConnectionReset), "the connection broke a rule");
+    let (mut c, peer) = open(1);
+    c.frame(kind::DATA, flag::END_STREAM, 1, b"");
+    assert_eq!(end(peer), Ok(0), "the stream has ended");
+    let (mut c, peer) = open(1);
+    socket::linger_reset(peer.as_fd()).expect("SO_LINGER");
+    drop(peer);
+    let reset = c.until(|frame| frame.header.stream == 1).expect("an end");
+    assert_eq!((reset.header.kind, reset.code(0)), (kind::RST_STREAM, 10), "the server's connection was reset");
 }
