@@ -48,7 +48,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
-        if let Some(run) = script.set_run(next).filter(|_| !cx.trace.is_some()) {
+        if let Some(run) = script.set_run(next).filter(|_| cx.trace.is_none()) {
             ex.route.user.set_all(&run.values);
             next = run.ops.end;
             continue;
