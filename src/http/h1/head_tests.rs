@@ -390,3 +390,22 @@ fn the_limit_that_is_named_does_not_depend_on_how_reads_split() {
         }
     }
 }
+
+#[test]
+fn a_field_line_that_is_refused_names_what_is_wrong_with_it() {
+    let bad = |place, byte| Err(Reject::BadByte { place, byte });
+    let table: [(&[u8], Result<(usize, std::ops::Range<usize>), Reject>); 9] = [
+        (b"A: x", Ok((1, 3..4))),
+        (b"A:\t x y \t", Ok((1, 4..7))),
+        (b"A:", Ok((1, 2..2))),
+        (b" A: x", Err(Reject::BadField("a line folded onto the one before"))),
+        (b": x", Err(Reject::BadField("empty name"))),
+        (b"A", Err(Reject::BadField("no colon"))),
+        (b"A : x", Err(Reject::BadField("a blank between name and colon"))),
+        (b"A\x7f: x", bad("a header name", 0x7f)),
+        (b"A: x\x01y\x02", bad("a header value", 1)),
+    ];
+    for (line, expected) in table {
+        assert_eq!(split_field(line), expected, "{}", line.escape_ascii());
+    }
+}
