@@ -262,9 +262,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         say(format!("configuration file {file} test failed"));
         return ExitCode::FAILURE;
     }
-    for text in notes::obstacles(origin, &read).into_iter().filter(|_| !args.dump) {
-        say(format!("[warn] {text}"));
-    }
+    notes::obstacles(origin, &read).iter().filter(|_| !args.dump).for_each(|text| say(format!("[warn] {text}")));
     if !args.quiet {
         say(format!("the configuration file {file} syntax is ok"));
         say(format!("configuration file {file} test is successful"));
