@@ -172,6 +172,10 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if is_gone && !handler.finishes() {
         return Step::Close(CloseReason::ClientGone);
     }
+    // Begun with others: they have their first step before this one has its second.
+    if turn.cx.slice.is_over() {
+        return Step::Yield;
+    }
     phases::work(ex, handler, turn.cx);
     respond(active, turn.cx);
     let Active { ex, handler, .. } = active;

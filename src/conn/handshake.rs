@@ -41,7 +41,7 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
         if let Some(step) = greet(conn, endpoint, cx, pool) {
             return step;
         }
-    } else if !cx.handshakes.may_go_on(cx.slice.is_over()) {
+    } else if !cx.handshakes.may_go_on(cx.slice.is_turn_over()) {
         return Step::Yield;
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
@@ -87,7 +87,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
     let awaits_proxy_header = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
     // A postponed connection is not read again before its turn has come.
-    if tls.postponed && cx.handshakes.must_wait(cx.slice.is_over()) {
+    if tls.postponed && cx.handshakes.must_wait(cx.slice.is_turn_over()) {
         return Some(Step::Yield);
     }
     match tls.gather() {
@@ -132,7 +132,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
             }
         },
     };
-    if cx.handshakes.must_wait(cx.slice.is_over()) {
+    if cx.handshakes.must_wait(cx.slice.is_turn_over()) {
         conn.transport.tls_mut()?.postponed = true;
         return Some(Step::Yield);
     }

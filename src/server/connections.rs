@@ -64,16 +64,19 @@ impl Server {
 
     /// Drives the connections that the last turn had no time for.
     pub(super) fn serve_late(&mut self) {
-        for at in 0..self.late.len() {
+        let count = self.late.len();
+        for at in 0..count {
             if at > 0 && self.cx.slice.is_late() {
                 break;
             }
+            self.cx.slice.share(count);
             let Some(key) = self.late.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.queued = false;
             self.cx.now.advance_epoch();
             self.drive_and_batch(Wake::conn(key));
         }
+        self.cx.slice.share_all();
     }
 
     /// Lets a connection go on, and files it by what it waits for.
@@ -212,18 +215,21 @@ impl Server {
         if !self.run.is_empty() || !self.bulky.is_empty() {
             self.cx.slice.leave_half();
         }
-        for at in 0..self.run.len() {
+        let count = self.run.len();
+        for at in 0..count {
             // At least one of each queue goes on, even if the turn's time is over.
-            if at > 0 && self.cx.slice.is_over() {
+            if at > 0 && self.cx.slice.is_turn_over() {
                 break;
             }
+            self.cx.slice.share_half(count);
             let Some(key) = self.run.pop_front() else { break };
             self.go_on(key);
         }
+        self.cx.slice.share_all();
         // However much the others moved, those that wait move some as well.
         self.bulk = self.bulk.max(LEAST);
         for at in 0..self.bulky.len() {
-            if self.bulk == 0 || at > 0 && self.cx.slice.is_over() {
+            if self.bulk == 0 || at > 0 && self.cx.slice.is_turn_over() {
                 return;
             }
             let Some(key) = self.bulky.pop_front() else { break };

@@ -111,17 +111,17 @@ impl Removal {
     }
 
     /// Removes a little more; false when everything is gone.
-    pub fn step(&mut self, mut going: impl RemovalPolicy) -> Result<bool, Stuck> {
+    pub fn step(&mut self, mut policy: impl RemovalPolicy) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
         // Directories that were moved up were allowed at their original places.
         if !self.moved.contains_key(&name)
-            && let Err(errno) = going.may(level.dir.dir(), &level.path, &name, is_dir)
+            && let Err(errno) = policy.may(level.dir.dir(), &level.path, &name, is_dir)
         {
             return Err(self.stuck(Some(&name), "removal of", errno));
         }
         if is_dir {
-            return self.descend(name, going).map(|()| true);
+            return self.descend(name, policy).map(|()| true);
         }
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
@@ -161,7 +161,7 @@ impl Removal {
         }
     }
 
-    fn descend(&mut self, name: CString, mut going: impl RemovalPolicy) -> Result<(), Stuck> {
+    fn descend(&mut self, name: CString, mut policy: impl RemovalPolicy) -> Result<(), Stuck> {
         let depth = self.levels.len();
         let [top, .., level] = &mut self.levels[..] else {
             return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
@@ -174,7 +174,7 @@ impl Removal {
             return self.entered(name, opened);
         }
         // It is found there when the first directory is read again.
-        let new = going.hide(top.dir.dir());
+        let new = policy.hide(top.dir.dir());
         let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {

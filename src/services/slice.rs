@@ -4,7 +4,9 @@
 //!
 //! Work is done in steps of at most about a millisecond, and checks the time between two of them. The loop checks
 //! before it continues the next of those that wait for another turn ([`crate::server`]); so the clients of a turn
-//! wait for one slice and a half and one step, whatever others have requested.
+//! wait for one slice and a half and one step, whatever others have requested. Connections that were late for their
+//! turn share its slice in equal parts: of many that all begin something long none keeps the others waiting for their
+//! first answer.
 //!
 //! A step that is one system call cannot be divided; io_uring and threads, which could, are not used. How long each
 //! of these calls can take, and what limits it:
@@ -47,6 +49,8 @@ use std::time::Duration;
 
 /// Nanoseconds of work in a turn.
 const LENGTH: u64 = 4_000_000;
+/// A step of work, nanoseconds. A smaller share is none: what is begun continues in a later turn.
+const LEAST: u64 = 1_000_000;
 /// Nanoseconds that all requests of a turn together wait for locks that other processes hold.
 const PATIENCE: u64 = 2_000_000;
 /// Calls of [`Slice::tick`] for one reading of the clock.
@@ -75,10 +79,21 @@ impl Patience {
     }
 }
 
+/// What one connection may use of the slice.
+#[derive(Clone, Copy, Default)]
+enum Share {
+    #[default]
+    All,
+    /// Nanoseconds from its first work on, which has not been done.
+    Unused(u64),
+    Until(u64),
+}
+
 #[derive(Default)]
 pub struct Slice {
     /// None: no work has been done in this turn.
     ends: Option<u64>,
+    share: Share,
     ticks: u32,
     /// It was over at the last reading of the clock.
     over: bool,
@@ -89,8 +104,8 @@ pub struct Slice {
 impl Slice {
     /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
-        (self.ends, self.ticks, self.over) = (None, 0, false);
         self.patience.0.set(0);
+        (self.ends, self.share, self.ticks, self.over) = (None, Share::All, 0, false);
     }
 
     /// How long the requests of this turn may wait for locks.
@@ -98,9 +113,33 @@ impl Slice {
         self.patience.clone()
     }
 
-    /// Whether work must wait for the next turn. The first call in a turn begins the slice.
+    /// Whether work must wait for the next turn: the slice, or the connection's share of it, is over. The first call in a
+    /// turn begins the slice.
     pub fn is_over(&mut self) -> bool {
         self.is_over_at(clock::monotonic_ns())
+    }
+
+    /// Whether the slice is over for all connections.
+    pub fn is_turn_over(&mut self) -> bool {
+        self.is_turn_over_at(clock::monotonic_ns())
+    }
+
+    /// The connection that is driven next was late for its turn, as `of` connections were: it has as much of the slice as
+    /// each of them.
+    pub fn share(&mut self, of: usize) {
+        let share = LENGTH / of.max(1) as u64;
+        self.share = Share::Unused(if share < LEAST { 0 } else { share });
+    }
+
+    /// The connection that is driven next is one of `of` that continue in the half slice reserved for them: it has its
+    /// share of that, and time for a step in any case.
+    pub fn share_half(&mut self, of: usize) {
+        self.share = Share::Unused((LENGTH / 2 / of.max(1) as u64).max(LEAST));
+    }
+
+    /// The connections that are driven next may use all that is left.
+    pub fn share_all(&mut self) {
+        self.share = Share::All;
     }
 
     /// Work that waits since an earlier turn is about to continue: half a slice is reserved for it, however long this
@@ -115,10 +154,10 @@ impl Slice {
         self.ends = self.ends.map(|ends| ends.saturating_add(ns));
     }
 
-    /// As [`Slice::is_over`], for steps of a few microseconds: reads the clock once in a while.
+    /// As [`Slice::is_turn_over`], for steps of a few microseconds: reads the clock once in a while.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
-        self.ticks.is_multiple_of(RARELY) && self.is_over()
+        self.ticks.is_multiple_of(RARELY) && self.is_turn_over()
     }
 
     /// The last step may have taken long: the next tick reads the clock.
@@ -141,9 +180,17 @@ impl Slice {
         self.over = false;
     }
 
-    fn is_over_at(&mut self, now: u64) -> bool {
+    fn is_turn_over_at(&mut self, now: u64) -> bool {
         self.over = now >= *self.ends.get_or_insert(now + LENGTH);
         self.over
+    }
+
+    fn is_over_at(&mut self, now: u64) -> bool {
+        if let Share::Unused(share) = self.share {
+            self.share = Share::Until(now + share);
+        }
+        let is_used = matches!(self.share, Share::Until(until) if now >= until);
+        self.is_turn_over_at(now) || is_used
     }
 }
 
@@ -188,6 +235,27 @@ mod tests {
         assert!(!slice.is_over_at(0));
         slice.leave_half_at(1);
         assert!(!slice.is_over_at(LENGTH - 1), "what is left of the first stays");
+    }
+
+    #[test]
+    fn late_connections_share_a_slice_and_those_that_continue_half_a_slice() {
+        let mut slice = Slice::default();
+        slice.share(4);
+        assert!(!slice.is_over_at(0) && !slice.is_over_at(LENGTH / 4 - 1));
+        assert!(slice.is_over_at(LENGTH / 4) && !slice.is_turn_over_at(LENGTH / 4), "others go on");
+        slice.share(4);
+        let began = LENGTH / 4 + 5;
+        assert!(!slice.is_over_at(began), "a share counts from its first work on");
+        assert!(!slice.is_over_at(began + LENGTH / 4 - 1) && slice.is_over_at(began + LENGTH / 4));
+        slice.share((LENGTH / LEAST) as usize + 1);
+        assert!(slice.is_over_at(LENGTH - 1), "too short a share is none");
+        slice.share_all();
+        assert!(!slice.is_over_at(LENGTH - 1) && slice.is_over_at(LENGTH));
+        slice.leave_half_at(LENGTH);
+        slice.share_half(1000);
+        assert!(!slice.is_over_at(LENGTH) && slice.is_over_at(LENGTH + LEAST), "enough for a step");
+        slice.begin();
+        assert!(!slice.is_over_at(LENGTH + LEAST), "the next turn begins without shares");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, dav, delete, methods, options, repr_digest, resumable, static_file, upload};
+use crate::exchange::handlers::repr_digest::{self, Hashing};
+use crate::exchange::handlers::{Handler, dav, delete, first_slice, methods, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::http::method::Method;
 use crate::route::Trace;
@@ -33,10 +34,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
             Ok(making) => Ok(Handler::Listing(making)),
             Err(Flow::Respond) => match repr_digest::begin(ex, cx) {
                 // A small file is hashed at once.
-                Some(mut hashing) => match hashing.work(ex, cx) {
-                    Flow::Wait => Ok(Handler::Hashing(hashing)),
-                    flow => Err(flow),
-                },
+                Some(hashing) => first_slice::begin(hashing, ex, cx, Hashing::work).map(Handler::Hashing),
                 None => Err(Flow::Respond),
             },
             Err(flow) => Err(flow),

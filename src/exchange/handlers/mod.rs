@@ -10,6 +10,7 @@ pub mod dav;
 pub mod delete;
 pub mod failure;
 pub mod files;
+pub mod first_slice;
 pub mod listing;
 pub mod methods;
 pub mod options;

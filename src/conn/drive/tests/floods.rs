@@ -53,3 +53,47 @@ fn a_turn_answers_few_of_many_hellos_and_every_plain_request() {
         assert!(world.answers(&mut plain, &mut plain_far, &["/"]).ends_with("here"));
     }
 }
+
+/// Late for a turn that many others are late for: what is short is answered, and what takes long is only begun.
+#[test]
+fn a_small_request_does_not_wait_for_the_first_slices_of_many_long_ones() {
+    const MANY: usize = 100;
+    let encoded = "gzip on; gzip_types text/plain; gzip_min_length 1;";
+    let locations = "location /in/ { autoindex on; }";
+    let dir = Scratch::new();
+    dir.write("f", b"small");
+    dir.write("large.txt", &[b'x'; 100_000]);
+    std::fs::create_dir(dir.path().join("in")).expect("made");
+    for number in 0..50 {
+        dir.write(&format!("in/{number}"), b"");
+    }
+    let server = format!("root {}; {locations} types {{ text/plain txt; }}", dir.path().display());
+    let mut world = World::in_root(&format!("access_log off; {encoded}"), &server);
+    let long =
+        ["GET /in/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET /large.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"];
+    for request in long {
+        let (mut conn, mut far) = world.client(true);
+        let mut answer = [0; 4096];
+        far.write_all(request.as_bytes()).expect("there is room");
+        conn.transport.event(epoll::IN);
+        world.cx.slice.begin();
+        world.cx.slice.share(MANY);
+        assert_eq!(world.drive_once(&mut conn), Next::Run, "{request}");
+        // The head of what is made piece by piece, at most.
+        let mut came = far.read(&mut answer).unwrap_or(0);
+        assert!(came == 0 || answer[..came].ends_with(b"\r\n\r\n"), "{request}");
+        world.cx.slice.share(MANY);
+        let (mut small, mut small_far) = world.client(true);
+        assert!(world.answers(&mut small, &mut small_far, &["/f"]).ends_with("small"));
+        // Its time has come.
+        let mut turns = 0;
+        while world.drive_once(&mut conn) == Next::Run {
+            turns += 1;
+            assert!(turns < 1000, "{request}");
+            world.cx.slice.begin();
+            world.cx.slice.share_half(MANY);
+        }
+        came += far.read(&mut answer[came..]).expect("the rest");
+        assert!(answer[..came].starts_with(b"HTTP/1.1 200 "), "{request}");
+    }
+}

@@ -11,8 +11,8 @@ use crate::exchange::archive::walk::{Step, Walk};
 use crate::exchange::archive::{Archive, Form};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::failure;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
+use crate::exchange::handlers::{failure, first_slice};
 use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::escape::escape_component;
@@ -55,7 +55,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
         Ok(again) => again,
         Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
     };
-    let mut gathering = Gathering {
+    let gathering = Gathering {
         rules,
         form,
         uri,
@@ -65,10 +65,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
         refused: HashSet::new(),
         since: clock::realtime(),
     };
-    match gathering.work(ex, cx) {
-        Flow::Wait => Ok(Box::new(Making::Archive(Box::new(gathering)))),
-        flow => Err(flow),
-    }
+    let gathering = first_slice::begin(Box::new(gathering), ex, cx, Gathering::work)?;
+    Ok(Box::new(Making::Archive(gathering)))
 }
 
 /// Every path below is asked whether the client may read it.

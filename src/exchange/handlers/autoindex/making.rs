@@ -9,6 +9,7 @@ use super::shape::Shape;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::first_slice;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::listings::{Guard, Page, Pieces};
@@ -50,11 +51,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links.clone());
-    let mut making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
-    match making.work(ex, cx) {
-        Flow::Wait => Ok(making),
-        flow => Err(flow),
-    }
+    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
+    first_slice::begin(making, ex, cx, Making::work)
 }
 
 /// Whether the entries that the watch does not report are unchanged.

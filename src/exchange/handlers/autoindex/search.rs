@@ -11,9 +11,9 @@ use crate::config::settings::listing::Archive;
 use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Member, Step, Walk};
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::failure;
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Searched, Totals};
 use crate::exchange::handlers::path_rules::PathRules;
+use crate::exchange::handlers::{failure, first_slice};
 use crate::services::Services;
 use crate::sys::file::FileKind;
 use std::os::fd::OwnedFd;
@@ -45,7 +45,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         Ok(walk) => walk,
         Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
     };
-    let mut searching = Searching {
+    let searching = Searching {
         is_uniform: rules.are_same_below(ex, &uri),
         rules,
         shape,
@@ -57,10 +57,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         looked_at: 0,
         found: Vec::new(),
     };
-    match searching.work(ex, cx) {
-        Flow::Wait => Ok(Box::new(Making::Search(Box::new(searching)))),
-        flow => Err(flow),
-    }
+    let searching = first_slice::begin(Box::new(searching), ex, cx, Searching::work)?;
+    Ok(Box::new(Making::Search(searching)))
 }
 
 impl Searching {

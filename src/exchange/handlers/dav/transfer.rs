@@ -13,7 +13,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::versions::Versions;
-use crate::exchange::handlers::{delete, upload};
+use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::dav_locks::Forgotten;
@@ -31,7 +31,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
     let (stage, syncs) = (Stage::Judging, Vec::new());
-    let mut transfer = Box::new(Transfer {
+    let transfer = Box::new(Transfer {
         job,
         stage,
         judging,
@@ -44,10 +44,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         leave: Leave::default(),
         forgotten: None,
     });
-    match transfer.work(ex, cx) {
-        Flow::Wait => Ok(transfer),
-        flow => Err(flow),
-    }
+    first_slice::begin(transfer, ex, cx, Transfer::work)
 }
 
 /// A COPY or MOVE in progress, a slice each turn of the loop. It is finished even if its client goes away.

@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::dav::held::Leave;
+use crate::exchange::handlers::first_slice;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
@@ -44,7 +45,7 @@ pub enum Removing {
     Judging(Rules, Box<Wanted>),
     /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
     /// each entry: it may have come, or been locked, since all were checked.
-    RemovalPolicy { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
+    Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
     /// It is gone.
     Settling(Box<Settling>),
 }
@@ -63,11 +64,8 @@ pub fn judged(
     let tree = TreeRules::new(cx, dir, base, &[PathAction::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
     let tree = tree.shown_at(shown_at.map(|uri| [trim_slashes(&uri), b"/"].concat()));
-    let mut removing = Box::new(Removing::Judging(Box::new((tree, rules)), Box::new(wanted)));
-    match removing.work(ex, cx) {
-        Flow::Wait => Ok(removing),
-        flow => Err(flow),
-    }
+    let removing = Removing::Judging(Box::new((tree, rules)), Box::new(wanted));
+    first_slice::begin(Box::new(removing), ex, cx, Removing::work)
 }
 
 impl Removing {
@@ -84,8 +82,7 @@ impl Removing {
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
                                 let judged = std::mem::replace(self, *going);
-                                if let (Removing::Judging(judged, _), Removing::RemovalPolicy { rules, .. }) =
-                                    (judged, self)
+                                if let (Removing::Judging(judged, _), Removing::Deleting { rules, .. }) = (judged, self)
                                 {
                                     *rules = Some(judged);
                                 }
@@ -95,7 +92,7 @@ impl Removing {
                         },
                     }
                 }
-                Removing::RemovalPolicy { removal, changed, leave, rules } => {
+                Removing::Deleting { removal, changed, leave, rules } => {
                     let flow = match remove(removal, ex, cx, (leave, rules.as_deref())) {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
@@ -256,11 +253,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing::RemovalPolicy { removal: *removal, changed, leave, rules: None });
-            match removing.work(ex, cx) {
-                Flow::Wait => Ok(removing),
-                flow => Err(flow),
-            }
+            let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None };
+            first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
         Ok(removed) => {
             // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
