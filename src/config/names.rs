@@ -51,7 +51,7 @@ impl HostNames {
             [b'*', b'.', rest @ ..] | [b'.', rest @ ..] | [rest @ .., b'.', b'*'] => rest,
             name => name,
         };
-        if inner.contains(&b'*') || memchr::memmem::find(inner, b"..").is_some() {
+        if inner.contains(&b'*') || memchr::memmem::find(&lower, b"..").is_some() {
             return Err(Refused::Invalid);
         }
         match &lower[..] {
@@ -116,6 +116,8 @@ mod tests {
             ("twice", "EXAMPLE.com", Refused::Duplicate),
             ("a star inside", "a.*.b", Refused::Invalid),
             ("a star alone", "*", Refused::Invalid),
+            ("two dots", "..", Refused::Invalid),
+            ("two dots behind a star", "*..com", Refused::Invalid),
         ] {
             assert_eq!(names.add(key.as_bytes(), 9, Wildcards::Yes), Err(why), "{name}");
         }

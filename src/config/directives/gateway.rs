@@ -273,8 +273,8 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "",
-        Effect::Once(split_path_info),
-        "A regex with two groups that cuts the URI into $fastcgi_script_name and $fastcgi_path_info. A URI that it does not match is the name as a whole, without path info.",
+        Effect::Many(split_path_info),
+        "A regex with two groups that cuts the URI into $fastcgi_script_name and $fastcgi_path_info; the last of a block counts. A URI that it does not match is the name as a whole, without path info.",
     ),
     row(
         "fastcgi_catch_stderr",

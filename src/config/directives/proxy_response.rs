@@ -13,7 +13,7 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::list::List;
 use crate::config::settings::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite};
-use crate::config::settings::proxy_pass::To;
+use crate::config::settings::proxy_pass::{Protocol, To};
 use crate::config::suggest;
 use std::rc::Rc;
 
@@ -184,17 +184,19 @@ pub(super) fn names(
 fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
         (b"off", 1) => None,
-        (b"default", 1) => match s.own.pass.as_ref().map(|pass| &pass.to) {
-            Some(To::Fixed { .. }) => Some(Redirect::Default),
-            Some(To::Made(_)) => {
-                let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
-                return Err(Fault::new(d.name.span, text));
+        (b"default", 1) => {
+            match s.own.pass.as_ref().filter(|pass| pass.protocol == Protocol::Http1).map(|pass| &pass.to) {
+                Some(To::Fixed { .. }) => Some(Redirect::Default),
+                Some(To::Made(_)) => {
+                    let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
+                    return Err(Fault::new(d.name.span, text));
+                }
+                None => {
+                    let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
+                    return Err(Fault::new(d.name.span, text));
+                }
             }
-            None => {
-                let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
-                return Err(Fault::new(d.name.span, text));
-            }
-        },
+        }
         (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
         _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
     };
