@@ -262,7 +262,8 @@ pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
     let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<List<AddHeader>> {
         match mode {
             Inherit::Off if !own && !mine.is_empty() => Some(List::default()),
-            Inherit::Merge if own && !above.is_empty() => Some(above.iter().chain(mine).cloned().collect()),
+            // Its own come first (nginx).
+            Inherit::Merge if own && !above.is_empty() => Some(mine.iter().chain(above).cloned().collect()),
             _ => None,
         }
     };
@@ -274,5 +275,31 @@ pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
     }
     if let Some(trailers) = trailers {
         output(s).trailers = trailers;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Template;
+
+    #[test]
+    fn fields_of_the_outer_level_are_merged_behind_those_of_the_inner() {
+        let field = |name: &[u8]| AddHeader { name: name.into(), value: Template::literal(b"v"), always: false };
+        let outer = Output { headers: [field(b"Outer")].into_iter().collect(), ..Output::default() };
+        let (alone, both) = (vec!["Inner"], vec!["Inner", "Outer"]);
+        for (mode, expected) in [(Inherit::On, alone.clone()), (Inherit::Merge, both), (Inherit::Off, alone)] {
+            let mut inner = Settings::default();
+            output(&mut inner).headers = [field(b"Inner")].into_iter().collect();
+            output(&mut inner).headers_inherit = mode;
+            inherit(&mut inner, &outer, (true, false));
+            let names: Vec<_> = inner.output.headers.iter().map(|field| String::from_utf8_lossy(&field.name)).collect();
+            assert_eq!(names, expected, "{mode:?}");
+        }
+        let mut bare = Settings { output: Rc::new(outer.clone()), ..Settings::default() };
+        output(&mut bare).headers_inherit = Inherit::Off;
+        inherit(&mut bare, &outer, (false, false));
+        let names: Vec<_> = bare.output.headers.iter().map(|field| String::from_utf8_lossy(&field.name)).collect();
+        assert!(names.is_empty(), "none of its own, and none inherited");
     }
 }
