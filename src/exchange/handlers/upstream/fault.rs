@@ -125,6 +125,11 @@ impl Proxy {
         if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(Next(wanted)) || lost || late {
             return Some(Flow::Status(status));
         }
+        // What the next one does not say is not known of this response either (nginx).
+        if let Some(record) = &mut ex.log.upstream {
+            record.head = None;
+            record.trailers.clear();
+        }
         self.phase = Phase::Pick;
         self.rewind();
         self.request_sent = false;
