@@ -294,8 +294,9 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-/// The address of proxy_bind; without a port it is 0, any.
-pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
+/// An address without a name, as in proxy_bind and X-Forwarded-For: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or
+/// `[::1]:80`. Without a port it is 0.
+pub fn literal_address(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|ip| ip.contains(':'));
     let bare = unbracketed.unwrap_or(text).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));

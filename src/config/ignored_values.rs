@@ -3,7 +3,7 @@
 //!
 //! Which form a directive has stands at its row of [`super::known`], what the forms are in [`super::ignored_forms`].
 
-use super::addr::local_address;
+use super::addr::literal_address;
 use super::argument::{invalid, number, offset, size, time, wrong};
 use super::ast::Directive;
 use super::build::{Build, Scope};
@@ -183,7 +183,7 @@ fn address(b: &mut Build, d: &Directive) -> Result<(), Fault> {
         return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str())));
     }
     let made = b.template(d, 0)?;
-    match d.args[0].is("off") || made.constant().is_none_or(|text| local_address(text).is_some()) {
+    match d.args[0].is("off") || made.constant().is_none_or(|text| literal_address(text).is_some()) {
         true => Ok(()),
         false => Err(Fault::new(d.args[0].span, format!("invalid address \"{}\"", d.args[0].str()))),
     }

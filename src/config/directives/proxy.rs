@@ -2,7 +2,7 @@
 //! how long. Responses are in `proxy_response`, `proxy_pass` has a file of its own.
 
 use super::headers::header_name;
-use crate::config::addr::local_address;
+use crate::config::addr::literal_address;
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
@@ -188,7 +188,7 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
     }
     let template = b.template(d, 0)?;
     let off = d.args[0].is("off");
-    if !off && template.constant().is_some_and(|text| local_address(text).is_none()) {
+    if !off && template.constant().is_some_and(|text| literal_address(text).is_none()) {
         return Err(Fault::new(d.args[0].span, format!("invalid address \"{}\"", d.args[0].str())));
     }
     of(&mut s.settings).bind = (!off).then_some(template);

@@ -1,11 +1,12 @@
 //! The client's address as a trusted proxy (set_real_ip_from) names it. Pure, except for [`apply`], which replaces
 //! the connection's address until the request is over.
 
+use crate::config::addr::literal_address;
 use crate::config::settings::access::Rules;
 use crate::config::settings::realip::Source;
 use crate::exchange::Exchange;
 use crate::sys::socket::Peer;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Takes effect once a request: by the server's settings as soon as the head is read, or else by the location's,
 /// before the limits are checked.
@@ -73,7 +74,8 @@ pub(in crate::exchange) fn client(
             let end = list.iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
             let list = &list[..end];
             let comma = list.iter().rposition(|b| is_separator(*b));
-            let Some(named) = address(&list[comma.map_or(0, |at| at + 1)..]) else { return found };
+            let from = comma.map_or(0, |at| at + 1);
+            let Some(named) = literal_address(&list[from..]).map(Peer::from) else { return found };
             found = Some(named);
             if !recursive {
                 return found;
@@ -86,13 +88,6 @@ pub(in crate::exchange) fn client(
 
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b',')
-}
-
-/// `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`.
-fn address(text: &[u8]) -> Option<Peer> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = text.parse::<IpAddr>().ok().map(|ip| Peer::new(ip, 0));
-    bare.or_else(|| text.parse::<SocketAddr>().ok().filter(|addr| addr.port() > 0).map(Peer::from))
 }
 
 #[cfg(test)]
@@ -112,6 +107,7 @@ mod tests {
             ("with a port", &["1.2.3.4:80"], "10.0.0.1", false, "1.2.3.4/80"),
             ("IPv6", &["2001:db8::1"], "10.0.0.1", false, "2001:db8::1/0"),
             ("IPv6 with a port", &["[2001:db8::1]:8080"], "10.0.0.1", false, "2001:db8::1/8080"),
+            ("IPv6 in brackets", &["[2001:db8::1]"], "10.0.0.1", false, "2001:db8::1/0"),
             ("no trusted address", &["1.2.3.4"], "11.0.0.1", false, "-"),
             ("the last of a list", &["1.1.1.1, 2.2.2.2"], "10.0.0.1", false, "2.2.2.2/0"),
             ("the last is a proxy too", &["1.1.1.1, 10.2.2.2"], "10.0.0.1", false, "10.2.2.2/0"),

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::proxy::{Body, Phase, Proxy};
 use super::record::Try;
 use super::settings::settings;
-use crate::config::addr::local_address;
+use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::body::TempPath;
 use crate::config::settings::upstream::Method;
@@ -149,7 +149,7 @@ impl Proxy {
     pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
         let template = settings(ex).bind.clone()?;
         let text = variables::text(&template, ex, cx);
-        let local = local_address(&text);
+        let local = literal_address(&text);
         if local.is_none() && !text.is_empty() {
             let shown = String::from_utf8_lossy(&text);
             ex.report(cx, Level::Error, format_args!("invalid local address \"{shown}\""));
