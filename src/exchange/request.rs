@@ -82,15 +82,44 @@ impl Request {
     }
 }
 
+/// What follows `MSIE ` where the client says it is Internet Explorer: a version and more, and no `Opera` (nginx's rule).
+fn msie_version(agent: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(agent, b"MSIE ")? + 5;
+    let version = agent.get(at..).filter(|version| version.len() > 2)?;
+    memchr::memmem::find(agent, b"Opera").is_none().then_some(version)
+}
+
+/// Internet Explorer, of whatever version.
+pub fn is_msie(agent: &[u8]) -> bool {
+    msie_version(agent).is_some()
+}
+
 /// `MSIE 4.` to `MSIE 6.`, but not a 6 that says it has the second service pack (nginx's rule).
 pub fn is_old_msie(agent: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
-    if memchr::memmem::find(agent, b"Opera").is_some() {
-        return false;
-    }
-    match agent.get(at + 5..at + 7) {
-        Some([b'4' | b'5', b'.']) => true,
-        Some(b"6.") => memchr::memmem::find(agent, b"SV1").is_none(),
+    match msie_version(agent) {
+        Some([b'4' | b'5', b'.', ..]) => true,
+        Some([b'6', b'.', ..]) => memchr::memmem::find(agent, b"SV1").is_none(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internet_explorer_is_recognised_as_nginx_does() {
+        for (agent, any, old) in [
+            ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", true, true),
+            ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; SV1)", true, false),
+            ("Mozilla/4.0 (compatible; MSIE 5.5)", true, true),
+            ("Mozilla/5.0 (compatible; MSIE 10.0)", true, false),
+            ("Mozilla/4.0 (compatible; MSIE 6.0) Opera 8", false, false),
+            ("MSIE 6", false, false),
+            ("MSIE 6.", false, false),
+            ("Mozilla/5.0 (X11)", false, false),
+        ] {
+            assert_eq!((is_msie(agent.as_bytes()), is_old_msie(agent.as_bytes())), (any, old), "{agent}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::settings::headers::Tokens;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::request::is_msie;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::date;
 use crate::http::escape::push_escaped;
@@ -84,8 +85,7 @@ pub(super) fn not_read(ex: &mut Exchange) -> Option<Flow> {
 
 /// msie_refresh: Internet Explorer gets a page that redirects, because it loses cookies of redirects (nginx).
 fn refresh(ex: &mut Exchange) -> bool {
-    let wanted = ex.here().settings.output.msie_refresh
-        && ex.header(HeaderId::UserAgent).is_some_and(|agent| memchr::memmem::find(agent, b"MSIE ").is_some());
+    let wanted = ex.here().settings.output.msie_refresh && ex.header(HeaderId::UserAgent).is_some_and(is_msie);
     if !wanted {
         return false;
     }
