@@ -61,6 +61,8 @@ pub struct Response {
     pub window: Option<Window>,
     /// Pieces of a streamed body are sent as they come (proxy_buffering off).
     pub at_once: bool,
+    /// SSI commands in it are text: a client may have stored the file.
+    pub is_inert: bool,
     /// The upstream was asked without the client's conditions, which are evaluated here.
     pub conditional: bool,
 }
@@ -168,6 +170,7 @@ impl Default for Response {
             upgrade: false,
             window: None,
             at_once: false,
+            is_inert: false,
             conditional: false,
         }
     }
@@ -205,6 +208,7 @@ impl Response {
             upgrade,
             window,
             at_once,
+            is_inert,
             conditional,
         } = self;
         (*status, *decided) = (Status::OK, Decided::Nothing);
@@ -212,7 +216,8 @@ impl Response {
         *body = Body::Empty;
         (*etag, *last_modified, *location, *digest) = (None, None, None, None);
         fields.clear();
-        (*ranges, *encoded, *upgrade, *at_once, *conditional) = (false, false, false, false, false);
+        (*ranges, *encoded, *upgrade, *at_once) = (false, false, false, false);
+        (*is_inert, *conditional) = (false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);
         (*tally, *announced) = (None, None);
         trailers.clear();

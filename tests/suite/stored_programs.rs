@@ -16,6 +16,11 @@ fn start() -> Server {
              location / {{ dav_methods PUT COPY MOVE; allowed_methods GET POST PUT COPY MOVE; }}
              location ^~ /files/ {{ dav_methods PUT MKCOL COPY MOVE; create_full_put_path on; }}
              location ^~ /forms/ {{ allowed_methods GET POST; upload_serve inline; }}
+             location ^~ /pages/ {{ dav_methods PUT; ssi on; }}
+             location ^~ /pages-run/ {{ alias %%DIR%%/html/pages/; ssi on; upload_execute on; }}
+             location ^~ /pages-linked/ {{ alias %%DIR%%/html/linked-pages/; ssi on; }}
+             location ^~ /ssi/ {{ ssi on; }}
+             location /closed/ {{ deny all; }}
              location ^~ /store/ {{ upload_store %%DIR%%/html/store; upload_serve inline; }}
              location ~ \\.sh$ {{ allowed_methods GET POST; cgi_pass /bin/sh; }}
              location ~ \\.php {{ {params} $document_root$fastcgi_script_name; fastcgi_pass {php}; }} }}
@@ -53,6 +58,8 @@ fn start() -> Server {
         .file("html/outer/ok.sh", SCRIPT)
         .file("own/ok.sh", SCRIPT);
     let setup = setup.mkdir("html/files").mkdir("html/forms").mkdir("html/store").link("html/linked", "files");
+    let setup = setup.mkdir("html/pages").link("html/linked-pages", "pages").file("html/closed/secret", "SECRET");
+    let setup = setup.file("html/ssi/a.html", "<!--#include virtual=\"/closed/secret\" -->");
     setup.allow_log("upstream").allow_log("CGI").allow_log("upload").allow_log("lies where").start()
 }
 
@@ -91,6 +98,12 @@ fn no_way_leads_from_an_upload_to_a_program() {
         assert_eq!(status, expected, "{what}");
     }
     assert!(!s.exists("html/evil.sh") && !s.exists("html/evil.php"));
+    let page = "<!--#include virtual=\"/closed/secret\" -->";
+    s.method("PUT", "/pages/a.html", "", page.as_bytes()).is(201);
+    for (at, expected) in [("/pages/", page), ("/pages-linked/", page), ("/pages-run/", "SECRET"), ("/ssi/", "SECRET")]
+    {
+        s.get(&format!("{at}a.html")).is(200).body_is(expected);
+    }
     let mut table = Table::new("stored programs");
     let why = "uploads and CGI are ours";
     let rows: &[(usize, &str, u16, bool)] = &[

@@ -2,11 +2,12 @@
 //! slash, types, validators.
 
 use super::autoindex::{self, Making};
+use super::upstream::stored;
 use super::{add_slash, failure, methods, symlinks};
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
 use crate::config::settings::gzip::Stored;
-use crate::exchange::filters::gzip;
+use crate::exchange::filters::{gzip, ssi};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::Body;
@@ -36,7 +37,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         return Err(file);
     }
     Err(match open(ex, cx, root) {
-        Ok(Opened::File(file)) => vouched(ex, file),
+        Ok(Opened::File(file)) => match vouched(ex, file) {
+            Flow::Respond => judge_page(ex, cx),
+            flow => flow,
+        },
         Ok(Opened::Directory(_)) => add_slash::redirect(ex),
         Ok(Opened::Other) => {
             ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
@@ -66,6 +70,31 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
 fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     ex.basis.vouch();
     respond(ex, file)
+}
+
+/// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are not run.
+fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    if !ssi::is_of_type(ex) || !stored::is_in_question(ex) {
+        return Flow::Respond;
+    }
+    ex.basis.varies();
+    let path = ex.route.path.clone();
+    let shown = Printable(&path);
+    match stored::may_be(ex, cx, &path, false) {
+        Ok(is_stored) => {
+            ex.response.is_inert = is_stored;
+            if is_stored {
+                let why = "lies where clients may store files: SSI commands in it are not run (upload_execute)";
+                ex.report(cx, Level::Info, format_args!("\"{shown}\" {why}"));
+            }
+            Flow::Respond
+        }
+        Err(e) => {
+            let why = "whether clients may store files where it lies is not known";
+            ex.report(cx, Level::Crit, format_args!("SSI commands in \"{shown}\" are not run: {why} {e}"));
+            Flow::Status(failure::blame(e).0)
+        }
+    }
 }
 
 /// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.

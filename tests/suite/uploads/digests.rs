@@ -230,7 +230,7 @@ fn get_and_head_tell_the_digest_that_is_wanted() {
     let block = "gzip on; gzip_min_length 1; gzip_types *; client_max_body_size 100m;
          location /a/ { allowed_methods GET POST PUT; }
          location /off/ { allowed_methods GET POST; upload_verify_digest off; }
-         location /ssi/ { allowed_methods GET POST; ssi on; }
+         location /ssi/ { allowed_methods GET POST; ssi on; upload_execute on; }
          location /plain/ { }";
     let mut setup = server(block).file("html/index.html", "index");
     for dir in ["a", "off", "ssi", "plain"] {

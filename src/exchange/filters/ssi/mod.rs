@@ -10,6 +10,9 @@
 //! The head of such a response gives neither a length nor ranges nor, as a rule, a modification time; its body is
 //! made by a [`Page`], which the connection drives. An upstream's page is gathered first, so that its connection is
 //! free for another request by the time the page includes something.
+//!
+//! Invariant: commands in a file that a client may have stored are not run, unless upload_execute is on: what a page
+//! includes is asked for without access rules, as in nginx.
 
 pub mod include;
 pub mod page;
@@ -26,11 +29,18 @@ use crate::http::status::Status;
 use page::{Input, Page};
 use parse::Parser;
 
+/// Whether the response is of a type that is read for commands.
+pub fn is_of_type(ex: &Exchange) -> bool {
+    let ssi = &ex.here().settings.ssi;
+    ssi.on && ssi.types.contains(ex.response.content_type.as_bytes())
+}
+
 /// Whether the response is a page that is read for commands.
 fn is_page(ex: &Exchange) -> bool {
     let ssi = &ex.here().settings.ssi;
     ssi.on
         && !ex.response.encoded
+        && !ex.response.is_inert
         && (ex.response.body.length() != Some(0) || ex.response.status == Status::NOT_MODIFIED)
         && match ex.response.status {
             // It no longer has a type: its validators stay only if SSI applies to every type (nginx).

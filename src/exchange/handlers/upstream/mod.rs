@@ -40,7 +40,7 @@ mod sending;
 pub mod settings;
 pub mod spool;
 mod store;
-mod stored;
+pub mod stored;
 pub mod tls;
 mod uri;
 mod waiting;

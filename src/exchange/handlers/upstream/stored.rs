@@ -1,4 +1,5 @@
-//! Whether clients may have put a file where it is: such a file is never run.
+//! Whether clients may have put a file where it is: such a file is never run, and SSI commands in it
+//! are text.
 //!
 //! Invariant: whatever links and aliases lead to a file, its real path decides; where that is not known, it is not run.
 
@@ -61,7 +62,10 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], is_real:
 }
 
 /// Whether a client may have put it there.
-fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> Result<bool, Errno> {
+///
+/// # Errors
+/// It is not known.
+pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> Result<bool, Errno> {
     if !is_in_question(ex) {
         return Ok(false);
     }
