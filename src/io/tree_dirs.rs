@@ -45,7 +45,33 @@ impl TreeDirs {
         let (parent, name) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
         let name = CString::new(if name.is_empty() { b"." } else { name }).map_err(|_| Errno::EINVAL)?;
         self.opened += 1;
-        file::open_beneath(self.directory(parent)?, &name, flags | O_NOFOLLOW, 0, RESOLVE)
+        let open = |from: BorrowedFd<'_>| file::open_beneath(from, &name, flags | O_NOFOLLOW, 0, RESOLVE);
+        match open(self.directory(parent)?) {
+            Err(e) if self.makes_room(e) => open(self.last()),
+            opened => opened,
+        }
+    }
+
+    /// Closes all but the top: nothing will be asked for soon.
+    pub fn rest(&mut self) {
+        self.parent.clear();
+        self.held.clear();
+    }
+
+    /// For a call that may have found no free descriptor: gives back all but the directory that it opens from. False:
+    /// it failed for another reason, or nothing more was held.
+    fn makes_room(&mut self, e: Errno) -> bool {
+        let older = self.held.len().saturating_sub(1);
+        if !matches!(e, Errno::EMFILE | Errno::ENFILE) || older == 0 {
+            return false;
+        }
+        self.held.drain(..older);
+        true
+    }
+
+    /// The directory that is held last.
+    fn last(&self) -> BorrowedFd<'_> {
+        self.held.back().map_or(self.top.as_fd(), |(_, dir)| dir.as_fd())
     }
 
     /// The directory at the end of `parent`.
@@ -73,16 +99,21 @@ impl TreeDirs {
         ends.extend((apart > at).then_some(apart));
         ends.extend(memchr::memchr_iter(b'/', parent.get(apart..).unwrap_or_default()).map(|slash| apart + slash + 1));
         ends.into_iter().try_for_each(|end| self.down(end))?;
-        Ok(self.held.back().map_or(self.top.as_fd(), |(_, dir)| dir.as_fd()))
+        Ok(self.last())
     }
 
     /// Opens the way up to `end` from the directory that is held last.
     fn down(&mut self, end: usize) -> Result<(), Errno> {
-        let (at, from) = self.held.back().map_or((0, self.top.as_fd()), |(at, dir)| (*at, dir.as_fd()));
+        let at = self.held.back().map_or(0, |(at, _)| *at);
         let names = self.parent.get(at..end).and_then(|names| names.strip_suffix(b"/")).unwrap_or_default();
         self.opened += 1 + memchr::memchr_iter(b'/', names).count() as u64;
         let names = CString::new(names).map_err(|_| Errno::EINVAL)?;
-        let dir = file::open_beneath(from, &names, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE)?;
+        let open =
+            |from: BorrowedFd<'_>| file::open_beneath(from, &names, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE);
+        let dir = match open(self.last()) {
+            Err(e) if self.makes_room(e) => open(self.last())?,
+            opened => opened?,
+        };
         self.held.push_back((end, dir));
         if self.held.len() > HELD {
             self.held.pop_front();
@@ -171,6 +202,22 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(tree_dirs.open(path.as_bytes(), O_RDONLY | O_DIRECTORY).is_ok(), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn what_rests_holds_only_the_top_and_goes_on() {
+        let scratch = Scratch::new();
+        deep(&scratch, 5, 0, 1);
+        let mut tree_dirs = TreeDirs::new(scratch.fd());
+        tree_dirs.open(b"d/d/d/d", O_PATH).expect("opened");
+        assert_eq!(tree_dirs.held.len(), 3);
+        assert!(!tree_dirs.makes_room(Errno::ENOENT) && tree_dirs.makes_room(Errno::EMFILE));
+        assert_eq!(tree_dirs.held.len(), 1);
+        assert!(!tree_dirs.makes_room(Errno::EMFILE), "the next is opened from that one");
+        tree_dirs.open(b"d/d/d/d/d", O_PATH).expect("opened");
+        tree_dirs.rest();
+        assert!(tree_dirs.held.is_empty());
+        tree_dirs.open(b"d/d", O_PATH).expect("opened");
     }
 
     #[test]

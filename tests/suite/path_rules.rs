@@ -397,6 +397,7 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
                  {rules}
                  location /files/tried/ {{ try_files $tried =404; }}
              }}
+             location /moved/ {{ try_files $uri $uri/ =404; dav_methods MOVE; }}
              location /tried/ {{
                  try_files $tried $tried/ =404; autoindex on; autoindex_format page; autoindex_archive tar;
              }}
@@ -410,6 +411,8 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
         .file("html/files/open/hidden/kept", "open")
         .file("html/files/tried/hidden/kept", "")
         .file("html/tried/in/kept", "")
+        .file("html/moved/d/file", "")
+        .link("html/moved/d/dangling", "nothing")
         .file("html/tried/open", "")
         .file("html/files/open/gone", "")
         .file("html/files/open/here", "")
@@ -426,6 +429,10 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
         for text in [archive, s.get("/tried/?search=kept").is(200).text(), archive_of_files.clone()] {
             assert!(!text.contains("in/kept") && !text.contains("tried/hidden"), "{text}");
         }
+    });
+    table.row(OURS, "a link that leads nowhere is moved with its folder", || {
+        transfer(&s, "MOVE", "/moved/d/", "/moved/e/").is(201);
+        assert!(s.exists("html/moved/e/file") && s.path("html/moved/e/dangling").is_symlink());
     });
     let small = |target: &str, body: &str| {
         let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";

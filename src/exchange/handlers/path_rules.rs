@@ -20,6 +20,9 @@ use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow};
+use std::ffi::CString;
 use std::rc::Rc;
 
 /// What is to be done to a path.
@@ -159,13 +162,21 @@ impl PathRules {
                 return Err("its URI names another file");
             }
         }
+        // A link that leads nowhere shows nothing.
         if matches!(action, PathAction::Read | PathAction::List)
+            && !target.path.is_some_and(leads_nowhere)
             && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next
         {
             return Err("its location does not serve it");
         }
         Ok(Governed { upload, content_type })
     }
+}
+
+/// Nothing is there, or a link to nothing.
+fn leads_nowhere(path: &[u8]) -> bool {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL);
+    path.and_then(|path| file::stat_at(None, &path, Follow::Yes)) == Err(Errno::ENOENT)
 }
 
 /// Routes the exchange for a moment as though `uri` had been requested.

@@ -147,7 +147,11 @@ impl TreeRules {
         match self.descent.advance() {
             Next::Enter => self.reading = self.open()?,
             Next::Back => {}
-            Next::End => return Ok(false),
+            Next::End => {
+                // Thousands may be removed or copied before anything is looked at again.
+                self.tree_dirs.rest();
+                return Ok(false);
+            }
         }
         Ok(true)
     }
