@@ -74,6 +74,8 @@ const ACTS: &[(&str, Act<'_>)] = &[
     ("MOVE of a file over a tree", &|s| transfer(s, "MOVE", "/dav/old", "/dav/u/")),
     ("COPY", &|s| transfer(s, "COPY", "/dav/old", "/dav/new")),
     ("COPY that replaces", &|s| transfer(s, "COPY", "/dav/old", "/dav/other")),
+    ("COPY of a tree", &|s| transfer(s, "COPY", "/dav/t/", "/dav/n/")),
+    ("COPY of a tree over another", &|s| transfer(s, "COPY", "/dav/t/", "/dav/u/")),
     ("DELETE into the trash", &|s| s.method("DELETE", "/over/old", "", b"")),
 ];
 
@@ -83,8 +85,7 @@ fn a_name_that_the_disk_does_not_take_is_taken_back() {
         return;
     }
     let mut table = Table::new("fsync fails");
-    // What a file's MOVE replaces is gone in one step.
-    for (what, act) in ACTS.iter().filter(|(what, _)| *what != "MOVE that replaces") {
+    for (what, act) in ACTS {
         table.row(OURS, what, || {
             let s = store("on");
             let before = seen(&s);
@@ -131,7 +132,9 @@ fn a_move_whose_calls_fail_is_done_or_not() {
         return;
     }
     let mut table = Table::new("calls of MOVE and COPY fail");
-    for (what, act) in ACTS.iter().filter(|(what, _)| what.contains("MOVE") || what.contains("COPY")) {
+    for (what, act) in
+        ACTS.iter().filter(|(what, _)| what.contains("MOVE") || matches!(*what, "COPY" | "COPY that replaces"))
+    {
         for call in ["renameat2", "unlinkat", "newfstatat", "openat2"] {
             table.row(OURS, &format!("{what}, {call}"), || {
                 for when in 1..=9 {

@@ -99,10 +99,16 @@ impl Job {
             };
         }
         if self.moves {
+            let old = self.keep_old(temp_names);
             match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
             {
                 Err(Errno::EXDEV) => {}
-                outcome => return outcome.map(|()| Stage::Done(self.status)),
+                Ok(()) => {
+                    self.has_lost.set(self.has_lost.get() && old.is_none());
+                    let done = Stage::Done(self.status);
+                    return Ok(old.map_or(done, |old| Stage::Old { old, then: After::Done }));
+                }
+                Err(e) => return Err(e),
             }
         }
         FileCopy::new(self.from(), &self.source.name, &self.target.dir, temp_names).map(Stage::File)
@@ -118,6 +124,16 @@ impl Job {
         let mut copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
         copy.trashes.clone_from(&self.trashes);
         Ok(Stage::Tree(copy, Vec::new()))
+    }
+
+    /// upload_sync: the file that a MOVE replaces keeps a hidden name until the new one is on the disk.
+    fn keep_old(&self, temp_names: &mut TempNames) -> Option<Staged> {
+        // Without a journal a hidden name could stay for ever, should the process be killed meanwhile.
+        if !self.sync || !self.overwrite || !temp_names.is_kept() {
+            return None;
+        }
+        let (to, old) = (Some(self.to()), Staged::new(&self.target.dir, temp_names));
+        file::link_at(to, &self.target.name, to, &old.name).ok().map(|()| old)
     }
 
     /// Gives the source its new name in one step, whatever has that name.
@@ -207,11 +223,12 @@ impl Job {
         match old {
             None => file::rename_at(to, &self.target.name, from, &self.source.name, Rename::NoReplace),
             Some(old) => {
-                file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange)?;
-                let moved = file::rename_at(from, &old.name, from, &self.source.name, Rename::NoReplace);
+                let at = Some(old.dir.as_fd());
+                file::rename_at(at, &old.name, to, &self.target.name, Rename::Exchange)?;
+                let moved = file::rename_at(at, &old.name, from, &self.source.name, Rename::NoReplace);
                 // Another client took the old name meanwhile: the new one stays. What was moved must not be removed
                 // with `old`.
-                if moved.is_ok() || file::rename_at(from, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
+                if moved.is_ok() || file::rename_at(at, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
                     old.keep();
                 }
                 moved

@@ -22,7 +22,7 @@ use crate::services::remove_tree::Stuck;
 use crate::services::syncs::{Sync, all_ended};
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
-use crate::sys::file::{self, Follow, Stat};
+use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -40,6 +40,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         leaves: None,
         copied: None,
         named: None,
+        filled: None,
         is_final: false,
         leave: Leave::default(),
         forgotten: None,
@@ -62,6 +63,8 @@ pub struct Transfer {
     copied: Option<Stat>,
     /// upload_sync: what got the new name, until that is on the disk or taken back (device and inode).
     named: Option<(u64, u64)>,
+    /// upload_sync: whether a request has put something into the copy of a tree, since that got its name.
+    filled: Option<Watch>,
     /// The new name is on the disk.
     is_final: bool,
     /// MOVE of a tree by copying: which locks its removal may pass.
@@ -232,7 +235,7 @@ impl Transfer {
                 Ok(true) => {
                     let mut versions = Versions::new(cx);
                     match guard::hold(ex, cx, &mut versions) {
-                        Ok(()) => self.swapped(staged, &mut cx.temp_names),
+                        Ok(()) => self.swapped(staged, cx),
                         Err(denied) => {
                             self.judging.unlock(true);
                             let then = After::Refused(Box::new(denied.into()));
@@ -362,7 +365,8 @@ impl Transfer {
         let there = file::stat_at(Some(self.job.to()), &self.job.target.name, Follow::No);
         let is_ours = there.is_ok_and(|stat| self.named == Some((stat.dev, stat.ino)));
         let is_final = self.is_final || self.job.has_lost.get();
-        is_ours && !is_final && (self.is_renamed() || !self.judging.is_tree)
+        let is_as_copied = || self.filled.as_ref().is_some_and(|filled| !filled.is_set());
+        is_ours && !is_final && (self.is_renamed() || !self.judging.is_tree || is_as_copied())
     }
 
     /// MOVE within one file system.
@@ -433,9 +437,14 @@ impl Transfer {
     }
 
     /// The whole copy takes the place of what stood there.
-    fn swapped(&mut self, staged: Staged, temp_names: &mut TempNames) -> Result<Stage, Errno> {
+    fn swapped(&mut self, staged: Staged, cx: &mut Services) -> Result<Stage, Errno> {
         let then = if self.job.moves { After::Leave } else { After::Done };
-        match self.job.swap(self.job.to(), &staged.name, temp_names) {
+        let copy = self.job.sync && self.judging.is_tree;
+        let copy = copy.then(|| file::open_at(Some(staged.dir.as_fd()), &staged.name, O_PATH | O_DIRECTORY, 0).ok());
+        let swapped = self.job.swap(self.job.to(), &staged.name, &mut cx.temp_names);
+        // By its new path: no request knows the old one.
+        self.filled = copy.flatten().and_then(|copy| cx.judged_trees.watch(copy.as_fd()).ok());
+        match swapped {
             Ok(Was::Free) => {
                 staged.keep();
                 Ok(Stage::Cleared(then))
