@@ -63,7 +63,8 @@ pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64,
 
 /// [`copy_range`] is no way for these two files, or for this process: they are to be read and written.
 pub fn is_no_copy(e: Errno) -> bool {
-    e == Errno::EXDEV || super::rename::is_missing(e)
+    // Where the disk fails, reading or writing says so again; some network file systems answer EIO to this call alone.
+    matches!(e, Errno::EXDEV | Errno::EIO) || super::rename::is_missing(e)
 }
 
 /// A pipe's reading and writing end, both non-blocking and close-on-exec.

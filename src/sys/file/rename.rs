@@ -42,6 +42,13 @@ pub fn is_missing(e: Errno) -> bool {
     matches!(e, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
 
+/// The file cannot get a further name there, and that is all: hard links are missing (sshfs, s3fs; some FUSE file systems
+/// answer EIO), each file has one at most (EMLINK), or the two directories count in different quotas of projects (XFS:
+/// EXDEV). The caller has another way.
+pub fn is_no_link(e: Errno) -> bool {
+    is_missing(e) || matches!(e, Errno::EMLINK | Errno::EXDEV | Errno::EIO)
+}
+
 /// renameat, which every kernel and file system has.
 fn rename_plain(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
     // SAFETY: both paths are NUL-terminated.
@@ -64,8 +71,7 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
     }
     match link_at(old_dir, old, new_dir, new) {
         Ok(()) => return unlink_at(old_dir, old, Unlink::File),
-        // Some FUSE file systems without hard links answer EIO.
-        Err(e) if is_missing(e) || matches!(e, Errno::EMLINK | Errno::EIO) => {}
+        Err(e) if is_no_link(e) => {}
         Err(e) => return Err(e),
     }
     open_at(new_dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;

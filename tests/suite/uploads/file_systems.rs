@@ -197,6 +197,11 @@ fn uploads_hold_where_calls_are_missing() {
         ("hard links", &[(SYS_linkat, 0, EPERM)]),
         ("hard links, said otherwise", &[(SYS_linkat, 0, EOPNOTSUPP)]),
         ("hard links, as FUSE says it", &[(SYS_linkat, 0, ENOSYS)]),
+        ("hard links between projects with quotas", &[(SYS_linkat, 0, EXDEV)]),
+        (
+            "second links, and copy_file_range as some network file systems",
+            &[(SYS_linkat, 0, EMLINK), (SYS_copy_file_range, 0, EIO)],
+        ),
         ("flags of renameat2", &[(SYS_renameat2, 0, EINVAL)]),
         ("renameat2", &[(SYS_renameat2, 0, ENOSYS)]),
         ("renameat2, forbidden", &[(SYS_renameat2, 0, EPERM)]),

@@ -113,13 +113,12 @@ impl FileCopy {
         let content = Content::open(from, name)?;
         let (copy, hidden) = match file::open_at(Some(to.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
             Ok(copy) => (copy, None),
-            // The file system cannot (NFS, vfat, some of FUSE's).
-            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
+            // The file system cannot (NFS, vfat, some of FUSE's), whatever it says of it.
+            Err(_) => {
                 let hidden = Staged::new(to, temp_names);
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 (file::open_at(Some(to.as_fd()), &hidden.name, flags, 0o600)?, Some(hidden))
             }
-            Err(e) => return Err(e),
         };
         Ok(FileCopy { content, copy, dir: to.clone(), hidden, durable: false })
     }
@@ -149,14 +148,15 @@ impl FileCopy {
         }
         let hidden = Staged::new(&self.dir, temp_names);
         match file::link_fd(self.copy.as_fd(), Some(self.dir.as_fd()), &hidden.name) {
-            Err(e) if file::is_missing(e) => self.write_again(&hidden)?,
+            Err(e) if file::is_no_link(e) => self.write_again(&hidden)?,
             other => other?,
         }
         Ok(hidden)
     }
 
     /// Without hard links a nameless copy cannot get a name: the file is copied once more, under a hidden one. The
-    /// loop waits for it; this happens only if a filter of system calls demands it.
+    /// loop waits for it; this happens only where a filter of system calls or a quota of projects
+    /// demands it.
     fn write_again(&mut self, hidden: &Staged) -> Result<(), Errno> {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
         self.copy = file::open_at(Some(self.dir.as_fd()), &hidden.name, flags, 0o600)?;
@@ -172,7 +172,7 @@ impl FileCopy {
         let dir = Some(self.dir.as_fd());
         if self.hidden.is_none() && how == Rename::NoReplace {
             match file::link_fd(self.copy.as_fd(), dir, name) {
-                Err(e) if file::is_missing(e) => {}
+                Err(e) if file::is_no_link(e) => {}
                 other => return other,
             }
         }

@@ -136,15 +136,15 @@ impl Part {
         };
         let fd = match nameless {
             Ok(fd) => fd,
-            // The file system cannot (NFS, vfat, some of FUSE's), or the kernel does not know the flag.
-            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
+            // The file system cannot (NFS, vfat, some of FUSE's), whatever it says of it, or the kernel does not know the
+            // flag. What else is wrong is wrong with a name as well.
+            Err(_) => {
                 let name = temp_names.hidden(dir);
                 let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
                 let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
                 self.temporary = Some(Temporary::new(dir, name, temp_names.left()));
                 fd
             }
-            Err(e) => return Err(e),
         };
         self.content = Content::File(fd);
         self.append(&bytes)
@@ -258,7 +258,7 @@ impl Part {
     pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         if self.temporary.is_none() {
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name) {
-                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
+                Err(e) if file::is_no_link(e) => self.copy_to_hidden(dir, temp_names)?,
                 Ok(()) => {
                     self.given = Some(Given::Free(name.to_owned()));
                     return Ok(());
@@ -274,7 +274,7 @@ impl Part {
 
     /// A file without a name that cannot get one, since hard links are not possible, is written once more, under a
     /// hidden name. The loop waits for that. File systems without hard links have no nameless files either, so this
-    /// happens only if a filter of system calls forbids link.
+    /// happens only where a filter of system calls forbids link, or a quota of projects.
     fn copy_to_hidden(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Result<(), Errno> {
         let Content::File(old) = &self.content else { return Err(Errno::EBADF) };
         let name = temp_names.hidden(dir);
@@ -366,7 +366,7 @@ impl Part {
             let hidden = temp_names.hidden(dir);
             match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden) {
                 Ok(()) => self.temporary = Some(Temporary::new(dir, hidden, temp_names.left())),
-                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, temp_names)?,
+                Err(e) if file::is_no_link(e) => self.copy_to_hidden(dir, temp_names)?,
                 Err(e) => return Err(e),
             }
         }
