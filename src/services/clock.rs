@@ -29,6 +29,12 @@ pub struct Clock {
     jumped: i64,
 }
 
+/// What changed less than this many nanoseconds ago may change again and keep its timestamps: two ticks of the slowest
+/// clock of a kernel (100 Hz).
+pub const SETTLED: i128 = 20_000_000;
+/// The same where timestamps are whole seconds (sshfs, some exports of NFS), or even ones alone (FAT).
+const COARSE: i128 = 2_000_000_000 + SETTLED;
+
 /// Local time of a second, in the forms of logs.
 struct Local {
     /// `22/Nov/2026:22:16:51 +0000`
@@ -124,6 +130,12 @@ impl Clock {
         self.seen = self.ms;
     }
 
+    /// What has these timestamps would have others after any further change: the last one is long enough ago.
+    pub fn is_settled(&self, mtime: (i64, u32), ctime: (i64, u32)) -> bool {
+        let grain = if mtime.1 == 0 && ctime.1 == 0 { COARSE } else { SETTLED };
+        self.nanoseconds() - nanoseconds(mtime).max(nanoseconds(ctime)) > grain
+    }
+
     /// How far the wall clock was set, or moved while the machine slept, since the last call; seconds.
     pub fn jumped(&mut self) -> Option<i64> {
         Some(std::mem::take(&mut self.jumped)).filter(|seconds| *seconds != 0)
@@ -184,4 +196,25 @@ impl Clock {
 pub fn utc_offset(unix: i64) -> i32 {
     use chrono::{Local, Offset, TimeZone};
     Local.timestamp_opt(unix, 0).single().map_or(0, |t| t.offset().fix().local_minus_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_lately_is_not_settled_and_whole_seconds_take_longer() {
+        let now = Clock { unix: 100, nanos: 500_000_000, ..Clock::read() };
+        for (mtime, ctime, expected) in [
+            ((100, 490_000_000), (90, 1), false),
+            ((100, 470_000_000), (90, 1), true),
+            ((90, 0), (100, 490_000_000), false),
+            ((90, 0), (100, 400_000_000), true),
+            ((100, 0), (100, 0), false),
+            ((99, 0), (90, 0), false),
+            ((98, 0), (98, 0), true),
+        ] {
+            assert_eq!(now.is_settled(mtime, ctime), expected, "{mtime:?} {ctime:?}");
+        }
+    }
 }

@@ -37,9 +37,6 @@ const MASK: u32 = inotify::MODIFY
     | inotify::MOVE_SELF
     | inotify::ONLYDIR
     | inotify::ONESHOT;
-/// Nanoseconds for which a directory must have been unchanged to be compared by its timestamps: two ticks of the
-/// slowest clock of a kernel (100 Hz), within which another change may leave them as they are.
-const SETTLED: i128 = 20_000_000;
 /// Bytes of events read at once; more stay for the next read.
 const BATCH: usize = 4096;
 
@@ -135,7 +132,7 @@ impl Listings {
         let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
         match dir_watch::price(&path, stat).ok()? {
             Price::Fair => self.watch(&path).map(Guard::Watched),
-            Price::TooHigh => is_settled(stat, now).then_some(Guard::Compared(now.ms)),
+            Price::TooHigh => now.is_settled(stat.ctime, stat.ctime).then_some(Guard::Compared(now.ms)),
             Price::NotTold => None,
         }
     }
@@ -263,12 +260,6 @@ impl Listings {
             used
         });
     }
-}
-
-/// Any later change would give the directory other timestamps.
-fn is_settled(dir: &Stat, now: &Clock) -> bool {
-    let nanos = |seconds: i64, nanos: u32| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    nanos(now.unix, now.nanos) - nanos(dir.ctime.0, dir.ctime.1) >= SETTLED
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod missing;
 
 pub use self::look::{Look, directory_of};
 use self::missing::Missing;
-use super::clock::{Clock, nanoseconds};
+use super::clock::Clock;
 use super::dir_watch::DirWatch;
 use super::encoded_copies::{Budget, Copies};
 use crate::http::h1::encode;
@@ -34,8 +34,6 @@ const OFTEN: u8 = 8;
 const ENTRIES: usize = 20_000;
 /// Descriptors of large files that may always be kept; a process with a higher limit may keep half of that.
 const DESCRIPTORS: usize = 256;
-/// A file that changed less than this many nanoseconds before it was read may change again with the same timestamps.
-pub const SETTLED: i128 = 20_000_000;
 /// Milliseconds after which an unused descriptor is closed: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
@@ -455,7 +453,7 @@ impl FileCache {
 
 /// The last change is long enough ago that another one would show.
 fn settled(stat: &Stat, now: &Clock) -> bool {
-    now.nanoseconds() - nanoseconds(stat.mtime).max(nanoseconds(stat.ctime)) > SETTLED
+    now.is_settled(stat.mtime, stat.ctime)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use webserv::sys::{process, socket};
 const REQUESTS: usize = 200;
 /// Milliseconds after which a file is looked at whatever the kernel reports (`services::dir_watch`).
 const TRUST: usize = webserv::services::dir_watch::TRUST as usize;
-/// A file is kept once it has not changed for this long (`services::open_files`); the clock of its times may lag a tick.
-const KEPT_AFTER: Duration = Duration::from_nanos(2 * webserv::services::open_files::SETTLED as u64);
+/// A file is kept once it has not changed for this long (`services::clock`); the clock of its times may lag a tick.
+const KEPT_AFTER: Duration = Duration::from_nanos(2 * webserv::services::clock::SETTLED as u64);
 
 /// A running server in a directory of its own; killed when dropped.
 pub struct Process {

@@ -74,7 +74,9 @@ impl Hashing {
             .is_some_and(|fd| file::fstat(fd).map_or(true, |stat| Version::of(&stat) != Version::of(&self.file.stat)));
         if let (Ok(sums), false) = (std::mem::take(&mut self.digests).finish(), changed) {
             let value: Rc<[u8]> = sums.value(self.algorithm).into();
-            cx.file_digests.keep(Version::of(&self.file.stat), self.algorithm.name(), value.clone());
+            if cx.now.is_settled(self.file.stat.mtime, self.file.stat.ctime) {
+                cx.file_digests.keep(Version::of(&self.file.stat), self.algorithm.name(), value.clone());
+            }
             ex.response.digest = Some(value);
         }
         Flow::Respond
