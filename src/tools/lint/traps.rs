@@ -273,11 +273,18 @@ fn default_as_a_name(place: &Place, word: &Word) -> Option<Finding> {
     })
 }
 
+/// Of nothing but letters, digits, `-`, `*` and dots, the last no dot: most names, of which a list may be long.
+fn is_usual_name(name: &[u8]) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'*' | b'.');
+    name.iter().all(is_usual) && !name.ends_with(b".")
+}
+
 fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("server_name") {
         return;
     }
-    for word in place.d.args.iter().filter(|word| !word.bytes().starts_with(b"~")) {
+    let may_be_odd = |word: &&Word| !word.bytes().starts_with(b"~") && !is_usual_name(word.bytes());
+    for word in place.d.args.iter().filter(may_be_odd) {
         let text = word.str();
         let plain = text.trim_matches(',');
         if text == "default_server" {
