@@ -159,7 +159,8 @@ impl<'a> Builder<'a> {
             match token.as_rule() {
                 Rule::word => self.word(span, false),
                 Rule::quoted => self.word(span, true),
-                Rule::end => {
+                kind @ (Rule::end | Rule::line) => {
+                    let span = if kind == Rule::line { self.plain_words(span) } else { span };
                     if let Some(back) = self.stray_quotes() {
                         return back;
                     }
@@ -210,6 +211,20 @@ impl<'a> Builder<'a> {
         let raw = self.text(span);
         let raw = if quoted { raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default() } else { raw };
         self.words.push(Word { quoted, ..Word::new(&unescape(raw), span) });
+    }
+
+    /// Takes the words of a line, in which nothing is quoted or escaped; returns its `;`.
+    fn plain_words(&mut self, line: Span) -> Span {
+        let (text, end) = (self.text(line), line.end.saturating_sub(1));
+        let mut at = 0;
+        while let Some(rest) = text.get(at..text.len().saturating_sub(1)).filter(|rest| !rest.is_empty()) {
+            let length = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+            if length > 0 {
+                self.words.push(Word::new(&rest[..length], line.part(at, at + length)));
+            }
+            at += length + 1;
+        }
+        Span { start: end, ..line }
     }
 
     /// Only a space, `;`, `{` or `)` may follow a closing quote. Returns where to read again, if a quote turns out

@@ -53,6 +53,26 @@ fn words_are_cut_and_unescaped_as_by_nginx() {
     }
 }
 
+/// A line of plain words is one token of the grammar; with its `;` in a line of its own it is none.
+#[test]
+fn lines_of_plain_words_are_read_as_their_words() {
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % n
+    };
+    let signs = [
+        "a", "b", "/", "~", "^", "(", "|", "é", "\u{1}", "#", "$", "{", "}", "\"", "'", "\\", "\t", " ", " ", "&", "*",
+    ];
+    for _ in 0..400 {
+        let text: String = (0..1 + below(12)).map(|_| signs[below(signs.len())]).collect();
+        let (lines, words) = (format!("x a;{text};y;"), format!("x a\n;{text}\n;y\n;"));
+        let ((tree, errors), (other, others)) = (parsed(lines.as_bytes()), parsed(words.as_bytes()));
+        let is_plain = errors.is_empty() && others.is_empty() && !text.contains(['"', '\'', '\\', '#']);
+        assert!(tree == other || !is_plain, "{lines:?}: {tree} {other}");
+    }
+}
+
 #[test]
 fn every_mistake_is_reported_and_the_rest_is_read() {
     for (name, text, tree, errors) in [
