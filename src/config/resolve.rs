@@ -10,11 +10,12 @@ mod blocks;
 mod check;
 mod constant_hosts;
 mod executed_stores;
+mod languages;
 pub mod lexical;
 mod lists;
 mod logs;
 mod markup;
-mod placeholder;
+pub mod placeholder;
 mod rates;
 mod remedy;
 mod repeated;
@@ -302,7 +303,7 @@ impl Build {
         self.undefined_caches();
         self.undefined_group_zones();
         checkpoint::pass_costly();
-        charset::check(&self.locations, &self.tables, &mut self.diagnostics);
+        charset::check(&self.locations, &self.tables, tree, &mut self.diagnostics);
         checkpoint::pass_costly();
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();

@@ -1,6 +1,6 @@
 //! charset, source_charset and charset_map: the charset named in Content-Type, and recoding into it.
 
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics};
@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Charsets that are to be recoded into each other need a map, which may follow its use.
-pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnostics) {
+pub fn check(locations: &[Location], tables: &Tables, tree: &[Directive], diagnostics: &mut Diagnostics) {
     let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
     for location in locations {
         let charset = &location.settings.charset;
@@ -97,9 +97,20 @@ pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnost
         if !tables.charsets.iter().any(is) {
             let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(to));
             let text = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
-            diagnostics.push(Diagnostic::emerg(location.span, text));
+            let place = named(tree, &to).or_else(|| named(tree, &from));
+            let help = format!("define it in http: charset_map {from} {to} {{ … }}; or leave `source_charset` out");
+            diagnostics.push(Diagnostic::emerg(place.unwrap_or(location.span), text).help(help));
         }
     }
+}
+
+/// Where a charset is named first.
+fn named(level: &[Directive], charset: &str) -> Option<Span> {
+    level.iter().find_map(|d| {
+        let names = d.name.is("charset") || d.name.is("source_charset");
+        let word = d.args.first().filter(|word| names && word.bytes().eq_ignore_ascii_case(charset.as_bytes()));
+        word.map(|word| word.span).or_else(|| named(d.block.as_deref().unwrap_or_default(), charset))
+    })
 }
 
 /// Adds the words of a directive; `text/html` is always included. Lines of one level add up.

@@ -50,7 +50,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
 /// Conditions joined by `&&`, `or` …
 fn combined(d: &Directive) -> Option<Fault> {
     let sign = ["&&", "||", "and", "or", "AND", "OR"];
-    let (sign, word) = sign.iter().find_map(|sign| Some((sign, bare_word(d, sign)?))).filter(|_| d.args.len() > 3)?;
+    let (sign, word) = sign.iter().find_map(|sign| Some((sign, bare_word(d, sign)?))).filter(|_| d.args.len() > 2)?;
     Some(
         Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
             .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
@@ -132,6 +132,16 @@ fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
                 "the tests are -f (a file), -d (a directory), -e (anything) and -x (executable); empty is = \"\"",
             ),
         );
+    }
+    if let Some((test, path)) = bare.split_once('$').filter(|(test, _)| matches!(*test, "-f" | "-d" | "-e" | "-x")) {
+        return Some(fault().help(format!("a space stands between: if ({test} ${path})")));
+    }
+    if let Some(rest) = bare.strip_prefix("!(") {
+        let sign = d.args.get(1).map(Word::str).unwrap_or_default();
+        let value = d.args.get(2).map(Word::str).unwrap_or_default();
+        let value = value.trim_end_matches(')');
+        let is_sign = matches!(&*sign, "=" | "~" | "~*");
+        return is_sign.then(|| fault().help(format!("the sign is negated: if ({rest} !{sign} {value})")));
     }
     let is_name = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))

@@ -74,7 +74,8 @@ fn alias(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         ));
     }
     if s.own.named {
-        return Err(Fault::new(d.name.span, "the \"alias\" directive cannot be used inside the named location"));
+        return Err(Fault::new(d.name.span, "the \"alias\" directive cannot be used inside the named location")
+            .help(format!("a named location has no path of its own to replace: root {};", d.args[0].str())));
     }
     let root = b.path_template(d, 0)?;
     not_of_itself(&root, d)?;

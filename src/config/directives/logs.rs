@@ -185,7 +185,9 @@ fn named_format(b: &Build, d: &Directive, word: &Word) -> Result<Rc<LogFormat>, 
         return Ok(known.clone());
     }
     let first = d.args[0].str();
+    let is_off = matches!(&*first.to_ascii_lowercase(), "none" | "no" | "false" | "disabled" | "null");
     let meant = match b.formats.contains_key(first.as_ref()) {
+        _ if is_off => Some("no log is written by: access_log off;".to_owned()),
         true => Some(format!("the path comes first: access_log {} {first};", word.str())),
         false => suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name)),
     };

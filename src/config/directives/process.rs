@@ -199,7 +199,15 @@ fn connections(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match number(d, 0) {
         Ok(n @ 1..=0x00ff_ffff) => b.process.connections = Some(n as u32),
         Err(Fault { help: Some(help), .. }) if help.starts_with("write ") => return Err(invalid(d, 0).help(help)),
-        _ => return Err(invalid(d, 0).help("a number of connections in digits, as in 4096")),
+        _ => {
+            let text = d.args[0].str().to_ascii_lowercase();
+            let thousands = text.strip_suffix('k').and_then(|number| number.parse::<u32>().ok());
+            let number = thousands.and_then(|n| n.checked_mul(1024)).filter(|n| (1..=0x00ff_ffff).contains(n));
+            return Err(invalid(d, 0).help(match number {
+                Some(number) => format!("a number has no unit: worker_connections {number};"),
+                None => "a number of connections in digits, as in 4096".to_owned(),
+            }));
+        }
     }
     Ok(())
 }

@@ -115,6 +115,9 @@ pub fn resolver(text: &str) -> Option<String> {
             let near = suggest::nearest(key, ["valid", "ipv4", "ipv6"])?;
             Some(format!("did you mean \"{near}={value}\"?"))
         }
+        None if text.split_once(':').is_some_and(|(key, _)| matches!(key, "valid" | "ipv4" | "ipv6")) => {
+            Some(format!("did you mean \"{}\"?", text.replacen(':', "=", 1)))
+        }
         None if text.parse::<std::net::IpAddr>().is_ok() => {
             Some(format!("an IPv6 address stands in brackets: [{text}]"))
         }
@@ -173,6 +176,8 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     }
     let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
     if host.contains(':') && is_v6 && is_port(port) {
+        // Of `::8080` the second colon belongs to the address.
+        let host = if host.ends_with(':') { format!("{host}:") } else { host.to_owned() };
         return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
     }
     let host = text.split(':').next()?;
@@ -287,12 +292,15 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
         let servers = d.args.iter().map(Word::str).filter(|word| is_address(word));
         return Some(format!("each server is a line: {}", suggest::lines("server", servers)));
     }
-    let (key, value) = text.split_once('=').map_or((&*text, None), |(key, value)| (key, Some(value)));
+    let (key, value) = text.split_once(['=', ':']).map_or((&*text, None), |(key, value)| (key, Some(value)));
     match (PARAMETERS.contains(&key), value) {
         (true, Some(_)) if matches!(key, "backup" | "down" | "resolve") => Some(format!("`{key}` takes no value")),
         (true, _) if key == "fail_timeout" => Some("a time: fail_timeout=10s".into()),
         (true, Some("0")) => Some(format!("`{key}` takes a number from 1 on: {key}=1; `down` takes the server out")),
-        (true, _) => Some(format!("`{key}` takes a number: {key}=3")),
+        (true, value) => {
+            let is_number = |value: &&str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            Some(format!("`{key}` takes a number: {key}={}", value.filter(is_number).unwrap_or("3")))
+        }
         (false, _) if key == "check" => Some(
             "a server is left alone after errors: max_fails=3 fail_timeout=30s; active checks are not built in".into(),
         ),

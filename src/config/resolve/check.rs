@@ -1,10 +1,10 @@
 //! Is a directive one, may it stand here, and what was probably meant where not: all messages about a line before,
 //! and instead of, its row acting on it.
 
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::fault::Fault;
 use crate::config::ignored_forms::Form;
 use crate::config::known::{Known, STAPLING, Verdict};
@@ -14,7 +14,7 @@ use crate::config::syntax::{cut_before, line_starts};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::wrong_words::{shown, wrong_shape};
-use super::{lexical, markup, remedy};
+use super::{languages, lexical, markup, remedy};
 
 /// What nginx's `use` knows.
 const EVENT_METHODS: [&str; 6] = ["epoll", "poll", "select", "kqueue", "eventport", "/dev/poll"];
@@ -231,7 +231,10 @@ impl Build {
             self.error(fault);
             return None;
         }
-        if lexical::is_merge_mark(&name) && self.later_mark(d) {
+        if languages::is_merge_mark(&name) && self.later_of(d, languages::MERGE) {
+            return None;
+        }
+        if languages::is_diff_mark(&name) && self.later_of(d, languages::DIFF) {
             return None;
         }
         if lexical::is_shell_end(&name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
@@ -241,7 +244,7 @@ impl Build {
         if self.ends_a_pair(d) {
             return None;
         }
-        if self.is_copied_along(d, here) {
+        if self.is_copied_along(d, here) || self.is_rest_of_a_value(d, here) {
             return None;
         }
         if let Some(help) = lexical::name(d, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
@@ -253,7 +256,7 @@ impl Build {
         let Some(near) = registry::nearest(&name, here) else {
             let near = foreign_names::nearest(&name);
             let is_foreign = near.is_some() || lexical::is_camel(&name);
-            fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| lexical::block_of(&name, d));
+            fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| languages::block_of(&name, d));
             self.error(fault);
             // What is in a block of an unknown name may be of any language.
             let is_sign = !name.bytes().any(|byte| byte.is_ascii_alphanumeric());
@@ -308,6 +311,26 @@ impl Build {
         true
     }
 
+    /// What a `;` cut off a value of the same line that is an error already: `add_header A b c d; e;` is one mistake.
+    fn is_rest_of_a_value(&mut self, d: &Directive, here: Contexts) -> bool {
+        let line = markup::line_of(d, &self.sources);
+        let before = Span::new(line.file, line.start, d.name.span.start);
+        let name = d.name.str();
+        let is_word = name.contains('=') || registry::nearest(&name, here).is_none() && d.block.is_none();
+        if !is_word || !markup::holds_signs(self.sources.slice(before)) {
+            return false;
+        }
+        let is_before = |error: &Diagnostic| {
+            let is_there = |at: Span| at.file == before.file && (before.start..before.end).contains(&at.start);
+            error.severity == Severity::Emerg && error.span.is_some_and(is_there)
+        };
+        let is_reported = self.diagnostics.iter().any(is_before);
+        if is_reported {
+            self.forgive_its_end(d);
+        }
+        is_reported
+    }
+
     /// The end of a comment in C, of a block of Markdown or of a template's loop, whose beginning is reported.
     fn ends_a_pair(&mut self, d: &Directive) -> bool {
         let name = d.name.str();
@@ -324,12 +347,12 @@ impl Build {
         is_noted
     }
 
-    /// The second and third mark of a merge: notes of the first.
-    fn later_mark(&mut self, d: &Directive) -> bool {
+    /// The second and later marks of a merge or a diff: notes of the first, whose help is `help`.
+    fn later_of(&mut self, d: &Directive, help: &str) -> bool {
         let (span, name) = (d.name.span, d.name.str().into_owned());
         let is_noted = self.diagnostics.note_where(
             |first| {
-                first.help.iter().any(|help| *help == lexical::MERGE)
+                first.help.iter().any(|given| given == help)
                     && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
             },
             span,

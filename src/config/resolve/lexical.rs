@@ -1,7 +1,8 @@
 //! How words are written: characters that look like others, signs of other languages, comments that are none, marks
 //! of merges and templates. The message about an unknown name, before any name that is near.
 
-use crate::config::ast::{Directive, Span, Word};
+use super::languages::{latin, other_language};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
@@ -80,6 +81,9 @@ pub const LISTS: [&str; 12] = [
 
 /// What is wrong with a word by its signs alone.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
+    if let Some(warning) = super::placeholder::shell_escape(d, word) {
+        return Some(warning);
+    }
     // Most words have no sign that could be odd.
     if word.quoted || word.bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._:-$".contains(byte)) {
         return None;
@@ -92,6 +96,12 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let words: Vec<_> = d.args.iter().map(|word| word.str().trim_end_matches(',').to_owned()).collect();
         return is_first
             .then(|| warning.help(format!("words are separated by spaces: {} {};", d.name.str(), words.join(" "))));
+    }
+    let is_first = d.args.first().is_some_and(|first| first.span == word.span);
+    if matches!(&*text, "=" | "=>") && is_first && LISTS.iter().any(|name| d.name.is(name)) {
+        let warning = Diagnostic::warn(word.span, format!("`{text}` is a word of the list here"));
+        let rest = written(d.args.iter().skip(1));
+        return Some(warning.help(format!("no `{text}` stands before a value: {} {rest};", d.name.str())));
     }
     // `root /srv";`: one quote, and it stands at the end.
     if let [rest @ .., quote @ (b'"' | b'\'')] = word.bytes()
@@ -138,7 +148,7 @@ pub const GOES_ON: &str = "a directive goes on over lines until its `;`: remove 
 
 const CURLY: [char; 9] = ['“', '”', '„', '‘', '’', '«', '»', '`', '´'];
 
-fn is_blank(c: char) -> bool {
+pub fn is_blank(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{ad}' | '\u{85}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{2069}')
         || matches!(c, '\u{3000}' | '\u{feff}' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
 }
@@ -181,13 +191,6 @@ fn blank_name(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
-/// The message about a conflict marker that git left.
-pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
-
-pub fn is_merge_mark(name: &str) -> bool {
-    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| name.starts_with(mark))
-}
-
 /// Words that end what a shell's `if` began.
 pub fn is_shell_end(name: &str) -> bool {
     matches!(name, "then" | "fi")
@@ -224,6 +227,12 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
 /// What is wrong with how a name is written. What is found first tells most.
 pub fn name(d: &Directive, here: Contexts) -> Option<String> {
     let name = &*d.name.str();
+    if d.name.quoted && !name.is_empty() {
+        return Some(
+            "a text in quotes is no directive: if it goes on with the one above, that one ended too early by its `;`"
+                .into(),
+        );
+    }
     if name.is_empty() {
         return Some("a line begins with the name of a directive; quotes hold values only".into());
     }
@@ -404,89 +413,6 @@ impl Spelling<'_> {
     }
 }
 
-/// Letters that look like Latin ones, as those.
-fn latin(name: &str) -> Option<String> {
-    const TWINS: &str = "аaеeоoрpсcхxуyіiѕsјjԁdһhոnԝwοoνvιiρpαa";
-    if name.is_ascii() {
-        return None;
-    }
-    let twin = |c: char| {
-        let mut pairs = TWINS.chars();
-        while let (Some(from), Some(to)) = (pairs.next(), pairs.next()) {
-            if from == c {
-                return Some(to);
-            }
-        }
-        None
-    };
-    name.chars().map(|c| if c.is_ascii() { Some(c) } else { twin(c) }).collect()
-}
-
-/// Words and signs of other languages.
-fn other_language(name: &str) -> Option<&'static str> {
-    if name.starts_with("//")
-        || name.starts_with("/*")
-        || name.starts_with("--")
-        || name == "*"
-        || name == "*/"
-        || name == "REM"
-        || name.starts_with("<!--")
-        || name.starts_with('＃')
-    {
-        return Some("a comment begins with `#` and ends with the line");
-    }
-    if is_merge_mark(name) {
-        return Some(MERGE);
-    }
-    if name.starts_with("<?") || name.starts_with("<!") || name.to_ascii_lowercase().starts_with("<html") {
-        return Some("this is HTML or XML, not a configuration");
-    }
-    if name.starts_with("{%") || name.starts_with("{{") || name.starts_with("<%") || name.starts_with("${") {
-        return Some("a placeholder of a template that was not filled in");
-    }
-    if name.starts_with("```") {
-        return Some("a mark of a text that this was copied from: remove it");
-    }
-    Some(match name {
-        "+" => "a mark of a diff: remove it, and the lines that begin with `-`",
-        "-" => "a list of YAML: each line is a directive here, without the dash and with `;` at its end",
-        "---" => "the beginning of a YAML file: remove it",
-        "else" | "elseif" | "elsif" | "elif" => "there is no `else`: write another `if`, or choose the value by `map`",
-        "then" | "fi" | "endif" | "end" | "begin" | "done" => "blocks are written { … }",
-        "for" | "while" | "foreach" | "switch" | "case" => {
-            "there are no loops and cases: `map` chooses a value by another"
-        }
-        "export" | "var" | "let" | "const" | "local" => {
-            "a variable is set by: set $name value; one of the environment by: env NAME=value;"
-        }
-        "echo" | "print" | "printf" => "a text is answered by: return 200 \"text\";",
-        "sudo" | "cd" | "systemctl" | "nginx" | "service" | "apt" => {
-            "a command of a shell: it belongs in a terminal, not here"
-        }
-        _ => return None,
-    })
-}
-
-/// `http://…`, `/path` or a host as a name: an argument that lost its directive.
-pub fn block_of(name: &str, d: &Directive) -> Option<String> {
-    let is_host = name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:*,".contains(&b));
-    if (is_host || name == "localhost" || name.starts_with(':')) && d.block.is_some() {
-        let host = name.split(':').next().filter(|host| !host.is_empty());
-        let host = host.map_or(String::new(), |host| format!("server_name {host}; "));
-        return Some(format!("did you mean \"server {{ {host}… }}\"? a site is a `server` block here"));
-    }
-    if name.contains("_by_lua") {
-        return Some("Lua is not built in: `map`, `rewrite`, `return` or an upstream do such work here".into());
-    }
-    if name.starts_with('/') && d.block.is_some() {
-        return Some(format!("did you mean \"location {name} {{ … }}\"?"));
-    }
-    if name.starts_with("http://") || name.starts_with("https://") {
-        return Some("a URL alone is no directive: `proxy_pass URL;` or `return 301 URL;`".into());
-    }
-    None
-}
-
 /// A `;` that is missing between two directives.
 pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
     let after = first.words().last().map_or(first.name.str(), Word::str);
@@ -499,6 +425,11 @@ pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
         return Fault { span: first.close.part(0, 0), ..fault }
             .label(format!("missing `;` after `{plain}`"))
             .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
+    }
+    if let Some(inside) = after.strip_suffix(';').filter(|_| first.words().last().is_some_and(|word| word.quoted)) {
+        return fault
+            .label(format!("missing `;` after `{after}`"))
+            .help(format!("the `;` inside the quotes is part of the value: \"{inside}\";"));
     }
     fault
         .label(format!("missing `;` after `{after}`"))

@@ -60,6 +60,12 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
     Some(Fault::new(d.name.span, message).label("part of the value before it?").help(help))
 }
 
+/// Whether a line begins as a directive whose value may hold a `;`.
+pub fn holds_signs(line: &[u8]) -> bool {
+    let name = line.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    HOLDS_SIGNS.iter().any(|known| known.as_bytes() == name)
+}
+
 /// What to do about the number of a line that was copied along.
 pub const LINE_NUMBER: &str = "the number of a line that was copied along: remove it, here and below";
 

@@ -1,6 +1,30 @@
-//! Placeholders of a template that was not filled in, told from texts of HTML. No message is made here.
+//! Placeholders of a template that was not filled in, told from texts of HTML and from variables, and variables that a
+//! shell was to leave alone.
 
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Span, Word};
+use crate::config::context::Contexts;
+use crate::config::error::Diagnostic;
+use crate::config::registry;
+
+/// Where a directive that is wrong holds a placeholder, and what it is.
+pub fn unfilled(d: &Directive) -> Option<(Span, String)> {
+    let found = d.args.iter().find_map(|word| Some((word.span, name_of(&word.str())?)));
+    found.map(|(span, name)| (span, format!("`{name}` is a placeholder that was not filled in: {FILL}")))
+}
+
+/// What to do about `${NAME}`: variables of the environment are not there while a configuration is read.
+pub const FILL: &str = "write the value, or have envsubst (or the template's program) make the file";
+
+/// `<%= … %>`, or `${NAME}` in capitals, as variables of the environment are written; without its `}` as well.
+pub fn name_of(text: &str) -> Option<String> {
+    if text.starts_with("<%") {
+        return Some(text.to_owned());
+    }
+    let from = text.get(text.find("${")?..)?;
+    let name = from.trim_start_matches("${").split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+    let is_shouted = name.bytes().any(|b| b.is_ascii_uppercase()) && !name.bytes().any(|b| b.is_ascii_lowercase());
+    is_shouted.then(|| format!("${{{name}}}"))
+}
 
 /// `<your-domain>`, `<%= name %>`: not a text of HTML, which these directives send.
 pub fn is_placeholder(d: &Directive, text: &str) -> bool {
@@ -13,4 +37,21 @@ pub fn is_placeholder(d: &Directive, text: &str) -> bool {
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || " _-.".contains(c));
     is_name && name.len() > 2 && !sends_text && !TAGS.contains(&&*name.to_ascii_lowercase())
+}
+
+/// `\$host`, as a shell's here-document wants it: the backslash stays, and the variable is filled in.
+pub fn shell_escape(d: &Directive, word: &Word) -> Option<Diagnostic> {
+    // Most words have no backslash, and each word of a configuration is looked at.
+    memchr::memchr(b'\\', word.bytes())?;
+    let text = word.str();
+    let at = text.find("\\$")?;
+    let name: String = text.get(at + 2..)?.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() > 2;
+    // In a regex it is the sign itself.
+    let is_regex = ["location", "rewrite", "if", "server_name", "valid_referers"].iter().any(|of| d.name.is(of));
+    if !is_name || is_regex || text.starts_with('~') || registry::find(&d.name.str(), Contexts::ANY).is_none() {
+        return None;
+    }
+    let warning = Diagnostic::warn(word.span, format!("the backslash stays: the value is `\\` and what ${name} holds"));
+    Some(warning.help(format!("`$` needs no backslash here: write {}", text.replace("\\$", "$"))))
 }

@@ -76,8 +76,14 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
             Some(format!("it takes no arguments: {name};"))
         }
         _ if name.ends_with("_buffers") && words.len() == 1 => {
-            let is_number = words[0].bytes().iter().all(u8::is_ascii_digit);
-            let (number, size) = if is_number { (&*all[0], "8k") } else { ("4", &*all[0]) };
+            // `4x16k`
+            let joined = all[0].split_once(['x', '*', ',', ':']);
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let (number, size) = match joined.filter(|(number, size)| digits(number) && !size.is_empty()) {
+                Some(pair) => pair,
+                None if digits(&all[0]) => (&*all[0], "8k"),
+                None => ("4", &*all[0]),
+            };
             Some(format!("it takes a number of buffers and their size: {name} {number} {size};"))
         }
         _ => None,
@@ -161,7 +167,8 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
 }
 
 /// Directives that take one thing and may be repeated.
-const REPEATED: [&str; 6] = ["allow", "deny", "include", "set_real_ip_from", "proxy_hide_header", "proxy_pass_header"];
+const REPEATED: [&str; 7] =
+    ["env", "allow", "deny", "include", "set_real_ip_from", "proxy_hide_header", "proxy_pass_header"];
 
 fn of_block(d: &Directive) -> Option<String> {
     let name = d.name.str();
@@ -216,7 +223,9 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         }
         "ssl_session_cache" => Some("as in: ssl_session_cache shared:SSL:10m; (or off, none, builtin)".into()),
         "error_page" => error_page(d),
+        "allowed_methods" | "dav_methods" | "limit_except" if text.contains(['|', '/']) => Some(each_word(d)),
         "listen" => addresses::listen(d, word, &fault.message),
+        "server" if text.starts_with('/') => addresses::peer(d, word),
         "server" if fault.message.starts_with("host not found") && addresses::named_peer(d).is_none() => {
             Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
         }
@@ -239,6 +248,12 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         _ if name.ends_with("_buffers") => buffers(d),
         _ => near_off(&text),
     }
+}
+
+/// `GET|POST`, `GET/POST`
+fn each_word(d: &Directive) -> String {
+    let words = written(&d.args).replace(['|', '/'], " ");
+    format!("words are separated by spaces: {} {words};", d.name.str())
 }
 
 fn answer(d: &Directive, text: &str) -> Option<String> {
@@ -397,6 +412,9 @@ fn user(text: &str) -> Option<String> {
 
 fn modifier(d: &Directive, text: &str) -> Option<String> {
     let rest = d.args.get(1)?.str();
+    if matches!(&*rest, "~" | "~*" | "=" | "^~") && d.args.len() == 2 {
+        return Some(format!("the modifier comes first: location {rest} {text} {{ … }}"));
+    }
     Some(match text {
         "=~" | "~~" | "regex" => format!("location ~ {rest} {{ … }}"),
         "^" => format!("location ^~ {rest} {{ … }} (a prefix), or location ~ ^{rest} {{ … }} (a regex)"),
@@ -421,8 +439,10 @@ fn protocol(text: &str) -> Option<String> {
 }
 
 fn expires(text: &str) -> Option<String> {
-    if let Some(meant) = value::time_meant(text.as_bytes()) {
-        return Some(format!("write {meant}"));
+    let unsigned = text.trim_start_matches(['+', '-']);
+    if let Some(meant) = value::time_meant(unsigned.as_bytes()) {
+        let sign = if text.starts_with('-') { "-" } else { "" };
+        return Some(format!("write expires {sign}{meant};"));
     }
     if let Some(time) =
         text.strip_prefix('=').filter(|time| value::time_meant(time.as_bytes()).is_some() || time.ends_with('d'))

@@ -138,6 +138,9 @@ impl Build {
         if let Some(near) = near.filter(|near| !is_shouted || near.len() * 3 >= name.len() * 2) {
             return Some(format!("did you mean ${near}?"));
         }
+        if let Some(member) = at.filter(|_| name.starts_with('_')).and_then(|span| self.member_of_php(name, span)) {
+            return Some(format!("PHP's {member}"));
+        }
         if name.starts_with('_') {
             return Some(
                 "a variable of PHP: here they are $request_method, $args, $arg_NAME, $http_NAME, $cookie_NAME".into(),
@@ -155,6 +158,22 @@ impl Build {
         Some("define it by `set`, `map` or a named group of a regex; request headers are $http_NAME, arguments $arg_NAME".into())
     }
 
+    /// `$_SERVER[REQUEST_URI]`, `$_GET['id']`.
+    fn member_of_php(&self, name: &str, span: Span) -> Option<String> {
+        let after = self.sources.bytes(span.file).get(span.end as usize..)?.strip_prefix(b"[")?;
+        let key = after.get(..memchr::memchr(b']', after.get(..80).unwrap_or(after))?)?;
+        let key = String::from_utf8_lossy(key).trim_matches(['\'', '"', '\\']).to_ascii_lowercase();
+        let shown = format!("${}[{}]", name.to_ascii_uppercase(), key.to_ascii_uppercase());
+        let meant = match name {
+            "_get" | "_request" => format!("arg_{key}"),
+            "_cookie" => format!("cookie_{key}"),
+            "_server" if self.variables.is_defined(&key) => key,
+            "_server" => foreign(&key)?.to_owned(),
+            _ => return None,
+        };
+        Some(format!("{shown} is ${meant} here"))
+    }
+
     /// `$http-user-agent`.
     fn ended_at_a_dash(&self, name: &str, span: Span) -> Option<String> {
         let after = self.sources.bytes(span.file).get(span.end as usize..).unwrap_or_default();
@@ -165,9 +184,10 @@ impl Build {
         let tail = String::from_utf8_lossy(after.get(..run).unwrap_or_default()).replace('-', "_");
         let whole = format!("{name}{tail}").to_ascii_lowercase();
         let header = format!("http_{whole}");
+        // Names of headers have no `_`: `$php_version-fpm` is another variable's, and a text behind it.
         let meant = match self.variables.is_defined(&whole) {
             true => &*whole,
-            false => foreign(&whole).unwrap_or(&header),
+            false => foreign(&whole).or((!name.contains('_')).then_some(&*header))?,
         };
         Some(format!("`-` ends a variable's name; did you mean ${meant}?"))
     }

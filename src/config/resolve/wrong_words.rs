@@ -1,7 +1,7 @@
 //! A directive that is known and may stand where it does, with words that its row does not take: the message, and what would
 //! be right.
 
-use super::{lexical, markup, remedy};
+use super::{lexical, markup, placeholder, remedy};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
@@ -45,6 +45,9 @@ impl Build {
         if let Some(dash) = text.chars().find(|c| matches!(c, '–' | '—' | '−')) {
             let help = format!("a plain `-` is meant, not the dash `{dash}` (U+{:04X})", u32::from(dash));
             return self.error(Fault { help: Some(help), ..fault });
+        }
+        if let Some((span, help)) = placeholder::unfilled(d) {
+            return self.error(Fault { span, help: Some(help), ..fault });
         }
         let help = match (&fault.help, comma) {
             (_, Some(_)) => Some(match row.name {
@@ -202,6 +205,7 @@ fn quoted_tail(d: &Directive, from: usize) -> String {
 fn nearest_in(help: &str, word: &str) -> Option<String> {
     let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let (key, value) = key_and_value(word);
+    let value = &*value;
     // The sentence says of the word itself why it is not taken.
     if help.contains(&format!("{key} is not ")) {
         return None;
@@ -216,6 +220,10 @@ fn from_doc(row: &Row, word: &str) -> String {
     let (key, value) = key_and_value(word);
     let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
     let words = words.map(|word| word.trim_end_matches(['.', '-'])).filter(|known| known.len() > 1 && *known != key);
+    // The name itself is near where `:` stands for `=`.
+    if word.starts_with(&format!("{key}:")) && row.doc.contains(&format!("{key}=")) {
+        return format!("did you mean \"{key}{value}\"?");
+    }
     if let Some(near) = suggest::nearest(key, words) {
         return format!("did you mean \"{near}{value}\"?");
     }
@@ -235,7 +243,7 @@ fn from_doc(row: &Row, word: &str) -> String {
     }
 }
 
-/// `key` and `=value`.
-fn key_and_value(word: &str) -> (&str, &str) {
-    word.find('=').and_then(|at| word.split_at_checked(at)).unwrap_or((word, ""))
+/// `key` and `=value`, also of `key:value`.
+fn key_and_value(word: &str) -> (&str, String) {
+    word.split_once(['=', ':']).map_or((word, String::new()), |(key, value)| (key, format!("={value}")))
 }

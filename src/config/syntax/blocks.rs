@@ -3,7 +3,7 @@
 //! Invariant: whatever is missing or too much, the tree goes on, so that one mistake gives one message.
 
 use super::{BLOCKS, Builder, MAX_DEPTH, Open, not_terminated, shown};
-use crate::config::ast::{Directive, Span, Word};
+use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::error::{Diagnostic, Diagnostics};
 
 /// What is written where `{` belongs.
@@ -54,11 +54,12 @@ impl Builder<'_> {
         (plain == (cut == 1 || bracketed)).then_some(cut)
     }
 
-    /// `server;` before lines that are indented deeper: the `;` stands where `{` belongs.
+    /// `server;`, `location /a;` before lines that are indented deeper: the `;` stands where `{` belongs.
     fn semicolon_for_brace(&mut self, at: Span) -> bool {
-        let [name] = &self.words[..] else { return false };
-        let is_plain = !name.quoted && (name.is("server") || name.is("http") || name.is("events"));
-        if !is_plain || self.command_line {
+        let Some((name, args)) = self.words.split_first() else { return false };
+        let is_headless = ["server", "http", "events"].iter().any(|plain| name.is(plain));
+        let is_block = is_headless && args.is_empty() || name.is("location") && (1..=2).contains(&args.len());
+        if name.quoted || !is_block || self.command_line {
             return false;
         }
         let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
@@ -68,10 +69,9 @@ impl Builder<'_> {
         if here.is_none() || next <= here {
             return false;
         }
-        let name = shown(name);
-        let message = format!("directive \"{name}\" has no opening \"{{\"");
+        let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
         let error = Diagnostic::emerg(at, message).label("`{` opens a block, `;` ends a line");
-        self.errors.push(error.help(format!("a block follows in braces: {name} {{ … }}")));
+        self.errors.push(error.help(format!("a block follows in braces: {} {{ … }}", written(&self.words))));
         self.braceless += 1;
         self.open(at);
         true
@@ -104,7 +104,11 @@ impl Builder<'_> {
         let (span, end) = (name.span.to(last.span), last.span.after());
         let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
         let written: Vec<_> = self.words.iter().map(Word::str).collect();
-        let help = format!("a block follows in braces: {} {{ … }}", written.join(" ").trim_end_matches(':'));
+        let mut help = format!("a block follows in braces: {} {{ … }}", written.join(" ").trim_end_matches(':'));
+        let looks_alike = sign.as_ref().and_then(|sign| sign.str().chars().next()).filter(|c| !c.is_ascii());
+        if let Some(c) = looks_alike {
+            help = format!("`{c}` (U+{:04X}) only looks like a brace; {help}", u32::from(c));
+        }
         let error = match &sign {
             Some(sign) => Diagnostic::emerg(sign.span, message).label("`{` opens a block"),
             None => Diagnostic::emerg(span, message).label("missing `{` after this"),
@@ -251,6 +255,7 @@ impl Builder<'_> {
     /// The end of the file.
     pub(super) fn finish(mut self) -> (Vec<Directive>, Diagnostics) {
         let end = self.span(self.bytes.len(), self.bytes.len());
+        self.other_bracket();
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let after = last.span.after();
             let message = if self.command_line {

@@ -3,6 +3,7 @@
 use super::blocks::location;
 use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use crate::config::resolve::{lexical, placeholder};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -262,6 +263,25 @@ fn redirect_to_nowhere(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
+/// A variable or a template's name among the names of a server.
+fn unfilled_name(place: &Place, word: &Word) -> Option<Finding> {
+    let text = word.str();
+    let help = match placeholder::name_of(&text) {
+        Some(_) if text.contains('}') => placeholder::FILL.to_owned(),
+        Some(name) => format!("its `}}` is missing: {name}"),
+        None if text == "=" => {
+            let name = place.d.args.iter().find(|other| other.span != word.span)?;
+            format!("no `=` stands before a value: server_name {};", name.str())
+        }
+        None if text.starts_with('$') && text != "$hostname" => {
+            "every host is the default server: server_name _; with listen … default_server".to_owned()
+        }
+        None => return None,
+    };
+    let message = format!("\"{text}\" is compared as it stands: no variable is filled in here");
+    Some(Finding::new(word.span, message, help))
+}
+
 /// `server_name default_server;`
 fn default_as_a_name(place: &Place, word: &Word) -> Option<Finding> {
     // Addresses may be included.
@@ -297,21 +317,16 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
             found.push(Finding::new(word.span, message, help));
             continue;
         }
-        if text.starts_with('$') && text != "$hostname" || text == "=" {
-            let message = format!("\"{text}\" is compared as it stands: no variable is filled in here");
-            let rest = place.d.args.iter().find(|other| other.span != word.span);
-            let help = match rest {
-                Some(name) if text == "=" => format!("no `=` stands before a value: server_name {};", name.str()),
-                _ => "every host is the default server: server_name _; with listen … default_server".to_owned(),
-            };
-            found.push(Finding::new(word.span, message, help));
+        if let Some(finding) = unfilled_name(place, word) {
+            found.push(finding);
             continue;
         }
         let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         if address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()) {
             continue;
         }
-        if !text.is_ascii() && !text.contains(['“', '”', '„', '‘', '’', '\u{a0}', '\u{feff}']) {
+        let is_odd = |c: char| lexical::is_blank(c) || matches!(c, '“' | '”' | '„' | '‘' | '’' | '；');
+        if !text.is_ascii() && !text.contains(is_odd) {
             let message = format!("the server name \"{text}\" never matches: clients send it in ASCII");
             found.push(Finding::new(word.span, message, "write its form in ASCII (punycode), which begins with xn--"));
             continue;

@@ -104,6 +104,10 @@ fn no_file(place: &Place, found: &mut Vec<Finding>) {
                 format!("\"{text}\" is a file's name here: only the last argument is more than that"),
                 format!("put {text} last, or leave it out"),
             ));
+        } else if word.quoted && text.contains(" $") {
+            let each = text.replace(' ', "`, `");
+            let message = format!("\"{text}\" is one name of a file, with a space in it");
+            found.push(Finding::new(word.span, message, format!("write them without the quotes: `{each}`")));
         } else if !(is_dummy(&text) && last.bytes().starts_with(b"@")) {
             found.extend(slashless(word));
         }
