@@ -48,7 +48,50 @@ pub const RULES: &[Rule] = &[
         about: &["server"],
         check: no_root,
     },
+    Rule {
+        code: "W214",
+        title: "an include that takes no file",
+        page: "A mask that matches nothing is no error, since directories may be empty. Where files are there whose names do not \
+               end as the mask wants, they are left out in silence: `include sites-enabled/*.conf` takes no file called \
+               `example.org`. Rename the files, or write `include sites-enabled/*;`.",
+        about: &["include"],
+        check: unmatched_mask,
+    },
 ];
+
+/// An `include` whose mask matches nothing though files are there: `sites-enabled/*.conf` beside `sites-enabled/default`.
+fn unmatched_mask(place: &Place, found: &mut Vec<Finding>) {
+    let Some(path) = fixed(place, |paths| &paths.conf_dir).filter(|_| place.is("include") && place.may_compare())
+    else {
+        return;
+    };
+    let (Some(mask), Some(directory)) = (path.file_name().and_then(OsStr::to_str), path.parent()) else { return };
+    let Some(end) = mask.strip_prefix('*').filter(|end| end.starts_with('.') && !end.contains(['*', '?', '['])) else {
+        return;
+    };
+    let entries = std::fs::read_dir(directory).ok().into_iter().flatten().take(1000).flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    if names.iter().any(|name| name.ends_with(end)) {
+        return;
+    }
+    // What is put aside is named so, and a README is none.
+    const ASIDE: [&str; 9] = ["bak", "old", "orig", "disabled", "off", "sample", "example", "md", "txt"];
+    let is_aside = |name: &str| {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let is_word = ASIDE.contains(&last) || last.starts_with("dpkg-") || last.starts_with("rpm");
+        is_word || name.starts_with(['.', '#']) || name.ends_with('~') || name.starts_with("README")
+    };
+    names.retain(|name| !is_aside(name) && directory.join(name).is_file());
+    names.sort();
+    if let Some(name) = names.first() {
+        let message = format!("no file matches this mask, though \"{name}\" is there");
+        let help = format!("rename the files so that they end in `{end}`, or take all of them: include {}/*;", {
+            let written = place.d.args.first().map(Word::str).unwrap_or_default();
+            written.rsplit_once('/').map_or(".".to_owned(), |(directory, _)| directory.to_owned())
+        });
+        found.push(Finding::new(place.d.args_span(), message, help));
+    }
+}
 
 /// The path of the first argument, where it is one and the same for all requests.
 fn fixed(place: &Place, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {

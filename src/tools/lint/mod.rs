@@ -9,9 +9,11 @@ mod access;
 mod blocks;
 mod bypass;
 mod dead;
+mod effort;
 mod exposure;
 mod files;
 mod headers;
+mod leaks;
 mod level;
 mod order;
 mod reach;
@@ -47,6 +49,7 @@ pub const RULES: &[&[Rule]] = &[
     unasked::RULES,
     shadow::RULES,
     reach::RULES,
+    effort::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,
@@ -60,6 +63,7 @@ pub const RULES: &[&[Rule]] = &[
     bypass::WAYS,
     unasked::CHECKS,
     reach::WAYS,
+    leaks::RULES,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,

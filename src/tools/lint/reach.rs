@@ -126,6 +126,12 @@ fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("auth_request")) else { return };
     let Some(server) = place.inside("server") else { return };
     let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+    if !path.starts_with(b"/") && !path.starts_with(b"$") && !word.is("off") {
+        let message =
+            format!("\"{}\" begins with no slash: no location answers it, and each request is 500", word.str());
+        found.push(Finding::new(word.span, message, format!("auth_request /{};", word.str())));
+        return;
+    }
     if !path.starts_with(b"/") || path.contains(&b'$') || server.has("include") || server.has("return") {
         return;
     }

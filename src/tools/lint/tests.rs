@@ -149,6 +149,32 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W001", "location = @a { }", "location @a { }"),
         ("W002", "server_name $host;", "server_name $hostname;"),
         ("W006", "location / { break; return 403; }", "location / { return 403; break; }"),
+        ("W054", "gzip on; gzip_types text/css image/png;", "gzip on; gzip_types text/css image/svg+xml;"),
+        ("W054", "gzip on; gzip_types video/mp4;", "gzip off; gzip_types video/mp4;"),
+        (
+            "W055",
+            "limit_conn_zone $connection zone=a:1m; limit_conn a 1;",
+            "limit_conn_zone $host zone=a:1m; limit_conn a 1;",
+        ),
+        ("W056", "map $uri $a { a b; } map $host $a { a b; }", "map $uri $a { a b; } map $host $b { a b; }"),
+        (
+            "W149",
+            "add_header Strict-Transport-Security max-age=60;",
+            "add_header Strict-Transport-Security max-age=31536000;",
+        ),
+        (
+            "W150",
+            "proxy_cache a; proxy_ignore_headers Set-Cookie;",
+            "proxy_cache a; proxy_ignore_headers Set-Cookie; proxy_hide_header Set-Cookie;",
+        ),
+        ("W151", "access_log logs/$http_host.log;", "access_log logs/$server_name.log;"),
+        (
+            "W049",
+            "location / { auth_request auth; }",
+            "location / { auth_request /auth; } location = /auth { proxy_pass http://a; }",
+        ),
+        ("W125", "return 301 $scheme://$host$request_uri;", "return 301 $scheme://www.$host$request_uri;"),
+        ("W125", "location / { return 302 $request_uri; }", "location / { if ($arg_a) { return 302 $request_uri; } }"),
         ("W013", "try_files $uri index.php;", "try_files $uri /index.php;"),
         ("W013", "try_files \"$uri $uri/\" =404;", "try_files \"$uri\" $uri/ =404;"),
         ("W002", "server_name ${DOMAIN_NAME;", "server_name a.test;"),
@@ -201,8 +227,8 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W135", "ssl_ciphers HIGH:RC4-MD5:!aNULL;", "ssl_ciphers HIGH:DES-CBC3-SHA:RC4+RSA:!aNULL:!MD5:!RC4;"),
         (
             "W136",
-            "listen 80; add_header Strict-Transport-Security max-age=1; return 301 https://a.test/;",
-            "listen 80; listen 443 ssl; add_header Strict-Transport-Security max-age=1;",
+            "listen 80; add_header Strict-Transport-Security max-age=31536000; return 301 https://a.test/;",
+            "listen 80; listen 443 ssl; add_header Strict-Transport-Security max-age=31536000;",
         ),
         ("W137", "error_page 404 =200 /404.html;", "error_page 404 =200 /index.html; error_page 404 /404.html;"),
         ("W029", "proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Upgrade \"\";"),
@@ -367,7 +393,7 @@ fn the_name_of_an_upstream_is_no_forgotten_variable() {
 fn names_and_upstreams_of_http_warn_where_they_have_no_effect() {
     let mut wrong = Vec::new();
     let upstream = "upstream a { keepalive 4; server b; }";
-    let hsts = "add_header Strict-Transport-Security max-age=1;";
+    let hsts = "add_header Strict-Transport-Security max-age=31536000;";
     let pass = "location / { proxy_pass http://a; }";
     for (code, bad, good) in [
         ("W026", "limit_req_zone $host zone=a:1m rate=1r/s; server { }".to_owned(), {

@@ -120,7 +120,7 @@ fn redirect_loop(place: &Place, found: &mut Vec<Finding>) {
     let (Some(url), Some(block)) = (target(place.d), place.blocks.last()) else { return };
     let text = url.str();
     let is_same = match location(block) {
-        Some((b"" | b"^~", name)) if name.is("/") && text.contains("://") => {
+        Some((b"" | b"^~", name)) if name.is("/") && (text.contains("://") || text == "$request_uri") => {
             let server = place.blocks.iter().rev().find(|block| block.name.is("server"));
             !place.level().has("if") && server.is_some_and(|server| same_server(server, &text))
         }
@@ -160,7 +160,11 @@ fn same_server(server: &Directive, target: &str) -> bool {
     if inside().any(|d| d.name.is("if")) {
         return false;
     }
-    let Some((from, rest)) = target.split_once("://") else { return false };
+    let Some((from, rest)) = target.split_once("://") else { return target == "$request_uri" };
+    // The same URL, whatever it was.
+    if from == "$scheme" && matches!(rest, "$host$request_uri" | "$http_host$request_uri") {
+        return true;
+    }
     // The port that is listened on is that of the same server.
     let rest = match rest
         .split_once(':')
