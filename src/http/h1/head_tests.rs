@@ -394,7 +394,8 @@ fn the_limit_that_is_named_does_not_depend_on_how_reads_split() {
 #[test]
 fn a_field_line_that_is_refused_names_what_is_wrong_with_it() {
     let bad = |place, byte| Err(Reject::BadByte { place, byte });
-    let table: [(&[u8], Result<(usize, std::ops::Range<usize>), Reject>); 9] = [
+    type Split = Result<(usize, std::ops::Range<usize>), Reject>;
+    let table: [(&[u8], Split); 9] = [
         (b"A: x", Ok((1, 3..4))),
         (b"A:\t x y \t", Ok((1, 4..7))),
         (b"A:", Ok((1, 2..2))),
