@@ -60,6 +60,8 @@ fn start() -> Server {
     let setup = setup.mkdir("html/files").mkdir("html/forms").mkdir("html/store").link("html/linked", "files");
     let setup = setup.mkdir("html/pages").link("html/linked-pages", "pages").file("html/closed/secret", "SECRET");
     let setup = setup.file("html/ssi/a.html", "<!--#include virtual=\"/closed/secret\" -->");
+    let accel = "printf 'Content-Type: text/html\r\nX-Accel-Redirect: /pages/a.txt\r\n\r\n'";
+    let setup = setup.file("html/accel.sh", accel);
     setup.allow_log("upstream").allow_log("CGI").allow_log("upload").allow_log("lies where").start()
 }
 
@@ -104,6 +106,9 @@ fn no_way_leads_from_an_upload_to_a_program() {
     {
         s.get(&format!("{at}a.html")).is(200).body_is(expected);
     }
+    // Nor does the type make it a page that an application gives it.
+    s.method("PUT", "/pages/a.txt", "", page.as_bytes()).is(201);
+    s.get("/accel.sh").is(200).has("Content-Type", "text/html").body_is(page);
     let mut table = Table::new("stored programs");
     let why = "uploads and CGI are ours";
     let rows: &[(usize, &str, u16, bool)] = &[

@@ -8,7 +8,8 @@ use crate::exchange::handlers::upstream::{Phase, settings};
 use crate::services::SCRATCH;
 use crate::sys::Errno;
 
-/// The client has not ended its tunnel in order: neither does it end in order for the server (RFC 9113 §8.5).
+/// The client has not ended its tunnel over HTTP/2 in order: neither does it end in order for the server (RFC 9113 §8.5).
+/// Over HTTP/1 an end without close_notify, as of a tab that was closed, must not cost what the server has not read yet.
 pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
     let is_tunnel = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase == Phase::Tunnel);
     if let Some(backend) = turn.pool.backends.of(active.backend).filter(|_| is_tunnel) {
@@ -32,7 +33,7 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
             }
             Err(Errno::EAGAIN) => {}
             Ok(_) => ended = true,
-            Err(_) => (ended, is_cut) = (true, true),
+            Err(_) => (ended, is_cut) = (true, io.transport.is_stream()),
         }
         bytes.clear();
         turn.cx.scratch = bytes;

@@ -31,7 +31,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         return Ok(false);
     }
     // A CORS preflight, which a browser sends before a page's upload, transfers nothing where this server answers it.
-    if ex.route.method == Method::Options && methods::are_of_files(ex) {
+    // try_files may hand it to an upstream.
+    if ex.route.method == Method::Options && methods::are_of_files(ex) && ex.here().try_files.is_none() {
         return Ok(true);
     }
     let link = match signed_link::read(&keys, &ex.route.args) {

@@ -74,7 +74,9 @@ fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 
 /// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are not run.
 fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if !ssi::is_of_type(ex) || !stored::is_in_question(ex) {
+    // X-Accel-Redirect may bring another type than that of the name.
+    let may_be_page = ssi::is_of_type(ex) || ex.here().settings.ssi.on && ex.route.kept.content_type.is_some();
+    if !may_be_page || !stored::is_in_question(ex) {
         return Flow::Respond;
     }
     ex.basis.varies();

@@ -42,6 +42,7 @@ use crate::sys::process::{
 use crate::sys::shared::Shared;
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock, file};
+use orphans::Orphans;
 use purpose::{Purpose, Starting};
 use std::ffi::CString;
 use std::fmt;
@@ -96,8 +97,7 @@ struct Parent {
     counters: Option<Rc<Shared>>,
     /// When drain_delay is over and QUIT follows.
     drained_at: Option<u64>,
-    /// When programs that an ended child left behind are killed.
-    orphans_until: Option<u64>,
+    orphans: Orphans,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl Parent {
             is_daemon: ready.is_some(),
             supervisor: Supervisor::from_env(),
             drained_at: None,
-            orphans_until: None,
+            orphans: Orphans::default(),
             counters: Stats::page().ok(),
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
@@ -212,7 +212,7 @@ impl Parent {
         };
         let starting = self.starting.as_ref();
         let restart = self.restart_at.filter(|_| starting.is_none());
-        let waits = [restart, end, self.drained_at, self.orphans_until, starting.map(|starting| starting.until)];
+        let waits = [restart, end, self.drained_at, self.orphans.until, starting.map(|starting| starting.until)];
         let due = waits.into_iter().flatten().min();
         let millis = due.map_or(u32::MAX, |at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX - 1));
         let starting = starting.map(|starting| starting.channel.as_fd());
@@ -233,7 +233,7 @@ impl Parent {
             self.say(Level::Notice, format_args!("drained, shutting down"));
             self.finish();
         }
-        if self.orphans_until.is_some_and(|at| at <= now) {
+        if self.orphans.until.is_some_and(|at| at <= now) {
             self.kill_orphans();
         }
         if matches!(self.ending, Ending::Stopping(at) if at <= now) {
@@ -333,7 +333,7 @@ impl Parent {
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
             let cause = cause(exit);
-            self.end_orphans();
+            self.end_orphans(exit);
             if child.draining || self.ending != Ending::No {
                 self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;

@@ -1,6 +1,7 @@
 //! signed_link: what a link allows, that nothing else is let in, and that another program can make one.
 
 use super::*;
+use webserv::tools::sign::{self, Sign};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -20,7 +21,9 @@ fn setup() -> Setup {
          location /app/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
                           location /app/up/ { proxy_pass http://127.0.0.1:1; } }
          location /open/ { signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
-                           location /open/up/ { proxy_pass http://127.0.0.1:1; } }
+                           location /open/up/ { proxy_pass http://127.0.0.1:1; }
+                           location /open/tried/ { try_files $uri @up; } }
+         location @up { proxy_pass http://127.0.0.1:1; }
          location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
                           auth_basic any; auth_basic_user_file %%DIR%%/users; }
          location /page/ { signed_link %%DIR%%/keys; error_page 403 410 /denied.html; }
@@ -47,6 +50,13 @@ fn setup() -> Setup {
 
 fn command(args: &[&str]) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_webserv")).args(args).output().expect("the binary under test runs")
+}
+
+/// A link for GET that was made for a moment before now; the command makes none that has expired already.
+fn expired(s: &Server, path: &str) -> String {
+    let (url, expires) = (path.to_owned(), Some("1764000000".to_owned()));
+    let sign = Sign { url, key: s.path("keys"), expires, methods: "GET".to_owned(), ..Sign::default() };
+    sign::link(&sign, 1_763_999_999).expect("the key is there").trim().to_owned()
 }
 
 /// What `webserv sign` prints for a path, without its scheme and host.
@@ -85,7 +95,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         s.get(&format!("/any/file.txt?{query}")).is(401);
     });
     table.row(OURS, "until it expires", || {
-        let link = sign(&s, "/out/file.txt", &["--expires", "1764000000"]);
+        let link = expired(&s, "/out/file.txt");
         s.get(&link).is(410).contains("the link has expired");
     });
     table.row(OURS, "an upload of the right size and type, from a page of another site", || {
@@ -128,11 +138,11 @@ fn a_signed_link_lets_in_for_what_it_says() {
         let id = "0123456789abcdef0123456789abcdef";
         let upload = sign(&s, "/del/", &["--methods", "POST,PUT"]);
         let query = upload.split_once('?').expect("arguments").1;
-        let (app, expired) = (sign(&s, "/app/", &[]), ["--expires", "1764000000"]);
+        let app = sign(&s, "/app/", &[]);
         let app = app.split_once('?').expect("arguments").1;
         for arg in [&format!("webserv-upload={id}"), "webserv-upload=x", "webserv-upload="] {
             for path in ["/out/file.txt", "/app/run.sh", "/app/up/x"] {
-                s.get(&format!("{}&{arg}", sign(&s, path, &expired))).is(410).contains("the link has expired");
+                s.get(&format!("{}&{arg}", expired(&s, path))).is(410).contains("the link has expired");
             }
             for method in ["DELETE", "PATCH", "GET", "HEAD"] {
                 s.method(method, &format!("/del/file.txt?{query}&{arg}"), "", b"").is_one_of(&[403, 405]);
@@ -145,8 +155,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
             }
         }
         assert!(s.exists("html/del/file.txt"));
-        let r =
-            s.method("POST", &format!("/in/?{}", sign(&s, "/in/", &expired).split_once('?').expect("?").1), "", b"x");
+        let r = s.method("POST", &format!("/in/?{}", expired(&s, "/in/").split_once('?').expect("?").1), "", b"x");
         r.is(410);
     });
     table.row(
@@ -154,7 +163,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         "OPTIONS needs none where files answer it, and reaches no program and no upstream without one",
         || {
             s.method("OPTIONS", "/open/file.txt", "", b"").is(204);
-            for path in ["/open/run.sh", "/open/run.sh/info", "/open/up/x"] {
+            for path in ["/open/run.sh", "/open/run.sh/info", "/open/up/x", "/open/tried/x"] {
                 s.method("OPTIONS", path, "", b"").is(403);
             }
         },
@@ -224,7 +233,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
     });
     table.row(OURS, "a page of its own for who is refused", || {
         s.get("/page/file.txt").is(403).body_is("denied");
-        let link = sign(&s, "/page/file.txt", &["--expires", "1764000000"]);
+        let link = expired(&s, "/page/file.txt");
         s.get(&link).is(410).body_is("denied");
     });
     table.row(OURS, "what cannot be signed is named", || {
@@ -233,6 +242,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         for (options, why) in [
             (["--size", "5"], "--size 5: no range"),
             (["--expires", "soon"], "neither a Unix time nor"),
+            (["--expires", "1764000000"], "that is over already"),
             (["--methods", "BREW"], "link-methods may be GET"),
         ] {
             let out = command(&[&["sign", "--key", keys][..], &options, &["https://a/b"]].concat());
