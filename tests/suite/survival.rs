@@ -243,14 +243,22 @@ fn half_uploads_leave_descriptors_to_those_who_read() {
         return;
     }
     let config = "%%PREAMBLE%%\nworker_rlimit_nofile 128;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; \
-        root %%DIR%%/html; location /up/ { dav_methods PUT; } } }";
-    let s = Setup::full(config).file("html/a", "content").mkdir("html/up").allow_log("too many uploads").start();
-    let mut uploads: Vec<_> = (0..55).map(|_| s.client()).collect();
-    for (at, client) in uploads.iter_mut().enumerate() {
-        client.send(format!("PUT /up/{at} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome"));
+        root %%DIR%%/html; location /up/ { dav_methods PUT; upload_resumable on; allowed_methods GET POST PUT; } } }";
+    let put = "PUT /up/AT HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome";
+    let tus = "POST /up/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
+               Content-Type: application/offset+octet-stream\r\nUpload-Metadata: filename eA==\r\n\
+               Content-Length: 1000000\r\n\r\nsome";
+    // A resumable one has more descriptors than its connection's and its file's.
+    for (count, request) in [(55, put), (36, tus)] {
+        let setup = Setup::full(config).file("html/a", "content").mkdir("html/up");
+        let s = setup.allow_log("too many uploads").start();
+        let mut uploads: Vec<_> = (0..count).map(|_| s.client()).collect();
+        for (at, client) in uploads.iter_mut().enumerate() {
+            client.send(request.replace("AT", &at.to_string()));
+        }
+        uploads.last_mut().expect("many").response().is(503).has("Retry-After", "1");
+        s.get("/a").is(200).body_is("content");
     }
-    uploads.last_mut().expect("many").response().is(503).has("Retry-After", "1");
-    s.get("/a").is(200).body_is("content");
 }
 
 /// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.

@@ -126,7 +126,9 @@ enum Reload {
 pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
-    parent.adopt_orphans();
+    if let Err(e) = parent.orphans.adopt() {
+        parent.say(Level::Warn, format_args!("prctl(PR_SET_CHILD_SUBREAPER) failed {e}"));
+    }
     let failed = |why| Failure::of(format!("the serving process did not come up: {why}"));
     parent.start(Purpose::First).map_err(|(why, _)| failed(why))?;
     while parent.starting.is_some() {
@@ -144,6 +146,9 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
         } else {
             parent.turn();
         }
+    }
+    if parent.orphans.until.is_some() {
+        parent.orphans.kill();
     }
     parent.say(Level::Notice, format_args!("exit"));
     parent.listeners.close();
@@ -234,7 +239,8 @@ impl Parent {
             self.finish();
         }
         if self.orphans.until.is_some_and(|at| at <= now) {
-            self.kill_orphans();
+            let left = self.orphans.kill();
+            self.say_orphans(left);
         }
         if matches!(self.ending, Ending::Stopping(at) if at <= now) {
             self.signal_children(SIGKILL);
@@ -320,6 +326,13 @@ impl Parent {
         }
     }
 
+    /// `left`: programs that outlived their serving process and were told to end.
+    fn say_orphans(&mut self, left: usize) {
+        if left > 0 {
+            self.say(Level::Notice, format_args!("{left} CGI programs outlived their process: they are ended"));
+        }
+    }
+
     fn reap(&mut self) {
         while let Ok(Some((pid, exit))) = process::reap() {
             if self.new_binary == Some(pid) {
@@ -333,7 +346,8 @@ impl Parent {
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
             let cause = cause(exit);
-            self.end_orphans(exit);
+            let left = self.orphans.end(exit);
+            self.say_orphans(left);
             if child.draining || self.ending != Ending::No {
                 self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;

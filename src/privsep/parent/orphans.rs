@@ -4,18 +4,16 @@
 //! Invariant: only what a crash left behind is signalled. Children that this process had when it began (of the script that
 //! became it) are not, nor is what a serving process left that ended in order: it has ended its programs itself.
 
-use super::Parent;
-use crate::config::model::Level;
-use crate::sys::clock;
 use crate::sys::process::child;
 use crate::sys::process::{Exit, SIGKILL, SIGTERM};
+use crate::sys::{Errno, clock};
 
 /// Milliseconds between TERM and KILL.
 const MERCY: u64 = 3_000;
 
 /// The programs that are being ended.
 #[derive(Default)]
-pub(super) struct Orphans {
+pub struct Orphans {
     /// Children from before, by pid.
     others: Vec<i32>,
     /// Those that got TERM.
@@ -25,49 +23,43 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
+    /// From here on what serving processes leave behind becomes a child of this process.
+    pub fn adopt(&mut self) -> Result<(), Errno> {
+        self.others = child::group_leaders();
+        child::adopt_orphans()
+    }
+
+    /// A serving process has ended. If it was not in order, the programs that it left are told to end. Gives their number.
+    pub fn end(&mut self, exit: Exit) -> usize {
+        if exit == Exit::Code(0) {
+            return 0;
+        }
+        // Even if there are none: one that was just being started may lead its group only later.
+        self.until = Some(clock::monotonic() + MERCY);
+        self.tell()
+    }
+
+    /// Their time is over. Gives the number of others that are told now.
+    pub fn kill(&mut self) -> usize {
+        self.found().filter(|leader| self.told.contains(leader)).for_each(|leader| signal(leader, SIGKILL));
+        let more = self.tell();
+        self.until = (more > 0).then(|| clock::monotonic() + MERCY);
+        if more == 0 {
+            self.told.clear();
+        }
+        more
+    }
+
     fn found(&self) -> impl Iterator<Item = i32> {
         child::group_leaders().into_iter().filter(|leader| !self.others.contains(leader))
     }
-}
 
-impl Parent {
-    pub(super) fn adopt_orphans(&mut self) {
-        self.orphans.others = child::group_leaders();
-        if let Err(e) = child::adopt_orphans() {
-            self.say(Level::Warn, format_args!("prctl(PR_SET_CHILD_SUBREAPER) failed {e}"));
-        }
-    }
-
-    /// A serving process has ended. If it was not in order, the programs that it left are told to end.
-    pub(super) fn end_orphans(&mut self, exit: Exit) {
-        if exit != Exit::Code(0) {
-            self.tell_orphans();
-            // Even if there are none: one that was just being started may lead its group only later.
-            self.orphans.until = Some(clock::monotonic() + MERCY);
-        }
-    }
-
-    /// Their time is over.
-    pub(super) fn kill_orphans(&mut self) {
-        let told = std::mem::take(&mut self.orphans.told);
-        self.orphans.found().filter(|leader| told.contains(leader)).for_each(|leader| signal(leader, SIGKILL));
-        self.orphans.told = told;
-        let more = self.tell_orphans();
-        self.orphans.until = more.then(|| clock::monotonic() + MERCY);
-        if !more {
-            self.orphans.told.clear();
-        }
-    }
-
-    /// True: there were some that had not been told.
-    fn tell_orphans(&mut self) -> bool {
-        let new: Vec<i32> = self.orphans.found().filter(|leader| !self.orphans.told.contains(leader)).collect();
-        if !new.is_empty() {
-            self.say(Level::Notice, format_args!("{} CGI programs outlived their process: they are ended", new.len()));
-            new.iter().for_each(|leader| signal(*leader, SIGTERM));
-        }
-        self.orphans.told.extend(&new);
-        !new.is_empty()
+    /// TERM for those that did not get it.
+    fn tell(&mut self) -> usize {
+        let new: Vec<i32> = self.found().filter(|leader| !self.told.contains(leader)).collect();
+        new.iter().for_each(|leader| signal(*leader, SIGTERM));
+        self.told.extend(&new);
+        new.len()
     }
 }
 

@@ -291,7 +291,7 @@ fn create(
     if content.joining.is_none() {
         upload.touch(cx);
     }
-    let lease = upload.hold(cx)?;
+    let lease = upload.hold(cx).inspect_err(|_| upload.remove(cx))?;
     if let Some(version) = content.interop {
         respond::begun(ex, cx, version, &upload);
     }

@@ -231,7 +231,13 @@ impl Unfinished {
     }
 
     /// Makes known that this request writes to it.
+    ///
+    /// # Errors
+    /// It is held already, or its file has one of the descriptors that are left to others.
     pub fn hold(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
+        if self.lease.as_ref().is_some_and(|lease| cx.descriptors.are_short(lease.fd())) {
+            return Err(Refusal::crowded());
+        }
         let lease = self.lease.take();
         let lease = lease.ok_or_else(|| Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload is held already"))?;
         Ok(cx.resumable.lease(self.id, lease))
