@@ -69,8 +69,14 @@ impl H2Client {
 
     fn reset(&mut self, id: u32, code: u32) {
         let Some(stream) = self.streams.get(&id) else { return };
-        // No more of a body is wanted behind its answer; and one may be refused whose place a reset one still has.
-        let is_right = code == 0 && stream.owed.ended || code == 7 && self.resets > 0 && stream.owed.status.is_none();
+        // No more of a body is wanted behind its answer; a malformed request is reset for that behind its 400; and one may
+        // be refused whose place a reset one still has.
+        let is_right = match code {
+            0 => stream.owed.ended,
+            1 => stream.owed.ended && stream.owed.status == Some(400),
+            7 => self.resets > 0 && stream.owed.status.is_none(),
+            _ => false,
+        };
         assert!(is_right || self.is_lenient(), "stream {id} was reset, {code}: {}", self.shown());
         match self.streams.get_mut(&id) {
             Some(stream) if stream.owed.ended => stream.upload.ended = true,
