@@ -19,7 +19,7 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
         if is_cut(&active.ex, reason) {
             cut(&mut conn.transport, &active.ex);
         }
-        if conn.transport.has_failed() && conn.transport.is_stream() {
+        if conn.transport.has_failed() {
             upstream::tunnel::cut(active, turn);
         }
         turn.pool.backends.leave(&mut active.backend, turn.cx);

@@ -12,7 +12,8 @@ use crate::sys::Errno;
 /// Over HTTP/1 an end without close_notify, as of a tab that was closed, must not cost what the server has not read yet.
 pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
     let is_tunnel = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase == Phase::Tunnel);
-    if let Some(backend) = turn.pool.backends.of(active.backend).filter(|_| is_tunnel) {
+    let is_stream = active.ex.out.has_frames();
+    if let Some(backend) = turn.pool.backends.of(active.backend).filter(|_| is_tunnel && is_stream) {
         backend.transport.reset();
     }
 }
@@ -33,7 +34,7 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
             }
             Err(Errno::EAGAIN) => {}
             Ok(_) => ended = true,
-            Err(_) => (ended, is_cut) = (true, io.transport.is_stream()),
+            Err(_) => (ended, is_cut) = (true, true),
         }
         bytes.clear();
         turn.cx.scratch = bytes;

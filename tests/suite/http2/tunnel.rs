@@ -179,4 +179,17 @@ fn a_tunnel_that_breaks_on_one_side_breaks_on_the_other() {
     drop(peer);
     let reset = c.until(|frame| frame.header.stream == 1).expect("an end");
     assert_eq!((reset.header.kind, reset.code(0)), (kind::RST_STREAM, 10), "the server's connection was reset");
+    // Over HTTP/1 nothing tells a reset from a tab that was closed, and what was sent before is not to be lost (nginx).
+    let mut client = TcpStream::connect(s.address(0)).expect("it listens");
+    client
+        .write_all(b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        .expect("sent");
+    let mut peer = accept(&upstream);
+    head(&mut peer);
+    peer.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        .expect("it reads");
+    assert!(head(&mut client).contains("101"));
+    socket::linger_reset(client.as_fd()).expect("SO_LINGER");
+    drop(client);
+    assert_eq!(end(peer), Ok(0), "a client of HTTP/1 left");
 }
