@@ -103,15 +103,21 @@ impl LogFile {
         if !self.backlog.is_empty() {
             outcome = send(&self.backlog).map(|sent| drop(self.backlog.drain(..sent)));
         }
-        if self.backlog.is_empty() && outcome.is_ok() {
+        if outcome.is_err() {
+            // All of it is lost.
+        } else if self.backlog.is_empty() {
             outcome = send(fresh).map(|sent| self.backlog.extend_from_slice(fresh.get(sent..).unwrap_or_default()));
         } else if self.backlog.len() + fresh.len() <= BACKLOG {
             self.backlog.extend_from_slice(fresh);
         } else {
             self.dropped += memchr::memchr_iter(b'\n', &self.pending).count() as u64;
         }
-        let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-        let (size, count) = (fresh.len(), lines(&self.pending));
+        let size = fresh.len();
+        if outcome.is_err() {
+            let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
+            self.lost += lines(&self.pending) + lines(&self.backlog);
+            self.backlog.clear();
+        }
         for buffer in [&mut self.pending, &mut self.backlog] {
             if buffer.capacity() > KEPT && buffer.is_empty() {
                 *buffer = Vec::new();
@@ -120,9 +126,7 @@ impl LogFile {
         self.pending.clear();
         match outcome {
             Err(e) => {
-                self.lost += count + lines(&self.backlog);
                 self.room = 0;
-                self.backlog.clear();
                 (!std::mem::replace(&mut self.failing, true)).then_some(Trouble::Failed(e))
             }
             Ok(()) => {
