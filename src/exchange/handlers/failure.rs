@@ -7,7 +7,9 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A file that cannot be opened: one table decides whether the client or the server is to blame.
 pub fn blame(e: Errno) -> (Status, Level) {
@@ -43,9 +45,14 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
 
 /// For the log, where a file was looked for in nginx's default directory, which does not exist.
 pub fn no_root(ex: &Exchange) -> &'static str {
-    let default = ex.config.process.prefix.join("html");
-    let is_default = ex.route.path.starts_with(default.as_os_str().as_bytes());
-    if is_default && !default.exists() { "; no \"root\" says where the files are" } else { "" }
+    // Each answer of 404 that is logged comes here: nothing is allocated, and nothing asked of the kernel, for other roots.
+    let prefix = &ex.config.process.prefix;
+    let below = Path::new(OsStr::from_bytes(&ex.route.path)).strip_prefix(prefix);
+    if below.is_ok_and(|below| below.starts_with("html")) && !prefix.join("html").exists() {
+        "; no \"root\" says where the files are"
+    } else {
+        ""
+    }
 }
 
 /// What the error log says of a path that cannot be opened.
