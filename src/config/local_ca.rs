@@ -132,7 +132,7 @@ pub fn names(wanted: &[String]) -> Vec<String> {
 }
 
 /// Whether what lies in the directory can only be of this user or root: a stranger's authority could wait elsewhere to be
-/// trusted. Asked once the directory is made, where it is to be: somebody else may make it first.
+/// trusted. Asked once the directory is made, where it is to be: another user may make it first.
 fn judge(directory: &Path) -> Result<(), String> {
     let user = process::geteuid();
     for place in [Some(directory), directory.parent()].into_iter().flatten() {

@@ -172,7 +172,7 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if is_gone && !handler.finishes() {
         return Step::Close(CloseReason::ClientGone);
     }
-    // Begun with others: they have their first step before this one has its second.
+    // No time is left in this turn, or of this connection's share of it: others come first.
     if turn.cx.slice.is_over() {
         return Step::Yield;
     }

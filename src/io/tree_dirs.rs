@@ -9,7 +9,7 @@ use crate::sys::file::{
     self, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
 };
 use std::collections::VecDeque;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Directories above the present one that are kept open.
@@ -45,11 +45,8 @@ impl TreeDirs {
         let (parent, name) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
         let name = CString::new(if name.is_empty() { b"." } else { name }).map_err(|_| Errno::EINVAL)?;
         self.opened += 1;
-        let open = |from: BorrowedFd<'_>| file::open_beneath(from, &name, flags | O_NOFOLLOW, 0, RESOLVE);
-        match open(self.directory(parent)?) {
-            Err(e) if self.makes_room(e) => open(self.last()),
-            opened => opened,
-        }
+        self.enter(parent)?;
+        self.open_below(&name, flags | O_NOFOLLOW)
     }
 
     /// Closes all but the top: nothing will be asked for soon.
@@ -74,8 +71,16 @@ impl TreeDirs {
         self.held.back().map_or(self.top.as_fd(), |(_, dir)| dir.as_fd())
     }
 
-    /// The directory at the end of `parent`.
-    fn directory(&mut self, parent: &[u8]) -> Result<BorrowedFd<'_>, Errno> {
+    /// Opens an entry of the directory that is held last.
+    fn open_below(&mut self, names: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
+        match file::open_beneath(self.last(), names, flags, 0, RESOLVE) {
+            Err(e) if self.makes_room(e) => file::open_beneath(self.last(), names, flags, 0, RESOLVE),
+            opened => opened,
+        }
+    }
+
+    /// The directory at the end of `parent` is held last.
+    fn enter(&mut self, parent: &[u8]) -> Result<(), Errno> {
         let common = match parent.starts_with(&self.parent) {
             true => self.parent.len(),
             false if self.parent.starts_with(parent) => parent.len(),
@@ -98,8 +103,7 @@ impl TreeDirs {
         }
         ends.extend((apart > at).then_some(apart));
         ends.extend(memchr::memchr_iter(b'/', parent.get(apart..).unwrap_or_default()).map(|slash| apart + slash + 1));
-        ends.into_iter().try_for_each(|end| self.down(end))?;
-        Ok(self.last())
+        ends.into_iter().try_for_each(|end| self.down(end))
     }
 
     /// Opens the way up to `end` from the directory that is held last.
@@ -108,12 +112,7 @@ impl TreeDirs {
         let names = self.parent.get(at..end).and_then(|names| names.strip_suffix(b"/")).unwrap_or_default();
         self.opened += 1 + memchr::memchr_iter(b'/', names).count() as u64;
         let names = CString::new(names).map_err(|_| Errno::EINVAL)?;
-        let open =
-            |from: BorrowedFd<'_>| file::open_beneath(from, &names, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE);
-        let dir = match open(self.last()) {
-            Err(e) if self.makes_room(e) => open(self.last())?,
-            opened => opened?,
-        };
+        let dir = self.open_below(&names, O_PATH | O_DIRECTORY | O_NOFOLLOW)?;
         self.held.push_back((end, dir));
         if self.held.len() > HELD {
             self.held.pop_front();

@@ -45,7 +45,7 @@ fn is_page(ex: &Exchange) -> bool {
         && match ex.response.status {
             // It no longer has a type: its validators stay only if SSI applies to every type (nginx).
             Status::NOT_MODIFIED => matches!(ssi.types, TypeSet::All),
-            _ => ssi.types.contains(ex.response.content_type.as_bytes()),
+            _ => is_of_type(ex),
         }
 }
 

@@ -51,15 +51,15 @@ impl Leave {
         Ok(Leave { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
     }
 
-    /// Whether an entry may go. `way` leads to its directory, each name with its slash.
+    /// Whether an entry may go. `parent` leads to its directory, each name with its slash.
     ///
     /// # Errors
     /// EBUSY: another request has locked it meanwhile.
-    pub fn check(&self, locks: &DavLocks, way: &[u8], name: &CStr) -> Result<(), Errno> {
+    pub fn check(&self, locks: &DavLocks, parent: &[u8], name: &CStr) -> Result<(), Errno> {
         if locks.is_empty() {
             return Ok(());
         }
-        match is_allowed(locks, &[&self.path, &b"/"[..], way, name.to_bytes()].concat(), &self.held) {
+        match is_allowed(locks, &[&self.path, &b"/"[..], parent, name.to_bytes()].concat(), &self.held) {
             true => Ok(()),
             false => Err(Errno::EBUSY),
         }
@@ -102,7 +102,7 @@ mod tests {
         let mut locks = DavLocks::default();
         let leave =
             |path: &str| Leave { path: path.into(), held: Held { tokens: vec![token(1)], principal: b"u".to_vec() } };
-        let check = |locks: &DavLocks, way: &str, name: &CStr| leave("/d/t").check(locks, way.as_bytes(), name);
+        let check = |locks: &DavLocks, parent: &str, name: &CStr| leave("/d/t").check(locks, parent.as_bytes(), name);
         assert_eq!(leave("/d/t").check(&locks, b"", c"f"), Ok(()), "there are no locks");
         for (n, user, path, exclusive, deep) in [
             (1, "u", "/d/t", true, false),
@@ -119,7 +119,7 @@ mod tests {
             let lock = Lock { token: token(n), path, href, exclusive, deep, owner, creator, timeout: 1, until: 10 };
             locks.grant(&zone, 1 << 20, lock).expect("granted");
         }
-        for (way, name, may) in [
+        for (parent, name, may) in [
             ("", c"f", true),
             ("", c"theirs", false),
             ("", c"theirs2", true),
@@ -132,7 +132,7 @@ mod tests {
             ("", c"seen", false),
             ("", c"unnamed", false),
         ] {
-            assert_eq!(check(&locks, way, name).is_ok(), may, "{way}{name:?}");
+            assert_eq!(check(&locks, parent, name).is_ok(), may, "{parent}{name:?}");
         }
     }
 }

@@ -214,7 +214,7 @@ fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
         );
     }
     cx.dav_locks.expire(cx.now.ms);
-    if tokens.iter().any(|token| is_of_another(ex, cx, &key.path, *token)) {
+    if is_of_another(ex, cx, &key.path, &tokens) {
         return not_yours(ex, cx);
     }
     let now = cx.now.ms;
@@ -233,11 +233,11 @@ fn answer(ex: &mut Exchange, cx: &Services, status: Status, lock: &Lock) -> Flow
     Flow::Respond
 }
 
-/// The lock with that token on the path is another client's.
-fn is_of_another(ex: &Exchange, cx: &Services, path: &[u8], token: Token) -> bool {
+/// A lock with one of these tokens on the path is another client's.
+fn is_of_another(ex: &Exchange, cx: &Services, path: &[u8], tokens: &[Token]) -> bool {
     let principal = principal::of(ex);
     let mut found = false;
-    cx.dav_locks.each_covering(path, |lock| found |= lock.token == token && *lock.creator != *principal);
+    cx.dav_locks.each_covering(path, |lock| found |= tokens.contains(&lock.token) && *lock.creator != *principal);
     found
 }
 
@@ -255,7 +255,7 @@ pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let uri = ex.route.uri.clone();
     let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::CONFLICT) };
     cx.dav_locks.expire(cx.now.ms);
-    if token.is_some_and(|token| is_of_another(ex, cx, &key.path, token)) {
+    if is_of_another(ex, cx, &key.path, token.as_slice()) {
         return not_yours(ex, cx);
     }
     match token.is_some_and(|token| cx.dav_locks.release(&key.path, token)) {
