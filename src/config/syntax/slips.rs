@@ -146,7 +146,11 @@ impl Builder<'_> {
         let name = self.words.first().filter(|name| !name.quoted && self.words.len() > 1)?.str().into_owned();
         let line = self.rest_of_line(at);
         let inside = line.get(1..)?.trim_ascii_start();
-        if !inside.starts_with(b"\"") || memchr::memmem::find(inside, b"\":").is_none() && !inside.contains(&b':') {
+        // `map $a $b { "x:y" 1; }` and `{ "x" :1; }` are entries; a colon right behind the quotes is none of nginx's.
+        let text = inside.strip_prefix(b"\"")?;
+        let close =
+            memchr::memchr_iter(b'"', text).find(|at| !text.get(..*at).is_some_and(|key| key.ends_with(b"\\")))?;
+        if text.get(close + 1) != Some(&b':') {
             return None;
         }
         let end = at.start as usize + memchr::memrchr(b'}', line)? + 1;

@@ -25,6 +25,8 @@ fn words_are_cut_and_unescaped_as_by_nginx() {
         ("a dollar keeps several braces", "a ${{b;", "a ${{b;"),
         ("a dollar before the space is plain", "location ~\\.php$ { }", "location ~\\.php$ { }"),
         ("regexes need no space", "location ~\\.php$ {a;}", "location ~\\.php$ { a; }"),
+        ("a first entry with a colon is no JSON", r#"map a { "x:y" 1; z 2; }"#, r#"map a { "x:y" 1; z 2; }"#),
+        ("nor is one whose value begins with it", r#"map a { "x" :1; }"#, r#"map a { "x" :1; }"#),
         ("quotes inside a word are plain", "a b\"c d'e;", "a b\"c d'e;"),
         ("hash inside a word is plain", "a b#c;", "a b#c;"),
         ("comments start where words do", "a #b;\n c;# d\n#e", "a c;"),
