@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
 pub const PORT: u16 = 8000;
@@ -93,8 +93,10 @@ impl ServeDir {
         writeln!(out, "        root        {};", self.root())?;
         writeln!(out, "        index       index.html;\n")?;
         if !self.follow_links {
-            writeln!(out, "        # Links that lead out of the directory are not followed.")?;
-            writeln!(out, "        disable_symlinks outside;\n")?;
+            let (also, hidden) =
+                if self.hidden { ("", "") } else { (", or to a name that begins with a dot,", " hidden") };
+            writeln!(out, "        # Links that lead out of the directory{also} are not followed.")?;
+            writeln!(out, "        disable_symlinks outside{hidden};\n")?;
         }
         if let Some(file) = &self.password_file {
             writeln!(out, "        auth_basic           \"Restricted\";")?;
@@ -129,7 +131,7 @@ pub fn kept_back(serve: &ServeDir) -> Vec<String> {
     let (mut hidden, mut out) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(&serve.dir).into_iter().flatten().flatten().take(LOOKED_AT) {
         let name = Printable(entry.file_name().as_bytes()).to_string();
-        let leads_out = || entry.path().canonicalize().is_ok_and(|place| !place.starts_with(&serve.dir));
+        let leads_out = || entry.path().canonicalize().is_ok_and(|place| !is_shown(&place, serve));
         if name.starts_with('.') {
             hidden.push(name);
         } else if entry.file_type().is_ok_and(|kind| kind.is_symlink()) && leads_out() {
@@ -142,11 +144,18 @@ pub fn kept_back(serve: &ServeDir) -> Vec<String> {
     }
     if !serve.follow_links && !out.is_empty() {
         notices.push(format!(
-            "links that lead out of the directory are not followed ({}); --follow-links follows them",
+            "links that lead out of the directory, or to a name that begins with a dot, are not followed ({}); \
+             --follow-links follows them",
             some_of(out)
         ));
     }
     notices
+}
+
+/// Whether a link may lead there.
+fn is_shown(place: &Path, serve: &ServeDir) -> bool {
+    let is_hidden = |name: &OsStr| name.as_bytes().starts_with(b".") && !serve.hidden;
+    place.strip_prefix(&serve.dir).is_ok_and(|below| !below.iter().any(is_hidden))
 }
 
 /// Entries that are looked at for [`kept_back`].
@@ -201,7 +210,6 @@ mod tests {
     use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
     use crate::config::resolve::resolve;
-    use std::path::Path;
 
     fn plain(dir: &str) -> ServeDir {
         let address = "127.0.0.1:8000".parse().expect("an address");

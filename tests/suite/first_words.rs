@@ -79,14 +79,20 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
     let site = Site::new("kept-back");
     fs::write(site.dir().join(".secret"), "hush").expect("a file");
     fs::write(site.0.join("outside"), "out").expect("a file");
-    fs::create_dir(site.dir().join("sub")).expect("a directory");
+    for dir in ["sub", ".hid"] {
+        fs::create_dir(site.dir().join(dir)).expect("a directory");
+    }
+    fs::write(site.dir().join(".hid/f"), "hush").expect("a file");
     let link = |to: &Path, name: &str| symlink(to, site.dir().join(name)).expect("a link");
     link(Path::new("../outside"), "out");
     link(&site.0, "up");
     link(Path::new("page.txt"), "in");
     link(&site.dir().join("sub"), "absolute");
     fs::write(site.dir().join("sub/f"), "deep").expect("a file");
-    let (_server, mut client) = serve(&site.dir(), &[], &site.0, "");
+    link(Path::new(".hid"), "vis");
+    link(Path::new("../.secret"), "sub/seen");
+    link(&site.dir().join(".hid/f"), "far");
+    let (_server, mut client) = serve(&site.dir(), &["--upload"], &site.0, "");
     for (uri, status) in [
         ("/.secret", 404),
         ("/out", 403),
@@ -97,15 +103,30 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
         ("/absolute/f", 200),
         ("/absolute/", 200),
         ("/absolute/none", 404),
+        ("/vis", 403),
+        ("/vis/", 403),
+        ("/vis/f", 403),
+        ("/vis/none/deep", 403),
+        ("/sub/seen", 403),
+        ("/far", 403),
+        ("/sub/none/deep", 404),
     ] {
         client.get(uri).is(status);
     }
+    for head in ["PUT /vis/new", "PUT /vis/f", "DELETE /vis/f", "DELETE /vis/"] {
+        client.request(&format!("{head} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).is(403);
+    }
+    assert_eq!(fs::read_to_string(site.dir().join(".hid/f")).expect("it stays"), "hush");
+    let page = client.get("/sub/");
+    assert!(page.is(200).text().contains("<bdi>f") && !page.text().contains("<bdi>seen"), "{}", page.text());
     client.get("/").is(200).contains("<bdi>page.txt").contains("<bdi>absolute");
     let page = client.get("/");
     let shown = page.text();
-    assert!(!shown.contains("<bdi>out") && !shown.contains("<bdi>up"), "{shown}");
+    for name in ["out", "up", "vis", "far"] {
+        assert!(!shown.contains(&format!("<bdi>{name}")), "{name}: {shown}");
+    }
     let (_server, mut client) = serve(&site.dir(), &["--hidden", "--follow-links"], &site.0, "");
-    for uri in ["/.secret", "/out", "/up/outside"] {
+    for uri in ["/.secret", "/out", "/up/outside", "/vis/f"] {
         client.get(uri).is(200);
     }
 }

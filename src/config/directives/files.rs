@@ -25,7 +25,7 @@ pub const ROWS: &[Row] = &[
     row("default_type", Contexts::HSL, Args::TAKE1, "text/plain", Effect::Once(|s, _, d| { files(&mut s.settings).default_type = d.args[0].bytes().into(); Ok(()) }), "Content type where the extension says nothing."),
     row("sendfile", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut files(s).sendfile), "Whether large files go to the socket without a copy through the process."),
     row("log_not_found", Contexts::HSL, Args::FLAG, "on", Effect::Flag(|s| &mut files(s).log_not_found), "Whether a file that is not there is an error in the log."),
-    row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked; outside (not in nginx) refuses links that lead out of the root or alias and follows those that stay inside. Uploads and deletes never leave their root through a link whatever this says."),
+    row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked; outside (not in nginx) refuses links that lead out of the root or alias and follows those that stay inside; with hidden, as in `disable_symlinks outside hidden;`, it refuses those that lead to a name with a leading dot, too, and what writes follows none. Uploads and deletes never leave their root through a link whatever this says."),
     row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Offset(|s| &mut files(s).cache_size), "Memory for files up to 16 KiB, and as much again for what gzip made of files up to 8 MiB. A file that is written, cut, replaced, removed, or whose permissions change is never answered from it: the kernel tells of changes in local directories and on the way to them; elsewhere (NFS, FUSE, overlays) the file is looked at once in each turn of the event loop. Writes through a shared memory mapping or through a hard link made elsewhere since, and new mounts, are seen within half a second. 0 keeps none.").ours(),
     row("repeat_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Offset(|s| &mut files(s).repeats), "Memory for GET and HEAD requests of at most 1 KiB that came again byte for byte and were answered by a file up to 1 MiB or a piece of one up to 4 KiB, by 304, or by the standard page of a 404: the next that is the same is answered without being parsed again, after the same look at the file as any other. It holds where nothing but the request and the file decides: no script, access rule, limit, password or real_ip, no header or root with a variable, no expires, SSI or disable_symlinks, and at most one access_log, to a file, of variables that come from the request, the client's address or the time. 0 keeps none.").ours(),
 ];
@@ -161,6 +161,7 @@ fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut from = None;
     let mut kind = None;
+    let mut hidden = false;
     for (at, word) in d.args.iter().enumerate() {
         match word.bytes() {
             b"off" | b"on" | b"if_not_owner" | b"outside" if kind.is_some() => {
@@ -168,6 +169,7 @@ fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 return Err(Fault::new(word.span, format!("duplicate parameters \"{first} {second}\"")));
             }
             b"off" | b"on" | b"if_not_owner" | b"outside" => kind = Some(word.str().into_owned()),
+            b"hidden" if !hidden => hidden = true,
             other => match other.strip_prefix(b"from=") {
                 Some(path) => from = Some(b.template_of(path, word.span)?).filter(|_| !path.is_empty()),
                 None => return Err(Fault::new(d.args[at].span, format!("invalid parameter \"{}\"", word.str()))),
@@ -175,8 +177,9 @@ fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     files(&mut s.settings).symlinks = match kind.as_deref() {
+        Some("outside") if from.is_none() => Symlinks::Outside { hidden },
+        _ if hidden => return Err(invalid(d, 0)),
         Some("off") if from.is_none() => Symlinks::Off,
-        Some("outside") if from.is_none() => Symlinks::Outside,
         Some("on") => Symlinks::On { from },
         Some("if_not_owner") => Symlinks::IfNotOwner { from },
         _ => return Err(invalid(d, 0)),

@@ -46,8 +46,10 @@ pub enum Symlinks {
     IfNotOwner {
         from: Option<Template>,
     },
-    /// No link may lead out of the root.
-    Outside,
+    /// No link may lead out of the root, nor, with `hidden`, to a name that begins with a dot.
+    Outside {
+        hidden: bool,
+    },
 }
 
 impl Default for Files {

@@ -17,13 +17,14 @@ use std::os::fd::{AsFd, OwnedFd};
 /// A path below a directory, and nothing that leads out of it.
 const INSIDE: u64 = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
 
-/// `RESOLVE_*` for opening beneath a directory: nothing leads out of it, and with disable_symlinks `on` or `if_not_owner`
-/// no link is followed.
+/// Whether what writes beneath a directory follows links there. Where only some may be followed it follows none.
+pub fn writes_follow(symlinks: &Symlinks) -> bool {
+    matches!(symlinks, Symlinks::Off | Symlinks::Outside { hidden: false })
+}
+
+/// `RESOLVE_*` for writing beneath a directory: nothing leads out of it.
 pub fn beneath(symlinks: &Symlinks) -> u64 {
-    match symlinks {
-        Symlinks::Off | Symlinks::Outside => INSIDE,
-        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => INSIDE | RESOLVE_NO_SYMLINKS,
-    }
+    if writes_follow(symlinks) { INSIDE } else { INSIDE | RESOLVE_NO_SYMLINKS }
 }
 
 /// Opens the file `ex.path` (which ends in NUL here).
@@ -52,9 +53,10 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
         Symlinks::Off => return Err(Errno::EINVAL),
         Symlinks::On { from } => (from, false),
         Symlinks::IfNotOwner { from } => (from, true),
-        Symlinks::Outside => {
+        Symlinks::Outside { hidden } => {
             let base = base(ex, cx);
-            return within(ex.route.path.strip_suffix(b"\0").unwrap_or_default(), &base);
+            let path = ex.route.path.strip_suffix(b"\0").unwrap_or_default();
+            return if *hidden { within_shown(path, &base) } else { within(path, &base) };
         }
     };
     let path = ex.route.path[..ex.route.path.len() - 1].to_vec();
@@ -143,12 +145,45 @@ fn within(path: &[u8], base: &[u8]) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// As [`within`], and no link leads to a name with a dot: ELOOP where one does, whatever is there.
+fn within_shown(path: &[u8], base: &[u8]) -> Result<OwnedFd, Errno> {
+    let opened = within(path, base);
+    let named = paths::below(path, base).unwrap_or_default();
+    // The root itself, or an alias that is a file.
+    if named.is_empty() || matches!(opened, Err(Errno::ELOOP)) {
+        return opened;
+    }
+    let place = match &opened {
+        Ok(file) => Some(file::path_of(file.as_fd())?),
+        // What is not there would be below the last directory that is.
+        Err(_) => ancestors(path).take_while(|above| above.len() > base.len()).find_map(|above| real(above).ok()),
+    };
+    let is_hidden = match place {
+        Some(place) => paths::below(&place, &real(base)?).is_none_or(|place| leads_to_hidden(named, place)),
+        None => false,
+    };
+    if is_hidden { Err(Errno::ELOOP) } else { opened }
+}
+
+/// The directories that a path lies in, the nearest first.
+fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memrchr_iter(b'/', path).filter_map(|slash| path.get(..slash))
+}
+
+/// Where a path leads.
+fn real(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    file::path_of(file::open_at(None, &path, O_PATH, 0)?.as_fd())
+}
+
+/// Whether `place` has a name with a dot that `named` has not: some link led there.
+pub fn leads_to_hidden(named: &[u8], place: &[u8]) -> bool {
+    let is_given = |name: &[u8]| named.split(|b| *b == b'/').any(|given| given == name);
+    place.split(|b| *b == b'/').any(|name| name.starts_with(b".") && !is_given(name))
+}
+
 /// Where `path` leads, below the directory `root`. ELOOP where it leads out: whether anything is there is not told.
 fn place_inside(path: &[u8], root: &OwnedFd) -> Result<Vec<u8>, Errno> {
-    let real = |path: &[u8]| {
-        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-        file::path_of(file::open_at(None, &path, O_PATH, 0)?.as_fd())
-    };
     let root = file::path_of(root.as_fd())?;
     match real(path) {
         Ok(place) => paths::below(&place, &root).map(<[u8]>::to_vec).ok_or(Errno::ELOOP),

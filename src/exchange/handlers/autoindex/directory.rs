@@ -34,13 +34,13 @@ pub fn links(ex: &mut Exchange, cx: &mut Services) -> Links {
     match ex.here().settings.files.symlinks {
         Symlinks::Off => Links::Followed,
         Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
-        Symlinks::Outside => {
+        Symlinks::Outside { hidden } => {
             let base = symlinks::base(ex, cx);
             let real = || {
                 let base = CString::new(base).map_err(|_| Errno::EINVAL)?;
                 file::path_of(file::open_at(None, &base, O_PATH, 0)?.as_fd())
             };
-            real().map_or(Links::Bare, |root| Links::Inside(root.into()))
+            real().map_or(Links::Bare, |root| Links::Inside { root: root.into(), hidden })
         }
     }
 }

@@ -5,6 +5,7 @@
 //! allocations as two growing vectors, not n.
 
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
+use crate::exchange::handlers::symlinks;
 use crate::exchange::paths;
 use crate::services::listings::Loose;
 use crate::sys::Errno;
@@ -23,8 +24,12 @@ const LOOSE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Links {
     Followed,
-    /// Where it stays beneath this directory, whose path has no links; else it is not shown.
-    Inside(Rc<[u8]>),
+    /// Where it stays beneath this directory, whose path has no links, and, with `hidden`, leads to no name with a dot that
+    /// the directory is not in itself; else it is not shown.
+    Inside {
+        root: Rc<[u8]>,
+        hidden: bool,
+    },
     /// disable_symlinks: it may not be followed, so nothing of its target is shown.
     Bare,
 }
@@ -207,7 +212,7 @@ fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
 pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Errno> {
     let followed = match links {
         Links::Followed => file::stat_at(Some(dir), name, Follow::Yes),
-        Links::Inside(root) => look_inside(dir, name, root),
+        Links::Inside { root, hidden } => look_inside(dir, name, root, *hidden),
         Links::Bare => return file::stat_at(Some(dir), name, Follow::No),
     };
     match followed {
@@ -216,16 +221,19 @@ pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Err
     }
 }
 
-/// The state of what an entry leads to. EACCES: out of `root`.
-fn look_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8]) -> Result<Stat, Errno> {
+/// The state of what an entry leads to. EACCES: out of `root`, or, with `hidden`, to what is hidden.
+fn look_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8], hidden: bool) -> Result<Stat, Errno> {
     let stat = file::stat_at(Some(dir), name, Follow::No)?;
     if stat.kind != FileKind::Symlink {
         return Ok(stat);
     }
     let place = file::open_at(Some(dir), name, O_PATH, 0)?;
-    match paths::is_beneath(&file::path_of(place.as_fd())?, root) {
-        true => file::fstat(place.as_fd()),
-        false => Err(Errno::EACCES),
+    let path = file::path_of(place.as_fd())?;
+    let below = paths::below(&path, root).ok_or(Errno::EACCES)?;
+    let here = if hidden { file::path_of(dir)? } else { Vec::new() };
+    match hidden && symlinks::leads_to_hidden(paths::below(&here, root).unwrap_or_default(), below) {
+        false => file::fstat(place.as_fd()),
+        true => Err(Errno::EACCES),
     }
 }
 
@@ -254,8 +262,10 @@ mod tests {
         symlink("sub", path.join("into")).expect("symlink");
         symlink("b", path.join("to-b")).expect("symlink");
         symlink("nowhere", path.join("dangling")).expect("symlink");
-        let inside =
-            |root: &Path| Links::Inside(root.canonicalize().expect("it is there").as_os_str().as_bytes().into());
+        let inside = |root: &Path| Links::Inside {
+            root: root.canonicalize().expect("it is there").as_os_str().as_bytes().into(),
+            hidden: false,
+        };
         let table = [
             (inside(&path), "into/ sub/ a:1 b:5 dangling? to-b:5", Totals { dirs: 2, files: 4, bytes: 11 }),
             (Links::Followed, "into/ sub/ a:1 b:5 dangling? to-b:5", Totals { dirs: 2, files: 4, bytes: 11 }),

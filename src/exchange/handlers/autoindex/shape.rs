@@ -82,11 +82,12 @@ impl Shape {
             u8::from(self.resumable),
             u8::from(self.can_delete),
             u8::from(self.links == Links::Bare),
-            u8::from(matches!(self.links, Links::Inside(_))),
+            u8::from(matches!(self.links, Links::Inside { .. })),
+            u8::from(matches!(self.links, Links::Inside { hidden: true, .. })),
         ];
         let offset = self.utc_offset.to_ne_bytes();
         let hidden = self.hidden.join(&b'\0');
-        let root: &[u8] = if let Links::Inside(root) = &self.links { root } else { b"" };
+        let root: &[u8] = if let Links::Inside { root, .. } = &self.links { root } else { b"" };
         Some(
             [&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path, b"\0", root, b"\0", &hidden]
                 .concat()

@@ -15,11 +15,10 @@ pub use areas::keeps_area;
 pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
-use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::Begun;
 use crate::exchange::handlers::path_rules::{PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
-use crate::exchange::handlers::{failure, upload};
+use crate::exchange::handlers::{failure, symlinks, upload};
 use crate::exchange::paths;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
@@ -57,10 +56,7 @@ enum Slash {
 fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
     let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
-    let links = match settings.files.symlinks {
-        Symlinks::Off | Symlinks::Outside => Links::Inside,
-        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::None,
-    };
+    let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
     let place = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         Some(u32::MAX) => Place::of_template(&ex.route.path, &settings.files.root, links),
