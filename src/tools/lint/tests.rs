@@ -346,7 +346,12 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
             "add_header Content-Security-Policy \"default-src 'self'\"; location / { autoindex_format page; }",
             "location / { autoindex_format page; } location /a { add_header Content-Security-Policy x; }",
         ),
-        ("W201", "location /u/ { dav_methods PUT; }", "location /u/ { dav_methods PUT; deny all; }"),
+        ("W201", "location /u/ { dav_methods PUT; }", "location /u/ { dav_methods PUT; deny all; signed_link off; }"),
+        (
+            "W201",
+            "location /u/ { dav_methods PUT; signed_link off; }",
+            "location /u/ { dav_methods PUT; signed_link k; }",
+        ),
         (
             "W202",
             "location /u/ { dav_methods PUT; deny all; } location ~ \\.php$ { fastcgi_pass unix:/x; }",

@@ -39,8 +39,7 @@ fn store(origin: &str) -> Setup {
             add_header Access-Control-Allow-Credentials true always;
             add_header Access-Control-Expose-Headers "Location, Upload-Offset, Upload-Length, Upload-Complete, Tus-Resumable, Upload-Expires, Upload-Metadata, Upload-Concat" always;
             if ($request_method = OPTIONS) {{
-                add_header Access-Control-Allow-Origin {origin};
-                add_header Access-Control-Allow-Credentials true;
+                add_header_inherit merge;
                 add_header Access-Control-Allow-Methods "POST, PUT, HEAD, PATCH, DELETE";
                 add_header Access-Control-Allow-Headers "Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Concat, Upload-Defer-Length, Upload-Checksum, Upload-Complete, Upload-Draft-Interop-Version, X-HTTP-Method-Override";
                 return 204;

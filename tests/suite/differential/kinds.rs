@@ -1,7 +1,7 @@
-//! The kinds of differences between answers of webserv and nginx that README's table has a row of, and how each is
+//! The kinds of differences between answers of webserv and nginx that the table of docs/nginx.md has a row of, and how each is
 //! recognised. None may excuse more than its row says.
 
-/// A kind of difference: how it is recognised (the request, webserv's answer, nginx's), and README's row.
+/// A kind of difference: how it is recognised (the request, webserv's answer, nginx's), and the table's row.
 pub type Kind = (&'static str, fn(&str, &str, &str) -> bool);
 
 fn both(ours: &str, theirs: &str, our_status: &str, their_status: &str) -> bool {
