@@ -86,8 +86,13 @@ fn unusable(call: &str, dir: &Path, e: io::Error) -> Failure {
 /// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it. Each
 /// address has its own: a running server reads its file again when it changes.
 fn password_path(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
+    if let Some((name, _)) = user.split_once(':').filter(|(name, _)| !name.is_empty()) {
+        return Err(Failure::of(format!(
+            "--auth takes the user's name alone: --auth {name}; the password is asked for, or read from standard input"
+        )));
+    }
     if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
-        return Err(Failure::of(format!("--auth: \"{user}\" cannot be a user's name: it is empty, or holds a colon")));
+        return Err(Failure::of("--auth: that cannot be a user's name, as in: --auth alice"));
     }
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
     let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
@@ -123,7 +128,12 @@ fn keep_password(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
             "--auth: another webserv serves {address} and has \"{}\": its password stays; choose another --port",
             path.display()
         ))),
-        Err(e) => Err(Failure::of(format!("--auth: \"{}\": {}", path.display(), Errno::from(e)))),
+        Err(e) => Err(Failure::of(format!(
+            "--auth: open() of the password file \"{}\" failed {}\nname a directory that this user may write to: \
+             XDG_STATE_HOME=DIR webserv …",
+            path.display(),
+            Errno::from(e)
+        ))),
     }
 }
 

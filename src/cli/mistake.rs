@@ -38,7 +38,10 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
     (&["allow-upload", "upload-files", "write", "writable", "allow-all", "rw"], "did you mean --upload?"),
     (&["test", "check", "validate", "configtest"], "did you mean -t?"),
     (&["foreground", "no-daemon", "nodaemon"], "webserv FILE stays in the foreground by itself"),
-    (&["daemon", "background", "d", "D"], "webserv -c FILE runs in the background, as nginx does"),
+    (
+        &["daemon", "background", "d", "D"],
+        "`daemon on;` in the configuration does that, or -g 'daemon on;'; as a service: systemctl start webserv",
+    ),
     (&["debug", "verbose"], "did you mean -g 'error_log stderr debug;'?"),
 ];
 
@@ -87,8 +90,14 @@ fn meant_by(option: &str, first: &str, known: &Known) -> String {
         return format!("; {}", advice.replace("{}", name));
     }
     let near = |long: &&str| strsim::damerau_levenshtein(long, name) <= 2.min(name.len().saturating_sub(1));
-    let own = known.command.find_subcommand(first).into_iter().flat_map(Command::get_arguments);
-    let longs = own.chain(known.command.get_arguments()).filter_map(|arg| arg.get_long()).chain(["help"]);
+    let command = known.command.find_subcommand(first);
+    let all = || known.command.get_arguments();
+    if command.is_some() && all().any(|arg| arg.get_long() == Some(name)) {
+        return format!("; `webserv {first}` has none of that name: see 'webserv {first} --help'");
+    }
+    // The server's own options do not stand behind a command.
+    let own = command.into_iter().flat_map(Command::get_arguments);
+    let longs = own.chain(all().filter(|_| command.is_none())).filter_map(|arg| arg.get_long()).chain(["help"]);
     let found = longs.filter(|long| near(long)).min_by_key(|long| strsim::damerau_levenshtein(long, name));
     found.map_or(String::new(), |long| format!("; did you mean --{long}?"))
 }
@@ -146,7 +155,9 @@ pub fn stop(error: &clap::Error, first: &str, known: &Known) -> Stop {
             format!("invalid option: \"{given}\"")
         }
         ErrorKind::UnknownArgument if given.starts_with('-') => {
-            format!("invalid option: \"{bare}\"{}", meant_by(bare, first, known))
+            // A single letter as nginx quotes it.
+            let shown = if given.starts_with("--") { &given } else { bare };
+            format!("invalid option: \"{shown}\"{}", meant_by(bare, first, known))
         }
         ErrorKind::UnknownArgument => too_many(&given, known),
         ErrorKind::ArgumentConflict if !extra.is_empty() => too_many(&extra, known),

@@ -49,12 +49,16 @@ fn each_command_has_a_page_with_its_usage_and_a_text_for_each_argument() {
 fn a_mistake_is_told_in_our_words_and_points_to_help() {
     let table = [
         ("-x", "invalid option: \"x\""),
-        ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
-        ("--hlep", "invalid option: \"hlep\"; did you mean --help?"),
-        ("lint --explian W002", "invalid option: \"explian\"; did you mean --explain?"),
-        ("--reload", "invalid option: \"reload\"; did you mean \"webserv reload CONFIG\"?"),
-        ("--root=/srv", "invalid option: \"root\"; the directory stands alone: webserv DIR"),
-        ("-d", "invalid option: \"d\"; webserv -c FILE"),
+        ("--prot 80 .", "invalid option: \"--prot\"; did you mean --port?"),
+        ("--hlep", "invalid option: \"--hlep\"; did you mean --help?"),
+        ("lint --explian W002", "invalid option: \"--explian\"; did you mean --explain?"),
+        ("--reload", "invalid option: \"--reload\"; did you mean \"webserv reload CONFIG\"?"),
+        ("--root=/srv", "invalid option: \"--root\"; the directory stands alone: webserv DIR"),
+        ("-d", "invalid option: \"d\"; `daemon on;` in the configuration"),
+        (
+            "directives --format json autoindex",
+            "invalid option: \"--format\"; `webserv directives` has none of that name",
+        ),
         ("-c", "option \"-c\" requires file name"),
         ("--port", "option \"--port\" requires a value"),
         ("fmt", "fmt needs a file"),

@@ -10,11 +10,13 @@ pub fn of(name: &str) -> Option<String> {
 /// Sorted by name.
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("access_log", "logs/access.log combined"),
+    ("acme_certificate", "default"),
     ("add_header", "X-Name \"value\" always"),
     ("add_trailer", "X-Name \"value\""),
     ("alias", "/srv/files/"),
     ("allow", "192.168.1.0/24"),
     ("allowed_methods", "GET POST DELETE"),
+    ("api", "/status/"),
     ("auth_basic", "\"Members only\""),
     ("auth_basic_user_file", "/etc/webserv/users"),
     ("auth_request", "/auth"),

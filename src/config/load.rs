@@ -297,6 +297,10 @@ impl<'a> Loader<'a> {
                         self.diagnostics.push(diagnostic.help(help));
                         return Vec::new();
                     }
+                    if error.is_denied() {
+                        self.diagnostics.push(diagnostic.help(open::unreadable(path)));
+                        return Vec::new();
+                    }
                     match meant(path, &String::from_utf8_lossy(self.sources.slice(at))) {
                         Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
                         None => match path.parent().filter(|directory| !directory.is_dir()) {
@@ -381,6 +385,12 @@ enum ReadError {
     TooLarge,
 }
 
+impl ReadError {
+    fn is_denied(&self) -> bool {
+        matches!(self, ReadError::Open(Errno::EACCES) | ReadError::Read(Errno::EACCES))
+    }
+}
+
 /// A similarly named file for one that is missing, spelled as in the configuration.
 pub(crate) fn meant(path: &Path, written: &str) -> Option<String> {
     beside(path).map(|near| in_place(written, &near))
@@ -429,6 +439,7 @@ fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
             Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
             None => diagnostic,
         },
+        error if error.is_denied() => diagnostic.help(open::unreadable(path)),
         _ => diagnostic,
     }
 }

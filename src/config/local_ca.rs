@@ -92,7 +92,7 @@ fn keep(made: &Issued, (certificate, key): (PathBuf, PathBuf)) -> Result<(), Str
 }
 
 fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
-    format!("\"{}\" cannot be written: {why}", path.display())
+    format!("\"{}\" cannot be written {why}", path.display())
 }
 
 /// One process at a time: certificates of two authorities would not go together. Waits while another one makes its own.
@@ -284,7 +284,7 @@ mod tests {
         for place in ["file", "file/state", "file/state/local-ca"] {
             let why = foresee(&scratch.path().join(place), &[], NOW).expect_err("it is a file");
             assert!(
-                why.contains("lock\" cannot be written") && why.contains("(20: Not a directory)"),
+                why.contains("lock\" cannot be written (") && why.contains("(20: Not a directory)"),
                 "{place}: {why}"
             );
         }

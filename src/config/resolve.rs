@@ -222,6 +222,8 @@ impl Build {
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls_checks::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
+        let asking = self.drafts.iter().zip(0..).filter(|(draft, _)| draft.acme.is_some());
+        let by_acme = asking.map(|(_, at)| ServerId(at)).collect();
         let acme = self.acme();
         let (endpoints, sockets) = self.assemble_endpoints();
         let directory = self.directory();
@@ -231,6 +233,7 @@ impl Build {
             &self.locations,
             &endpoints,
             &names,
+            &by_acme,
         );
         super::proxy_tls::equip(&directory, &mut self.locations, &mut self.diagnostics);
         names.into_iter().for_each(|_| checkpoint::pass());

@@ -12,6 +12,8 @@ use super::settings::ssl::{Named, Ssl, Verify};
 use super::template::{Builtin, Part, Var};
 use super::tls_checks::{self, Peer};
 use super::tls_material::{Acme, Handshake, Recipe, ServerTls, Variable, sentence};
+use crate::io::open;
+use crate::sys::Errno;
 use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
@@ -72,13 +74,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
-    /// server.
+    /// server; `by_acme`: those that ask for a certificate of ACME, which is an error of its own where they get none.
     pub fn equip(
         &mut self,
         servers: &mut [Server],
         locations: &[Location],
         endpoints: &[Endpoint],
         names: &[Vec<(String, Span)>],
+        by_acme: &HashSet<ServerId>,
     ) {
         let by_listen: HashSet<usize> =
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
@@ -100,7 +103,7 @@ impl<'a> Builder<'a> {
         }
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
             let default = &servers[endpoint.default.at()];
-            let named = default.acme.is_some()
+            let named = by_acme.contains(&endpoint.default)
                 || locations.get(default.root.at()).is_some_and(|root| {
                     let ssl = &root.settings.ssl;
                     ssl.auto.is_some() || !ssl.certificates.is_empty() || ssl.reject_handshake
@@ -130,10 +133,13 @@ impl<'a> Builder<'a> {
         if text.starts_with("no ssl_client_certificate") {
             return Some("name the CA of the clients' certificates: ssl_client_certificate PATH;".into());
         }
+        let name = text.split('"').nth(1)?;
+        if text.contains(&Errno::EACCES.to_string()) {
+            return Some(open::unreadable(Path::new(name)));
+        }
         if !text.contains("No such file") {
             return None;
         }
-        let name = text.split('"').nth(1)?;
         if let Some(meant) = super::load::meant(&self.directory.join(name), name) {
             return Some(format!("did you mean \"{meant}\"?"));
         }

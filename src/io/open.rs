@@ -269,6 +269,16 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
     path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()
 }
 
+/// The cure where this user may not read a file of the configuration.
+pub fn unreadable(path: &Path) -> String {
+    let (who, group) = (process::user_of(process::geteuid()), process::group_of(process::getegid()));
+    let path = path.display();
+    format!(
+        "{who} may not read it, or not enter a directory above: start as a user who may, or let its group: chgrp {group} \
+         \"{path}\" && chmod g+r \"{path}\""
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

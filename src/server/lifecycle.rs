@@ -20,6 +20,7 @@ use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
 use crate::sys::{Errno, clock, file};
 use crate::tls::entropy;
+use crate::util::printable::Printable;
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -164,7 +165,8 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
     let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
     let near = here.as_ref().unwrap_or(&origin.prefix);
     for line in greeting::lines(config, listeners.addresses(), reach, near) {
-        console::line(format_args!("{program}: {line}"));
+        // A directory may be called anything.
+        console::line(format_args!("{program}: {}", Printable(line.as_bytes())));
     }
     if greeting != Greeting::WithCode {
         return;

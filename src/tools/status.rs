@@ -28,7 +28,15 @@ const CURE: &str = "the configuration shows no counters: write in a server \
 /// Why there is none, as a sentence.
 pub fn fetch(config: &Config) -> Result<String, String> {
     let places = places(config);
-    let (endpoint, server, location) = places.first().ok_or(CURE)?;
+    let (endpoint, server, location) =
+        places.first().ok_or_else(|| match config.process.status_paths.iter().find(|path| !is_whole(path)) {
+            Some(part) => format!(
+                "the configuration shows a part of the counters only ({}): `webserv status` needs all of them, as in: \
+                 location /status/ {{ api /status/; }}",
+                String::from_utf8_lossy(part)
+            ),
+            None => CURE.to_owned(),
+        })?;
     if endpoint.ssl {
         return Err(
             "the counters are shown over TLS only: `webserv status` reads them from a plain listener".to_owned()
@@ -55,12 +63,16 @@ pub fn fetch(config: &Config) -> Result<String, String> {
     body(&answer, &endpoint.addr)
 }
 
+fn is_whole(path: &[u8]) -> bool {
+    matches!(path, b"/status" | b"/status/")
+}
+
 /// Where the whole tree is shown, plain listeners first.
 fn places(config: &Config) -> Vec<(&Endpoint, ServerId, &Location)> {
     let shows = |location: &&Location| {
         matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
             && matches!(location.content, Content::Api(id)
-                if config.process.status_paths.get(usize::from(id)).is_some_and(|path| matches!(&**path, b"/status" | b"/status/")))
+                if config.process.status_paths.get(usize::from(id)).is_some_and(|path| is_whole(path)))
     };
     let mut found: Vec<(&Endpoint, ServerId, &Location)> = Vec::new();
     for endpoint in &config.endpoints {

@@ -133,7 +133,7 @@ fn a_check_says_that_a_certificate_of_this_machine_could_not_be_kept() {
     let setup = setup().file("state", "a file, where a directory would be wanted");
     for args in [&["-t", "own.conf"][..], &["lint", "own.conf"], &["-t", "-p", ".", "-c", "nginx.conf"]] {
         let text = said(&run(&setup, args, b""));
-        let expected = ["in memory alone", "state/local-ca/lock\" cannot be written: (20: Not a directory)"];
+        let expected = ["in memory alone", "state/local-ca/lock\" cannot be written (20: Not a directory)"];
         assert!(expected.iter().all(|part| text.contains(part)), "{args:?}: {text}");
     }
     let _ = fs::remove_dir_all(setup.dir());

@@ -11,6 +11,8 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::auth::{RequestSet, Satisfy};
 use crate::http::signed_link;
+use crate::io::open;
+use crate::sys::Errno;
 use std::rc::Rc;
 
 const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
@@ -106,8 +108,11 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             let path = b.full_path(path);
             let text = certificates::read(&path).map_err(|why| {
                 let text = format!("open() \"{}\" failed {why}", path.display());
-                Fault::new(d.args[0].span, text)
-                    .help(format!("it holds the keys of signed links; a relative path is taken from the prefix: openssl rand -hex 32 > \"{}\"", path.display()))
+                let fault = Fault::new(d.args[0].span, text);
+                if why == Errno::EACCES.to_string() {
+                    return fault.help(open::unreadable(&path));
+                }
+                fault.help(format!("it holds the keys of signed links; a relative path is taken from the prefix: openssl rand -hex 32 > \"{}\"", path.display()))
             })?;
             signed_link::keys_of(&text).map_err(|why| invalid(d, 0).help(why))?
         }

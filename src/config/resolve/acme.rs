@@ -11,6 +11,7 @@ use crate::config::certificates;
 use crate::config::context::Contexts;
 use crate::config::directives::acme::is_identifier;
 use crate::config::directives::resolver;
+use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::local_ca;
 use crate::config::settings::Settings;
@@ -21,6 +22,7 @@ use crate::http::escape;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
 use crate::util::text::Text;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -109,6 +111,12 @@ impl Build {
             let fault = Fault::new(wanted.span, "no name that a certificate could be for");
             self.error(fault.help("server_name with whole names, or name them: acme_certificate ISSUER example.org"));
             return None;
+        }
+        let is_own = self.issuers.iter().any(|issuer| issuer.name == wanted.issuer);
+        if let Some(name) = names.iter().find(|name| &*wanted.issuer == DEFAULT && !is_own && !is_public(name)) {
+            let text = format!("no public authority certifies \"{name}\": only this machine or network knows the name");
+            let help = "`ssl_certificate auto;` makes a certificate for it";
+            self.warning(Diagnostic::warn(wanted.span, text).help(help));
         }
         for (span, why) in left_out {
             self.warn(span, format!("not all of these names are in the certificate: {why}"));
@@ -267,6 +275,21 @@ impl Build {
             made.push(redirect(order.span, listens, names));
         }
         made
+    }
+}
+
+/// Whether an authority for the whole Internet could certify a name: not what belongs to one machine or network (RFC 2606,
+/// RFC 6761, RFC 6762, and ICANN's `internal`).
+fn is_public(name: &str) -> bool {
+    const LOCAL: [&str; 7] = ["localhost", "local", "internal", "test", "example", "invalid", "home.arpa"];
+    match name.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()),
+        Ok(IpAddr::V6(ip)) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+        Err(_) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let is_of = |top: &&str| name.strip_suffix(top).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            name.contains('.') && !LOCAL.iter().any(|top| is_of(&top))
+        }
     }
 }
 

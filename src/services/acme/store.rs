@@ -34,7 +34,7 @@ impl Pair {
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
-    move |e| format!("\"{}\" cannot be written: {}", path.display(), Errno::from(e))
+    move |e| format!("\"{}\" cannot be written {}", path.display(), Errno::from(e))
 }
 
 /// An account's key, and what is known of the account.

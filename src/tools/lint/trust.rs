@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
         code: "W125",
         title: "a redirect to itself",
         page: "The target of the redirect is answered by the same line, so that browsers give up after twenty rounds. A \
-               redirect to HTTPS belongs into the server of port 80 alone.",
+               redirect to HTTPS belongs in the server of port 80 alone.",
         about: &["return"],
         check: redirect_loop,
     },
@@ -60,7 +60,7 @@ pub const RULES: &[Rule] = &[
         code: "W129",
         title: "every client may say which address it has",
         page: "`set_real_ip_from 0.0.0.0/0` takes the address from a header of any client, so that limits, rules and logs can \
-               be led by the nose. Name the addresses of your proxies only.",
+               be deceived. Name the addresses of your proxies only.",
         about: &["proxy", "set_real_ip_from"],
         check: any_proxy,
     },
