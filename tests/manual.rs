@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use std::fs;
 use std::path::Path;
 use webserv::config::registry;
+use webserv::config::template::Builtin;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -39,6 +40,25 @@ fn entries(manual: &str) -> (Vec<Entry<'_>>, Vec<&str>) {
     (found, rest)
 }
 
+/// A long text in parts that are easier to read, each of whole sentences.
+fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
+    const LONG: usize = 400;
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let ends = rest.match_indices(". ").map(|(at, _)| at + 1);
+        // The last part is no single short sentence.
+        let mut ends = ends.filter(|at| *at >= LONG && rest.len() - at >= LONG / 2);
+        let (part, after) = rest.split_at(ends.next().unwrap_or(rest.len()));
+        rest = after.trim_start();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Lines that stay as they are.
+fn lines(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", roff(line))).collect()
+}
+
 /// Text for roff: nothing of it is a request or an escape.
 fn roff(text: &str) -> String {
     let escaped = text.replace('\\', "\\e").replace('-', "\\-");
@@ -58,15 +78,25 @@ fn directives_page(manual: &str) -> String {
     let mut out = String::from(
         ".TH WEBSERV.CONF 5 \"2026-11-28\" webserv \"File formats\"\n.SH NAME\nwebserv.conf \\- the configuration of webserv(8)\n\
          .SH DESCRIPTION\nThe language is nginx's: directives end with a semicolon, blocks stand in braces, # begins a \
-         comment.\n.B webserv \\-t\nchecks a file and explains every mistake.\n.SH DIRECTIVES\n",
+         comment.\n.B webserv \\-t\nchecks a file and explains every mistake.\n",
     );
+    out.push_str(&format!(
+        ".SH EXAMPLE\n.nf\n{}.fi\n.SH DIRECTIVES\n",
+        lines(include_str!("../conf/examples/uploads.conf"))
+    ));
     for entry in &entries {
         out.push_str(&format!(".SS {}\n", roff(entry.name)));
         for (what, value) in &entry.facts {
             out.push_str(&format!("{what}: {}\n.br\n", roff(value)));
         }
-        out.push_str(&format!("{}\n", roff(&entry.text)));
+        out.push_str(&format!("{}\n", paragraphs(&entry.text).map(roff).collect::<Vec<_>>().join("\n.PP\n")));
     }
+    let mut names: Vec<&str> = Builtin::ALL.iter().map(|variable| variable.name()).collect();
+    names.sort_unstable();
+    let families = "arg_NAME, cookie_NAME, http_NAME, sent_http_NAME, sent_trailer_NAME, upstream_http_NAME, \
+                    upstream_cookie_NAME, upstream_trailer_NAME, and the captures 1 to 9";
+    let families = format!("Families: {families}. The names mean what they mean in nginx.");
+    out.push_str(&format!(".SH VARIABLES\n{}\n.PP\n{}\n", roff(&names.join(", ")), roff(&families)));
     out.push_str(".SH OTHER DIRECTIVES OF NGINX\n");
     let mut goes_on = false;
     for line in rest.iter().flat_map(|block| block.lines()).filter(|line| !line.trim().is_empty()) {
@@ -98,14 +128,26 @@ fn program_page() -> String {
         .take_while(|line| !line.is_empty())
         .map(|line| format!("{}\n", roff(line.get(7..).unwrap_or_default())))
         .collect();
-    let words: String =
-        cli::words().map(|(word, options)| format!(".TP\nwebserv {word}\n{}\n", roff(&about_word(options)))).collect();
-    let mut page = format!("{before}.SH SYNOPSIS\n.nf\n{usage}.fi\n.SH DESCRIPTION\n{after}");
-    page.push_str(&words);
+    let (options, _) = after.split_once(".SH COMMANDS\n").expect("the page has commands");
+    let options = options.replace("\\fI<", "\\fI").replace(">\\fR", "\\fR").replace("Print help", "show the help");
+    let mut page = format!("{before}.SH SYNOPSIS\n.nf\n{usage}.fi\n.SH DESCRIPTION\n{options}.SH COMMANDS\n");
+    for command in cli::command().get_subcommands() {
+        page.push_str(&command_section(command.get_name()));
+    }
+    for (word, options) in cli::words() {
+        page.push_str(&format!(".TP\nwebserv {word}\n{}\n", roff(&about_word(options))));
+    }
+    page.push_str(EXAMPLES);
     page.push_str(
         ".SH SIGNALS\n.TP\nHUP\nreload the configuration; a mistake keeps the old one\n.TP\nUSR1\nreopen the logs\n\
          .TP\nUSR2\nstart a new binary over the same sockets\n.TP\nQUIT\nfinish the requests under way, then end\n\
-         .TP\nTERM, INT\nend at once\n\
+         .TP\nTERM, INT\nend at once\n.PP\n\\-s drain is no signal of its own: the health checks of the running server fail \
+         first, and after drain_delay it ends as by QUIT.\n\
+         .SH ENVIRONMENT\n.TP\nNO_COLOR\nmessages without colours on a terminal, too\n.TP\nXDG_STATE_HOME, HOME\nwhere \
+         certificates that the server makes and passwords of \\-\\-auth are kept\n.TP\nSTATE_DIRECTORY\nthe same, as systemd \
+         gives it; it comes first\n.TP\nLISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES\nlisteners that systemd hands over \
+         (webserv.socket)\n.TP\nNOTIFY_SOCKET, WATCHDOG_USEC\nwhere start, reload, stop and signs of life are reported \
+         (Type=notify)\n.TP\nNGINX\nlisteners that an older process hands over, as nginx does\n\
          .SH EXIT STATUS\n0 where the command did what it says, 1 where it did not. With \\-t and check: whether the \
          configuration is valid.\n\
          .SH FILES\n.TP\nconf/default.conf, /etc/webserv/webserv.conf\nthe configuration where none is named, the first \
@@ -113,6 +155,23 @@ fn program_page() -> String {
          .SH SEE ALSO\n.BR webserv.conf (5)\n",
     );
     page
+}
+
+const EXAMPLES: &str = ".SH EXAMPLES\n.nf\n\
+    webserv ~/Downloads                            # a directory, at http://localhost:8000/, for this machine only\n\
+    webserv . \\-\\-upload \\-\\-bind 0.0.0.0 \\-\\-auth alice   # for the network, with uploads and a password\n\
+    webserv . \\-\\-upload \\-\\-print\\-config > site.conf    # the same as a configuration to grow from\n\
+    webserv \\-t site.conf                            # each mistake with its line\n\
+    webserv site.conf                               # serve it, in the foreground\n\
+    webserv reload site.conf                        # use what has changed (the configuration names a pid file)\n\
+    webserv explain site.conf 'GET /a'              # what would be answered, and why\n\
+    webserv fmt \\-\\-check site.conf\n.fi\n";
+
+/// What `webserv COMMAND --help` prints, below a heading.
+fn command_section(name: &str) -> String {
+    let asked = ["webserv", "help", name].map(std::ffi::OsString::from);
+    let Err(cli::Stop::Help(text)) = cli::parse(asked.into()) else { panic!("{name} has no page") };
+    format!(".SS webserv {}\n.nf\n{}.fi\n", roff(name), lines(text.trim_end()))
 }
 
 /// What a word of the command line stands for.
@@ -138,9 +197,9 @@ fn handbook_page(manual: &str) -> String {
     );
     for entry in &entries {
         out.push_str(&format!(
-            "<section id=\"{0}\">\n<h2><a href=\"#{0}\">{0}</a></h2>\n<p>{1}</p>\n<dl>\n",
+            "<section id=\"{0}\">\n<h2><a href=\"#{0}\">{0}</a></h2>\n{1}<dl>\n",
             entry.name,
-            html(&entry.text)
+            paragraphs(&entry.text).map(|part| format!("<p>{}</p>\n", html(part))).collect::<String>()
         ));
         for (what, value) in &entry.facts {
             out.push_str(&format!("<dt>{what}<dd>{}\n", html(value)));
@@ -153,17 +212,75 @@ fn handbook_page(manual: &str) -> String {
 
 /// The words that an argument can be: parsing takes them from tables of its own, and a shell completes them.
 fn with_values(command: clap::Command) -> clap::Command {
+    use clap::ValueHint::{AnyPath, DirPath, FilePath, Other};
     let one_of = |words: Vec<&'static str>| clap::builder::PossibleValuesParser::new(words);
     let mut directives: Vec<&str> = registry::rows().map(|row| row.name).collect();
     directives.sort_unstable();
     directives.dedup();
     let codes = webserv::tools::lint::RULES.iter().copied().flatten().map(|rule| rule.code).collect();
     let commands: Vec<&str> = command.get_subcommands().map(|sub| &*sub.get_name().to_owned().leak()).collect();
-    command
+    let hints = [("c", FilePath), ("e", FilePath), ("p", DirPath), ("g", Other), ("port", Other), ("bind", Other)];
+    let hinted =
+        hints.into_iter().fold(command, |command, (name, hint)| command.mut_arg(name, |arg| arg.value_hint(hint)));
+    let hinted = hinted.mut_arg("config", |arg| arg.value_hint(AnyPath)).mut_arg("auth", |arg| arg.value_hint(Other));
+    let page = || clap::Arg::new("page").long("help").action(clap::ArgAction::SetTrue).help("show what it does");
+    let with_help = |command: clap::Command, name: &&str| command.mut_subcommand(name, |sub| sub.arg(page()));
+    commands
+        .iter()
+        .fold(hinted, with_help)
         .mut_arg("s", |arg| arg.value_parser(one_of(vec!["stop", "quit", "reopen", "reload", "drain", "upgrade"])))
         .mut_subcommand("directives", |sub| sub.mut_arg("name", |arg| arg.value_parser(one_of(directives))))
         .mut_subcommand("lint", |sub| sub.mut_arg("rule", |arg| arg.value_parser(one_of(codes))))
         .mut_subcommand("help", |sub| sub.mut_arg("config", |arg| arg.value_parser(one_of(commands))))
+}
+
+/// For bash: options where a dash is typed, else what a word can be, files among it.
+const BASH_WORDS: &str = r#"
+_webserv_words() {
+    local word
+    COMPREPLY=()
+    for word in $(compgen -W "${opts}" -- "${cur}"); do
+        [[ ${cur} == -* || ${word} != -* ]] && COMPREPLY+=("${word}")
+    done
+    [[ ${cur} == -* || ${cmd} == *directives || ${cmd} == *help ]] && return
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r word; do COMPREPLY+=("${word}"); done < <(compgen -f -- "${cur}")
+}
+"#;
+
+/// For zsh: the first word is a command, or a file.
+const ZSH_FIRST: &str = r#"
+_webserv_first() {
+    _alternative 'commands:command:_webserv_commands' 'files:configuration or directory:_files'
+}
+"#;
+
+/// The generator's script, where it does not know that the first word may be a file or a directory instead of a command.
+fn amended(shell: Shell, script: &str, commands: &[String]) -> String {
+    match shell {
+        Shell::Bash => {
+            let words = r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#;
+            assert!(script.contains(words), "the generator writes bash otherwise");
+            format!("{}{BASH_WORDS}", script.replace(words, "_webserv_words"))
+        }
+        Shell::Zsh => {
+            let is_config = |line: &&str| line.starts_with("'::config -- configuration to serve");
+            let lines = script.lines().filter(|line| !is_config(line)).map(|line| format!("{line}\n"));
+            let text = lines.collect::<String>().replace("$line[2]", "$line[1]");
+            let first = "\":: :_webserv_commands\"";
+            assert!(text.contains(first), "the generator writes zsh otherwise");
+            let (before, after) = text.split_once("\n(( $+functions[").expect("functions behind the first");
+            let before = before.replace(first, "\": :_webserv_first\"");
+            format!("{before}{ZSH_FIRST}\n(( $+functions[{after}")
+        }
+        _ => {
+            let needs = "-n \"__fish_webserv_needs_command\"";
+            let seen = format!("-n \"not __fish_seen_subcommand_from {}\"", commands.join(" "));
+            let is_option = |line: &str| [" -s ", " -l "].iter().any(|kind| line.contains(kind));
+            let line = |line: &str| if is_option(line) { line.replace(needs, &seen) } else { line.to_owned() };
+            script.lines().map(|text| line(text) + "\n").collect()
+        }
+    }
 }
 
 fn completion(shell: Shell) -> String {
@@ -173,8 +290,9 @@ fn completion(shell: Shell) -> String {
         clap::Command::new(word).about(about_word(options)).arg(config)
     });
     let mut command = with_values(cli::command().subcommands(words));
+    let commands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     clap_complete::generate(shell, &mut command, "webserv", &mut out);
-    String::from_utf8(out).expect("a script is text")
+    amended(shell, &String::from_utf8(out).expect("a script is text"), &commands)
 }
 
 #[test]

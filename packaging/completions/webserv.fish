@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_webserv_global_optspecs
-    string join \n t T q v V p= e= c= g= version status qr upload tls hidden follow-links print-config port= bind= auth= format= s= h/help
+    string join \n t T q v V version status qr upload tls hidden follow-links print-config format= c= e= p= g= port= bind= auth= s= h/help
 end
 
 function __fish_webserv_needs_command
@@ -24,35 +24,35 @@ function __fish_webserv_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c webserv -n "__fish_webserv_needs_command" -s p -d 'set prefix path' -r
-complete -c webserv -n "__fish_webserv_needs_command" -s e -d 'set error log file' -r
-complete -c webserv -n "__fish_webserv_needs_command" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
-complete -c webserv -n "__fish_webserv_needs_command" -s g -d 'set global directives out of configuration file' -r
-complete -c webserv -n "__fish_webserv_needs_command" -l port -d 'serving a directory: the port [default: 8000]' -r
-complete -c webserv -n "__fish_webserv_needs_command" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r
-complete -c webserv -n "__fish_webserv_needs_command" -l auth -d 'serving a directory: ask visitors for a password' -r
-complete -c webserv -n "__fish_webserv_needs_command" -l format -d 'how messages are printed' -r -f -a "text\t''
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain, upgrade' -r -f -a "stop\t''
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s e -d 'set error log file' -r -F
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s g -d 'set global directives out of configuration file' -r -f
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l port -d 'serving a directory: the port [default: 8000]' -r -f
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r -f
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l auth -d 'serving a directory: ask visitors for a password' -r -f
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain, upgrade' -r -f -a "stop\t''
 quit\t''
 reopen\t''
 reload\t''
 drain\t''
 upgrade\t''"
-complete -c webserv -n "__fish_webserv_needs_command" -s t -d 'test configuration and exit'
-complete -c webserv -n "__fish_webserv_needs_command" -s T -d 'test configuration, dump it and exit'
-complete -c webserv -n "__fish_webserv_needs_command" -s q -d 'suppress non-error messages during configuration testing'
-complete -c webserv -n "__fish_webserv_needs_command" -s v -d 'show version and exit'
-complete -c webserv -n "__fish_webserv_needs_command" -s V -d 'show version and configure options then exit'
-complete -c webserv -n "__fish_webserv_needs_command" -l version -d 'show webserv\'s own version and exit'
-complete -c webserv -n "__fish_webserv_needs_command" -l status -d 'show the counters of the running server (its configuration has an api)'
-complete -c webserv -n "__fish_webserv_needs_command" -l qr -d 'show the address as a QR code, on a terminal'
-complete -c webserv -n "__fish_webserv_needs_command" -l upload -d 'serving a directory: let visitors upload, replace and delete'
-complete -c webserv -n "__fish_webserv_needs_command" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
-complete -c webserv -n "__fish_webserv_needs_command" -l hidden -d 'serving a directory: names that begin with a dot, too (they are not listed)'
-complete -c webserv -n "__fish_webserv_needs_command" -l follow-links -d 'serving a directory: also what links lead to outside of it'
-complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print the configuration that serves the directory, and exit'
-complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s t -d 'test configuration and exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s T -d 'test configuration, dump it and exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s q -d 'suppress non-error messages during configuration testing'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s v -d 'show version and exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s V -d 'show version and configure options then exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l version -d 'show webserv\'s own version and exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l status -d 'show the counters of the running server (its configuration has an api)'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l qr -d 'show the address as a QR code, on a terminal'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l upload -d 'serving a directory: let visitors upload, replace and delete'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l hidden -d 'serving a directory: names that begin with a dot, too (they are not listed)'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l follow-links -d 'serving a directory: also what links lead to outside of it'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -l print-config -d 'print the configuration that serves the directory, and exit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
 complete -c webserv -n "__fish_webserv_needs_command" -a "cert" -d 'Print where the certificates of `ssl_certificate auto` are, and how to trust them'
 complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` lets in, for an upload or a download'
@@ -61,12 +61,12 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an edit
 complete -c webserv -n "__fish_webserv_needs_command" -a "check-nginx" -d 'Say what of a configuration of nginx would be the same, ignored, refused or different'
 complete -c webserv -n "__fish_webserv_needs_command" -a "diff" -d 'Compare what two configurations answer, by requests of a log'
 complete -c webserv -n "__fish_webserv_needs_command" -a "version" -d 'the same as webserv --version'
-complete -c webserv -n "__fish_webserv_needs_command" -a "reload" -d 'the same as webserv -s reload'
-complete -c webserv -n "__fish_webserv_needs_command" -a "stop" -d 'the same as webserv -s stop'
-complete -c webserv -n "__fish_webserv_needs_command" -a "quit" -d 'the same as webserv -s quit'
-complete -c webserv -n "__fish_webserv_needs_command" -a "reopen" -d 'the same as webserv -s reopen'
-complete -c webserv -n "__fish_webserv_needs_command" -a "drain" -d 'the same as webserv -s drain'
-complete -c webserv -n "__fish_webserv_needs_command" -a "upgrade" -d 'the same as webserv -s upgrade'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "reload" -d 'the same as webserv -s reload'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "stop" -d 'the same as webserv -s stop'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "quit" -d 'the same as webserv -s quit'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "reopen" -d 'the same as webserv -s reopen'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "drain" -d 'the same as webserv -s drain'
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help" -a "upgrade" -d 'the same as webserv -s upgrade'
 complete -c webserv -n "__fish_webserv_needs_command" -a "status" -d 'the same as webserv --status'
 complete -c webserv -n "__fish_webserv_needs_command" -a "run" -d 'serve a configuration or a directory'
 complete -c webserv -n "__fish_webserv_needs_command" -a "serve" -d 'serve a configuration or a directory'
@@ -88,17 +88,41 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a requ
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l client -d 'the address that asks' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand cert" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l expires -d '30m, 2h, 7d from now, or a Unix time [default: 1h]' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l methods -d 'GET, or POST,PUT for uploads' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l size -d 'bytes of an uploaded file, such as 0-10m' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l types -d 'media types of uploaded files, such as image/*,application/pdf' -r
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the path that the link is for, where it is not the URL\'s' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
+complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand lsp" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s p -d 'set prefix path' -r
+complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an access or error log with the requests' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand diff" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand version" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand reload" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand stop" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand quit" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand reopen" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand drain" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand status" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand check" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand test" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
+complete -c webserv -n "__fish_webserv_using_subcommand directives" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"
@@ -220,3 +244,5 @@ W211\t''
 W212\t''
 W213\t''
 W214\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand help" -l help -d 'show what it does'
