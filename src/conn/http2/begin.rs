@@ -87,7 +87,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         client: ex.client,
         config: ex.config.clone(),
         turns: 0,
-        has_sent: false,
+        idle_after: None,
         has_large: false,
         is_limited: false,
         is_partial: false,

@@ -85,6 +85,7 @@ impl Http2 {
             match self.send(&mut conn.transport, &mut turn.budget) {
                 Sent::All => {}
                 Sent::Blocked => {
+                    self.idle_after = None;
                     if self.unsent() < had {
                         conn.arm(Timer::Send, turn.cx.now.ms + self.settings().client.send_timeout.0);
                     }
@@ -141,7 +142,6 @@ impl Http2 {
         }
         self.remove_ended(turn.cx.now.ms);
         turn.budget.gather = false;
-        self.has_sent = false;
         for entry in &mut self.streams {
             entry.is_stalled = false;
         }
@@ -172,6 +172,7 @@ impl Http2 {
         let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
         let now = turn.cx.now.ms;
         if !self.streams.is_empty() {
+            self.idle_after = None;
             // They have deadlines of their own, and so has a head that is being received.
             if self.input.is_empty() && !self.protocol.is_in_head() || conn.deadline.at() <= now {
                 conn.arm(Timer::Header, now + header.max(1000));
@@ -189,8 +190,10 @@ impl Http2 {
             }
         }
         if self.input.is_empty() && !self.protocol.is_in_head() && (received || conn.served.requests() > 0) {
-            if self.is_fresh_idle(received) {
-                match conn.served.requests() {
+            // Only requests prolong it: PING and other frames do not (nginx).
+            let requests = conn.served.requests();
+            if self.idle_after.replace(requests) != Some(requests) {
+                match requests {
                     0 => conn.arm(Timer::Header, now + header),
                     _ => conn.arm(Timer::KeepAlive, now + idle),
                 }
@@ -214,11 +217,6 @@ impl Http2 {
         let displaced = self.displaced.take();
         *deadline = displaced.unwrap_or(*deadline);
         displaced.is_some()
-    }
-
-    /// It has just become idle: something was read or sent in this turn.
-    fn is_fresh_idle(&self, received: bool) -> bool {
-        received || self.has_sent
     }
 
     /// Buffers are borrowed for a turn; the connection keeps one only while there is something in it.
@@ -311,7 +309,6 @@ impl Http2 {
             }
             match transport.send(&self.out[self.sent..], More::No) {
                 Ok(n) => {
-                    self.has_sent = true;
                     self.sent += n;
                     budget.bytes = budget.bytes.saturating_sub(n);
                     self.limit_unsent(transport);

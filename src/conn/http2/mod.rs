@@ -93,8 +93,8 @@ pub struct Http2 {
     config: Rc<Config>,
     /// Turns of streams so far.
     turns: u64,
-    /// Something was sent in this turn.
-    has_sent: bool,
+    /// The connection is idle, and its deadline was set after that many requests.
+    idle_after: Option<u32>,
     /// A response is large: [`UNSENT`] is to hold, and does where the second is true.
     has_large: bool,
     is_limited: bool,

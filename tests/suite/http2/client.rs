@@ -254,6 +254,14 @@ impl H2 {
         }
     }
 
+    /// Whether nothing comes for so long.
+    pub fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).expect("a timeout");
+        let quiet = self.input.is_empty() && self.stream.peek(&mut [0]).is_err();
+        self.stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        quiet
+    }
+
     /// Frames until one is `wanted`; that one.
     pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
         loop {

@@ -7,6 +7,7 @@ use super::{connect, site};
 use crate::harness::http;
 use crate::upstream::Upstream;
 use std::net::TcpListener;
+use std::time::Duration;
 use webserv::http::h2::frame::{FrameHeader, PREFACE, flag, kind};
 
 /// What was sent before has been understood: frames of `stream` that came until then.
@@ -205,6 +206,26 @@ fn a_head_that_is_late_is_given_up_beside_an_upload_that_is_stopped() {
     for (stream, code) in [(3, NO_ERROR), (5, PROTOCOL)] {
         let frame = c.until(|frame| frame.header.kind == kind::RST_STREAM).expect("a reset");
         assert_eq!((frame.header.stream, frame.code(0)), (stream, code));
+    }
+}
+
+/// As in nginx: only requests prolong an idle connection.
+#[test]
+fn frames_that_are_no_requests_do_not_keep_an_idle_connection() {
+    let s = site("client_header_timeout 400ms; keepalive_timeout 400ms;");
+    for asks in [false, true] {
+        let mut c = connect(&s);
+        if asks {
+            assert_eq!(c.get("/small").status, 200);
+        }
+        // Slowly enough to be no flood; a server that keeps the connection answers for ever.
+        let is_ended = (0..60).any(|_| {
+            c.frame(kind::PING, 0, 0, b"stay ...");
+            c.until(|frame| frame.header.kind == kind::PING || frame.header.kind == kind::GOAWAY).expect("an answer");
+            c.said_goaway.is_some() || !c.is_quiet_for(Duration::from_millis(80))
+        });
+        assert!(is_ended && (c.said_goaway.is_some() || c.goaway().is_some()), "{asks}");
+        assert_eq!(c.said_goaway.map(|(_, code)| code), Some(NO_ERROR), "{asks}");
     }
 }
 
