@@ -63,15 +63,7 @@ pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut RequestHead) 
     let pseudo = Pseudo::take(block);
     // As far as it goes, also for one that is refused.
     request_line(block, &pseudo, head);
-    if let Some(excess) = block.excess {
-        return Err(match excess {
-            Excess::Bytes { limit } => Reject::HeaderTooLarge { limit },
-            Excess::Fields { limit } => Reject::TooManyFields { limit },
-        });
-    }
-    if block.fields.len() > rules.fields {
-        return Err(Reject::TooManyFields { limit: rules.fields });
-    }
+    whole(block, rules)?;
     pseudo.judge(block, rules, head)?;
     fields(block, rules, head, end)?;
     merge_cookies(block);
@@ -82,7 +74,8 @@ pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut RequestHead) 
 ///
 /// # Errors
 /// As [`read`].
-pub fn trailers(block: &Block) -> Result<(), Reject> {
+pub fn trailers(block: &Block, rules: Rules) -> Result<(), Reject> {
+    whole(block, rules)?;
     for field in &block.fields {
         well_formed(field, &block.text)?;
         if is_of_connection(field, &block.text) || matches!(field.id, HeaderId::ContentLength | HeaderId::Host) {
@@ -90,6 +83,16 @@ pub fn trailers(block: &Block) -> Result<(), Reject> {
         }
     }
     Ok(())
+}
+
+/// All fields of the block were kept, and there are not more than allowed.
+fn whole(block: &Block, rules: Rules) -> Result<(), Reject> {
+    match block.excess {
+        Some(Excess::Bytes { limit }) => Err(Reject::HeaderTooLarge { limit }),
+        Some(Excess::Fields { limit }) => Err(Reject::TooManyFields { limit }),
+        None if block.fields.len() > rules.fields => Err(Reject::TooManyFields { limit: rules.fields }),
+        None => Ok(()),
+    }
 }
 
 /// The pseudo-header fields (§8.3), each at most once.

@@ -161,7 +161,7 @@ impl Connection {
         stream.is_received = true;
         let judged = match stream.expected {
             Some(1..) => Err(Reject::BadFraming("less body than \"Content-Length\"")),
-            _ => request::trailers(&self.block),
+            _ => request::trailers(&self.block, self.limits.rules),
         };
         stream.is_malformed |= judged.is_err();
         Ok(Some(match judged {

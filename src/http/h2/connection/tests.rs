@@ -340,6 +340,11 @@ fn the_rules_of_the_rfc_hold_for_every_frame() {
             "request 1, malformed 1 400 | ",
         ),
         (
+            "8.1 trailers of which some would be left out",
+            [post(1), raw(1, END, 1, &fields(&[("x", "y".repeat(9000).as_str()), (":path", "/")]))].concat(),
+            "request 1, malformed 1 431 | ",
+        ),
+        (
             "8.1.1 less than Content-Length",
             [raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", "3")]].concat())), raw(0, 1, 1, b"ab")].concat(),
             "request 1, malformed 1 400 | ",
