@@ -42,6 +42,17 @@ pub enum Segment {
     End { block: Range<usize> },
 }
 
+/// How a client sees where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    /// By its length, which it knows before.
+    Length,
+    /// By a mark behind it: a last chunk or frame.
+    Mark,
+    /// By the end of the connection.
+    Close,
+}
+
 /// What a protocol with frames sends for itself, not as bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker<'a> {
@@ -224,15 +235,14 @@ impl OutQueue {
         self.wire == Wire::Frames || version != Version::Http10
     }
 
-    /// How this response's body is framed: by a mark at its end, or else by its length. `unknown`: it has none;
-    /// without a mark the end of the connection is the end of the body.
-    pub fn frame(&mut self, marks: bool, unknown: bool) {
-        self.keep_alive &= marks || !unknown;
+    /// How a client sees where this response's body ends.
+    pub fn delimit(&mut self, by: Delimiter) {
+        self.keep_alive &= by != Delimiter::Close;
         if self.wire == Wire::Http1 {
-            self.body_end = match (marks, unknown) {
-                (true, _) => BodyEnd::Chunk,
-                (false, true) => BodyEnd::Close,
-                (false, false) => BodyEnd::Length,
+            self.body_end = match by {
+                Delimiter::Mark => BodyEnd::Chunk,
+                Delimiter::Close => BodyEnd::Close,
+                Delimiter::Length => BodyEnd::Length,
             };
         }
     }

@@ -155,7 +155,9 @@ impl Http2 {
         if is_tunnel {
             ex.out.expect_tunnel();
         }
-        let mut stream = StreamTransport::new(key, id, end, fault, parent.transport.is_secure());
+        let mut stream = StreamTransport::new(key, id, fault);
+        stream.is_received = end;
+        stream.is_secure = parent.transport.is_secure();
         stream.seen = seen;
         stream.is_tunnel = is_tunnel;
         let conn = Conn {

@@ -87,9 +87,9 @@ pub struct StreamTransport {
 }
 
 impl StreamTransport {
-    pub fn new(parent: Key, id: u32, is_received: bool, fault: Option<Reject>, is_secure: bool) -> StreamTransport {
-        let parent = Some(parent);
-        StreamTransport { parent, id, unstarted: Some(fault), is_secure, is_received, ..StreamTransport::default() }
+    /// Stream `id` of the connection `parent`. `fault`: its request is answered with an error.
+    pub fn new(parent: Key, id: u32, fault: Option<Reject>) -> StreamTransport {
+        StreamTransport { parent: Some(parent), id, unstarted: Some(fault), ..StreamTransport::default() }
     }
 
     /// Stands in the place of a stream that has ended.

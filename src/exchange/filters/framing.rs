@@ -5,6 +5,7 @@ use super::{has_no_body, headers};
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
 use crate::exchange::response::Body;
+use crate::exchange::send_queue::Delimiter;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
@@ -17,7 +18,11 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || follows || !ex.response.trailers.is_empty());
-    ex.out.frame(marks, unknown);
+    ex.out.delimit(match (marks, unknown) {
+        (true, _) => Delimiter::Mark,
+        (false, true) => Delimiter::Close,
+        (false, false) => Delimiter::Length,
+    });
     // Their values may name how the body ends.
     if follows && !matches!(ex.response.body, Body::Stream { .. }) {
         headers::trailers(ex, cx);

@@ -2,7 +2,7 @@
 //! slash, types, validators.
 
 use super::autoindex::{self, Making};
-use super::upstream::stored;
+use super::upstream::stored::{self, Links};
 use super::{add_slash, failure, methods, symlinks};
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
@@ -82,7 +82,7 @@ fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     ex.basis.varies();
     let path = ex.route.path.clone();
     let shown = Printable(&path);
-    match stored::may_be(ex, cx, &path, false) {
+    match stored::may_be(ex, cx, &path, Links::Possible) {
         Ok(is_stored) => {
             ex.response.is_inert = is_stored;
             if is_stored {

@@ -173,9 +173,14 @@ impl Judging {
         }
     }
 
-    /// Lets other processes go on. `is_copying`: nothing has been added yet.
-    pub fn unlock(&mut self, is_copying: bool) {
-        if let (Some(lock), true) = (self.lock.take(), is_copying) {
+    /// Lets other processes go on, which count what was added.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// Lets other processes go on: nothing has been added yet.
+    pub fn take_back(&mut self) {
+        if let Some(lock) = self.lock.take() {
             lock.take_back();
         }
     }

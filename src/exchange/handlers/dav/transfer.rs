@@ -192,7 +192,7 @@ impl Transfer {
     /// The rules allow it: begins, if the conditions of the request still hold.
     fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Result<Stage, Errno>, Flow> {
         let held = guard::hold_both(ex, cx, &self.job);
-        let _versions = held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
+        let _versions = held.inspect_err(|_| self.judging.take_back()).map_err(|denied| denied.flow(ex))?;
         Ok(match self.judging.is_tree {
             true => self.begin_tree(ex, cx),
             false => self.job.begin_file(&mut cx.temp_names),
@@ -218,7 +218,7 @@ impl Transfer {
                 Ok(true) => {
                     let mut versions = Versions::new(cx);
                     let held = guard::hold(ex, cx, &mut versions);
-                    held.inspect_err(|_| self.judging.unlock(true)).map_err(|denied| denied.flow(ex))?;
+                    held.inspect_err(|_| self.judging.take_back()).map_err(|denied| denied.flow(ex))?;
                     self.place_file(copy, &mut cx.temp_names)
                 }
                 Ok(false) => {
@@ -237,7 +237,7 @@ impl Transfer {
                     match guard::hold(ex, cx, &mut versions) {
                         Ok(()) => self.swapped(staged, cx),
                         Err(denied) => {
-                            self.judging.unlock(true);
+                            self.judging.take_back();
                             let then = After::Refused(Box::new(denied.into()));
                             Ok(Stage::Old { old: staged, then })
                         }
@@ -288,7 +288,11 @@ impl Transfer {
             // Files were added, how many is not known.
             cx.quotas.more();
         }
-        self.judging.unlock(is_copying);
+        if is_copying {
+            self.judging.take_back();
+        } else {
+            self.judging.unlock();
+        }
         if self.job.sync {
             let syncs = self.syncs_before(cx, &mut next);
             next = match (syncs, next) {

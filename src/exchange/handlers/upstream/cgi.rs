@@ -9,7 +9,7 @@ use super::header_params::client_lines;
 use super::proxy::{Body, Proxy, Script};
 use super::record::Place;
 use super::settings::settings;
-use super::stored;
+use super::stored::{self, Links};
 use crate::config::model::{Content, Level};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -168,7 +168,7 @@ fn judge(ex: &mut Exchange, cx: &mut Services, seen: &RealFile, is_interpreted: 
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
         "is not executable"
     } else {
-        return stored::check(ex, cx, "CGI program ", &seen.file, true);
+        return stored::check(ex, cx, "CGI program ", &seen.file, Links::Resolved);
     };
     ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&seen.file)));
     Err(Status::FORBIDDEN)

@@ -3,10 +3,11 @@
 
 use super::executed::Programs;
 use super::header_params::{HEADER, client_lines};
+use super::http1;
 use super::proxy::{Body, Framed, Proxy};
 use super::request_body::{is_spent, passes_body};
 use super::settings::settings;
-use super::{http1, stored};
+use super::stored::{self, Links};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
@@ -127,7 +128,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     }
     let paths = programs.map(|programs| programs.paths(ex, cx, params.protocol, gateway.modifiers.0));
     for path in paths.iter().flatten() {
-        stored::check(ex, cx, "", path, false)?;
+        stored::check(ex, cx, "", path, Links::Possible)?;
     }
     if !is_set(gateway, b"HTTP_HOST") {
         // The host that was chosen, not any Host line (nginx).

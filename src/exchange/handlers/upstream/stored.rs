@@ -32,6 +32,14 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
     Some([b"/".as_slice(), &names.join(&b'/')].concat())
 }
 
+/// Whether symbolic links may be part of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    Possible,
+    /// They have been followed: the path is the real one.
+    Resolved,
+}
+
 /// Such files may exist at all, and must not be run.
 pub fn is_in_question(ex: &Exchange) -> bool {
     let (here, config) = (ex.here(), &ex.config);
@@ -39,15 +47,14 @@ pub fn is_in_question(ex: &Exchange) -> bool {
     any && !here.settings.cgi.uploads
 }
 
-/// Checks a file at `path`, which is about to be run. `kind`: what it is to the error log. `is_real`: no link is part of the
-/// path.
+/// Checks a file at `path`, which is about to be run. `kind`: what it is to the error log.
 ///
 /// # Errors
 /// 403: a client may have put it there. 503 or 500: it is not known where it, or where clients may store files, really
 /// lies (there is no free descriptor, say).
-pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], is_real: bool) -> Result<(), Status> {
+pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: Links) -> Result<(), Status> {
     let shown = Printable(path);
-    match may_be(ex, cx, path, is_real) {
+    match may_be(ex, cx, path, links) {
         Ok(false) => Ok(()),
         Ok(true) => {
             ex.report(cx, Level::Error, format_args!("{kind}\"{shown}\" {WHY}"));
@@ -65,7 +72,7 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], is_real:
 ///
 /// # Errors
 /// It is not known.
-pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> Result<bool, Errno> {
+pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
     if !is_in_question(ex) {
         return Ok(false);
     }
@@ -74,7 +81,7 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], is_real: bool) -> R
         return Ok(true);
     }
     let mut names = vec![path.to_vec()];
-    if !is_real {
+    if links == Links::Possible {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
             let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?;
             // Most files are where their path says, and are looked for once.
