@@ -99,7 +99,7 @@ pub struct OutQueue {
     body_end: BodyEnd,
     /// The body of this response ends before its end.
     is_cut: bool,
-    /// Of a protocol with frames: the request asks for another protocol on its stream, which any success would begin.
+    /// Of a protocol with frames: the request asks for another protocol on its stream.
     is_tunnel: bool,
     /// Of a protocol with frames: where in the buffer the last head has its date.
     date: usize,
@@ -123,9 +123,14 @@ impl OutQueue {
         self.wire = Wire::Frames;
     }
 
-    /// The request asks for another protocol on its stream: a success that does not switch to it is sent as 501.
+    /// The request asks for another protocol on its stream.
     pub fn expect_tunnel(&mut self) {
         self.is_tunnel = true;
+    }
+
+    /// Success, which would begin a tunnel, may not be the answer unless the protocol is switched to.
+    pub fn expects_tunnel(&self) -> bool {
+        self.is_tunnel
     }
 
     fn forget_framing(&mut self) {
@@ -284,10 +289,8 @@ impl OutQueue {
             }
             Wire::Frames => {
                 self.seal();
-                let status = match head.status {
-                    status if head.upgrade || self.is_tunnel && status.0 < 300 => response::tunnel(head.upgrade),
-                    status => status,
-                };
+                // RFC 8441 §5: on a stream, success is what begins the tunnel.
+                let status = if head.upgrade { Status::OK } else { head.status };
                 self.date = response::head(status, head, &mut self.buf);
                 let block = self.sealed_block();
                 self.segments.push_back(Segment::Head { block, is_final: true });

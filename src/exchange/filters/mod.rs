@@ -28,6 +28,7 @@ pub use body::body;
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
+use super::handlers::special;
 use super::response::{Body, ContentType, Decided};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
@@ -61,6 +62,13 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         ex.response.status = status;
         ex.response.reason = None;
+    }
+    if ex.out.expects_tunnel()
+        && !ex.response.upgrade
+        && ex.response.status.0 < 300
+        && let Some(page) = refuse_tunnel(ex, cx)
+    {
+        return Sent::Instead(page);
     }
     // Conditions were passed on to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
@@ -107,6 +115,20 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     }
     queue(ex, cx);
     ssi_page.map_or(Sent::Queued, Sent::Page)
+}
+
+/// RFC 8441 §5: on a stream, success begins the tunnel. A file, or what an upstream says that did not switch, is 501.
+fn refuse_tunnel(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+    if let Body::Stream { .. } = ex.response.body {
+        ex.response.status = Status::NOT_IMPLEMENTED;
+        ex.response.reason = None;
+        return None;
+    }
+    let page = instead(ex, cx, Status::NOT_IMPLEMENTED);
+    if page.is_none() {
+        special::respond(ex, Status::NOT_IMPLEMENTED);
+    }
+    page
 }
 
 /// The page of an error that took the response's place. None: there is none, and it is the error itself that is sent,

@@ -24,12 +24,6 @@ pub fn head(status: Status, head: &ResponseHead<'_>, out: &mut Vec<u8>) -> usize
     date
 }
 
-/// The status of an extended CONNECT's answer (RFC 8441 §5): success says that the stream is a tunnel from here on. What
-/// succeeds otherwise, a file in the place of a WebSocket, must not say so.
-pub fn tunnel(is_begun: bool) -> Status {
-    if is_begun { Status::OK } else { Status::NOT_IMPLEMENTED }
-}
-
 /// A decoded path or a capture may hold control bytes: spaces, as in HTTP/1.
 fn clean(value: &[u8]) -> Cow<'_, [u8]> {
     let is_control = |b: &u8| *b < b' ' && *b != b'\t' || *b == 0x7f;

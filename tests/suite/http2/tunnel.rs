@@ -135,17 +135,28 @@ fn what_cannot_be_a_websocket_is_not_said_to_be_one() {
         c.send(&connect(stream, path, protocol));
         assert_eq!(c.answer(stream).status, status, "{path} {protocol}");
     }
-    c.send(&connect(107, "/chat", "websocket"));
+    // An upstream that does not switch; what the log has is what the client had.
+    c.send(&connect(111, "/chat?whole", "websocket"));
+    let mut peer = accept(&upstream);
+    head(&mut peer);
+    peer.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").expect("it reads");
+    assert_eq!(c.answer(111).status, 501);
+    drop(peer);
+    let log = s.await_file("logs/h2.log", |log| log.contains("whole"));
+    for line in ["CONNECT /file HTTP/2.0|501|", "CONNECT /none HTTP/2.0|404|", "CONNECT /chat?whole HTTP/2.0|501|"] {
+        assert!(log.contains(line), "{log}");
+    }
+    c.send(&connect(113, "/chat", "websocket"));
     let mut peer = accept(&upstream);
     head(&mut peer);
     peer.write_all(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").expect("it reads");
-    let refused = c.answer(107);
+    let refused = c.answer(113);
     assert_eq!((refused.status, refused.text()), (403, "no".into()));
     // A client that gives up is gone for the upstream too.
-    c.send(&connect(109, "/chat", "websocket"));
+    c.send(&connect(115, "/chat", "websocket"));
     let mut peer = accept(&upstream);
     head(&mut peer);
-    c.frame(kind::RST_STREAM, 0, 109, &8u32.to_be_bytes());
+    c.frame(kind::RST_STREAM, 0, 115, &8u32.to_be_bytes());
     assert_eq!(peer.read(&mut [0]).expect("an end"), 0);
 }
 
