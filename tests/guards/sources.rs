@@ -338,7 +338,7 @@ fn the_text_of_the_protocol_is_made_in_http_only() {
 }
 
 #[test]
-fn every_directive_is_in_the_manual_and_the_documents_promise_no_other() {
+fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
     let mut found = Vec::new();
     let manual = registry::reference(registry::Markup::Markdown);
     for row in registry::rows() {
@@ -346,9 +346,9 @@ fn every_directive_is_in_the_manual_and_the_documents_promise_no_other() {
             found.push(format!("{} is not in the manual", row.name));
         }
     }
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nginx.md");
-    let page = fs::read_to_string(page).expect("docs/nginx.md");
-    let rows = page.lines().filter(|line| line.starts_with("| **same as nginx**") || line.starts_with("| **ours**"));
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(page).expect("README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| **same as nginx**") || line.starts_with("| **ours**"));
     let mut promised = 0;
     for word in rows.flat_map(|line| line.split('`').skip(1).step_by(2)) {
         let name = word.split(' ').next().unwrap_or_default();
@@ -359,7 +359,7 @@ fn every_directive_is_in_the_manual_and_the_documents_promise_no_other() {
         match registry::find(name, Contexts::ANY) {
             Some(Definition::Row(_)) => {}
             _ if PLANNED.contains(&name) => {}
-            _ => found.push(format!("docs/nginx.md promises {name}")),
+            _ => found.push(format!("README.md promises {name}")),
         }
         if PLANNED.contains(&name) && matches!(registry::find(name, Contexts::ANY), Some(Definition::Row(_))) {
             found.push(format!("{name} is built: strike it out here"));
@@ -369,5 +369,5 @@ fn every_directive_is_in_the_manual_and_the_documents_promise_no_other() {
     report("directives", &found);
 }
 
-/// What docs/nginx.md speaks of and no row does yet. May only shrink.
+/// What README.md speaks of and no row does yet. May only shrink.
 const PLANNED: [&str; 0] = [];

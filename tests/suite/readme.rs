@@ -483,8 +483,7 @@ fn links_between_the_documents_lead_somewhere() {
     if on_nginx() {
         return;
     }
-    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fleet.md", "docs/nginx.md", "docs/performance.md"]
-    {
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fleet.md", "docs/performance.md"] {
         let text = fs::read_to_string(top().join(page)).expect("text");
         let dir = top().join(page).parent().expect("a directory").to_owned();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

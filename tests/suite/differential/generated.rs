@@ -1,6 +1,6 @@
 //! Configurations made from a seed, and requests to them: webserv and nginx beside each other.
 //!
-//! Every difference must be of a kind that the table of docs/nginx.md has a row of ([`KINDS`]). `SEED=n` makes other
+//! Every difference must be of a kind that README's table of differences has a row of ([`KINDS`]). `SEED=n` makes other
 //! configurations, `CONFIGURATIONS=n` more of them; `LOGS=1` compares what the access logs say, too.
 
 use super::cases::{Asked, Case};
@@ -309,9 +309,9 @@ fn logged((ours, theirs): (Server, Server), apart_at: &[String]) -> (String, Str
 
 #[test]
 fn every_kind_of_difference_has_its_row() {
-    let table = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/nginx.md")).expect("the table");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
     for (row, _) in KINDS {
-        assert!(table.contains(row), "docs/nginx.md has no row {row}");
+        assert!(readme.contains(row), "README's table has no row {row}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of differences between answers of webserv and nginx that the table of docs/nginx.md has a row of, and how each is
+//! The kinds of differences between answers of webserv and nginx that README's table of differences has a row of, and how each is
 //! recognised. None may excuse more than its row says.
 
 /// A kind of difference: how it is recognised (the request, webserv's answer, nginx's), and the table's row.
