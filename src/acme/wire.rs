@@ -126,7 +126,7 @@ impl Response {
 /// A response that is being received.
 #[derive(Debug)]
 pub struct Receiver {
-    asked: RequestContext,
+    context: RequestContext,
     head: ResponseHead,
     /// The bytes of the head so far; after that, those of the body that are not decoded yet.
     bytes: Vec<u8>,
@@ -136,8 +136,14 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn new(method: Method) -> Receiver {
-        let asked = RequestContext { head: method == Method::Head, ..RequestContext::default() };
-        Receiver { asked, head: ResponseHead::default(), bytes: Vec::new(), body: None, response: Response::default() }
+        let context = RequestContext { head: method == Method::Head, ..RequestContext::default() };
+        Receiver {
+            context,
+            head: ResponseHead::default(),
+            bytes: Vec::new(),
+            body: None,
+            response: Response::default(),
+        }
     }
 
     /// No byte has been received yet.
@@ -152,7 +158,7 @@ impl Receiver {
     pub fn take(&mut self, came: &[u8]) -> Result<Option<Response>, String> {
         self.bytes.extend_from_slice(came);
         while self.body.is_none() {
-            match self.head.parse(&self.bytes, HEAD, self.asked).map_err(|bad| bad.to_string())? {
+            match self.head.parse(&self.bytes, HEAD, self.context).map_err(|bad| bad.to_string())? {
                 Progress::Partial => return Ok(None),
                 Progress::Interim(length) => {
                     self.bytes.drain(..length);

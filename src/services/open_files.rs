@@ -130,11 +130,11 @@ impl OpenFile {
     /// A piece, if the content is in memory: a file that is not large, and whose pieces are often requested, is read
     /// once instead of each time.
     pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
-        let asked = self.pieces.get();
-        if asked <= OFTEN {
-            self.pieces.set(asked + 1);
+        let count = self.pieces.get();
+        if count <= OFTEN {
+            self.pieces.set(count + 1);
         }
-        if asked == OFTEN
+        if count == OFTEN
             && self.stat.size <= WHOLE
             && let (Some(fd), Some(budget)) = (self.fd(), self.budget.get())
             && let Ok(Content::Whole(content, stat)) = read_whole(fd, self.stat)

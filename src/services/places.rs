@@ -170,16 +170,16 @@ impl Places {
     }
 
     fn look(&mut self, now: u64) -> Result<(), Errno> {
-        self.look_by(now, real_paths::find_known, asked, RemoteMounts::read)
+        self.look_by(now, real_paths::find_known, ask_remote, RemoteMounts::read)
     }
 
-    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it; `asked`: the
+    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it; `ask`: the
     /// one that its file system gives.
     fn look_by(
         &mut self,
         now: u64,
         known: fn(&[u8]) -> Option<Vec<u8>>,
-        asked: fn(&[u8]) -> Result<Vec<u8>, Errno>,
+        ask: fn(&[u8]) -> Result<Vec<u8>, Errno>,
         remote: impl Fn() -> RemoteMounts,
     ) -> Result<(), Errno> {
         let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
@@ -193,7 +193,7 @@ impl Places {
             let whole = match known(&place.directory) {
                 Some(whole) => whole,
                 None if may_keep && place.is_remote(mounts.get_or_insert_with(&remote)) => place.real.to_vec(),
-                None => match asked(&place.directory) {
+                None => match ask(&place.directory) {
                     Ok(whole) => whole,
                     // The next call begins with it.
                     Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) if may_keep => break,
@@ -240,7 +240,7 @@ impl Places {
     }
 }
 
-fn asked(path: &[u8]) -> Result<Vec<u8>, Errno> {
+fn ask_remote(path: &[u8]) -> Result<Vec<u8>, Errno> {
     real_paths::find(path).map(|real| real.whole)
 }
 
@@ -350,7 +350,7 @@ mod tests {
         let mut places = listed([(own, None)].into_iter());
         // The kernel has always forgotten it.
         let lies = |places: &mut Places, now: u64, at: &str| {
-            places.look_by(now, |_| None, asked, remote).expect("it can be looked at");
+            places.look_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
             *places.places[0].real == *top.join(at).as_os_str().as_bytes()
         };
         for dir in ["a", "b"] {
@@ -370,7 +370,7 @@ mod tests {
         relink(&top.join("b"), &link);
         assert!(lies(&mut places, 9000, "a"), "once");
         let local = RemoteMounts::default;
-        places.look_by(10_000, |_| None, asked, local).expect("it can be looked at");
+        places.look_by(10_000, |_| None, ask_remote, local).expect("it can be looked at");
         assert_eq!(*places.places[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
     }
 
@@ -391,10 +391,10 @@ mod tests {
         let none: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EMFILE);
         let broken: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EIO);
         assert_eq!(lies(5000, none, |_| {}), Err(Errno::EMFILE), "it was never looked at");
-        assert_eq!(lies(5000, asked, |_| {}), Ok(false));
+        assert_eq!(lies(5000, ask_remote, |_| {}), Ok(false));
         relink(&top.join("b"), &link);
         assert_eq!(lies(6000, none, |_| {}), Ok(false), "it stays where it was");
-        assert_eq!(lies(6000, asked, |_| {}), Ok(true), "the next look is not put off");
+        assert_eq!(lies(6000, ask_remote, |_| {}), Ok(true), "the next look is not put off");
         assert_eq!(lies(6001, none, Places::moved), Err(Errno::EMFILE), "it may have been moved");
         assert_eq!(lies(6001, none, |_| {}), Err(Errno::EMFILE), "that is not forgotten");
         assert_eq!(lies(6001, broken, |_| {}), Ok(true), "a broken disk makes no other place unknown");

@@ -227,8 +227,8 @@ impl Uploads {
             sum
         });
         match but.and_then(|but| self.open.get(&but)).filter(|open| counts(open)) {
-            Some(but) => sum.minus(but.bytes).told(),
-            None => sum.told(),
+            Some(but) => sum.minus(but.bytes).totals(),
+            None => sum.totals(),
         }
     }
 
@@ -289,7 +289,7 @@ impl Uploads {
     }
 
     /// Ends [`Uploads::ask`]: the other process has released the upload, or the request is over.
-    pub fn asked(&mut self, id: UploadId) {
+    pub fn stop_asking(&mut self, id: UploadId) {
         self.asking.remove(&id);
     }
 

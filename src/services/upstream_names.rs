@@ -126,15 +126,15 @@ type Ask<'a> = &'a mut dyn FnMut(&[u8], Want) -> Submitted;
 impl Name {
     fn begin(&mut self, dynamic: &Dynamic, ask: Ask<'_>, changed: &mut bool, time: Time) {
         (self.targets, self.found, self.until) = (Vec::new(), Vec::new(), u64::MAX);
-        let asked = match &dynamic.service {
+        let submitted = match &dynamic.service {
             Some(service) => ask(service.as_bytes(), Want::Services),
             None => ask(dynamic.host.as_bytes(), Want::Addresses),
         };
-        self.wait(dynamic, asked, ask, changed, time);
+        self.wait(dynamic, submitted, ask, changed, time);
     }
 
-    fn wait(&mut self, dynamic: &Dynamic, asked: Submitted, ask: Ask<'_>, changed: &mut bool, time: Time) {
-        match asked {
+    fn wait(&mut self, dynamic: &Dynamic, submitted: Submitted, ask: Ask<'_>, changed: &mut bool, time: Time) {
+        match submitted {
             Submitted::Later(ticket) => self.ticket = Some(ticket),
             Submitted::Now(outcome) => self.step(dynamic, outcome, ask, changed, time),
         }
@@ -165,8 +165,8 @@ impl Name {
         }
         if let Some(target) = self.targets.last() {
             let target = target.target.clone();
-            let asked = ask(target.as_bytes(), Want::Addresses);
-            return self.wait(dynamic, asked, ask, changed, time);
+            let submitted = ask(target.as_bytes(), Want::Addresses);
+            return self.wait(dynamic, submitted, ask, changed, time);
         }
         let mut found = std::mem::take(&mut self.found);
         found.sort_by_key(|address| (address.addr.is_ipv6(), address.addr));

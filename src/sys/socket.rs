@@ -161,9 +161,9 @@ pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
 /// Whether there is room worth a write: for TCP a third of the buffer. Where there is not, the kernel reports it once
 /// there is.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
-    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: one pollfd, writable for the time of the call.
-    let count = once(|| unsafe { libc::poll(&mut asked, 1, 0) });
+    let count = once(|| unsafe { libc::poll(&mut entry, 1, 0) });
     count != Ok(0)
 }
 

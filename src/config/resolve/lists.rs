@@ -82,10 +82,10 @@ impl Known<'_> {
             }
         }
         let is_stable = |subject: Option<&Template>| subject.is_none_or(|subject| self.is_stable(subject));
-        let mut asked: Vec<(ListKey, Vec<usize>)> =
+        let mut groups: Vec<(ListKey, Vec<usize>)> =
             by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
-        asked.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
-        let lists = asked.into_iter().filter(|((subject, _), _)| is_stable(*subject));
+        groups.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
+        let lists = groups.into_iter().filter(|((subject, _), _)| is_stable(*subject));
         let lists = lists.filter_map(|((subject, _), at)| {
             let test = match ops[at[0]].question()?.1 {
                 Question::Pattern(_) => OpTest::Patterns(patterns(ops, &at, Wanted::Match)?),

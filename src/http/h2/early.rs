@@ -16,20 +16,20 @@ impl<T> Default for Early<T> {
 
 impl<T> Early<T> {
     /// Notes a priority for a stream, in place of an earlier one.
-    pub fn keep(&mut self, stream: u32, said: T) {
+    pub fn keep(&mut self, stream: u32, value: T) {
         self.0.retain(|(of, _)| *of != stream);
         if self.0.len() >= MOST {
             self.0.remove(0);
         }
-        self.0.push((stream, said));
+        self.0.push((stream, value));
     }
 
     /// Takes the entry of a stream that opens; streams with lower identifiers can no longer open, and are forgotten.
     pub fn take(&mut self, stream: u32) -> Option<T> {
         let at = self.0.iter().position(|(of, _)| *of == stream);
-        let said = at.map(|at| self.0.remove(at).1);
+        let value = at.map(|at| self.0.remove(at).1);
         self.0.retain(|(of, _)| *of > stream);
-        said
+        value
     }
 }
 

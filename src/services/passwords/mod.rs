@@ -208,11 +208,11 @@ impl Passwords {
 
     fn run(&mut self, job: Job, verify: Verify) {
         let ask = |helper: &Hasher| helper.ask(&job.stored, &job.password);
-        let mut asked = self.helper.as_ref().ok_or(Errno::EPIPE).and_then(ask);
-        if asked.is_err() {
-            asked = Hasher::start(verify).and_then(|helper| ask(self.helper.insert(helper)));
+        let mut sent = self.helper.as_ref().ok_or(Errno::EPIPE).and_then(ask);
+        if sent.is_err() {
+            sent = Hasher::start(verify).and_then(|helper| ask(self.helper.insert(helper)));
         }
-        match asked {
+        match sent {
             Ok(()) => self.running = Some(job),
             // Waiting hashes are tried again when the next password arrives.
             Err(e) => {

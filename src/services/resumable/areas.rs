@@ -28,7 +28,7 @@ impl Sum {
     }
 
     /// Bytes and files, each at most the largest u64.
-    pub fn told(self) -> (u64, u64) {
+    pub fn totals(self) -> (u64, u64) {
         (u64::try_from(self.bytes).unwrap_or(u64::MAX), self.files)
     }
 }
@@ -96,11 +96,11 @@ mod tests {
         areas.change(b"/srv/a/file", |sum| sum.plus(u64::MAX));
         areas.change(b"/srv/a/b/", |sum| sum.plus(7));
         areas.change(b"/srv/a", |sum| sum.plus(1));
-        let told = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::told));
+        let totals = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::totals));
         let sums = [Some((u64::MAX, 3)), Some((u64::MAX, 3)), Some((u64::MAX, 2)), Some((0, 0)), Some((7, 1))];
-        assert_eq!(told(&areas), sums);
+        assert_eq!(totals(&areas), sums);
         areas.change(b"/srv/a/file", |sum| sum.minus(u64::MAX));
-        assert_eq!(told(&areas), [Some((8, 2)), Some((8, 2)), Some((7, 1)), Some((0, 0)), Some((7, 1))]);
+        assert_eq!(totals(&areas), [Some((8, 2)), Some((8, 2)), Some((7, 1)), Some((0, 0)), Some((7, 1))]);
     }
 
     #[test]

@@ -132,9 +132,9 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     let mut answer: libc::statx = unsafe { mem::zeroed() };
     let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_MNT_ID);
     // SAFETY: the path is NUL-terminated and `answer` writable.
-    let asked =
+    let result =
         retry(|| unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut answer) });
-    let mount = asked.ok().filter(|_| answer.stx_mask & mask != 0).map(|_| answer.stx_mnt_id);
+    let mount = result.ok().filter(|_| answer.stx_mask & mask != 0).map(|_| answer.stx_mnt_id);
     Ok(Reach { dev, mount })
 }
 

@@ -60,7 +60,7 @@ pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
         }
     }
     match tus_said(ex, joining) {
-        Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
+        Ok((request, content)) => begin(ex, cx, Dialect::Tus, request, content),
         Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Tus, &refusal)),
     }
 }
@@ -91,7 +91,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
     };
     // Without upload_create_path all files of a folder go to one directory.
     let has_tree = ex.here().settings.upload.create_path && role != Role::Part;
-    let said = CreationRequest {
+    let request = CreationRequest {
         below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
         role,
         concat,
@@ -100,7 +100,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         length,
         fields,
     };
-    Ok((said, Content { joining, ..content }))
+    Ok((request, Content { joining, ..content }))
 }
 
 /// What a tus request says about its content.
@@ -146,12 +146,12 @@ fn is_form(ex: &Exchange) -> bool {
 /// Creation by the draft.
 pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     let ends = respond::ends(ex) == Some(true);
-    let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
-    let (Ok(length), true) = (rufh_length(ex, 0, ends, said), fits(ex, 0, said)) else {
+    let announced = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
+    let (Ok(length), true) = (rufh_length(ex, 0, ends, announced), fits(ex, 0, announced)) else {
         return Err(respond::inconsistent(ex));
     };
     match rufh_said(ex, length, ends) {
-        Ok((said, content)) => begin(ex, cx, Dialect::Rufh, said, content),
+        Ok((request, content)) => begin(ex, cx, Dialect::Rufh, request, content),
         Err(refusal) => Err(respond::refuse_upload(ex, cx, Dialect::Rufh, &refusal)),
     }
 }
@@ -216,10 +216,10 @@ fn begin(
     ex: &mut Exchange,
     cx: &mut Services,
     dialect: Dialect,
-    said: CreationRequest,
+    request: CreationRequest,
     content: Content,
 ) -> Begun<Append> {
-    match create(ex, cx, dialect, said, content) {
+    match create(ex, cx, dialect, request, content) {
         Ok(append) => run(ex, cx, append),
         Err(refusal) if refusal.later => Err(upload::later(cx)),
         Err(refusal) => Err(respond::refuse_upload(ex, cx, dialect, &refusal)),
@@ -244,16 +244,16 @@ fn create(
     ex: &mut Exchange,
     cx: &mut Services,
     dialect: Dialect,
-    said: CreationRequest,
+    request: CreationRequest,
     mut content: Content,
 ) -> Result<Append, Refusal> {
     let wish = Wish {
-        given: said.given.as_deref(),
-        content_type: &said.content_type,
-        length: said.length,
-        fields: &said.fields,
-        below: &said.below,
-        role: said.role,
+        given: request.given.as_deref(),
+        content_type: &request.content_type,
+        length: request.length,
+        fields: &request.fields,
+        below: &request.below,
+        role: request.role,
     };
     let admitted = resumed::admit(ex, cx, &wish)?;
     let home = pending_upload::home(ex)?;
@@ -268,13 +268,13 @@ fn create(
         area: home.area().to_vec(),
         is_moved: false,
         dir: admitted.dir,
-        below: said.below,
+        below: request.below,
         name: admitted.name,
-        length: said.length,
+        length: request.length,
         age: settings.resumable.max_age.0,
         unverified: content.is_checked().then_some(0),
         synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
-        concat: said.concat,
+        concat: request.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),
         digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },

@@ -34,12 +34,12 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, LeaseE
             Ok(fd) => Lease::new(fd),
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
             Err(e) => {
-                cx.resumable.asked(id);
+                cx.resumable.stop_asking(id);
                 return Err(LeaseError::Failed(e));
             }
         },
     };
-    cx.resumable.asked(id);
+    cx.resumable.stop_asking(id);
     // Removes also the file of a process that was killed while it waited.
     dir.unask(id);
     Ok(lease)
@@ -48,7 +48,7 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, LeaseE
 fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
     let since = cx.resumable.ask(id, cx.now.ms);
     if cx.now.ms >= since + PATIENCE {
-        cx.resumable.asked(id);
+        cx.resumable.stop_asking(id);
         dir.unask(id);
         return LeaseError::Failed(Errno::EAGAIN);
     }

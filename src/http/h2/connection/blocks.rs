@@ -116,7 +116,7 @@ impl Connection {
             id,
             send: SendWindow::new(self.peer.initial_window),
             receive: ReceiveWindow::new(self.granted),
-            priority: early_priority.unwrap_or_else(|| self.said_priority()),
+            priority: early_priority.unwrap_or_else(|| self.priority_field()),
             dependency: dependency.or(early_dependency).unwrap_or(Dependency::DEFAULT),
             is_received: end,
             is_sent: false,
@@ -130,13 +130,13 @@ impl Connection {
         Ok(Some(Event::Request { stream: id, end, fault }))
     }
 
-    pub(super) fn said_priority(&self) -> Priority {
+    pub(super) fn priority_field(&self) -> Priority {
         let is_priority = |name: &[u8]| name == b"priority";
         let text = &self.block.text;
         let of_that_name =
             |field: &&Field| field.id == HeaderId::Other && field.name.len == 8 && is_priority(field.name.of(text));
-        let said = self.block.fields.iter().find(of_that_name);
-        said.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
+        let field = self.block.fields.iter().find(of_that_name);
+        field.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
     }
 
     /// A trailer section.
