@@ -13,10 +13,12 @@ use crate::services::Services;
 use crate::services::overload::Stage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
+use crate::sys::socket::Peer;
 use crate::sys::{Errno, process, socket};
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Connections taken from one listener in a turn, or as many as there are events where those are more: what waits in the
 /// backlog and what is accepted are served alike. With 64 only, the last of 2000 uploads that began at once waited while
@@ -47,8 +49,8 @@ fn all_descriptors() -> u64 {
 
 /// Tells open files and uploads how many descriptors there are.
 pub fn note_descriptors(cx: &mut Services) {
-    cx.files.set_descriptors(descriptors());
     cx.descriptors.set_limit(all_descriptors());
+    cx.files.set_descriptors(descriptors(), cx.descriptors);
 }
 
 impl Server {
@@ -122,32 +124,37 @@ impl Server {
             }
             let Some(fd) = self.listeners.get(at).and_then(|l| l.fd()) else { return };
             match socket::accept(fd) {
-                Ok((fd, peer)) => {
-                    self.serial += 1;
-                    let timeout = self.listeners.header_timeout(at, &self.cx.config);
-                    let deadline = self.cx.now.ms + timeout;
-                    let transport = match self.listeners.is_ssl(at, &self.cx.config) {
-                        true => {
-                            self.cx.overload.grow(HANDSHAKE);
-                            Transport::tls_server(fd, Ready::fresh())
-                        }
-                        false => Transport::accepted(fd, &peer),
-                    };
-                    let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
-                    self.cx.stats.count(Counter::Accepted);
-                    self.cx.stats.count(Counter::Handled);
-                    self.cx.stats.active += 1;
-                    self.cx.stats.waiting += 1;
-                    self.fresh.push(self.conns.insert(conn));
-                    self.cx.files.leave_descriptors(self.connections());
-                }
+                Ok((fd, peer)) => self.take(fd, peer, at),
                 Err(Errno::EAGAIN) => return,
                 // The client had closed the connection before it was accepted.
                 Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
+                Err(Errno::EMFILE | Errno::ENFILE) if self.cx.files.give_back() > 0 => {}
                 Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.make_room() > 0 => {}
                 Err(e) => return self.pause(format_args!("accept4() failed {e}")),
             }
         }
+    }
+
+    fn take(&mut self, fd: OwnedFd, peer: Peer, at: usize) {
+        if self.cx.descriptors.are_short(fd.as_fd()) {
+            self.cx.files.give_back();
+        }
+        self.serial += 1;
+        let timeout = self.listeners.header_timeout(at, &self.cx.config);
+        let deadline = self.cx.now.ms + timeout;
+        let transport = match self.listeners.is_ssl(at, &self.cx.config) {
+            true => {
+                self.cx.overload.grow(HANDSHAKE);
+                Transport::tls_server(fd, Ready::fresh())
+            }
+            false => Transport::accepted(fd, &peer),
+        };
+        let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
+        self.cx.stats.count(Counter::Accepted);
+        self.cx.stats.count(Counter::Handled);
+        self.cx.stats.active += 1;
+        self.cx.stats.waiting += 1;
+        self.fresh.push(self.conns.insert(conn));
     }
 
     /// Closes some connections that are idle, or will be once their responses are sent; if there are none, an idle one

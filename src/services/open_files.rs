@@ -12,6 +12,7 @@ mod missing;
 pub use self::look::{Look, directory_of};
 use self::missing::Missing;
 use super::clock::Clock;
+use super::descriptors::Descriptors;
 use super::dir_watch::DirWatch;
 use super::encoded_copies::{Budget, Copies};
 use crate::http::h1::encode;
@@ -32,8 +33,10 @@ const WHOLE: u64 = 256 << 10;
 const OFTEN: u8 = 8;
 /// Most entries; each costs about 300 bytes besides its content.
 const ENTRIES: usize = 20_000;
-/// Descriptors of large files that may always be kept; a process with a higher limit may keep half of that.
+/// Descriptors of large files that are kept where no limit is known, else half of that.
 const DESCRIPTORS: usize = 256;
+/// Slots in which one search for descriptors to close looks.
+const SEARCH: usize = 1024;
 /// Milliseconds after which an unused descriptor is closed: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
@@ -236,9 +239,9 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
-    /// How many descriptors the cache may keep, and how many the process may have.
+    /// How many of them the cache may keep, and what is left to others.
     most_descriptors: usize,
-    all_descriptors: usize,
+    all_descriptors: Descriptors,
     /// When unused descriptors were last searched for, monotonic milliseconds.
     swept: u64,
     /// Compressed forms of the cached files may take the same amount again.
@@ -265,7 +268,7 @@ impl FileCache {
             limit,
             descriptors: 0,
             most_descriptors: DESCRIPTORS,
-            all_descriptors: 0,
+            all_descriptors: Descriptors::default(),
             swept: 0,
             copies: Rc::new(Budget::new(limit)),
             missing: Missing::default(),
@@ -281,19 +284,32 @@ impl FileCache {
         }
     }
 
-    /// Sets how many descriptors the process may have in total.
-    pub fn set_descriptors(&mut self, all: usize) {
+    /// The process may have `count` descriptors for connections and files; `all` says when few of them are left.
+    pub fn set_descriptors(&mut self, count: usize, all: Descriptors) {
         self.all_descriptors = all;
-        self.leave_descriptors(0);
-    }
-
-    /// Each connection may need two descriptors, its own and a file's or an upstream's: those take precedence.
-    pub fn leave_descriptors(&mut self, connections: usize) {
-        let all = self.all_descriptors;
-        self.most_descriptors = (all / 2).min(all.saturating_sub(2 * connections)).max(DESCRIPTORS);
+        self.most_descriptors = count / 2;
         while self.descriptors > self.most_descriptors {
             self.evict();
         }
+    }
+
+    /// Few or no descriptors are left: closes some that are only cached. Gives how many that were; those of files that
+    /// are being sent are closed after that.
+    pub fn give_back(&mut self) -> usize {
+        let mut closed = 0;
+        for _ in 0..SEARCH.min(self.slots.len()) {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let Some(slot) = self.slots.get(self.hand).filter(|_| self.descriptors > 0) else { break };
+            if slot.file.fd().is_none() {
+                self.hand += 1;
+                continue;
+            }
+            closed += usize::from(Rc::strong_count(&slot.file) == 1);
+            self.remove(self.hand);
+        }
+        closed
     }
 
     /// The file that `path` leads to now.
@@ -320,7 +336,7 @@ impl FileCache {
         }
         let dir = directory_of(name);
         let mut look = Look::new(watch.watched(dir).cloned(), now);
-        match open(path) {
+        match self.open_now(path) {
             Ok(Opened::File(file)) => {
                 self.missing.remove(name);
                 if settled(&file.stat, now) {
@@ -336,6 +352,14 @@ impl FileCache {
                 Err(e)
             }
             other => other,
+        }
+    }
+
+    /// Opens it; where there was no descriptor for it, once more after closing cached ones.
+    fn open_now(&mut self, path: &CStr) -> Result<Opened, Errno> {
+        match open(path) {
+            Err(Errno::EMFILE | Errno::ENFILE) if self.give_back() > 0 => open(path),
+            opened => opened,
         }
     }
 
@@ -379,6 +403,10 @@ impl FileCache {
         let cost = file.memory().map_or(0, |m| m.len() as u64);
         let is_descriptor = file.fd().is_some();
         if cost > self.limit {
+            return;
+        }
+        if file.fd().is_some_and(|fd| self.all_descriptors.are_short(fd)) {
+            self.give_back();
             return;
         }
         while !self.slots.is_empty()

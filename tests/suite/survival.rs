@@ -261,6 +261,29 @@ fn half_uploads_leave_descriptors_to_those_who_read() {
     }
 }
 
+/// Large files that are only cached leave their descriptors to whatever else needs one.
+#[test]
+fn cached_files_take_no_descriptor_that_a_request_needs() {
+    if on_nginx() {
+        return;
+    }
+    let config = "%%PREAMBLE%%\nworker_rlimit_nofile 48;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; \
+        root %%DIR%%/html; location /list/ { alias %%DIR%%/html/; autoindex on; } } }";
+    let setup = Setup::full(config);
+    let large = "x".repeat(20_000);
+    let setup = (0..60).fold(setup, |setup, at| setup.file(&format!("html/f{at}"), &large));
+    let s = setup.start();
+    let mut client = s.client();
+    for at in 0..60 {
+        client.get(&format!("/f{at}")).is(200);
+    }
+    let mut others: Vec<_> = (0..8).map(|_| s.client()).collect();
+    for other in &mut others {
+        other.get("/list/").is(200);
+        other.get("/f0").is(200);
+    }
+}
+
 /// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.
 fn outcome_after(before: &str) -> Result<u16, String> {
     let reserved = os::reserve().expect("a free port");

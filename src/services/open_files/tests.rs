@@ -320,3 +320,34 @@ fn one_large_file_does_not_have_each_turn_go_through_all_that_are_kept() {
     asked.cache.sweep(&asked.now);
     assert!(!asked.cache.holds_descriptors());
 }
+
+#[test]
+fn cached_files_give_their_descriptors_back_where_few_are_left() {
+    let tree = Tree::new(1005);
+    let mut asked = Opener::new();
+    let large = |at: usize| tree.at(&format!("current/site/large{at}"));
+    let fetch = |asked: &mut Opener, at: usize| assert_eq!(asked.what(&large(at)), "a large file");
+    for at in 0..3 {
+        fs::write(large(at), vec![0; 2 * SMALL as usize]).expect("a file");
+        fetch(&mut asked, at);
+    }
+    asked.what(&tree.at("current/site/a"));
+    assert_eq!((asked.cache.descriptors, asked.cache.slots.len()), (3, 4));
+    let sent = asked.cache.slots[1].file.clone();
+    assert_eq!(asked.cache.give_back(), 2, "the one that is being sent is not free");
+    assert_eq!((asked.cache.descriptors, asked.cache.slots.len()), (0, 1), "small files stay");
+    assert_eq!(asked.cache.give_back(), 0);
+    drop(sent);
+    let mut few = Descriptors::default();
+    few.set_limit(0);
+    asked.cache.set_descriptors(4, few);
+    for at in 0..3 {
+        fetch(&mut asked, at);
+    }
+    assert_eq!(asked.cache.descriptors, 0, "nothing is kept of the last ones");
+    asked.cache.set_descriptors(2, Descriptors::default());
+    for at in 0..3 {
+        fetch(&mut asked, at);
+    }
+    assert_eq!(asked.cache.descriptors, 1, "half of those that there may be");
+}
