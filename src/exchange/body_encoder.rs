@@ -7,6 +7,7 @@ use super::multistatus::Multistatus;
 use crate::config::settings::charset::Recode;
 use crate::services::compressors::Compressor;
 use crate::services::open_files::OpenFile;
+use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
 use flate2::FlushCompress;
 use std::cell::Cell;
@@ -20,6 +21,8 @@ const KEPT: u64 = 8 << 20;
 
 pub struct Source {
     input: Input,
+    /// Input that was taken when the turn's time was over.
+    held: Vec<u8>,
     encoder: Encoder,
     keep: Option<Keep>,
 }
@@ -57,6 +60,58 @@ pub struct Filled {
     pub done: bool,
 }
 
+impl Input {
+    fn left(&self) -> u64 {
+        match self {
+            Input::File { at, end, .. } => end - at,
+            Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
+            Input::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
+            Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
+            Input::Archive(archive) => u64::from(!archive.is_ended()),
+        }
+    }
+
+    /// The next piece, at the end of `scratch`.
+    fn read(&mut self, scratch: &mut Vec<u8>) -> Result<(), Errno> {
+        let wanted = self.left().min(PIECE as u64) as usize;
+        match self {
+            Input::Bytes { bytes, at } => {
+                scratch.extend_from_slice(&bytes[*at..*at + wanted]);
+                *at += wanted;
+            }
+            Input::Pieces(pieces) => scratch.extend_from_slice(&pieces.pop_front().unwrap_or_default()),
+            Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
+            Input::Archive(archive) => archive.fill(scratch)?,
+            Input::File { file, at, end: _ } => {
+                match (file.memory(), file.fd()) {
+                    (Some(bytes), _) => {
+                        let from = *at as usize;
+                        scratch.extend_from_slice(bytes.get(from..from + wanted).ok_or(Errno::EIO)?);
+                    }
+                    (None, Some(fd)) => {
+                        if wanted > 0 && file::pread_into(fd, scratch, wanted, *at)? == 0 {
+                            return Err(Errno::EIO);
+                        }
+                    }
+                    (None, None) => return Err(Errno::EIO),
+                }
+                *at += scratch.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last bytes of a piece are read again later. False: that is not possible.
+    fn give_back(&mut self, bytes: usize) -> bool {
+        match self {
+            Input::File { at, .. } => *at -= bytes as u64,
+            Input::Bytes { at, .. } => *at -= bytes,
+            Input::Pieces(_) | Input::Multistatus(_) | Input::Archive(_) => return false,
+        }
+        true
+    }
+}
+
 impl Source {
     pub fn file(file: Rc<OpenFile>, at: u64, end: u64) -> Source {
         Source::new(Input::File { file, at, end })
@@ -80,7 +135,7 @@ impl Source {
     }
 
     fn new(input: Input) -> Source {
-        Source { input, encoder: Encoder::default(), keep: None }
+        Source { input, held: Vec::new(), encoder: Encoder::default(), keep: None }
     }
 
     pub fn recode(mut self, recode: Option<Recode>) -> Source {
@@ -110,57 +165,54 @@ impl Source {
 
     /// Input bytes still to come; at least this many, where that is not known.
     pub fn left(&self) -> u64 {
-        match &self.input {
-            Input::File { at, end, .. } => end - at,
-            Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
-            Input::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
-            Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
-            Input::Archive(archive) => u64::from(!archive.is_ended()),
-        }
+        self.held.len() as u64 + self.input.left()
     }
 
-    /// Makes the next piece of output, at the end of `out`.
+    /// Makes the next piece of output, at the end of `out`, as far as there is time for it.
     ///
     /// # Errors
     /// The file cannot be read, or ended before its length.
-    pub fn fill(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Filled, Errno> {
-        let wanted = self.left().min(PIECE as u64) as usize;
+    pub fn fill(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>, slice: &mut Slice) -> Result<Filled, Errno> {
+        self.fill_within(scratch, out, Some(slice))
+    }
+
+    fn fill_within(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        mut slice: Option<&mut Slice>,
+    ) -> Result<Filled, Errno> {
         scratch.clear();
-        match &mut self.input {
-            Input::Bytes { bytes, at } => {
-                scratch.extend_from_slice(&bytes[*at..*at + wanted]);
-                *at += wanted;
+        match self.held.is_empty() {
+            true => self.input.read(scratch)?,
+            false => scratch.append(&mut self.held),
+        }
+        let (from, is_last) = (out.len(), self.input.left() == 0);
+        let step = self.encoder.gzip.as_ref().map_or(scratch.len(), Compressor::step).max(1);
+        let mut used = 0;
+        loop {
+            let end = scratch.len().min(used + step);
+            let flush = if is_last && end == scratch.len() { Flush::End } else { Flush::No };
+            self.encoder.push(&scratch[used..end], flush, out);
+            used = end;
+            if used == scratch.len() {
+                break;
             }
-            Input::Pieces(pieces) => scratch.extend_from_slice(&pieces.pop_front().unwrap_or_default()),
-            Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
-            Input::Archive(archive) => archive.fill(scratch)?,
-            Input::File { file, at, end: _ } => {
-                match (file.memory(), file.fd()) {
-                    (Some(bytes), _) => {
-                        let from = *at as usize;
-                        scratch.extend_from_slice(bytes.get(from..from + wanted).ok_or(Errno::EIO)?);
-                    }
-                    (None, Some(fd)) => {
-                        if wanted > 0 && file::pread_into(fd, scratch, wanted, *at)? == 0 {
-                            return Err(Errno::EIO);
-                        }
-                    }
-                    (None, None) => return Err(Errno::EIO),
+            if slice.as_mut().is_some_and(|slice| slice.is_over()) {
+                if !self.input.give_back(scratch.len() - used) {
+                    self.held = scratch[used..].to_vec();
                 }
-                *at += scratch.len() as u64;
+                break;
             }
         }
-        let used = scratch.len();
+        scratch.clear();
         let done = self.left() == 0;
-        let from = out.len();
-        self.encoder.push(scratch, if done { Flush::End } else { Flush::No }, out);
         if let Some(keep) = &mut self.keep {
             keep.made.extend_from_slice(&out[from..]);
             if done {
                 keep.file.keep_gzip(keep.level, &keep.made);
             }
         }
-        scratch.clear();
         Ok(Filled { used, done })
     }
 
@@ -170,7 +222,7 @@ impl Source {
     /// As for [`Source::fill`].
     pub fn whole(mut self, scratch: &mut Vec<u8>) -> Result<Vec<u8>, Errno> {
         let mut out = Vec::new();
-        while !self.fill(scratch, &mut out)?.done {}
+        while !self.fill_within(scratch, &mut out, None)?.done {}
         Ok(out)
     }
 }
@@ -286,14 +338,37 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_cut_by_each_turns_end_comes_back_whole() {
+        let text: Vec<u8> = (0..150_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+        let pieces = || text.chunks(40_000).map(Rc::from).collect::<VecDeque<Rc<[u8]>>>();
+        for source in [Source::bytes(text.clone()), Source::pieces(pieces())] {
+            let mut source = source.gzip(Rc::new(Compressors::default()).encoder(1, None), &Rc::default());
+            let (mut made, mut turns) = (Vec::new(), 0);
+            loop {
+                let mut over = Slice::over();
+                let filled = source.fill(&mut Vec::new(), &mut made, &mut over).expect("memory can be read");
+                assert!(filled.used <= 4 << 10, "{}", filled.used);
+                turns += 1;
+                if filled.done {
+                    break;
+                }
+            }
+            assert!(turns > 30, "{turns}");
+            let mut back = Vec::new();
+            flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
+            assert!(back == text);
+        }
+    }
+
+    #[test]
     fn a_piece_is_freed_when_it_has_been_taken() {
         let pieces: Vec<Rc<[u8]>> = vec![b"one".as_slice().into(), b"two".as_slice().into()];
         let held: Vec<_> = pieces.iter().map(Rc::downgrade).collect();
         let mut source = Source::pieces(pieces.into());
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
-        assert_eq!(source.fill(&mut scratch, &mut out), Ok(Filled { used: 3, done: false }));
+        assert_eq!(source.fill(&mut scratch, &mut out, &mut Slice::default()), Ok(Filled { used: 3, done: false }));
         assert_eq!((&out[..], held[0].strong_count(), held[1].strong_count()), (&b"one"[..], 0, 1));
-        assert_eq!(source.fill(&mut scratch, &mut out), Ok(Filled { used: 3, done: true }));
+        assert_eq!(source.fill(&mut scratch, &mut out, &mut Slice::default()), Ok(Filled { used: 3, done: true }));
         assert_eq!(out, b"onetwo");
     }
 

@@ -433,8 +433,8 @@ impl OutQueue {
             }
             let mut piece = Vec::new();
             let filled = match end {
-                BodyEnd::Chunk => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece))?,
-                BodyEnd::Length | BodyEnd::Close => source.fill(scratch, &mut piece)?,
+                BodyEnd::Chunk => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece, slice))?,
+                BodyEnd::Length | BodyEnd::Close => source.fill(scratch, &mut piece, slice)?,
             };
             used += filled.used;
             if filled.done {

@@ -4,7 +4,7 @@
 //! and freeing them among smaller blocks leaves a heap that never shrinks: so a few are kept and reset, and all are
 //! given back to the kernel when nothing has been compressed for a while.
 
-use crate::sys::process;
+use crate::sys::{clock, process};
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,6 +17,16 @@ const SMALL: usize = 1024;
 const TEXTS: usize = 16;
 /// Milliseconds without compression after which memory is given back.
 const QUIET: u64 = 2_000;
+
+/// Input between two looks at the clock, bytes: at most about a millisecond of work, 4 at [`SLOW`] levels.
+const STEP: usize = 4 << 10;
+const SLOW_STEP: usize = 1 << 10;
+/// From this level on an encoder tries up to 4096 places for each byte: 64 KiB of two letters take 0.25 s.
+const SLOW: u32 = 8;
+/// The quickest level with the same way of searching: nothing has to be flushed for the change.
+const QUICKER: u32 = 7;
+/// Nanoseconds of one piece after which the rest of it is searched less thoroughly.
+const LONG: u64 = 3_000_000;
 
 /// What an encoder was made for: level, and the base-two logarithm of its window.
 type Kind = (u32, u8);
@@ -118,8 +128,45 @@ impl Compressors {
 }
 
 impl Compressor {
-    /// Compresses a piece, at the end of `out`. After `Finish` nothing may follow.
+    /// Compresses a piece, at the end of `out`. After `Finish` nothing may follow. Takes about [`LONG`], and for each 64 KiB
+    /// some milliseconds more.
     pub fn push(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+        let mut level = self.kind.0;
+        if self.is_slow() && piece.len() > SLOW_STEP {
+            let began = clock::monotonic_ns();
+            while let Some((step, rest)) = piece.split_at_checked(SLOW_STEP) {
+                self.compress(step, FlushCompress::None, out);
+                piece = rest;
+                if level > QUICKER && clock::monotonic_ns() - began > LONG {
+                    level = QUICKER;
+                    self.set_level(level);
+                }
+            }
+        }
+        self.compress(piece, flush, out);
+        if level != self.kind.0 {
+            self.set_level(self.kind.0);
+        }
+    }
+
+    /// How much input may be compressed before the clock is looked at.
+    pub fn step(&self) -> usize {
+        if self.is_slow() { SLOW_STEP } else { STEP }
+    }
+
+    /// Some input takes it long.
+    pub fn is_slow(&self) -> bool {
+        self.kind.0 >= SLOW
+    }
+
+    fn set_level(&mut self, level: u32) {
+        if let Some(encoder) = &mut self.encoder {
+            // Where it cannot be changed the level stays: the output is right in any case.
+            let _ = encoder.set_level(Compression::new(level));
+        }
+    }
+
+    fn compress(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let encoder = self.encoder.get_or_insert_with(|| self.home.take(self.kind));
         let done = matches!(flush, FlushCompress::Finish);
         loop {
@@ -181,6 +228,28 @@ mod tests {
             }
         }
         assert!(home.idle.borrow().len() <= IDLE);
+    }
+
+    #[test]
+    fn the_last_bytes_of_a_long_piece_are_searched_like_the_first_of_the_next() {
+        let home = Rc::new(Compressors::default());
+        let mut letters = 1u32;
+        let mut two = || {
+            letters ^= letters << 13;
+            letters ^= letters >> 17;
+            letters ^= letters << 5;
+            b'a' + (letters & 1) as u8
+        };
+        let text: Vec<u8> = (0..48 << 10).map(|_| two()).collect();
+        for level in [7, 8, 9] {
+            let (mut made, mut encoder) = (Vec::new(), home.encoder(level, None));
+            for piece in text.chunks(20 << 10) {
+                encoder.push(piece, FlushCompress::None, &mut made);
+            }
+            encoder.push(b"", FlushCompress::Finish, &mut made);
+            assert!(back(&made) == text, "level {level}");
+            assert!(made.len() < text.len() / 5, "level {level}: {}", made.len());
+        }
     }
 
     #[test]

@@ -47,10 +47,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-/// Nanoseconds of work in a turn.
-const LENGTH: u64 = 4_000_000;
+/// Nanoseconds of work in a turn. A client may have to wait for three turns of one slice and a half each, and its process
+/// for the machine's others in between.
+const LENGTH: u64 = 2_000_000;
 /// A step of work, nanoseconds. A smaller share is none: what is begun continues in a later turn.
-const LEAST: u64 = 1_000_000;
+const LEAST: u64 = 500_000;
 /// Nanoseconds that all requests of a turn together wait for locks that other processes hold.
 const PATIENCE: u64 = 2_000_000;
 /// Calls of [`Slice::tick`] for one reading of the clock.
@@ -173,6 +174,12 @@ impl Slice {
     /// It was over at the last reading of the clock.
     pub fn has_ended(&self) -> bool {
         self.over
+    }
+
+    /// One whose time is over.
+    #[cfg(test)]
+    pub fn over() -> Slice {
+        Slice { ends: Some(0), ..Slice::default() }
     }
 
     fn leave_half_at(&mut self, now: u64) {

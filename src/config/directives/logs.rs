@@ -14,6 +14,9 @@ use crate::config::template::{Part, Template};
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
+/// Bytes of a log that are compressed at a time: some milliseconds at the highest level.
+const GZIP: u64 = 64 << 10;
+
 pub const ROWS: &[Row] = &[
     row(
         "access_log",
@@ -158,7 +161,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     if gzip.is_some() {
         // nginx: compressing needs a buffer.
-        buffer = buffer.or(Some(64 << 10));
+        buffer = buffer.or(Some(GZIP));
     }
     if flush.is_some() && buffer.is_none() {
         return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
@@ -175,6 +178,8 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         .help("one file has one buffer: give it the same buffer=, flush= and gzip= in each line"));
     }
     let format = format.unwrap_or_else(|| b.combined());
+    // What a larger one holds is compressed in pieces: the loop waits for each.
+    let buffer = buffer.map(|size| if gzip.is_some() { size.min(GZIP) } else { size });
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
     Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
     Ok(())

@@ -20,6 +20,8 @@ use crate::sys::socket::More;
 
 /// A read of the response of this many bytes or more is followed by a look at the clock: handling it may take long.
 const LARGE: usize = 16 << 10;
+/// Most bytes read at a time of a response that is compressed or recoded.
+const ENCODED: usize = 16 << 10;
 
 /// Serves the client by its own deadline, which the proxied exchange keeps beside the upstream's.
 pub(super) fn by_client_deadline<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
@@ -252,6 +254,10 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
         }
         most = most.min(pace.open());
     }
+    let is_encoded = active.ex.response.encoder.is_some();
+    if is_encoded {
+        most = most.min(ENCODED);
+    }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     bytes.clear();
     bytes.reserve(SCRATCH);
@@ -269,7 +275,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     };
     turn.budget.moved(bytes.len());
     // It may hold many chunks, records or SSI commands.
-    if bytes.len() >= LARGE {
+    if bytes.len() >= LARGE || is_encoded {
         turn.cx.slice.look();
     }
     bytes.clear();

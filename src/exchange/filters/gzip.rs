@@ -16,8 +16,9 @@ use crate::services::Services;
 use crate::services::compressors::Compressors;
 use std::rc::Rc;
 
-/// Bodies up to here are compressed before the head is written.
+/// Bodies up to here are compressed before the head is written, fewer bytes at levels that may be slow.
 const AT_ONCE: u64 = 64 << 10;
+const SLOW_AT_ONCE: u64 = 16 << 10;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if !ex.here().settings.gzip.on {
@@ -103,8 +104,9 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
             return;
         }
     };
+    let most = if encoder.is_slow() { SLOW_AT_ONCE } else { AT_ONCE };
     let source = source.gzip(encoder, &tally);
-    ex.response.body = match source.left() <= AT_ONCE && !head_only {
+    ex.response.body = match source.left() <= most && !head_only {
         true => at_once(source, gzip.level, text, ex, cx),
         false => Body::Made(Box::new(source)),
     };

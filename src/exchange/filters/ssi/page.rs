@@ -126,7 +126,7 @@ impl Page {
 
     fn read(&mut self, cx: &mut Services, piece: &mut Vec<u8>) -> Result<(), Errno> {
         match &mut self.input {
-            Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece)?.done,
+            Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece, &mut cx.slice)?.done,
             Input::Lost(errno) => return Err(*errno),
             Input::Temp(file, at) => {
                 piece.reserve(PIECE);
