@@ -4,6 +4,7 @@
 
 use super::escape::base64;
 use super::header::is_token_byte;
+use std::collections::HashMap;
 
 /// The value of a member, as far as its callers need it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +21,7 @@ pub enum Item {
 pub fn dictionary(line: &[u8]) -> Option<Vec<(&[u8], Item)>> {
     let mut text = Text { rest: line.trim_ascii() };
     let mut members: Vec<(&[u8], Item)> = Vec::new();
+    let mut last: HashMap<&[u8], usize> = HashMap::new();
     while !text.rest.is_empty() {
         let key = text.key()?;
         let item = match text.take(b'=') {
@@ -28,7 +30,7 @@ pub fn dictionary(line: &[u8]) -> Option<Vec<(&[u8], Item)>> {
             true => text.bare()?,
         };
         text.parameters()?;
-        members.retain(|(other, _)| *other != key);
+        last.insert(key, members.len());
         members.push((key, item));
         text.blanks();
         if text.rest.is_empty() {
@@ -41,6 +43,8 @@ pub fn dictionary(line: &[u8]) -> Option<Vec<(&[u8], Item)>> {
         // A comma that nothing follows.
         text.rest.first()?;
     }
+    let mut at = 0..;
+    members.retain(|(key, _)| at.next().is_some_and(|at| last.get(key) == Some(&at)));
     Some(members)
 }
 

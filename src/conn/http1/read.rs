@@ -23,6 +23,9 @@ use crate::sys::Errno;
 /// Smallest room worth a system call.
 const ROOM: usize = 512;
 
+/// A head of more bytes may take as long as hundreds of short ones: regexes, lists, names to be compared.
+const LONG: usize = 4 << 10;
+
 pub enum More {
     Some,
     None,
@@ -73,7 +76,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     let Active { ex, handler, http1, .. } = active;
     match http1.parse(ex) {
         Ok(Progress::Complete) => {
-            begin(http1, turn);
+            begin(http1, http1.unread().len(), turn);
             http1.hand_over(ex);
             entry::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
@@ -126,7 +129,7 @@ fn refuse(
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
 ) -> Head {
     let Active { ex, handler, http1, .. } = active;
-    begin(http1, turn);
+    begin(http1, http1.unread().len(), turn);
     http1.hand_over_partial(ex);
     answer(ex, handler, turn.cx);
     respond(active, turn.cx);
@@ -134,8 +137,12 @@ fn refuse(
     Head::Step(Step::Again)
 }
 
-pub fn begin(http1: &mut Http1, turn: &mut Turn<'_>) {
+/// `head`: bytes of its head.
+pub fn begin(http1: &mut Http1, head: usize, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
+    if head > LONG {
+        cx.slice.look();
+    }
     http1.arrival.request(&mut cx.now);
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);

@@ -3,6 +3,7 @@
 use super::state::number;
 use crate::http::escape::base64;
 use crate::http::header::{list, trim_ows};
+use std::collections::HashSet;
 
 pub const VERSION: &str = "1.0.0";
 pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,checksum,\
@@ -40,7 +41,7 @@ pub fn length(length: Option<&[u8]>, defer: Option<&[u8]>) -> Result<Option<u64>
 /// # Errors
 /// What is wrong, for a 400.
 pub fn metadata(value: &[u8]) -> Result<Pairs, &'static str> {
-    let mut pairs = Pairs::new();
+    let (mut pairs, mut keys) = (Pairs::new(), HashSet::new());
     for pair in list(value).map(trim_ows) {
         if pair.is_empty() && pairs.is_empty() && trim_ows(value).is_empty() {
             return Ok(pairs);
@@ -49,7 +50,7 @@ pub fn metadata(value: &[u8]) -> Result<Pairs, &'static str> {
             Some(at) => (&pair[..at], trim_ows(&pair[at + 1..])),
             None => (pair, &b""[..]),
         };
-        if key.is_empty() || pairs.iter().any(|(other, _)| **other == *key) {
+        if key.is_empty() || !keys.insert(key) {
             return Err("Upload-Metadata has a key twice, or an empty one");
         }
         let mut value = Vec::with_capacity(coded.len());
