@@ -62,6 +62,25 @@ fn what_an_upload_could_not_remove_goes_later() {
     eventually("they are removed", || hidden_in(&html).is_empty());
 }
 
+/// A MOVE that fails halfway and cannot be taken back: the log says where what stood there is now.
+#[test]
+fn what_a_move_could_not_put_back_is_named_in_the_log() {
+    if skip_on_nginx("nginx removes the destination first") {
+        return;
+    }
+    let s =
+        server("location / { dav_methods MOVE; }").allow_log("neither its new nor its old name").allow_log("failed (5");
+    let s = s.file("html/t/f", "new").file("html/old/f", "old").start();
+    // The first finds the destination taken, the second exchanges the two.
+    let inject = ["-e", "trace=renameat2", "-e", "inject=renameat2:error=EIO:when=3+"];
+    let Some(strace) = crate::strace::Strace::attach(&s, &inject) else { return };
+    s.method("MOVE", "/t/", "Destination: /old/\r\n", b"").is(500);
+    drop(strace);
+    assert_eq!((s.read("html/old/f"), s.read("html/t/f")), (b"new".to_vec(), b"old".to_vec()));
+    let place = format!("its old name is now \"{}\"", s.path("html/t").display());
+    assert!(s.error_log().contains(&place), "{place}: {}", s.error_log());
+}
+
 fn hidden_in(dir: &Path) -> Vec<String> {
     let names = std::fs::read_dir(dir).expect("a directory").flatten();
     names.map(|e| e.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(".webserv-")).collect()

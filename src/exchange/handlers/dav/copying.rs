@@ -204,6 +204,12 @@ impl Staged {
         self.kept = true;
     }
 
+    /// As [`Staged::keep`], where a client's file or directory has it: its place.
+    pub fn strand(mut self) -> (Rc<OwnedFd>, CString) {
+        self.kept = true;
+        (self.dir.clone(), std::mem::take(&mut self.name))
+    }
+
     /// The removal of what is left, in slices.
     pub fn removal(mut self) -> Result<Removal, Errno> {
         let removal = Removal::new(file::dup(self.dir.as_fd())?, &self.name)?;

@@ -10,8 +10,9 @@ use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use std::cell::Cell;
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// The request, checked.
 pub struct Job {
@@ -28,9 +29,13 @@ pub struct Job {
     pub sync: bool,
     /// What the destination was is gone for good: it cannot be taken back.
     pub has_lost: Cell<bool>,
+    /// The place of a client's file or directory that could be given neither its new nor its old name.
+    pub stranded: Cell<Option<Stranded>>,
     /// Relative paths from the source to the hidden trash directories below it, which a COPY leaves out.
     pub trashes: Vec<Box<[u8]>>,
 }
+
+pub type Stranded = (Rc<OwnedFd>, CString);
 
 pub enum Stage {
     /// The rules are being checked: nothing has been changed.
@@ -148,8 +153,12 @@ impl Job {
                     Err(e) => {
                         let to = Some(self.to());
                         let back = || file::rename_at(from, &self.source.name, to, &self.target.name, Rename::Exchange);
-                        if back().is_err_and(file::is_missing) {
-                            self.swap_aside(self.from(), &self.source.name, temp_names)?;
+                        match back() {
+                            Err(e) if file::is_missing(e) => {
+                                self.swap_aside(self.from(), &self.source.name, temp_names)?;
+                            }
+                            Err(_) => self.stranded.set(Some((self.source.dir.clone(), self.source.name.clone()))),
+                            Ok(()) => {}
                         }
                         Err(e)
                     }
@@ -199,7 +208,7 @@ impl Job {
             Ok(()) => aside.keep(),
             // It stays where it was found.
             Err(e) => {
-                aside.keep();
+                self.stranded.set(Some(aside.strand()));
                 return Err(e);
             }
         }
@@ -228,8 +237,10 @@ impl Job {
                 let moved = file::rename_at(at, &old.name, from, &self.source.name, Rename::NoReplace);
                 // Another client took the old name meanwhile: the new one stays. What was moved must not be removed
                 // with `old`.
-                if moved.is_ok() || file::rename_at(at, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
+                if moved.is_ok() {
                     old.keep();
+                } else if file::rename_at(at, &old.name, to, &self.target.name, Rename::Exchange).is_err() {
+                    self.stranded.set(Some(old.strand()));
                 }
                 moved
             }

@@ -1,5 +1,6 @@
 //! How a WebDAV request is refused, and what is logged.
 
+use super::job::Stranded;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -11,8 +12,10 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::sys::Errno;
+use crate::services::temp_names::is_hidden;
+use crate::sys::{Errno, file};
 use memchr::memmem;
+use std::os::fd::AsFd;
 
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
     ex.report(cx, Level::Error, why);
@@ -66,4 +69,14 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
     let path = String::from_utf8_lossy(&ex.route.path).into_owned();
     ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
     Flow::Status(status)
+}
+
+/// A name could be given neither for good nor back. Only an operator can help, before the next start removes what is hidden.
+pub fn report_stranded(ex: &mut Exchange, cx: &mut Services, (dir, name): &Stranded) {
+    let dir = file::path_of(dir.as_fd()).unwrap_or_default();
+    let path = [&*dir, b"/", name.to_bytes()].concat();
+    let path = String::from_utf8_lossy(&path);
+    let hint = if is_hidden(name.to_bytes()) { ": rename it before the server is started again" } else { "" };
+    let text = format_args!("what could be given neither its new nor its old name is now \"{path}\"{hint}");
+    ex.report(cx, Level::Crit, text);
 }

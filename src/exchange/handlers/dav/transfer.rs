@@ -7,7 +7,7 @@ use super::guard;
 use super::held::Leave;
 use super::job::{After, Job, Stage, Was};
 use super::judging::Judging;
-use super::refuse::{failed, refuse};
+use super::refuse::{failed, refuse, report_stranded};
 use super::transfer_request;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -98,6 +98,14 @@ impl Transfer {
 
     /// Goes on a little. Err: the result.
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+        let outcome = self.step_unreported(ex, cx);
+        if let Some(stranded) = self.job.stranded.take() {
+            report_stranded(ex, cx, &stranded);
+        }
+        outcome
+    }
+
+    fn step_unreported(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),

@@ -72,6 +72,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         // One rename puts a file over another, and a power cut never finds it half done.
         swaps: found.is_taken_by_dir() || sync && !moves,
         sync,
+        stranded: Cell::default(),
         has_lost: Cell::new(moves && !found.collection && found.there.is_some() && !found.is_taken_by_dir()),
         trashes,
     };
