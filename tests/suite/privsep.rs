@@ -398,6 +398,20 @@ fn quit_and_term_end_the_parent_and_its_children() {
 }
 
 #[test]
+fn winch_lets_the_child_finish_while_listeners_stay_and_hup_starts_another() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let child = s.child();
+    s.signal(libc::SIGWINCH);
+    assert!(os::wait_exit(child, LIMIT));
+    eventually("it is reaped, and no other follows", || s.try_child().is_none());
+    let mut waiting = s.client();
+    waiting.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+    s.reload();
+    waiting.response().is(200).body_is("f");
+    assert_ne!(s.child(), child);
+}
+
+#[test]
 fn a_child_whose_parent_was_killed_does_not_stay() {
     let Some(mut s) = Parent::start("user nobody;") else { return };
     let child = s.child();

@@ -48,6 +48,7 @@ for a, b in (('one', 'other'), ('other', 'one')):
     print(a, b, ''.join(go(c, go(c, name=a)[1], name=b)[0] for c in KINDS))
 "#;
 
+/// CVE-2025-23419 among others.
 #[test]
 fn sessions_are_resumed_only_where_clients_are_verified_as_before() {
     let setup = http(

@@ -253,3 +253,41 @@ fn a_client_may_update_both_windows_for_each_frame_of_a_large_response() {
         assert_eq!(seen.fault, None, "{at}");
     }
 }
+
+#[test]
+fn two_updates_are_earned_by_each_frame_while_the_windows_are_open() {
+    for (name, wide, frames, len, expected) in [
+        ("one frame", true, 1, 100, 2),
+        ("three at once", true, 3, 30_000, 6),
+        ("the window is full", false, 4, 65_535, 0),
+        ("a byte is left", false, 4, 65_534, 8),
+    ] {
+        let mut connection = greeted(Limits::default());
+        let opened = if wide { [window(0, 1 << 20), window(1, 1 << 20)].concat() } else { Vec::new() };
+        run(&mut connection, &[&get(1), &opened], &mut Seen::default());
+        connection.data_sent(1, len, frames);
+        assert_eq!(connection.updates, expected, "{name}");
+        run(&mut connection, &[&window(0, 1)], &mut Seen::default());
+        assert_eq!(connection.updates, u64::saturating_sub(expected, 1), "{name}: one was used");
+    }
+}
+
+#[test]
+fn only_the_first_header_block_of_a_connection_says_that_there_is_no_table() {
+    let begins = |connection: &mut Connection, id| {
+        let mut out = Vec::new();
+        connection.head(id, EndStream::Yes, &mut out, |out| encode::status(out, 204));
+        out.get(HEADER_LEN) == Some(&encode::NO_TABLE)
+    };
+    for is_written_by_caller in [false, true] {
+        let mut connection = greeted(Limits::default());
+        run(&mut connection, &[&[get(1), get(3)].concat()], &mut Seen::default());
+        assert!(connection.is_before_first_block());
+        if is_written_by_caller {
+            connection.first_block_sent();
+            assert!(!connection.is_before_first_block());
+        }
+        assert_eq!([begins(&mut connection, 1), begins(&mut connection, 3)], [!is_written_by_caller, false]);
+        assert!(!connection.is_before_first_block());
+    }
+}
