@@ -81,7 +81,7 @@ impl TempNames {
         }
         self.noted.clear();
         self.last = Weak::new();
-        append(journal.as_fd(), format!("{:08x}", self.names.id).as_bytes())?;
+        append(journal.as_fd(), format!("{:08x}", self.names.id()).as_bytes())?;
         self.journal = Some((journal, path));
         for (dir, old) in trees {
             let new = self.hidden_in(dir.as_fd(), What::Delete);

@@ -4,6 +4,7 @@
 
 use crate::sys::random;
 use crate::util::decimal;
+use std::cell::OnceCell;
 use std::ffi::CString;
 
 /// Prefix of hidden names. No client's name has it: it begins with a dot.
@@ -45,28 +46,29 @@ pub fn is_hidden(path: &[u8]) -> bool {
 }
 
 /// The names of a process.
+#[derive(Default)]
 pub struct Names {
-    /// Distinguishes our names from others': another process may write to the same directory.
-    pub(super) id: u32,
+    /// Drawn with the first name: the default that stands in while an upload has taken the names costs no system call.
+    id: OnceCell<u32>,
     made: u64,
 }
 
-impl Default for Names {
-    fn default() -> Names {
-        Names { id: random::number().unwrap_or(0) as u32, made: 0 }
-    }
-}
-
 impl Names {
+    /// Distinguishes our names from others': another process may write to the same directory.
+    pub(super) fn id(&self) -> u32 {
+        *self.id.get_or_init(|| random::number().unwrap_or(0) as u32)
+    }
+
     /// The next one.
     pub fn next(&mut self, what: What) -> CString {
         self.made += 1;
+        let id = self.id();
         // Without formatting, which was a twentieth of the CPU of an upload.
         let mut name = Vec::with_capacity(48);
         name.extend_from_slice(HIDDEN.as_bytes());
         name.extend_from_slice(what.word().as_bytes());
         name.push(b'-');
-        name.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(self.id >> (4 * digit) & 15) as usize]));
+        name.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(id >> (4 * digit) & 15) as usize]));
         name.push(b'-');
         decimal::push(self.made, 0, &mut name);
         CString::new(name).expect("no NUL in words and digits")
