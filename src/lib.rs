@@ -21,6 +21,7 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
+//! | `main.rs`, `cli.rs`, `share.rs`, `notes.rs` | the program: its commands, `webserv DIR`, notes on a configuration |
 //!
 //! Where is …? Reading a request:
 //!
@@ -31,15 +32,18 @@
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
 //! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
-//! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; its flow control: [`http::h2::window`]
-//! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
-//!   against [`http::h2::budget`]; GOAWAY written: `http/h2/connection/send.rs`, decided on: [`conn::http2::connection`]
+//! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]
+//! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed: `http/h2/connection/body.rs`;
+//!   a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
+//! - a frame of HTTP/2 understood: [`http::h2::connection`]; a client's reset counted: `http/h2/connection/control.rs`,
+//!   against [`http::h2::budget`]; a reset or GOAWAY written: `http/h2/connection/send.rs`, a reset behind a response:
+//!   `http/h2/connection/stops.rs`; GOAWAY decided on: [`conn::http2::connection`]
 //! - a connection found to speak HTTP/2, a stream's head made a request: `conn/http2/begin.rs`; SETTINGS: [`http::h2::settings`];
 //!   a priority read: [`http::h2::priority`]; a WebSocket over HTTP/2: [`http::h2::extended`]
 //! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them,
 //!   `conn/http2/stream.rs` writes their frames
-//! - `Expect: 100-continue` answered: [`conn::http1::read`]; the line of the PROXY protocol read:
-//!   [`conn::http1::proxy_protocol`]
+//! - `Expect: 100-continue` answered: [`conn::http1::read`]; the header of the PROXY protocol parsed:
+//!   [`http::proxy_protocol`], read from the connection: [`conn::http1::proxy_protocol`]
 //! - a ClientHello read, and a server chosen by its name: [`tls::hello`], `choose` in `conn/handshake.rs`; the settings of a
 //!   handshake: [`tls::server`]; how many begin in a turn: [`services::handshakes`]; its time is
 //!   [`conn::timers::Timer::Header`]
@@ -52,20 +56,26 @@
 //!   [`exchange::phases`]
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
 //!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
-//! - a method refused: [`exchange::handlers::allowed_methods`]; an address or a password: [`exchange::access`]; a rate:
-//!   [`exchange::access::limits`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link: [`exchange::access`],
+//!   a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its delay:
+//!   [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
 //! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`]; try_files: [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
-//!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`; the directories
-//!   on its way made: [`io::make_path`]; its quota counted: [`services::quotas`]; resumed: [`exchange::handlers::resumable`]
+//!   `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; renamed into its place:
+//!   `exchange/handlers/upload/commit.rs`; the directories on its way made: [`io::make_path`]; its quota counted: [`services::quotas`]
+//! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
+//!   `exchange/handlers/resumable/store.rs`; taken over from another request: `exchange/handlers/resumable/takeover.rs`
+//! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`, entry by
+//!   entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
 //! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs` for
 //!   the opening
 //! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`]; a slash added to
 //!   a directory's name: [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
-//! - a directory listed: [`exchange::handlers::autoindex`]; downloaded as one file: [`exchange::archive`]
+//! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or XML:
+//!   [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
 //! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a change:
 //!   `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`]; the 207 of PROPFIND made: [`exchange::multistatus`];
 //!   `If` parsed: [`http::dav::condition`]
@@ -86,6 +96,8 @@
 //! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
 //!   `exchange/handlers/upstream/protocol.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
 //!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
+//! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass: [`config::pattern_set`];
+//!   PCRE2 itself: [`sys::pcre2`]
 //! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
 //!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
 //!
@@ -97,6 +109,8 @@
 //!   add_header and expires:
 //!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
+//! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
+//!   `exchange/handlers/upstream/respond.rs`; written: [`exchange::send_queue`]
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
 //!   [`exchange::origin`]; the time in Date: [`services::clock`]
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
@@ -104,7 +118,8 @@
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
 //!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
-//!   file: [`services::logs`], which also opens the files again for USR1
+//!   file: [`services::logs`], which also opens the files again for USR1; under a parent,
+//!   [`privsep::parent`] opens them
 //! - a connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
@@ -119,15 +134,21 @@
 //! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
 //!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
+//! - a process started: [`server::lifecycle`]; a socket bound, or inherited from an old binary or systemd:
+//!   [`server::listeners`]; what one process hands over to the next: [`services::handover`], sent by `server/handover.rs`
 //! - a signal acted on: `server/signals.rs`; the pid file written, `-s` and its number: [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
-//! - rights given up: [`privsep::sandbox`]
+//! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
+//!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
-//! - a certificate loaded: [`config::certificates`]; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`): `config/local_ca.rs`; made
+//!   part of a server's handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends it; when
 //!   it is renewed: `services/acme/held.rs`; its challenge answered: `exchange/acme.rs`, or in `conn/handshake.rs`; stored:
-//!   `services/acme/store.rs`
+//!   `services/acme/store.rs`; what of it a reload keeps: `adopt` in [`services::acme`]
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
+//! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an editor
+//!   served: [`tools::lsp`]
 //!
 //! Something new goes:
 //!

@@ -68,7 +68,7 @@ const TWO_OR_MORE: Args = Args::TWO_OR_MORE;
 
 const ONE_PROCESS: Verdict =
     Ignored("tunes nginx's worker processes; here one process with one thread does all the work");
-const EVENT_LOOP: Verdict = Ignored("tunes nginx's event loop; here it is always epoll, edge triggered");
+const EVENT_LOOP: Verdict = Ignored("tunes nginx's event loop; this server always uses epoll");
 const OS_LIMITS: Verdict =
     Ignored("set by the service manager here: use LimitCORE=, Nice= or WorkingDirectory= of systemd, or `ulimit`");
 const MODULES: Verdict = Ignored(
@@ -86,7 +86,8 @@ const DIAGNOSTIC: Verdict = Ignored("a debugging aid of nginx; see `error_log â€
 const VARIABLE_ONLY: Verdict =
     Ignored("only sets variables that do not exist here; a configuration that uses them is refused where it does");
 const PROXY_TUNING: Verdict = Ignored("tunes how proxied responses are moved, not what they are");
-const TLS_CACHE: Verdict = Ignored("certificates are read once and kept until their files change");
+const TLS_CACHE: Verdict =
+    Ignored("each certificate is kept until its file changes; a reload reads only changed files");
 const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
 const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
 const ENGINE: Verdict = Ignored("cryptography is built in");
@@ -107,7 +108,7 @@ const WITH_GRPC: Verdict = Ignored("has an effect only together with `grpc_pass`
 const WITH_MEMCACHED: Verdict = Ignored("has an effect only together with `memcached_pass`");
 const TUNNEL_TUNING: Verdict = Ignored("sizes buffers of the system, which sizes them by itself");
 const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; each request goes to the upstream");
-const PROXY_TLS: Verdict = Ignored("certificates are read once, when the configuration is");
+const PROXY_TLS: Verdict = Ignored("certificates for upstreams are read when the configuration is loaded");
 const NO_GRPC: Verdict = Refused(
     "gRPC needs HTTP/2 to the application, which is spoken to clients only; put a proxy that speaks it in front",
 );

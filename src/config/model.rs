@@ -1,5 +1,5 @@
 //! The resolved configuration: what a request is answered by. Immutable once made; held by `Rc` from every
-//! exchange that started under it, so a reload changes nothing for them. No parsing here and no behaviour.
+//! exchange that started under it, so a reload changes nothing for them. No parsing here; methods only answer questions about the data.
 //!
 //! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
 

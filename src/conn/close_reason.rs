@@ -62,7 +62,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Served => "the last response was sent",
             CloseReason::Refused => "the request was refused without a response",
             CloseReason::ClientGone => "the client closed it",
-            CloseReason::TimedOut(timer) => return write!(f, "timed out: {}", timer.directives()),
+            CloseReason::TimedOut(timer) => return write!(f, "timed out: {}", timer.label()),
             CloseReason::MadeRoom => "it was idle, and its place or its memory was needed",
             CloseReason::NotListened => "its listener was closed by a reload",
             CloseReason::ShuttingDown => "the server shuts down",

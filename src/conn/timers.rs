@@ -1,6 +1,6 @@
 //! Deadlines by name. Which timer has run out decides what is done with the connection ([`super::drive::timeout`]).
 
-/// What must not take longer.
+/// What a connection's deadline is for: a limit, or the time at which it goes on (Settle, Pause, Work).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timer {
     /// The first byte of a request, or the rest of its head (client_header_timeout).
@@ -26,15 +26,16 @@ pub enum Timer {
 }
 
 impl Timer {
-    /// The directives that set it.
-    pub fn directives(self) -> &'static str {
+    /// What the log calls it: the directive that sets it, or what it is for.
+    pub fn label(self) -> &'static str {
         match self {
             Timer::Header => "client_header_timeout",
             Timer::Settle => "TLS session tickets",
             Timer::KeepAlive => "keepalive_timeout",
             Timer::Body => "client_body_timeout",
             Timer::Send => "send_timeout",
-            Timer::Drain | Timer::Linger => "lingering_timeout",
+            Timer::Drain => "lingering_timeout",
+            Timer::Linger => "lingering_time or lingering_timeout",
             Timer::Pause => "a delay",
             Timer::Work => "work on files",
             Timer::Upstream => "the upstream's timeouts",

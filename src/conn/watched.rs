@@ -9,7 +9,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use std::os::fd::BorrowedFd;
 
-/// A connection that is answered and closed at once is never watched. All events are edge triggered.
+/// A connection that is answered and closed at once is never watched. Events of clients' sockets are edge triggered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Watched {
     No,

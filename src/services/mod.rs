@@ -1,5 +1,5 @@
 //! What all requests share: the turn's clock, the configuration, buffers, open files, logs, counters. The event loop
-//! passes [`Services`] down; nothing here knows a connection or a request.
+//! passes [`Services`] down. Nothing here imports `conn` or `exchange`: what a service has to wake, it knows by its key.
 
 pub mod acme;
 pub mod boot;

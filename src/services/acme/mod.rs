@@ -65,8 +65,8 @@ fn chance() -> u64 {
 }
 
 impl Acme {
-    /// Adopts a configuration: loads what is on disk and keeps the orders that are still wanted. True: an order in progress
-    /// was dropped.
+    /// Applies a configuration. Where issuers and certificates are the same, orders in progress continue; otherwise each
+    /// authority's order begins again, and certificates that are still configured are kept. Whether it is otherwise.
     pub fn adopt(&mut self, settings: &Settings, now: i64) -> bool {
         let is_mended = self.read_keys_again();
         let same_issuers = self.authorities.len() == settings.issuers.len()
