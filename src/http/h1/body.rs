@@ -247,6 +247,11 @@ impl Decoder {
     /// # Errors
     /// Those of [`Decoder::next`].
     pub fn pieces(&mut self, input: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Reject> {
+        if let State::Length(_) = self.state {
+            let step = self.next(input)?;
+            take(input.get(step.data).unwrap_or_default());
+            return Ok(step.consumed);
+        }
         let mut at = 0;
         let (mut held, mut len) = ([0; GATHERED], 0);
         let mut outcome = Ok(());

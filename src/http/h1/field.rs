@@ -1,6 +1,6 @@
 //! A header field where it stands in the bytes of its head.
 
-use crate::http::header::HeaderId;
+use crate::http::header::{HeaderId, text_len, token_len};
 use crate::util::span::Span;
 
 /// The line between `start` and `next`, without the CR LF or LF that ends it there.
@@ -12,10 +12,83 @@ pub(super) fn line(buf: &[u8], start: usize, next: usize) -> Span {
     }
 }
 
+/// A field line as nearly all are, and where the next line begins.
+pub(super) struct Plain {
+    pub name: Span,
+    pub value: Span,
+    pub next: usize,
+}
+
+/// Takes the line at `start` apart in one pass. None: it is not complete, or has something that is to be looked at more
+/// closely (a tab, a blank at its end, what is no field).
+#[inline]
+pub(super) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
+    let rest = buf.get(start..)?;
+    let name = token_len(rest);
+    if name == 0 || rest.get(name) != Some(&b':') {
+        return None;
+    }
+    let mut value = name + 1;
+    while rest.get(value) == Some(&b' ') {
+        value += 1;
+    }
+    let end = value + text_len(rest.get(value..)?);
+    if rest.get(end..end + 2)? != b"\r\n" || end > value && rest[end - 1] == b' ' {
+        return None;
+    }
+    let span = |from: usize, to: usize| Span::new(start + from, start + to);
+    Some(Plain { name: span(0, name), value: span(value, end), next: start + end + 2 })
+}
+
 /// One header field. Spans are offsets into the buffer that was parsed; the value is trimmed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Field {
     pub id: HeaderId,
     pub name: Span,
     pub value: Span,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::split_field;
+    use super::*;
+
+    #[test]
+    fn a_plain_line_is_taken_apart_as_any_other_is() {
+        let table = [
+            ("Host: a", true),
+            ("Content-Type:text/html; charset=\"\u{e4}\"", true),
+            ("X_1.a~b:   a  b\u{ff}", true),
+            ("Empty:", true),
+            ("Blanks:    ", true),
+            ("Last-Modified-Since-Yesterday: Mon, 01 Jan 2024 00:00:00 GMT", true),
+            ("Tab:\ta", false),
+            ("Tab: a\tb", false),
+            ("Behind: a ", false),
+            ("Space : a", false),
+            (": a", false),
+            (" Folded: a", false),
+            ("No colon", false),
+            ("Control: a\u{1}", false),
+            ("Return: a\rb", false),
+            ("Del: a\u{7f}", false),
+        ];
+        for (line, is_plain) in table {
+            for before in ["", "x\r\n"] {
+                let text = [before, line, "\r\nN: n\r\n\r\n"].concat();
+                let (buf, start) = (text.as_bytes(), before.len());
+                let found = plain(buf, start);
+                assert_eq!(found.is_some(), is_plain, "{line}");
+                let Some(Plain { name, value, next }) = found else { continue };
+                let (name_len, range) = split_field(line.as_bytes()).expect("a field");
+                assert_eq!(name, Span::new(start, start + name_len), "{line}");
+                assert_eq!(value, Span::new(start + range.start, start + range.end), "{line}");
+                assert_eq!(next, start + line.len() + 2, "{line}");
+                // Not before all of it is there.
+                assert!((start..next).all(|end| plain(&buf[..end], start).is_none()), "{line}");
+            }
+            // By LF alone it is for the closer look.
+            assert!(plain([line, "\n\r\n"].concat().as_bytes(), 0).is_none(), "{line}");
+        }
+    }
 }

@@ -144,7 +144,17 @@ impl Head {
         if self.stage == Stage::Start && !self.skip_empty_lines(buf)? {
             return Ok(Progress::Partial);
         }
-        while let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
+        loop {
+            if self.stage == Stage::Fields
+                && self.scanned == self.at
+                && let Some(plain) = field::plain(buf, self.at)
+            {
+                self.check_length(plain.next - self.at, plain.next, limits)?;
+                (self.at, self.scanned) = (plain.next, plain.next);
+                self.add(plain.name, plain.value, buf, limits)?;
+                continue;
+            }
+            let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else { break };
             let next = self.scanned + found + 1;
             self.check_length(next - self.at, next, limits)?;
             let line = field::line(buf, self.at, next);
@@ -265,25 +275,29 @@ impl Head {
     fn field(&mut self, line: Span, buf: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let bytes = line.of(buf);
         let (name_len, value) = split_field(bytes)?;
+        let start = line.start as usize;
+        let value = Span::new(start + value.start, start + value.end);
+        self.add(Span::new(start, start + name_len), value, buf, limits)
+    }
+
+    /// A field, by its parts.
+    fn add(&mut self, name: Span, value: Span, buf: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let most = if limits.fields == 0 { FIELDS } else { limits.fields };
         self.seen += 1;
         if self.seen > most {
             return Err(Reject::TooManyFields { limit: most });
         }
-        let name = &bytes[..name_len];
-        let id = HeaderId::of(name);
+        let id = HeaderId::of(name.of(buf));
         // No name that has an id has one.
-        if id == HeaderId::Other && !limits.unusual.keep(name) {
+        if id == HeaderId::Other && !limits.unusual.keep(name.of(buf)) {
             return Ok(());
         }
-        let start = line.start as usize;
-        let value = Span::new(start + value.start, start + value.end);
         // Known from here on, whatever becomes of the head: a refusal is the named server's.
         let is_first = || self.host.is_empty() && !self.fields.iter().any(|field| field.id == HeaderId::Host);
         if id == HeaderId::Host && is_first() && host::is_valid(value.of(buf)) {
             self.host = value;
         }
-        self.fields.push(Field { id, name: Span::new(start, start + name_len), value });
+        self.fields.push(Field { id, name, value });
         Ok(())
     }
 
@@ -331,6 +345,8 @@ impl Head {
         let is_11 = self.version == Version::Http11;
         match hosts {
             None if is_11 => return Err(Reject::BadHost("HTTP/1.1 without a Host field")),
+            // Judged when it came ([`Head::add`]).
+            Some(value) if value == self.host && !value.is_empty() => {}
             None => {}
             Some(value) if !host::is_valid(value.of(buf)) => return Err(Reject::BadHost("malformed Host field")),
             Some(_) => {}

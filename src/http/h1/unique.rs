@@ -51,6 +51,17 @@ impl Names {
         self.0 |= bit;
         again
     }
+
+    /// Adds a name. True where it was not there.
+    pub fn insert(&mut self, id: HeaderId) -> bool {
+        let is_new = !self.has(id);
+        self.0 |= 1u128 << id as u8;
+        is_new
+    }
+
+    pub fn has(self, id: HeaderId) -> bool {
+        self.0 & 1u128 << id as u8 != 0
+    }
 }
 
 /// Judges the fields of a head in which one of [`JUDGED`] stands more than once.
