@@ -3,6 +3,7 @@
 
 use super::handlers::upload::record::Record as Uploaded;
 use super::handlers::upstream::record::Record as Asked;
+use super::handlers::upstream::spare::Spare;
 use crate::sys::random;
 use std::cell::Cell;
 
@@ -43,6 +44,8 @@ pub struct LogFacts {
     pub request_id: Cell<Option<[u8; 16]>>,
     /// Which upstream servers were tried, and what they answered.
     pub upstream: Option<Box<Asked>>,
+    /// What an earlier request left of such.
+    pub spare: Spare,
     /// What became of an upload.
     pub upload: Option<Box<Uploaded>>,
     /// Lines for the error log so far.
@@ -52,6 +55,15 @@ pub struct LogFacts {
 }
 
 impl LogFacts {
+    /// Forgets the request; the next one begins at `now`, monotonic milliseconds.
+    pub fn clear(&mut self, now: u64) {
+        let (upstream, mut spare) = (self.upstream.take(), std::mem::take(&mut self.spare));
+        if let Some(record) = upstream {
+            spare.keep_record(record);
+        }
+        *self = LogFacts { started: now, spare, ..LogFacts::default() };
+    }
+
     /// `$request_id`, made when it is first wanted.
     pub fn request_id(&self) -> [u8; 16] {
         let id = self.request_id.get().unwrap_or_else(|| {

@@ -191,53 +191,25 @@ pub struct Sub {
     pub whole: bool,
 }
 
-/// What outlives a request: facts of the connection, and buffers with their capacity.
-struct Reused {
-    config: Rc<Config>,
-    client: Client,
-    proxy_header: Option<Rc<Option<Header>>>,
-    tls: Option<Rc<tls::TlsFacts>>,
-    request: Rc<Request>,
-    route: RouteState,
-    response: Response,
-    out: OutQueue,
-}
-
 impl Exchange {
     pub fn new(cx: &mut Services, client: Client) -> Exchange {
-        let reused = Reused {
+        let mut ex = Exchange {
             config: cx.config.clone(),
             client,
+            socket_peer: None,
             proxy_header: None,
             tls: None,
             request: Rc::default(),
             route: RouteState::default(),
-            response: Response::default(),
-            out: OutQueue::default(),
-        };
-        Exchange::with(reused, cx)
-    }
-
-    /// The one list of what a request begins with.
-    fn with(reused: Reused, cx: &Services) -> Exchange {
-        let Reused { config, client, proxy_header, tls, request, route, response, out } = reused;
-        let mut ex = Exchange {
-            config,
-            client,
-            socket_peer: None,
-            proxy_header,
-            tls,
-            request,
-            route,
             rx: Rx::Head,
             body_at_hand: false,
             body_is_here: false,
             body_received: 0,
             trailers: Trailers::default(),
             tx: Tx::Wait,
-            response,
-            out,
-            log: LogFacts { started: cx.now.ms, ..LogFacts::default() },
+            response: Response::default(),
+            out: OutQueue::default(),
+            log: LogFacts::default(),
             limit_rate: None,
             limit_rate_after: 0,
             pace: None,
@@ -253,6 +225,7 @@ impl Exchange {
             again: None,
             basis: Basis::default(),
         };
+        ex.log.started = cx.now.ms;
         ex.at_default();
         ex
     }
@@ -287,27 +260,59 @@ impl Exchange {
     /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
     pub fn next_request(&mut self, cx: &mut Services) {
         self.give_places_back(cx);
-        if let Some(peer) = self.socket_peer.take() {
-            self.client.peer = peer;
+        // Field by field: most have what they begin with, and nothing is moved. No field can be forgotten.
+        let Exchange {
+            config: _,
+            client,
+            socket_peer,
+            proxy_header: _,
+            tls: _,
+            request,
+            route,
+            rx,
+            body_at_hand,
+            body_is_here,
+            body_received,
+            trailers,
+            tx,
+            response,
+            out,
+            log,
+            limit_rate,
+            limit_rate_after,
+            pace,
+            pause,
+            draw,
+            places,
+            abort,
+            closes,
+            is_last,
+            ssi,
+            auth_request,
+            sub,
+            again,
+            basis,
+        } = self;
+        if let Some(peer) = socket_peer.take() {
+            client.peer = peer;
         }
-        match Rc::get_mut(&mut self.request) {
+        match Rc::get_mut(request) {
             Some(request) => request.clear(),
-            None => self.request = Rc::default(),
+            None => *request = Rc::default(),
         }
-        self.route.clear();
-        self.response.clear();
-        self.out.begin_response();
-        let reused = Reused {
-            config: self.config.clone(),
-            client: self.client,
-            proxy_header: self.proxy_header.take(),
-            tls: self.tls.take(),
-            request: self.request.clone(),
-            route: std::mem::take(&mut self.route),
-            response: std::mem::take(&mut self.response),
-            out: std::mem::take(&mut self.out),
-        };
-        *self = Exchange::with(reused, cx);
+        route.clear();
+        response.clear();
+        out.begin_response();
+        log.clear(cx.now.ms);
+        (*rx, *tx) = (Rx::Head, Tx::Wait);
+        (*body_at_hand, *body_is_here, *body_received) = (false, false, 0);
+        *trailers = Trailers::default();
+        (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
+        places.clear();
+        (*abort, *closes, *is_last) = (false, false, false);
+        (*draw, *ssi, *auth_request, *sub, *again) = (None, None, None, None, None);
+        *basis = Basis::default();
+        self.at_default();
     }
 
     /// A reload between two requests, or within a head: the request is answered by the new configuration, in which

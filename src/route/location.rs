@@ -50,15 +50,21 @@ pub fn lacks_slash(
     let mut tree = &config.server(server).tree;
     loop {
         let prefixes = &tree.prefixes;
-        if tree.exact.contains_key(uri) || prefixes.binary_search_by(|entry| (*entry.prefix).cmp(uri)).is_ok() {
+        let Err(behind) = prefixes.binary_search_by(|entry| (*entry.prefix).cmp(uri)) else { return None };
+        if tree.exact.contains_key(uri) {
             return None;
         }
+        // Names that begin with the URI, the one with a slash among them, would follow there.
+        let is_beginning = prefixes.get(behind).is_some_and(|entry| entry.prefix.starts_with(uri));
         // Asked for every request: the name with its slash is only written where it is looked up by its hash.
         let exact = match tree.exact.is_empty() {
             true => None,
             false => tree.exact.get(&*[uri, b"/"].concat()).copied(),
         };
-        let with_slash = || prefixes.binary_search_by(|entry| against_directory(&entry.prefix, uri)).ok();
+        let with_slash = || match is_beginning {
+            true => prefixes.binary_search_by(|entry| against_directory(&entry.prefix, uri)).ok(),
+            false => None,
+        };
         let named = exact.or_else(|| with_slash().map(|at| prefixes[at].location));
         if let Some(id) = named.filter(|id| is_meant(config.location(*id))) {
             return Some(id);

@@ -146,7 +146,8 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     if turn.budget.gather && unsent && !starts {
         return Step::Batched;
     }
-    let mut progress = flushed | (!starts && send(active, turn));
+    let sent = !starts && send(active, turn);
+    let mut progress = flushed;
     let Active { ex, handler, http1, .. } = active;
     if let Handler::Proxy(proxy) = handler
         && proxy.wants_body(ex)
@@ -178,7 +179,8 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     }
     match &active.handler {
         Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(&active.ex) => complete(io, active, turn),
-        Handler::Proxy(_) if progress => Step::Again,
+        // Once the whole request is sent, nothing can be done before its answer comes.
+        Handler::Proxy(proxy) if progress || sent && !proxy.is_sent(&active.ex) => Step::Again,
         Handler::Proxy(_) => wait(io, active, turn.cx.now.ms),
         _ => Step::Again,
     }
@@ -375,7 +377,10 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
         backends.close(backend, cx, End::Good);
     }
     let spool = proxy.spool.take().filter(|spool| ex.tx == Tx::Send && !spool.is_empty());
-    *handler = spool.map_or(Handler::None, Handler::Spooled);
+    let next = spool.map_or(Handler::None, Handler::Spooled);
+    if let Handler::Proxy(done) = std::mem::replace(handler, next) {
+        ex.log.spare.keep_proxy(*done);
+    }
     if ex.tx == Tx::Send
         && matches!(handler, Handler::None)
         && let Some(page) = filters::end(ex, cx)

@@ -71,25 +71,24 @@ impl Idle {
 
     /// The place of a connection that is idle from now on.
     pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
-        let due_before = self.due(destination.group);
         let place = self.places.insert(Place { backend, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
             let line = self.line(list, destination);
             let before = line.newest.replace(place);
             line.oldest.get_or_insert(place);
             line.length += 1;
+            if let (List::Group, None) = (list, before) {
+                self.dues.insert((due, destination.group));
+            }
             self.link(place, list, |link| link.older = before);
             self.link_to(before, list, |link| link.newer = Some(place));
         }
-        self.plan(destination.group, due_before);
         place
     }
 
     /// It is idle no longer.
     pub fn remove(&mut self, place: Key) {
-        let Some(destination) = self.places.get(place).map(|place| place.destination) else { return };
-        let due_before = self.due(destination.group);
-        let Some(Place { links, .. }) = self.places.remove(place) else { return };
+        let Some(Place { destination, due, links, .. }) = self.places.remove(place) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
             let line = self.line(list, destination);
@@ -104,12 +103,18 @@ impl Idle {
             self.link_to(older, list, |link| link.newer = newer);
             self.link_to(newer, list, |link| link.older = older);
             match list {
-                List::Group if is_empty => drop(self.groups.remove(&destination.group)),
+                List::Group => {
+                    if older.is_none() {
+                        self.plan(destination.group, due, newer);
+                    }
+                    if is_empty {
+                        self.groups.remove(&destination.group);
+                    }
+                }
                 List::Peer if is_empty => drop(self.peers.remove(&destination)),
-                _ => {}
+                List::Peer | List::All => {}
             }
         }
-        self.plan(destination.group, due_before);
     }
 
     /// Takes the one to a server that was used last.
@@ -144,22 +149,11 @@ impl Idle {
         Some(backend)
     }
 
-    /// When the oldest of a group is due.
-    fn due(&self, group: usize) -> Option<u64> {
-        let oldest = self.groups.get(&group)?.oldest?;
-        self.places.get(oldest).map(|place| place.due)
-    }
-
-    /// The oldest of a group may be another than it was.
-    fn plan(&mut self, group: usize, before: Option<u64>) {
-        let after = self.due(group);
-        if before == after {
-            return;
-        }
-        if let Some(due) = before {
-            self.dues.remove(&(due, group));
-        }
-        self.dues.extend(after.map(|due| (due, group)));
+    /// The oldest of a group, due at `before`, is gone; `oldest` is another one.
+    fn plan(&mut self, group: usize, before: u64, oldest: Option<Key>) {
+        self.dues.remove(&(before, group));
+        let due = oldest.and_then(|oldest| self.places.get(oldest)).map(|place| place.due);
+        self.dues.extend(due.map(|due| (due, group)));
     }
 
     fn line(&mut self, list: List, destination: Destination) -> &mut Line {

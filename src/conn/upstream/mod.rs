@@ -43,7 +43,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return client_gone(active, turn, CloseReason::ClientGone);
     }
     let waiting = ex.out.pending();
-    let had_room = proxy.room(ex) > 0;
+    let had_room = waiting == 0 || proxy.room(ex) > 0;
     match by_client_deadline(io, proxy, |io| write::flush(io, ex, turn)) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,

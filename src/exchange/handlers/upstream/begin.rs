@@ -12,7 +12,6 @@ use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::Tried;
-use std::rc::Rc;
 
 /// The initial state of a request, wherever it goes.
 pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: Target) -> Begun<Proxy> {
@@ -29,7 +28,7 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         pending,
         protocol,
         script: None,
-        place: Rc::new(place),
+        place: ex.log.spare.share_place(place),
         upstream: upstream.clone(),
         tried: Tried::default(),
         tries: 0,
@@ -37,7 +36,7 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         asked: RequestContext::default(),
         interim: 0,
         hinted: 0,
-        out: Vec::new(),
+        out: ex.log.spare.take_request(),
         sent: 0,
         file_at: 0,
         body: Body::Whole,
@@ -46,7 +45,7 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         request_sent: false,
         write_closed: false,
         input: Vec::new(),
-        head: ResponseHead::default(),
+        head: ResponseHead::with_room(ex.log.spare.take_fields()),
         reading: Reading::Head,
         records: fastcgi::Reader::default(),
         reused: false,

@@ -28,7 +28,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     // 101.
     proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // The allocator's fastest size classes go up to here, and most heads fit.
-    let mut out = Vec::with_capacity(768);
+    let mut out = std::mem::take(&mut proxy.out);
+    out.reserve(768);
     let method = method(ex, cx, &settings, caches)?;
     proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     request::line(&method, &place.uri, settings.version, &mut out);

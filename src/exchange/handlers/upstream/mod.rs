@@ -13,6 +13,7 @@
 //! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: which servers are trusted
+//! - [`spare`]: room that one request leaves for the next
 //! - [`store`]: responses that are stored as files; [`spool`], [`overflow`]: those of slow clients; [`record`]: the
 //!   values of variables
 
@@ -38,6 +39,7 @@ pub mod respond;
 mod rewrite;
 mod sending;
 pub mod settings;
+pub mod spare;
 pub mod spool;
 mod store;
 pub mod stored;
@@ -69,7 +71,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     if ex.route.method == Method::Trace || is_tunnel != (ex.route.method == Method::Connect) {
         return Err(methods::not_allowed(ex));
     }
-    let mut record = ex.log.upstream.take().unwrap_or_default();
+    let mut record = ex.log.upstream.take().unwrap_or_else(|| ex.log.spare.take_record());
     record.protocol = pass.protocol;
     if !record.tries.is_empty() {
         // The answer of the location before may be dropped only now, for this page of its error.

@@ -17,7 +17,6 @@ use crate::http::h1::response::{Ending, Progress};
 use crate::services::Services;
 use crate::sys::process::Exit;
 use std::ops::Range;
-use std::rc::Rc;
 
 /// Most informational responses (1xx) of one request: each restarts proxy_read_timeout.
 const INTERIM: u32 = 100;
@@ -126,8 +125,10 @@ impl Proxy {
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
         // From here on the record has the head, where variables find it.
-        let bytes = text.get(at..end).unwrap_or_default().into();
-        let received = Rc::new(respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx));
+        let mut bytes = ex.log.spare.take_bytes();
+        bytes.extend_from_slice(text.get(at..end).unwrap_or_default());
+        let received = respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx);
+        let received = ex.log.spare.share_head(received);
         if let Some(record) = &mut ex.log.upstream {
             record.head = Some(received.clone());
         }

@@ -45,7 +45,7 @@ pub struct Place {
 #[derive(Default)]
 pub struct ReceivedHead {
     pub head: ResponseHead,
-    pub bytes: Box<[u8]>,
+    pub bytes: Vec<u8>,
 }
 
 impl ReceivedHead {
@@ -105,6 +105,13 @@ impl Try {
 }
 
 impl Record {
+    /// Forgets everything; the list of attempts keeps its room.
+    pub fn clear(&mut self) {
+        let mut tries = std::mem::take(&mut self.tries);
+        tries.clear();
+        *self = Record { tries, ..Record::default() };
+    }
+
     /// The request continues in another location, where nothing has been passed on yet.
     pub fn leave(&mut self) {
         (self.host, self.port, self.announced) = (None, None, None);

@@ -7,7 +7,7 @@ use crate::http::method::Method;
 use crate::http::uri::split_args;
 
 /// The target by the location's proxy_pass. `made`: the URI part of a URL with variables.
-pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
+pub fn target(ex: &mut Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     if let Some(part) = made
         && !part.is_empty()
     {
@@ -23,9 +23,11 @@ pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     };
     let sent = ex.request.head.origin.of(ex.buf());
     let is_escaped = ex.route.internal || memchr::memchr(b'%', split_args(sent).0).is_some();
-    let raw = (!ex.route.rewritten).then_some(sent);
     let location = (!ex.route.broke).then_some(pass.location.len());
-    uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args })
+    let room = ex.log.spare.take_uri();
+    let sent = ex.request.head.origin.of(&ex.request.text);
+    let raw = (!ex.route.rewritten).then_some(sent);
+    uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args }, room)
 }
 
 /// Methods that must not be repeated at a second server (RFC 9110 §9.2.2, nginx's list).

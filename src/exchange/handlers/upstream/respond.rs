@@ -209,10 +209,13 @@ fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
 /// A head with its bytes, without repeated fields of which only the first counts; logged in nginx's words.
 pub(super) fn without_duplicates(
     mut head: ResponseHead,
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     ex: &mut Exchange,
     cx: &mut Services,
 ) -> ReceivedHead {
+    if !head.repeats {
+        return ReceivedHead { head, bytes };
+    }
     let show = |field: &Field| format!("{}: {}", Printable(field.name.of(&bytes)), Printable(field.value.of(&bytes)));
     let mut at = 0;
     while let Some(field) = head.fields.get(at) {

@@ -220,7 +220,7 @@ impl Proxy {
     }
 
     /// The whole request was sent.
-    pub(super) fn is_sent(&self, ex: &Exchange) -> bool {
+    pub fn is_sent(&self, ex: &Exchange) -> bool {
         self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
     }
 

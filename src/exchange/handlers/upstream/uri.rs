@@ -15,15 +15,18 @@ pub struct Uri<'a> {
     pub args: &'a [u8],
 }
 
-/// The part of `uri` behind the location's name, appended to `part`. `location`: None if a rewrite with `break` has
-/// changed the URI, which is then passed as a whole (nginx).
-pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>) -> Vec<u8> {
+/// The part of `uri` behind the location's name, appended to `part`, in the empty buffer `out`. `location`: None if a
+/// rewrite with `break` has changed the URI, which is then passed as a whole (nginx).
+pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>, mut out: Vec<u8>) -> Vec<u8> {
     if let (b"", Some(raw)) = (part, uri.raw) {
         // `GET http://host?x` has no path.
-        let slash: &[u8] = if raw.starts_with(b"/") { b"" } else { b"/" };
-        return [slash, raw].concat();
+        if !raw.starts_with(b"/") {
+            out.push(b'/');
+        }
+        out.extend_from_slice(raw);
+        return out;
     }
-    let mut out = Vec::with_capacity(part.len() + uri.path.len() + uri.args.len() + 16);
+    out.reserve(part.len() + uri.path.len() + uri.args.len() + 16);
     let rest = match location {
         Some(len) if !part.is_empty() => {
             out.extend_from_slice(part);
@@ -80,7 +83,7 @@ mod tests {
         for (name, part, location, raw, path, args, expected) in table {
             let is_escaped = raw.is_none_or(|raw| raw.contains('%'));
             let uri = Uri { raw: raw.map(str::as_bytes), path: path.as_bytes(), is_escaped, args: args.as_bytes() };
-            let got = target(part.as_bytes(), location, &uri);
+            let got = target(part.as_bytes(), location, &uri, Vec::new());
             assert_eq!(String::from_utf8_lossy(&got), expected, "{name}");
         }
     }
