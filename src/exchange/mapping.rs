@@ -200,7 +200,7 @@ pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> 
 /// The hidden directories that a path leads into.
 fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<Vec<usize>, Errno> {
     let (names, mut found) = (names_of(cx, path)?, Vec::new());
-    cx.hidden_places.any(&ex.config, cx.now.ms, &names, |role, _| {
+    cx.hidden_places.any(&ex.config, cx.now.ms, &[&names[0], &names[1]], |role, _| {
         found.extend(role);
         false
     })?;
@@ -211,7 +211,7 @@ fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<Vec<us
 pub(super) fn names_of(cx: &mut Services, path: &[u8]) -> Result<[Vec<u8>; 2], Errno> {
     let real = match path {
         b"" => Vec::new(),
-        _ => cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?.whole,
+        _ => cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?.whole.clone(),
     };
     Ok([path.to_vec(), real])
 }

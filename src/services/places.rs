@@ -95,7 +95,7 @@ impl Places {
         &mut self,
         config: &Rc<Config>,
         now: u64,
-        paths: &[Vec<u8>],
+        paths: &[&[u8]],
         may: impl FnMut(Option<usize>, &[u8]) -> bool,
     ) -> Result<bool, Errno> {
         self.adopt(config);
@@ -227,7 +227,7 @@ impl Places {
         Ok(())
     }
 
-    fn find(&self, paths: &[Vec<u8>], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
+    fn find(&self, paths: &[&[u8]], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
         paths.iter().any(|path| {
             let path = key(path);
             let mut places =
@@ -287,7 +287,7 @@ mod tests {
     fn found(places: &mut Places, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
         let mut found = Vec::new();
         places.look(now).expect("it can be looked at");
-        places.find(&[path.as_os_str().as_bytes().to_vec()], |role, rest| {
+        places.find(&[path.as_os_str().as_bytes()], |role, rest| {
             found.push((role, String::from_utf8_lossy(rest).into_owned()));
             false
         });

@@ -12,6 +12,7 @@ use crate::sys::file::{self, FileKind, O_PATH};
 use crate::util::hash::SecretMap;
 use std::ffi::CString;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 /// Most cached paths: clients choose them.
 const MOST: usize = 1024;
@@ -27,13 +28,13 @@ pub struct Real {
 /// For repeated requests: without this cache a script's path costs a FastCGI request 8 µs.
 #[derive(Default)]
 pub struct RealPaths {
-    known: SecretMap<Box<[u8]>, (Real, Look)>,
+    known: SecretMap<Box<[u8]>, (Rc<Real>, Look)>,
 }
 
 impl RealPaths {
     /// # Errors
     /// It is not known where the path is ([`find`]).
-    pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Result<Real, Errno> {
+    pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Result<Rc<Real>, Errno> {
         watch.refresh(now);
         if let Some((real, look)) = self.known.get(path)
             && look.holds(now)
@@ -41,9 +42,10 @@ impl RealPaths {
             return Ok(real.clone());
         }
         let (real, there) = walk(path, look_at)?;
+        let real = Rc::new(real);
         match there.and_then(|there| watched(path, there, now, watch)) {
             // Looked up once more, now that it is watched.
-            Some(look) if walk(path, look_at).as_ref() == Ok(&(real.clone(), there)) => {
+            Some(look) if walk(path, look_at).is_ok_and(|again| again == (Real::clone(&real), there)) => {
                 if self.known.len() >= MOST {
                     self.known.clear();
                 }
@@ -288,7 +290,7 @@ mod tests {
             let path = [crate::sys::scratch::c_path(&top).as_bytes(), b"/", name.as_bytes()].concat();
             let (mut paths, mut watch, mut now) = (RealPaths::default(), DirWatch::default(), Clock::read());
             let before = paths.find(&path, &now, &mut watch);
-            assert_eq!(before, find(&path), "{name}");
+            assert_eq!(before, find(&path).map(Rc::new), "{name}");
             // A file system that cannot be watched keeps nothing.
             let can_watch =
                 watch.directory(&[crate::sys::scratch::c_path(&top).as_bytes(), b"/"].concat(), &now).is_some();
@@ -298,7 +300,7 @@ mod tests {
             change(&top);
             now.advance_epoch();
             let after = paths.find(&path, &now, &mut watch);
-            assert_eq!(after, find(&path), "{name}");
+            assert_eq!(after, find(&path).map(Rc::new), "{name}");
             assert_ne!(after, before, "{name}");
         }
     }

@@ -17,7 +17,9 @@ use crate::config::model::Settings;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::gateway::Param;
+use crate::config::settings::programs;
 use crate::config::settings::proxy::Proxy;
+use crate::util::bytes::begins_with;
 use std::rc::Rc;
 
 pub(super) fn fastcgi(s: &mut Settings) -> &mut Proxy {
@@ -322,7 +324,9 @@ fn param(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) if word.is("if_not_empty") => true,
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
-    let param = Param { name: d.args[0].bytes().into(), value: b.template(d, 1)?, if_not_empty };
+    let name = d.args[0].bytes();
+    let (role, is_field) = (programs::role(name), begins_with(name, b"HTTP_"));
+    let param = Param { name: name.into(), value: b.template(d, 1)?, if_not_empty, role, is_field };
     of(&mut s.settings).gateway.params.add(s.first, param);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The settings of FastCGI, SCGI and uwsgi alone, besides those of proxying.
 
 use super::list::List;
+use super::programs::Role;
 use crate::config::pattern::Pattern;
 use crate::config::template::Template;
 use std::rc::Rc;
@@ -26,4 +27,8 @@ pub struct Param {
     pub value: Template,
     /// A parameter with an empty value is not passed.
     pub if_not_empty: bool,
+    /// It may name a program.
+    pub role: Option<Role>,
+    /// It takes the place of a client's field.
+    pub is_field: bool,
 }

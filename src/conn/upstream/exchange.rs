@@ -379,7 +379,7 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     let spool = proxy.spool.take().filter(|spool| ex.tx == Tx::Send && !spool.is_empty());
     let next = spool.map_or(Handler::None, Handler::Spooled);
     if let Handler::Proxy(done) = std::mem::replace(handler, next) {
-        ex.log.spare.keep_proxy(*done);
+        done.leave_room(ex);
     }
     if ex.tx == Tx::Send
         && matches!(handler, Handler::None)

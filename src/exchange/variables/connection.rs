@@ -4,21 +4,29 @@ use super::put::{Is, number, port, put, put_peer, seconds};
 use crate::config::template::Builtin;
 use crate::exchange::Exchange;
 use crate::services::Services;
+use crate::sys::socket::Addr;
 use crate::sys::socket::{self, TcpInfo};
+use crate::util::decimal;
+use std::net::IpAddr;
 
 /// The value of a variable of the connection. None: it is of another family.
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
     use Builtin as B;
-    let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
     Some(match builtin {
         B::ServerAddr => match ex.client.local.or_else(|| endpoint_addr(ex).ip()) {
-            Some(ip) => number(ip, out),
+            Some(IpAddr::V4(ip)) => {
+                decimal::push_dotted(ip.octets(), out);
+                Is::Set
+            }
+            Some(IpAddr::V6(ip)) => number(ip, out),
             None => put(Some(b"unix:"), out),
         },
-        B::ServerPort => match endpoint_addr(ex).port() {
-            Some(port) => number(port, out),
-            None => Is::Set,
-        },
+        B::ServerPort => {
+            if let Some(port) = endpoint_addr(ex).port() {
+                decimal::push(u64::from(port), 0, out);
+            }
+            Is::Set
+        }
         B::Scheme => put(Some(ex.client.scheme().as_bytes()), out),
         B::Https => put(Some(if ex.client.is_secure { b"on" } else { b"" }), out),
         B::RemoteAddr => {
@@ -42,6 +50,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::TcpinfoRcvSpace => tcp_info(ex, |info| info.rcv_space, out),
         _ => return None,
     })
+}
+
+fn endpoint_addr(ex: &Exchange) -> &Addr {
+    &ex.config.endpoints[ex.client.endpoint.at()].addr
 }
 
 /// A port of a PROXY header, if there was one.

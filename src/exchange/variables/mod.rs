@@ -61,7 +61,7 @@ pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8
 
 /// The values of these, one behind the other.
 pub fn builtins(builtins: &[Builtin], ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(64);
     for builtin in builtins {
         value(&Var::Builtin(*builtin), ex, cx, &mut out);
     }

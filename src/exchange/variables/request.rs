@@ -8,6 +8,7 @@ use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::host;
 use crate::services::Services;
+use crate::util::decimal;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -89,7 +90,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestPort | B::IsRequestPort => {
             let port = host::split(ex.request.head.host.of(ex.buf())).1;
             match (port, builtin) {
-                (Some(port), B::RequestPort) => number(port, out),
+                (Some(port), B::RequestPort) => {
+                    decimal::push(u64::from(port), 0, out);
+                    Is::Set
+                }
                 (Some(_), _) => put(Some(b":"), out),
                 (None, _) => Is::Set,
             }

@@ -313,14 +313,14 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
         put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
     let hides_password = ex.here().settings.auth.realm.is_some();
-    for (name, value) in client_lines(ex, is_set) {
+    client_lines(ex, is_set, |name, value| {
         // They become CONTENT_…; and a password that was checked here is kept from the program.
-        let is_set = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
-        let secret = hides_password && name == b"HTTP_AUTHORIZATION";
-        if !is_set && !secret {
-            put(&name, &value);
+        let is_content = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
+        let is_secret = hides_password && name == b"HTTP_AUTHORIZATION";
+        if !is_content && !is_secret {
+            put(name, value);
         }
-    }
+    });
     for (name, template) in cgi.env.iter() {
         let value = variables::text(template, ex, cx);
         env.push([&**name, b"=", &value].concat());

@@ -4,7 +4,7 @@
 //! In a container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the
 //! script's name also means the file of that name here.
 
-use crate::config::settings::programs::{Role, role, runs_files};
+use crate::config::settings::programs::{Role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};
@@ -14,59 +14,54 @@ use crate::util::bytes::begins_with;
 /// The parameters that may name a program.
 #[derive(Default)]
 pub struct Programs {
-    filenames: Vec<Vec<u8>>,
-    translated: Vec<Vec<u8>>,
-    loaded: Vec<Vec<u8>>,
-    roots: Vec<Vec<u8>>,
-    names: Vec<Vec<u8>>,
-    path_infos: Vec<Vec<u8>>,
+    noted: Vec<(Role, Vec<u8>)>,
 }
 
 impl Programs {
-    /// Notes a parameter. Its name may occur again: the application chooses which one counts.
-    pub fn note(&mut self, name: &[u8], value: &[u8]) {
-        let Some(role) = role(name) else { return };
-        let list = match role {
-            Role::Filename => &mut self.filenames,
-            Role::Translated => &mut self.translated,
-            Role::Root => &mut self.roots,
-            Role::Name => &mut self.names,
-            Role::PathInfo => &mut self.path_infos,
-            Role::Loaded | Role::LoadedFrom if value.contains(&b'/') => &mut self.loaded,
-            // The application searches for a module where its modules are.
-            Role::Loaded | Role::LoadedFrom => return,
-        };
-        if !value.is_empty() {
-            list.push(bare(value).to_vec());
+    /// Notes a parameter. Another may have the same role: the application chooses which one counts.
+    pub fn note(&mut self, role: Role, value: &[u8]) {
+        // The application searches for a module where its modules are.
+        let is_module = matches!(role, Role::Loaded | Role::LoadedFrom) && !value.contains(&b'/');
+        if !value.is_empty() && !is_module {
+            self.noted.push((role, bare(value).to_vec()));
         }
     }
 
-    /// Paths of files that the application may run.
-    pub fn paths(self, ex: &mut Exchange, cx: &mut Services, protocol: Protocol, modifier: u64) -> Vec<Vec<u8>> {
-        let Programs { filenames, translated, loaded, roots, names, path_infos } = self;
-        let none: &[Vec<u8>] = &[];
-        let (names, path_infos) = match protocol {
-            Protocol::Uwsgi if runs_files(modifier) => (&names[..], &path_infos[..]),
-            Protocol::FastCgi | Protocol::Scgi if filenames.is_empty() => (&names[..], none),
-            _ => (none, none),
+    fn of(&self, role: Role) -> impl Iterator<Item = &[u8]> {
+        self.noted.iter().filter(move |(own, _)| *own == role).map(|(_, value)| &value[..])
+    }
+
+    /// Paths of files that the application may run, each once.
+    pub fn paths(&self, ex: &mut Exchange, cx: &mut Services, protocol: Protocol, modifier: u64) -> Vec<Vec<u8>> {
+        let mut paths: Vec<Vec<u8>> = Vec::new();
+        let mut add = |path: Vec<u8>| {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
         };
-        let below = roots.iter().flat_map(|root| names.iter().chain(path_infos).map(move |name| join(root, name)));
-        let mut paths: Vec<Vec<u8>> = below.collect();
-        if filenames.is_empty() {
-            paths.extend(translated);
+        let has_filename = self.of(Role::Filename).next().is_some();
+        let (by_name, by_info) = match protocol {
+            Protocol::Uwsgi if runs_files(modifier) => (true, true),
+            Protocol::FastCgi | Protocol::Scgi => (!has_filename, false),
+            _ => (false, false),
+        };
+        for root in self.of(Role::Root) {
+            let names = self.of(Role::Name).filter(|_| by_name);
+            names.chain(self.of(Role::PathInfo).filter(|_| by_info)).for_each(|name| add(join(root, name)));
+        }
+        if !has_filename {
+            self.of(Role::Translated).for_each(|path| add(path.to_vec()));
         }
         let script = variables::builtins(&[Builtin::FastcgiScriptName], ex, cx);
-        if script.len() > 1 && filenames.iter().any(|path| path.ends_with(&script)) {
+        if script.len() > 1 && self.of(Role::Filename).any(|path| path.ends_with(&script)) {
             let parts: &[Builtin] = match ex.here().settings.files.alias {
                 None => &[Builtin::DocumentRoot, Builtin::FastcgiScriptName],
                 Some(_) => &[Builtin::RequestFilename],
             };
-            paths.push(variables::builtins(parts, ex, cx));
+            add(variables::builtins(parts, ex, cx));
         }
-        paths.extend(filenames);
-        paths.extend(loaded);
-        paths.sort();
-        paths.dedup();
+        let given = [Role::Filename, Role::Loaded, Role::LoadedFrom];
+        given.into_iter().flat_map(|role| self.of(role)).for_each(|path| add(path.to_vec()));
         paths
     }
 }

@@ -16,15 +16,16 @@ use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
-use crate::http::{fastcgi, scgi};
+use crate::http::{fastcgi, host, scgi};
 use crate::services::Services;
+use crate::util::decimal;
 
 /// Writes the request into `proxy.out`, with the part of its body that has arrived.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
     let caches = settings.cache.takes(ex.route.method);
-    let mut params = Params::new(protocol);
+    let mut params = Params { protocol, pairs: ex.log.spare.take_pairs(), fits: true };
     configured(ex, cx, gateway, &mut params)?;
     if settings.pass_request_headers {
         passed(ex, gateway, caches, &mut params);
@@ -46,7 +47,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         Framing::Length(length) if ex.sub.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
-    let mut out = Vec::with_capacity(pairs.len() + 64);
+    let mut out = std::mem::take(&mut proxy.out);
+    out.reserve(pairs.len() + 64);
     match protocol {
         Protocol::Uwsgi => {
             let (first, second) = gateway.modifiers;
@@ -63,20 +65,15 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         ex.report(cx, Level::Alert, format_args!("uwsgi request is too big: {size}"));
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
+    ex.log.spare.keep_pairs(pairs);
     proxy.out = out;
     proxy.sent = 0;
     if proxy.body == Body::Whole {
-        let body = gathered_bytes(ex, settings.pass_request_body);
-        proxy.push(&body);
+        let body = gathered.and_then(|body| body.bytes()).filter(|_| settings.pass_request_body);
+        proxy.push(body.unwrap_or_default());
         proxy.push_end();
     }
     Ok(())
-}
-
-/// The gathered body if it is in memory.
-fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
-    let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).filter(|_| passes);
-    body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
 }
 
 /// Parameters in the format of their protocol.
@@ -87,10 +84,6 @@ struct Params {
 }
 
 impl Params {
-    fn new(protocol: Protocol) -> Params {
-        Params { protocol, pairs: Vec::with_capacity(1000), fits: true }
-    }
-
     fn push(&mut self, name: &[u8], value: &[u8]) {
         match self.protocol {
             Protocol::Uwsgi => self.fits &= scgi::uwsgi_pair(&mut self.pairs, name, value),
@@ -100,8 +93,9 @@ impl Params {
     }
 }
 
+/// A configured parameter takes the place of a client's field.
 fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
-    gateway.params.iter().any(|param| param.name.eq_ignore_ascii_case(name))
+    gateway.params.iter().any(|param| param.is_field && param.name.eq_ignore_ascii_case(name))
 }
 
 /// The parameters that the configuration names, and `HTTP_HOST`.
@@ -109,11 +103,11 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// # Errors
 /// 403 if the application would run a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
-    let mut value = Vec::new();
+    let mut value = Vec::with_capacity(64);
     let mut programs = stored::is_in_question(ex).then(Programs::default);
     for param in gateway.params.iter() {
         // It only takes the place of the client's field.
-        if param.name.starts_with(b"HTTP_") && param.value.is_empty() {
+        if param.is_field && param.name.starts_with(HEADER) && param.value.is_empty() {
             continue;
         }
         value.clear();
@@ -121,8 +115,8 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         if param.if_not_empty && value.is_empty() {
             continue;
         }
-        if let Some(programs) = &mut programs {
-            programs.note(&param.name, &value);
+        if let (Some(programs), Some(role)) = (&mut programs, param.role) {
+            programs.note(role, &value);
         }
         params.push(&param.name, &value);
     }
@@ -132,21 +126,23 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     }
     if !is_set(gateway, b"HTTP_HOST") {
         // The host that was chosen, not any Host line (nginx).
-        let host = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
-        params.push(b"HTTP_HOST", &variables::builtins(&host, ex, cx));
+        let mut chosen = variables::builtins(&[Builtin::Host], ex, cx);
+        if let Some(port) = host::split(ex.request.head.host.of(ex.buf())).1 {
+            chosen.push(b':');
+            decimal::push(u64::from(port), 0, &mut chosen);
+        }
+        params.push(b"HTTP_HOST", &chosen);
     }
     Ok(())
 }
 
 /// The client's fields that no configured parameter replaces.
 fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
-    let lines = client_lines(ex, |name| {
+    let is_replaced = |name: &[u8]| {
         let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
         name == b"HTTP_HOST" || part || is_set(gateway, name)
-    });
-    for (name, value) in &lines {
-        params.push(name, value);
-    }
+    };
+    client_lines(ex, is_replaced, |name, value| params.push(name, value));
 }
 
 /// The field asks for a part of the response, and is not passed when all of it is needed.

@@ -4,43 +4,47 @@
 //! parameter occurs twice because a client wrote `_` for `-`.
 
 use crate::exchange::Exchange;
-
-/// Names and values, in the order in which they are sent.
-pub(super) type Params = Vec<(Vec<u8>, Vec<u8>)>;
+use crate::http::h1::field::Field;
 
 /// The prefix of parameters that are header fields of the client.
 pub(super) const HEADER: &[u8] = b"HTTP_";
 
-/// The client's fields as `HTTP_…`; `is_set` tells names that have another value.
-pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Params {
-    let mut lines = Params::with_capacity(ex.request.head.fields.len());
-    let buf = ex.buf();
-    let mut name = HEADER.to_vec();
-    for field in &ex.request.head.fields {
+/// Gives the client's fields as `HTTP_…` to `put`, in the order in which they are sent; `is_set` tells names that have
+/// another value.
+pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool, mut put: impl FnMut(&[u8], &[u8])) {
+    let (buf, fields) = (ex.buf(), &ex.request.head.fields);
+    let same = |a: &Field, b: &Field| a.name.len == b.name.len && same_param(a.name.of(buf), b.name.of(buf));
+    let (mut name, mut joined) = (Vec::with_capacity(64), Vec::new());
+    for (at, field) in fields.iter().enumerate() {
         let written = field.name.of(buf);
-        name.truncate(HEADER.len());
+        name.clear();
+        name.extend_from_slice(HEADER);
         name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
         if name == b"HTTP_PROXY" || is_set(&name) {
             continue;
         }
-        let twin = |other: &crate::http::h1::head::Field| {
-            let other = other.name.of(buf);
-            other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
-        };
-        if written.contains(&b'_') && ex.request.head.fields.iter().any(twin) {
+        // Of two forms of a name the one without `_` counts.
+        let has_underscore = |field: &Field| field.name.of(buf).contains(&b'_');
+        let (before, after) = (&fields[..at], &fields[at + 1..]);
+        let counts = |other: &&Field| same(other, field) && (has_underscore(other) == has_underscore(field));
+        let is_twin = |other: &Field| same(other, field) && !has_underscore(other);
+        if has_underscore(field) && fields.iter().any(is_twin) || before.iter().any(|other| counts(&other)) {
             continue;
         }
-        let value = field.value.of(buf);
-        match lines.iter_mut().find(|(other, _)| *other == name) {
-            // Several lines are one list (nginx); cookies have their own separator.
-            Some((_, list)) => {
-                list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
-                list.extend_from_slice(value);
-            }
-            None => lines.push((name.clone(), value.to_vec())),
+        let mut others = after.iter().filter(counts).peekable();
+        if others.peek().is_none() {
+            put(&name, field.value.of(buf));
+            continue;
         }
+        joined.clear();
+        joined.extend_from_slice(field.value.of(buf));
+        for other in others {
+            // Several lines are one list (nginx); cookies have their own separator.
+            joined.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
+            joined.extend_from_slice(other.value.of(buf));
+        }
+        put(&name, &joined);
     }
-    lines
 }
 
 fn same_param(a: &[u8], b: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 use super::early_hints::{self, Hints};
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy, Reading};
+use super::record::ReceivedHead;
 use super::settings::settings;
 use super::{respond, spool, store};
 use crate::config::model::Level;
@@ -17,6 +18,7 @@ use crate::http::h1::response::{Ending, Progress};
 use crate::services::Services;
 use crate::sys::process::Exit;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Most informational responses (1xx) of one request: each restarts proxy_read_timeout.
 const INTERIM: u32 = 100;
@@ -124,16 +126,21 @@ impl Proxy {
         }
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
-        // From here on the record has the head, where variables find it.
+        let received = self.keep_head(ex, cx, text.get(at..end).unwrap_or_default());
+        let flow = respond::judge(self, ex, cx, &received)?;
+        Ok(Some((flow, end.saturating_sub(before))))
+    }
+
+    /// From here on the record has the head, where variables find it.
+    fn keep_head(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Rc<ReceivedHead> {
         let mut bytes = ex.log.spare.take_bytes();
-        bytes.extend_from_slice(text.get(at..end).unwrap_or_default());
+        bytes.extend_from_slice(text);
         let received = respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx);
         let received = ex.log.spare.share_head(received);
         if let Some(record) = &mut ex.log.upstream {
             record.head = Some(received.clone());
         }
-        let flow = respond::judge(self, ex, cx, &received)?;
-        Ok(Some((flow, end.saturating_sub(before))))
+        received
     }
 
     /// An informational response, the first `len` of the received bytes.

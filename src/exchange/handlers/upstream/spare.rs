@@ -3,7 +3,6 @@
 //!
 //! Invariant: nothing of the old request can be read here, and no buffer is kept that one long request has made large.
 
-use super::proxy::Proxy;
 use super::record::{Place, ReceivedHead, Record};
 use crate::http::h1::field::Field;
 use std::rc::Rc;
@@ -48,10 +47,9 @@ impl Spare {
         self.record = Some(record);
     }
 
-    /// The response has been taken whole.
-    pub fn keep_proxy(&mut self, proxy: Proxy) {
-        let Proxy { out, mut place, .. } = proxy;
-        self.request = emptied(out);
+    /// The response has been taken whole: its request, and where that went.
+    pub fn keep_request(&mut self, request: Vec<u8>, mut place: Rc<Place>) {
+        self.request = emptied(request);
         if let Some(Place { uri, .. }) = Rc::get_mut(&mut place) {
             let uri = emptied(std::mem::take(uri));
             self.uri = if uri.capacity() > 0 { uri } else { std::mem::take(&mut self.uri) };

@@ -9,7 +9,6 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
-use crate::services::real_paths::Real;
 use crate::sys::Errno;
 
 /// The error log's reason for such a file.
@@ -80,16 +79,17 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Re
     if ex.here().stores() {
         return Ok(true);
     }
-    let mut names = vec![path.to_vec()];
+    let mut real = Vec::new();
     if links == Links::Possible {
         for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
-            let Real { whole, file } = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?;
-            // Most files are where their path says, and are looked for once.
-            for name in [Some(whole), file].into_iter().flatten() {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
+            real.push(cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?);
+        }
+    }
+    let mut names = vec![path];
+    for name in real.iter().flat_map(|real| [Some(&real.whole), real.file.as_ref()]).flatten() {
+        // Most files are where their path says, and are looked for once.
+        if !names.contains(&&name[..]) {
+            names.push(name);
         }
     }
     cx.stored_places.any(config, cx.now.ms, &names, |area, rest| match area {

@@ -50,6 +50,11 @@ impl Proxy {
         self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)
     }
 
+    /// The request is over: what it had room in is used by the next one of its exchange.
+    pub fn leave_room(self, ex: &mut Exchange) {
+        ex.log.spare.keep_request(self.out, self.place);
+    }
+
     fn settings_keep(&self, ex: &Exchange) -> bool {
         self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0
     }
