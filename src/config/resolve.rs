@@ -222,7 +222,7 @@ impl Build {
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls_checks::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
-        let asking = self.drafts.iter().zip(0..).filter(|(draft, _)| draft.acme.is_some());
+        let asking = self.drafts.iter().zip(0..).filter(|(draft, _)| draft.asks_acme);
         let by_acme = asking.map(|(_, at)| ServerId(at)).collect();
         let acme = self.acme();
         let (endpoints, sockets) = self.assemble_endpoints();

@@ -283,6 +283,7 @@ fn what_is_wrong_with_an_issuer_is_said_when_the_configuration_is_read() {
         ),
         ("server { listen %%PORT%% ssl; acme_certificate default *.a.test; }", "invalid identifier \"*.a.test\""),
         ("server { listen %%PORT%% ssl; acme_certificate default a.test key=dsa; }", "unsupported key \"dsa\""),
+        ("server { listen %%PORT%% ssl; acme_certificate; }", "invalid number of arguments"),
         ("acme_shared_zone zone=x; server { }", "invalid value \"zone=x\""),
     ];
     for (text, want) in table {
@@ -293,6 +294,7 @@ fn what_is_wrong_with_an_issuer_is_said_when_the_configuration_is_read() {
             assert!(output.status.success(), "an issuer that no server uses is not looked into: {said}");
         } else {
             assert!(!output.status.success() && said.contains(want), "{text}: {said}");
+            assert!(!said.contains("no \"ssl_certificate\" is defined"), "one mistake is one message: {text}: {said}");
         }
     }
 }

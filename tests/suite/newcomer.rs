@@ -173,8 +173,9 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
     if on_nginx() {
         return;
     }
-    let setup = with("server { listen 127.0.0.1:1; root site; }");
-    let table: [(&[&str], &[&str]); 27] = [
+    let part = "server { listen 127.0.0.1:1; root site; location /s/ { api /status/http/; } }";
+    let setup = with("server { listen 127.0.0.1:1; root site; }").file("part.conf", part);
+    let table: [(&[&str], &[&str]); 30] = [
         (&["restart"], &["webserv reload CONFIG", "systemctl restart webserv"]),
         (&["8080"], &["webserv . --port 8080"]),
         (&["https://a.test/"], &["\"a.test\"", "webserv DIR"]),
@@ -185,6 +186,9 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         (&["site", "8080"], &["did you mean --port 8080?"]),
         (&["site", "-p", "8080"], &["did you mean --port 8080?"]),
         (&["site", "-g", "daemon off;"], &["\"-g\" does not go with a directory", "--print-config"]),
+        (&["site", "--auth", "alice:pw"], &["takes the user's name alone: --auth alice"]),
+        (&["directives", "--format", "json"], &["\"--format\"; `webserv directives` has none of that name"]),
+        (&["status", "part.conf"], &["a part of the counters only (/status/http/)", "api /status/;"]),
         (&["site", "--port", "-1"], &["does not take \"-1\"", "1 to 65535"]),
         (&["site", "--bind", "nohost"], &["an address, as in 0.0.0.0"]),
         (&["nothing", "--upload"], &["\"nothing\" does not exist"]),
@@ -251,6 +255,9 @@ fn what_the_server_could_not_read_or_write_is_told_by_the_test_with_the_users_na
         text.contains("a.pid\" failed (13:") && text.contains("x.conf:1:5") && text.contains("nobody may not"),
         "{text}"
     );
+    std::fs::set_permissions(closed.dir().join("x.conf"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    let text = said(&as_nobody(&closed, &["-t", "x.conf"]));
+    assert!(text.contains("open() \"x.conf\" failed (13:") && text.contains("nobody may not read it"), "{text}");
     std::fs::set_permissions(closed.dir().join("locked"), std::fs::Permissions::from_mode(0o700)).expect("chmod");
     let text = said(&as_nobody(&closed, &["locked/x.conf"]));
     assert!(text.contains("open() \"locked/x.conf\" failed (13: ") && text.contains("chmod o+x"), "{text}");

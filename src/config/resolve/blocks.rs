@@ -88,7 +88,8 @@ impl Build {
         let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own).within(d);
         scope.server = Some(ServerDraft::default());
         let script = self.level(&mut scope, children);
-        let draft = scope.server.take().expect("set above and only borrowed since");
+        let mut draft = scope.server.take().expect("set above and only borrowed since");
+        draft.asks_acme = children.iter().any(|d| d.name.is("acme_certificate"));
         let children = std::mem::take(&mut scope.own.children);
         let root = self.place(scope, LocationKind::Server, script, None, d.name.span);
         let mut named: FastMap<Box<[u8]>, LocationId> = FastMap::default();

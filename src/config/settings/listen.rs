@@ -16,6 +16,8 @@ pub struct ServerDraft {
     pub first_name: Option<Box<[u8]>>,
     /// `acme_certificate`.
     pub acme: Option<Wanted>,
+    /// It stands there, rightly written or not.
+    pub asks_acme: bool,
 }
 
 #[derive(Debug)]
