@@ -271,6 +271,16 @@ fn amended(shell: Shell, script: &str, commands: &[String]) -> String {
             assert!(text.contains(first), "the generator writes zsh otherwise");
             let (before, after) = text.split_once("\n(( $+functions[").expect("functions behind the first");
             let before = before.replace(first, "\": :_webserv_first\"");
+            // Behind a file or a directory the server's own options stand, too.
+            let options: String =
+                before.lines().filter(|line| line.starts_with("'-")).map(|l| format!("{l}\n")).collect();
+            let (options, _) = options.split_once("'--help[show the help]'").expect("the last of them is --help");
+            let end = "        esac\n    ;;\nesac";
+            assert!(before.contains(end), "the generator ends its cases otherwise");
+            let others = format!(
+                "(*)\n_arguments \"${{_arguments_options[@]}}\" : \\\n{options}'*: :_files' \\\n&& ret=0\n;;\n"
+            );
+            let before = before.replace(end, &format!("{others}{end}"));
             format!("{before}{ZSH_FIRST}\n(( $+functions[{after}")
         }
         _ => {
@@ -278,7 +288,16 @@ fn amended(shell: Shell, script: &str, commands: &[String]) -> String {
             let seen = format!("-n \"not __fish_seen_subcommand_from {}\"", commands.join(" "));
             let is_option = |line: &str| [" -s ", " -l "].iter().any(|kind| line.contains(kind));
             let line = |line: &str| if is_option(line) { line.replace(needs, &seen) } else { line.to_owned() };
-            script.lines().map(|text| line(text) + "\n").collect()
+            let mut out: String = script.lines().map(|text| line(text) + "\n").collect();
+            // The generator knows no words of arguments without an option.
+            let mut names: Vec<&str> = registry::rows().map(|row| row.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            for (command, words) in [("directives", names.join(" ")), ("help", commands.join(" "))] {
+                let of = format!("-n \"__fish_webserv_using_subcommand {command}\"");
+                out.push_str(&format!("complete -c webserv {of} -f -a \"{words}\"\n"));
+            }
+            out
         }
     }
 }
@@ -292,7 +311,8 @@ fn completion(shell: Shell) -> String {
     let mut command = with_values(cli::command().subcommands(words));
     let commands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     clap_complete::generate(shell, &mut command, "webserv", &mut out);
-    amended(shell, &String::from_utf8(out).expect("a script is text"), &commands)
+    let script = String::from_utf8(out).expect("a script is text").replace("Print help", "show the help");
+    amended(shell, &script, &commands)
 }
 
 #[test]

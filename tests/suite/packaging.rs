@@ -62,13 +62,30 @@ fn shells_and_man_read_what_is_generated_for_them() {
         let text = fs::read_to_string(&path).expect("it is shipped");
         assert!(["reload", "check", "directives"].iter().all(|word| text.contains(word)), "{file}");
     }
-    // What bash offers for the beginning of a word.
-    let script = format!(
-        "source {}; COMP_WORDS=(webserv rel); COMP_CWORD=1; _webserv webserv rel webserv; echo \"${{COMPREPLY[*]}}\"",
-        shipped("packaging/completions/webserv.bash").display()
-    );
-    if let Some(out) = run("bash", &["-c", &script]) {
-        assert!(said(&out).contains("reload"), "{}", said(&out));
+    // What is offered for the beginning of a word, and what is not.
+    let files = shipped("packaging/completions");
+    let table = [
+        ("webserv rel", "reload", "directives"),
+        ("webserv lint --", "--explain", "--upload"),
+        ("webserv lint --explain W00", "W001", "W101"),
+        ("webserv packaging --up", "--upload", "--port"),
+        ("webserv directives autoindex_u", "autoindex_upload", "autoindex_search"),
+        ("webserv fmt packaging/rp", "packaging/rpm", "--check"),
+    ];
+    for (line, offered, other) in table {
+        let bash = format!(
+            "source {}; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _webserv webserv \"${{COMP_WORDS[-1]}}\" \
+             \"${{COMP_WORDS[-2]}}\" 2>/dev/null; echo \"${{COMPREPLY[*]}}\"",
+            files.join("webserv.bash").display()
+        );
+        let fish = format!("source {}; complete -C'{line}'", files.join("webserv.fish").display());
+        for (shell, script) in [("bash", ["-c", &bash]), ("fish", ["-c", &fish])] {
+            let mut command = Command::new(shell);
+            command.args(script).current_dir(shipped("")).env("HOME", "/nonexistent").stdin(Stdio::null());
+            let Ok(out) = command.output() else { continue };
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert!(text.contains(offered) && !text.contains(other), "{shell}: {line}: {}", said(&out));
+        }
     }
     for page in ["webserv.8", "webserv.conf.5"] {
         let path = shipped("packaging/man").join(page);
