@@ -180,8 +180,10 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     respond(active, turn.cx);
     let Active { ex, handler, .. } = active;
     let (waits, works) = (handler.waits(), handler.works());
-    let timer = if waits || works { Timer::Work } else { Timer::Send };
-    io.arm(timer, turn.cx.now.ms + ex.here().settings.client.send_timeout.0);
+    match waits || works {
+        true => io.arm(Timer::Work, turn.cx.now.ms + ex.here().settings.client.send_timeout.0),
+        false => read::arm(io, ex, turn.cx),
+    }
     match (waits, works) {
         (true, _) => Step::Wait,
         (false, true) => Step::Yield,

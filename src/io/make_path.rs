@@ -117,13 +117,17 @@ impl Making {
 
     /// Removes what was made, as far as it is empty.
     pub fn unmake(&mut self) {
-        for (base, way) in std::mem::take(&mut self.0).iter().rev() {
-            let (above, name) = way.split_at(memchr::memrchr(b'/', way).map_or(0, |at| at + 1));
-            // It is not empty when another request has stored something there, and not ours when another is in its place.
-            let _ = open_beneath(base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS).and_then(|dir| {
-                file::unlink_at(Some(dir.as_fd()), &CString::new(name).unwrap_or_default(), Unlink::Dir)
-            });
-        }
+        while self.unmake_last() {}
+    }
+
+    /// [`Making::unmake`] for the one that was made last. False: there is none.
+    pub fn unmake_last(&mut self) -> bool {
+        let Some((base, way)) = self.0.pop() else { return false };
+        let (above, name) = way.split_at(memchr::memrchr(b'/', &way).map_or(0, |at| at + 1));
+        // It is not empty when another request has stored something there, and not ours when another is in its place.
+        let _ = open_beneath(&base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+            .and_then(|dir| file::unlink_at(Some(dir.as_fd()), &CString::new(name).unwrap_or_default(), Unlink::Dir));
+        true
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod again;
 mod floods;
+mod forms;
 
 use super::*;
 use crate::config::build::Form;
@@ -44,6 +45,13 @@ impl World {
         let turn = World { dir, ..World::in_root(http, &server) };
         turn.dir.write("g", b"another");
         turn
+    }
+
+    /// As [`World::of`], with this in the server's block.
+    fn in_root_of(http: &str, server: &str) -> World {
+        let dir = Scratch::new();
+        let server = format!("root {}; {server}", dir.path().display());
+        World { dir, ..World::in_root(http, &server) }
     }
 
     /// A server whose block says what its root is.

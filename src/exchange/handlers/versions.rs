@@ -3,10 +3,10 @@
 //! get 412 instead of undoing its change. Uploads, DELETE, COPY and MOVE all come through here.
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
-//! else runs between comparison and change, and a request without conditions changes whatever is there and takes no
-//! lock. Another process holds the lock while one name changes. The loop waits for that: 2 ms
-//! in a turn at most, whatever number of requests want one. A lock that is held longer may be on the very version that is named: 503 with
-//! Retry-After, never 412.
+//! else runs between comparison and change (each file of a form is compared just before it gets its name), and a request
+//! without conditions changes whatever is there and takes no lock. Another process holds the lock while one name changes.
+//! The loop waits for that: 2 ms in a turn at most, whatever number of requests want one. A lock that is held longer may
+//! be on the very version that is named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;

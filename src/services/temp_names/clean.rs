@@ -13,7 +13,7 @@ impl TempNames {
     pub fn is_cleaning(&self) -> bool {
         let cleaning = &self.cleaning;
         cleaning.removal.is_some()
-            || !cleaning.left.trees.borrow().is_empty()
+            || !cleaning.left.is_empty()
             || self.next_try().is_some_and(|at| at <= clock::coarse())
     }
 
@@ -40,6 +40,8 @@ impl TempNames {
         let left = self.cleaning.left.trees.take();
         left.into_iter().for_each(|(tree, kind)| self.cleaning.add_one(tree, kind));
         let now = clock::monotonic();
+        let open = self.cleaning.left.open.clone();
+        while clock::monotonic() < now + SLICE && open.borrow_mut().pop().is_some() {}
         loop {
             let Some((mut removal, one)) = self.cleaning.removal.take().or_else(|| self.begin_next(now)) else {
                 return;
@@ -119,6 +121,24 @@ mod tests {
         assert_eq!(complaints.len(), MOST + 1);
         assert!(complaints.last().is_some_and(|last| last.contains("left to the next start")));
         assert!(!temp_names.cleaning.is_over(), "the journal stays");
+    }
+
+    #[test]
+    fn files_of_large_forms_are_closed_beside_requests() {
+        let scratch = Scratch::new();
+        for ends in [false, true] {
+            let mut temp_names = TempNames::default();
+            let fds = [Rc::new(scratch.fd()), Rc::new(scratch.fd())];
+            fds.iter().for_each(|fd| temp_names.left().close(fd.clone()));
+            assert!(temp_names.is_cleaning() && fds.iter().all(|fd| Rc::strong_count(fd) == 2));
+            if ends {
+                temp_names.end();
+            }
+            while temp_names.is_cleaning() {
+                temp_names.clean();
+            }
+            assert!(fds.iter().all(|fd| Rc::strong_count(fd) == 1), "{ends}");
+        }
     }
 
     #[test]

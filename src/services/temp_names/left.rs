@@ -35,6 +35,8 @@ pub(super) enum Kind {
 #[derive(Clone, Default)]
 pub struct Left {
     pub(super) trees: Rc<RefCell<Vec<(Tree, Kind)>>>,
+    /// Files without a name, and directories: closing the last descriptor frees their blocks.
+    pub(super) open: Rc<RefCell<Vec<Rc<OwnedFd>>>>,
     at_once: Rc<Cell<bool>>,
 }
 
@@ -46,6 +48,17 @@ impl Left {
     /// As [`Left::add`], for a file.
     pub fn add_file(&self, file: Tree) {
         self.add_one((file, Kind::File));
+    }
+
+    /// One of many files that are no longer needed: closed later.
+    pub fn close(&self, fd: Rc<OwnedFd>) {
+        if !self.at_once.get() {
+            self.open.borrow_mut().push(fd);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.trees.borrow().is_empty() && self.open.borrow().is_empty()
     }
 
     fn add_one(&self, one: (Tree, Kind)) {
@@ -87,12 +100,13 @@ impl Cleaning {
 
     /// Nothing is left, here or for the next process.
     pub fn is_over(&self) -> bool {
-        !self.has_given_up && self.removal.is_none() && self.waiting.is_empty() && self.left.trees.borrow().is_empty()
+        !self.has_given_up && self.removal.is_none() && self.waiting.is_empty() && self.left.is_empty()
     }
 
     /// The process ends: removes what its own requests left.
     pub fn end(&mut self) {
         self.left.at_once.set(true);
+        self.left.open.take();
         let left = self.left.trees.take();
         left.into_iter().for_each(|one| self.left.add_one(one));
         // Failed removals are tried once more.

@@ -153,3 +153,23 @@ fn the_quota_counts_what_is_there() {
         s.method("POST", "/a/z", "", b"").is(507);
     });
 }
+
+/// Of files of one name only the first replaces the old one: with each of them counted, twenty times the quota was received.
+#[test]
+fn twins_of_a_form_do_not_each_free_the_file_they_replace() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = quota("upload_quota 100k;");
+    s.method("POST", "/a/big", "", &noise(80_000)).is(201);
+    let twins: Vec<u8> = (0..15).flat_map(|_| file("big", b"x")).collect();
+    let begun = form(&[file("other", &noise(150_000))]);
+    let (begun, _) = begun.split_at(begun.len() - 1000);
+    let (mut client, bytes) = (s.client(), [twins, begun.to_vec()].concat());
+    client.send(format!("POST /a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{}\r\n", form_type()));
+    client.try_send(format!("{:x}\r\n", bytes.len()).as_bytes());
+    client.try_send(&bytes);
+    // It does not come to its end.
+    client.response().is(507);
+    assert_eq!(used(&s), (80_000, 1));
+}

@@ -17,6 +17,9 @@ use crate::services::Services;
 use crate::sys::file::{FileKind, Stat};
 use std::rc::Rc;
 
+/// More files than these are closed in slices.
+const MANY: usize = 32;
+
 impl Upload {
     /// Begins the next file: checks its name and type, and whether it may have the name it wants.
     pub fn open(
@@ -153,7 +156,7 @@ impl Upload {
             let there = self.place_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
-            self.freed = self.freed.plus(self.replaced(there));
+            self.replaces((which, &name), there);
         }
         Ok(name)
     }
@@ -182,6 +185,9 @@ impl Upload {
         part.kind = content_type.to_vec();
         self.earlier = self.bytes();
         self.parts.push(part);
+        if self.parts.len() == MANY {
+            self.left = Some(cx.temp_names.left());
+        }
         self.grow_by(cx, 0)?;
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }
     }

@@ -12,6 +12,7 @@ use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use std::os::fd::AsFd;
 
 impl Upload {
     pub fn place_mut(&mut self, which: Which) -> &mut Place {
@@ -55,11 +56,20 @@ impl Upload {
     /// Makes all directories that are missing.
     ///
     /// # Errors
-    /// [`Refusal::later`] while the time of a turn is not enough for them.
+    /// [`Refusal::later`] while the time of a turn is not enough for them; 503 where one that was made has a descriptor
+    /// of those that are left to others.
     pub fn make_places(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        let mode = self.rules.mode;
-        for place in std::iter::once(&mut self.place).chain(self.folders.iter_mut().map(|folder| &mut folder.place)) {
+        let (mode, mut is_begun) = (self.rules.mode, false);
+        let folders = self.folders.iter_mut().map(|folder| &mut folder.place);
+        for place in std::iter::once(&mut self.place).chain(folders).filter(|place| place.is_missing()) {
+            if is_begun && cx.slice.is_over() {
+                return Err(Refusal::later());
+            }
+            is_begun = true;
             place.make(mode, &mut self.made, || cx.slice.is_over())?;
+            if cx.descriptors.are_short(place.dir.as_fd()) && cx.files.give_back() == 0 {
+                return Err(Refusal::crowded());
+            }
         }
         for part in &mut self.parts {
             part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.place.dir.clone());

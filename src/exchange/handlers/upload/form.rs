@@ -13,6 +13,8 @@ pub struct Form {
     pub(super) parser: Multipart,
     pub(super) into: Into,
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// What arrived when the turn's time was over: parsed in the next ones, before more is read.
+    pub(super) unparsed: Vec<u8>,
     held: usize,
 }
 
@@ -29,7 +31,8 @@ pub(super) enum Into {
 
 impl Form {
     pub fn new(boundary: &[u8]) -> Result<Form, Refusal> {
-        Ok(Form { parser: Multipart::new(boundary)?, into: Into::Nothing, fields: Vec::new(), held: 0 })
+        let parser = Multipart::new(boundary)?;
+        Ok(Form { parser, into: Into::Nothing, fields: Vec::new(), unparsed: Vec::new(), held: 0 })
     }
 
     /// The closing boundary has arrived: nothing is missing.

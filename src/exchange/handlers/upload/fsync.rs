@@ -7,12 +7,12 @@
 use super::answer;
 use super::record::Stored;
 use super::refusal::Refusal;
-use super::state::{Upload, Writing, place};
+use super::state::{Because, Upload, Writing, place};
 use super::temp_file::Birth;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::services::Services;
-use crate::services::syncs::all_ended;
+use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -24,28 +24,59 @@ impl Upload {
     }
 
     /// Begins to write the content, before it gets a name. False: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// [`Refusal::later`] where there is more to begin in another turn.
     pub fn write_content(&mut self, cx: &mut Services) -> Result<bool, Refusal> {
-        if !self.rules.sync || self.parts.is_empty() || !matches!(self.writing, Writing::None) {
+        if !self.rules.sync || self.parts.is_empty() {
             return Ok(false);
         }
-        let mut syncs = Vec::with_capacity(self.parts.len());
-        for part in &mut self.parts {
+        let mut syncs = match std::mem::take(&mut self.writing) {
+            Writing::None => Vec::with_capacity(self.parts.len()),
+            Writing::Begun(syncs) => syncs,
+            other => {
+                self.writing = other;
+                return Ok(false);
+            }
+        };
+        while let Some(part) = self.parts.get_mut(syncs.len()) {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
             part.durable = true;
             let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
-            syncs.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
+            let Some(fd) = part.fd() else { break };
+            syncs.push(cx.syncs.begin(fd));
+            if syncs.len() < self.parts.len() && cx.slice.is_over() {
+                self.writing = Writing::Begun(syncs);
+                return Err(Refusal::later());
+            }
         }
         self.writing = Writing::Content(syncs);
         Ok(true)
     }
 
-    /// Begins to write the names, of the files and of the directories that were made for them.
-    pub fn write_names(&mut self, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        match cx.syncs.begin_names(self.directories()) {
-            Ok(syncs) => self.writing = Writing::Names(syncs, stored),
-            Err(e) => return self.unwritten(ex, cx, "open()", e),
+    /// Begins to write the names, of the files and of the directories that were made for them, from the directory
+    /// `next` on.
+    pub fn write_names(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        (mut next, mut syncs, stored): (usize, Vec<Sync>, Vec<Stored>),
+    ) -> Flow {
+        loop {
+            let dir = self.directories().nth(next).cloned();
+            let Some(dir) = dir else { break };
+            match cx.syncs.begin_names([&dir]) {
+                Ok(begun) => syncs.extend(begun),
+                Err(e) => return self.unwritten(ex, cx, "open()", e),
+            }
+            next += 1;
+            if next <= self.folders.len() && cx.slice.is_over() {
+                self.writing = Writing::NamesBegun(next, syncs, stored);
+                return Flow::Wait;
+            }
         }
+        self.writing = Writing::Names(syncs, stored);
         self.written(ex, cx)
     }
 
@@ -58,7 +89,7 @@ impl Upload {
     pub fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let outcome = match &self.writing {
             Writing::Content(syncs) | Writing::Names(syncs, _) => all_ended(syncs),
-            Writing::None | Writing::Named => Ok(true),
+            Writing::None | Writing::Begun(_) | Writing::Named | Writing::NamesBegun(..) => Ok(true),
         };
         match outcome {
             Ok(true) => {}
@@ -81,10 +112,7 @@ impl Upload {
     /// The names could not be written to the disk.
     fn unwritten(&mut self, ex: &mut Exchange, cx: &mut Services, call: &'static str, e: Errno) -> Flow {
         self.writing = Writing::Named;
-        if !self.take_back(cx) {
-            return answer::unsure(ex, cx, call, e);
-        }
-        let refusal = Refusal::call(call, &self.place.path, e);
-        self.refuse(ex, cx, &refusal)
+        self.naming.given = self.parts.len();
+        self.go_back(ex, cx, Because::Unwritten(call, e))
     }
 }

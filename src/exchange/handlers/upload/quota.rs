@@ -3,7 +3,7 @@
 
 use super::refusal::Refusal;
 use super::share::{Share, check_now, lock};
-use super::state::{Upload, place};
+use super::state::{NamePolicy, Upload, Which, place};
 use super::temp_file::Part;
 use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
@@ -14,7 +14,6 @@ use crate::services::Services;
 use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
 use crate::sys::file::{FileKind, Stat};
-use std::collections::HashMap;
 
 /// A file without content.
 const EMPTY: Usage = Usage { bytes: 0, files: 1 };
@@ -24,18 +23,21 @@ impl Upload {
         self.share.as_ref().is_none_or(Share::is_admitted)
     }
 
-    /// It needs no event to go on: it counts, writes to the disk, or waits for the lock of a quota.
+    /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a quota.
     pub fn works(&self) -> bool {
-        !self.is_admitted() || self.is_writing() || self.is_naming
+        !self.is_admitted() || self.is_parsing() || self.is_writing() || self.is_ending()
     }
 
-    /// The next slice of counting the area, which the body waits for. Or the disk has finished.
+    /// The next slice of counting the area, which the body waits for, or of what follows. Or the disk has finished.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);
         }
-        if self.is_naming {
-            return self.finish(ex, cx);
+        if self.is_ending() {
+            return self.go_on_ending(ex, cx);
+        }
+        if self.is_admitted() && self.is_parsing() {
+            return self.go_on_parsing(ex, cx);
         }
         if let Err(refusal) = self.claim(cx) {
             return answer::refuse(ex, cx, &refusal);
@@ -117,31 +119,35 @@ impl Upload {
         }
     }
 
-    /// What is freed when the files get their names.
-    pub fn replaced(&self, there: Option<Stat>) -> Usage {
-        match there.filter(|stat| self.policy.on_duplicate == Duplicate::Overwrite && stat.kind == FileKind::Regular) {
-            Some(stat) => Usage { bytes: stat.size, files: 1 },
-            None => Usage::default(),
+    /// A file that is about to arrive frees what it replaces; of several with one name only the first does.
+    pub fn replaces(&mut self, (which, name): (Which, &[u8]), there: Option<Stat>) {
+        let freed = replaced(self.policy, there);
+        if freed != Usage::default() && self.freed_at.insert((which, name.to_vec())) {
+            self.freed = self.freed.plus(freed);
         }
     }
 
     /// The final decision of the quota: by what is stored now, and what the files replace.
     pub fn claim_all(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
-        let (mut added, mut freed) = <(Usage, Usage)>::default();
         if self.place.area.is_none() && cx.quotas.is_empty() {
-            return Ok((added, freed));
+            return Ok(self.naming.counted.usage);
         }
-        let mut before = HashMap::new();
-        for part in &self.parts {
-            added = added.plus(Usage { bytes: part.size(), files: 1 });
+        while let Some(part) = self.parts.get(self.naming.counted.files) {
+            let counted = &mut self.naming.counted;
             // Of two files with one name, the second replaces the first.
-            let twin = before.insert((part.folder, &part.name), part.size());
-            freed = freed.plus(match twin {
+            let twin = counted.sizes.insert((part.folder, part.name.clone()), part.size());
+            let replaced = match twin {
                 Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage { bytes, files: 1 },
                 Some(_) => Usage::default(),
-                None => self.replaced(place(&self.place, &self.folders, part.folder).stat(&part.name)?),
-            });
+                None => replaced(self.policy, place(&self.place, &self.folders, part.folder).stat(&part.name)?),
+            };
+            let (added, freed) = counted.usage;
+            counted.usage = (added.plus(Usage { bytes: part.size(), files: 1 }), freed.plus(replaced));
+            counted.files += 1;
+            let done = counted.files;
+            self.next_file(cx, done)?;
         }
+        let (added, freed) = self.naming.counted.usage;
         if self.share.is_none() {
             self.check_quota(ex, cx, added.minus(freed))?;
             return Ok((added, freed));
@@ -151,6 +157,14 @@ impl Upload {
             share.need(added.minus(freed), beside)?;
         }
         Ok((added, freed))
+    }
+}
+
+/// What is freed when a file takes the name of this one.
+fn replaced(policy: NamePolicy, there: Option<Stat>) -> Usage {
+    match there.filter(|stat| policy.on_duplicate == Duplicate::Overwrite && stat.kind == FileKind::Regular) {
+        Some(stat) => Usage { bytes: stat.size, files: 1 },
+        None => Usage::default(),
     }
 }
 

@@ -3,12 +3,12 @@
 use super::form::{FIELD, Form, Into};
 use super::record::{Record, Stored};
 use super::refusal::{Refusal, too_large};
-use super::state::{Upload, place};
+use super::state::{Because, Upload, Writing, place};
 use super::temp_file::{Birth, Part};
 use super::{answer, digest};
 use crate::config::settings::upload::Verify;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::{Exchange, Rx};
 use crate::http::etag::ETag;
 use crate::http::method::Method;
 use crate::http::multipart::{Event, PartHead};
@@ -23,40 +23,81 @@ impl Upload {
     /// The answer, where the upload is refused: nothing is stored then.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         self.digests.update(data);
-        let outcome = match self.form.take() {
+        let outcome = match &mut self.form {
             None => self.write(cx, data),
-            Some(mut form) => {
-                let outcome = accept_form(self, &mut form, ex, cx, data);
-                self.form = Some(form);
-                outcome
+            Some(form) if !form.unparsed.is_empty() => {
+                form.unparsed.extend_from_slice(data);
+                Ok(())
             }
+            Some(_) => self.parse(ex, cx, data),
         };
         outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
+    /// Parses a piece of a form, until the time of the turn is over.
+    fn parse(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
+        let Some(mut form) = self.form.take() else { return Ok(()) };
+        let used = accept_form(self, &mut form, ex, cx, data);
+        let outcome = used.map(|used| form.unparsed.extend_from_slice(data.get(used..).unwrap_or_default()));
+        self.form = Some(form);
+        outcome
+    }
+
+    /// What has arrived of a form of many small files is parsed in slices; no more is read meanwhile.
+    pub(super) fn is_parsing(&self) -> bool {
+        self.form.as_ref().is_some_and(|form| !form.unparsed.is_empty())
+    }
+
+    /// The next slice of that.
+    pub(super) fn go_on_parsing(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let unparsed = self.form.as_mut().map(|form| std::mem::take(&mut form.unparsed)).unwrap_or_default();
+        if let Err(refusal) = self.parse(ex, cx, &unparsed) {
+            return self.refuse(ex, cx, &refusal);
+        }
+        match ex.rx {
+            _ if self.is_parsing() => Flow::Wait,
+            Rx::Done => self.finish(ex, cx),
+            _ => Flow::Body,
+        }
+    }
+
     /// The body is complete: everything is stored, or nothing.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        match self.write_content(cx) {
-            Ok(false) => {}
-            Ok(true) => return self.written(ex, cx),
-            Err(refusal) => return self.refuse(ex, cx, &refusal),
+        if self.is_parsing() {
+            return Flow::Wait;
         }
-        let stored = match self.store(ex, cx) {
-            Ok(stored) => stored,
-            Err(refusal) if refusal.later => {
-                self.is_naming = true;
-                return Flow::Wait;
-            }
-            Err(refusal) => return self.refuse(ex, cx, &refusal),
+        let stored = match self.write_content(cx) {
+            Ok(false) => self.store(ex, cx),
+            Ok(true) => return self.written(ex, cx),
+            Err(refusal) => Err(refusal),
         };
-        self.is_naming = false;
-        // Earlier looks at files in this turn of the loop no longer hold: a request that waits behind this one must
-        // see what it stored.
-        cx.now.stored();
-        if self.rules.sync && !self.parts.is_empty() {
-            self.write_names(stored, ex, cx)
-        } else {
-            self.stored(ex, cx, stored)
+        self.naming.is_begun = stored.as_ref().is_err_and(|refusal| refusal.later);
+        match stored {
+            Ok(stored) if self.rules.sync && !self.parts.is_empty() => {
+                self.write_names(ex, cx, (0, Vec::new(), stored))
+            }
+            Ok(stored) => self.stored(ex, cx, stored),
+            Err(refusal) if refusal.later => Flow::Wait,
+            Err(refusal) => self.go_back(ex, cx, Because::Refused(refusal)),
+        }
+    }
+
+    /// The body is complete, and there is more to do in another turn.
+    pub(super) fn is_ending(&self) -> bool {
+        self.naming.is_begun || self.taking_back.is_some() || matches!(self.writing, Writing::NamesBegun(..))
+    }
+
+    /// The next slice of that.
+    pub(super) fn go_on_ending(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if self.taking_back.is_some() {
+            return self.take_back_some(ex, cx);
+        }
+        match std::mem::take(&mut self.writing) {
+            Writing::NamesBegun(next, syncs, stored) => self.write_names(ex, cx, (next, syncs, stored)),
+            other => {
+                self.writing = other;
+                self.finish(ex, cx)
+            }
         }
     }
 
@@ -125,9 +166,6 @@ impl Upload {
     /// Checks every digest that was announced for the body and its files. Gives the digests that are wanted, file by
     /// file.
     pub(super) fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
-        if let Some(digests) = self.checked.take() {
-            return Ok(digests);
-        }
         if self.resumed.is_some() {
             // They were compared as the bytes arrived; this request had only the last bytes.
             return Ok(vec![Vec::new(); self.parts.len()]);
@@ -176,15 +214,15 @@ impl Upload {
 }
 
 /// Takes a piece of a form: files are stored, plain fields are kept for variables, and an input without a chosen file
-/// is ignored.
+/// is ignored. Gives how many of the bytes are done with: the rest waits for another turn.
 fn accept_form(
     upload: &mut Upload,
     form: &mut Form,
     ex: &mut Exchange,
     cx: &mut Services,
-    data: &[u8],
-) -> Result<(), Refusal> {
-    let mut rest = data;
+    bytes: &[u8],
+) -> Result<usize, Refusal> {
+    let mut rest = bytes;
     loop {
         let (used, event) = form.parser.next(rest)?;
         let here = rest;
@@ -192,10 +230,13 @@ fn accept_form(
         // Copied if necessary: these few bytes belong to the parser.
         let held: [u8; 80];
         let data = match event {
-            Event::More => return Ok(()),
+            Event::More => return Ok(bytes.len()),
             Event::Part(head) => {
                 begin_part(upload, form, ex, cx, head)?;
-                continue;
+                match upload.parts.len() > 1 && cx.slice.is_over() {
+                    true => return Ok(bytes.len() - rest.len()),
+                    false => continue,
+                }
             }
             Event::PartEnd | Event::End => continue,
             Event::Data(range) => here.get(range).unwrap_or_default(),

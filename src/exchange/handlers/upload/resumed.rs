@@ -106,7 +106,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     }
     let reach = file::reach(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
-    Ok(Admitted { name, path, dir: upload.place.uri, reach })
+    Ok(Admitted { name, path, dir: std::mem::take(&mut upload.place.uri), reach })
 }
 
 /// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.
@@ -121,7 +121,8 @@ pub fn admit_more(
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
     let policy = NamePolicy::plain(rules.on_duplicate);
-    let mut upload = Upload { resumed: Some(id), ..Upload::new(ex, rules, place, policy) };
+    let mut upload = Upload::new(ex, rules, place, policy);
+    upload.resumed = Some(id);
     match total {
         Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
         None => Ok(()),
@@ -192,12 +193,8 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let mut part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
     part.durable = rules.sync;
-    let mut upload = Upload {
-        parts: vec![part],
-        conditions: Some(Box::new(conditions)),
-        resumed: Some(finished.id),
-        ..Upload::new(ex, rules, place, policy)
-    };
+    let mut upload = Upload::new(ex, rules, place, policy);
+    (upload.parts, upload.conditions, upload.resumed) = (vec![part], Some(Box::new(conditions)), Some(finished.id));
     // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed
     // them.
     let name = finished.name.to_vec();

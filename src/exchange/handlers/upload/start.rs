@@ -135,16 +135,11 @@ fn assemble(
         (Some(area), Some(limit)) => Some(Share::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
-    Ok(Upload {
-        form,
-        parts: Vec::with_capacity(1),
-        digests,
-        wanted,
-        share,
-        coming: Usage { bytes: length, files: 1 },
-        hold,
-        ..Upload::new(ex, rules, place, policy)
-    })
+    let mut upload = Upload::new(ex, rules, place, policy);
+    (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
+    (upload.digests, upload.wanted) = (digests, wanted);
+    (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });
+    Ok(upload)
 }
 
 /// The listing page asks to replace a file, and the visitor, who may delete the old one, has agreed.

@@ -1,23 +1,31 @@
 //! The state of an upload in progress. The other files contain its steps.
 
+use super::commit;
 use super::digest::{Algorithm, Digests};
 use super::form::Form;
 use super::record::Stored;
+use super::refusal::Refusal;
 use super::rules;
 use super::share::Share;
 use super::target_dir::Place;
-use super::temp_file::Part;
+use super::temp_file::{ByPlace, Part};
 use crate::config::settings::upload::{Duplicate, Upload as Rules};
 use crate::exchange::Exchange;
-use crate::exchange::handlers::versions;
+use crate::exchange::handlers::versions::{self, Versions};
+use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
 use crate::io::make_path::Making;
 use crate::services::quotas::Usage;
+use crate::services::quotas::shared::Lock;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::Sync;
-use std::collections::HashMap;
+use crate::services::temp_names::{Left, TempNames};
+use crate::sys::Errno;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+
+pub use super::temp_file::Which;
 
 /// An upload whose body is arriving.
 pub struct Upload {
@@ -41,12 +49,13 @@ pub struct Upload {
     pub(super) policy: NamePolicy,
     /// The head with the conditions, and its bytes, if that is not this request's head.
     pub(super) conditions: Option<Box<(Head, Vec<u8>)>>,
-    /// The digests that are wanted, file by file: every announced digest matches.
-    pub(super) checked: Option<Vec<Vec<u8>>>,
     /// upload_sync: how far writing to the disk has come.
     pub(super) writing: Writing,
-    /// The files are whole, and wait for a quota that other processes share: tried again in another turn.
-    pub(super) is_naming: bool,
+    /// The body is complete, and the files get their names; or these are taken back.
+    pub(super) naming: Naming,
+    pub(super) taking_back: Option<Box<TakingBack>>,
+    /// Where many files are closed, in slices.
+    pub(super) left: Option<Left>,
     /// Directories that were made for the files, which may still be refused.
     pub(super) made: Making,
     /// The share of the quota, if there is one.
@@ -54,6 +63,8 @@ pub struct Upload {
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     pub(super) freed: Usage,
+    /// The places of what it replaces.
+    pub(super) freed_at: HashSet<(Which, Vec<u8>)>,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
@@ -79,13 +90,15 @@ impl Upload {
             wanted: None,
             policy,
             conditions: None,
-            checked: None,
             writing: Writing::None,
-            is_naming: false,
+            naming: Naming::default(),
+            taking_back: None,
+            left: None,
             made: Making::default(),
             share: None,
             coming: Usage::default(),
             freed: Usage::default(),
+            freed_at: HashSet::new(),
             hold: 0,
             resumed: None,
         }
@@ -95,6 +108,68 @@ impl Upload {
     pub fn path_of(&self, part: &Part) -> Vec<u8> {
         let folder = part.folder.and_then(|at| self.folders.get(at));
         [folder.map_or(&b""[..], |folder| &folder.path), &part.name].concat()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // The process ends while names are given: it stores all files or none.
+        let given = self.naming.given;
+        commit::take_back(&self.place.dir, self.parts.get_mut(..given).unwrap_or_default(), &mut TempNames::default());
+        self.naming.leave_quota();
+        if let Some(left) = &self.left {
+            self.parts.drain(..).for_each(|part| part.close_later(left));
+            self.folders.drain(..).for_each(|folder| left.close(folder.place.dir));
+        }
+    }
+}
+
+/// How far the end of an upload has come: its files get their names ([`super::naming`]).
+#[derive(Default)]
+pub struct Naming {
+    /// It has begun, and goes on in a later turn.
+    pub(super) is_begun: bool,
+    /// The digests that are wanted, file by file: every announced digest matches.
+    pub(super) digests: Option<Vec<Vec<u8>>>,
+    /// Files whose names are chosen.
+    pub(super) chosen: usize,
+    pub(super) counted: Counted,
+    /// The quota has room for them; with the lock of one that other processes share.
+    pub(super) is_within_quota: bool,
+    pub(super) lock: Option<Lock>,
+    /// The versions that the request names, locked; Some from before the first name is given.
+    pub(super) versions: Option<Versions>,
+    pub(super) numbers: ByPlace<u32>,
+    /// Files that have their names, and their versions. The names are kept once all have theirs.
+    pub(super) given: usize,
+    pub(super) etags: Vec<ETag>,
+}
+
+/// What the files take, and what they replace, as far as it was counted.
+#[derive(Default)]
+pub struct Counted {
+    pub(super) files: usize,
+    pub(super) usage: (Usage, Usage),
+    /// The sizes of those that were counted, by their places.
+    pub(super) sizes: ByPlace<u64>,
+}
+
+/// Names that are being taken back.
+pub struct TakingBack {
+    pub(super) is_whole: bool,
+    pub(super) why: Because,
+}
+
+pub enum Because {
+    Refused(Refusal),
+    /// upload_sync: the names could not be written to the disk.
+    Unwritten(&'static str, Errno),
+}
+
+impl Naming {
+    /// No file keeps a name: other processes have the room.
+    pub fn leave_quota(&mut self) {
+        self.lock.take().into_iter().for_each(Lock::take_back);
     }
 }
 
@@ -133,9 +208,13 @@ impl NamePolicy {
 pub enum Writing {
     #[default]
     None,
+    /// The content of that many files is being written, and more will be.
+    Begun(Vec<Sync>),
     Content(Vec<Sync>),
     /// The content is on the disk: the file may get its name.
     Named,
+    /// As [`Writing::Begun`], of that many directories.
+    NamesBegun(usize, Vec<Sync>, Vec<Stored>),
     Names(Vec<Sync>, Vec<Stored>),
 }
 
@@ -145,9 +224,6 @@ pub struct Folder {
     pub path: Rc<[u8]>,
     pub place: Place,
 }
-
-/// Which of an upload's directories: the request's own, or the folder of this index.
-pub type Which = Option<usize>;
 
 /// The directory; a free function, so that the parts of an [`Upload`] can be changed meanwhile.
 pub fn place<'a>(own: &'a Place, folders: &'a [Folder], which: Which) -> &'a Place {

@@ -295,6 +295,11 @@ impl Place {
         !self.missing.is_empty() && path.is_ok_and(|path| stat(path) == Some(Errno::ENOENT))
     }
 
+    /// Directories of it are still to be made.
+    pub fn is_missing(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
     /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were made are
     /// added to `made`.
     ///

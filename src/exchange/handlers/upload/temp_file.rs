@@ -6,6 +6,7 @@ use crate::io::open;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -14,6 +15,11 @@ use std::rc::Rc;
 const WRITE_BACK: u64 = 8 << 20;
 /// Most bytes that are read back at once: some milliseconds.
 const AGAIN: u64 = 4 << 20;
+
+/// Which of an upload's directories: the request's own, or the folder of this index.
+pub type Which = Option<usize>;
+/// What is known of files by their directories and names.
+pub type ByPlace<T> = HashMap<(Which, Vec<u8>), T>;
 
 pub struct Part {
     content: Content,
@@ -28,7 +34,7 @@ pub struct Part {
     /// The media type it was sent with.
     pub kind: Vec<u8>,
     /// The folder below the request's directory that it goes into; and that folder, once it exists.
-    pub folder: Option<usize>,
+    pub folder: Which,
     pub home: Option<Rc<OwnedFd>>,
     /// The digests announced or wanted for this file alone.
     pub digests: Digests,
@@ -119,6 +125,25 @@ impl Part {
         let origin = Some((dir.clone(), hidden.clone()));
         let temporary = Some(Temporary::new(dir, hidden, left));
         Ok(Part { content: Content::File(fd), temporary, size, flushed: size, origin, ..Part::held(name, mode, 0) })
+    }
+
+    /// One of many: it is closed, and its hidden name removed, in a slice of a turn.
+    pub fn close_later(mut self, left: &Left) {
+        if let Some(temporary) = &mut self.temporary
+            && !temporary.gone
+        {
+            temporary.gone = true;
+            left.add_file((temporary.dir.clone(), std::mem::take(&mut temporary.name)));
+        }
+        if let Some(Given::Replaced(_, Some(old))) = &mut self.given
+            && !old.gone
+        {
+            old.gone = true;
+            left.add_file((old.dir.clone(), std::mem::take(&mut old.name)));
+        }
+        if let Content::File(fd) = self.content {
+            left.close(Rc::new(fd));
+        }
     }
 
     /// A part that could not be named keeps its hidden name when it is dropped.

@@ -1,0 +1,323 @@
+//! The end of an upload: its body is complete, and its files get their names. All of it goes from file to file and
+//! stops when the time of the turn is over, so that a form of thousands of files keeps no other request waiting.
+//!
+//! Invariant: the names are given in the order of the files; if one cannot be given, or the upload is dropped
+//! meanwhile, those that were given are taken back, the last first.
+
+use super::answer;
+use super::commit::{self, May, Seen, Why};
+use super::record::Stored;
+use super::refusal::{Refusal, too_large};
+use super::state::{Because, Naming, TakingBack, Upload, Which, place};
+use super::temp_file::Birth;
+use super::{raw, rules};
+use crate::config::settings::upload::Duplicate;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::dav;
+use crate::exchange::handlers::path_rules::PathRules;
+use crate::exchange::handlers::versions::Versions;
+use crate::http::etag::ETag;
+use crate::http::header::HeaderId;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::open_files::version;
+use crate::sys::file::{self, FileKind};
+use std::os::fd::AsFd;
+
+impl Upload {
+    /// The rest of the checks, and the names.
+    ///
+    /// # Errors
+    /// [`Refusal::later`] while there is more to do in another turn. After any other error, names that were given are
+    /// to be taken back.
+    pub fn store(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Vec<Stored>, Refusal> {
+        if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
+        }
+        if self.parts.is_empty() {
+            return match self.rules.answer {
+                Some(_) => Ok(Vec::new()),
+                None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
+            };
+        }
+        if self.naming.digests.is_none() {
+            self.naming.digests = Some(self.check_digests(ex)?);
+        }
+        self.choose_names(ex, cx)?;
+        if self.naming.versions.is_none() {
+            self.prepare_names(ex, cx)?;
+        }
+        self.give_names(ex, cx)?;
+        let (added, freed) = self.naming.counted.usage;
+        cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+        Ok(self.named(cx))
+    }
+
+    /// The record of what was stored; the names stay.
+    fn named(&mut self, cx: &mut Services) -> Vec<Stored> {
+        if self.made.is_any() {
+            cx.syncs.made_directory();
+        }
+        let Naming { digests, etags, .. } = std::mem::take(&mut self.naming);
+        let files = self.parts.iter().zip(etags).zip(digests.unwrap_or_default());
+        files
+            .map(|((part, etag), digest)| Stored {
+                name: self.path_of(part),
+                size: part.size(),
+                etag,
+                replaced: !part.is_new(),
+                digest,
+            })
+            .collect()
+    }
+
+    /// Whether the time of the turn is over, for one that does the same for one file after another.
+    ///
+    /// # Errors
+    /// [`Refusal::later`] if it is, and there is another.
+    pub fn next_file(&self, cx: &mut Services, done: usize) -> Result<(), Refusal> {
+        if done < self.parts.len() && cx.slice.is_over() { Err(Refusal::later()) } else { Ok(()) }
+    }
+
+    /// Gives names to parts whose names depend on fields of the form, all of which have arrived.
+    fn choose_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        while let Some(part) = self.parts.get(self.naming.chosen) {
+            rules::check_least(ex, part.size()).map_err(|e| e.of(&part.name))?;
+            if let Some(unnamed) = self.unnamed.get_mut(self.naming.chosen).map(std::mem::take) {
+                self.choose_name(ex, cx, unnamed)?;
+            }
+            self.naming.chosen += 1;
+            self.next_file(cx, self.naming.chosen)?;
+        }
+        Ok(())
+    }
+
+    fn choose_name(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        (given, kind): (Vec<u8>, Vec<u8>),
+    ) -> Result<(), Refusal> {
+        let at = self.naming.chosen;
+        let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
+        let given = Some(&given[..]).filter(|name| !name.is_empty());
+        let name = self.name(ex, cx, fields, given, &kind)?;
+        let which = self.parts.get(at).and_then(|part| part.folder);
+        self.check_place(ex, (which, &name), given)?;
+        self.judge_path(ex, cx, (which, &name), Some(&kind))?;
+        if let Some(part) = self.parts.get_mut(at) {
+            if self.most > 0 && part.size() > self.most {
+                return Err(too_large().of(&name));
+            }
+            part.name = name;
+        }
+        Ok(())
+    }
+
+    /// Everything but the names: room within the quota, directories that are missing, and the versions that the request
+    /// names.
+    fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        // Checks again: chunked bodies and forms do not say in advance how much room they take.
+        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        if !self.naming.is_within_quota {
+            let usage = self.claim_all(ex, cx)?;
+            if self.lacks_area() {
+                // The lock is a file in the area.
+                self.make_places(cx)?;
+            }
+            // What is there may change while the lock is waited for.
+            let counted = std::mem::take(&mut self.naming.counted);
+            self.naming.lock = self.lock_quota(ex, cx, usage)?;
+            (self.naming.is_within_quota, self.naming.counted) = (true, counted);
+        }
+        self.make_places(cx)?;
+        if self.parts.len() > 1 {
+            // The others are files already.
+            self.settle(cx)?;
+        }
+        let mut versions = Versions::new(cx);
+        // The first request of a resumable upload sent it.
+        match &self.conditions {
+            Some(first) => {
+                let value = first.0.value(&first.1, HeaderId::If).map(<[u8]>::to_vec);
+                dav::guard::hold_of(ex, cx, value.as_deref(), &mut versions)
+            }
+            None => dav::guard::hold(ex, cx, &mut versions),
+        }?;
+        self.naming.versions = Some(versions);
+        Ok(())
+    }
+
+    /// Turns what is still in memory into files, and gives all of them their names.
+    fn give_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        let mut paths = None;
+        while self.naming.given < self.parts.len() {
+            let etag = self.give_next(ex, cx, &mut paths)?;
+            self.naming.etags.push(etag);
+            self.naming.given += 1;
+            // Earlier looks at files in this turn of the loop no longer hold: a request that waits behind this one must
+            // see what it stored.
+            cx.now.stored();
+            self.next_file(cx, self.naming.given)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the version that the file has.
+    fn give_next(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        paths: &mut Option<PathRules>,
+    ) -> Result<ETag, Refusal> {
+        let (at, alone) = (self.naming.given, self.parts.len() == 1);
+        let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
+        self.check_locks(ex, cx, (which, &name))?;
+        if self.policy.conditional {
+            self.check_version(ex, (which, &name))?;
+        }
+        let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
+            true => self.place_mut(which).look(&name, cx)?.map(|stat| stat.kind),
+            false => None,
+        };
+        let etag = self.complete(ex, cx, at, seen)?;
+        self.give_name(ex, cx, paths, if alone { Seen::Alone(seen) } else { Seen::Among })?;
+        let part = &self.parts[at];
+        // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
+        // of the file's last change, and giving the name was one.
+        // A file that had to be copied is another file, too.
+        match (raw::date(ex).is_some() || part.was_copied()).then(|| part.stat()) {
+            Some(Ok(stat)) => Ok(version(&stat)),
+            _ => Ok(etag),
+        }
+    }
+
+    /// Evaluates the request's conditions on the file that has the name now, and locks it until all names are given.
+    fn check_version(&mut self, ex: &Exchange, (which, name): (Which, &[u8])) -> Result<(), Refusal> {
+        let earlier = self.parts.get(..self.naming.given).unwrap_or_default();
+        if earlier.iter().any(|part| (part.folder, &part.name[..]) == (which, name)) {
+            // Its twin has it.
+            return Ok(());
+        }
+        let place = place(&self.place, &self.folders, which);
+        if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
+            place.lock(name, versions)?;
+        }
+        self.check_conditions(ex, place.stat(name)?.as_ref(), name)
+    }
+
+    /// Makes a whole file of it. Gives the version that GET will name: the file's as it is before it has a name.
+    fn complete(
+        &mut self,
+        ex: &Exchange,
+        cx: &mut Services,
+        at: usize,
+        seen: Option<FileKind>,
+    ) -> Result<ETag, Refusal> {
+        let replaces = seen.is_some_and(|kind| matches!(kind, FileKind::Regular | FileKind::Symlink));
+        // A hidden name that may be left behind is only made where it will be found.
+        let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
+        let part = &mut self.parts[at];
+        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let settled = part.settle(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
+        settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+        if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
+            // A file system that does not store such a time still stores the file.
+            let _ = file::set_mtime(fd, (modified, 0));
+        }
+        part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.place.path, e))
+    }
+
+    fn give_name(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        paths: &mut Option<PathRules>,
+        seen: Seen,
+    ) -> Result<(), Refusal> {
+        let (dir, on_duplicate, at) = (self.place.dir.clone(), self.policy.on_duplicate, self.naming.given);
+        let mut numbers = std::mem::take(&mut self.naming.numbers);
+        let (mut parts, mut temp_names) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
+        let mut refused = None;
+        let may: May<'_> = &mut |part, name| {
+            refused = self.judge_renamed(paths, ex, cx, part, name).err();
+            refused.is_none()
+        };
+        let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
+        (self.parts, cx.temp_names, self.naming.numbers) = (parts, temp_names, numbers);
+        let part = &self.parts[at];
+        cx.judged_trees.came(commit::home(&dir, part).as_fd());
+        outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
+    }
+
+    pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
+        match why {
+            Why::Taken if self.policy.create_only => Refusal::precondition(),
+            Why::Taken | Why::Refused => {
+                Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
+            }
+            Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
+            Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
+        }
+        .of(name)
+    }
+
+    /// What was given is taken back, and the request is answered after that.
+    pub fn go_back(&mut self, ex: &mut Exchange, cx: &mut Services, why: Because) -> Flow {
+        self.naming.is_begun = false;
+        if self.naming.given > 0 {
+            cx.quotas.less();
+        }
+        self.taking_back = Some(Box::new(TakingBack { is_whole: true, why }));
+        self.take_back_some(ex, cx)
+    }
+
+    /// The next slice of that.
+    pub fn take_back_some(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let Some(mut back) = self.taking_back.take() else { return Flow::Wait };
+        let dir = self.place.dir.clone();
+        while let Some(part) = self.naming.given.checked_sub(1).and_then(|at| self.parts.get_mut(at)) {
+            self.naming.given -= 1;
+            let home = commit::home(&dir, part);
+            back.is_whole &= part.take_back(&home, &mut cx.temp_names);
+            cx.judged_trees.came(home.as_fd());
+            cx.now.changed();
+            if self.naming.given > 0 && cx.slice.is_over() {
+                self.taking_back = Some(back);
+                return Flow::Wait;
+            }
+        }
+        // The lock's file may be in what was made.
+        self.naming.leave_quota();
+        while self.made.unmake_last() {
+            if cx.slice.is_over() {
+                self.taking_back = Some(back);
+                return Flow::Wait;
+            }
+        }
+        match back.why {
+            Because::Refused(refusal) => self.refuse(ex, cx, &refusal),
+            Because::Unwritten(call, e) if !back.is_whole => answer::unsure(ex, cx, call, e),
+            Because::Unwritten(call, e) => {
+                let refusal = Refusal::call(call, &self.place.path, e);
+                self.refuse(ex, cx, &refusal)
+            }
+        }
+    }
+
+    /// The name of a resumable upload's file is taken back. False: it has it still, or another file has it.
+    pub fn take_back(&mut self, cx: &mut Services) -> bool {
+        let dir = self.place.dir.clone();
+        let is_whole = commit::take_back(&dir, &mut self.parts, &mut cx.temp_names);
+        if is_whole {
+            self.made.unmake();
+        }
+        for part in &self.parts {
+            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+        }
+        cx.now.changed();
+        cx.quotas.less();
+        is_whole
+    }
+}
