@@ -8,6 +8,7 @@ use crate::config::settings::body::{InFileOnly, TempPath};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::version::Version;
+use crate::services::descriptors::Descriptors;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
 pub struct Body {
@@ -17,6 +18,9 @@ pub struct Body {
     limit: u64,
     file_only: InFileOnly,
 }
+
+/// Where a file is made, and the descriptors there are for it.
+pub type Temp<'t> = (&'t TempPath, Descriptors);
 
 /// Whether the body has just moved to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +47,11 @@ impl Body {
         Body { memory: Vec::new(), file: None, limit: u64::MAX, file_only: InFileOnly::Off }
     }
 
-    /// The next piece; `temp` is where a file is made.
+    /// The next piece; `temp` is for the file.
     ///
     /// # Errors
     /// The server's: no file can be made, or the disk is full.
-    pub fn push(&mut self, temp: &TempPath, piece: &[u8]) -> Result<Moved, Failure> {
+    pub fn push(&mut self, temp: Temp<'_>, piece: &[u8]) -> Result<Moved, Failure> {
         if let Some(file) = &mut self.file {
             return file.append(piece).map(|()| Moved::No);
         }
@@ -59,18 +63,18 @@ impl Body {
     ///
     /// # Errors
     /// As of [`Body::push`].
-    pub fn end(&mut self, temp: &TempPath) -> Result<Moved, Failure> {
+    pub fn end(&mut self, temp: Temp<'_>) -> Result<Moved, Failure> {
         if self.file_only != InFileOnly::Off && self.file.is_none() { self.spill(temp) } else { Ok(Moved::No) }
     }
 
     /// Moves what is in memory to a file.
-    fn spill(&mut self, temp: &TempPath) -> Result<Moved, Failure> {
+    fn spill(&mut self, (path, descriptors): Temp<'_>) -> Result<Moved, Failure> {
         let keep = match self.file_only {
             InFileOnly::Off => Keep::Unnamed,
             InFileOnly::Clean => Keep::Named,
             InFileOnly::On => Keep::Forever,
         };
-        let mut file = TempFile::create(temp, keep)?;
+        let mut file = TempFile::create(path, keep, descriptors)?;
         file.append(&self.memory)?;
         self.memory = Vec::new();
         self.file = Some(file);

@@ -1,6 +1,6 @@
-//! How many of the process's descriptors files of unfinished uploads may take, and from when on cached files are closed
-//! ([`super::open_files`]). A client can hold a file open for each stream with some bytes a minute; without a bound no
-//! file could be opened for anybody else.
+//! How many of the process's descriptors may go to files of what clients send or read slowly (unfinished uploads, temporary
+//! files), and from when on cached files are closed ([`super::open_files`]). A client can hold a file open for each stream
+//! with some bytes a minute; without a bound no file could be opened for anybody else.
 //!
 //! Invariant: needs no count. The kernel gives the lowest free number, so one that is not below N tells that N are open.
 
@@ -21,7 +21,7 @@ impl Descriptors {
         self.left_from = Some(limit - limit / PART);
     }
 
-    /// What was just opened has one of those that are left to others: an upload's file is to be closed again.
+    /// What was just opened has one of those that are left to others: it is to be closed again.
     pub fn are_short(&self, opened: BorrowedFd<'_>) -> bool {
         self.are_short_at(opened.as_raw_fd())
     }

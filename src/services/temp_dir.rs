@@ -2,6 +2,7 @@
 //!
 //! Invariant: a file that is not to stay has no name, or loses it when its [`TempFile`] is dropped.
 
+use super::descriptors::Descriptors;
 use crate::config::settings::body::TempPath;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_EXCL, O_RDWR, Unlink};
@@ -43,7 +44,10 @@ pub struct Failure {
 
 impl TempFile {
     /// A new file in `at`; the directories of its levels are made when they are needed.
-    pub fn create(at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
+    ///
+    /// # Errors
+    /// EMFILE also where its descriptor is one of those that are left to others.
+    pub fn create(at: &TempPath, keep: Keep, descriptors: Descriptors) -> Result<TempFile, Failure> {
         thread_local!(static LAST: Cell<u32> = const { Cell::new(0) });
         let mut step = 1;
         for _ in 0..TRIES {
@@ -72,8 +76,12 @@ impl TempFile {
             };
             match opened {
                 Ok(fd) => {
-                    if keep == Keep::Unnamed {
+                    let is_short = descriptors.are_short(fd.as_fd());
+                    if keep == Keep::Unnamed || is_short {
                         file::unlink_at(None, &name, Unlink::File).map_err(|e| failure("unlink()", &path, e))?;
+                    }
+                    if is_short {
+                        return Err(failure("open()", &path, Errno::EMFILE));
                     }
                     return Ok(TempFile { fd, name, keep, len: 0 });
                 }
@@ -161,7 +169,7 @@ mod tests {
         for (keep, during, after) in
             [(Keep::Unnamed, false, false), (Keep::Named, true, false), (Keep::Forever, true, true)]
         {
-            let mut file = TempFile::create(&at, keep).expect("a file");
+            let mut file = TempFile::create(&at, keep, Descriptors::default()).expect("a file");
             file.append(b"some").and_then(|()| file.append(b" bytes")).expect("room");
             let mut back = Vec::with_capacity(64);
             assert_eq!(file.read(5, 64, &mut back), Ok(5));
@@ -174,13 +182,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_descriptors_are_left_to_others() {
+        let scratch = Scratch::new();
+        let at = TempPath { path: scratch.path().to_owned(), levels: vec![] };
+        let mut few = Descriptors::default();
+        few.set_limit(0);
+        for keep in [Keep::Unnamed, Keep::Named, Keep::Forever] {
+            let failure = TempFile::create(&at, keep, few).expect_err("there is none for it");
+            assert_eq!((failure.call, failure.errno), ("open()", Errno::EMFILE));
+        }
+        assert_eq!(std::fs::read_dir(scratch.path()).expect("a directory").count(), 0);
+    }
+
+    #[test]
     fn a_taken_name_is_leapt_over() {
         let scratch = Scratch::new();
         let at = TempPath { path: scratch.path().to_owned(), levels: vec![] };
-        let first = TempFile::create(&at, Keep::Named).expect("a file");
+        let first = TempFile::create(&at, Keep::Named, Descriptors::default()).expect("a file");
         let taken: u32 = String::from_utf8_lossy(&first.path()[first.path().len() - 10..]).parse().expect("a number");
         std::fs::write(scratch.path().join(format!("{:010}", taken + 1)), b"").expect("a file");
-        let second = TempFile::create(&at, Keep::Named).expect("a file");
+        let second = TempFile::create(&at, Keep::Named, Descriptors::default()).expect("a file");
         assert!(second.path().ends_with(format!("{:010}", taken + 1 + 123_456).as_bytes()));
     }
 

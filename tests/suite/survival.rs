@@ -243,15 +243,17 @@ fn half_uploads_leave_descriptors_to_those_who_read() {
         return;
     }
     let config = "%%PREAMBLE%%\nworker_rlimit_nofile 128;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; \
-        root %%DIR%%/html; location /up/ { dav_methods PUT; upload_resumable on; allowed_methods GET POST PUT; } } }";
+        root %%DIR%%/html; location /up/ { dav_methods PUT; upload_resumable on; allowed_methods GET POST PUT; } \
+        location /pass/ { proxy_pass http://127.0.0.1:9; } } }";
+    let pass = format!("POST /pass/ HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{}", "x".repeat(20_000));
     let put = "PUT /up/AT HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome";
     let tus = "POST /up/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
                Content-Type: application/offset+octet-stream\r\nUpload-Metadata: filename eA==\r\n\
                Content-Length: 1000000\r\n\r\nsome";
     // A resumable one has more descriptors than its connection's and its file's.
-    for (count, request) in [(55, put), (36, tus)] {
+    for (count, request) in [(55, put), (36, tus), (55, pass.as_str())] {
         let setup = Setup::full(config).file("html/a", "content").mkdir("html/up");
-        let s = setup.allow_log("too many uploads").start();
+        let s = setup.allow_log("too many uploads").allow_log("Too many open files").start();
         let mut uploads: Vec<_> = (0..count).map(|_| s.client()).collect();
         for (at, client) in uploads.iter_mut().enumerate() {
             client.send(request.replace("AT", &at.to_string()));

@@ -3,6 +3,7 @@
 use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
 use crate::exchange::send_queue::OutQueue;
+use crate::services::descriptors::Descriptors;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
 use std::rc::Rc;
@@ -98,11 +99,11 @@ impl Gathered {
         }
     }
 
-    /// Moves what is in memory to the file.
+    /// Moves what is in memory to the file. It takes any descriptor there is: the page would be lost.
     pub fn spill(&mut self, temp: &TempPath) -> Result<(), Failure> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(TempFile::create(temp, Keep::Unnamed)?),
+            none => none.insert(TempFile::create(temp, Keep::Unnamed, Descriptors::default())?),
         };
         file.append(&self.memory)?;
         self.memory.clear();

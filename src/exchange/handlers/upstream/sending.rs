@@ -8,7 +8,6 @@ use super::record::Try;
 use super::settings::settings;
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
-use crate::config::settings::body::TempPath;
 use crate::config::settings::upstream::Method;
 use crate::exchange::body::Moved;
 use crate::exchange::flow::Flow;
@@ -32,11 +31,11 @@ const PIECE: usize = 64 << 10;
 fn with_body(
     ex: &mut Exchange,
     cx: &mut Services,
-    what: impl FnOnce(&mut body::Body, &TempPath) -> Result<Moved, Failure>,
+    what: impl FnOnce(&mut body::Body, body::Temp<'_>) -> Result<Moved, Failure>,
 ) -> Result<(), Flow> {
     let temp = ex.here().settings.body.temp.clone();
     let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
-    match what(body, &temp) {
+    match what(body, (&temp, cx.descriptors)) {
         Ok(Moved::No) => Ok(()),
         Ok(Moved::ToFile) => {
             let (level, path) = (body.level(), body.file().map(|file| file.path().to_vec()).unwrap_or_default());
@@ -48,6 +47,10 @@ fn with_body(
             ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(&path)));
             Err(Flow::Status(match errno {
                 Errno::ENOSPC | Errno::EDQUOT => Status::INSUFFICIENT_STORAGE,
+                Errno::EMFILE | Errno::ENFILE => {
+                    ex.response.line(b"Retry-After", b"1");
+                    Status::SERVICE_UNAVAILABLE
+                }
                 _ => Status::INTERNAL_SERVER_ERROR,
             }))
         }

@@ -2,7 +2,7 @@
 //! so that the upstream is free for others (proxy_max_temp_file_size and the like).
 //!
 //! Invariants: bytes are sent in the order in which they arrived; the file is no larger than the limit. If the disk
-//! is full, the client loses nothing: its upstream waits for it, as without a file.
+//! is full, or few descriptors are left, the client loses nothing: its upstream waits for it, as without a file.
 
 use super::settings::settings;
 use crate::config::model::Level;
@@ -92,7 +92,7 @@ impl Spool {
 
     fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, Failure> {
         let path = settings(ex).temp.as_ref().unwrap_or(&ex.here().settings.body.temp);
-        let file = TempFile::create(path, Keep::Unnamed)?;
+        let file = TempFile::create(path, Keep::Unnamed, cx.descriptors)?;
         let shown = Printable(file.path());
         let what = format_args!("an upstream response is buffered to a temporary file {shown}");
         ex.report(cx, Level::Warn, format_args!("{what} while reading upstream"));
