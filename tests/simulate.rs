@@ -300,7 +300,7 @@ fn serve(site: &Site, rng: &mut Rng, seed: u64, lines: &str) -> Served {
     let (addr, listen) = if rng.percent(50) {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let std::net::SocketAddr::V4(addr) = socket.local_addr().expect("bound") else { unreachable!("asked for") };
-        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
+        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd()), "").is_empty());
         if rng.percent(50) {
             options = format!(" sndbuf={}", 1 << (12 + rng.below(6)));
         }

@@ -69,7 +69,7 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     worker(config, form)?;
     // Sockets that are handed over are bound already, to whatever address.
     let is_handed_over = |name| std::env::var_os(name).is_some_and(|sockets| !sockets.is_empty());
-    if !["NGINX", "LISTEN_FDS"].into_iter().any(is_handed_over) {
+    if ![listeners::NAMES, "LISTEN_FDS"].into_iter().any(is_handed_over) {
         listeners::are_local(config).map_err(Failure::bind)?;
     }
     temp_paths::make(config, None)
@@ -112,9 +112,10 @@ pub fn prepare(
     let worker = worker(&config, origin.form)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
     let mut listeners = Listeners::default();
-    let inherited = std::env::var("NGINX").ok();
+    let inherited = std::env::var(listeners::NAMES).ok();
+    let units = std::env::var(listeners::UNITS).unwrap_or_default();
     if let Some(names) = &inherited
-        && let Some((name, e)) = listeners.inherit(names).into_iter().next()
+        && let Some((name, e)) = listeners.inherit(names, &units).into_iter().next()
     {
         // As nginx: logged, and no reason not to serve.
         let program = &origin.program;

@@ -58,6 +58,19 @@ pub struct Listeners {
     is_shared: bool,
 }
 
+/// Sockets for a new binary.
+pub struct Handover<'l> {
+    /// `fd;fd;`, nginx's form.
+    pub names: String,
+    /// Those of them that are a socket unit's.
+    pub units: String,
+    pub fds: Vec<BorrowedFd<'l>>,
+}
+
+/// The variables of the environment that name them to it.
+pub const NAMES: &str = "NGINX";
+pub const UNITS: &str = "WEBSERV_UNIT";
+
 /// A socket that could not be had.
 #[derive(Debug)]
 pub struct BindError {
@@ -94,27 +107,30 @@ impl Listeners {
         self.all.iter().filter(|l| l.fd.is_some()).map(|l| &l.addr)
     }
 
-    /// Takes over the sockets of the binary that started this one, as named in `NGINX=fd;fd;`. Returns what could not be
-    /// taken.
-    pub fn inherit(&mut self, names: &str) -> Vec<(String, Errno)> {
-        self.take(names, Origin::Parent(process::getppid()))
+    /// Takes over the sockets of the binary that started this one, as named in `NGINX=fd;fd;`; `units` names those of
+    /// them that are a socket unit's. Returns what could not be taken.
+    pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Errno)> {
+        let (parent, units) = (Origin::Parent(process::getppid()), split(units).collect::<Vec<_>>());
+        self.take(names, |name| if units.contains(&name) { Origin::Unit } else { parent })
     }
 
     /// Takes over those of a socket unit, named in the same way.
     pub fn activate(&mut self, names: &str) -> Vec<(String, Errno)> {
-        self.take(names, Origin::Unit)
+        self.take(names, |_| Origin::Unit)
     }
 
-    fn take(&mut self, names: &str, origin: Origin) -> Vec<(String, Errno)> {
+    fn take(&mut self, names: &str, origin: impl Fn(&str) -> Origin) -> Vec<(String, Errno)> {
         let mut failed = Vec::new();
-        for name in names.split([';', ':']).filter(|n| !n.is_empty()) {
+        for name in split(names) {
             let taken = name.parse().map_err(|_| Errno::EINVAL).and_then(|number| {
                 let fd = socket::inherit(number)?;
                 socket::set_nonblocking(fd.as_fd(), true)?;
                 Ok((socket::local_addr(fd.as_fd())?, fd))
             });
             match taken {
-                Ok((addr, fd)) => self.all.push(Listener { addr, fd: Some(fd), watched: false, origin }),
+                Ok((addr, fd)) => {
+                    self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: origin(name) });
+                }
                 Err(e) => failed.push((name.to_owned(), e)),
             }
         }
@@ -184,11 +200,18 @@ impl Listeners {
         self.is_shared = is_shared;
     }
 
-    /// Descriptors for a new binary: `NGINX=fd;fd;`.
-    pub fn handover(&self) -> (String, Vec<BorrowedFd<'_>>) {
-        let fds: Vec<BorrowedFd<'_>> = self.all.iter().filter_map(Listener::fd).collect();
-        let names = fds.iter().map(|fd| format!("{};", fd.as_raw_fd())).collect();
-        (names, fds)
+    /// Descriptors for a new binary.
+    pub fn handover(&self) -> Handover<'_> {
+        let mut handover = Handover { names: String::new(), units: String::new(), fds: Vec::new() };
+        for (fd, origin) in self.all.iter().filter_map(|listener| Some((listener.fd()?, listener.origin))) {
+            let name = format!("{};", fd.as_raw_fd());
+            handover.names.push_str(&name);
+            if origin == Origin::Unit {
+                handover.units.push_str(&name);
+            }
+            handover.fds.push(fd);
+        }
+        handover
     }
 
     pub fn endpoints(&self) -> &Endpoints {
@@ -205,6 +228,11 @@ impl Listeners {
         let endpoint = self.endpoints.of_listener(at);
         endpoint.map_or(60_000, |id| config.header_timeout(id))
     }
+}
+
+/// `fd;fd;`, or with colons.
+fn split(names: &str) -> impl Iterator<Item = &str> {
+    names.split([';', ':']).filter(|name| !name.is_empty())
 }
 
 /// No interface has an address that is listened on, or a unix socket has no directory to be in: the mistakes about
@@ -305,5 +333,41 @@ fn remove_socket_file(path: &std::path::Path) {
     if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
         // Gone already is as good.
         let _ = file::unlink_at(None, &path, file::Unlink::File);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::os::fd::IntoRawFd;
+
+    /// As the new binary has it: a descriptor of its own with that number.
+    fn dup(fd: BorrowedFd<'_>) -> i32 {
+        fd.try_clone_to_owned().expect("a descriptor").into_raw_fd()
+    }
+
+    #[test]
+    fn the_file_of_a_socket_unit_stays_after_upgrades() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("s");
+        let manager = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let mut first = Listeners::default();
+        assert!(first.activate(&format!("{};", dup(manager.as_fd()))).is_empty());
+        let mut serving = first;
+        for _ in 0..2 {
+            let handover = serving.handover();
+            assert_eq!((handover.fds.len(), &handover.units), (1, &handover.names));
+            let name = format!("{};", dup(handover.fds[0]));
+            let mut new = Listeners::default();
+            assert!(new.inherit(&name, &name).is_empty());
+            serving.close();
+            serving = new;
+        }
+        serving.close();
+        assert!(path.exists(), "the manager still listens there");
+        let mut new = Listeners::default();
+        assert!(new.inherit(&format!("{};", dup(manager.as_fd())), "").is_empty());
+        assert_eq!(new.handover().units, "", "one that the older binary bound is no unit's");
     }
 }

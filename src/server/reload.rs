@@ -10,7 +10,7 @@
 //! list of revocations, dropping one table of names, looking `user` up where the system asks a directory service.
 
 use super::failure::{Cause, Failure};
-use super::listeners::Listeners;
+use super::listeners::{Handover, Listeners, NAMES, UNITS};
 use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
@@ -364,7 +364,7 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
     if let Some(pid) = earlier {
         return Err(format!("no second new binary is started: process {pid} is one already; end that, or this one"));
     }
-    let (names, fds) = listeners.handover();
+    let Handover { names, units, fds } = listeners.handover();
     let args: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     // What the service manager wrote for this very process is the new one's from now on.
@@ -372,8 +372,8 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
         name == "WATCHDOG_PID" && value.to_str() == Some(&crate::sys::process::getpid().to_string())
     };
     let mut env: Vec<(OsString, OsString)> =
-        std::env::vars_os().filter(|(name, value)| name != "NGINX" && !is_ours(name, value)).collect();
-    env.push(("NGINX".into(), names.into()));
+        std::env::vars_os().filter(|(name, value)| name != NAMES && name != UNITS && !is_ours(name, value)).collect();
+    env.extend([(NAMES.into(), names.into()), (UNITS.into(), units.into())]);
     let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
     let program = &origin.executable;
     crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds)

@@ -83,7 +83,7 @@ impl Loop {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let std::net::SocketAddr::V4(addr) = socket.local_addr().expect("bound") else { unreachable!("asked for") };
         let mut listeners = Listeners::default();
-        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
+        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd()), "").is_empty());
         let root = env!("CARGO_MANIFEST_DIR");
         let text = format!(
             "error_log stderr emerg; events {{ worker_connections 64; }}
