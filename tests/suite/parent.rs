@@ -175,3 +175,29 @@ fn programs_do_not_outlive_the_crash_of_their_serving_process() {
     assert!(os::wait_exit(program, LIMIT), "it has ended with its serving process");
     s.get("/f").is(200);
 }
+
+/// A program that has answered and ended left them: they are not what the crash of another process leaves.
+#[test]
+fn jobs_that_programs_left_running_are_not_ended_by_a_later_crash() {
+    let block = "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; \
+        location /sh/ { alias DIR/scripts/; cgi_pass /bin/bash; } }";
+    if !std::path::Path::new("/bin/bash").exists() {
+        return crate::harness::skipped("bash is not installed");
+    }
+    let Some(s) = Parent::start_with("user nobody;", block) else { return };
+    let scripts = s.setup.dir().join("scripts");
+    std::fs::create_dir(&scripts).expect("made");
+    // With -m the job has a process group of its own.
+    let script = "set -m; sleep 60 >&- 2>&- <&- & printf 'Content-Type: text/plain\\n\\n%s' $!";
+    std::fs::write(scripts.join("job.sh"), script).expect("written");
+    let old = s.child();
+    let job: u32 = s.get("/sh/job.sh").is(200).text().trim().parse().expect("a pid");
+    s.signal(libc::SIGHUP);
+    assert!(os::wait_exit(old, LIMIT));
+    let child = s.child();
+    os::kill(child, libc::SIGKILL);
+    assert!(os::wait_exit(child, LIMIT));
+    s.get("/f").is(200);
+    os::kill(job, libc::SIGKILL);
+    assert!(!s.log().contains("outlived"), "{}", s.log());
+}

@@ -1,8 +1,10 @@
 //! Programs (CGI) whose serving process crashed or was killed: they become children of this process, which ends them.
 //! Without that they would run on without a timeout, uncounted by cgi_max_children.
 //!
-//! Invariant: only what a crash left behind is signalled. Children that this process had when it began (of the script that
-//! became it) are not, nor is what a serving process left that ended in order: it has ended its programs itself.
+//! Invariant: what became a child of this process before the last serving process began or ended in order is not signalled:
+//! children of the script that became this process, and what programs left running that ended themselves. What they left
+//! since is not told from the programs of the process that crashed, and ends with them, unless it made itself a session of
+//! its own (setsid), as daemons do.
 
 use crate::sys::process::child;
 use crate::sys::process::{Exit, SIGKILL, SIGTERM};
@@ -14,7 +16,7 @@ const MERCY: u64 = 3_000;
 /// The programs that are being ended.
 #[derive(Default)]
 pub struct Orphans {
-    /// Children from before, by pid.
+    /// Children that are left alone, by pid.
     others: Vec<i32>,
     /// Those that got TERM.
     told: Vec<i32>,
@@ -29,9 +31,17 @@ impl Orphans {
         child::adopt_orphans()
     }
 
+    /// A serving process has begun, or ended in order: it has ended its programs itself, and what is left is not of a crash.
+    pub fn spare(&mut self) {
+        if self.until.is_none() {
+            self.others = child::group_leaders();
+        }
+    }
+
     /// A serving process has ended. If it was not in order, the programs that it left are told to end. Gives their number.
     pub fn end(&mut self, exit: Exit) -> usize {
         if exit == Exit::Code(0) {
+            self.spare();
             return 0;
         }
         // Even if there are none: one that was just being started may lead its group only later.

@@ -81,6 +81,7 @@ impl Parent {
             self.hand_logs(&child);
         }
         self.children.push(child);
+        self.orphans.spare();
         self.notes.clear();
         self.restart_at = None;
         if let Purpose::Reload(_) = purpose {
