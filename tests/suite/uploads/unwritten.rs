@@ -147,3 +147,23 @@ fn a_move_whose_calls_fail_is_done_or_not() {
         }
     }
 }
+
+/// The copy takes the place of what was there as a COPY's does.
+#[test]
+fn a_move_over_a_file_from_another_file_system_is_taken_back() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = store("on");
+    // Only a rename between two directories tells that they are on two file systems.
+    let renames = "inject=renameat:error=EXDEV:when=1";
+    let trace = ["-e", "trace=renameat,fsync,io_submit", "-e", renames, "-e", "inject=io_submit:error=EINVAL"];
+    let before = seen(&s);
+    // The first fsync is of the content.
+    let names = "inject=fsync:error=EIO:when=2";
+    let Some(strace) = Strace::attach(&s, &[&trace[..], &["-e", names]].concat()) else { return };
+    let r = transfer(&s, "MOVE", "/dav/old", "/dav/other");
+    drop(strace);
+    assert!(r.status >= 500, "{}", r.show());
+    assert!(seen(&s) == before, "{:?}", seen(&s));
+}

@@ -24,7 +24,7 @@ pub struct Job {
     pub status: Status,
     /// The destination is a directory, so that not even a file replaces it in one step. Or, with upload_sync, the old
     /// destination must be kept until the new name is on the disk.
-    pub swaps: bool,
+    pub swaps: Cell<bool>,
     /// upload_sync.
     pub sync: bool,
     /// What the destination was is gone for good: it cannot be taken back.
@@ -95,7 +95,7 @@ impl Job {
     }
 
     pub fn begin_file(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
-        if self.moves && self.swaps {
+        if self.moves && self.swaps.get() {
             return match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {
                     FileCopy::new(self.from(), &self.source.name, &self.target.dir, temp_names).map(Stage::File)
@@ -107,7 +107,11 @@ impl Job {
             let old = self.keep_old(temp_names);
             match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
             {
-                Err(Errno::EXDEV) => {}
+                // The copy takes its place as a COPY's does: what is there can be put back.
+                Err(Errno::EXDEV) => {
+                    self.swaps.set(self.sync);
+                    self.has_lost.set(self.has_lost.get() && !self.sync);
+                }
                 Ok(()) => {
                     self.has_lost.set(self.has_lost.get() && old.is_none());
                     let done = Stage::Done(self.status);

@@ -221,7 +221,7 @@ impl Transfer {
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
             // Its name does not count yet.
-            Stage::Placing(copy) if self.job.swaps => self.place_file(copy, &mut cx.temp_names),
+            Stage::Placing(copy) if self.job.swaps.get() => self.place_file(copy, &mut cx.temp_names),
             Stage::Placing(copy) => match self.judging.lock(ex, cx) {
                 Ok(true) => {
                     let mut versions = Versions::new(cx);
@@ -428,7 +428,7 @@ impl Transfer {
     }
 
     fn place_file(&mut self, mut copy: FileCopy, temp_names: &mut TempNames) -> Result<Stage, Errno> {
-        if self.job.swaps {
+        if self.job.swaps.get() {
             return copy.stage(temp_names).map(Stage::Swapping);
         }
         copy.place(&self.job.target.name, self.job.how(), temp_names)?;

@@ -70,7 +70,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         overwrite: asked.overwrite,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
         // One rename puts a file over another, and a power cut never finds it half done.
-        swaps: found.is_taken_by_dir() || sync && !moves,
+        swaps: Cell::new(found.is_taken_by_dir() || sync && !moves),
         sync,
         stranded: Cell::default(),
         has_lost: Cell::new(moves && !found.collection && found.there.is_some() && !found.is_taken_by_dir()),
