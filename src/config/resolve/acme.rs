@@ -288,7 +288,7 @@ fn is_public(name: &str) -> bool {
         Err(_) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             let is_of = |top: &&str| name.strip_suffix(top).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            name.contains('.') && !LOCAL.iter().any(|top| is_of(&top))
+            name.contains('.') && !LOCAL.iter().any(is_of)
         }
     }
 }
