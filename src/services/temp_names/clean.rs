@@ -37,11 +37,10 @@ impl TempNames {
         if !self.is_cleaning() {
             return;
         }
-        let left = self.cleaning.left.trees.take();
-        left.into_iter().for_each(|(tree, kind)| self.cleaning.add_one(tree, kind));
+        let left = self.cleaning.left.clone();
+        left.0.trees.take().into_iter().for_each(|(tree, kind)| self.cleaning.add_one(tree, kind));
         let now = clock::monotonic();
-        let open = self.cleaning.left.open.clone();
-        while clock::monotonic() < now + SLICE && open.borrow_mut().pop().is_some() {}
+        while clock::monotonic() < now + SLICE && left.0.open.borrow_mut().pop().is_some() {}
         loop {
             let Some((mut removal, one)) = self.cleaning.removal.take().or_else(|| self.begin_next(now)) else {
                 return;

@@ -33,11 +33,14 @@ pub(super) enum Kind {
 
 /// Leftovers of this process's requests: removed in slices, or at once when the process ends.
 #[derive(Clone, Default)]
-pub struct Left {
-    pub(super) trees: Rc<RefCell<Vec<(Tree, Kind)>>>,
+pub struct Left(pub(super) Rc<Leftovers>);
+
+#[derive(Default)]
+pub(super) struct Leftovers {
+    pub trees: RefCell<Vec<(Tree, Kind)>>,
     /// Files without a name, and directories: closing the last descriptor frees their blocks.
-    pub(super) open: Rc<RefCell<Vec<Rc<OwnedFd>>>>,
-    at_once: Rc<Cell<bool>>,
+    pub open: RefCell<Vec<Rc<OwnedFd>>>,
+    at_once: Cell<bool>,
 }
 
 impl Left {
@@ -52,19 +55,19 @@ impl Left {
 
     /// One of many files that are no longer needed: closed later.
     pub fn close(&self, fd: Rc<OwnedFd>) {
-        if !self.at_once.get() {
-            self.open.borrow_mut().push(fd);
+        if !self.0.at_once.get() {
+            self.0.open.borrow_mut().push(fd);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.trees.borrow().is_empty() && self.open.borrow().is_empty()
+        self.0.trees.borrow().is_empty() && self.0.open.borrow().is_empty()
     }
 
     fn add_one(&self, one: (Tree, Kind)) {
         // If it fails, only the next process can do it.
-        if !self.at_once.get() || remove(&one.0, one.1).is_err() {
-            self.trees.borrow_mut().push(one);
+        if !self.0.at_once.get() || remove(&one.0, one.1).is_err() {
+            self.0.trees.borrow_mut().push(one);
         }
     }
 }
@@ -105,9 +108,9 @@ impl Cleaning {
 
     /// The process ends: removes what its own requests left.
     pub fn end(&mut self) {
-        self.left.at_once.set(true);
-        self.left.open.take();
-        let left = self.left.trees.take();
+        self.left.0.at_once.set(true);
+        self.left.0.open.take();
+        let left = self.left.0.trees.take();
         left.into_iter().for_each(|one| self.left.add_one(one));
         // Failed removals are tried once more.
         self.waiting.retain(|one| one.at == 0 || remove(&one.tree, one.kind).is_err());

@@ -43,7 +43,7 @@ pub enum Stage {
     File(FileCopy),
     /// The copy is whole, and is about to get its name.
     Placing(FileCopy),
-    Tree(TreeCopy, Vec<Sync>),
+    Tree(Box<TreeCopy>, Vec<Sync>),
     Swapping(Staged),
     /// These are being written to the disk; then that stage follows.
     Syncing(Vec<Sync>, Box<Stage>),
@@ -132,7 +132,7 @@ impl Job {
         }
         let mut copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
         copy.trashes.clone_from(&self.trashes);
-        Ok(Stage::Tree(copy, Vec::new()))
+        Ok(Stage::Tree(Box::new(copy), Vec::new()))
     }
 
     /// upload_sync: the file that a MOVE replaces keeps a hidden name until the new one is on the disk.

@@ -440,6 +440,7 @@ impl Transfer {
         let Stage::Tree(copy, syncs) = std::mem::replace(&mut self.stage, Stage::Judging) else {
             return Err(Errno::EINVAL);
         };
+        let copy = *copy;
         self.syncs = syncs;
         self.leaves = copy.copied;
         match outcome {
