@@ -4,7 +4,7 @@
 //! XML of WebDAV in `handlers/dav/ext.rs`.
 
 use super::flow::Flow;
-use super::{Exchange, handlers};
+use super::{Exchange, Rx, handlers};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
 use crate::http::reject::Reject;
@@ -16,29 +16,33 @@ fn limit(ex: &Exchange) -> Option<u64> {
     Some(ex.here().settings.client.max_body_size.0).filter(|most| *most > 0)
 }
 
-/// A body whose length the head announces.
+/// A body whose length is known where a location was found: the head announces it, or its chunks have all arrived.
 ///
 /// # Errors
 /// 413.
 pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-    match (ex.request.head.framing, limit(ex)) {
-        (Framing::Length(size), Some(most)) if size > most => Err(refuse(ex, cx, "", size)),
+    let size = match ex.request.head.framing {
+        _ if ex.body_lost => 0,
+        Framing::Length(size) => size,
+        Framing::Chunked if ex.rx == Rx::Done => ex.body_received,
+        Framing::Chunked | Framing::None => 0,
+    };
+    match limit(ex) {
+        Some(most) if size > most => Err(refuse(ex, cx, "", size)),
         _ => Ok(()),
     }
 }
 
-/// A body on its way to its handler. `announced`: what its current chunk still holds.
+/// Chunks on their way to a handler; a length was checked where its location was found, and named locations do not ask
+/// again (nginx). `announced`: what the current chunk still holds.
 ///
 /// # Errors
 /// 413.
 pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u64>) -> Result<(), Flow> {
-    let Some(most) = limit(ex) else { return Ok(()) };
-    let announced = match ex.request.head.framing {
-        Framing::Chunked => announced.unwrap_or(0),
-        Framing::None | Framing::Length(_) => 0,
-    };
-    match ex.body_received.saturating_add(announced) {
-        size if size > most => Err(refuse(ex, cx, "chunked ", size)),
+    let most = limit(ex).filter(|_| ex.request.head.framing == Framing::Chunked);
+    let size = ex.body_received.saturating_add(announced.unwrap_or(0));
+    match most {
+        Some(most) if size > most => Err(refuse(ex, cx, "chunked ", size)),
         _ => Ok(()),
     }
 }
@@ -60,5 +64,18 @@ fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {
     let limit = handlers::upload::limit(ex, "client_max_body_size");
     let what = format_args!("client intended to send too large {kind}body: {size} bytes{limit}");
     ex.report(cx, Level::Error, what);
+    if ex.rx != Rx::Done {
+        lose(ex);
+    }
     Flow::Status(Status::CONTENT_TOO_LARGE)
+}
+
+/// What has arrived of the body is forgotten, and the rest is thrown away: the handler of an error page must not wait
+/// for it.
+pub(super) fn lose(ex: &mut Exchange) {
+    ex.rx = Rx::Drain;
+    ex.body_lost = true;
+    if let Some(record) = ex.log.upstream.as_deref_mut() {
+        record.body = None;
+    }
 }

@@ -1,8 +1,8 @@
 //! TRACE and CONNECT: methods that no location answers unless `tunnel_pass` makes a tunnel of a CONNECT.
 
-use super::Exchange;
 use super::flow::Flow;
 use super::handlers::methods;
+use super::{Exchange, body_limit};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
@@ -16,6 +16,7 @@ use crate::services::Services;
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // What follows a CONNECT may be meant for the tunnel.
     ex.closes = true;
+    body_limit::lose(ex);
     let connects = ex.server().connects && ex.request.head.version == Version::Http11;
     if ex.route.method == Method::Connect && connects {
         if matches!(ex.request.head.framing, Framing::None | Framing::Length(0)) {

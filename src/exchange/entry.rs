@@ -4,7 +4,7 @@
 use super::flow::{Flow, Phase};
 use super::handlers::Handler;
 use super::phases::{run, settle};
-use super::{Exchange, Rx, access, connect, handlers};
+use super::{Exchange, Rx, access, body_limit, connect, handlers};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
 use crate::http::header::UnusualNames;
@@ -84,7 +84,7 @@ fn overloaded(ex: &mut Exchange) -> Flow {
 /// As `overloaded`, for a request whose head has not arrived completely.
 pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
-    ex.rx = Rx::Drain;
+    body_limit::lose(ex);
     let flow = overloaded(ex);
     ex.closes = true;
     settle(ex, handler, cx, flow);
@@ -99,7 +99,8 @@ pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 /// The head is malformed: an error response, then the connection ends.
 pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     cx.stats.count(Counter::Requests);
-    (ex.rx, ex.route.method) = (Rx::Drain, ex.request.head.method);
+    body_limit::lose(ex);
+    ex.route.method = ex.request.head.method;
     if let Some(request) = Rc::get_mut(&mut ex.request)
         && request.head.request_line.is_empty()
     {
@@ -130,7 +131,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
 pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     // It is counted because it is answered and logged, although its head never came whole.
     cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
-    ex.rx = Rx::Drain;
+    body_limit::lose(ex);
     ex.closes = true;
     *handler = Handler::None;
     settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
@@ -139,7 +140,7 @@ pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 /// The body is malformed: where the next request begins is not known, so the connection ends.
 pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     let flow = refusal(ex, cx, reject);
-    ex.rx = Rx::Drain;
+    body_limit::lose(ex);
     settle(ex, handler, cx, flow);
 }
 

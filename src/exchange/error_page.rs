@@ -76,6 +76,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                 }
                 Target::External(_) => Flow::Status(status),
             };
+            // A type that X-Accel-Redirect brought along was the error's (nginx).
+            ex.route.kept.content_type = None;
             ex.route.kept.fields = fields;
             ex.route.kept.location = location.or(ex.route.kept.location.take());
             Some(flow)

@@ -140,6 +140,8 @@ pub struct Exchange {
     pub body_is_here: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
+    /// The body was refused or is broken: no handler gets any of it, also not that of an error page.
+    pub body_lost: bool,
     /// The trailer fields behind the body.
     pub trailers: Trailers,
     pub tx: Tx,
@@ -205,6 +207,7 @@ impl Exchange {
             body_at_hand: false,
             body_is_here: false,
             body_received: 0,
+            body_lost: false,
             trailers: Trailers::default(),
             tx: Tx::Wait,
             response: Response::default(),
@@ -273,6 +276,7 @@ impl Exchange {
             body_at_hand,
             body_is_here,
             body_received,
+            body_lost,
             trailers,
             tx,
             response,
@@ -305,7 +309,7 @@ impl Exchange {
         out.begin_response();
         log.clear(cx.now.ms);
         (*rx, *tx) = (Rx::Head, Tx::Wait);
-        (*body_at_hand, *body_is_here, *body_received) = (false, false, 0);
+        (*body_at_hand, *body_is_here, *body_received, *body_lost) = (false, false, 0, false);
         *trailers = Trailers::default();
         (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
         places.clear();

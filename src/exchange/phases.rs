@@ -92,8 +92,8 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
     loop {
         flow = match flow {
             Flow::Respond => break,
-            // A subrequest has no body.
-            Flow::Body if ex.sub.is_some() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+            // A subrequest has no body, nor has a request that lost it.
+            Flow::Body if ex.sub.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
                 return;

@@ -220,3 +220,89 @@ fn ranges_of_pages_and_of_internal_redirects_are_told_as_nginx_tells_them() {
     let words = "bind(192.0.2.1) failed (99: Cannot assign requested address) while connecting to upstream";
     s.await_file("logs/error.log", |log| log.contains("[crit]") && log.contains(words));
 }
+
+/// Its answers say what they were asked, and with which body.
+fn echoing() -> Upstream {
+    answering(|request| {
+        let method = request.line.split(' ').next().unwrap_or_default();
+        let said = format!("{method}[{}]", String::from_utf8_lossy(&request.body));
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len())
+    })
+}
+
+#[test]
+fn the_page_of_an_error_that_an_upstream_makes_does_not_wait_for_a_body() {
+    let up = echoing();
+    let codes = [400, 404, 500, 501];
+    let locations = codes.map(|code| {
+        format!(
+            "location /uri{code} {{ error_page {code} =200 /page; return {code}; }}
+             location /named{code} {{ error_page {code} =200 @page; return {code}; }}"
+        )
+    });
+    let s = server(&format!(
+        "{1} location /large {{ client_max_body_size 2; error_page 413 =200 @page; proxy_pass http://{0}; }}
+         location /page {{ proxy_pass http://{0}; }} location @page {{ proxy_pass http://{0}; }}",
+        up.address,
+        locations.concat()
+    ))
+    .allow_log("too large")
+    .start();
+    let ask = |target: &str, body: &str| {
+        let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
+        s.client().request(format!("{head}{body}").as_bytes()).text()
+    };
+    for body in ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"] {
+        for code in codes {
+            assert_eq!(ask(&format!("/uri{code}"), body), "GET[abc]", "{code} {body}");
+            assert_eq!(ask(&format!("/named{code}"), body), "POST[abc]", "{code} {body}");
+        }
+        // The body that was refused is no page's.
+        assert_eq!(ask("/large", body), "POST[]", "{body}");
+    }
+}
+
+#[test]
+fn the_size_of_a_body_is_checked_where_a_location_is_found() {
+    let up = answering(|request| {
+        let led = if request.target().starts_with("/led") { "X-Accel-Redirect: /small/b\r\n" } else { "" };
+        format!("HTTP/1.1 200 OK\r\n{led}Content-Length: 2\r\n\r\nok")
+    });
+    let s = server(&format!(
+        "location /small {{ client_max_body_size 3; proxy_pass http://{0}; }}
+         location /named {{ try_files /none @small; }} location @small {{ client_max_body_size 3; proxy_pass http://{0}; }}
+         location /tried {{ try_files /none /small/a; }} location /led {{ proxy_pass http://{0}; }}",
+        up.address
+    ))
+    .allow_log("too large")
+    .start();
+    let length = "Content-Length: 5\r\n\r\nhello";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let rows = [
+        ("/named", length, 200),
+        ("/named", chunked, 413),
+        ("/tried", length, 413),
+        ("/tried", chunked, 413),
+        ("/led", length, 413),
+        ("/led", chunked, 413),
+    ];
+    for (target, body, status) in rows {
+        let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
+        s.client().request(format!("{head}{body}").as_bytes()).is(status);
+    }
+}
+
+#[test]
+fn the_type_of_x_accel_redirect_is_not_that_of_an_error_page() {
+    let up = answering(|_| {
+        "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nAccept-Ranges: none\r\nX-Accel-Redirect: /error\r\nContent-Length: 0\r\n\r\n"
+            .to_owned()
+    });
+    let s = server(&format!(
+        "location /a {{ proxy_pass http://{0}; }} location = /error {{ error_page 405 = /page.txt; return 405; }}",
+        up.address
+    ))
+    .file("html/page.txt", "page")
+    .start();
+    s.get("/a").is(200).has("Content-Type", "text/plain").has("Accept-Ranges", "bytes");
+}

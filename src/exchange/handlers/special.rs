@@ -25,6 +25,8 @@ const EMPTY_GIF_MADE: i64 = 23_349_600;
 pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
     ex.response.ranges = false;
+    // What an X-Accel-Redirect said of the response that this page replaces (nginx).
+    ex.route.kept.fields.remove(b"accept-ranges");
     ex.response.etag = None;
     ex.response.last_modified = None;
     if status.has_no_content() {

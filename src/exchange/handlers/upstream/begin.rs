@@ -73,9 +73,9 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         // Part of the body went to another location's upstream: it cannot be read again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
-    // For $request_body it is read even if it is not passed (nginx). A broken body has no rest to read.
+    // For $request_body it is read even if it is not passed (nginx).
     let reads = (wants_body || settings.request_buffering || is_here(ex)) && !is_spent(ex);
-    if reads && ex.rx == Rx::Drain && !ex.closes {
+    if reads && ex.rx == Rx::Drain {
         ex.rx = Rx::Body;
     }
     if is_spent(ex) && ex.rx == Rx::Body {

@@ -63,6 +63,8 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     Ok(match (set, gathered) {
         (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
+        // It had one (nginx): a POST without a length would be refused by some.
+        _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), Body::Whole),
         _ if !passes_body(ex) => (Length::None, Body::Whole),
         // A subrequest has no body of its own.
         (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),

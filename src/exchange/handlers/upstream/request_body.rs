@@ -7,11 +7,12 @@ use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::version::Version;
 
-/// An error page, fetched as a GET, of a request whose body was partly sent elsewhere: the page needs none (nginx).
+/// There is no body any more: it was lost, or it was partly sent elsewhere and an error page is fetched as a GET, which
+/// needs none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
-    is_page && ex.body_received > 0 && !gathered
+    ex.body_lost || is_page && ex.body_received > 0 && !gathered
 }
 
 /// The request has a body, and it is passed on.
