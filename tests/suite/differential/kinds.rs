@@ -79,6 +79,10 @@ pub const KINDS: &[Kind] = &[
                 || both(ours, theirs, "416", "416")
         },
     ),
+    ("| `$uri` and `$args` after a cycle, or a `rewrite` to an empty URI |", |_, ours, theirs| {
+        // Fields that the configuration adds have variables in them.
+        both(ours, theirs, "500", "500") && without(ours, &["x-"]) == without(theirs, &["x-"])
+    }),
     ("| `/a/..` and the like where a listing is made, or made by `rewrite` |", |_, ours, theirs| {
         both(ours, theirs, "404", "500")
     }),
@@ -92,12 +96,17 @@ pub const KINDS: &[Kind] = &[
         // None is, of a request whose line is refused.
         theirs.is_empty() && both(ours, ours, "400", "400")
     }),
-    ("| a request line that is refused |", |ask, ours, _| {
-        // A way above the root, or no escape at all.
-        let target = ask.split(' ').nth(1).unwrap_or_default();
-        let above = target.starts_with("/..") || target.contains("/%2e%2e/?");
-        let torn = target.contains("/%zz") || target.ends_with("/%") || target.contains("/%?");
-        ours.starts_with("HTTP/1.1 400") && (above || torn)
+    ("| a request line that is refused |", |ask, ours, theirs| {
+        // The variables of its error page differ, too.
+        is_refused(ask) && (ours.starts_with("HTTP/1.1 400") || both(ours, theirs, "200", "200"))
+    }),
+    ("| `keepalive_requests` where a server answers by its own `return` or redirect |", |_, ours, theirs| {
+        let ended = theirs.replacen("Connection: keep-alive", "Connection: close", 1);
+        ours.contains("Connection: close") && ended.starts_with(ours.trim_end())
+    }),
+    ("| `$sent_http_…` that is asked for before there is an answer (the text of `return`) |", |_, ours, theirs| {
+        let values = |answer: &str| without(answer, &["connection:"]).replace("keep-alive", "close");
+        values(ours) == values(theirs)
     }),
     ("| `return` of 304, or of 1xx,", |_, ours, theirs| {
         const OF_TEXT: &[&str] = &["content-"];
@@ -130,6 +139,13 @@ pub const KINDS: &[Kind] = &[
         ask.starts_with("HEAD") && both(ours, theirs, "200", "200") && ours.contains("Content-Length")
     }),
 ];
+
+/// The target of a request is a way above the root, or has no escape behind a `%`.
+pub fn is_refused(ask: &str) -> bool {
+    let target = ask.split(' ').nth(1).unwrap_or_default();
+    let above = target.starts_with("/..") || target.contains("/%2e%2e/?");
+    above || target.contains("/%zz") || target.ends_with("/%") || target.contains("/%?")
+}
 
 /// Nothing but values of `$content_length` that are 0 is missing in ours: words of a line, or a field with its value. How
 /// a body is framed is no such value, nor is a line that has nothing else.
