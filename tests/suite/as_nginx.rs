@@ -137,10 +137,16 @@ fn configurations_that_nginx_takes() {
         "geo $g { 127.0.0.01 1; } server { listen 127.0.0.1:%%PORT%%; return 200; }",
         "server { listen 127.0.0.1:%%PORT%%; location @n { return 200; } location @n { return 201; } }",
         "server { listen 127.0.0.1:%%PORT%%; add_header X: y; proxy_set_header Host: z; }",
+        "map \"$uri:$host\" $m { \"/:a\" 1; default 2; } server { listen 127.0.0.1:%%PORT%%; return 200 $m; }",
     ] {
         let s = http(block).start();
         s.get("/").is_one_of(&[200, 403, 404]);
     }
+    let whole = "%%PREAMBLE%%\nevents { worker_connections 100000000; }
+        http { server { listen 127.0.0.1:%%PORT%%; return 200; } }";
+    assert!(Setup::full(whole).run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]).status.success());
+    let unnamed = "error_log stderr; pid \"\"; events { } http { server { listen 127.0.0.1:%%PORT%%; return 200; } }";
+    assert!(Setup::full(unnamed).run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]).status.success());
 }
 
 #[test]

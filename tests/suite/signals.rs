@@ -4,6 +4,8 @@ use crate::client::{Client, End, LIMIT};
 use crate::harness::{Setup, binary, eventually, noise, on_nginx, server, skip_on_nginx};
 use crate::os;
 use crate::process::text;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 #[test]
@@ -18,10 +20,13 @@ fn the_pid_file_lives_as_long_as_the_process() {
 #[test]
 fn the_file_of_a_unix_socket_goes_with_the_process() {
     for signal in [libc::SIGTERM, libc::SIGQUIT] {
-        let mut s = server("listen unix:%%DIR%%/s; return 200;").start();
+        let mut s = server("listen unix:%%DIR%%/s; return 200 \"$remote_addr $server_addr\";").start();
         // Its other listener is handed over, and open before the process is.
         s.get("/").is(200);
-        assert!(s.exists("s"));
+        let (mut client, mut answer) = (UnixStream::connect(s.path("s")).expect("its socket"), String::new());
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it is read");
+        client.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with(&format!("\r\n\r\nunix: unix:{}", s.path("s").display())), "{answer}");
         s.signal(signal);
         assert_eq!(s.wait(), 0);
         assert!(!s.exists("s"), "{signal}");

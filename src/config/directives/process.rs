@@ -180,7 +180,12 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    b.process.pid = if d.args[0].is("off") { None } else { Some(b.full_path(d.args[0].bytes())) };
+    match d.args[0].bytes() {
+        b"off" => b.process.pid = None,
+        // The default stays (nginx).
+        b"" => {}
+        path => b.process.pid = Some(b.full_path(path)),
+    }
     Ok(())
 }
 
@@ -197,7 +202,7 @@ fn memory_limit(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn connections(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match number(d, 0) {
-        Ok(n @ 1..=0x00ff_ffff) => b.process.connections = Some(n as u32),
+        Ok(n) if n > 0 => b.process.connections = Some(n.min(0x00ff_ffff) as u32),
         Err(Fault { help: Some(help), .. }) if help.starts_with("write ") => return Err(invalid(d, 0).help(help)),
         _ => {
             let text = d.args[0].str().to_ascii_lowercase();

@@ -19,7 +19,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
                 Is::Set
             }
             Some(IpAddr::V6(ip)) => number(ip, out),
-            None => put(Some(b"unix:"), out),
+            None => put(Some(endpoint_addr(ex).to_string().as_bytes()), out),
         },
         B::ServerPort => {
             if let Some(port) = endpoint_addr(ex).port() {
