@@ -38,6 +38,8 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             Step::Again => {}
             Step::Answered => match keep_alive::answered(conn, turn) {
                 Step::Close(reason) => return close(conn, turn, reason),
+                // More requests have come, and others wait for their first.
+                _ if matches!(conn.state, State::Active(_)) && turn.cx.slice.is_share_late() => return Next::Run,
                 _ => continue,
             },
             Step::Wait => return Next::Wait,

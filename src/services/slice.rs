@@ -98,6 +98,8 @@ pub struct Slice {
     ticks: u32,
     /// It was over at the last reading of the clock.
     over: bool,
+    /// So was the connection's share of it.
+    is_used: bool,
     /// See [`Patience`].
     patience: Patience,
     /// Tests do not depend on the time: how many more steps of work it is not over.
@@ -109,7 +111,8 @@ impl Slice {
     /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
         self.patience.0.set(0);
-        (self.ends, self.share, self.ticks, self.over) = (None, Share::All, 0, false);
+        (self.ends, self.ticks, self.over) = (None, 0, false);
+        self.share_all();
     }
 
     /// How long the requests of this turn may wait for locks.
@@ -137,18 +140,22 @@ impl Slice {
     /// each of them.
     pub fn share(&mut self, of: usize) {
         let share = LENGTH / of.max(1) as u64;
-        self.share = Share::Unused(if share < LEAST { 0 } else { share });
+        self.set_share(Share::Unused(if share < LEAST { 0 } else { share }));
     }
 
     /// The connection that is driven next is one of `of` that continue in the half slice reserved for them: it has its
     /// share of that, and time for a step in any case.
     pub fn share_half(&mut self, of: usize) {
-        self.share = Share::Unused((LENGTH / 2 / of.max(1) as u64).max(LEAST));
+        self.set_share(Share::Unused((LENGTH / 2 / of.max(1) as u64).max(LEAST)));
     }
 
     /// The connections that are driven next may use all that is left.
     pub fn share_all(&mut self) {
-        self.share = Share::All;
+        self.set_share(Share::All);
+    }
+
+    fn set_share(&mut self, share: Share) {
+        (self.share, self.is_used) = (share, false);
     }
 
     /// Work that waits since an earlier turn is about to continue: half a slice is reserved for it, however long this
@@ -179,9 +186,18 @@ impl Slice {
         self.over || self.tick()
     }
 
-    /// It was over at the last reading of the clock.
+    /// As [`Slice::is_late`], for the next of many requests of one connection: of a share that it may use the clock is read
+    /// each time. A hundred connections with a hundred requests each would otherwise have a whole slice one by one.
+    pub fn is_share_late(&mut self) -> bool {
+        match self.share {
+            Share::All => self.is_late(),
+            Share::Unused(_) | Share::Until(_) => self.has_ended() || self.is_over(),
+        }
+    }
+
+    /// It, or the connection's share of it, was over at the last reading of the clock.
     pub fn has_ended(&self) -> bool {
-        self.over
+        self.over || self.is_used
     }
 
     /// One whose time is over.
@@ -204,8 +220,8 @@ impl Slice {
         if let Share::Unused(share) = self.share {
             self.share = Share::Until(now + share);
         }
-        let is_used = matches!(self.share, Share::Until(until) if now >= until);
-        self.is_turn_over_at(now) || is_used
+        self.is_used = matches!(self.share, Share::Until(until) if now >= until);
+        self.is_turn_over_at(now) || self.is_used
     }
 }
 
@@ -271,6 +287,25 @@ mod tests {
         assert!(!slice.is_over_at(LENGTH) && slice.is_over_at(LENGTH + LEAST), "enough for a step");
         slice.begin();
         assert!(!slice.is_over_at(LENGTH + LEAST), "the next turn begins without shares");
+    }
+
+    #[test]
+    fn requests_of_one_connection_use_no_more_than_its_share() {
+        let mut slice = Slice::default();
+        slice.ends = Some(u64::MAX);
+        assert!(!slice.is_share_late() && !slice.has_ended(), "it may use all that is left");
+        slice.share(1000);
+        assert!(slice.is_share_late() && slice.has_ended(), "a share of nothing");
+        slice.share_half(1000);
+        assert!(!slice.has_ended(), "another connection's turn");
+        slice.share_all();
+        assert!(!slice.has_ended());
+        slice.share(1);
+        assert!(!slice.is_share_late(), "all is left");
+        slice.share = Share::Until(0);
+        assert!(slice.is_share_late() && slice.has_ended() && !slice.is_turn_over());
+        slice.begin();
+        assert!(!slice.has_ended());
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Http2 {
         while let Some(entry) = self.streams.get(at) {
             let id = entry.id;
             // A step may have taken long that changed files.
-            turn.cx.slice.is_late();
+            turn.cx.slice.is_share_late();
             let is_full = self.is_full(turn);
             if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.wants_body_now(conns, turn, at) {
                 at += 1;
