@@ -61,6 +61,9 @@ struct Gone;
 impl Http2 {
     fn run(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> Next {
         self.begin_turn(conns.get_mut(key), turn);
+        if self.ends == Some(CloseReason::ClientGone) {
+            return self.gone(conns, turn);
+        }
         // Frames are read in every turn, however much there is to be sent: they bring requests and open windows.
         let mut received = match conns.get_mut(key) {
             Some(conn) if conn.transport.can_read() && self.is_to_read() => {
@@ -349,9 +352,14 @@ impl Http2 {
     }
 
     /// The client is gone: its requests are dropped.
+    /// Its streams are given up as far as there is time: each may have a file that the kernel must free.
     fn gone(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
         self.ends = Some(CloseReason::ClientGone);
-        self.abandon(conns, turn, CloseReason::ClientGone);
+        while self.abandon_last(conns, turn, CloseReason::ClientGone) {
+            if turn.cx.slice.is_share_late() {
+                return Next::Run;
+            }
+        }
         Next::Close(CloseReason::ClientGone)
     }
 
@@ -364,17 +372,24 @@ impl Http2 {
 
     /// Ends every open stream: the connection is gone.
     pub fn abandon(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) {
-        while let Some(entry) = self.streams.last() {
-            let Work::Exchange(key) = entry.work else {
-                self.end_cached(self.streams.len() - 1, ErrorCode::CANCEL, turn.cx);
-                continue;
-            };
-            self.streams.pop();
-            if let Some(conn) = conns.get_mut(key) {
-                let next = orphan(conn, turn, reason);
-                self.file(key, next);
-            }
+        while self.abandon_last(conns, turn, reason) {}
+    }
+
+    /// False: there is none.
+    fn abandon_last(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> bool {
+        let Some(entry) = self.streams.last() else { return false };
+        let id = entry.id;
+        let Work::Exchange(key) = entry.work else {
+            self.end_cached(self.streams.len() - 1, ErrorCode::CANCEL, turn.cx);
+            return true;
+        };
+        self.streams.pop();
+        self.protocol.release(id);
+        if let Some(conn) = conns.get_mut(key) {
+            let next = orphan(conn, turn, reason);
+            self.file(key, next);
         }
+        true
     }
 
     /// The server closes the connection: GOAWAY is sent as far as there is room for it.
