@@ -99,11 +99,10 @@ impl PatternSet {
             texts.each(subject, |at| may[at as usize / 64] |= 1 << (at % 64));
         }
         let (may, must) = (found.may.words_mut(), found.must.words_mut());
-        self.automata.each(subject, |at, is_known| {
-            let (word, bit) = (at as usize / 64, 1 << (at % 64));
-            may[word] |= bit;
+        self.automata.each(subject, |word, bits, is_known| {
+            may[word as usize] |= bits;
             if is_known {
-                must[word] |= bit;
+                must[word as usize] |= bits;
             }
         });
         found

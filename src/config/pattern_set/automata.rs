@@ -2,12 +2,15 @@
 //! that no text of their own tells from the others.
 //!
 //! Invariants: what a group says of its patterns is what each would say alone, or it says that it does not know. A search
-//! makes automata of [`LATER`] atoms at most, and the states of each take no more than [`STATES`] bytes.
+//! makes automata of [`LATER`] atoms at most, and the states of each take no more than [`STATES`] bytes, the marks of what
+//! matches in them no more than four times that.
 
 use super::super::pattern::{Case, Pattern, linear_nfa};
 use crate::util::checkpoint;
+use crate::util::hash::FastMap;
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::{Input, MatchKind, PatternSet};
+use regex_automata::{Input, MatchKind};
 use std::cell::RefCell;
 
 /// Patterns of one automaton, and what they are made of when written out: what making it costs.
@@ -34,9 +37,26 @@ pub struct Automata {
 
 #[derive(Debug)]
 struct Group {
-    /// Positions in the list, in the order of the automaton's patterns.
+    /// Positions in the list, in the order of the automaton's patterns; they ascend.
     members: Box<[u32]>,
+    all: Marks,
     automaton: RefCell<Automaton>,
+}
+
+/// Patterns of the list as bits: words by their number, with the bits that are set in them.
+type Marks = Box<[(u32, u64)]>;
+
+/// The marks of these positions, which ascend.
+fn marks(positions: impl Iterator<Item = u32>) -> Marks {
+    let mut marks: Vec<(u32, u64)> = Vec::new();
+    for at in positions {
+        let (word, bit) = (at / 64, 1 << (at % 64));
+        match marks.last_mut().filter(|(last, _)| *last == word) {
+            Some((_, bits)) => *bits |= bit,
+            None => marks.push((word, bit)),
+        }
+    }
+    marks.into()
 }
 
 #[derive(Debug)]
@@ -52,7 +72,10 @@ enum Automaton {
 struct Made {
     dfa: DFA,
     cache: Cache,
-    found: PatternSet,
+    /// The patterns of states in which some match: to name them one by one costs each of them once.
+    matching: FastMap<LazyStateID, Marks>,
+    /// How often the cache was cleared when these states were met.
+    clears: usize,
     rest: u32,
 }
 
@@ -68,7 +91,9 @@ impl Automata {
         let (mut members, mut sources, mut atoms, mut total) = (Vec::new(), Vec::new(), 0, 0);
         let mut close = |members: &mut Vec<u32>, sources: &mut Vec<_>| {
             let automaton = RefCell::new(Automaton::Sources(std::mem::take(sources)));
-            groups.push(Group { members: std::mem::take(members).into(), automaton });
+            let members = std::mem::take(members);
+            let all = marks(members.iter().copied());
+            groups.push(Group { members: members.into(), all, automaton });
         };
         for (at, pattern) in patterns {
             checkpoint::pass();
@@ -94,16 +119,17 @@ impl Automata {
         Automata { groups: groups.into() }
     }
 
-    /// Calls with the position of each pattern that matches the subject, or that may do so, and whether it is known to.
-    pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, bool)) {
+    /// Calls with a word of marks of patterns that match the subject, or that may do so, and whether they are known to.
+    pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, u64, bool)) {
         // PCRE2's `$` also matches before a line break that ends the subject.
         let is_for_pcre2 = subject.last() == Some(&b'\n');
         for group in &self.groups {
             let mut automaton = group.automaton.borrow_mut();
             let made = if is_for_pcre2 { None } else { automaton.made() };
-            match made.and_then(|made| made.search(subject)) {
-                Some(matching) => matching.iter().for_each(|at| found(group.members[at.as_usize()], true)),
-                None => group.members.iter().for_each(|at| found(*at, false)),
+            let searched =
+                made.and_then(|made| made.search(&group.members, subject, |word, bits| found(word, bits, true)));
+            if searched.is_none() {
+                group.all.iter().for_each(|(word, bits)| found(*word, *bits, false));
             }
         }
     }
@@ -123,20 +149,61 @@ impl Automaton {
 }
 
 impl Made {
-    /// The patterns that match; None: that is not known.
-    fn search(&mut self, subject: &[u8]) -> Option<&PatternSet> {
+    /// Calls with the marks of patterns that match; `members` are the positions of all of them. None: which others match is
+    /// not known.
+    fn search(&mut self, members: &[u32], subject: &[u8], found: impl FnMut(u32, u64)) -> Option<()> {
         if self.rest > 0 {
             self.rest -= 1;
             return None;
         }
-        self.found.clear();
-        let searched = self.dfa.try_which_overlapping_matches(&mut self.cache, &Input::new(subject), &mut self.found);
-        if searched.is_err() {
+        self.cache.search_start(0);
+        let searched = self.walk(members, subject, found);
+        if searched.is_none() {
             self.rest = REST;
             self.dfa.reset_cache(&mut self.cache);
-            return None;
+            self.matching.clear();
         }
-        Some(&self.found)
+        searched
+    }
+
+    fn walk(&mut self, members: &[u32], subject: &[u8], mut found: impl FnMut(u32, u64)) -> Option<()> {
+        let mut state = self.dfa.start_state_forward(&mut self.cache, &Input::new(subject)).ok()?;
+        let mut read = 0;
+        for byte in subject {
+            state = self.dfa.next_state(&mut self.cache, state, *byte).ok()?;
+            read += 1;
+            self.cache.search_update(read);
+            if state.is_tagged() {
+                if state.is_match() {
+                    self.marks_of(state, members).iter().for_each(|(word, bits)| found(*word, *bits));
+                } else if state.is_dead() {
+                    break;
+                } else if !state.is_start() {
+                    return None;
+                }
+            }
+        }
+        self.cache.search_finish(read);
+        // What a pattern matches ends one step before the state that says so.
+        state = self.dfa.next_eoi_state(&mut self.cache, state).ok()?;
+        if state.is_match() {
+            self.marks_of(state, members).iter().for_each(|(word, bits)| found(*word, *bits));
+        }
+        Some(())
+    }
+
+    fn marks_of(&mut self, state: LazyStateID, members: &[u32]) -> &Marks {
+        if self.clears != self.cache.clear_count() {
+            self.clears = self.cache.clear_count();
+            self.matching.clear();
+        }
+        let (dfa, cache) = (&self.dfa, &self.cache);
+        self.matching.entry(state).or_insert_with(|| {
+            let patterns = (0..dfa.match_len(cache, state)).map(|at| dfa.match_pattern(cache, state, at).as_usize());
+            let mut positions: Vec<u32> = patterns.filter_map(|at| members.get(at).copied()).collect();
+            positions.sort_unstable();
+            marks(positions.into_iter())
+        })
     }
 }
 
@@ -146,7 +213,7 @@ fn make(sources: Vec<(Box<[u8]>, Case)>) -> Automaton {
         let config = DFA::config().match_kind(MatchKind::All).cache_capacity(STATES).skip_cache_capacity_check(true);
         let config = config.minimum_cache_clear_count(Some(FORGOTTEN)).minimum_bytes_per_state(Some(BYTES_PER_STATE));
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
-        Some(Made { cache: dfa.create_cache(), dfa, found: PatternSet::new(sources.len()), rest: 0 })
+        Some(Made { cache: dfa.create_cache(), dfa, matching: FastMap::default(), clears: 0, rest: 0 })
     };
     made().map_or(Automaton::Refused, |made| Automaton::Made(Box::new(made)))
 }
