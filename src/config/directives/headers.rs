@@ -8,8 +8,7 @@ use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HSLI, Row, row};
-use crate::config::settings::headers::{AddHeader, Expires, Inherit, Output, Tokens, parse_expires};
-use crate::config::settings::list::List;
+use crate::config::settings::headers::{AddHeader, AddedFields, Expires, Inherit, Output, Tokens, parse_expires};
 use crate::http::cond::ImsMode;
 use std::rc::Rc;
 
@@ -259,9 +258,9 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
 /// The end of a level: its inheritance directive applies wherever in the level it stands. `outer` is the outer level,
 /// `own` whether this one has lines of its own: (add_header, add_trailer).
 pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
-    let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<List<AddHeader>> {
+    let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<AddedFields> {
         match mode {
-            Inherit::Off if !own && !mine.is_empty() => Some(List::default()),
+            Inherit::Off if !own && !mine.is_empty() => Some(AddedFields::default()),
             // Its own come first (nginx).
             Inherit::Merge if own && !above.is_empty() => Some(mine.iter().chain(above).cloned().collect()),
             _ => None,

@@ -4,11 +4,14 @@ use super::list::List;
 use crate::config::template::Template;
 use crate::config::value::Millis;
 use crate::http::cond::ImsMode;
+use crate::http::fields::Fields;
+use std::cell::OnceCell;
+use std::ops::Deref;
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Output {
-    pub headers: List<AddHeader>,
+    pub headers: AddedFields,
     pub expires: Option<Rc<Expires>>,
     pub etag: bool,
     pub if_modified_since: ImsMode,
@@ -19,7 +22,7 @@ pub struct Output {
     pub absolute_redirect: bool,
     pub port_in_redirect: bool,
     pub server_name_in_redirect: bool,
-    pub trailers: List<AddHeader>,
+    pub trailers: AddedFields,
     pub headers_inherit: Inherit,
     pub trailers_inherit: Inherit,
     pub msie_refresh: bool,
@@ -33,6 +36,73 @@ pub struct AddHeader {
     pub value: Template,
     /// On every status, not only on those nginx lists.
     pub always: bool,
+}
+
+/// The lines of add_header, or of add_trailer, that hold at a level.
+#[derive(Clone, Debug, Default)]
+pub struct AddedFields {
+    lines: List<AddHeader>,
+    /// Made for the first response: most levels of a large configuration have none.
+    steps: OnceCell<Box<[FieldStep]>>,
+}
+
+/// What the lines come to for each response.
+#[derive(Clone, Debug)]
+pub enum FieldStep {
+    /// Lines behind each other whose fields are always the same: those of the statuses that nginx lists, and those of all
+    /// statuses.
+    Fixed { listed: Fields, always: Fields },
+    /// The line of that number.
+    Line(usize),
+}
+
+/// Fields that do something to those which the response has already, or depend on them.
+const SPECIAL: [&[u8]; 3] = [b"last-modified", b"etag", CONTENT_SECURITY_POLICY];
+pub const CONTENT_SECURITY_POLICY: &[u8] = b"content-security-policy";
+
+impl AddedFields {
+    pub fn add(&mut self, is_first: bool, line: AddHeader) {
+        self.steps = OnceCell::new();
+        self.lines.add(is_first, line);
+    }
+
+    pub fn steps(&self) -> &[FieldStep] {
+        self.steps.get_or_init(|| {
+            let mut steps = Vec::new();
+            for (at, line) in self.lines.iter().enumerate() {
+                let is_special = SPECIAL.iter().any(|name| line.name.eq_ignore_ascii_case(name));
+                let Some(value) = line.value.constant().filter(|_| !is_special) else {
+                    steps.push(FieldStep::Line(at));
+                    continue;
+                };
+                if !matches!(steps.last(), Some(FieldStep::Fixed { .. })) {
+                    steps.push(FieldStep::Fixed { listed: Fields::default(), always: Fields::default() });
+                }
+                // An empty value adds no field.
+                if let Some(FieldStep::Fixed { listed, always }) = steps.last_mut().filter(|_| !value.is_empty()) {
+                    listed.push(&line.name, value);
+                    if line.always {
+                        always.push(&line.name, value);
+                    }
+                }
+            }
+            steps.into()
+        })
+    }
+}
+
+impl Deref for AddedFields {
+    type Target = [AddHeader];
+
+    fn deref(&self) -> &[AddHeader] {
+        &self.lines
+    }
+}
+
+impl FromIterator<AddHeader> for AddedFields {
+    fn from_iter<I: IntoIterator<Item = AddHeader>>(lines: I) -> AddedFields {
+        AddedFields { lines: lines.into_iter().collect(), steps: OnceCell::new() }
+    }
 }
 
 /// Whether add_header lines of the outer level apply, too.
@@ -67,7 +137,7 @@ pub enum Expires {
 impl Default for Output {
     fn default() -> Output {
         Output {
-            headers: List::default(),
+            headers: AddedFields::default(),
             expires: None,
             etag: true,
             if_modified_since: ImsMode::Exact,
@@ -77,7 +147,7 @@ impl Default for Output {
             absolute_redirect: true,
             port_in_redirect: true,
             server_name_in_redirect: false,
-            trailers: List::default(),
+            trailers: AddedFields::default(),
             headers_inherit: Inherit::On,
             trailers_inherit: Inherit::On,
             msie_refresh: false,
@@ -106,4 +176,52 @@ pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
         },
         _ => return None,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Variables;
+
+    #[test]
+    fn lines_that_are_always_the_same_are_one_step_and_keep_their_order() {
+        let mut variables = Variables::default();
+        let mut line = |name: &str, value: &str, always| AddHeader {
+            name: name.as_bytes().into(),
+            value: Template::parse(value.as_bytes(), &mut variables).expect("a template"),
+            always,
+        };
+        let fields: AddedFields = [
+            line("A", "1", false),
+            line("B", "2", true),
+            line("Empty", "", true),
+            line("C", "$uri", false),
+            line("ETag", "x", false),
+            line("D", "a\nb", true),
+        ]
+        .into_iter()
+        .collect();
+        let shown = fields.steps().iter().map(|step| match step {
+            FieldStep::Line(at) => (*at, String::new(), String::new()),
+            FieldStep::Fixed { listed, always } => {
+                let text = |fields: &Fields| String::from_utf8_lossy(&fields.to_lines()).into_owned();
+                (usize::MAX, text(listed), text(always))
+            }
+        });
+        let shown: Vec<_> = shown.collect();
+        let fixed = |listed: &str, always: &str| (usize::MAX, listed.to_owned(), always.to_owned());
+        let single = |at| (at, String::new(), String::new());
+        let expected = [fixed("A: 1\r\nB: 2\r\n", "B: 2\r\n"), single(3), single(4), fixed("D: a b\r\n", "D: a b\r\n")];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_added_later_is_a_step_too() {
+        let field = |name: &[u8]| AddHeader { name: name.into(), value: Template::literal(b"v"), always: false };
+        let mut fields = AddedFields::default();
+        fields.add(true, field(b"A"));
+        assert_eq!(fields.steps().len(), 1);
+        fields.add(false, field(b"ETag"));
+        assert_eq!((fields.len(), fields.steps().len()), (2, 2));
+    }
 }

@@ -1,7 +1,7 @@
 //! expires and add_header.
 
 use crate::config::model::Content;
-use crate::config::settings::headers::{AddHeader, Expires, parse_expires};
+use crate::config::settings::headers::{AddHeader, CONTENT_SECURITY_POLICY, Expires, FieldStep, parse_expires};
 use crate::exchange::basis::Cacheable;
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
@@ -23,11 +23,17 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     }
     // Pages that webserv makes itself have a Content-Security-Policy for exactly their own script and style: the site's
     // would break them.
-    const POLICY: &[u8] = b"content-security-policy";
-    let has_own = ex.here().content == Content::Files && ex.response.fields.get(POLICY).is_some();
-    for header in output.headers.iter().filter(|h| listed || h.always) {
-        if !(has_own && header.name.eq_ignore_ascii_case(POLICY)) {
-            add(ex, cx, header);
+    let policy = CONTENT_SECURITY_POLICY;
+    let has_own = ex.here().content == Content::Files && ex.response.fields.get(policy).is_some();
+    for step in output.headers.steps() {
+        match step {
+            FieldStep::Fixed { listed: fields, .. } if listed => ex.response.fields.append(fields),
+            FieldStep::Fixed { always, .. } => ex.response.fields.append(always),
+            FieldStep::Line(at) => {
+                let line = output.headers.get(*at).filter(|line| listed || line.always);
+                let line = line.filter(|line| !(has_own && line.name.eq_ignore_ascii_case(policy)));
+                line.into_iter().for_each(|line| add(ex, cx, line));
+            }
         }
     }
     cacheable
@@ -47,10 +53,17 @@ pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
     }
     let output = ex.here().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
-    for trailer in output.trailers.iter().filter(|t| listed || t.always) {
-        let value = variables::text(&trailer.value, ex, cx);
-        if !value.is_empty() {
-            ex.response.trailers.push(&trailer.name, &value);
+    for step in output.trailers.steps() {
+        match step {
+            FieldStep::Fixed { listed: fields, .. } if listed => ex.response.trailers.append(fields),
+            FieldStep::Fixed { always, .. } => ex.response.trailers.append(always),
+            FieldStep::Line(at) => {
+                let Some(trailer) = output.trailers.get(*at).filter(|line| listed || line.always) else { continue };
+                let value = variables::text(&trailer.value, ex, cx);
+                if !value.is_empty() {
+                    ex.response.trailers.push(&trailer.name, &value);
+                }
+            }
         }
     }
 }
