@@ -394,6 +394,14 @@ pub struct OpList {
     pub test: OpTest,
 }
 
+impl OpList {
+    /// Where in the list these ops of the script are.
+    pub fn places(&self, ops: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let place = |op: usize| self.ops.partition_point(|listed| *listed < op);
+        place(ops.start)..place(ops.end)
+    }
+}
+
 #[derive(Debug)]
 pub enum OpTest {
     /// Rewrites, and `if` with `~`: over the patterns of all ops.
@@ -404,6 +412,19 @@ pub enum OpTest {
     Texts(FastMap<Box<[u8]>, Vec<usize>>),
     /// `if` with `!=`: the ops by the text that they do not want.
     NoTexts(FastMap<Box<[u8]>, Vec<usize>>),
+    /// `if` that asks for a map whose default makes it do nothing.
+    Maps(MapOps),
+}
+
+/// Ops that ask for maps of one source.
+#[derive(Debug)]
+pub struct MapOps {
+    /// By the values of the source, in lower case, that their maps name.
+    pub named: FastMap<Box<[u8]>, Vec<usize>>,
+    /// The variable of each op's map.
+    pub variables: Box<[u32]>,
+    /// What the variables are where no map names the value.
+    pub defaults: Rc<FixedValues>,
 }
 
 #[derive(Debug)]

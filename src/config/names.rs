@@ -66,6 +66,11 @@ impl HostNames {
         }
     }
 
+    /// The names without wildcards.
+    pub fn exact(&self) -> impl Iterator<Item = &[u8]> {
+        self.exact.keys().map(|name| &**name)
+    }
+
     /// The value of a name in lower case: exact, then the longest suffix, then the longest prefix.
     pub fn find(&self, name: &[u8]) -> Option<u32> {
         if let Some(value) = self.exact.get(name) {

@@ -33,6 +33,11 @@ impl UserValues {
         text.map(Text::bytes)
     }
 
+    /// No variable has a value. (True is certain, false is not.)
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.runs.is_empty()
+    }
+
     pub fn set(&mut self, variable: u32, text: Text) {
         let at = variable as usize;
         if self.own.len() <= at {

@@ -34,7 +34,20 @@ const MAPS: &str = r#"
     map $lang $of_lang { default no; de d; en e; }
     map $a $vol_a { volatile; default n; x y; "" e; }
     map $of_lang $of_of_lang { volatile; default x; d a; }
+    map $uri $u0 { default ""; /a 1; /b/a 1; /X 1; }
+    map $uri $u1 { default 0; /b 1; /ab/x 1; }
+    map $uri $u2 { /a/b 1; /x 1; "" 1; }
+    map $uri $u3 { default ""; /none 1; /de/a $1; }
+    map $uri $u4 { default ""; /ZZ 1; /x/q 0; /y 1; }
+    map $uri $u5 { default 1; /q 0; }
+    map $arg_q $q0 { default ""; a 1; b 1; }
+    map $arg_q $q1 { default 0; DE 1; x 1; }
+    map $arg_q $q2 { default ""; "" 1; yes 1; }
+    map $arg_q $q3 { default ""; abx 1; no $lang; }
 "#;
+
+/// Maps that conditions ask for, whether they give anything.
+const ASKED: [&str; 10] = ["$u0", "$u1", "$u2", "$u3", "$u4", "$u5", "$q0", "$q1", "$q2", "$q3"];
 
 const SUBJECTS: [&str; 18] = [
     "$uri",
@@ -151,8 +164,17 @@ impl Script {
         let rare = rng.chance(60);
         let patterns: &[&str] = if rare { &RARE_PATTERNS } else { &PATTERNS };
         let texts = if rare { TEXTS.len() - RARE_TEXTS..TEXTS.len() } else { 0..TEXTS.len() };
-        match rng.below(24) {
+        match rng.below(30) {
             0 => self.both(&format!("if ({subject})")),
+            24..30 => {
+                let (map, text) = (rng.of(&ASKED), rng.of(&["", "1", "0", "a"]));
+                let not = rng.of(&["=", "!="]);
+                // `if ($map)` is in a list like these.
+                let number =
+                    TEXTS.iter().position(|other| *other == text).unwrap_or(TEXTS.len() + usize::from(text == "0"));
+                write!(self.listed, "if ({map} {not} \"{text}\")").expect("a String takes all");
+                write!(self.alone, "if ({map} {not} $text_{number})").expect("a String takes all");
+            }
             1 => self.both(&format!("if ({} $document_root$uri)", rng.of(&["-f", "-d", "!-e"]))),
             2 | 20 => {
                 let text = rng.below(TEXTS.len());
@@ -190,7 +212,7 @@ impl Script {
     }
 
     fn set(&mut self, rng: &mut Rng) {
-        let name = rng.of(&["$a", "$b", "$a", "$b", "$lang", "$part", "$args", "$arg_q", "$plain"]);
+        let name = rng.of(&["$a", "$b", "$a", "$b", "$lang", "$part", "$args", "$arg_q", "$plain", "$u0", "$q1"]);
         let value = rng.of(&["$1", "$2", "x", "", "a", "$uri", "$part", "$lang", "de", "$kept_re", "q=$1", "$vol_re"]);
         self.both(&format!("set {name} \"{value}\";"));
     }
@@ -234,7 +256,7 @@ impl Script {
 /// The servers `listed-N` and `alone-N` of that number of scripts.
 fn configuration(rng: &mut Rng, scripts: usize) -> String {
     let mut text = MAPS.to_owned();
-    for (number, value) in TEXTS.iter().enumerate() {
+    for (number, value) in TEXTS.iter().chain(&["1", "0"]).enumerate() {
         writeln!(text, "    map \"\" $text_{number} {{ default \"{value}\"; }}").expect("a String takes all");
     }
     let state = "$uri $args $1 $2 $a $b $lang $part $seen";
@@ -423,4 +445,35 @@ fn negated_conditions_that_do_nothing_leave_the_captures_of_the_last() {
     s.get("/1k11").body_is("k  10");
     s.get("/2o3").is(403).body_is("0");
     s.get("/none").is(403).body_is("0");
+}
+
+#[test]
+fn a_map_that_a_condition_has_asked_for_keeps_its_value_when_the_uri_changes() {
+    let each = |what: &dyn Fn(usize) -> String| (0..8).map(what).collect::<String>();
+    let maps = each(&|n| format!("map $uri $m{n} {{ /Hit{n} {n}; /zero{n} 0; default \"\"; }}\n"));
+    let ask = |as_what: &'static str| {
+        each(&move |n| {
+            let condition = match n % 4 {
+                0 => format!("$m{n}"),
+                1 => format!("$m{n} = {n}"),
+                2 => format!("$m{n} != \"\""),
+                _ => format!("$m{n}"),
+            };
+            format!("if ({condition}) {{ set $seen \"${{seen}}{as_what}{n}\"; }}\n")
+        })
+    };
+    let server = format!(
+        "listen 127.0.0.1:%%PORT%%; set $seen \"\"; {} rewrite ^/go(.*)$ /hit$1; {} return 200 \"$seen [$m5$m8]\";",
+        ask("a"),
+        ask("b")
+    );
+    let s = http(&format!("{maps} map $uri $m8 {{ /hit5 late; }} server {{ {server} }}")).start();
+    s.get("/hit3").body_is("a3b3 []");
+    s.get("/HIT2").body_is("a2b2 []");
+    s.get("/zero2").body_is("a2b2 []");
+    s.get("/zero4").body_is(" []");
+    // What was asked for before the rewrite is as it was.
+    s.get("/go5").body_is(" [late]");
+    s.get("/hit5").body_is("a5b5 [5late]");
+    s.get("/none").body_is(" []");
 }

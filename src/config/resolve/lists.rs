@@ -5,7 +5,9 @@
 //! same value and leaves nothing behind that another op could see, captures above all. All other ops are evaluated one by
 //! one, in their order.
 
-use crate::config::model::{FixedValues, Location, Op, OpList, OpLists, OpTest, Question, Script, SetRun, Tables};
+use crate::config::model::{
+    Condition, FixedValues, Location, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun, Tables,
+};
 use crate::config::pattern_set::{PatternSet, Wanted};
 use crate::config::settings::map::MapTable;
 use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
@@ -23,7 +25,7 @@ type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
 /// Makes the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
     let maps = tables.maps.iter().map(|map| is_stable_map(map, variables)).collect();
-    let known = Known { variables, maps };
+    let known = Known { variables, tables, maps };
     for location in locations {
         checkpoint::pass();
         known.equip(&mut location.script);
@@ -32,6 +34,7 @@ pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables)
 
 struct Known<'a> {
     variables: &'a Variables,
+    tables: &'a Tables,
     /// Whether each of the maps is stable.
     maps: Vec<bool>,
 }
@@ -95,17 +98,80 @@ impl Known<'_> {
             };
             Some(OpList { subject: subject.cloned(), ops: at, test })
         });
-        let lists: Vec<OpList> = lists.take(OpLists::MOST).collect();
+        let mut lists: Vec<OpList> = lists.take(OpLists::MOST).collect();
         let mut is_listed = vec![false; ops.len()];
         lists.iter().flat_map(|list| &list.ops).for_each(|at| is_listed[*at] = true);
+        for list in self.lists_of_maps(ops, &is_listed).into_iter().take(OpLists::MOST - lists.len()) {
+            list.ops.iter().for_each(|at| is_listed[*at] = true);
+            lists.push(list);
+        }
         let others = (0..ops.len()).filter(|at| !is_listed[*at]).collect();
         OpLists { lists, others }
+    }
+
+    /// Lists of ops that ask for maps of one source, those in no other list yet.
+    fn lists_of_maps(&self, ops: &[Op], is_listed: &[bool]) -> Vec<OpList> {
+        let mut by_source: FastMap<&Template, Vec<AskedMap>> = FastMap::default();
+        for (at, op) in ops.iter().enumerate().filter(|(at, _)| !is_listed[*at]) {
+            if let Some(asked) = self.asked_map(at, op) {
+                by_source.entry(&asked.map.source).or_default().push(asked);
+            }
+        }
+        let mut asked: Vec<_> =
+            by_source.into_iter().filter(|(source, asked)| asked.len() >= WORTH && self.is_stable(source)).collect();
+        asked.sort_unstable_by_key(|(_, asked)| (std::cmp::Reverse(asked.len()), asked[0].at));
+        let list = |(source, asked): (&Template, Vec<AskedMap>)| {
+            let mut named: FastMap<Box<[u8]>, Vec<usize>> = FastMap::default();
+            for asked in &asked {
+                checkpoint::pass();
+                asked.map.names.exact().for_each(|name| named.entry(name.into()).or_default().push(asked.at));
+            }
+            let defaults = asked.iter().map(|asked| (asked.variable, Text::new(asked.default)));
+            let maps = MapOps {
+                named,
+                variables: asked.iter().map(|asked| asked.variable).collect(),
+                defaults: Rc::new(defaults.collect()),
+            };
+            let ops = asked.iter().map(|asked| asked.at).collect();
+            OpList { subject: Some(source.clone()), ops, test: OpTest::Maps(maps) }
+        };
+        asked.into_iter().map(list).collect()
+    }
+
+    /// The map that decides whether an op does anything, where it does nothing by the map's default.
+    fn asked_map(&self, at: usize, op: &Op) -> Option<AskedMap<'_>> {
+        let Op::If { condition, .. } = op else { return None };
+        let (Condition::True(asked) | Condition::Equal { left: asked, .. }) = condition else { return None };
+        let [Part::Var(Var::User(variable))] = *asked.parts else { return None };
+        let Some((_, Source::Map(table))) = self.variables.defined.get(variable as usize) else { return None };
+        let map = self.tables.maps.get(*table as usize)?;
+        // A pattern captures; a volatile map is another one at each use.
+        if map.hostnames || map.volatile || !map.regexes.is_empty() {
+            return None;
+        }
+        let default = match map.default {
+            Some(at) => map.values.get(at as usize)?.constant()?,
+            None => b"",
+        };
+        let holds = match condition {
+            Condition::Equal { right, negated, .. } => (right.constant()? == default) != *negated,
+            _ => !matches!(default, b"" | b"0"),
+        };
+        (!holds).then_some(AskedMap { at, variable, map, default })
     }
 
     fn is_stable(&self, subject: &Template) -> bool {
         let is_stable_map = |table: u32| self.maps.get(table as usize).is_some_and(|is_stable| *is_stable);
         is_stable(subject, self.variables, is_stable_map)
     }
+}
+
+/// An op that asks for a map.
+struct AskedMap<'a> {
+    at: usize,
+    variable: u32,
+    map: &'a MapTable,
+    default: &'a [u8],
 }
 
 /// A map that has patterns leaves captures. Maps of maps are left out: what they are made of may be any number of others.
@@ -237,7 +303,8 @@ mod tests {
             ("$captures", 0),
             ("$captured", 0),
             ("$gives_one", 0),
-            ("$of_map", 0),
+            // Its default makes none of the eight with `=` hold.
+            ("$of_map", 8),
             ("$arg_made", 0),
             ("$realpath_root", 0),
             ("$msec", 0),

@@ -9,6 +9,7 @@
 use crate::config::model::{OpList, OpLists, OpTest, Script};
 use crate::config::pattern::{Failed, Pattern};
 use crate::config::pattern_set::Candidates;
+use crate::exchange::user_values::UserValues;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use std::ops::Range;
@@ -35,22 +36,40 @@ struct Pass {
     /// All ops of the list before this one are passed, or do nothing with the subject.
     tried: usize,
     /// The op there has something to do, or fails.
-    hit: Option<Result<(), Failed>>,
+    hit: Option<Result<Does, Failed>>,
 }
 
 /// An op that has something to do, or whose pattern fails.
-type Hit = (usize, Result<(), Failed>);
+type Hit = (usize, Result<Does, Failed>);
+
+/// What is known of an op that has something to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// Its condition holds, and captures nothing.
+    Holds,
+    /// It captures, or may come to nothing after all: it is tried.
+    Something,
+}
+
+/// Ops that were passed over, and what is known of the one behind them.
+#[derive(Clone, Copy)]
+pub struct Skipped {
+    pub ops: usize,
+    /// Its condition holds, and captures nothing.
+    pub holds: bool,
+}
 
 /// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
 /// reports itself.
-pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> usize {
+pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> Skipped {
     let OpLists { lists, others } = &script.lists;
+    let none = Skipped { ops: 0, holds: false };
     if lists.is_empty() || cx.trace.is_some() {
-        return 0;
+        return none;
     }
     let end = at_or_after(others, at).unwrap_or(script.ops.len());
     if end <= at {
-        return 0;
+        return none;
     }
     passes.of.resize_with(lists.len(), Pass::default);
     passes.of.iter_mut().for_each(|pass| pass.is_fresh = false);
@@ -60,16 +79,19 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, pa
         found = first(ex, cx, script, from..until, passes);
         (from, width) = (until, width * 2);
     }
-    let next = match found {
-        Some((op, Ok(()))) => op,
+    let (next, holds) = match found {
+        Some((op, Ok(does))) => (op, does == Does::Holds),
         Some((op, Err(failed))) => {
             ex.undecided(cx, &failed);
-            op
+            (op, false)
         }
-        None => end,
+        None => (end, false),
     };
-    leave_captures(ex, cx, script, at..next, passes);
-    next.saturating_sub(at)
+    if next > at {
+        leave_captures(ex, cx, script, at..next, passes);
+        leave_values(ex, script, at..next);
+    }
+    Skipped { ops: next.saturating_sub(at), holds }
 }
 
 /// What the last of these ops that has a pattern leaves behind.
@@ -81,7 +103,7 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
     let tried = script.lists.lists.iter().zip(&passes.of).filter_map(|(list, pass)| match list.test {
         OpTest::Patterns(_) => Some((last(list)?, None)),
         OpTest::NoPatterns(_) => Some((last(list)?, Some(pass))),
-        OpTest::Texts(_) | OpTest::NoTexts(_) => None,
+        OpTest::Texts(_) | OpTest::NoTexts(_) | OpTest::Maps(_) => None,
     });
     match tried.max_by_key(|(op, _)| *op) {
         None => {}
@@ -94,17 +116,35 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
     }
 }
 
+/// Maps that these ops ask for keep the value that they have now, as any that is asked for (nginx).
+fn leave_values(ex: &mut Exchange, script: &Script, skipped: Range<usize>) {
+    for list in &script.lists.lists {
+        let OpTest::Maps(maps) = &list.test else { continue };
+        let places = list.places(&skipped);
+        if places.len() == list.ops.len() && ex.route.user.is_empty() {
+            ex.route.user.set_all(&maps.defaults);
+            continue;
+        }
+        for variable in maps.variables.get(places).unwrap_or_default() {
+            if let Some(text) = maps.defaults.get(variable).filter(|_| ex.route.user.get(*variable).is_none()) {
+                ex.set_user(*variable, text.clone());
+            }
+        }
+    }
+}
+
 /// The first of these ops, all of them in lists, that has something to do or fails.
 fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize>, passes: &mut Passes) -> Option<Hit> {
     let lists = &script.lists.lists;
     // In the order of the ops that ask first.
     let mut order = [(usize::MAX, 0); OpLists::MOST];
+    let order = order.get_mut(..lists.len()).unwrap_or_default();
     for (slot, (number, list)) in order.iter_mut().zip(lists.iter().enumerate()) {
         *slot = (at_or_after(&list.ops, ops.start).unwrap_or(usize::MAX), number);
     }
     order.sort_unstable();
     let (mut end, mut found) = (ops.end, None);
-    for (first, number) in order {
+    for (first, number) in order.iter().copied() {
         if first >= end {
             break;
         }
@@ -112,7 +152,7 @@ fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize
         if !pass.is_fresh {
             evaluate(ex, cx, list, pass, &mut passes.value);
         }
-        if let Some((op, what)) = pass.ask(script, list, first..end) {
+        if let Some((op, what)) = pass.ask(script, list, first..end, &ex.route.user) {
             end = op;
             found = Some((op, what));
         }
@@ -136,31 +176,41 @@ fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass
 
 impl Pass {
     /// The first of these ops of the list that has something to do or fails.
-    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>) -> Option<Hit> {
-        let place = |op: usize| list.ops.partition_point(|listed| *listed < op);
-        let places = place(ops.start)..place(ops.end);
+    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>, user: &UserValues) -> Option<Hit> {
+        let places = list.places(&ops);
         match &list.test {
+            OpTest::Maps(maps) => {
+                let named = maps.named.get(&*self.subject.to_ascii_lowercase());
+                let named = named.and_then(|named| at_or_after(named, ops.start)).filter(|op| *op < ops.end);
+                // The value that a variable has already is the one that counts.
+                let is_kept = |place: &usize| maps.variables.get(*place).is_some_and(|at| user.get(*at).is_some());
+                let kept = if user.is_empty() { None } else { places.into_iter().find(is_kept) };
+                let kept = kept.and_then(|place| list.ops.get(place).copied());
+                named.into_iter().chain(kept).min().map(|op| (op, Ok(Does::Something)))
+            }
             OpTest::Texts(texts) => {
                 let op = at_or_after(texts.get(&*self.subject)?, ops.start)?;
-                (op < ops.end).then_some((op, Ok(())))
+                (op < ops.end).then_some((op, Ok(Does::Holds)))
             }
             OpTest::NoTexts(texts) => {
                 let equal = texts.get(&*self.subject).map_or(&[][..], |ops| ops);
                 let mut equal = equal.iter().skip(equal.partition_point(|op| *op < ops.start)).peekable();
                 let op = list.ops.get(places)?.iter().find(|op| equal.next_if_eq(op).is_none())?;
-                Some((*op, Ok(())))
+                Some((*op, Ok(Does::Holds)))
             }
             OpTest::Patterns(set) | OpTest::NoPatterns(set) => {
                 if self.hit.is_none() || self.tried < places.start {
                     let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
                     let from = self.tried.max(places.start);
                     let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
-                    let first = match list.test {
-                        OpTest::NoPatterns(_) => candidates.first_mismatch(from..places.end, &self.subject, pattern),
-                        _ => candidates.first(from..places.end, &self.subject, pattern),
+                    let (first, does) = match list.test {
+                        OpTest::NoPatterns(_) => {
+                            (candidates.first_mismatch(from..places.end, &self.subject, pattern), Does::Holds)
+                        }
+                        _ => (candidates.first(from..places.end, &self.subject, pattern), Does::Something),
                     };
                     (self.tried, self.hit) = match first {
-                        Ok(Some(place)) => (place, Some(Ok(()))),
+                        Ok(Some(place)) => (place, Some(Ok(does))),
                         Ok(None) => (from.max(places.end), None),
                         Err((place, failed)) => (place, Some(Err(failed))),
                     };

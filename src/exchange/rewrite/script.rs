@@ -44,7 +44,8 @@ enum Step {
 fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -> Step {
     let (mut next, mut passes) = (0, lists::Passes::default());
     loop {
-        next += lists::skip(ex, cx, script, next, &mut passes);
+        let skipped = lists::skip(ex, cx, script, next, &mut passes);
+        next += skipped.ops;
         if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
@@ -72,7 +73,10 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                 Step::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
-                let holds = holds(ex, cx, condition, run) && !ex.route.pattern_failed;
+                let holds = match skipped.holds {
+                    true => is_known(ex, condition),
+                    false => holds(ex, cx, condition, run) && !ex.route.pattern_failed,
+                };
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
                     if let Some(location) = location {
@@ -208,6 +212,14 @@ fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition, run: &mut 
             exists(ex, cx, *test, value) != *negated
         }
     }
+}
+
+/// A condition of which it is known that it holds: does what finding that out would have done.
+fn is_known(ex: &mut Exchange, condition: &Condition) -> bool {
+    if matches!(condition, Condition::Match { .. }) {
+        ex.route.groups = Default::default();
+    }
+    true
 }
 
 fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u8]) -> bool {
