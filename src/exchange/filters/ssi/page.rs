@@ -47,6 +47,8 @@ pub struct Page {
     branch: Branch,
     /// A block's content is being stored.
     block: bool,
+    /// What this step has made of the page so far: the client gets it in one piece.
+    made: Vec<u8>,
 }
 
 /// What `echo` does to a value; it holds until another is named.
@@ -87,11 +89,19 @@ impl Page {
             chosen: false,
             branch: Branch::Outside,
             block: false,
+            made: Vec::new(),
         }
     }
 
     /// The next step.
     pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
+        let progress = self.step(ex, cx);
+        body(ex, &self.made);
+        self.made.clear();
+        progress
+    }
+
+    fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
         while let Some(token) = self.tokens.pop_front() {
             let works = matches!(token, Token::Command(_));
             if let Some(include) = self.token(token, ex, cx) {
@@ -141,7 +151,7 @@ impl Page {
         let outcome = match token {
             Token::Text(text) => {
                 match (self.output, self.block) {
-                    (true, _) => body(ex, &text),
+                    (true, _) => self.made.extend_from_slice(&text),
                     (false, true) => shared(ex).put_away(&text),
                     (false, false) => {}
                 }
@@ -155,7 +165,7 @@ impl Page {
             Err(why) => {
                 ex.report(cx, Level::Error, format_args!("{}", Printable(why.as_bytes())));
                 if !ex.here().settings.ssi.silent_errors {
-                    body(ex, &self.error);
+                    self.made.extend_from_slice(&self.error);
                 }
                 None
             }
@@ -163,7 +173,7 @@ impl Page {
     }
 
     fn command(&mut self, command: &Command, ex: &mut Exchange, cx: &mut Services) -> Outcome<Option<Include>> {
-        let name = String::from_utf8_lossy(&command.name).into_owned();
+        let name = String::from_utf8_lossy(&command.name);
         let Some(row) = COMMANDS.iter().find(|row| row.name == name) else {
             return if self.output { Err(format!("invalid SSI command: \"{name}\"")) } else { Ok(None) };
         };
@@ -250,13 +260,11 @@ impl Page {
                 ex.report(cx, Level::Error, what);
             }
         }
-        let mut out = Vec::with_capacity(value.len());
         match self.encoding {
-            Encoding::None => out = value,
-            Encoding::Url => url_escape(&value, &mut out),
-            Encoding::Entity => entity_escape(&value, &mut out),
+            Encoding::None => self.made.extend_from_slice(&value),
+            Encoding::Url => url_escape(&value, &mut self.made),
+            Encoding::Entity => entity_escape(&value, &mut self.made),
         }
-        body(ex, &out);
         Ok(())
     }
 

@@ -128,7 +128,8 @@ impl Parser {
 
     /// Behind the opening of a command.
     fn begin(&mut self) {
-        self.command = Command::default();
+        // Room for what most commands are: growing byte by byte would cost more than parsing.
+        self.command = Command { name: Vec::with_capacity(8), params: Vec::with_capacity(2) };
         self.state = State::BeforeName;
     }
 
@@ -177,7 +178,9 @@ impl Parser {
                 self.wrong(byte, format!("too many SSI command parameters: \"{name}\""))
             }
             State::BeforeParam => {
-                self.command.params.push((vec![byte], Vec::new()));
+                let mut name = Vec::with_capacity(8);
+                name.push(byte);
+                self.command.params.push((name, Vec::with_capacity(16)));
                 State::Param
             }
             State::Param if is_blank(byte) => State::BeforeEqual,

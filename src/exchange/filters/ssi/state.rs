@@ -6,6 +6,7 @@ use crate::exchange::send_queue::OutQueue;
 use crate::services::descriptors::Descriptors;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
+use crate::util::hash::FastMap;
 use std::rc::Rc;
 
 /// Bytes of an upstream's page that are gathered in memory.
@@ -27,10 +28,12 @@ pub struct State {
 #[derive(Default)]
 pub struct Shared {
     /// By `set`, by `include … set`, by groups of a regex; names in lower case.
-    pub variables: Vec<(Box<[u8]>, Vec<u8>)>,
+    pub variables: FastMap<Box<[u8]>, Vec<u8>>,
     /// Groups of the last regex that matched.
     pub groups: Vec<Vec<u8>>,
-    pub blocks: Vec<(Box<[u8]>, Vec<u8>)>,
+    blocks: Vec<Vec<u8>>,
+    /// The first block of each name.
+    block_names: FastMap<Box<[u8]>, usize>,
     pub includes: u32,
     /// Of [`HELD`].
     pub held: usize,
@@ -123,19 +126,20 @@ impl Shared {
 
     pub fn begin_block(&mut self, name: &[u8]) {
         self.held += ENTRY;
-        self.blocks.push((name.into(), Vec::new()));
+        self.block_names.entry(name.into()).or_insert(self.blocks.len());
+        self.blocks.push(Vec::new());
     }
 
     /// Appends content to the block that was begun last.
     pub fn put_away(&mut self, content: &[u8]) {
         if self.hold(content.len()).is_ok()
-            && let Some((_, block)) = self.blocks.last_mut()
+            && let Some(block) = self.blocks.last_mut()
         {
             block.extend_from_slice(content);
         }
     }
 
     pub fn block(&self, name: &[u8]) -> Option<Rc<[u8]>> {
-        self.blocks.iter().find(|(known, _)| **known == *name).map(|(_, content)| content[..].into())
+        self.blocks.get(*self.block_names.get(name)?).map(|content| content[..].into())
     }
 }

@@ -139,25 +139,17 @@ impl Shared {
         {
             return Some(group);
         }
-        self.variables.iter().find(|(known, _)| **known == *name).map(|(_, value)| &value[..])
+        self.variables.get(name).map(Vec::as_slice)
     }
 
     /// `name` in any case.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Outcome<()> {
         let name = name.to_ascii_lowercase();
-        match self.variables.iter().position(|(known, _)| **known == *name) {
-            Some(at) => {
-                let before = self.variables.get(at).map_or(0, |(_, old)| old.len());
-                self.hold(value.len().saturating_sub(before))?;
-                if let Some((_, old)) = self.variables.get_mut(at) {
-                    *old = value;
-                }
-            }
-            None => {
-                self.hold(name.len() + value.len() + ENTRY)?;
-                self.variables.push((name.into(), value));
-            }
+        match self.variables.get(&*name).map(Vec::len) {
+            Some(before) => self.hold(value.len().saturating_sub(before))?,
+            None => self.hold(name.len() + value.len() + ENTRY)?,
         }
+        self.variables.insert(name.into(), value);
         Ok(())
     }
 
