@@ -11,7 +11,6 @@ use crate::util::checkpoint;
 use crate::util::hash::{FastMap, FastSet};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::rc::Rc;
 
 /// Port of a server that names no address: 80 where it may be opened, else 8000 (nginx).
 fn default_addr() -> Addr {
@@ -155,7 +154,6 @@ fn add_name(
         Name::Prefix(name) => put(|n| &mut n.prefixes, &name, ""),
         Name::Unusable => {}
         Name::Regex(pattern) => {
-            let pattern = Rc::new(pattern);
             for &place in places {
                 endpoints[place].names.regexes.push((pattern.clone(), id));
             }

@@ -26,7 +26,7 @@ mod torn;
 mod undefined;
 mod wrong_words;
 
-use super::ast::{Directive, Word};
+use super::ast::{Directive, Span, Word};
 use super::build::{Build, Caches, Form, Own, Scope};
 use super::context::Contexts;
 use super::directives::{charset, headers, upload};
@@ -35,8 +35,9 @@ use super::error::{Diagnostic, Diagnostics, Severity};
 use super::fault::Fault;
 use super::load::Loaded;
 use super::model::*;
-use super::row::{self, Effect};
+use super::row::{self, Effect, Row};
 use super::settings::body::TempPath;
+use super::settings::listen::ServerDraft;
 use super::settings::upload::Upload;
 use super::sources::Sources;
 use super::template::{Template, Variables};
@@ -157,6 +158,11 @@ pub fn is_bare(tree: &[Directive]) -> bool {
     !tree.iter().any(|d| d.name.is("http") || d.name.is("events"))
 }
 
+/// Whether a directive has what its row takes.
+fn is_shaped(row: &Row, d: &Directive) -> bool {
+    row.args.is_block() == d.block.is_some() && row.args.accepts(d.args.len())
+}
+
 /// A directive that may stand once in a block stands there again.
 fn duplicate<'d>(d: &Directive, mut level: impl Iterator<Item = &'d Directive>) -> Fault {
     let fault = Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str()));
@@ -219,8 +225,7 @@ impl Build {
         checkpoint::pass_costly();
         self.check_references(tree, &stores, &write_areas);
         self.note_stapling(tree);
-        let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
-        let names: Vec<_> = drafts.map(super::tls_checks::certifiable).collect();
+        let names = self.certified_names();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
         let asking = self.drafts.iter().zip(0..).filter(|(draft, _)| draft.asks_acme);
         let by_acme = asking.map(|(_, at)| ServerId(at)).collect();
@@ -271,6 +276,17 @@ impl Build {
             notes: self.diagnostics.iter().cloned().collect(),
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
+    }
+
+    /// The names of each server that its certificates are to be for; none where it names no certificate.
+    fn certified_names(&self) -> Vec<Vec<(String, Span)>> {
+        let names = |(draft, server): (&ServerDraft, &Server)| {
+            checkpoint::pass();
+            let ssl = self.locations.get(server.root.at()).map(|root| &root.settings.ssl);
+            let is_certified = ssl.is_some_and(|ssl| ssl.auto.is_some() || !ssl.certificates.is_empty());
+            if is_certified { super::tls_checks::certifiable(draft) } else { Vec::new() }
+        };
+        self.drafts.iter().zip(&self.servers).map(names).collect()
     }
 
     /// What the settings of all locations give, each once.
@@ -342,12 +358,20 @@ impl Build {
         let mut steps = Vec::new();
         let mut repeated = repeated::Level::default();
         let outer = scope.settings.output.clone();
+        let mut known = None;
         for d in children {
             checkpoint::pass();
             if !repeated.takes(self, d) {
                 continue;
             }
-            let Some(row) = self.check(scope, d) else { continue };
+            // Most lines of a long block have the name of the line before, and as many words.
+            let row = match known {
+                Some((name, row)) if name == d.name.bytes() && is_shaped(row, d) => Some(row),
+                _ => self.check(scope, d),
+            };
+            // One that is misspelt is an error each time.
+            known = row.filter(|row| d.name.is(row.name)).map(|row| (d.name.bytes(), row));
+            let Some(row) = row else { continue };
             scope.first = !scope.seen.contains(&row.name);
             let outcome = match row.effect {
                 Effect::Section(section) => {

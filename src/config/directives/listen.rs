@@ -13,6 +13,7 @@ use crate::config::settings::listen::{Listen, Name};
 use crate::config::suggest;
 use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
+use std::rc::Rc;
 
 const SERVER: Contexts = Contexts::SERVER;
 
@@ -252,7 +253,8 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         }
         // Host names are compared in lower case; a pattern with capitals must ignore case (nginx).
         let case = if source.iter().any(u8::is_ascii_uppercase) { Case::Insensitive } else { Case::Sensitive };
-        return Pattern::of_word(word, source, case, &mut b.variables).map(Name::Regex);
+        let pattern = Pattern::of_word(word, source, case, &mut b.variables)?;
+        return Ok(Name::Regex(Rc::new(pattern)));
     }
     if text == b"$hostname" {
         return Ok(Name::Exact(b.process.hostname.as_bytes().into()));
@@ -266,7 +268,7 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         return Err(Fault::new(word.span, format!("server name \"{}\" is invalid", word.str())));
     }
     let stars = lower.iter().filter(|b| **b == b'*').count();
-    if stars > 1 || memchr::memmem::find(&lower, b"..").is_some() {
+    if stars > 1 || lower.windows(2).any(|pair| pair == b"..") {
         return Ok(unusable(word, b));
     }
     Ok(match &lower[..] {
@@ -275,7 +277,8 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         [prefix @ .., b'.', b'*'] if !prefix.is_empty() => Name::Prefix(lower[..lower.len() - 1].into()),
         _ if stars > 0 => unusable(word, b),
         // A trailing dot is the same name (the root of the DNS).
-        _ => Name::Exact(lower.strip_suffix(b".").filter(|n| !n.is_empty()).unwrap_or(&lower).into()),
+        [name @ .., b'.'] if !name.is_empty() => Name::Exact(name.into()),
+        _ => Name::Exact(lower),
     })
 }
 

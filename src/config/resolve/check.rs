@@ -185,6 +185,9 @@ impl Build {
     /// The arguments before which a `;` is missing: those that begin a line and name directives that may stand here, up to
     /// the last that is a whole one with all that follows it.
     fn missing_ends(&self, here: Contexts, d: &Directive) -> Vec<usize> {
+        if memchr::memchr(b'\n', self.sources.slice(d.span)).is_none() {
+            return Vec::new();
+        }
         let known =
             |word: &Word| registry::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here));
         let mut starts: Vec<usize> = line_starts(d, self.sources.bytes(d.span.file), known).collect();

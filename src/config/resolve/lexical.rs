@@ -16,11 +16,14 @@ use std::net::IpAddr;
 impl Build {
     /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
     pub(super) fn odd_characters(&mut self, d: &Directive) {
+        if d.args.iter().all(|word| !word.quoted && is_plain(word)) && !is_path(d) {
+            return;
+        }
         if let Some((span, help)) = curly_phrase(d) {
             let warning = Diagnostic::warn(span, "typographic quotes are part of the words, not quotes");
             return self.diagnostics.push(warning.help(help));
         }
-        let is_path = PATHS.iter().any(|name| d.name.is(name));
+        let is_path = is_path(d);
         for word in &d.args {
             let raw = self.sources.slice(word.span);
             if let Some(warning) = is_path.then(|| odd_path(word, raw)).flatten().or_else(|| odd_word(d, word)) {
@@ -33,6 +36,17 @@ impl Build {
 /// Directives whose arguments are paths.
 const PATHS: [&str; 8] =
     ["root", "alias", "access_log", "error_log", "pid", "include", "upload_store", "auth_basic_user_file"];
+
+fn is_path(d: &Directive) -> bool {
+    PATHS.iter().any(|name| d.name.is(name))
+}
+
+/// Most words have no sign that could be odd.
+fn is_plain(word: &Word) -> bool {
+    word.bytes()
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b':' | b'-' | b'$'))
+}
 
 fn odd_path(word: &Word, raw: &[u8]) -> Option<Diagnostic> {
     let raw = if word.quoted { raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default() } else { raw };
@@ -84,8 +98,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if let Some(warning) = super::placeholder::shell_escape(d, word) {
         return Some(warning);
     }
-    // Most words have no sign that could be odd.
-    if word.quoted || word.bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._:-$".contains(byte)) {
+    if word.quoted || is_plain(word) {
         return None;
     }
     let text = word.str();

@@ -5,6 +5,7 @@ use crate::config::ast::Span;
 use crate::config::pattern::Pattern;
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
+use std::rc::Rc;
 
 /// A `server` block while it is being read.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ pub enum Name {
     },
     /// `www.example.`, without the `*`.
     Prefix(Box<[u8]>),
-    Regex(Pattern),
+    Regex(Rc<Pattern>),
     /// It matches nothing.
     Unusable,
 }

@@ -10,7 +10,7 @@ pub struct Used {
     pub limits: FastSet<Vec<u8>>,
     pub connections: FastSet<Vec<u8>>,
     pub caches: FastSet<Vec<u8>>,
-    /// What is asked in another protocol than HTTP.
+    /// What is asked in another protocol than HTTP; like the two below, only where there are upstreams.
     pub applications: FastSet<Vec<u8>>,
     /// Words of what may lead to an upstream.
     pub words: FastSet<Vec<u8>>,
@@ -21,15 +21,24 @@ pub struct Used {
     pub any_cache: bool,
 }
 
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// There is no upstream that anything could lead to.
+    Zones,
+    All,
+}
+
 impl Used {
     pub fn of(all: &[Directive]) -> Used {
         let servers = all.iter().filter(|d| d.name.is("server"));
         let mut used = Used { files: servers.map(|d| d.name.span.file).collect(), ..Used::default() };
-        used.add(all);
+        let leads_on = all.iter().any(|d| d.name.is("upstream"));
+        used.add(all, if leads_on { Wanted::All } else { Wanted::Zones });
         used
     }
 
-    fn add(&mut self, all: &[Directive]) {
+    fn add(&mut self, all: &[Directive], wanted: Wanted) {
         for d in all {
             let name = d.name.str();
             match &*name {
@@ -45,6 +54,7 @@ impl Used {
                     self.any_cache |= d.args.iter().any(|word| word.bytes().contains(&b'$'));
                     self.caches.extend(d.args.first().map(|word| word.bytes().to_vec()));
                 }
+                _ if wanted == Wanted::Zones => {}
                 pass => {
                     if matches!(pass, "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "memcached_pass") {
                         self.applications.extend(d.args.first().map(Word::lower));
@@ -62,7 +72,7 @@ impl Used {
                     }
                 }
             }
-            self.add(d.block.as_deref().unwrap_or_default());
+            self.add(d.block.as_deref().unwrap_or_default(), wanted);
         }
     }
 }
