@@ -171,8 +171,13 @@ impl Pool {
     /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:
     /// dropped at a reload.
     pub fn clear(&mut self) {
-        self.free.clear();
+        self.shrink();
         self.backends.clear_idle();
+    }
+
+    /// Frees what connections would take over from those before them.
+    pub fn shrink(&mut self) {
+        self.free = Vec::new();
     }
 }
 

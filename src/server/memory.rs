@@ -1,13 +1,49 @@
-//! What the process does when it comes near worker_memory_limit ([`crate::services::overload`]).
+//! What the process does when it comes near worker_memory_limit ([`crate::services::overload`]), and when a crowd of
+//! connections has left.
 
 use super::Server;
 use crate::config::model::Level;
 use crate::conn::io::CloseReason;
+use crate::conn::token::{Role, role_of};
 use crate::services::overload::Stage;
 use crate::sys::process;
 
 /// Connections between requests that are closed in one turn.
 const TURN: usize = 256;
+/// Fewer connections leave nothing behind that is worth the time it takes to give it back.
+const CROWD: usize = 256;
+/// Milliseconds for which three quarters of a crowd are gone before what they used is given back.
+const QUIET: u64 = 1_000;
+
+/// The connections that there were since memory was given back, and since when most of them are gone.
+#[derive(Default)]
+pub(super) struct Crowd {
+    most: usize,
+    gone: Option<u64>,
+}
+
+impl Crowd {
+    /// Whether most of a crowd is gone, and nothing else happens. `count`: connections now, `now`: monotonic milliseconds.
+    fn has_left(&mut self, count: usize, now: u64, is_idle: impl FnOnce() -> bool) -> bool {
+        self.most = self.most.max(count);
+        if self.most < CROWD || count > self.most / 4 {
+            self.gone = None;
+            return false;
+        }
+        let gone = *self.gone.get_or_insert(now);
+        if now < gone.saturating_add(QUIET) {
+            return false;
+        }
+        let has_left = is_idle();
+        *self = if has_left { Crowd { most: count, gone: None } } else { Crowd { gone: Some(now), ..*self } };
+        has_left
+    }
+
+    /// When to look again.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.gone.map(|gone| gone.saturating_add(QUIET))
+    }
+}
 
 impl Server {
     /// Looks how much memory is used, and frees what can be spared.
@@ -28,6 +64,18 @@ impl Server {
         }
         if self.cx.overload.stage() == Stage::Over {
             self.pause_accepting();
+        }
+    }
+
+    /// Gives memory back that a crowd of connections has used, in a turn in which nothing has happened: that takes
+    /// milliseconds, and nothing would bring it back later.
+    pub(super) fn tend_memory(&mut self) {
+        let events = &self.events;
+        let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));
+        if self.crowd.has_left(self.conns.len(), self.cx.now.ms, is_idle) {
+            self.cx.buffers.shrink(0);
+            self.pool.shrink();
+            process::trim_memory();
         }
     }
 
@@ -57,5 +105,31 @@ impl Server {
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.response_cache.clear(config.repeat_cache_size());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_after_a_crowd_has_left_and_nothing_happens() {
+        let mut crowd = Crowd::default();
+        for (name, count, now, is_idle, expected, due) in [
+            ("few", 200, 0, true, false, None),
+            ("few are gone", 0, 5_000, true, false, None),
+            ("a crowd", 1_000, 6_000, false, false, None),
+            ("half of it", 500, 7_000, true, false, None),
+            ("a quarter", 250, 8_000, true, false, Some(9_000)),
+            ("too early", 100, 8_999, true, false, Some(9_000)),
+            ("something happens", 100, 9_000, false, false, Some(10_000)),
+            ("some are back", 300, 9_500, true, false, None),
+            ("gone again", 10, 10_000, true, false, Some(11_000)),
+            ("quiet", 10, 11_000, true, true, None),
+            ("once", 10, 13_000, true, false, None),
+        ] {
+            assert_eq!(crowd.has_left(count, now, || is_idle), expected, "{name}");
+            assert_eq!(crowd.next_due(), due, "{name}");
+        }
     }
 }

@@ -129,6 +129,7 @@ pub struct Server {
     drained_at: Option<u64>,
     acme: acme::Fetches,
     handover: handover::Handover,
+    crowd: memory::Crowd,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -198,6 +199,7 @@ impl Server {
             drained_at: None,
             acme: acme::Fetches::default(),
             handover: handover::Handover::default(),
+            crowd: memory::Crowd::default(),
         };
         sweep::begin(&mut server.cx);
         server.adopt_acme();
@@ -369,6 +371,7 @@ impl Server {
             self.next_service(),
             self.supervisor.next_due(),
             self.cx.overload.next_due(),
+            self.crowd.next_due(),
             self.drained_at,
             sweep::due(&self.cx).map(after),
         ];
@@ -399,6 +402,7 @@ impl Server {
         self.tell_successor();
         self.tend_configs();
         self.tend_logs();
+        self.tend_memory();
         self.end_quit();
     }
 }
