@@ -4,7 +4,7 @@
 //! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client are dropped
 //! first, then the least recently used. Keys come from clients, so they are hashed with a secret.
 
-use std::collections::HashMap;
+use crate::util::hash::{FastMap, SecretMap};
 use std::rc::Rc;
 
 /// Memory counted for an entry besides its key.
@@ -12,13 +12,13 @@ const ENTRY: usize = 96;
 
 #[derive(Default)]
 pub struct Limits {
-    requests: HashMap<Rc<str>, Requests>,
-    connections: HashMap<Rc<str>, HashMap<Box<[u8]>, u32>>,
+    requests: FastMap<Rc<str>, Requests>,
+    connections: FastMap<Rc<str>, SecretMap<Box<[u8]>, u32>>,
     /// Changes to be handed over, while another process takes this one's place.
     changes: Option<Changes>,
 }
 
-type Nodes = HashMap<Box<[u8]>, Node>;
+type Nodes = SecretMap<Box<[u8]>, Node>;
 type Named = (Rc<str>, Box<[u8]>);
 
 #[derive(Default)]
