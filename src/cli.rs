@@ -105,6 +105,7 @@ pub struct Explain {
     /// Where the request is recorded whose id or line `question` is.
     pub log: Option<PathBuf>,
     pub tls: bool,
+    pub certificate: bool,
     pub json: bool,
     pub headers: Vec<String>,
     pub client: IpAddr,
@@ -283,6 +284,7 @@ fn from(m: &ArgMatches) -> Args {
         explain: explain.map(|sub| Explain {
             question: words.get(usize::from(!has_file)..).unwrap_or_default().join(" "),
             tls: sub.get_flag("tls"),
+            certificate: sub.get_flag("client-cert"),
             log,
             json: sub.get_one::<String>("format").is_some_and(|format| format == "json"),
             headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),

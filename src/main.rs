@@ -385,6 +385,7 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         headers: asked.headers.clone(),
         client: asked.client,
         tls: asked.tls,
+        certificate: asked.certificate,
         listener: None,
         line: None,
     };

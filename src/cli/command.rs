@@ -19,8 +19,8 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv check-nginx [-p prefix] FILE
        webserv diff [-p prefix] OLD NEW [--log LOG]
        webserv lsp
-       webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
-                       CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
+       webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--client-cert]
+                       [--format json] CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
                    paths are taken from the current directory
@@ -164,6 +164,7 @@ fn explain() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
+        .arg(long("client-cert", "the client has a certificate that holds, where one is asked for"))
         .arg(
             Arg::new("log")
                 .long("log")

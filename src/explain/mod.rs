@@ -16,6 +16,7 @@ mod reason;
 pub mod recorded;
 mod render;
 mod rights;
+mod secure;
 mod settings;
 mod supposed;
 pub mod traced;
@@ -57,6 +58,8 @@ pub struct Query {
     pub client: IpAddr,
     /// Over TLS, if the URL does not say.
     pub tls: bool,
+    /// The client has a certificate that holds, where it is asked for one.
+    pub certificate: bool,
     /// The address of the listener, if it is not known from the URL.
     pub listener: Option<String>,
     /// The request line as a log has it, and whether there was no Host.
@@ -136,6 +139,7 @@ fn course(
     let is_secure = config.endpoints[endpoint.at()].ssl;
     let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure, socket: -1 };
     let mut active = Active::new(&mut cx, client);
+    active.ex.tls = secure::facts(config, endpoint, &question, asked);
     let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;
     let Active { mut ex, handler, .. } = active;
 

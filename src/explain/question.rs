@@ -136,7 +136,7 @@ impl Question {
     }
 
     /// The Host header: name and port.
-    fn name(&self) -> (String, Option<u16>) {
+    pub fn name(&self) -> (String, Option<u16>) {
         match self.host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => (name.to_ascii_lowercase(), port.parse().ok()),
             _ => (self.host.to_ascii_lowercase(), None),

@@ -62,7 +62,15 @@ pub fn parse(line: &str) -> Option<Query> {
     headers.extend(referer.map(|value| format!("Referer: {value}")));
     headers.extend(agent.map(|value| format!("User-Agent: {value}")));
     let line = as_sent(line).map(|text| (text, host.is_none() && is_hostless(line)));
-    Some(Query { question: format!("{method} {path}"), headers, client, tls: false, listener: None, line })
+    Some(Query {
+        question: format!("{method} {path}"),
+        headers,
+        client,
+        tls: false,
+        certificate: false,
+        listener: None,
+        line,
+    })
 }
 
 /// The request line as it was sent; None: it cannot have been like this.

@@ -7,7 +7,7 @@ use super::follow::Supposed;
 use super::ids::Ids;
 use super::outcome::{self, Place};
 use super::written::Formats;
-use super::{Query, apart, course, reason, recorded, rights, settings_at, supposed, tree, with_settings};
+use super::{Query, apart, course, reason, recorded, rights, secure, settings_at, supposed, tree, with_settings};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
@@ -78,6 +78,10 @@ fn of_named(
         Err(why) => return Some(Err(why)),
     };
     let Some(status) = status else { return Some(Ok(text + &said)) };
+    let explain = |asked: &Query| with_settings(&tree, &config, sources, asked, None).ok();
+    if let Some(found) = certified(&config, &asked, status, &said, explain) {
+        (asked, said) = found;
+    }
     if supposed::is_passed(&said) {
         let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
         if let Some((supposed, found)) = supposed::find(line, status, beside.fault(line), explain) {
@@ -102,6 +106,25 @@ fn of_named(
         said.insert_str(at, &why);
     }
     Some(Ok(text + &said))
+}
+
+/// The request with a certificate, and what becomes of it, where only that leads to the status. A log does not say whether
+/// the client had one.
+fn certified(
+    config: &Config,
+    asked: &Query,
+    status: u16,
+    said: &str,
+    explain: impl Fn(&Query) -> Option<String>,
+) -> Option<(Query, String)> {
+    let leads = |said: &str| supposed::answer(said).starts_with(&status.to_string());
+    // 495 and 496 are a log's words for the 400 of one that is missing or does not hold.
+    if leads(said) || matches!(status, 400 | 495 | 496) || !secure::asks_for_certificates(config) {
+        return None;
+    }
+    let with = Query { certificate: true, ..asked.clone() };
+    let found = explain(&with).filter(|found| leads(found) || supposed::is_passed(found))?;
+    Some((with, found))
 }
 
 /// A request that was refused because of its head: no location was looked for.
@@ -171,6 +194,7 @@ struct Played {
     /// The index of the request in the log.
     at: usize,
     listener: Option<String>,
+    certificate: bool,
     /// The result of its upstream.
     supposed: Option<Supposed>,
     text: String,
@@ -200,6 +224,7 @@ pub fn compare(
     for one in &played {
         if let Some((_, asked)) = requests.get_mut(one.at) {
             asked.listener.clone_from(&one.listener);
+            asked.certificate = one.certificate;
         }
     }
     let known = known(&played);
@@ -233,11 +258,12 @@ impl Played {
             Some(Supposed::Answer(status)) => ("answer", status.0),
         };
         let listener = self.listener.clone().unwrap_or_default();
-        vec![self.at.to_string(), listener, kind.to_owned(), status.to_string(), self.text.clone()]
+        let certificate = if self.certificate { "yes" } else { "" }.to_owned();
+        vec![self.at.to_string(), listener, certificate, kind.to_owned(), status.to_string(), self.text.clone()]
     }
 
     fn of(row: &[String]) -> Option<Played> {
-        let [at, listener, kind, status, text] = row else { return None };
+        let [at, listener, certificate, kind, status, text] = row else { return None };
         let status = Status(status.parse().ok()?);
         let supposed = match kind.as_str() {
             "fault" => Some(Supposed::Fault(status)),
@@ -245,13 +271,15 @@ impl Played {
             _ => None,
         };
         let listener = Some(listener).filter(|text| !text.is_empty()).cloned();
-        Some(Played { at: at.parse().ok()?, listener, supposed, text: text.clone() })
+        let certificate = !certificate.is_empty();
+        Some(Played { at: at.parse().ok()?, listener, certificate, supposed, text: text.clone() })
     }
 }
 
 /// Each request of a log once, as the first configuration answers it.
 fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Played> {
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
+    let may_certify = secure::asks_for_certificates(config);
     for (at, (line, asked)) in requests.iter().enumerate() {
         let request = (&asked.question, &asked.headers, asked.client, &asked.line);
         // Finding the listener may mean following the request at each: lines with the same clues share one.
@@ -261,20 +289,30 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], besi
             continue;
         }
         let listener = arrival::listener(config, sources, &[], asked, &clues).0;
-        if !seen.insert((request, listener.clone())) {
+        let is_new = seen.insert((request, listener.clone(), false));
+        if !is_new && !may_certify {
             continue;
         }
-        let asked = Query { listener, ..asked.clone() };
-        let follow = |supposed| course(config, sources, &[], &asked, supposed).map(|(text, _)| text);
-        let mut text = follow(None).unwrap_or_else(unanswered);
+        let mut asked = Query { listener, ..asked.clone() };
+        let follow = |asked: &Query, supposed| course(config, sources, &[], asked, supposed).map(|(text, _)| text);
+        let mut text = follow(&asked, None).unwrap_or_else(unanswered);
+        let with = status.and_then(|status| certified(config, &asked, status, &text, |with| follow(with, None).ok()));
+        if let Some(with) = with {
+            (asked, text) = with;
+        }
+        if !(is_new || asked.certificate && seen.insert((request, asked.listener.clone(), true))) {
+            continue;
+        }
         let mut what = None;
         if let Some(status) = status.filter(|_| supposed::is_passed(&text)) {
-            let found = supposed::find(line, status, beside.fault(line), |supposed| follow(Some(supposed)).ok());
+            let found =
+                supposed::find(line, status, beside.fault(line), |supposed| follow(&asked, Some(supposed)).ok());
             if let Some((supposed, answered)) = found {
                 (what, text) = (Some(supposed), answered);
             }
         }
-        played.push(Played { at, listener: asked.listener, text, supposed: what });
+        let Query { listener, certificate, .. } = asked;
+        played.push(Played { at, listener, certificate, text, supposed: what });
     }
     played
 }

@@ -114,6 +114,8 @@ impl Draft<'_> {
             (6, &["proxy_intercept_errors on;"]),
             (6, &["proxy_hide_header X-Up;"]),
             (6, &["limit_rate 9m;"]),
+            (10, &["limit_req zone=often;", "limit_req_status 429;"]),
+            (6, &["limit_conn each 100;"]),
         ] {
             // Most stand once in a block.
             let name = lines[0].split(' ').next().unwrap_or_default();
@@ -268,6 +270,10 @@ pub fn configuration(rng: &mut Rng) -> String {
     draft.line("http {");
     draft.line("types { text/html html htm; text/plain txt; image/png png; text/css css; }");
     draft.line("access_log off;");
+    // A request without the argument is not counted; of the others the second is one too many.
+    draft.line("limit_req_zone $arg_x zone=often:1m rate=1r/m;");
+    draft.line("limit_conn_zone $server_name zone=each:1m;");
+    draft.line("http2 on;");
     draft.line("map $arg_x $mapped { default none; ~^y first; }");
     draft.server("a.test *.a.test");
     draft.server("b.test ~^w");

@@ -334,9 +334,14 @@ pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// HEADERS of a request.
 pub fn head(stream: u32, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
+    head_for("a.test", stream, method, path, fields, end)
+}
+
+/// HEADERS of a request to a host.
+pub fn head_for(host: &str, stream: u32, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
     let mut out = Vec::new();
     frame::headers(&mut out, stream, EndStream::when(end), 16_384, |out| {
-        let pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "a.test")];
+        let pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", host)];
         for (name, value) in pseudo.iter().chain(fields) {
             encode::field(out, name.as_bytes(), value.as_bytes());
         }
