@@ -47,7 +47,15 @@ pub const RULES: &[Rule] = &[
         title: "a variable where none is filled in",
         page: "The path of `error_log` and the names of headers are taken as they stand: `error_log logs/$host.log` writes to a \
                file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables.",
-        about: &["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header", "error_log", "pid"],
+        about: &[
+            "add_header",
+            "add_trailer",
+            "proxy_set_header",
+            "proxy_hide_header",
+            "real_ip_header",
+            "error_log",
+            "pid",
+        ],
         check: not_filled_in,
     },
     Rule {
@@ -230,15 +238,23 @@ fn not_filled_in(place: &Place, found: &mut Vec<Finding>) {
     let header =
         ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| place.is(name));
     let path = place.is("error_log") || place.is("pid");
-    let Some(word) = place.d.args.first().filter(|_| header || path) else { return };
+    let is_named = place.is("real_ip_header");
+    let Some(word) = place.d.args.first().filter(|_| header || path || is_named) else { return };
     let names = variables(&word.str());
     let Some(name) = names.first().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())) else { return };
     let message = format!("\"${name}\" is taken as it stands: no variable is filled in here");
-    let help = match header {
-        true => "the name of a header is fixed; its value may have variables",
-        false => "write the path as it is; for a file of each server, write the line in each server",
+    let help = match name.strip_prefix("http_").filter(|_| is_named) {
+        Some(field) => format!("write the name of the header: real_ip_header {};", field_name(field)),
+        None if path => "write the path as it is; for a file of each server, write the line in each server".to_owned(),
+        None => "the name of a header is fixed; its value may have variables".to_owned(),
     };
     found.push(Finding::new(word.span, message, help));
+}
+
+/// `x_forwarded_for` as a header is written.
+fn field_name(variable: &str) -> String {
+    let part = |part: &str| part.get(..1).unwrap_or_default().to_ascii_uppercase() + part.get(1..).unwrap_or_default();
+    variable.split('_').map(part).collect::<Vec<_>>().join("-")
 }
 
 fn bare_size(place: &Place, found: &mut Vec<Finding>) {

@@ -1,6 +1,7 @@
 //! What costs or shows more than it seems to: regexes that take long, answers that any site may read, files that clients
 //! stored and that others can fetch.
 
+use super::backtracking::ambiguous;
 use super::blocks::{asks_who, location};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
@@ -12,8 +13,8 @@ pub const RULES: &[Rule] = &[
         code: "W130",
         title: "a regex that can take very long",
         page: "In `(a+)+` a text can be cut up in very many ways, and a backtracking engine tries all of them before it gives \
-               up: a short URI keeps a processor busy (ReDoS). webserv stops such a search with an error, nginx does not. One \
-               repetition is enough: `a+`.",
+               up: a short URI keeps a processor busy (ReDoS). So it is in `(a|a)*` and `([a-z]+.)+`. webserv stops such a \
+               search with an error, nginx does not. One repetition is enough: `a+`.",
         about: &["location", "rewrite", "server_name", "if"],
         check: nested_repetition,
     },
@@ -55,27 +56,6 @@ pub const AREAS: &[Rule] = &[Rule {
     check: read_back,
 }];
 
-/// The body of a group that is repeated, and is nothing but one repetition: `(a+)+`, `([a-z]*)*`, `(.+){2,}`.
-fn repeated_repetition(regex: &str) -> Option<&str> {
-    let bytes = regex.as_bytes();
-    (0..bytes.len()).filter(|at| bytes.get(*at) == Some(&b'(')).find_map(|open| {
-        let is_escaped = bytes.get(..open)?.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
-        let close = open + bytes.get(open..)?.iter().position(|byte| *byte == b')')?;
-        let group = regex.get(open..=close)?;
-        let body = group.get(1..group.len() - 1)?.trim_start_matches("?:");
-        let outer = regex.get(close + 1..)?;
-        let is_outer =
-            outer.starts_with(['+', '*']) || outer.starts_with('{') && outer.split('}').next()?.ends_with(',');
-        let atom = body.strip_suffix(['+', '*'])?;
-        let is_atom = match atom.as_bytes() {
-            [_] | [b'\\', _] => true,
-            [b'[', inside @ .., b']'] => !inside.contains(&b']'),
-            _ => false,
-        };
-        (!is_escaped && is_outer && is_atom && !body.contains('(')).then_some(group)
-    })
-}
-
 fn chosen_key(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("limit_req_zone") && !place.is("limit_conn_zone") {
         return;
@@ -97,10 +77,13 @@ fn nested_repetition(place: &Place, found: &mut Vec<Finding>) {
     };
     let Some(word) = word else { return };
     let text = word.str();
-    if let Some(group) = repeated_repetition(&text) {
+    let regex = text.trim_start_matches('~');
+    // The parenthesis of an `if` ends its last word.
+    let regex = regex.strip_suffix(')').filter(|_| place.is("if") && !word.quoted).unwrap_or(regex);
+    if let Some(group) = ambiguous(regex) {
         found.push(Finding::new(
             word.span,
-            format!("\"{group}\" repeats a repetition: a backtracking engine can take very long over it"),
+            format!("\"{group}\" can be cut up in many ways: a backtracking engine can take very long over it"),
             "one repetition is enough, as in: a+",
         ));
     }

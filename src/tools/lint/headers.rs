@@ -30,7 +30,7 @@ pub const RULES: &[Rule] = &[
         title: "Host as the client sent it",
         page: "`$http_host` is what the client sent, not what was matched with server_name: applications that make links \
                from it can be made to link elsewhere. Pass `$host`. A redirect to it keeps the port of the old scheme as well.",
-        about: &["return", "rewrite", "proxy_set_header"],
+        about: &["return", "rewrite", "proxy_set_header", "fastcgi_param", "uwsgi_param", "scgi_param"],
         check: host_spoofing,
     },
     Rule {
@@ -80,6 +80,18 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
     found.collect()
 }
 
+/// Whether a `map` gives it a host that the client sent.
+fn is_mapped_by_client(place: &Place, name: &str) -> bool {
+    let is_named = |d: &&Directive| {
+        d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
+    };
+    let maps = place.levels.iter().flat_map(|level| level.all.iter().filter(|d| d.name.is("map")).take(COMPARED));
+    maps.filter(is_named).flat_map(|map| map.block.iter().flatten()).any(|line| {
+        let value = line.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        variables(authority(&value)).iter().any(|of| is_of_client(of))
+    })
+}
+
 /// Whether requests of any host come to the server: it has no name that is a name.
 fn takes_any_host(place: &Place) -> bool {
     let Some(server) = place.inside("server") else { return false };
@@ -113,6 +125,7 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     for name in variables(before_path(rest)) {
         let free = sent_by_client(&name)
             || is_set_by_client(place, &name)
+            || is_mapped_by_client(place, &name)
             || name == "host" && takes_any_host(place)
             || captured(place, &name).is_some_and(|group| group == Captured::Anything || group == Captured::NoLineEnd);
         if free {
@@ -181,7 +194,12 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
         found.push(Finding::new(url.span, message, format!("lead to the host alone: {scheme}://$host…")));
         return;
     }
-    let [name, value] = &place.d.args[..] else { return };
+    let [name, value, ..] = &place.d.args[..] else { return };
+    if place.name().ends_with(b"_param") && name.is("SERVER_NAME") && value.is("$http_host") {
+        let message = "$http_host is what the client sent, not the name that was matched";
+        let help = format!("write: {} SERVER_NAME $server_name;", place.d.name.str());
+        found.push(Finding::new(value.span, message, help));
+    }
     if place.is("proxy_set_header")
         && name.bytes().eq_ignore_ascii_case(b"host")
         && let Some(sent) = variables(&value.str()).iter().find(|name| is_of_client(name))

@@ -6,6 +6,7 @@
 //! silences a code.
 
 mod access;
+mod backtracking;
 mod blocks;
 mod bypass;
 mod dead;
@@ -16,6 +17,7 @@ mod headers;
 mod leaks;
 mod level;
 mod order;
+mod paths;
 mod reach;
 mod regexes;
 mod rule;
@@ -50,6 +52,7 @@ pub const RULES: &[&[Rule]] = &[
     shadow::RULES,
     reach::RULES,
     effort::RULES,
+    paths::RULES,
     headers::RULES,
     regexes::RULES,
     order::RULES,

@@ -1,6 +1,7 @@
 //! Lines that are never reached because of others before them, and listeners that are not what they look like.
 
 use super::blocks::{is_pass, location};
+use super::paths::literal_start;
 use super::reach::is_closed;
 use super::rule::{COMPARED, Finding, Place, Rule};
 use super::shadow::{self, Sampled};
@@ -80,18 +81,6 @@ pub const AREAS: &[Rule] = &[
     },
 ];
 
-/// A prefix that a regex begins with, as it stands there: `^/a/b[0-9]` → `/a/b`.
-fn literal_start(regex: &str) -> Option<&str> {
-    let rest = regex.strip_prefix('^')?;
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_'))).unwrap_or(rest.len());
-    // What may be repeated or left out is not sure to be there.
-    let end = match rest.get(end..)?.chars().next() {
-        Some('*' | '?' | '+' | '{' | '|') => end.saturating_sub(1),
-        _ => end,
-    };
-    rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
-}
-
 /// Once for a block, at its first location.
 fn unreached(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
@@ -103,11 +92,14 @@ fn unreached(place: &Place, found: &mut Vec<Finding>) {
         .filter(|(_, (modifier, _))| *modifier == b"^~")
         .map(|(d, (_, name))| (d, name.str().into_owned()))
         .collect();
+    let has_longer = level.location_names().any(|name| name.len() > 1 && name.starts_with(b"/"));
     let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();
     for (d, (modifier, name)) in locations().filter(|(_, (modifier, _))| modifier.starts_with(b"~")).take(COMPARED) {
         let regex = name.str().into_owned();
         let prefix = literal_start(&regex).filter(|_| modifier == b"~");
         let caught = prefix.and_then(|start| finals.iter().find(|(_, prefix)| start.starts_with(prefix.as_str())));
+        // `^~ /` keeps every path from regexes where no longer prefix takes some.
+        let caught = caught.or_else(|| finals.iter().find(|(_, prefix)| prefix == "/" && !has_longer));
         // Behind one that takes everything, another rule says so.
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
         let sampled = shadow::of_location(d);

@@ -57,7 +57,26 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// `set ${a} 1;`, `set $my-var 1;`: a name that no `$name` reads.
+fn unreadable_name(place: &Place, found: &mut Vec<Finding>) {
+    let at = match place.name() {
+        b"set" => 0,
+        b"map" | b"geo" | b"split_clients" => place.d.args.len().wrapping_sub(1),
+        _ => return,
+    };
+    let Some(word) = place.d.args.get(at) else { return };
+    let text = word.str();
+    let Some(name) = text.strip_prefix('$').filter(|name| !name.is_empty()) else { return };
+    let plain: String = name.trim_matches(['{', '}']).chars().map(|c| if c == '-' { '_' } else { c }).collect();
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name(name) && is_name(&plain) {
+        let message = format!("nothing reads this variable: `{text}` is not written as a name is where it is used");
+        found.push(Finding::new(word.span, message, format!("write {} ${plain}", place.d.name.str())));
+    }
+}
+
 fn dashed(place: &Place, found: &mut Vec<Finding>) {
+    unreadable_name(place, found);
     for word in place.d.args.iter().filter(|word| word.bytes().contains(&b'$')) {
         let text = word.str();
         for (at, _) in text.match_indices('$') {

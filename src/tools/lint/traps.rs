@@ -1,6 +1,6 @@
 //! Lines that nginx accepts without a word and that do not do what they seem to.
 
-use super::blocks::location;
+use super::blocks::{below, location};
 use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::resolve::{lexical, placeholder};
@@ -360,11 +360,20 @@ fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("error_page") && !place.is("try_files") {
         return;
     }
-    let (Some(server), Some(word)) = (place.inside("server"), place.d.args.last()) else { return };
+    let Some(word) = place.d.args.last() else { return };
     let text = word.str();
     if !text.starts_with('@') || text.contains('$') {
         return;
     }
+    let Some(server) = place.inside("server") else {
+        // What stands in http is for each of its servers.
+        let has = |d: &Directive| d.name.is("include") || location(d).is_some_and(|(_, name)| name.is(&text));
+        if place.is_in("http") && !below(place.level().all, has) {
+            let message = format!("named location \"{text}\" could not be found: no server has such a location");
+            found.push(Finding::new(word.span, message, format!("add to each server: location {text} {{ … }}")));
+        }
+        return;
+    };
     if server.location(b"", word.bytes()).is_some() {
         return;
     }

@@ -127,12 +127,32 @@ fn redirect_loop(place: &Place, found: &mut Vec<Finding>) {
         Some((modifier, name)) => {
             text.starts_with('/') && !text.contains('$') && in_a_circle(place, block, modifier, name, &text)
         }
+        None if block.name.is("if") => same_scheme(block, &text),
         None => block.name.is("server") && same_server(block, &text),
     };
     if is_same {
         let message = format!("\"{text}\" is redirected by this line again, without end");
         found.push(Finding::new(url.span, message, "name a target elsewhere, or a location for this one"));
     }
+}
+
+/// `if ($scheme = http) { return 301 http://$host$request_uri; }`: the request that comes back meets the condition.
+fn same_scheme(block: &Directive, target: &str) -> bool {
+    let words: Vec<_> = block.args.iter().map(Word::str).collect();
+    let scheme = match words.iter().map(|word| word.trim_matches(['(', ')'])).collect::<Vec<_>>()[..] {
+        ["$scheme", "=", scheme @ ("http" | "https")] | ["$scheme", "!=", scheme @ ("http" | "https")] => {
+            if (words[1] == "=") == (scheme == "http") { "http" } else { "https" }
+        }
+        ["$https", "=", "" | "off"] | ["$https", "!=", "on"] => "http",
+        ["$https", "=", "on"] => "https",
+        _ => return false,
+    };
+    let Some((to, "$host$request_uri" | "$http_host$request_uri" | "$server_name$request_uri")) =
+        target.split_once("://")
+    else {
+        return false;
+    };
+    to == scheme
 }
 
 fn in_a_circle(place: &Place, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {

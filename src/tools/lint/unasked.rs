@@ -138,8 +138,10 @@ fn nearly(place: &Place, found: &mut Vec<Finding>) {
             }
             b"charset" if text.contains(',') => text.split(',').next().map(str::to_owned),
             b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
-            b"error_page" if text == "=" && place.d.args.last().is_some_and(|last| last.span == word.span) => {
-                Some("= /page".to_owned())
+            b"error_page"
+                if text.starts_with('=') && place.d.args.last().is_some_and(|last| last.span == word.span) =>
+            {
+                Some(format!("{text} /page"))
             }
             _ => None,
         }

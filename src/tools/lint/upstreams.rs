@@ -216,6 +216,14 @@ fn half_an_upgrade(place: &Place, found: &mut Vec<Finding>) {
             let finding = Finding::new(line.span, message, "write: proxy_set_header Connection \"upgrade\";");
             found.push(finding.note(upgrade.span, "the upgrade"));
         }
-        Some(_) => {}
+        Some(_) => {
+            let is_old =
+                |d: &&Directive| d.name.is("proxy_http_version") && d.args.first().is_some_and(|w| w.is("1.0"));
+            if let Some(old) = level.all.iter().find(is_old) {
+                let message = "no WebSocket is opened: HTTP/1.0 has no Upgrade";
+                let finding = Finding::new(old.span, message, "write: proxy_http_version 1.1;");
+                found.push(finding.note(upgrade.span, "the upgrade"));
+            }
+        }
     }
 }

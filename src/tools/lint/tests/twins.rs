@@ -119,3 +119,64 @@ fn the_harmless_twin_of_a_trap_is_silent() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn paths_that_cannot_come_and_regexes_that_take_long_are_told_from_those_that_are_well() {
+    let mut wrong = Vec::new();
+    for (code, bad, good) in [
+        ("W057", "location ~ ^/a/b$ { return 200; }", r"location ~ ^/a/b\.txt$ { return 200; }"),
+        ("W057", "location ~ ^/login$ { return 200; }", "location ~* ^/login$ { return 200; }"),
+        ("W058", "location /a/ { location ~ ^/b/ { } }", "location /a/ { location ~ ^/a/b/ { } }"),
+        ("W058", "location /a/ { rewrite ^/b/(.*)$ /$1 break; }", "location /a/ { rewrite ^/a/(.*)$ /$1 break; }"),
+        ("W058", "location = /a { rewrite ^/a/(.*)$ /$1 break; }", "location = /a { rewrite ^/a /b break; }"),
+        (
+            "W059",
+            "server { error_page 404 /x; location /x { return 404; } }",
+            "server { error_page 404 /x; location /x { return 200 x; } }",
+        ),
+        (
+            "W059",
+            "server { error_page 403 /x; location / { deny all; } }",
+            "server { error_page 403 /x; location = /x { internal; } location / { deny all; } }",
+        ),
+        (
+            "W110",
+            r"location ^~ / { } location ~ \.php$ { }",
+            r"location ^~ / { } location /a { } location ~ \.php$ { }",
+        ),
+        (
+            "W130",
+            "if ($http_user_agent ~ ^(([a-z])+.)+[A-Z]$) { return 403; }",
+            "if ($uri ~ ^(/[a-z]+)+$) { return 403; }",
+        ),
+        ("W130", "location ~ ^/(a|a)*b$ { return 403; }", "location ~ ^/(a|b)*c$ { return 403; }"),
+        (
+            "W125",
+            "server { if ($scheme = http) { return 301 http://$host$request_uri; } }",
+            "server { if ($scheme = http) { return 301 https://$host$request_uri; } }",
+        ),
+        (
+            "W101",
+            "map $arg_a $up { default $arg_a; } server { location / { proxy_pass http://$up; } }",
+            "map $arg_a $up { default 127.0.0.1; } server { location / { proxy_pass http://$up; } }",
+        ),
+        ("W103", "fastcgi_param SERVER_NAME $http_host;", "fastcgi_param SERVER_NAME $server_name;"),
+        (
+            "W029",
+            "proxy_http_version 1.0; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;",
+            "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;",
+        ),
+        ("W044", "error_page 404 =200;", "error_page 404 =200 /a;"),
+        (
+            "W035",
+            "server { set_real_ip_from 10.0.0.1; real_ip_header $http_x_real_ip; }",
+            "server { set_real_ip_from 10.0.0.1; real_ip_header X-Real-IP; }",
+        ),
+    ] {
+        let (bad, good) = (codes(bad), codes(good));
+        if bad != [code] || !good.is_empty() {
+            wrong.push(format!("{code}: {bad:?} {good:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
