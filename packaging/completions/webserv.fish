@@ -88,6 +88,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a requ
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l client -d 'the address that asks' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client-cert -d 'the client has a certificate that holds, where one is asked for'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand cert" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
@@ -181,6 +182,9 @@ W052\t''
 W054\t''
 W055\t''
 W056\t''
+W057\t''
+W058\t''
+W059\t''
 W101\t''
 W102\t''
 W103\t''

@@ -1,6 +1,7 @@
 //! What directives work on while a configuration is read: [`Scope`] is the level they stand in, [`Build`] all that is
 //! collected over the levels. The walk itself is `resolve`'s.
 
+use super::addr::Cidr;
 use super::ast::{Directive, Span, Word};
 use super::context::Contexts;
 use super::error::{Diagnostic, Diagnostics};
@@ -236,6 +237,12 @@ impl Build {
     /// A warning: something that the line asks for has no effect, and that is harmless.
     pub fn notice(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::notice(span, text));
+    }
+
+    /// Warns of a network that is written with an address of it.
+    pub fn low_bits(&mut self, word: &Word, net: &Cidr) {
+        let warning = Diagnostic::warn(word.span, format!("low address bits of {} are meaningless", word.str()));
+        self.warning(warning.help(format!("write the network: {}/{}", net.ip, net.prefix)));
     }
 
     /// A warning about a line that is accepted.

@@ -148,7 +148,11 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("handle_errors", "Caddy", "`error_page CODE URI;`"),
     ("php_fastcgi", "Caddy", "`fastcgi_pass ADDRESS;` in `location ~ \\.php$`"),
     ("root*", "Caddy", "`root PATH;`"),
-    ("tls", "Caddy", "`listen 443 ssl; acme_certificate default;`"),
+    (
+        "tls",
+        "Caddy",
+        "`listen 443 ssl;` with `ssl_certificate` and `ssl_certificate_key`, or with `acme_certificate default;`",
+    ),
     ("log", "Caddy", "`access_log PATH;`"),
     ("uri", "Caddy", "`rewrite REGEX URI;`"),
     ("templates", "Caddy", "`ssi on;`"),

@@ -273,7 +273,10 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
             _ => false,
         };
         if !is_right {
-            return Err(parameter(d, at));
+            return Err(match key {
+                "levels" => parameter(d, at).help("up to three numbers, each 1 or 2, as in: levels=1:2"),
+                _ => parameter(d, at),
+            });
         }
     }
     match zone {

@@ -78,6 +78,10 @@ impl Shape {
         if edits <= (length / 3).min(2) || (length >= 15 && edits == 3) {
             return Some(if edits == 1 { 1 } else { edits + 1 });
         }
+        // `proxy_sethead`: a part that is not set apart, and one more slip.
+        if length >= 8 && strsim::osa_distance(&joined(a), &joined(b)) <= 2 {
+            return Some(4);
+        }
         if let Some(distance) = left_out(self, other) {
             return Some(distance);
         }

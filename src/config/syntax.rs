@@ -318,6 +318,12 @@ impl<'a> Builder<'a> {
         let (text, sign) = self.first_line(quoted);
         let end = sign.map_or(String::new(), |sign| char::from(sign).to_string());
         let written = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
+        // `'/srv"`: the other sign was meant to close it.
+        let other = if quote == '"' { '\'' } else { '"' };
+        let written = match written.strip_suffix(other).filter(|rest| rest.len() > 1 && !rest.contains(other)) {
+            Some(rest) => rest.to_owned(),
+            None => written,
+        };
         let error =
             Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"));
         let error = error.label("the quote opened here is never closed");

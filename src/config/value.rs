@@ -224,10 +224,23 @@ fn longest_first(text: &str) -> Option<String> {
         .then(|| ordered.iter().map(|(_, number, unit)| format!("{number}{unit}")).collect())
 }
 
+/// `00:01:05` as a time.
+fn clock(text: &str) -> Option<String> {
+    let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
+    let parts = parts.filter(|parts| (2..4).contains(&parts.len()))?;
+    let units = ["h", "m", "s"].into_iter().skip(3 - parts.len());
+    let written: String =
+        parts.iter().zip(units).filter(|(n, _)| **n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    Some(if written.is_empty() { "0".to_owned() } else { written })
+}
+
 /// The hint for an invalid time, or the corrected time.
 fn time_help(text: &[u8]) -> String {
     if let Some(meant) = time_meant(text) {
         return format!("write {meant}: units are ms, s, m, h, d, w, M and y");
+    }
+    if let Some(meant) = clock(&lossy(text)) {
+        return format!("write {meant}: hours, minutes and seconds have their letters");
     }
     match &*lossy(text).to_ascii_lowercase() {
         "infinite" | "forever" | "never" | "unlimited" | "max" => "there is no endless time; a long one is 365d".into(),

@@ -72,7 +72,7 @@ fn rule(s: &mut Scope, b: &mut Build, d: &Directive, allow: bool) -> Outcome {
                 Fault { help: e.help, ..fault }
             })?;
             if low_bits {
-                b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));
+                b.low_bits(word, &net);
             }
             Who::Net(net)
         }

@@ -101,10 +101,13 @@ fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {
     let (net, low_bits) = Cidr::parse(word.bytes()).map_err(|e| {
         let fault = Fault::new(word.span, format!("invalid network \"{}\"", word.str()));
         let near = suggest::did_you_mean(&word.str(), GEO_WORDS.iter().copied());
+        let is_range = word.str().split_once('-').is_some_and(|(from, to)| from.contains('.') && to.contains('.'));
+        let near =
+            near.or_else(|| is_range.then(|| "ranges are taken where the block begins with: ranges;".to_owned()));
         Fault { help: near.or(e.help), ..fault }
     })?;
     if low_bits {
-        b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));
+        b.low_bits(word, &net);
     }
     Ok(net)
 }

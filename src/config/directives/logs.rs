@@ -144,7 +144,10 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if at == 1 {
             format = Some(named_format(b, d, word)?);
         } else if let Some(size) = bytes.strip_prefix(b"buffer=") {
-            let wrong = || Fault::new(word.span, format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size)));
+            let wrong = || {
+                let fault = Fault::new(word.span, format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size)));
+                fault.help("write a size that is not 0, as in: buffer=32k")
+            };
             buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
             flush = Some(Millis::parse(time).map_err(|_| bad())?.0);

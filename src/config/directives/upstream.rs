@@ -11,6 +11,7 @@ use crate::config::argument::{invalid, number, time};
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, GroupZone, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
 use crate::config::settings::upstream::{Clock, Dynamic, Method, Peer, Ring, Upstream};
@@ -157,7 +158,8 @@ fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome 
 fn method(s: &mut Scope, b: &mut Build, d: &Directive, method: Method) -> Outcome {
     set(s, |upstream| {
         if !matches!(upstream.method, Method::RoundRobin) {
-            b.warn(d.name.span, "load balancing method redefined");
+            let warning = Diagnostic::warn(d.name.span, "load balancing method redefined");
+            b.warning(warning.help("a group has one method: remove the others, the last one counts"));
         }
         upstream.method = method;
         Ok(())

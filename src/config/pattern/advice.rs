@@ -27,6 +27,11 @@ pub fn of(message: &str, source: &str) -> Option<String> {
     if message.contains("range out of order") {
         return Some("the smaller character comes first, as in [a-z]; a `-` itself stands at the end: [a_-]".into());
     }
+    if message.contains("non-existent subpattern") {
+        let groups = source.match_indices('(').filter(|(at, _)| !source.get(..*at).unwrap_or_default().ends_with('\\'));
+        let count = groups.filter(|(at, _)| !source.get(at + 1..).unwrap_or_default().starts_with('?')).count();
+        return Some(format!("the regex has {count} groups: \\1 is the text of the first; a new group is written (…)"));
+    }
     if message.contains("\\ at end of pattern") {
         return Some("the backslash takes the next character along: remove it, or write \\\\".into());
     }

@@ -215,6 +215,10 @@ impl Build {
         let fault = lexical::missing_semicolon(&first, &second).diagnostic();
         // What the row says of words that are none of its own follows from it.
         self.diagnostics.forget_warnings_in(second.span);
+        // A comma or a dot that stands where the `;` belongs.
+        if let Some(last) = first.args.last().filter(|last| matches!(last.bytes(), [.., b',' | b'.'])) {
+            self.diagnostics.forget_warnings_in(last.span);
+        }
         let mut warning = Diagnostic::warn(
             fault.span,
             format!("\"{}\" is an argument of \"{}\" here", second.name.str(), first.name.str()),
@@ -250,7 +254,8 @@ impl Build {
         if self.is_copied_along(d, here) || self.is_rest_of_a_value(d, here) {
             return None;
         }
-        if let Some(help) = lexical::name(d, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
+        let foreign = || foreign_names::foreign(&name, &d.args).or_else(|| joined_name(d, here));
+        if let Some(help) = lexical::name(d, here).or_else(foreign) {
             let span = lexical::blank_in(&d.name, &self.sources).unwrap_or(fault.span);
             self.error(Fault { span, ..fault }.help(help));
             self.forgive_its_end(d);
@@ -287,6 +292,13 @@ impl Build {
             _ => None,
         }
     }
+}
+
+/// `proxy pass URL`: a name that was written as two words.
+fn joined_name(d: &Directive, here: Contexts) -> Option<String> {
+    let whole = format!("{}_{}", d.name.str(), d.args.first()?.str());
+    registry::find(&whole, here).filter(|found| found.contexts().intersects(here))?;
+    Some(format!("the name is one word: {whole} {};", written(d.args.iter().skip(1))))
 }
 
 impl Build {

@@ -63,6 +63,9 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
 /// What single directives want.
 fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
     match name {
+        "proxy_pass" if words.len() == 2 && (all[0].ends_with(':') || all[1].starts_with("//")) => {
+            Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
+        }
         "proxy_pass" if words.len() > 1 => {
             let servers: Vec<_> =
                 all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();

@@ -36,6 +36,30 @@ const FOREIGN: &[(&str, &str)] = &[
     ("path_info", "fastcgi_path_info"),
     ("method", "request_method"),
     ("url", "request_uri"),
+    ("url_path", "uri"),
+    ("request_path", "uri"),
+    ("request_url", "request_uri"),
+    ("query_args", "args"),
+    ("request_args", "args"),
+    ("params", "args"),
+    ("request_host", "host"),
+    ("fqdn", "host"),
+    ("request_scheme", "scheme"),
+    ("proto", "scheme"),
+    ("source_ip", "remote_addr"),
+    ("src_ip", "remote_addr"),
+    ("peer_addr", "remote_addr"),
+    ("client_port", "remote_port"),
+    ("response_code", "status"),
+    ("response_status", "status"),
+    ("timestamp", "time_iso8601"),
+    ("duration", "request_time"),
+    ("latency", "request_time"),
+    ("elapsed", "request_time"),
+    ("uuid", "request_id"),
+    ("trace_id", "request_id"),
+    ("unique_id", "request_id"),
+    ("language", "http_accept_language"),
     ("path", "uri"),
     ("query", "args"),
     ("querystring", "query_string"),
@@ -387,6 +411,10 @@ fn elsewhere(name: &str) -> Option<String> {
     }
     if let Some(tail) = name.strip_prefix("header_").or_else(|| name.strip_prefix("request_header_")) {
         return Some(format!("request headers are $http_NAME: did you mean $http_{tail}?"));
+    }
+    // Headers without a standard of their own: `$x_forwarded_proto`.
+    if name.starts_with("x_") && name.len() > 3 {
+        return Some(format!("request headers are $http_NAME: did you mean $http_{name}?"));
     }
     if name == "connection_upgrade" {
         return Some(

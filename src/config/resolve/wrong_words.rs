@@ -77,10 +77,35 @@ impl Build {
                 None => remedy::example(row.name).map(|example| format!("as in: {example}")),
             },
         };
+        let span = self.wrong_part(row, d, &fault, comma).unwrap_or(fault.span);
         self.error(match help {
-            Some(help) => Fault { help: Some(help), ..fault },
-            None => fault,
+            Some(help) => Fault { span, help: Some(help), ..fault },
+            None => Fault { span, ..fault },
         });
+    }
+
+    /// The part of a word that is wrong: the comma, the value of a parameter, the port of an address.
+    fn wrong_part(&self, row: &Row, d: &Directive, fault: &Fault, comma: Option<&Word>) -> Option<Span> {
+        let word = d.args.iter().find(|word| word.span == fault.span && !word.quoted)?;
+        // The word as it is written is the word that is read.
+        let text =
+            std::str::from_utf8(self.sources.slice(word.span)).ok().filter(|text| text.as_bytes() == word.bytes())?;
+        if comma.is_some_and(|comma| comma.span == word.span) {
+            let at = text.find(',')?;
+            return Some(word.span.part(at, at + 1));
+        }
+        if let Some((key, value)) = text.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty())
+            && row.doc.contains(&format!("{key}="))
+        {
+            return Some(word.span.part(text.len() - value.len(), text.len()));
+        }
+        if fault.message.starts_with("invalid port") {
+            let start = text.find("://").map_or(0, |at| at + 3);
+            let at = start + text.get(start..)?.find(|c| c == '/').map_or(text.len() - start, |end| end);
+            let colon = text.get(..at)?.rfind(':').filter(|colon| *colon >= start && colon + 1 < at)?;
+            return Some(word.span.part(colon + 1, at));
+        }
+        None
     }
 }
 
@@ -132,9 +157,10 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
     // What is torn apart or joined is what is wrong, not the name.
-    let is_of_words = ["a number and its unit", "two words", "a parameter and", "one in each", "it takes no"]
-        .iter()
-        .any(|start| help.starts_with(start));
+    let is_of_words =
+        ["a number and its unit", "two words", "a parameter and", "no space stands in a URL", "it takes no"]
+            .iter()
+            .any(|start| help.starts_with(start));
     if is_of_words {
         return Fault::new(d.args_span(), message).help(help);
     }

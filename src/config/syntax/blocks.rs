@@ -151,6 +151,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn open(&mut self, at: Span) {
+        self.other_bracket();
         // `http` alone in its line, and the block of the next line.
         if self.too_deep == 0
             && let Some(cut) = self.block_without_brace()

@@ -97,6 +97,10 @@ impl Builder<'_> {
     fn braced_name(&mut self, at: Span) -> Option<usize> {
         let word =
             self.words.last().filter(|word| !word.quoted && word.span.end == at.start && self.words.len() > 1)?;
+        // `\p{Lu}` is a sign of a regex.
+        if word.bytes().get(word.len().saturating_sub(2)) == Some(&b'\\') {
+            return None;
+        }
         let line = self.rest_of_line(at);
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         let length = line.iter().skip(1).take_while(|byte| is_name(byte)).count();
@@ -177,6 +181,7 @@ impl Builder<'_> {
         let opens = rest.get(tail.len()..)?.trim_ascii_start().starts_with(b"{");
         // `location ~ ^/a{types {` is two blocks.
         let is_name = tail.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+        let is_name = is_name && !tail.contains(&b'}');
         if !is_rewrite && (!opens || is_name) {
             return None;
         }
