@@ -2,6 +2,7 @@
 //! asked of both. `SEED=n` replays one configuration, `SEEDS=n` draws more of them.
 
 mod draw;
+mod traced;
 
 use crate::client::{Framing, Response};
 use crate::harness::{Server, Setup, binary, skip_on_nginx};
@@ -197,6 +198,22 @@ fn written(text: &str, live: &Response, method: &str) -> Option<String> {
     (makes && !Path::new(&place).exists()).then(|| format!("answered {}, but there is no {place:?}", live.status))
 }
 
+/// A server of a drawn configuration, with the files that it is about.
+fn drawn(config: &str) -> Server {
+    let mut setup = Setup::full(config).file("users", "alice:{PLAIN}secret\n").allow_log("");
+    for name in FILES {
+        setup = setup.file(name, name);
+    }
+    for name in CGI {
+        let program = format!("#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\nprogram {name}'\n");
+        setup = setup.file(name, program).mode(name, 0o755);
+    }
+    for name in ["store", "dav", "dav/sub"] {
+        setup = setup.mkdir(name).mode(name, 0o777);
+    }
+    setup.start()
+}
+
 #[test]
 fn what_is_said_of_requests_drawn_by_chance_is_what_is_done() {
     if skip_on_nginx("explain") {
@@ -214,18 +231,7 @@ fn what_is_said_of_requests_drawn_by_chance_is_what_is_done() {
             rng.next();
         });
         let config = configuration(&mut rng);
-        let mut setup = Setup::full(&config).file("users", "alice:{PLAIN}secret\n").allow_log("");
-        for name in FILES {
-            setup = setup.file(name, name);
-        }
-        for name in CGI {
-            let program = format!("#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\nprogram {name}'\n");
-            setup = setup.file(name, program).mode(name, 0o755);
-        }
-        for name in ["store", "dav", "dav/sub"] {
-            setup = setup.mkdir(name).mode(name, 0o777);
-        }
-        let server = setup.start();
+        let server = drawn(&config);
         for at in 0..REQUESTS {
             let question = question(&mut rng);
             let text = explained(&server, &question);
