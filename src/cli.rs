@@ -13,7 +13,7 @@ pub use command::command;
 pub use mistake::Stop;
 
 use clap::ArgMatches;
-use mistake::{Known, stop};
+use mistake::{CommandSyntax, stop};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -185,8 +185,8 @@ fn page(first: &str, rest: &[OsString]) -> Option<String> {
         .or_else(|| word().map(|(word, options)| pages::of_word(word, options)))
 }
 
-fn known() -> Known {
-    Known { command: command(), words: words().map(|(word, _)| word).collect() }
+fn known() -> CommandSyntax {
+    CommandSyntax { command: command(), words: words().map(|(word, _)| word).collect() }
 }
 
 /// What would do what a first word says that is neither a file nor a command.

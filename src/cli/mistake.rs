@@ -21,7 +21,7 @@ impl Stop {
 }
 
 /// What may stand on a command line.
-pub struct Known {
+pub struct CommandSyntax {
     pub command: Command,
     /// First words that are spelled-out options.
     pub words: Vec<&'static str>,
@@ -61,7 +61,7 @@ const FIRST_WORDS: [(&[&str], &str); 4] = [
 ];
 
 /// What would do what a first word says that is neither a file nor a command.
-pub fn advice_on_word(word: &str, known: &Known) -> Option<String> {
+pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     if let Some((_, advice)) = FIRST_WORDS.iter().find(|(words, _)| words.contains(&word)) {
         return Some((*advice).to_owned());
     }
@@ -76,7 +76,7 @@ pub fn advice_on_word(word: &str, known: &Known) -> Option<String> {
 }
 
 /// The command that a word is nearly.
-fn near_command(word: &str, known: &Known) -> Option<String> {
+fn near_command(word: &str, known: &CommandSyntax) -> Option<String> {
     let words = known.words.iter().copied().chain(known.command.get_subcommands().map(Command::get_name));
     let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
     (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
@@ -84,7 +84,7 @@ fn near_command(word: &str, known: &Known) -> Option<String> {
 
 /// What an unknown option, without its dashes, may have meant: a clause for the end of the message. `first`: the first
 /// argument, which may be a command with options of its own.
-fn meant_by(option: &str, first: &str, known: &Known) -> String {
+fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     let name = option.split('=').next().unwrap_or_default();
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
         return format!("; {}", advice.replace("{}", name));
@@ -103,7 +103,7 @@ fn meant_by(option: &str, first: &str, known: &Known) -> String {
 }
 
 /// A word behind the configuration or the directory.
-fn too_many(word: &str, known: &Known) -> String {
+fn too_many(word: &str, known: &CommandSyntax) -> String {
     let is_command = known.words.contains(&word) || known.command.find_subcommand(word).is_some();
     let meant = match word.parse::<u16>() {
         Ok(port) => format!("; did you mean --port {port}?"),
@@ -134,7 +134,7 @@ const WANTS: [(char, &str); 5] =
     [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
 
 /// The parser's error as one of ours. `first` is the first argument.
-pub fn stop(error: &clap::Error, first: &str, known: &Known) -> Stop {
+pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
     let argument = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" "),

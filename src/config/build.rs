@@ -105,7 +105,7 @@ pub struct Caches {
 pub struct Scope {
     pub context: Contexts,
     pub settings: Settings,
-    pub own: Own,
+    pub own: LocationDraft,
     pub server: Option<ServerDraft>,
     /// The `upstream` block being read.
     pub upstream: Option<Upstream>,
@@ -120,7 +120,7 @@ pub struct Scope {
 
 /// What belongs to a location itself and is not inherited.
 #[derive(Default)]
-pub struct Own {
+pub struct LocationDraft {
     pub root: bool,
     pub alias: bool,
     pub named: bool,
@@ -148,14 +148,14 @@ pub(super) struct Child {
     pub(super) span: Span,
 }
 
-impl Own {
+impl LocationDraft {
     pub fn location_name(&self) -> &[u8] {
         &self.name
     }
 }
 
 impl Scope {
-    pub(super) fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
+    pub(super) fn new(context: Contexts, settings: Settings, own: LocationDraft) -> Scope {
         Scope {
             context,
             settings,

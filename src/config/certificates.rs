@@ -66,17 +66,17 @@ fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> S
 }
 
 /// A certificate with its chain and key, from the text of their files.
-pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, Wrong> {
+pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, CertificateError> {
     let mut chain = chain(certificate).map_err(|mut why| {
         if why.ends_with("but a private key") {
             why.push_str(": the files of ssl_certificate and ssl_certificate_key may be swapped");
         }
-        Wrong::Certificate(why)
+        CertificateError::Certificate(why)
     })?;
     // Sent twice it is of no use, and nginx takes it.
     let mut seen = HashSet::new();
     chain.retain(|der| seen.insert(der.clone()));
-    let key = key::load(key, passwords).map_err(Wrong::Key)?;
+    let key = key::load(key, passwords).map_err(CertificateError::Key)?;
     if let Some(own) = key.public_key() {
         let is_own = |der: &CertificateDer<'_>| Certificate::parse(der).is_ok_and(|c| c.spki == own.as_ref());
         if let Some(at) = chain.iter().position(is_own).filter(|at| *at > 0) {
@@ -84,7 +84,7 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
                 "the chain is out of order: the server's own certificate must come first, and is number {}",
                 at + 1
             );
-            return Err(Wrong::Certificate(text));
+            return Err(CertificateError::Certificate(text));
         }
     }
     let mut parsed = chain.iter().filter_map(|der| Certificate::parse(der).ok());
@@ -92,15 +92,15 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
         let follows = parsed.any(|later| later.subject == leaf.issuer);
         if next.subject != leaf.issuer && follows {
             let text = "the chain is out of order: the issuer of the first certificate must come second";
-            return Err(Wrong::Certificate(text.into()));
+            return Err(CertificateError::Certificate(text.into()));
         }
     }
-    certified(chain, key).map_err(Wrong::Key)
+    certified(chain, key).map_err(CertificateError::Key)
 }
 
 /// Which part of a pair has an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum CertificateError {
     Certificate(String),
     Key(String),
 }
@@ -154,7 +154,7 @@ struct CachedPair {
 const KEPT: usize = 10_000;
 
 /// Loads a pair, or takes it from the cache if its files have not changed.
-pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, Wrong> {
+pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, CertificateError> {
     type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), CachedPair>;
     static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();
     let mut pairs = PAIRS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,8 +163,8 @@ pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result
     if let Some(kept) = pairs.get(&place).filter(|kept| kept.states == states) {
         return Ok(kept.pair.clone());
     }
-    let text = certificate.read().map_err(Wrong::Certificate)?;
-    let key_text = if key == certificate { text.clone() } else { key.read().map_err(Wrong::Key)? };
+    let text = certificate.read().map_err(CertificateError::Certificate)?;
+    let key_text = if key == certificate { text.clone() } else { key.read().map_err(CertificateError::Key)? };
     let pair = Arc::new(pair(&text, &key_text, passwords)?);
     if pairs.len() >= KEPT {
         pairs.clear();
@@ -243,7 +243,9 @@ mod tests {
         ];
         for (name, certificate, key, want) in table {
             match pair(certificate.as_bytes(), key.as_bytes(), &[]) {
-                Err(Wrong::Certificate(why) | Wrong::Key(why)) => assert!(why.contains(want), "{name}: {why}"),
+                Err(CertificateError::Certificate(why) | CertificateError::Key(why)) => {
+                    assert!(why.contains(want), "{name}: {why}")
+                }
                 Ok(_) => panic!("{name}: taken"),
             }
         }

@@ -4,7 +4,7 @@
 use super::ast::Span;
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
-use super::pattern_set::{PatternSet, Wanted};
+use super::pattern_set::{MatchMode, PatternSet};
 use super::settings::listen::{Listen, Name, ServerDraft};
 use crate::sys::socket::Addr;
 use crate::util::checkpoint;
@@ -43,7 +43,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
     let mut endpoints = all.endpoints;
     for endpoint in &mut endpoints {
         endpoint.names.set =
-            PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern), Wanted::Match);
+            PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern), MatchMode::Match);
     }
     let sockets = sockets(&endpoints);
     (endpoints, sockets)

@@ -9,36 +9,42 @@ use super::settings::proxy::Ignore;
 
 /// A directive of stock nginx.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct KnownDirective {
     pub name: &'static str,
     pub contexts: Contexts,
     /// Where `is_block`, the inside of the block is not interpreted.
     pub args: Args,
     /// nginx's module, as `nginx -V` and its documentation spell it.
     pub module: &'static str,
-    pub verdict: Verdict,
+    pub verdict: Support,
     /// What nginx lets it say; None: any words, any number of times.
     pub values: Option<Form>,
 }
 
 /// What happens where it stands; a sentence says why, and what to do instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Support {
     /// Harmless without it: accepted with one note.
     Ignored(&'static str),
     /// Would change what is served or to whom: an error.
     Refused(&'static str),
 }
 
-use Verdict::{Ignored, Refused};
+use Support::{Ignored, Refused};
 
-const fn row(name: &'static str, contexts: Contexts, args: Args, module: &'static str, verdict: Verdict) -> Known {
-    Known { name, contexts, args, module, verdict, values: None }
+const fn row(
+    name: &'static str,
+    contexts: Contexts,
+    args: Args,
+    module: &'static str,
+    verdict: Support,
+) -> KnownDirective {
+    KnownDirective { name, contexts, args, module, verdict, values: None }
 }
 
-impl Known {
-    const fn takes(self, values: Form) -> Known {
-        Known { values: Some(values), ..self }
+impl KnownDirective {
+    const fn takes(self, values: Form) -> KnownDirective {
+        KnownDirective { values: Some(values), ..self }
     }
 }
 
@@ -66,76 +72,76 @@ const TAKE2: Args = Args::TAKE2;
 const TAKE23: Args = Args::TAKE23;
 const TWO_OR_MORE: Args = Args::TWO_OR_MORE;
 
-const ONE_PROCESS: Verdict =
+const ONE_PROCESS: Support =
     Ignored("tunes nginx's worker processes; here one process with one thread does all the work");
-const EVENT_LOOP: Verdict = Ignored("tunes nginx's event loop; this server always uses epoll");
-const OS_LIMITS: Verdict =
+const EVENT_LOOP: Support = Ignored("tunes nginx's event loop; this server always uses epoll");
+const OS_LIMITS: Support =
     Ignored("set by the service manager here: use LimitCORE=, Nice= or WorkingDirectory= of systemd, or `ulimit`");
-const MODULES: Verdict = Ignored(
+const MODULES: Support = Ignored(
     "modules are not loaded: what webserv has is built in, and a directive of a module that it lacks is an error",
 );
-const THREADS: Verdict = Ignored("there are no threads: files are read in bounded pieces by the event loop");
-const REGEX_JIT: Verdict = Ignored(
+const THREADS: Support = Ignored("there are no threads: files are read in bounded pieces by the event loop");
+const REGEX_JIT: Support = Ignored(
     "patterns are matched by an engine of linear time or by PCRE2, which is never compiled to machine code here",
 );
-const HASHES: Verdict = Ignored("sizes one of nginx's hash tables; the tables here grow by themselves");
-const BUFFERS: Verdict = Ignored("sizes one of nginx's buffers; buffers here are pooled and sized by themselves");
-const TUNING: Verdict = Ignored("changes how fast, not what is sent; the event loop here decides by itself");
-const NOT_NEEDED: Verdict = Ignored("only wards off a problem of old clients or of nginx itself");
-const DIAGNOSTIC: Verdict = Ignored("a debugging aid of nginx; see `error_log … debug` and `webserv explain`");
-const VARIABLE_ONLY: Verdict =
+const HASHES: Support = Ignored("sizes one of nginx's hash tables; the tables here grow by themselves");
+const BUFFERS: Support = Ignored("sizes one of nginx's buffers; buffers here are pooled and sized by themselves");
+const TUNING: Support = Ignored("changes how fast, not what is sent; the event loop here decides by itself");
+const NOT_NEEDED: Support = Ignored("only wards off a problem of old clients or of nginx itself");
+const DIAGNOSTIC: Support = Ignored("a debugging aid of nginx; see `error_log … debug` and `webserv explain`");
+const VARIABLE_ONLY: Support =
     Ignored("only sets variables that do not exist here; a configuration that uses them is refused where it does");
-const PROXY_TUNING: Verdict = Ignored("tunes how proxied responses are moved, not what they are");
-const TLS_CACHE: Verdict =
+const PROXY_TUNING: Support = Ignored("tunes how proxied responses are moved, not what they are");
+const TLS_CACHE: Support =
     Ignored("each certificate is kept until its file changes; a reload reads only changed files");
-const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
-const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
-const ENGINE: Verdict = Ignored("cryptography is built in");
+const TLS_SIZE: Support = Ignored("certificates are sent as they are");
+const DHE: Support = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
+const ENGINE: Support = Ignored("cryptography is built in");
 pub const STAPLING: &str =
     "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
-const HTTP3: Verdict = Ignored("has an effect only together with `http3 on`");
-const OBSOLETE_TIMES: Verdict =
+const HTTP3: Support = Ignored("has an effect only together with `http3 on`");
+const OBSOLETE_TIMES: Support =
     Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2");
-const OBSOLETE_REQUESTS: Verdict = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
-const OBSOLETE_HEADERS: Verdict = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
-const NO_PUSH: Verdict = Ignored(
+const OBSOLETE_REQUESTS: Support = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
+const OBSOLETE_HEADERS: Support = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
+const NO_PUSH: Support = Ignored(
     "obsolete in nginx too, no browser takes pushed responses any more: remove it; `add_header Link` with rel=preload does its work",
 );
-const MIRROR: Verdict = Ignored("requests are not mirrored; what the client gets is the same");
-const WITH_FILTER: Verdict = Ignored("has an effect only together with the filter it belongs to, which is refused");
-const UWSGI_STRING: Verdict = Ignored("an application gets the request's body, not a string beside it");
-const WITH_GRPC: Verdict = Ignored("has an effect only together with `grpc_pass`");
-const WITH_MEMCACHED: Verdict = Ignored("has an effect only together with `memcached_pass`");
-const TUNNEL_TUNING: Verdict = Ignored("sizes buffers of the system, which sizes them by itself");
-const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; each request goes to the upstream");
-const PROXY_TLS: Verdict = Ignored("certificates for upstreams are read when the configuration is loaded");
-const NO_GRPC: Verdict = Refused(
+const MIRROR: Support = Ignored("requests are not mirrored; what the client gets is the same");
+const WITH_FILTER: Support = Ignored("has an effect only together with the filter it belongs to, which is refused");
+const UWSGI_STRING: Support = Ignored("an application gets the request's body, not a string beside it");
+const WITH_GRPC: Support = Ignored("has an effect only together with `grpc_pass`");
+const WITH_MEMCACHED: Support = Ignored("has an effect only together with `memcached_pass`");
+const TUNNEL_TUNING: Support = Ignored("sizes buffers of the system, which sizes them by itself");
+const PROXY_CACHE: Support = Ignored("responses of upstreams are not cached; each request goes to the upstream");
+const PROXY_TLS: Support = Ignored("certificates for upstreams are read when the configuration is loaded");
+const NO_GRPC: Support = Refused(
     "gRPC needs HTTP/2 to the application, which is spoken to clients only; put a proxy that speaks it in front",
 );
-const NO_MEMCACHED: Verdict = Refused("memcached is not built in; serve files or use `proxy_pass`");
-const STICKY: Verdict =
+const NO_MEMCACHED: Support = Refused("memcached is not built in; serve files or use `proxy_pass`");
+const STICKY: Support =
     Refused("requests of one client would go to different servers; list one server, or balance in front");
-const OPENSSL: Verdict =
+const OPENSSL: Support =
     Refused("sets what only OpenSSL has; `ssl_protocols`, `ssl_ciphers` and `ssl_ecdh_curve` say what is negotiated");
-const NO_ECH: Verdict =
+const NO_ECH: Support =
     Refused("encrypted client hellos are not opened: names that must stay hidden would be sent in the clear");
-const NO_OCSP: Verdict = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
-const NO_HTTP3: Verdict = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
-const NO_BODY_FILTER: Verdict = Refused("responses would be sent unchanged; change the files instead");
-const NO_MEDIA: Verdict =
+const NO_OCSP: Support = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
+const NO_HTTP3: Support = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
+const NO_BODY_FILTER: Support = Refused("responses would be sent unchanged; change the files instead");
+const NO_MEDIA: Support =
     Refused("a `start=` argument would be without effect; players that use Range requests need no module");
-const NO_PERL: Verdict = Refused("Perl is not built in; let the script speak HTTP and use `proxy_pass`");
-const NO_COOKIES: Verdict = Refused("clients would not get the cookie this module sets");
-const POST_ACTION: Verdict = Refused("the action would never be run");
-const NO_GUNZIP: Verdict =
+const NO_PERL: Support = Refused("Perl is not built in; let the script speak HTTP and use `proxy_pass`");
+const NO_COOKIES: Support = Refused("clients would not get the cookie this module sets");
+const POST_ACTION: Support = Refused("the action would never be run");
+const NO_GUNZIP: Support =
     Refused("clients that cannot read gzip would get it; keep the plain file beside the `.gz` one");
-const NO_STREAM: Verdict =
+const NO_STREAM: Support =
     Refused("only HTTP is served; the inside of this block is not read. Use nginx or HAProxy for plain TCP and UDP");
-const NO_MAIL: Verdict = Refused("only HTTP is served; the inside of this block is not read");
-const IN_STREAM: Verdict = Refused("belongs inside `stream { }`, and only HTTP is served");
-const IN_MAIL: Verdict = Refused("belongs inside `mail { }`, and only HTTP is served");
+const NO_MAIL: Support = Refused("only HTTP is served; the inside of this block is not read");
+const IN_STREAM: Support = Refused("belongs inside `stream { }`, and only HTTP is served");
+const IN_MAIL: Support = Refused("belongs inside `mail { }`, and only HTTP is served");
 
-pub const ROWS: &[Known] = &[
+pub const ROWS: &[KnownDirective] = &[
     row("accept_mutex", EVENTS, FLAG, "ngx_event_core_module", EVENT_LOOP).takes(ON_OFF),
     row("accept_mutex_delay", EVENTS, TAKE1, "ngx_event_core_module", EVENT_LOOP).takes(Form::Millis),
     row("acceptex_read", EVENTS, FLAG, "ngx_iocp_module", EVENT_LOOP),

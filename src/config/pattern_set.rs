@@ -34,7 +34,7 @@ pub struct PatternSet {
 
 /// What is looked for in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum MatchMode {
     Match,
     /// Patterns that do not match: of each that does, that must be known.
     Mismatch,
@@ -42,7 +42,10 @@ pub enum Wanted {
 
 impl PatternSet {
     /// A set over the patterns in their order, or None where one pass would not pay.
-    pub fn new<'p>(patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone, wanted: Wanted) -> Option<PatternSet> {
+    pub fn new<'p>(
+        patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone,
+        wanted: MatchMode,
+    ) -> Option<PatternSet> {
         if patterns.len() < WORTH {
             return None;
         }
@@ -63,7 +66,8 @@ impl PatternSet {
         for (at, pattern) in patterns.enumerate() {
             checkpoint::pass();
             // Of several that are as rare, the longest is the first.
-            let choice = pattern.choices.iter().min_by_key(|choice| rarity(choice)).filter(|_| wanted == Wanted::Match);
+            let choice =
+                pattern.choices.iter().min_by_key(|choice| rarity(choice)).filter(|_| wanted == MatchMode::Match);
             let is_own = choice.is_some_and(|choice| rarity(choice) <= Some(SHARED));
             if !is_own && Automata::takes(pattern) {
                 alike.push((at as u32, pattern, choice));

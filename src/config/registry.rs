@@ -2,7 +2,7 @@
 
 use super::context::{Args, Contexts};
 use super::directives::*;
-use super::known::{self, Known, Verdict};
+use super::known::{self, KnownDirective, Support};
 use super::row::{Origin, Row};
 use super::{examples, suggest};
 use crate::util::hash::FastMap;
@@ -69,7 +69,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 /// What a name is.
 pub enum Definition {
     Row(&'static Row),
-    Known(&'static Known),
+    Known(&'static KnownDirective),
 }
 
 impl Definition {
@@ -89,13 +89,13 @@ impl Definition {
 }
 
 /// The rows of what is not implemented, of a name: several where several of nginx's modules have it in different places.
-fn known(name: &str) -> impl Iterator<Item = &'static Known> {
+fn known(name: &str) -> impl Iterator<Item = &'static KnownDirective> {
     let from = known::ROWS.partition_point(|row| row.name < name);
     known::ROWS.get(from..).unwrap_or_default().iter().take_while(move |row| row.name == name)
 }
 
 /// The row that holds in one of `contexts`; else any, for "is not allowed here".
-fn known_in(name: &str, contexts: Contexts) -> Option<&'static Known> {
+fn known_in(name: &str, contexts: Contexts) -> Option<&'static KnownDirective> {
     known(name).find(|row| row.contexts.intersects(contexts)).or_else(|| known(name).next())
 }
 
@@ -188,11 +188,11 @@ pub fn reference(markup: Markup) -> String {
         names.sort_unstable();
         names.dedup();
         let known = names.into_iter().filter_map(|name| match find(name, Contexts::ANY) {
-            Some(Definition::Known(known)) if matches!(known.verdict, Verdict::Refused(_)) == is_refused => Some(known),
+            Some(Definition::Known(known)) if matches!(known.verdict, Support::Refused(_)) == is_refused => Some(known),
             _ => None,
         });
         for k in known {
-            let (Verdict::Ignored(why) | Verdict::Refused(why)) = k.verdict;
+            let (Support::Ignored(why) | Support::Refused(why)) = k.verdict;
             let _ = if markdown {
                 writeln!(out, "- `{}` ({}): {}", k.name, k.module, why)
             } else {
@@ -237,14 +237,14 @@ mod tests {
     fn rows_of_what_is_not_implemented_are_sorted_and_complete() {
         assert!(known::ROWS.is_sorted_by_key(|row| row.name));
         for row in known::ROWS {
-            let (Verdict::Ignored(why) | Verdict::Refused(why)) = row.verdict;
+            let (Support::Ignored(why) | Support::Refused(why)) = row.verdict;
             assert!(!row.contexts.is_empty() && !why.is_empty() && row.module.starts_with("ngx_"), "{}", row.name);
             assert!(
                 rows().all(|own| own.name != row.name),
                 "{} is implemented: strike its row out in known.rs",
                 row.name
             );
-            let same = |other: &&Known| other.contexts == row.contexts && other.module == row.module;
+            let same = |other: &&KnownDirective| other.contexts == row.contexts && other.module == row.module;
             assert_eq!(known(row.name).filter(same).count(), 1, "{} twice", row.name);
         }
     }
@@ -264,7 +264,7 @@ mod tests {
             ("stream", true),
             ("ssl_preread", true),
         ] {
-            let found = known(name).next().map(|row| matches!(row.verdict, Verdict::Refused(_)));
+            let found = known(name).next().map(|row| matches!(row.verdict, Support::Refused(_)));
             assert_eq!(found, Some(refused), "{name}");
         }
         assert_eq!(known("rot").count(), 0);

@@ -27,7 +27,7 @@ mod undefined;
 mod wrong_words;
 
 use super::ast::{Directive, Span, Word};
-use super::build::{Build, Caches, Form, Own, Scope};
+use super::build::{Build, Caches, Form, LocationDraft, Scope};
 use super::context::Contexts;
 use super::directives::{charset, headers, upload};
 use super::endpoints;
@@ -89,7 +89,7 @@ pub fn resolve(
     let mut b = begin(loaded, &tree, prefix, form, logs);
     let combined = b.combined();
     b.formats.insert("combined".into(), combined);
-    let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
+    let mut scope = Scope::new(Contexts::MAIN, Settings::default(), LocationDraft::default());
     b.defaults(&mut scope.settings, error_log);
     if b.bare {
         b.default_access_log(&mut scope.settings);

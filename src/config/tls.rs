@@ -44,7 +44,7 @@ fn protocols(http2: bool) -> Vec<Vec<u8>> {
 
 /// The sources of the certificates of a server.
 #[derive(Clone, Copy)]
-struct Wanted<'w> {
+struct CertificateSources<'w> {
     ssl: &'w Rc<Ssl>,
     names: &'w [(String, Span)],
     http2: bool,
@@ -95,7 +95,7 @@ impl<'a> Builder<'a> {
             let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
             let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
-            server.tls = self.server(Wanted { ssl, names, http2, acme });
+            server.tls = self.server(CertificateSources { ssl, names, http2, acme });
             let is_shown = !ssl.reject_handshake && by_tls.contains(&ServerId(at as u32));
             if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| is_shown) {
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
@@ -163,7 +163,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn server(&mut self, wanted: Wanted<'_>) -> Option<Rc<ServerTls>> {
+    fn server(&mut self, wanted: CertificateSources<'_>) -> Option<Rc<ServerTls>> {
         // Those that differ from server to server.
         if wanted.acme.is_some() || wanted.ssl.auto.is_some() {
             return self.make(wanted);
@@ -177,8 +177,8 @@ impl<'a> Builder<'a> {
         made
     }
 
-    fn make(&mut self, wanted: Wanted<'_>) -> Option<Rc<ServerTls>> {
-        let Wanted { ssl, names, http2, acme } = wanted;
+    fn make(&mut self, wanted: CertificateSources<'_>) -> Option<Rc<ServerTls>> {
+        let CertificateSources { ssl, names, http2, acme } = wanted;
         let acme = acme.filter(|_| takes_acme(ssl));
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
             let trust = Trust::default();

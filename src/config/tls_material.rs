@@ -2,7 +2,7 @@
 //! it from the settings.
 
 use super::acme::CertificateId;
-use super::certificates::{self, Origin, Wrong};
+use super::certificates::{self, CertificateError, Origin};
 use super::settings::ssl::{Ssl, Verify};
 use super::template::Template;
 use crate::tls::server::{Cache, Options, Prepared};
@@ -202,9 +202,11 @@ pub struct UpstreamTls {
 }
 
 /// A fault of a pair as nginx begins the sentence; true: it is the key's.
-pub(super) fn sentence(wrong: &Wrong, certificate: &Origin, key: &Origin) -> (bool, String) {
+pub(super) fn sentence(wrong: &CertificateError, certificate: &Origin, key: &Origin) -> (bool, String) {
     match wrong {
-        Wrong::Certificate(why) => (false, format!("cannot load certificate \"{}\": {why}", certificate.shown())),
-        Wrong::Key(why) => (true, format!("cannot load certificate key \"{}\": {why}", key.shown())),
+        CertificateError::Certificate(why) => {
+            (false, format!("cannot load certificate \"{}\": {why}", certificate.shown()))
+        }
+        CertificateError::Key(why) => (true, format!("cannot load certificate key \"{}\": {why}", key.shown())),
     }
 }

@@ -238,14 +238,14 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
             return None;
         }
         match of_answer(var)? {
-            Known::Changing(piece) => {
+            CachedValue::Changing(piece) => {
                 if !fixed.is_empty() {
                     pieces.push(Piece::Text(text.add(&fixed)));
                     fixed.clear();
                 }
                 pieces.push(piece);
             }
-            Known::Value => {
+            CachedValue::Value => {
                 value.clear();
                 match variables::value(var, ex, cx, &mut value) {
                     variables::Is::Unset if format.escape == Escape::Default => fixed.push(b'-'),
@@ -260,42 +260,50 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
 }
 
 /// How the value of a variable in a log line is found when the same request comes again.
-enum Known {
+enum CachedValue {
     /// Its present value, which stays the same.
     Value,
     Changing(Piece),
 }
 
 /// None: it cannot be known.
-fn of_answer(var: &Var) -> Option<Known> {
+fn of_answer(var: &Var) -> Option<CachedValue> {
     use Builtin as B;
     Some(match var {
         Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::SentHttp(_) | Var::SentTrailer(_) | Var::Absent => {
-            Known::Value
+            CachedValue::Value
         }
         // No upstream was asked.
-        Var::UpstreamHttp(_) | Var::UpstreamCookie(_) | Var::UpstreamTrailer(_) => Known::Value,
+        Var::UpstreamHttp(_) | Var::UpstreamCookie(_) | Var::UpstreamTrailer(_) => CachedValue::Value,
         Var::User(_) | Var::ProxyProtocolTlv(_) | Var::UploadField(_) => return None,
         Var::Builtin(builtin) => match builtin {
-            B::RemoteAddr => Known::Changing(Piece::RemoteAddr),
-            B::RemotePort => Known::Changing(Piece::RemotePort),
-            B::Connection => Known::Changing(Piece::Connection),
-            B::ConnectionRequests => Known::Changing(Piece::ConnectionRequests),
-            B::TimeLocal => Known::Changing(Piece::TimeLocal),
-            B::TimeIso8601 => Known::Changing(Piece::TimeIso8601),
-            B::Msec => Known::Changing(Piece::Msec),
-            B::RequestTime => Known::Changing(Piece::RequestTime),
-            B::Args | B::QueryString | B::IsArgs | B::Uri | B::DocumentUri | B::RequestUri | B::Request => Known::Value,
-            B::RequestMethod | B::Host | B::Hostname | B::ServerName | B::ServerPort | B::ServerProtocol => {
-                Known::Value
+            B::RemoteAddr => CachedValue::Changing(Piece::RemoteAddr),
+            B::RemotePort => CachedValue::Changing(Piece::RemotePort),
+            B::Connection => CachedValue::Changing(Piece::Connection),
+            B::ConnectionRequests => CachedValue::Changing(Piece::ConnectionRequests),
+            B::TimeLocal => CachedValue::Changing(Piece::TimeLocal),
+            B::TimeIso8601 => CachedValue::Changing(Piece::TimeIso8601),
+            B::Msec => CachedValue::Changing(Piece::Msec),
+            B::RequestTime => CachedValue::Changing(Piece::RequestTime),
+            B::Args | B::QueryString | B::IsArgs | B::Uri | B::DocumentUri | B::RequestUri | B::Request => {
+                CachedValue::Value
             }
-            B::Scheme | B::Https | B::RemoteUser | B::ContentLength | B::ContentType | B::RequestLength => Known::Value,
-            B::RequestPort | B::IsRequestPort | B::Status | B::BodyBytesSent | B::BytesSent | B::Pid => Known::Value,
-            B::NginxVersion | B::GzipRatio | B::ProxyHost | B::ProxyPort => Known::Value,
-            B::ProxyInternalBodyLength | B::ProxyInternalChunked => Known::Value,
-            B::UpstreamAddr | B::UpstreamStatus | B::UpstreamCacheStatus | B::UpstreamResponseTime => Known::Value,
-            B::UpstreamConnectTime | B::UpstreamHeaderTime | B::UpstreamResponseLength => Known::Value,
-            B::UpstreamBytesSent | B::UpstreamBytesReceived => Known::Value,
+            B::RequestMethod | B::Host | B::Hostname | B::ServerName | B::ServerPort | B::ServerProtocol => {
+                CachedValue::Value
+            }
+            B::Scheme | B::Https | B::RemoteUser | B::ContentLength | B::ContentType | B::RequestLength => {
+                CachedValue::Value
+            }
+            B::RequestPort | B::IsRequestPort | B::Status | B::BodyBytesSent | B::BytesSent | B::Pid => {
+                CachedValue::Value
+            }
+            B::NginxVersion | B::GzipRatio | B::ProxyHost | B::ProxyPort => CachedValue::Value,
+            B::ProxyInternalBodyLength | B::ProxyInternalChunked => CachedValue::Value,
+            B::UpstreamAddr | B::UpstreamStatus | B::UpstreamCacheStatus | B::UpstreamResponseTime => {
+                CachedValue::Value
+            }
+            B::UpstreamConnectTime | B::UpstreamHeaderTime | B::UpstreamResponseLength => CachedValue::Value,
+            B::UpstreamBytesSent | B::UpstreamBytesReceived => CachedValue::Value,
             _ => return None,
         },
     })

@@ -13,13 +13,13 @@ const MOST: usize = 8;
 #[derive(Default)]
 pub struct UserValues {
     /// By the number of the variable.
-    own: Vec<Option<Own>>,
+    own: Vec<Option<AssignedValue>>,
     /// The oldest first.
     runs: Vec<Rc<FixedValues>>,
 }
 
 #[derive(Clone)]
-struct Own {
+struct AssignedValue {
     text: Text,
     /// How many of the runs were there already.
     after: usize,
@@ -45,7 +45,7 @@ impl UserValues {
             let room = self.own.len() * 2;
             self.own.resize(room.max(at + 1), None);
         }
-        self.own[at] = Some(Own { text, after: self.runs.len() });
+        self.own[at] = Some(AssignedValue { text, after: self.runs.len() });
     }
 
     /// Gives all values of a run.

@@ -6,7 +6,7 @@ use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, Location, LocationId, LocationKind, LocationTree, Names, ServerId};
 use crate::config::sources::Sources;
 use crate::exchange::Printable;
-use crate::route::location::Verdict;
+use crate::route::location::LocationVerdict;
 use crate::route::server::{self, Rule};
 use crate::route::{Recorder, Step};
 use crate::util::printable::visible;
@@ -61,7 +61,7 @@ impl<'c> Explanation<'c> {
                     self.server(endpoint, host, *id, *rule);
                 }
                 Step::Search { server, uri } => {
-                    let looked: Vec<(LocationId, Verdict)> = rest.iter().map_while(location_of).collect();
+                    let looked: Vec<(LocationId, LocationVerdict)> = rest.iter().map_while(location_of).collect();
                     rest = &rest[looked.len()..];
                     let block = looked.last().map(|(taken, _)| self.config.location(*taken).span);
                     self.here = block.or(Some(self.config.server(*server).span));
@@ -157,7 +157,7 @@ impl<'c> Explanation<'c> {
         }
     }
 
-    fn locations(&mut self, server: ServerId, uri: &[u8], looked: &[(LocationId, Verdict)]) {
+    fn locations(&mut self, server: ServerId, uri: &[u8], looked: &[(LocationId, LocationVerdict)]) {
         let Some((taken, _)) = looked.last() else {
             let root = self.config.server(server).span;
             self.placed("location", root, &format!("none matches {}: the server's own settings hold", Printable(uri)));
@@ -171,7 +171,7 @@ impl<'c> Explanation<'c> {
         self.searched = true;
     }
 
-    fn level(&mut self, tree: &LocationTree, uri: &[u8], looked: &[(LocationId, Verdict)]) {
+    fn level(&mut self, tree: &LocationTree, uri: &[u8], looked: &[(LocationId, LocationVerdict)]) {
         let mut ids: Vec<LocationId> = tree.exact.values().copied().collect();
         ids.extend(tree.prefixes.iter().map(|entry| entry.location));
         ids.extend(tree.regexes.iter().map(|(_, id)| *id));
@@ -215,29 +215,29 @@ impl<'c> Explanation<'c> {
     }
 }
 
-fn location_of(step: &Step) -> Option<(LocationId, Verdict)> {
+fn location_of(step: &Step) -> Option<(LocationId, LocationVerdict)> {
     match step {
         Step::Location { id, verdict } => Some((*id, *verdict)),
         _ => None,
     }
 }
 
-fn won(verdict: Verdict, taken: bool) -> String {
+fn won(verdict: LocationVerdict, taken: bool) -> String {
     let why = match verdict {
-        Verdict::Exact => "the URI is its name",
-        Verdict::LongestPrefix => "the longest prefix",
-        Verdict::FinalPrefix => "the longest prefix, and ^~: no regex is tried",
-        Verdict::Regex => "the first regex that matches",
+        LocationVerdict::Exact => "the URI is its name",
+        LocationVerdict::LongestPrefix => "the longest prefix",
+        LocationVerdict::FinalPrefix => "the longest prefix, and ^~: no regex is tried",
+        LocationVerdict::Regex => "the first regex that matches",
     };
     format!("{why}, {}", if taken { "taken" } else { "but another goes before it" })
 }
 
 /// Why a location that matches was not chosen.
-fn lost(location: &Location, looked: &[(LocationId, Verdict)]) -> String {
+fn lost(location: &Location, looked: &[(LocationId, LocationVerdict)]) -> String {
     let decided = |verdict| looked.iter().any(|(_, seen)| *seen == verdict);
     let why = match location.kind {
-        _ if decided(Verdict::Exact) => "an exact name decides",
-        LocationKind::Regex if decided(Verdict::Regex) => "an earlier regex does too",
+        _ if decided(LocationVerdict::Exact) => "an exact name decides",
+        LocationKind::Regex if decided(LocationVerdict::Regex) => "an earlier regex does too",
         LocationKind::Regex => "a ^~ prefix keeps regexes from being tried",
         _ => "a longer prefix does too",
     };

@@ -103,7 +103,7 @@ pub struct End {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ReadRecord {
     /// Bytes of the input that are done with.
     pub consumed: usize,
     pub event: Event,
@@ -111,7 +111,7 @@ pub struct Step {
 
 /// A record that cannot be understood; nginx's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bad {
+pub enum InvalidRecord {
     Version(u8),
     Kind(u8),
     Id(u16),
@@ -119,17 +119,19 @@ pub enum Bad {
     Short,
 }
 
-impl fmt::Display for Bad {
+impl fmt::Display for InvalidRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bad::Version(version) => write!(f, "upstream sent unsupported FastCGI protocol version: {version}"),
-            Bad::Kind(kind) => write!(f, "upstream sent invalid FastCGI record type: {kind}"),
-            Bad::Id(id) => {
+            InvalidRecord::Version(version) => {
+                write!(f, "upstream sent unsupported FastCGI protocol version: {version}")
+            }
+            InvalidRecord::Kind(kind) => write!(f, "upstream sent invalid FastCGI record type: {kind}"),
+            InvalidRecord::Id(id) => {
                 let [high, low] = id.to_be_bytes();
                 let (which, byte) = if high == ID.to_be_bytes()[0] { ("low", low) } else { ("high", high) };
                 write!(f, "upstream sent unexpected FastCGI request id {which} byte: {byte}")
             }
-            Bad::Short => f.write_str("upstream sent too short FastCGI end request record"),
+            InvalidRecord::Short => f.write_str("upstream sent too short FastCGI end request record"),
         }
     }
 }
@@ -158,47 +160,47 @@ impl Reader {
     ///
     /// # Errors
     /// The rule that a record breaks; the connection is of no more use.
-    pub fn next(&mut self, input: &[u8]) -> Result<Step, Bad> {
+    pub fn next(&mut self, input: &[u8]) -> Result<ReadRecord, InvalidRecord> {
         let mut at = 0;
         loop {
             if !self.inside && !self.header(input, &mut at)? {
-                return Ok(Step { consumed: at, event: Event::More });
+                return Ok(ReadRecord { consumed: at, event: Event::More });
             }
             if let Some(event) = self.content(input, &mut at)? {
-                return Ok(Step { consumed: at, event });
+                return Ok(ReadRecord { consumed: at, event });
             }
             let skipped = self.padding.min(input.len() - at);
             self.padding -= skipped;
             at += skipped;
             self.inside = self.content > 0 || self.padding > 0;
             if self.inside {
-                return Ok(Step { consumed: at, event: Event::More });
+                return Ok(ReadRecord { consumed: at, event: Event::More });
             }
         }
     }
 
     /// False: it is not complete.
-    fn header(&mut self, input: &[u8], at: &mut usize) -> Result<bool, Bad> {
+    fn header(&mut self, input: &[u8], at: &mut usize) -> Result<bool, InvalidRecord> {
         if !self.hold(input, at) {
             return Ok(false);
         }
         let [version, kind, id_high, id_low, high, low, padding, _] = self.held;
         if version != VERSION {
-            return Err(Bad::Version(version));
+            return Err(InvalidRecord::Version(version));
         }
         if !matches!(kind, STDOUT | STDERR | END_REQUEST) {
-            return Err(Bad::Kind(kind));
+            return Err(InvalidRecord::Kind(kind));
         }
         let id = u16::from_be_bytes([id_high, id_low]);
         if id != ID {
-            return Err(Bad::Id(id));
+            return Err(InvalidRecord::Id(id));
         }
         self.kind = kind;
         self.content = usize::from(u16::from_be_bytes([high, low]));
         self.padding = usize::from(padding);
         self.inside = true;
         if kind == END_REQUEST && self.content < HEADER {
-            return Err(Bad::Short);
+            return Err(InvalidRecord::Short);
         }
         self.ended |= kind == END_REQUEST;
         // An empty record ends its stream, which is an event though it has no bytes.
@@ -208,7 +210,7 @@ impl Reader {
         Ok(true)
     }
 
-    fn content(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Event>, Bad> {
+    fn content(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Event>, InvalidRecord> {
         if self.kind == 0 {
             self.kind = STDOUT;
             return Ok(Some(Event::StdoutEnd));

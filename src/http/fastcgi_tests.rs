@@ -12,7 +12,7 @@ fn record(kind: u8, id: u16, content: &[u8], padding: u8) -> Vec<u8> {
 }
 
 /// Everything the reader says of `pieces`: `o` and `e` for the streams' bytes, `O` and `E` for their ends.
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, Bad> {
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, InvalidRecord> {
     let (mut reader, mut said) = (Reader::default(), String::new());
     let mut last = ' ';
     for piece in pieces {
@@ -57,12 +57,12 @@ fn responses_mean_the_same_however_they_are_split() {
         ),
         ("the end of stderr is no event", vec![record(7, 1, b"", 0), record(6, 1, b"a", 0)], Ok("oa")),
         ("a longer end", vec![record(3, 1, &[1; 12], 4)], Ok("E16843009,1!")),
-        ("a short end", vec![record(3, 1, &[1; 7], 0)], Err(Bad::Short)),
-        ("another version", vec![vec![2, 6, 0, 1, 0, 0, 0, 0]], Err(Bad::Version(2))),
-        ("another request", vec![record(6, 2, b"a", 0)], Err(Bad::Id(2))),
-        ("a high id", vec![record(6, 0x201, b"a", 0)], Err(Bad::Id(0x201))),
-        ("management", vec![record(10, 1, b"a", 0)], Err(Bad::Kind(10))),
-        ("no FastCGI at all", vec![b"HTTP/1.1 200 OK\r\n".to_vec()], Err(Bad::Version(b'H'))),
+        ("a short end", vec![record(3, 1, &[1; 7], 0)], Err(InvalidRecord::Short)),
+        ("another version", vec![vec![2, 6, 0, 1, 0, 0, 0, 0]], Err(InvalidRecord::Version(2))),
+        ("another request", vec![record(6, 2, b"a", 0)], Err(InvalidRecord::Id(2))),
+        ("a high id", vec![record(6, 0x201, b"a", 0)], Err(InvalidRecord::Id(0x201))),
+        ("management", vec![record(10, 1, b"a", 0)], Err(InvalidRecord::Kind(10))),
+        ("no FastCGI at all", vec![b"HTTP/1.1 200 OK\r\n".to_vec()], Err(InvalidRecord::Version(b'H'))),
     ] {
         let bytes = records.concat();
         let expected = expected.map(str::to_owned);
@@ -78,10 +78,10 @@ fn responses_mean_the_same_however_they_are_split() {
 #[test]
 fn wrong_records_are_named_in_nginx_words() {
     for (bad, expected) in [
-        (Bad::Version(2), "upstream sent unsupported FastCGI protocol version: 2"),
-        (Bad::Kind(9), "upstream sent invalid FastCGI record type: 9"),
-        (Bad::Id(0x0301), "upstream sent unexpected FastCGI request id high byte: 3"),
-        (Bad::Id(2), "upstream sent unexpected FastCGI request id low byte: 2"),
+        (InvalidRecord::Version(2), "upstream sent unsupported FastCGI protocol version: 2"),
+        (InvalidRecord::Kind(9), "upstream sent invalid FastCGI record type: 9"),
+        (InvalidRecord::Id(0x0301), "upstream sent unexpected FastCGI request id high byte: 3"),
+        (InvalidRecord::Id(2), "upstream sent unexpected FastCGI request id low byte: 2"),
     ] {
         assert_eq!(bad.to_string(), expected);
     }

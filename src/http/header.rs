@@ -92,14 +92,14 @@ const ONES: u64 = u64::MAX / 0xff;
 const HIGH: u64 = ONES << 7;
 
 /// A known name: its ends ([`ends`]), its bytes in lower case, its id.
-struct Known {
+struct KnownName {
     ends: (u64, u64),
     name: &'static [u8],
     id: HeaderId,
 }
 
-const fn known(name: &'static [u8], id: HeaderId) -> Known {
-    Known { ends: ends(name), name, id }
+const fn known(name: &'static [u8], id: HeaderId) -> KnownName {
+    KnownName { ends: ends(name), name, id }
 }
 
 /// The known names of one length, made when the program is.
@@ -112,7 +112,7 @@ impl HeaderId {
     /// whole name up to sixteen: two comparisons of a word for each known name of that length.
     pub fn of(name: &[u8]) -> HeaderId {
         use HeaderId::*;
-        let rows: &[Known] = match name.len() {
+        let rows: &[KnownName] = match name.len() {
             2 => names![(b"te", Te), (b"if", If)],
             3 => names![(b"via", Via)],
             4 => names![(b"host", Host), (b"date", Date), (b"etag", Etag), (b"vary", Vary)],

@@ -95,7 +95,7 @@ fn is_boundary(boundary: &[u8]) -> bool {
 }
 
 /// What follows the beginning of a delimiter.
-enum GoesOn {
+enum DelimiterMatch {
     /// All of it, in this many bytes.
     ToItsEnd(usize),
     /// All bytes that there are belong to it.
@@ -137,17 +137,17 @@ impl Multipart {
         while let Some(&byte) = input.get(at) {
             match self.state {
                 State::Preamble | State::Data if self.held > 0 => match self.goes_on(&input[at..]) {
-                    GoesOn::ToItsEnd(used) => {
+                    DelimiterMatch::ToItsEnd(used) => {
                         at += used;
                         if let Some(event) = self.delimiter() {
                             return Ok((at, event));
                         }
                     }
-                    GoesOn::SoFar => return Ok((input.len(), Event::More)),
-                    GoesOn::No(held) if self.state == State::Data && !held.is_empty() => {
+                    DelimiterMatch::SoFar => return Ok((input.len(), Event::More)),
+                    DelimiterMatch::No(held) if self.state == State::Data && !held.is_empty() => {
                         return Ok((at, Event::Held(&self.finder.needle()[held])));
                     }
-                    GoesOn::No(_) => {}
+                    DelimiterMatch::No(_) => {}
                 },
                 State::Preamble | State::Data => {
                     let rest = &input[at..];
@@ -192,19 +192,19 @@ impl Multipart {
     }
 
     /// Whether the delimiter that the bytes before may have begun goes on in these.
-    fn goes_on(&mut self, rest: &[u8]) -> GoesOn {
+    fn goes_on(&mut self, rest: &[u8]) -> DelimiterMatch {
         let missing = self.finder.needle().get(self.held..).unwrap_or_default();
         let same = rest.iter().zip(missing).take_while(|(a, b)| a == b).count();
         if same == missing.len() {
-            return GoesOn::ToItsEnd(same);
+            return DelimiterMatch::ToItsEnd(same);
         }
         if same == rest.len() {
             self.held += same;
-            return GoesOn::SoFar;
+            return DelimiterMatch::SoFar;
         }
         let held = self.lent..self.held;
         (self.held, self.lent) = (0, 0);
-        GoesOn::No(held)
+        DelimiterMatch::No(held)
     }
 
     /// A whole delimiter was seen.

@@ -39,7 +39,7 @@ pub struct Limits {
 
 /// Why a link does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum LinkError {
     Missing,
     Signature,
     Malformed(&'static str),
@@ -110,7 +110,7 @@ pub fn sign(key: &[u8], values: &[Vec<u8>; 5]) -> Vec<u8> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read(keys: &[Box<[u8]>], args: &[u8]) -> Result<Link, Wrong> {
+pub fn read(keys: &[Box<[u8]>], args: &[u8]) -> Result<Link, LinkError> {
     let given = |name: &[u8]| {
         let mut found = args.split(|b| *b == b'&').filter_map(|pair| {
             let (key, value) = pair.split_at(memchr::memchr(b'=', pair)?);
@@ -122,15 +122,19 @@ pub fn read(keys: &[Box<[u8]>], args: &[u8]) -> Result<Link, Wrong> {
             value
         });
         // Of an argument twice, one could be read here and the other elsewhere.
-        if found.next().is_some() { Err(Wrong::Malformed("an argument of the link stands twice")) } else { Ok(value) }
+        if found.next().is_some() {
+            Err(LinkError::Malformed("an argument of the link stands twice"))
+        } else {
+            Ok(value)
+        }
     };
-    let sig = given(SIGNATURE)?.ok_or(Wrong::Missing)?;
+    let sig = given(SIGNATURE)?.ok_or(LinkError::Missing)?;
     let mut values: [Vec<u8>; 5] = Default::default();
     for (name, value) in NAMES.iter().zip(&mut values) {
         *value = given(name)?.unwrap_or_default();
     }
     let is_right = keys.iter().fold(false, |right, key| right | same(&signature(key, &values), &sig));
-    if is_right { parse(&values).map_err(Wrong::Malformed) } else { Err(Wrong::Signature) }
+    if is_right { parse(&values).map_err(LinkError::Malformed) } else { Err(LinkError::Signature) }
 }
 
 /// What the values mean. Also for the maker of a link: one that could not be used is not signed.
@@ -224,8 +228,8 @@ mod tests {
             other[at] = if other[at] == b'0' { b'1' } else { b'0' };
             assert!(read(&keys, &other).is_err(), "byte {at}");
         }
-        assert_eq!(read(&keys[..1], &args), Err(Wrong::Signature));
-        assert_eq!(read(&keys, b"link-place=/"), Err(Wrong::Missing));
+        assert_eq!(read(&keys[..1], &args), Err(LinkError::Signature));
+        assert_eq!(read(&keys, b"link-place=/"), Err(LinkError::Missing));
         assert!(read(&keys, &[&args[..], b"&link-size=0-"].concat()).is_err(), "an argument twice");
     }
 

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 /// What came of looking at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LocationVerdict {
     /// The URI is its name.
     Exact,
     /// The longest prefix of its level; a regex may still win.
@@ -113,7 +113,7 @@ fn search(
     trace: &mut impl Trace,
 ) -> Result<bool, Failed> {
     if let Some(&id) = tree.exact.get(uri) {
-        trace.step(|| Step::Location { id, verdict: Verdict::Exact });
+        trace.step(|| Step::Location { id, verdict: LocationVerdict::Exact });
         *found = LocationMatch { location: id, matched: None };
         return Ok(true);
     }
@@ -121,7 +121,10 @@ fn search(
     if let Some(id) = longest_prefix(tree, uri) {
         let location = config.location(id);
         last = location.kind == LocationKind::PrefixFinal;
-        trace.step(|| Step::Location { id, verdict: if last { Verdict::FinalPrefix } else { Verdict::LongestPrefix } });
+        trace.step(|| Step::Location {
+            id,
+            verdict: if last { LocationVerdict::FinalPrefix } else { LocationVerdict::LongestPrefix },
+        });
         *found = LocationMatch { location: id, matched: None };
         if let Some(inner) = &location.tree
             && search(config, inner, uri, found, trace)?
@@ -134,7 +137,7 @@ fn search(
     }
     let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
-    trace.step(|| Step::Location { id, verdict: Verdict::Regex });
+    trace.step(|| Step::Location { id, verdict: LocationVerdict::Regex });
     // Without groups of its own it leaves none of an earlier one; names that it does not set keep what the regex
     // around it has captured (nginx).
     let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
@@ -280,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_trace_has_each_location_that_was_looked_at_and_why() {
-        use super::Verdict as V;
+        use super::LocationVerdict as V;
         let config = config(
             "server { listen 8080;
                location = /one { } location /p/ { location /p/in/ { } location ~ x$ { location ~ n/x$ { } } }

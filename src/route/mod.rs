@@ -15,7 +15,7 @@ pub enum Step {
     /// A location is looked for.
     Search { server: ServerId, uri: Vec<u8> },
     /// A location was looked at.
-    Location { id: LocationId, verdict: location::Verdict },
+    Location { id: LocationId, verdict: location::LocationVerdict },
     /// What a later phase came to, in words; `at` is the directive that made it so.
     Phase { name: &'static str, at: Option<Span>, text: String },
 }

@@ -9,7 +9,7 @@
 use super::Server;
 use crate::conn::token::{Role, token, token_of};
 use crate::services::handover::record::Record;
-use crate::services::handover::{Estate, Predecessor, changes};
+use crate::services::handover::{HandoverState, Predecessor, changes};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, epoll};
 use crate::util::slab::{Key, Slab};
@@ -37,7 +37,7 @@ pub struct Handover {
 /// The process that takes this one's place.
 struct Successor {
     channel: OwnedFd,
-    estate: Option<Estate>,
+    estate: Option<HandoverState>,
     /// Messages that are made and not sent, with the channels that go with them.
     made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     /// Its channel is full; epoll reports when it has read.
@@ -146,7 +146,7 @@ impl Server {
                 successor.write(number, &Record::End.encode(), None);
             }
         }
-        successor.estate = Some(Estate::of(&mut self.cx));
+        successor.estate = Some(HandoverState::of(&mut self.cx));
         self.handover.successor = Some(successor);
     }
 

@@ -94,7 +94,7 @@ pub struct Start<'a> {
 
 /// Why a program is no longer needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum ReleaseReason {
     /// Its response is complete.
     Done,
     /// It took too long, or the client has gone.
@@ -229,11 +229,11 @@ impl Children {
     }
 
     /// A program's output is no longer read.
-    pub fn leave(&mut self, key: Key, leave: Leave, now: u64) {
+    pub fn leave(&mut self, key: Key, leave: ReleaseReason, now: u64) {
         let Some(running) = self.running.get_mut(key) else { return };
         match leave {
-            Leave::Done => running.signal = Some((SIGTERM, now + AFTER)),
-            Leave::Unwanted => {
+            ReleaseReason::Done => running.signal = Some((SIGTERM, now + AFTER)),
+            ReleaseReason::Unwanted => {
                 running.send(SIGTERM);
                 running.signal = Some((SIGKILL, now + MERCY));
             }
@@ -403,7 +403,7 @@ mod tests {
     fn a_program_that_writes_to_stderr_without_end_is_not_read_without_end() {
         let mut children = Children::default();
         let (key, _output) = run(&mut children, "while echo 0123456789 >&2; do :; done");
-        children.leave(key, Leave::Done, 0);
+        children.leave(key, ReleaseReason::Done, 0);
         let ended = Epoll::new().expect("an epoll");
         ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
         let mut bytes = 0;
@@ -426,7 +426,7 @@ mod tests {
     fn unwanted(children: &mut Children, key: Key) {
         let ended = Epoll::new().expect("an epoll");
         ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
-        children.leave(key, Leave::Unwanted, 0);
+        children.leave(key, ReleaseReason::Unwanted, 0);
         while children.running.get(key).is_some_and(|child| child.pidfd.is_some()) {
             ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
             children.receive();

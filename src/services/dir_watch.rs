@@ -93,7 +93,7 @@ impl Dir {
     }
 }
 
-enum Known {
+enum WatchState {
     Watched(Rc<Dir>),
     /// Not to be tried before this time (monotonic milliseconds).
     Refused(u64),
@@ -117,7 +117,7 @@ struct PathStep {
 pub struct DirWatch {
     /// None before the first directory, and if the kernel provides none.
     inotify: Option<Inotify>,
-    dirs: HashMap<Box<[u8]>, Known>,
+    dirs: HashMap<Box<[u8]>, WatchState>,
     marks: FastMap<i32, Mark>,
     /// The epoch in which events were last read.
     moment: u64,
@@ -244,7 +244,7 @@ impl DirWatch {
     /// Starts over: events were lost.
     pub fn forget(&mut self) {
         for known in std::mem::take(&mut self.dirs).into_values() {
-            if let Known::Watched(dir) = known {
+            if let WatchState::Watched(dir) = known {
                 dir.alive.set(false);
             }
         }
@@ -256,8 +256,8 @@ impl DirWatch {
     /// The directory at `path`, watched from now on. None: it does not exist, or cannot be watched; look each time.
     pub fn directory(&mut self, path: &[u8], now: &Clock) -> Option<Rc<Dir>> {
         match self.dirs.get(path) {
-            Some(Known::Watched(dir)) => return Some(dir.clone()),
-            Some(Known::Refused(until)) if now.ms < *until => return None,
+            Some(WatchState::Watched(dir)) => return Some(dir.clone()),
+            Some(WatchState::Refused(until)) if now.ms < *until => return None,
             _ if self.dirs.len() >= DIRS || memchr::memchr_iter(b'/', path).count() > STEPS => return None,
             _ => {}
         }
@@ -269,14 +269,14 @@ impl DirWatch {
         });
         match self.watch(path, &dir) {
             Ok(()) => {
-                self.dirs.insert(path.into(), Known::Watched(dir.clone()));
+                self.dirs.insert(path.into(), WatchState::Watched(dir.clone()));
                 Some(dir)
             }
             Err(e) => {
                 self.drop_dir(&dir);
                 // A missing directory is not cached: any client may have chosen its name.
                 if e != Errno::ENOENT && e != Errno::ENOTDIR {
-                    self.dirs.insert(path.into(), Known::Refused(now.ms + RETRY));
+                    self.dirs.insert(path.into(), WatchState::Refused(now.ms + RETRY));
                 }
                 None
             }
@@ -286,7 +286,7 @@ impl DirWatch {
     /// The directory if it is already watched; makes no system call.
     pub fn watched(&self, path: &[u8]) -> Option<&Rc<Dir>> {
         match self.dirs.get(path) {
-            Some(Known::Watched(dir)) => Some(dir),
+            Some(WatchState::Watched(dir)) => Some(dir),
             _ => None,
         }
     }
@@ -294,8 +294,8 @@ impl DirWatch {
     /// Whether the directory is watched; false if it could not be lately. None: neither. Makes no system call.
     pub fn known(&self, path: &[u8], now: &Clock) -> Option<bool> {
         match self.dirs.get(path)? {
-            Known::Watched(_) => Some(true),
-            Known::Refused(until) => (now.ms < *until).then_some(false),
+            WatchState::Watched(_) => Some(true),
+            WatchState::Refused(until) => (now.ms < *until).then_some(false),
         }
     }
 

@@ -95,7 +95,7 @@ impl Lease {
 }
 
 /// An upload that is unfinished, or remembered.
-pub struct Open {
+pub struct KnownUpload {
     /// The directory of its files.
     pub home: Rc<[u8]>,
     /// The path of its URI, which decides the area it counts in.
@@ -109,14 +109,14 @@ pub struct Open {
     is_stored: bool,
 }
 
-impl Open {
-    pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> Open {
-        Open { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
+impl KnownUpload {
+    pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
+        KnownUpload { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
     }
 
     /// A remembered record: it holds nothing of a quota.
-    pub fn stored(home: Rc<[u8]>, path: &[u8], expires: Option<i64>) -> Open {
-        Open { is_stored: true, ..Open::new(home, path, 0, expires) }
+    pub fn stored(home: Rc<[u8]>, path: &[u8], expires: Option<i64>) -> KnownUpload {
+        KnownUpload { is_stored: true, ..KnownUpload::new(home, path, 0, expires) }
     }
 
     /// A request is writing to it.
@@ -127,15 +127,15 @@ impl Open {
 
 /// How an upload ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Past {
+pub enum Ended {
     /// Its file has its name.
-    Done(Done),
+    Done(FinishedUpload),
     /// Cancelled, expired, or refused at its end.
     Gone,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct FinishedUpload {
     /// The URI path that created it.
     pub uri: Vec<u8>,
     /// Who created it; empty: a client without a name.
@@ -152,12 +152,12 @@ pub struct Done {
 
 #[derive(Default)]
 pub struct Uploads {
-    open: HashMap<UploadId, Open>,
+    open: HashMap<UploadId, KnownUpload>,
     /// Their sums by area.
     areas: Areas,
     /// Hints: the upload's own time is authoritative.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
-    past: VecDeque<(UploadId, Past)>,
+    ended: VecDeque<(UploadId, Ended)>,
     /// Uploads to which requests of this process write: other processes may ask for them.
     leased: Vec<(UploadId, Weak<Lease>)>,
     /// When it was last checked whether another process asks for one (monotonic milliseconds).
@@ -184,7 +184,7 @@ pub struct Scan {
 }
 
 impl Uploads {
-    pub fn insert(&mut self, id: UploadId, open: Open) {
+    pub fn insert(&mut self, id: UploadId, open: KnownUpload) {
         if let Some(at) = open.expires {
             self.due.push(Reverse((at, id)));
         }
@@ -203,7 +203,7 @@ impl Uploads {
         }
     }
 
-    pub fn get(&self, id: UploadId) -> Option<&Open> {
+    pub fn get(&self, id: UploadId) -> Option<&KnownUpload> {
         self.open.get(&id)
     }
 
@@ -219,7 +219,7 @@ impl Uploads {
 
     /// What uploads below a path have or will have: bytes and files. `but` is not counted.
     pub fn held(&mut self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
-        let counts = |open: &Open| !open.is_stored && open.path.starts_with(area);
+        let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
         let sum = self.areas.get(area).unwrap_or_else(|| {
             let all = self.open.values().filter(|open| counts(open));
             let sum = all.fold(Sum::default(), |sum, open| sum.plus(open.bytes));
@@ -293,22 +293,22 @@ impl Uploads {
         self.asking.remove(&id);
     }
 
-    pub fn finish(&mut self, id: UploadId, past: Past) {
+    pub fn finish(&mut self, id: UploadId, past: Ended) {
         self.remove(id);
-        self.past.retain(|(other, _)| *other != id);
-        if self.past.len() >= REMEMBERED {
-            self.past.pop_front();
+        self.ended.retain(|(other, _)| *other != id);
+        if self.ended.len() >= REMEMBERED {
+            self.ended.pop_front();
         }
-        self.past.push_back((id, past));
+        self.ended.push_back((id, past));
     }
 
     /// It is unfinished after all.
     pub fn unfinish(&mut self, id: UploadId) {
-        self.past.retain(|(other, _)| *other != id);
+        self.ended.retain(|(other, _)| *other != id);
     }
 
-    pub fn past(&self, id: UploadId) -> Option<&Past> {
-        self.past.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
+    pub fn ended(&self, id: UploadId) -> Option<&Ended> {
+        self.ended.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }
 
     /// The next upload that may have expired by now (Unix milliseconds). It is returned once; a caller that keeps it
@@ -354,8 +354,8 @@ mod tests {
         UploadId([n; 16])
     }
 
-    fn open(path: &str, bytes: u64, expires: Option<i64>) -> Open {
-        Open::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
+    fn open(path: &str, bytes: u64, expires: Option<i64>) -> KnownUpload {
+        KnownUpload::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
     }
 
     #[test]
@@ -379,14 +379,14 @@ mod tests {
         uploads.insert(id(1), open("/a/x", 10, None));
         assert!(uploads.take(id(1)).is_none(), "no request writes");
         let old = uploads.lease(id(1), Lease::new(file()));
-        assert!(uploads.get(id(1)).is_some_and(Open::is_written));
+        assert!(uploads.get(id(1)).is_some_and(KnownUpload::is_written));
         let taken = uploads.take(id(1)).expect("the old one's file");
-        assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(Open::is_written));
+        assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(KnownUpload::is_written));
         let new = uploads.lease(id(1), taken);
         drop(old);
-        assert!(new.is_live() && uploads.get(id(1)).is_some_and(Open::is_written));
+        assert!(new.is_live() && uploads.get(id(1)).is_some_and(KnownUpload::is_written));
         drop(new);
-        assert!(!uploads.get(id(1)).is_some_and(Open::is_written));
+        assert!(!uploads.get(id(1)).is_some_and(KnownUpload::is_written));
     }
 
     #[test]
@@ -395,7 +395,7 @@ mod tests {
         uploads.insert(id(1), open("/srv/a/x", 10, None));
         uploads.insert(id(2), open("/srv/a/b/y", 20, None));
         uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
-        uploads.insert(id(4), Open::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
+        uploads.insert(id(4), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
         assert_eq!(uploads.held(b"/srv/a/", None), (30, 2));
         assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
         assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));
@@ -403,9 +403,9 @@ mod tests {
         // Each was asked for: from now on it is kept up.
         assert!(uploads.update(id(1), 15, None));
         uploads.insert(id(5), open("/srv/a/b/w", 1, None));
-        uploads.insert(id(2), Open::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
-        uploads.finish(id(3), Past::Gone);
-        uploads.finish(id(4), Past::Gone);
+        uploads.insert(id(2), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
+        uploads.finish(id(3), Ended::Gone);
+        uploads.finish(id(4), Ended::Gone);
         assert!(!uploads.update(id(3), 9, None));
         assert_eq!(uploads.held(b"/srv/a/", None), (16, 2));
         assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (16, 2), "a file that has its name holds nothing");
@@ -424,12 +424,12 @@ mod tests {
         // Bytes came meanwhile.
         assert!(uploads.update(id(1), 0, Some(300)));
         assert_eq!(uploads.expired(250), Some(id(2)));
-        uploads.finish(id(2), Past::Gone);
+        uploads.finish(id(2), Ended::Gone);
         assert_eq!((uploads.expired(250), uploads.next()), (None, Some(300)));
         assert_eq!(uploads.expired(300), Some(id(1)));
         uploads.postpone(id(1), 400);
         assert_eq!((uploads.expired(300), uploads.next()), (None, Some(400)));
-        assert_eq!(uploads.past(id(2)), Some(&Past::Gone));
-        assert_eq!(uploads.past(id(1)), None);
+        assert_eq!(uploads.ended(id(2)), Some(&Ended::Gone));
+        assert_eq!(uploads.ended(id(1)), None);
     }
 }

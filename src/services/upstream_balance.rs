@@ -149,7 +149,7 @@ struct Walk {
 
 /// What else decides about the server.
 #[derive(Clone, Copy, Debug)]
-pub struct By<'a> {
+pub struct BalanceKey<'a> {
     pub client: &'a Client,
     /// The value of `hash`.
     pub key: &'a [u8],
@@ -157,7 +157,7 @@ pub struct By<'a> {
 
 /// Whether a server gets further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum PeerState {
     Enabled,
     /// It has failed max_fails times, and gets none for fail_timeout.
     Disabled,
@@ -175,7 +175,7 @@ pub enum End {
 impl Balance {
     /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
     /// milliseconds. Each server taken must be given back by [`Balance::give`].
-    pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: By<'_>, now: u64) -> Option<usize> {
+    pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: BalanceKey<'_>, now: u64) -> Option<usize> {
         let walk = tried.walk;
         if let Some(peer) = alone(upstream) {
             tried.last = Some((0, walk));
@@ -216,14 +216,14 @@ impl Balance {
     }
 
     /// The request to this server is over.
-    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: RequestTimes, now: u64) -> Standing {
+    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: RequestTimes, now: u64) -> PeerState {
         if alone(upstream).is_some() {
-            return Standing::Enabled;
+            return PeerState::Enabled;
         }
         let single = upstream.peers.len() == 1;
         let group = self.group(upstream);
         let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else {
-            return Standing::Enabled;
+            return PeerState::Enabled;
         };
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == End::Good, now);
@@ -236,14 +236,14 @@ impl Balance {
                 if let Some(share) = peer.weight.checked_div(peer.max_fails) {
                     state.effective = (state.effective - i64::from(share)).max(0);
                     if state.fails >= peer.max_fails {
-                        return Standing::Disabled;
+                        return PeerState::Disabled;
                     }
                 }
             }
             End::Good if state.accessed < state.checked => state.fails = 0,
             End::Good | End::Neutral => {}
         }
-        Standing::Enabled
+        PeerState::Enabled
     }
 
     /// Drops groups that nothing uses any more: of an old configuration, of a finished request, and with old

@@ -4,7 +4,7 @@
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
-use crate::config::known::Verdict;
+use crate::config::known::Support;
 use crate::config::registry::{self, Definition};
 use crate::config::resolve;
 use crate::config::sources::Sources;
@@ -126,7 +126,7 @@ impl Findings<'_> {
             match registry::find(&name, here) {
                 Some(Definition::Known(known)) => {
                     // What is refused is among the messages.
-                    if let Verdict::Ignored(reason) = known.verdict {
+                    if let Support::Ignored(reason) = known.verdict {
                         note(&mut self.ignored, known.name, d.name.span, reason);
                     }
                 }

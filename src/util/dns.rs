@@ -66,15 +66,15 @@ pub struct Response {
 
 /// A message that is no answer; in nginx's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bad(pub &'static str);
+pub struct InvalidMessage(pub &'static str);
 
-impl fmt::Display for Bad {
+impl fmt::Display for InvalidMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
-const SHORT: Bad = Bad("short DNS response");
+const SHORT: InvalidMessage = InvalidMessage("short DNS response");
 
 /// The name as it is asked for: lower case, without the dot of the root. None: no such name can exist.
 pub fn canonical(name: &[u8]) -> Option<Box<str>> {
@@ -110,25 +110,25 @@ pub fn query(id: u16, name: &str, kind: Kind) -> Vec<u8> {
 ///
 /// # Errors
 /// It is none, or none to a question that [`query`] asks; what it may have answered stays unanswered.
-pub fn parse(message: &[u8]) -> Result<Response, Bad> {
+pub fn parse(message: &[u8]) -> Result<Response, InvalidMessage> {
     let mut reader = Reader { message, at: 0 };
     let (id, flags) = (reader.number()?, reader.number()?);
     let (questions, answers) = (reader.number()?, reader.number()?);
     reader.skip(4)?;
     // A response to a standard query; reserved bits are zero (nginx).
     if flags & 0xf870 != 0x8000 {
-        return Err(Bad("invalid DNS response"));
+        return Err(InvalidMessage("invalid DNS response"));
     }
     if questions != 1 {
-        return Err(Bad("invalid number of questions in DNS response"));
+        return Err(InvalidMessage("invalid number of questions in DNS response"));
     }
     let name = reader.name()?;
     if name.is_empty() {
-        return Err(Bad("zero-length domain name in DNS response"));
+        return Err(InvalidMessage("zero-length domain name in DNS response"));
     }
-    let kind = Kind::of(reader.number()?).ok_or(Bad("unknown query type in DNS response"))?;
+    let kind = Kind::of(reader.number()?).ok_or(InvalidMessage("unknown query type in DNS response"))?;
     if reader.number()? != INTERNET {
-        return Err(Bad("unknown query class in DNS response"));
+        return Err(InvalidMessage("unknown query class in DNS response"));
     }
     let (code, truncated) = ((flags & 0xf) as u8, flags & TRUNCATED != 0);
     let answer = if code == 0 && !truncated {
@@ -187,17 +187,17 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Bad> {
+    fn bytes(&mut self, count: usize) -> Result<&'a [u8], InvalidMessage> {
         let bytes = self.message.get(self.at..self.at + count).ok_or(SHORT)?;
         self.at += count;
         Ok(bytes)
     }
 
-    fn skip(&mut self, count: usize) -> Result<(), Bad> {
+    fn skip(&mut self, count: usize) -> Result<(), InvalidMessage> {
         self.bytes(count).map(|_| ())
     }
 
-    fn number(&mut self) -> Result<u16, Bad> {
+    fn number(&mut self) -> Result<u16, InvalidMessage> {
         match self.bytes(2)? {
             [high, low] => Ok(u16::from_be_bytes([*high, *low])),
             _ => Err(SHORT),
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A name, which ends here though its last part may stand earlier.
-    fn name(&mut self) -> Result<Box<str>, Bad> {
+    fn name(&mut self) -> Result<Box<str>, InvalidMessage> {
         let mut text = String::new();
         let (mut at, mut end) = (self.at, None);
         // Where the part that is read begins: a pointer leads to before it.
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
                 1..=LABEL => {
                     let label = self.message.get(at + 1..at + 1 + length).ok_or(SHORT)?;
                     if !label.iter().all(|b| is_name_byte(*b)) || text.len() + length + 2 > NAME {
-                        return Err(Bad("invalid name in DNS response"));
+                        return Err(InvalidMessage("invalid name in DNS response"));
                     }
                     if !text.is_empty() {
                         text.push('.');
@@ -229,19 +229,19 @@ impl<'a> Reader<'a> {
                     let low = usize::from(*self.message.get(at + 1).ok_or(SHORT)?);
                     let target = (length & 0x3f) << 8 | low;
                     if target >= start {
-                        return Err(Bad("invalid compression pointer in DNS response"));
+                        return Err(InvalidMessage("invalid compression pointer in DNS response"));
                     }
                     end = end.or(Some(at + 2));
                     (at, start) = (target, target);
                 }
-                _ => return Err(Bad("invalid name in DNS response")),
+                _ => return Err(InvalidMessage("invalid name in DNS response")),
             }
         }
         self.at = end.unwrap_or(at + 1);
         Ok(text.into())
     }
 
-    fn record(&mut self) -> Result<Record, Bad> {
+    fn record(&mut self) -> Result<Record, InvalidMessage> {
         let owner = self.name()?;
         let (kind, class) = (self.number()?, self.number()?);
         let ttl = u32::from(self.number()?) << 16 | u32::from(self.number()?);
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
             return Err(SHORT);
         }
         if class != INTERNET {
-            return Err(Bad("unexpected RR class in DNS response"));
+            return Err(InvalidMessage("unexpected RR class in DNS response"));
         }
         let data = match (kind, Kind::of(kind)) {
             (CNAME, _) => Data::Alias(self.name()?),
@@ -267,15 +267,15 @@ impl<'a> Reader<'a> {
             }
         };
         if self.at != end {
-            return Err(Bad("invalid record in DNS response"));
+            return Err(InvalidMessage("invalid record in DNS response"));
         }
         // More than 31 bits are none (RFC 2181 §8).
         Ok(Record { owner, ttl: if ttl > i32::MAX as u32 { 0 } else { ttl }, data })
     }
 
-    fn array<const N: usize>(&mut self, length: usize) -> Result<[u8; N], Bad> {
+    fn array<const N: usize>(&mut self, length: usize) -> Result<[u8; N], InvalidMessage> {
         if length != N {
-            return Err(Bad("invalid address record in DNS response"));
+            return Err(InvalidMessage("invalid address record in DNS response"));
         }
         self.bytes(N)?.try_into().map_err(|_| SHORT)
     }

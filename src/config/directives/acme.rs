@@ -8,7 +8,7 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
-use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
+use crate::config::settings::acme::{AccountKeySource, CertificateRequest, EabSecret, IssuerDraft, StateStore};
 use crate::config::value::Size;
 use crate::tls::issue::KeyKind;
 
@@ -129,8 +129,8 @@ pub const ROWS: &[Row] = &[
         "acme_NAME in the state directory",
         Effect::Once(|s, b, d| {
             let state = match d.args[0].bytes() {
-                b"off" => State::Off,
-                path => State::Path(b.full_path(path)),
+                b"off" => StateStore::Off,
+                path => StateStore::Path(b.full_path(path)),
             };
             set(s, |issuer| issuer.state = state)
         }),
@@ -173,9 +173,9 @@ fn account_key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let text = word.str();
     let key = match KeyKind::parse(&text) {
-        Some(kind) => Key::Made(kind),
+        Some(kind) => AccountKeySource::Made(kind),
         None if text.starts_with("ecdsa:") || text.starts_with("rsa:") => return Err(unknown_key(word, &text)),
-        None => Key::File(b.full_path(word.bytes()), word.span),
+        None => AccountKeySource::File(b.full_path(word.bytes()), word.span),
     };
     set(s, |issuer| issuer.account_key = key)
 }
@@ -203,8 +203,8 @@ fn contact(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 fn external(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[1];
     let secret = match word.bytes().strip_prefix(b"data:") {
-        Some(text) => Secret::Text(String::from_utf8_lossy(text).into_owned(), word.span),
-        None => Secret::File(b.full_path(word.bytes()), word.span),
+        Some(text) => EabSecret::Text(String::from_utf8_lossy(text).into_owned(), word.span),
+        None => EabSecret::File(b.full_path(word.bytes()), word.span),
     };
     set(s, |issuer| issuer.external = Some((d.args[0].str().into_owned(), secret)))
 }
@@ -235,7 +235,7 @@ fn certificate(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     if let Some(draft) = &mut s.server {
         let issuer = d.args[0].str().as_ref().into();
-        draft.acme = Some(Wanted { issuer, issuer_span: d.args[0].span, names, key, span: d.span });
+        draft.acme = Some(CertificateRequest { issuer, issuer_span: d.args[0].span, names, key, span: d.span });
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::names::{Refused, Wildcards};
 use crate::config::pattern::{Case, Pattern};
-use crate::config::pattern_set::{PatternSet, Wanted};
+use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::map::{MapTable, SplitTable};
 use crate::config::template::Source;
@@ -86,7 +86,7 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             _ => fault,
         })
     })?;
-    table.set = PatternSet::new(table.regexes.iter().map(|(pattern, _)| pattern), Wanted::Match);
+    table.set = PatternSet::new(table.regexes.iter().map(|(pattern, _)| pattern), MatchMode::Match);
     let at = b.tables.maps.len() as u32;
     b.define(&name, Source::Map(at), d.args[1].span)?;
     b.tables.maps.push(table);

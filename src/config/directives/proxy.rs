@@ -10,7 +10,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::proxy::{Next, Proxy};
+use crate::config::settings::proxy::{NextUpstream, Proxy};
 use crate::http::version::Version;
 use std::rc::Rc;
 
@@ -197,11 +197,16 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
 
 /// proxy_next_upstream and its like.
 pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    add_words(s.first, &mut of(&mut s.settings).next, d, Next::WORDS)
+    add_words(s.first, &mut of(&mut s.settings).next, d, NextUpstream::WORDS)
 }
 
 /// Lines of one block add up (nginx).
-pub(super) fn add_words(first: bool, next: &mut Next, d: &Directive, words: &[(&str, Next)]) -> Outcome {
+pub(super) fn add_words(
+    first: bool,
+    next: &mut NextUpstream,
+    d: &Directive,
+    words: &[(&str, NextUpstream)],
+) -> Outcome {
     let mut set = if first { 0 } else { next.0 };
     for word in &d.args {
         match words.iter().find(|(name, _)| word.bytes().eq_ignore_ascii_case(name.as_bytes())) {
@@ -210,6 +215,6 @@ pub(super) fn add_words(first: bool, next: &mut Next, d: &Directive, words: &[(&
         }
     }
     let off = d.args.iter().any(|word| word.is("off"));
-    *next = Next(if off { 0 } else { set });
+    *next = NextUpstream(if off { 0 } else { set });
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{Content, Settings};
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::proxy::{Next, Proxy};
+use crate::config::settings::proxy::{NextUpstream, Proxy};
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
 use crate::config::upstream_url::Url;
 use std::rc::Rc;
@@ -126,6 +126,7 @@ fn pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    const WORDS: &[(&str, Next)] = &[("error", Next::ERROR), ("timeout", Next::TIMEOUT), ("off", Next(0))];
+    const WORDS: &[(&str, NextUpstream)] =
+        &[("error", NextUpstream::ERROR), ("timeout", NextUpstream::TIMEOUT), ("off", NextUpstream(0))];
     add_words(s.first, &mut tunnel(&mut s.settings).next, d, WORDS)
 }

@@ -1,7 +1,7 @@
 //! Patterns against PCRE2: what the linear engine takes must find the same match and the same groups, and the rest is
 //! PCRE2's own answer.
 
-use super::super::pattern_set::{PatternSet, Wanted, first};
+use super::super::pattern_set::{MatchMode, PatternSet, first};
 use super::*;
 
 fn pattern(source: &str, case: Case) -> Pattern {
@@ -351,7 +351,7 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
                 (pattern(&source, case), at)
             })
             .collect();
-        let [set, mismatches] = [Wanted::Match, Wanted::Mismatch]
+        let [set, mismatches] = [MatchMode::Match, MatchMode::Mismatch]
             .map(|wanted| PatternSet::new(list.iter().map(|(pattern, _)| pattern), wanted));
         for _ in 0..8 {
             let mut subject: String = (0..random.below(5)).map(|_| random.of(PARTS)).collect();

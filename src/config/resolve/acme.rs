@@ -6,7 +6,7 @@ use crate::acme::jose::AccountKey as Jose;
 use crate::acme::wire::Url;
 use crate::config::acme::{AccountKey, Acme, Certificate, CertificateId, Issuer};
 use crate::config::ast::{Directive, Span, Word};
-use crate::config::build::{Build, Form, Own, Scope};
+use crate::config::build::{Build, Form, LocationDraft, Scope};
 use crate::config::certificates;
 use crate::config::context::Contexts;
 use crate::config::directives::acme::is_identifier;
@@ -15,7 +15,7 @@ use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::local_ca;
 use crate::config::settings::Settings;
-use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
+use crate::config::settings::acme::{AccountKeySource, CertificateRequest, EabSecret, IssuerDraft, StateStore};
 use crate::config::settings::listen::Name;
 use crate::config::suggest;
 use crate::http::escape;
@@ -43,7 +43,7 @@ const BUNDLES: [&str; 5] = [
 
 impl Build {
     pub(super) fn acme_issuer(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
-        let mut scope = Scope::new(Contexts::ACME_ISSUER, outer.settings.clone(), Own::default()).within(d);
+        let mut scope = Scope::new(Contexts::ACME_ISSUER, outer.settings.clone(), LocationDraft::default()).within(d);
         let name = d.args[0].str().into_owned();
         scope.issuer = Some(IssuerDraft::new(&name, d.args[0].span));
         self.level(&mut scope, children);
@@ -88,7 +88,7 @@ impl Build {
     }
 
     /// The names that a certificate is to be for.
-    fn identifiers(&mut self, at: usize, wanted: &Wanted) -> Option<Vec<String>> {
+    fn identifiers(&mut self, at: usize, wanted: &CertificateRequest) -> Option<Vec<String>> {
         let mut names: Vec<String> = wanted.names.iter().map(|(name, _)| name.clone()).collect();
         let mut left_out = Vec::new();
         if names.is_empty() {
@@ -124,7 +124,7 @@ impl Build {
         Some(names)
     }
 
-    fn issuer(&mut self, wanted: &Wanted, settings: &Settings) -> Option<Issuer> {
+    fn issuer(&mut self, wanted: &CertificateRequest, settings: &Settings) -> Option<Issuer> {
         let draft = self.issuer_draft(wanted)?;
         let before = self.diagnostics.errors();
         let uri = draft.uri.clone()?;
@@ -139,10 +139,10 @@ impl Build {
             }
         };
         let state = match (draft.state, self.form) {
-            (State::Off, _) => None,
-            (State::Path(path), _) => Some(path),
-            (State::Default, Form::Nginx) => Some(self.full_path(format!("acme_{}", draft.name).as_bytes())),
-            (State::Default, Form::Own) => match local_ca::state_directory() {
+            (StateStore::Off, _) => None,
+            (StateStore::Path(path), _) => Some(path),
+            (StateStore::Default, Form::Nginx) => Some(self.full_path(format!("acme_{}", draft.name).as_bytes())),
+            (StateStore::Default, Form::Own) => match local_ca::state_directory() {
                 Ok(directory) => Some(directory.join(format!("acme_{}", draft.name))),
                 Err(why) => {
                     let text = format!("no place for the account and the certificates of ACME: {why}");
@@ -175,7 +175,7 @@ impl Build {
     }
 
     /// The block of the issuer, or Let's Encrypt.
-    fn issuer_draft(&mut self, wanted: &Wanted) -> Option<IssuerDraft> {
+    fn issuer_draft(&mut self, wanted: &CertificateRequest) -> Option<IssuerDraft> {
         if let Some(draft) = self.issuers.iter().find(|issuer| issuer.name == wanted.issuer) {
             return Some(draft.clone());
         }
@@ -215,10 +215,10 @@ impl Build {
         }
     }
 
-    fn account_key(&mut self, key: &Key) -> Option<AccountKey> {
+    fn account_key(&mut self, key: &AccountKeySource) -> Option<AccountKey> {
         let (path, span) = match key {
-            Key::Made(kind) => return Some(AccountKey::Made(*kind)),
-            Key::File(path, span) => (path, *span),
+            AccountKeySource::Made(kind) => return Some(AccountKey::Made(*kind)),
+            AccountKeySource::File(path, span) => (path, *span),
         };
         let read = certificates::read(path).and_then(|text| {
             Jose::from_pem(&text)?;
@@ -232,10 +232,10 @@ impl Build {
     }
 
     /// The MAC key of an account elsewhere.
-    fn secret(&mut self, secret: &Secret) -> Option<Vec<u8>> {
+    fn secret(&mut self, secret: &EabSecret) -> Option<Vec<u8>> {
         let (text, span) = match secret {
-            Secret::Text(text, span) => (Ok(text.clone()), *span),
-            Secret::File(path, span) => {
+            EabSecret::Text(text, span) => (Ok(text.clone()), *span),
+            EabSecret::File(path, span) => {
                 let text = certificates::read(path).map(|text| String::from_utf8_lossy(&text).into_owned());
                 (text.map_err(|why| format!("cannot load \"{}\": {why}", path.display())), *span)
             }

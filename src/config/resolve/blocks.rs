@@ -3,14 +3,14 @@
 
 use super::duplicate;
 use crate::config::ast::{Directive, Span, Word};
-use crate::config::build::{Build, Child, Own, Scope};
+use crate::config::build::{Build, Child, LocationDraft, Scope};
 use crate::config::context::Contexts;
 use crate::config::directives::{access, condition, rewrite};
 use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::model::*;
 use crate::config::pattern::{Case, Pattern};
-use crate::config::pattern_set::{PatternSet, Wanted};
+use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::row::Section;
 use crate::config::settings::listen::{Name, ServerDraft};
 use crate::config::settings::proxy_pass::Protocol;
@@ -35,7 +35,8 @@ impl Build {
                         continue;
                     }
                     scope.seen.push("events");
-                    let mut inner = Scope::new(Contexts::EVENTS, Settings::default(), Own::default()).within(d);
+                    let mut inner =
+                        Scope::new(Contexts::EVENTS, Settings::default(), LocationDraft::default()).within(d);
                     self.level(&mut inner, children);
                 }
                 Section::Http => {
@@ -46,7 +47,8 @@ impl Build {
                         }
                         scope.seen.push("http");
                     }
-                    let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default()).within(d);
+                    let mut inner =
+                        Scope::new(Contexts::HTTP, scope.settings.clone(), LocationDraft::default()).within(d);
                     self.default_access_log(&mut inner.settings);
                     match self.redirecting(children) {
                         made if made.is_empty() => self.level(&mut inner, children),
@@ -84,7 +86,7 @@ impl Build {
         });
         let first_location = self.locations.len();
         self.drafts.push(ServerDraft::default());
-        let own = Own { server: id, ..Own::default() };
+        let own = LocationDraft { server: id, ..LocationDraft::default() };
         let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own).within(d);
         scope.server = Some(ServerDraft::default());
         let script = self.level(&mut scope, children);
@@ -231,7 +233,7 @@ impl Build {
                 }
             }
         }
-        let own = Own {
+        let own = LocationDraft {
             name: name.into(),
             name_len: name.len() as u32,
             named: kind == LocationKind::Named,
@@ -240,7 +242,7 @@ impl Build {
             internal: outer.own.internal,
             server: outer.own.server,
             depth: outer.own.depth + 1,
-            ..Own::default()
+            ..LocationDraft::default()
         };
         let mut scope = Scope::new(Contexts::LOCATION, outer.settings.clone(), own).within(d);
         let script = self.level(&mut scope, children);
@@ -251,7 +253,7 @@ impl Build {
     }
 
     fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
-        let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default()).within(d);
+        let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), LocationDraft::default()).within(d);
         scope.upstream = Some(Upstream { keepalive: Keepalive::default(), ..Upstream::named(&d.args[0].str()) });
         let before = self.diagnostics.errors();
         self.level(&mut scope, children);
@@ -274,13 +276,13 @@ impl Build {
             Ok(methods) => methods,
             Err(fault) => return self.error(fault),
         };
-        let own = Own {
+        let own = LocationDraft {
             server: scope.own.server,
             name: scope.own.name.clone(),
             content: scope.own.content,
             pass: scope.own.pass.clone(),
             interpreter: scope.own.interpreter.clone(),
-            ..Own::default()
+            ..LocationDraft::default()
         };
         let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own).within(d);
         let script = self.level(&mut inner, children);
@@ -312,7 +314,7 @@ impl Build {
         let condition = condition::read(self, d)?;
         let in_location = scope.context == Contexts::LOCATION;
         let context = if in_location { Contexts::IF_LOCATION } else { Contexts::IF_SERVER };
-        let own = Own {
+        let own = LocationDraft {
             name: scope.own.name.clone(),
             name_len: scope.own.name_len,
             server: scope.own.server,
@@ -323,7 +325,7 @@ impl Build {
             pass: scope.own.pass.clone(),
             interpreter: scope.own.interpreter.clone(),
             depth: scope.own.depth + 1,
-            ..Own::default()
+            ..LocationDraft::default()
         };
         let mut inner = Scope::new(context, scope.settings.clone(), own).within(d);
         let script = self.level(&mut inner, d.block.as_deref().unwrap_or_default());
@@ -374,7 +376,7 @@ impl Build {
             }
             tree.prefixes.push(PrefixEntry { prefix, location, parent });
         }
-        tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern), Wanted::Match).map(Box::new);
+        tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern), MatchMode::Match).map(Box::new);
         tree
     }
 }

@@ -7,7 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::fault::Fault;
 use crate::config::ignored_forms::Form;
-use crate::config::known::{Known, STAPLING, Verdict};
+use crate::config::known::{KnownDirective, STAPLING, Support};
 use crate::config::registry::{self, Definition};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{cut_before, line_starts};
@@ -91,7 +91,7 @@ impl Build {
     }
 
     /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
-    fn without_effect(&mut self, scope: &mut Scope, known: &'static Known, d: &Directive) {
+    fn without_effect(&mut self, scope: &mut Scope, known: &'static KnownDirective, d: &Directive) {
         let name = d.name.str();
         if known.values.is_some_and(Form::is_single) {
             if scope.seen.contains(&known.name) {
@@ -121,16 +121,16 @@ impl Build {
             }
         }
         match known.verdict {
-            Verdict::Refused(why) if !asks_for_nothing(&d.args) => {
+            Support::Refused(why) if !asks_for_nothing(&d.args) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
             // Reported by the warning.
-            Verdict::Refused(why) | Verdict::Ignored(why) if is_obsolete => {
+            Support::Refused(why) | Support::Ignored(why) if is_obsolete => {
                 self.diagnostics.help_last(d.name.span, why)
             }
             // Whether a file has the response is known at the end.
-            Verdict::Ignored(STAPLING) if name.starts_with("ssl_stapling") => {}
-            Verdict::Refused(why) | Verdict::Ignored(why) => self.note_ignored(known.name, d, why),
+            Support::Ignored(STAPLING) if name.starts_with("ssl_stapling") => {}
+            Support::Refused(why) | Support::Ignored(why) => self.note_ignored(known.name, d, why),
         }
     }
 

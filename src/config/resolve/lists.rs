@@ -8,7 +8,7 @@
 use crate::config::model::{
     Condition, FixedValues, Location, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun, Tables,
 };
-use crate::config::pattern_set::{PatternSet, Wanted};
+use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::settings::map::MapTable;
 use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
 use crate::util::checkpoint;
@@ -25,21 +25,21 @@ type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
 /// Makes the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
     let maps = tables.maps.iter().map(|map| is_stable_map(map, variables)).collect();
-    let known = Known { variables, tables, maps };
+    let known = Stability { variables, tables, maps };
     for location in locations {
         checkpoint::pass();
         known.equip(&mut location.script);
     }
 }
 
-struct Known<'a> {
+struct Stability<'a> {
     variables: &'a Variables,
     tables: &'a Tables,
     /// Whether each of the maps is stable.
     maps: Vec<bool>,
 }
 
-impl Known<'_> {
+impl Stability<'_> {
     fn equip(&self, script: &mut Script) {
         for op in &mut script.ops {
             if let Op::If { script, .. } = op {
@@ -91,8 +91,8 @@ impl Known<'_> {
         let lists = groups.into_iter().filter(|((subject, _), _)| is_stable(*subject));
         let lists = lists.filter_map(|((subject, _), at)| {
             let test = match ops[at[0]].question()?.1 {
-                Question::Pattern(_) => OpTest::Patterns(patterns(ops, &at, Wanted::Match)?),
-                Question::NoPattern(_) => OpTest::NoPatterns(patterns(ops, &at, Wanted::Mismatch)?),
+                Question::Pattern(_) => OpTest::Patterns(patterns(ops, &at, MatchMode::Match)?),
+                Question::NoPattern(_) => OpTest::NoPatterns(patterns(ops, &at, MatchMode::Mismatch)?),
                 Question::Text(_) => OpTest::Texts(texts(ops, &at)),
                 Question::NoText(_) => OpTest::NoTexts(texts(ops, &at)),
             };
@@ -248,7 +248,7 @@ fn is_constant(builtin: Builtin) -> bool {
     )
 }
 
-fn patterns(ops: &[Op], at: &[usize], wanted: Wanted) -> Option<PatternSet> {
+fn patterns(ops: &[Op], at: &[usize], wanted: MatchMode) -> Option<PatternSet> {
     let patterns: Vec<_> = at.iter().filter_map(|at| ops[*at].pattern()).collect();
     PatternSet::new(patterns.iter().copied(), wanted)
 }

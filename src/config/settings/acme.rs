@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// `acme_certificate` of a server, before its issuer is looked up.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct CertificateRequest {
     pub issuer: Box<str>,
     pub issuer_span: Span,
     /// Names in the directive itself; empty: those of the server.
@@ -23,33 +23,33 @@ pub struct IssuerDraft {
     pub name: Box<str>,
     pub span: Span,
     pub uri: Option<Url>,
-    pub account_key: Key,
+    pub account_key: AccountKeySource,
     pub contacts: Vec<String>,
     pub agreed: bool,
-    pub external: Option<(String, Secret)>,
+    pub external: Option<(String, EabSecret)>,
     pub challenge: ChallengeKind,
     pub preferred_chain: Option<String>,
     pub profile: Option<(String, bool)>,
     pub trusted: Option<(PathBuf, Span)>,
     pub verify: bool,
-    pub state: State,
+    pub state: StateStore,
 }
 
 #[derive(Clone, Debug)]
-pub enum Key {
+pub enum AccountKeySource {
     Made(KeyKind),
     File(PathBuf, Span),
 }
 
 #[derive(Clone, Debug)]
-pub enum Secret {
+pub enum EabSecret {
     Text(String, Span),
     File(PathBuf, Span),
 }
 
 /// Where an issuer stores what must survive the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StateStore {
     Default,
     Off,
     Path(PathBuf),
@@ -61,7 +61,7 @@ impl IssuerDraft {
             name: name.into(),
             span,
             uri: None,
-            account_key: Key::Made(KeyKind::P256),
+            account_key: AccountKeySource::Made(KeyKind::P256),
             contacts: Vec::new(),
             agreed: false,
             external: None,
@@ -70,7 +70,7 @@ impl IssuerDraft {
             profile: None,
             trusted: None,
             verify: true,
-            state: State::Default,
+            state: StateStore::Default,
         }
     }
 }

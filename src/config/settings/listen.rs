@@ -1,6 +1,6 @@
 //! Addresses and names of a `server` block.
 
-use super::acme::Wanted;
+use super::acme::CertificateRequest;
 use crate::config::ast::Span;
 use crate::config::pattern::Pattern;
 use crate::sys::socket::Addr;
@@ -16,7 +16,7 @@ pub struct ServerDraft {
     pub names: Vec<(Name, Span)>,
     pub first_name: Option<Box<[u8]>>,
     /// `acme_certificate`.
-    pub acme: Option<Wanted>,
+    pub acme: Option<CertificateRequest>,
     /// It stands there, rightly written or not.
     pub asks_acme: bool,
 }

@@ -74,7 +74,7 @@ pub struct Proxy {
     pub temp: Option<Rc<TempPath>>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
-    pub next: Next,
+    pub next: NextUpstream,
     /// 0: as many as there are servers.
     pub next_tries: u64,
     /// 0: no limit.
@@ -98,41 +98,41 @@ pub struct Proxy {
     pub gateway: Gateway,
 }
 
-/// When a request goes to the next server: a set of `Next` bits.
+/// When a request goes to the next server: a set of `NextUpstream` bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Next(pub u16);
+pub struct NextUpstream(pub u16);
 
-impl Next {
-    pub const ERROR: Next = Next(1);
-    pub const TIMEOUT: Next = Next(2);
-    pub const INVALID_HEADER: Next = Next(4);
-    pub const HTTP_500: Next = Next(8);
-    pub const HTTP_502: Next = Next(16);
-    pub const HTTP_503: Next = Next(32);
-    pub const HTTP_504: Next = Next(64);
-    pub const HTTP_403: Next = Next(128);
-    pub const HTTP_404: Next = Next(256);
-    pub const HTTP_429: Next = Next(512);
-    pub const NON_IDEMPOTENT: Next = Next(1024);
+impl NextUpstream {
+    pub const ERROR: NextUpstream = NextUpstream(1);
+    pub const TIMEOUT: NextUpstream = NextUpstream(2);
+    pub const INVALID_HEADER: NextUpstream = NextUpstream(4);
+    pub const HTTP_500: NextUpstream = NextUpstream(8);
+    pub const HTTP_502: NextUpstream = NextUpstream(16);
+    pub const HTTP_503: NextUpstream = NextUpstream(32);
+    pub const HTTP_504: NextUpstream = NextUpstream(64);
+    pub const HTTP_403: NextUpstream = NextUpstream(128);
+    pub const HTTP_404: NextUpstream = NextUpstream(256);
+    pub const HTTP_429: NextUpstream = NextUpstream(512);
+    pub const NON_IDEMPOTENT: NextUpstream = NextUpstream(1024);
 
     /// The words of proxy_next_upstream and the like, and of proxy_cache_use_stale. `updating` is for caches only.
-    pub const WORDS: &[(&str, Next)] = &[
-        ("error", Next::ERROR),
-        ("timeout", Next::TIMEOUT),
-        ("invalid_header", Next::INVALID_HEADER),
-        ("non_idempotent", Next::NON_IDEMPOTENT),
-        ("http_500", Next::HTTP_500),
-        ("http_502", Next::HTTP_502),
-        ("http_503", Next::HTTP_503),
-        ("http_504", Next::HTTP_504),
-        ("http_403", Next::HTTP_403),
-        ("http_404", Next::HTTP_404),
-        ("http_429", Next::HTTP_429),
-        ("updating", Next(0)),
-        ("off", Next(0)),
+    pub const WORDS: &[(&str, NextUpstream)] = &[
+        ("error", NextUpstream::ERROR),
+        ("timeout", NextUpstream::TIMEOUT),
+        ("invalid_header", NextUpstream::INVALID_HEADER),
+        ("non_idempotent", NextUpstream::NON_IDEMPOTENT),
+        ("http_500", NextUpstream::HTTP_500),
+        ("http_502", NextUpstream::HTTP_502),
+        ("http_503", NextUpstream::HTTP_503),
+        ("http_504", NextUpstream::HTTP_504),
+        ("http_403", NextUpstream::HTTP_403),
+        ("http_404", NextUpstream::HTTP_404),
+        ("http_429", NextUpstream::HTTP_429),
+        ("updating", NextUpstream(0)),
+        ("off", NextUpstream(0)),
     ];
 
-    pub fn has(self, other: Next) -> bool {
+    pub fn has(self, other: NextUpstream) -> bool {
         self.0 & other.0 == other.0
     }
 }
@@ -220,7 +220,7 @@ impl Default for Proxy {
             temp_write_size: None,
             temp_most: None,
             temp: None,
-            next: Next(Next::ERROR.0 | Next::TIMEOUT.0),
+            next: NextUpstream(NextUpstream::ERROR.0 | NextUpstream::TIMEOUT.0),
             next_tries: 0,
             next_timeout: Millis(0),
             ignore_client_abort: false,

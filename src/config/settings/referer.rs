@@ -2,7 +2,7 @@
 
 use crate::config::names::HostNames;
 use crate::config::pattern::{Failed, Pattern};
-use crate::config::pattern_set::{PatternSet, Wanted};
+use crate::config::pattern_set::{MatchMode, PatternSet};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -43,7 +43,7 @@ impl Regexes {
 
     /// Builds the index.
     pub fn equip(&self) {
-        self.set.get_or_init(|| PatternSet::new(self.list.iter().map(|pattern| &**pattern), Wanted::Match));
+        self.set.get_or_init(|| PatternSet::new(self.list.iter().map(|pattern| &**pattern), MatchMode::Match));
     }
 
     /// # Errors

@@ -26,9 +26,9 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     let mut input = turn.cx.buffers.take();
     let step = match read::receive(&mut conn.transport, &mut input) {
-        read::More::Some => None,
-        read::More::None => Some(Step::Wait),
-        read::More::End => Some(Step::Close(CloseReason::ClientGone)),
+        read::ReadOutcome::Some => None,
+        read::ReadOutcome::None => Some(Step::Wait),
+        read::ReadOutcome::End => Some(Step::Close(CloseReason::ClientGone)),
     };
     if let Some(step) = step {
         turn.cx.buffers.give(input);

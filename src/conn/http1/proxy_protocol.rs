@@ -48,9 +48,9 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         }
         Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
         Ok(Progress::Partial) => match read::more(&mut conn.transport, http1) {
-            read::More::Some => Step::Again,
-            read::More::None => Step::Wait,
-            read::More::End => Step::Close(CloseReason::ClientGone),
+            read::ReadOutcome::Some => Step::Again,
+            read::ReadOutcome::None => Step::Wait,
+            read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),
         },
         Err(Broken(what)) => {
             ex.report(turn.cx, Level::Error, format_args!("{what} while reading PROXY protocol"));

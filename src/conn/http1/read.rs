@@ -26,14 +26,14 @@ const ROOM: usize = 512;
 /// A head of more bytes may take as long as hundreds of short ones: regexes, lists, names to be compared.
 const LONG: usize = 4 << 10;
 
-pub enum More {
+pub enum ReadOutcome {
     Some,
     None,
     End,
 }
 
 /// Reads more of the request's head.
-pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
+pub fn more(transport: &mut Transport, http1: &mut Http1) -> ReadOutcome {
     let Http1 { input, start, .. } = http1;
     if input.capacity() - input.len() < ROOM {
         input.drain(..*start);
@@ -43,7 +43,7 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
         }
     }
     let more = receive(transport, input);
-    if let More::Some = more {
+    if let ReadOutcome::Some = more {
         http1.arrival.received();
     }
     more
@@ -55,13 +55,13 @@ fn is_to_grow(http1: &Http1) -> bool {
 }
 
 /// Reads into the room there is.
-pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> More {
+pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
     let room = input.capacity() - input.len();
     match transport.recv(input, room) {
-        Ok(0) => More::End,
-        Ok(_) => More::Some,
-        Err(Errno::EAGAIN) => More::None,
-        Err(_) => More::End,
+        Ok(0) => ReadOutcome::End,
+        Ok(_) => ReadOutcome::Some,
+        Err(Errno::EAGAIN) => ReadOutcome::None,
+        Err(_) => ReadOutcome::End,
     }
 }
 
@@ -112,10 +112,10 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             let more = more(io.transport, http1);
             turn.cx.overload.grow(http1.input.capacity() - held);
             Head::Step(match more {
-                More::Some => Step::Again,
-                More::None if http1.unread().is_empty() => return Head::Idle,
-                More::None => Step::Wait,
-                More::End => Step::Close(CloseReason::ClientGone),
+                ReadOutcome::Some => Step::Again,
+                ReadOutcome::None if http1.unread().is_empty() => return Head::Idle,
+                ReadOutcome::None => Step::Wait,
+                ReadOutcome::End => Step::Close(CloseReason::ClientGone),
             })
         }
     }

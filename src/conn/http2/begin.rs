@@ -61,9 +61,9 @@ pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         return Step::Wait;
     }
     match read::more(&mut conn.transport, &mut active.http1) {
-        read::More::Some => Step::Again,
-        read::More::None => Step::Wait,
-        read::More::End => Step::Close(CloseReason::ClientGone),
+        read::ReadOutcome::Some => Step::Again,
+        read::ReadOutcome::None => Step::Wait,
+        read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
 
 use super::exchange::{fail, next_server, settle, wait};
-use super::pool::{Unopened, Wanted};
+use super::pool::{BackendRequest, Unopened};
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::Exchange;
@@ -10,8 +10,8 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::children::Leave;
-use crate::services::upstream_balance::{End, Standing};
+use crate::services::children::ReleaseReason;
+use crate::services::upstream_balance::{End, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
@@ -47,7 +47,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     proxy.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
     let local = proxy.local(ex, cx);
     let secure = proxy.tls.clone();
-    let wanted = Wanted {
+    let wanted = BackendRequest {
         upstream: &upstream,
         peer,
         addr: &addr,
@@ -81,7 +81,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
 }
 
 /// There is no connection: another server is tried, if the fault is not this server's own.
-fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, standing: Standing) -> Step {
+fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, standing: PeerState) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match why {
@@ -127,7 +127,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
                 return Step::Again;
             }
             Err(e) => {
-                cx.children.leave(child, Leave::Unwanted, cx.now.ms);
+                cx.children.leave(child, ReleaseReason::Unwanted, cx.now.ms);
                 proxy.broken(ex, cx, "epoll_ctl()", e);
                 Flow::Status(Status::INTERNAL_SERVER_ERROR)
             }

@@ -13,7 +13,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
-use crate::services::upstream_balance::{End, Standing};
+use crate::services::upstream_balance::{End, PeerState};
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
@@ -100,7 +100,7 @@ pub(super) fn next_server(
     active: &mut Active,
     cx: &mut Services,
     fault: Fault,
-    standing: Standing,
+    standing: PeerState,
 ) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -169,7 +169,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Some(moved) => progress |= moved,
         None => {
             turn.pool.backends.close(&mut active.backend, turn.cx, End::Neutral);
-            return next_server(io, active, turn.cx, Fault::Error, Standing::Enabled);
+            return next_server(io, active, turn.cx, Fault::Error, PeerState::Enabled);
         }
     }
     match receive(io, active, turn) {

@@ -9,8 +9,8 @@ use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
 use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
-use crate::services::children::{Children, Leave};
-use crate::services::upstream_balance::{End, Standing};
+use crate::services::children::{Children, ReleaseReason};
+use crate::services::upstream_balance::{End, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
@@ -46,7 +46,7 @@ pub struct Backend {
 }
 
 /// The connection that a request needs.
-pub struct Wanted<'a> {
+pub struct BackendRequest<'a> {
     pub upstream: &'a Rc<Upstream>,
     /// The index of the server in its group.
     pub peer: usize,
@@ -189,7 +189,7 @@ impl Backends {
     }
 
     /// An idle connection to this server, the one used last.
-    pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake, now: u64) -> Option<Key> {
+    pub fn reuse(&mut self, wanted: &BackendRequest<'_>, owner: Wake, now: u64) -> Option<Key> {
         let destination = destination(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
         loop {
             let key = self.idle.take(destination)?;
@@ -210,7 +210,7 @@ impl Backends {
 
     pub fn open(
         &mut self,
-        wanted: &Wanted<'_>,
+        wanted: &BackendRequest<'_>,
         owner: Wake,
         clients: u64,
         now: u64,
@@ -293,10 +293,10 @@ impl Backends {
     }
 
     /// Closes a backend in use.
-    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> Standing {
-        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return Standing::Enabled };
+    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> PeerState {
+        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return PeerState::Enabled };
         if let Some(child) = backend.child {
-            let leave = if end == End::Good { Leave::Done } else { Leave::Unwanted };
+            let leave = if end == End::Good { ReleaseReason::Done } else { ReleaseReason::Unwanted };
             cx.children.leave(child, leave, cx.now.ms);
         }
         cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)

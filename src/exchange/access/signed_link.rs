@@ -7,7 +7,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{methods, resumable};
 use crate::exchange::response::ContentType;
 use crate::http::method::{Method, MethodSet};
-use crate::http::signed_link::{self, Wrong};
+use crate::http::signed_link::{self, LinkError};
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
@@ -39,9 +39,9 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         Ok(link) => link,
         Err(wrong) => {
             let why = match wrong {
-                Wrong::Missing => "a signed link is needed here",
-                Wrong::Signature => "the link is not what was signed",
-                Wrong::Malformed(why) => why,
+                LinkError::Missing => "a signed link is needed here",
+                LinkError::Signature => "the link is not what was signed",
+                LinkError::Malformed(why) => why,
             };
             return refused(why);
         }

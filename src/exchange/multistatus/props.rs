@@ -4,7 +4,7 @@
 use super::item::{Item, Live, Property, Shape, href, lock_discovery};
 use crate::exchange::media_types;
 use crate::http::date;
-use crate::http::dav::body::Wanted;
+use crate::http::dav::body::PropfindRequest;
 use crate::http::dav::xml::{self, Name};
 use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
@@ -41,16 +41,16 @@ pub fn is_ours(name: &Name) -> bool {
 }
 
 /// The properties that a request is about.
-pub fn choose(wanted: &Wanted) -> Vec<Property> {
+pub fn choose(wanted: &PropfindRequest) -> Vec<Property> {
     let known = |name: &Name| find(name).map_or_else(|| Property::Unknown(name.clone()), Property::Live);
     match wanted {
         // A name that occurs twice is listed once.
-        Wanted::These(names) => {
+        PropfindRequest::These(names) => {
             let mut seen = HashSet::new();
             names.iter().filter(|name| seen.insert(*name)).map(known).collect()
         }
-        Wanted::Names => LIVE.iter().map(|(live, ..)| Property::Live(*live)).collect(),
-        Wanted::All(more) => {
+        PropfindRequest::Names => LIVE.iter().map(|(live, ..)| Property::Live(*live)).collect(),
+        PropfindRequest::All(more) => {
             let all = LIVE.iter().filter(|(.., all)| *all).map(|(live, ..)| Property::Live(*live));
             // `include` adds only properties that exist.
             let more = LIVE.iter().filter(|(live, .., all)| !all && more.iter().any(|name| find(name) == Some(*live)));
@@ -157,11 +157,11 @@ mod tests {
         Stat { kind, size: 5, mtime, ctime, ino: 1, dev: 1, mode: 0o644, nlink: 1, uid: 0, gid: 0 }
     }
 
-    fn shown(wanted: &Wanted, kind: FileKind) -> String {
+    fn shown(wanted: &PropfindRequest, kind: FileKind) -> String {
         let shape = Shape {
             properties: choose(wanted),
-            names_only: *wanted == Wanted::Names,
-            tells_missing: matches!(wanted, Wanted::These(_)),
+            names_only: *wanted == PropfindRequest::Names,
+            tells_missing: matches!(wanted, PropfindRequest::These(_)),
             files: Rc::new(Files::default()),
             etag: true,
             locks: false,
@@ -175,8 +175,8 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    fn these(names: &[(&str, &str)]) -> Wanted {
-        Wanted::These(names.iter().map(|(ns, name)| Name { ns: (*ns).into(), name: (*name).into() }).collect())
+    fn these(names: &[(&str, &str)]) -> PropfindRequest {
+        PropfindRequest::These(names.iter().map(|(ns, name)| Name { ns: (*ns).into(), name: (*name).into() }).collect())
     }
 
     #[test]
@@ -194,15 +194,15 @@ mod tests {
 
     #[test]
     fn all_properties_are_those_of_the_kind() {
-        let file = shown(&Wanted::All(Vec::new()), FileKind::Regular);
+        let file = shown(&PropfindRequest::All(Vec::new()), FileKind::Regular);
         for part in
             ["<D:resourcetype></D:resourcetype>", "<D:displayname>a b&amp;c<", "1994-11-06T08:49:37Z", "getetag"]
         {
             assert!(file.contains(part), "{part} in {file}");
         }
-        let dir = shown(&Wanted::All(Vec::new()), FileKind::Dir);
+        let dir = shown(&PropfindRequest::All(Vec::new()), FileKind::Dir);
         assert!(dir.contains("<D:collection/>") && !dir.contains("getcontentlength") && !dir.contains("404"), "{dir}");
-        let names = shown(&Wanted::Names, FileKind::Dir);
+        let names = shown(&PropfindRequest::Names, FileKind::Dir);
         assert!(names.contains("<D:displayname/>") && !names.contains("404"), "{names}");
     }
 }

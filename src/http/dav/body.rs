@@ -7,7 +7,7 @@ const OWNER: usize = 4096;
 
 /// What a PROPFIND asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum PropfindRequest {
     /// All that there is, and these besides.
     All(Vec<Name>),
     Names,
@@ -18,9 +18,9 @@ pub enum Wanted {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn propfind(body: &[u8]) -> Result<Wanted, &'static str> {
+pub fn propfind(body: &[u8]) -> Result<PropfindRequest, &'static str> {
     if body.trim_ascii().is_empty() {
-        return Ok(Wanted::All(Vec::new()));
+        return Ok(PropfindRequest::All(Vec::new()));
     }
     let root = parse(body)?;
     if !root.name.is_dav("propfind") {
@@ -28,13 +28,13 @@ pub fn propfind(body: &[u8]) -> Result<Wanted, &'static str> {
     }
     let names = |of: &Element| of.children.iter().map(|child| child.name.clone()).collect();
     if let Some(prop) = root.dav("prop") {
-        return Ok(Wanted::These(names(prop)));
+        return Ok(PropfindRequest::These(names(prop)));
     }
     if root.dav("propname").is_some() {
-        return Ok(Wanted::Names);
+        return Ok(PropfindRequest::Names);
     }
     match root.dav("allprop") {
-        Some(_) => Ok(Wanted::All(root.dav("include").map_or(Vec::new(), names))),
+        Some(_) => Ok(PropfindRequest::All(root.dav("include").map_or(Vec::new(), names))),
         None => Err("asks for neither prop, propname nor allprop"),
     }
 }
@@ -117,15 +117,15 @@ mod tests {
     fn a_propfind_asks_for_all_for_names_or_for_some() {
         let doc = |inner: &str| format!("<propfind xmlns='DAV:' xmlns:x='urn:x'>{inner}</propfind>");
         let table = [
-            (String::new(), Ok(Wanted::All(Vec::new()))),
-            (doc("<allprop/>"), Ok(Wanted::All(Vec::new()))),
-            (doc("<allprop/><include><x:a/></include>"), Ok(Wanted::All(vec![name("urn:x", "a")]))),
-            (doc("<propname/>"), Ok(Wanted::Names)),
+            (String::new(), Ok(PropfindRequest::All(Vec::new()))),
+            (doc("<allprop/>"), Ok(PropfindRequest::All(Vec::new()))),
+            (doc("<allprop/><include><x:a/></include>"), Ok(PropfindRequest::All(vec![name("urn:x", "a")]))),
+            (doc("<propname/>"), Ok(PropfindRequest::Names)),
             (
                 doc("<prop><getetag/><x:b/></prop>"),
-                Ok(Wanted::These(vec![name("DAV:", "getetag"), name("urn:x", "b")])),
+                Ok(PropfindRequest::These(vec![name("DAV:", "getetag"), name("urn:x", "b")])),
             ),
-            (doc("<prop/>"), Ok(Wanted::These(Vec::new()))),
+            (doc("<prop/>"), Ok(PropfindRequest::These(Vec::new()))),
             (doc(""), Err("asks for neither prop, propname nor allprop")),
             ("<propfind/>".into(), Err("is no propfind")),
         ];

@@ -29,7 +29,7 @@ const DIGITS: u8 = 16;
 
 /// What one call of [`Decoder::next`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Step {
+pub struct Decoded {
     /// Bytes of the input that are dealt with.
     pub consumed: usize,
     /// The body bytes among them; may be empty.
@@ -161,7 +161,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `BadChunk` (400). The connection cannot be used for another request then.
-    pub fn next(&mut self, input: &[u8]) -> Result<Step, Reject> {
+    pub fn next(&mut self, input: &[u8]) -> Result<Decoded, Reject> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match self.state {
@@ -194,7 +194,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Those of `next`; what came before the fault is not handed out.
-    pub fn gather(&mut self, input: &mut [u8]) -> Result<Step, Reject> {
+    pub fn gather(&mut self, input: &mut [u8]) -> Result<Decoded, Reject> {
         let mut all = self.next(input)?;
         if all.data.len() >= SMALL {
             return Ok(all);
@@ -333,8 +333,8 @@ impl Decoder {
         self.overhead > content.max(SHORT)
     }
 
-    fn step(&self, consumed: usize, data: Range<usize>) -> Step {
-        Step { consumed, data, done: self.is_done() }
+    fn step(&self, consumed: usize, data: Range<usize>) -> Decoded {
+        Decoded { consumed, data, done: self.is_done() }
     }
 
     /// One byte of chunked framing.

@@ -170,13 +170,13 @@ fn a_run_may_be_taken_out_of_band() {
 
     let mut chunked = Decoder::new(Framing::Chunked);
     assert_eq!(chunked.remaining(), None);
-    assert_eq!(chunked.next(b"A\r\n"), Ok(Step { consumed: 3, data: 3..3, done: false }));
+    assert_eq!(chunked.next(b"A\r\n"), Ok(Decoded { consumed: 3, data: 3..3, done: false }));
     assert_eq!(chunked.remaining(), Some(10));
     chunked.skip(4);
-    assert_eq!(chunked.next(b"456"), Ok(Step { consumed: 3, data: 0..3, done: false }));
+    assert_eq!(chunked.next(b"456"), Ok(Decoded { consumed: 3, data: 0..3, done: false }));
     chunked.skip(3);
     assert_eq!(chunked.remaining(), None);
-    assert_eq!(chunked.next(b"\r\n0\r\n\r\n"), Ok(Step { consumed: 7, data: 7..7, done: true }));
+    assert_eq!(chunked.next(b"\r\n0\r\n\r\n"), Ok(Decoded { consumed: 7, data: 7..7, done: true }));
 }
 
 /// Whatever the chunks are and however the input is cut: the same bytes as chunk for chunk, in fewer pieces.

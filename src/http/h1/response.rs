@@ -25,7 +25,7 @@ const HTTP: &[u8] = b"HTTP/";
 
 /// Why a response was refused; in nginx's words.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Bad {
+pub enum InvalidResponse {
     /// No `HTTP/x.y 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
     StatusLine,
     /// A `Status` field that does not begin with a status code.
@@ -46,20 +46,20 @@ pub enum Bad {
     TooBig { limit: usize },
 }
 
-impl fmt::Display for Bad {
+impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bad::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
-            Bad::Status(value) => write!(f, "upstream sent invalid status \"{value}\""),
-            Bad::Line(line, byte) => write!(f, "upstream sent invalid header: \"{line}\\x{byte:02x}...\""),
-            Bad::Duplicate { line, previous } => {
+            InvalidResponse::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
+            InvalidResponse::Status(value) => write!(f, "upstream sent invalid status \"{value}\""),
+            InvalidResponse::Line(line, byte) => write!(f, "upstream sent invalid header: \"{line}\\x{byte:02x}...\""),
+            InvalidResponse::Duplicate { line, previous } => {
                 write!(f, "upstream sent duplicate header line: \"{line}\", previous value: \"{previous}\"")
             }
-            Bad::Length(line) => write!(f, "upstream sent invalid \"Content-Length\" header: \"{line}\""),
-            Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
-            Bad::Coding(value) => write!(f, "upstream sent unknown \"Transfer-Encoding\": \"{value}\""),
-            Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
-            Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
+            InvalidResponse::Length(line) => write!(f, "upstream sent invalid \"Content-Length\" header: \"{line}\""),
+            InvalidResponse::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
+            InvalidResponse::Coding(value) => write!(f, "upstream sent unknown \"Transfer-Encoding\": \"{value}\""),
+            InvalidResponse::Framing(rule) => write!(f, "upstream sent {rule}"),
+            InvalidResponse::TooBig { .. } => f.write_str("upstream sent too big header"),
         }
     }
 }
@@ -176,9 +176,9 @@ impl ResponseHead {
     ///
     /// # Errors
     /// The rule that the response breaks.
-    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: RequestContext) -> Result<Progress, Bad> {
+    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: RequestContext) -> Result<Progress, InvalidResponse> {
         if !self.started && !self.start(buf, asked.dialect)? {
-            return if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) };
+            return if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) };
         }
         loop {
             if self.started
@@ -193,7 +193,7 @@ impl ResponseHead {
             let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else { break };
             let next = self.scanned + found + 1;
             if next > limit {
-                return Err(Bad::TooBig { limit });
+                return Err(InvalidResponse::TooBig { limit });
             }
             let line = field::line(buf, self.at, next);
             self.at = next;
@@ -214,14 +214,14 @@ impl ResponseHead {
             }
         }
         self.scanned = buf.len();
-        if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) }
+        if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) }
     }
 
     /// Whether the first line is to be read as a status line or as a field. False: its bytes do not tell yet.
-    fn start(&mut self, buf: &[u8], dialect: Dialect) -> Result<bool, Bad> {
+    fn start(&mut self, buf: &[u8], dialect: Dialect) -> Result<bool, InvalidResponse> {
         match dialect {
             Dialect::Http if could_start(buf) => Ok(true),
-            Dialect::Http => Err(Bad::StatusLine),
+            Dialect::Http => Err(InvalidResponse::StatusLine),
             Dialect::Cgi { status_line: true } if buf.starts_with(HTTP) => Ok(true),
             Dialect::Cgi { status_line: true } if HTTP.starts_with(buf) => Ok(false),
             Dialect::Cgi { .. } => {
@@ -246,12 +246,12 @@ impl ResponseHead {
         self.fields.iter().find(|field| field.id == id).map(|field| field.value.of(buf))
     }
 
-    fn status_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
+    fn status_line(&mut self, line: Span, buf: &[u8]) -> Result<(), InvalidResponse> {
         let bytes = line.of(buf);
-        let (version, at) = version(bytes).ok_or(Bad::StatusLine)?;
-        let code = status_code(bytes.get(at..).unwrap_or_default()).ok_or(Bad::StatusLine)?;
+        let (version, at) = version(bytes).ok_or(InvalidResponse::StatusLine)?;
+        let code = status_code(bytes.get(at..).unwrap_or_default()).ok_or(InvalidResponse::StatusLine)?;
         if code < 100 || !matches!(bytes.get(at + 3), None | Some(b' ')) || !is_field_value(bytes) {
-            return Err(Bad::StatusLine);
+            return Err(InvalidResponse::StatusLine);
         }
         self.version = version;
         self.status = code;
@@ -260,7 +260,7 @@ impl ResponseHead {
         Ok(())
     }
 
-    fn field(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
+    fn field(&mut self, line: Span, buf: &[u8]) -> Result<(), InvalidResponse> {
         let bytes = line.of(buf);
         let (name, value) = match split_field(bytes) {
             Ok(split) => split,
@@ -279,9 +279,9 @@ impl ResponseHead {
     }
 
     /// A field, by its parts.
-    fn add(&mut self, name: Span, value: Span, buf: &[u8]) -> Result<(), Bad> {
+    fn add(&mut self, name: Span, value: Span, buf: &[u8]) -> Result<(), InvalidResponse> {
         if self.fields.len() >= FIELDS {
-            return Err(Bad::Field("too many lines"));
+            return Err(InvalidResponse::Field("too many lines"));
         }
         if self.fields.is_empty() {
             // Nearly all heads fit: growing step by step cost 3 % of a proxied request.
@@ -294,7 +294,7 @@ impl ResponseHead {
     }
 
     /// The code of a head without a status line.
-    fn cgi_status(&mut self, buf: &[u8]) -> Result<(), Bad> {
+    fn cgi_status(&mut self, buf: &[u8]) -> Result<(), InvalidResponse> {
         let find = |id: HeaderId| self.fields.iter().find(|field| field.id == id);
         let Some(value) = find(HeaderId::Status).map(|field| field.value) else {
             self.status = if find(HeaderId::Location).is_some() { 302 } else { 200 };
@@ -303,19 +303,19 @@ impl ResponseHead {
         let text = value.of(buf);
         // Three digits are the code, whatever follows (nginx).
         let code = status_code(text).filter(|code| *code == 101 || *code >= 200);
-        self.status = code.ok_or_else(|| Bad::Status(Excerpt::new(text)))?;
+        self.status = code.ok_or_else(|| InvalidResponse::Status(Excerpt::new(text)))?;
         let reason = text.iter().position(|b| matches!(b, b' ' | b'\t')).map_or(text.len(), |blank| blank + 1);
         self.reason = Span::new(value.start as usize + reason, value.end());
         Ok(())
     }
 
-    fn finish(&mut self, buf: &[u8], asked: RequestContext) -> Result<(), Bad> {
+    fn finish(&mut self, buf: &[u8], asked: RequestContext) -> Result<(), InvalidResponse> {
         let cgi = asked.dialect != Dialect::Http;
         if self.status == 0 {
             self.cgi_status(buf)?;
         }
         let (mut length, mut chunked, mut close) = (None, None, false);
-        let twice = |line: &Field, first: &Field| Bad::Duplicate {
+        let twice = |line: &Field, first: &Field| InvalidResponse::Duplicate {
             line: Excerpt::line(line, buf),
             previous: Excerpt::line(first, buf),
         };
@@ -327,13 +327,13 @@ impl ResponseHead {
                         return Err(twice(field, first));
                     }
                     let parsed = framing::content_length(value);
-                    length = Some((field, parsed.map_err(|_| Bad::Length(Excerpt::line(field, buf)))?));
+                    length = Some((field, parsed.map_err(|_| InvalidResponse::Length(Excerpt::line(field, buf)))?));
                 }
                 HeaderId::TransferEncoding => {
                     if let Some(first) = chunked.replace(field) {
                         return Err(twice(field, first));
                     }
-                    framing::transfer_encoding(value).map_err(|_| Bad::Coding(Excerpt::new(value)))?;
+                    framing::transfer_encoding(value).map_err(|_| InvalidResponse::Coding(Excerpt::new(value)))?;
                 }
                 HeaderId::Connection => {
                     close |= header::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
@@ -343,10 +343,12 @@ impl ResponseHead {
         }
         let (length, chunked) = (length.map(|(_, length)| length), chunked.is_some());
         if chunked && length.is_some() {
-            return Err(Bad::Framing("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"));
+            return Err(InvalidResponse::Framing(
+                "\"Content-Length\" and \"Transfer-Encoding\" headers at the same time",
+            ));
         }
         if self.status == 101 && !asked.upgrade && !asked.passes_101 {
-            return Err(Bad::Field("101 where no other protocol was asked for"));
+            return Err(InvalidResponse::Field("101 where no other protocol was asked for"));
         }
         self.length = length;
         self.ending = match length {
@@ -414,7 +416,7 @@ fn odd_field(line: &[u8]) -> Odd {
 }
 
 /// Of a line that is no field: what of it is fine, and the byte that is not.
-fn no_field(line: &[u8]) -> Bad {
+fn no_field(line: &[u8]) -> InvalidResponse {
     let name = token_len(line);
     let end = match line.get(name) {
         Some(b':') if name > 0 => {
@@ -423,7 +425,7 @@ fn no_field(line: &[u8]) -> Bad {
         }
         _ => name,
     };
-    Bad::Line(Excerpt::new(&line[..end]), line.get(end).copied().unwrap_or(b'\n'))
+    InvalidResponse::Line(Excerpt::new(&line[..end]), line.get(end).copied().unwrap_or(b'\n'))
 }
 
 /// False as soon as the bytes cannot be the start of a status line: an upstream that speaks something else need not

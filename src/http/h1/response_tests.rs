@@ -205,7 +205,7 @@ fn a_head_that_never_ends_is_refused() {
     let mut text = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
     text.resize(LIMIT, b'x');
     let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(Bad::TooBig { limit: LIMIT }));
+    assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(InvalidResponse::TooBig { limit: LIMIT }));
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(Progress::Partial));
 }
@@ -217,7 +217,8 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
         let same = text.bytes().zip(*b"HTTP/").take_while(|(a, b)| a == b).count();
         for len in 0..=text.len() {
             let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, RequestContext::default());
-            let expected = if len <= same || same == 5 { Ok(Progress::Partial) } else { Err(Bad::StatusLine) };
+            let expected =
+                if len <= same || same == 5 { Ok(Progress::Partial) } else { Err(InvalidResponse::StatusLine) };
             assert_eq!(outcome, expected, "{text:?}, {len} bytes");
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
-use crate::config::certificates::{self, Wrong};
+use crate::config::certificates::{self, CertificateError};
 use crate::io::replace::{create, replace};
 use crate::sys::Errno;
 use crate::tls::CertifiedKey;
@@ -27,7 +27,7 @@ impl Pair {
     pub fn new(chain: String, key: String) -> Result<Pair, String> {
         let ready = certificates::pair(chain.as_bytes(), key.as_bytes(), &[]);
         let ready = ready.map_err(|wrong| match wrong {
-            Wrong::Certificate(why) | Wrong::Key(why) => why,
+            CertificateError::Certificate(why) | CertificateError::Key(why) => why,
         })?;
         Ok(Pair { chain, key, ready: Arc::new(ready) })
     }

@@ -13,7 +13,7 @@ use std::vec;
 
 type Nodes = IntoIter<Box<[u8]>, Node>;
 
-pub struct Estate {
+pub struct HandoverState {
     /// The small parts, encoded.
     short: vec::IntoIter<Vec<u8>>,
     locks: vec::IntoIter<(Rc<str>, Lock)>,
@@ -24,8 +24,8 @@ pub struct Estate {
     now: u64,
 }
 
-impl Estate {
-    pub fn of(cx: &mut Services) -> Estate {
+impl HandoverState {
+    pub fn of(cx: &mut Services) -> HandoverState {
         let mut short = Vec::new();
         for ticket::Secret { name, secret, made } in ticket::keys() {
             short.push(Record::TicketKey { name, secret, made }.encode());
@@ -43,7 +43,7 @@ impl Estate {
         let requests = requests.collect();
         cx.limits.watch_changes();
         let locks = cx.dav_locks.all().into_iter();
-        Estate { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
+        HandoverState { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
     }
 
     /// The next record. None: there are no more.

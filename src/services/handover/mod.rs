@@ -1,5 +1,5 @@
 //! What a serving process hands over to the one that replaces it at a reload under a parent: limits, shares of
-//! quotas, TLS sessions, locks, upstreams' counts. [`record`] is the format, [`Estate`] gives the records one by one,
+//! quotas, TLS sessions, locks, upstreams' counts. [`record`] is the format, [`HandoverState`] gives the records one by one,
 //! and [`Predecessor`] holds what a process got from one that still finishes requests.
 //!
 //! limit_req's counts, sessions and locks move: the old process keeps none. Slots of limit_conn and shares of quotas
@@ -16,7 +16,7 @@ use crate::services::Services;
 use crate::services::limits::Node;
 use crate::services::quotas::{Claim, Usage};
 use crate::tls::ticket;
-pub use estate::Estate;
+pub use estate::HandoverState;
 use record::Record;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -90,7 +90,7 @@ impl Predecessor {
     }
 }
 
-/// The changes since [`Estate::of`]: requests counted, slots and shares released.
+/// The changes since [`HandoverState::of`]: requests counted, slots and shares released.
 pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for (zone, key) in cx.limits.changed_requests() {

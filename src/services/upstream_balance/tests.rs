@@ -32,8 +32,8 @@ fn client(last: u8) -> Client {
     Client::new(Ipv4Addr::new(10, 1, last, 9).into(), 1)
 }
 
-fn by(client: &Client) -> By<'_> {
-    By { client, key: b"" }
+fn by(client: &Client) -> BalanceKey<'_> {
+    BalanceKey { client, key: b"" }
 }
 
 fn sequence(balance: &mut Balance, upstream: &Rc<Upstream>, count: usize, now: u64) -> String {
@@ -73,7 +73,7 @@ fn a_server_that_failed_rests_and_is_tried_again() {
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
     assert_eq!(
         balance.give(&upstream, 0, End::Failed, RequestTimes { began: 0, header: None }, 1000),
-        Standing::Disabled
+        PeerState::Disabled
     );
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
     balance.give(&upstream, 1, End::Good, RequestTimes { began: 0, header: None }, 1000);
@@ -87,7 +87,7 @@ fn a_server_that_failed_rests_and_is_tried_again() {
 fn a_server_whose_kept_connection_was_stale_may_be_taken_again_and_those_before_it_not() {
     let hash = || Method::Hash { key: Default::default(), ring: None };
     let client = client(1);
-    let key = By { key: b"value", ..by(&client) };
+    let key = BalanceKey { key: b"value", ..by(&client) };
     for method in [Method::RoundRobin, Method::IpHash, hash()] {
         let (mut balance, upstream) = (Balance::default(), upstream("1 1 1", method));
         let mut tried = Tried::default();
@@ -159,7 +159,7 @@ fn a_ring_holds_what_nginx_puts_on_it() {
     let (mut balance, group) = (Balance::default(), Rc::new(group));
     let mut taken = String::new();
     for key in b'a'..=b'p' {
-        let by = By { client: &client(1), key: &[key] };
+        let by = BalanceKey { client: &client(1), key: &[key] };
         let at = balance.take(&group, &mut Tried::default(), by, 1).expect("all are well");
         balance.give(&group, at, End::Good, RequestTimes { began: 0, header: None }, 1);
         taken.push_str(&at.to_string());

@@ -6,7 +6,7 @@
 //! were copied are remembered as they were then. A few microseconds remain between the look at an entry and its
 //! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
 
-use super::held::Leave;
+use super::held::RemovalPermission;
 use crate::services::clock::{Clock, nanoseconds};
 use crate::services::dav_locks::DavLocks;
 use crate::services::judged_trees::Watch;
@@ -70,7 +70,7 @@ pub struct Leaving<'a> {
     pub came: Option<&'a Watch>,
     pub copied: Option<&'a Copied>,
     /// The locks, and which of them the request may pass.
-    pub locks: Option<(&'a DavLocks, &'a Leave)>,
+    pub locks: Option<(&'a DavLocks, &'a RemovalPermission)>,
 }
 
 impl RemovalPolicy for Leaving<'_> {

@@ -37,18 +37,18 @@ impl Held {
 
 /// A tree whose locks let the request remove it when it began: others may be granted below it until it is gone.
 #[derive(Default)]
-pub struct Leave {
+pub struct RemovalPermission {
     path: Vec<u8>,
     held: Held,
 }
 
-impl Leave {
+impl RemovalPermission {
     /// To remove the directory `name` in `dir`.
     ///
     /// # Errors
     /// That of readlink: it is not known where it is.
-    pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Leave, Errno> {
-        Ok(Leave { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
+    pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<RemovalPermission, Errno> {
+        Ok(RemovalPermission { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
     }
 
     /// Whether an entry may go. `parent` leads to its directory, each name with its slash.
@@ -100,8 +100,10 @@ mod tests {
         let text = |text: &str| Rc::from(text.as_bytes());
         let token = |n: u8| Token::new([n; 16]);
         let mut locks = DavLocks::default();
-        let leave =
-            |path: &str| Leave { path: path.into(), held: Held { tokens: vec![token(1)], principal: b"u".to_vec() } };
+        let leave = |path: &str| RemovalPermission {
+            path: path.into(),
+            held: Held { tokens: vec![token(1)], principal: b"u".to_vec() },
+        };
         let check = |locks: &DavLocks, parent: &str, name: &CStr| leave("/d/t").check(locks, parent.as_bytes(), name);
         assert_eq!(leave("/d/t").check(&locks, b"", c"f"), Ok(()), "there are no locks");
         for (n, user, path, exclusive, deep) in [

@@ -10,7 +10,7 @@ use crate::exchange::handlers::{failure, symlinks};
 use crate::exchange::multistatus::{self, Multistatus, Shape, choose};
 use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
-use crate::http::dav::body::{self, Wanted};
+use crate::http::dav::body::{self, PropfindRequest};
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -97,7 +97,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
     }
 }
 
-fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
+fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &PropfindRequest, fd: BorrowedFd<'_>) -> Shape {
     let settings = &ex.here().settings;
     let free = |path: &[u8]| {
         let fd = file::open_at(None, &CString::new(path).map_err(|_| Errno::EINVAL)?, O_PATH, 0)?;
@@ -105,8 +105,8 @@ fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &Wanted, fd: BorrowedFd<
     };
     Shape {
         properties: choose(wanted),
-        names_only: *wanted == Wanted::Names,
-        tells_missing: matches!(wanted, Wanted::These(_)),
+        names_only: *wanted == PropfindRequest::Names,
+        tells_missing: matches!(wanted, PropfindRequest::These(_)),
         files: settings.files.clone(),
         etag: settings.output.etag,
         locks: settings.dav.ext.contains(Method::Lock) && settings.dav.lock_zone.is_some(),

@@ -4,7 +4,7 @@
 use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
 use super::guard;
-use super::held::Leave;
+use super::held::RemovalPermission;
 use super::job::{After, Job, Stage, Was};
 use super::judging::Judging;
 use super::refuse::{failed, refuse, report_stranded};
@@ -42,7 +42,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         named: None,
         filled: None,
         is_final: false,
-        leave: Leave::default(),
+        leave: RemovalPermission::default(),
         forgotten: None,
     });
     first_slice::begin(transfer, ex, cx, Transfer::work)
@@ -68,7 +68,7 @@ pub struct Transfer {
     /// The new name is on the disk.
     is_final: bool,
     /// MOVE of a tree by copying: which locks its removal may pass.
-    leave: Leave,
+    leave: RemovalPermission,
     /// MOVE: the locks of the old name, once that is gone.
     forgotten: Option<Forgotten>,
 }
@@ -211,7 +211,7 @@ impl Transfer {
         let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
             copy.copied = Some(Copied::begin(&cx.now));
-            self.leave = Leave::of(ex, self.job.from(), self.job.source.name.to_bytes())?;
+            self.leave = RemovalPermission::of(ex, self.job.from(), self.job.source.name.to_bytes())?;
             self.came = copy.source().map(|source| cx.judged_trees.watch(source)).transpose()?;
         }
         Ok(stage)

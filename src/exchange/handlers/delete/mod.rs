@@ -25,7 +25,7 @@ use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
 use place::{Content, Links, Place, Refusal};
-use removing::{Wanted, go, judged, refused};
+use removing::{AllowedRemoval, go, judged, refused};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
@@ -69,7 +69,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
     let Some(place) = place else { return Err(refused(ex, cx, Refusal::Area)) };
-    let wanted = Wanted { place, content, trash, named_right };
+    let wanted = AllowedRemoval { place, content, trash, named_right };
     if let Some(shown) = &shown_at
         && !belong_together(ex, &ex.route.uri, shown)
     {

@@ -8,7 +8,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::dav::held::Leave;
+use crate::exchange::handlers::dav::held::RemovalPermission;
 use crate::exchange::handlers::first_slice;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::settling::{self, Back, Settling};
@@ -32,7 +32,7 @@ use std::rc::Rc;
 type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
-pub struct Wanted {
+pub struct AllowedRemoval {
     pub(super) place: Place,
     pub(super) content: Content,
     pub(super) trash: Option<Trash>,
@@ -42,10 +42,10 @@ pub struct Wanted {
 
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
-    Judging(Rules, Box<Wanted>),
+    Judging(Rules, Box<AllowedRemoval>),
     /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
     /// each entry: it may have come, or been locked, since all were checked.
-    Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: Leave, rules: Option<Rules> },
+    Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
     /// It is gone.
     Settling(Box<Settling>),
 }
@@ -55,7 +55,7 @@ pub enum Removing {
 pub fn judged(
     ex: &mut Exchange,
     cx: &mut Services,
-    wanted: Wanted,
+    wanted: AllowedRemoval,
     dir: OwnedFd,
     shown_at: Option<Vec<u8>>,
 ) -> Begun<Removing> {
@@ -118,7 +118,7 @@ impl Removing {
 struct Judged<'a> {
     ex: &'a mut Exchange,
     cx: &'a mut Services,
-    leave: &'a Leave,
+    leave: &'a RemovalPermission,
     rules: Option<&'a (TreeRules, PathRules)>,
 }
 
@@ -144,7 +144,7 @@ fn remove(
     removal: &mut Removal,
     ex: &mut Exchange,
     cx: &mut Services,
-    (leave, rules): (&Leave, Option<&(TreeRules, PathRules)>),
+    (leave, rules): (&RemovalPermission, Option<&(TreeRules, PathRules)>),
 ) -> Result<Flow, Flow> {
     loop {
         let outcome = removal.step(Judged { ex, cx, leave, rules });
@@ -213,11 +213,11 @@ fn of_version(denied: Denied) -> Refusal {
 }
 
 /// Removes it, or begins to.
-pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
-    let Wanted { place, content, trash, named_right } = wanted;
+pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) -> Begun<Removing> {
+    let AllowedRemoval { place, content, trash, named_right } = wanted;
     // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it by, and
     // what a tree needs to be removed in several turns.
-    let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, Leave::default());
+    let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::new(cx);
@@ -247,7 +247,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun
         locked = guard::lockable(cx, dir, name);
         if found.itself.kind == FileKind::Dir {
             let call = "readlink()";
-            leave = Leave::of(ex, dir, name).map_err(|errno| Refusal::Failed { call, errno })?;
+            leave = RemovalPermission::of(ex, dir, name).map_err(|errno| Refusal::Failed { call, errno })?;
         }
         Ok(())
     });

@@ -14,7 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::Refusal;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::{Past, UploadId};
+use crate::services::resumable::{Ended, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -174,7 +174,7 @@ impl Joining {
 
     /// The whole is about to be stored: the parts no longer count for a quota.
     pub fn uncount(&self, cx: &mut Services) {
-        self.parts.iter().for_each(|part| cx.resumable.finish(part.id, Past::Gone));
+        self.parts.iter().for_each(|part| cx.resumable.finish(part.id, Ended::Gone));
     }
 
     /// The whole has its name.

@@ -17,7 +17,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::boot::Boot;
 use crate::services::clock::Clock;
-use crate::services::resumable::{Done, Lease, Open, Past, UploadId};
+use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub struct Unfinished {
 /// What a request finds instead.
 pub enum Missing {
     Unknown,
-    Over(Past),
+    Over(Ended),
     Failed(Refusal),
     /// Another process has it, and is asked to release it.
     Elsewhere(Flow),
@@ -47,8 +47,8 @@ pub enum Missing {
 /// The upload, to which no other request of any process writes any more: the newer request is what the client wants
 /// now, and the offset that it gets must stay true. Nothing is read that another request could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
-    match cx.resumable.past(id) {
-        Some(Past::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
+    match cx.resumable.ended(id) {
+        Some(Ended::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
         Some(past) => return Err(Missing::Over(past.clone())),
         None => {}
     }
@@ -98,7 +98,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease) };
     if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
         upload.remove(cx);
-        return Err(Missing::Over(Past::Gone));
+        return Err(Missing::Over(Ended::Gone));
     }
     if let Some(floor) = upload.floor(cx.boot).filter(|floor| upload.size > *floor) {
         upload.cut(floor).map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
@@ -126,17 +126,17 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing>
 }
 
 /// The fate of an upload that has a record and no bytes.
-fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Past {
+fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Ended {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
     let record = newest.as_ref().unwrap_or(record);
     let past = match remembered(cx, home, dir, id, record) {
-        Some(at) if at > unix_ms(&cx.now) => Past::Done(over(record)),
-        Some(_) => Past::Gone,
+        Some(at) if at > unix_ms(&cx.now) => Ended::Done(over(record)),
+        Some(_) => Ended::Gone,
         // It was stored, and then the process died.
-        None => Past::Done(over(record)),
+        None => Ended::Done(over(record)),
     };
-    if past == Past::Gone || !remembers(cx, home, record) {
+    if past == Ended::Gone || !remembers(cx, home, record) {
         dir.forget(id);
         home.tidy();
         cx.resumable.finish(id, past.clone());
@@ -153,14 +153,14 @@ pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
 }
 
 /// What is known of an upload that has a record and no bytes any more.
-pub fn over(record: &Record) -> Done {
+pub fn over(record: &Record) -> FinishedUpload {
     let mut location = Vec::new();
     escape_path(&record.dir, &mut location);
     escape_component(&record.name, &mut location);
     let length = record.length.unwrap_or(0);
     let (status, tus) = (Status::CREATED.0, record.dialect == Dialect::Tus);
     let concat = record.concat.clone();
-    Done { uri: record.uri.clone(), user: record.user.clone(), length, location, status, tus, concat }
+    FinishedUpload { uri: record.uri.clone(), user: record.user.clone(), length, location, status, tus, concat }
 }
 
 /// Whether the record of a finished upload is kept, for clients that did not get the last response. In a directory of
@@ -248,7 +248,7 @@ impl Unfinished {
     pub fn know(&self, cx: &mut Services) {
         let bytes = self.record.length.unwrap_or(self.size);
         if !cx.resumable.update(self.id, bytes, self.expires) {
-            let open = Open::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
+            let open = KnownUpload::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
             cx.resumable.insert(self.id, open);
         }
     }
@@ -263,14 +263,14 @@ impl Unfinished {
     pub fn remove(&self, cx: &mut Services) {
         self.dir.remove(self.id);
         self.home.tidy();
-        cx.resumable.finish(self.id, Past::Gone);
+        cx.resumable.finish(self.id, Ended::Gone);
     }
 
     /// The file has its final name: its record is removed, or marked as complete.
     pub fn end_record(&self, cx: &mut Services, record: &Record) {
         if remembers(cx, &self.home, record) && self.dir.save(self.id, record).is_ok() {
             let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
-            cx.resumable.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
+            cx.resumable.insert(self.id, KnownUpload::stored(self.home.path.clone(), &record.path, expires));
         } else {
             self.dir.forget(self.id);
             self.home.tidy();
@@ -298,7 +298,7 @@ impl Unfinished {
                 let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
                 let record = Record { dir, name, ..self.record.clone() };
                 let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
-                cx.resumable.finish(self.id, Past::Done(Done { status: status.0, ..over(&record) }));
+                cx.resumable.finish(self.id, Ended::Done(FinishedUpload { status: status.0, ..over(&record) }));
                 // As for plain uploads: a request that waits behind this one sees what was stored.
                 cx.now.changed();
                 Ok((placed, record))

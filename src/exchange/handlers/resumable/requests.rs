@@ -14,7 +14,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::{Done, Past, UploadId};
+use crate::services::resumable::{Ended, FinishedUpload, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 
@@ -26,8 +26,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
     }
     match pending_upload::find(ex, cx, id) {
         Err(Missing::Unknown) => Err(respond::not_found(ex, cx)),
-        Err(Missing::Over(Past::Gone)) => Err(respond::gone(ex, cx)),
-        Err(Missing::Over(Past::Done(done))) => Err(over(ex, cx, id, method, &done)),
+        Err(Missing::Over(Ended::Gone)) => Err(respond::gone(ex, cx)),
+        Err(Missing::Over(Ended::Done(done))) => Err(over(ex, cx, id, method, &done)),
         Err(Missing::Failed(refusal)) => {
             let dialect = respond::by_header(ex);
             Err(respond::refuse(ex, cx, dialect, &refusal))
@@ -99,14 +99,14 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
 }
 
 /// An upload whose file is stored: the last response may have been lost.
-fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past: &Done) -> Flow {
+fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past: &FinishedUpload) -> Flow {
     let dialect = if past.tus { Dialect::Tus } else { Dialect::Rufh };
     match method {
         Method::Delete => {
             if let Ok(dir) = pending_upload::home(ex).map(|home| home.open()) {
                 dir.iter().for_each(|dir| dir.forget(id));
             }
-            cx.resumable.finish(id, Past::Gone);
+            cx.resumable.finish(id, Ended::Gone);
             cancelled(ex, dialect)
         }
         Method::Patch if tus::is_final(&past.concat) => respond::refuse(ex, cx, dialect, &is_final()),
@@ -162,9 +162,9 @@ fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<
     };
     let content = match outcome {
         Ok(content) => content,
-        Err(Wrong::Refused(refusal)) => return Err(respond::refuse(ex, cx, dialect, &refusal)),
-        Err(Wrong::Offset { given }) => return Err(mismatch(ex, cx, &upload, given)),
-        Err(Wrong::Length) => return Err(respond::inconsistent(ex)),
+        Err(AppendError::Refused(refusal)) => return Err(respond::refuse(ex, cx, dialect, &refusal)),
+        Err(AppendError::Offset { given }) => return Err(mismatch(ex, cx, &upload, given)),
+        Err(AppendError::Length) => return Err(respond::inconsistent(ex)),
     };
     match open(ex, cx, upload, content) {
         Ok(append) => create::run(ex, cx, append),
@@ -174,7 +174,7 @@ fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<
 }
 
 /// What is wrong with a PATCH.
-enum Wrong {
+enum AppendError {
     Refused(Refusal),
     Offset {
         given: u64,
@@ -183,14 +183,14 @@ enum Wrong {
     Length,
 }
 
-impl From<Refusal> for Wrong {
-    fn from(refusal: Refusal) -> Wrong {
-        Wrong::Refused(refusal)
+impl From<Refusal> for AppendError {
+    fn from(refusal: Refusal) -> AppendError {
+        AppendError::Refused(refusal)
     }
 }
 
 /// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
-fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
+fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let content = create::tus_content(ex, UploadRequest::Append)?;
     let offset = ex.header(HeaderId::UploadOffset).and_then(number);
@@ -206,7 +206,7 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content,
         upload.record.length = Some(length);
     }
     if offset != upload.size {
-        return Err(Wrong::Offset { given: offset });
+        return Err(AppendError::Offset { given: offset });
     }
     if !create::fits(ex, offset, upload.record.length) {
         let why = "the content is longer than Upload-Length leaves room for";
@@ -215,7 +215,7 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content,
     Ok(content)
 }
 
-fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
+fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Content, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let kind = resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default());
     if rufh::has_media_type(respond::version(ex)) && !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
@@ -231,16 +231,16 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
         return Err(bad("Upload-Offset is missing or no offset").into());
     };
     if offset != upload.size {
-        return Err(Wrong::Offset { given: offset });
+        return Err(AppendError::Offset { given: offset });
     }
     let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
     let known = upload.record.length;
     if known.is_some() && said.is_some() && known != said || said.is_some_and(|length| length < offset) {
-        return Err(Wrong::Length);
+        return Err(AppendError::Length);
     }
-    let length = create::rufh_length(ex, offset, ends, known.or(said)).map_err(|()| Wrong::Length)?;
+    let length = create::rufh_length(ex, offset, ends, known.or(said)).map_err(|()| AppendError::Length)?;
     if !create::fits(ex, offset, length) {
-        return Err(Wrong::Length);
+        return Err(AppendError::Length);
     }
     let mut content = create::rufh_content(ex, UploadRequest::Append, ends, !upload.record.digest.is_empty())?;
     // The last byte arrives with this content, whether or not the client says so.

@@ -8,7 +8,7 @@ use super::store::{Dir, Entry, Unread};
 use super::takeover;
 use crate::config::model::Level;
 use crate::services::Services;
-use crate::services::resumable::{Open, Past, Scan, UploadId};
+use crate::services::resumable::{Ended, KnownUpload, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
 use std::ffi::CString;
@@ -120,13 +120,13 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&record, &stat);
                     let bytes = record.length.unwrap_or(stat.size);
-                    cx.resumable.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
+                    cx.resumable.insert(id, KnownUpload::new(home.clone(), &record.path, bytes, expires));
                 }
                 Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {
-                    Some(at) => cx.resumable.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
+                    Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
                     None => {
                         dir.forget(id);
-                        cx.resumable.finish(id, Past::Done(pending_upload::over(&record)));
+                        cx.resumable.finish(id, Ended::Done(pending_upload::over(&record)));
                     }
                 },
                 Err(_) => {}
@@ -166,7 +166,7 @@ fn expire(cx: &mut Services) {
             Ok(_) => match remove(&home, id, now) {
                 Removed::Gone => {
                     location::tidy(&home);
-                    cx.resumable.finish(id, Past::Gone);
+                    cx.resumable.finish(id, Ended::Gone);
                 }
                 Removed::InUse => cx.resumable.postpone(id, now + AGAIN.1),
             },

@@ -1,7 +1,7 @@
 //! A file of an upload before its content arrives: whether it is allowed, under which name, and what it replaces.
 
 use super::commit::Why;
-use super::name::{self, Known, Names};
+use super::name::{self, NameFacts, Names};
 use super::refusal::{Refusal, too_large};
 use super::rules;
 use super::state::{Upload, Which};
@@ -201,7 +201,7 @@ impl Upload {
         given: Option<&[u8]>,
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        let known = Known { name: given.unwrap_or_default(), fields };
+        let known = NameFacts { name: given.unwrap_or_default(), fields };
         let name = match (ex.route.method, given) {
             // The URI is the file's name, whatever names are made of otherwise.
             (Method::Put, Some(given)) => name::exact(Names::of(ex), given)?,

@@ -128,7 +128,7 @@ pub fn numbered(name: &[u8], number: &str) -> Vec<u8> {
 
 /// What is known of a file when its name is made of variables.
 #[derive(Clone, Copy, Default)]
-pub struct Known<'a> {
+pub struct NameFacts<'a> {
     /// The client's name for the file.
     pub name: &'a [u8],
     /// Plain fields of the form that have arrived.
@@ -137,7 +137,7 @@ pub struct Known<'a> {
 
 /// Expands a template for the name of a file: `$upload_file_name`, `$upload_file_ext` (with its dot) and
 /// `$upload_field_NAME` are those of the file that is `known` so far.
-fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, known: &Known<'_>) -> Vec<u8> {
+fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, known: &NameFacts<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     for part in &template.parts {
         match part {
@@ -190,7 +190,7 @@ pub fn choose(
     ex: &mut Exchange,
     cx: &mut Services,
     rules: &Rules,
-    known: &Known<'_>,
+    known: &NameFacts<'_>,
     content_type: &[u8],
 ) -> Result<Vec<u8>, Refusal> {
     let given = (!known.name.is_empty()).then_some(known.name);

@@ -9,7 +9,7 @@ use super::record::Record;
 use super::rules;
 use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, Place};
-use super::target_path::{self, Wanted};
+use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
 use crate::config::settings::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
@@ -284,6 +284,6 @@ fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Res
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
-    let wanted = if ex.route.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
+    let wanted = if ex.route.method == Method::Put { TargetKind::File } else { TargetKind::Either { named } };
     target_dir::find(ex, cx, rules, wanted)
 }

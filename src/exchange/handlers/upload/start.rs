@@ -5,7 +5,7 @@ use super::refusal::{Refusal, too_large};
 use super::share::Share;
 use super::state::{NamePolicy, Upload};
 use super::target_dir::Place;
-use super::target_path::Wanted;
+use super::target_path::TargetKind;
 use super::{answer, digest, rate_limit, raw, rules, target_dir};
 use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
 use crate::exchange::Exchange;
@@ -58,9 +58,9 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     };
     let given = if put || form.is_some() { None } else { raw::given_name(ex)? };
     let wanted = match (&form, put) {
-        (Some(_), _) => Wanted::Directory,
-        (None, true) => Wanted::File,
-        (None, false) => Wanted::Either { named: given.is_some() },
+        (Some(_), _) => TargetKind::Directory,
+        (None, true) => TargetKind::File,
+        (None, false) => TargetKind::Either { named: given.is_some() },
     };
     let (place, named) = target_dir::find(ex, cx, &rules, wanted)?;
     let length = match ex.request.head.framing {

@@ -6,7 +6,7 @@
 
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
-use super::target_path::{self, NUL, TargetPath, Wanted, c_path};
+use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
 use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
@@ -47,7 +47,7 @@ pub fn find(
     ex: &mut Exchange,
     cx: &mut Services,
     rules: &Rules,
-    wanted: Wanted,
+    wanted: TargetKind,
 ) -> Result<(Place, Option<Vec<u8>>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
@@ -80,13 +80,13 @@ pub fn find(
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
         return match wanted {
-            Wanted::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
+            TargetKind::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
             _ => Ok((place(open(rest)?, as_directory), None)),
         };
     }
     // What follows needs the name without NUL.
     let c_rest = c_path(rest)?;
-    if wanted == Wanted::Directory {
+    if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_rest, O_PATH | O_DIRECTORY, 0, resolve) {
             Ok(dir) => Ok((place((Rc::new(dir), Vec::new()), as_directory), None)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(open(parent)?, parent_uri), None)),
@@ -101,8 +101,8 @@ pub fn find(
     // location's own directory may be named with or without its slash.
     let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
     match wanted {
-        Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
-        Wanted::Either { .. } => Err(Refusal::add_slash()),
+        TargetKind::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
+        TargetKind::Either { .. } => Err(Refusal::add_slash()),
         _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
     }
 }

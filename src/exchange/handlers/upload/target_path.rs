@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// What a request's URI may name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wanted {
+pub enum TargetKind {
     /// PUT: a file of exactly this name.
     File,
     /// A raw POST: a file; or a directory, in which the body then gets a name. `named`: the request gives a name.
@@ -110,13 +110,13 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]>
 /// As [`split`], for an alias that may be the file itself: bodies that are no PUT may get names of their own, and are
 /// for a directory.
 pub fn find(
-    wanted: Wanted,
+    wanted: TargetKind,
     ex: &mut Exchange,
     cx: &mut Services,
     rules: &Rules,
 ) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
     let (mut split, base) = split(ex, cx, rules)?;
-    if wanted == Wanted::File
+    if wanted == TargetKind::File
         && rules.store == Store::Uri
         && let Some(end) = paths::holder(ex, split.trusted)
     {

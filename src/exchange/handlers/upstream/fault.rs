@@ -4,13 +4,13 @@ use super::proxy::{Phase, Proxy, Reading};
 use super::request;
 use super::settings::settings;
 use crate::config::model::Level;
-use crate::config::settings::proxy::Next;
+use crate::config::settings::proxy::NextUpstream;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Rx};
 use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::upstream_balance::{End, Standing};
+use crate::services::upstream_balance::{End, PeerState};
 use crate::sys::Errno;
 use crate::tls::CertificateDer;
 use std::net::SocketAddr;
@@ -37,15 +37,15 @@ impl Fault {
 }
 
 /// The bit of proxy_next_upstream for a status.
-pub fn next_of(code: u16) -> Option<Next> {
+pub fn next_of(code: u16) -> Option<NextUpstream> {
     Some(match code {
-        500 => Next::HTTP_500,
-        502 => Next::HTTP_502,
-        503 => Next::HTTP_503,
-        504 => Next::HTTP_504,
-        403 => Next::HTTP_403,
-        404 => Next::HTTP_404,
-        429 => Next::HTTP_429,
+        500 => NextUpstream::HTTP_500,
+        502 => NextUpstream::HTTP_502,
+        503 => NextUpstream::HTTP_503,
+        504 => NextUpstream::HTTP_504,
+        403 => NextUpstream::HTTP_403,
+        404 => NextUpstream::HTTP_404,
+        429 => NextUpstream::HTTP_429,
         _ => return None,
     })
 }
@@ -91,15 +91,15 @@ impl Proxy {
 
     /// The server is of no more use. None: another one is to be picked. Some: the exchange's next step; the handler
     /// is done. Not to be called once something was sent to the client.
-    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, standing: Standing) -> Option<Flow> {
+    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, standing: PeerState) -> Option<Flow> {
         let settings = settings(ex).clone();
         let (status, kind) = match fault {
-            Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, Next::ERROR),
-            Fault::InvalidHeader => (Status::BAD_GATEWAY, Next::INVALID_HEADER),
-            Fault::Timeout => (Status::GATEWAY_TIMEOUT, Next::TIMEOUT),
-            Fault::Status(code) => (Status(code), next_of(code).unwrap_or(Next::ERROR)),
+            Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, NextUpstream::ERROR),
+            Fault::InvalidHeader => (Status::BAD_GATEWAY, NextUpstream::INVALID_HEADER),
+            Fault::Timeout => (Status::GATEWAY_TIMEOUT, NextUpstream::TIMEOUT),
+            Fault::Status(code) => (Status(code), next_of(code).unwrap_or(NextUpstream::ERROR)),
         };
-        if standing == Standing::Disabled {
+        if standing == PeerState::Disabled {
             let doing = self.doing(ex);
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
@@ -118,11 +118,11 @@ impl Proxy {
         }
         let mut wanted = kind.0;
         if self.request_sent && !request::is_repeatable(ex) {
-            wanted |= Next::NON_IDEMPOTENT.0;
+            wanted |= NextUpstream::NON_IDEMPOTENT.0;
         }
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
         let lost = self.request_sent && !self.replay;
-        if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(Next(wanted)) || lost || late {
+        if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(NextUpstream(wanted)) || lost || late {
             return Some(Flow::Status(status));
         }
         // What the next one does not say is not known of this response either (nginx).
@@ -149,7 +149,7 @@ impl Proxy {
     /// If a kept connection turns out to be closed, the request is repeated on another one.
     pub fn may_repeat(&self, ex: &Exchange) -> bool {
         let settings = settings(ex);
-        let goes_on = settings.next.has(Next::ERROR) && settings.next_timeout.0 == 0;
+        let goes_on = settings.next.has(NextUpstream::ERROR) && settings.next_timeout.0 == 0;
         goes_on && ex.rx != Rx::Body && request::is_repeatable(ex)
     }
 
@@ -157,9 +157,9 @@ impl Proxy {
     pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
         let settings = &settings(ex);
         let Some(kind) = next_of(code) else { return false };
-        let repeat = if request::is_repeatable(ex) { 0 } else { Next::NON_IDEMPOTENT.0 };
+        let repeat = if request::is_repeatable(ex) { 0 } else { NextUpstream::NON_IDEMPOTENT.0 };
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
-        self.tries > 1 && settings.next.has(Next(kind.0 | repeat)) && self.replay && !late
+        self.tries > 1 && settings.next.has(NextUpstream(kind.0 | repeat)) && self.replay && !late
     }
 
     /// The handshake is over. False: the server is not trusted; the log says why.

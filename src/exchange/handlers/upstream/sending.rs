@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::Failure;
-use crate::services::upstream_balance::{By, End, Standing};
+use crate::services::upstream_balance::{BalanceKey, End, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
@@ -117,12 +117,12 @@ impl Proxy {
             Method::Hash { key, .. } => variables::text(key, ex, cx),
             _ => Vec::new(),
         };
-        let by = By { client: &ex.client.peer, key: &key };
+        let by = BalanceKey { client: &ex.client.peer, key: &key };
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
             self.tries(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
             return Err(self
-                .failed(ex, cx, Fault::NoLive, Standing::Enabled)
+                .failed(ex, cx, Fault::NoLive, PeerState::Enabled)
                 .unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
