@@ -246,7 +246,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let read = report(args, origin, read);
     let outcome = match &read.config {
         None => Err(None),
-        Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
+        Some(config) => lifecycle::test_open(config, origin.form).map_err(Some),
     };
     if let Err(Some(failure)) = &outcome {
         match args.json {

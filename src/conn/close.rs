@@ -38,7 +38,7 @@ fn is_cut(ex: &Exchange, reason: CloseReason) -> bool {
 /// What the client has of a response must not look whole. A length or chunks show what is missing, and so does TLS
 /// without its close_notify; where the end of the connection is the end of the body, only a reset does.
 fn cut(transport: &mut Transport, ex: &Exchange) {
-    transport.withhold_farewell();
+    transport.suppress_close_notify();
     if hides_cuts(ex) {
         transport.reset();
     }

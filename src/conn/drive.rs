@@ -260,14 +260,14 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     };
     if is_late && ex.out.is_empty() && io.transport.explains_timeouts() {
         // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.
-        answer_late(&mut io, active, turn);
+        answer_timed_out(&mut io, active, turn);
         return Next::Run;
     }
     io.transport.time_out(ex.here().settings.client.reset_timedout);
     close(conn, turn, CloseReason::TimedOut(timer))
 }
 
-fn answer_late(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
+fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     let Active { ex, handler, http1, .. } = active;
     let cx = &mut *turn.cx;
     if ex.rx == Rx::Head {

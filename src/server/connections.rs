@@ -199,7 +199,7 @@ impl Server {
             panic_point("close");
             server.leave_request(key, &mut conn);
             server.close_streams(key, &mut conn, reason);
-            conn.transport.farewell();
+            conn.transport.send_close_notify();
             conn.state = State::Idle;
         });
         // Whatever the outcome.
@@ -209,7 +209,7 @@ impl Server {
     }
 
     pub(super) fn run_queue(&mut self) {
-        if self.pool.backends.takes_room() {
+        if self.pool.backends.take_room_request() {
             self.make_room();
         }
         if !self.run.is_empty() || !self.bulky.is_empty() {

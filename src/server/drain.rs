@@ -65,7 +65,7 @@ impl Server {
         // Connections in the backlog were accepted by the kernel: their clients expect an answer. A successor gives it, and
         // knows what has been counted.
         for at in 0..self.listeners.len() {
-            if !self.has_heir() {
+            if !self.has_successor() {
                 self.accept_from(at, usize::MAX);
             }
         }
@@ -88,7 +88,7 @@ impl Server {
         if until.is_some_and(|at| at <= self.cx.now.ms) {
             let keys: Vec<Key> = self.conns.iter().map(|(key, _)| key).collect();
             self.cut_off(&keys);
-        } else if !self.conns.is_empty() || !self.has_left_all() {
+        } else if !self.conns.is_empty() || !self.has_sent_all_state() {
             return;
         }
         self.mode = Mode::Stopped;

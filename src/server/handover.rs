@@ -95,12 +95,12 @@ impl Server {
     /// # Errors
     /// That of epoll.
     pub fn inherit(&mut self, channel: OwnedFd) -> Result<(), Errno> {
-        self.add_ancestor(channel)?;
+        self.add_predecessor(channel)?;
         self.pause_accepting_for(BEGIN);
         Ok(())
     }
 
-    fn add_ancestor(&mut self, channel: OwnedFd) -> Result<Key, Errno> {
+    fn add_predecessor(&mut self, channel: OwnedFd) -> Result<Key, Errno> {
         let link = Link {
             channel,
             predecessor: Predecessor::default(),
@@ -150,7 +150,7 @@ impl Server {
         self.handover.successor = Some(successor);
     }
 
-    pub(super) fn has_heir(&self) -> bool {
+    pub(super) fn has_successor(&self) -> bool {
         self.handover.successor.is_some()
     }
 
@@ -162,18 +162,18 @@ impl Server {
     }
 
     /// All state of this process has been handed over.
-    pub(super) fn has_left_all(&self) -> bool {
+    pub(super) fn has_sent_all_state(&self) -> bool {
         self.handover.successor.as_ref().is_none_or(|successor| successor.estate.is_none() && successor.made.is_empty())
     }
 
-    pub(super) fn heir_event(&mut self) {
+    pub(super) fn successor_event(&mut self) {
         if let Some(successor) = &mut self.handover.successor {
             successor.is_slow = false;
         }
     }
 
     /// Sends the next part of what is left; called at the end of each turn.
-    pub(super) fn tell_successor(&mut self) {
+    pub(super) fn send_state(&mut self) {
         let Some(mut successor) = self.handover.successor.take() else { return };
         while !successor.is_slow {
             let Some(estate) = successor.estate.as_mut().filter(|_| successor.made.len() < 2) else { break };
@@ -223,7 +223,7 @@ impl Server {
 
     fn take_records(&mut self, key: Key, number: u8, mut records: &[u8], fds: Vec<OwnedFd>) {
         for channel in fds {
-            if let Ok(passed) = self.add_ancestor(channel)
+            if let Ok(passed) = self.add_predecessor(channel)
                 && let Some(link) = self.handover.predecessors.get_mut(key)
             {
                 link.passed.push((number, passed));

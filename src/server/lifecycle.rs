@@ -9,7 +9,7 @@ use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report::{self, Refused, Report};
 use super::signals::Signals;
-use super::supervisor::{self, Supervisor};
+use super::supervisor::{self, ServiceManager};
 use super::temp_paths;
 use super::worker::{self, Worker, worker};
 use crate::config::build::Form;
@@ -43,7 +43,7 @@ pub enum Greeting {
 ///
 /// # Errors
 /// The first thing that cannot be opened, or an address that cannot be listened on.
-pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
+pub fn test_open(config: &Config, form: Form) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
     // Directories of state are made with all that lead to them; the innermost comes first.
@@ -251,7 +251,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     let mut server = begin(config, logs, listeners, signals)?;
     server.origin = Some(origin);
     server.pid_file = pid_file;
-    server.supervisor = Supervisor::from_env();
+    server.supervisor = ServiceManager::from_env();
     server.note_start(&notes);
     server.keep_journal();
     server.open_syncs();

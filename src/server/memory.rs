@@ -47,9 +47,9 @@ impl Crowd {
 
 impl Server {
     /// Looks how much memory is used, and frees what can be spared.
-    pub(super) fn mind_memory(&mut self) {
+    pub(super) fn check_memory(&mut self) {
         if let Some(stage) = self.cx.overload.look(self.cx.now.ms) {
-            self.say_stage(stage);
+            self.log_stage(stage);
             if !self.cx.overload.is_tight() {
                 self.fill_caches();
             }
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    fn say_stage(&mut self, stage: Stage) {
+    fn log_stage(&mut self, stage: Stage) {
         let does = match stage {
             Stage::Normal => "all is served again",
             Stage::Tight => "idle connections are closed",

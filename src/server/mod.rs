@@ -124,7 +124,7 @@ pub struct Server {
     reloads: u64,
     /// Which services' sockets are registered with epoll.
     watched: names::Watched,
-    pub supervisor: supervisor::Supervisor,
+    pub supervisor: supervisor::ServiceManager,
     /// A drain ends its first part: requests in progress are finished, no new ones are taken.
     drained_at: Option<u64>,
     acme: acme::Fetches,
@@ -195,7 +195,7 @@ impl Server {
             new_binary: None,
             reloads: 0,
             watched: names::Watched::default(),
-            supervisor: supervisor::Supervisor::default(),
+            supervisor: supervisor::ServiceManager::default(),
             drained_at: None,
             acme: acme::Fetches::default(),
             handover: handover::Handover::default(),
@@ -259,7 +259,7 @@ impl Server {
         self.cx.now.advance();
         self.cx.slice.begin();
         self.cx.handshakes.begin_turn();
-        self.protected("looking at memory", Server::mind_memory);
+        self.protected("looking at memory", Server::check_memory);
         if self.events.is_full() {
             // The held events may say that files have changed.
             self.cx.now.advance_epoch();
@@ -277,7 +277,7 @@ impl Server {
             }
         }
         if from_parent {
-            self.protected("word from the parent", Server::hear_parent);
+            self.protected("word from the parent", Server::read_parent_messages);
         }
         if signalled {
             self.signals.read();
@@ -327,7 +327,7 @@ impl Server {
             Some(Role::Child) => ("a program", Server::child_event),
             Some(Role::Password) => ("a password", Server::password_event),
             Some(Role::Acme) => ("ACME", Server::acme_event),
-            Some(Role::Successor) => ("a handover", Server::heir_event),
+            Some(Role::Successor) => ("a handover", Server::successor_event),
             Some(Role::Predecessor) => {
                 self.protected("a handover", |server| server.predecessor_event(Key::from_u64(token)));
                 return false;
@@ -380,7 +380,7 @@ impl Server {
 
     /// Watches for changed files, where that is not done yet: once, not each time.
     fn listen_for_changes(&mut self) {
-        let Some((fd, known)) = self.cx.dir_watch.to_arm() else { return };
+        let Some((fd, known)) = self.cx.dir_watch.descriptor_to_arm() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
         // Without inotify, files are looked at again in every epoch.
@@ -399,9 +399,9 @@ impl Server {
         // Before the lines are written: what they say would wait for the next event.
         self.end_retired();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
-        self.tell_successor();
-        self.tend_configs();
-        self.tend_logs();
+        self.send_state();
+        self.drop_unused_configs();
+        self.report_log_failures();
         self.tend_memory();
         self.end_quit();
     }

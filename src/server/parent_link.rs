@@ -28,7 +28,7 @@ impl ParentLink {
     }
 
     /// Tells the parent that the listeners are watched, so that it may end the process before this one.
-    pub fn tell_ready(&self) {
+    pub fn send_ready(&self) {
         // A parent that is gone is noticed by the loop.
         let _ = pass::send(self.channel.as_fd(), b"R", &[]);
     }
@@ -44,13 +44,13 @@ impl Server {
     ///
     /// # Errors
     /// That of epoll.
-    pub fn obey(&mut self, link: ParentLink) -> Result<(), Errno> {
+    pub fn attach_parent(&mut self, link: ParentLink) -> Result<(), Errno> {
         self.epoll.add(link.channel.as_fd(), epoll::IN, token_of(Role::Parent))?;
         self.parent = Some(link);
         Ok(())
     }
 
-    pub(super) fn hear_parent(&mut self) {
+    pub(super) fn read_parent_messages(&mut self) {
         let mut text = [0; 1 + 4 * pass::MOST];
         while let Some(link) = &self.parent {
             match pass::receive(link.channel.as_fd(), &mut text) {

@@ -177,7 +177,7 @@ impl Server {
 
     /// Drops old configurations that no request uses any more, a part in each turn; then closes the logs that only they
     /// name.
-    pub(super) fn tend_configs(&mut self) {
+    pub(super) fn drop_unused_configs(&mut self) {
         if !self.old_configs.is_empty() {
             let (held, free) = std::mem::take(&mut self.old_configs).into_iter().partition(|c| Rc::strong_count(c) > 1);
             self.old_configs = held;

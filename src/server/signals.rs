@@ -128,7 +128,7 @@ impl Server {
     }
 
     /// After the logs of a turn are out: what is wrong with them, and which are not needed any more.
-    pub(super) fn tend_logs(&mut self) {
+    pub(super) fn report_log_failures(&mut self) {
         if let Some(seconds) = self.cx.now.jumped() {
             let way = if seconds < 0 { "back" } else { "forward" };
             let by = seconds.unsigned_abs();

@@ -32,7 +32,7 @@ impl Server {
     /// Ends the streams of an HTTP/2 connection that is closed.
     pub(super) fn close_streams(&mut self, key: Key, conn: &mut Conn, reason: CloseReason) {
         let State::Http2(http2) = &mut conn.state else { return };
-        http2.farewell(&mut conn.transport);
+        http2.send_goaway(&mut conn.transport);
         let endpoints = self.listeners.endpoints();
         let (wake, budget) = (Wake::conn(key), Budget::default());
         let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };

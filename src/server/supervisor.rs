@@ -14,7 +14,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-pub struct Supervisor {
+pub struct ServiceManager {
     socket: Option<UnixDatagram>,
     /// How often this process sends WATCHDOG=1, in milliseconds: half of the interval that the manager allows.
     watchdog: Option<u64>,
@@ -24,9 +24,9 @@ pub struct Supervisor {
     is_child: bool,
 }
 
-impl Supervisor {
+impl ServiceManager {
     /// The one that the environment names (sd_notify(3)).
-    pub fn from_env() -> Supervisor {
+    pub fn from_env() -> ServiceManager {
         let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| connect(name.as_bytes()));
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         // A process that an upgrade started goes on with what its parent was asked for.
@@ -34,13 +34,13 @@ impl Supervisor {
         let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| ours.contains(&pid));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_for_us && socket.is_some());
         let watchdog = watchdog.map(|usec| (usec / 2000).max(1));
-        Supervisor { socket, watchdog, due: 0, is_child: false }
+        ServiceManager { socket, watchdog, due: 0, is_child: false }
     }
 
     /// What a process under a parent has of it: it gives the signs of life. A unit needs `NotifyAccess=all` for these.
     #[must_use]
-    pub fn for_child(self) -> Supervisor {
-        Supervisor { is_child: true, ..self }
+    pub fn for_child(self) -> ServiceManager {
+        ServiceManager { is_child: true, ..self }
     }
 
     /// Requests are answered: at the start, and again after each reload, whatever became of it.

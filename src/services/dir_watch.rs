@@ -166,7 +166,7 @@ impl DirWatch {
 
     /// The descriptor that the loop must watch from the next turn on, and whether it was registered before. None: it
     /// is already watched, or need not be.
-    pub fn to_arm(&self) -> Option<(BorrowedFd<'_>, bool)> {
+    pub fn descriptor_to_arm(&self) -> Option<(BorrowedFd<'_>, bool)> {
         let inotify = self.inotify.as_ref()?;
         match self.loop_watch {
             LoopWatch::None => Some((inotify.fd(), false)),

@@ -163,7 +163,7 @@ impl Services {
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
         self.judged_trees.came(dir);
-        self.quotas.more();
+        self.quotas.files_added();
     }
 
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {

@@ -204,7 +204,7 @@ impl ResponseCache {
     }
 
     /// Whether a head that is not cached was seen before: only then is it worth caching. Marks it as seen.
-    pub fn is_seen(&mut self, hash: u64) -> bool {
+    pub fn mark_seen(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
             self.seen.resize(SEEN, 0);
         }

@@ -252,7 +252,7 @@ impl Uploads {
     }
 
     /// The first upload of this process in a directory.
-    pub fn is_new_home(&mut self, home: &Rc<[u8]>) -> bool {
+    pub fn note_home(&mut self, home: &Rc<[u8]>) -> bool {
         !self.homes.contains(home) && self.homes.insert(home.clone())
     }
 

@@ -290,7 +290,7 @@ impl Part {
     }
 
     fn is_for(self, warning: &Diagnostic) -> bool {
-        self != Part::Inside || !warning.code.is_some_and(|code| lint::OF_SURROUNDINGS.contains(&code))
+        self != Part::Inside || !warning.code.is_some_and(|code| lint::NEED_CONTEXT.contains(&code))
     }
 }
 

@@ -238,20 +238,20 @@ impl Build {
             self.error(fault);
             return None;
         }
-        if languages::is_merge_mark(&name) && self.later_of(d, languages::MERGE) {
+        if languages::is_merge_mark(&name) && self.note_later_mark(d, languages::MERGE) {
             return None;
         }
-        if languages::is_diff_mark(&name) && self.later_of(d, languages::DIFF) {
+        if languages::is_diff_mark(&name) && self.note_later_mark(d, languages::DIFF) {
             return None;
         }
         if lexical::is_shell_end(&name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
             self.forgive_its_end(d);
             return None;
         }
-        if self.ends_a_pair(d) {
+        if self.note_pair_end(d) {
             return None;
         }
-        if self.is_copied_along(d, here) || self.is_rest_of_a_value(d, here) {
+        if self.report_copied_text(d, here) || self.forgive_rest_of_value(d, here) {
             return None;
         }
         let foreign = || foreign_names::foreign(&name, &d.args).or_else(|| joined_name(d, here));
@@ -313,7 +313,7 @@ impl Build {
     }
 
     /// Reports what came along with a configuration that was copied from another text.
-    fn is_copied_along(&mut self, d: &Directive, here: Contexts) -> bool {
+    fn report_copied_text(&mut self, d: &Directive, here: Contexts) -> bool {
         let Some(fault) = markup::of_name(d, &self.sources, here) else { return false };
         // One number of a line stands for all of them.
         let is_number = |help: &String| help == markup::LINE_NUMBER;
@@ -327,7 +327,7 @@ impl Build {
     }
 
     /// What a `;` cut off a value of the same line that is an error already: `add_header A b c d; e;` is one mistake.
-    fn is_rest_of_a_value(&mut self, d: &Directive, here: Contexts) -> bool {
+    fn forgive_rest_of_value(&mut self, d: &Directive, here: Contexts) -> bool {
         let line = markup::line_of(d, &self.sources);
         let before = Span::new(line.file, line.start, d.name.span.start);
         let name = d.name.str();
@@ -347,7 +347,7 @@ impl Build {
     }
 
     /// The end of a comment in C, of a block of Markdown or of a template's loop, whose beginning is reported.
-    fn ends_a_pair(&mut self, d: &Directive) -> bool {
+    fn note_pair_end(&mut self, d: &Directive) -> bool {
         let name = d.name.str();
         let Some(begin) = markup::begin_of(&name) else { return false };
         let span = d.name.span;
@@ -363,7 +363,7 @@ impl Build {
     }
 
     /// The second and later marks of a merge or a diff: notes of the first, whose help is `help`.
-    fn later_of(&mut self, d: &Directive, help: &str) -> bool {
+    fn note_later_mark(&mut self, d: &Directive, help: &str) -> bool {
         let (span, name) = (d.name.span, d.name.str().into_owned());
         let is_noted = self.diagnostics.note_where(
             |first| {

@@ -64,7 +64,7 @@ pub fn answer(
         let head = rest.get(..len).unwrap_or_default();
         let hash = cx.response_cache.hash(endpoint, head);
         let Some(cached) = cx.response_cache.find(hash, endpoint, head).cloned() else {
-            answered.next = cx.response_cache.is_seen(hash).then_some(hash);
+            answered.next = cx.response_cache.mark_seen(hash).then_some(hash);
             break;
         };
         let count = batch.answers.len() - from;

@@ -50,7 +50,7 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> ReadOutcome {
 }
 
 /// The head fills its buffer: to read more, that has to grow.
-fn is_to_grow(http1: &Http1) -> bool {
+fn must_grow(http1: &Http1) -> bool {
     http1.input.capacity() - http1.unread().len() < ROOM && !http1.unread().is_empty()
 }
 
@@ -104,7 +104,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             if !io.transport.can_read() {
                 return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            if turn.cx.overload.refuses() && is_to_grow(http1) {
+            if turn.cx.overload.refuses() && must_grow(http1) {
                 // Clients that send long heads slowly would take all that is left.
                 return refuse(io, active, turn, entry::turn_away);
             }
@@ -161,7 +161,7 @@ pub fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
 /// Body bytes for the handler: those that came with the head, then the socket's.
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, http1, .. } = active;
-    invite(ex, http1);
+    send_continue(ex, http1);
     let invited = !ex.out.is_empty();
     match write::flush(io, ex, turn) {
         Flushed::All if invited => arm(io, ex, turn.cx),
@@ -186,7 +186,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 }
 
 /// Answers `Expect: 100-continue`: the body is wanted.
-pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
+pub fn send_continue(ex: &mut Exchange, http1: &mut Http1) {
     if http1.expects_continue {
         http1.expects_continue = false;
         // Not for a client that did not wait for it, nor within a response.

@@ -63,7 +63,7 @@ impl Http2 {
         let hash = cx.response_cache.hash(endpoint, key);
         let seen = || CacheKey { hash, key: key.into() };
         let Some(response) = cx.response_cache.find(hash, endpoint, key).cloned() else {
-            return Err(cx.response_cache.is_seen(hash).then(seen));
+            return Err(cx.response_cache.mark_seen(hash).then(seen));
         };
         let requests = u64::from(conn.served.requests()) + 1;
         let facts = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };

@@ -66,7 +66,7 @@ impl Http2 {
         }
         // Frames are read in every turn, however much there is to be sent: they bring requests and open windows.
         let mut received = match conns.get_mut(key) {
-            Some(conn) if conn.transport.can_read() && self.is_to_read() => {
+            Some(conn) if conn.transport.can_read() && self.should_read() => {
                 match self.receive(&mut conn.transport, turn) {
                     Ok(received) => received,
                     Err(Gone) => return self.gone(conns, turn),
@@ -131,7 +131,7 @@ impl Http2 {
     }
 
     /// Whether what the client has sent is read before anything else.
-    fn is_to_read(&self) -> bool {
+    fn should_read(&self) -> bool {
         self.ends.is_none() && (self.input.is_empty() || self.is_partial) && !self.is_choked()
     }
 
@@ -393,7 +393,7 @@ impl Http2 {
     }
 
     /// The server closes the connection: GOAWAY is sent as far as there is room for it.
-    pub fn farewell(&mut self, transport: &mut Transport) {
+    pub fn send_goaway(&mut self, transport: &mut Transport) {
         if self.ends.is_some() || self.sent > 0 || transport.has_failed() {
             return;
         }

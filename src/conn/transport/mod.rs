@@ -395,7 +395,7 @@ impl Transport {
             Transport::Tls(tls) => tls.shutdown_write(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => {
-                scrambled.farewell();
+                scrambled.send_close_notify();
                 socket::shutdown_write(scrambled.fd())
             }
         }
@@ -410,24 +410,24 @@ impl Transport {
     }
 
     /// What was sent is cut short: the protocol's closing message is left out, so that the peer can tell.
-    pub fn withhold_farewell(&mut self) {
+    pub fn suppress_close_notify(&mut self) {
         match self {
             Transport::Plain(_) => {}
             Transport::Stream(stream) => stream.cut(),
-            Transport::Tls(tls) => tls.withhold_farewell(),
+            Transport::Tls(tls) => tls.suppress_close_notify(),
             #[cfg(debug_assertions)]
-            Transport::Scrambled(scrambled) => scrambled.withhold_farewell(),
+            Transport::Scrambled(scrambled) => scrambled.suppress_close_notify(),
         }
     }
 
     /// Called before the socket is closed in order: sends the protocol's closing message (TLS: close_notify), as far as
     /// the socket takes it.
-    pub fn farewell(&mut self) {
+    pub fn send_close_notify(&mut self) {
         match self {
             Transport::Plain(_) => {}
-            Transport::Tls(tls) => tls.say_goodbye(),
+            Transport::Tls(tls) => tls.send_close_notify(),
             #[cfg(debug_assertions)]
-            Transport::Scrambled(scrambled) => scrambled.farewell(),
+            Transport::Scrambled(scrambled) => scrambled.send_close_notify(),
             Transport::Stream(_) => {}
         }
     }

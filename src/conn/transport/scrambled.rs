@@ -151,11 +151,11 @@ impl Scrambled {
         Ok(())
     }
 
-    pub fn withhold_farewell(&mut self) {
+    pub fn suppress_close_notify(&mut self) {
         self.is_cut = true;
     }
 
-    pub fn farewell(&mut self) {
+    pub fn send_close_notify(&mut self) {
         if self.is_cut {
             return;
         }

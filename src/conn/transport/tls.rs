@@ -402,7 +402,7 @@ impl Tls {
 
     /// As [`Transport::shutdown_write`](super::Transport::shutdown_write).
     pub fn shutdown_write(&mut self) -> Result<(), Errno> {
-        self.say_goodbye();
+        self.send_close_notify();
         if self.is_shut { Ok(()) } else { socket::shutdown_write(self.fd.as_fd()) }
     }
 
@@ -453,12 +453,12 @@ impl Tls {
     }
 
     /// Without close_notify the peer knows that what it has may be cut.
-    pub fn withhold_farewell(&mut self) {
+    pub fn suppress_close_notify(&mut self) {
         self.closed = true;
     }
 
     /// The close_notify: once, and as far as the socket takes it.
-    pub fn say_goodbye(&mut self) {
+    pub fn send_close_notify(&mut self) {
         if std::mem::replace(&mut self.closed, true) || self.fault.is_some() {
             return;
         }

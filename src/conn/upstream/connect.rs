@@ -35,7 +35,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     if proxy.is_program() {
         return spawn(io, active, turn);
     }
-    if !std::mem::replace(&mut proxy.waited_for_room, true) && backends.wants_room(cx.stats.active) {
+    if !std::mem::replace(&mut proxy.waited_for_room, true) && backends.must_wait_for_room(cx.stats.active) {
         return Step::Yield;
     }
     let (peer, addr) = match proxy.pick(ex, cx) {

@@ -152,7 +152,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     if let Handler::Proxy(proxy) = handler
         && proxy.wants_body(ex)
     {
-        read::invite(ex, http1);
+        read::send_continue(ex, http1);
         progress |= !ex.out.is_empty() && io.transport.can_write();
         match take_body(io, active, turn) {
             Step::Wait => {}

@@ -107,7 +107,7 @@ fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if proxy.gathered(ex) {
         return Step::Again;
     }
-    read::invite(ex, http1);
+    read::send_continue(ex, http1);
     if !ex.out.is_empty() && io.transport.can_write() {
         return Step::Again;
     }

@@ -100,13 +100,13 @@ pub struct Backends {
     /// Connections that there may be, clients' among them.
     limit: usize,
     /// A request waits until connections of idle clients are closed.
-    wants_room: bool,
+    must_wait_for_room: bool,
 }
 
 impl Backends {
     pub fn new(epoll: Rc<Epoll>) -> Backends {
         let (idle, hash) = (Idle::default(), RandomState::new());
-        Backends { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, wants_room: false }
+        Backends { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, must_wait_for_room: false }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -129,14 +129,14 @@ impl Backends {
     }
 
     /// Whether a request that needs a connection had better wait until idle clients have made room.
-    pub fn wants_room(&mut self, clients: u64) -> bool {
-        self.wants_room |= self.is_full(clients) && self.idle.is_empty();
-        self.wants_room
+    pub fn must_wait_for_room(&mut self, clients: u64) -> bool {
+        self.must_wait_for_room |= self.is_full(clients) && self.idle.is_empty();
+        self.must_wait_for_room
     }
 
     /// Whether some request has waited for room; it goes on in its next turn, whether there is room or not.
-    pub fn takes_room(&mut self) -> bool {
-        std::mem::take(&mut self.wants_room)
+    pub fn take_room_request(&mut self) -> bool {
+        std::mem::take(&mut self.must_wait_for_room)
     }
 
     /// Closes the connection that has been idle longest. False: none is.

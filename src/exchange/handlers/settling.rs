@@ -49,7 +49,7 @@ impl Back {
             }
         };
         cx.now.changed();
-        cx.quotas.more();
+        cx.quotas.files_added();
         let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), ..)) = &self;
         cx.judged_trees.came(dir.as_fd());
         match self {

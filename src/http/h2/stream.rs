@@ -34,7 +34,7 @@ pub struct Stream {
 
 impl Stream {
     /// The client may still send.
-    pub fn is_open_there(&self) -> bool {
+    pub fn is_open_for_receive(&self) -> bool {
         !self.is_received || self.is_overrun
     }
 }

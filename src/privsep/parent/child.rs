@@ -48,8 +48,8 @@ impl Parent {
             // Without the channel it begins with empty state.
             let _ = server.inherit(channel);
         }
-        link.tell_ready();
-        if server.obey(link).is_err() {
+        link.send_ready();
+        if server.attach_parent(link).is_err() {
             return 2;
         }
         server.note_start(&std::mem::take(&mut self.notes));

@@ -29,7 +29,7 @@ use crate::server::pid_file::PidFile;
 use crate::server::reload::{self, Origin};
 use crate::server::reload_report;
 use crate::server::signals::Signals;
-use crate::server::supervisor::Supervisor;
+use crate::server::supervisor::ServiceManager;
 use crate::server::upload_services::journal_path;
 use crate::server::worker::Worker;
 use crate::services::clock::Clock;
@@ -92,7 +92,7 @@ struct Parent {
     pause: u64,
     ending: Ending,
     is_daemon: bool,
-    supervisor: Supervisor,
+    supervisor: ServiceManager,
     /// Counters that successive children share; None where their memory could not be had, and each child begins at zero.
     counters: Option<Rc<Shared>>,
     /// When drain_delay is over and QUIT follows.
@@ -189,7 +189,7 @@ impl Parent {
             pause: 0,
             ending: Ending::No,
             is_daemon: ready.is_some(),
-            supervisor: Supervisor::from_env(),
+            supervisor: ServiceManager::from_env(),
             drained_at: None,
             orphans: Orphans::default(),
             counters: Stats::page().ok(),

@@ -1,7 +1,7 @@
 //! An authority, its account and its current job. Certificates are known by their index only.
 
 use super::store::{self, Opened};
-use super::unkept::Unkept;
+use super::unkept::Unsaved;
 use crate::acme::account::Account;
 use crate::acme::order::Order;
 use crate::acme::renewal::Inquiry;
@@ -31,11 +31,11 @@ pub struct Authority {
     /// No request is sent before this time, monotonic milliseconds.
     pub wait: u64,
     /// The account's key, if it was made here and is not on disk.
-    pub unkept_key: Option<String>,
+    pub unsaved_key: Option<String>,
     /// The key on disk could not be read: another account is used, whose key is not stored.
     pub is_makeshift: bool,
     /// Whether the account is on disk.
-    pub unkept: Unkept,
+    pub unkept: Unsaved,
 }
 
 impl Authority {
@@ -46,22 +46,22 @@ impl Authority {
             job: None,
             outstanding: false,
             wait: 0,
-            unkept_key: None,
+            unsaved_key: None,
             is_makeshift: false,
-            unkept: Unkept::default(),
+            unkept: Unsaved::default(),
         }
     }
 
     /// Uses another account from now on.
     pub fn take(&mut self, opened: Opened) -> bool {
         let Opened { key, kid, unkept } = opened;
-        (self.account, self.unkept_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
+        (self.account, self.unsaved_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
         true
     }
 
     /// The key is on disk; so is the URL, if there is one.
     pub fn keep(&mut self) -> Result<(), String> {
-        self.unkept_key = None;
+        self.unsaved_key = None;
         match self.account.kid().filter(|_| !self.is_makeshift) {
             Some(kid) => store::keep_account(&self.issuer, self.account.key(), kid),
             None => Ok(()),

@@ -1,7 +1,7 @@
 //! One certificate over time: the current one, when the next is due, and when its authority is asked about renewal.
 
 use super::store::Pair;
-use super::unkept::Unkept;
+use super::unkept::Unsaved;
 use crate::acme::problem::Failure;
 use crate::acme::renewal::{self, Window};
 use crate::tls::CertifiedKey;
@@ -51,7 +51,7 @@ pub struct CertificateState {
     /// Certificates in a row that had expired when they were issued, by the clock of this machine.
     spent: u32,
     /// Whether the certificate is on disk.
-    pub unkept: Unkept,
+    pub unkept: Unsaved,
 }
 
 /// The action that is due.
@@ -74,7 +74,7 @@ impl CertificateState {
             retry_at: 0,
             hasty: 0,
             spent: 0,
-            unkept: Unkept::default(),
+            unkept: Unsaved::default(),
         }
     }
 

@@ -127,7 +127,7 @@ impl Acme {
             Ok::<_, String>(Opened { key, kid: None, unkept: None })
         });
         let Opened { key, kid, unkept } = opened.ok()?;
-        Some(Authority { unkept_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
+        Some(Authority { unsaved_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
     }
 
     /// Tries again to read keys that could not be read. True: one can be read now.
@@ -143,7 +143,7 @@ impl Acme {
     fn keep_account(&mut self, at: usize, now: i64) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         let issuer = authority.issuer.clone();
-        let key = authority.unkept_key.as_deref().map_or(Ok(true), |text| store::keep_key(&issuer, text));
+        let key = authority.unsaved_key.as_deref().map_or(Ok(true), |text| store::keep_key(&issuer, text));
         let kept = key.and_then(|is_ours| match is_ours {
             true => authority.keep().map(|()| false),
             false => match store::account(&issuer)? {
@@ -171,7 +171,7 @@ impl Acme {
     }
 
     /// Tries again to write what could not be written.
-    fn keep_what_is_not(&mut self, now: i64) {
+    fn retry_writes(&mut self, now: i64) {
         for at in 0..self.authorities.len() {
             if self.authorities[at].unkept.is_due(now) {
                 self.keep_account(at, now);
@@ -270,7 +270,7 @@ impl Acme {
 
     /// Begins jobs that are due and continues others. Gives the requests to send, each with its authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
-        self.keep_what_is_not(now.unix);
+        self.retry_writes(now.unix);
         let mut requests = Vec::new();
         for at in 0..self.authorities.len() {
             let authority = &self.authorities[at];

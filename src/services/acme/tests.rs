@@ -66,11 +66,11 @@ fn an_account_key_that_another_process_made_first_is_used_and_stays() {
     let own = acme.authorities[0].account.key().thumbprint();
     assert_eq!(thumbprint(&fs::read_to_string(&path).expect("kept")), own);
     // As if the disk had been full, and then another process was faster.
-    acme.authorities[0].unkept_key = issue::new_key(KeyKind::P256).ok();
+    acme.authorities[0].unsaved_key = issue::new_key(KeyKind::P256).ok();
     scratch.write("account.key", key.as_bytes());
     acme.keep_account(0, 0);
     assert_eq!(acme.authorities[0].account.key().thumbprint(), thumbprint(&key));
-    assert!(acme.authorities[0].unkept_key.is_none());
+    assert!(acme.authorities[0].unsaved_key.is_none());
     assert_eq!(fs::read_to_string(&path).expect("there"), key);
 }
 

@@ -9,19 +9,19 @@ use crate::config::model::Level;
 const NEVER: i64 = i64::MAX;
 
 #[derive(Debug)]
-pub struct Unkept {
+pub struct Unsaved {
     failures: u32,
     /// Seconds since 1970.
     again: i64,
 }
 
-impl Default for Unkept {
-    fn default() -> Unkept {
-        Unkept { failures: 0, again: NEVER }
+impl Default for Unsaved {
+    fn default() -> Unsaved {
+        Unsaved { failures: 0, again: NEVER }
     }
 }
 
-impl Unkept {
+impl Unsaved {
     /// When writing is tried again; never if everything is on disk.
     pub fn next(&self) -> i64 {
         self.again
@@ -49,7 +49,7 @@ impl Unkept {
         let is_first = self.failures == 0;
         match outcome {
             Ok(()) => {
-                *self = Unkept::default();
+                *self = Unsaved::default();
                 (!is_first).then(|| (Level::Notice, format!("{what} is on disk now")))
             }
             Err(why) => {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_not_on_disk_is_tried_again_and_said_once() {
-        let mut unkept = Unkept::default();
+        let mut unkept = Unsaved::default();
         assert_eq!((unkept.attempted(Ok(()), "it", 0, 0), unkept.next()), (None, NEVER));
         let full = || Err("full".to_owned());
         let (level, text) = unkept.attempted(full(), "it", 100, 0).expect("said");

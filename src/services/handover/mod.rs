@@ -66,9 +66,9 @@ impl Predecessor {
     fn claim(&mut self, path: &[u8], holds: Usage, cx: &mut Services) {
         let area = cx.quotas.area_at(path);
         let claim = self.claims.entry(path.into()).or_insert_with(|| Claim::new(area.clone()));
-        claim.impose(holds);
+        claim.set_granted(holds);
         // What it no longer holds may have become files.
-        area.doubt_all();
+        area.invalidate();
         if holds == Usage::default() {
             self.claims.remove(path);
         }
@@ -84,7 +84,7 @@ impl Predecessor {
         for (area, claim) in std::mem::take(&mut self.claims) {
             let Usage { bytes, files } = claim.holds();
             held.push(Record::Claim { area: &area, bytes, files }.encode());
-            claim.area().doubt_all();
+            claim.area().invalidate();
         }
         held
     }

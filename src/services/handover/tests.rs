@@ -79,7 +79,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     assert!(old.limits.enter(&places, b"k", 1, 1 << 20));
     let area = old.quotas.area_at(b"/srv/up");
     let mut claim = Claim::new(area);
-    claim.impose(Usage { bytes: 10, files: 1 });
+    claim.set_granted(Usage { bytes: 10, files: 1 });
     old.dav_locks.inherit("l", lock("/srv/up/f"));
     let mut predecessor = Predecessor::default();
     // One more came to the new process before it was given anything.

@@ -147,7 +147,7 @@ impl Quotas {
         if self.areas.is_empty() {
             return;
         }
-        let Ok(path) = file::path_of(dir) else { return self.more() };
+        let Ok(path) = file::path_of(dir) else { return self.files_added() };
         for end in (0..=path.len()).filter(|end| path.get(*end).is_none_or(|b| *b == b'/')) {
             if let Some(area) = self.areas.get(&path[..end]) {
                 area.changed(path.get(end + 1..).unwrap_or_default(), added, replaced);
@@ -156,15 +156,15 @@ impl Quotas {
     }
 
     /// Files were removed somewhere.
-    pub fn less(&mut self) {
+    pub fn files_removed(&mut self) {
         for area in self.areas.values().filter(|area| area.known.get() == Known::Yes) {
             area.known.set(Known::AtMost);
         }
     }
 
     /// An unknown number of files was added: copied, moved, renamed.
-    pub fn more(&mut self) {
-        self.areas.values().for_each(|area| area.doubt_all());
+    pub fn files_added(&mut self) {
+        self.areas.values().for_each(|area| area.invalidate());
     }
 }
 
@@ -177,13 +177,13 @@ impl Area {
     }
 
     /// The usage may be higher than counted: it is counted again.
-    pub fn doubt_all(&self) {
+    pub fn invalidate(&self) {
         self.known.set(Known::No);
         *self.walk.borrow_mut() = None;
     }
 
     /// Whether this is the first call: then the reach of its locks is to be examined.
-    pub fn is_new_to_locks(&self) -> bool {
+    pub fn first_lock_check(&self) -> bool {
         !self.locks_seen.replace(true)
     }
 
@@ -281,7 +281,7 @@ impl Claim {
     }
 
     /// Sets the claim to `to`, which another process has granted.
-    pub fn impose(&mut self, to: Usage) {
+    pub fn set_granted(&mut self, to: Usage) {
         self.area.claimed.set(self.area.claimed.get().minus(self.holds).plus(to));
         self.holds = to;
     }

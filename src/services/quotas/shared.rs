@@ -489,7 +489,7 @@ mod tests {
             for n in left.by_ref().take(1000) {
                 fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
             }
-            quotas.less();
+            quotas.files_removed();
             // The admission of an upload counts too, and knows nothing of the file.
             let wanted = area.counts() + u64::from(with_count);
             while area.counts() < wanted {

@@ -109,15 +109,15 @@ fn an_entry_is_of_its_bytes_and_its_endpoint() {
 fn a_head_is_seen_once_it_came() {
     let mut repeats = ResponseCache::new(1 << 20);
     let hash = repeats.hash(HERE, b"one");
-    assert!(!repeats.is_seen(hash));
-    assert!(repeats.is_seen(hash));
-    assert!(repeats.is_seen(hash));
+    assert!(!repeats.mark_seen(hash));
+    assert!(repeats.mark_seen(hash));
+    assert!(repeats.mark_seen(hash));
     // Another of the same place takes it.
     let other = hash ^ 2 << 32;
-    assert!(!repeats.is_seen(other));
-    assert!(!repeats.is_seen(hash));
+    assert!(!repeats.mark_seen(other));
+    assert!(!repeats.mark_seen(hash));
     // A hash of zeroes is not what an empty place holds.
-    assert!(!repeats.is_seen(0), "never seen");
+    assert!(!repeats.mark_seen(0), "never seen");
 }
 
 #[test]

@@ -273,7 +273,7 @@ pub fn open_status(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("stub_status") && !place.is("status") || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
-    let asked = |level: &Level| level.asks_who() || level.has("allow");
+    let asked = |level: &Level| level.authenticates() || level.has("allow");
     if !place.levels().any(asked) {
         let help = "add: allow 127.0.0.1; deny all;";
         found.push(Finding::new(place.d.name.span, "the status page is open to anyone", help));

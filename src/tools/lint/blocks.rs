@@ -16,11 +16,11 @@ pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
 }
 
 /// Whether something here asks who the client is.
-pub fn asks_who(level: &[Directive]) -> bool {
+pub fn authenticates(level: &[Directive]) -> bool {
     level.iter().any(|d| match d.name.bytes() {
         b"auth_basic" | b"signed_link" => d.args.iter().all(|word| !word.is("off")),
         b"deny" | b"internal" | b"auth_request" | b"ssl_verify_client" | b"return" => true,
-        b"limit_except" => d.block.as_deref().is_some_and(asks_who),
+        b"limit_except" => d.block.as_deref().is_some_and(authenticates),
         _ => false,
     })
 }

@@ -1,7 +1,7 @@
 //! Ways around what a configuration means to keep: a regex location that takes requests from a protected prefix, private
 //! files below the root, a choice of the server that leaves a case out.
 
-use super::blocks::{Pass, asks_who, is_pass, location, passes};
+use super::blocks::{Pass, authenticates, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Place, Rule};
 use super::uploads::is_kept_outside;
@@ -115,7 +115,7 @@ fn is_shut(d: &Directive) -> bool {
 fn around_protection(place: &Place, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
-    if !in_server || !place.is_first("location") || level.asks_who() || level.has("satisfy") {
+    if !in_server || !place.is_first("location") || level.authenticates() || level.has("satisfy") {
         return;
     }
     let locations = || level.all.iter().take(COMPARED).filter_map(|d| Some((d, location(d)?)));
@@ -128,7 +128,7 @@ fn around_protection(place: &Place, found: &mut Vec<Finding>) {
     let open = || {
         locations().filter(|(d, (sign, regex))| {
             let takes = sign.starts_with(b"~") && (hands_on(d) || names_documents(&regex.str()));
-            takes && !asks_who(d.block.as_deref().unwrap_or_default())
+            takes && !authenticates(d.block.as_deref().unwrap_or_default())
         })
     };
     for (d, (sign, name)) in locations() {
@@ -181,7 +181,7 @@ fn may_begin_with(regex: &str, prefix: &str) -> bool {
 /// Whether a location sends its files for a path to everyone, or has one inside it that may.
 fn sends_files(d: &Directive, path: &[u8]) -> bool {
     let inside = d.block.as_deref().unwrap_or_default();
-    if asks_who(inside) || inside.iter().any(|d| is_pass(&d.name.str())) {
+    if authenticates(inside) || inside.iter().any(|d| is_pass(&d.name.str())) {
         return false;
     }
     let nested = inside.iter().any(|d| d.name.is("location")).then(|| Level::new(inside));

@@ -2,7 +2,7 @@
 //! stored and that others can fetch.
 
 use super::backtracking::ambiguous;
-use super::blocks::{asks_who, location};
+use super::blocks::{authenticates, location};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -156,7 +156,7 @@ fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
     let mut found: FastMap<String, Vec<usize>> = FastMap::default();
     for (at, d) in server.all.iter().enumerate() {
         if let Some(dir) = served(d, outer)
-            && !asks_who(d.block.as_deref().unwrap_or_default())
+            && !authenticates(d.block.as_deref().unwrap_or_default())
         {
             found.entry(dir).or_default().push(at);
         }
@@ -174,7 +174,7 @@ fn read_back(place: &Place, found: &mut Vec<Finding>) {
         return;
     };
     // What is stored for everyone may be fetched by everyone.
-    if !place.level().asks_who() || server.asks_who() {
+    if !place.level().authenticates() || server.authenticates() {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));

@@ -195,8 +195,8 @@ impl<'a> Level<'a> {
     }
 
     /// Whether something here asks who the client is.
-    pub fn asks_who(&self) -> bool {
-        *self.is_closed.get_or_init(|| blocks::asks_who(self.all))
+    pub fn authenticates(&self) -> bool {
+        *self.is_closed.get_or_init(|| blocks::authenticates(self.all))
     }
 
     /// The first `allow all` or `deny all`, and the first rule behind it.

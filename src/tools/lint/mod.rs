@@ -75,7 +75,7 @@ pub const RULES: &[&[Rule]] = &[
 
 /// Rules that ask for something which may stand around a location, or beside it: of a file of locations that a server
 /// includes they say nothing.
-pub const OF_SURROUNDINGS: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
+pub const NEED_CONTEXT: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {

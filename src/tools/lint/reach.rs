@@ -1,7 +1,7 @@
 //! What a request never gets to, or gets to by another way: answers before all locations, names that cannot be looked
 //! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
 
-use super::blocks::{Pass, asks_who, authority, below, is_pass, location, passes, set_value, variables};
+use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, set_value, variables};
 use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Span, Word};
 
@@ -252,14 +252,14 @@ fn exact_alone(place: &Place, found: &mut Vec<Finding>) {
     // A file has nothing below it. What this location answers alone is nowhere else.
     const OWN: [&str; 6] = ["stub_status", "status", "alias", "empty_gif", "internal", "include"];
     let answers = |d: &Directive| OWN.iter().any(|own| d.name.is(own)) || d.name.is("return") && d.args.len() > 1;
-    if last.is_empty() || last.contains('.') || place.children().iter().any(answers) || server.asks_who() {
+    if last.is_empty() || last.contains('.') || place.children().iter().any(answers) || server.authenticates() {
         return;
     }
     let Some(taker) = server.taker(format!("{path}/x").as_bytes()) else { return };
     let inside = taker.block.as_deref().unwrap_or_default();
     let is_explicit = location(taker).is_some_and(|(_, name)| name.bytes().starts_with(path.as_bytes()));
     let is_passed = inside.iter().any(|d| is_pass(&d.name.str()));
-    if !asks_who(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
+    if !authenticates(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
         let message = format!("only \"{path}\" itself is closed: \"{path}/\" is answered by another location");
         let help = format!("close what is below as well: location {path} {{ … }}");
         found.push(Finding::new(place.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));

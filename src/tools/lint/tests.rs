@@ -506,5 +506,5 @@ fn only_the_first_missing_names_are_compared_with_those_beside_them() {
 fn every_code_is_there_once_and_in_order() {
     let codes: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.code).collect();
     assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{codes:?}");
-    assert!(OF_SURROUNDINGS.iter().all(|code| codes.contains(code)));
+    assert!(NEED_CONTEXT.iter().all(|code| codes.contains(code)));
 }

@@ -89,7 +89,7 @@ fn whole_system(place: &Place, found: &mut Vec<Finding>) {
     let text = word.str();
     let dir = text.trim_end_matches('/');
     if SYSTEM.contains(&dir) {
-        if !place.levels().any(Level::asks_who) {
+        if !place.levels().any(Level::authenticates) {
             let message = format!("the system's files in {dir} are served to everyone");
             found.push(Finding::new(word.span, message, "name the directory of the site: /srv/www"));
         }

@@ -1,6 +1,6 @@
 //! Areas that people can write to.
 
-use super::blocks::{asks_who, location};
+use super::blocks::{authenticates, location};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::Directive;
@@ -40,7 +40,7 @@ fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let Some(writing) = writes(place.children()) else { return };
-    if asks_who(place.children()) || place.levels().any(Level::asks_who) {
+    if authenticates(place.children()) || place.levels().any(Level::authenticates) {
         return;
     }
     found.push(Finding::new(

@@ -81,7 +81,7 @@ impl Transfer {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !matches!(self.stage, Stage::Judging) {
             // What was there may be removed. A copy under its hidden name is not counted yet.
-            cx.quotas.less();
+            cx.quotas.files_removed();
         }
         loop {
             match self.step(ex, cx) {
@@ -294,7 +294,7 @@ impl Transfer {
         let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
         if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {
             // Files were added, how many is not known.
-            cx.quotas.more();
+            cx.quotas.files_added();
         }
         if is_copying {
             self.judging.take_back();

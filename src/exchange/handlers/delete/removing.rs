@@ -154,7 +154,7 @@ fn remove(
         // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
         // cache.
         cx.now.changed();
-        cx.quotas.less();
+        cx.quotas.files_removed();
         return match outcome {
             Ok(true) => Err(Flow::Wait),
             Ok(false) => {
@@ -260,7 +260,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
             // cache.
             cx.now.changed();
-            cx.quotas.less();
+            cx.quotas.files_removed();
             let forgotten = locked.map(|path| cx.dav_locks.forget(&path)).unwrap_or_default();
             let then = done(ex);
             let back = match (removed, &changed[..], was) {

@@ -300,7 +300,7 @@ fn create(
 
 /// Says once of a directory that its locks may not reach other servers.
 fn warn_of_locks(ex: &Exchange, cx: &mut Services, home: &Home, fd: BorrowedFd<'_>) {
-    if cx.resumable.is_new_home(&home.path)
+    if cx.resumable.note_home(&home.path)
         && let Some(doubt) = locks::doubt(fd, &home.path)
     {
         let text = "several servers must not share these uploads";

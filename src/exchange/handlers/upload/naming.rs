@@ -267,7 +267,7 @@ impl Upload {
     pub fn go_back(&mut self, ex: &mut Exchange, cx: &mut Services, why: Because) -> Flow {
         self.naming.is_begun = false;
         if self.naming.given > 0 {
-            cx.quotas.less();
+            cx.quotas.files_removed();
         }
         self.taking_back = Some(Box::new(TakingBack { is_whole: true, why }));
         self.take_back_some(ex, cx)
@@ -317,7 +317,7 @@ impl Upload {
             cx.judged_trees.came(commit::home(&dir, part).as_fd());
         }
         cx.now.changed();
-        cx.quotas.less();
+        cx.quotas.files_removed();
         is_whole
     }
 }

@@ -111,7 +111,7 @@ pub fn lock(
     (area, limit): (&Area, Quota),
     (added, freed): (Usage, Usage),
 ) -> Result<Option<Lock>, Refusal> {
-    if area.is_new_to_locks()
+    if area.first_lock_check()
         && let Some(doubt) = locks::doubt_in(area.path())
     {
         let (path, text) = (Printable(area.path()), "several servers must not share this quota");

@@ -116,7 +116,7 @@ impl Connection {
     /// Gives a stream up.
     pub fn reset(&mut self, id: u32, code: ErrorCode) {
         if let Some(stream) = self.streams.get_mut(id) {
-            if stream.is_reset || stream.is_sent && !stream.is_open_there() {
+            if stream.is_reset || stream.is_sent && !stream.is_open_for_receive() {
                 return;
             }
             stream.is_reset = true;
@@ -135,7 +135,7 @@ impl Connection {
             stream.is_reset = true;
             return self.write_reset(id, ErrorCode::PROTOCOL_ERROR);
         }
-        if !stream.is_open_there() {
+        if !stream.is_open_for_receive() {
             return;
         }
         stream.is_reset = true;
