@@ -246,7 +246,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let read = report(args, origin, read);
     let outcome = match &read.config {
         None => Err(None),
-        Some(config) => lifecycle::test_open(config, origin.form).map_err(Some),
+        Some(config) => lifecycle::test_open(config).map_err(Some),
     };
     if let Err(Some(failure)) = &outcome {
         match args.json {
@@ -262,7 +262,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         say(format!("configuration file {file} test failed"));
         return ExitCode::FAILURE;
     }
-    notes::obstacles(origin, &read).iter().filter(|_| !args.dump).for_each(|text| say(format!("[warn] {text}")));
+    notes::missing_rights(origin, &read).iter().filter(|_| !args.dump).for_each(|text| say(format!("[warn] {text}")));
     if !args.quiet {
         say(format!("the configuration file {file} syntax is ok"));
         say(format!("configuration file {file} test is successful"));

@@ -53,9 +53,9 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
 }
 
 /// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems here.
-pub fn obstacles(origin: &Origin, read: &Read) -> Vec<String> {
+pub fn missing_rights(origin: &Origin, read: &Read) -> Vec<String> {
     let config = read.config.as_ref().filter(|_| origin.form == Form::Own);
-    config.map(|config| lifecycle::obstacles(config, origin.form)).unwrap_or_default()
+    config.map(lifecycle::missing_rights).unwrap_or_default()
 }
 
 /// No port is opened, and no block of the configuration is the place to report it.

@@ -1,4 +1,4 @@
-//! Patterns, the one door for every directive that takes a regex. They mean what PCRE2 says (nginx's dialect): bytes,
+//! Regular expressions of the configuration: every directive that takes one compiles and matches it here. They mean what PCRE2 says (nginx's dialect): bytes,
 //! case ignored in ASCII, a `$` that also matches before a last line break. Those that are known to mean the same to an
 //! engine of linear time ([`plain`]) are matched by that one, all others by PCRE2 itself.
 //!

@@ -349,6 +349,14 @@ impl Build {
         assembled
     }
 
+    /// A line that is right by itself.
+    fn accepted(&mut self, scope: &mut Scope, row: &Row, d: &Directive) {
+        self.odd_characters(d);
+        if !self.swallows(scope.context, d) && is_limiting(row.name) {
+            self.note_line(&mut scope.settings, row.name, d);
+        }
+    }
+
     /// Reads one level: settings, then blocks, then the script. Returns the script.
     fn level(&mut self, scope: &mut Scope, children: &[Directive]) -> Script {
         if let Some(mended) = self.mended(scope.context, children) {
@@ -398,14 +406,9 @@ impl Build {
                     row::set_simple(row, &mut scope.settings, d)
                 }
             };
-            if outcome.is_ok() {
-                self.odd_characters(d);
-            }
             match outcome {
                 Err(fault) => self.wrong(scope.context, row, d, fault),
-                Ok(()) if self.swallows(scope.context, d) => {}
-                Ok(()) if is_limiting(row.name) => self.note_line(&mut scope.settings, row.name, d),
-                Ok(()) => {}
+                Ok(()) => self.accepted(scope, row, d),
             }
         }
         let own = (scope.seen.contains(&"add_header"), scope.seen.contains(&"add_trailer"));

@@ -1,10 +1,9 @@
 //! The rights with which `explain` looks at files: those of the process that would serve, not root's. Rights are
 //! given up for good, since the program ends with its answer.
 
-use crate::config::build::Form;
 use crate::config::model::Config;
 use crate::privsep::sandbox;
-use crate::server::worker;
+use crate::server::serving_user;
 use crate::sys::process;
 
 /// Becomes the user that would serve, if that is another one. Gives a note about it.
@@ -16,7 +15,7 @@ pub fn take(config: &Config) -> Result<Option<String>, String> {
     if own != 0 {
         return Ok(other(config, own));
     }
-    match worker::worker(config, Form::Own) {
+    match serving_user::of(config) {
         Ok(None) => Ok(None),
         Ok(Some(worker)) => match sandbox::look(&worker, config) {
             Ok(()) => Ok(Some(format!("files are looked at as {}, like the server does", worker.name))),

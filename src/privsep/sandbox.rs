@@ -17,7 +17,7 @@
 use crate::config::model::{Config, Content, Location};
 use crate::config::settings::logs::AccessTarget;
 use crate::config::template::Part;
-use crate::server::worker::{Worker, directories, directory};
+use crate::server::serving_user::{ServingUser, directories, directory};
 use crate::sys::file::{self, FileKind, O_PATH};
 use crate::sys::sandbox::{self, Access, Landlock};
 use crate::sys::{Errno, process};
@@ -54,7 +54,7 @@ const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
 /// # Errors
 /// The ids cannot be changed, or rights cannot be dropped: the process must not serve. Features that the kernel lacks are
 /// no error; their names are returned.
-pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
+pub fn enter(worker: &ServingUser, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
     let mut missing = Vec::new();
     if let Err(e) = sandbox::drop_capability_bounds() {
         missing.push(format!("the bounding set of capabilities {e}"));
@@ -75,7 +75,7 @@ pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static 
 ///
 /// # Errors
 /// The ids cannot be changed.
-pub fn look(worker: &Worker, config: &Config) -> Result<(), (&'static str, Errno)> {
+pub fn look(worker: &ServingUser, config: &Config) -> Result<(), (&'static str, Errno)> {
     process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
     sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
     if !needs_programs(config) {

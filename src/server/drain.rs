@@ -43,7 +43,7 @@ impl Server {
         self.cx.draining = true;
         let delay = self.cx.config.process.drain_delay;
         self.note(format_args!("draining: health checks fail from now on, shutting down in {} s", delay / 1000));
-        self.supervisor.draining();
+        self.service_manager.draining();
         if self.parent.is_none() {
             self.drained_at = Some(self.cx.now.ms + delay);
         }
@@ -70,7 +70,7 @@ impl Server {
             }
         }
         self.cx.quitting = true;
-        self.supervisor.stopping(self.new_binary);
+        self.service_manager.stopping(self.new_binary);
         self.listeners.close();
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };

@@ -25,7 +25,7 @@ const MESSAGE: usize = 16 << 10;
 /// The largest record; what is longer (a key of 64 KiB, a lock's owner) stays behind.
 const LARGEST: usize = 128 << 10;
 
-/// Both sides of it.
+/// The handover of state between serving processes: to the successor of this one, and from its predecessors.
 #[derive(Default)]
 pub struct Handover {
     successor: Option<Successor>,

@@ -8,10 +8,10 @@ use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report::{self, Refused, Report};
+use super::service_manager::{self, ServiceManager};
+use super::serving_user::{self, ServingUser};
 use super::signals::Signals;
-use super::supervisor::{self, ServiceManager};
 use super::temp_paths;
-use super::worker::{self, Worker, worker};
 use crate::config::build::Form;
 use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
@@ -43,13 +43,13 @@ pub enum Greeting {
 ///
 /// # Errors
 /// The first thing that cannot be opened, or an address that cannot be listened on.
-pub fn test_open(config: &Config, form: Form) -> Result<(), Failure> {
+pub fn test_open(config: &Config) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
     // Directories of state are made with all that lead to them; the innermost comes first.
     let states = config.acme.state_paths().flat_map(|path| path.ancestors());
     let fresh: Vec<&Path> = paths.chain(states).filter(is_fresh).collect();
-    let outcome = open_all(config, form);
+    let outcome = open_all(config);
     for path in fresh {
         // Not empty, or not there: it is not ours to remove.
         let is_empty = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
@@ -58,7 +58,7 @@ pub fn test_open(config: &Config, form: Form) -> Result<(), Failure> {
     outcome
 }
 
-fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
+fn open_all(config: &Config) -> Result<(), Failure> {
     open_logs(config)?;
     // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");
@@ -66,7 +66,7 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
         pid_file::is_possible(path)?;
     }
     // Fails if there is no such user.
-    worker(config, form)?;
+    serving_user::of(config)?;
     // Sockets that are handed over are bound already, to whatever address.
     let is_handed_over = |name| std::env::var_os(name).is_some_and(|sockets| !sockets.is_empty());
     if ![listeners::NAMES, "LISTEN_FDS"].into_iter().any(is_handed_over) {
@@ -76,8 +76,8 @@ fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
 }
 
 /// What of the directories and files of a configuration the serving process could not use, and the cures.
-pub fn obstacles(config: &Config, form: Form) -> Vec<String> {
-    worker(config, form).map(|worker| worker::obstacles(worker.as_ref(), config)).unwrap_or_default()
+pub fn missing_rights(config: &Config) -> Vec<String> {
+    serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config)).unwrap_or_default()
 }
 
 /// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid
@@ -90,7 +90,7 @@ pub struct Prepared {
     pub signals: Signals,
     pub pid_file: Option<PidFile>,
     /// The user to serve as; None: the process keeps its own.
-    pub worker: Option<Worker>,
+    pub worker: Option<ServingUser>,
     /// What there is to say of the configuration, for the error log.
     pub notes: Vec<(Level, String)>,
     ready: Option<Ready>,
@@ -109,7 +109,7 @@ pub fn prepare(
     notes: Vec<(Level, String)>,
 ) -> Result<Prepared, Failure> {
     let logs = open_logs(&config)?;
-    let worker = worker(&config, origin.form)?;
+    let worker = serving_user::of(&config)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
     let mut listeners = Listeners::default();
     let inherited = std::env::var(listeners::NAMES).ok();
@@ -124,7 +124,7 @@ pub fn prepare(
         ));
     }
     let is_child = !listeners.is_empty();
-    if let Some(names) = supervisor::sockets().filter(|_| !is_child) {
+    if let Some(names) = service_manager::sockets().filter(|_| !is_child) {
         activate(&mut listeners, &names, &config, &origin.program);
     }
     if let (Some(path), false) = (&config.process.pid, is_child) {
@@ -138,7 +138,7 @@ pub fn prepare(
     let mut notes = notes;
     // nginx says nothing on the terminal of what its user may not do.
     let is_shown = origin.form == Form::Own || worker.as_ref().is_some_and(|worker| worker.is_default);
-    for text in worker::advice(worker.as_ref(), &config) {
+    for text in serving_user::advice(worker.as_ref(), &config) {
         if is_shown {
             console::line(format_args!("{}: {text}", origin.program));
         }
@@ -251,7 +251,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     let mut server = begin(config, logs, listeners, signals)?;
     server.origin = Some(origin);
     server.pid_file = pid_file;
-    server.supervisor = ServiceManager::from_env();
+    server.service_manager = ServiceManager::from_env();
     server.note_start(&notes);
     server.keep_journal();
     server.open_syncs();
@@ -259,7 +259,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     process::merge_freed_blocks();
     process::trim_memory();
     server.prepare_passwords();
-    server.supervisor.ready("serving");
+    server.service_manager.ready("serving");
     let mut server = server.run();
     server.end_journal();
     server.note(format_args!("exit"));

@@ -19,14 +19,14 @@ mod passwords;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
+pub mod service_manager;
+pub mod serving_user;
 pub mod signals;
 mod streams;
-pub mod supervisor;
 pub mod temp_paths;
 mod timers;
 pub mod upload_services;
 mod wakeup;
-pub mod worker;
 
 use crate::config::model::{Config, Level};
 use crate::conn::token::{Role, role_of, token_of};
@@ -124,7 +124,7 @@ pub struct Server {
     reloads: u64,
     /// Which services' sockets are registered with epoll.
     watched: names::Watched,
-    pub supervisor: supervisor::ServiceManager,
+    pub service_manager: service_manager::ServiceManager,
     /// A drain ends its first part: requests in progress are finished, no new ones are taken.
     drained_at: Option<u64>,
     acme: acme::Fetches,
@@ -195,7 +195,7 @@ impl Server {
             new_binary: None,
             reloads: 0,
             watched: names::Watched::default(),
-            supervisor: supervisor::ServiceManager::default(),
+            service_manager: service_manager::ServiceManager::default(),
             drained_at: None,
             acme: acme::Fetches::default(),
             handover: handover::Handover::default(),
@@ -369,7 +369,7 @@ impl Server {
             self.cx.listings.next_due(),
             self.cx.temp_names.next_try(),
             self.next_service(),
-            self.supervisor.next_due(),
+            self.service_manager.next_due(),
             self.cx.overload.next_due(),
             self.crowd.next_due(),
             self.drained_at,

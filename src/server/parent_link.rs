@@ -22,7 +22,7 @@ impl ParentLink {
         ParentLink { channel, pid: process::getppid() }
     }
 
-    /// Only the parent and root give orders: any process could run as our own user.
+    /// Signals of the parent and of root are obeyed, and no others: another process may run as our user.
     pub fn may_signal(&self, signal: &Signal) -> bool {
         signal.uid == 0 || signal.pid == self.pid
     }

@@ -135,7 +135,7 @@ impl Server {
         // Under a parent the configuration is read there.
         let Some(origin) = self.origin.clone() else { return self };
         let pid = self.cx.config.process.pid.clone();
-        self.supervisor.reloading();
+        self.service_manager.reloading();
         let (mut server, read) = self.read_meanwhile(&origin);
         server.reload = if server.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         if server.mode == Mode::Stopped {
@@ -148,7 +148,7 @@ impl Server {
             None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program).into(),
         };
         server.reloads += 1;
-        server.supervisor.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
+        server.service_manager.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
         if let Some(pid) = pid {
             reload_report::write(&pid, &Report::new(server.reloads, refused));
         }

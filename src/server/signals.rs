@@ -87,7 +87,7 @@ impl Server {
         match number {
             SIGTERM | SIGINT => {
                 self.note(format_args!("signal {number} received, exiting"));
-                self.supervisor.stopping(self.new_binary);
+                self.service_manager.stopping(self.new_binary);
                 // The files of unix sockets go, too (nginx).
                 self.listeners.close();
                 self.mode = Mode::Stopped;

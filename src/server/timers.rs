@@ -35,7 +35,7 @@ impl Server {
         self.protected("a timer", |server| {
             panic_point("timer");
             server.pool.backends.expire(now);
-            server.supervisor.tick(now);
+            server.service_manager.tick(now);
             server.end_drain(now);
         });
         self.protected("a look-up of names", Server::services_due);

@@ -11,7 +11,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Timeout};
 use crate::sys::timer::Timer;
 
-/// Deadlines nearer than this many milliseconds are waited for by a timeout: they come and go.
+/// Deadlines nearer than this many milliseconds are the timeout of epoll_wait: they change in every turn.
 const SOON: u64 = 1_000;
 
 /// A wait that ends so much later than it should, in milliseconds: the process was stopped, or had no processor.

@@ -291,8 +291,7 @@ mod tests {
 
     #[test]
     fn requests_of_one_connection_use_no_more_than_its_share() {
-        let mut slice = Slice::default();
-        slice.ends = Some(u64::MAX);
+        let mut slice = Slice { ends: Some(u64::MAX), ..Slice::default() };
         assert!(!slice.is_share_late() && !slice.has_ended(), "it may use all that is left");
         slice.share(1000);
         assert!(slice.is_share_late() && slice.has_ended(), "a share of nothing");

@@ -114,7 +114,7 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
         client.get(uri).is(status);
     }
     for head in ["PUT /vis/new", "PUT /vis/f", "DELETE /vis/f", "DELETE /vis/"] {
-        client.request(&format!("{head} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).is(403);
+        client.request(format!("{head} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).is(403);
     }
     assert_eq!(fs::read_to_string(site.dir().join(".hid/f")).expect("it stays"), "hush");
     let page = client.get("/sub/");

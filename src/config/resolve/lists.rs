@@ -67,7 +67,7 @@ impl Stability<'_> {
     }
 
     /// The variable that an op gives a value which is the same in every request. One that is computed where no `set` has
-    /// given it a value is no such variable: its value is thought over for the access log.
+    /// given it a value is no such variable: its value is computed again for the access log.
     fn fixed(&self, op: &Op) -> Option<(u32, Text)> {
         let Op::Set { slot: SetTarget::User(variable), value } = op else { return None };
         let is_stored = matches!(self.variables.defined.get(*variable as usize), Some((_, Source::Stored)));

@@ -101,7 +101,7 @@ impl Build {
         }
         if fault.message.starts_with("invalid port") {
             let start = text.find("://").map_or(0, |at| at + 3);
-            let at = start + text.get(start..)?.find(|c| c == '/').map_or(text.len() - start, |end| end);
+            let at = start + text.get(start..)?.find('/').unwrap_or(text.len() - start);
             let colon = text.get(..at)?.rfind(':').filter(|colon| *colon >= start && colon + 1 < at)?;
             return Some(word.span.part(colon + 1, at));
         }

@@ -88,16 +88,9 @@ impl Http2 {
             match self.send(&mut conn.transport, &mut turn.budget) {
                 Sent::All => {}
                 Sent::Blocked => {
-                    self.idle_after = None;
-                    if self.unsent() < had {
-                        conn.arm(Timer::Send, turn.cx.now.ms + self.settings().client.send_timeout.0);
-                    }
-                    // Streams with something to do but send were driven above. What has come and was not read brings no
-                    // further event.
+                    // What has come and was not read brings no further event.
                     let has_more = read == Read::Blocked || received && conn.transport.can_read();
-                    let is_late = turn.cx.slice.has_ended();
-                    let goes_on = is_late || turn.budget.requests == 0 || has_more && !self.is_choked();
-                    return if goes_on { Next::Run } else { self.pause(conn) };
+                    return self.wait_to_send(conn, turn, had, has_more);
                 }
                 Sent::Gone => return self.gone(conns, turn),
             }
@@ -108,8 +101,8 @@ impl Http2 {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.finish(conns, turn, reason);
             }
-            // A client that takes output as fast as it is made has its turn until the time slice ends: its next request
-            // is read in the next turn. Nor may streams that are ready have had theirs, where others used the slice up.
+            // A client that reads as fast as we write would go on for ever: its next request is read in the next turn.
+            // So are streams driven that are ready, where others have used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -128,6 +121,17 @@ impl Http2 {
                 Err(Gone) => return self.gone(conns, turn),
             }
         }
+    }
+
+    /// The socket takes no more: of the `had` bytes some are left. `has_more`: the client has sent something that was not
+    /// read. Streams with something to do but send have been driven.
+    fn wait_to_send(&mut self, conn: &mut Conn, turn: &mut Turn<'_>, had: usize, has_more: bool) -> Next {
+        self.idle_after = None;
+        if self.unsent() < had {
+            conn.arm(Timer::Send, turn.cx.now.ms + self.settings().client.send_timeout.0);
+        }
+        let is_late = turn.cx.slice.has_ended() || turn.budget.requests == 0;
+        if is_late || has_more && !self.is_choked() { Next::Run } else { self.pause(conn) }
     }
 
     /// Whether what the client has sent is read before anything else.

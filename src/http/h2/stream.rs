@@ -19,7 +19,7 @@ pub struct Stream {
     pub is_sent: bool,
     /// Either side has reset it: nothing more is sent.
     pub is_reset: bool,
-    /// The client has: it must not send on it any more.
+    /// The client has reset it, and may send no more frames on it (§5.1).
     pub is_cancelled: bool,
     /// CONNECT: no header block follows the first (§8.5).
     pub is_tunnel: bool,

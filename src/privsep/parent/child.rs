@@ -40,7 +40,7 @@ impl Parent {
             Ok(server) => server,
             Err(_) => return 2,
         };
-        server.supervisor = std::mem::take(&mut self.supervisor).for_child();
+        server.service_manager = std::mem::take(&mut self.service_manager).for_child();
         if let Some(page) = self.counters.take() {
             server.cx.stats.share(page);
         }

@@ -28,10 +28,10 @@ use crate::server::parent_link::logs_message;
 use crate::server::pid_file::PidFile;
 use crate::server::reload::{self, Origin};
 use crate::server::reload_report;
+use crate::server::service_manager::ServiceManager;
+use crate::server::serving_user::ServingUser;
 use crate::server::signals::Signals;
-use crate::server::supervisor::ServiceManager;
 use crate::server::upload_services::journal_path;
-use crate::server::worker::Worker;
 use crate::services::clock::Clock;
 use crate::services::logs::Logs;
 use crate::services::stats::Stats;
@@ -75,7 +75,7 @@ struct Parent {
     listeners: Listeners,
     signals: Signals,
     pid_file: Option<PidFile>,
-    worker: Worker,
+    worker: ServingUser,
     notes: Vec<(Level, String)>,
     now: Clock,
     journal: Option<(OwnedFd, CString)>,
@@ -92,7 +92,7 @@ struct Parent {
     pause: u64,
     ending: Ending,
     is_daemon: bool,
-    supervisor: ServiceManager,
+    service_manager: ServiceManager,
     /// Counters that successive children share; None where their memory could not be had, and each child begins at zero.
     counters: Option<Rc<Shared>>,
     /// When drain_delay is over and QUIT follows.
@@ -123,7 +123,7 @@ enum Reload {
 ///
 /// # Errors
 /// The first child does not start.
-pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
+pub fn run(prepared: Prepared, worker: ServingUser) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
     if let Err(e) = parent.orphans.adopt() {
@@ -138,7 +138,7 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
         return Err(failed(why));
     }
     announce(&mut parent)?;
-    parent.supervisor.ready("serving");
+    parent.service_manager.ready("serving");
     process::trim_memory();
     while parent.ending == Ending::No || !parent.children.is_empty() || parent.starting.is_some() {
         if parent.is_reload_due() {
@@ -165,7 +165,7 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
 type Announce = Box<dyn FnOnce(&mut Parent) -> Result<(), Failure>>;
 
 impl Parent {
-    fn new(mut prepared: Prepared, worker: Worker) -> (Parent, Announce) {
+    fn new(mut prepared: Prepared, worker: ServingUser) -> (Parent, Announce) {
         let ready = prepared.take_ready();
         let Prepared { config, origin, logs, listeners, signals, pid_file, notes, .. } = prepared;
         let parent = Parent {
@@ -189,7 +189,7 @@ impl Parent {
             pause: 0,
             ending: Ending::No,
             is_daemon: ready.is_some(),
-            supervisor: ServiceManager::from_env(),
+            service_manager: ServiceManager::from_env(),
             drained_at: None,
             orphans: Orphans::default(),
             counters: Stats::page().ok(),
@@ -287,12 +287,12 @@ impl Parent {
             }
             process::SIGDRAIN => {
                 self.signal_children(number);
-                self.supervisor.draining();
+                self.service_manager.draining();
                 self.drained_at.get_or_insert(clock::monotonic() + self.config.process.drain_delay);
             }
             SIGTERM | SIGINT => {
                 self.say(Level::Notice, format_args!("signal {number} received, exiting"));
-                self.supervisor.stopping(self.new_binary);
+                self.service_manager.stopping(self.new_binary);
                 self.ending = Ending::Stopping(clock::monotonic() + END);
                 self.listeners.close();
                 self.signal_children(SIGTERM);
@@ -303,7 +303,7 @@ impl Parent {
 
     /// The children finish their requests, then this process ends.
     fn finish(&mut self) {
-        self.supervisor.stopping(self.new_binary);
+        self.service_manager.stopping(self.new_binary);
         self.ending = Ending::Draining;
         // The child still accepts what is in the backlog, and closes the listening sockets after that.
         self.listeners.close();

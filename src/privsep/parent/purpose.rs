@@ -1,7 +1,7 @@
 //! Why a child is started, and the state of one that does not serve yet.
 
 use crate::config::model::Config;
-use crate::server::worker::Worker;
+use crate::server::serving_user::ServingUser;
 use crate::services::logs::Logs;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -31,6 +31,6 @@ pub enum Purpose {
 pub struct Before {
     pub config: Rc<Config>,
     pub logs: Logs,
-    pub worker: Worker,
+    pub worker: ServingUser,
     pub journal: Option<(OwnedFd, CString)>,
 }

@@ -9,8 +9,8 @@ use crate::config::model::{Config, Level};
 use crate::server::lifecycle::Failure;
 use crate::server::reload::{self, Read};
 use crate::server::reload_report::{self, Refused, Report};
+use crate::server::serving_user;
 use crate::server::temp_paths;
-use crate::server::worker::worker;
 use crate::services::logs::Logs;
 use crate::sys::file;
 use crate::util::checkpoint::{self, Interlude};
@@ -22,7 +22,7 @@ use std::rc::Rc;
 impl Parent {
     pub(super) fn reload(mut self) -> Parent {
         self.reload = Reload::UnderWay;
-        self.supervisor.reloading();
+        self.service_manager.reloading();
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
             // A signal to end; or a bug, which was logged.
@@ -40,7 +40,7 @@ impl Parent {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         self.reloads += 1;
         if self.ending == Ending::No {
-            self.supervisor.ready(if refused.errors.is_empty() { "serving" } else { reload::REFUSED });
+            self.service_manager.ready(if refused.errors.is_empty() { "serving" } else { reload::REFUSED });
         }
         if let Some(file) = &self.pid_file {
             reload_report::write(file.path(), &Report::new(self.reloads, refused));
@@ -85,7 +85,7 @@ impl Parent {
 
     /// Everything for the new configuration is opened before anything of the old is closed.
     fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), Failure> {
-        let worker = match worker(&config, self.origin.form) {
+        let worker = match serving_user::of(&config) {
             Ok(Some(worker)) => worker,
             Ok(None) => return Err(Failure::of("\"user root\" takes effect with a restart")),
             Err(failure) => return Err(failure),

@@ -113,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// Gives a stream up.
+    /// Sends RST_STREAM, unless the stream was reset or has ended on both sides.
     pub fn reset(&mut self, id: u32, code: ErrorCode) {
         if let Some(stream) = self.streams.get_mut(id) {
             if stream.is_reset || stream.is_sent && !stream.is_open_for_receive() {
@@ -192,7 +192,7 @@ impl Connection {
         self.goaway.is_some()
     }
 
-    /// No further streams are taken, and each client was told to stop that is to be told.
+    /// GOAWAY was sent, and no reset behind a response is pending.
     pub fn has_gone_away(&self) -> bool {
         self.is_going_away() && self.stops.due().is_none()
     }

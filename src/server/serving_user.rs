@@ -2,7 +2,6 @@
 
 use super::failure::Failure;
 use super::upload_services::stores;
-use crate::config::build::Form;
 use crate::config::model::{Config, Location, LocationKind};
 use crate::config::settings::proxy;
 use crate::config::settings::upload::Store;
@@ -16,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// A user that the process is to work as, and is not yet.
 #[derive(Clone, Debug)]
-pub struct Worker {
+pub struct ServingUser {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
@@ -28,7 +27,7 @@ pub struct Worker {
 ///
 /// # Errors
 /// There is no such user or group.
-pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
+pub fn of(config: &Config) -> Result<Option<ServingUser>, Failure> {
     // nginx without a master changes no user: the process stays who it is.
     if process::geteuid() != 0 || !config.process.master {
         return Ok(None);
@@ -49,7 +48,7 @@ pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
             .ok_or_else(|| Failure::of(format!("getgrnam(\"{group}\") failed")))?,
     };
     let is_default = config.process.user.is_none();
-    Ok((uid != 0).then_some(Worker { name, uid, gid, is_default }))
+    Ok((uid != 0).then_some(ServingUser { name, uid, gid, is_default }))
 }
 
 /// Rights in a directory, as the bits of one class of a mode.
@@ -57,20 +56,20 @@ const ENTER: u32 = 1;
 const READ: u32 = 4;
 const WRITE: u32 = 2 | ENTER;
 
-/// [`obstacles`], and before them that root's rights were given up without a `user` directive.
-pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
+/// [`missing_rights`], and before them that root's rights were given up without a `user` directive.
+pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let default = worker.filter(|worker| worker.is_default).map(|worker| {
         format!(
             "started by root without \"user\": serving as {}; write \"user NAME;\" for another user, \"user root;\" to stay root",
             worker.name
         )
     });
-    default.into_iter().chain(obstacles(worker, config)).collect()
+    default.into_iter().chain(missing_rights(worker, config)).collect()
 }
 
 /// Which directories and password files of the configuration the serving process cannot use, and the cure. Without a worker
 /// the process is judged that runs.
-pub fn obstacles(worker: Option<&Worker>, config: &Config) -> Vec<String> {
+pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     let name = worker.map_or_else(|| process::user_of(process::geteuid()), |worker| worker.name.clone());
     let who = &name;
@@ -130,7 +129,7 @@ fn we_can(path: &Path, wanted: u32) -> bool {
     CString::new(path.as_os_str().as_bytes()).is_ok_and(|path| file::access(&path, mode).is_ok())
 }
 
-impl Worker {
+impl ServingUser {
     /// Whether the directory, through all above it, lets this user do so. By the mode alone.
     fn can(&self, path: &Path, wanted: u32) -> bool {
         let stat = |path: &Path| file::stat(&CString::new(path.as_os_str().as_bytes()).ok()?).ok();
