@@ -7,11 +7,11 @@ use webserv::server::reload::{Origin, Read};
 use webserv::tools::lint;
 
 /// The warnings of `lint` beside those of the load, where it found no error.
-pub fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
+pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
     if read.diagnostics.has_errors() {
         return;
     }
-    let warnings = lint::lint(&read.tree, &read.sources, Some(&paths(origin, are_ours)));
+    let warnings = lint::lint(&read.tree, &read.sources, Some(&paths(origin, on_this_machine)));
     // What else is wrong may be why there is no server.
     let is_silence = |d: &Diagnostic| d.severity != Severity::Warn || d.code == Some("W212");
     let is_alone = read.diagnostics.iter().all(is_silence) && warnings.iter().all(is_silence);
@@ -67,8 +67,8 @@ fn add_silence(read: &mut Read) {
     }
 }
 
-fn paths(origin: &Origin, are_ours: bool) -> lint::Paths {
+fn paths(origin: &Origin, on_this_machine: bool) -> lint::Paths {
     let file = origin.prefix.join(&origin.file);
     let conf_dir = file.parent().unwrap_or(&origin.prefix).to_owned();
-    lint::Paths { prefix: origin.prefix.clone(), conf_dir, are_ours }
+    lint::Paths { prefix: origin.prefix.clone(), conf_dir, on_this_machine }
 }

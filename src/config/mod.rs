@@ -1,7 +1,8 @@
 //! nginx's configuration language: text → tree with spans → rows of directives → resolved model.
 //!
-//! [`load`] opens the files of the configuration, [`certificates`] those of TLS that it names. All else is pure. Invariant: no input makes this panic,
-//! and every independent error of a run is reported with its place.
+//! [`load`] opens the files of the configuration, [`certificates`] those of TLS that it names; [`local_ca`] makes certificates,
+//! [`lookup`] resolves names. Most else is pure. Invariant: no input makes this panic, and every independent error of a run is
+//! reported with its place.
 
 pub mod acme;
 pub mod addr;

@@ -44,7 +44,7 @@ pub struct Config {
     pub locations: Vec<Location>,
     /// Header fields with an unusual name that some server keeps.
     pub unusual_names: UnusualNames,
-    /// The highest max_headers of all servers, where they differ: whose holds is known when a request names its server.
+    /// The highest max_headers of all servers, where they differ: which one holds is known only once a request has named its host.
     pub max_headers: Option<u64>,
     pub variables: Variables,
     /// Directories that some upload_store names: their files were uploaded by clients.
@@ -59,7 +59,7 @@ pub struct Config {
     pub log_files: Vec<PathBuf>,
     /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
-    /// What is in these is not served: the trashes that are not shown, and where uploads wait for the rest of them.
+    /// Directories whose content is never served: trashes that are not shown, and those of unfinished uploads.
     pub hidden_places: Vec<Box<[u8]>>,
     /// Warnings and notes of the run that made this configuration.
     pub notes: Vec<Diagnostic>,
@@ -370,8 +370,8 @@ impl Script {
     }
 }
 
-/// The ops of a script that do nothing unless one subject is a certain text or matches a pattern, by subject: what is
-/// asked of it is found out for all of them at once.
+/// The ops of a script that do nothing unless one subject is a certain text or matches a pattern, by subject: one
+/// look at it decides for all of them.
 #[derive(Debug, Default)]
 pub struct OpLists {
     pub lists: Vec<OpList>,

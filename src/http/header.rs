@@ -273,8 +273,8 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Of a method: capital letters, `_` and `-` (nginx). Others are tokens, too, but no method that is known has them, and what is
-/// no HTTP is told at its first byte.
+/// Of a method: capital letters, `_` and `-` (nginx). Other bytes of tokens occur in no known method: what is no HTTP, a
+/// ClientHello say, is recognised by its first byte.
 pub fn is_method_byte(byte: u8) -> bool {
     byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
 }

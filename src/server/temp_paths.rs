@@ -22,7 +22,7 @@ pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
             }
         };
         if config.acme.state_paths().any(|state| state == path) {
-            // State may be the first of its kind; a directory that cannot be made is reported by the next line.
+            // What it lies in may be missing; a directory that cannot be made is reported by the next line.
             let _ = path.parent().map(std::fs::create_dir_all);
         }
         let dir = open::directory(path, 0o700).map_err(failed("mkdir()"))?;

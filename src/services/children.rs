@@ -27,8 +27,8 @@ const MERCY: u64 = 3_000;
 const LINE: usize = 4096;
 /// Reads of STDERR in a turn: a program that writes without end must not hold up the loop.
 const READS: usize = 16;
-/// Bytes of STDERR that are read of a program that is no longer waited for: what writes more is a loop, and would be one
-/// here.
+/// Bytes of STDERR that are read of a program that is no longer waited for: one that writes more is in a loop, and
+/// reading on would keep this one busy as well.
 const MOST: usize = 1 << 20;
 /// Marks the token of a child's STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;

@@ -282,7 +282,8 @@ impl Logs {
 
     /// Sends an access line to a syslog server.
     ///
-    /// # Errors The line was lost, and that was not reported for a while.
+    /// # Errors
+    /// The line was lost. Each interval has the error once.
     pub fn syslog(&mut self, to: &Syslog, line: &[u8], now: &mut Clock) -> Result<(), Errno> {
         let ms = now.ms;
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)

@@ -18,8 +18,8 @@ use std::borrow::Cow;
 pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
                           403 unless \"upload_execute on\" stands here";
 
-/// Two directories, each with the URI that it stands for, give every file that lies in both the same URI where they are
-/// the same but for a common end. What is stored by a URI is judged by the location that would run it: in its own server.
+/// A directory and the URI that it stands for. Two of them give a file that lies in both the same URI if they are equal once
+/// the ends that their directory and URI share are removed. What is stored by a URI is judged by the location that would run it: in its own server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Mapping {
     server: ServerId,
@@ -36,7 +36,7 @@ impl Mapping {
     }
 }
 
-/// The server whose regex locations are not tried there (`^~`): they run nothing of it. None: there are none such.
+/// The server whose regex locations are not tried there (`^~`), so that they run nothing of what is stored. None: they are tried.
 type Guarded = Option<ServerId>;
 
 /// The locations to warn of. `stores`: the directory that each one's upload_store names.

@@ -1,5 +1,6 @@
 //! HTTP/1 on a connection: requests one after the other, read into one buffer, answered in order. [`Http1`] is what the
-//! connection knows beside the exchange, which knows nothing of it.
+//! connection knows beside the exchange, which knows nothing of it. A stream of HTTP/2 has a connection of its own here, with one
+//! request in it: what reads bodies and writes responses serves both protocols.
 //!
 //! How a protocol drives an exchange: once a head is complete it becomes the exchange's
 //! [`Request`](crate::exchange::request::Request) and [`entry::begin`](crate::exchange::entry::begin) decides. Body bytes

@@ -40,8 +40,7 @@ thread_local! {
 
 /// Bytes of the protocol itself that wait for the application's.
 const HELD: usize = 8 << 10;
-/// Plaintext of a short answer is sealed with a buffer on the stack's side of the cache; of what is longer the rest is
-/// given back.
+/// The largest buffer for decrypted bytes that is kept between reads.
 const KEEP: usize = 4 * READ;
 
 enum Stage {
@@ -83,9 +82,9 @@ pub struct Tls {
     closed: bool,
     /// The socket's sending side has ended.
     is_shut: bool,
-    /// Why it cannot go on.
+    /// The fault that ended the connection.
     fault: Option<Fault>,
-    /// The hello is there, and has to wait for its turn.
+    /// The ClientHello is complete; its handshake waits for a later turn ([`crate::services::handshakes`]).
     pub postponed: bool,
     /// What was chosen by the hello, until the handshake is over.
     pub chosen: Option<Box<Chosen>>,

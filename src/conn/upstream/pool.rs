@@ -122,8 +122,8 @@ impl Backends {
         self.slab.is_empty()
     }
 
-    /// Remote may be none more beside those of `clients`. The last place is a client's: the server that is connected to may
-    /// be this one, and would never accept.
+    /// Whether no further connection to an upstream may be opened beside those of `clients`. One place is always left to a
+    /// client: the upstream may be this very server, which could not accept the connection otherwise.
     fn is_full(&self, clients: u64) -> bool {
         clients as usize + self.slab.len() + 1 >= self.limit
     }

@@ -68,7 +68,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W037",
-        title: "an answer that `return` gives before",
+        title: "content that an unconditional `return` makes unreachable",
         page: "`return` ends the request before a file or a server is asked: what the same location says about them is never \
                used. Remove one of the two, or make the `return` depend on an `if`. In a server it answers before any location is \
                chosen: write it into `location /`.",

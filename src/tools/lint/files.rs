@@ -126,7 +126,7 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
     }
     let near = if place.may_compare() { nearest(&path) } else { None };
     // A configuration may be read where it is not served: what it names is then taken on trust.
-    let is_told = place.paths.is_some_and(|paths| paths.are_ours);
+    let is_told = place.paths.is_some_and(|paths| paths.on_this_machine);
     if near.is_none() && !is_told {
         return;
     }
@@ -161,7 +161,8 @@ const ANSWERS: [&str; 11] = [
 ];
 
 fn no_root(place: &Place, found: &mut Vec<Finding>) {
-    let Some(paths) = place.paths.filter(|paths| paths.are_ours && place.is("server") && place.d.block.is_some())
+    let Some(paths) =
+        place.paths.filter(|paths| paths.on_this_machine && place.is("server") && place.d.block.is_some())
     else {
         return;
     };
@@ -206,7 +207,7 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
     if let Some(near) = near {
         let message = format!("\"{shown}\" does not exist: no one gets in");
         found.push(Finding::new(place.d.args_span(), message, format!("did you mean \"{near}\"?")));
-    } else if is_missing && place.paths.is_some_and(|paths| paths.are_ours) {
+    } else if is_missing && place.paths.is_some_and(|paths| paths.on_this_machine) {
         found.push(Finding::new(
             place.d.args_span(),
             format!("\"{shown}\" does not exist: no one gets in"),

@@ -131,7 +131,7 @@ impl Walk<'_> {
         levels.push(level);
         let (mut name, mut rules) = (None, &[][..]);
         for (at, d) in all.iter().enumerate() {
-            let is_whole = !self.sources.lacks_files || self.paths.is_some_and(|paths| paths.are_ours);
+            let is_whole = !self.sources.lacks_files || self.paths.is_some_and(|paths| paths.on_this_machine);
             let (paths, comparisons) = (self.paths, &self.comparisons);
             let place = Place { d, blocks, levels, at, paths, is_whole, comparisons };
             let mut found = Vec::new();

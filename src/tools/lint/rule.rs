@@ -71,8 +71,8 @@ pub struct Paths {
     pub prefix: PathBuf,
     /// The directory of the main file.
     pub conf_dir: PathBuf,
-    /// The configuration is for this machine, now: a directory that is not there is a mistake whatever it is called.
-    pub are_ours: bool,
+    /// The configuration is checked on the machine that will serve it: every directory that is not there is a mistake.
+    pub on_this_machine: bool,
 }
 
 /// A directive where it stands.

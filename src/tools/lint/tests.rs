@@ -494,7 +494,7 @@ fn a_comment_allows_a_code_for_its_line_the_next_and_its_block() {
 fn only_the_first_missing_names_are_compared_with_those_beside_them() {
     let dir = std::env::temp_dir().join(format!("webserv-lint-missing-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("pictures")).expect("a scratch directory");
-    let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), are_ours: false };
+    let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
     let locations: String = (0..120).map(|at| format!("location /{at} {{ root picturse; }}\n")).collect();
     let loaded = load_text("x.conf", format!("server {{ {locations} }}").as_bytes(), &LoadOptions::default());
     let found = at_start(&loaded.directives, &loaded.sources, &paths);

@@ -54,7 +54,7 @@ pub const RULES: &[Rule] = &[
 pub const CHECKS: &[Rule] = &[
     Rule {
         code: "W141",
-        title: "a check whose outcome nothing asks for",
+        title: "a check whose result is never used",
         page: "`secure_link`, `valid_referers` and `ssl_verify_client optional` refuse nothing themselves: they set a \
                variable. Ask for it: `if ($secure_link = \"\") { return 403; }`, and for links that expire \
                `if ($secure_link = \"0\") { return 410; }`; `if ($invalid_referer) { return 403; }`; \

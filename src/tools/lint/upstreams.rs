@@ -89,7 +89,7 @@ fn unused(place: &Place, found: &mut Vec<Finding>) {
     };
     let Some(name) = name.filter(|name| !is_used(used(), name)) else { return };
     // Servers that are included may be others where the configuration is for another machine.
-    let is_ours = place.paths.is_some_and(|paths| paths.are_ours);
+    let is_ours = place.paths.is_some_and(|paths| paths.on_this_machine);
     if !is_ours && !used().files.contains(&place.d.name.span.file) {
         return;
     }
