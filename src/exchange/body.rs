@@ -8,7 +8,7 @@ use crate::config::settings::body::{InFileOnly, TempPath};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::version::Version;
-use crate::services::descriptors::Descriptors;
+use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
 pub struct Body {
@@ -19,8 +19,8 @@ pub struct Body {
     file_only: InFileOnly,
 }
 
-/// Where a file is made, and the descriptors there are for it.
-pub type Temp<'t> = (&'t TempPath, Descriptors);
+/// Where a file is made, and by what.
+pub type Temp<'t> = (&'t TempPath, &'t mut Services);
 
 /// Whether the body has just moved to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +68,13 @@ impl Body {
     }
 
     /// Moves what is in memory to a file.
-    fn spill(&mut self, (path, descriptors): Temp<'_>) -> Result<Moved, Failure> {
+    fn spill(&mut self, (path, cx): Temp<'_>) -> Result<Moved, Failure> {
         let keep = match self.file_only {
             InFileOnly::Off => Keep::Unnamed,
             InFileOnly::Clean => Keep::Named,
             InFileOnly::On => Keep::Forever,
         };
-        let mut file = TempFile::create(path, keep, descriptors)?;
+        let mut file = cx.temp_file(path, keep)?;
         file.append(&self.memory)?;
         self.memory = Vec::new();
         self.file = Some(file);

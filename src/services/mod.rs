@@ -45,7 +45,9 @@ pub mod upstream_time;
 pub mod user_file;
 
 use crate::config::model::Config;
+use crate::config::settings::body::TempPath;
 use crate::route::Recorder;
+use crate::sys::Errno;
 use crate::util::buf::BufPool;
 use acme::Acme;
 use boot::Boot;
@@ -76,6 +78,7 @@ use stats::Stats;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use syncs::Syncs;
+use temp_dir::{Failure, Keep, TempFile};
 use temp_names::TempNames;
 use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
@@ -159,6 +162,19 @@ pub struct Services {
 }
 
 impl Services {
+    /// A new file in `at`. Where few descriptors are left, cached files give some back first.
+    ///
+    /// # Errors
+    /// As of [`TempFile::create`].
+    pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
+        match TempFile::create(at, keep, self.descriptors) {
+            Err(Failure { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
+                TempFile::create(at, keep, self.descriptors)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Reports to the clock, the judged trees and the quotas that a file was made in `dir`, other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();

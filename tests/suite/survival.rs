@@ -286,6 +286,34 @@ fn cached_files_take_no_descriptor_that_a_request_needs() {
     }
 }
 
+/// Over connections that are there before: a new one would make room.
+#[test]
+fn bodies_in_files_take_the_descriptors_of_cached_files() {
+    if on_nginx() {
+        return;
+    }
+    let config = "%%PREAMBLE%%\nworker_rlimit_nofile 128;\nevents {}\nhttp { server { listen 127.0.0.1:%%PORT0%%; \
+        root %%DIR%%/html; location /pass/ { proxy_pass http://127.0.0.1:9; } } }";
+    let large = "x".repeat(20_000);
+    let setup = (0..55).fold(Setup::full(config), |setup, at| setup.file(&format!("html/f{at}"), &large));
+    let s = setup.allow_log("connect() failed").start();
+    let mut clients: Vec<_> = (0..40).map(|_| s.client()).collect();
+    for client in &mut clients {
+        client.get("/f0").is(200);
+    }
+    for at in 0..55 {
+        clients[0].get(&format!("/f{at}")).is(200);
+    }
+    for client in &mut clients {
+        client.send(format!("POST /pass/ HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n{large}"));
+    }
+    // There is no upstream.
+    for client in &mut clients {
+        client.send(&large);
+        client.response().is(502);
+    }
+}
+
 /// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.
 fn outcome_after(before: &str) -> Result<u16, String> {
     let reserved = os::reserve().expect("a free port");

@@ -35,7 +35,7 @@ fn with_body(
 ) -> Result<(), Flow> {
     let temp = ex.here().settings.body.temp.clone();
     let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
-    match what(body, (&temp, cx.descriptors)) {
+    match what(body, (&temp, cx)) {
         Ok(Moved::No) => Ok(()),
         Ok(Moved::ToFile) => {
             let (level, path) = (body.level(), body.file().map(|file| file.path().to_vec()).unwrap_or_default());

@@ -92,7 +92,7 @@ impl Spool {
 
     fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, Failure> {
         let path = settings(ex).temp.as_ref().unwrap_or(&ex.here().settings.body.temp);
-        let file = TempFile::create(path, Keep::Unnamed, cx.descriptors)?;
+        let file = cx.temp_file(path, Keep::Unnamed)?;
         let shown = Printable(file.path());
         let what = format_args!("an upstream response is buffered to a temporary file {shown}");
         ex.report(cx, Level::Warn, format_args!("{what} while reading upstream"));
