@@ -80,7 +80,7 @@ pub fn make_beneath(
     let mut step = |name: &CString| {
         way.extend_from_slice(name.to_bytes());
         match file::mkdir_at(Some(dir.as_fd()), name, mode) {
-            Ok(()) => made.0.push((base.clone(), way.clone())),
+            Ok(()) => made.made.push((base.clone(), way.clone())),
             // Another request or process made it first.
             Err(Errno::EEXIST) => {}
             Err(e) => return Err(("mkdir()", e)),
@@ -103,16 +103,32 @@ pub fn make_beneath(
 
 /// Directories made for an operation that may still fail. Dropping this removes those that are empty.
 #[derive(Default)]
-pub struct Making(Vec<Made>);
+pub struct Making {
+    made: Vec<Made>,
+    /// Held once by each operation that may use what another one made, and once by what counts them.
+    among: Rc<()>,
+    /// Some were there in an earlier turn, in which another operation may have opened them.
+    is_old: bool,
+}
 
 impl Making {
+    /// Of one of the operations that `among` counts.
+    pub fn among(among: &Rc<()>) -> Making {
+        Making { made: Vec::new(), among: among.clone(), is_old: false }
+    }
+
     pub fn is_any(&self) -> bool {
-        !self.0.is_empty()
+        !self.made.is_empty()
+    }
+
+    /// The turn ends, or has ended: from now on others may store in the directories.
+    pub fn outlives_turn(&mut self) {
+        self.is_old |= self.is_any();
     }
 
     /// Keeps the directories. Returns whether there were any.
     pub fn keep(&mut self) -> bool {
-        !std::mem::take(&mut self.0).is_empty()
+        !std::mem::take(&mut self.made).is_empty()
     }
 
     /// Removes what was made, as far as it is empty.
@@ -121,8 +137,14 @@ impl Making {
     }
 
     /// [`Making::unmake`] for the one that was made last. False: there is none.
+    ///
+    /// An empty directory that stays is better than one that goes while another operation is about to store in it: what
+    /// was there in an earlier turn is kept while there are others.
     pub fn unmake_last(&mut self) -> bool {
-        let Some((base, way)) = self.0.pop() else { return false };
+        if self.is_old && Rc::strong_count(&self.among) > 2 {
+            self.keep();
+        }
+        let Some((base, way)) = self.made.pop() else { return false };
         let (above, name) = way.split_at(memchr::memrchr(b'/', &way).map_or(0, |at| at + 1));
         // It is not empty when another request has stored something there, and not ours when another is in its place.
         let _ = open_beneath(&base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
@@ -134,5 +156,37 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         self.unmake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::file::O_RDONLY;
+    use crate::sys::scratch::Scratch;
+    use std::path::Path;
+
+    fn making(scratch: &Path, among: &Rc<()>) -> Making {
+        let path = CString::new(scratch.as_os_str().as_encoded_bytes()).expect("no NUL");
+        let mut dir = Rc::new(file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).expect("it is there"));
+        let mut missing = vec![c"a".to_owned(), c"b".to_owned()];
+        let mut made = Making::among(among);
+        make_beneath(&mut dir, &mut missing, (0o755, RESOLVE_BENEATH), &mut made, || false).expect("made");
+        made
+    }
+
+    #[test]
+    fn a_directory_that_another_upload_may_have_opened_is_not_taken_from_under_it() {
+        // Whether there is another upload, whether the turn has ended, whether the directory stays.
+        for (others, turns, stays) in [(1, 1, true), (0, 1, false), (1, 0, false)] {
+            let scratch = Scratch::new();
+            let among = Rc::new(());
+            let mut made = making(scratch.path(), &among);
+            let _others: Vec<_> = (0..others).map(|_| Making::among(&among)).collect();
+            (0..turns).for_each(|_| made.outlives_turn());
+            drop(made);
+            assert_eq!(scratch.path().join("a/b").exists(), stays, "{others} {turns}");
+            assert_eq!(scratch.path().join("a").exists(), stays, "{others} {turns}");
+        }
     }
 }

@@ -141,6 +141,8 @@ pub struct Services {
     /// Programs that answer requests.
     pub children: Children,
     pub upstream_names: UpstreamNames,
+    /// Held by each upload that is in progress.
+    pub uploading: Rc<()>,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,
     /// The machine's boot; read before the process is confined.
@@ -222,6 +224,7 @@ impl Services {
             resolver: Resolver::default(),
             children: Children::default(),
             upstream_names,
+            uploading: Rc::default(),
             resumable: Uploads::default(),
             boot: Boot::read(),
             scratch: Vec::with_capacity(SCRATCH),

@@ -47,7 +47,7 @@ pub enum LockAttempt {
     Lock(Lock),
     /// The area has no room.
     Full(Usage),
-    /// Another process has it.
+    /// Another upload, here or in another process, has it.
     Busy,
     /// The area is being counted.
     Counting,

@@ -284,6 +284,7 @@ impl Upload {
             cx.judged_trees.came(home.as_fd());
             cx.now.changed();
             if self.naming.given > 0 && cx.slice.is_over() {
+                self.made.outlives_turn();
                 self.taking_back = Some(back);
                 return Flow::Wait;
             }
@@ -292,6 +293,7 @@ impl Upload {
         self.naming.leave_quota();
         while self.made.unmake_last() {
             if cx.slice.is_over() {
+                self.made.outlives_turn();
                 self.taking_back = Some(back);
                 return Flow::Wait;
             }

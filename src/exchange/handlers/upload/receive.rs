@@ -72,6 +72,9 @@ impl Upload {
             Err(refusal) => Err(refusal),
         };
         self.naming.is_begun = stored.as_ref().is_err_and(|refusal| refusal.later);
+        if self.naming.is_begun || self.rules.sync {
+            self.made.outlives_turn();
+        }
         match stored {
             Ok(stored) if self.rules.sync && !self.parts.is_empty() => {
                 self.write_names(ex, cx, (0, Vec::new(), stored))

@@ -92,7 +92,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         rules::check_least(ex, length)?;
     }
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
-    let mut upload = Upload::new(ex, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, place, policy);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // The name is checked when the whole is made.
@@ -121,7 +121,7 @@ pub fn admit_more(
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
     let policy = NamePolicy::plain(rules.on_duplicate);
-    let mut upload = Upload::new(ex, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, place, policy);
     upload.resumed = Some(id);
     match total {
         Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
@@ -193,7 +193,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let mut part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
     part.durable = rules.sync;
-    let mut upload = Upload::new(ex, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, place, policy);
     (upload.parts, upload.conditions, upload.resumed) = (vec![part], Some(Box::new(conditions)), Some(finished.id));
     // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed
     // them.

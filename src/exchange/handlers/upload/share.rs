@@ -103,8 +103,8 @@ pub fn check_now(
 /// None: the file system has no locks.
 ///
 /// # Errors
-/// [`Refusal::later`] while another process has it, or the area is being counted; 507; 503 if another process does
-/// not release the lock.
+/// [`Refusal::later`] while another upload, here or in another process, has it, or the area is being counted; 507; 503 if it
+/// is not released.
 pub fn lock(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -128,7 +128,7 @@ pub fn lock(
             Err(Refusal::later())
         }
         Err(Errno::EAGAIN) => {
-            let why = "another process does not give the lock of the quota back";
+            let why = "another upload, here or in another process, does not give the lock of the quota back";
             Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
         }
         Err(e) => Err(Refusal::call("lock of the quota", area.path(), e)),

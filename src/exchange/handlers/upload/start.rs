@@ -69,7 +69,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     };
     rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
     let is_form = form.is_some();
-    let mut upload = assemble(ex, rules, place, form, length)?;
+    let mut upload = assemble(ex, cx, rules, place, form, length)?;
     if is_form {
         // Apart from its files a form is small.
         upload.coming.bytes = length.saturating_sub(FORM);
@@ -112,6 +112,7 @@ fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
 /// The upload as its head describes it, with no file yet.
 fn assemble(
     ex: &Exchange,
+    cx: &Services,
     rules: Rc<Rules>,
     place: Place,
     form: Option<Box<Form>>,
@@ -135,7 +136,7 @@ fn assemble(
         (Some(area), Some(limit)) => Some(Share::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
-    let mut upload = Upload::new(ex, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, place, policy);
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });

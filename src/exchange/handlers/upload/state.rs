@@ -16,6 +16,7 @@ use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
 use crate::io::make_path::Making;
+use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::resumable::UploadId;
@@ -75,7 +76,7 @@ pub struct Upload {
 
 impl Upload {
     /// One with no file yet, by the request's own rules.
-    pub fn new(ex: &Exchange, rules: Rc<Rules>, place: Place, policy: NamePolicy) -> Upload {
+    pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: Place, policy: NamePolicy) -> Upload {
         Upload {
             most: rules::largest(ex),
             rules,
@@ -94,7 +95,7 @@ impl Upload {
             naming: Naming::default(),
             taking_back: None,
             left: None,
-            made: Making::default(),
+            made: Making::among(&cx.uploading),
             share: None,
             coming: Usage::default(),
             freed: Usage::default(),
