@@ -3,7 +3,7 @@
 use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Field;
-use crate::http::h2::error::{Fault, StreamFault};
+use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
 use crate::http::h2::frame::{FrameHeader, MIN_MAX_FRAME, flag};
 use crate::http::h2::priority::{Dependency, Priority};
 use crate::http::h2::request;
@@ -86,15 +86,18 @@ impl Connection {
         dependency: Option<Dependency>,
         now: u64,
     ) -> Result<Option<Event>, Fault> {
-        // The trailers of a body that the response did not wait for: they end it, and are no fault.
-        let is_stopped = end && self.stops.remove(id);
         if self.streams.get(id).is_some() {
+            // They end a body that the response did not wait for.
+            let _ = end && self.stops.remove(id);
             return self.second_block(id, end, now);
+        }
+        if self.stops.contains(id) {
+            return self.late_block(id, end, now);
         }
         // Of a stream that we have reset, or that GOAWAY has excluded: it was sent before the peer saw that.
         if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
             self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
-            return if is_stopped || self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
+            return if self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
         }
         self.last = id;
         if self.streams.len() >= self.limits.streams as usize {
@@ -137,6 +140,20 @@ impl Connection {
             |field: &&Field| field.id == HeaderId::Other && field.name.len == 8 && is_priority(field.name.of(text));
         let field = self.block.fields.iter().find(of_that_name);
         field.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
+    }
+
+    /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1), what is
+    /// none is malformed.
+    fn late_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
+        if end && request::trailers(&self.block, self.limits.rules).is_ok() {
+            self.stops.remove(id);
+            return Ok(None);
+        }
+        if !self.calm.spend(now) {
+            return Err(Fault::Flood);
+        }
+        self.write_reset(id, ErrorCode::PROTOCOL_ERROR);
+        Ok(None)
     }
 
     /// A trailer section.

@@ -137,6 +137,26 @@ fn a_window_behind_a_response_is_judged() {
 }
 
 #[test]
+fn what_is_no_trailer_section_behind_a_response_resets_the_stream() {
+    let block = |flags, list: &[(&str, &str)]| raw(1, flags, 1, &fields(list));
+    let long = "y".repeat(9000);
+    for (name, late) in [
+        ("8.1: it does not end the stream", block(OPEN, &[("x", "y")])),
+        ("8.1: a pseudo-header field", block(END, &[(":path", "/")])),
+        ("8.1: a field that frames", block(END, &[("content-length", "1")])),
+        ("some would be left out", block(END, &[("x", &long)])),
+    ] {
+        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        run(&mut connection, &[&post(1)], &mut seen);
+        refuse(&mut connection, 1, 0);
+        run(&mut connection, &[&late], &mut seen);
+        connection.send_stops(100);
+        let control: Vec<String> = seen.control.iter().cloned().chain(sent(&mut connection)).collect();
+        assert_eq!((control, seen.fault), (vec!["rst 1 1".to_owned()], None), "{name}");
+    }
+}
+
+#[test]
 fn a_client_that_ends_its_side_is_not_told_to_stop() {
     let trailers = raw(1, END, 1, &fields(&[("x", "y")]));
     let data = |flags, payload: &[u8]| raw(0, flags, 1, payload);
