@@ -235,8 +235,7 @@ impl Unfinished {
     /// # Errors
     /// It is held already, or its file has one of the descriptors that are left to others.
     pub fn hold(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
-        let is_short = self.lease.as_ref().is_some_and(|lease| cx.descriptors.are_short(lease.fd()));
-        if is_short && cx.files.give_back() == 0 {
+        if self.lease.as_ref().is_some_and(|lease| cx.is_crowded(lease.fd())) {
             return Err(Refusal::crowded());
         }
         let lease = self.lease.take();

@@ -67,7 +67,7 @@ impl Upload {
             }
             is_begun = true;
             place.make(mode, &mut self.made, || cx.slice.is_over())?;
-            if cx.descriptors.are_short(place.dir.as_fd()) && cx.files.give_back() == 0 {
+            if cx.is_crowded(place.dir.as_fd()) {
                 return Err(Refusal::crowded());
             }
         }

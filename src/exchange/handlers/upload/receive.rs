@@ -196,7 +196,7 @@ impl Upload {
         let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless);
         settled.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
         match part.fd() {
-            Some(fd) if cx.descriptors.are_short(fd) && cx.files.give_back() == 0 => Err(Refusal::crowded()),
+            Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
             _ => Ok(()),
         }
     }
