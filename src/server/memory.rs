@@ -69,7 +69,7 @@ impl Server {
 
     /// Gives memory back that a crowd of connections has used, in a turn in which nothing has happened: that takes
     /// milliseconds, and nothing would bring it back later.
-    pub(super) fn tend_memory(&mut self) {
+    pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));
         if self.crowd.has_left(self.conns.len(), self.cx.now.ms, is_idle) {

@@ -402,7 +402,7 @@ impl Server {
         self.send_state();
         self.drop_unused_configs();
         self.report_log_failures();
-        self.tend_memory();
+        self.give_back_memory();
         self.end_quit();
     }
 }

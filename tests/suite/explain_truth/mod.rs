@@ -57,7 +57,7 @@ fn live_http2(server: &Server, asked: &Question) -> Result<Response, String> {
     Ok(Response { status: answer.status, headers, body: answer.body, framing, trailers, head })
 }
 
-/// A limit that is reached is none that explain could know of; that it holds here, and where, is said.
+/// Explain cannot know whether a limit is reached; it names the limit that holds here, and its line.
 fn is_limited(server: &Server, text: &str, live: &Response, asked: &Question) -> bool {
     let at = live.header("X-Where").and_then(|at| at.parse::<usize>().ok());
     let config = String::from_utf8_lossy(&server.read("conf/test.conf")).into_owned();

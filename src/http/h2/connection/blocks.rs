@@ -87,8 +87,10 @@ impl Connection {
         now: u64,
     ) -> Result<Option<Event>, Fault> {
         if self.streams.get(id).is_some() {
-            // They end a body that the response did not wait for.
-            let _ = end && self.stops.remove(id);
+            if end {
+                // The client will not have to be told to stop.
+                self.stops.remove(id);
+            }
             return self.second_block(id, end, now);
         }
         if self.stops.contains(id) {
