@@ -65,6 +65,8 @@ pub struct RouteState {
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Wait,
+    /// How long the request waits for versions that others are changing (monotonic milliseconds). None: it has found none.
+    pub versions_until: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
 }
@@ -147,6 +149,7 @@ impl RouteState {
             kept,
             form_action,
             quota,
+            versions_until,
             link,
         } = self;
         (*server, *location, *method) = (ServerId::default(), LocationId::default(), Method::default());
@@ -154,6 +157,7 @@ impl RouteState {
             buffer.clear();
         }
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
+        *versions_until = None;
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Wait::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

@@ -37,48 +37,19 @@
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
 //! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
 //!
-//! Locks (flock) are not waited for, except on a version that another process is changing: 2 ms in a turn at most,
-//! however many requests want one ([`crate::exchange::handlers::versions`]). [`crate::server`]'s module `reload` says
-//! what a reload cannot divide.
+//! Locks (flock) are not waited for: a request that needs one tries again in another turn
+//! ([`crate::exchange::handlers::versions`], [`crate::services::quotas::shared`]). [`crate::server`]'s module `reload`
+//! says what a reload cannot divide.
 
 use crate::sys::clock;
-use std::cell::Cell;
-use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
 
 /// Nanoseconds of work in a turn. A client may have to wait for three turns of one slice and a half each, and its process
 /// for the machine's others in between.
 const LENGTH: u64 = 2_000_000;
 /// A step of work, nanoseconds. A smaller share is none: what is begun continues in a later turn.
 const LEAST: u64 = 500_000;
-/// Nanoseconds that all requests of a turn together wait for locks that other processes hold.
-const PATIENCE: u64 = 2_000_000;
 /// Calls of [`Slice::tick`] for one reading of the clock.
 const RARELY: u32 = 16;
-
-/// How long the loop waits, in one turn, for locks that other processes hold: [`PATIENCE`] in all, whatever number of
-/// requests want one, and however long the machine lets each wait last. What the turn does between two waits does not
-/// count. In it: nanoseconds that were waited.
-#[derive(Clone, Default)]
-pub struct Patience(Rc<Cell<u64>>);
-
-impl Patience {
-    /// Waits that long. False: it is over, and no request of this turn waits any more.
-    pub fn wait(&self, pause: Duration) -> bool {
-        if self.0.get() >= PATIENCE {
-            return false;
-        }
-        let began = clock::monotonic_ns();
-        thread::sleep(pause);
-        self.waited(clock::monotonic_ns().saturating_sub(began));
-        true
-    }
-
-    fn waited(&self, ns: u64) {
-        self.0.set(self.0.get().saturating_add(ns));
-    }
-}
 
 /// What one connection may use of the slice.
 #[derive(Clone, Copy, Default)]
@@ -100,8 +71,6 @@ pub struct Slice {
     over: bool,
     /// So was the connection's share of it.
     is_used: bool,
-    /// See [`Patience`].
-    patience: Patience,
     /// Tests do not depend on the time: how many more steps of work it is not over.
     #[cfg(test)]
     pub steps: Option<u32>,
@@ -110,14 +79,8 @@ pub struct Slice {
 impl Slice {
     /// A turn begins. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
-        self.patience.0.set(0);
         (self.ends, self.ticks, self.over) = (None, 0, false);
         self.share_all();
-    }
-
-    /// How long the requests of this turn may wait for locks.
-    pub fn patience(&self) -> Patience {
-        self.patience.clone()
     }
 
     /// Whether work must wait for the next turn: the slice, or the connection's share of it, is over. The first call in a
@@ -238,20 +201,6 @@ mod tests {
         }
         slice.begin();
         assert!(!slice.is_over_at(7 + LENGTH), "a turn has its own");
-    }
-
-    #[test]
-    fn all_requests_of_a_turn_wait_for_locks_as_long_as_one() {
-        let mut slice = Slice::default();
-        let (one, other) = (slice.patience(), slice.patience());
-        let waits = |patience: &Patience| patience.wait(Duration::ZERO);
-        assert!(waits(&one) && waits(&other));
-        other.0.set(PATIENCE / 2);
-        assert!(waits(&one), "half of it is left");
-        one.waited(PATIENCE / 2);
-        assert!(!waits(&one) && !waits(&other) && !waits(&slice.patience()));
-        slice.begin();
-        assert!(waits(&other) && waits(&slice.patience()), "a turn has its own");
     }
 
     #[test]

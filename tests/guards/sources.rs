@@ -159,7 +159,7 @@ fn unsafe_stands_in_sys_only_and_says_why_it_is_sound() {
 }
 
 #[test]
-fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread() {
+fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread_or_sleeps() {
     let mut found = Vec::new();
     for source in sources() {
         for (number, line) in code(&source) {

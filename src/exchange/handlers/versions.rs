@@ -4,12 +4,13 @@
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
 //! else runs between comparison and change (each file of a form is compared just before it gets its name), and a request
-//! without conditions changes whatever is there and takes no lock. Another process holds the lock while one name changes.
-//! The loop waits for that: 2 ms in a turn at most, whatever number of requests want one. A lock that is held longer may
-//! be on the very version that is named: 503 with Retry-After, never 412.
+//! without conditions changes whatever is there and takes no lock. Another process holds the lock while one name changes,
+//! another request of this process while a form's files get theirs. The request tries again each millisecond, in other
+//! turns of the loop, which never waits for a lock. One that is held for longer than [`PATIENCE`] may be on the very
+//! version that is named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::resumable::locks::is_missing;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
@@ -18,25 +19,23 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
-use crate::services::slice::Patience;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 /// Attempts at a name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
-/// Between two looks at a lock that another process holds.
-const PAUSE: Duration = Duration::from_micros(100);
+/// Milliseconds that a request waits in all for versions that others are changing.
+const PATIENCE: u64 = 100;
 
 /// Why a request may not change the version that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// The name has another version by now.
     Changed,
-    /// Another process is changing it.
+    /// Another process, or another request, is changing it.
     Busy,
 }
 
@@ -51,6 +50,24 @@ impl Denied {
             }
         }
     }
+}
+
+/// Whether a request that found a version locked may try again. False: it has waited for [`PATIENCE`].
+pub fn is_patient(ex: &mut Exchange, cx: &Services) -> bool {
+    is_patient_at(&mut ex.route.versions_until, cx.now.ms)
+}
+
+fn is_patient_at(until: &mut Option<u64>, now: u64) -> bool {
+    now < *until.get_or_insert(now + PATIENCE)
+}
+
+/// As [`is_patient`], for a handler that goes on turn by turn: it is paused until it may try again.
+pub fn pauses(ex: &mut Exchange, cx: &Services) -> bool {
+    let is_patient = is_patient(ex, cx);
+    if is_patient {
+        ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+    }
+    is_patient
 }
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
@@ -90,29 +107,15 @@ pub fn own(ex: &Exchange) -> Conditions<'_> {
 pub struct Versions {
     /// By device and number: two names of one request may be one file's.
     held: BTreeMap<(u64, u64), OwnedFd>,
-    patience: Patience,
 }
 
 impl Versions {
-    pub fn new(cx: &Services) -> Versions {
-        Versions { held: BTreeMap::new(), patience: cx.slice.patience() }
-    }
-
     /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
     /// or whose file system has no locks, is judged without.
     ///
     /// # Errors
-    /// EAGAIN: another process is changing it, and was waited for. Others are those of the call.
+    /// EAGAIN: another process, or another request, is changing it. Others are those of the call.
     pub fn lock(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
-        loop {
-            match self.lock_now(dir, name) {
-                Err((_, Errno::EAGAIN)) if self.patience.wait(PAUSE) => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn lock_now(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>, (&'static str, Errno)> {
         for _ in 0..TRIES {
             let there = match file::stat_at(Some(dir), name, Follow::No) {
                 Err(Errno::ENOENT) => return Ok(None),
@@ -180,6 +183,14 @@ mod tests {
         assert_eq!(size(b.lock(dir.as_fd(), c"none")), Ok(None));
         drop(a);
         assert_eq!(size(b.lock(dir.as_fd(), c"file")), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_request_waits_once_for_all_versions_that_others_change() {
+        let mut until = None;
+        for (now, expected) in [(5, true), (6, true), (4 + PATIENCE, true), (5 + PATIENCE, false), (900, false)] {
+            assert_eq!(is_patient_at(&mut until, now), expected, "at {now}");
+        }
     }
 
     #[test]

@@ -200,7 +200,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 /// # Errors
 /// It is another version, or another process is changing it.
 pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
-    let mut locks = Versions::new(cx);
+    let mut locks = Versions::default();
     let source = (job.from(), &*job.source.name);
     let is_conditional = versions::are_conditional(&ex.request.head);
     let value = named_versions(ex);
@@ -226,12 +226,16 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
 /// MOVE by copying: locks the source, which is about to be removed, and which was judged before it was copied.
 ///
 /// # Errors
-/// EBUSY: another process is changing it, or another client has taken a lock (RFC 4918) on it.
+/// EAGAIN: another process is changing it; EBUSY: another client has taken a lock (RFC 4918) on it, or it cannot be
+/// locked.
 pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Errno> {
     check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone).map_err(|_| Errno::EBUSY)?;
-    let mut locks = Versions::new(cx);
+    let mut locks = Versions::default();
     if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
-        locks.lock(job.from(), &job.source.name).map_err(|_| Errno::EBUSY)?;
+        locks.lock(job.from(), &job.source.name).map_err(|(_, e)| match e {
+            Errno::EAGAIN => e,
+            _ => Errno::EBUSY,
+        })?;
     }
     Ok(locks)
 }

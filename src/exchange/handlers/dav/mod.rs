@@ -1,6 +1,7 @@
 //! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9); and what dav_ext_methods adds.
 //!
 //! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
+//! - [`versioned`]: their steps that change a version which the request names
 //! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
 //! - [`guard`], [`held`]: whether locks and `If` allow a change; which tokens a request has
 //! - [`target`]: a URI as a name in a directory
@@ -22,6 +23,7 @@ mod target;
 mod terms;
 mod transfer;
 mod transfer_request;
+mod versioned;
 
 pub use refuse::locked;
 pub use terms::is_webdav;

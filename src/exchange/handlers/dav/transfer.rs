@@ -12,7 +12,6 @@ use super::transfer_request;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::versions::Versions;
 use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -50,10 +49,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
 
 /// A COPY or MOVE in progress, a slice each turn of the loop. It is finished even if its client goes away.
 pub struct Transfer {
-    job: Job,
-    stage: Stage,
+    pub(super) job: Job,
+    pub(super) stage: Stage,
     /// Whether it is allowed; holds its share of upload_quota until it is over.
-    judging: Box<Judging>,
+    pub(super) judging: Box<Judging>,
     /// upload_sync: the parts of a tree that are being written to the disk.
     syncs: Vec<Sync>,
     /// MOVE of a tree by copying: whether a request has put something into it since, and what the copy holds.
@@ -109,7 +108,10 @@ impl Transfer {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.begin(ex, cx)?,
+                Ok(false) => match self.begin(ex, cx)? {
+                    Some(next) => next,
+                    None => return Ok(()),
+                },
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
@@ -197,17 +199,7 @@ impl Transfer {
         })
     }
 
-    /// The rules allow it: begins, if the conditions of the request still hold.
-    fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Result<Stage, Errno>, Flow> {
-        let held = guard::hold_both(ex, cx, &self.job);
-        let _versions = held.inspect_err(|_| self.judging.take_back()).map_err(|denied| denied.flow(ex))?;
-        Ok(match self.judging.is_tree {
-            true => self.begin_tree(ex, cx),
-            false => self.job.begin_file(&mut cx.temp_names),
-        })
-    }
-
-    fn begin_tree(&mut self, ex: &Exchange, cx: &mut Services) -> Result<Stage, Errno> {
+    pub(super) fn begin_tree(&mut self, ex: &Exchange, cx: &mut Services) -> Result<Stage, Errno> {
         let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
             copy.copied = Some(Copied::begin(&cx.now));
@@ -222,43 +214,20 @@ impl Transfer {
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
             // Its name does not count yet.
             Stage::Placing(copy) if self.job.swaps.get() => self.place_file(copy, &mut cx.temp_names),
-            Stage::Placing(copy) => match self.judging.lock(ex, cx) {
-                Ok(true) => {
-                    let mut versions = Versions::new(cx);
-                    let held = guard::hold(ex, cx, &mut versions);
-                    held.inspect_err(|_| self.judging.take_back()).map_err(|denied| denied.flow(ex))?;
-                    self.place_file(copy, &mut cx.temp_names)
-                }
-                Ok(false) => {
-                    self.stage = Stage::Placing(copy);
-                    return Ok(());
-                }
-                Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
+            Stage::Placing(copy) => match self.place(copy, ex, cx)? {
+                Some(next) => next,
+                None => return Ok(()),
             },
-            Stage::Swapping(staged) => match self.judging.may_swap(ex, cx) {
-                Ok(false) => {
-                    self.stage = Stage::Swapping(staged);
-                    return Ok(());
-                }
-                Ok(true) => {
-                    let mut versions = Versions::new(cx);
-                    match guard::hold(ex, cx, &mut versions) {
-                        Ok(()) => self.swapped(staged, cx),
-                        Err(denied) => {
-                            self.judging.take_back();
-                            let then = After::Refused(Box::new(denied.into()));
-                            Ok(Stage::Old { old: staged, then })
-                        }
-                    }
-                }
-                Err(then) => Ok(Stage::Old { old: staged, then }),
+            Stage::Swapping(staged) => match self.swap(staged, ex, cx) {
+                Some(next) => next,
+                None => return Ok(()),
             },
             Stage::Old { old, then } => Ok(self.job.clear(old, then)),
             Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
-            // Another file has the name by now: that one was not copied.
-            Stage::Cleared(After::Leave) => guard::hold_leaving(ex, cx, &self.job).and_then(|_versions| {
-                if self.has_source_changed() { Err(Errno::EBUSY) } else { self.job.after(After::Leave) }
-            }),
+            Stage::Cleared(After::Leave) => match self.begin_leaving(ex, cx) {
+                Some(next) => next,
+                None => return Ok(()),
+            },
             Stage::Cleared(then) => self.job.after(then),
             stage => {
                 self.stage = stage;
@@ -344,7 +313,7 @@ impl Transfer {
         }
     }
 
-    fn has_source_changed(&self) -> bool {
+    pub(super) fn has_source_changed(&self) -> bool {
         let Some(copied) = &self.copied else { return false };
         let there = file::stat_at(Some(self.job.from()), &self.job.source.name, Follow::No);
         there.is_ok_and(|there| (there.ino, there.size, there.mtime) != (copied.ino, copied.size, copied.mtime))
@@ -427,7 +396,7 @@ impl Transfer {
         }
     }
 
-    fn place_file(&mut self, mut copy: FileCopy, temp_names: &mut TempNames) -> Result<Stage, Errno> {
+    pub(super) fn place_file(&mut self, mut copy: FileCopy, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.job.swaps.get() {
             return copy.stage(temp_names).map(Stage::Swapping);
         }
@@ -450,7 +419,7 @@ impl Transfer {
     }
 
     /// The whole copy takes the place of what stood there.
-    fn swapped(&mut self, staged: Staged, cx: &mut Services) -> Result<Stage, Errno> {
+    pub(super) fn swapped(&mut self, staged: Staged, cx: &mut Services) -> Result<Stage, Errno> {
         let then = if self.job.moves { After::Leave } else { After::Done };
         let copy = self.job.sync && self.judging.is_tree;
         let copy = copy.then(|| file::open_at(Some(staged.dir.as_fd()), &staged.name, O_PATH | O_DIRECTORY, 0).ok());

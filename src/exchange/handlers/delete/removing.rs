@@ -220,7 +220,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
-    let mut locks = Versions::new(cx);
+    let mut locks = Versions::default();
     let names_version = versions::are_named(&ex.request.head, ex.buf());
     let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
@@ -270,6 +270,10 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
                 _ => None,
             };
             settling::begin(ex, cx, &changed, then, back).map(|settling| Box::new(Removing::Settling(settling)))
+        }
+        // A form's body is not read again, but no form names a version.
+        Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
+            Err(upload::later(cx))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
     }

@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::dav;
 use crate::exchange::handlers::path_rules::PathRules;
-use crate::exchange::handlers::versions::Versions;
+use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::http::etag::ETag;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
@@ -136,7 +136,7 @@ impl Upload {
             // The others are files already.
             self.settle(cx)?;
         }
-        let mut versions = Versions::new(cx);
+        let mut versions = Versions::default();
         // The first request of a resumable upload sent it.
         match &self.conditions {
             Some(first) => {
@@ -144,7 +144,8 @@ impl Upload {
                 dav::guard::hold_of(ex, cx, value.as_deref(), &mut versions)
             }
             None => dav::guard::hold(ex, cx, &mut versions),
-        }?;
+        }
+        .map_err(|denied| of_version(ex, cx, denied))?;
         self.naming.versions = Some(versions);
         Ok(())
     }
@@ -175,7 +176,7 @@ impl Upload {
         let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
         self.check_locks(ex, cx, (which, &name))?;
         if self.policy.conditional {
-            self.check_version(ex, (which, &name))?;
+            self.check_version(ex, cx, (which, &name))?;
         }
         let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
             true => self.place_mut(which).look(&name, cx)?.map(|stat| stat.kind),
@@ -194,7 +195,12 @@ impl Upload {
     }
 
     /// Evaluates the request's conditions on the file that has the name now, and locks it until all names are given.
-    fn check_version(&mut self, ex: &Exchange, (which, name): (Which, &[u8])) -> Result<(), Refusal> {
+    fn check_version(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &Services,
+        (which, name): (Which, &[u8]),
+    ) -> Result<(), Refusal> {
         let earlier = self.parts.get(..self.naming.given).unwrap_or_default();
         if earlier.iter().any(|part| (part.folder, &part.name[..]) == (which, name)) {
             // Its twin has it.
@@ -202,7 +208,7 @@ impl Upload {
         }
         let place = place(&self.place, &self.folders, which);
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
-            place.lock(name, versions)?;
+            place.lock(name, versions)?.map_err(|denied| of_version(ex, cx, denied).of(name))?;
         }
         self.check_conditions(ex, place.stat(name)?.as_ref(), name)
     }
@@ -321,5 +327,13 @@ impl Upload {
         cx.now.changed();
         cx.quotas.files_removed();
         is_whole
+    }
+}
+
+/// A version that the request names is another one by now, or is being changed: that is waited for.
+fn of_version(ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
+    match denied {
+        Denied::Busy if versions::pauses(ex, cx) => Refusal::later(),
+        denied => denied.into(),
     }
 }

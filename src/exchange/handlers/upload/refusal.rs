@@ -21,7 +21,7 @@ pub struct Refusal {
     /// For the log.
     pub detail: String,
     pub level: Level,
-    /// Not known yet: the area is being counted, and the same is tried again in the next turn.
+    /// Not known yet: the area is being counted, or a lock is waited for, and the same is tried again in another turn.
     pub later: bool,
 }
 
@@ -66,7 +66,7 @@ impl Refusal {
         Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
     }
 
-    /// Another process is changing the version that the request names. A 503 says when to try again.
+    /// Another process, or another request, is changing the version that the request names. A 503 says when to try again.
     pub fn busy() -> Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }

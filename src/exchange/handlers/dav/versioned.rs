@@ -1,0 +1,92 @@
+//! The steps of COPY and MOVE that change names, when the request names versions: these are locked meanwhile.
+//!
+//! Invariant: while something else is changing such a version, the stage stays and is tried again in another turn; nothing
+//! has been changed by it, and no lock of a quota is kept.
+
+use super::copying::{FileCopy, Staged};
+use super::guard;
+use super::job::{After, Stage};
+use super::transfer::Transfer;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::upload;
+use crate::exchange::handlers::versions::{self, Denied, Versions};
+use crate::services::Services;
+use crate::sys::Errno;
+
+/// What comes next. None: the stage stays.
+type Next = Option<Result<Stage, Errno>>;
+
+impl Transfer {
+    /// The rules allow it: begins, if the conditions of the request still hold. None: all is judged again.
+    pub(super) fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
+        let _versions = match guard::hold_both(ex, cx, &self.job) {
+            Ok(versions) => versions,
+            Err(denied) => return self.denied(ex, cx, denied).map(|()| None),
+        };
+        Ok(Some(match self.judging.is_tree {
+            true => self.begin_tree(ex, cx),
+            false => self.job.begin_file(&mut cx.temp_names),
+        }))
+    }
+
+    /// The copy of a file gets its name.
+    pub(super) fn place(&mut self, copy: FileCopy, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
+        let has_room = self.judging.lock(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        if has_room {
+            let mut versions = Versions::default();
+            match guard::hold(ex, cx, &mut versions) {
+                Ok(()) => return Ok(Some(self.place_file(copy, &mut cx.temp_names))),
+                Err(denied) => self.denied(ex, cx, denied)?,
+            }
+        }
+        self.stage = Stage::Placing(copy);
+        Ok(None)
+    }
+
+    /// The copy of a tree takes the place of what is there.
+    pub(super) fn swap(&mut self, staged: Staged, ex: &mut Exchange, cx: &mut Services) -> Next {
+        match self.judging.may_swap(ex, cx) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.stage = Stage::Swapping(staged);
+                return None;
+            }
+            Err(then) => return Some(Ok(Stage::Old { old: staged, then })),
+        }
+        let mut versions = Versions::default();
+        match guard::hold(ex, cx, &mut versions) {
+            Ok(()) => Some(self.swapped(staged, cx)),
+            Err(denied) => {
+                self.judging.take_back();
+                if denied == Denied::Busy && versions::pauses(ex, cx) {
+                    self.stage = Stage::Swapping(staged);
+                    return None;
+                }
+                Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(denied.into())) }))
+            }
+        }
+    }
+
+    /// What was moved by copying is about to be removed.
+    pub(super) fn begin_leaving(&mut self, ex: &mut Exchange, cx: &mut Services) -> Next {
+        match guard::hold_leaving(ex, cx, &self.job) {
+            Err(Errno::EAGAIN) if versions::pauses(ex, cx) => {
+                self.stage = Stage::Cleared(After::Leave);
+                None
+            }
+            Ok(_versions) if !self.has_source_changed() => Some(self.job.after(After::Leave)),
+            // Another file has the name by now: that one was not copied.
+            _ => Some(Err(Errno::EBUSY)),
+        }
+    }
+
+    /// Ok: the version is waited for.
+    fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Result<(), Flow> {
+        self.judging.take_back();
+        match denied {
+            Denied::Busy if versions::pauses(ex, cx) => Ok(()),
+            denied => Err(denied.flow(ex)),
+        }
+    }
+}
