@@ -4,10 +4,16 @@
 //! new target is a function here, a row in `TARGETS`, a file in `targets/` and a `[[bin]]`.
 
 mod h2;
+mod texts;
+mod upstream;
+mod values;
 
 pub use h2::{frames, hpack};
 use std::fmt::Write;
 use std::path::Path;
+pub use texts::{layout, pattern, ssi};
+pub use upstream::{proxy_protocol, response};
+pub use values::{dav, fields};
 use webserv::config::ast::Directive;
 use webserv::config::build::Form;
 use webserv::config::error::Severity;
@@ -42,6 +48,13 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("certificate", certificate),
     ("frames", frames),
     ("hpack", hpack),
+    ("response", response),
+    ("proxy_protocol", proxy_protocol),
+    ("fields", fields),
+    ("dav", dav),
+    ("ssi", ssi),
+    ("layout", layout),
+    ("pattern", pattern),
 ];
 
 /// Two ways to cut `data`: a place that depends on the bytes, and everywhere.

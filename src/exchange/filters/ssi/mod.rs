@@ -16,7 +16,7 @@
 
 pub mod include;
 pub mod page;
-mod parse;
+pub mod parse;
 pub mod state;
 mod values;
 

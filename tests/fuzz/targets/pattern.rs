@@ -1,0 +1,4 @@
+//! libFuzzer's door to `webserv_fuzz::pattern`; what is checked stands there.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| webserv_fuzz::pattern(data));

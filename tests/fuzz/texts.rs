@@ -1,0 +1,99 @@
+//! What holds of texts that people write: pages with SSI, configurations to lay out, patterns.
+
+use super::splits;
+use std::collections::VecDeque;
+use webserv::config::ast::Directive;
+use webserv::config::error::Severity;
+use webserv::config::load::{Includes, LoadOptions, load_text};
+use webserv::config::pattern::{Case, Pattern};
+use webserv::exchange::filters::ssi::parse::{Parser, Token};
+use webserv::sys::pcre2::Code;
+use webserv::tools::format::format;
+
+/// A page: its commands and its text do not depend on how it was cut.
+pub fn ssi(data: &[u8]) {
+    for longest in [3, 256] {
+        let run = |cuts: &[usize]| {
+            let (mut parser, mut out, mut at) = (Parser::new(longest), VecDeque::new(), 0);
+            for &cut in cuts {
+                parser.push(&data[at..cut], &mut out);
+                at = cut;
+            }
+            parser.end(&mut out);
+            joined(out)
+        };
+        let whole = run(&[data.len()]);
+        for cuts in splits(data) {
+            assert_eq!(run(&cuts), whole);
+        }
+        let text: usize = whole.iter().map(|token| if let Token::Text(text) = token { text.len() } else { 0 }).sum();
+        assert!(text <= data.len());
+    }
+}
+
+/// Pieces of one text as one.
+fn joined(tokens: VecDeque<Token>) -> Vec<Token> {
+    let mut out: Vec<Token> = Vec::new();
+    for token in tokens {
+        match (out.last_mut(), token) {
+            (Some(Token::Text(before)), Token::Text(text)) => before.extend_from_slice(&text),
+            (_, token) => out.push(token),
+        }
+    }
+    out
+}
+
+/// `webserv fmt`: a second time changes nothing, and a text that can be read means what it meant.
+pub fn layout(data: &[u8]) {
+    let Ok(once) = format(data) else { return };
+    let twice = format(&once).expect("what was laid out can be laid out");
+    assert_eq!(once.escape_ascii().to_string(), twice.escape_ascii().to_string());
+    if let Some(before) = words(data) {
+        assert_eq!(words(&once), Some(before), "{}", once.escape_ascii());
+    }
+}
+
+/// The words of a configuration, with its blocks; None where it has errors.
+fn words(text: &[u8]) -> Option<String> {
+    let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
+    let loaded = load_text("fuzz.conf", text, &options);
+    let refused = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Emerg);
+    let mut out = String::new();
+    level(&loaded.directives, &mut out);
+    (!refused).then_some(out)
+}
+
+fn level(directives: &[Directive], out: &mut String) {
+    for directive in directives {
+        for word in directive.words() {
+            out.extend(word.bytes().escape_ascii().map(char::from));
+            out.push(' ');
+        }
+        if let Some(block) = &directive.block {
+            out.push('{');
+            level(block, out);
+            out.push('}');
+        }
+        out.push(';');
+    }
+}
+
+/// A line with a pattern, then a subject: whichever engine is chosen finds what PCRE2 finds.
+pub fn pattern(data: &[u8]) {
+    let Some(end) = data.iter().position(|b| *b == b'\n') else { return };
+    let (source, subject) = (&data[..end], &data[end + 1..]);
+    for (case, caseless) in [(Case::Sensitive, false), (Case::Insensitive, true)] {
+        let (ours, theirs) = (Pattern::new(source, case, &mut Default::default()), Code::new(source, caseless));
+        let (Ok(ours), Ok(code)) = (ours, theirs) else { continue };
+        assert_eq!(ours.groups(), code.groups());
+        let mut groups = vec![None; code.groups()];
+        // Beyond PCRE2's limits there is nothing to compare with.
+        let (Ok(found), Ok(matched)) = (code.find(subject, &mut groups), ours.find(subject)) else { continue };
+        assert_eq!(matched.is_some(), found, "{} on {}", source.escape_ascii(), subject.escape_ascii());
+        assert_eq!(ours.is_match(subject), Ok(found));
+        if let Some(matched) = matched {
+            let few = code.groups().min(matched.groups.len());
+            assert_eq!(matched.groups[..few], groups[..few], "{} on {}", source.escape_ascii(), subject.escape_ascii());
+        }
+    }
+}
