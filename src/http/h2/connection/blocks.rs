@@ -1,5 +1,6 @@
 //! Header blocks: HEADERS and CONTINUATION to requests and trailers.
 
+use super::stops::{Data, DataOutcome};
 use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Field;
@@ -145,10 +146,13 @@ impl Connection {
     }
 
     /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1), what is
-    /// none is malformed.
+    /// none is malformed, and so is one whose body is shorter than its Content-Length.
     fn late_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
-        if end && request::trailers(&self.block, self.limits.rules).is_ok() {
-            self.stops.remove(id);
+        const LAST: Data = Data { len: 0, body: 0, is_last: true };
+        if end
+            && request::trailers(&self.block, self.limits.rules).is_ok()
+            && self.stops.receive(id, LAST, now) == DataOutcome::Grant(0)
+        {
             return Ok(None);
         }
         if !self.calm.spend(now) {

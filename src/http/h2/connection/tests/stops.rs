@@ -88,6 +88,7 @@ fn a_connection_that_goes_away_has_gone_once_its_clients_were_told_to_stop() {
 fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
     let of = |bytes: &str| raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", bytes)]].concat()));
     let data = |flags, len: usize| raw(0, flags, 1, &vec![b'x'; len]);
+    let trailers = raw(1, END, 1, &fields(&[("x", "y")]));
     // 65 536 bytes, and the window of a client that does not know yet that it was widened has 65 535.
     let window = data(0, 16_384).repeat(4);
     let table = [
@@ -96,6 +97,8 @@ fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
         ("longer", of("10"), 30_000, data(0, 11), Some("rst 1 1")),
         ("longer in two", of("10"), 30_000, [data(0, 10), data(0, 1)].concat(), Some("rst 1 1")),
         ("shorter", of("10"), 30_000, data(1, 9), Some("rst 1 1")),
+        ("shorter, and trailers", of("10"), 30_000, [data(0, 9), trailers.clone()].concat(), Some("rst 1 1")),
+        ("as long, and trailers", of("10"), 30_000, [data(0, 10), trailers].concat(), None),
         ("padding is no content", of("4"), 30_000, raw(0, 9, 1, &[4, b'a', b'b', b'c', b'd', 0, 0, 0, 0]), None),
         ("beyond the window", post(1), 0, window.clone(), Some("rst 1 3")),
         ("within the one that was widened", post(1), 30_000, [window, data(1, 0)].concat(), None),
