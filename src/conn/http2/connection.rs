@@ -356,22 +356,32 @@ impl Http2 {
     }
 
     /// The client is gone: its requests are dropped.
-    /// Its streams are given up as far as there is time: each may have a file that the kernel must free.
     fn gone(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
         self.ends = Some(CloseReason::ClientGone);
-        while self.abandon_last(conns, turn, CloseReason::ClientGone) {
-            if turn.cx.slice.is_share_late() {
-                return Next::Run;
-            }
+        match self.abandon_in_time(conns, turn) {
+            true => Next::Close(CloseReason::ClientGone),
+            false => Next::Run,
         }
-        Next::Close(CloseReason::ClientGone)
     }
 
     /// Ends the connection in order, once all of its output is sent.
     fn finish(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
-        self.abandon(conns, turn, CloseReason::ClientGone);
+        if !self.abandon_in_time(conns, turn) {
+            return Next::Run;
+        }
         self.lingers = self.settings().client.lingering != Lingering::Off;
         Next::Close(reason)
+    }
+
+    /// Ends open streams as far as there is time: each may have a file that the kernel must free. False: some are left for
+    /// the next turn.
+    fn abandon_in_time(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
+        while self.abandon_last(conns, turn, CloseReason::ClientGone) {
+            if turn.cx.slice.is_share_late() && !self.streams.is_empty() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Ends every open stream: the connection is gone.
