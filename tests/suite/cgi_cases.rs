@@ -47,6 +47,7 @@ fn start() -> Option<Server> {
          location /run/ { cgi_pass on; }
          location /ext/ { cgi_extension .sh /bin/sh; cgi_extension .run on; }
          location /alias/ { alias %%DIR%%/html/ext/; cgi_extension .sh /bin/sh; }
+         location /by-alias/ { alias %%DIR%%/html/sh/; cgi_pass /bin/sh; }
          location = /count { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
          location /counts { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
          location /slash/ { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
@@ -297,6 +298,9 @@ fn what_programs_are_told() {
     }
     s.get("/sh/sub/env").is(200).body_is("/sh/sub/env||");
     s.get("/sh/sub/env/").is(200).body_is(format!("/sh/sub/env|/|{root}/"));
+    // No part of it is taken for the name of the location that an alias stands for.
+    let aliased = format!("/by-alias/sub/env|/a/path/x|{root}/sh/a/path/x");
+    s.get("/by-alias/sub/env/a/path/x").is(200).body_is(aliased);
     s.get("/sh/count").is(200).contains("none ");
     s.method("POST", "/sh/count", "", b"").is(200).contains("0 ");
     s.get("/sh/env/a%0ab").is(400);

@@ -297,9 +297,10 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
     put(b"SCRIPT_FILENAME", &script.file);
     put(b"SCRIPT_NAME", &script.name);
     put(b"PATH_INFO", &script.path_info);
-    let has_info = !script.path_info.is_empty();
-    if has_info && let Mapped::Path { .. } = paths::map_uri(ex, cx, &script.path_info) {
-        put(b"PATH_TRANSLATED", &ex.route.path.clone());
+    if !script.path_info.is_empty() {
+        // Not the URI of this location: what an alias stands for is not cut from it.
+        let root = builtin_text(Builtin::DocumentRoot, ex, cx);
+        put(b"PATH_TRANSLATED", &[root.strip_suffix(b"/").unwrap_or(&root), &script.path_info].concat());
     }
     for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
         let value = builtin_text(builtin, ex, cx);
