@@ -27,9 +27,9 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
     // Nothing of it could be shown.
     std::fs::read_dir(&dir).map_err(|e| unusable("opendir", &dir, e))?;
     let address = SocketAddr::new(share.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), share.port.unwrap_or(PORT));
-    let password_file = match &share.auth {
-        Some(user) if share.print_config => Some(password_path(user, address)?),
-        Some(user) => Some(keep_password(user, address)?),
+    let login = match &share.auth {
+        Some(user) if share.print_config => Some((user.clone(), password_path(user, address)?)),
+        Some(user) => Some((user.clone(), keep_password(user, address)?)),
         None => None,
     };
     if share.upload && share.auth.is_none() && !address.ip().is_loopback() && !share.print_config {
@@ -41,7 +41,7 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         dir: dir.clone(),
         address,
         upload: share.upload,
-        password_file,
+        login,
         tls: share.tls,
         reach: reach(address.ip()),
         hidden: share.hidden,

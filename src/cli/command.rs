@@ -56,7 +56,7 @@ Options:
 Serving a directory:
   --upload       : let visitors upload, replace and delete
   --port PORT    : port (default: 8000)
-  --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every address of this machine)
+  --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every IPv4 address of this machine, :: every address)
   --auth USER    : ask visitors for a password, which is asked for now
   --tls          : HTTPS, by a certificate of the local authority
   --qr           : show the address as a QR code as well, on a terminal

@@ -8,7 +8,7 @@ use crate::util::printable::Printable;
 use sha1::{Digest, Sha1};
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ pub struct ServeDir {
     pub address: SocketAddr,
     /// Visitors may upload, replace and delete.
     pub upload: bool,
-    /// A password file that visitors must satisfy.
-    pub password_file: Option<PathBuf>,
+    /// Whose password visitors must know, and the file that it is in.
+    pub login: Option<(String, PathBuf)>,
     /// HTTPS, by a certificate of the local authority.
     pub tls: bool,
     /// The address of this machine that the start line prints besides `localhost`: its certificate has to be for it, too.
@@ -68,12 +68,26 @@ impl ServeDir {
             (self.upload, "--upload".to_owned()),
             (self.address.port() != PORT, format!("--port {}", self.address.port())),
             (self.address.ip() != Ipv4Addr::LOCALHOST, format!("--bind {}", self.address.ip())),
-            (self.password_file.is_some(), "--auth USER".to_owned()),
+            (self.login.is_some(), self.login.as_ref().map_or_else(String::new, |(user, _)| format!("--auth {user}"))),
             (self.tls, "--tls".to_owned()),
             (self.hidden, "--hidden".to_owned()),
             (self.follow_links, "--follow-links".to_owned()),
         ];
         given.into_iter().filter(|(is_given, _)| *is_given).map(|(_, option)| format!(" {option}")).collect()
+    }
+
+    /// The lines of the listener, its names and its certificate.
+    fn write_address(&self, out: &mut String) -> std::fmt::Result {
+        let both = if self.address.ip() == Ipv6Addr::UNSPECIFIED { " ipv6only=off" } else { "" };
+        writeln!(out, "        listen          {}{}{both};", self.address, if self.tls { " ssl" } else { "" })?;
+        match self.reach.filter(|_| self.tls) {
+            Some(ip) => writeln!(out, "        server_name     localhost {};", bracketed(ip))?,
+            None => writeln!(out, "        server_name     localhost;")?,
+        }
+        if self.tls {
+            writeln!(out, "        ssl_certificate auto;")?;
+        }
+        Ok(())
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
@@ -82,23 +96,20 @@ impl ServeDir {
         writeln!(out, "events {{\n    worker_connections 1024;\n}}\n")?;
         writeln!(out, "http {{\n    charset       utf-8;\n    access_log    off;\n    server_tokens off;\n")?;
         writeln!(out, "    server {{")?;
-        writeln!(out, "        listen      {}{};", self.address, if self.tls { " ssl" } else { "" })?;
-        match self.reach.filter(|_| self.tls) {
-            Some(ip) => writeln!(out, "        server_name localhost {};", bracketed(ip))?,
-            None => writeln!(out, "        server_name localhost;")?,
+        self.write_address(out)?;
+        writeln!(out, "        root            {};", self.root())?;
+        writeln!(out, "        index           index.html;\n")?;
+        if self.address.ip().is_loopback() {
+            write!(out, "{ONLY_LOCALHOST}")?;
         }
-        if self.tls {
-            writeln!(out, "        ssl_certificate auto;")?;
-        }
-        writeln!(out, "        root        {};", self.root())?;
-        writeln!(out, "        index       index.html;\n")?;
         if !self.follow_links {
             let (also, hidden) =
                 if self.hidden { ("", "") } else { (", or to a name that begins with a dot,", " hidden") };
             writeln!(out, "        # Links that lead out of the directory{also} are not followed.")?;
             writeln!(out, "        disable_symlinks outside{hidden};\n")?;
         }
-        if let Some(file) = &self.password_file {
+        if let Some((user, file)) = &self.login {
+            writeln!(out, "        # `webserv DIR --auth {user}` asks for the password and writes this file.")?;
             writeln!(out, "        auth_basic           \"Restricted\";")?;
             writeln!(out, "        auth_basic_user_file {};\n", quoted(file.as_os_str()))?;
         }
@@ -119,6 +130,15 @@ impl ServeDir {
         writeln!(out, "    }}\n}}")
     }
 }
+
+/// What only this machine reaches would be open to every site that its user visits: such a site's name may lead to
+/// 127.0.0.1 at its second look-up, and then the browser takes this server for that site (DNS rebinding).
+const ONLY_LOCALHOST: &str = r#"        # A site whose name leads here could read and write by its visitors' browsers.
+        if ($host !~ "^((.+\.)?localhost|127\.[0-9.]+|\[::1\])$") {
+            return 421 "Only this machine is served, as localhost; --bind ADDRESS serves others.\n";
+        }
+
+"#;
 
 /// An address as a URL and `server_name` have it.
 fn bracketed(ip: IpAddr) -> String {
@@ -214,7 +234,7 @@ mod tests {
     fn plain(dir: &str) -> ServeDir {
         let address = "127.0.0.1:8000".parse().expect("an address");
         let (upload, tls, hidden, follow_links) = (false, false, false, false);
-        ServeDir { dir: dir.into(), address, upload, password_file: None, tls, reach: None, hidden, follow_links }
+        ServeDir { dir: dir.into(), address, upload, login: None, tls, reach: None, hidden, follow_links }
     }
 
     #[test]
@@ -242,7 +262,7 @@ mod tests {
     fn a_directory_that_no_configuration_can_name_is_left_to_the_prefix() {
         for dir in [OsStr::new("/srv/$HOME"), OsStr::new("/srv/a\nb"), OsStr::from_bytes(b"/srv/\xff")] {
             let text = ServeDir { dir: dir.into(), ..plain("/srv") }.config();
-            assert!(text.contains("root        .;"), "{text}");
+            assert!(text.contains("root            .;"), "{text}");
         }
     }
 

@@ -70,8 +70,30 @@ fn a_directory_is_served_with_a_listing_and_without_writing() {
     let (_server, mut client) = serve(&site.dir(), &[], &site.0, "");
     client.get("/page.txt").is(200).body_is("here");
     client.get("/").is(200).contains("page.txt");
-    client.request("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(405);
+    client.request("PUT /new HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx").is(405);
     assert!(!site.dir().join("new").exists());
+}
+
+/// A site of the visitor's browser whose name leads here by its second look-up (DNS rebinding).
+#[test]
+fn a_directory_for_this_machine_is_not_served_by_the_names_of_other_sites() {
+    let site = Site::new("rebound");
+    let (_server, mut client) = serve(&site.dir(), &["--upload"], &site.0, "");
+    for (host, read, stored) in [
+        ("localhost", 200, 201),
+        ("localhost:8000", 200, 204),
+        ("127.0.0.1:8000", 200, 204),
+        ("[::1]", 200, 204),
+        ("app.localhost", 200, 204),
+        ("evil.test", 421, 421),
+        ("evil.test:8000", 421, 421),
+        ("localhost.evil.test", 421, 421),
+        ("127.0.0.1.evil.test", 421, 421),
+    ] {
+        client.request(format!("GET /page.txt HTTP/1.1\r\nHost: {host}\r\n\r\n")).is(read);
+        let own = format!("Host: {host}\r\nOrigin: http://{host}\r\n");
+        client.request(format!("PUT /new HTTP/1.1\r\n{own}Content-Length: 1\r\n\r\nx")).is(stored);
+    }
 }
 
 #[test]
@@ -114,7 +136,7 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
         client.get(uri).is(status);
     }
     for head in ["PUT /vis/new", "PUT /vis/f", "DELETE /vis/f", "DELETE /vis/"] {
-        client.request(format!("{head} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).is(403);
+        client.request(format!("{head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).is(403);
     }
     assert_eq!(fs::read_to_string(site.dir().join(".hid/f")).expect("it stays"), "hush");
     let page = client.get("/sub/");
@@ -135,7 +157,7 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
 fn uploads_into_a_directory_are_stored_where_they_are_allowed() {
     let site = Site::new("upload");
     let (_server, mut client) = serve(&site.dir(), &["--upload"], &site.0, "");
-    client.request("PUT /new.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").is(201);
+    client.request("PUT /new.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi").is(201);
     assert_eq!(fs::read_to_string(site.dir().join("new.txt")).expect("the upload"), "hi");
 }
 
@@ -145,7 +167,7 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
     let (_server, mut client) = serve(&site.dir(), &["--auth", "bob"], &site.0, "secret\n");
     client.get("/page.txt").is(401);
     // bob:secret
-    let bob = "GET /page.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n\r\n";
+    let bob = "GET /page.txt HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n\r\n";
     client.request(bob).is(200);
     // A second one of the same user has a file of its own, and none is had twice.
     let (_other, mut other) = serve(&site.dir(), &["--auth", "ann"], &site.0, "other\n");
