@@ -99,14 +99,19 @@ impl LogFile {
         let mut send = |bytes: &[u8]| send(bytes, is_in_line, &mut write);
         let compressed = self.gzip.filter(|_| !self.pending.is_empty()).map(|level| gzip(level, &self.pending));
         let fresh = compressed.as_deref().unwrap_or(&self.pending);
-        let mut outcome = Ok(());
+        let (mut outcome, mut taken) = (Ok(()), 0);
         if !self.backlog.is_empty() {
-            outcome = send(&self.backlog).map(|sent| drop(self.backlog.drain(..sent)));
+            let (sent, end) = send(&self.backlog);
+            self.backlog.drain(..sent);
+            outcome = end;
         }
         if outcome.is_err() {
             // All of it is lost.
         } else if self.backlog.is_empty() {
-            outcome = send(fresh).map(|sent| self.backlog.extend_from_slice(fresh.get(sent..).unwrap_or_default()));
+            (taken, outcome) = send(fresh);
+            if outcome.is_ok() {
+                self.backlog.extend_from_slice(fresh.get(taken..).unwrap_or_default());
+            }
         } else if self.backlog.len() + fresh.len() <= BACKLOG {
             self.backlog.extend_from_slice(fresh);
         } else {
@@ -115,7 +120,9 @@ impl LogFile {
         let size = fresh.len();
         if outcome.is_err() {
             let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-            self.lost += lines(&self.pending) + lines(&self.backlog);
+            // Half a gzip member holds no line.
+            let written = if self.gzip.is_some() { 0 } else { taken };
+            self.lost += lines(self.pending.get(written..).unwrap_or_default()) + lines(&self.backlog);
             self.backlog.clear();
         }
         for buffer in [&mut self.pending, &mut self.backlog] {
@@ -142,13 +149,13 @@ impl LogFile {
     }
 }
 
-/// Writes as much as the other end takes without waiting, and gives the number of bytes. `is_in_line`: whether the
+/// Writes as much as the other end takes without waiting: the number of bytes, and why there are no more. `is_in_line`: whether the
 /// last byte that it ever took is not the end of a line.
 fn send(
     bytes: &[u8],
     is_in_line: &mut bool,
     write: &mut impl FnMut(&[u8]) -> Result<usize, Errno>,
-) -> Result<usize, Errno> {
+) -> (usize, Result<(), Errno>) {
     let mut sent = 0;
     while sent < bytes.len() {
         match write(bytes.get(sent..).unwrap_or_default()) {
@@ -157,10 +164,10 @@ fn send(
                 *is_in_line = bytes.get(..sent).and_then(<[u8]>::last).map_or(*is_in_line, |byte| *byte != b'\n');
             }
             Err(Errno::EAGAIN) => break,
-            Err(e) => return Err(e),
+            Err(e) => return (sent, Err(e)),
         }
     }
-    Ok(sent)
+    (sent, Ok(()))
 }
 
 fn is_same(one: &Sink, other: &Sink) -> bool {
@@ -311,6 +318,21 @@ mod tests {
             log.pending.extend_from_slice(line);
             let told = log.flush_to(|bytes| take.map(|most: usize| most.min(bytes.len())));
             assert_eq!(told, expected, "{:?}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn lines_that_the_last_room_of_a_disk_took_are_not_lost() {
+        for (is_gzip, lost) in [(false, 2), (true, 3)] {
+            let mut log = LogFile::new(Path::new("a.log"));
+            log.gzip = is_gzip.then_some(1);
+            // The first line and a part of the second.
+            let mut takes = [Ok(5), Err(Errno::ENOSPC), Ok(usize::MAX)].into_iter();
+            let mut write = |bytes: &[u8]| takes.next().unwrap_or(Ok(0)).map(|most| most.min(bytes.len()));
+            log.pending.extend_from_slice(b"1..\n2..\n3..\n");
+            assert_eq!(log.flush_to(&mut write), Some(Trouble::Failed(Errno::ENOSPC)));
+            log.pending.extend_from_slice(b"4..\n");
+            assert_eq!(log.flush_to(&mut write), Some(Trouble::Lost(lost)), "gzip: {is_gzip}");
         }
     }
 }
