@@ -498,7 +498,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
                 draw(&advice::refused(&origin, refused));
                 return ExitCode::FAILURE;
             }
-            Err(mut failure) if config.process.pid.is_none() => {
+            Err(mut failure) if config.process.pid.as_ref().is_none_or(|path| !path.exists()) => {
                 let cure = advice::by_hand(&config, name).map_or(String::new(), |cure| format!("\n{cure}"));
                 failure.why.push_str(&cure);
                 Err(failure)

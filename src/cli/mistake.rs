@@ -99,7 +99,11 @@ fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     let own = command.into_iter().flat_map(Command::get_arguments);
     let longs = own.chain(all().filter(|_| command.is_none())).filter_map(|arg| arg.get_long()).chain(["help"]);
     let found = longs.filter(|long| near(long)).min_by_key(|long| strsim::damerau_levenshtein(long, name));
-    found.map_or(String::new(), |long| format!("; did you mean --{long}?"))
+    if let Some(long) = found {
+        return format!("; did you mean --{long}?");
+    }
+    let word = if name.len() > 2 { near_command(name, known) } else { None };
+    word.map_or_else(String::new, |word| format!("; did you mean \"webserv {word}\"?"))
 }
 
 /// A word behind the configuration or the directory.
@@ -155,7 +159,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
             format!("invalid option: \"{given}\"")
         }
         ErrorKind::UnknownArgument if given.starts_with('-') => {
-            // A single letter as nginx quotes it.
+            // A single letter without its dash, as nginx quotes it.
             let shown = if given.starts_with("--") { &given } else { bare };
             format!("invalid option: \"{shown}\"{}", meant_by(bare, first, known))
         }

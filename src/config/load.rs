@@ -303,7 +303,7 @@ impl<'a> Loader<'a> {
                     }
                     match meant(path, &String::from_utf8_lossy(self.sources.slice(at))) {
                         Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
-                        None => match path.parent().filter(|directory| !directory.is_dir()) {
+                        None => match path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
                             Some(directory) => diagnostic.help(format!("there is no {}", directory.display())),
                             None => {
                                 diagnostic.help("remove the line, or make the file; a pattern (*.conf) may find none")

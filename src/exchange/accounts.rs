@@ -2,6 +2,7 @@
 
 use super::Exchange;
 use super::log_facts::Verdict;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::services::stats::{Counter, Timing};
@@ -31,7 +32,10 @@ pub fn close(ex: &Exchange, cx: &mut Services) {
                 cx.stats.time(timing, ms);
             }
         }
-        if let Some(peer) = cx.stats.peer(&name, &one.peer) {
+        // A CGI program is no server of an upstream: each script would be one, by its path.
+        if record.protocol != Protocol::Cgi
+            && let Some(peer) = cx.stats.peer(&name, &one.peer)
+        {
             peer.selected += 1;
             peer.sent += one.sent;
             peer.received += one.received;

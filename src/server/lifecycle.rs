@@ -169,6 +169,9 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
         // A directory may be called anything.
         console::line(format_args!("{program}: {}", Printable(line.as_bytes())));
     }
+    if listeners.addresses().next().is_none() {
+        console::line(format_args!("{program}: running without an address to listen on, until a reload brings one"));
+    }
     if greeting != Greeting::WithCode {
         return;
     }

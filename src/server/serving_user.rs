@@ -11,6 +11,7 @@ use crate::sys::process;
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A user that the process is to work as, and is not yet.
@@ -85,7 +86,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
             true if read.contains(path) => {}
             true => lines.push(format!("{shown} does not exist, uploads there will fail: mkdir -p {shown}{chown}")),
             false => {
-                lines.push(format!("{who} cannot write to {shown}, uploads there will fail: chown {name} {shown}"))
+                lines.push(format!("{who} cannot write to {shown}, uploads there will fail: {}", cure(path, worker)))
             }
         }
     }
@@ -106,6 +107,25 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         ));
     }
     lines
+}
+
+/// How the serving user may come to write to a directory.
+fn cure(path: &Path, worker: Option<&ServingUser>) -> String {
+    let (uid, name) = match worker {
+        Some(worker) => (worker.uid, worker.name.clone()),
+        None => (process::geteuid(), process::user_of(process::geteuid())),
+    };
+    let closed = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).find(|above| match worker {
+        Some(worker) => !worker.can(above, ENTER),
+        None => !we_can(above, ENTER),
+    });
+    let shown = format!("\"{}\"", path.display());
+    match (closed, std::fs::metadata(path)) {
+        (Some(above), _) => format!("{name} may not enter \"{}\" above it: chmod o+x there", above.display()),
+        (None, Ok(meta)) if meta.uid() == uid && meta.mode() & 0o300 != 0o300 => format!("chmod u+wx {shown}"),
+        (None, Ok(meta)) if meta.uid() == uid => "its file system is read only".to_owned(),
+        _ => format!("chown {name} {shown}"),
+    }
 }
 
 /// The files of `auth_basic_user_file` whose names have no variables.

@@ -98,7 +98,7 @@ fn naming(tree: &[Directive], path: &Path, prefix: &Path) -> Option<Span> {
 fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
     let port = addr.port().unwrap_or(0);
     let is_ours = origin.text.is_some();
-    let other = if is_ours { "another one: --port 8080" } else { "another port" };
+    let other = if is_ours { format!("another one: --port {}", other_than(port)) } else { "another port".to_owned() };
     match e {
         Errno::EADDRINUSE => {
             let who = holder(addr).map_or_else(
@@ -106,6 +106,12 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
                 |(pid, name)| format!("process {pid} ({name}) has the port"),
             );
             vec![who, format!("stop it, or listen on {other}")]
+        }
+        Errno::EACCES if addr.port().is_none() => {
+            vec![
+                "this user may not make the socket there: name another directory, or let this user write to it"
+                    .to_owned(),
+            ]
         }
         Errno::EACCES if (1..1024).contains(&port) => vec![
             match is_ours {
@@ -123,6 +129,11 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
         Errno::ENOENT | Errno::ENOTDIR => vec!["the directory of the socket does not exist".to_owned()],
         _ => Vec::new(),
     }
+}
+
+/// A port that needs no right, as an example.
+fn other_than(port: u16) -> u16 {
+    if port == 8080 { 8081 } else { 8080 }
 }
 
 fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {

@@ -119,7 +119,11 @@ fn judge_room(free: u64, total: u64, min_free: MinFree, size: u64) -> Result<(),
     if total == 0 || free >= size.saturating_add(kept) {
         return Ok(());
     }
-    let why = if free < size { "the disk is full" } else { "the rest of the disk is kept free" };
+    let why = match free {
+        0 => "the disk is full",
+        free if free < size => "the disk has no room for it",
+        _ => "the rest of the disk is kept free",
+    };
     let limit = if free < size { "" } else { "upload_min_free" };
     let detail = format!("{free} bytes are free, {size} are to be stored, {kept} are to stay free");
     Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit(limit).detail(detail))
