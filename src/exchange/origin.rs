@@ -60,7 +60,6 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
         return None;
     }
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
-    let default_port = if scheme == "https" { 443 } else { 80 };
     let port = match outside {
         Outside { port: Some(port), .. } => Some(port),
         // The proxy's own port is the one the client named, or its scheme's.
@@ -69,21 +68,29 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
     };
     let mut url = format!("{scheme}://").into_bytes();
     url.extend_from_slice(name);
-    if let Some(port) = port.filter(|port| *port != default_port && output.port_in_redirect) {
+    if let Some(port) = port.filter(|port| *port != default_port(scheme) && output.port_in_redirect) {
         let _ = write!(url, ":{port}");
     }
     Some(url)
 }
 
+fn default_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
 /// A path as a URL with exactly the Host that the client sent, port included: for URLs that the client itself will
-/// use next. The port of a forwarded or mapped connection is known only from there.
+/// use next. The port of a mapped connection is known only from there; where it names none, a proxy in front that leaves
+/// it out may say it (X-Forwarded-Port).
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
     if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
         return absolute(ex, target);
     }
-    let scheme = outside(ex).scheme.unwrap_or_else(|| ex.client.scheme());
-    [scheme.as_bytes(), b"://", named, &target].concat()
+    let outside = outside(ex);
+    let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
+    let port = outside.port.filter(|port| *port != default_port(scheme) && host::split(named).1.is_none());
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    [scheme.as_bytes(), b"://", named, port.as_bytes(), &target].concat()
 }
 
 /// The path of an absolute URL of this very host, whatever its scheme and port: both may be those of a proxy in front.

@@ -2,7 +2,7 @@
 //! and no request is lost.
 
 use crate::client::{Client, Response};
-use crate::harness::{Setup, eventually, noise, on_nginx, skipped};
+use crate::harness::{Setup, eventually, http, noise, on_nginx, skipped};
 use crate::os;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -175,6 +175,13 @@ fn an_upload_goes_on_behind_haproxy_when_its_instance_is_killed() {
     let instances = [Instance::new(&setup, "one"), Instance::new(&setup, "two")];
     let mut running: Vec<Option<Process>> = instances.iter().map(|instance| Some(instance.start())).collect();
     let (balancer, _process) = balance(&setup, &instances);
+    // What clients are told is where the balancer is, not an instance.
+    let mut client = Client::connect(balancer);
+    let seen = format!("http://site.test:{}/a/", balancer.port());
+    client.request("GET /a HTTP/1.1\r\nHost: site.test\r\n\r\n").is(301).has("Location", &seen);
+    let put = "PUT /a/put HTTP/1.1\r\nHost: site.test\r\nContent-Length: 1\r\n\r\nx";
+    client.request(put).is(201).has("Location", &format!("{seen}put"));
+    drop(client);
     let content = noise(600_000);
     let target = create(balancer, content.len());
     let id = target.rsplit('=').next().unwrap_or_default();
@@ -233,4 +240,50 @@ fn rolling_restarts_behind_haproxy_lose_no_request() {
     assert!(lost.is_empty() && answered > 100, "{answered} answered, lost: {lost:#?}");
     drop(running);
     let _ = std::fs::remove_dir_all(setup.dir());
+}
+
+/// nginx waits for ever behind an interim response, such as the 104 of the drafts of resumable uploads.
+#[test]
+fn resumable_uploads_pass_nginx_in_front() {
+    if on_nginx() {
+        return;
+    }
+    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+        skipped("nginx");
+        return;
+    }
+    let site = "server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
+         set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;
+         location /up/ { allowed_methods GET POST PUT PATCH DELETE; upload_resumable on; } }";
+    let behind = http(site).mkdir("html/up").start();
+    let front = free();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/nginx-front.conf");
+    let text = std::fs::read_to_string(shipped).expect("it is shipped");
+    let text = text
+        .replace("127.0.0.1:8081;\n        keepalive", &format!("127.0.0.1:{};\n        keepalive", behind.port()))
+        .replace("listen 8080;", &format!("listen {front};"))
+        .replace(
+            "http {",
+            "http {\n    access_log off;\n    client_body_temp_path body;\n    proxy_temp_path proxy;\n    \
+                            fastcgi_temp_path fastcgi;\n    uwsgi_temp_path uwsgi;\n    scgi_temp_path scgi;",
+        );
+    let config = behind.path("front.conf");
+    std::fs::write(&config, format!("daemon off;\nmaster_process off;\npid front.pid;\n{text}")).expect("written");
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(behind.path("")).arg("-c").arg(&config).args(["-e", "/dev/null"]).stderr(Stdio::null());
+    os::inherit(&mut command, Vec::new());
+    let _nginx = Process(command.stdin(Stdio::null()).spawn().expect("nginx starts"));
+    eventually("nginx listens", || std::net::TcpStream::connect(front).is_ok());
+    let seen = format!("http://site.test:{}/up/", front.port());
+    let draft = "Upload-Draft-Interop-Version: 8\r\nUpload-Complete: ?1";
+    for (name, method, fields) in [
+        ("draft", "PUT", draft),
+        ("plain", "PUT", "X: y"),
+        ("tus", "POST", "Tus-Resumable: 1.0.0\r\nUpload-Length: 2\r\nContent-Type: application/offset+octet-stream"),
+    ] {
+        let fields = format!("Host: site.test\r\n{fields}\r\nContent-Length: 2");
+        let r = Client::connect(front).request(format!("{method} /up/{name} HTTP/1.1\r\n{fields}\r\n\r\nhi"));
+        let location = r.is(201).header("Location").expect("a Location").to_owned();
+        assert!(location.starts_with(&seen), "{name}: {location}");
+    }
 }
