@@ -80,7 +80,7 @@ pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
     let mut loader = Loader::new(main, options);
     let mut directives = loader.command_line();
     match loader.read(main) {
-        Ok(bytes) => directives.extend(loader.main(main.as_os_str().as_bytes(), bytes)),
+        Ok(bytes) => add_file(&mut directives, loader.main(main.as_os_str().as_bytes(), bytes)),
         Err(error) => loader.diagnostics.push(no_main(main, &error)),
     }
     loader.finish(directives)
@@ -90,8 +90,20 @@ pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
 pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
     let mut loader = Loader::new(Path::new(name), options);
     let mut directives = loader.command_line();
-    directives.extend(loader.main(name.as_bytes(), bytes.into()));
+    add_file(&mut directives, loader.main(name.as_bytes(), bytes.into()));
     loader.finish(directives)
+}
+
+/// Adds the directives of the main file to those of `-g`. A `pid` there takes the place of the file's, so that a service can
+/// start several instances of one configuration that names its pid file (nginx: duplicate).
+fn add_file(directives: &mut Vec<Directive>, mut main: Vec<Directive>) {
+    let pid = |directive: &Directive| directive.name.is("pid");
+    if directives.iter().any(pid)
+        && let Some(at) = main.iter().position(pid)
+    {
+        main.remove(at);
+    }
+    directives.extend(main);
 }
 
 /// Parses and renders any input without touching the file system: the fuzz target.
@@ -431,7 +443,10 @@ const USUAL: [&str; 7] =
 fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
     let diagnostic = Diagnostic::emerg(None, failed(path, error));
     let here = std::env::current_dir().unwrap_or_default();
-    let shown = path.strip_prefix(&here).unwrap_or(path).display().to_string();
+    let shown = match path.strip_prefix(&here).unwrap_or(path).display().to_string() {
+        empty if empty.is_empty() => ".".to_owned(),
+        shown => shown,
+    };
     match error {
         ReadError::Read(Errno::EISDIR) => diagnostic
             .help(format!("-c names a configuration file; the directory itself is served by: webserv {shown}")),

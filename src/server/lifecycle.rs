@@ -320,7 +320,7 @@ fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
         "quit" => (process::SIGQUIT, "QUIT".into()),
         "reload" => (process::SIGHUP, "HUP".into()),
         "reopen" => (process::SIGUSR1, "USR1".into()),
-        "drain" => (process::SIGDRAIN, process::SIGDRAIN.to_string().into()),
+        "drain" => (process::SIGDRAIN, "RTMIN+1".into()),
         "upgrade" => (process::SIGUSR2, "USR2".into()),
         _ => return None,
     })

@@ -192,6 +192,62 @@ fn the_manifests_are_of_their_schema_and_their_probes_are_answered() {
     }
 }
 
+/// The table of the handbook, against the configuration that the package installs, started as the unit does.
+#[test]
+fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
+    if on_nginx() {
+        return;
+    }
+    let setup = Setup::full("").file("etc/mime.types", read("conf/mime.types")).mkdir("html").mkdir("run");
+    let dir = setup.dir();
+    let at = dir.display().to_string();
+    let address = os::reserve().expect("a free port").1;
+    let user = if os::is_root() { "user root;\n" } else { "" };
+    let main = read("packaging/etc/webserv.conf").replace("/run/webserv", &format!("{at}/run"));
+    let main = main.replace("/var/log/webserv", &format!("{at}/logs")).replace("/var/cache/webserv", &at);
+    let site = read("packaging/etc/sites-available/default").replace("/var/www/html", &format!("{at}/html"));
+    let site = site.replace("listen [::]:80 default_server;", "").replace("listen 80", &format!("listen {address}"));
+    fs::create_dir_all(dir.join("etc/sites-enabled")).expect("a directory");
+    fs::write(dir.join("etc/webserv.conf"), format!("{user}{main}")).expect("written");
+    fs::write(dir.join("etc/sites-enabled/default"), site).expect("written");
+    let unit = read("packaging/systemd/webserv.service");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/sbin/webserv ")).expect("ExecStart");
+    let script = format!("exec \"$0\" {start}").replace("/etc/webserv", &format!("{at}/etc"));
+    let script = script.replace("/run/webserv", &format!("{at}/run"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_webserv")]).env_remove("NGINX").current_dir(dir.join("html"));
+    os::inherit(&mut command, Vec::new());
+    let mut server = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    let _leftover = Ended(dir.join("run/webserv.pid"));
+    eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+    let page = read("www/handbook/service.html");
+    let written = page.split("<code>webserv ").skip(1).filter_map(|rest| rest.split("</code>").next());
+    let mut commands: Vec<&str> = written.filter(|line| line.contains("-c /etc/webserv/webserv.conf")).collect();
+    // The one that ends it comes last.
+    commands.sort_by_key(|line| line.contains("drain"));
+    assert!(commands.len() >= 5, "{commands:?}");
+    for line in commands {
+        let line = line.replace("/etc/webserv", &format!("{at}/etc"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webserv"));
+        command.args(line.split(' ')).env_remove("NGINX").current_dir(dir.join("html"));
+        let out = command.stdin(Stdio::null()).output().expect("it runs");
+        assert!(out.status.success(), "webserv {line}: {}", said(&out));
+    }
+    server.wait().expect("it has ended");
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+/// Ends the process of a pid file with the value, where a test failed.
+struct Ended(PathBuf);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(pid) = fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok()) {
+            os::kill(pid, libc::SIGKILL);
+        }
+    }
+}
+
 #[test]
 fn the_rpm_spec_is_one() {
     if on_nginx() {
