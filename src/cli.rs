@@ -156,6 +156,19 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
+fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    const VALUED: [&str; 4] = ["-c", "-p", "-g", "-e"];
+    let at = (1..args.len()).step_by(2).find(|at| VALUED.iter().all(|option| args[*at] != *option));
+    let is_word =
+        |at: &usize| WORDS.iter().any(|(word, _)| args[*at] == *word) && !std::path::Path::new(&args[*at]).exists();
+    if let Some(at) = at.filter(|at| *at > 1).filter(is_word) {
+        let word = args.remove(at);
+        args.insert(1, word);
+    }
+    args
+}
+
 /// Parses the arguments.
 ///
 /// # Errors
@@ -166,7 +179,7 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     if let Some(page) = page(&first, args.get(2..).unwrap_or_default()) {
         return Err(Stop::Help(page));
     }
-    let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
+    let args = spelled_out(word_first(args)).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
     let args =
         command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|e| stop(&e, &first, &known()))?;
     contradiction(&args).map_or(Ok(args), Err)
