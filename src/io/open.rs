@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Symbolic links followed in one path; more are ELOOP, as in the kernel.
@@ -272,7 +273,11 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
 /// The cure where this user may not read a file of the configuration.
 pub fn unreadable(path: &Path) -> String {
     let (who, group) = (process::user_of(process::geteuid()), process::group_of(process::getegid()));
+    let is_own = std::fs::metadata(path).is_ok_and(|meta| meta.uid() == process::geteuid());
     let path = path.display();
+    if is_own {
+        return format!("it belongs to {who} and denies reading: chmod u+r \"{path}\"");
+    }
     format!(
         "{who} may not read it, or not enter a directory above: start as a user who may, or let its group: chgrp {group} \
          \"{path}\" && chmod g+r \"{path}\""

@@ -100,11 +100,15 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         }
     }
     for path in password_files(config).iter().filter(|path| path.is_file() && !can(path, READ)) {
+        let uid = worker.map_or_else(process::geteuid, |worker| worker.uid);
+        let is_own = path.metadata().is_ok_and(|meta| meta.uid() == uid);
         let path = path.display();
         let group = process::group_of(worker.map_or_else(process::getegid, |worker| worker.gid));
-        lines.push(format!(
-            "{who} cannot read the passwords in \"{path}\", every login there will fail: chgrp {group} \"{path}\" && chmod g+r \"{path}\""
-        ));
+        let cure = match is_own {
+            true => format!("chmod u+r \"{path}\""),
+            false => format!("chgrp {group} \"{path}\" && chmod g+r \"{path}\""),
+        };
+        lines.push(format!("{who} cannot read the passwords in \"{path}\", every login there will fail: {cure}"));
     }
     lines
 }

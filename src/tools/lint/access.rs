@@ -270,7 +270,8 @@ fn alias_without_capture(place: &Place, found: &mut Vec<Finding>) {
 
 /// W205, of [`super::order::AREAS`]: counts of connections are for those who run the server.
 pub fn open_status(place: &Place, found: &mut Vec<Finding>) {
-    if !place.is("stub_status") && !place.is("status") || place.d.args.first().is_some_and(|word| word.is("off")) {
+    let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| place.is(name));
+    if !shows || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
     let asked = |level: &Level| level.authenticates() || level.has("allow");

@@ -66,9 +66,9 @@ pub const AREAS: &[Rule] = &[
     Rule {
         code: "W205",
         title: "a status page that anyone can read",
-        page: "`stub_status` and `status` show how busy the server is, and the names of servers and upstreams. Add \
-               `allow 127.0.0.1; deny all;`, or a password.",
-        about: &["stub_status", "status"],
+        page: "`stub_status` and `status` show how busy the server is, `api` and `prometheus` also the names and addresses of \
+               servers and upstreams. Add `allow 127.0.0.1; deny all;`, or a password.",
+        about: &["stub_status", "status", "api", "prometheus"],
         check: super::access::open_status,
     },
     Rule {

@@ -320,6 +320,7 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ),
         ("W122", "location ~ ^/a/ { alias /x/; }", "location ~ ^/a/(.*)$ { alias /x/$1; }"),
         ("W205", "location /s { stub_status; }", "location /s { stub_status; allow 127.0.0.1; deny all; }"),
+        ("W205", "location /s/ { api /s/; }", "location /s/ { api /s/; allow 127.0.0.1; deny all; }"),
         ("W101", "location / { proxy_pass http://a$args; }", "location / { proxy_pass http://a$request_uri; }"),
         (
             "W207",
