@@ -1,6 +1,8 @@
 //! What is generated from the code: manual pages, shell completions, the list of directives. The files are committed, so
 //! that packages need no generator; this test fails where they are older than the code. `make docs` writes them.
 
+#[path = "manual/chapters.rs"]
+mod chapters;
 #[allow(dead_code)]
 #[path = "../src/cli.rs"]
 mod cli;
@@ -331,9 +333,13 @@ fn the_generated_files_are_those_of_the_code() {
         ("docs/directives.md", markdown),
         ("www/handbook/directives.html", handbook_page(&text)),
     ];
+    let chapters = chapters::CHAPTERS.map(|(name, path)| {
+        let page = fs::read_to_string(Path::new(TOP).join(format!("www/handbook/{name}.html"))).expect("a chapter");
+        (path, chapters::markdown(name, &page))
+    });
     let write = std::env::var_os("WEBSERV_WRITE_DOCS").is_some();
     let mut old = Vec::new();
-    for (path, content) in files {
+    for (path, content) in files.into_iter().chain(chapters) {
         let file = Path::new(TOP).join(path);
         if write {
             fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
