@@ -57,7 +57,8 @@ const ENTER: u32 = 1;
 const READ: u32 = 4;
 const WRITE: u32 = 2 | ENTER;
 
-/// [`missing_rights`], and before them that root's rights were given up without a `user` directive.
+/// [`missing_rights`], and before them that root's rights were given up without a `user` directive, or that one asks for
+/// another user than this process can become.
 pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let default = worker.filter(|worker| worker.is_default).map(|worker| {
         format!(
@@ -65,7 +66,12 @@ pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
             worker.name
         )
     });
-    default.into_iter().chain(missing_rights(worker, config)).collect()
+    let running = process::user_of(process::geteuid());
+    let named = config.process.user.as_ref().map(|(name, _)| name).filter(|name| ***name != *running);
+    let ignored = named.filter(|_| worker.is_none() && process::geteuid() != 0);
+    let ignored =
+        ignored.map(|name| format!("\"user {name}\" is ignored: not started by root, so serving as {running}"));
+    default.into_iter().chain(ignored).chain(missing_rights(worker, config)).collect()
 }
 
 /// Which directories and password files of the configuration the serving process cannot use, and the cure. Without a worker
