@@ -2,7 +2,6 @@
 
 use super::Exchange;
 use super::log_facts::Verdict;
-use crate::config::settings::proxy_pass::Protocol;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::services::stats::{Counter, Timing};
@@ -33,7 +32,7 @@ pub fn close(ex: &Exchange, cx: &mut Services) {
             }
         }
         // A CGI program is no server of an upstream: each script would be one, by its path.
-        if record.protocol != Protocol::Cgi
+        if record.protocol.has_servers()
             && let Some(peer) = cx.stats.peer(&name, &one.peer)
         {
             peer.selected += 1;

@@ -19,6 +19,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Whether what is asked is a server of an upstream, and not a program that runs for the request.
+    pub fn has_servers(self) -> bool {
+        self != Protocol::Cgi
+    }
+
     pub fn directive(self) -> &'static str {
         match self {
             Protocol::Http1 => "proxy_pass",
