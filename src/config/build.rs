@@ -191,7 +191,9 @@ impl Build {
     pub fn error(&mut self, fault: Fault) {
         // A placeholder of a template that was not filled in has its own message.
         let is_placeholder = |d: &Diagnostic| d.span == Some(fault.span) && d.message == "unexpected \"{\"";
-        if self.diagnostics.iter().any(is_placeholder) {
+        // What a quote that is not closed makes of the line follows from it.
+        let is_open_quote = |d: &Diagnostic| d.is_in(fault.span) && d.message.starts_with("missing terminating \"");
+        if self.diagnostics.iter().any(|d| is_placeholder(d) || is_open_quote(d)) {
             return;
         }
         self.diagnostics.push(fault.diagnostic());
@@ -217,6 +219,7 @@ impl Build {
             if line.block.is_some() && self.follows_from_a_brace(line) {
                 continue;
             }
+            self.odd_line(line);
             if let Err(fault) = read(self, line)
                 && let Err(before) = std::mem::replace(&mut outcome, Err(fault))
             {
@@ -302,7 +305,7 @@ impl Build {
                 let halves = ["=>", "=", ":"].iter().find_map(|sign| key.split_once(sign));
                 let halves = halves.filter(|(key, value)| !key.is_empty() && !value.is_empty());
                 let apart = halves.map(|(key, value)| format!("a key and a value are two words: {key} {value};"));
-                let help = near.or(apart).unwrap_or_else(|| "a key and a value, ended by `;`".to_owned());
+                let help = apart.or(near).unwrap_or_else(|| "a key and a value, ended by `;`".to_owned());
                 Fault::new(line.span, message).help(help)
             }
             ([sign, value], None) if matches!(&**sign, "=" | "=>" | ":" | "->") => {

@@ -51,7 +51,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// It is about something that begins in `place`.
-    fn is_in(&self, place: Span) -> bool {
+    pub fn is_in(&self, place: Span) -> bool {
         self.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start))
     }
 
@@ -224,6 +224,18 @@ impl Diagnostics {
         let before = self.kept.len();
         self.kept.retain(|d| d.severity != Severity::Emerg || !d.is_in(place) || !is_meant(&d.message));
         self.errors -= before - self.kept.len();
+    }
+
+    /// Whether the `;` behind a word is reported as missing: the file that it names is not looked at.
+    pub fn lacks_end(&self, word: Span) -> bool {
+        let is_end = |at: Span| at.start == at.end && at.file == word.file && at.start == word.end;
+        self.kept.iter().any(|d| d.span.is_some_and(is_end) && d.message.ends_with("is not terminated by \";\""))
+    }
+
+    /// Whether a name that is not known was probably meant as `name`: that it lacks is no mistake of its own.
+    pub fn has_meant(&self, name: &str) -> bool {
+        let help = format!("did you mean \"{name}\"?");
+        self.kept.iter().any(|d| d.message.starts_with("unknown directive") && d.help.contains(&help))
     }
 
     /// Forgets warnings about a place that another message explains.

@@ -184,6 +184,8 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("balance", "HAProxy", "`least_conn;`, `ip_hash;`, `hash …;` or nothing (servers take turns)"),
     ("max_upload_size", "another server", "`client_max_body_size SIZE;`"),
     ("upload_max_filesize", "PHP", "`client_max_body_size SIZE;`"),
+    ("post_max_size", "PHP", "`client_max_body_size SIZE;`"),
+    ("max_execution_time", "PHP", "`fastcgi_read_timeout TIME;`"),
     ("upload_limit", "another server", "`client_max_body_size SIZE;`"),
     ("cors", "another server", "`add_header Access-Control-Allow-Origin …;`"),
     ("compress", "another server", "`gzip on;`"),

@@ -105,7 +105,9 @@ impl Invalid {
     /// The fault of a directive whose argument `word` holds the pattern `source`.
     pub fn fault(self, word: &Word, source: &[u8]) -> Fault {
         let start = memchr::memmem::rfind(word.bytes(), source).unwrap_or(0);
-        let at = self.offset.map(|offset| start + offset.min(source.len().saturating_sub(1)));
+        // A class that is not closed is found at the end of all, where nothing is wrong.
+        let open = memchr::memrchr(b'[', source).filter(|_| self.message.contains("missing terminating ]"));
+        let at = self.offset.map(|offset| start + open.unwrap_or(offset).min(source.len().saturating_sub(1)));
         let span = at.map_or(word.span, |at| word.part(at, (at + 1).min(word.len())));
         let help = advice::of(&self.message, &String::from_utf8_lossy(source));
         Fault { help, ..Fault::new(span, self.message) }

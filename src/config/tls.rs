@@ -117,6 +117,9 @@ impl<'a> Builder<'a> {
     }
 
     fn fail(&mut self, span: Span, text: String) {
+        if self.diagnostics.lacks_end(span) {
+            return;
+        }
         let help = self.cure(&text);
         let error = Diagnostic::emerg(span, text);
         self.diagnostics.push(match help {
@@ -205,6 +208,18 @@ impl<'a> Builder<'a> {
         Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, expires: ends.min() }))
     }
 
+    /// A certificate whose key is not named. Where a name that is wrong was meant as its key, and was reported, the
+    /// certificate itself is looked at.
+    fn keyless(&mut self, certificate: &Named) {
+        if !self.diagnostics.has_meant("ssl_certificate_key") {
+            return self.fail(certificate.span, keyless(certificate));
+        }
+        let path = self.path(certificate);
+        if let Err(why) = certificates::read(&path) {
+            self.fail(certificate.span, format!("cannot load certificate \"{}\": {why}", path.display()));
+        }
+    }
+
     fn handshake(
         &mut self,
         ssl: &Rc<Ssl>,
@@ -216,7 +231,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         if let Some(missing) = ssl.certificates.get(ssl.keys.len()) {
-            self.fail(missing.span, keyless(missing));
+            self.keyless(missing);
             return None;
         }
         let pairs: Vec<(&Named, &Named)> = ssl.certificates.iter().zip(&ssl.keys).collect();
@@ -348,7 +363,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A certificate whose key is not named.
+/// What is said of a certificate whose key is not named.
 fn keyless(certificate: &Named) -> String {
     match certificate.name.constant() {
         Some(name) => {

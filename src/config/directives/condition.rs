@@ -281,8 +281,10 @@ fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool
     Ok(Some(match case {
         None => Condition::Equal { left, right: b.template_of(operand, span)?, negated },
         Some(case) => {
-            let last = &d.args[d.args.len() - 1];
-            let pattern = Box::new(Pattern::of_word(last, operand, case, &mut b.variables)?);
+            // Behind quotes the `)` is a word of its own.
+            let holds = |word: &&Word| memchr::memmem::find(word.bytes(), operand).is_some();
+            let word = d.args.iter().rfind(holds).unwrap_or(&d.args[d.args.len() - 1]);
+            let pattern = Box::new(Pattern::of_word(word, operand, case, &mut b.variables)?);
             Condition::Match { subject: left, pattern, negated }
         }
     }))

@@ -133,6 +133,9 @@ fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     };
     for line in d.block.iter().flatten() {
         let kind: Rc<[u8]> = line.name.bytes().into();
+        if line.block.is_some() && b.follows_from_a_brace(line) {
+            continue;
+        }
         if line.block.is_some() {
             let fault = Fault::new(line.span, "a line of \"types\" is a content type and its file extensions");
             return Err(match line.name.is("types") {

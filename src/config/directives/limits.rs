@@ -140,7 +140,8 @@ pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Faul
     let (name, bytes) = zone.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(invalid)?;
     match Size::parse(bytes.as_bytes()).map_err(|_| invalid())? {
         size if size.0 < LEAST => {
-            Err(Fault::new(word.span, format!("zone \"{text}\" is too small")).help("32k or more"))
+            let span = word.part(word.len() - bytes.len(), word.len());
+            Err(Fault::new(span, format!("zone \"{text}\" is too small")).help("32k or more"))
         }
         size => Ok((name, size)),
     }

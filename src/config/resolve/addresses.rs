@@ -293,6 +293,10 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
         return Some(format!("each server is a line: {}", suggest::lines("server", servers)));
     }
     let (key, value) = text.split_once(['=', ':']).map_or((&*text, None), |(key, value)| (key, Some(value)));
+    if value.is_none() && matches!(key, "backup" | "down" | "resolve") {
+        let method = "with `ip_hash`, `hash` or `random` no server is a backup: remove it, or the method";
+        return (key == "backup").then(|| method.to_owned());
+    }
     match (PARAMETERS.contains(&key), value) {
         (true, Some(_)) if matches!(key, "backup" | "down" | "resolve") => Some(format!("`{key}` takes no value")),
         (true, _) if key == "fail_timeout" => Some("a time: fail_timeout=10s".into()),

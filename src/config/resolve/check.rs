@@ -229,6 +229,18 @@ impl Build {
         true
     }
 
+    /// A later mark, or the end, of what is reported where it begins.
+    fn belongs_to_another(&mut self, d: &Directive, name: &str) -> bool {
+        if lexical::is_shell_end(name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
+            self.forgive_its_end(d);
+            return true;
+        }
+        languages::is_merge_mark(name) && self.note_later_mark(d, languages::MERGE)
+            || languages::is_diff_mark(name) && self.note_later_mark(d, languages::DIFF)
+            || self.note_pair_end(d)
+            || self.note_tag_end(d)
+    }
+
     /// An unknown name. Gives the row of the block that was probably meant, so that what is in it is checked too.
     fn unknown(&mut self, d: &Directive, here: Contexts) -> Option<&'static Row> {
         let name = d.name.str();
@@ -238,17 +250,7 @@ impl Build {
             self.error(fault);
             return None;
         }
-        if languages::is_merge_mark(&name) && self.note_later_mark(d, languages::MERGE) {
-            return None;
-        }
-        if languages::is_diff_mark(&name) && self.note_later_mark(d, languages::DIFF) {
-            return None;
-        }
-        if lexical::is_shell_end(&name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
-            self.forgive_its_end(d);
-            return None;
-        }
-        if self.note_pair_end(d) {
+        if self.belongs_to_another(d, &name) {
             return None;
         }
         if self.report_copied_text(d, here) || self.forgive_rest_of_value(d, here) {
@@ -280,6 +282,10 @@ impl Build {
             false => format!(" (it belongs in {})", found.contexts().describe()),
         };
         self.error(fault.help(format!("did you mean \"{near}\"?{place}")));
+        // Apache's `Listen 80` has no `;`.
+        if near != name && near.eq_ignore_ascii_case(&name) {
+            self.forgive_its_end(d);
+        }
         match found {
             Definition::Row(row)
                 if matches!(row.effect, Effect::Section(_))
@@ -353,6 +359,23 @@ impl Build {
         let span = d.name.span;
         let is_begin = |first: &Diagnostic| {
             first.message.strip_prefix("unknown directive \"").is_some_and(|name| name.starts_with(begin))
+                && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
+        };
+        let is_noted = self.diagnostics.note_where(is_begin, span, format!("its end \"{}\" stands", shown(&name)));
+        if is_noted {
+            self.forgive_its_end(d);
+        }
+        is_noted
+    }
+
+    /// `</Files>`, where the tag that it ends is reported.
+    fn note_tag_end(&mut self, d: &Directive) -> bool {
+        let name = d.name.str();
+        let Some(tag) = name.strip_prefix("</").and_then(|rest| rest.strip_suffix('>')) else { return false };
+        let begin = format!("unknown directive \"<{}", tag.to_ascii_lowercase());
+        let span = d.name.span;
+        let is_begin = |first: &Diagnostic| {
+            first.message.to_ascii_lowercase().starts_with(&begin)
                 && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
         };
         let is_noted = self.diagnostics.note_where(is_begin, span, format!("its end \"{}\" stands", shown(&name)));

@@ -77,8 +77,13 @@ pub fn other_language(name: &str) -> Option<&'static str> {
         "FROM" | "COPY" | "RUN" | "CMD" | "EXPOSE" | "ENTRYPOINT" | "WORKDIR" | "ENV" => {
             "an instruction of a Dockerfile: it belongs in a file of its own"
         }
-        "sudo" | "cd" | "systemctl" | "nginx" | "service" | "apt" => {
-            "a command of a shell: it belongs in a terminal, not here"
+        "sudo" | "cd" | "systemctl" | "nginx" | "service" | "apt" | "apt-get" | "cat" | "tee" | "cp" | "mv" | "rm"
+        | "ln" | "mkdir" | "chmod" | "chown" | "curl" | "docker" | "certbot" | "vim" | "nano" | "exit" | "source" => {
+            "a command of a shell: it belongs in a terminal, remove it here"
+        }
+        "EOF" | "EOL" | "EOT" | "END" => "the end of a shell's here-document, copied along: remove it",
+        "..." | "…" | "[...]" | "…;" => {
+            "it stands for lines that were left out where this was copied: write them, or remove it"
         }
         _ => return None,
     })

@@ -33,6 +33,18 @@ impl Build {
     }
 }
 
+impl Build {
+    /// The same of a line of data, as of a `map`: its key is a value as well.
+    pub(in crate::config) fn odd_line(&mut self, line: &Directive) {
+        self.odd_characters(line);
+        if !is_plain(&line.name)
+            && let Some(warning) = odd_word(line, &line.name)
+        {
+            self.diagnostics.push(warning);
+        }
+    }
+}
+
 /// Directives whose arguments are paths.
 const PATHS: [&str; 8] =
     ["root", "alias", "access_log", "error_log", "pid", "include", "upload_store", "auth_basic_user_file"];
@@ -93,9 +105,17 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
+/// `text/css,text/xml`: no type has a comma.
+fn joined_types(d: &Directive, word: &Word) -> Option<Diagnostic> {
+    let text = Some(word.str()).filter(|_| d.name.bytes().ends_with(b"_types"))?;
+    let is_list = text.contains(',') && text.matches('/').count() > 1;
+    let warning = is_list.then(|| Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\"")))?;
+    Some(warning.help(format!("words are separated by spaces: {}", text.replace(',', " "))))
+}
+
 /// What is wrong with a word by its signs alone.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
-    if let Some(warning) = super::placeholder::shell_escape(d, word) {
+    if let Some(warning) = super::placeholder::shell_escape(d, word).or_else(|| joined_types(d, word)) {
         return Some(warning);
     }
     if word.quoted || is_plain(word) {
@@ -150,9 +170,10 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let warning = Diagnostic::warn(word.span, "the `\\` at the end of the line is part of a word");
         return Some(warning.help(GOES_ON));
     }
-    let blank = text.chars().find(|c| is_blank(*c))?;
+    let (at, blank) = text.char_indices().find(|(_, c)| is_blank(*c))?;
     let plain: String = text.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
-    let warning = Diagnostic::warn(word.span, format!("{} is part of this word", blank_name(blank)));
+    let place = word.part(at, at + blank.len_utf8());
+    let warning = Diagnostic::warn(place, format!("{} is part of this word", blank_name(blank)));
     Some(warning.help(format!("remove it, or write a plain space: {}", plain.trim())))
 }
 
@@ -348,6 +369,12 @@ impl Spelling<'_> {
             let Some((key, value)) = self.name.split_once(sign) else { continue };
             let words = self.words_after(value);
             let value = if words.is_empty() { "VALUE" } else { &words };
+            if self.known(key) && (self.d.block.is_some() || is_block(key, self.here)) {
+                let is_yaml = self.d.block.is_none() && sign == ":";
+                let yaml = if is_yaml { "this looks like YAML; " } else { "" };
+                let head = if self.d.block.is_some() { format!("{key} {words}") } else { key.to_owned() };
+                return Some(format!("{yaml}{text} after the name of a block: {} {{ … }}", head.trim_end()));
+            }
             if self.known(key) {
                 return Some(format!("{text} after a directive's name: {key} {value};"));
             }
@@ -424,6 +451,11 @@ impl Spelling<'_> {
         (is_host && d.args.is_empty() && d.block.is_none() && self.here.intersects(Contexts::SERVER))
             .then(|| format!("several names are one directive: server_name … {name};"))
     }
+}
+
+/// Whether a directive has a block.
+fn is_block(name: &str, here: Contexts) -> bool {
+    registry::find(name, here).is_some_and(|found| found.args().is_block())
 }
 
 /// A `;` that is missing between two directives.

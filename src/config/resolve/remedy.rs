@@ -74,6 +74,23 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
             Some(format!("several servers are a group: upstream backend {{ {} }}", servers.join(" ")))
         }
         "root" if words.len() == 2 && words[0].is("*") => Some(format!("no `*` stands before it: root {};", all[1])),
+        "proxy_set_header" if words.len() == 1 => {
+            let value = match all[0].to_ascii_lowercase().trim_end_matches(':') {
+                "upgrade" => "$http_upgrade",
+                "connection" => "$connection_upgrade",
+                "x-real-ip" => "$remote_addr",
+                "x-forwarded-for" => "$proxy_add_x_forwarded_for",
+                "x-forwarded-proto" => "$scheme",
+                _ => "$host",
+            };
+            Some(format!("it takes a name and a value: proxy_set_header {} {value};", all[0].trim_end_matches(':')))
+        }
+        "ssl_ciphers" if words.len() > 1 => {
+            const SHOWN: usize = 8;
+            let list = all.iter().flat_map(|word| word.split([':', ','])).filter(|one| !one.is_empty());
+            let list: Vec<&str> = list.take(SHOWN).collect();
+            Some(format!("the list is one word, without spaces: ssl_ciphers {};", list.join(":")))
+        }
         "set" if words.len() == 1 => Some(format!("it takes 2 arguments; an empty value: set {} \"\";", all[0])),
         "internal" | "ip_hash" | "least_conn" | "empty_gif" if !words.is_empty() => {
             Some(format!("it takes no arguments: {name};"))
@@ -159,7 +176,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let quote = if text.contains('"') { '\'' } else { '"' };
     // Quotes that stood around a word of it are part of the value.
     let text = d.args.get(range.clone())?.iter().map(|word| match word.quoted {
-        true if quote == '"' => format!("'{}'", word.str()),
+        true if quote == '"' && !word.bytes().contains(&b' ') => format!("'{}'", word.str()),
         _ => word.str().into_owned(),
     });
     let text = text.collect::<Vec<_>>().join(" ");
@@ -331,6 +348,10 @@ fn error_page(d: &Directive) -> Option<String> {
     }
     let (codes, pages): (Vec<String>, Vec<String>) = words.into_iter().partition(is_code);
     match &pages[..] {
+        [page] if at_end_is_success(&d.args) => {
+            let (answer, codes) = codes.split_last()?;
+            Some(format!("the status to answer with has a `=`: error_page {} ={answer} {page};", codes.join(" ")))
+        }
         [page] if !codes.is_empty() => Some(format!("the statuses come first: error_page {} {page};", codes.join(" "))),
         _ => {
             // `500,502`, `500-504`, `=20o`.
@@ -367,6 +388,11 @@ fn error_page(d: &Directive) -> Option<String> {
             })
         }
     }
+}
+
+/// `404 /index.php 200`: what the page is to be answered with stands behind it.
+fn at_end_is_success(words: &[Word]) -> bool {
+    words.len() > 2 && words.last().is_some_and(|word| word.len() == 3 && word.bytes().starts_with(b"2"))
 }
 
 /// The level that stands where the path belongs.

@@ -106,6 +106,13 @@ fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
         ("map $uri { a 1; }", &["map"]),
         ("map $uri $a $b { a 1; }", &["$b"]),
         ("server { if (!$uri) { return 403; } }", &["!$uri"]),
+        ("server { if ($uri ~ \"^/[a-\") { return 403; } }", &["["]),
+        ("server { limit_req zone=none; }", &["none"]),
+        ("limit_req_zone $uri zone=a:1k rate=1r/s;", &["1k"]),
+        ("server { server_name a\u{a0}; }", &["\u{a0}"]),
+        ("server { deny from all; }", &["from"]),
+        // What follows a brace that is missing is no type.
+        ("types {\n  a/b c;\n  server {\n    listen 8080;\n  }\n", &["{"]),
         ("server { if ($uri = /a { return 403; } }", &["$uri = /a"]),
         // What follows a brace that is missing is no line of the table.
         ("map $uri $x {\n  a 1;\n  server {\n    listen 8080;\n  }\n", &["{"]),

@@ -94,6 +94,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("upload_size", "upload_file_size"),
 ];
 
+/// The name of `zone=NAME`.
+fn name_in(word: &Word) -> Span {
+    let from = word.bytes().strip_prefix(b"zone=").map_or(0, |name| word.len() - name.len());
+    word.part(from, word.len())
+}
+
 impl Build {
     /// One error for each name, at its first use.
     pub(super) fn undefined_variables(&mut self, tree: &[Directive]) {
@@ -287,7 +293,7 @@ impl Build {
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
             // What is beyond the limit is counted only: no name is compared with all others for it.
             if self.diagnostics.errors() >= Diagnostics::LIMIT {
-                self.diagnostics.push(Diagnostic::emerg(zone.word.span, text));
+                self.diagnostics.push(Diagnostic::emerg(name_in(&zone.word), text));
                 continue;
             }
             let bare = zone.name.strip_prefix("zone=").filter(|bare| names.contains(bare));
@@ -298,7 +304,7 @@ impl Build {
                 [one] => format!("the zone that http defines is \"{one}\""),
                 names => format!("zones defined in http: {}", names.join(", ")),
             });
-            self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
+            self.diagnostics.push(Diagnostic::emerg(name_in(&zone.word), text).help(help));
         }
     }
 }

@@ -53,6 +53,10 @@ impl Build {
             (_, Some(_)) => Some(match row.name {
                 "listen" => listen_each(d),
                 "allow" | "deny" | "set_real_ip_from" | "server" => remedy::one_each(d),
+                // `public, max-age=60` is one value.
+                "add_header" | "add_trailer" if remedy::of_text(d).is_some() => {
+                    remedy::of_text(d).map(|(_, help)| help).unwrap_or_default()
+                }
                 _ => format!(
                     "words are separated by spaces, the comma is part of the word: {} {};",
                     row.name,
@@ -164,6 +168,9 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if is_of_words {
         return Fault::new(d.args_span(), message).help(help);
     }
+    if let Some(from) = d.args.first().filter(|word| word.is("from") && d.args.len() == 2) {
+        return Fault::new(from.span, message).label(format!("it takes {}", args.describe())).help(help);
+    }
     let surplus = d.args.get(most..).and_then(|surplus| surplus.first()).filter(|_| most > 0);
     let fault = Fault::new(surplus.map_or(d.name.span, |first| first.span.to(d.args_span())), message).help(help);
     if surplus.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
@@ -199,6 +206,14 @@ fn listen_each(d: &Directive) -> String {
         && port.parse::<u16>().is_ok()
     {
         return format!("a colon stands before the port: listen {host}:{port};");
+    }
+    let is_parameter =
+        |word: &&&str| matches!(**word, "ssl" | "http2" | "default_server" | "proxy_protocol" | "reuseport");
+    if let [address, parameters @ ..] = &addresses[..]
+        && !parameters.is_empty()
+        && parameters.iter().filter(is_parameter).count() == parameters.len()
+    {
+        return format!("words are separated by spaces: listen {address} {};", parameters.join(" "));
     }
     let lines: Vec<_> = addresses.iter().map(|address| format!("listen {address};")).collect();
     format!("another address is another `listen`, without a comma: {}", lines.join(" "))

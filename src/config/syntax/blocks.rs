@@ -180,6 +180,10 @@ impl Builder<'_> {
         if nameless {
             let error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
             self.errors.push(error.help("a block begins with its directive, as in: location / {"));
+            // `location / {{` and one `}`.
+            let is_second =
+                self.bytes.get(..at.start as usize).is_some_and(|text| text.trim_ascii_end().ends_with(b"{"));
+            self.braceless += usize::from(is_second);
             self.words.push(Word::new(b"", at));
         }
         let Some((name, args, span)) = self.head() else { return };

@@ -95,10 +95,10 @@ impl Builder<'_> {
 
     /// `https://{host}/`: a placeholder of Caddy or Python amid a word.
     fn braced_name(&mut self, at: Span) -> Option<usize> {
-        let word =
-            self.words.last().filter(|word| !word.quoted && word.span.end == at.start && self.words.len() > 1)?;
+        let word = self.words.last().filter(|word| !word.quoted)?;
+        let is_amid = word.span.end == at.start;
         // `\p{Lu}` is a sign of a regex.
-        if word.bytes().get(word.len().saturating_sub(2)) == Some(&b'\\') {
+        if is_amid && (self.words.len() < 2 || word.bytes().get(word.len().saturating_sub(2)) == Some(&b'\\')) {
             return None;
         }
         let line = self.rest_of_line(at);
@@ -111,10 +111,21 @@ impl Builder<'_> {
         let tail = line.iter().position(ends).unwrap_or(line.len());
         let name =
             String::from_utf8_lossy(line.get(1..=length)?).rsplit('.').next().unwrap_or_default().replace('-', "_");
-        let span = self.span(word.span.start as usize, at.start as usize + tail);
+        let start = if is_amid { word.span.start } else { at.start };
+        let span = self.span(start as usize, at.start as usize + tail);
         let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
-        self.errors.push(error.help(format!("a variable is written with a `$`: ${{{name}}}")));
-        Some(self.replace_last(span))
+        let name = match &*name {
+            "path" => "uri",
+            "query" => "args",
+            "remote_host" => "remote_addr",
+            name => name,
+        };
+        self.errors.push(error.help(format!("a variable is written with a `$`: ${name} or ${{{name}}}")));
+        if is_amid {
+            return Some(self.replace_last(span));
+        }
+        self.words.push(Word::in_quotes(self.text(span), span));
+        Some(span.end as usize)
     }
 
     /// `"root": "/srv",`: a line of JSON. Gives its end.
