@@ -28,6 +28,14 @@ enum Token<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     OpenQuote,
+    /// A block that lacks its `}`: where the next line belongs is not known.
+    OpenBlock,
+    /// A `}` where no block is open.
+    NoBlock,
+    /// A `{` or `;` without a name before it.
+    NoName,
+    /// A directive that lacks its `;`.
+    NoEnd,
     /// As in [`MAX_DEPTH`]: each line of a block that is nested deeper would be that much longer.
     TooDeep,
 }
@@ -36,6 +44,10 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unreadable::OpenQuote => f.write_str("a quote is not closed"),
+            Unreadable::OpenBlock => f.write_str("a block is not closed: a `}` is missing"),
+            Unreadable::NoBlock => f.write_str("a `}` stands where no block is open"),
+            Unreadable::NoName => f.write_str("a `{` or `;` stands without a directive before it"),
+            Unreadable::NoEnd => f.write_str("a directive lacks its `;`"),
             Unreadable::TooDeep => write!(f, "blocks are nested deeper than {MAX_DEPTH} levels"),
         }
     }
@@ -47,9 +59,7 @@ impl fmt::Display for Unreadable {
 /// It cannot be read.
 pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let tokens = tokens(text).ok_or(Unreadable::OpenQuote)?;
-    if deepest(&tokens) > MAX_DEPTH {
-        return Err(Unreadable::TooDeep);
-    }
+    check(&tokens)?;
     // Lines end as the first of the file does. What is inside quotes is a value, and ends none.
     let first = tokens.iter().find_map(|token| match token {
         Token::Newline { crlf, .. } => Some(*crlf),
@@ -70,18 +80,28 @@ pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
     Ok(out.finish())
 }
 
-/// How many blocks are open at once.
-fn deepest(tokens: &[Token<'_>]) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0);
+/// What has no `;` or braces where they belong would be laid out as what it was not meant to be.
+fn check(tokens: &[Token<'_>]) -> Result<(), Unreadable> {
+    let (mut depth, mut inside) = (0usize, false);
     for token in tokens {
         match token {
-            Token::Open => depth += 1,
-            Token::Close => depth = depth.saturating_sub(1),
-            _ => {}
+            Token::Word(_) => inside = true,
+            Token::Comment(_) | Token::Newline { .. } => {}
+            Token::End | Token::Open if !inside => return Err(Unreadable::NoName),
+            Token::End => inside = false,
+            Token::Open => (depth, inside) = (depth + 1, false),
+            Token::Close if inside => return Err(Unreadable::NoEnd),
+            Token::Close => depth = depth.checked_sub(1).ok_or(Unreadable::NoBlock)?,
         }
-        deepest = deepest.max(depth);
+        if depth > MAX_DEPTH {
+            return Err(Unreadable::TooDeep);
+        }
     }
-    deepest
+    match (inside, depth) {
+        (true, _) => Err(Unreadable::NoEnd),
+        (false, 0) => Ok(()),
+        (false, _) => Err(Unreadable::OpenBlock),
+    }
 }
 
 struct Layout {
@@ -291,7 +311,22 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "a { ".repeat(depth), "} ".repeat(depth));
         assert!(format(nested(MAX_DEPTH).repeat(2).as_bytes()).is_ok());
         assert_eq!(format(nested(MAX_DEPTH + 1).as_bytes()), Err(Unreadable::TooDeep));
-        assert!(format("} ".repeat(20_000).as_bytes()).is_ok());
+        assert_eq!(format("} ".repeat(20_000).as_bytes()), Err(Unreadable::NoBlock));
+    }
+
+    #[test]
+    fn what_is_broken_has_no_layout() {
+        for (text, expected) in [
+            ("a {\n    b;\n", Unreadable::OpenBlock),
+            ("a { b; } }\n", Unreadable::NoBlock),
+            ("a b\n", Unreadable::NoEnd),
+            ("a { b }\n", Unreadable::NoEnd),
+            ("a { { b; } }\n", Unreadable::NoName),
+            ("a b;;\n", Unreadable::NoName),
+            ("a 'b;\n", Unreadable::OpenQuote),
+        ] {
+            assert_eq!(format(text.as_bytes()), Err(expected), "{text}");
+        }
     }
 
     #[test]

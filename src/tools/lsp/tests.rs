@@ -205,3 +205,19 @@ fn the_outline_of_a_document_is_its_blocks() {
     assert_eq!(server["range"]["end"]["line"], 5);
     assert_eq!(server["children"][0]["name"], "location /x");
 }
+
+#[test]
+fn broken_documents_are_answered() {
+    let signs = ["", "{", "}", "\"", "'", "${", "\\", ";", "\u{0}", "🦀", "include x*[;", "location ~ ( {"];
+    for (at, sign) in (0..TEXT.len()).filter(|at| TEXT.is_char_boundary(*at)).step_by(11).zip(signs.iter().cycle()) {
+        for text in [format!("{}{sign}", &TEXT[..at]), format!("{}{sign}{}", &TEXT[..at], &TEXT[at..])] {
+            let place = json!({"line": 6, "character": 28});
+            let methods = ["completion", "hover", "definition", "documentSymbol", "formatting", "codeAction"];
+            let asked: Vec<_> = methods.map(|method| format!("textDocument/{method}")).into();
+            let requests: Vec<_> = asked.iter().map(|method| (&**method, place.clone())).collect();
+            let answers = session(&text, &requests);
+            assert_eq!(answers.len(), 2 + methods.len(), "{text}");
+            assert!(answers.iter().all(|answer| answer.get("error").is_none()), "{text}");
+        }
+    }
+}
