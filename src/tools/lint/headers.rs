@@ -60,6 +60,16 @@ pub const SENT: &[Rule] = &[Rule {
     check: lost_request_headers,
 }];
 
+/// The same of what programs are passed.
+pub const PASSED: &[Rule] = &[Rule {
+    code: "W152",
+    title: "fastcgi_param drops the parameters of the level above",
+    page: "A level that has a `fastcgi_param` of its own takes none of those above it: with SCRIPT_FILENAME in a \
+               location, what the server passes to the program is not passed there. Repeat them, or include them.",
+    about: &["fastcgi_param", "uwsgi_param", "scgi_param"],
+    check: lost_parameters,
+}];
+
 fn sent_by_client(name: &str) -> bool {
     is_of_client(name) || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
 }
@@ -212,6 +222,15 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
 /// Headers that one warning names.
 const NAMED: usize = 10;
 
+/// The names of those that are lost, `count` in all.
+fn listed(lost: &[&Directive], count: usize) -> String {
+    let names: Vec<_> = lost.iter().filter_map(|d| d.args.first()).map(Word::str).collect();
+    match count - lost.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
 fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("add_header") && !place.is("add_trailer") {
         return;
@@ -227,11 +246,7 @@ fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
     }
     let (lost, count) = added(above, &name).lost(added(level, &name), NAMED);
     if let Some(first) = lost.first() {
-        let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
-        let names = match count - lost.len() {
-            0 => names.join(", "),
-            more => format!("{} and {more} more", names.join(", ")),
-        };
+        let names = listed(&lost, count);
         let message = format!("{name} here drops {names} of the level above");
         let help = format!("repeat them in this block, or add: {inherit} merge;");
         found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
@@ -263,6 +278,23 @@ fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
         let message = format!("proxy_set_header here drops {name} of the level above");
         let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
         found.push(finding.note(first.span, "set"));
+    }
+}
+
+fn lost_parameters(place: &Place, found: &mut Vec<Finding>) {
+    let (level, name) = (place.level(), place.d.name.str());
+    if !name.ends_with("_param") || !place.is_first(&name) || level.has("include") {
+        return;
+    }
+    let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
+    let of = PASSED[0].about.iter().position(|about| *about == name).unwrap_or_default();
+    let kept = above.parameters[of].get_or_init(|| Fields::of(above.all, &name));
+    let (lost, count) = kept.lost(&Fields::of(level.all, &name), NAMED);
+    if let Some(first) = lost.first() {
+        let names = listed(&lost, count);
+        let message = format!("{name} here drops {names} of the level above");
+        let finding = Finding::new(place.d.name.span, message, "repeat them in this block, or include them here");
+        found.push(finding.note(first.span, "given"));
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Level<'a> {
     pub headers: OnceCell<Fields<'a>>,
     /// The same of its `add_trailer` lines.
     pub trailers: OnceCell<Fields<'a>>,
+    /// The parameters that its lines of `fastcgi_param`, `uwsgi_param` and `scgi_param` give. Rule W152 finds them.
+    pub parameters: [OnceCell<Fields<'a>>; 3],
     /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
     /// Variables that a `map` or a `set` of it makes. Rule W034 finds them.

@@ -67,6 +67,7 @@ pub const RULES: &[&[Rule]] = &[
     unasked::CHECKS,
     reach::WAYS,
     leaks::RULES,
+    headers::PASSED,
     uploads::RULES,
     order::AREAS,
     exposure::AREAS,

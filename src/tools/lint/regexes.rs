@@ -2,7 +2,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;
 
@@ -235,7 +235,10 @@ fn checks_of_origin<'a>(place: &Place<'_, 'a>) -> Vec<(&'a Word, bool)> {
         let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
         let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
         let referer = subject.ends_with("$http_referer");
-        if host && operator {
+        // `^www\.` asks how a host begins, and means to.
+        let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
+        let is_start = subject.ends_with("$http_host") && place.d.args.get(2).is_some_and(is_start);
+        if host && operator && !is_start {
             place.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
         } else {
             Vec::new()
@@ -301,10 +304,10 @@ fn dot_of_name(regex: &str) -> Option<usize> {
     if regex.contains('[') {
         return None;
     }
-    (1..bytes.len()).find(|at| {
+    (0..bytes.len()).find(|at| {
         bytes[*at] == b'.'
             && letters(at + 1)
-            && (bytes[at - 1] == b'/' || *at > 2 && letters(at - 2) && bytes[at - 3] != b'\\')
+            && (*at == 0 || bytes[at - 1] == b'/' || *at > 2 && letters(at - 2) && bytes[at - 3] != b'\\')
     })
 }
 
@@ -335,31 +338,83 @@ fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(block) = place.blocks.last() else { return };
     let Some((b"" | b"^~", prefix)) = location(block) else { return };
-    let target_text = target.str();
-    let path = target_text.split('?').next().unwrap_or_default();
-    if !path.starts_with(&*prefix.str()) {
-        return;
-    }
-    // A capture stands for something.
-    let mut uri = String::new();
-    let mut parts = path.split('$');
-    uri.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let Some(rest) = part.strip_prefix(|c: char| c.is_ascii_digit()) else { return };
-        uri.push('x');
-        uri.push_str(rest);
-    }
-    let matches = Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
-        .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false));
-    let comes_back = || place.inside("server").and_then(|server| server.taker(uri.as_bytes()));
-    if matches && comes_back().is_none_or(|taker| taker.name.span == block.name.span) {
-        let message = format!("\"{target_text}\" is rewritten again by this line, until the request ends in 500");
+    let Some(mut uri) = uri_of(target) else { return };
+    let is_own = |uri: &str| matches(regex, uri);
+    let takes = |uri: &str| place.inside("server").and_then(|server| server.taker(uri.as_bytes()));
+    if uri.starts_with(&*prefix.str())
+        && is_own(&uri)
+        && takes(&uri).is_none_or(|taker| taker.name.span == block.name.span)
+    {
+        let message = format!("\"{}\" is rewritten again by this line, until the request ends in 500", target.str());
         found.push(Finding::new(
             target.span,
             message,
             "use `break` instead of `last`, or a target outside this location",
         ));
+        return;
     }
+    // By way of other locations.
+    let mut last = None;
+    for _ in 0..ROUNDS {
+        let Some(taker) = takes(&uri) else { return };
+        if taker.name.span == block.name.span {
+            // One warning for a circle: at its last line.
+            let is_last = |back: &Span| back.start < place.d.span.start && is_own(&uri);
+            let Some(back) = last.filter(is_last) else { return };
+            let message =
+                format!("\"{}\" is rewritten back to this location, until the request ends in 500", target.str());
+            let finding = Finding::new(target.span, message, "use `break` in one of the two, or another target");
+            return found.push(finding.note(back, "it is rewritten back"));
+        }
+        let Some((line, next)) = rewritten(taker, &uri) else { return };
+        (last, uri) = (Some(line), next);
+    }
+}
+
+/// After so many rounds nginx ends a request that is rewritten again and again.
+const ROUNDS: usize = 10;
+
+/// The path that a target leads to, an `x` for each capture; None: it has variables.
+fn uri_of(target: &Word) -> Option<String> {
+    let text = target.str();
+    let path = text.split('?').next().unwrap_or_default();
+    let mut uri = String::new();
+    let mut parts = path.split('$');
+    uri.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        uri.push('x');
+        uri.push_str(part.strip_prefix(|c: char| c.is_ascii_digit())?);
+    }
+    Some(uri)
+}
+
+fn matches(regex: &Word, uri: &str) -> bool {
+    Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
+        .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false))
+}
+
+/// Where a location sends every request for this path on to be searched again, and the line that does.
+fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
+    let is_step = |d: &&Directive| ["rewrite", "if", "return", "break"].iter().any(|name| d.name.is(name));
+    let first = location.block.iter().flatten().find(is_step).filter(|d| d.name.is("rewrite"))?;
+    let [regex, target, flag] = &first.args[..] else { return None };
+    let next = uri_of(target).filter(|next| next.starts_with('/') && flag.is("last") && matches(regex, uri))?;
+    Some((first.span, next))
+}
+
+/// `if ($host !~ ^(www)\.) { return 301 /$1; }`: what did not match has no groups.
+pub fn group_of_no_match(place: &Place) -> Option<Finding> {
+    let block = place.blocks.last().filter(|block| block.name.is("if"))?;
+    let [_, operator, regex, ..] = &block.args[..] else { return None };
+    let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
+    let has_other = place.levels().any(|level| level.has("rewrite")) || place.blocks.iter().any(is_regex);
+    if !operator.bytes().starts_with(b"!~") || !regex.bytes().contains(&b'(') || has_other {
+        return None;
+    }
+    let digit = |word: &&Word| word.bytes().windows(2).any(|two| two[0] == b'$' && (b'1'..=b'9').contains(&two[1]));
+    let word = place.d.args.iter().filter(|_| place.is("return") || place.is("set")).find(digit)?;
+    let message = "this runs where the regex does not match: its groups are empty";
+    Some(Finding::new(word.span, message, "match what is wanted with `~`").note(regex.span, "the regex"))
 }
 
 fn shadowed(place: &Place, found: &mut Vec<Finding>) {

@@ -1,6 +1,7 @@
 //! Lines that nginx accepts without a word and that do not do what they seem to.
 
 use super::blocks::{below, location};
+use super::regexes;
 use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::resolve::{lexical, placeholder};
@@ -219,6 +220,9 @@ fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
 }
 
 fn missing_group(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(finding) = regexes::group_of_no_match(place) {
+        return found.push(finding);
+    }
     let Some((regex, replacement)) = captures_of(place) else { return };
     let (regex, text) = (regex.str(), replacement.str());
     let bytes = regex.as_bytes();
@@ -325,7 +329,7 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
         if address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()) {
             continue;
         }
-        let is_odd = |c: char| lexical::is_blank(c) || matches!(c, '“' | '”' | '„' | '‘' | '’' | '；');
+        let is_odd = |c: char| lexical::is_blank(c) || matches!(c, '“' | '”' | '„' | '‘' | '’' | '«' | '»' | '；');
         if !text.is_ascii() && !text.contains(is_odd) {
             let message = format!("the server name \"{text}\" never matches: clients send it in ASCII");
             found.push(Finding::new(word.span, message, "write its form in ASCII (punycode), which begins with xn--"));
@@ -396,6 +400,15 @@ fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
     if let Some(code) = text.strip_prefix('=').filter(|code| (1..3).contains(&code.len())) {
         let message = format!("{code} is no status: it has three digits");
         return found.push(Finding::new(word.span, message, "as in =404"));
+    }
+    if let Some((uri, code)) = text.rsplit_once('=').filter(|(uri, _)| uri.starts_with('/') && !uri.contains('?'))
+        && code.len() == 3
+        && code.starts_with(['4', '5', '2'])
+        && code.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        let message = format!("\"{text}\" is one URI here: the status is a word of its own");
+        let help = format!("a space is missing: {uri} ={code}");
+        return found.push(Finding::new(word.part(uri.len(), text.len()), message, help));
     }
     let digits = text.trim_start_matches('/');
     if digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {

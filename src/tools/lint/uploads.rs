@@ -1,6 +1,6 @@
 //! Areas that people can write to.
 
-use super::blocks::{authenticates, location};
+use super::blocks::{Pass, authenticates, location, passes};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::Directive;
@@ -61,7 +61,25 @@ pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -
     store.zip(root).is_some_and(|(store, root)| !store.starts_with(&root))
 }
 
+/// One location stores files and has them run: its requests go to the programs, and none is stored.
+fn runs_its_own(place: &Place) -> Option<Finding> {
+    let is_on = |d: &&Directive| d.args.iter().all(|word| !word.is("off"));
+    let stores = |d: &&Directive| d.name.is("dav_methods") || d.name.is("upload_store");
+    let storing = place.children().iter().filter(is_on).find(stores)?;
+    let runs = |d: &&Directive| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name));
+    let running = place.children().iter().filter(is_on).find(runs)?;
+    let by = running.name.str();
+    let message = format!("files are to be stored here, and run: {by} takes every request, PUT as well");
+    let help = format!("a location of its own for `{}`, whose files no {by} runs", storing.name.str());
+    Some(Finding::new(running.span, message, help).note(storing.span, "files are stored by"))
+}
+
 fn uploads_run(place: &Place, found: &mut Vec<Finding>) {
+    if location(place.d).is_some()
+        && let Some(finding) = runs_its_own(place)
+    {
+        return found.push(finding);
+    }
     let Some((b"", name)) = location(place.d) else { return };
     if name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
         return;

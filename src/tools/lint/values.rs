@@ -32,6 +32,7 @@ pub const RULES: &[Rule] = &[
             "add_header",
             "set",
             "return",
+            "access_log",
             "map",
             "split_clients",
             "limit_req_zone",
@@ -156,6 +157,7 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
             return found.extend(plain_value(place));
         }
         b"return" => return found.extend(plain_host(place)),
+        b"access_log" => return found.extend(plain_condition(place)),
         b"map" | b"split_clients" | b"limit_req_zone" | b"limit_conn_zone" => place.d.args.first(),
         _ => None,
     };
@@ -170,6 +172,17 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
             format!("a variable begins with $: did you mean \"${text}\"?"),
         ));
     }
+}
+
+/// `access_log logs/a combined if=loggable;`
+fn plain_condition(place: &Place) -> Option<Finding> {
+    let word = place.d.args.iter().find(|word| word.bytes().starts_with(b"if="))?;
+    let text = word.str();
+    let name = text.strip_prefix("if=").filter(|name| !name.is_empty() && !name.contains('$'))?;
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let message = format!("\"{name}\" is a fixed word here: the condition is the same for every request");
+    let help = format!("a variable begins with $: did you mean \"if=${name}\"?");
+    (is_name && name != "0").then(|| Finding::new(word.part(3, text.len()), message, help))
 }
 
 /// Request headers that configurations pass on, as variables name them. Other words in `http_` are names of their own:

@@ -6,6 +6,35 @@ use super::{codes, unlike};
 fn the_harmless_twin_of_a_trap_is_silent() {
     let mut wrong = Vec::new();
     for (code, bad, good) in [
+        ("W004", "try_files $uri /a.html=404;", "try_files $uri /a.php?x=404;"),
+        ("W014", "access_log logs/a combined if=loggable;", "access_log logs/a combined if=$loggable;"),
+        (
+            "W012",
+            "if ($host !~ ^(www)x$) { return 301 https://a.test/$1; }",
+            "if ($host ~ ^(www)x$) { return 301 https://a.test/$1; }",
+        ),
+        (
+            "W202",
+            "location = /in { dav_methods PUT; cgi_pass on; deny all; }",
+            "location = /in { cgi_pass on; deny all; }",
+        ),
+        ("W022", "if ($host = *.a.test) { return 403; }", "if ($host = a.test) { return 403; }"),
+        ("W106", "location ~ .git { }", r"location ~ \.git/ { }"),
+        (
+            "W107",
+            r"if ($http_host ~ ^www\.a\.test) { return 301 https://a.test/; }",
+            r"if ($http_host ~ ^www\.) { return 301 https://a.test/; }",
+        ),
+        (
+            "W152",
+            "server { fastcgi_param A b; location / { fastcgi_param C d; fastcgi_pass 127.0.0.1:1; } }",
+            "server { fastcgi_param A b; location / { fastcgi_param C d; fastcgi_param A b; fastcgi_pass 127.0.0.1:1; } }",
+        ),
+        (
+            "W108",
+            "server { location /a/ { rewrite ^/a/(.*)$ /b/$1 last; } location /b/ { rewrite ^/b/(.*)$ /a/$1 last; } }",
+            "server { location /a/ { rewrite ^/a/(.*)$ /b/$1 last; } location /b/ { rewrite ^/b/(.*)$ /c/$1 last; } }",
+        ),
         (
             "W107",
             r"map $http_referer $bad { ~*semalt\.com 1; } server { if ($bad = 0) { return 403; } }",
