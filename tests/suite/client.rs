@@ -129,7 +129,14 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = Stream::connect(address).expect("the socket listens since before the server started");
+        Client::of(Stream::connect(address).expect("the socket listens since before the server started"))
+    }
+
+    pub fn secure(address: SocketAddr, tls: over_tls::Tls) -> Client {
+        Client::of(Stream::secure(address, tls).expect("the socket listens since before the server started"))
+    }
+
+    fn of(stream: Stream) -> Client {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(LIMIT)).expect("SO_SNDTIMEO");

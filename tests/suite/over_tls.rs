@@ -1,6 +1,7 @@
 //! What holds of the plain server holds over TLS: modules of the suite are run a second time with
 //! `TEST_TRANSPORT=tls`, in which every `listen` of a setup has `ssl` and every client speaks TLS.
 
+use rustls::sign::CertifiedKey;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -46,20 +47,32 @@ pub fn secured(config: &str) -> String {
 /// The client's end, by rustls' buffered API: another one than the server's.
 pub struct Tls(rustls::ClientConnection);
 
+fn options(certificate: Option<Arc<CertifiedKey>>) -> client::Options {
+    client::Options {
+        protocols: Default::default(),
+        suites: ciphers::suites("HIGH:!aNULL:!MD5").expect("suites"),
+        certificate,
+        sends_name: true,
+        sessions: 0,
+        alpn: Vec::new(),
+    }
+}
+
 impl Tls {
     pub fn new() -> Tls {
-        let options = client::Options {
-            protocols: Default::default(),
-            suites: ciphers::suites("HIGH:!aNULL:!MD5").expect("suites"),
-            certificate: None,
-            sends_name: true,
-            sessions: 0,
-            alpn: Vec::new(),
-        };
         static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
-        let config = CONFIG.get_or_init(|| options.build().expect("a configuration"));
-        let name = ServerName::try_from("localhost").expect("a name");
-        Tls(rustls::ClientConnection::new(config.clone(), name).expect("a client"))
+        let config = CONFIG.get_or_init(|| options(None).build().expect("a configuration"));
+        Tls::of(config.clone(), "localhost")
+    }
+
+    /// A client that asks for `name`, with a certificate of its own.
+    pub fn to(name: &str, certificate: Option<Arc<CertifiedKey>>) -> Tls {
+        Tls::of(options(certificate).build().expect("a configuration"), name)
+    }
+
+    fn of(config: Arc<rustls::ClientConfig>, name: &str) -> Tls {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        Tls(rustls::ClientConnection::new(config, name).expect("a client"))
     }
 
     fn flush(&mut self, tcp: &mut TcpStream) -> Result<()> {

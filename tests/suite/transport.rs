@@ -33,6 +33,11 @@ enum Layer {
 }
 
 impl Stream {
+    /// Over TLS, whatever the transport of the run is.
+    pub fn secure(address: SocketAddr, tls: Tls) -> Result<Stream> {
+        Ok(Stream { tcp: TcpStream::connect(address)?, layer: Layer::Tls(Box::new(tls)) })
+    }
+
     pub fn connect(address: SocketAddr) -> Result<Stream> {
         if !SCRAMBLED.get() && std::env::var_os("TEST_TRANSPORT").is_none_or(|name| name != "scrambled") {
             let layer = match () {

@@ -215,6 +215,9 @@ impl Draft<'_> {
     fn server(&mut self, names: &str) {
         self.line("server {");
         self.line("listen 127.0.0.1:%%PORT%%;");
+        self.line("listen 127.0.0.1:%%PORT2%% ssl;");
+        let verify = self.rng.of(&["off", "on", "optional", "optional_no_ca"]);
+        self.line(&format!("ssl_verify_client {verify};"));
         self.line(&format!("server_name {names};"));
         self.line("root %%DIR%%/html;");
         let at = self.here();
@@ -274,6 +277,9 @@ pub fn configuration(rng: &mut Rng) -> String {
     draft.line("limit_req_zone $arg_x zone=often:1m rate=1r/m;");
     draft.line("limit_conn_zone $server_name zone=each:1m;");
     draft.line("http2 on;");
+    draft.line("ssl_certificate pair.crt;");
+    draft.line("ssl_certificate_key pair.key;");
+    draft.line("ssl_client_certificate client.crt;");
     draft.line("map $arg_x $mapped { default none; ~^y first; }");
     draft.server("a.test *.a.test");
     draft.server("b.test ~^w");
