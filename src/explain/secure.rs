@@ -22,7 +22,8 @@ pub fn facts(config: &Config, endpoint: EndpointId, question: &Question, asked: 
         return Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
     }
     let (name, _) = question.name();
-    // An address is no name of a hello (RFC 6066, section 3).
+    // An address is no name of a hello, and a name has no dot at its end there (RFC 6066, section 3).
+    let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
     let name = Some(name).filter(|name| name.trim_matches(['[', ']']).parse::<IpAddr>().is_err());
     let is_known = |name: &String| matches!(server::by_name(listener, name.as_bytes()), Ok(Some(_)));
     Some(Rc::new(TlsFacts {
