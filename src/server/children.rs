@@ -18,8 +18,9 @@ impl Server {
         }
     }
 
-    /// Children that answer no request have ended; the programs that do are reaped by their own events.
-    pub(super) fn reap_others(&mut self) {
+    /// Children that answer no request may have ended. Asked at the end of a turn, when programs that do answer one have been
+    /// reaped by their own events.
+    fn reap_others(&mut self) {
         for pid in self.cx.children.reap_others() {
             if self.new_binary == Some(pid) {
                 self.new_binary_ended(pid);

@@ -48,14 +48,15 @@ impl Signals {
 
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
-        while let Ok(Some(mut signal)) = process::read_signal(fd.as_fd()) {
+        // What cannot be read is reported again in the next turn.
+        let _ = process::read_signals(fd.as_fd(), |mut signal| {
             if process::drains().contains(&signal.number) {
                 signal.number = SIGDRAIN;
             }
             if !is_resize(&signal) {
                 self.arrived.push(signal);
             }
-        }
+        });
     }
 }
 
@@ -76,7 +77,7 @@ impl Server {
         let number = signal.number;
         if number == SIGCHLD {
             // Of children, whatever user they became: no order.
-            return self.reap_others();
+            return self.cx.children.others_may_have_ended();
         }
         if let Some(parent) = &self.parent
             && (!parent.may_signal(signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))

@@ -32,6 +32,8 @@ const READS: usize = 16;
 const MOST: usize = 1 << 20;
 /// Marks the token of a child's STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;
+/// Once, until it is asked for again: a program that ends needs no further system call.
+const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
 
 #[derive(Default)]
 pub struct Children {
@@ -44,6 +46,8 @@ pub struct Children {
     /// The readers of programs that have ended, and how they did.
     ended: Vec<(Key, Exit)>,
     others: Others,
+    /// What programs get as their input that get none, and as their STDERR where it is not wanted.
+    null: Option<OwnedFd>,
 }
 
 /// What is known about other children of this process that have ended.
@@ -53,7 +57,7 @@ enum Others {
     Reaped,
     /// There may be some behind one that is not reaped yet.
     Behind,
-    /// That one has been reaped.
+    /// That one has been reaped, or a signal says that some child has ended.
     Reachable,
 }
 
@@ -62,6 +66,8 @@ struct Child {
     /// None: it has ended; others of its group may run until the signal.
     pidfd: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    /// The epoll reports its STDERR. It does so once, and is asked again if there may be more.
+    is_armed: bool,
     text: Vec<u8>,
     /// Bytes of it that were read.
     wrote: usize,
@@ -85,7 +91,8 @@ pub struct Start<'a> {
     pub args: Vec<CString>,
     pub env: Vec<CString>,
     pub dir: CString,
-    pub stdin: BorrowedFd<'a>,
+    /// None: it gets no input.
+    pub stdin: Option<BorrowedFd<'a>>,
     pub shown: Box<str>,
     pub cpu_seconds: u64,
     /// STDERR is written to the error log; otherwise it is discarded.
@@ -142,17 +149,22 @@ impl Children {
         reaped
     }
 
-    /// Whether [`Children::reap_others`] may find children that it could not reach before.
+    /// Some child of this process has ended.
+    pub fn others_may_have_ended(&mut self) {
+        self.others = Others::Reachable;
+    }
+
+    /// Whether [`Children::reap_others`] may find children that it did not know of or could not reach before.
     pub fn others_may_be_reaped(&self) -> bool {
         self.others == Others::Reachable
     }
 
-    /// Notes the end of a program.
-    fn reap(&mut self, pid: i32) {
-        child::reap_one(pid);
+    /// Notes the end of a program: how it ended.
+    fn reap(&mut self, pid: i32) -> Option<Exit> {
         if self.others == Others::Behind {
             self.others = Others::Reachable;
         }
+        child::reap_one(pid)
     }
 
     /// Starts a program. Gives its key, and the end of the pipe from which its output is read.
@@ -165,35 +177,34 @@ impl Children {
             child::close_on_exec();
             self.epoll = Some(Epoll::new().map_err(|e| ("epoll_create1()", e))?);
         }
-        let Some(epoll) = &self.epoll else { return Err(("epoll_create1()", Errno::EMFILE)) };
-        let pipe = || file::pipe().map_err(|e| ("pipe2()", e));
-        let (output, stdout) = pipe()?;
-        let (errors, stderr) = pipe()?;
-        for end in [&stdout, &stderr] {
-            // Programs expect a write to a full pipe to wait, not to fail.
-            socket::set_nonblocking(end.as_fd(), false).map_err(|e| ("fcntl()", e))?;
+        if self.null.is_none() {
+            self.null = Some(file::null().map_err(|e| ("open()", e))?);
         }
-        let null = if start.logs { None } else { file::null().ok() };
+        let (Some(epoll), Some(null)) = (&self.epoll, &self.null) else { return Err(("open()", Errno::EMFILE)) };
+        let (output, stdout) = pipe()?;
+        let (errors, stderr) =
+            if start.logs { pipe().map(|(errors, stderr)| (Some(errors), Some(stderr)))? } else { (None, None) };
         let program = Program {
             path: &start.path,
             args: &start.args,
             env: &start.env,
             dir: &start.dir,
-            stdin: start.stdin,
+            stdin: start.stdin.unwrap_or(null.as_fd()),
             stdout: stdout.as_fd(),
-            stderr: null.as_ref().map_or(stderr.as_fd(), |null| null.as_fd()),
+            stderr: stderr.as_ref().unwrap_or(null).as_fd(),
+            cpu_seconds: start.cpu_seconds,
         };
-        let (pid, pidfd) = child::start(&program).map_err(|e| ("posix_spawn()", e))?;
-        child::limit(pid, start.cpu_seconds);
+        let (pid, pidfd) = child::start(&program).map_err(|e| ("execve()", e))?;
         let mut watched = Ok(());
         let key = self.running.insert_with(|key| {
-            watched = epoll.add(pidfd.as_fd(), epoll::IN, key.to_u64());
+            watched = epoll.add(pidfd.as_fd(), epoll::IN | epoll::ONESHOT, key.to_u64());
             // If this fails, the program's end is still noticed; only its STDERR may be missed.
-            let _ = epoll.add(errors.as_fd(), epoll::IN, key.to_u64() | STDERR);
+            let add = |fd: &OwnedFd| epoll.add(fd.as_fd(), STDERR_EVENTS, key.to_u64() | STDERR).is_ok();
             Child {
                 pid,
                 pidfd: Some(pidfd),
-                stderr: Some(errors),
+                is_armed: errors.as_ref().is_some_and(add),
+                stderr: errors,
                 text: Vec::new(),
                 wrote: 0,
                 shown: start.shown,
@@ -245,30 +256,38 @@ impl Children {
         let Some(epoll) = &self.epoll else { return };
         let mut events = self.events.take().unwrap_or_default();
         let count = epoll.wait(&mut events, Timeout::Now).unwrap_or(0);
-        let mut done = Vec::new();
-        for at in 0..count {
-            let Some((token, _)) = events.get(at) else { break };
+        let mut over = Vec::new();
+        for (token, _) in events.iter().take(count) {
             let key = Key::from_u64(token & !STDERR);
             let Some(running) = self.running.get_mut(key) else { continue };
-            running.read(epoll, &mut self.lines);
             if token & STDERR == 0 {
-                running.last_line(&mut self.lines);
-                let exit = child::peek_exit(running.pid).unwrap_or(Exit::Code(0));
-                self.ended.extend(running.reader.map(|reader| (reader, exit)));
-                running.close(epoll);
-                if matches!(running.signal, Some((SIGKILL, _))) {
-                    self.over.push_back(key);
-                } else {
-                    done.push(key);
-                }
+                over.push(key);
+            } else {
+                running.is_armed = false;
+                running.read(epoll, key, &mut self.lines);
             }
         }
         self.events = Some(events);
-        for key in done {
-            if let Some(done) = self.running.remove(key) {
-                self.reap(done.pid);
-            }
+        for key in over {
+            self.has_ended(key);
         }
+    }
+
+    /// A program has ended. It is reaped, unless a signal is still to be sent to its group.
+    fn has_ended(&mut self, key: Key) {
+        let (Some(epoll), Some(running)) = (&self.epoll, self.running.get_mut(key)) else { return };
+        running.read(epoll, key, &mut self.lines);
+        running.last_line(&mut self.lines);
+        running.close(epoll);
+        let (pid, reader) = (running.pid, running.reader);
+        let exit = if matches!(running.signal, Some((SIGKILL, _))) {
+            self.over.push_back(key);
+            child::peek_exit(pid)
+        } else {
+            self.running.remove(key);
+            self.reap(pid)
+        };
+        self.ended.extend(reader.map(|reader| (reader, exit.unwrap_or(Exit::Code(0)))));
     }
 
     pub fn lines(&mut self) -> Vec<Line> {
@@ -306,26 +325,46 @@ impl Children {
     }
 }
 
+/// A program's end of a pipe is the second. Programs expect a write to a full pipe to wait, not to fail.
+fn pipe() -> Result<(OwnedFd, OwnedFd), (&'static str, Errno)> {
+    let (output, program) = file::pipe().map_err(|e| ("pipe2()", e))?;
+    socket::set_nonblocking(program.as_fd(), false).map_err(|e| ("ioctl()", e))?;
+    Ok((output, program))
+}
+
 impl Child {
     fn send(&self, signal: i32) {
         // It is not reaped before its pidfd was read, so the number is its own.
         let _ = child::signal_group(self.pid, signal);
     }
 
-    /// It has ended. Closing its descriptors is not enough: a program that is just being started has copies until it
-    /// is executed, and until then they would be reported in each turn.
+    /// It has ended, which was reported once and will not be again.
     fn close(&mut self, epoll: &Epoll) {
-        for fd in [self.pidfd.take(), self.stderr.take()].into_iter().flatten() {
-            let _ = epoll.delete(fd.as_fd());
+        self.pidfd = None;
+        self.close_stderr(epoll);
+    }
+
+    /// Closing it is not enough where its epoll may report it: a program that is just being started has a copy until it is
+    /// executed, and until then it would be reported.
+    fn close_stderr(&mut self, epoll: &Epoll) {
+        if let Some(stderr) = self.stderr.take().filter(|_| self.is_armed) {
+            let _ = epoll.delete(stderr.as_fd());
         }
     }
 
-    fn read(&mut self, epoll: &Epoll, lines: &mut Vec<Line>) {
+    fn read(&mut self, epoll: &Epoll, key: Key, lines: &mut Vec<Line>) {
+        self.take_lines(epoll, lines);
+        if let Some(stderr) = self.stderr.as_ref().filter(|_| !self.is_armed) {
+            self.is_armed = epoll.modify(stderr.as_fd(), STDERR_EVENTS, key.to_u64() | STDERR).is_ok();
+        }
+    }
+
+    fn take_lines(&mut self, epoll: &Epoll, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
         for _ in 0..READS {
             let Some(stderr) = &self.stderr else { return };
             buffer.clear();
-            match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
+            match file::read_into(stderr.as_fd(), &mut buffer, LINE) {
                 Ok(n) if n > 0 && (self.signal.is_none() || self.wrote < MOST) => {
                     self.text.extend_from_slice(&buffer);
                     self.wrote += n;
@@ -333,14 +372,10 @@ impl Child {
                 Ok(n) if n > 0 => {
                     // SIGPIPE tells it so. While it is waited for it is not told: that would end its output as well.
                     self.say(b"(more than 1 MiB was written: the rest is not read)", lines);
-                    let _ = epoll.delete(stderr.as_fd());
-                    self.stderr = None;
+                    self.close_stderr(epoll);
                 }
                 Err(Errno::EAGAIN) => break,
-                _ => {
-                    let _ = epoll.delete(stderr.as_fd());
-                    self.stderr = None;
-                }
+                _ => self.close_stderr(epoll),
             }
             while let Some(end) = memchr::memchr(b'\n', &self.text) {
                 let line: Vec<u8> = self.text.drain(..=end).collect();
@@ -384,13 +419,12 @@ mod tests {
     }
 
     fn run(children: &mut Children, script: &str) -> (Key, OwnedFd) {
-        let null = file::null().expect("/dev/null");
         let start = Start {
             path: c("/bin/sh"),
             args: vec![c("sh"), c("-c"), c(script)],
             env: Vec::new(),
             dir: c("/"),
-            stdin: null.as_fd(),
+            stdin: None,
             shown: "sh".into(),
             cpu_seconds: 60,
             logs: true,
@@ -418,7 +452,7 @@ mod tests {
     /// Waits for output, or for the end of all that may write it.
     fn read(output: &OwnedFd) -> Vec<u8> {
         let mut buffer = Vec::with_capacity(LINE);
-        socket::recv_into(output.as_fd(), &mut buffer, LINE).expect("a pipe");
+        file::read_into(output.as_fd(), &mut buffer, LINE).expect("a pipe");
         buffer
     }
 

@@ -33,7 +33,7 @@
 //! - fsync: the kernel's workers wait ([`crate::services::syncs`]). Without io_submit (a filter of system calls) the loop
 //!   waits for each file or directory; and for a file without a name that can get none, which is copied in one go then.
 //! - digests of a file that is small enough to be read again (4 MiB) are made in one go, on its way to its name.
-//! - posix_spawn (CGI): until the program is loaded; exec reads it from the disk.
+//! - clone (CGI): until the program is loaded; exec reads it from the disk.
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
 //! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
 //!

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use signal::{
     SIGALRM, SIGCHLD, SIGDRAIN, SIGDRAIN_BEFORE, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
-    SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signal, signalfd,
+    SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signals, signalfd,
 };
 pub use spawn::spawn_exec;
 pub use user::{getegid, geteuid, group_names, group_of, lookup_group, lookup_user, set_user, user_names, user_of};

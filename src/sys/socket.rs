@@ -125,12 +125,7 @@ pub fn recv_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<u
         return Err(Errno::ENOBUFS);
     }
     // SAFETY: the spare capacity is writable for `room` bytes, and the kernel only writes there.
-    let got = match retry(|| unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, 0) }) {
-        // A program's output is a pipe.
-        // SAFETY: as above.
-        Err(Errno::ENOTSOCK) => retry(|| unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) as i32 }),
-        got => got.map(|got| got as _),
-    }? as usize;
+    let got = retry(|| unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, 0) })? as usize;
     // SAFETY: the kernel wrote `got` ≤ `room` bytes right after the present end, within the capacity.
     unsafe { into.set_len(into.len() + got) };
     Ok(got)

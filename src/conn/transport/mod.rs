@@ -55,6 +55,11 @@ impl Transport {
         Transport::Plain(Plain::new(fd, ready))
     }
 
+    /// What a program writes. Nothing is known of it before an event.
+    pub fn pipe(output: OwnedFd) -> Transport {
+        Transport::Plain(Plain::pipe(output))
+    }
+
     /// Of a client that has to begin with a ClientHello.
     pub fn tls_server(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Tls(Box::new(Tls::server(fd, ready)))

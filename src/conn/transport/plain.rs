@@ -1,4 +1,4 @@
-//! A socket whose bytes are the application's own.
+//! A socket whose bytes are the application's own; or the pipe from which a program's output is read.
 //!
 //! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied the
 //! socket, a short write has filled it.
@@ -13,11 +13,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Plain {
     fd: OwnedFd,
     pub(super) ready: Ready,
+    is_pipe: bool,
 }
 
 impl Plain {
     pub fn new(fd: OwnedFd, ready: Ready) -> Plain {
-        Plain { fd, ready }
+        Plain { fd, ready, is_pipe: false }
+    }
+
+    /// The reading end of a pipe of which no event has told anything yet.
+    pub fn pipe(fd: OwnedFd) -> Plain {
+        Plain { fd, ready: Ready::default(), is_pipe: true }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -27,7 +33,10 @@ impl Plain {
     /// As [`socket::recv_into`].
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let room = (into.capacity() - into.len()).min(most);
-        let got = socket::recv_into(self.fd.as_fd(), into, room);
+        let got = match self.is_pipe {
+            false => socket::recv_into(self.fd.as_fd(), into, room),
+            true => file::read_into(self.fd.as_fd(), into, room),
+        };
         match got {
             // The end stays readable for the next read.
             Ok(0) => {}

@@ -172,7 +172,13 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
             return next_server(io, active, turn.cx, Fault::Error, PeerState::Enabled);
         }
     }
-    match receive(io, active, turn) {
+    let mut received = receive(io, active, turn);
+    if matches!(received, Received::Progress) && is_over(active, turn) {
+        // The end of a program's output comes with its last bytes: one packet for both.
+        progress = true;
+        received = receive(io, active, turn);
+    }
+    match received {
         Received::Progress => progress = true,
         Received::Nothing => {}
         Received::Step(step) => return step,
@@ -184,6 +190,12 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Handler::Proxy(_) => wait(io, active, turn.cx.now.ms),
         _ => Step::Again,
     }
+}
+
+/// The program whose output is read has ended, and that is not known from its output yet.
+fn is_over(active: &Active, turn: &mut Turn<'_>) -> bool {
+    let is_read = !matches!(&active.handler, Handler::Proxy(proxy) if !proxy.is_done());
+    !is_read && turn.pool.backends.of(active.backend).is_some_and(|backend| backend.has_ended())
 }
 
 /// What was put aside, as far as the client takes it. True: something moved. None: it cannot be read.
@@ -311,6 +323,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
         Ok([]) => ended(proxy, ex, turn.pool.backends.of(*backend), cx).map(|()| None),
         Ok(bytes) => {
             proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
+            proxy.awaits_quick_end = false;
             if ex.out.is_empty() {
                 proxy.client_by = cx.now.ms + ex.here().settings.client.send_timeout.0;
             }

@@ -163,6 +163,10 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
         }
         return Some(Next::Wait);
     }
+    if proxy.awaits_quick_end {
+        connect::watch_output(io, active, turn);
+        return Some(Next::Run);
+    }
     if proxy.awaits_exit() {
         // It has closed its output and works on: nothing says that something is missing.
         proxy.ended();

@@ -265,10 +265,11 @@ impl Backends {
         Ok((key, connect))
     }
 
-    /// The output of a program that was started for an exchange.
-    pub fn adopt(&mut self, output: OwnedFd, child: Key, upstream: &Rc<Upstream>, owner: Wake) -> Result<Key, Errno> {
-        let backend = Backend {
-            transport: Transport::plain(output, readiness(Connect::Done)),
+    /// The output of a program that was started for an exchange. Nothing is known of it until it is [watched](Backends::watch)
+    /// or the program has [ended](Backends::program_ended).
+    pub fn adopt(&mut self, output: OwnedFd, child: Key, upstream: &Rc<Upstream>, owner: Wake) -> Key {
+        self.slab.insert(Backend {
+            transport: Transport::pipe(output),
             owner: Some(owner),
             place: None,
             upstream: upstream.clone(),
@@ -280,16 +281,15 @@ impl Backends {
             opened: 0,
             child: Some(child),
             exit: None,
-        };
-        let key = self.slab.insert(backend);
-        let Some(backend) = self.slab.get(key) else { return Err(Errno::EBADF) };
+        })
+    }
+
+    /// From now on the output of a program is reported as it comes.
+    pub fn watch(&self, slot: Option<Key>) -> Result<(), Errno> {
+        let Some(key) = slot else { return Ok(()) };
+        let fd = self.transport(slot).and_then(Transport::fd);
         let flags = epoll::IN | epoll::RDHUP | epoll::ET;
-        let added = backend.transport.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key)));
-        if let Some(Err(e)) = added {
-            self.slab.remove(key);
-            return Err(e);
-        }
-        Ok(key)
+        fd.map_or(Ok(()), |fd| self.epoll.add(fd, flags, token(Role::Backend, key)))
     }
 
     /// Closes a backend in use.

@@ -68,20 +68,27 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The next pending signal of a [`signalfd`]; `None` when there is none. Equal signals that came together are one.
-pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<Signal>, Errno> {
-    // SAFETY: a signalfd_siginfo of zeroes is valid: plain integers.
-    let mut info: libc::signalfd_siginfo = unsafe { mem::zeroed() };
-    let len = size_of::<libc::signalfd_siginfo>();
-    // SAFETY: `info` is writable for `len` bytes, and any bytes are a valid siginfo.
-    match retry(|| unsafe { libc::read(fd.as_raw_fd(), ptr::from_mut(&mut info).cast(), len) }) {
-        Ok(got) if got as usize == len => {
+/// Signals read at a time: more than usually come together.
+const SIGNALS: usize = 4;
+
+/// The pending signals of a [`signalfd`], one after the other. Equal signals that came together are one.
+pub fn read_signals(fd: BorrowedFd<'_>, mut each: impl FnMut(Signal)) -> Result<(), Errno> {
+    loop {
+        // SAFETY: signalfd_siginfos of zeroes are valid: plain integers.
+        let mut infos: [libc::signalfd_siginfo; SIGNALS] = unsafe { mem::zeroed() };
+        let len = size_of_val(&infos);
+        // SAFETY: `infos` is writable for `len` bytes, and any bytes are a valid siginfo.
+        let got = match retry(|| unsafe { libc::read(fd.as_raw_fd(), infos.as_mut_ptr().cast(), len) }) {
+            Err(Errno::EAGAIN) => return Ok(()),
+            got => got? as usize / size_of::<libc::signalfd_siginfo>(),
+        };
+        for info in infos.iter().take(got) {
             let (number, is_kernels) = (info.ssi_signo as i32, info.ssi_code == libc::SI_KERNEL);
-            Ok(Some(Signal { number, pid: info.ssi_pid as i32, uid: info.ssi_uid, is_kernels }))
+            each(Signal { number, pid: info.ssi_pid as i32, uid: info.ssi_uid, is_kernels });
         }
-        Ok(_) => Err(Errno::EINVAL),
-        Err(Errno::EAGAIN) => Ok(None),
-        Err(errno) => Err(errno),
+        if got < SIGNALS {
+            return Ok(());
+        }
     }
 }
 

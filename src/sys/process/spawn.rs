@@ -1,6 +1,6 @@
 //! Starting a program without copying ourselves first: posix_spawn, which glibc and musl build on vfork.
 
-use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::ffi::{CString, OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -53,36 +53,20 @@ pub(super) fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
 }
 
 /// The posix_spawn family returns the error instead of setting errno.
-pub(super) fn check(returned: c_int) -> Result<(), Errno> {
+fn check(returned: c_int) -> Result<(), Errno> {
     if returned == 0 { Ok(()) } else { Err(Errno(returned)) }
 }
 
 /// What the child does with its descriptors before it executes the program.
-pub(super) struct FileActions(libc::posix_spawn_file_actions_t);
+struct FileActions(libc::posix_spawn_file_actions_t);
 
 impl FileActions {
-    pub(super) fn new() -> Result<FileActions, Errno> {
+    fn new() -> Result<FileActions, Errno> {
         let mut actions = MaybeUninit::uninit();
         // SAFETY: `actions` is writable for one such object.
         check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
         // SAFETY: the call above initialised it.
         Ok(FileActions(unsafe { actions.assume_init() }))
-    }
-
-    pub(super) fn raw(&self) -> *const libc::posix_spawn_file_actions_t {
-        &self.0
-    }
-
-    /// The child has `fd` under this number.
-    pub(super) fn put(&mut self, fd: BorrowedFd<'_>, number: c_int) -> Result<(), Errno> {
-        // SAFETY: the object is initialised.
-        check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, fd.as_raw_fd(), number) })
-    }
-
-    /// The child begins in this directory.
-    pub(super) fn enter(&mut self, dir: &CStr) -> Result<(), Errno> {
-        // SAFETY: the object is initialised, the path NUL-terminated.
-        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&mut self.0, dir.as_ptr()) })
     }
 
     /// Duplicating a descriptor onto itself means: not close-on-exec (POSIX 2024; glibc since 2.29).
@@ -99,10 +83,10 @@ impl Drop for FileActions {
     }
 }
 
-pub(super) struct Attributes(libc::posix_spawnattr_t);
+struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
-    pub(super) fn new() -> Result<Attributes, Errno> {
+    fn new() -> Result<Attributes, Errno> {
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: `attributes` is writable for one such object.
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
@@ -126,24 +110,9 @@ impl Attributes {
         }
         // SAFETY: the object and the set are initialised.
         check(unsafe { libc::posix_spawnattr_setsigdefault(&mut self.0, &set) })?;
-        self.flags(libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF)
-    }
-
-    fn flags(&mut self, flags: c_int) -> Result<(), Errno> {
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         // SAFETY: the object is initialised.
         check(unsafe { libc::posix_spawnattr_setflags(&mut self.0, flags as _) })
-    }
-
-    pub(super) fn raw(&self) -> *const libc::posix_spawnattr_t {
-        &self.0
-    }
-
-    /// As [`Attributes::reset_signals`], and a process group of its own, whose id is the child's pid.
-    pub(super) fn fresh_group(&mut self) -> Result<(), Errno> {
-        self.reset_signals()?;
-        // SAFETY: the object is initialised.
-        check(unsafe { libc::posix_spawnattr_setpgroup(&mut self.0, 0) })?;
-        self.flags(libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETPGROUP)
     }
 }
 

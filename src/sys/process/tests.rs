@@ -35,17 +35,29 @@ fn scratch_of_parent() -> Option<std::path::PathBuf> {
 
 #[test]
 fn signals_are_read_from_a_descriptor() {
-    let fd = signalfd(&[SIGUSR1, SIGWINCH]).expect("signalfd");
-    assert_eq!(read_signal(fd.as_fd()), Ok(None));
-    for number in [SIGUSR1, SIGWINCH] {
-        // SAFETY: no pointers are passed. Sent to this thread, which has just blocked it.
-        unsafe { libc::raise(number) };
-        assert_eq!(
-            read_signal(fd.as_fd()),
-            Ok(Some(Signal { number, pid: getpid(), uid: geteuid(), is_kernels: false }))
-        );
+    let all = [SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM];
+    let fd = signalfd(&all).expect("signalfd");
+    let read = || {
+        let mut signals = Vec::new();
+        read_signals(fd.as_fd(), |signal| signals.push(signal)).expect("a signalfd");
+        signals
+    };
+    assert_eq!(read(), []);
+    // One, and more than are read at a time.
+    for numbers in [&[SIGWINCH][..], &all] {
+        for number in numbers {
+            // SAFETY: no pointers are passed. Sent to this thread, which has just blocked it.
+            unsafe { libc::raise(*number) };
+        }
+        let (pid, uid) = (getpid(), geteuid());
+        let mut signals = read();
+        signals.sort_by_key(|signal| signal.number);
+        let mut numbers = numbers.to_vec();
+        numbers.sort_unstable();
+        let expected = numbers.into_iter().map(|number| Signal { number, pid, uid, is_kernels: false });
+        assert_eq!(signals, expected.collect::<Vec<_>>());
     }
-    assert_eq!(read_signal(fd.as_fd()), Ok(None));
+    assert_eq!(read(), []);
     assert_eq!(signalfd(&[1000]).map(|_| ()), Err(Errno::EINVAL));
 }
 

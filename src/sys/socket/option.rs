@@ -157,13 +157,9 @@ pub fn bytes_unread(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
 
 /// O_NONBLOCK on the open file description: everyone who shares it sees the change.
 pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
-    // SAFETY: no pointers are passed.
-    let flags = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
-    let wanted = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
-    if wanted != flags {
-        // SAFETY: as above.
-        retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) })?;
-    }
+    let on = libc::c_int::from(on);
+    // SAFETY: `on` is readable for the time of the call.
+    retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw const on) })?;
     Ok(())
 }
 

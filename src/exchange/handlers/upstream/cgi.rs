@@ -14,7 +14,7 @@ use crate::config::model::{Content, Level};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
-use crate::config::template::{Builtin, Part, Template, Var};
+use crate::config::template::{Builtin, Var};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::paths::{self, Mapped};
@@ -205,26 +205,22 @@ impl Proxy {
         let cgi = ex.here().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
         let (env, dir) = environment(ex, cx, script);
-        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| ("posix_spawn()", Errno::EINVAL));
+        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| ("execve()", Errno::EINVAL));
         let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
         let mut args = vec![path.clone()];
         if script.interpreter.is_some() {
             args.push(text(&script.file)?);
         }
-        let env = env.iter().filter_map(|line| CString::new(&line[..]).ok()).collect();
         let dir = text(&dir)?;
         let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
         let held;
         let stdin = match body.map(|body| (body.file(), body.bytes())) {
-            Some((Some(file), _)) => file.fd(),
+            Some((Some(file), _)) => Some(file.fd()),
             Some((None, Some(bytes))) if !bytes.is_empty() => {
                 held = holding(bytes)?;
-                held.as_fd()
+                Some(held.as_fd())
             }
-            _ => {
-                held = file::null().map_err(|e| ("open()", e))?;
-                held.as_fd()
-            }
+            _ => None,
         };
         let start = Start {
             path,
@@ -247,7 +243,7 @@ fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
         let (read, write) = file::pipe().map_err(|e| ("pipe2()", e))?;
         if file::write(write.as_fd(), bytes) == Ok(bytes.len()) {
             // Programs do not expect an error when a pipe is empty.
-            socket::set_nonblocking(read.as_fd(), false).map_err(|e| ("fcntl()", e))?;
+            socket::set_nonblocking(read.as_fd(), false).map_err(|e| ("ioctl()", e))?;
             return Ok(read);
         }
     }
@@ -277,19 +273,29 @@ const WHERE_SET: [(&[u8], Builtin); 3] =
     [(b"CONTENT_TYPE", Builtin::ContentType), (b"CONTENT_LENGTH", Builtin::ContentLength), (b"HTTPS", Builtin::Https)];
 
 fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
-    variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx)
+    variables::builtins(&[builtin], ex, cx)
+}
+
+/// `NAME=value`, in one allocation. None: it has a NUL, and no program can be given it.
+fn line(name: &[u8], value: &[u8]) -> Option<CString> {
+    let mut line = Vec::with_capacity(name.len() + value.len() + 2);
+    line.extend_from_slice(name);
+    line.push(b'=');
+    line.extend_from_slice(value);
+    CString::new(line).ok()
 }
 
 /// `NAME=value` of RFC 3875 §4.1 and other variables that programs expect, and the working directory.
-fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
-    let mut env: Vec<Vec<u8>> = Vec::with_capacity(40);
+fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<CString>, Vec<u8>) {
+    let mut env: Vec<CString> = Vec::with_capacity(40);
     let cgi = ex.here().settings.cgi.clone();
     let is_set = |name: &[u8]| cgi.env.iter().any(|(own, _)| **own == *name);
     let mut put = |name: &[u8], value: &[u8]| {
         if !is_set(name) {
-            env.push([name, b"=", value].concat());
+            env.extend(line(name, value));
         }
     };
+    let mut value = Vec::with_capacity(128);
     put(b"PATH", PATH);
     put(b"GATEWAY_INTERFACE", b"CGI/1.1");
     put(b"SERVER_SOFTWARE", concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -303,7 +309,8 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
         put(b"PATH_TRANSLATED", &[root.strip_suffix(b"/").unwrap_or(&root), &script.path_info].concat());
     }
     for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
-        let value = builtin_text(builtin, ex, cx);
+        value.clear();
+        variables::value(&Var::Builtin(builtin), ex, cx, &mut value);
         if at < ALWAYS.len() || !value.is_empty() {
             put(name, &value);
         }
@@ -324,7 +331,7 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
     });
     for (name, template) in cgi.env.iter() {
         let value = variables::text(template, ex, cx);
-        env.push([&**name, b"=", &value].concat());
+        env.extend(line(name, &value));
     }
     let dir = match &cgi.working_dir {
         Some(template) => variables::text(template, ex, cx),

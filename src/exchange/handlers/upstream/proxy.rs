@@ -76,6 +76,8 @@ pub struct Proxy {
     pub was_reset: bool,
     /// It has waited, once, for idle connections to be closed.
     pub waited_for_room: bool,
+    /// A program has just been started: it may end before its output is watched.
+    pub awaits_quick_end: bool,
     /// The connection may serve another request afterwards.
     pub(super) keep: bool,
     pub(super) ending: Ending,
