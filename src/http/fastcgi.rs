@@ -41,6 +41,22 @@ pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// As [`pair`]; `write` appends the value. Gives where it begins.
+pub fn pair_of(out: &mut Vec<u8>, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    pair_length(out, name.len());
+    let at = out.len();
+    out.push(0);
+    out.extend_from_slice(name);
+    let start = out.len();
+    write(out);
+    let length = out.len().saturating_sub(start);
+    match (out.get_mut(at), u8::try_from(length)) {
+        (Some(place), Ok(short @ 0..=0x7f)) => *place = short,
+        _ => drop(out.splice(at..=at, (length as u32 | 1 << 31).to_be_bytes())),
+    }
+    out.len() - length
+}
+
 fn pair_length(out: &mut Vec<u8>, length: usize) {
     match u8::try_from(length) {
         Ok(short @ 0..=0x7f) => out.push(short),

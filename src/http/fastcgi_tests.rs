@@ -44,6 +44,18 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, Invali
 }
 
 #[test]
+fn a_parameter_is_the_same_however_its_value_is_written() {
+    for length in [0, 1, 127, 128, 300] {
+        let value = vec![b'v'; length];
+        let (mut expected, mut out) = (b"before".to_vec(), b"before".to_vec());
+        pair(&mut expected, b"NAME", &value);
+        let start = pair_of(&mut out, b"NAME", |out| out.extend_from_slice(&value));
+        assert_eq!(out, expected, "{length}");
+        assert_eq!(out[start..], value, "{length}");
+    }
+}
+
+#[test]
 fn responses_mean_the_same_however_they_are_split() {
     let end = [0, 0, 1, 2, 0, 9, 9, 9];
     for (name, records, expected) in [

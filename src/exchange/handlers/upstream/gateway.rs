@@ -91,6 +91,19 @@ impl Params {
             _ => fastcgi::pair(&mut self.pairs, name, value),
         }
     }
+
+    /// Pushes a parameter whose value `write` appends: to the pairs themselves where their protocol lets it, otherwise to
+    /// `scratch`. Gives the value.
+    fn push_of<'a>(&'a mut self, name: &[u8], scratch: &'a mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &'a [u8] {
+        if matches!(self.protocol, Protocol::Uwsgi | Protocol::Scgi) {
+            scratch.clear();
+            write(scratch);
+            self.push(name, scratch);
+            return scratch;
+        }
+        let start = fastcgi::pair_of(&mut self.pairs, name, write);
+        self.pairs.get(start..).unwrap_or_default()
+    }
 }
 
 /// A configured parameter takes the place of a client's field.
@@ -103,22 +116,22 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// # Errors
 /// 403 if the application would run a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
-    let mut value = Vec::with_capacity(64);
+    let mut scratch = Vec::with_capacity(64);
     let mut programs = stored::is_in_question(ex).then(Programs::default);
     for param in gateway.params.iter() {
         // It only takes the place of the client's field.
         if param.is_field && param.name.starts_with(HEADER) && param.value.is_empty() {
             continue;
         }
-        value.clear();
-        variables::expand(&param.value, ex, cx, &mut value);
-        if param.if_not_empty && value.is_empty() {
-            continue;
+        let before = params.pairs.len();
+        let value = params.push_of(&param.name, &mut scratch, |value| variables::expand(&param.value, ex, cx, value));
+        let is_left_out = param.if_not_empty && value.is_empty();
+        if let (Some(programs), Some(role), false) = (&mut programs, param.role, is_left_out) {
+            programs.note(role, value);
         }
-        if let (Some(programs), Some(role)) = (&mut programs, param.role) {
-            programs.note(role, &value);
+        if is_left_out {
+            params.pairs.truncate(before);
         }
-        params.push(&param.name, &value);
     }
     let paths = programs.map(|programs| programs.paths(ex, cx, params.protocol, gateway.modifiers.0));
     for path in paths.iter().flatten() {
