@@ -33,6 +33,8 @@ pub struct Removal {
     parent: OwnedFd,
     /// From the directory itself down to the one that is being emptied.
     levels: Vec<Level>,
+    /// The real path of the directory itself when it began.
+    began_at: Vec<u8>,
     /// The original paths of directories that were moved up under hidden names.
     moved: HashMap<CString, Vec<u8>>,
     /// Entries removed so far.
@@ -89,8 +91,9 @@ impl Removal {
     /// A removal of the directory `name` in `parent`.
     pub fn new(parent: OwnedFd, name: &CStr) -> Result<Removal, Errno> {
         let (levels, moved) = Default::default();
-        let mut removal = Removal { parent, levels, moved, removed: 0 };
-        let dir = open(removal.parent.as_fd(), name)?;
+        let dir = open(parent.as_fd(), name)?;
+        let began_at = file::path_of(dir.dir())?;
+        let mut removal = Removal { parent, levels, began_at, moved, removed: 0 };
         removal.enter(name.to_owned(), dir);
         Ok(removal)
     }
@@ -99,6 +102,35 @@ impl Removal {
     pub fn rest(&self) -> Option<(OwnedFd, CString)> {
         let top = self.levels.first()?;
         Some((file::dup(self.parent.as_fd()).ok()?, top.name.clone()))
+    }
+
+    /// To be called where other requests may have moved directories since the last step: what was moved out of the tree
+    /// is left alone where it is now.
+    ///
+    /// # Errors
+    /// EBUSY: the tree itself was moved, or a directory above it.
+    pub fn leave_moved(&mut self) -> Result<(), Stuck> {
+        let mut path = self.began_at.clone();
+        for (depth, level) in self.levels.iter().enumerate() {
+            if depth > 0 {
+                path.push(b'/');
+                path.extend_from_slice(level.name.to_bytes());
+            }
+            let there = file::path_of(level.dir.dir()).unwrap_or_default();
+            if there == path {
+                continue;
+            }
+            // The kernel's mark: another request has removed it.
+            let is_gone = there.strip_suffix(b" (deleted)").is_some_and(|there| there == path);
+            if depth == 0 && !is_gone {
+                return Err(Stuck { path: Vec::new(), call: "removal of", errno: Errno::EBUSY });
+            }
+            // As if its entries had been removed: the pass over the directory above goes on.
+            self.removed += 1;
+            self.levels.truncate(depth);
+            return Ok(());
+        }
+        Ok(())
     }
 
     fn enter(&mut self, name: CString, dir: ReadDir) {
@@ -226,5 +258,74 @@ impl Removal {
             None => path.strip_suffix(b"/").unwrap_or(path).to_vec(),
         };
         Stuck { path, call, errno }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::fs;
+    use std::path::Path;
+
+    struct All;
+
+    impl RemovalPolicy for &All {
+        fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
+            c".hidden".into()
+        }
+    }
+
+    /// Removes `above/tree`, and lets `meanwhile` happen when it has come into a directory of it.
+    fn removed(meanwhile: impl Fn(&Path)) -> (Scratch, Result<(), Stuck>) {
+        let scratch = Scratch::new();
+        for name in ["above/tree/in/deep/a", "above/tree/in/deep/b"] {
+            fs::create_dir_all(scratch.path().join(name).parent().expect("a parent")).expect("mkdir");
+            fs::write(scratch.path().join(name), name).expect("write");
+        }
+        let parent = file::open_at(None, &scratch.join("above"), O_RDONLY | O_DIRECTORY, 0).expect("opens");
+        let mut removal = Removal::new(parent, c"tree").expect("begins");
+        while removal.removed == 0 {
+            assert_eq!(removal.step(&All), Ok(true));
+        }
+        meanwhile(scratch.path());
+        let outcome = loop {
+            match removal.leave_moved().and_then(|()| removal.step(&All)) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(stuck) => break Err(stuck),
+            }
+        };
+        (scratch, outcome)
+    }
+
+    fn rename(from: &'static str, to: &'static str) -> impl Fn(&Path) {
+        move |at| fs::rename(at.join(from), at.join(to)).expect("renamed")
+    }
+
+    #[test]
+    fn what_is_moved_out_of_a_tree_while_that_is_removed_stays() {
+        for (from, left) in [("above/tree/in", "kept/deep"), ("above/tree/in/deep", "kept")] {
+            let (scratch, outcome) = removed(rename(from, "kept"));
+            assert_eq!(outcome, Ok(()), "{from}");
+            assert_eq!(fs::read_dir(scratch.path().join(left)).expect("it is there").count(), 1, "{from}");
+            assert!(!scratch.path().join("above/tree").exists(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_is_moved_while_it_is_removed_is_removed_no_further() {
+        for (from, left) in [("above/tree", "kept/in/deep"), ("above", "kept/tree/in/deep")] {
+            let (scratch, outcome) = removed(rename(from, "kept"));
+            assert_eq!(outcome.map_err(|stuck| (stuck.path, stuck.errno)), Err((Vec::new(), Errno::EBUSY)), "{from}");
+            assert_eq!(fs::read_dir(scratch.path().join(left)).expect("it is there").count(), 1, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_another_request_removes_too_is_gone() {
+        let (scratch, outcome) = removed(|at| fs::remove_dir_all(at.join("above/tree")).expect("removed"));
+        assert_eq!(outcome, Ok(()));
+        assert!(!scratch.path().join("above/tree").exists());
     }
 }

@@ -51,6 +51,11 @@ impl RemovalPermission {
         Ok(RemovalPermission { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
     }
 
+    /// Whether `name` in `dir` is still where it was: neither was moved, nor a directory above.
+    pub fn is_at(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+        file::path_of(dir).is_ok_and(|dir| target::join(&dir, name) == self.path)
+    }
+
     /// Whether an entry may go. `parent` leads to its directory, each name with its slash.
     ///
     /// # Errors

@@ -82,6 +82,11 @@ impl Transfer {
             // What was there may be removed. A copy under its hidden name is not counted yet.
             cx.quotas.files_removed();
         }
+        if let Stage::Leaving(removal) = &mut self.stage
+            && let Err(stuck) = removal.leave_moved()
+        {
+            return delete::stopped(ex, cx, &stuck, removal.removed);
+        }
         loop {
             match self.step(ex, cx) {
                 Ok(()) if ex.pause.is_none() && !cx.slice.is_over() => {}
@@ -314,7 +319,9 @@ impl Transfer {
     }
 
     pub(super) fn has_source_changed(&self) -> bool {
-        let Some(copied) = &self.copied else { return false };
+        let Some(copied) = &self.copied else {
+            return self.leaves.is_some() && !self.leave.is_at(self.job.from(), self.job.source.name.to_bytes());
+        };
         let there = file::stat_at(Some(self.job.from()), &self.job.source.name, Follow::No);
         there.is_ok_and(|there| (there.ino, there.size, there.mtime) != (copied.ino, copied.size, copied.mtime))
     }

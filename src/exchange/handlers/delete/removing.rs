@@ -146,6 +146,7 @@ fn remove(
     cx: &mut Services,
     (leave, rules): (&RemovalPermission, Option<&(TreeRules, PathRules)>),
 ) -> Result<Flow, Flow> {
+    removal.leave_moved().map_err(|stuck| stopped(ex, cx, &stuck, removal.removed))?;
     loop {
         let outcome = removal.step(Judged { ex, cx, leave, rules });
         if outcome == Ok(true) && !cx.slice.is_over() {
