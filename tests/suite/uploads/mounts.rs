@@ -2,7 +2,7 @@
 //! cannot be mounted here is named and skipped.
 
 use super::file_systems::{exercise, setup_at, transfer};
-use super::resumable::{base64, filename, patch, tus};
+use super::resumable::{base64, filename, offset, patch, tus};
 use super::*;
 use crate::harness::skipped;
 use std::path::{Path, PathBuf};
@@ -251,4 +251,44 @@ fn an_upload_beyond_a_mount_without_locks_is_warned_of_once() {
         assert_eq!(b.error_log().matches("an upload of another server").count(), 1);
     }
     drop(mounted);
+}
+
+/// A disk with errors is mounted read-only by the kernel, and one that is being checked by its operator: the client learns
+/// where it stands, and goes on when the disk can be written again.
+#[test]
+fn an_unfinished_upload_on_a_read_only_file_system_tells_its_offset() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let setup = setup_at("%%DIR%%/store").mkdir("store");
+    let at = setup.dir().join("store");
+    let store = at.display().to_string();
+    let Some(_mounted) = mount("mount", &["-t", "tmpfs", "tmpfs", &store], &at) else { return };
+    for dir in ["a", "sync"] {
+        std::fs::create_dir(at.join(dir)).expect("mkdir");
+    }
+    let s = setup.allow_log("Read-only file system").start();
+    let remount = |how: &str| {
+        let out = Command::new("mount").args(["-o", how, &store]).output().expect("mount");
+        assert!(out.status.success(), "{how}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let uploads = ["/a/", "/sync/"].map(|area| {
+        let fields = format!("Upload-Length: 8\r\n{}", filename("f"));
+        located(tus(&s, "POST", area, &fields, b"").is(201))
+    });
+    for upload in &uploads {
+        patch(&s, upload, 0, b"half").is(204);
+    }
+    remount("remount,ro");
+    for upload in &uploads {
+        assert_eq!(offset(&s, upload), 4);
+        patch(&s, upload, 4, b"rest").is(403);
+        tus(&s, "DELETE", upload, "", b"").is(403);
+        assert_eq!(offset(&s, upload), 4);
+    }
+    remount("remount,rw");
+    for (upload, file) in uploads.iter().zip(["a/f", "sync/f"]) {
+        patch(&s, upload, 4, b"rest").is(204);
+        assert_eq!(std::fs::read(at.join(file)).expect("it is whole"), b"halfrest");
+    }
 }

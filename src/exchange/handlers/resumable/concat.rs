@@ -7,6 +7,7 @@ use super::location::Home;
 use super::pending_upload::{Missing, find};
 use super::state::Dialect;
 use super::store::Dir;
+use super::takeover::Access;
 use super::tus::{FINAL, PARTIAL};
 use super::{argument, respond};
 use crate::exchange::Exchange;
@@ -110,7 +111,7 @@ impl Joining {
             if parts.iter().any(|part| part.id == id) {
                 return refuse(ex, cx, bad(format!("Upload-Concat names an upload twice: its number {n}")));
             }
-            let part = match find(ex, cx, id) {
+            let part = match find(ex, cx, id, Access::Write) {
                 Ok(part) => part,
                 Err(Missing::Elsewhere(flow)) => return Err(flow),
                 Err(Missing::Failed(refusal)) => return refuse(ex, cx, refusal),

@@ -286,7 +286,8 @@ fn create(
     if let Some(joining) = &mut content.joining {
         joining.joins_to(dir.clone(), id);
     }
-    let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)) };
+    let mut upload =
+        Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)), is_read_only: false };
     // An upload made of parts is counted as these until it is whole.
     if content.joining.is_none() {
         upload.touch(cx);

@@ -5,7 +5,7 @@ use super::locks;
 use super::sharing;
 use super::state::{Dialect, Record};
 use super::store::{self, Dir, Unread};
-use super::takeover::{self, LeaseError};
+use super::takeover::{self, Access, LeaseError};
 use super::tus;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
@@ -33,6 +33,8 @@ pub struct Unfinished {
     pub expires: Option<i64>,
     /// The right to write to it, until the request makes that known.
     pub lease: Option<Lease>,
+    /// Its file system is read-only now: the request only asks.
+    pub is_read_only: bool,
 }
 
 /// What a request finds instead.
@@ -46,7 +48,7 @@ pub enum Missing {
 
 /// The upload, to which no other request of any process writes any more: the newer request is what the client wants
 /// now, and the offset that it gets must stay true. Nothing is read that another request could change.
-pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
+pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) -> Result<Unfinished, Missing> {
     match cx.resumable.ended(id) {
         Some(Ended::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
         Some(past) => return Err(Missing::Over(past.clone())),
@@ -78,7 +80,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         }
         return Err(Missing::Unknown);
     }
-    let lease = match takeover::lease(cx, &dir, id) {
+    let (lease, is_read_only) = match takeover::lease(cx, &dir, id, access) {
         Ok(lease) => lease,
         Err(LeaseError::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
         Err(LeaseError::Failed(Errno::ENOENT)) => {
@@ -95,7 +97,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         sharing::met(cx, &home);
     }
     let expires = expires(&record, &stat);
-    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease) };
+    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease), is_read_only };
     if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
         upload.remove(cx);
         return Err(Missing::Over(Ended::Gone));
@@ -215,10 +217,12 @@ impl Unfinished {
         self.record.synced = boot.map(|boot| (boot, synced));
     }
 
-    /// Removes bytes beyond `size`.
+    /// Removes bytes beyond `size`; on a read-only file system they only do not count.
     fn cut(&mut self, size: u64) -> Result<(), Errno> {
         let lease = self.lease.as_ref().ok_or(Errno::EBADF)?;
-        file::ftruncate(lease.fd(), size)?;
+        if !self.is_read_only {
+            file::ftruncate(lease.fd(), size)?;
+        }
         self.size = size;
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::append::{Append, UploadRequest};
 use super::pending_upload::{self, Missing, Unfinished};
 use super::respond::Completeness;
 use super::state::{Dialect, number};
+use super::takeover::Access;
 use super::{create, respond, rufh, tus};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -24,7 +25,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
         ex.response.line(b"Allow", b"HEAD, PATCH, DELETE, OPTIONS");
         return Err(Flow::Status(Status::METHOD_NOT_ALLOWED));
     }
-    match pending_upload::find(ex, cx, id) {
+    // A request that only asks needs no version, as a browser may send it, and nothing that can be written.
+    let asks = matches!(method, Method::Get | Method::Head);
+    match pending_upload::find(ex, cx, id, if asks { Access::Read } else { Access::Write }) {
         Err(Missing::Unknown) => Err(respond::not_found(ex, cx)),
         Err(Missing::Over(Ended::Gone)) => Err(respond::gone(ex, cx)),
         Err(Missing::Over(Ended::Done(done))) => Err(over(ex, cx, id, method, &done)),
@@ -34,8 +37,6 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
         }
         Err(Missing::Elsewhere(flow)) => Err(flow),
         Ok(upload) => {
-            // A request that only asks needs no version: a browser may send it.
-            let asks = matches!(method, Method::Get | Method::Head);
             if upload.record.dialect == Dialect::Tus
                 && !asks
                 && let Some(flow) = respond::version_is_missing(ex, cx)
@@ -74,6 +75,9 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     // For clients an offset equal to the length means the end: the file must exist then. It may not, if the process
     // died in between, or if it could not be stored.
     let is_complete = upload.is_complete();
+    if upload.is_read_only {
+        return Err(offset_read_only(ex, cx, upload, is_complete));
+    }
     if !is_complete && !ex.here().settings.upload.sync {
         return Err(respond::offset(ex, cx, &upload));
     }
@@ -96,6 +100,19 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
         Flow::Wait => Ok(append),
         flow => Err(flow),
     }
+}
+
+/// The offset where nothing can be written: neither a name for the file nor, with upload_sync, a note of the bytes that
+/// are on the disk, so that only those count which it has noted before.
+fn offset_read_only(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished, is_complete: bool) -> Flow {
+    if is_complete {
+        let refusal = Refusal::call("rename()", &upload.home.path, Errno::EROFS);
+        return respond::refuse(ex, cx, upload.record.dialect, &refusal);
+    }
+    if ex.here().settings.upload.sync && cx.boot.is_some() {
+        upload.size = upload.record.synced.map_or(0, |(_, synced)| synced.min(upload.size));
+    }
+    respond::offset(ex, cx, &upload)
 }
 
 /// An upload whose file is stored: the last response may have been lost.

@@ -211,6 +211,16 @@ impl Dir {
         }
     }
 
+    /// The same where the file system is read-only: nothing can be written until it no longer is.
+    pub fn open_part_read_only(&self, id: UploadId) -> Result<OwnedFd, Errno> {
+        let fd = self.read_part(id)?;
+        match locks::take(fd.as_fd()) {
+            // NFS locks only what is open for writing.
+            Ok(()) | Err(Errno::EBADF) => Ok(fd),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Asks the process that writes to the upload to release it.
     pub fn ask(&self, id: UploadId) -> Result<(), Errno> {
         open::regular_at(self.fd.as_fd(), &name(id, ASK), O_WRONLY | O_CREAT, 0o600).map(drop)

@@ -26,12 +26,25 @@ pub enum LeaseError {
     Failed(Errno),
 }
 
-/// The lease of an upload, taken from its holder.
-pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, LeaseError> {
-    let lease = match cx.resumable.take(id) {
-        Some(lease) => lease,
-        None => match dir.open_part(id) {
-            Ok(fd) => Lease::new(fd),
+/// What a request does with an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It asks for the offset.
+    Read,
+    Write,
+}
+
+/// The lease of an upload, taken from its holder; and whether its file system is read-only, which only
+/// [`Access::Read`] takes.
+pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Result<(Lease, bool), LeaseError> {
+    let opened = || match (dir.open_part(id), access) {
+        (Err(Errno::EROFS), Access::Read) => dir.open_part_read_only(id).map(|fd| (fd, true)),
+        (opened, _) => opened.map(|fd| (fd, false)),
+    };
+    let (lease, is_read_only) = match cx.resumable.take(id) {
+        Some(lease) => (lease, false),
+        None => match opened() {
+            Ok((fd, is_read_only)) => (Lease::new(fd), is_read_only),
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
             Err(e) => {
                 cx.resumable.stop_asking(id);
@@ -42,7 +55,7 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, LeaseE
     cx.resumable.stop_asking(id);
     // Removes also the file of a process that was killed while it waited.
     dir.unask(id);
-    Ok(lease)
+    Ok((lease, is_read_only))
 }
 
 fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
