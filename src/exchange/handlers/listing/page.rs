@@ -25,7 +25,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-CpPPPx8Du++wr7KpjjBOblx1DGUBaJjZ9PWm4vURvm0='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-iyNvKnFm/ZvnOdYhHDfmmfWYtkHZ1EnKV4xuMkK271w='; \
      script-src 'sha256-WeO6DdzsW8oFIZEHlBtA6oyCbTErNV8JmD9eGenVV/E=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
@@ -46,7 +46,7 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"<p id=status role=status></p>\n");
     find(listing, &words, out);
-    out.extend_from_slice(b"<table>\n<caption>");
+    texts(out, &[if listing.can_move { "<table class=two>" } else { "<table>" }, "\n<caption>"]);
     words.named(Word::Contents, listing.path, out);
     out.extend_from_slice(b"</caption>\n<thead>\n<tr>");
     column(listing, Key::Name, "name", words.get(Word::Name), out);
