@@ -45,6 +45,7 @@ pub enum HeaderId {
     Destination,
     Depth,
     Overwrite,
+    XOcMtime,
     If,
     LockToken,
     Timeout,
@@ -142,7 +143,8 @@ impl HeaderId {
                 (b"user-agent", UserAgent),
                 (b"keep-alive", KeepAlive),
                 (b"lock-token", LockToken),
-                (b"set-cookie", SetCookie)
+                (b"set-cookie", SetCookie),
+                (b"x-oc-mtime", XOcMtime)
             ],
             11 => names![(b"destination", Destination), (b"repr-digest", ReprDigest), (b"content-md5", ContentMd5)],
             12 => names![(b"content-type", ContentType)],

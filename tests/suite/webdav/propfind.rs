@@ -164,6 +164,27 @@ fn properties_are_not_kept_but_windows_times_are() {
         r.is(207).contains("200 OK");
         assert_eq!(std::fs::metadata(s.path("html/f")).expect("stat").mtime(), 784_111_777);
     });
+    table.row(OURS, "the time that rclone keeps, by PROPPATCH and by PUT", || {
+        let r = patch(
+            "<D:propertyupdate xmlns:D='DAV:'><D:set><D:prop><lastmodified xmlns='DAV:'>784111000</lastmodified></D:prop>\
+             </D:set></D:propertyupdate>",
+        );
+        r.is(207).contains("200 OK");
+        assert_eq!(std::fs::metadata(s.path("html/f")).expect("stat").mtime(), 784_111_000);
+        let r = s.method("PUT", "/f", "X-OC-Mtime: 784111777.5\r\n", b"f");
+        r.is(204).has("X-OC-MTime", "accepted");
+        assert_eq!(std::fs::metadata(s.path("html/f")).expect("stat").mtime(), 784_111_777);
+        s.get("/f").is(200).has("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        for bad in ["now", "-1", "99999999999999"] {
+            s.method("PUT", "/f", &format!("X-OC-Mtime: {bad}\r\n"), b"f").is(204).lacks("X-OC-MTime");
+        }
+        patch(
+            "<D:propertyupdate xmlns:D='DAV:'><D:set><D:prop><D:lastmodified>soon</D:lastmodified></D:prop></D:set>\
+             </D:propertyupdate>",
+        )
+        .is(207)
+        .contains("403 Forbidden");
+    });
     table.row(OURS, "all or none: the others are told of", || {
         let r = patch(
             "<D:propertyupdate xmlns:D='DAV:'><D:set><D:prop><a xmlns='urn:x'>1</a></D:prop></D:set>\

@@ -1,5 +1,5 @@
-//! PROPPATCH (RFC 4918 §9.2). No properties are stored. Those that Windows sets after each copy are accepted, and of
-//! them the modification time becomes the file's own; every other one is refused within the 207, all or none.
+//! PROPPATCH (RFC 4918 §9.2). No properties are stored. Those that Windows sets after each copy are accepted, and the
+//! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all or none.
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
@@ -68,6 +68,10 @@ fn judge(wish: &Wish) -> Verdict {
     match (&*wish.name.ns, &*wish.name.name, &wish.value) {
         (WINDOWS, "Win32LastModifiedTime", Some(value)) => {
             date::parse(value.trim().as_bytes()).map_or(Verdict::Refused, Verdict::Modified)
+        }
+        // How rclone and ownCloud's clients set it (`getlastmodified` is protected).
+        ("DAV:", "lastmodified", Some(value)) => {
+            value.trim().parse().ok().filter(|time| *time >= 0).map_or(Verdict::Refused, Verdict::Modified)
         }
         (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => Verdict::Taken,
         // Removing a property that is not there succeeds.

@@ -1,5 +1,6 @@
 //! The response: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
 
+use super::raw;
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
@@ -78,6 +79,9 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         ex.response.line(b"Repr-Digest", &file.digest);
     }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
+    if raw::given_time(ex).is_some() {
+        ex.response.line(b"X-OC-MTime", b"accepted");
+    }
     if ex.route.method == Method::Put {
         ex.response.etag = single.map(|file| file.etag);
         if replaced {

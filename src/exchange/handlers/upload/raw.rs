@@ -7,6 +7,9 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::{date, disposition};
 
+/// The last second that dates of HTTP have: the end of the year 9999.
+const MOST: i64 = 253_402_300_799;
+
 /// The name in Content-Disposition, for a body that is posted to a directory.
 pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
     let mut fields = ex.request.head.all(HeaderId::ContentDisposition);
@@ -43,8 +46,20 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The modification time of a file stored by dav_methods, from Date if the client sends it (nginx).
+/// The modification time of a file stored by dav_methods: X-OC-Mtime, by which clients keep the time of what they copy
+/// (Nautilus; rclone where its vendor is owncloud or nextcloud), or Date if the client sends it (nginx).
 pub fn date(ex: &Exchange) -> Option<i64> {
-    let dav = ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
-    ex.header(HeaderId::Date).filter(|_| dav).and_then(date::parse)
+    given_time(ex).or_else(|| ex.header(HeaderId::Date).filter(|_| is_dav(ex)).and_then(date::parse))
+}
+
+fn is_dav(ex: &Exchange) -> bool {
+    ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put)
+}
+
+/// X-OC-Mtime: Unix seconds, with or without a fraction.
+pub fn given_time(ex: &Exchange) -> Option<i64> {
+    let value = ex.header(HeaderId::XOcMtime).filter(|_| is_dav(ex))?;
+    let value = std::str::from_utf8(trim_ows(value)).ok()?;
+    let seconds = value.split_once('.').map_or(value, |(seconds, _)| seconds);
+    seconds.parse().ok().filter(|time| (0..=MOST).contains(time))
 }
