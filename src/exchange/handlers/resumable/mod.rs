@@ -118,6 +118,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
         Some(Operation::Create(Dialect::Tus)) => create::tus(ex, cx),
         Some(Operation::Create(Dialect::Rufh)) => create::rufh(ex, cx),
         Some(Operation::Upload(id)) => requests::run(ex, cx, id),
+        Some(Operation::Nothing) if argument(&ex.route.args).is_none() => Err(respond::unnamed(ex, cx)),
         Some(Operation::Nothing) | None => Err(respond::not_found(ex, cx)),
     }
 }

@@ -52,6 +52,13 @@ pub fn not_found(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, "there is no such upload"))
 }
 
+/// The request lacks the argument that names an upload: some clients drop the query of Location.
+pub fn unnamed(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let why = format!("the URL names no upload: the query of Location ({ARGUMENT}=...) has to be sent, too");
+    let dialect = by_header(ex);
+    refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, why))
+}
+
 pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let dialect = by_header(ex);
     refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"))
