@@ -2,6 +2,7 @@
 
 mod clients;
 mod locks;
+mod openings;
 mod programs;
 mod propfind;
 
