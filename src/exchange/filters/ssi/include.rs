@@ -41,7 +41,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
     // limit_req and limit_conn count a client's request once.
     (ex.log.limit_req, ex.log.limit_conn) = (parent.log.limit_req, parent.log.limit_conn);
-    let shared = &mut parent.ssi.get_or_insert_default().shared;
+    let shared = parent.ssi.get_or_insert_default().shared();
     shared.includes += 1;
     if let Sink::Variable(name, _) = &include.sink
         && shared.variable(&name.to_ascii_lowercase()).is_none()
@@ -106,7 +106,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     let sink = back(ex, cx);
     if let Sink::Variable(name, value) = sink
         && !failed
-        && let Err(why) = ex.ssi.get_or_insert_default().shared.set(&name, value)
+        && let Err(why) = ex.ssi.get_or_insert_default().shared().set(&name, value)
     {
         ex.report(cx, Level::Error, format_args!("{why}"));
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: one call of [`Page::advance`] reads one piece at most.
 
-use super::parse::{Command, Parser, Token};
+use super::parse::{Command, Parser, Token, Tokens};
 use super::state::{Include, Shared, Sink, State};
 use super::values::{self, Outcome};
 use crate::config::model::Level;
@@ -13,7 +13,6 @@ use crate::exchange::{Exchange, Printable};
 use crate::services::Services;
 use crate::services::temp_dir::TempFile;
 use crate::sys::Errno;
-use std::collections::VecDeque;
 use std::io::Write;
 
 /// Pages within pages (nginx); more is a cycle.
@@ -37,7 +36,7 @@ pub struct Page {
     ended: bool,
     /// None: nothing in it is a command.
     parser: Option<Parser>,
-    tokens: VecDeque<Token>,
+    tokens: Tokens,
     error: Vec<u8>,
     encoding: Encoding,
     /// Text and commands take effect: no branch of an `if` and no block is being skipped.
@@ -82,7 +81,7 @@ impl Page {
             input,
             ended: false,
             parser,
-            tokens: VecDeque::new(),
+            tokens: Tokens::default(),
             error: b"[an error occurred while processing the directive]".to_vec(),
             encoding: Encoding::Entity,
             output: true,
@@ -102,9 +101,13 @@ impl Page {
     }
 
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
-        while let Some(token) = self.tokens.pop_front() {
+        while let Some(token) = self.tokens.pop() {
             let works = matches!(token, Token::Command(_));
-            if let Some(include) = self.token(token, ex, cx) {
+            // Lent to its command, whose words are in it.
+            let tokens = std::mem::take(&mut self.tokens);
+            let include = self.token(token, &tokens, ex, cx);
+            self.tokens = tokens;
+            if let Some(include) = include {
                 return Progress::Include(include);
             }
             // Patterns of conditions are compiled, values expanded: the rest has its time in the next turn.
@@ -147,18 +150,18 @@ impl Page {
         Ok(())
     }
 
-    fn token(&mut self, token: Token, ex: &mut Exchange, cx: &mut Services) -> Option<Include> {
+    fn token(&mut self, token: Token, of: &Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Include> {
         let outcome = match token {
             Token::Text(text) => {
                 match (self.output, self.block) {
-                    (true, _) => self.made.extend_from_slice(&text),
-                    (false, true) => shared(ex).put_away(&text),
+                    (true, _) => self.made.extend_from_slice(of.text(text)),
+                    (false, true) => shared(ex).put_away(of.text(text)),
                     (false, false) => {}
                 }
                 return None;
             }
             Token::Mistake(why) => Err(why),
-            Token::Command(command) => self.command(&command, ex, cx),
+            Token::Command(command) => self.command(command, of, ex, cx),
         };
         match outcome {
             Ok(include) => include,
@@ -172,14 +175,20 @@ impl Page {
         }
     }
 
-    fn command(&mut self, command: &Command, ex: &mut Exchange, cx: &mut Services) -> Outcome<Option<Include>> {
-        let name = String::from_utf8_lossy(&command.name);
-        let Some(row) = COMMANDS.iter().find(|row| row.name == name) else {
-            return if self.output { Err(format!("invalid SSI command: \"{name}\"")) } else { Ok(None) };
+    fn command(
+        &mut self,
+        command: Command,
+        of: &Tokens,
+        ex: &mut Exchange,
+        cx: &mut Services,
+    ) -> Outcome<Option<Include>> {
+        let name = of.name(command);
+        let Some(row) = COMMANDS.iter().find(|row| row.name.as_bytes() == name) else {
+            return if self.output { Err(format!("invalid SSI command: \"{}\"", lossy(name))) } else { Ok(None) };
         };
         if !self.output && row.name != "endblock" {
             if self.block {
-                shared(ex).put_away(&written(command));
+                shared(ex).put_away(&written(command, of));
                 return Ok(None);
             }
             if row.within.is_none() {
@@ -187,19 +196,14 @@ impl Page {
             }
         }
         if row.within.is_some_and(|last| self.branch == Branch::Outside || self.branch > last) {
-            return Err(format!("invalid context of SSI command: \"{name}\""));
+            return Err(format!("invalid context of SSI command: \"{}\"", row.name));
         }
-        let params = Params::of(command, row)?;
+        let params = Params::of(of.params(command), row)?;
         match row.name {
             "include" => self.include(&params, ex, cx).map(Some),
             "echo" => self.echo(&params, ex, cx).map(|()| None),
             "config" => {
-                if let Some(format) = params.get("timefmt") {
-                    state(ex).timefmt = Some(format.to_vec());
-                }
-                if let Some(message) = params.get("errmsg") {
-                    self.error = message.to_vec();
-                }
+                self.configure(&params, ex);
                 Ok(None)
             }
             "set" => {
@@ -207,7 +211,7 @@ impl Page {
                 let value = with_shared(ex, |shared, ex| values::expand(value, shared, ex, cx))?;
                 shared(ex).set(params.get("var").unwrap_or_default(), value).map(|()| None)
             }
-            "if" | "elif" => self.condition(&name, &params, ex, cx).map(|()| None),
+            "if" | "elif" => self.condition(row.name, &params, ex, cx).map(|()| None),
             "else" => {
                 self.output = !self.chosen;
                 self.branch = Branch::Else;
@@ -229,6 +233,15 @@ impl Page {
         }
     }
 
+    fn configure(&mut self, params: &Params<'_>, ex: &mut Exchange) {
+        if let Some(format) = params.get("timefmt") {
+            state(ex).timefmt = Some(format.to_vec());
+        }
+        if let Some(message) = params.get("errmsg") {
+            self.error = message.to_vec();
+        }
+    }
+
     fn condition(&mut self, name: &str, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<()> {
         if name == "if" && self.branch != Branch::Outside {
             return Err("the \"if\" command inside the \"if\" command".into());
@@ -245,8 +258,11 @@ impl Page {
 
     fn echo(&mut self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<()> {
         let name = params.get("var").unwrap_or_default();
-        let value = with_shared(ex, |shared, ex| values::variable(name, shared, ex, cx));
-        let value = value.unwrap_or_else(|| params.get("default").unwrap_or(b"(none)").to_vec());
+        let mut value = Vec::new();
+        if !with_shared(ex, |shared, ex| values::variable(name, shared, ex, cx, &mut value)) {
+            value.clear();
+            value.extend_from_slice(params.get("default").unwrap_or(b"(none)"));
+        }
         if value.is_empty() {
             return Ok(());
         }
@@ -308,7 +324,7 @@ impl Page {
 /// Whether a page of `ex` may include another; `uri` is for the error.
 fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
     let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
-    let count = ex.ssi.as_ref().map_or(0, |state| state.shared.includes);
+    let count = ex.ssi.as_ref().and_then(|state| state.shared.as_ref()).map_or(0, |shared| shared.includes);
     if level > DEEPEST || count >= MOST {
         return Err(format!("subrequests cycle while processing \"{}\"", Printable(uri)));
     }
@@ -324,23 +340,23 @@ fn state(ex: &mut Exchange) -> &mut State {
 }
 
 fn shared(ex: &mut Exchange) -> &mut Shared {
-    &mut state(ex).shared
+    state(ex).shared()
 }
 
 /// What the pages share, taken out so that the exchange can be asked for variables meanwhile.
 fn with_shared<T>(ex: &mut Exchange, what: impl FnOnce(&mut Shared, &mut Exchange) -> T) -> T {
-    let mut taken = std::mem::take(shared(ex));
+    let mut taken = state(ex).shared.take().unwrap_or_default();
     let outcome = what(&mut taken, ex);
-    *shared(ex) = taken;
+    state(ex).shared = Some(taken);
     outcome
 }
 
 /// A command in a form in which it may have been written: the content of a block is parsed again where the block is
 /// used.
-fn written(command: &Command) -> Vec<u8> {
+fn written(command: Command, of: &Tokens) -> Vec<u8> {
     let mut out = b"<!--#".to_vec();
-    out.extend_from_slice(&command.name);
-    for (name, value) in &command.params {
+    out.extend_from_slice(of.name(command));
+    for (name, value) in of.params(command) {
         out.push(b' ');
         out.extend_from_slice(name);
         out.extend_from_slice(b"=\"");
@@ -405,22 +421,33 @@ const COMMANDS: [Row; 10] = [
     row("endblock", &[], &[]),
 ];
 
-/// The parameters of a command: each is known and occurs once.
-struct Params<'a>(Vec<(&'a [u8], &'a [u8])>);
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Most parameters that a command knows.
+const KNOWN: usize = 5;
+
+/// The parameters of a command, in the order of its row: each is known and occurs once.
+struct Params<'a> {
+    names: &'static [&'static str],
+    values: [Option<&'a [u8]>; KNOWN],
+}
 
 impl<'a> Params<'a> {
-    fn of(command: &'a Command, row: &Row) -> Outcome<Params<'a>> {
-        let mut params = Params(Vec::with_capacity(command.params.len()));
-        for (name, value) in &command.params {
-            let shown = String::from_utf8_lossy(name);
-            if !row.params.contains(&&*shown) {
+    fn of(params: impl Iterator<Item = (&'a [u8], &'a [u8])>, row: &Row) -> Outcome<Params<'a>> {
+        let mut values = [None; KNOWN];
+        for (name, value) in params {
+            let known = row.params.iter().position(|known| known.as_bytes() == name);
+            let Some(slot) = known.and_then(|at| values.get_mut(at)) else {
+                let shown = lossy(name);
                 return Err(format!("invalid parameter name: \"{shown}\" in \"{}\" SSI command", row.name));
+            };
+            if slot.replace(value).is_some() {
+                return Err(format!("duplicate \"{}\" parameter in \"{}\" SSI command", lossy(name), row.name));
             }
-            if params.get(&shown).is_some() {
-                return Err(format!("duplicate \"{shown}\" parameter in \"{}\" SSI command", row.name));
-            }
-            params.0.push((name, value));
         }
+        let params = Params { names: row.params, values };
         match row.mandatory.iter().find(|name| params.get(name).is_none()) {
             Some(name) => Err(format!("mandatory \"{name}\" parameter is absent in \"{}\" SSI command", row.name)),
             None => Ok(params),
@@ -428,6 +455,6 @@ impl<'a> Params<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.0.iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| *value)
+        self.names.iter().zip(self.values).find(|(known, _)| **known == name).and_then(|(_, value)| value)
     }
 }

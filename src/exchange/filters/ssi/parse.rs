@@ -4,6 +4,7 @@
 //! Invariant: the tokens of a page do not depend on how it was cut into pieces, but for text that may come in several;
 //! memory is bounded by the piece and by ssi_value_length.
 
+use crate::util::span::Span;
 use memchr::memmem;
 use std::collections::VecDeque;
 
@@ -11,19 +12,100 @@ use std::collections::VecDeque;
 const NAME: usize = 32;
 const PARAMS: usize = 16;
 
+/// What a page consists of, in the order in which it stands there. The bytes are in one buffer: a page may have thousands
+/// of commands, and an allocation for each of their words cost more than parsing them.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    bytes: Vec<u8>,
+    /// Of all commands.
+    params: Vec<Param>,
+    list: VecDeque<Token>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
-    Text(Vec<u8>),
+    Text(Span),
     Command(Command),
     /// A command that is written wrongly, and what is wrong with it.
     Mistake(String),
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Its words are in [`Tokens`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    pub name: Vec<u8>,
-    /// Values as they are written: a backslash and what it escapes are both there.
-    pub params: Vec<(Vec<u8>, Vec<u8>)>,
+    name: Span,
+    /// The range of its parameters.
+    params: Span,
+}
+
+/// A parameter: its name, and its value as it is written: a backslash and what it escapes are both there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Param {
+    name: Span,
+    value: Span,
+}
+
+impl Tokens {
+    /// The first token. The bytes of what was taken before may be gone.
+    pub fn pop(&mut self) -> Option<Token> {
+        let first = self.list.pop_front();
+        if first.is_none() {
+            self.bytes.clear();
+            self.params.clear();
+        }
+        first
+    }
+
+    pub fn text(&self, text: Span) -> &[u8] {
+        text.of(&self.bytes)
+    }
+
+    pub fn name(&self, command: Command) -> &[u8] {
+        command.name.of(&self.bytes)
+    }
+
+    /// Names and values of a command's parameters.
+    pub fn params(&self, command: Command) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let from = command.params.start as usize;
+        let params = self.params.get(from..from + command.params.len as usize).unwrap_or_default();
+        params.iter().map(|param| (param.name.of(&self.bytes), param.value.of(&self.bytes)))
+    }
+
+    /// Puts bytes away. Gives where they are.
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Span::new(start, self.bytes.len())
+    }
+
+    /// Adds text, to the text before it where there is some.
+    fn push_text(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let added = self.keep(bytes);
+        match self.list.back_mut() {
+            Some(Token::Text(before)) if before.end() == added.start as usize => before.len += added.len,
+            _ => self.list.push_back(Token::Text(added)),
+        }
+    }
+
+    fn push_command(&mut self, written: &Written) {
+        let name = self.keep(&written.name);
+        let start = self.params.len();
+        for (name, value) in &written.params {
+            let param = Param { name: self.keep(name), value: self.keep(value) };
+            self.params.push(param);
+        }
+        self.list.push_back(Token::Command(Command { name, params: Span::new(start, self.params.len()) }));
+    }
+}
+
+/// A command as far as it was read byte by byte.
+#[derive(Debug, Default)]
+struct Written {
+    name: Vec<u8>,
+    params: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +133,7 @@ enum State {
 #[derive(Debug)]
 pub struct Parser {
     state: State,
-    command: Command,
+    command: Written,
     mistake: String,
     /// ssi_value_length: longest value of a parameter.
     longest: usize,
@@ -72,7 +154,7 @@ impl Parser {
     pub fn new(longest: usize) -> Parser {
         Parser {
             state: State::Text,
-            command: Command::default(),
+            command: Written::default(),
             mistake: String::new(),
             longest,
             opening: memmem::Finder::new(OPEN),
@@ -80,7 +162,7 @@ impl Parser {
     }
 
     /// The next piece of the page: its tokens are added to `out`.
-    pub fn push(&mut self, piece: &[u8], out: &mut VecDeque<Token>) {
+    pub fn push(&mut self, piece: &[u8], out: &mut Tokens) {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             match self.state {
@@ -88,13 +170,16 @@ impl Parser {
                     let Some(at) = self.opening.find(rest) else {
                         // The next piece may go on with what this one ends with.
                         let seen = (1..OPEN.len()).rev().find(|seen| rest.ends_with(&OPEN[..*seen])).unwrap_or(0);
-                        text(out, &rest[..rest.len() - seen]);
+                        out.push_text(&rest[..rest.len() - seen]);
                         self.state = if seen > 0 { State::Open(seen as u8) } else { State::Text };
                         return;
                     };
-                    text(out, &rest[..at]);
+                    out.push_text(&rest[..at]);
                     rest = &rest[at + OPEN.len()..];
-                    self.begin();
+                    match plain(rest, self.longest, out) {
+                        Some(tail) => rest = tail,
+                        None => self.begin(),
+                    }
                     continue;
                 }
                 State::Open(seen) => self.open(seen, byte, out),
@@ -114,9 +199,9 @@ impl Parser {
     }
 
     /// The page is complete. The beginning of what might have been a command is text; nginx forgets it.
-    pub fn end(&mut self, out: &mut VecDeque<Token>) {
+    pub fn end(&mut self, out: &mut Tokens) {
         if let State::Open(seen) = std::mem::take(&mut self.state) {
-            text(out, &OPEN[..usize::from(seen)]);
+            out.push_text(&OPEN[..usize::from(seen)]);
         }
     }
 
@@ -128,32 +213,32 @@ impl Parser {
 
     /// Behind the opening of a command.
     fn begin(&mut self) {
-        // Room for what most commands are: growing byte by byte would cost more than parsing.
-        self.command = Command { name: Vec::with_capacity(8), params: Vec::with_capacity(2) };
+        self.command.name.clear();
+        self.command.params.clear();
         self.state = State::BeforeName;
     }
 
     /// Behind the beginning of an opening.
-    fn open(&mut self, seen: u8, byte: u8, out: &mut VecDeque<Token>) {
+    fn open(&mut self, seen: u8, byte: u8, out: &mut Tokens) {
         let before = &OPEN[..usize::from(seen)];
         let next = OPEN[usize::from(seen)];
         self.state = match byte {
             byte if byte == next && before.len() + 1 == OPEN.len() => return self.begin(),
             byte if byte == next => State::Open(seen + 1),
             b'<' => {
-                text(out, before);
+                out.push_text(before);
                 State::Open(1)
             }
             byte => {
-                text(out, before);
-                text(out, &[byte]);
+                out.push_text(before);
+                out.push_text(&[byte]);
                 State::Text
             }
         };
     }
 
     /// Behind `<!--#`.
-    fn inside(&mut self, state: State, byte: u8, out: &mut VecDeque<Token>) {
+    fn inside(&mut self, state: State, byte: u8, out: &mut Tokens) {
         self.state = match state {
             State::Text | State::Open(_) => state,
             State::BeforeName if is_blank(byte) => state,
@@ -210,7 +295,7 @@ impl Parser {
             State::AfterValue => self.unexpected(byte, "after the value of", "parameter"),
             State::End(1) if byte == b'-' => State::End(2),
             State::End(2) if byte == b'>' => {
-                out.push_back(Token::Command(std::mem::take(&mut self.command)));
+                out.push_command(&self.command);
                 State::Text
             }
             State::End(_) => {
@@ -220,7 +305,7 @@ impl Parser {
                 State::Wrong(0)
             }
             State::Wrong(2) if byte == b'>' => {
-                out.push_back(Token::Mistake(std::mem::take(&mut self.mistake)));
+                out.list.push_back(Token::Mistake(std::mem::take(&mut self.mistake)));
                 State::Text
             }
             State::Wrong(seen) if seen < 2 && byte == b'-' => State::Wrong(seen + 1),
@@ -265,13 +350,53 @@ impl Parser {
     }
 }
 
-/// Adds text, to the text before it where there is some.
-fn text(out: &mut VecDeque<Token>, bytes: &[u8]) {
-    match out.back_mut() {
-        _ if bytes.is_empty() => {}
-        Some(Token::Text(before)) => before.extend_from_slice(bytes),
-        _ => out.push_back(Token::Text(bytes.to_vec())),
+/// A whole command as nearly all are written, behind its `<!--#`: words of letters, digits and `_`, values without
+/// backslashes. Gives what follows it. None: it is another, or not whole, or wrong; nothing was added.
+fn plain<'p>(page: &'p [u8], longest: usize, out: &mut Tokens) -> Option<&'p [u8]> {
+    let (before, start) = (out.bytes.len(), out.params.len());
+    let found = plain_words(page, longest, out);
+    if found.is_none() {
+        out.bytes.truncate(before);
+        out.params.truncate(start);
     }
+    let (name, rest) = found?;
+    out.list.push_back(Token::Command(Command { name, params: Span::new(start, out.params.len()) }));
+    Some(rest)
+}
+
+fn plain_words<'p>(page: &'p [u8], longest: usize, out: &mut Tokens) -> Option<(Span, &'p [u8])> {
+    let (name, mut rest) = word(blanks(page))?;
+    let name = out.keep(name);
+    for _ in 0..=PARAMS {
+        let next = blanks(rest);
+        if let Some(rest) = next.strip_prefix(b"-->") {
+            return Some((name, rest));
+        }
+        // A name, or a value, ends with its blank or its quote: two names in a row would be one.
+        let (param, tail) = word(next)?;
+        let (&quote, tail) = blanks(blanks(tail).strip_prefix(b"=")?).split_first()?;
+        let len = memchr::memchr2(quote, b'\\', &tail[..tail.len().min(longest + 1)])?;
+        if !matches!(quote, b'"' | b'\'') || tail[len] != quote {
+            return None;
+        }
+        let (name, value) = (out.keep(param), out.keep(&tail[..len]));
+        out.params.push(Param { name, value });
+        rest = &tail[len + 1..];
+        if !rest.first().is_some_and(|byte| is_blank(*byte) || *byte == b'-') {
+            return None;
+        }
+    }
+    None
+}
+
+fn blanks(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|byte| is_blank(**byte)).count()..]
+}
+
+/// A word of no more bytes than a name may have, and what follows.
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    (1..=NAME).contains(&len).then(|| text.split_at(len))
 }
 
 #[cfg(test)]
@@ -279,22 +404,25 @@ mod tests {
     use super::*;
 
     fn tokens(page: &[u8], cuts: &[usize]) -> String {
-        let (mut parser, mut out) = (Parser::new(12), VecDeque::new());
+        let (mut parser, mut out) = (Parser::new(12), Tokens::default());
         let mut from = 0;
         for &cut in cuts.iter().chain(&[page.len()]) {
             parser.push(&page[from..cut], &mut out);
             from = cut;
         }
         parser.end(&mut out);
-        let shown = out.iter().map(|token| match token {
-            Token::Text(text) => format!("'{}'", show(text)),
-            Token::Mistake(why) => format!("!{why}!"),
-            Token::Command(command) => {
-                let params = command.params.iter().map(|(name, value)| format!(" {}={}", show(name), show(value)));
-                format!("[{}{}]", show(&command.name), params.collect::<String>())
-            }
-        });
-        shown.collect()
+        let mut shown = String::new();
+        while let Some(token) = out.pop() {
+            shown += &match token {
+                Token::Text(text) => format!("'{}'", show(out.text(text))),
+                Token::Mistake(why) => format!("!{why}!"),
+                Token::Command(command) => {
+                    let params = out.params(command).map(|(name, value)| format!(" {}={}", show(name), show(value)));
+                    format!("[{}{}]", show(out.name(command)), params.collect::<String>())
+                }
+            };
+        }
+        shown
     }
 
     #[test]
@@ -312,6 +440,13 @@ mod tests {
             ("<!--#x y='1\"' z = \"2\"-->", "[x y=1\" z=2]"),
             ("<!--#x y=\"a\\\"b\\\\\" -->", "[x y=a\\\"b\\\\]"),
             ("<!--#x a=\"1\" a=\"2\" -->", "[x a=1 a=2]"),
+            ("<!--#x a=\"1\"--><!--#y-->.", "[x a=1][y]'.'"),
+            ("<!--#x a=\"-->\" b=''-->", "[x a=--> b=]"),
+            ("<!--#x_1 a.b=\"1\" -->", "[x_1 a.b=1]"),
+            (
+                "<!--#x a=\"1\"b=\"2\" -->.",
+                "!unexpected \"b\" symbol after the value of \"a\" parameter in \"x\" SSI command!'.'",
+            ),
             ("<!--#x --->y", ""),
             ("<!--#x y -->.", "!unexpected \"-\" symbol after \"y\" parameter in \"x\" SSI command!'.'"),
             ("<!--#x y=1 -->.", "!unexpected \"1\" symbol before value of \"y\" parameter in \"x\" SSI command!'.'"),

@@ -21,7 +21,14 @@ pub const ENTRY: usize = 256;
 pub struct State {
     /// `config timefmt`.
     pub timefmt: Option<Vec<u8>>,
-    pub shared: Shared,
+    /// None: there is nothing yet, or it is lent.
+    pub shared: Option<Box<Shared>>,
+}
+
+impl State {
+    pub fn shared(&mut self) -> &mut Shared {
+        self.shared.get_or_insert_default()
+    }
 }
 
 /// What all pages of a request share; it moves to the page that is being read.

@@ -17,16 +17,22 @@ const LONGEST: usize = 256 << 10;
 /// The error of a command that cannot be executed is a sentence for the error log.
 pub type Outcome<T> = Result<T, String>;
 
-/// The value of a variable; None where there is none of that name.
-pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Option<Vec<u8>> {
-    let name = name.to_ascii_lowercase();
-    if let Some(value) = shared.variable(&name) {
-        return Some(value.to_vec());
+/// Appends the value of a variable. False: there is none of that name.
+pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> bool {
+    let lower = name.iter().any(u8::is_ascii_uppercase).then(|| name.to_ascii_lowercase());
+    let name = lower.as_deref().unwrap_or(name);
+    if let Some(value) = shared.variable(name) {
+        out.extend_from_slice(value);
+        return true;
     }
     let config = ex.config.clone();
-    let var = config.variables.known(std::str::from_utf8(&name).ok()?)?;
-    let mut out = Vec::new();
-    (variables::value(&var, ex, cx, &mut out) == Is::Set).then_some(out)
+    let var = std::str::from_utf8(name).ok().and_then(|name| config.variables.known(name));
+    let before = out.len();
+    let is_set = var.is_some_and(|var| variables::value(&var, ex, cx, out) == Is::Set);
+    if !is_set {
+        out.truncate(before);
+    }
+    is_set
 }
 
 /// A value with its variables replaced and its backslashes taken off.
@@ -45,15 +51,16 @@ pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services
             (b'\\', []) => tail,
             (b'$', _) => {
                 let (name, tail) = name(tail).map_err(|why| why.unwrap_or_else(|| bad_name(text)))?;
-                out.extend_from_slice(&variable(name, shared, ex, cx).unwrap_or_default());
+                variable(name, shared, ex, cx, &mut out);
                 if out.len() > LONGEST {
                     return Err(format!("a value of more than {LONGEST} bytes"));
                 }
                 tail
             }
             _ => {
-                out.push(byte);
-                tail
+                let run = memchr::memchr2(b'$', b'\\', rest).unwrap_or(rest.len());
+                out.extend_from_slice(&rest[..run]);
+                &rest[run..]
             }
         };
     }
