@@ -6,7 +6,7 @@ mod openings;
 mod programs;
 mod propfind;
 
-use crate::client::{Client, Response};
+use crate::client::Response;
 use crate::harness::{Runs, Server, Setup, Table, http, ours, skip_on_nginx, skipped};
 
 const OURS: Runs = ours("nginx has no dav_ext_methods");

@@ -48,7 +48,7 @@ fn replay(s: &Server, agent: &str, recording: Vec<Step>) {
             };
             assert_ne!(is_there, is_unwanted, "{agent}: {method} {target} needs {need}\n{}", r.show());
         }
-        let mut keep = |name: &str, at: &mut String| {
+        let keep = |name: &str, at: &mut String| {
             if let Some(value) = r.header(name) {
                 *at = value.to_owned();
             }
