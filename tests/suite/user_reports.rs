@@ -1,6 +1,6 @@
 //! What people who run such servers reported, each as the symptom they saw.
 
-use crate::harness::server;
+use crate::harness::{http, server};
 use crate::table::skip_on_nginx;
 use std::fs::{self, FileTimes};
 use std::os::unix::fs::symlink;
@@ -294,6 +294,22 @@ fn a_place_for_one_file_is_not_called_a_directory_that_cannot_be_written() {
     s.method("PUT", "/a.txt", "", b"b").is(204);
     s.get("/a.txt").is(200).body_is("b");
     assert!(!s.error_log().contains("cannot write"), "{}", s.error_log());
+}
+
+#[test]
+fn the_captures_of_a_location_survive_a_map_in_the_same_text() {
+    if skip_on_nginx("they are the map's there, or it answers 500") {
+        return;
+    }
+    let s = http(
+        "map $arg_l $l { default en; ~^(de|fr)$ $1; }
+         server { listen 127.0.0.1:%%PORT%%; location ~ ^/(\\w+)/(\\w+)$ { return 200 \"$1 $l $2\"; }
+         rewrite ^/r/(\\w+)/(\\w+) /$2/$l$1 last; }",
+    )
+    .start();
+    for (target, body) in [("/a/b?l=de", "a de b"), ("/a/b", "a en b"), ("/r/a/b?l=fr", "b fr fra")] {
+        s.get(target).is(200).body_is(body);
+    }
 }
 
 #[test]

@@ -143,7 +143,9 @@ fn is_quoted(ex: &Exchange) -> bool {
 /// Expands a template of the script; gives the offset of its arguments: after the first `?` that was written in it.
 fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
     let mut args = None;
-    for part in &template.parts {
+    let mut captured = false;
+    for (at, part) in template.parts.iter().enumerate() {
+        captured |= matches!(part, Part::Capture(_));
         match part {
             Part::Literal(text) => {
                 if args.is_none() {
@@ -154,6 +156,7 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool
             Part::Capture(group) if quote => escape_args(variables::capture(ex, *group), out),
             Part::Capture(group) if args.is_some() && is_quoted(ex) => escape_args(variables::capture(ex, *group), out),
             Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
+            Part::Var(var) if captured => variables::value_between(&template.parts[at + 1..], var, ex, cx, out),
             Part::Var(var) => {
                 variables::value(var, ex, cx, out);
             }

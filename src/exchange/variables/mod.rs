@@ -41,15 +41,32 @@ use put::{joined, put, when};
 
 /// Appends the template's value to `out`.
 pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
-    for part in &template.parts {
+    let mut captured = false;
+    for (at, part) in template.parts.iter().enumerate() {
         match part {
             Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(capture(ex, *group)),
+            Part::Capture(group) => {
+                captured = true;
+                out.extend_from_slice(capture(ex, *group));
+            }
+            Part::Var(var) if captured => value_between(&template.parts[at + 1..], var, ex, cx, out),
             Part::Var(var) => {
                 value(var, ex, cx, out);
             }
         }
     }
+}
+
+/// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the same
+/// match, whatever a `map` matches meanwhile.
+pub fn value_between(rest: &[Part], var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    if !rest.iter().any(|part| matches!(part, Part::Capture(_))) {
+        value(var, ex, cx, out);
+        return;
+    }
+    let kept = (ex.route.groups, ex.route.subject.clone());
+    value(var, ex, cx, out);
+    (ex.route.groups, ex.route.subject) = kept;
 }
 
 /// The template's value as a buffer of its own.
