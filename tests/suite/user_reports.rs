@@ -313,6 +313,19 @@ fn the_captures_of_a_location_survive_a_map_in_the_same_text() {
 }
 
 #[test]
+fn a_page_and_all_that_it_includes_have_one_request_id() {
+    let s = server("ssi on; location = /id { return 200 $request_id; }")
+        .file("html/first.html", "<!--#include virtual=\"/id\" --> <!--#echo var=\"request_id\" -->")
+        .file("html/last.html", "<!--#echo var=\"request_id\" --> <!--#include virtual=\"/id\" -->")
+        .start();
+    for page in ["/first.html", "/last.html"] {
+        let text = s.get(page).is(200).text();
+        let (one, other) = text.split_once(' ').expect("two ids");
+        assert!(one.len() == 32 && one == other, "{page}: {text}");
+    }
+}
+
+#[test]
 fn the_page_of_a_412_or_416_is_not_said_to_be_compressed() {
     if skip_on_nginx("no ranges hold behind its gzip_static") {
         return;

@@ -35,6 +35,8 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.route.rewritten = true;
     ex.rx = Rx::Done;
     ex.log.started = parent.log.started;
+    // $request_id is one for the page and all that it includes.
+    ex.log.request_id.set(Some(parent.log.request_id()));
     ex.log.head_size = parent.log.head_size;
     ex.log.reported = parent.log.reported.clone();
     ex.log.request_length = parent.log.request_length;
