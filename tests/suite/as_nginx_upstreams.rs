@@ -28,6 +28,49 @@ fn a_proxied_redirect_gets_no_charset() {
 }
 
 #[test]
+fn an_upstream_tells_with_every_status_when_its_answer_changed() {
+    let up = answering(|request| {
+        let status = &request.target()[1..4];
+        let at = if request.target().ends_with("future") { 2099 } else { 2015 };
+        format!(
+            "HTTP/1.1 {status} X\r\nLast-Modified: Thu, 01 Jan {at} 00:00:00 GMT\r\nAccept-Ranges: bytes\r\n\
+             Content-Length: 0\r\n\r\n"
+        )
+    });
+    let s = server(&format!(
+        "location / {{ proxy_pass http://{0}; }} location /ranges/ {{ proxy_pass http://{0}/; proxy_force_ranges on; }}",
+        up.address
+    ))
+    .start();
+    for status in [200, 201, 204, 301, 404, 503] {
+        let r = s.get(&format!("/{status}"));
+        r.is(status).has("Last-Modified", "Thu, 01 Jan 2015 00:00:00 GMT").has("Accept-Ranges", "bytes");
+        // These ranges are the server's own: of a 200.
+        let r = s.get(&format!("/ranges/{status}"));
+        assert_eq!(r.is(status).header("Accept-Ranges").is_some(), status == 200, "{status}");
+    }
+    s.get("/200-future").is(200).has("Last-Modified", "Thu, 01 Jan 2099 00:00:00 GMT");
+}
+
+#[test]
+fn an_upstream_sets_the_rate_of_the_file_that_it_redirects_to() {
+    let up = answering(|request| {
+        let rate = &request.target()[1..];
+        format!("HTTP/1.1 200 X\r\nX-Accel-Redirect: /in/f\r\nX-Accel-Limit-Rate: {rate}\r\nContent-Length: 0\r\n\r\n")
+    });
+    let s = server(&format!(
+        "add_header X-Rate $limit_rate; location / {{ proxy_pass http://{}; }}
+         location /in/ {{ internal; limit_rate 1m; alias %%DIR%%/html/; }}",
+        up.address
+    ))
+    .file("html/f", "file")
+    .start();
+    for rate in ["5000", "0"] {
+        s.get(&format!("/{rate}")).is(200).has("X-Rate", rate).body_is("file");
+    }
+}
+
+#[test]
 fn an_upstream_behind_a_cache_is_asked_for_the_whole() {
     let up = answering(|request| {
         let body = if request.line.starts_with("HEAD") { "" } else { "hello" };

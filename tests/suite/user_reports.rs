@@ -326,6 +326,15 @@ fn a_page_and_all_that_it_includes_have_one_request_id() {
 }
 
 #[test]
+fn a_page_that_gzip_static_might_serve_says_once_that_it_varies() {
+    let block = "gzip on; gzip_types text/plain; gzip_min_length 1; gzip_vary on; gzip_static on;";
+    let s = server(block).file("html/a.txt", "plain").file("html/a.txt.gz", "stored").start();
+    for fields in ["", "Accept-Encoding: gzip\r\n"] {
+        assert_eq!(s.get_with("/a.txt", fields).is(200).all("Vary"), ["Accept-Encoding"], "{fields:?}");
+    }
+}
+
+#[test]
 fn the_page_of_a_412_or_416_is_not_said_to_be_compressed() {
     if skip_on_nginx("no ranges hold behind its gzip_static") {
         return;

@@ -30,7 +30,9 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let by_time = gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
     let accepted = is_accepted(ex, cx.now.unix);
     let typed = (accepted || gzip.vary) && gzip.types.contains(ex.response.content_type.as_bytes());
-    if typed && gzip.vary {
+    // gzip_static may have added it already, or the upstream.
+    let varies = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(b"vary") && value == b"Accept-Encoding";
+    if typed && gzip.vary && !ex.response.fields.iter().any(varies) {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
     let compressed = typed && accepted;
@@ -194,7 +196,8 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
             || allowed.private && says(b"private");
     }
     let has_etag = response.etag.is_some() || response.fields.get(b"etag").is_some();
-    !(allowed.no_last_modified && response.last_modified.is_some() || allowed.no_etag && has_etag)
+    let has_date = response.last_modified.is_some() || response.fields.get(b"last-modified").is_some();
+    !(allowed.no_last_modified && has_date || allowed.no_etag && has_etag)
 }
 
 #[cfg(test)]

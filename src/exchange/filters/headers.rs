@@ -115,8 +115,8 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
             return;
         }
         Expires::Access(seconds) => (now + seconds, *seconds),
-        Expires::Modified(seconds) => match ex.response.last_modified {
-            Some((modified, _)) => (modified + seconds, modified + seconds - now),
+        Expires::Modified(seconds) => match ex.response.validators().modified {
+            Some(modified) => (modified + seconds, modified + seconds - now),
             None => (now + seconds, *seconds),
         },
         Expires::Daily(of_day) => {

@@ -16,7 +16,7 @@ use crate::http::cond::{self, Validators};
 use crate::http::escape::{escape_path, unescape};
 use crate::http::h1::field::Field;
 use crate::http::h1::response::{Ending, ResponseHead};
-use crate::http::header::{HeaderId, list, trim_ows};
+use crate::http::header::{HeaderId, list};
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
@@ -61,6 +61,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
         }
         return Ok(Flow::Status(Status(code)));
     }
+    rate(head, ex, &settings);
     if !settings.ignore.charset {
         ex.route.kept.charset = head.get(HeaderId::XAccelCharset).filter(|name| !name.is_empty()).map(Into::into);
     }
@@ -79,6 +80,10 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     answer(proxy, head, ex, cx);
     let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
     ex.response.conditional = caches;
+    if settings.force_ranges {
+        // They are this server's, of a 200 alone (nginx).
+        ex.response.fields.remove(b"accept-ranges");
+    }
     if code == 200 && (settings.force_ranges || caches && head.get(HeaderId::AcceptRanges).is_some()) {
         return Ok(part(head, ex));
     }
@@ -119,7 +124,7 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     if ex.request.head.get(HeaderId::IfRange).is_some() {
         let validators = Validators {
             etag: head.get(HeaderId::Etag),
-            modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
+            modified: head.get(HeaderId::LastModified).and_then(date::parse),
             exists: true,
         };
         if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
@@ -191,13 +196,17 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
-/// The rate for the client: X-Accel-Limit-Rate and X-Accel-Buffering.
-fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+/// X-Accel-Limit-Rate: the rate for the client, also where X-Accel-Redirect leads.
+fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
     {
         ex.limit_rate = Some(rate.0);
     }
+}
+
+/// X-Accel-Buffering, or else the configuration: whether the response is passed on as it comes.
+fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
     ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
         Some(b"yes") => false,
@@ -332,10 +341,6 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
 fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
     match id {
         HeaderId::Server => ex.response.server = Some(value.into()),
-        HeaderId::LastModified => match (date::parse(value), <[u8; 29]>::try_from(trim_ows(value))) {
-            (Some(at), Ok(text)) => ex.response.last_modified = Some((at, text)),
-            _ => ex.response.line(name, value),
-        },
         HeaderId::ContentEncoding => {
             ex.response.encoded = !value.is_empty();
             ex.response.line(name, value);
