@@ -335,6 +335,23 @@ fn a_page_that_gzip_static_might_serve_says_once_that_it_varies() {
 }
 
 #[test]
+fn a_maintenance_page_answers_every_method_with_the_status_of_the_error() {
+    if skip_on_nginx("405 to methods that files do not have") {
+        return;
+    }
+    let block = "error_page 503 @later; error_page 405 @wrong; error_page 410 = @open; \
+                 location /down { return 503; } location /gone { return 410; } location @open { } \
+                 location @later { rewrite ^ /later.html break; } location @wrong { rewrite ^ /wrong.html break; }";
+    let s =
+        server(block).file("html/later.html", "later").file("html/wrong.html", "wrong").file("html/gone", "").start();
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        s.method(method, "/down", "", b"x").is(503).lacks("Allow").body_is("later");
+    }
+    s.method("POST", "/later.html", "", b"x").is(405).has("Allow", "GET, HEAD, OPTIONS").body_is("wrong");
+    s.method("POST", "/gone", "", b"x").is(405);
+}
+
+#[test]
 fn the_page_of_a_412_or_416_is_not_said_to_be_compressed() {
     if skip_on_nginx("no ranges hold behind its gzip_static") {
         return;

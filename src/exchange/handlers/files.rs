@@ -1,10 +1,10 @@
 //! A location with files: which handler answers, by method.
 
-use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::repr_digest::{self, Hashing};
 use crate::exchange::handlers::{Handler, dav, delete, first_slice, methods, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
+use crate::exchange::{Exchange, error_page};
 use crate::http::method::Method;
 use crate::route::Trace;
 use crate::services::Services;
@@ -100,6 +100,7 @@ fn answerer(ex: &Exchange) -> Answerer {
     }
     match ex.route.method {
         Method::Get | Method::Head => Answerer::StaticFile,
+        method if error_page::is_page(ex) && !methods::allowed(ex).contains(method) => Answerer::StaticFile,
         Method::Options => Answerer::Options,
         // As in nginx, POST gets what GET would: the location of an index file, the redirect of a directory, the
         // error page of a missing file; a file itself answers 405.

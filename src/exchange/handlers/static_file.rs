@@ -11,7 +11,7 @@ use crate::exchange::filters::{gzip, ssi};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Printable, media_types, variables};
+use crate::exchange::{Exchange, Printable, error_page, media_types, variables};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -123,7 +123,7 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Err
 
 /// The response is this file, unless the request is a POST.
 pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
-    if ex.route.method == Method::Post {
+    if ex.route.method == Method::Post && !error_page::is_page(ex) {
         return methods::not_allowed(ex);
     }
     let content_type = media_types::of_uri(&ex.here().settings.files, &ex.route.uri);
