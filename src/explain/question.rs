@@ -2,8 +2,8 @@
 //! would arrive at. Refuses what no client could send; what a server would refuse is its own to say.
 
 use crate::config::model::{Config, Endpoint, EndpointId};
+use crate::http::field_syntax::{is_method_byte, is_token};
 use crate::http::h1::request;
-use crate::http::header::{is_method_byte, is_token};
 use crate::http::version::Version;
 use crate::route::server::{self, Rule};
 use crate::route::{Recorder, Step};

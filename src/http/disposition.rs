@@ -4,7 +4,7 @@
 //! controls; the code that stores it judges it.
 
 use super::escape::unescape;
-use super::header::{is_token_byte, token_len, trim_ows};
+use super::field_syntax::{is_token_byte, token_len, trim_ows};
 
 /// A Content-Disposition value.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]

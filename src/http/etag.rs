@@ -87,7 +87,7 @@ pub fn has_member(list: &[u8]) -> bool {
 }
 
 fn is_star(list: &[u8]) -> bool {
-    super::header::trim_ows(list) == b"*"
+    super::field_syntax::trim_ows(list) == b"*"
 }
 
 /// The well-formed entity tags of a list.

@@ -4,7 +4,7 @@
 //! Invariant: a value holds no control byte but the tab, so that a decoded path or a capture never starts a field of
 //! its own.
 
-use crate::http::header::push_value;
+use crate::http::field_syntax::push_value;
 
 /// Kept as HTTP/1 writes them, which only its encoder may know ([`Fields::lines`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

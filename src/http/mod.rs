@@ -27,6 +27,7 @@ pub mod disposition;
 pub mod escape;
 pub mod etag;
 pub mod fastcgi;
+pub mod field_syntax;
 pub mod fields;
 pub mod forwarded;
 pub mod h1;

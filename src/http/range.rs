@@ -3,7 +3,7 @@
 //! Kinder than nginx in two ways: empty list members are skipped (RFC 9110 §5.6.1.2), and a position too large for a
 //! number is past the end instead of a syntax error.
 
-use super::header::trim_ows;
+use super::field_syntax::trim_ows;
 use crate::util::decimal;
 
 /// Byte ranges beyond this many make the header be ignored, whatever `max_ranges` says.

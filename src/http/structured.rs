@@ -3,7 +3,7 @@
 //! Invariant: a value that breaks a rule anywhere is no dictionary at all (§4.2): half of it never counts.
 
 use super::escape::base64;
-use super::header::is_token_byte;
+use super::field_syntax::is_token_byte;
 use std::collections::HashMap;
 
 /// The value of a member, as far as its callers need it.

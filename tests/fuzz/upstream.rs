@@ -1,8 +1,8 @@
 //! What holds of every input that another server or a balancer sends.
 
 use super::splits;
+use webserv::http::field_syntax::is_token;
 use webserv::http::h1::response::{Ending, Progress, RequestContext, ResponseHead};
-use webserv::http::header::is_token;
 use webserv::http::proxy_protocol as proxy;
 
 /// A response head of HTTP/1: the verdict does not depend on the reads, spans lie inside, and where its body ends is

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use webserv::http::dav::xml::Element;
 use webserv::http::dav::{body, condition, lock, xml};
-use webserv::http::{date, disposition, etag, forwarded, header, signed_link, structured};
+use webserv::http::{date, disposition, etag, field_syntax, forwarded, signed_link, structured};
 
 /// One value, read as each of the fields that are more than a token: what is read means the same when it is written.
 pub fn fields(data: &[u8]) {
@@ -13,7 +13,7 @@ pub fn fields(data: &[u8]) {
         assert!(keys.iter().all(|key| !key.is_empty()));
     }
     if let Some(read) = disposition::parse(data) {
-        assert!(header::is_token(&read.kind) && !read.kind.iter().any(u8::is_ascii_uppercase));
+        assert!(field_syntax::is_token(&read.kind) && !read.kind.iter().any(u8::is_ascii_uppercase));
     }
     if let Some(time) = date::parse(data) {
         let written = date::format(time);
@@ -21,14 +21,14 @@ pub fn fields(data: &[u8]) {
     }
     let _ = forwarded::last_proto([data, b"for=_x;proto=https"].into_iter());
     assert_eq!(forwarded::last_proto([data, b"for=_x;proto=https"].into_iter()).as_deref(), Some(&b"https"[..]));
-    let members = header::list(data).map(<[u8]>::len).sum::<usize>();
+    let members = field_syntax::list(data).map(<[u8]>::len).sum::<usize>();
     assert!(members <= data.len());
     for strength in [etag::Strength::Strong, etag::Strength::Weak] {
         let named = etag::matches(data, b"\"a\"", strength);
         assert!(!named || etag::has_member(data));
         // What stands before a list takes none of its members away, unless it opens a quote.
         let doubled = [b"\"a\", ", data].concat();
-        assert!(etag::matches(&doubled, b"\"a\"", strength) || header::trim_ows(data) == b"*");
+        assert!(etag::matches(&doubled, b"\"a\"", strength) || field_syntax::trim_ows(data) == b"*");
     }
     link(data);
 }

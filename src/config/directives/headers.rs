@@ -152,7 +152,7 @@ pub(super) fn header_name(b: &mut Build, d: &Directive) -> Result<Box<[u8]>, Fau
         return Err(Fault::new(word.span, format!("\"{}\" cannot be the name of a header", word.str()))
             .help("letters, digits and -: a name, then its value in quotes"));
     }
-    if !crate::http::header::is_token(name) {
+    if !crate::http::field_syntax::is_token(name) {
         let warning = Diagnostic::warn(word.span, format!("\"{}\" is no valid header name", word.str()));
         b.warning(warning.help(match name.strip_suffix(b":") {
             Some(plain) => format!("a header name stands without its colon: \"{}\"", String::from_utf8_lossy(plain)),

@@ -8,7 +8,8 @@ use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
 use crate::http::date;
-use crate::http::header::{self, HeaderId};
+use crate::http::field_syntax;
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
@@ -158,7 +159,7 @@ pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
 
 /// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).
 fn takes_gzip(value: &[u8]) -> bool {
-    header::list(value).any(|item| {
+    field_syntax::list(value).any(|item| {
         let mut parts = item.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
         let refused = parts.any(|p| {
@@ -190,7 +191,7 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
         return allowed.expired && date::parse(expires).zip(date).is_some_and(|(expires, date)| expires < date);
     }
     if let Some(control) = response.fields.get(b"cache-control") {
-        let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
+        let says = |word: &[u8]| field_syntax::list(control).any(|item| item.eq_ignore_ascii_case(word));
         return allowed.no_cache && says(b"no-cache")
             || allowed.no_store && says(b"no-store")
             || allowed.private && says(b"private");

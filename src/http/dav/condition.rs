@@ -1,6 +1,6 @@
 //! The `If` header (RFC 4918 §10.4): which lock tokens a client holds, and the states of resources that it counts on.
 
-use crate::http::header::trim_ows;
+use crate::http::field_syntax::trim_ows;
 
 /// Lists in a header, and conditions in each, at most.
 const MOST: usize = 64;

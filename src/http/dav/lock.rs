@@ -1,7 +1,7 @@
 //! `Timeout` and `Lock-Token` (RFC 4918 §10.5, §10.7), and tokens as URNs.
 
 use super::condition::angle;
-use crate::http::header::{list, trim_ows};
+use crate::http::field_syntax::{list, trim_ows};
 use std::fmt;
 
 /// A lock's token: `urn:uuid:…`, of 16 random bytes.

@@ -7,7 +7,7 @@
 use super::extension::Extension;
 use super::framing::Framing;
 use super::head::split_field;
-use crate::http::header::is_field_byte;
+use crate::http::field_syntax::is_field_byte;
 use crate::http::reject::Reject;
 use std::ops::Range;
 

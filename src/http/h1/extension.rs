@@ -1,7 +1,7 @@
 //! The grammar of chunk extensions (RFC 9112 §7.1.1), byte by byte. Their values are not used; their grammar is
 //! checked, because a lenient reader may see the end of the line elsewhere.
 
-use crate::http::header::{is_field_byte, is_token_byte};
+use crate::http::field_syntax::{is_field_byte, is_token_byte};
 
 /// Where in the extensions of a chunk the next byte stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! A header field where it stands in the bytes of its head.
 
-use crate::http::header::{HeaderId, text_len, token_len};
+use crate::http::field_syntax::{text_len, token_len};
+use crate::http::header::HeaderId;
 use crate::util::span::Span;
 
 /// The line between `start` and `next`, without the CR LF or LF that ends it there.

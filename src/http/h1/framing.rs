@@ -1,7 +1,7 @@
 //! How long a request's body is, and which fields decide that. Every doubt is a refusal: a server that guesses here
 //! lets requests be smuggled (RFC 9112 §6.3, §11.2).
 
-use crate::http::header::{is_token, list};
+use crate::http::field_syntax::{is_token, list};
 use crate::http::reject::Reject;
 
 /// Where the body ends.

@@ -9,9 +9,8 @@ pub use super::field::Field;
 use super::framing::{self, Framing};
 use super::target::{self, Form};
 use super::unique::{self, Names};
-use crate::http::header::{
-    self, HeaderId, UnusualNames, is_field_byte, is_field_value, is_method_byte, list, token_len,
-};
+use crate::http::field_syntax::{self, is_field_byte, is_field_value, is_method_byte, list, token_len};
+use crate::http::header::{HeaderId, UnusualNames};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -377,7 +376,7 @@ pub fn split_field(line: &[u8]) -> Result<(usize, std::ops::Range<usize>), Rejec
     }
     let blanks = raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     let start = name_len + 1 + blanks;
-    Ok((name_len, start..start + header::trim_ows(raw).len()))
+    Ok((name_len, start..start + field_syntax::trim_ows(raw).len()))
 }
 
 #[cfg(test)]

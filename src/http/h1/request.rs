@@ -3,7 +3,7 @@
 //!
 //! Invariant: no value brings a line break into a head.
 
-use super::super::header::push_value;
+use super::super::field_syntax::push_value;
 use super::super::version::Version;
 use crate::util::decimal;
 

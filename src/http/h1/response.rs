@@ -12,7 +12,8 @@ use super::field;
 use super::framing;
 use super::head::{Field, split_field};
 use super::unique::Names;
-use crate::http::header::{self, HeaderId, is_field_value, token_len, trim_ows};
+use crate::http::field_syntax::{self, is_field_value, token_len, trim_ows};
+use crate::http::header::HeaderId;
 use crate::http::version::Version;
 use crate::util::span::Span;
 use std::fmt;
@@ -336,7 +337,7 @@ impl ResponseHead {
                     framing::transfer_encoding(value).map_err(|_| InvalidResponse::Coding(Excerpt::new(value)))?;
                 }
                 HeaderId::Connection => {
-                    close |= header::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
+                    close |= field_syntax::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
                 }
                 _ => {}
             }

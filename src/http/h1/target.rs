@@ -2,7 +2,7 @@
 //! server to be lenient (§3 last paragraphs): several spaces and trailing blanks are refused, since peers that read
 //! them otherwise open a way to smuggle.
 
-use crate::http::header::is_method_byte;
+use crate::http::field_syntax::is_method_byte;
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;

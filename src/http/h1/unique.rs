@@ -14,7 +14,8 @@
 use super::field::Field;
 use crate::http::date;
 use crate::http::etag;
-use crate::http::header::{HeaderId, list};
+use crate::http::field_syntax::list;
+use crate::http::header::HeaderId;
 use crate::http::reject::Reject;
 
 /// A set of header names, a bit each.

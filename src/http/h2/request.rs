@@ -6,13 +6,12 @@
 
 use super::hpack::Block;
 use super::hpack::decode::Excess;
+use crate::http::field_syntax::{is_field_byte, is_field_value, is_method_byte, is_token, is_token_byte, list};
 use crate::http::h1::framing::{self, Framing};
 use crate::http::h1::head::Field;
 use crate::http::h1::target;
 use crate::http::h1::unique::{self, Names};
-use crate::http::header::{
-    HeaderId, UnusualNames, is_field_byte, is_field_value, is_method_byte, is_token, is_token_byte, list,
-};
+use crate::http::header::{HeaderId, UnusualNames};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;

@@ -1,6 +1,6 @@
 //! Whether a client prefers the page or JSON (RFC 9110 §12.5.1).
 
-use crate::http::header::{list, trim_ows};
+use crate::http::field_syntax::{list, trim_ows};
 
 /// True if the client names `application/json` itself and does not prefer HTML. With equal weights: JSON if only a
 /// wildcard covers HTML (`application/json, */*`), otherwise the type named first.

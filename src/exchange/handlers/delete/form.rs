@@ -11,8 +11,9 @@ use crate::exchange::handlers::listing::{FormAction, PageAction, asked, resolve}
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::http::escape::escape_path;
+use crate::http::field_syntax::trim_ows;
 use crate::http::h1::framing::Framing;
-use crate::http::header::{HeaderId, trim_ows};
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};

@@ -4,7 +4,7 @@
 //! name or a number. Keys that begin with `js_` are for the scripts.
 
 use super::escape;
-use crate::http::header::{list, trim_ows};
+use crate::http::field_syntax::{list, trim_ows};
 
 /// A language of the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! one request.
 
 use crate::http::escape::base64;
-use crate::http::header::{list, trim_ows};
+use crate::http::field_syntax::{list, trim_ows};
 use md5::Md5;
 use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha512};

@@ -2,7 +2,7 @@
 //! problem types. No files, no responses.
 
 use super::state::number;
-use crate::http::header::trim_ows;
+use crate::http::field_syntax::trim_ows;
 use std::fmt::Write;
 
 pub const CONTENT_TYPE: &[u8] = b"application/partial-upload";

@@ -2,7 +2,7 @@
 
 use super::state::number;
 use crate::http::escape::base64;
-use crate::http::header::{list, trim_ows};
+use crate::http::field_syntax::{list, trim_ows};
 use std::collections::HashSet;
 
 pub const VERSION: &str = "1.0.0";

@@ -2,7 +2,8 @@
 
 use super::refusal::Refusal;
 use crate::exchange::Exchange;
-use crate::http::header::{HeaderId, trim_ows};
+use crate::http::field_syntax::trim_ows;
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::{date, disposition};

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use crate::config::settings::upload::{Extensions, MinFree};
 use crate::exchange::Exchange;
-use crate::http::header::trim_ows;
+use crate::http::field_syntax::trim_ows;
 use crate::http::status::Status;
 use crate::sys::file;
 use std::os::fd::BorrowedFd;
