@@ -62,7 +62,7 @@ use pace::Pace;
 use request::Request;
 use response::Response;
 use route_state::RouteState;
-use send_queue::OutQueue;
+use send_queue::SendQueue;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -146,7 +146,7 @@ pub struct Exchange {
     pub trailers: Trailers,
     pub tx: Tx,
     pub response: Response,
-    pub out: OutQueue,
+    pub out: SendQueue,
     pub log: LogFacts,
     /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response sets it.
     pub limit_rate: Option<u64>,
@@ -211,7 +211,7 @@ impl Exchange {
             trailers: Trailers::default(),
             tx: Tx::Wait,
             response: Response::default(),
-            out: OutQueue::default(),
+            out: SendQueue::default(),
             log: LogFacts::default(),
             limit_rate: None,
             limit_rate_after: 0,

@@ -1,12 +1,10 @@
-//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it.
+//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a response
+//! is put into it by `writer.rs`.
+
+mod writer;
 
 use super::body_encoder::Source;
-use crate::http::fields::Fields;
-use crate::http::h1::encode::{self, BodyEnd, Connection};
-use crate::http::h2::response;
-use crate::http::response_head::ResponseHead;
-use crate::http::status::Status;
-use crate::http::version::Version;
+use crate::http::h1::encode::{self, BodyEnd};
 use crate::services::open_files::{OpenFile, SMALL};
 use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
@@ -42,17 +40,6 @@ pub enum Segment {
     End { block: Range<usize> },
 }
 
-/// How a client sees where a body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delimiter {
-    /// By its length, which it knows before.
-    Length,
-    /// By a mark behind it: a last chunk or frame.
-    Mark,
-    /// By the end of the connection.
-    Close,
-}
-
 /// What a protocol with frames sends for itself, not as bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker<'a> {
@@ -81,8 +68,19 @@ enum Wire {
     Frames,
 }
 
+/// How a client sees where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    /// By its length, which it knows before.
+    Length,
+    /// By a mark behind it: a last chunk or frame.
+    Mark,
+    /// By the end of the connection.
+    Close,
+}
+
 #[derive(Default)]
-pub struct OutQueue {
+pub struct SendQueue {
     buf: Vec<u8>,
     /// The buffer up to here belongs to segments; what follows was appended since.
     sealed: usize,
@@ -105,7 +103,7 @@ pub struct OutQueue {
     date: usize,
 }
 
-impl OutQueue {
+impl SendQueue {
     pub fn reset(&mut self, buf: Vec<u8>) {
         self.buf = buf;
         self.sealed = 0;
@@ -116,21 +114,6 @@ impl OutQueue {
         self.is_tunnel = false;
         self.mark = 0;
         self.forget_framing();
-    }
-
-    /// The protocol frames what it takes from here: [`Segment::Head`], body, [`Segment::End`].
-    pub fn use_frames(&mut self) {
-        self.wire = Wire::Frames;
-    }
-
-    /// The request asks for another protocol on its stream.
-    pub fn expect_tunnel(&mut self) {
-        self.is_tunnel = true;
-    }
-
-    /// Success, which would begin a tunnel, may not be the answer unless the protocol is switched to.
-    pub fn expects_tunnel(&self) -> bool {
-        self.is_tunnel
     }
 
     fn forget_framing(&mut self) {
@@ -144,7 +127,7 @@ impl OutQueue {
         self.forget_framing();
     }
 
-    /// As [`OutQueue::begin_response`]: the response began at `queued`.
+    /// As [`SendQueue::begin_response`]: the response began at `queued`.
     pub fn began_at(&mut self, queued: u64) {
         self.mark = queued;
     }
@@ -230,135 +213,6 @@ impl OutQueue {
         self.segments.push_back(Segment::Made { source, end: self.body_end });
     }
 
-    /// The protocol has frames.
-    pub fn has_frames(&self) -> bool {
-        self.wire == Wire::Frames
-    }
-
-    /// Whether the protocol can mark the end of a body whose length is not known before.
-    pub fn may_mark_end(&self, version: Version) -> bool {
-        self.wire == Wire::Frames || version != Version::Http10
-    }
-
-    /// How a client sees where this response's body ends.
-    pub fn delimit(&mut self, by: Delimiter) {
-        self.keep_alive &= by != Delimiter::Close;
-        if self.wire == Wire::Http1 {
-            self.body_end = match by {
-                Delimiter::Mark => BodyEnd::Chunk,
-                Delimiter::Close => BodyEnd::Close,
-                Delimiter::Length => BodyEnd::Length,
-            };
-        }
-    }
-
-    /// The rest of the body will not come: the connection ends in a way that does not look like the end of the body.
-    pub fn break_off(&mut self) {
-        (self.keep_alive, self.is_cut) = (false, true);
-    }
-
-    /// The body was broken off.
-    pub fn is_cut(&self) -> bool {
-        self.is_cut
-    }
-
-    /// The client takes the end of the connection for the end of the body.
-    pub fn is_until_close(&self) -> bool {
-        self.body_end == BodyEnd::Close
-    }
-
-    pub fn is_chunked(&self) -> bool {
-        self.body_end == BodyEnd::Chunk
-    }
-
-    /// Trailers can follow the body.
-    pub fn takes_trailers(&self) -> bool {
-        self.is_chunked() || self.wire == Wire::Frames
-    }
-
-    /// What its head says of the connection.
-    pub fn connection(&self) -> Connection {
-        if self.keep_alive { Connection::Keep(self.keep_alive_hint) } else { Connection::Close }
-    }
-
-    /// The head of the response.
-    pub fn head(&mut self, head: &ResponseHead<'_>) {
-        match self.wire {
-            Wire::Http1 => {
-                encode::head(head, self.body_end, self.connection(), &mut self.buf);
-            }
-            Wire::Frames => {
-                self.seal();
-                // RFC 8441 §5: on a stream, success is what begins the tunnel.
-                let status = if head.upgrade { Status::OK } else { head.status };
-                self.date = response::head(status, head, &mut self.buf);
-                let block = self.sealed_block();
-                self.segments.push_back(Segment::Head { block, is_final: true });
-            }
-        }
-    }
-
-    /// Makes a header block of its own of what was appended.
-    fn sealed_block(&mut self) -> Range<usize> {
-        let block = self.sealed..self.buf.len();
-        self.sealed = block.end;
-        self.queued += block.len() as u64;
-        block
-    }
-
-    /// An interim response (1xx).
-    pub fn interim(&mut self, status: Status, fields: &Fields) {
-        match self.wire {
-            Wire::Http1 => encode::interim(status, fields, &mut self.buf),
-            Wire::Frames => {
-                self.seal();
-                response::interim(status, fields, &mut self.buf);
-                let block = self.sealed_block();
-                self.segments.push_back(Segment::Head { block, is_final: false });
-            }
-        }
-        self.begin_response();
-    }
-
-    /// A piece of the body.
-    pub fn data(&mut self, data: &[u8]) {
-        match self.body_end {
-            _ if data.is_empty() => {}
-            BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
-            BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
-        }
-    }
-
-    /// `size` bytes of body follow, as text or by reference; then [`OutQueue::close`].
-    pub fn open(&mut self, size: u64) {
-        if self.is_chunked() {
-            encode::open_chunk(size, &mut self.buf);
-        }
-    }
-
-    pub fn close(&mut self) {
-        if self.is_chunked() {
-            encode::close_chunk(&mut self.buf);
-        }
-    }
-
-    /// The body is complete. Gives how many of the appended bytes are a block of trailers, which is no part of the
-    /// body.
-    pub fn end(&mut self, trailers: &Fields) -> u64 {
-        if self.is_chunked() {
-            encode::last_chunk(trailers, &mut self.buf);
-        }
-        if self.wire != Wire::Frames {
-            return 0;
-        }
-        self.seal();
-        response::trailers(trailers, &mut self.buf);
-        let block = self.sealed_block();
-        let len = block.len() as u64;
-        self.segments.push_back(Segment::End { block });
-        len
-    }
-
     /// Of a protocol with frames: a head or an end is next in the queue.
     pub fn has_marker(&self) -> bool {
         matches!(self.segments.front(), Some(Segment::Head { .. } | Segment::End { .. }))
@@ -414,7 +268,7 @@ impl OutQueue {
         }
     }
 
-    /// Takes a buffer again after [`OutQueue::rest`].
+    /// Takes a buffer again after [`SendQueue::rest`].
     pub fn wake(&mut self, pool: &mut BufPool) {
         if self.buf.capacity() == 0 {
             self.buf = pool.take();

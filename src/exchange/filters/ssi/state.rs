@@ -2,7 +2,7 @@
 
 use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
-use crate::exchange::send_queue::OutQueue;
+use crate::exchange::send_queue::SendQueue;
 use crate::services::descriptors::Descriptors;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
@@ -74,7 +74,7 @@ pub struct Frame {
 
 impl Frame {
     /// A piece of the body.
-    pub fn write(&mut self, piece: &[u8], flush: Flush, out: &mut OutQueue) {
+    pub fn write(&mut self, piece: &[u8], flush: Flush, out: &mut SendQueue) {
         let mut made = Vec::new();
         let piece = match &mut self.encoder {
             None => piece,

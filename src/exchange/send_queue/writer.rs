@@ -1,0 +1,157 @@
+//! How a response is written into its queue: as the text of HTTP/1, or as segments that a protocol with frames sends. What
+//! makes a response calls these and knows neither form.
+
+use super::{Delimiter, Segment, SendQueue, Wire};
+use crate::http::fields::Fields;
+use crate::http::h1::encode::{self, BodyEnd, Connection};
+use crate::http::h2::response;
+use crate::http::response_head::ResponseHead;
+use crate::http::status::Status;
+use crate::http::version::Version;
+use std::ops::Range;
+
+impl SendQueue {
+    /// The protocol frames what it takes from here: [`Segment::Head`], body, [`Segment::End`].
+    pub fn use_frames(&mut self) {
+        self.wire = Wire::Frames;
+    }
+
+    /// The request asks for another protocol on its stream.
+    pub fn expect_tunnel(&mut self) {
+        self.is_tunnel = true;
+    }
+
+    /// Success, which would begin a tunnel, may not be the answer unless the protocol is switched to.
+    pub fn expects_tunnel(&self) -> bool {
+        self.is_tunnel
+    }
+
+    /// The protocol has frames.
+    pub fn has_frames(&self) -> bool {
+        self.wire == Wire::Frames
+    }
+
+    /// Whether the protocol can mark the end of a body whose length is not known before.
+    pub fn may_mark_end(&self, version: Version) -> bool {
+        self.wire == Wire::Frames || version != Version::Http10
+    }
+
+    /// How a client sees where this response's body ends.
+    pub fn delimit(&mut self, by: Delimiter) {
+        self.keep_alive &= by != Delimiter::Close;
+        if self.wire == Wire::Http1 {
+            self.body_end = match by {
+                Delimiter::Mark => BodyEnd::Chunk,
+                Delimiter::Close => BodyEnd::Close,
+                Delimiter::Length => BodyEnd::Length,
+            };
+        }
+    }
+
+    /// The rest of the body will not come: the connection ends in a way that does not look like the end of the body.
+    pub fn break_off(&mut self) {
+        (self.keep_alive, self.is_cut) = (false, true);
+    }
+
+    /// The body was broken off.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The client takes the end of the connection for the end of the body.
+    pub fn is_until_close(&self) -> bool {
+        self.body_end == BodyEnd::Close
+    }
+
+    pub fn is_chunked(&self) -> bool {
+        self.body_end == BodyEnd::Chunk
+    }
+
+    /// Trailers can follow the body.
+    pub fn takes_trailers(&self) -> bool {
+        self.is_chunked() || self.wire == Wire::Frames
+    }
+
+    /// What its head says of the connection.
+    pub fn connection(&self) -> Connection {
+        if self.keep_alive { Connection::Keep(self.keep_alive_hint) } else { Connection::Close }
+    }
+
+    /// The head of the response.
+    pub fn head(&mut self, head: &ResponseHead<'_>) {
+        match self.wire {
+            Wire::Http1 => {
+                encode::head(head, self.body_end, self.connection(), &mut self.buf);
+            }
+            Wire::Frames => {
+                self.seal();
+                // RFC 8441 §5: on a stream, success is what begins the tunnel.
+                let status = if head.upgrade { Status::OK } else { head.status };
+                self.date = response::head(status, head, &mut self.buf);
+                let block = self.sealed_block();
+                self.segments.push_back(Segment::Head { block, is_final: true });
+            }
+        }
+    }
+
+    /// Makes a header block of its own of what was appended.
+    fn sealed_block(&mut self) -> Range<usize> {
+        let block = self.sealed..self.buf.len();
+        self.sealed = block.end;
+        self.queued += block.len() as u64;
+        block
+    }
+
+    /// An interim response (1xx).
+    pub fn interim(&mut self, status: Status, fields: &Fields) {
+        match self.wire {
+            Wire::Http1 => encode::interim(status, fields, &mut self.buf),
+            Wire::Frames => {
+                self.seal();
+                response::interim(status, fields, &mut self.buf);
+                let block = self.sealed_block();
+                self.segments.push_back(Segment::Head { block, is_final: false });
+            }
+        }
+        self.begin_response();
+    }
+
+    /// A piece of the body.
+    pub fn data(&mut self, data: &[u8]) {
+        match self.body_end {
+            _ if data.is_empty() => {}
+            BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
+            BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
+        }
+    }
+
+    /// `size` bytes of body follow, as text or by reference; then [`SendQueue::close`].
+    pub fn open(&mut self, size: u64) {
+        if self.is_chunked() {
+            encode::open_chunk(size, &mut self.buf);
+        }
+    }
+
+    pub fn close(&mut self) {
+        if self.is_chunked() {
+            encode::close_chunk(&mut self.buf);
+        }
+    }
+
+    /// The body is complete. Gives how many of the appended bytes are a block of trailers, which is no part of the
+    /// body.
+    pub fn end(&mut self, trailers: &Fields) -> u64 {
+        if self.is_chunked() {
+            encode::last_chunk(trailers, &mut self.buf);
+        }
+        if self.wire != Wire::Frames {
+            return 0;
+        }
+        self.seal();
+        response::trailers(trailers, &mut self.buf);
+        let block = self.sealed_block();
+        let len = block.len() as u64;
+        self.segments.push_back(Segment::End { block });
+        len
+    }
+}
