@@ -34,6 +34,7 @@ pub mod proxy_tls;
 pub mod registry;
 pub mod resolve;
 pub mod row;
+pub mod script;
 pub mod settings;
 pub mod sources;
 pub mod suggest;

@@ -36,6 +36,7 @@ use super::fault::Fault;
 use super::load::Loaded;
 use super::model::*;
 use super::row::{self, Effect, Row};
+use super::script::Script;
 use super::settings::body::TempPath;
 use super::settings::listen::ServerDraft;
 use super::settings::upload::Upload;

@@ -3,7 +3,7 @@
 //! Invariant: a variable has the value that was given last, whichever way. To give a run of `set` lines costs the same
 //! whatever its length; to look a variable up costs no more than [`MOST`] look-ups.
 
-use crate::config::model::FixedValues;
+use crate::config::script::FixedValues;
 use crate::util::text::Text;
 use std::rc::Rc;
 

@@ -3,8 +3,9 @@
 
 use super::render::by_server;
 use crate::config::model::{
-    Config, Content, Endpoint, Location, LocationId, LocationKind, LocationTree, Op, Server, ServerId,
+    Config, Content, Endpoint, Location, LocationId, LocationKind, LocationTree, Server, ServerId,
 };
+use crate::config::script::Op;
 use crate::config::settings::proxy_pass::To;
 use crate::config::sources::Sources;
 use crate::config::template::{Part, Template};

@@ -2,7 +2,8 @@
 //!
 //! Pure: text from the configuration and the addresses that are open.
 
-use crate::config::model::{Config, Endpoint, Op, Server, ServerId};
+use crate::config::model::{Config, Endpoint, Server, ServerId};
+use crate::config::script::Op;
 use crate::config::settings::proxy_pass::To;
 use crate::config::template::Part;
 use crate::sys::socket::Addr;

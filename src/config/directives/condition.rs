@@ -3,8 +3,8 @@
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::fault::Fault;
-use crate::config::model::{Condition, PathTest};
 use crate::config::pattern::{Case, Pattern};
+use crate::config::script::{Condition, PathTest};
 
 /// The words of a condition, without its parentheses.
 fn inside(d: &Directive) -> Span {

@@ -5,9 +5,10 @@ use crate::config::ast::Directive;
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Fault;
-use crate::config::model::{Op, Rewrite, RewriteFlag, SetTarget};
+use crate::config::model::SetTarget;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
+use crate::config::script::{Op, Rewrite, RewriteFlag};
 use crate::config::template::Source;
 use std::rc::Rc;
 

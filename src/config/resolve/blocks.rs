@@ -12,6 +12,7 @@ use crate::config::model::*;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::row::Section;
+use crate::config::script::{Op, Script};
 use crate::config::settings::listen::{Name, ServerDraft};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::{Keepalive, Upstream};

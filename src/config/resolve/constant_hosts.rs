@@ -3,7 +3,8 @@
 //! run time, so one that cannot be found now is a warning, and a 502 for requests that need it.
 
 use crate::config::build::Build;
-use crate::config::model::{Op, Script, SetTarget};
+use crate::config::model::SetTarget;
+use crate::config::script::{Op, Script};
 use crate::config::settings::proxy_pass::To;
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::config::upstream_url::Url;

@@ -5,10 +5,9 @@
 //! same value and leaves nothing behind that another op could see, captures above all. All other ops are evaluated one by
 //! one, in their order.
 
-use crate::config::model::{
-    Condition, FixedValues, Location, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun, Tables,
-};
+use crate::config::model::{Location, Tables};
 use crate::config::pattern_set::{MatchMode, PatternSet};
+use crate::config::script::{Condition, FixedValues, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun};
 use crate::config::settings::map::MapTable;
 use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
 use crate::util::checkpoint;

@@ -6,9 +6,9 @@
 //! evaluated only once all ops before the first that depends on it are known to do nothing, as if they were tried one
 //! after the other. The result is a number of ops to skip: it cannot lead back.
 
-use crate::config::model::{OpList, OpLists, OpTest, Script};
 use crate::config::pattern::{Failed, Pattern};
 use crate::config::pattern_set::Candidates;
+use crate::config::script::{OpList, OpLists, OpTest, Script};
 use crate::exchange::user_values::UserValues;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;

@@ -2,8 +2,9 @@
 
 use super::lists;
 use crate::config::ast::Span;
-use crate::config::model::{Condition, Level, Op, PathTest, Rewrite, RewriteFlag, Script, SetTarget};
+use crate::config::model::{Level, SetTarget};
 use crate::config::pattern::Pattern;
+use crate::config::script::{Condition, Op, PathTest, Rewrite, RewriteFlag, Script};
 use crate::config::template::{Part, Template};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
