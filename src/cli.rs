@@ -17,7 +17,7 @@ use mistake::{CommandSyntax, stop};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use webserv::server::lifecycle::signal_number;
+use webserv::server::signal_command::signal_number;
 use webserv::tools::sign::Sign;
 
 /// What was asked for.

@@ -21,7 +21,7 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
-//! | `main.rs`, `cli.rs`, `share.rs`, `notes.rs` | the program: its commands, `webserv DIR`, notes on a configuration |
+//! | `main.rs`, `cli.rs`, `origin.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is meant, `webserv DIR`, notes on it |
 //!
 //! Where is …? Reading a request:
 //!
@@ -60,7 +60,8 @@
 //!   a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its delay:
 //!   [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
-//! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`]; try_files: [`exchange::rewrite::try_files`]
+//! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`], as data: [`config::script`]; try_files:
+//!   [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
@@ -110,7 +111,7 @@
 //!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
-//!   `exchange/handlers/upstream/respond.rs`; written: [`exchange::send_queue`]
+//!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
 //!   [`exchange::origin`]; the time in Date: [`services::clock`]
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
@@ -136,7 +137,8 @@
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
 //! - a process started: [`server::lifecycle`]; a socket bound, or inherited from an old binary or systemd:
 //!   [`server::listeners`]; what one process hands over to the next: [`services::handover`], sent by `server/handover.rs`
-//! - a signal acted on: `server/signals.rs`; the pid file written, `-s` and its number: [`server::pid_file`]
+//! - a signal acted on: `server/signals.rs`; sent by `-s`: [`server::signal_command`]; the pid file written and read:
+//!   [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`

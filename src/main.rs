@@ -2,10 +2,10 @@
 
 mod cli;
 mod notes;
+mod origin;
 mod share;
 
 use cli::{Args, Explain, Reference, Stop, Tool};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use webserv::config::build::Form;
@@ -16,8 +16,9 @@ use webserv::config::sources::Sources;
 use webserv::config::sources::dump;
 use webserv::explain;
 use webserv::io::console;
-use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
+use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::reload::{self, Origin, Read};
+use webserv::server::signal_command::{self, Signalled};
 use webserv::sys::Errno;
 use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
 
@@ -48,17 +49,17 @@ fn main() -> ExitCode {
         }
     }
     match &args.tool {
-        Some(Tool::Rule(code)) => return rule(code),
-        Some(Tool::Format { check, files }) => return layout(*check, files),
+        Some(Tool::Rule(code)) => return explain_rule(code),
+        Some(Tool::Format { check, files }) => return format_files(*check, files),
         Some(Tool::Cert(names)) => return page(cert::page(names, webserv::sys::clock::realtime().0)),
         Some(Tool::Sign(wanted)) => return page(sign::link(wanted, webserv::sys::clock::realtime().0)),
-        Some(Tool::Editor) => return editor(),
+        Some(Tool::Editor) => return language_server(),
         Some(Tool::Lint | Tool::CheckNginx | Tool::Diff { .. }) | None => {}
     }
     if let Some(form) = &args.reference {
         return reference(form);
     }
-    let origin = match origin(&args) {
+    let origin = match origin::origin(&args) {
         Ok(Origin { text: Some(text), .. }) if args.share.print_config => return print(text.as_bytes()),
         Ok(origin) => origin,
         Err(Failure { why, .. }) => {
@@ -67,16 +68,16 @@ fn main() -> ExitCode {
         }
     };
     if args.tool == Some(Tool::Lint) {
-        return warnings(&args, &origin);
+        return lint_file(&args, &origin);
     }
     let read = if args.serves() { origin.read_to_serve(Vec::new()) } else { origin.read() };
     match &args.tool {
         Some(Tool::CheckNginx) => return check_nginx(&origin, &read),
-        Some(Tool::Diff { new, log }) => return difference(&origin, read, new, log.as_deref()),
+        Some(Tool::Diff { new, log }) => return diff(&origin, read, new, log.as_deref()),
         _ => {}
     }
     if let Some(asked) = &args.explain {
-        return explanation(asked, &origin, read);
+        return explain_request(asked, &origin, read);
     }
     if args.status {
         return status(&args, &origin, read);
@@ -137,103 +138,6 @@ fn page(page: Result<String, String>) -> ExitCode {
     }
 }
 
-/// Which file is meant, and how the program was called.
-fn origin(args: &Args) -> Result<Origin, Failure> {
-    let called = std::env::args_os().next().unwrap_or_default();
-    let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
-    let here = std::env::current_dir().map_err(|e| Failure::of(format!("getcwd() failed {}", Errno::from(e))))?;
-    let prefix = match &args.prefix {
-        Some(prefix) => here.join(prefix),
-        None => here.clone(),
-    };
-    if let Some(dir) = args.config.as_ref().filter(|config| config.is_dir()) {
-        return share::origin(&here.join(dir), &args.share, program);
-    }
-    if args.share != cli::Share::default() {
-        let what = match &args.config {
-            None => "no directory is named: name one, as in webserv . --upload".to_owned(),
-            Some(path) if path.exists() => format!("\"{}\" is a file: its directives say all that", path.display()),
-            Some(path) => format!("\"{}\" does not exist", path.display()),
-        };
-        return Err(Failure::of(format!(
-            "--upload, --port, --bind, --auth, --tls, --hidden, --follow-links and --print-config are for serving a directory; \
-             {what}"
-        )));
-    }
-    if let Some((named, e)) = args.config.as_ref().and_then(|named| Some((named, named.metadata().err()?))) {
-        return Err(no_such(args, named, Errno::from(e)));
-    }
-    // nginx's file is read as nginx reads it.
-    if let (Some(Tool::CheckNginx), Some(config)) = (&args.tool, &args.config) {
-        let file = here.join(config);
-        let prefix = if args.prefix.is_some() { prefix } else { file.parent().unwrap_or(&here).to_owned() };
-        return Ok(Origin {
-            executable: executable(&called),
-            file,
-            text: None,
-            prefix,
-            directives: None,
-            error_log: None,
-            form: Form::Nginx,
-            program,
-        });
-    }
-    let (file, form) = match (&args.config, &args.file) {
-        (Some(config), _) => (config.clone(), Form::Own),
-        (None, Some(file)) => (prefix.join(file), Form::Nginx),
-        (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
-        (None, None) => (default_file(args)?, Form::Own),
-    };
-    Ok(Origin {
-        executable: executable(&called),
-        file,
-        text: None,
-        prefix,
-        directives: args.directives.clone().map(|text| text.into_vec()),
-        error_log: args.error_log.clone(),
-        form,
-        program,
-    })
-}
-
-/// The file that was started: /proc knows it also where it was found along PATH.
-fn executable(called: &std::ffi::OsStr) -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from(called))
-}
-
-fn default_file(args: &Args) -> Result<PathBuf, Failure> {
-    const PLACES: [&str; 2] = ["conf/default.conf", "/etc/webserv/webserv.conf"];
-    let found = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
-    let hint = match &args.signal {
-        _ if args.serves() => HINT.to_owned(),
-        Some(signal) => {
-            format!("name the one that the server runs by: webserv -s {signal} CONFIG; see 'webserv --help'")
-        }
-        None => "name one; see 'webserv --help'".to_owned(),
-    };
-    found
-        .ok_or_else(|| Failure::of(format!("no configuration: neither {} nor {} exists\n{hint}", PLACES[0], PLACES[1])))
-}
-
-/// What a first word may be.
-const HINT: &str = "webserv DIR serves a directory, webserv FILE the sites of a configuration; see 'webserv --help'";
-
-/// What was named is no file: a directory that is not there, a command that is nearly one of ours, or one of others.
-fn no_such(args: &Args, named: &Path, e: Errno) -> Failure {
-    let word = named.to_string_lossy();
-    let advice = match e {
-        Errno::ENOENT if args.serves() => {
-            let meant = cli::advice_on_word(&word).map_or(String::new(), |advice| format!("{advice}\n"));
-            format!("\n{meant}{HINT}")
-        }
-        Errno::EACCES => {
-            "\na directory on the way may not be entered by this user: chmod o+x, or start as a user who may".to_owned()
-        }
-        _ => String::new(),
-    };
-    Failure::of(format!("open() \"{word}\" failed {e}{advice}"))
-}
-
 /// `-t` and `-T`: nginx's verdict lines and exit status.
 fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let program = &origin.program;
@@ -251,7 +155,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     if let Err(Some(failure)) = &outcome {
         match args.json {
             true => console::complain(&advice::json(origin, failure)),
-            false => draw(&advice::message(origin, failure)),
+            false => print_message(&advice::message(origin, failure)),
         }
     }
     let say = |verdict: String| match args.json {
@@ -296,11 +200,11 @@ fn show(args: &Args, origin: &Origin, read: &Read) {
     if let Some(summary) = report::summary(&read.diagnostics) {
         text.push_str(&format!("\n{program}: {summary}\n"));
     }
-    draw(&text);
+    print_message(&text);
 }
 
 /// A message, in colour on a terminal.
-fn draw(text: &str) {
+fn print_message(text: &str) {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match !plain && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => console::complain(&report::paint(text)),
@@ -309,7 +213,7 @@ fn draw(text: &str) {
 }
 
 /// `lint`: errors as `-t` has them, but for what another machine may have; else warnings, and failure where there are any.
-fn warnings(args: &Args, origin: &Origin) -> ExitCode {
+fn lint_file(args: &Args, origin: &Origin) -> ExitCode {
     let mut read = origin.read();
     read.diagnostics.leave_out(Severity::Notice);
     // That is for `-t` to say, where it is served.
@@ -320,7 +224,7 @@ fn warnings(args: &Args, origin: &Origin) -> ExitCode {
 }
 
 /// `lint --explain`.
-fn rule(code: &str) -> ExitCode {
+fn explain_rule(code: &str) -> ExitCode {
     if code.is_empty() {
         return print(lint::list().as_bytes());
     }
@@ -329,7 +233,7 @@ fn rule(code: &str) -> ExitCode {
 }
 
 /// `fmt`: each file is written only where its layout differs.
-fn layout(check: bool, files: &[PathBuf]) -> ExitCode {
+fn format_files(check: bool, files: &[PathBuf]) -> ExitCode {
     let mut ok = true;
     for file in files {
         let shown = file.display();
@@ -369,13 +273,13 @@ fn status(args: &Args, origin: &Origin, read: Read) -> ExitCode {
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.
-fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
+fn explain_request(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
     let Some(config) = read.config else {
         console::complain(&read.diagnostics.render(&read.sources, &origin.program));
         return ExitCode::FAILURE;
     };
     if let Some(log) = &asked.log {
-        return recorded(asked, log, origin, config, &read.sources);
+        return explain_logged(asked, log, origin, config, &read.sources);
     }
     if asked.question.is_empty() {
         return print(explain::everything(&config, &read.sources).as_bytes());
@@ -400,7 +304,7 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
 }
 
 /// `explain --log`: a request as a log has it.
-fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, sources: &Sources) -> ExitCode {
+fn explain_logged(asked: &Explain, log: &Path, origin: &Origin, config: Config, sources: &Sources) -> ExitCode {
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(e) => {
@@ -418,7 +322,7 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
 }
 
 /// `lsp`: until the editor is done.
-fn editor() -> ExitCode {
+fn language_server() -> ExitCode {
     match lsp::serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -438,7 +342,7 @@ fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
 }
 
 /// `diff`: recorded requests that are answered otherwise; without a log the maps of both, as far as they differ.
-fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode {
+fn diff(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode {
     let other = Origin { file: new.to_owned(), ..origin.clone() };
     let other_read = other.read();
     let (Some(config), Some(new_config)) = (read.config, other_read.config) else {
@@ -493,9 +397,9 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     // The texts and their tree are not needed any more; ten thousand servers are megabytes of them.
     drop((read.sources, read.tree));
     let outcome = match &args.signal {
-        Some(name) => match lifecycle::signal(&config, name) {
+        Some(name) => match signal_command::signal(&config, name) {
             Ok(Signalled::Refused(refused)) => {
-                draw(&advice::refused(&origin, refused));
+                print_message(&advice::refused(&origin, refused));
                 return ExitCode::FAILURE;
             }
             Err(mut failure) if config.process.pid.as_ref().is_none_or(|path| !path.exists()) => {
@@ -517,11 +421,11 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure @ Failure { cause: Some(_), .. }) => {
-            draw(&advice::message(&origin, &failure));
+            print_message(&advice::message(&origin, &failure));
             ExitCode::FAILURE
         }
         Err(Failure { why, .. }) => {
-            draw(&format!("{program}: [emerg] {}\n", why.replace('\n', "\n  = help: ")));
+            print_message(&format!("{program}: [emerg] {}\n", why.replace('\n', "\n  = help: ")));
             ExitCode::FAILURE
         }
     }

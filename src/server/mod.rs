@@ -21,6 +21,7 @@ pub mod reload;
 pub mod reload_report;
 pub mod service_manager;
 pub mod serving_user;
+pub mod signal_command;
 pub mod signals;
 mod streams;
 pub mod temp_paths;
