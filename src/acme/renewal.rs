@@ -126,7 +126,7 @@ pub struct Inquiry {
 
 /// What to do next.
 #[derive(Debug)]
-pub enum Step {
+pub enum InquiryStep {
     Ask(Request),
     /// The authority has no renewal information.
     Unknown,
@@ -137,15 +137,15 @@ impl Inquiry {
         Inquiry { id, asked: false }
     }
 
-    pub fn next(&mut self, account: &Account, terms: &Terms) -> Step {
-        let Some(directory) = account.directory() else { return Step::Ask(Request::get(terms.uri.clone())) };
+    pub fn next(&mut self, account: &Account, terms: &Terms) -> InquiryStep {
+        let Some(directory) = account.directory() else { return InquiryStep::Ask(Request::get(terms.uri.clone())) };
         let base = directory.renewal.as_deref().map(|url| url.trim_end_matches('/'));
         match base.and_then(|base| Url::parse(&format!("{base}/{}", self.id))) {
             Some(url) => {
                 self.asked = true;
-                Step::Ask(Request::get(url))
+                InquiryStep::Ask(Request::get(url))
             }
-            None => Step::Unknown,
+            None => InquiryStep::Unknown,
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters
 use crate::config::model::{Content, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::{Step, Trace, location};
+use crate::route::{Trace, TraceStep, location};
 use crate::services::{Services, temp_names};
 
 /// Goes on with a delayed request, whose time has come.
@@ -231,7 +231,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Status(Status::NOT_FOUND);
     }
     let config = ex.config.clone();
-    cx.trace.step(|| Step::Search { server: ex.route.server, uri: ex.route.uri.clone() });
+    cx.trace.step(|| TraceStep::Search { server: ex.route.server, uri: ex.route.uri.clone() });
     if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
         return flow;
     }

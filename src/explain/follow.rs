@@ -9,7 +9,7 @@ use crate::exchange::handlers::{Handler, upstream};
 use crate::exchange::{Printable, Tx, entry, phases};
 use crate::http::h1::head::Progress;
 use crate::http::status::Status;
-use crate::route::{Recorder, Step, Trace};
+use crate::route::{Recorder, Trace, TraceStep};
 use crate::services::Services;
 
 /// Most waits (limit_req's delay, auth_delay) that are followed.
@@ -121,7 +121,7 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     let status = active.ex.response.status.0;
     let own = std::mem::replace(&mut cx.trace, steps).map(|recorder| recorder.0).unwrap_or_default();
     let decisive = own.iter().rev().find_map(|step| match step {
-        Step::Phase { at, .. } => *at,
+        TraceStep::Phase { at, .. } => *at,
         _ => None,
     });
     if is_over {

@@ -35,7 +35,7 @@ use crate::exchange::handlers::upstream::Proxy;
 use crate::exchange::{Client, Exchange, Printable, Tx, variables};
 use crate::http::escape::json_escape;
 use crate::http::h1::encode;
-use crate::route::{Recorder, Step};
+use crate::route::{Recorder, TraceStep};
 use crate::server::reload::Origin;
 use crate::services::Services;
 use crate::services::logs::Logs;
@@ -151,7 +151,7 @@ fn course(
     let steps = cx.trace.take().map(|recorder| recorder.0).unwrap_or_default();
     explanation.steps(listener, &ex.route.host, &steps);
     let answerer = steps.iter().rev().find_map(|step| match step {
-        Step::Phase { name: "handler", text, .. } => Some(text.as_str()),
+        TraceStep::Phase { name: "handler", text, .. } => Some(text.as_str()),
         _ => None,
     });
     if let Some(uri) = depends {

@@ -6,7 +6,7 @@ use crate::http::field_syntax::{is_method_byte, is_token};
 use crate::http::h1::request;
 use crate::http::version::Version;
 use crate::route::server::{self, Rule};
-use crate::route::{Recorder, Step};
+use crate::route::{Recorder, TraceStep};
 use std::net::IpAddr;
 
 /// A request as it would be sent.
@@ -178,7 +178,7 @@ impl Question {
 fn knows(endpoint: &Endpoint, name: &str) -> bool {
     let mut recorder = Recorder::default();
     let _ = server::find(endpoint, name.as_bytes(), &mut recorder);
-    !matches!(recorder.0.first(), Some(Step::Server { rule: Rule::Default, .. }) | None)
+    !matches!(recorder.0.first(), Some(TraceStep::Server { rule: Rule::Default, .. }) | None)
 }
 
 /// The listener of this address.

@@ -8,7 +8,7 @@ use crate::config::sources::Sources;
 use crate::exchange::Printable;
 use crate::route::location::LocationVerdict;
 use crate::route::server::{self, Rule};
-use crate::route::{Recorder, Step};
+use crate::route::{Recorder, TraceStep};
 use crate::util::printable::visible;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -51,38 +51,38 @@ impl<'c> Explanation<'c> {
     }
 
     /// Everything that was recorded, in order. `host` is the name by which the server was looked for.
-    pub fn steps(&mut self, endpoint: &Endpoint, host: &[u8], steps: &[Step]) {
+    pub fn steps(&mut self, endpoint: &Endpoint, host: &[u8], steps: &[TraceStep]) {
         let mut rest = steps;
         while let Some((step, after)) = rest.split_first() {
             rest = after;
             match step {
-                Step::Server { id, rule } => {
+                TraceStep::Server { id, rule } => {
                     self.here = Some(self.config.server(*id).span);
                     self.server(endpoint, host, *id, *rule);
                 }
-                Step::Search { server, uri } => {
+                TraceStep::Search { server, uri } => {
                     let looked: Vec<(LocationId, LocationVerdict)> = rest.iter().map_while(location_of).collect();
                     rest = &rest[looked.len()..];
                     let block = looked.last().map(|(taken, _)| self.config.location(*taken).span);
                     self.here = block.or(Some(self.config.server(*server).span));
                     self.locations(*server, uri, &looked);
                 }
-                Step::Location { id, verdict } => {
+                TraceStep::Location { id, verdict } => {
                     self.locations(self.config.location(*id).server, b"", &[(*id, *verdict)])
                 }
-                Step::Phase { name, at: None, text } => match self.directive(name, text) {
+                TraceStep::Phase { name, at: None, text } => match self.directive(name, text) {
                     Some(place) => self.line(name, &format!("{text}  [{place}]")),
                     None => self.line(name, text),
                 },
-                Step::Phase { name: name @ "rewrite", at: Some(at), text } => {
+                TraceStep::Phase { name: name @ "rewrite", at: Some(at), text } => {
                     let directive = String::from_utf8_lossy(self.sources.slice(*at)).into_owned();
                     self.placed(name, *at, &format!("{directive}: {text}"));
                 }
-                Step::Phase { name: name @ "handler", at: Some(at), text } => match self.directive(name, text) {
+                TraceStep::Phase { name: name @ "handler", at: Some(at), text } => match self.directive(name, text) {
                     Some(place) => self.line(name, &format!("{text}  [{place}]")),
                     None => self.placed(name, *at, text),
                 },
-                Step::Phase { name, at: Some(at), text } => {
+                TraceStep::Phase { name, at: Some(at), text } => {
                     // A named location becomes the current one.
                     self.here = if *name == "redirect" { Some(*at) } else { self.here };
                     self.placed(name, *at, text);
@@ -141,7 +141,7 @@ impl<'c> Explanation<'c> {
             // The decision is in the record.
             let _ = server::find(&alone, host, &mut recorder);
             let why = match recorder.0.first() {
-                Some(Step::Server { rule: Rule::Default, .. }) | None => {
+                Some(TraceStep::Server { rule: Rule::Default, .. }) | None => {
                     quiet += 1;
                     if quiet > SHOWN {
                         continue;
@@ -215,9 +215,9 @@ impl<'c> Explanation<'c> {
     }
 }
 
-fn location_of(step: &Step) -> Option<(LocationId, LocationVerdict)> {
+fn location_of(step: &TraceStep) -> Option<(LocationId, LocationVerdict)> {
     match step {
-        Step::Location { id, verdict } => Some((*id, *verdict)),
+        TraceStep::Location { id, verdict } => Some((*id, *verdict)),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! The location of a URI: exact, else the longest prefix, whose nested locations are searched first, unless a regex
 //! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
 
-use super::{Step, Trace};
+use super::{Trace, TraceStep};
 use crate::config::model::{Config, Location, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Failed, Matched};
 use crate::config::pattern_set;
@@ -113,7 +113,7 @@ fn search(
     trace: &mut impl Trace,
 ) -> Result<bool, Failed> {
     if let Some(&id) = tree.exact.get(uri) {
-        trace.step(|| Step::Location { id, verdict: LocationVerdict::Exact });
+        trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Exact });
         *found = LocationMatch { location: id, matched: None };
         return Ok(true);
     }
@@ -121,7 +121,7 @@ fn search(
     if let Some(id) = longest_prefix(tree, uri) {
         let location = config.location(id);
         last = location.kind == LocationKind::PrefixFinal;
-        trace.step(|| Step::Location {
+        trace.step(|| TraceStep::Location {
             id,
             verdict: if last { LocationVerdict::FinalPrefix } else { LocationVerdict::LongestPrefix },
         });
@@ -137,7 +137,7 @@ fn search(
     }
     let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
-    trace.step(|| Step::Location { id, verdict: LocationVerdict::Regex });
+    trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Regex });
     // Without groups of its own it leaves none of an earlier one; names that it does not set keep what the regex
     // around it has captured (nginx).
     let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
@@ -304,18 +304,18 @@ mod tests {
             let found = find(&config, ServerId(0), uri.as_bytes(), &mut recorder).expect("decided");
             assert_eq!(found.location == root, is_root, "{uri}");
             let seen = recorder.0.iter().filter_map(|step| match step {
-                Step::Location { verdict, .. } => Some(*verdict),
+                TraceStep::Location { verdict, .. } => Some(*verdict),
                 _ => None,
             });
             assert_eq!(seen.collect::<Vec<V>>(), verdicts, "{uri}");
             let last = recorder.0.last();
-            assert!(is_root || matches!(last, Some(Step::Location { id, .. }) if *id == found.location), "{uri}");
+            assert!(is_root || matches!(last, Some(TraceStep::Location { id, .. }) if *id == found.location), "{uri}");
             find(&config, ServerId(0), uri.as_bytes(), &mut maybe).expect("decided");
             assert_eq!(maybe.expect("as before").0, recorder.0, "{uri}");
         }
         let mut recorder = Some(Recorder::default());
         recorder.say("phase", None, || "text".into());
-        let said = Step::Phase { name: "phase", at: None, text: "text".into() };
+        let said = TraceStep::Phase { name: "phase", at: None, text: "text".into() };
         assert_eq!(recorder.expect("as before").0, [said]);
     }
 
@@ -366,7 +366,10 @@ mod tests {
             assert_eq!(named, (expected != 5 || host.is_empty()).then_some(id), "{host}");
             let mut trace = Some(Recorder::default());
             server::find(&config.endpoints[0], host.as_bytes(), &mut trace).expect("decided");
-            assert!(matches!(trace.expect("as before").0[..], [Step::Server { id: by, .. }] if by == id), "{host}");
+            assert!(
+                matches!(trace.expect("as before").0[..], [TraceStep::Server { id: by, .. }] if by == id),
+                "{host}"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::model::{LocationId, ServerId};
 
 /// A step of a decision, for a recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum TraceStep {
     /// The server that answers, by which rule, and the pattern or name that matched.
     Server { id: ServerId, rule: server::Rule },
     /// A location is looked for.
@@ -22,12 +22,12 @@ pub enum Step {
 
 /// Watches a decision. [`NoTrace`] compiles to nothing.
 pub trait Trace {
-    fn step(&mut self, step: impl FnOnce() -> Step);
+    fn step(&mut self, step: impl FnOnce() -> TraceStep);
 
     /// A step of a phase, in words that are made only where they are recorded.
     #[inline]
     fn say(&mut self, name: &'static str, at: Option<Span>, text: impl FnOnce() -> String) {
-        self.step(|| Step::Phase { name, at, text: text() });
+        self.step(|| TraceStep::Phase { name, at, text: text() });
     }
 }
 
@@ -36,15 +36,15 @@ pub struct NoTrace;
 
 impl Trace for NoTrace {
     #[inline]
-    fn step(&mut self, _: impl FnOnce() -> Step) {}
+    fn step(&mut self, _: impl FnOnce() -> TraceStep) {}
 }
 
 /// Keeps every step.
 #[derive(Default)]
-pub struct Recorder(pub Vec<Step>);
+pub struct Recorder(pub Vec<TraceStep>);
 
 impl Trace for Recorder {
-    fn step(&mut self, step: impl FnOnce() -> Step) {
+    fn step(&mut self, step: impl FnOnce() -> TraceStep) {
         self.0.push(step());
     }
 }
@@ -52,7 +52,7 @@ impl Trace for Recorder {
 /// A trace that is there or not is known at run time: for the phases of a request, which are compiled once for both.
 impl Trace for Option<Recorder> {
     #[inline]
-    fn step(&mut self, step: impl FnOnce() -> Step) {
+    fn step(&mut self, step: impl FnOnce() -> TraceStep) {
         if let Some(recorder) = self {
             recorder.step(step);
         }

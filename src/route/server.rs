@@ -1,7 +1,7 @@
 //! The server of a request: by its host among the names of the endpoint it came in on. nginx's order: exact, the
 //! longest `*.suffix`, the longest `prefix.*`, the first regex, the default server.
 
-use super::{Step, Trace};
+use super::{Trace, TraceStep};
 use crate::config::model::{Endpoint, ServerId};
 use crate::config::pattern::{Failed, Matched};
 use crate::config::pattern_set;
@@ -22,7 +22,7 @@ pub enum Rule {
 /// Whether a regex matches could not be found out.
 pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<(ServerId, Option<Matched>), Failed> {
     let (id, rule, matched) = decide(endpoint, host)?;
-    trace.step(|| Step::Server { id, rule });
+    trace.step(|| TraceStep::Server { id, rule });
     Ok((id, matched))
 }
 

@@ -1,6 +1,6 @@
 //! What holds of every input to the codecs of HTTP/2.
 
-use webserv::http::h2::connection::{Connection, Event, Limits, Step};
+use webserv::http::h2::connection::{Connection, Event, Limits, ReadStep};
 use webserv::http::h2::frame::PREFACE;
 use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
 use webserv::util::span::Span;
@@ -24,9 +24,9 @@ pub fn frames(data: &[u8]) {
                 let step = connection.receive(&bytes[at..cut], 0);
                 connection.check_invariants();
                 match step {
-                    Ok(Step::More) => break,
-                    Ok(Step::Blocked) => connection.take_control(&mut out),
-                    Ok(Step::Took { consumed, event }) => {
+                    Ok(ReadStep::More) => break,
+                    Ok(ReadStep::Blocked) => connection.take_control(&mut out),
+                    Ok(ReadStep::Took { consumed, event }) => {
                         let piece = &bytes[at..cut];
                         at += consumed;
                         let Some(event) = event else { continue };

@@ -7,7 +7,7 @@ use crate::conn::{Conn, State, Turn};
 use crate::exchange::error_log;
 use crate::exchange::{Rx, Tx};
 use crate::http::h1::body::Trailers;
-use crate::http::h2::connection::{Event, Step};
+use crate::http::h2::connection::{Event, ReadStep};
 use crate::http::h2::error::{ErrorCode, Fault};
 use crate::services::Services;
 use crate::services::logs::Who;
@@ -34,9 +34,9 @@ impl Http2 {
                 break Read::Blocked;
             }
             match self.protocol.receive(&input[at..], turn.cx.now.ms) {
-                Ok(Step::More) => break Read::More,
-                Ok(Step::Blocked) => break Read::Blocked,
-                Ok(Step::Took { consumed, event }) => {
+                Ok(ReadStep::More) => break Read::More,
+                Ok(ReadStep::Blocked) => break Read::Blocked,
+                Ok(ReadStep::Took { consumed, event }) => {
                     let rest = &input[at..];
                     at += consumed;
                     match event {

@@ -17,7 +17,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
-use walk::{Member, Step, Walk};
+use walk::{Member, Walk, WalkStep};
 
 /// Bytes of a file in a piece: what a stored block of deflate holds.
 const PIECE: usize = 0xffff;
@@ -101,14 +101,14 @@ impl Archive {
         }
         for _ in 0..ENTRIES {
             match self.walk.step()? {
-                Step::On => {}
-                Step::Found(found) => {
+                WalkStep::On => {}
+                WalkStep::Found(found) => {
                     self.entry(&found, out);
                     if !out.is_empty() {
                         return Ok(());
                     }
                 }
-                Step::End => {
+                WalkStep::End => {
                     match &mut self.writer {
                         Writer::Zip(zip) => zip.begin_closing(),
                         Writer::Tar => {

@@ -34,7 +34,7 @@ pub struct Member {
 }
 
 /// What a step found.
-pub enum Step {
+pub enum WalkStep {
     Found(Member),
     /// Nothing to report, but there is more.
     On,
@@ -53,9 +53,9 @@ impl Walk {
         self.descent.forget_last();
     }
 
-    pub fn step(&mut self) -> Result<Step, Errno> {
+    pub fn step(&mut self) -> Result<WalkStep, Errno> {
         if let Some(name) = self.batch.pop() {
-            return Ok(self.entry(name).map_or(Step::On, Step::Found));
+            return Ok(self.entry(name).map_or(WalkStep::On, WalkStep::Found));
         }
         if let Some(dir) = &mut self.reading {
             if dir.fill()? {
@@ -68,16 +68,16 @@ impl Walk {
                 };
                 let names = dir.entries().map(|entry| entry.name).filter(|name| !is_left_out(name.to_bytes()));
                 self.batch.extend(names.map(ToOwned::to_owned));
-                return Ok(Step::On);
+                return Ok(WalkStep::On);
             }
             self.reading = None;
         }
         match self.descent.advance() {
             Next::Enter => self.reading = self.open(self.descent.path(), O_DIRECTORY).map(file::read_dir),
             Next::Back => {}
-            Next::End => return Ok(Step::End),
+            Next::End => return Ok(WalkStep::End),
         }
-        Ok(Step::On)
+        Ok(WalkStep::On)
     }
 
     fn entry(&mut self, name: CString) -> Option<Member> {

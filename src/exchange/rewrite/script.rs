@@ -23,8 +23,8 @@ use crate::util::text::Text;
 pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
     let mut run = Run { quote: true, value: Vec::new() };
     match steps(ex, cx, script, &mut run) {
-        Step::Settled(flow) => flow,
-        Step::On | Step::Stop => Flow::Next,
+        ScriptStep::Settled(flow) => flow,
+        ScriptStep::On | ScriptStep::Stop => Flow::Next,
     }
 }
 
@@ -35,43 +35,43 @@ struct Run {
     value: Vec<u8>,
 }
 
-enum Step {
+enum ScriptStep {
     On,
     /// `break`, or a rewrite with a flag: the rest of this level's script is skipped.
     Stop,
     Settled(Flow),
 }
 
-fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -> Step {
+fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -> ScriptStep {
     let (mut next, mut passes) = (0, lists::Passes::default());
     loop {
         let skipped = lists::skip(ex, cx, script, next, &mut passes);
         next += skipped.ops;
         if ex.route.pattern_failed {
-            return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+            return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         if let Some(run) = script.set_run(next).filter(|_| cx.trace.is_none()) {
             ex.route.user.set_all(&run.values);
             next = run.ops.end;
             continue;
         }
-        let Some(op) = script.ops.get(next) else { return Step::On };
+        let Some(op) = script.ops.get(next) else { return ScriptStep::On };
         let at = script.spans.get(next).copied();
         next += 1;
         let step = match op {
             Op::Set { slot, value } => {
                 set(ex, cx, *slot, value, run, at);
-                Step::On
+                ScriptStep::On
             }
             Op::Break => {
                 cx.trace.say("rewrite", at, || "the rest of the level's script is skipped".into());
                 ex.route.broke |= ex.route.uri_changed;
                 ex.route.uri_changed = false;
-                Step::Stop
+                ScriptStep::Stop
             }
             Op::Return { code, text } => {
                 cx.trace.say("rewrite", at, || format!("answers {code}"));
-                Step::Settled(answer(ex, cx, *code, text.as_ref()))
+                ScriptStep::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
                 let holds = match skipped.holds {
@@ -85,16 +85,16 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                     }
                     steps(ex, cx, script, run)
                 } else {
-                    Step::On
+                    ScriptStep::On
                 }
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, &mut run.quote, at),
         };
         if ex.route.pattern_failed {
-            return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+            return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         match step {
-            Step::On => {}
+            ScriptStep::On => {}
             done => return done,
         }
     }
@@ -254,7 +254,7 @@ fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> 
     }
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
+fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> ScriptStep {
     let uri = std::mem::take(&mut ex.route.uri);
     let matched = rewrite.pattern.find(&uri).unwrap_or_else(|failed| {
         ex.undecided(cx, &failed);
@@ -264,7 +264,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
         ex.route.uri = uri;
-        return Step::On;
+        return ScriptStep::On;
     };
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
@@ -284,7 +284,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         let location = redirect_to(&target, old.then_some((sign, &ex.route.args)));
         cx.trace.say("rewrite", at, || format!("redirects to {}", Printable(&location)));
         ex.response.location = Some(location);
-        return Step::Settled(Flow::Status(status));
+        return ScriptStep::Settled(Flow::Status(status));
     }
     if let Some(at) = args {
         let mut args = target.split_off(at);
@@ -301,7 +301,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
     }
     if target.is_empty() {
         ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));
-        return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+        return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
     ex.route.uri = target;
@@ -310,8 +310,8 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
     ex.route.rewritten = true;
     ex.route.broke |= rewrite.flag == RewriteFlag::Break;
     match rewrite.flag {
-        RewriteFlag::None => Step::On,
-        _ => Step::Stop,
+        RewriteFlag::None => ScriptStep::On,
+        _ => ScriptStep::Stop,
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) enum Progress {
 }
 
 /// How one step came out.
-enum Step {
+enum FetchStep {
     Again,
     Wait,
     Done(Response),
@@ -146,9 +146,9 @@ impl Fetch {
                 return Progress::Done(Err(format!("no answer from \"{}\" in time", self.request.url.authority)));
             }
             match self.step(resolver, epoll, key, now) {
-                Ok(Step::Again) => {}
-                Ok(Step::Wait) => return Progress::Waiting,
-                Ok(Step::Done(response)) => {
+                Ok(FetchStep::Again) => {}
+                Ok(FetchStep::Wait) => return Progress::Waiting,
+                Ok(FetchStep::Done(response)) => {
                     self.keeps = response.keep_alive;
                     return Progress::Done(Ok(response));
                 }
@@ -170,23 +170,23 @@ impl Fetch {
         }
     }
 
-    fn step(&mut self, resolver: &mut Resolver, epoll: &Epoll, key: Key, now: Moment) -> Result<Step, String> {
+    fn step(&mut self, resolver: &mut Resolver, epoll: &Epoll, key: Key, now: Moment) -> Result<FetchStep, String> {
         match self.stage {
             Stage::Begin => self.look_up(resolver, now),
             Stage::Resolving(ticket) => match resolver.take(ticket) {
                 Some(outcome) => self.resolved(outcome),
-                None => Ok(Step::Wait),
+                None => Ok(FetchStep::Wait),
             },
             Stage::Connect => self.connect(epoll, key, now),
             Stage::Connecting | Stage::Handshaking if self.connect_by <= now.ms => Err("connection timed out".into()),
             Stage::Connecting => {
                 let transport = self.transport.as_mut().ok_or("no connection")?;
                 if !transport.can_write() {
-                    return Ok(Step::Wait);
+                    return Ok(FetchStep::Wait);
                 }
                 transport.connected().map_err(|e| format!("connect() failed {e}"))?;
                 self.stage = if self.request.url.secure { Stage::Handshaking } else { Stage::Sending(0) };
-                Ok(Step::Again)
+                Ok(FetchStep::Again)
             }
             Stage::Handshaking => self.handshake(now),
             Stage::Sending(sent) => self.send(sent),
@@ -194,12 +194,12 @@ impl Fetch {
         }
     }
 
-    fn look_up(&mut self, resolver: &mut Resolver, now: Moment) -> Result<Step, String> {
+    fn look_up(&mut self, resolver: &mut Resolver, now: Moment) -> Result<FetchStep, String> {
         self.connect_by = now.ms + CONNECT;
         if let Ok(ip) = self.request.url.host.parse() {
             self.addresses = vec![ip];
             self.stage = Stage::Connect;
-            return Ok(Step::Again);
+            return Ok(FetchStep::Again);
         }
         let question = Question {
             settings: &self.issuer.resolver,
@@ -212,21 +212,21 @@ impl Fetch {
             Submitted::Now(outcome) => self.resolved(outcome),
             Submitted::Later(ticket) => {
                 self.stage = Stage::Resolving(ticket);
-                Ok(Step::Wait)
+                Ok(FetchStep::Wait)
             }
         }
     }
 
-    fn resolved(&mut self, outcome: Outcome) -> Result<Step, String> {
+    fn resolved(&mut self, outcome: Outcome) -> Result<FetchStep, String> {
         let answer = outcome.map_err(|why| format!("the name could not be resolved {why}"))?;
         let Records::Addresses(addresses) = answer.found else { return Err("the name has no address".into()) };
         // Taken from the end.
         self.addresses = addresses.iter().rev().copied().collect();
         self.stage = Stage::Connect;
-        Ok(Step::Again)
+        Ok(FetchStep::Again)
     }
 
-    fn connect(&mut self, epoll: &Epoll, key: Key, now: Moment) -> Result<Step, String> {
+    fn connect(&mut self, epoll: &Epoll, key: Key, now: Moment) -> Result<FetchStep, String> {
         let Some(ip) = self.addresses.pop() else {
             return Err(if self.trouble.is_empty() { "the name has no address".into() } else { self.trouble.clone() });
         };
@@ -250,14 +250,14 @@ impl Fetch {
         }
         self.transport = Some(transport);
         self.receiver = Receiver::new(self.request.method);
-        Ok(Step::Again)
+        Ok(FetchStep::Again)
     }
 
-    fn handshake(&mut self, now: Moment) -> Result<Step, String> {
+    fn handshake(&mut self, now: Moment) -> Result<FetchStep, String> {
         let tls = self.transport.as_mut().and_then(Transport::tls_mut).ok_or("no connection")?;
         match tls.handshake() {
             Ok(()) => {}
-            Err(Errno::EAGAIN) => return Ok(Step::Wait),
+            Err(Errno::EAGAIN) => return Ok(FetchStep::Wait),
             Err(e) => {
                 let why = tls.fault().map_or_else(|| e.to_string(), ToString::to_string);
                 return Err(format!("SSL handshake failed: {why}"));
@@ -274,29 +274,29 @@ impl Fetch {
             check_host(leaf, host).map_err(|fault| refused(fault.number(), fault.text()))?;
         }
         self.stage = Stage::Sending(0);
-        Ok(Step::Again)
+        Ok(FetchStep::Again)
     }
 
-    fn send(&mut self, sent: usize) -> Result<Step, String> {
+    fn send(&mut self, sent: usize) -> Result<FetchStep, String> {
         let transport = self.transport.as_mut().ok_or("no connection")?;
         let rest = self.bytes.get(sent..).unwrap_or_default();
         let outcome = if rest.is_empty() { transport.flush().map(|()| 0) } else { transport.send(rest, More::No) };
         match outcome {
             Ok(_) if rest.is_empty() => self.stage = Stage::Receiving,
             Ok(n) => self.stage = Stage::Sending(sent + n),
-            Err(Errno::EAGAIN) => return Ok(Step::Wait),
+            Err(Errno::EAGAIN) => return Ok(FetchStep::Wait),
             Err(e) => return Err(format!("send() failed {e}")),
         }
-        Ok(Step::Again)
+        Ok(FetchStep::Again)
     }
 
-    fn receive(&mut self) -> Result<Step, String> {
+    fn receive(&mut self) -> Result<FetchStep, String> {
         let transport = self.transport.as_mut().ok_or("no connection")?;
         let mut bytes = Vec::with_capacity(READ);
         match transport.recv(&mut bytes, READ) {
-            Ok(0) => self.receiver.end().map(Step::Done),
-            Ok(_) => Ok(self.receiver.take(&bytes)?.map_or(Step::Again, Step::Done)),
-            Err(Errno::EAGAIN) => Ok(Step::Wait),
+            Ok(0) => self.receiver.end().map(FetchStep::Done),
+            Ok(_) => Ok(self.receiver.take(&bytes)?.map_or(FetchStep::Again, FetchStep::Done)),
+            Err(Errno::EAGAIN) => Ok(FetchStep::Wait),
             Err(e) => Err(format!("recv() failed {e}")),
         }
     }

@@ -13,7 +13,7 @@ use crate::acme::account::Account;
 use crate::acme::jose::AccountKey;
 use crate::acme::order::{Action, Challenge, Order};
 use crate::acme::problem::{Failure, Kind};
-use crate::acme::renewal::{Inquiry, Step};
+use crate::acme::renewal::{Inquiry, InquiryStep};
 use crate::acme::wire::{Request, Response};
 use crate::acme::{ChallengeKind, TLS_ALPN};
 use crate::config::acme::{Acme as Settings, Certificate, CertificateId, Issuer};
@@ -340,8 +340,8 @@ impl Acme {
                 }
             },
             Work::Inquiry(inquiry) => match inquiry.next(account, &issuer.terms) {
-                Step::Ask(request) => return Some(request),
-                Step::Unknown => {
+                InquiryStep::Ask(request) => return Some(request),
+                InquiryStep::Unknown => {
                     self.finish(at);
                     self.certificates[id].1.suggested(None, now.unix, 0);
                 }

@@ -7,7 +7,7 @@
 use super::Making;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::archive::walk::{Step, Walk};
+use crate::exchange::archive::walk::{Walk, WalkStep};
 use crate::exchange::archive::{Archive, Form};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::{Begun, Flow};
@@ -88,8 +88,8 @@ impl Gathering {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
             match self.walk.step() {
-                Ok(Step::On) => {}
-                Ok(Step::Found(found)) => {
+                Ok(WalkStep::On) => {}
+                Ok(WalkStep::Found(found)) => {
                     let is_dir = found.stat.kind == FileKind::Dir;
                     if !may_read(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, is_dir)) {
                         if is_dir {
@@ -106,7 +106,7 @@ impl Gathering {
                         return Flow::Status(Status::FORBIDDEN);
                     }
                 }
-                Ok(Step::End) => return self.finish(ex),
+                Ok(WalkStep::End) => return self.finish(ex),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
             if cx.slice.is_over() {

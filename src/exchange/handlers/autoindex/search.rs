@@ -9,7 +9,7 @@ use super::respond::respond;
 use super::shape::Shape;
 use crate::config::settings::listing::Archive;
 use crate::exchange::Exchange;
-use crate::exchange::archive::walk::{Member, Step, Walk};
+use crate::exchange::archive::walk::{Member, Walk, WalkStep};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Searched, Totals};
 use crate::exchange::handlers::path_rules::PathRules;
@@ -66,15 +66,15 @@ impl Searching {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
             match self.walk.step() {
-                Ok(Step::On) => {}
-                Ok(Step::Found(found)) => {
+                Ok(WalkStep::On) => {}
+                Ok(WalkStep::Found(found)) => {
                     self.looked_at += 1;
                     self.look(ex, cx, found);
                     if self.found.len() == MOST_FOUND || self.looked_at == MOST_LOOKED_AT {
                         return self.finish(ex, false);
                     }
                 }
-                Ok(Step::End) => return self.finish(ex, true),
+                Ok(WalkStep::End) => return self.finish(ex, true),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
             if cx.slice.is_over() {

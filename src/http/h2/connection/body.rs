@@ -1,13 +1,13 @@
 //! DATA that comes, and the windows it is granted.
 
 use super::stops::{Data, DataOutcome};
-use super::{CALM, Connection, Event, Reading, Step, took};
+use super::{CALM, Connection, Event, ReadStep, Reading, took};
 use crate::http::h2::error::{Fault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
 use crate::http::reject::Reject;
 
 impl Connection {
-    pub(super) fn data_begins(&mut self, input: &[u8], frame: FrameHeader, now: u64) -> Result<Step, Fault> {
+    pub(super) fn data_begins(&mut self, input: &[u8], frame: FrameHeader, now: u64) -> Result<ReadStep, Fault> {
         let FrameHeader { len, kind, stream: id, .. } = frame;
         if id == 0 {
             return Err(Fault::StreamId { kind, stream: id });
@@ -15,7 +15,7 @@ impl Connection {
         if self.is_idle(id) {
             return Err(Fault::Idle { kind, stream: id });
         }
-        let Some((consumed, padding, left)) = padding_of(input, &frame)? else { return Ok(Step::More) };
+        let Some((consumed, padding, left)) = padding_of(input, &frame)? else { return Ok(ReadStep::More) };
         if !self.receive.receive(len) {
             return Err(Fault::ConnectionWindow { len });
         }
@@ -53,7 +53,7 @@ impl Connection {
                         self.credit(id, left);
                         took(consumed, Event::Malformed { stream: id, reject })
                     }
-                    None => Ok(Step::Took { consumed, event: None }),
+                    None => Ok(ReadStep::Took { consumed, event: None }),
                 };
             }
             // Of a stream that we have reset, or ignore: it was sent before the peer saw that.
@@ -63,7 +63,7 @@ impl Connection {
         self.credit(0, len);
         self.reading = Reading::Skip { left: left + u32::from(padding) };
         let event = fault.map(|fault| self.fail(id, fault, now)).transpose()?;
-        Ok(Step::Took { consumed, event })
+        Ok(ReadStep::Took { consumed, event })
     }
 
     /// Whether DATA belongs to a stream whose client is to be told to stop, and what became of it is done.
@@ -99,13 +99,13 @@ impl Connection {
         Some(reject)
     }
 
-    pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<Step, Fault> {
-        let Reading::Data { stream, left, padding, end } = self.reading else { return Ok(Step::More) };
+    pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<ReadStep, Fault> {
+        let Reading::Data { stream, left, padding, end } = self.reading else { return Ok(ReadStep::More) };
         let take = input.len().min(left as usize);
         let left = left - take as u32;
         if left > 0 {
             if take == 0 {
-                return Ok(Step::More);
+                return Ok(ReadStep::More);
             }
             self.reading = Reading::Data { stream, left, padding, end };
         } else {
@@ -118,15 +118,15 @@ impl Connection {
         let Some(state) = self.streams.get_mut(stream) else {
             // Released within the frame.
             self.credit(0, take as u32);
-            return Ok(Step::Took { consumed: take, event: None });
+            return Ok(ReadStep::Took { consumed: take, event: None });
         };
         state.is_received |= end;
         if state.is_reset {
             self.credit(0, take as u32);
-            return Ok(Step::Took { consumed: take, event: None });
+            return Ok(ReadStep::Took { consumed: take, event: None });
         }
         if take == 0 && !end {
-            return Ok(Step::Took { consumed: 0, event: None });
+            return Ok(ReadStep::Took { consumed: 0, event: None });
         }
         took(take, Event::Data { stream, data: 0..take, end })
     }

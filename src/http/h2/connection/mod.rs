@@ -108,7 +108,7 @@ pub enum Event {
 
 /// What became of the input.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum ReadStep {
     /// More bytes are needed: the unread ones stay, and are given again with those.
     More,
     /// Control output has to be sent first.
@@ -117,8 +117,8 @@ pub enum Step {
     Took { consumed: usize, event: Option<Event> },
 }
 
-fn took(consumed: usize, event: Event) -> Result<Step, Fault> {
-    Ok(Step::Took { consumed, event: Some(event) })
+fn took(consumed: usize, event: Event) -> Result<ReadStep, Fault> {
+    Ok(ReadStep::Took { consumed, event: Some(event) })
 }
 
 #[derive(Debug)]
@@ -233,9 +233,9 @@ impl Connection {
     ///
     /// # Errors
     /// The client's fault; GOAWAY is queued.
-    pub fn receive(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
+    pub fn receive(&mut self, input: &[u8], now: u64) -> Result<ReadStep, Fault> {
         if self.control.len() >= CONTROL {
-            return Ok(Step::Blocked);
+            return Ok(ReadStep::Blocked);
         }
         let result = match self.reading {
             Reading::Preface => self.preface(input),
@@ -317,30 +317,30 @@ impl Connection {
         }
     }
 
-    fn preface(&mut self, input: &[u8]) -> Result<Step, Fault> {
+    fn preface(&mut self, input: &[u8]) -> Result<ReadStep, Fault> {
         let len = input.len().min(PREFACE.len());
         if input[..len] != PREFACE[..len] {
             return Err(Fault::Preface);
         }
         if len < PREFACE.len() {
-            return Ok(Step::More);
+            return Ok(ReadStep::More);
         }
         self.reading = Reading::FirstFrame;
-        Ok(Step::Took { consumed: len, event: None })
+        Ok(ReadStep::Took { consumed: len, event: None })
     }
 
-    fn skip(&mut self, input: &[u8], left: u32) -> Step {
+    fn skip(&mut self, input: &[u8], left: u32) -> ReadStep {
         let consumed = input.len().min(left as usize);
         let left = left - consumed as u32;
         if consumed == 0 && left > 0 {
-            return Step::More;
+            return ReadStep::More;
         }
         self.reading = if left > 0 { Reading::Skip { left } } else { Reading::Frame };
-        Step::Took { consumed, event: None }
+        ReadStep::Took { consumed, event: None }
     }
 
-    fn frame(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
-        let Some(frame) = FrameHeader::parse(input) else { return Ok(Step::More) };
+    fn frame(&mut self, input: &[u8], now: u64) -> Result<ReadStep, Fault> {
+        let Some(frame) = FrameHeader::parse(input) else { return Ok(ReadStep::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
         // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its window
         // as well; nginx takes any frame.
@@ -362,7 +362,7 @@ impl Connection {
             return self.data_begins(input, frame, now);
         }
         self.check(&frame)?;
-        let Some(payload) = input.get(HEADER_LEN..HEADER_LEN + len as usize) else { return Ok(Step::More) };
+        let Some(payload) = input.get(HEADER_LEN..HEADER_LEN + len as usize) else { return Ok(ReadStep::More) };
         if kind != kind::WINDOW_UPDATE || !matches!(self.reading, Reading::FirstFrame) {
             self.reading = Reading::Frame;
         }
@@ -378,7 +378,7 @@ impl Connection {
                 self.control_frame(frame, payload, now)?
             }
         };
-        Ok(Step::Took { consumed: HEADER_LEN + payload.len(), event })
+        Ok(ReadStep::Took { consumed: HEADER_LEN + payload.len(), event })
     }
 
     /// An update of a window for a DATA frame that was sent.

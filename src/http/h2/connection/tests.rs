@@ -119,9 +119,9 @@ fn run(connection: &mut Connection, pieces: &[&[u8]], seen: &mut Seen) {
             };
             connection.check_invariants();
             match step {
-                Step::More => break,
-                Step::Blocked => {}
-                Step::Took { consumed, event } => {
+                ReadStep::More => break,
+                ReadStep::Blocked => {}
+                ReadStep::Took { consumed, event } => {
                     input.drain(..consumed);
                     if let Some(Event::Data { stream, data, .. }) = &event {
                         connection.consumed(*stream, data.len());

@@ -10,7 +10,7 @@ fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
     let feed = |limits: Limits, input: &[u8]| {
         let (mut connection, mut seen) = (greeted(limits), Seen::default());
         let mut at = 0;
-        while let Ok(Step::Took { consumed, event }) = connection.receive(&input[at..], 0) {
+        while let Ok(ReadStep::Took { consumed, event }) = connection.receive(&input[at..], 0) {
             at += consumed;
             seen.events.extend(event.as_ref().map(shown));
         }
@@ -179,14 +179,14 @@ fn nothing_is_read_while_control_output_waits() {
     let (mut at, mut rounds) = (0, 0);
     loop {
         match connection.receive(&pings[at..], 0) {
-            Ok(Step::Took { consumed, .. }) => at += consumed,
-            Ok(Step::Blocked) => {
+            Ok(ReadStep::Took { consumed, .. }) => at += consumed,
+            Ok(ReadStep::Blocked) => {
                 assert!(connection.memory() < 32 * 1024);
                 connection.take_control(&mut Vec::new());
                 rounds += 1;
             }
             other => {
-                assert_eq!(other, Ok(Step::More));
+                assert_eq!(other, Ok(ReadStep::More));
                 break;
             }
         }

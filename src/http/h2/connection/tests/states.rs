@@ -37,14 +37,14 @@ fn control_output_is_handed_out_once_and_keeps_no_large_buffer() {
     let ping = |n: u8| raw(kind::PING, 0, 0, &[n; 8]);
     let (mut connection, _) = fed(Limits::default(), &[]);
     let mut out = b"x".to_vec();
-    assert_eq!(connection.receive(&ping(3), 0), Ok(Step::Took { consumed: 17, event: None }));
+    assert_eq!(connection.receive(&ping(3), 0), Ok(ReadStep::Took { consumed: 17, event: None }));
     let before = connection.memory();
     connection.take_control(&mut out);
     assert_eq!((out[0], control(&out[1..])), (b'x', vec!["pong 3".to_owned()]));
     assert_eq!(connection.memory(), before, "a small buffer is used again");
     connection.take_control(&mut out);
     assert_eq!((out.len(), connection.has_control()), (18, false));
-    while connection.receive(&ping(4), 0) != Ok(Step::Blocked) {}
+    while connection.receive(&ping(4), 0) != Ok(ReadStep::Blocked) {}
     let (large, len) = (connection.memory(), out.len());
     connection.take_control(&mut out);
     assert!(out.len() >= len + CONTROL && connection.memory() + CONTROL <= large, "{large} {}", connection.memory());

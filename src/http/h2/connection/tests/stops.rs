@@ -257,7 +257,7 @@ fn a_client_that_does_not_end_its_body_is_stopped_by_time_silence_and_size() {
             let mut at = 0;
             while at < some.len() {
                 match connection.receive(&some[at..], 50) {
-                    Ok(Step::Took { consumed, event: None }) => at += consumed,
+                    Ok(ReadStep::Took { consumed, event: None }) => at += consumed,
                     other => panic!("{name}: {other:?}"),
                 }
                 connection.check_invariants();
