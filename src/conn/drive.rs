@@ -234,8 +234,8 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     if let State::Http2(http2) = &mut conn.state {
         return http2.timeout(turn.cx, &mut conn.deadline);
     }
-    if timer == Timer::Settle {
-        return match handshake::settle(conn, turn) {
+    if timer == Timer::Tickets {
+        return match handshake::send_tickets(conn, turn) {
             true => Next::Wait,
             false => close(conn, turn, CloseReason::NotListened),
         };
@@ -255,7 +255,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         Timer::Header => has_proxy_header && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
-        Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Settle => false,
+        Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,
         Timer::Pause | Timer::Work => return Next::Run,
     };
     if is_late && ex.out.is_empty() && io.transport.explains_timeouts() {

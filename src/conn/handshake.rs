@@ -31,7 +31,7 @@ use std::sync::Arc;
 /// Milliseconds that session tickets wait for the first response: most clients send a request at once, and then both
 /// are one packet. No longer, because a client that keeps small packets back (Nagle) sends its request only once we
 /// have sent something.
-const SETTLE: u64 = 1;
+const TICKETS_WAIT: u64 = 1;
 
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {
@@ -60,8 +60,8 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
         // A tls-alpn-01 challenge asks for the handshake alone.
         Ok(()) if tls.session().and_then(Session::alpn) == Some(TLS_ALPN) => Step::Close(CloseReason::NoHandshake),
         Ok(()) => {
-            if tls.is_patient() {
-                conn.arm(Timer::Settle, cx.now.ms + SETTLE);
+            if tls.holds_tickets() {
+                conn.arm(Timer::Tickets, cx.now.ms + TICKETS_WAIT);
             }
             Step::Again
         }
@@ -75,8 +75,8 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
 
 /// No request has come in time: session tickets are sent alone, and the connection waits for the request. False: its
 /// listener is gone.
-pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
-    conn.transport.settle_late();
+pub fn send_tickets(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
+    conn.transport.flush_tickets();
     let Some(endpoint) = turn.endpoints.find(conn.listener, conn.fd()) else { return false };
     conn.arm(Timer::Header, turn.cx.now.ms + turn.cx.config.header_timeout(endpoint));
     true

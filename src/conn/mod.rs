@@ -85,9 +85,9 @@ impl Active {
     }
 
     /// The handler is done: `flow`, what it came to, becomes the response.
-    pub fn settle(&mut self, cx: &mut Services, flow: Flow) {
+    pub fn apply_flow(&mut self, cx: &mut Services, flow: Flow) {
         self.handler = Handler::None;
-        phases::settle(&mut self.ex, &mut self.handler, cx, flow);
+        phases::apply_flow(&mut self.ex, &mut self.handler, cx, flow);
         http1::respond(self, cx);
     }
 

@@ -1,12 +1,12 @@
 //! Deadlines by name. Which timer has run out decides what is done with the connection ([`super::drive::timeout`]).
 
-/// What a connection's deadline is for: a limit, or the time at which it goes on (Settle, Pause, Work).
+/// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timer {
     /// The first byte of a request, or the rest of its head (client_header_timeout).
     Header,
     /// Not a limit: TLS session tickets have waited long enough to be sent together with the first response.
-    Settle,
+    Tickets,
     /// The next request of a connection that had one (keepalive_timeout).
     KeepAlive,
     /// The next bytes of a body (client_body_timeout).
@@ -30,7 +30,7 @@ impl Timer {
     pub fn label(self) -> &'static str {
         match self {
             Timer::Header => "client_header_timeout",
-            Timer::Settle => "TLS session tickets",
+            Timer::Tickets => "TLS session tickets",
             Timer::KeepAlive => "keepalive_timeout",
             Timer::Body => "client_body_timeout",
             Timer::Send => "send_timeout",
@@ -45,7 +45,7 @@ impl Timer {
 
 const ALL: [Timer; 10] = [
     Timer::Header,
-    Timer::Settle,
+    Timer::Tickets,
     Timer::KeepAlive,
     Timer::Body,
     Timer::Send,

@@ -3,7 +3,7 @@
 
 use super::flow::{Flow, Phase};
 use super::handlers::Handler;
-use super::phases::{run, settle};
+use super::phases::{apply_flow, run};
 use super::{Exchange, Rx, access, body_limit, connect, handlers};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
@@ -66,7 +66,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
         Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
         Ok(()) => enter_phases(ex, handler, cx),
     };
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
@@ -87,13 +87,13 @@ pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     body_limit::lose(ex);
     let flow = overloaded(ex);
     ex.closes = true;
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// A subrequest: no head was read for it, and its client is already known (nginx).
 pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = run(ex, handler, cx, Phase::ServerRewrite);
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// The head is malformed: an error response, then the connection ends.
@@ -124,7 +124,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
         }
     }
     let flow = refusal(ex, cx, &reject);
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// The client took too long: answered where it may still read.
@@ -134,14 +134,14 @@ pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     body_limit::lose(ex);
     ex.closes = true;
     *handler = Handler::None;
-    settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
+    apply_flow(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
 }
 
 /// The body is malformed: where the next request begins is not known, so the connection ends.
 pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     let flow = refusal(ex, cx, reject);
     body_limit::lose(ex);
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// As [`bad_body`], for a body that is thrown away: the response that was made for the request is not sent.

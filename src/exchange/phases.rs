@@ -18,13 +18,13 @@ pub fn resume(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, then:
         Then::Phase(phase) => run(ex, handler, cx, phase),
         Then::Status(status) => Flow::Status(status),
     };
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// Gives a handler that works its share of a turn.
 pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     let flow = handlers::work(ex, handler, cx);
-    settle(ex, handler, cx, flow);
+    apply_flow(ex, handler, cx, flow);
 }
 
 /// Runs the phases from `phase` on until the answer is settled.
@@ -88,7 +88,7 @@ pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
 }
 
 /// Turns a flow into a response, or into waiting for the body.
-pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut flow: Flow) {
+pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut flow: Flow) {
     loop {
         flow = match flow {
             Flow::Respond => break,
@@ -144,7 +144,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
 }
 
 /// The exchange's response is the answer: the protocol has it queued. A handler that has yet to bring the body stays in
-/// charge ([`settle`] is for all others).
+/// charge ([`apply_flow`] is for all others).
 pub fn decided(ex: &mut Exchange) {
     // A body that is thrown away need not come slowly.
     ex.pace = None;
@@ -167,14 +167,14 @@ fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
     None
 }
 
-/// The response that was decided on, through the filters into the queue. The protocol calls it where [`settle`] has made
-/// the exchange [`Tx::Ready`], once it has decided what becomes of the connection.
+/// The response that was decided on, through the filters into the queue. The protocol calls it where [`apply_flow`] has
+/// made the exchange [`Tx::Ready`], once it has decided what becomes of the connection.
 pub fn send(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.tx = Tx::Wait;
     match filters::send(ex, cx) {
         Sent::Queued => {}
         Sent::Page(page) => *handler = Handler::Page(page),
-        Sent::Instead(flow) => settle(ex, handler, cx, flow),
+        Sent::Instead(flow) => apply_flow(ex, handler, cx, flow),
     }
 }
 

@@ -73,7 +73,7 @@ fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
         }
     };
     if is_own {
-        phases::settle(ex, handler, cx, Flow::Status(status));
+        phases::apply_flow(ex, handler, cx, Flow::Status(status));
         respond(active, cx);
     }
     true

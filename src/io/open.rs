@@ -30,11 +30,11 @@ const SOON: u32 = 2_000;
 const STEP: u32 = 2;
 
 /// Where a path leads.
-enum Place {
+enum PathEnd {
     /// One of the process's own descriptors.
     Descriptor(i32),
     /// A name that is no symbolic link, or nothing yet.
-    In(OwnedFd, CString),
+    Name(OwnedFd, CString),
 }
 
 /// The descriptor that a path names, as a text: no link is looked at.
@@ -56,9 +56,9 @@ pub fn descriptor(path: &Path) -> Option<i32> {
 /// That of the call that failed. EACCES for a symbolic or hard link that another user made.
 pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = O_WRONLY | O_APPEND | O_CREAT;
-    let (dir, name) = match settle(path)? {
-        Place::Descriptor(number) => return file::dup_number(number),
-        Place::In(dir, name) => (dir, name),
+    let (dir, name) = match resolve(path)? {
+        PathEnd::Descriptor(number) => return file::dup_number(number),
+        PathEnd::Name(dir, name) => (dir, name),
     };
     // A FIFO is opened for reading too, so that writes are kept in it while it has no other reader.
     let opened = regular_or_stream(dir.as_fd(), &name, flags, 0o644);
@@ -74,9 +74,9 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`append`]; EINVAL where it is no regular file.
 pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    match settle(path)? {
-        Place::Descriptor(_) => Err(Errno::EINVAL),
-        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode),
+    match resolve(path)? {
+        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
+        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode),
     }
 }
 
@@ -85,9 +85,9 @@ pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`own`]; EEXIST.
 pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    match settle(path)? {
-        Place::Descriptor(_) => Err(Errno::EINVAL),
-        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT | O_EXCL, mode),
+    match resolve(path)? {
+        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
+        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT | O_EXCL, mode),
     }
 }
 
@@ -96,9 +96,9 @@ pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`own`]; ENOENT.
 pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
-    match settle(path)? {
-        Place::Descriptor(_) => Err(Errno::EINVAL),
-        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR, 0),
+    match resolve(path)? {
+        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
+        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR, 0),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`append`].
 pub fn directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    let Place::In(dir, name) = settle(path)? else { return Err(Errno::ENOTDIR) };
+    let PathEnd::Name(dir, name) = resolve(path)? else { return Err(Errno::ENOTDIR) };
     match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(e) => return Err(e),
@@ -219,17 +219,17 @@ fn is_trusted(uid: u32) -> bool {
 }
 
 /// Resolves the directories and symbolic links of a path.
-fn settle(path: &Path) -> Result<Place, Errno> {
+fn resolve(path: &Path) -> Result<PathEnd, Errno> {
     let mut rest: VecDeque<Vec<u8>> = components(path.as_os_str().as_bytes());
     let mut at = start(path.as_os_str().as_bytes())?;
     let mut links = 0;
     if let Some(number) = descriptor(path) {
-        return Ok(Place::Descriptor(number));
+        return Ok(PathEnd::Descriptor(number));
     }
     while let Some(name) = rest.pop_front() {
         let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let stat = match file::stat_at(Some(at.as_fd()), &c_name, Follow::No) {
-            Err(Errno::ENOENT) if rest.is_empty() => return Ok(Place::In(at, c_name)),
+            Err(Errno::ENOENT) if rest.is_empty() => return Ok(PathEnd::Name(at, c_name)),
             other => other?,
         };
         if stat.kind == FileKind::Symlink {
@@ -244,7 +244,7 @@ fn settle(path: &Path) -> Result<Place, Errno> {
             if rest.is_empty()
                 && let Some(number) = descriptor(Path::new(std::ffi::OsStr::from_bytes(&target)))
             {
-                return Ok(Place::Descriptor(number));
+                return Ok(PathEnd::Descriptor(number));
             }
             if target.starts_with(b"/") {
                 at = start(&target)?;
@@ -253,7 +253,7 @@ fn settle(path: &Path) -> Result<Place, Errno> {
                 rest.push_front(part);
             }
         } else if rest.is_empty() {
-            return Ok(Place::In(at, c_name));
+            return Ok(PathEnd::Name(at, c_name));
         } else {
             at = file::open_at(Some(at.as_fd()), &c_name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0)?;
         }

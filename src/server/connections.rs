@@ -167,7 +167,7 @@ impl Server {
             }
             Next::Wait => {
                 let Some(conn) = self.conns.get_mut(key) else { return };
-                conn.transport.settle();
+                conn.transport.flush_held();
                 if conn.watch(&self.epoll, token(Role::Client, key)).is_err() {
                     return self.close(key, CloseReason::NotWatched);
                 }
@@ -186,8 +186,8 @@ impl Server {
         if let Some(conn) = self.conns.get(key) {
             let deadline = conn.deadline;
             self.wheel.arm(key.slot(), deadline.at());
-            if deadline.timer() == Timer::Settle {
-                self.settling.push_back((key, deadline.at()));
+            if deadline.timer() == Timer::Tickets {
+                self.held_tickets.push_back((key, deadline.at()));
             }
         }
     }

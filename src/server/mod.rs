@@ -75,7 +75,7 @@ pub struct Server {
     wheel: Wheel,
     /// Connections that wait for their first request, in the order of their deadlines: the wheel's ticks are too long for
     /// these. An entry counts only while its connection still waits for that.
-    settling: VecDeque<(Key, u64)>,
+    held_tickets: VecDeque<(Key, u64)>,
     /// Connections that used up their share of a turn: all of them are driven in the next.
     run: VecDeque<Key>,
     /// Connections that have bodies to move: they share [`BULK`] in each turn.
@@ -167,7 +167,7 @@ impl Server {
             listeners,
             conns: Slab::new(),
             wheel: Wheel::new(now),
-            settling: VecDeque::new(),
+            held_tickets: VecDeque::new(),
             run: VecDeque::new(),
             bulky: VecDeque::new(),
             late: VecDeque::new(),
@@ -360,7 +360,7 @@ impl Server {
         let after = |ms: u64| now.saturating_add(ms);
         let times = [
             self.wheel.next(now).map(after),
-            self.settling.front().map(|(_, at)| *at),
+            self.held_tickets.front().map(|(_, at)| *at),
             self.log_due,
             self.paused_until,
             held.then(|| after(SWEEP)),

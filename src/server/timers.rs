@@ -28,7 +28,7 @@ impl Server {
             self.time_out(key);
         }
         self.due = due;
-        self.settle(now);
+        self.send_held_tickets(now);
         if self.paused_until.is_some_and(|at| at <= now) {
             self.end_pause();
         }
@@ -43,12 +43,12 @@ impl Server {
     }
 
     /// Connections whose session tickets have waited long enough
-    /// ([`Timer::Settle`](crate::conn::timers::Timer::Settle)): the wheel's ticks are too long for these.
-    fn settle(&mut self, now: u64) {
-        while self.settling.front().is_some_and(|(_, at)| *at <= now) {
-            let Some((key, _)) = self.settling.pop_front() else { break };
+    /// ([`Timer::Tickets`](crate::conn::timers::Timer::Tickets)): the wheel's ticks are too long for these.
+    fn send_held_tickets(&mut self, now: u64) {
+        while self.held_tickets.front().is_some_and(|(_, at)| *at <= now) {
+            let Some((key, _)) = self.held_tickets.pop_front() else { break };
             let Some(conn) = self.conns.get(key) else { continue };
-            if conn.deadline.timer() == Timer::Settle && conn.deadline.at() <= now && !conn.queued {
+            if conn.deadline.timer() == Timer::Tickets && conn.deadline.at() <= now && !conn.queued {
                 self.time_out(key);
             }
         }

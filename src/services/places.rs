@@ -30,7 +30,7 @@ pub struct Places {
     list: fn(&Config) -> Vec<Listed<'_>>,
     /// The configuration that these places belong to.
     of: Weak<Config>,
-    places: Vec<Place>,
+    places: Vec<WatchedDirectory>,
     /// Places by both of their paths.
     by_path: FastMap<Box<[u8]>, Vec<u32>>,
     /// No place has a longer path: a client's path may have thousands of prefixes.
@@ -41,7 +41,7 @@ pub struct Places {
     stale: bool,
 }
 
-struct Place {
+struct WatchedDirectory {
     directory: Box<[u8]>,
     real: Box<[u8]>,
     checked: u64,
@@ -51,7 +51,7 @@ struct Place {
     roles: Vec<Option<usize>>,
 }
 
-impl Place {
+impl WatchedDirectory {
     /// Finding its real path would ask another machine.
     fn is_remote(&self, mounts: &RemoteMounts) -> bool {
         mounts.hold(&self.directory) || mounts.hold(&self.real)
@@ -163,7 +163,13 @@ impl Places {
                 let named: Box<[u8]> = key(directory).as_ref().into();
                 self.longest = self.longest.max(named.len());
                 self.by_path.entry(named.clone()).or_default().push(at as u32);
-                self.places.push(Place { directory: own, real: named, checked: 0, is_used: false, roles: Vec::new() });
+                self.places.push(WatchedDirectory {
+                    directory: own,
+                    real: named,
+                    checked: 0,
+                    is_used: false,
+                    roles: Vec::new(),
+                });
             }
             self.places[at].roles.push(role);
         }

@@ -189,7 +189,7 @@ impl Syncs {
         let outcome = self.submit(directory.fd.as_fd(), Pending::Directory(id));
         match outcome {
             None => _ = self.dirs.insert(id, directory),
-            Some(outcome) => settle(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters),
+            Some(outcome) => complete(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters),
         }
     }
 
@@ -234,10 +234,10 @@ impl Syncs {
         for (number, outcome) in ended {
             match self.pending.remove(&number) {
                 None => {}
-                Some(Pending::File(waiter)) => settle([waiter], outcome, &mut waiters),
+                Some(Pending::File(waiter)) => complete([waiter], outcome, &mut waiters),
                 Some(Pending::Directory(id)) => {
                     let Some(directory) = self.dirs.get_mut(&id) else { continue };
-                    settle(directory.now.drain(..), of_directory(outcome), &mut waiters);
+                    complete(directory.now.drain(..), of_directory(outcome), &mut waiters);
                     std::mem::swap(&mut directory.now, &mut directory.next);
                     match directory.now.is_empty() {
                         true => _ = self.dirs.remove(&id),
@@ -263,10 +263,10 @@ impl Syncs {
                     let (number, outcome) = (*number, file::fsync(fd.as_fd()));
                     self.queue.pop_front();
                     match self.pending.remove(&number) {
-                        Some(Pending::File(waiter)) => settle([waiter], outcome, waiters),
+                        Some(Pending::File(waiter)) => complete([waiter], outcome, waiters),
                         Some(Pending::Directory(id)) => {
                             let Some(directory) = self.dirs.remove(&id) else { continue };
-                            settle(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters);
+                            complete(directory.now.into_iter().chain(directory.next), of_directory(outcome), waiters);
                         }
                         None => {}
                     }
@@ -300,7 +300,7 @@ fn of_directory(outcome: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-fn settle(waiting: impl IntoIterator<Item = Waiter>, outcome: Result<(), Errno>, waiters: &mut Vec<Wake>) {
+fn complete(waiting: impl IntoIterator<Item = Waiter>, outcome: Result<(), Errno>, waiters: &mut Vec<Wake>) {
     for (waiter, cell) in waiting {
         cell.set(Some(outcome));
         waiters.extend(waiter);

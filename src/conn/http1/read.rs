@@ -320,7 +320,7 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         Err(Fault::Refused(flow)) => {
             // The rest is thrown away; keep what may be the next request.
             http1.input.extend_from_slice(rest);
-            active.settle(cx, flow);
+            active.apply_flow(cx, flow);
             Step::Again
         }
     }
@@ -332,7 +332,7 @@ fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
     ex.rx = Rx::Done;
     ex.trailers = http1.end_body();
     let flow = handlers::finish(ex, handler, cx);
-    phases::settle(ex, handler, cx, flow);
+    phases::apply_flow(ex, handler, cx, flow);
     respond(active, cx);
     Step::Again
 }

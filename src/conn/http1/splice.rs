@@ -58,7 +58,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
         Moved::End => return Some(Step::Close(CloseReason::ClientGone)),
     };
     if let Err(flow) = handlers::spliced(ex, handler, cx, written) {
-        active.settle(cx, flow);
+        active.apply_flow(cx, flow);
     }
     Some(Step::Again)
 }

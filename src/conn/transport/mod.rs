@@ -273,21 +273,21 @@ impl Transport {
     }
 
     /// The connection is about to wait: nothing is held back any more for what the application might send yet.
-    pub fn settle(&mut self) {
+    pub fn flush_held(&mut self) {
         if let Transport::Tls(tls) = self {
-            tls.settle();
+            tls.flush_held();
         }
     }
 
     /// TLS session tickets wait for a moment, to be sent together with the first response.
-    pub fn is_patient(&self) -> bool {
-        self.tls().is_some_and(Tls::is_patient)
+    pub fn holds_tickets(&self) -> bool {
+        self.tls().is_some_and(Tls::holds_tickets)
     }
 
     /// No response has come in that time: the tickets are sent alone.
-    pub fn settle_late(&mut self) {
+    pub fn flush_tickets(&mut self) {
         if let Transport::Tls(tls) = self {
-            tls.settle_late();
+            tls.flush_tickets();
         }
     }
 

@@ -71,11 +71,11 @@ pub struct Tls {
     unsent: Vec<u8>,
     sent: usize,
     /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that both
-    /// are one packet; [`Tls::settle`] ends that.
+    /// are one packet; [`Tls::flush_held`] ends that.
     held: bool,
     /// What is held (the tickets of the handshake) may wait for the first answer even when this turn is over: by
-    /// [`Tls::settle_late`] it goes alone.
-    is_patient: bool,
+    /// [`Tls::flush_tickets`] it goes alone.
+    holds_tickets: bool,
     is_server: bool,
     /// The peer has ended the stream: with close_notify, or without.
     ended: bool,
@@ -120,7 +120,7 @@ impl Tls {
             unsent: Vec::new(),
             sent: 0,
             held: false,
-            is_patient: false,
+            holds_tickets: false,
             is_server: false,
             ended: false,
             closed: false,
@@ -183,12 +183,12 @@ impl Tls {
 
     /// What waits for an answer is not meant.
     pub fn has_unsent(&self) -> bool {
-        self.sent < self.unsent.len() && !self.is_patient
+        self.sent < self.unsent.len() && !self.holds_tickets
     }
 
     /// What is to be sent alone in a while.
-    pub fn is_patient(&self) -> bool {
-        self.is_patient
+    pub fn holds_tickets(&self) -> bool {
+        self.holds_tickets
     }
 
     /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
@@ -206,7 +206,7 @@ impl Tls {
                 self.flush()?;
             }
             if !self.is_handshaking() {
-                self.is_patient = self.held && self.has_unsent();
+                self.holds_tickets = self.held && self.has_unsent();
                 return Ok(());
             }
             self.fill(&mut Vec::new(), 0)?;
@@ -314,22 +314,22 @@ impl Tls {
     }
 
     /// The turn is over: what was held for the application's bytes goes out alone, unless it can wait longer.
-    pub fn settle(&mut self) {
-        if self.held && !self.is_patient {
+    pub fn flush_held(&mut self) {
+        if self.held && !self.holds_tickets {
             // What the socket does not take goes when it is writable.
             let _ = self.flush();
         }
     }
 
     /// No answer has come in a while.
-    pub fn settle_late(&mut self) {
-        self.is_patient = false;
-        self.settle();
+    pub fn flush_tickets(&mut self) {
+        self.holds_tickets = false;
+        self.flush_held();
     }
 
     /// Moves what was sealed to the socket.
     pub fn flush(&mut self) -> Result<(), Errno> {
-        (self.held, self.is_patient) = (false, false);
+        (self.held, self.holds_tickets) = (false, false);
         while self.has_unsent() {
             if !self.ready.can_write() {
                 return Err(Errno::EAGAIN);
@@ -371,7 +371,7 @@ impl Tls {
             let held = self.unsent.len() - self.sent;
             scratch.sealed[..held].copy_from_slice(&self.unsent[self.sent..]);
             (self.unsent, self.sent) = (Vec::new(), 0);
-            (self.held, self.is_patient) = (false, false);
+            (self.held, self.holds_tickets) = (false, false);
             let mut written = match session.seal(bite, &mut scratch.sealed[held..]) {
                 Ok(written) => held + written,
                 Err(fault) => {

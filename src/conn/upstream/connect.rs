@@ -1,6 +1,6 @@
 //! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
 
-use super::exchange::{fail, next_server, settle, wait};
+use super::exchange::{apply_flow, fail, next_server, wait};
 use super::pool::{BackendRequest, Unopened};
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
@@ -27,7 +27,7 @@ pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     match proxy.resolved(ex, turn.cx) {
         Ok(true) => Step::Again,
         Ok(false) => wait(io, active, turn.cx.now.ms),
-        Err(flow) => settle(io, active, turn.cx, flow),
+        Err(flow) => apply_flow(io, active, turn.cx, flow),
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     }
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
-        Err(flow) => return settle(io, active, cx, flow),
+        Err(flow) => return apply_flow(io, active, cx, flow),
     };
     let settings = settings(ex).clone();
     let upstream = proxy.upstream().clone();
@@ -98,7 +98,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
         }
     }
     proxy.finish(ex, cx);
-    settle(io, active, cx, Flow::Status(Status::INTERNAL_SERVER_ERROR))
+    apply_flow(io, active, cx, Flow::Status(Status::INTERNAL_SERVER_ERROR))
 }
 
 /// What comes next on a new connection, and how long it may take.
@@ -133,7 +133,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
         Err(flow) => flow,
     };
-    settle(io, active, cx, flow)
+    apply_flow(io, active, cx, flow)
 }
 
 /// The program has not ended at once: its output is read as it comes.

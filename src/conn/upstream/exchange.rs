@@ -72,8 +72,8 @@ pub(super) fn first_deadline(proxy: &mut Proxy, ex: &Exchange, now: u64) -> Opti
 }
 
 /// The handler is done: this is the answer, and the time to send it begins.
-pub(super) fn settle(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, flow: Flow) -> Step {
-    active.settle(cx, flow);
+pub(super) fn apply_flow(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, flow: Flow) -> Step {
+    active.apply_flow(cx, flow);
     arm_send(io, active, cx);
     Step::Again
 }
@@ -120,7 +120,7 @@ pub(super) fn next_server(
             ex.rx = Rx::Drain;
         }
     } else if let Some(flow) = proxy.failed(ex, cx, fault, standing) {
-        return settle(io, active, cx, flow);
+        return apply_flow(io, active, cx, flow);
     }
     arm_send(io, active, cx);
     Step::Again
@@ -350,7 +350,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             // The upstream's response leads elsewhere (X-Accel-Redirect, an intercepted error).
             proxy.finish(ex, cx);
             turn.pool.backends.close(backend, cx, End::Good);
-            return Received::Step(settle(io, active, cx, flow));
+            return Received::Step(apply_flow(io, active, cx, flow));
         }
         Ok(None) => Ok(()),
         Err(fault) => Err(fault),

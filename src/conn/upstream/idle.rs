@@ -41,7 +41,7 @@ struct Line {
     length: usize,
 }
 
-struct Place {
+struct IdleEntry {
     backend: Key,
     destination: Destination,
     /// When it is closed: in a group in the order of parking.
@@ -51,7 +51,7 @@ struct Place {
 
 #[derive(Default)]
 pub struct Idle {
-    places: Slab<Place>,
+    entries: Slab<IdleEntry>,
     all: Line,
     groups: FastMap<usize, Line>,
     peers: FastMap<Destination, Line>,
@@ -61,7 +61,7 @@ pub struct Idle {
 
 impl Idle {
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.entries.is_empty()
     }
 
     /// How many lead to servers of a group.
@@ -71,7 +71,7 @@ impl Idle {
 
     /// The place of a connection that is idle from now on.
     pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
-        let place = self.places.insert(Place { backend, destination, due, links: [Link::default(); LISTS.len()] });
+        let place = self.entries.insert(IdleEntry { backend, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
             let line = self.line(list, destination);
             let before = line.newest.replace(place);
@@ -88,7 +88,7 @@ impl Idle {
 
     /// It is idle no longer.
     pub fn remove(&mut self, place: Key) {
-        let Some(Place { destination, due, links, .. }) = self.places.remove(place) else { return };
+        let Some(IdleEntry { destination, due, links, .. }) = self.entries.remove(place) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
             let line = self.line(list, destination);
@@ -144,7 +144,7 @@ impl Idle {
 
     fn pop(&mut self, place: Option<Key>) -> Option<Key> {
         let place = place?;
-        let backend = self.places.get(place)?.backend;
+        let backend = self.entries.get(place)?.backend;
         self.remove(place);
         Some(backend)
     }
@@ -152,7 +152,7 @@ impl Idle {
     /// The oldest of a group, due at `before`, is gone; `oldest` is another one.
     fn plan(&mut self, group: usize, before: u64, oldest: Option<Key>) {
         self.dues.remove(&(before, group));
-        let due = oldest.and_then(|oldest| self.places.get(oldest)).map(|place| place.due);
+        let due = oldest.and_then(|oldest| self.entries.get(oldest)).map(|place| place.due);
         self.dues.extend(due.map(|due| (due, group)));
     }
 
@@ -165,7 +165,7 @@ impl Idle {
     }
 
     fn link(&mut self, place: Key, list: List, change: impl FnOnce(&mut Link)) {
-        if let Some(place) = self.places.get_mut(place) {
+        if let Some(place) = self.entries.get_mut(place) {
             change(&mut place.links[list as usize]);
         }
     }
@@ -200,8 +200,8 @@ mod tests {
         let bound = Destination { way: 1, ..destination(1, 0) };
         let destinations =
             [destination(1, 0), destination(1, 1), destination(2, 0), destination(1, 0), destination(1, 0), bound];
-        let places = (0..).zip(destinations).map(|(at, destination)| idle.add(key(at), destination, 100)).collect();
-        (idle, places)
+        let entries = (0..).zip(destinations).map(|(at, destination)| idle.add(key(at), destination, 100)).collect();
+        (idle, entries)
     }
 
     #[test]
@@ -215,8 +215,8 @@ mod tests {
             (&[2], &[0, 1, 3, 4, 5], &[0, 1, 3, 4, 5], &[4, 3, 0]),
         ] {
             let without = || {
-                let (mut idle, places) = idle();
-                removed.iter().for_each(|at: &usize| idle.remove(places[*at]));
+                let (mut idle, entries) = idle();
+                removed.iter().for_each(|at: &usize| idle.remove(entries[*at]));
                 idle
             };
             let mut rest = without();

@@ -69,7 +69,7 @@ impl Authority {
     }
 
     /// The state after a reload: no job.
-    pub fn settled(self, issuer: Rc<Issuer>) -> Authority {
+    pub fn without_job(self, issuer: Rc<Issuer>) -> Authority {
         Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
     }
 }

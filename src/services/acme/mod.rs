@@ -92,7 +92,7 @@ impl Acme {
         for issuer in &settings.issuers {
             let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
                 // Its order begins again: the certificates may differ.
-                Some(place) => Some(old.swap_remove(place).settled(issuer.clone())),
+                Some(place) => Some(old.swap_remove(place).without_job(issuer.clone())),
                 None => self.authority(issuer),
             };
             let Some(authority) = authority else { return true };
