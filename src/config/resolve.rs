@@ -412,7 +412,10 @@ impl Build {
                 Ok(()) => self.accepted(scope, row, d),
             }
         }
-        let own = (scope.seen.contains(&"add_header"), scope.seen.contains(&"add_trailer"));
+        let own = headers::OwnLines {
+            add_header: scope.seen.contains(&"add_header"),
+            add_trailer: scope.seen.contains(&"add_trailer"),
+        };
         headers::inherit(&mut scope.settings, &outer, own);
         self.sections(scope, &sections);
         self.script(scope, &steps)

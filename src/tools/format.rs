@@ -74,10 +74,22 @@ pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
             Token::End => out.end(),
             Token::Open => out.open(),
             Token::Close => out.close(),
-            Token::Newline { blank, .. } => out.newline(blank, matches!(next, Some(Token::Close))),
+            Token::Newline { .. } if matches!(next, Some(Token::Close)) => out.newline(Gap::BeforeClose),
+            Token::Newline { blank: true, .. } => out.newline(Gap::Blank),
+            Token::Newline { blank: false, .. } => out.newline(Gap::None),
         }
     }
     Ok(out.finish())
+}
+
+/// What a line is followed by in the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    None,
+    /// Blank lines, of which one is kept.
+    Blank,
+    /// The end of the block, before which blank lines are dropped.
+    BeforeClose,
 }
 
 /// What has no `;` or braces where they belong would be laid out as what it was not meant to be.
@@ -181,13 +193,13 @@ impl Layout {
         (self.inside, self.fresh) = (false, false);
     }
 
-    fn newline(&mut self, blank: bool, before_close: bool) {
-        if self.fresh && before_close {
+    fn newline(&mut self, gap: Gap) {
+        if self.fresh && gap == Gap::BeforeClose {
             return;
         }
         self.flush();
         let first = self.out.is_empty() || self.fresh || self.ends_blank();
-        if blank && !first && !before_close && !self.inside {
+        if gap == Gap::Blank && !first && !self.inside {
             self.out.extend_from_slice(self.line_end);
         }
     }

@@ -255,9 +255,15 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
     }
 }
 
-/// The end of a level: its inheritance directive applies wherever in the level it stands. `outer` is the outer level,
-/// `own` whether this one has lines of its own: (add_header, add_trailer).
-pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
+/// Of which directives a level has lines of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnLines {
+    pub add_header: bool,
+    pub add_trailer: bool,
+}
+
+/// The end of a level: its inheritance directive applies wherever in the level it stands. `outer` is the outer level.
+pub fn inherit(s: &mut Settings, outer: &Output, own: OwnLines) {
     let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<AddedFields> {
         match mode {
             Inherit::Off if !own && !mine.is_empty() => Some(AddedFields::default()),
@@ -267,8 +273,8 @@ pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
         }
     };
     let now = &s.output;
-    let headers = merged(now.headers_inherit, own.0, &outer.headers, &now.headers);
-    let trailers = merged(now.trailers_inherit, own.1, &outer.trailers, &now.trailers);
+    let headers = merged(now.headers_inherit, own.add_header, &outer.headers, &now.headers);
+    let trailers = merged(now.trailers_inherit, own.add_trailer, &outer.trailers, &now.trailers);
     if let Some(headers) = headers {
         output(s).headers = headers;
     }
@@ -291,13 +297,13 @@ mod tests {
             let mut inner = Settings::default();
             output(&mut inner).headers = [field(b"Inner")].into_iter().collect();
             output(&mut inner).headers_inherit = mode;
-            inherit(&mut inner, &outer, (true, false));
+            inherit(&mut inner, &outer, OwnLines { add_header: true, add_trailer: false });
             let names: Vec<_> = inner.output.headers.iter().map(|field| String::from_utf8_lossy(&field.name)).collect();
             assert_eq!(names, expected, "{mode:?}");
         }
         let mut bare = Settings { output: Rc::new(outer.clone()), ..Settings::default() };
         output(&mut bare).headers_inherit = Inherit::Off;
-        inherit(&mut bare, &outer, (false, false));
+        inherit(&mut bare, &outer, OwnLines::default());
         let names: Vec<_> = bare.output.headers.iter().map(|field| String::from_utf8_lossy(&field.name)).collect();
         assert!(names.is_empty(), "none of its own, and none inherited");
     }

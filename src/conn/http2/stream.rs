@@ -6,7 +6,7 @@
 
 use super::cached_send::CacheKey;
 use crate::conn::transport::file_part::FilePart;
-use crate::conn::transport::ready::Ready;
+use crate::conn::transport::ready::{Ready, StreamReady};
 use crate::exchange::send_queue::Marker;
 use crate::http::h2::connection::Connection;
 use crate::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, flag, kind};
@@ -120,7 +120,11 @@ impl StreamTransport {
     }
 
     pub fn ready(&self) -> Ready {
-        Ready::of_stream(self.can_read(), self.can_write(), self.is_broken)
+        Ready::of_stream(StreamReady {
+            can_read: self.can_read(),
+            can_write: self.can_write(),
+            has_failed: self.is_broken,
+        })
     }
 
     pub fn can_read(&self) -> bool {

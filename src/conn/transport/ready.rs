@@ -9,6 +9,14 @@ use crate::sys::epoll;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ready(u8);
 
+/// What a stream of HTTP/2 knows of itself: epoll reports nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamReady {
+    pub can_read: bool,
+    pub can_write: bool,
+    pub has_failed: bool,
+}
+
 impl Ready {
     const READ: u8 = 1;
     const WRITE: u8 = 2;
@@ -21,9 +29,10 @@ impl Ready {
     }
 
     /// What a stream of HTTP/2 is known to be ready for.
-    pub fn of_stream(read: bool, write: bool, failed: bool) -> Ready {
+    pub fn of_stream(stream: StreamReady) -> Ready {
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-        Ready(bit(read, Ready::READ) | bit(write, Ready::WRITE) | bit(failed, Ready::ERROR))
+        let StreamReady { can_read, can_write, has_failed } = stream;
+        Ready(bit(can_read, Ready::READ) | bit(can_write, Ready::WRITE) | bit(has_failed, Ready::ERROR))
     }
 
     /// Adds what epoll reports.
