@@ -29,7 +29,7 @@ const LARGEST: usize = 128 << 10;
 #[derive(Default)]
 pub struct Handover {
     successor: Option<Successor>,
-    predecessors: Slab<Link>,
+    predecessors: Slab<PredecessorLink>,
     /// Of messages that are read.
     text: Vec<u8>,
 }
@@ -37,7 +37,7 @@ pub struct Handover {
 /// The process that takes this one's place.
 struct Successor {
     channel: OwnedFd,
-    estate: Option<HandoverState>,
+    state: Option<HandoverState>,
     /// Messages that are made and not sent, with the channels that go with them.
     made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     /// Its channel is full; epoll reports when it has read.
@@ -46,7 +46,7 @@ struct Successor {
 }
 
 /// A process whose place this one took.
-struct Link {
+struct PredecessorLink {
     channel: OwnedFd,
     /// What it holds, and what those hold whose channels it passes on, by number.
     predecessor: Predecessor,
@@ -101,7 +101,7 @@ impl Server {
     }
 
     fn add_predecessor(&mut self, channel: OwnedFd) -> Result<Key, Errno> {
-        let link = Link {
+        let link = PredecessorLink {
             channel,
             predecessor: Predecessor::default(),
             passed: Vec::new(),
@@ -131,7 +131,7 @@ impl Server {
         {
             return;
         }
-        let mut successor = Successor { channel, estate: None, made: VecDeque::new(), is_slow: false, links: 0 };
+        let mut successor = Successor { channel, state: None, made: VecDeque::new(), is_slow: false, links: 0 };
         let keys: Vec<Key> = self.handover.predecessors.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(mut link) = self.handover.predecessors.remove(key) else { continue };
@@ -146,7 +146,7 @@ impl Server {
                 successor.write(number, &Record::End.encode(), None);
             }
         }
-        successor.estate = Some(HandoverState::of(&mut self.cx));
+        successor.state = Some(HandoverState::of(&mut self.cx));
         self.handover.successor = Some(successor);
     }
 
@@ -158,12 +158,12 @@ impl Server {
     pub(super) fn is_handing_over(&self) -> bool {
         let successor = self.handover.successor.as_ref();
         successor
-            .is_some_and(|successor| !successor.is_slow && (successor.estate.is_some() || !successor.made.is_empty()))
+            .is_some_and(|successor| !successor.is_slow && (successor.state.is_some() || !successor.made.is_empty()))
     }
 
     /// All state of this process has been handed over.
     pub(super) fn has_sent_all_state(&self) -> bool {
-        self.handover.successor.as_ref().is_none_or(|successor| successor.estate.is_none() && successor.made.is_empty())
+        self.handover.successor.as_ref().is_none_or(|successor| successor.state.is_none() && successor.made.is_empty())
     }
 
     pub(super) fn successor_event(&mut self) {
@@ -176,11 +176,11 @@ impl Server {
     pub(super) fn send_state(&mut self) {
         let Some(mut successor) = self.handover.successor.take() else { return };
         while !successor.is_slow {
-            let Some(estate) = successor.estate.as_mut().filter(|_| successor.made.len() < 2) else { break };
-            match estate.take() {
+            let Some(state) = successor.state.as_mut().filter(|_| successor.made.len() < 2) else { break };
+            match state.take() {
                 Some(record) => successor.write(0, &record, None),
                 None => {
-                    successor.estate = None;
+                    successor.state = None;
                     successor.write(0, &Record::End.encode(), None);
                 }
             }
@@ -191,7 +191,7 @@ impl Server {
                 break;
             }
         }
-        if successor.estate.is_none() {
+        if successor.state.is_none() {
             changes(&mut self.cx).iter().for_each(|record| successor.write(0, record, None));
         }
         if successor.is_slow || successor.send().is_ok() {
@@ -212,7 +212,7 @@ impl Server {
                 }
                 Err(Errno::EAGAIN) => break,
                 Ok((0, _)) | Err(_) => {
-                    self.forget_ancestor(key);
+                    self.forget_predecessor(key);
                     break;
                 }
             }
@@ -252,7 +252,7 @@ impl Server {
         }
     }
 
-    fn forget_ancestor(&mut self, key: Key) {
+    fn forget_predecessor(&mut self, key: Key) {
         let Some(mut link) = self.handover.predecessors.remove(key) else { return };
         let _ = self.epoll.delete(link.channel.as_fd());
         link.predecessor.release(&mut self.cx);

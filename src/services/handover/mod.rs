@@ -9,15 +9,15 @@
 //! Invariant: nothing from the other process can do more than make limits narrower or wider; what cannot be parsed is
 //! ignored.
 
-mod estate;
 pub mod record;
+mod state;
 
 use crate::services::Services;
 use crate::services::limits::Node;
 use crate::services::quotas::{Claim, Usage};
 use crate::tls::ticket;
-pub use estate::HandoverState;
 use record::Record;
+pub use state::HandoverState;
 use std::collections::HashMap;
 use std::rc::Rc;
 

@@ -84,8 +84,8 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     let mut predecessor = Predecessor::default();
     // One more came to the new process before it was given anything.
     assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
-    let mut estate = HandoverState::of(&mut old);
-    give(std::iter::from_fn(|| estate.take()), &mut predecessor, &mut new);
+    let mut state = HandoverState::of(&mut old);
+    give(std::iter::from_fn(|| state.take()), &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
     assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
