@@ -31,7 +31,7 @@
 //! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
-//! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
+//! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::request::read`]; thrown away: [`conn::request::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]
 //! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed: `http/h2/connection/body.rs`;
 //!   a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
@@ -42,7 +42,7 @@
 //!   a priority read: [`http::h2::priority`]; a WebSocket over HTTP/2: [`http::h2::extended`]
 //! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them,
 //!   `conn/http2/stream.rs` writes their frames
-//! - `Expect: 100-continue` answered: [`conn::http1::read`]; the header of the PROXY protocol parsed:
+//! - `Expect: 100-continue` answered: [`conn::request::read`]; the header of the PROXY protocol parsed:
 //!   [`http::proxy_protocol`], read from the connection: [`conn::http1::proxy_protocol`]
 //! - a ClientHello read, and a server chosen by its name: [`tls::hello`], `choose` in `conn/handshake.rs`; the settings of a
 //!   handshake: [`tls::server`]; how many begin in a turn: [`services::handshakes`]; its time is
@@ -115,13 +115,13 @@
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
 //!   [`exchange::origin`]; the time in Date: [`services::clock`]
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
-//! - a file's bytes handed to the socket: [`conn::http1::write`], by sendfile in `conn/transport/plain.rs`
+//! - a file's bytes handed to the socket: [`conn::request::write`], by sendfile in `conn/transport/plain.rs`
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
 //!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
 //!   file: [`services::logs`], which also opens the files again for USR1; under a parent,
 //!   [`privsep::parent`] opens them
-//! - a connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
+//! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
 //! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it; why a connection was closed:
@@ -156,7 +156,7 @@
 //!
 //! - a directive: a row in [`config::directives`], a field in [`config::settings`]
 //! - a feature that answers requests: a file in [`exchange::handlers`]; one that changes responses: [`exchange::filters`]
-//! - a protocol of clients: beside [`conn::http1`], whose documentation says how one drives an exchange
+//! - a protocol of clients: beside [`conn::http1`]; how one drives an exchange: [`conn::request`]
 //! - a protocol of upstreams: `exchange/handlers/upstream/protocol.rs`, with its codec in [`http`]
 //! - a transport: [`conn::transport`]
 

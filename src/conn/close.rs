@@ -49,10 +49,10 @@ fn hides_cuts(ex: &Exchange) -> bool {
 }
 
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
-    let Active { ex, http1, .. } = active;
+    let Active { ex, reader, .. } = active;
     if ex.rx == Rx::Head {
         // The error log shows what has come of it.
-        http1.hand_over_partial(ex);
+        reader.hand_over_partial(ex);
     }
     if let CloseReason::TimedOut(_) = reason {
         ex.report(cx, Level::Info, format_args!("client timed out"));
@@ -128,10 +128,10 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 /// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
 /// nothing is waited for.
 fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
-    let Active { ex, http1, .. } = active;
+    let Active { ex, reader, .. } = active;
     let client = &ex.here().settings.client;
     let sending = ex.rx == Rx::Drain
-        || http1.has_more()
+        || reader.has_more()
         || transport.can_read() && !transport.peer_closed()
         || transport.is_early();
     let wanted = match client.lingering {

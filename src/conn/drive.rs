@@ -2,8 +2,9 @@
 
 use super::close;
 use super::http1::send_batch::BATCH;
-use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
+use super::http1::{fast_path, keep_alive, proxy_protocol};
 use super::io::{CloseReason, Io, Next, Step};
+use super::request::{drain, read, respond, write};
 use super::timers::{Deadline, Timer};
 use super::{Active, Conn, State, Turn, handshake, http2, subrequests, upstream};
 use crate::config::model::Level;
@@ -195,14 +196,14 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 
 /// The response is complete in the queue.
 fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, http1, .. } = active;
+    let Active { ex, reader, .. } = active;
     // Closed without a response (`return 444`), but not before the responses to earlier requests are out.
     if ex.abort && ex.out.is_empty() {
         return Step::Answered;
     }
     // More requests were read already: their responses are sent together.
     if !ex.abort && ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
-        if ex.out.keep_alive && http1.has_more() {
+        if ex.out.keep_alive && reader.has_more() {
             return Step::Answered;
         }
         // A request that limit_conn counts is not held back: it must be over before the next one is checked.
@@ -222,7 +223,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         write::Flushed::Gone(reason) => return Step::Close(reason),
     }
     if ex.rx == Rx::Drain && ex.out.keep_alive && !ex.abort {
-        return drain::step(io, ex, http1, turn);
+        return drain::step(io, ex, reader, turn);
     }
     Step::Answered
 }
@@ -250,9 +251,9 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     {
         return next;
     }
-    let Active { ex, http1, .. } = active;
+    let Active { ex, reader, .. } = active;
     let is_late = match timer {
-        Timer::Header => has_proxy_header && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
+        Timer::Header => has_proxy_header && ex.rx == Rx::Head && reader.head.has_begun(reader.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,
@@ -268,10 +269,10 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
 }
 
 fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     let cx = &mut *turn.cx;
     if ex.rx == Rx::Head {
-        http1.hand_over_partial(ex);
+        reader.hand_over_partial(ex);
     }
     ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
     if ex.rx == Rx::Head {

@@ -14,6 +14,7 @@ pub mod http1;
 pub mod http2;
 pub mod invariants;
 pub mod io;
+pub mod request;
 mod served;
 pub mod subrequests;
 pub mod timers;
@@ -35,9 +36,9 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use endpoints::Endpoints;
 use http1::send_batch::SendBatch;
-use http1::state::Http1;
 use http2::Http2;
 use io::{Budget, CloseReason, Io, SHARE};
+use request::state::RequestReader;
 use served::Served;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -75,20 +76,20 @@ pub struct Active {
     pub pages: Vec<Handler>,
     /// The upstream connection that the handler uses.
     pub backend: Option<Key>,
-    pub http1: Http1,
+    pub reader: RequestReader,
 }
 
 impl Active {
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
-        Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, http1: Http1::default() }
+        Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, reader: RequestReader::default() }
     }
 
     /// The handler is done: `flow`, what it came to, becomes the response.
     pub fn apply_flow(&mut self, cx: &mut Services, flow: Flow) {
         self.handler = Handler::None;
         phases::apply_flow(&mut self.ex, &mut self.handler, cx, flow);
-        http1::respond(self, cx);
+        request::respond(self, cx);
     }
 
     pub fn is_proxied(&self) -> bool {
@@ -150,7 +151,7 @@ impl Pool {
             Box::new(Active::new(cx, client))
         });
         active.ex.reuse(cx, client);
-        active.http1.begin(input, start);
+        active.reader.begin(input, start);
         active
     }
 
@@ -158,7 +159,7 @@ impl Pool {
         active.handler = Handler::None;
         active.pages.clear();
         active.ex.release(cx);
-        cx.buffers.give(std::mem::take(&mut active.http1.input));
+        cx.buffers.give(std::mem::take(&mut active.reader.input));
         if self.free.len() < POOLED {
             self.free.push(active);
         }
@@ -236,8 +237,8 @@ impl Conn {
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
             State::Active(active) => {
-                let Active { ex, http1, .. } = &**active;
-                ex.out.pending() > SHARE || ex.rx == Rx::Body && http1.remaining() > Some(SHARE)
+                let Active { ex, reader, .. } = &**active;
+                ex.out.pending() > SHARE || ex.rx == Rx::Body && reader.remaining() > Some(SHARE)
             }
             _ => false,
         }

@@ -4,9 +4,9 @@
 //! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their pages
 //! are [`Active::pages`], the innermost last.
 
-use crate::conn::http1::respond;
-use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{Io, Step};
+use crate::conn::request::respond;
+use crate::conn::request::write::{self, Flushed};
 use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::filters::ssi::include::{self, Left};

@@ -2,7 +2,7 @@
 //! (auth_request) is followed if this server answers it itself.
 
 use super::question::Question;
-use crate::conn::http1::respond;
+use crate::conn::request::respond;
 use crate::conn::{Active, subrequests};
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::{Handler, upstream};
@@ -25,16 +25,16 @@ pub fn answer(
     question: &Question,
     supposed: Option<Supposed>,
 ) -> Result<Option<Vec<u8>>, String> {
-    let Active { ex, handler, http1, .. } = active;
-    http1.input.extend_from_slice(&question.head);
-    match http1.parse(ex) {
+    let Active { ex, handler, reader, .. } = active;
+    reader.input.extend_from_slice(&question.head);
+    match reader.parse(ex) {
         Ok(Progress::Complete) => {
-            http1.hand_over(ex);
+            reader.hand_over(ex);
             entry::begin(ex, handler, cx);
         }
         Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
         Err(why) => {
-            http1.hand_over_partial(ex);
+            reader.hand_over_partial(ex);
             entry::reject(ex, handler, cx, &why);
         }
     }

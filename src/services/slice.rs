@@ -23,7 +23,7 @@
 //! - getdents64: [`crate::sys::file::ReadDir`] asks for 32 KiB, some hundred names. File systems that merge directories
 //!   (overlayfs) or fetch them (NFS, FUSE) may read the whole directory for the first batch: no bound of ours.
 //! - pread and sendfile of what is not in the page cache wait for the disk: a piece of 60 KiB of a file above 1 MiB, what
-//!   the socket takes of others, at most 4 MiB at once (conn/http1/write.rs); 64 KiB under TLS, and less where
+//!   the socket takes of others, at most 4 MiB at once (conn/request/write.rs); 64 KiB under TLS, and less where
 //!   bodies are compressed, recoded or packed; 256 KiB where a digest is made; 1 MiB by COPY.
 //! - copy_file_range: 1 MiB for COPY and MOVE, 4 MiB where the parts of an upload are joined; where the file systems
 //!   share extents, or the other machine copies, the kernel may take longer for it.

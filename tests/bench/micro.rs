@@ -14,7 +14,7 @@ use webserv::config::build::Form;
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::resolve;
-use webserv::conn::http1::{Http1, queue};
+use webserv::conn::request::{RequestReader, queue};
 use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
 use webserv::exchange::handlers::Handler;
@@ -224,19 +224,19 @@ fn answers(timer: &Timer) {
     ];
     let mut ex = Exchange::new(&mut cx, client);
     let mut handler = Handler::None;
-    let mut http1 = Http1::default();
+    let mut reader = RequestReader::default();
     for (name, request, expected) in table {
         let mut answer = || {
             ex.release(&mut cx);
             let mut input = cx.buffers.take();
             input.extend_from_slice(request);
             ex.reuse(&mut cx, client);
-            cx.buffers.give(std::mem::take(&mut http1.input));
-            http1.begin(input, 0);
-            assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
-            http1.hand_over(&mut ex);
+            cx.buffers.give(std::mem::take(&mut reader.input));
+            reader.begin(input, 0);
+            assert_eq!(reader.parse(&ex), Ok(Progress::Complete), "{name}");
+            reader.hand_over(&mut ex);
             entry::begin(&mut ex, &mut handler, &mut cx);
-            queue(&mut ex, &mut handler, &mut http1, &mut cx);
+            queue(&mut ex, &mut handler, &mut reader, &mut cx);
             assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
         timer.time(name, &mut answer);
@@ -302,18 +302,18 @@ fn lists(timer: &Timer) {
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
             let mut ex = Exchange::new(&mut cx, client);
             let mut handler = Handler::None;
-            let mut http1 = Http1::default();
+            let mut reader = RequestReader::default();
             timer.time(&name, || {
                 ex.release(&mut cx);
                 let mut input = cx.buffers.take();
                 input.extend_from_slice(request.as_bytes());
                 ex.reuse(&mut cx, client);
-                cx.buffers.give(std::mem::take(&mut http1.input));
-                http1.begin(input, 0);
-                assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
-                http1.hand_over(&mut ex);
+                cx.buffers.give(std::mem::take(&mut reader.input));
+                reader.begin(input, 0);
+                assert_eq!(reader.parse(&ex), Ok(Progress::Complete), "{name}");
+                reader.hand_over(&mut ex);
                 entry::begin(&mut ex, &mut handler, &mut cx);
-                queue(&mut ex, &mut handler, &mut http1, &mut cx);
+                queue(&mut ex, &mut handler, &mut reader, &mut cx);
                 assert!(ex.tx != Tx::Wait, "{name}");
             });
         }

@@ -1,10 +1,11 @@
 //! Between two requests of a connection: it wakes when one comes, goes on to the next, or goes idle.
 
-use super::{Http1, fast_path, read};
+use super::fast_path;
 use crate::config::model::Level;
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
+use crate::conn::request::{RequestReader, read};
 use crate::conn::timers::Timer;
 use crate::conn::{Active, Conn, State, Turn, handshake};
 use crate::exchange::handlers::Handler;
@@ -48,9 +49,9 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let cx = &mut *turn.cx;
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let mut active = turn.pool.take(cx, client, input, answered.bytes);
-    let Active { ex, http1, .. } = &mut *active;
-    http1.arrival = arrival;
-    http1.seen = answered.next;
+    let Active { ex, reader, .. } = &mut *active;
+    reader.arrival = arrival;
+    reader.seen = answered.next;
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
@@ -64,7 +65,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 /// Logs the request and goes on to the next, or ends the connection.
 pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
-    let Active { ex, handler, http1, .. } = &mut **active;
+    let Active { ex, handler, reader, .. } = &mut **active;
     let cx = &mut *turn.cx;
     accounts::close(ex, cx);
     access_log::write(ex, cx);
@@ -72,7 +73,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
     let most = ex.here().settings.client.keepalive_glitches;
-    let is_glitch = is_glitch(ex, http1);
+    let is_glitch = is_glitch(ex, reader);
     if let Some(stream) = conn.transport.stream_mut() {
         // keepalive_glitches counts on the connection that carries the stream.
         stream.glitch = is_glitch.then_some(most);
@@ -98,26 +99,26 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if !ex.out.keep_alive || ex.abort {
         return close::after_last(conn, turn);
     }
-    http1.idle_for = ex.here().settings.client.keepalive_timeout.0;
-    http1.consume();
+    reader.idle_for = ex.here().settings.client.keepalive_timeout.0;
+    reader.consume();
     // No further request has come: the exchange goes back to the pool, without being made ready for one.
-    if http1.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
+    if reader.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
         return go_idle(conn, turn);
     }
     *handler = Handler::None;
     ex.next_request(cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
-    http1.next_request();
+    reader.next_request();
     let timeout = ex.here().settings.client.header_timeout.0;
     conn.arm(Timer::Header, cx.now.ms + timeout);
     Step::Again
 }
 
 /// Whether it counts for keepalive_glitches: the request broke a rule, which costs a client less than the server.
-fn is_glitch(ex: &Exchange, http1: &Http1) -> bool {
+fn is_glitch(ex: &Exchange, reader: &RequestReader) -> bool {
     let is_own = ex.log.upstream.is_none();
     is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
-        || http1.was_mostly_framing
+        || reader.was_mostly_framing
 }
 
 /// Gives the exchange back; the connection waits for its next request.
@@ -129,7 +130,7 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         let client = &active.ex.here().settings.client;
         let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),
-            _ => (Timer::KeepAlive, active.http1.idle_for),
+            _ => (Timer::KeepAlive, active.reader.idle_for),
         };
         conn.arm(timer, turn.cx.now.ms + timeout);
     }

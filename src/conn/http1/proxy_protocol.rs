@@ -3,9 +3,9 @@
 //! Invariant: it is read once a connection, and only where the listener wants it; a connection that does not begin with
 //! one is closed without a response.
 
-use super::read;
 use crate::config::model::Level;
 use crate::conn::io::{CloseReason, Step};
+use crate::conn::request::read;
 use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Header, Progress, parse};
@@ -36,18 +36,18 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<Header>>, String> {
 /// Reads the header.
 pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
-    let Active { ex, http1, .. } = &mut **active;
-    match parse(http1.unread()) {
+    let Active { ex, reader, .. } = &mut **active;
+    match parse(reader.unread()) {
         Ok(Progress::Complete(len, header)) => {
-            http1.start += len;
-            http1.body_at = http1.start;
+            reader.start += len;
+            reader.body_at = reader.start;
             let header = Rc::new(header);
             ex.proxy_header = Some(header.clone());
             conn.proxy_header = Some(header);
             Step::Again
         }
         Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
-        Ok(Progress::Partial) => match read::more(&mut conn.transport, http1) {
+        Ok(Progress::Partial) => match read::more(&mut conn.transport, reader) {
             read::ReadOutcome::Some => Step::Again,
             read::ReadOutcome::None => Step::Wait,
             read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),

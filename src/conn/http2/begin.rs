@@ -5,9 +5,9 @@ use super::{Entry, Http2};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
-use crate::conn::http1::read;
-use crate::conn::http1::state::Http1;
 use crate::conn::io::{CloseReason, Step};
+use crate::conn::request::read;
+use crate::conn::request::state::RequestReader;
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, State, Turn, Watched};
@@ -44,7 +44,7 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     if let Some(facts) = &active.ex.tls {
         return facts.speaks_http2();
     }
-    let begin = active.http1.unread();
+    let begin = active.reader.unread();
     let begin = &begin[..begin.len().min(PREFACE.len())];
     !begin.is_empty() && PREFACE.starts_with(begin) && is_spoken(&active.ex.config, active.ex.client.endpoint)
 }
@@ -52,15 +52,15 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
 /// The connection speaks HTTP/2 from here on, once the preface is whole.
 pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
-    let is_agreed = active.ex.tls.is_some() && !active.http1.unread().is_empty();
-    if is_agreed || active.http1.unread().len() >= PREFACE.len() {
+    let is_agreed = active.ex.tls.is_some() && !active.reader.unread().is_empty();
+    if is_agreed || active.reader.unread().len() >= PREFACE.len() {
         enter(conn, turn);
         return Step::Yield;
     }
     if !conn.transport.can_read() {
         return Step::Wait;
     }
-    match read::more(&mut conn.transport, &mut active.http1) {
+    match read::more(&mut conn.transport, &mut active.reader) {
         read::ReadOutcome::Some => Step::Again,
         read::ReadOutcome::None => Step::Wait,
         read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),
@@ -69,8 +69,8 @@ pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 
 fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
     let State::Active(active) = &mut conn.state else { return };
-    let http1 = &mut active.http1;
-    let input = http1.input.split_off(http1.start.min(http1.input.len()));
+    let reader = &mut active.reader;
+    let input = reader.input.split_off(reader.start.min(reader.input.len()));
     let ex = &active.ex;
     let now = turn.cx.now.ms;
     let protocol = Connection::new(limits(ex), now);
@@ -144,13 +144,13 @@ impl Http2 {
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
-        let Active { ex, http1, .. } = &mut *active;
+        let Active { ex, reader, .. } = &mut *active;
         ex.proxy_header = parent.proxy_header.clone();
         ex.tls = parent.transport.facts();
         ex.out.use_frames();
         // It may wait for its first turn beside many others: it gets a buffer when that comes.
         ex.out.rest(&mut cx.buffers);
-        let is_tunnel = self.hand_over(ex, http1);
+        let is_tunnel = self.hand_over(ex, reader);
         cx.overload.grow(ex.request.text.len());
         if is_tunnel {
             ex.out.expect_tunnel();
@@ -189,7 +189,7 @@ impl Http2 {
 
     /// Hands the head to the exchange: its buffers and the connection's change places. True: the request asks for
     /// another protocol on its stream (RFC 8441).
-    fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) -> bool {
+    fn hand_over(&mut self, ex: &mut Exchange, reader: &mut RequestReader) -> bool {
         if Rc::get_mut(&mut ex.request).is_none() {
             ex.request = Rc::default();
         }
@@ -221,14 +221,14 @@ impl Http2 {
         head.framing = from.framing;
         head.expect_continue = from.expect_continue;
         head.len = from.len + from.request_line.start as usize;
-        http1.decoder = match from.framing {
+        reader.decoder = match from.framing {
             Framing::None => None,
             Framing::Chunked => Some(Decoder::until_end()),
             framing @ Framing::Length(_) => Some(Decoder::new(framing)),
         };
-        http1.expects_continue = request.expects_continue();
+        reader.expects_continue = request.expects_continue();
         // The connection that carries it has begun an epoch already, where one was needed.
-        http1.arrival = Arrival::BeforeEpoch;
+        reader.arrival = Arrival::BeforeEpoch;
         is_tunnel
     }
 }

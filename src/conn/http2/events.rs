@@ -121,7 +121,7 @@ impl Http2 {
                 }
                 self.change_stream(conns, stream, |conn| {
                     if let State::Active(active) = &mut conn.state
-                        && let Some(decoder) = &mut active.http1.decoder
+                        && let Some(decoder) = &mut active.reader.decoder
                     {
                         decoder.trailers = trailers;
                     }

@@ -3,8 +3,8 @@
 use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
 use super::{Http2, LARGE, Work, output, quantum, schedule};
-use crate::conn::http1::{read, respond};
 use crate::conn::io::Next;
+use crate::conn::request::{read, respond};
 use crate::conn::{Active, Conn, State, Turn, drive};
 use crate::exchange::{cacheable, entry};
 use crate::util::slab::Slab;
@@ -199,9 +199,9 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let fault = fault.or_else(|| stream.fault.take());
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     ex.out.wake(&mut turn.cx.buffers);
-    read::begin(http1, ex.buf().len(), turn);
+    read::begin(reader, ex.buf().len(), turn);
     match fault {
         None => entry::begin(ex, handler, turn.cx),
         Some(reject) => entry::reject(ex, handler, turn.cx, &reject),

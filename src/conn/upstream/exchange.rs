@@ -4,8 +4,8 @@
 //! Invariant: no more is read than what the other side has room for.
 
 use super::pool::Backend;
-use crate::conn::http1::{begin_streamed, read};
 use crate::conn::io::{Io, Step};
+use crate::conn::request::{begin_streamed, read};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
@@ -148,11 +148,11 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     }
     let sent = !starts && send(active, turn);
     let mut progress = flushed;
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     if let Handler::Proxy(proxy) = handler
         && proxy.wants_body(ex)
     {
-        read::send_continue(ex, http1);
+        read::send_continue(ex, reader);
         progress |= !ex.out.is_empty() && io.transport.can_write();
         match take_body(io, active, turn) {
             Step::Wait => {}
@@ -311,7 +311,7 @@ fn ended(proxy: &mut Proxy, ex: &mut Exchange, from: Option<&mut Backend>, cx: &
 
 /// What a read gave.
 fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
-    let Active { ex, handler, backend, http1, .. } = active;
+    let Active { ex, handler, backend, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Received::Step(Step::Again) };
     let cx = &mut *turn.cx;
     let outcome = match bytes {
@@ -333,7 +333,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     let outcome = match outcome {
         Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
             turn.pool.backends.head_received(*backend, cx.now.ms);
-            if let Some(instead) = begin_streamed(ex, http1, cx) {
+            if let Some(instead) = begin_streamed(ex, reader, cx) {
                 proxy.finish(ex, cx);
                 turn.pool.backends.close(backend, cx, End::Good);
                 *handler = instead;
@@ -342,7 +342,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             }
             if proxy.phase == Phase::Tunnel {
                 // What the client sent behind its request is no request any more.
-                proxy.relay(&http1.take_rest());
+                proxy.relay(&reader.take_rest());
             }
             proxy.begin_body(ex, cx, &headed, bytes)
         }
@@ -363,15 +363,15 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
 
 /// The server that a CONNECT request asked for is there.
 fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     respond::open_tunnel(proxy, ex);
-    if let Some(instead) = begin_streamed(ex, http1, turn.cx) {
+    if let Some(instead) = begin_streamed(ex, reader, turn.cx) {
         *handler = instead;
         return Step::Again;
     }
     // What the client sent behind its request is meant for the server.
-    proxy.relay(&http1.take_rest());
+    proxy.relay(&reader.take_rest());
     proxy.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;
     proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     proxy.begin_tunnel();

@@ -12,9 +12,9 @@ pub mod tunnel;
 
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
-use crate::conn::http1::read;
-use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{CloseReason, Io, Next, Step};
+use crate::conn::request::read;
+use crate::conn::request::write::{self, Flushed};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
@@ -102,12 +102,12 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
 
 /// Reads the whole body first.
 fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     if proxy.gathered(ex) {
         return Step::Again;
     }
-    read::send_continue(ex, http1);
+    read::send_continue(ex, reader);
     if !ex.out.is_empty() && io.transport.can_write() {
         return Step::Again;
     }

@@ -1,8 +1,8 @@
 //! A response whose upstream has done its part: the rest goes to the client from where it was put aside.
 
 use super::exchange::{arm_send, break_off};
-use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{Io, Step};
+use crate::conn::request::write::{self, Flushed};
 use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::handlers::Handler;

@@ -1,7 +1,7 @@
 //! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is read
 //! that has no room.
 
-use super::state::Http1;
+use super::state::RequestReader;
 use super::write::{self, Flushed};
 use super::{respond, splice};
 use crate::conn::io::{CloseReason, Io, Step};
@@ -33,8 +33,8 @@ pub enum ReadOutcome {
 }
 
 /// Reads more of the request's head.
-pub fn more(transport: &mut Transport, http1: &mut Http1) -> ReadOutcome {
-    let Http1 { input, start, .. } = http1;
+pub fn more(transport: &mut Transport, reader: &mut RequestReader) -> ReadOutcome {
+    let RequestReader { input, start, .. } = reader;
     if input.capacity() - input.len() < ROOM {
         input.drain(..*start);
         *start = 0;
@@ -44,14 +44,14 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> ReadOutcome {
     }
     let more = receive(transport, input);
     if let ReadOutcome::Some = more {
-        http1.arrival.received();
+        reader.arrival.received();
     }
     more
 }
 
 /// The head fills its buffer: to read more, that has to grow.
-fn must_grow(http1: &Http1) -> bool {
-    http1.input.capacity() - http1.unread().len() < ROOM && !http1.unread().is_empty()
+fn must_grow(reader: &RequestReader) -> bool {
+    reader.input.capacity() - reader.unread().len() < ROOM && !reader.unread().is_empty()
 }
 
 /// Reads into the room there is.
@@ -73,15 +73,15 @@ pub enum Head {
 
 /// The head of the next request: parsed as far as it is there.
 pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
-    let Active { ex, handler, http1, .. } = active;
-    match http1.parse(ex) {
+    let Active { ex, handler, reader, .. } = active;
+    match reader.parse(ex) {
         Ok(Progress::Complete) => {
-            begin(http1, http1.unread().len(), turn);
-            http1.hand_over(ex);
+            begin(reader, reader.unread().len(), turn);
+            reader.hand_over(ex);
             entry::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
-            let Active { ex, http1, .. } = active;
-            if let Some(hash) = http1.seen.take() {
+            let Active { ex, reader, .. } = active;
+            if let Some(hash) = reader.seen.take() {
                 cacheable::learn(hash, None, ex, turn.cx);
             }
             arm(io, ex, turn.cx);
@@ -102,18 +102,18 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
                 Flushed::Gone(reason) => return Head::Step(Step::Close(reason)),
             }
             if !io.transport.can_read() {
-                return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
+                return if reader.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            if turn.cx.overload.refuses() && must_grow(http1) {
+            if turn.cx.overload.refuses() && must_grow(reader) {
                 // Clients that send long heads slowly would take all that is left.
                 return refuse(io, active, turn, entry::turn_away);
             }
-            let held = http1.input.capacity();
-            let more = more(io.transport, http1);
-            turn.cx.overload.grow(http1.input.capacity() - held);
+            let held = reader.input.capacity();
+            let more = more(io.transport, reader);
+            turn.cx.overload.grow(reader.input.capacity() - held);
             Head::Step(match more {
                 ReadOutcome::Some => Step::Again,
-                ReadOutcome::None if http1.unread().is_empty() => return Head::Idle,
+                ReadOutcome::None if reader.unread().is_empty() => return Head::Idle,
                 ReadOutcome::None => Step::Wait,
                 ReadOutcome::End => Step::Close(CloseReason::ClientGone),
             })
@@ -128,9 +128,9 @@ fn refuse(
     turn: &mut Turn<'_>,
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
 ) -> Head {
-    let Active { ex, handler, http1, .. } = active;
-    begin(http1, http1.unread().len(), turn);
-    http1.hand_over_partial(ex);
+    let Active { ex, handler, reader, .. } = active;
+    begin(reader, reader.unread().len(), turn);
+    reader.hand_over_partial(ex);
     answer(ex, handler, turn.cx);
     respond(active, turn.cx);
     arm(io, &active.ex, turn.cx);
@@ -138,12 +138,12 @@ fn refuse(
 }
 
 /// `head`: bytes of its head.
-pub fn begin(http1: &mut Http1, head: usize, turn: &mut Turn<'_>) {
+pub fn begin(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
     if head > LONG {
         cx.slice.look();
     }
-    http1.arrival.request(&mut cx.now);
+    reader.arrival.request(&mut cx.now);
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
     cx.stats.writing += 1;
@@ -160,8 +160,8 @@ pub fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
 
 /// Body bytes for the handler: those that came with the head, then the socket's.
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, http1, .. } = active;
-    send_continue(ex, http1);
+    let Active { ex, reader, .. } = active;
+    send_continue(ex, reader);
     let invited = !ex.out.is_empty();
     match write::flush(io, ex, turn) {
         Flushed::All if invited => arm(io, ex, turn.cx),
@@ -177,7 +177,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         io.arm(Timer::Pause, until);
         return Step::Wait;
     }
-    if !http1.has_more()
+    if !reader.has_more()
         && let Some(outcome) = splice::body(io, active, turn)
     {
         return outcome;
@@ -186,11 +186,11 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 }
 
 /// Answers `Expect: 100-continue`: the body is wanted.
-pub fn send_continue(ex: &mut Exchange, http1: &mut Http1) {
-    if http1.expects_continue {
-        http1.expects_continue = false;
+pub fn send_continue(ex: &mut Exchange, reader: &mut RequestReader) {
+    if reader.expects_continue {
+        reader.expects_continue = false;
         // Not for a client that did not wait for it, nor within a response.
-        if !http1.has_more() && !http1.is_body_complete() && ex.tx == Tx::Wait {
+        if !reader.has_more() && !reader.is_body_complete() && ex.tx == Tx::Wait {
             ex.out.interim(Status::CONTINUE, &Fields::default());
         }
     }
@@ -198,9 +198,9 @@ pub fn send_continue(ex: &mut Exchange, http1: &mut Http1) {
 
 /// One read of the body, for the handler.
 pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, http1, .. } = active;
+    let Active { ex, reader, .. } = active;
     // There is no body: what the buffer holds is the next request.
-    if http1.is_body_complete() {
+    if reader.is_body_complete() {
         return finish(active, turn.cx, &[]);
     }
     if let Some(why) = io.transport.take_fault() {
@@ -213,13 +213,13 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return Step::Again;
     }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
-    let step = match fill(io, ex, http1, &mut bytes, turn) {
+    let step = match fill(io, ex, reader, &mut bytes, turn) {
         Filled::Bytes => {
             io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
             feed(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,
-        Filled::End if http1.decoder.as_mut().is_none_or(Decoder::end) => finish(active, turn.cx, &[]),
+        Filled::End if reader.decoder.as_mut().is_none_or(Decoder::end) => finish(active, turn.cx, &[]),
         Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();
@@ -238,21 +238,27 @@ pub enum Filled {
 
 /// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
 /// known to have and the head of a next request may be.
-pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut Vec<u8>, turn: &mut Turn<'_>) -> Filled {
+pub fn fill(
+    io: &mut Io<'_>,
+    ex: &mut Exchange,
+    reader: &mut RequestReader,
+    bytes: &mut Vec<u8>,
+    turn: &mut Turn<'_>,
+) -> Filled {
     bytes.clear();
-    if http1.has_more() {
-        bytes.extend_from_slice(&http1.input[http1.body_at..]);
-        http1.input.truncate(http1.body_at);
+    if reader.has_more() {
+        bytes.extend_from_slice(&reader.input[reader.body_at..]);
+        reader.input.truncate(reader.body_at);
         ex.body_at_hand = false;
         pace::took(ex.pace.as_mut(), bytes.len());
         return Filled::Bytes;
     }
-    if http1.is_body_complete() || !io.transport.can_read() {
+    if reader.is_body_complete() || !io.transport.can_read() {
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
     let length = matches!(ex.request.head.framing, Framing::Length(_));
-    let most = match http1.remaining() {
+    let most = match reader.remaining() {
         // Room for more than there should be: a read that does not fill it says that the socket is empty.
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
@@ -263,7 +269,7 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
         Ok(n) => {
             turn.budget.moved(n);
             pace::took(ex.pace.as_mut(), n);
-            http1.arrival.received();
+            reader.arrival.received();
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => Filled::Nothing,
@@ -293,8 +299,8 @@ impl From<Flow> for Fault {
 
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
 fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
-    let Active { ex, handler, http1, .. } = active;
-    let Some(decoder) = &mut http1.decoder else { return finish(active, cx, bytes) };
+    let Active { ex, handler, reader, .. } = active;
+    let Some(decoder) = &mut reader.decoder else { return finish(active, cx, bytes) };
     let mut at = 0;
     let outcome = decoder.run(bytes, &mut at, |run| {
         ex.log.request_length += run.consumed as u64;
@@ -319,7 +325,7 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         }
         Err(Fault::Refused(flow)) => {
             // The rest is thrown away; keep what may be the next request.
-            http1.input.extend_from_slice(rest);
+            reader.input.extend_from_slice(rest);
             active.apply_flow(cx, flow);
             Step::Again
         }
@@ -327,10 +333,10 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
 }
 
 fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
-    let Active { ex, handler, http1, .. } = active;
-    http1.input.extend_from_slice(rest);
+    let Active { ex, handler, reader, .. } = active;
+    reader.input.extend_from_slice(rest);
     ex.rx = Rx::Done;
-    ex.trailers = http1.end_body();
+    ex.trailers = reader.end_body();
     let flow = handlers::finish(ex, handler, cx);
     phases::apply_flow(ex, handler, cx, flow);
     respond(active, cx);

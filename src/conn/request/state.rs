@@ -1,4 +1,4 @@
-//! What an HTTP/1 connection knows of the request it reads, beside the exchange.
+//! What is known of the request that is read, beside the exchange, which knows nothing of it.
 
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
@@ -8,9 +8,9 @@ use crate::http::h1::head::{Head, Progress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
 
-/// How far a connection's requests have been read.
+/// How far a connection's requests, or the one of a stream, have been read.
 #[derive(Default)]
-pub struct Http1 {
+pub struct RequestReader {
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
@@ -36,7 +36,7 @@ pub struct Http1 {
     pub seen: Option<u64>,
 }
 
-impl Http1 {
+impl RequestReader {
     /// For a connection that has read `input`; its next request begins at `start`.
     pub fn begin(&mut self, input: Vec<u8>, start: usize) {
         self.input = input;
@@ -53,14 +53,14 @@ impl Http1 {
             start = 0;
         }
         self.head.clear();
-        *self = Http1 {
+        *self = RequestReader {
             input,
             start,
             body_at: start,
             arrival: self.arrival,
             head: std::mem::take(&mut self.head),
             idle_for: self.idle_for,
-            ..Http1::default()
+            ..RequestReader::default()
         };
     }
 

@@ -1,7 +1,7 @@
 //! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it
 //! is written; what a body that is thrown away may still cost is part of it.
 
-use super::state::Http1;
+use super::state::RequestReader;
 use crate::config::settings::client::KeepaliveDisable;
 use crate::conn::Active;
 use crate::exchange::handlers::Handler;
@@ -20,20 +20,20 @@ pub const DRAIN: u64 = 1 << 20;
 /// Queues the response, if the exchange has decided on one. What becomes of the connection is decided first, since the
 /// head says so.
 pub fn respond(active: &mut Active, cx: &mut Services) {
-    queue(&mut active.ex, &mut active.handler, &mut active.http1, cx);
+    queue(&mut active.ex, &mut active.handler, &mut active.reader, cx);
 }
 
 /// Has the head of a response queued whose body its handler, an upstream, has yet to bring. Some: another response is
 /// sent instead (the page of a 412), and this handler makes it.
-pub fn begin_streamed(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) -> Option<Handler> {
+pub fn begin_streamed(ex: &mut Exchange, reader: &mut RequestReader, cx: &mut Services) -> Option<Handler> {
     phases::decided(ex);
     let mut instead = Handler::None;
-    queue(ex, &mut instead, http1, cx);
+    queue(ex, &mut instead, reader, cx);
     (!matches!(instead, Handler::None)).then_some(instead)
 }
 
 /// [`respond`], of the parts of an [`Active`].
-pub fn queue(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
+pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReader, cx: &mut Services) {
     if ex.tx == Tx::Ready && !ex.route.method.is_safe() {
         // Files may have been changed: one call for that can take milliseconds, where a step takes microseconds.
         cx.slice.look();
@@ -45,23 +45,23 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &m
             // not known.
             let failed = ex.response.status.0 >= 400;
             if ex.rx == Rx::Drain
-                && (http1.may_keep || !failed)
+                && (reader.may_keep || !failed)
                 && !ex.closes
-                && let Err(reject) = http1.discard_buffered(ex)
+                && let Err(reject) = reader.discard_buffered(ex)
             {
                 entry::bad_discarded_body(ex, cx, &reject);
             }
-            decide(ex, http1, cx);
+            decide(ex, reader, cx);
         }
         phases::send(ex, handler, cx);
     }
 }
 
 /// Whether the connection outlives this response, and what becomes of a body that was not read.
-fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
+fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
     let client = ex.here().settings.client.clone();
     ex.out.keep_alive_hint = client.keepalive_header;
-    ex.out.keep_alive = http1.may_keep
+    ex.out.keep_alive = reader.may_keep
         && !ex.closes
         && !cx.quitting
         && !cx.overload.is_tight()
@@ -78,11 +78,11 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
     if matches!(ex.rx, Rx::Drain | Rx::Body) {
         let failed = ex.response.status.0 >= 400 || ex.route.error_page.is_some();
         let short = match ex.request.head.framing {
-            Framing::Length(_) if failed => http1.remaining().is_some_and(|left| left <= DRAIN),
+            Framing::Length(_) if failed => reader.remaining().is_some_and(|left| left <= DRAIN),
             _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
-        ex.out.keep_alive &= short && !http1.expects_continue;
+        ex.out.keep_alive &= short && !reader.expects_continue;
     }
 }
 

@@ -30,9 +30,9 @@ enum Moved {
 
 /// Moves what has come of the body to the handler's file. None: not possible here, the bytes have to be read.
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
-    let Active { ex, handler, http1, .. } = active;
+    let Active { ex, handler, reader, .. } = active;
     let length = matches!(ex.request.head.framing, Framing::Length(_));
-    let left = http1.remaining().filter(|left| length && *left >= WORTH)?;
+    let left = reader.remaining().filter(|left| length && *left >= WORTH)?;
     let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
     if !io.transport.can_read() {
         return Some(Step::Wait);
@@ -45,7 +45,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
             io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
             turn.budget.moved(n as usize);
             pace::took(ex.pace.as_mut(), n as usize);
-            if let Some(decoder) = &mut http1.decoder {
+            if let Some(decoder) = &mut reader.decoder {
                 decoder.skip(n);
             }
             ex.body_received += n;
