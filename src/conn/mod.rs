@@ -212,7 +212,7 @@ impl Conn {
         self.watched != Watched::No
     }
 
-    /// Its request works on, and changes nothing: the work ends when the client leaves.
+    /// Its handler works on the request and changes nothing: the work ends when the client leaves.
     pub fn reads_for_its_client(&self) -> bool {
         matches!(&self.state, State::Active(active) if active.handler.works() && !active.handler.finishes())
     }

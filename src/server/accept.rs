@@ -83,9 +83,9 @@ impl Server {
                 let at = Key::from_u64(token).slot() as usize;
                 let most = TURN.max(count + self.late.len());
                 self.protected("accepting", |server| server.accept_from(at, most));
-                // Of one that panicked.
+                // Left over where accepting panicked.
                 while let Some(key) = self.fresh.pop() {
-                    self.file(key, Next::Run, Queue::Run);
+                    self.schedule(key, Next::Run, Queue::Run);
                 }
             }
         }

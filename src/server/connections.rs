@@ -1,4 +1,4 @@
-//! Connections on the loop: one that has something to do is driven, then filed by what it waits for, or closed.
+//! Connections on the loop: one that has something to do is driven, then scheduled by what it waits for, or closed.
 //!
 //! Invariant: what a connection does is inside [`Server::act`], and its end inside [`Server::close`]: a panic there costs
 //! the connection.
@@ -33,7 +33,7 @@ impl Server {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.transport.event(flags);
         match conn.has_bulk_data() {
-            true => self.file(key, Next::Run, Queue::Bulk),
+            true => self.schedule(key, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(Wake::conn(key)),
         }
     }
@@ -42,7 +42,7 @@ impl Server {
     pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
         let Some(wake) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
-            true => self.file(wake.conn, Next::Run, Queue::Bulk),
+            true => self.schedule(wake.conn, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(wake),
         }
     }
@@ -79,12 +79,12 @@ impl Server {
         self.cx.slice.share_all();
     }
 
-    /// Lets a connection go on, and files it by what it waits for.
+    /// Lets a connection go on, and schedules it by what it waits for.
     pub(super) fn drive(&mut self, wake: Wake) {
         self.act(wake, Gather::No, drive::drive);
     }
 
-    /// Calls `act` on a connection and files it by the outcome. A panic costs the connection, not the process.
+    /// Calls `act` on a connection and schedules it by the outcome. A panic costs the connection, not the process.
     pub(super) fn act(
         &mut self,
         wake: Wake,
@@ -105,8 +105,8 @@ impl Server {
             && matches!(conn.state, State::Http2(_))
         {
             let step = || http2::connection::step(&mut self.conns, &mut turn, key);
-            next = catch_unwind(AssertUnwindSafe(step)).map(|(next, filed)| {
-                streams = filed;
+            next = catch_unwind(AssertUnwindSafe(step)).map(|(next, driven)| {
+                streams = driven;
                 next
             });
         }
@@ -115,9 +115,9 @@ impl Server {
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - left);
         for (stream, next) in streams {
-            self.file(stream, next, Queue::Run);
+            self.schedule(stream, next, Queue::Run);
         }
-        self.file(key, next, if is_spent { Queue::Bulk } else { Queue::Run });
+        self.schedule(key, next, if is_spent { Queue::Bulk } else { Queue::Run });
         // A stream's output is sent by its connection.
         if let Some(parent) = parent {
             self.stream_went_on(parent, key);
@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// Puts a connection where `next` says; one that is to be run, into `queue`.
-    pub(super) fn file(&mut self, key: Key, next: Next, queue: Queue) {
+    pub(super) fn schedule(&mut self, key: Key, next: Next, queue: Queue) {
         match next {
             Next::Close(reason) => self.close(key, reason),
             Next::Send => self.batched.push(key),
@@ -202,7 +202,7 @@ impl Server {
             conn.transport.send_close_notify();
             conn.state = State::Idle;
         });
-        // Whatever the outcome.
+        // After a panic, too.
         self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
         self.room_came();

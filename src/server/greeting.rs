@@ -162,7 +162,7 @@ fn answer(config: &Config, server: &Server) -> Option<String> {
 fn root(config: &Config, server: &Server, prefix: &Path) -> String {
     let [Part::Literal(path)] = &*config.location(server.root).settings.files.root.parts else { return String::new() };
     let path = String::from_utf8_lossy(path);
-    // nginx's default: a configuration that serves no files does not mean it.
+    // nginx's default: where it does not exist, the configuration is not meant to serve files.
     if Path::new(&*path) == prefix.join("html") && !Path::new(&*path).exists() {
         return String::new();
     }

@@ -12,7 +12,7 @@ use crate::sys::process;
 const TURN: usize = 256;
 /// Fewer connections leave nothing behind that is worth the time it takes to give it back.
 const CROWD: usize = 256;
-/// Milliseconds for which three quarters of a crowd are gone before what they used is given back.
+/// Milliseconds that three quarters of a crowd must have been gone before the memory they used is given back.
 const QUIET: u64 = 1_000;
 
 /// The connections that there were since memory was given back, and since when most of them are gone.

@@ -245,7 +245,7 @@ impl Server {
         self.turn_within(Timeout::Now, None);
     }
 
-    /// `due`: what the wait is for.
+    /// One round. `due`: the deadline at which the wait ends, monotonic milliseconds.
     fn turn_within(&mut self, timeout: Timeout, due: Option<u64>) {
         let began = self.cx.now.ms;
         let count = match self.epoll.wait(&mut self.events, timeout) {
@@ -397,7 +397,7 @@ impl Server {
         self.cx.stats.publish();
         self.listen_for_changes();
         self.watch_services();
-        // Before the lines are written: what they say would wait for the next event.
+        // Before the logs are flushed: lines that this writes would wait for the next event otherwise.
         self.end_retired();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.send_state();

@@ -366,7 +366,7 @@ mod tests {
         file.remove();
     }
 
-    /// `-t` said ok where the start then failed.
+    /// `-t` succeeded where the start then failed.
     #[test]
     fn what_is_no_file_cannot_be_a_pid_file_and_a_test_finds_it() {
         let scratch = Scratch::new();

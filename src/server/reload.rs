@@ -347,7 +347,7 @@ impl Server {
         while self.mode != Mode::Stopped && !file::wait_readable(fd, 0).unwrap_or(true) {
             match watched {
                 Ok(()) => self.turn(),
-                // Then it polls, which only costs more.
+                // Without epoll it is polled for, which only costs more.
                 Err(_) => self.poll(),
             }
         }

@@ -74,8 +74,8 @@ pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     default.into_iter().chain(ignored).chain(missing_rights(worker, config)).collect()
 }
 
-/// Which directories and password files of the configuration the serving process cannot use, and the cure. Without a worker
-/// the process is judged that runs.
+/// Which directories and password files of the configuration the serving process cannot use, and the cure. `worker` is
+/// None: by the rights of this process.
 pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     let name = worker.map_or_else(|| process::user_of(process::geteuid()), |worker| worker.name.clone());
@@ -97,7 +97,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         }
     }
     for path in read.difference(&written).filter(|path| !can(path, ENTER)) {
-        // What is not there at all has its warning already.
+        // A directory that does not exist has been warned about already.
         let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
         if is_there || is_hidden {

@@ -67,10 +67,10 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     })?;
     let before = reload_report::read(path);
     if number == process::SIGDRAIN {
-        // What may not be read may not be signalled either.
+        // Unreadable where this user may not signal the process: then `send` reports that.
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         send(pid, drain_of(pid, &status)?)?;
-        // What comes next in a script is for when it is gone.
+        // The next command of a script may need its addresses.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));
         return Ok(Signalled::Sent);
     }
@@ -87,11 +87,11 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     })
 }
 
-/// The signal that a server takes for a drain: one of an earlier version may still run, and what it does not take ends it
-/// at once. `status`: its /proc/PID/status; empty where that cannot be read.
+/// The signal by which the running server drains: one of an earlier version has another number for it, and would be ended at
+/// once by a signal that it does not handle. `status`: its /proc/PID/status; empty where that cannot be read.
 ///
 /// # Errors
-/// It takes none.
+/// It handles neither number.
 fn drain_of(pid: i32, status: &str) -> Result<i32, Failure> {
     let Some(blocked) = blocked_signals(status) else { return Ok(process::SIGDRAIN) };
     let is_taken = |number: &i32| blocked >> (number - 1) & 1 == 1;

@@ -60,7 +60,7 @@ impl Signals {
     }
 }
 
-/// A terminal says so to all that run in it when its window changes its size: no order to end (WINCH).
+/// The kernel sends WINCH to all processes of a terminal whose window was resized: that is no order to stop serving.
 fn is_resize(signal: &Signal) -> bool {
     signal.number == SIGWINCH && signal.is_kernels
 }

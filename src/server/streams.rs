@@ -17,7 +17,7 @@ impl Server {
         let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
         for key in keys {
-            self.file(key, Next::Run, Queue::Run);
+            self.schedule(key, Next::Run, Queue::Run);
         }
     }
 
@@ -37,8 +37,8 @@ impl Server {
         let (wake, budget) = (Wake::conn(key), Budget::default());
         let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
         http2.abandon(&mut self.conns, &mut turn, reason);
-        for (stream, next) in std::mem::take(&mut http2.filed) {
-            self.file(stream, next, Queue::Run);
+        for (stream, next) in std::mem::take(&mut http2.driven) {
+            self.schedule(stream, next, Queue::Run);
         }
     }
 

@@ -94,7 +94,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         displaced: None,
         ends: None,
         lingers: false,
-        filed: Vec::new(),
+        driven: Vec::new(),
     };
     close::leave_active(conn, turn);
     conn.state = State::Http2(Box::new(http2));

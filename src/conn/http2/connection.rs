@@ -18,7 +18,7 @@ use crate::sys::socket::{self, More};
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
-/// Drives the connection `key`. Also gives what each of its streams waits for now, to be filed.
+/// Drives the connection `key`. Also gives what each stream that was driven waits for now.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
     let Some(conn) = conns.get_mut(key) else { return (Next::Close(CloseReason::Bug), Vec::new()) };
     let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
@@ -27,10 +27,10 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     let held = http2.held();
     http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
-    http2.file_unstarted(conns);
+    http2.note_unstarted(conns);
     http2.give_buffers(turn.pool);
     turn.cx.overload.grow(http2.held().saturating_sub(held));
-    let filed = std::mem::take(&mut http2.filed);
+    let driven = std::mem::take(&mut http2.driven);
     if let Some(conn) = conns.get_mut(key) {
         match next {
             Next::Close(reason) if http2.lingers && conn.transport.shutdown_write().is_ok() => {
@@ -45,7 +45,7 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
             _ => conn.state = State::Http2(http2),
         }
     }
-    (next, filed)
+    (next, driven)
 }
 
 /// How sending ended.
@@ -101,8 +101,8 @@ impl Http2 {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.finish(conns, turn, reason);
             }
-            // A client that reads as fast as we write would go on for ever: its next request is read in the next turn.
-            // So are streams driven that are ready, where others have used the slice up.
+            // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in the next
+            // turn. Streams that are ready are driven then, too, where others have used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -110,7 +110,7 @@ impl Http2 {
             if had > 0 || moved || read == Read::Blocked {
                 continue;
             }
-            // All that was read is dealt with: read what has come since.
+            // All that was read has been dealt with: what has come since is read now.
             let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             if !conn.transport.can_read() {
                 return self.wait(conns, turn, key, received);
@@ -286,7 +286,7 @@ impl Http2 {
     }
 
     /// Streams whose first turn waits for room in the output get a deadline meanwhile.
-    fn file_unstarted(&mut self, conns: &mut Slab<Conn>) {
+    fn note_unstarted(&mut self, conns: &mut Slab<Conn>) {
         for at in 0..self.streams.len() {
             let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) else {
                 continue;
@@ -297,15 +297,15 @@ impl Http2 {
             {
                 request.tighten();
             }
-            self.file(key, Next::Wait);
+            self.note_driven(key, Next::Wait);
         }
     }
 
     /// Notes what a stream waits for now; the last note counts.
-    pub(super) fn file(&mut self, key: Key, next: Next) {
-        match self.filed.iter_mut().rfind(|(filed, _)| *filed == key) {
-            Some((_, filed)) => *filed = next,
-            None => self.filed.push((key, next)),
+    pub(super) fn note_driven(&mut self, key: Key, next: Next) {
+        match self.driven.iter_mut().rfind(|(driven, _)| *driven == key) {
+            Some((_, driven)) => *driven = next,
+            None => self.driven.push((key, next)),
         }
     }
 
@@ -401,7 +401,7 @@ impl Http2 {
         self.protocol.release(id);
         if let Some(conn) = conns.get_mut(key) {
             let next = orphan(conn, turn, reason);
-            self.file(key, next);
+            self.note_driven(key, next);
         }
         true
     }

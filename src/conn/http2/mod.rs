@@ -83,7 +83,7 @@ pub struct Http2 {
     /// Open streams, in the order of their identifiers.
     streams: Vec<Entry>,
     /// Streams that ended while the connection was not driven.
-    // Boxed as they come: a stream is large, and few end so.
+    // Boxed: a stream is large, and few end in this way.
     #[allow(clippy::vec_box)]
     ended: Vec<Box<StreamTransport>>,
     /// Requests that broke a rule.
@@ -102,8 +102,8 @@ pub struct Http2 {
     ends: Option<CloseReason>,
     /// It ends in order, by a lingering close.
     lingers: bool,
-    /// What each stream that was driven waits for now; the event loop files their connections by it.
-    pub filed: Vec<(Key, Next)>,
+    /// What each stream that was driven waits for now; the event loop schedules their connections by it.
+    pub driven: Vec<(Key, Next)>,
 }
 
 /// What connections share, one using it at a time.

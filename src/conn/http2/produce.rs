@@ -62,7 +62,7 @@ impl Http2 {
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
         while let Some(entry) = self.streams.get(at) {
             let id = entry.id;
-            // A step may have taken long that changed files.
+            // A step that changed files may have taken long.
             turn.cx.slice.is_share_late();
             let is_full = self.is_full(turn);
             if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.wants_body_now(conns, turn, at) {
@@ -187,7 +187,7 @@ impl Http2 {
                 entry.is_stalled = is_stalled;
             }
         }
-        self.file(key, next);
+        self.note_driven(key, next);
     }
 }
 

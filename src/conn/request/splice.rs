@@ -77,7 +77,7 @@ fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u64, 
         Ok(0) => return Moved::End,
         Ok(n) => n,
         Err(Errno::EAGAIN) => return Moved::Nothing,
-        // A filter of system calls; no byte is lost.
+        // Refused by a filter of system calls: no byte is lost.
         Err(e) if file::is_missing(e) => return Moved::Refused,
         Err(_) => return Moved::End,
     };

@@ -181,12 +181,12 @@ impl Tls {
         self.ended && self.taken >= self.plain.len()
     }
 
-    /// What waits for an answer is not meant.
+    /// Bytes wait for the socket. Tickets that wait for a response do not count.
     pub fn has_unsent(&self) -> bool {
         self.sent < self.unsent.len() && !self.holds_tickets
     }
 
-    /// What is to be sent alone in a while.
+    /// Session tickets wait for the first response; after a while they are sent alone.
     pub fn holds_tickets(&self) -> bool {
         self.holds_tickets
     }
@@ -210,7 +210,7 @@ impl Tls {
                 return Ok(());
             }
             self.fill(&mut Vec::new(), 0)?;
-            // What ended together with the handshake has a request before its end.
+            // If the client ended its side together with the handshake, a request came before its end.
             if self.ended && self.session().is_none_or(|session| !session.is_established()) {
                 return Err(Errno::ECONNRESET);
             }
@@ -393,7 +393,7 @@ impl Tls {
                 Err(e) => return Err(e),
             };
             self.unsent.extend_from_slice(&sealed[n..]);
-            // Of a connection that is gone already the close that follows says so.
+            // It fails where the connection is gone already: the next call reports that.
             self.is_shut |= ends && n == written && socket::shutdown_write(self.fd.as_fd()).is_ok();
             Ok(())
         })

@@ -235,7 +235,7 @@ impl Fetch {
         self.stage = Stage::Connecting;
         let failed = |call: &'static str| move |e: Errno| format!("{call} failed {e}");
         let fd = socket::socket(addr.family()).map_err(failed("socket()"))?;
-        // What is not delayed is all the same sent.
+        // Without this option the request is only slower.
         let _ = socket::nodelay(fd.as_fd(), true);
         let connect = socket::connect(fd.as_fd(), &addr).map_err(failed("connect()"))?;
         let transport = if self.request.url.secure {

@@ -134,7 +134,7 @@ impl Server {
             return;
         }
         if let Some(fd) = self.acme.fd() {
-            // Unwatched it would look when a time has come.
+            // If epoll refuses it, responses are read when the next deadline comes.
             let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Acme));
             self.acme.watched = true;
         }
@@ -158,7 +158,7 @@ impl Server {
         }
     }
 
-    /// What is to be asked next.
+    /// Begins the requests that are due.
     fn go_on_acme(&mut self) {
         let now = self.moment();
         // Each round begins requests, or ends jobs; what fails at once waits for its next attempt.
