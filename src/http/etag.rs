@@ -74,7 +74,7 @@ impl ETag {
 /// True if one line of If-Match or If-None-Match names `etag` or is `*`. A malformed member is skipped, like nginx does.
 /// Whether `*` may match (something exists) is the caller's to know.
 pub fn matches(list: &[u8], etag: &[u8], strength: Strength) -> bool {
-    // A member is some bytes, and telling them apart costs more than looking for the tag's in all of them.
+    // To search the whole list for the tag's bytes is cheaper than to split it into members.
     if list.len() > LONG && memchr::memmem::find(list, etag.strip_prefix(b"W/").unwrap_or(etag)).is_none() {
         return is_star(list);
     }

@@ -103,7 +103,7 @@ const fn known(name: &'static [u8], id: HeaderId) -> KnownName {
     KnownName { ends: ends(name), name, id }
 }
 
-/// The known names of one length, made when the program is.
+/// The known names of one length, made at compile time.
 macro_rules! names {
     ($(($name:literal, $id:ident)),*) => { const { &[$(known($name, $id)),*] } };
 }

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The most bytes of a question, and of an answer.
 pub const LARGEST: usize = 4096;
-/// Nicer than the event loop, which so has precedence where both share a processor.
+/// A higher nice value than the event loop's, which so has precedence where both share a processor.
 const NICE: i32 = 10;
 
 pub struct Helper {
@@ -28,7 +28,7 @@ impl Helper {
         if process::fork()?.is_none() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 helper::detach(theirs.as_fd(), name);
-                // Fails where the process is nicer already: then it stays so.
+                // Fails where the nice value is higher already: then it stays so.
                 let _ = process::set_priority(NICE);
                 serve(theirs.as_fd(), seconds, answer);
             }));

@@ -37,7 +37,7 @@ enum PathEnd {
     Name(OwnedFd, CString),
 }
 
-/// The descriptor that a path names, as a text: no link is looked at.
+/// The descriptor that a path names by its text alone: no link is followed.
 pub fn descriptor(path: &Path) -> Option<i32> {
     let path = path.as_os_str().as_bytes();
     match path {

@@ -27,8 +27,8 @@ pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
-/// Writes the text to a temporary file beside the path; `settle` gives it its name.
-fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+/// Writes the text to a temporary file beside the path; `give_name` renames or links it.
+fn place(path: &Path, text: &[u8], mode: u32, give_name: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
@@ -41,7 +41,7 @@ fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Re
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text)?;
         file.sync_all()?;
-        settle(&temporary, path)
+        give_name(&temporary, path)
     })();
     if written.is_err() {
         // A failure leaves no temporary file, if it can be removed.

@@ -1,6 +1,6 @@
 //! Extended CONNECT (RFC 8441): a request for another protocol on a stream is turned into the HTTP/1.1 request that
 //! asks for it on a connection. To the rest of the server, a WebSocket over HTTP/2 is one over HTTP/1.1; the answer 101
-//! becomes 200 again where the head of the response is queued (`exchange/send_queue.rs`).
+//! becomes 200 again where the head of the response is queued (`exchange/send_queue/writer.rs`).
 
 use super::hpack::Block;
 use super::request::{RequestHead, WEBSOCKET};

@@ -9,7 +9,7 @@
 //! | [`extended`] | extended CONNECT (RFC 8441) |
 //! | [`response`] | heads and trailers to header blocks |
 //! | [`priority`] | RFC 9218 `priority`, and what is left of RFC 7540's |
-//! | [`early`] | priorities and dependencies of streams that are not open yet |
+//! | [`early_priorities`] | priorities and dependencies of streams that are not open yet |
 //! | [`window`] | flow-control windows |
 //! | [`budget`] | rates that bound what a client may cost |
 //! | [`stream`] | one stream's state, and the table of those open |
@@ -18,7 +18,7 @@
 
 pub mod budget;
 pub mod connection;
-pub mod early;
+pub mod early_priorities;
 pub mod error;
 pub mod extended;
 pub mod frame;

@@ -246,7 +246,7 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         (Some(1..), true) => return Err(Reject::BadFraming("the stream ends before its body")),
         (Some(length), _) => Framing::Length(length),
         (None, true) => Framing::None,
-        // Its end is the stream's: to everybody else, what chunked framing is.
+        // It ends with the stream: the rest of the server takes that for chunked framing.
         (None, false) => Framing::Chunked,
     };
     let text = &block.text;

@@ -3,7 +3,7 @@
 //!
 //! Invariant: what became a child of this process before the last serving process began or ended in order is not signalled:
 //! children of the script that became this process, and what programs left running that ended themselves. What they left
-//! since is not told from the programs of the process that crashed, and ends with them, unless it made itself a session of
+//! since cannot be told from the programs of the process that crashed, and ends with them, unless it made itself a session of
 //! its own (setsid), as daemons do.
 
 use crate::sys::process::child;
@@ -20,7 +20,7 @@ pub struct Orphans {
     others: Vec<i32>,
     /// Those that got TERM.
     told: Vec<i32>,
-    /// When these are killed, and others that came since are told.
+    /// When these are killed, and TERM is sent to those that came since.
     pub until: Option<u64>,
 }
 
@@ -38,7 +38,7 @@ impl Orphans {
         }
     }
 
-    /// A serving process has ended. If it was not in order, the programs that it left are told to end. Gives their number.
+    /// A serving process has ended. If it was not in order, the programs that it left get TERM. Gives their number.
     pub fn end(&mut self, exit: Exit) -> usize {
         if exit == Exit::Code(0) {
             self.spare();
@@ -49,7 +49,7 @@ impl Orphans {
         self.tell()
     }
 
-    /// Their time is over. Gives the number of others that are told now.
+    /// Their time is over. Gives the number of others that get TERM now.
     pub fn kill(&mut self) -> usize {
         self.found().filter(|leader| self.told.contains(leader)).for_each(|leader| signal(leader, SIGKILL));
         let more = self.tell();

@@ -137,7 +137,7 @@ impl Connection {
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
         self.stops.remove(id);
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
-        // What is answered already costs nothing that was thrown away.
+        // Where the response is sent already, no work is lost.
         let is_wasted = !stream.is_sent;
         (stream.is_reset, stream.is_cancelled) = (true, true);
         if is_wasted && !self.resets.spend(now) {

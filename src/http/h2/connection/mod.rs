@@ -16,7 +16,7 @@ mod send;
 mod stops;
 
 use super::budget::Budget;
-use super::early::Early;
+use super::early_priorities::EarlyPriorities;
 use super::error::{ErrorCode, Fault, StreamFault};
 use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
 use super::hpack::{Block, Bounds, Decoder};
@@ -181,8 +181,8 @@ pub struct Connection {
     refused: Budget,
     /// The latest streams that we have reset.
     forgotten: Vec<u32>,
-    early_dependencies: Early<Dependency>,
-    early_priorities: Early<Priority>,
+    early_dependencies: EarlyPriorities<Dependency>,
+    early_priorities: EarlyPriorities<Priority>,
 }
 
 impl Connection {
@@ -224,8 +224,8 @@ impl Connection {
             resets: Budget::new(RESETS.0, RESETS.1, now),
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
-            early_dependencies: Early::default(),
-            early_priorities: Early::default(),
+            early_dependencies: EarlyPriorities::default(),
+            early_priorities: EarlyPriorities::default(),
         }
     }
 

@@ -129,7 +129,7 @@ impl Connection {
     /// the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
     pub fn stop(&mut self, id: u32, patience: u64, now: u64) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.is_sent && !stream.is_reset) else { return };
-        // §8.1.1: the answer was a courtesy, and the error remains one. Also where both sides have ended: clients take no
+        // §8.1.1: a response does not excuse the error. Also where both sides have ended: clients take no
         // notice of a reset then, and one that looks for it finds it.
         if stream.is_malformed {
             stream.is_reset = true;

@@ -6,15 +6,15 @@
 const MOST: usize = 16;
 
 #[derive(Debug)]
-pub struct Early<T>(Vec<(u32, T)>);
+pub struct EarlyPriorities<T>(Vec<(u32, T)>);
 
-impl<T> Default for Early<T> {
-    fn default() -> Early<T> {
-        Early(Vec::new())
+impl<T> Default for EarlyPriorities<T> {
+    fn default() -> EarlyPriorities<T> {
+        EarlyPriorities(Vec::new())
     }
 }
 
-impl<T> Early<T> {
+impl<T> EarlyPriorities<T> {
     /// Notes a priority for a stream, in place of an earlier one.
     pub fn keep(&mut self, stream: u32, value: T) {
         self.0.retain(|(of, _)| *of != stream);
@@ -37,10 +37,10 @@ impl<T> Early<T> {
 mod tests {
     use super::*;
 
-    /// What is left after `said`, by the stream that it is of.
-    fn kept(said: &[(u32, char)]) -> Early<char> {
-        let mut early = Early::default();
-        said.iter().for_each(|(stream, said)| early.keep(*stream, *said));
+    /// What is kept of `sent` (stream, priority), with the stream of each.
+    fn kept(sent: &[(u32, char)]) -> EarlyPriorities<char> {
+        let mut early = EarlyPriorities::default();
+        sent.iter().for_each(|(stream, priority)| early.keep(*stream, *priority));
         early
     }
 
