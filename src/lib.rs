@@ -63,10 +63,12 @@
 //! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`], as data: [`config::script`]; try_files:
 //!   [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
-//! - an error's page chosen: [`exchange::error_page`]
+//! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none: [`exchange::handlers::special`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
 //!   `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; renamed into its place:
 //!   `exchange/handlers/upload/commit.rs`; the directories on its way made: [`io::make_path`]; its quota counted: [`services::quotas`]
+//! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent verified:
+//!   `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
 //!   `exchange/handlers/resumable/store.rs`; taken over from another request: `exchange/handlers/resumable/takeover.rs`
 //! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`, entry by
@@ -96,7 +98,7 @@
 //!   `exchange/handlers/upstream/protocol.rs`
 //! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
 //!   `exchange/handlers/upstream/protocol.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
-//!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
+//!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass: [`config::pattern_set`];
 //!   PCRE2 itself: [`sys::pcre2`]
 //! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
@@ -107,15 +109,16 @@
 //! - the order in which a response is changed: [`exchange::filters`]
 //! - a page with SSI commands made: [`exchange::filters::ssi`]
 //! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by [`http::cond`];
-//!   add_header and expires:
-//!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
+//!   add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`; a response compressed:
+//!   `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
 //!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
 //!   [`exchange::origin`]; the time in Date: [`services::clock`]
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
-//! - a file's bytes handed to the socket: [`conn::request::write`], by sendfile in `conn/transport/plain.rs`
+//! - a file's bytes handed to the socket, no faster than limit_rate: [`conn::request::write`]; by sendfile:
+//!   `conn/transport/plain.rs`
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
 //!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
