@@ -12,7 +12,7 @@ const COMPARED: u64 = 16 << 20;
 pub fn is_same(before: &str, after: &str) -> bool {
     let (old, new) = (Answer::of(before), Answer::of(after));
     if !old.is_settled() || !new.is_settled() {
-        return essence(before, Place::Without) == essence(after, Place::Without);
+        return essence(before, Positions::Without) == essence(after, Positions::Without);
     }
     old.head == new.head
         && match (old.file, new.file) {
@@ -96,14 +96,15 @@ fn is_same_file(old: &str, new: &str) -> bool {
     is_small && std::fs::read(old).is_ok_and(|old| std::fs::read(new).is_ok_and(|new| old == new))
 }
 
+/// Whether lines have the position (file and line) of what they are about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Positions {
     With,
     Without,
 }
 
-/// The lines about the response and its handler; without places, two configurations can be compared.
-pub fn essence(text: &str, place: Place) -> String {
+/// The lines about the response and its handler; without the positions in files, two configurations can be compared.
+pub fn essence(text: &str, place: Positions) -> String {
     const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
     let mut out = String::new();
     let mut subject = "";
@@ -113,18 +114,18 @@ pub fn essence(text: &str, place: Place) -> String {
         subject = if is_first { head } else { subject };
         let matters = match subject {
             // Of the servers and locations that were tried, the one that was chosen.
-            "server" | "location" => is_first && place == Place::With,
+            "server" | "location" => is_first && place == Positions::With,
             "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
             // Steps without a result do not matter.
-            "rewrite" if place == Place::Without => {
+            "rewrite" if place == Positions::Without => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
             }
             subject => SUBJECTS.contains(&subject),
         };
         if matters {
             let shown = match place {
-                Place::With => line,
-                Place::Without => bare(line),
+                Positions::With => line,
+                Positions::Without => bare(line),
             };
             let _ = writeln!(out, "{shown}");
         }

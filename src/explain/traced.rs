@@ -5,7 +5,7 @@ use super::arrival::{self, Clues};
 use super::beside::{self, Beside};
 use super::follow::Supposed;
 use super::ids::Ids;
-use super::outcome::{self, Place};
+use super::outcome::{self, Positions};
 use super::written::Formats;
 use super::{Query, apart, course, reason, recorded, rights, secure, settings_at, supposed, tree, with_settings};
 use crate::config::ast::{Directive, Span};
@@ -242,7 +242,7 @@ pub fn compare(
             if let Some(listener) = asked.listener.as_ref().filter(|_| old.0.endpoints.len() > 1) {
                 let _ = write!(request, "  by {listener}");
             }
-            let [old, new] = [before, after].map(|text| outcome::essence(text, Place::With));
+            let [old, new] = [before, after].map(|text| outcome::essence(text, Positions::With));
             changes.push(Change { request, old, new });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::blocks::{Pass, is_pass, location, passes};
 use super::level::Level;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -90,7 +90,7 @@ fn is_rule(d: &Directive) -> bool {
     d.name.is("deny") || d.name.is("allow") || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
 }
 
-fn answered_before(place: &Place, found: &mut Vec<Finding>) {
+fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("return") {
         return;
@@ -107,7 +107,7 @@ fn answered_before(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn empty_referer(place: &Place, found: &mut Vec<Finding>) {
+fn empty_referer(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(word) = place.d.args.iter().find(|word| place.is("valid_referers") && word.is("none")) {
         let message = "`none` lets every request in that has no Referer";
         found.push(Finding::new(word.span, message, "leave `none` out, and do not rely on Referer alone"));
@@ -136,7 +136,7 @@ fn only_refuses(all: &[Directive]) -> bool {
     all.iter().any(|d| d.name.is("deny") || d.name.is("return")) && all.iter().all(refuses)
 }
 
-fn open_end(place: &Place, found: &mut Vec<Finding>) {
+fn open_end(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some((modifier, word)) = location(place.d)
         && modifier.starts_with(b"~")
     {
@@ -162,7 +162,7 @@ fn open_end(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn no_passwords(place: &Place, found: &mut Vec<Finding>) {
+fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|word| place.is("auth_basic") && !word.is("off")) else { return };
     let named = |level: &Level| level.has("auth_basic_user_file");
     let inside = |level: &Level| {
@@ -174,7 +174,7 @@ fn no_passwords(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn second_type(place: &Place, found: &mut Vec<Finding>) {
+fn second_type(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_served = !passes(&[Pass::Http, Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
     // These have no type of their own.
@@ -194,7 +194,7 @@ fn quoted(word: &Word) -> String {
     if text.contains([' ', ';']) { format!("\"{text}\"") } else { text.into_owned() }
 }
 
-fn version(place: &Place, found: &mut Vec<Finding>) {
+fn version(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(word) = place.d.args.first().filter(|word| place.is("server_tokens") && word.is("on")) {
         found.push(Finding::new(word.span, "every response names the version", "write: server_tokens off;"));
     }
@@ -205,7 +205,7 @@ const ANSWERS: [&str; 10] =
     ["root", "alias", "return", "stub_status", "status", "empty_gif", "deny", "rewrite", "upload_store", "include"];
 
 /// Once for a server, at its first location.
-fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
+fn root_in_location(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || place.levels().any(|level| level.has("root")) {
@@ -236,7 +236,7 @@ fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn public_resolver(place: &Place, found: &mut Vec<Finding>) {
+fn public_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
     const PUBLIC: [&str; 10] = [
         "8.8.8.8",
         "8.8.4.4",
@@ -256,7 +256,7 @@ fn public_resolver(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn alias_without_capture(place: &Place, found: &mut Vec<Finding>) {
+fn alias_without_capture(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
     let Some((modifier, name)) = location(block).filter(|_| place.is("alias")) else { return };
     if modifier.starts_with(b"~") && !word.bytes().contains(&b'$') && word.bytes().ends_with(b"/") {
@@ -269,7 +269,7 @@ fn alias_without_capture(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// W205, of [`super::order::AREAS`]: counts of connections are for those who run the server.
-pub fn open_status(place: &Place, found: &mut Vec<Finding>) {
+pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
     let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| place.is(name));
     if !shows || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;

@@ -3,7 +3,7 @@
 
 use super::blocks::{Pass, authenticates, is_pass, location, passes};
 use super::level::Level;
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::uploads::is_kept_outside;
 use crate::config::ast::{Directive, Word};
 
@@ -55,7 +55,7 @@ pub const WAYS: &[Rule] = &[
     },
 ];
 
-fn one_family(place: &Place, found: &mut Vec<Finding>) {
+fn one_family(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("listen") || level.has("include") {
         return;
@@ -74,7 +74,7 @@ fn one_family(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn two_lifetimes(place: &Place, found: &mut Vec<Finding>) {
+fn two_lifetimes(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     if !place.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
         return;
@@ -112,7 +112,7 @@ fn is_shut(d: &Directive) -> bool {
 }
 
 /// Once for a server, at its first location.
-fn around_protection(place: &Place, found: &mut Vec<Finding>) {
+fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || level.authenticates() || level.has("satisfy") {
@@ -188,7 +188,7 @@ fn sends_files(d: &Directive, path: &[u8]) -> bool {
     nested.and_then(|level| level.taker(path)).is_none_or(|d| sends_files(d, path))
 }
 
-fn served_secret(place: &Place, found: &mut Vec<Finding>) {
+fn served_secret(place: &RuleContext, found: &mut Vec<Finding>) {
     const PRIVATE: [(&str, &str); 4] = [
         ("auth_basic_user_file", "the password file"),
         ("ssl_certificate_key", "the key"),
@@ -217,7 +217,7 @@ fn served_secret(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The `root` that holds here, and the location it stands in.
-fn root_around<'a>(place: &Place<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
+fn root_around<'a>(place: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
     let root = |level: &Level<'a>| level.all.get(level.first("root")?)?.args.first();
     let inner = place.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
     match inner {
@@ -229,7 +229,7 @@ fn root_around<'a>(place: &Place<'_, 'a>, server: &Level<'a>) -> Option<(&'a Wor
     }
 }
 
-fn no_default(place: &Place, found: &mut Vec<Finding>) {
+fn no_default(place: &RuleContext, found: &mut Vec<Finding>) {
     let ([_, name], Some(http)) = (&place.d.args[..], place.levels.last()) else { return };
     const ALL: [&str; 5] = ["default", "~.", "~.*", "~.+", "~^"];
     let has_rest =

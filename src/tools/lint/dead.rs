@@ -2,7 +2,7 @@
 //! for last and never looked for, values of an answer that is not there yet.
 
 use super::blocks::{Pass, location, passes, variables};
-use super::rule::{EVERY, Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::template::Builtin;
 use crate::util::hash::FastSet;
@@ -78,7 +78,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The regex of a location or a rewrite, or of an `if` that looks at the path.
-fn regex_of_path<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
+fn regex_of_path<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     match (place.name(), &place.d.args[..]) {
         (b"location", [modifier, word]) if modifier.bytes().starts_with(b"~") => Some(word),
         (b"rewrite", [word, ..]) => Some(word),
@@ -87,7 +87,7 @@ fn regex_of_path<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
-fn no_such_path(place: &Place, found: &mut Vec<Finding>) {
+fn no_such_path(place: &RuleContext, found: &mut Vec<Finding>) {
     let merges = || !place.levels.iter().any(|level| level.has("merge_slashes"));
     let (word, why, help) = match (regex_of_path(place), location(place.d)) {
         (Some(word), _) => {
@@ -154,7 +154,7 @@ fn no_such_regex(regex: &str) -> Option<(&'static str, String)> {
     None
 }
 
-fn looked_for_last(place: &Place, found: &mut Vec<Finding>) {
+fn looked_for_last(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((last, files)) = place.d.args.split_last().filter(|_| place.is("try_files")) else { return };
     let url = place.d.args.iter().find(|word| {
         let text = word.str();
@@ -176,7 +176,7 @@ fn looked_for_last(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn page_without_slash(place: &Place, found: &mut Vec<Finding>) {
+fn page_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
     let text = page.str();
     let is_code = |word: &Word| word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
@@ -201,7 +201,7 @@ fn defined(all: &[Directive]) -> FastSet<&[u8]> {
     all.iter().filter_map(|d| d.args.get(own(d))?.bytes().strip_prefix(b"$")).collect()
 }
 
-fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
+fn not_known_yet(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("if") && !place.is("set") {
         return;
     }
@@ -234,7 +234,7 @@ fn not_known_yet(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn not_filled_in(place: &Place, found: &mut Vec<Finding>) {
+fn not_filled_in(place: &RuleContext, found: &mut Vec<Finding>) {
     let header =
         ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| place.is(name));
     let path = place.is("error_log") || place.is("pid");
@@ -257,7 +257,7 @@ fn field_name(variable: &str) -> String {
     variable.split('_').map(part).collect::<Vec<_>>().join("-")
 }
 
-fn bare_size(place: &Place, found: &mut Vec<Finding>) {
+fn bare_size(place: &RuleContext, found: &mut Vec<Finding>) {
     const SIZES: [&str; 4] =
         ["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"];
     let Some(word) = place.d.args.first().filter(|_| SIZES.iter().any(|name| place.is(name))) else { return };
@@ -272,7 +272,7 @@ fn bare_size(place: &Place, found: &mut Vec<Finding>) {
 const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 
 /// A `return` of a server answers before a location is chosen.
-fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
+fn before_all_locations(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
     if !in_server || !place.is_first("return") {
@@ -293,7 +293,7 @@ fn before_all_locations(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn answered_before(place: &Place, found: &mut Vec<Finding>) {
+fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     before_all_locations(place, found);
     let level = place.level();
     if !place.is_in("location") {

@@ -2,7 +2,7 @@
 //! that another one replaces.
 
 use super::blocks::variables;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -52,7 +52,7 @@ const COMPRESSED: [&str; 16] = [
     "application/font-woff2",
 ];
 
-fn compressed_twice(place: &Place, found: &mut Vec<Finding>) {
+fn compressed_twice(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_compressed = |word: &&Word| {
         let lower = word.str().to_ascii_lowercase();
         COMPRESSED.contains(&&*lower) || lower.starts_with("video/") || lower == "audio/mpeg"
@@ -73,7 +73,7 @@ fn compressed_twice(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
-fn unique_key(place: &Place, found: &mut Vec<Finding>) {
+fn unique_key(place: &RuleContext, found: &mut Vec<Finding>) {
     const EACH_REQUEST: [&str; 5] = ["request_id", "msec", "connection_requests", "request_time", "pipe"];
     const EACH_CONNECTION: [&str; 3] = ["connection", "remote_port", "proxy_protocol_port"];
     let is_limit = place.is("limit_req_zone") || place.is("limit_conn_zone");
@@ -90,7 +90,7 @@ fn unique_key(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(key.span, message, "count by the client's address: $binary_remote_addr"));
 }
 
-fn mapped_twice(place: &Place, found: &mut Vec<Finding>) {
+fn mapped_twice(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(variable) = place.d.args.get(1).filter(|_| place.is("map")) else { return };
     let is_same =
         |d: &&Directive| d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes() == variable.bytes());

@@ -4,7 +4,7 @@
 use super::backtracking::ambiguous;
 use super::blocks::{authenticates, location};
 use super::level::Level;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastMap;
 
@@ -56,7 +56,7 @@ pub const AREAS: &[Rule] = &[Rule {
     check: read_back,
 }];
 
-fn chosen_key(place: &Place, found: &mut Vec<Finding>) {
+fn chosen_key(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("limit_req_zone") && !place.is("limit_conn_zone") {
         return;
     }
@@ -67,7 +67,7 @@ fn chosen_key(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn nested_repetition(place: &Place, found: &mut Vec<Finding>) {
+fn nested_repetition(place: &RuleContext, found: &mut Vec<Finding>) {
     let word = match place.d.name.bytes() {
         b"location" => location(place.d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
         b"rewrite" => place.d.args.first(),
@@ -89,7 +89,7 @@ fn nested_repetition(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn any_origin(place: &Place, found: &mut Vec<Finding>) {
+fn any_origin(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_named = |word: &Word, name: &[u8]| word.bytes().eq_ignore_ascii_case(name);
     if !place.is("add_header") || !is_named(name, b"access-control-allow-origin") {
@@ -115,7 +115,7 @@ fn any_origin(place: &Place, found: &mut Vec<Finding>) {
     found.push(finding.note(credentials.span, "credentials are allowed"));
 }
 
-fn unused_passwords(place: &Place, found: &mut Vec<Finding>) {
+fn unused_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
     fn asks(level: &[Directive]) -> bool {
         level.iter().any(|d| d.name.is("auth_basic") || d.block.as_deref().is_some_and(asks))
     }
@@ -164,7 +164,7 @@ fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
     found
 }
 
-fn read_back(place: &Place, found: &mut Vec<Finding>) {
+fn read_back(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("upload_store") {
         return;
     }

@@ -3,7 +3,7 @@
 
 use super::blocks::is_pass;
 use super::level::Level;
-use super::rule::{Finding, Paths, Place, Rule};
+use super::rule::{Finding, Paths, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::load::meant;
 use crate::config::resolve::lexical;
@@ -60,7 +60,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// An `include` whose mask matches nothing though files are there: `sites-enabled/*.conf` beside `sites-enabled/default`.
-fn unmatched_mask(place: &Place, found: &mut Vec<Finding>) {
+fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(path) = fixed(place, |paths| &paths.conf_dir).filter(|_| place.is("include") && place.may_compare())
     else {
         return;
@@ -94,14 +94,14 @@ fn unmatched_mask(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The path of the first argument, where it is one and the same for all requests.
-fn fixed(place: &Place, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
+fn fixed(place: &RuleContext, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
     let from = from(place.paths?);
     let word = place.d.args.first()?;
     let bytes = word.bytes();
     (!bytes.is_empty() && !bytes.contains(&b'$')).then(|| from.join(OsStr::from_bytes(bytes)))
 }
 
-fn missing_root(place: &Place, found: &mut Vec<Finding>) {
+fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("root") && !place.is("alias") {
         return;
     }
@@ -160,7 +160,7 @@ const ANSWERS: [&str; 11] = [
     "deny",
 ];
 
-fn no_root(place: &Place, found: &mut Vec<Finding>) {
+fn no_root(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(paths) =
         place.paths.filter(|paths| paths.on_this_machine && place.is("server") && place.d.block.is_some())
     else {
@@ -195,7 +195,7 @@ fn nearest(path: &std::path::Path) -> Option<String> {
     Some(parent.join(near).display().to_string())
 }
 
-fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
+fn missing_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("auth_basic_user_file") {
         return;
     }
@@ -218,7 +218,7 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn nothing_listened_on(place: &Place, found: &mut Vec<Finding>) {
+fn nothing_listened_on(place: &RuleContext, found: &mut Vec<Finding>) {
     if place.is("http") && !place.children().iter().any(|d| d.name.is("server")) {
         found.push(Finding::new(
             place.d.name.span,

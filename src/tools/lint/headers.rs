@@ -3,7 +3,7 @@
 use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, captured};
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
 
@@ -75,7 +75,7 @@ fn sent_by_client(name: &str) -> bool {
 }
 
 /// Whether a `set` of the blocks around makes it of what the client sent.
-fn is_set_by_client(place: &Place, name: &str) -> bool {
+fn is_set_by_client(place: &RuleContext, name: &str) -> bool {
     place.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
 }
 
@@ -91,7 +91,7 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
 }
 
 /// Whether a `map` gives it a host that the client sent.
-fn is_mapped_by_client(place: &Place, name: &str) -> bool {
+fn is_mapped_by_client(place: &RuleContext, name: &str) -> bool {
     let is_named = |d: &&Directive| {
         d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
     };
@@ -103,7 +103,7 @@ fn is_mapped_by_client(place: &Place, name: &str) -> bool {
 }
 
 /// Whether requests of any host come to the server: it has no name that is a name.
-fn takes_any_host(place: &Place) -> bool {
+fn takes_any_host(place: &RuleContext) -> bool {
     let Some(server) = place.inside("server") else { return false };
     *server.takes_any_host.get_or_init(|| {
         let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
@@ -120,7 +120,7 @@ fn before_path(rest: &str) -> &str {
     path.and_then(|at| host.get(..at)).unwrap_or(host)
 }
 
-fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
+fn server_side_request(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
     let Some(word) = place.d.args.first().filter(|_| is_pass) else { return };
     if place.level().has("internal") {
@@ -148,7 +148,7 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
+fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
     let values: Vec<&Word> = match (place.name(), &place.d.args[..]) {
         (b"add_header" | b"add_trailer" | b"proxy_set_header", [_, value, ..]) => vec![value],
         (b"return", [code, url]) if code.bytes().starts_with(b"3") => vec![url],
@@ -180,7 +180,7 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The variables that a `set` of the same block makes this one of.
-fn set_from(place: &Place, name: &str) -> Vec<String> {
+fn set_from(place: &RuleContext, name: &str) -> Vec<String> {
     let all = place.level().all;
     let value = set_value(all.get(..COMPARED).unwrap_or(all), name);
     value.map(|value| variables(&value.str())).unwrap_or_default()
@@ -195,7 +195,7 @@ fn redirected(d: &Directive) -> Option<&Word> {
     }
 }
 
-fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
+fn host_spoofing(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(url) = redirected(place.d)
         && let text = url.str()
         && let Some((scheme, _)) = text.split_once("://$http_host").or_else(|| text.split_once("://${http_host}"))
@@ -231,7 +231,7 @@ fn listed(lost: &[&Directive], count: usize) -> String {
     }
 }
 
-fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
+fn lost_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("add_header") && !place.is("add_trailer") {
         return;
     }
@@ -261,7 +261,7 @@ fn added<'p, 'a>(level: &'p Level<'a>, directive: &str) -> &'p Fields<'a> {
 /// Fields that an upstream decides by, and that nothing else sends as they were set.
 const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"];
 
-fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
+fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let is_first = place.is_first("proxy_set_header");
     if !is_first || !level.has("proxy_pass") {
@@ -281,7 +281,7 @@ fn lost_request_headers(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn lost_parameters(place: &Place, found: &mut Vec<Finding>) {
+fn lost_parameters(place: &RuleContext, found: &mut Vec<Finding>) {
     let (level, name) = (place.level(), place.d.name.str());
     if !name.ends_with("_param") || !place.is_first(&name) || level.has("include") {
         return;
@@ -298,7 +298,7 @@ fn lost_parameters(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
+fn allow_without_deny(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("allow") || place.d.args.first().is_some_and(|word| word.is("all")) {
         return;
     }

@@ -2,7 +2,7 @@
 //! hold.
 
 use super::blocks::{is_of_client, variables};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Word;
 
 pub const RULES: &[Rule] = &[
@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
 /// Half of what preload lists ask for; browsers of visitors that come once a month keep it.
 const SHORTEST: u64 = 30 * 86_400;
 
-fn short_promise(place: &Place, found: &mut Vec<Finding>) {
+fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     if !place.is("add_header") || name.lower() != b"strict-transport-security" {
         return;
@@ -49,7 +49,7 @@ fn short_promise(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(value.span, message, "write max-age=31536000, a year"));
 }
 
-fn shared_cookie(place: &Place, found: &mut Vec<Finding>) {
+fn shared_cookie(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_cookie = |word: &&Word| word.bytes().eq_ignore_ascii_case(b"Set-Cookie");
     let Some(word) = place.d.args.iter().find(is_cookie) else { return };
     let name = place.d.name.str();
@@ -67,7 +67,7 @@ fn shared_cookie(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn chosen_log(place: &Place, found: &mut Vec<Finding>) {
+fn chosen_log(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(path) = place.d.args.first().filter(|_| place.is("access_log")) else { return };
     let text = path.str();
     if let Some(name) = variables(&text).into_iter().find(|name| is_of_client(name)) {

@@ -37,7 +37,7 @@ use crate::config::error::Diagnostic;
 use crate::config::sources::Sources;
 use level::Level;
 pub use rule::Paths;
-use rule::{Finding, Index, Place, Rule};
+use rule::{Finding, Index, Rule, RuleContext};
 use std::cell::Cell;
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
@@ -134,7 +134,7 @@ impl Walk<'_> {
         for (at, d) in all.iter().enumerate() {
             let is_whole = !self.sources.lacks_files || self.paths.is_some_and(|paths| paths.on_this_machine);
             let (paths, comparisons) = (self.paths, &self.comparisons);
-            let place = Place { d, blocks, levels, at, paths, is_whole, comparisons };
+            let place = RuleContext { d, blocks, levels, at, paths, is_whole, comparisons };
             let mut found = Vec::new();
             // Most lines of a long block have the name of the line before.
             if name.replace(d.name.bytes()) != Some(d.name.bytes()) {

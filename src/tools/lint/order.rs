@@ -3,7 +3,7 @@
 use super::blocks::{is_pass, location};
 use super::paths::literal_start;
 use super::reach::is_closed;
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::shadow::{self, Sampled};
 use crate::config::ast::{Directive, Word};
 use crate::config::value::Size;
@@ -82,7 +82,7 @@ pub const AREAS: &[Rule] = &[
 ];
 
 /// Once for a block, at its first location.
-fn unreached(place: &Place, found: &mut Vec<Finding>) {
+fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("location") {
         return;
@@ -122,7 +122,7 @@ fn is_same(one: &Directive, other: &Directive) -> bool {
     location(one).map(|(_, name)| name.bytes()) == location(other).map(|(_, name)| name.bytes())
 }
 
-fn behind_all(place: &Place, found: &mut Vec<Finding>) {
+fn behind_all(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("allow") && !place.is("deny") {
         return;
     }
@@ -134,7 +134,7 @@ fn behind_all(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(place.d.span, what, help).note(level.all[by].span, "that rule"));
 }
 
-fn listener(place: &Place, found: &mut Vec<Finding>) {
+fn listener(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("listen") {
         return;
     }
@@ -161,7 +161,7 @@ fn listener(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn log_off(place: &Place, found: &mut Vec<Finding>) {
+fn log_off(place: &RuleContext, found: &mut Vec<Finding>) {
     let switch = |word: &&Word| ["on", "true", "yes"].iter().any(|switch| word.is(switch));
     if let Some(word) = place.d.args.first().filter(|word| place.is("access_log") && switch(word)) {
         found.push(Finding::new(
@@ -188,18 +188,18 @@ fn log_off(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The first directive of a name in the blocks around, the innermost first.
-fn nearest<'a>(place: &Place<'_, 'a>, name: &str) -> Option<&'a Directive> {
+fn nearest<'a>(place: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
     place.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
 }
 
-fn shown_inline(place: &Place, found: &mut Vec<Finding>) {
+fn shown_inline(place: &RuleContext, found: &mut Vec<Finding>) {
     if place.is("upload_serve") && place.d.args.first().is_some_and(|word| word.is("inline")) {
         let what = "scripts in uploaded pages run in this site's name";
         found.push(Finding::new(place.d.args_span(), what, "leave the line out: uploads are sent as attachments"));
     }
 }
 
-fn unbounded(place: &Place, found: &mut Vec<Finding>) {
+fn unbounded(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_on = |d: &Directive| !d.args.first().is_some_and(|word| word.is("off"));
     let writes = place.is("allowed_methods") && place.d.args.iter().any(|word| word.is("PUT") || word.is("POST"));
     let is_other = || place.level().has("upload_store") || place.level().all.iter().any(|d| is_pass(&d.name.str()));
@@ -233,7 +233,7 @@ fn unbounded(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn policy(place: &Place, found: &mut Vec<Finding>) {
+fn policy(place: &RuleContext, found: &mut Vec<Finding>) {
     let shows = place.is("autoindex_format") && place.d.args.first().is_some_and(|word| word.is("page"))
         || place.is("autoindex_upload") && place.d.args.first().is_some_and(|word| word.is("on"));
     if !shows {

@@ -2,7 +2,7 @@
 //! what they are for.
 
 use super::blocks::location;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn one_path(place: &Place, found: &mut Vec<Finding>) {
+fn one_path(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((b"~", word)) = location(place.d) else { return };
     let text = word.str();
     let Some(inner) = text.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else { return };
@@ -59,7 +59,7 @@ pub fn literal_start(regex: &str) -> Option<&str> {
     rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
 }
 
-fn not_of_its_location(place: &Place, found: &mut Vec<Finding>) {
+fn not_of_its_location(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((sign, prefix)) = place.blocks.last().and_then(|block| location(block)) else { return };
     if !prefix.bytes().starts_with(b"/") || sign.starts_with(b"~") {
         return;
@@ -82,7 +82,7 @@ fn not_of_its_location(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn failing_page(place: &Place, found: &mut Vec<Finding>) {
+fn failing_page(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
     let Some(server) = place.inside("server").filter(|_| page.bytes().starts_with(b"/")) else { return };
     // Another status, or an error that is handled again, is another matter.

@@ -2,7 +2,7 @@
 //! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
 
 use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, set_value, variables};
-use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
+use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 
 pub const RULES: &[Rule] = &[
@@ -68,7 +68,7 @@ pub const WAYS: &[Rule] = &[Rule {
     check: exact_alone,
 }];
 
-fn few_requests(place: &Place, found: &mut Vec<Finding>) {
+fn few_requests(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("keepalive_requests")) else { return };
     let in_upstream = place.is_in("upstream");
     if !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
@@ -90,7 +90,7 @@ fn is_domain(name: &str) -> bool {
     name.contains('.') && top.len() > 1 && name.bytes().all(is_letter) && top.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-fn no_resolver(place: &Place, found: &mut Vec<Finding>) {
+fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
     let Some(word) = place.d.args.first().filter(|_| is_pass && place.is_whole) else { return };
     let has = |name: &str| place.levels.iter().any(|level| level.has(name));
@@ -116,13 +116,13 @@ fn no_resolver(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// What a `set` in the blocks around makes of a variable.
-fn set_to(place: &Place, name: &str) -> Option<String> {
+fn set_to(place: &RuleContext, name: &str) -> Option<String> {
     let name = name.trim_matches(['{', '}']);
     let value = place.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
     Some(value.str().into_owned())
 }
 
-fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
+fn asks_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("auth_request")) else { return };
     let Some(server) = place.inside("server") else { return };
     let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -150,7 +150,7 @@ fn asks_nowhere(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn no_time(place: &Place, found: &mut Vec<Finding>) {
+fn no_time(place: &RuleContext, found: &mut Vec<Finding>) {
     let name = place.name();
     let is_wait =
         ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end.as_bytes()))
@@ -162,7 +162,7 @@ fn no_time(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn gzip_off(place: &Place, found: &mut Vec<Finding>) {
+fn gzip_off(place: &RuleContext, found: &mut Vec<Finding>) {
     const TUNED: [&str; 4] = ["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"];
     let level = place.level();
     let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(place.at);
@@ -206,7 +206,7 @@ fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
 }
 
 /// Once for a server, at its first location.
-fn takes_files(place: &Place, found: &mut Vec<Finding>) {
+fn takes_files(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
     if !in_server || !place.is_first("location") || level.has("include") {
@@ -244,7 +244,7 @@ pub fn is_closed(d: &Directive) -> bool {
     })
 }
 
-fn exact_alone(place: &Place, found: &mut Vec<Finding>) {
+fn exact_alone(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((b"=", name)) = location(place.d).filter(|_| is_closed(place.d)) else { return };
     let path = name.str();
     let last = path.rsplit('/').next().unwrap_or_default();

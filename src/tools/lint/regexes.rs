@@ -1,7 +1,7 @@
 //! Regexes that match more, or less, than they seem to.
 
 use super::blocks::location;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;
@@ -53,7 +53,7 @@ pub enum Captured {
 }
 
 /// What `$1` or `$name` can hold where the directive stands; `None` where no regex around it has such a group.
-pub fn captured(place: &Place, name: &str) -> Option<Captured> {
+pub fn captured(place: &RuleContext, name: &str) -> Option<Captured> {
     let own = place.d.args.first().filter(|_| place.is("rewrite")).map(|word| word.str().into_owned());
     let around = place.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
         b"location" => location(block).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str()),
@@ -162,7 +162,7 @@ fn holds(body: &str) -> Captured {
 }
 
 /// The regexes of a directive: of a location, an `if`, a rewrite.
-fn regex_of<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
+fn regex_of<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     let d = place.d;
     match d.name.bytes() {
         b"location" => location(d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
@@ -171,7 +171,7 @@ fn regex_of<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
-fn plain_dot(place: &Place, found: &mut Vec<Finding>) {
+fn plain_dot(place: &RuleContext, found: &mut Vec<Finding>) {
     let names = place.d.args.iter().filter(|word| place.is("server_name") && word.bytes().starts_with(b"~"));
     for word in names {
         let text = word.str();
@@ -219,14 +219,14 @@ fn refuses(block: &Directive) -> bool {
 }
 
 /// Whether the variable that a map makes is asked for only to refuse what matches.
-fn names_the_refused(place: &Place) -> bool {
+fn names_the_refused(place: &RuleContext) -> bool {
     let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
     let asking = place.level().ifs_about(&name);
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 
 /// The regexes that a directive holds against an origin, a host or a Referer (true).
-fn checks_of_origin<'a>(place: &Place<'_, 'a>) -> Vec<(&'a Word, bool)> {
+fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
     if place.is("if") && refuses(place.d) {
         return Vec::new();
     }
@@ -254,7 +254,7 @@ fn checks_of_origin<'a>(place: &Place<'_, 'a>) -> Vec<(&'a Word, bool)> {
     }
 }
 
-fn open_origin(place: &Place, found: &mut Vec<Finding>) {
+fn open_origin(place: &RuleContext, found: &mut Vec<Finding>) {
     for (word, referer) in checks_of_origin(place) {
         let text = word.str();
         let regex = text.trim_start_matches(['~', '*']);
@@ -322,11 +322,11 @@ fn bare_dot(regex: &str) -> Option<usize> {
     })
 }
 
-fn is_last_rewrite(place: &Place) -> bool {
+fn is_last_rewrite(place: &RuleContext) -> bool {
     place.level().last_rewrite() == Some(place.at)
 }
 
-fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
+fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     let ([regex, target, flag @ ..], true) = (&place.d.args[..], place.is("rewrite")) else { return };
     // Without a flag the lines behind it may still end the search.
     let is_searched = match flag {
@@ -403,7 +403,7 @@ fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
 }
 
 /// `if ($host !~ ^(www)\.) { return 301 /$1; }`: what did not match has no groups.
-pub fn group_of_no_match(place: &Place) -> Option<Finding> {
+pub fn group_of_no_match(place: &RuleContext) -> Option<Finding> {
     let block = place.blocks.last().filter(|block| block.name.is("if"))?;
     let [_, operator, regex, ..] = &block.args[..] else { return None };
     let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
@@ -417,7 +417,7 @@ pub fn group_of_no_match(place: &Place) -> Option<Finding> {
     Some(Finding::new(word.span, message, "match what is wanted with `~`").note(regex.span, "the regex"))
 }
 
-fn shadowed(place: &Place, found: &mut Vec<Finding>) {
+fn shadowed(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((b"~" | b"~*", word)) = location(place.d) else { return };
     let level = place.level();
     if let Some(first) = level.catch_all().filter(|first| *first < place.at).map(|first| &level.all[first]) {

@@ -20,7 +20,7 @@ pub struct Rule {
     pub page: &'static str,
     /// The names of the directives that it may find something at; [`EVERY`]: it looks at all.
     pub about: &'static [&'static str],
-    pub check: fn(&Place, &mut Vec<Finding>),
+    pub check: fn(&RuleContext, &mut Vec<Finding>),
 }
 
 /// For a rule that looks at every directive, which costs each line of a long file.
@@ -76,7 +76,7 @@ pub struct Paths {
 }
 
 /// A directive where it stands.
-pub struct Place<'p, 'a> {
+pub struct RuleContext<'p, 'a> {
     pub d: &'a Directive,
     /// The blocks around it, the outermost first.
     pub blocks: &'p [&'a Directive],
@@ -92,7 +92,7 @@ pub struct Place<'p, 'a> {
     pub comparisons: &'p Cell<u32>,
 }
 
-impl<'p, 'a> Place<'p, 'a> {
+impl<'p, 'a> RuleContext<'p, 'a> {
     pub fn name(&self) -> &[u8] {
         self.d.name.bytes()
     }

@@ -5,7 +5,7 @@
 //! said.
 
 use super::blocks::{case_of, location};
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;
@@ -238,7 +238,7 @@ fn of_line(line: &Directive) -> Option<(&[u8], Case)> {
     }
 }
 
-fn in_a_map(place: &Place, found: &mut Vec<Finding>) {
+fn in_a_map(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("map") {
         return;
     }
@@ -270,7 +270,7 @@ fn ends(d: &Directive) -> bool {
 }
 
 /// Once for a block, at its first `rewrite`.
-fn rewrites(place: &Place, found: &mut Vec<Finding>) {
+fn rewrites(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("rewrite") {
         return;

@@ -2,7 +2,7 @@
 //! lines that lack their counterpart elsewhere.
 
 use super::blocks::location;
-use super::rule::{EVERY, Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 use crate::config::template::Builtin;
 
@@ -58,7 +58,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// `set ${a} 1;`, `set $my-var 1;`: a name that no `$name` reads.
-fn unreadable_name(place: &Place, found: &mut Vec<Finding>) {
+fn unreadable_name(place: &RuleContext, found: &mut Vec<Finding>) {
     let at = match place.name() {
         b"set" => 0,
         b"map" | b"geo" | b"split_clients" => place.d.args.len().wrapping_sub(1),
@@ -75,7 +75,7 @@ fn unreadable_name(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn dashed(place: &Place, found: &mut Vec<Finding>) {
+fn dashed(place: &RuleContext, found: &mut Vec<Finding>) {
     unreadable_name(place, found);
     for word in place.d.args.iter().filter(|word| word.bytes().contains(&b'$')) {
         let text = word.str();
@@ -115,7 +115,7 @@ fn is_choice(text: &str) -> bool {
     text.contains('|') && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-fn compared_regex(place: &Place, found: &mut Vec<Finding>) {
+fn compared_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     let [_, operator, value, ..] = &place.d.args[..] else { return };
     if !place.is("if") || !(operator.is("=") || operator.is("!=")) {
         return;
@@ -141,7 +141,7 @@ fn compared_regex(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn alias_without_slash(place: &Place, found: &mut Vec<Finding>) {
+fn alias_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
     let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
     let (prefix, text) = (name.str(), word.str());
@@ -153,7 +153,7 @@ fn alias_without_slash(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn unused_certificate(place: &Place, found: &mut Vec<Finding>) {
+fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(server) = place.blocks.last().filter(|block| place.is("ssl_certificate") && block.name.is("server"))
     else {
         return;
@@ -177,7 +177,7 @@ fn unused_certificate(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn few_files(place: &Place, found: &mut Vec<Finding>) {
+fn few_files(place: &RuleContext, found: &mut Vec<Finding>) {
     let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
     let Some(files) = Some(place.d).filter(|_| place.is("worker_rlimit_nofile")).and_then(number) else { return };
     let events = place.level().first("events").map(|at| &place.level().all[at]);
@@ -190,7 +190,7 @@ fn few_files(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn two_ports(place: &Place, found: &mut Vec<Finding>) {
+fn two_ports(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("listen")) else { return };
     let text = word.str();
     let Some((host, port)) = text.split_once(':') else { return };

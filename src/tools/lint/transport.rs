@@ -1,7 +1,7 @@
 //! What a listener says of its safety that does not hold; and errors that are sent as if they were none.
 
 use super::level::Level;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn weak_ciphers(place: &Place, found: &mut Vec<Finding>) {
+fn weak_ciphers(place: &RuleContext, found: &mut Vec<Finding>) {
     const WEAK: [&str; 12] =
         ["RC4", "DES", "NULL", "eNULL", "aNULL", "EXPORT", "EXP", "EXPORT40", "EXPORT56", "MD5", "ADH", "LOW"];
     let Some(word) = place.d.args.first().filter(|_| place.is("ssl_ciphers")) else { return };
@@ -52,7 +52,7 @@ fn weak_ciphers(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn plain_transport(place: &Place, found: &mut Vec<Finding>) {
+fn plain_transport(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_meant = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"strict-transport-security");
     // What a variable decides may be empty without TLS.
@@ -82,7 +82,7 @@ fn speaks_tls(level: &[Directive]) -> bool {
     })
 }
 
-fn soft_error(place: &Place, found: &mut Vec<Finding>) {
+fn soft_error(place: &RuleContext, found: &mut Vec<Finding>) {
     let [codes @ .., answer, page] = &place.d.args[..] else { return };
     if !place.is("error_page") || codes.is_empty() {
         return;

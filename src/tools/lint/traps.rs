@@ -2,7 +2,7 @@
 
 use super::blocks::{below, location};
 use super::regexes;
-use super::rule::{COMPARED, EVERY, Finding, Place, Rule};
+use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::resolve::{lexical, placeholder};
 
@@ -106,7 +106,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
+fn prefix_like_a_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     match location(place.d) {
         Some((b"=" | b"^~", word)) if word.bytes().starts_with(b"@") => {
             let text = word.str();
@@ -184,7 +184,7 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
     })
 }
 
-fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
+fn file_test_without_variable(place: &RuleContext, found: &mut Vec<Finding>) {
     let [test, path] = &place.d.args[..] else { return };
     let is_test = matches!(test.bytes(), [b'(', b'-', _] | [b'(', b'!', b'-', _]);
     let text = path.str();
@@ -201,7 +201,7 @@ fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// The regex that `$1` of a directive is of, and the word with it.
-fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
+fn captures_of<'a>(place: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     match (place.name(), &place.d.args[..]) {
         (b"rewrite", [regex, replacement, ..]) => Some((regex, replacement)),
         (b"return", [_, value]) | (b"alias" | b"proxy_pass", [value]) => {
@@ -219,7 +219,7 @@ fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     }
 }
 
-fn missing_group(place: &Place, found: &mut Vec<Finding>) {
+fn missing_group(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(finding) = regexes::group_of_no_match(place) {
         return found.push(finding);
     }
@@ -259,7 +259,7 @@ fn missing_group(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn redirect_to_nowhere(place: &Place, found: &mut Vec<Finding>) {
+fn redirect_to_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
     let [code] = &place.d.args[..] else { return };
     if place.is("return") && ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known)) {
         let message = format!("a redirect without a URL: {} leads nowhere", code.str());
@@ -268,7 +268,7 @@ fn redirect_to_nowhere(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// A variable or a template's name among the names of a server.
-fn unfilled_name(place: &Place, word: &Word) -> Option<Finding> {
+fn unfilled_name(place: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let help = match placeholder::name_of(&text) {
         Some(_) if text.contains('}') => placeholder::FILL.to_owned(),
@@ -287,7 +287,7 @@ fn unfilled_name(place: &Place, word: &Word) -> Option<Finding> {
 }
 
 /// `server_name default_server;`
-fn default_as_a_name(place: &Place, word: &Word) -> Option<Finding> {
+fn default_as_a_name(place: &RuleContext, word: &Word) -> Option<Finding> {
     // Addresses may be included.
     let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
     let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
@@ -303,7 +303,7 @@ fn is_usual_name(name: &[u8]) -> bool {
     name.iter().all(is_usual) && !name.ends_with(b".")
 }
 
-fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
+fn odd_server_name(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("server_name") {
         return;
     }
@@ -360,7 +360,7 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
+fn missing_named_location(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("error_page") && !place.is("try_files") {
         return;
     }
@@ -394,7 +394,7 @@ fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
     ));
 }
 
-fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
+fn try_files_code(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.last().filter(|_| place.is("try_files")) else { return };
     let text = word.str();
     if let Some(code) = text.strip_prefix('=').filter(|code| (1..3).contains(&code.len())) {
@@ -420,7 +420,7 @@ fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn duplicate_regex(place: &Place, found: &mut Vec<Finding>) {
+fn duplicate_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
     let level = place.level();
     let before = |modifier: &[u8]| level.location(modifier, word.bytes()).filter(|first| *first < place.at);
@@ -433,7 +433,7 @@ fn duplicate_regex(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn after_return(place: &Place, found: &mut Vec<Finding>) {
+fn after_return(place: &RuleContext, found: &mut Vec<Finding>) {
     if !["set", "rewrite", "if", "return"].iter().any(|name| place.is(name)) {
         return;
     }
@@ -457,7 +457,7 @@ fn after_return(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
+fn if_is_evil(place: &RuleContext, found: &mut Vec<Finding>) {
     let [.., around, block] = place.blocks else { return };
     // Where it returns, nothing of the location answers.
     if !block.name.is("if") || !around.name.is("location") || place.level().has("return") {
@@ -476,7 +476,7 @@ fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn root_repeats_location(place: &Place, found: &mut Vec<Finding>) {
+fn root_repeats_location(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
     let Some((b"" | b"^~" | b"=", name)) = location(block).filter(|_| place.is("root")) else { return };
     let name = name.str();
@@ -498,7 +498,7 @@ fn root_repeats_location(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn alias_traversal(place: &Place, found: &mut Vec<Finding>) {
+fn alias_traversal(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
     let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
     let text = name.str();

@@ -2,7 +2,7 @@
 
 use super::blocks::{below, location};
 use super::level::Level;
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -70,7 +70,7 @@ fn first_is(d: &Directive, text: &str) -> bool {
     d.args.first().is_some_and(|word| word.is(text))
 }
 
-fn any_of_all(place: &Place, found: &mut Vec<Finding>) {
+fn any_of_all(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|word| place.is("satisfy") && word.is("any")) else { return };
     let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
     let first = place.level().all.iter().filter(decides).find(|d| first_is(d, "all"));
@@ -84,7 +84,7 @@ fn any_of_all(place: &Place, found: &mut Vec<Finding>) {
 /// Directories of the system, which no site has its files in.
 const SYSTEM: [&str; 9] = ["/etc", "/etc/nginx", "/etc/ssl", "/root", "/proc", "/sys", "/dev", "/boot", "/var/lib"];
 
-fn whole_system(place: &Place, found: &mut Vec<Finding>) {
+fn whole_system(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("root") || place.is("alias")) else { return };
     let text = word.str();
     let dir = text.trim_end_matches('/');
@@ -116,7 +116,7 @@ fn target(d: &Directive) -> Option<&Word> {
     }
 }
 
-fn redirect_loop(place: &Place, found: &mut Vec<Finding>) {
+fn redirect_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(url), Some(block)) = (target(place.d), place.blocks.last()) else { return };
     let text = url.str();
     let is_same = match location(block) {
@@ -155,7 +155,7 @@ fn same_scheme(block: &Directive, target: &str) -> bool {
     to == scheme
 }
 
-fn in_a_circle(place: &Place, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
+fn in_a_circle(place: &RuleContext, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // What an `if` or an argument decides may differ the next time.
     let is_plain = !target.contains('?') && !place.level().has("if") && !place.level().has("rewrite");
@@ -214,7 +214,7 @@ fn same_server(server: &Directive, target: &str) -> bool {
     }
 }
 
-fn slash_of_the_prefix(place: &Place, found: &mut Vec<Finding>) {
+fn slash_of_the_prefix(place: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(word), Some(block)) = (place.d.args.first(), place.blocks.last()) else { return };
     let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("proxy_pass")) else { return };
     let (prefix, url) = (name.str(), word.str());
@@ -257,7 +257,7 @@ fn guarded(all: &[Directive]) -> Vec<&Directive> {
     servers.filter(|d| below(d.block.as_deref().unwrap_or_default(), is_guard)).take(2).collect()
 }
 
-fn unmerged(place: &Place, found: &mut Vec<Finding>) {
+fn unmerged(place: &RuleContext, found: &mut Vec<Finding>) {
     if place.is("merge_slashes") && first_is(place.d, "off") {
         // The other servers of the default server's address keep nothing out by their own rules either.
         let around = place.levels.iter().rev().nth(1);
@@ -276,7 +276,7 @@ fn unmerged(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn old_protocols(place: &Place, found: &mut Vec<Finding>) {
+fn old_protocols(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_old = |word: &&Word| ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"].iter().any(|old| word.is(old));
     if let Some(word) = place.d.args.iter().find(|word| place.is("ssl_protocols") && is_old(word)) {
         let message = format!("{} is broken, and not spoken here", word.str());
@@ -284,7 +284,7 @@ fn old_protocols(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn any_proxy(place: &Place, found: &mut Vec<Finding>) {
+fn any_proxy(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_all = |word: &&Word| word.is("0.0.0.0/0") || word.is("::/0");
     let in_geo = place.is("proxy") && place.is_in("geo");
     let trusts = in_geo || place.is("set_real_ip_from");

@@ -3,7 +3,7 @@
 
 use super::blocks::{authority, below, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::suggest;
 use crate::util::hash::FastSet;
@@ -114,7 +114,7 @@ pub const CHECKS: &[Rule] = &[
     },
 ];
 
-fn nearly(place: &Place, found: &mut Vec<Finding>) {
+fn nearly(place: &RuleContext, found: &mut Vec<Finding>) {
     let meant = |word: &Word| -> Option<String> {
         let text = word.str();
         match place.name() {
@@ -152,7 +152,7 @@ fn nearly(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn star_key(place: &Place, found: &mut Vec<Finding>) {
+fn star_key(place: &RuleContext, found: &mut Vec<Finding>) {
     let in_map = place.is_in("map");
     if in_map && place.is("*") && place.d.args.len() == 1 && !place.level().has("default") {
         let message = "`*` is a key like any other: it stands for no others";
@@ -160,7 +160,7 @@ fn star_key(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn constant_path(place: &Place, found: &mut Vec<Finding>) {
+fn constant_path(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
     let text = word.str();
     let Some((host, path)) = text.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?))) else {
@@ -183,7 +183,7 @@ fn constant_path(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
-fn untrusted_header(place: &Place, found: &mut Vec<Finding>) {
+fn untrusted_header(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("real_ip_header") || !place.is_whole {
         return;
     }
@@ -195,7 +195,7 @@ fn untrusted_header(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn hidden_error(place: &Place, found: &mut Vec<Finding>) {
+fn hidden_error(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, rest)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
     let Some((change, codes)) = rest.split_last() else { return };
     let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
@@ -222,7 +222,7 @@ fn passing(all: &[Directive]) -> FastSet<&[u8]> {
     names
 }
 
-fn unasked(place: &Place, found: &mut Vec<Finding>) {
+fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
     let (variable, help) = match (place.name(), place.d.args.first()) {
         (b"secure_link", Some(_)) => ("secure_link", "add: if ($secure_link = \"\") { return 403; }"),
         (b"valid_referers", Some(_)) => ("invalid_referer", "add: if ($invalid_referer) { return 403; }"),
@@ -277,7 +277,7 @@ fn is_known(name: &str) -> bool {
     KNOWN.contains(&name) || is_of_client(name)
 }
 
-fn no_secret(place: &Place, found: &mut Vec<Finding>) {
+fn no_secret(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("secure_link_md5")) else { return };
     let text = word.str();
     let mut fixed = text.replace(['{', '}'], "");
@@ -292,7 +292,7 @@ fn no_secret(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn claimed(place: &Place, found: &mut Vec<Finding>) {
+fn claimed(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value] = &place.d.args[..] else { return };
     let header = name.str().to_ascii_lowercase();
     let (is_address, is_user) = (header == "x-real-ip" || header == "x-forwarded-for", header.ends_with("remote-user"));
@@ -311,7 +311,7 @@ fn claimed(place: &Place, found: &mut Vec<Finding>) {
     found.push(Finding::new(value.span, message, format!("write: proxy_set_header {} {right};", name.str())));
 }
 
-fn open_redirect(place: &Place, found: &mut Vec<Finding>) {
+fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
     let word = match (place.name(), &place.d.args[..]) {
         (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
         (b"rewrite", [_, url, flag]) if flag.is("redirect") || flag.is("permanent") => url,
@@ -341,7 +341,7 @@ fn open_redirect(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// Of the first group of the regex that a rewrite, or the location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
-fn may_begin_without_slash(place: &Place) -> bool {
+fn may_begin_without_slash(place: &RuleContext) -> bool {
     let own = place.d.args.first().filter(|_| place.is("rewrite"));
     let Some(regex) = own.or_else(|| Some(place.location()?.1)) else { return false };
     let text = regex.str();
@@ -350,7 +350,7 @@ fn may_begin_without_slash(place: &Place) -> bool {
     !matches!(before, "" | "^") && !group.starts_with('/') && !group.starts_with("\\/")
 }
 
-fn reflected(place: &Place, found: &mut Vec<Finding>) {
+fn reflected(place: &RuleContext, found: &mut Vec<Finding>) {
     let [code, word] = &place.d.args[..] else { return };
     if !place.is("return") || code.bytes().starts_with(b"30") {
         return;
@@ -369,7 +369,7 @@ fn reflected(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn asks_itself(place: &Place, found: &mut Vec<Finding>) {
+fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
     let text = word.str();
     let takes_all = place
@@ -406,7 +406,7 @@ fn asks_itself(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn null_origin(place: &Place, found: &mut Vec<Finding>) {
+fn null_origin(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"access-control-allow-origin");
     if is_one && value.bytes().eq_ignore_ascii_case(b"null") {

@@ -2,7 +2,7 @@
 
 use super::blocks::{Pass, authenticates, location, passes};
 use super::level::Level;
-use super::rule::{Finding, Place, Rule};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
@@ -35,7 +35,7 @@ fn writes(level: &[Directive]) -> Option<&Directive> {
     level.iter().find(|d| on(d))
 }
 
-fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
+fn open_to_all(place: &RuleContext, found: &mut Vec<Finding>) {
     if location(place.d).is_none() {
         return;
     }
@@ -62,7 +62,7 @@ pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -
 }
 
 /// One location stores files and has them run: its requests go to the programs, and none is stored.
-fn runs_its_own(place: &Place) -> Option<Finding> {
+fn runs_its_own(place: &RuleContext) -> Option<Finding> {
     let is_on = |d: &&Directive| d.args.iter().all(|word| !word.is("off"));
     let stores = |d: &&Directive| d.name.is("dav_methods") || d.name.is("upload_store");
     let storing = place.children().iter().filter(is_on).find(stores)?;
@@ -74,7 +74,7 @@ fn runs_its_own(place: &Place) -> Option<Finding> {
     Some(Finding::new(running.span, message, help).note(storing.span, "files are stored by"))
 }
 
-fn uploads_run(place: &Place, found: &mut Vec<Finding>) {
+fn uploads_run(place: &RuleContext, found: &mut Vec<Finding>) {
     if location(place.d).is_some()
         && let Some(finding) = runs_its_own(place)
     {

@@ -2,7 +2,7 @@
 //! passed on, a server that is named twice; and zones that no request is counted in.
 
 use super::blocks::sets;
-use super::rule::{COMPARED, Finding, Place, Rule};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::used::Used;
 use crate::config::ast::{Directive, Word};
 
@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn unused(place: &Place, found: &mut Vec<Finding>) {
+fn unused(place: &RuleContext, found: &mut Vec<Finding>) {
     // A file of zones alone is for servers elsewhere.
     let is_site = place.is_in("http") || place.is_in("stream");
     let level = place.level();
@@ -116,7 +116,7 @@ fn servers(upstream: &Directive) -> impl Iterator<Item = &Directive> {
     upstream.block.iter().flatten().filter(|d| d.name.is("server"))
 }
 
-fn odd_servers(place: &Place, found: &mut Vec<Finding>) {
+fn odd_servers(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("upstream") {
         return;
     }
@@ -143,7 +143,7 @@ fn odd_servers(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn without_port(place: &Place, found: &mut Vec<Finding>) {
+fn without_port(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("upstream") {
         return;
     }
@@ -177,7 +177,7 @@ fn keeping<'a>(
     })
 }
 
-fn not_kept(place: &Place, found: &mut Vec<Finding>) {
+fn not_kept(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_old = place.is("proxy_http_version") && place.d.args.first().is_some_and(|word| word.is("1.0"));
     let is_closed = || sets(place.d, "connection").is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"close"));
     let is_same: fn(&Directive) -> bool = match is_old {
@@ -198,7 +198,7 @@ fn not_kept(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn half_an_upgrade(place: &Place, found: &mut Vec<Finding>) {
+fn half_an_upgrade(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("proxy_set_header") {
         return;

@@ -2,7 +2,7 @@
 //! without its `$`, a capture as another program writes it.
 
 use super::blocks::{is_of_client, location};
-use super::rule::{EVERY, Finding, Place, Rule};
+use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
 use crate::config::model::Level;
@@ -82,7 +82,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn no_file(place: &Place, found: &mut Vec<Finding>) {
+fn no_file(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("try_files") {
         return;
     }
@@ -151,7 +151,7 @@ fn slashless(word: &Word) -> Option<Finding> {
     Some(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")))
 }
 
-fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
+fn without_dollar(place: &RuleContext, found: &mut Vec<Finding>) {
     let first = match place.name() {
         b"proxy_set_header" | b"fastcgi_param" | b"uwsgi_param" | b"scgi_param" | b"add_header" | b"set" => {
             return found.extend(plain_value(place));
@@ -175,7 +175,7 @@ fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// `access_log logs/a combined if=loggable;`
-fn plain_condition(place: &Place) -> Option<Finding> {
+fn plain_condition(place: &RuleContext) -> Option<Finding> {
     let word = place.d.args.iter().find(|word| word.bytes().starts_with(b"if="))?;
     let text = word.str();
     let name = text.strip_prefix("if=").filter(|name| !name.is_empty() && !name.contains('$'))?;
@@ -216,7 +216,7 @@ const HEADERS: [&str; 25] = [
 ];
 
 /// `proxy_set_header X-Real-IP remote_addr`: the name of a variable as a value.
-fn plain_value(place: &Place) -> Option<Finding> {
+fn plain_value(place: &RuleContext) -> Option<Finding> {
     let [key, value, ..] = &place.d.args[..] else { return None };
     let text = value.str();
     let is_header = |name: &str| key.bytes().eq_ignore_ascii_case(name.as_bytes());
@@ -241,7 +241,7 @@ fn plain_value(place: &Place) -> Option<Finding> {
 }
 
 /// `return 301 https://host$request_uri`, `… https://a.test/request_uri`.
-fn plain_host(place: &Place) -> Option<Finding> {
+fn plain_host(place: &RuleContext) -> Option<Finding> {
     let word = place.d.args.last()?;
     let text = word.str();
     let (scheme, rest) = text.split_once("://")?;
@@ -263,7 +263,7 @@ fn plain_host(place: &Place) -> Option<Finding> {
     Some(Finding::new(word.span, message, format!("a variable begins with $: did you mean \"{meant}\"?")))
 }
 
-fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
+fn foreign_capture(place: &RuleContext, found: &mut Vec<Finding>) {
     let word = match (place.name(), &place.d.args[..]) {
         (b"rewrite", [_, word, ..]) | (b"return", [_, word]) | (b"alias" | b"proxy_pass", [word]) => word,
         _ => return,
@@ -290,7 +290,7 @@ fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// A name with a star in a map that takes none, and the rest of a split that leaves none.
-fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
+fn dead_choice(place: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
     if !block.name.is("map") && !block.name.is("split_clients") {
         return;
     }
@@ -311,7 +311,7 @@ fn dead_choice(place: &Place, block: &Directive, found: &mut Vec<Finding>) {
     }
 }
 
-fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
+fn dead_entry(place: &RuleContext, found: &mut Vec<Finding>) {
     if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"]
         .iter()
         .any(|name| place.is(name))
@@ -361,7 +361,7 @@ fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn delimiters(place: &Place, found: &mut Vec<Finding>) {
+fn delimiters(place: &RuleContext, found: &mut Vec<Finding>) {
     let word = match location(place.d) {
         Some((modifier, word)) if modifier.starts_with(b"~") => word,
         _ => match place.d.args.first() {
@@ -383,7 +383,7 @@ fn delimiters(place: &Place, found: &mut Vec<Finding>) {
     ));
 }
 
-fn foreign_format(place: &Place, found: &mut Vec<Finding>) {
+fn foreign_format(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("log_format") {
         return;
     }
@@ -399,7 +399,7 @@ fn foreign_format(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn near_keyword(place: &Place, found: &mut Vec<Finding>) {
+fn near_keyword(place: &RuleContext, found: &mut Vec<Finding>) {
     if let [word] = &place.d.args[..]
         && place.is("error_log")
         && Level::NAMES.iter().any(|level| word.is(level))
