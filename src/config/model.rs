@@ -79,9 +79,9 @@ impl Config {
         self.of_http(|settings| settings.listing.cache_size)
     }
 
-    /// Bytes of answered requests that may be kept.
+    /// Bytes of the response cache.
     pub fn repeat_cache_size(&self) -> u64 {
-        self.of_http(|settings| settings.files.repeats)
+        self.of_http(|settings| settings.files.repeat_cache_size)
     }
 
     /// A setting of the http level, which every server shares. 0 where there is none.

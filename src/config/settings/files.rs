@@ -24,8 +24,8 @@ pub struct Files {
     pub symlinks: Symlinks,
     /// Most bytes of small files kept in memory, over all locations.
     pub cache_size: Size,
-    /// repeat_cache_size.
-    pub repeats: Size,
+    /// Bytes of the response cache.
+    pub repeat_cache_size: Size,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Default for Files {
             log_not_found: true,
             symlinks: Symlinks::Off,
             cache_size: Size(32 << 20),
-            repeats: Size(8 << 20),
+            repeat_cache_size: Size(8 << 20),
         }
     }
 }

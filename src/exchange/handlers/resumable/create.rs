@@ -171,16 +171,34 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
     let content = Content {
         whole,
         wanted,
-        ..rufh_content(ex, UploadRequest::Creation, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())?
+        ..rufh_content(
+            ex,
+            UploadRequest::Creation,
+            ends,
+            WholeDigest::of(ex.request.head.get(HeaderId::ReprDigest).is_some()),
+        )?
     };
     Ok((CreationRequest { given, content_type, length, below, ..CreationRequest::default() }, content))
 }
 
-/// What a request of the draft says about its content. `promised`: a digest of the whole was announced.
-pub fn rufh_content(ex: &Exchange, request: UploadRequest, ends: bool, promised: bool) -> Result<Content, Refusal> {
+/// Whether a digest of the whole upload is known before its content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WholeDigest {
+    Announced,
+    Absent,
+}
+
+impl WholeDigest {
+    pub fn of(is_announced: bool) -> WholeDigest {
+        if is_announced { WholeDigest::Announced } else { WholeDigest::Absent }
+    }
+}
+
+/// What a request of the draft says about its content. `ends`: it is the last of the upload.
+pub fn rufh_content(ex: &Exchange, request: UploadRequest, ends: bool, whole: WholeDigest) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == Verify::Require;
-    if require && ex.request.has_content() && digests.is_empty() && !promised {
+    if require && ex.request.has_content() && digests.is_empty() && whole == WholeDigest::Absent {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }

@@ -259,7 +259,12 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
     if !create::fits(ex, offset, length) {
         return Err(AppendError::Length);
     }
-    let mut content = create::rufh_content(ex, UploadRequest::Append, ends, !upload.record.digest.is_empty())?;
+    let mut content = create::rufh_content(
+        ex,
+        UploadRequest::Append,
+        ends,
+        create::WholeDigest::of(!upload.record.digest.is_empty()),
+    )?;
     // The last byte arrives with this content, whether or not the client says so.
     let fills =
         matches!((ex.request.head.framing, length), (Framing::Length(sent), Some(length)) if offset + sent == length);
