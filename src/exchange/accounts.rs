@@ -1,7 +1,7 @@
 //! What a finished request adds to the counters of the process.
 
 use super::Exchange;
-use super::log_facts::Verdict;
+use super::log_facts::LimitOutcome;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::services::stats::{Counter, Timing};
@@ -47,11 +47,11 @@ pub fn close(ex: &Exchange, cx: &mut Services) {
 
 fn limits(ex: &Exchange, cx: &mut Services) {
     match ex.log.limit_req {
-        Some(Verdict::Delayed) => cx.stats.count(Counter::LimitReqDelayed),
-        Some(Verdict::Rejected) => cx.stats.count(Counter::LimitReqRejected),
+        Some(LimitOutcome::Delayed) => cx.stats.count(Counter::LimitReqDelayed),
+        Some(LimitOutcome::Rejected) => cx.stats.count(Counter::LimitReqRejected),
         _ => {}
     }
-    if ex.log.limit_conn == Some(Verdict::Rejected) {
+    if ex.log.limit_conn == Some(LimitOutcome::Rejected) {
         cx.stats.count(Counter::LimitConnRejected);
     }
 }

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 /// `$limit_req_status` and `$limit_conn_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LimitOutcome {
     Passed,
     Delayed,
     Rejected,
@@ -17,14 +17,14 @@ pub enum Verdict {
     RejectedDryRun,
 }
 
-impl Verdict {
+impl LimitOutcome {
     pub fn name(self) -> &'static [u8] {
         match self {
-            Verdict::Passed => b"PASSED",
-            Verdict::Delayed => b"DELAYED",
-            Verdict::Rejected => b"REJECTED",
-            Verdict::DelayedDryRun => b"DELAYED_DRY_RUN",
-            Verdict::RejectedDryRun => b"REJECTED_DRY_RUN",
+            LimitOutcome::Passed => b"PASSED",
+            LimitOutcome::Delayed => b"DELAYED",
+            LimitOutcome::Rejected => b"REJECTED",
+            LimitOutcome::DelayedDryRun => b"DELAYED_DRY_RUN",
+            LimitOutcome::RejectedDryRun => b"REJECTED_DRY_RUN",
         }
     }
 }
@@ -38,8 +38,8 @@ pub struct LogFacts {
     /// Size of the response's head.
     pub head_size: u64,
     /// What the limits decided, for `$limit_req_status` and `$limit_conn_status`; each is asked once a request.
-    pub limit_req: Option<Verdict>,
-    pub limit_conn: Option<Verdict>,
+    pub limit_req: Option<LimitOutcome>,
+    pub limit_conn: Option<LimitOutcome>,
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Cell<Option<[u8; 16]>>,
     /// Which upstream servers were tried, and what they answered.

@@ -11,7 +11,7 @@ use crate::http::method::Method;
 use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
-use crate::services::quotas::Wait;
+use crate::services::quotas::Admission;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ pub struct RouteState {
     /// The action that a form of the listing page requests.
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
-    pub quota: Wait,
+    pub quota: Admission,
     /// How long the request waits for versions that others are changing (monotonic milliseconds). None: it has found none.
     pub versions_until: Option<u64>,
     /// What the signed link that let the request in says of uploads.
@@ -159,7 +159,7 @@ impl RouteState {
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
         *versions_until = None;
         user.clear();
-        (*depth, *redirects, *quota) = (0, 0, Wait::default());
+        (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);
         (*pattern_failed, *behind_alias, *authenticated, *last_page) = (false, false, false, false);
         *error_page = None;

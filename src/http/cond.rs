@@ -33,7 +33,7 @@ pub enum ImsMode {
 
 /// What the preconditions say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Precondition {
     Proceed,
     /// 304
     NotModified,
@@ -43,26 +43,26 @@ pub enum Verdict {
 
 /// Evaluates the preconditions of a request. Call it when everything else would be a 2xx, and for writes again when
 /// the change is committed.
-pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, ims: ImsMode) -> Verdict {
+pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, ims: ImsMode) -> Precondition {
     // §13.2.1: methods that select no representation ignore preconditions.
     if matches!(method, Method::Connect | Method::Options | Method::Trace) {
-        return Verdict::Proceed;
+        return Precondition::Proceed;
     }
     if head.get(HeaderId::IfMatch).is_some() {
         if !any_matches(head, buf, HeaderId::IfMatch, now, Strength::Strong) {
-            return Verdict::Failed;
+            return Precondition::Failed;
         }
     } else if let (Some(since), Some(modified)) = (only_date(head, buf, HeaderId::IfUnmodifiedSince), now.modified)
         && modified > since
     {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     let is_read = matches!(method, Method::Get | Method::Head);
     if head.get(HeaderId::IfNoneMatch).is_some() {
         return match any_matches(head, buf, HeaderId::IfNoneMatch, now, Strength::Weak) {
-            false => Verdict::Proceed,
-            true if is_read => Verdict::NotModified,
-            true => Verdict::Failed,
+            false => Precondition::Proceed,
+            true if is_read => Precondition::NotModified,
+            true => Precondition::Failed,
         };
     }
     if is_read
@@ -70,9 +70,9 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
         && let (Some(since), Some(modified)) = (only_date(head, buf, HeaderId::IfModifiedSince), now.modified)
         && (modified == since || ims == ImsMode::Before && modified < since)
     {
-        return Verdict::NotModified;
+        return Precondition::NotModified;
     }
-    Verdict::Proceed
+    Precondition::Proceed
 }
 
 /// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a strong
@@ -123,14 +123,14 @@ mod tests {
         run(&head, text.as_bytes())
     }
 
-    fn verdict(fields: &str, method: Method, now: &Validators<'_>, ims: ImsMode) -> Verdict {
+    fn verdict(fields: &str, method: Method, now: &Validators<'_>, ims: ImsMode) -> Precondition {
         with_head(fields, |head, buf| evaluate(head, buf, method, now, ims))
     }
 
     #[test]
     fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
         use Method::{Get, Put};
-        use Verdict::*;
+        use Precondition::*;
         let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true };
         let none = Validators::default();
         let table = [

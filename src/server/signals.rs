@@ -76,7 +76,7 @@ impl Server {
         panic_point("signal");
         let number = signal.number;
         if number == SIGCHLD {
-            // Of children, whatever user they became: no order.
+            // A child has ended, whatever its user was: not an order.
             return self.cx.children.others_may_have_ended();
         }
         if let Some(parent) = &self.parent

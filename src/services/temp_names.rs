@@ -12,7 +12,7 @@ mod left;
 mod names;
 
 pub use left::Left;
-pub use names::{HIDDEN, What, is_hidden};
+pub use names::{HIDDEN, HiddenKind, is_hidden};
 
 use crate::services::remove_tree::RemovalPolicy;
 use crate::sys::Errno;
@@ -49,7 +49,7 @@ pub struct TempNames {
 /// A removal of leftovers, in which every entry may be removed.
 impl RemovalPolicy for &mut TempNames {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
-        self.hidden_in(dir, What::Delete)
+        self.hidden_in(dir, HiddenKind::Delete)
     }
 }
 
@@ -84,7 +84,7 @@ impl TempNames {
         append(journal.as_fd(), format!("{:08x}", self.names.id()).as_bytes())?;
         self.journal = Some((journal, path));
         for (dir, old) in trees {
-            let new = self.hidden_in(dir.as_fd(), What::Delete);
+            let new = self.hidden_in(dir.as_fd(), HiddenKind::Delete);
             let fd = Some(dir.as_fd());
             let renamed = file::rename_at(fd, &old, fd, &new, Rename::NoReplace);
             self.cleaning.add((dir, if renamed.is_ok() { new } else { old }));
@@ -102,11 +102,11 @@ impl TempNames {
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
         // Without the record the name still works; it only could stay behind.
         let _ = self.note(dir);
-        self.names.next(What::Upload)
+        self.names.next(HiddenKind::Upload)
     }
 
     /// [`TempNames::hidden`] for longer operations, in a directory that is not used again.
-    pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: What) -> CString {
+    pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: HiddenKind) -> CString {
         let _ = self.note_down(dir);
         self.names.next(what)
     }
@@ -188,8 +188,8 @@ fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno>
     let mut removed = 0;
     for record in records.filter_map(|record| CStr::from_bytes_with_nul(record).ok().map(CStr::to_bytes)) {
         if record.len() == 8 && record.iter().all(u8::is_ascii_hexdigit) {
-            let prefix = |what: What| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
-            prefixes = Some(What::ALL.map(prefix));
+            let prefix = |what: HiddenKind| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
+            prefixes = Some(HiddenKind::ALL.map(prefix));
         } else if let (Some(prefixes), Some(path)) = (&prefixes, record.strip_prefix(b"/")) {
             // If the directory is gone, so are its leftovers.
             removed += look_through(path, prefixes, trees).unwrap_or(0);
@@ -324,7 +324,7 @@ mod tests {
 
         let mut first = TempNames::default();
         assert_eq!(first.keep(&journal), Ok(0));
-        for what in [What::Copy, What::Delete] {
+        for what in [HiddenKind::Copy, HiddenKind::Delete] {
             let tree = store.join(first.hidden_in(dir.as_fd(), what).to_str().expect("ASCII"));
             // More than a slice of them.
             for n in 0..200 {
@@ -333,7 +333,7 @@ mod tests {
             }
             std::os::unix::fs::symlink(top.join("outside"), tree.join("link")).expect("a link");
         }
-        let link = store.join(first.hidden_in(dir.as_fd(), What::Copy).to_str().expect("ASCII"));
+        let link = store.join(first.hidden_in(dir.as_fd(), HiddenKind::Copy).to_str().expect("ASCII"));
         std::os::unix::fs::symlink(top.join("outside"), link).expect("a link");
         fs::create_dir(store.join(".webserv-copy-00000000-1")).expect("another process's");
         drop(first);
@@ -363,7 +363,7 @@ mod tests {
         // A directory that became a link to another is not looked through.
         let mut fifth = TempNames::default();
         assert_eq!(fifth.keep(&journal), Ok(0));
-        let name = fifth.hidden_in(dir.as_fd(), What::Upload);
+        let name = fifth.hidden_in(dir.as_fd(), HiddenKind::Upload);
         drop(fifth);
         fs::rename(&store, top.join("moved")).expect("renamed");
         std::os::unix::fs::symlink(top.join("outside"), &store).expect("a link");

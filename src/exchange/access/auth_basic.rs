@@ -11,7 +11,7 @@ use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::Opened;
-use crate::services::passwords::{Given, Verdict};
+use crate::services::passwords::{Given, PasswordCheck};
 use crate::services::user_file::stored;
 use crate::sys::Errno;
 use std::ffi::CString;
@@ -60,27 +60,27 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
         return Outcome::Refused(challenge(ex, &realm));
     };
     match verdict(ex, cx, stored, &given) {
-        Verdict::Right => {
+        PasswordCheck::Right => {
             ex.route.authenticated = true;
             Outcome::Granted
         }
-        Verdict::Wrong => {
+        PasswordCheck::Wrong => {
             ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
             Outcome::Refused(challenge(ex, &realm))
         }
-        Verdict::Pending => {
+        PasswordCheck::Pending => {
             Outcome::Refused(Flow::Delay { until: cx.now.ms + PATIENCE, then: Then::Phase(Phase::Access) })
         }
-        Verdict::TooMany => overloaded(ex, cx, Status::TOO_MANY_REQUESTS, "of this client"),
-        Verdict::Busy => overloaded(ex, cx, Status::SERVICE_UNAVAILABLE, "of all clients"),
-        Verdict::Failed => Outcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
+        PasswordCheck::TooMany => overloaded(ex, cx, Status::TOO_MANY_REQUESTS, "of this client"),
+        PasswordCheck::Busy => overloaded(ex, cx, Status::SERVICE_UNAVAILABLE, "of all clients"),
+        PasswordCheck::Failed => Outcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
     }
 }
 
-fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> Verdict {
+fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> PasswordCheck {
     // `explain` runs in a process of its own, and waits for the answer.
     if !password::is_slow(stored) || cx.trace.is_some() {
-        return if password::matches(stored, password) { Verdict::Right } else { Verdict::Wrong };
+        return if password::matches(stored, password) { PasswordCheck::Right } else { PasswordCheck::Wrong };
     }
     let waiter = cx.syncs.driven;
     let address = ex.client.peer.octets();

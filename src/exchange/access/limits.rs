@@ -3,7 +3,7 @@
 use crate::config::model::{Config, Level};
 use crate::config::settings::limits::{Counts, Limits, Zone};
 use crate::exchange::flow::{Flow, Phase, Then};
-use crate::exchange::log_facts::Verdict;
+use crate::exchange::log_facts::LimitOutcome;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -78,7 +78,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     }
     let (delay, excess, zone) = worst;
     if delay == 0 {
-        ex.log.limit_req = Some(Verdict::Passed);
+        ex.log.limit_req = Some(LimitOutcome::Passed);
         return Flow::Next;
     }
     delayed(ex, cx, limits, (delay, excess), zone)
@@ -90,10 +90,10 @@ fn rejected(ex: &mut Exchange, cx: &mut Services, limits: &Limits, excess: u64, 
     let text = format_args!("limiting requests{dry}, excess: {whole}.{rest:03} by zone \"{zone}\"");
     ex.report(cx, limits.request_level, text);
     if limits.request_dry_run {
-        ex.log.limit_req = Some(Verdict::RejectedDryRun);
+        ex.log.limit_req = Some(LimitOutcome::RejectedDryRun);
         return Flow::Next;
     }
-    ex.log.limit_req = Some(Verdict::Rejected);
+    ex.log.limit_req = Some(LimitOutcome::Rejected);
     Flow::Status(Status(limits.request_status))
 }
 
@@ -111,10 +111,10 @@ fn delayed(ex: &mut Exchange, cx: &mut Services, limits: &Limits, (delay, excess
         format_args!("delaying request{dry}, excess: {}.{:03}, by zone \"{zone}\"", excess / 1000, excess % 1000),
     );
     if limits.request_dry_run {
-        ex.log.limit_req = Some(Verdict::DelayedDryRun);
+        ex.log.limit_req = Some(LimitOutcome::DelayedDryRun);
         return Flow::Next;
     }
-    ex.log.limit_req = Some(Verdict::Delayed);
+    ex.log.limit_req = Some(LimitOutcome::Delayed);
     Flow::Delay { until: cx.now.ms + delay, then: Then::Phase(Phase::Limits) }
 }
 
@@ -125,7 +125,7 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     let config = ex.config.clone();
     for limit in limits.connections.iter() {
         let Some((zone, _, key)) = key(ex, cx, &config, limit.zone, LONGEST_CONNECTION_KEY) else { continue };
-        ex.log.limit_conn = Some(Verdict::Passed);
+        ex.log.limit_conn = Some(LimitOutcome::Passed);
         let key: Box<[u8]> = key.into();
         if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
             ex.places.push((Rc::clone(&zone.name), key));
@@ -135,10 +135,10 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         ex.report(cx, limits.connection_level, format_args!("limiting connections{dry} by zone \"{}\"", zone.name));
         ex.give_places_back(cx);
         if limits.connection_dry_run {
-            ex.log.limit_conn = Some(Verdict::RejectedDryRun);
+            ex.log.limit_conn = Some(LimitOutcome::RejectedDryRun);
             return Flow::Next;
         }
-        ex.log.limit_conn = Some(Verdict::Rejected);
+        ex.log.limit_conn = Some(LimitOutcome::Rejected);
         return Flow::Status(Status(limits.connection_status));
     }
     Flow::Next

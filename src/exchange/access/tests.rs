@@ -6,7 +6,7 @@ use crate::config::ids::EndpointId;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::resolve::resolve;
 use crate::exchange::flow::Phase;
-use crate::exchange::log_facts::Verdict;
+use crate::exchange::log_facts::LimitOutcome;
 use crate::exchange::request::Request;
 use crate::exchange::{Client, locate};
 use crate::http::h1::head::Progress;
@@ -352,22 +352,22 @@ fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
     let long = format!("GET /now/?k={}", "k".repeat(3000));
     for (line, expected, verdict) in [
         ("GET /free/", Flow::Next, None),
-        ("GET /burst/", Flow::Next, Some(Verdict::Passed)),
-        ("GET /burst/", later(500), Some(Verdict::Delayed)),
-        ("GET /burst/", later(1000), Some(Verdict::Delayed)),
-        ("GET /burst/", status(429), Some(Verdict::Rejected)),
-        ("GET /now/?k=a", Flow::Next, Some(Verdict::Passed)),
-        ("GET /now/?k=a", Flow::Next, Some(Verdict::Passed)),
-        ("GET /now/?k=a", status(503), Some(Verdict::Rejected)),
-        ("GET /now/?k=b", Flow::Next, Some(Verdict::Passed)),
+        ("GET /burst/", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /burst/", later(500), Some(LimitOutcome::Delayed)),
+        ("GET /burst/", later(1000), Some(LimitOutcome::Delayed)),
+        ("GET /burst/", status(429), Some(LimitOutcome::Rejected)),
+        ("GET /now/?k=a", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /now/?k=a", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /now/?k=a", status(503), Some(LimitOutcome::Rejected)),
+        ("GET /now/?k=b", Flow::Next, Some(LimitOutcome::Passed)),
         ("GET /now/", Flow::Next, None),
-        (&long, Flow::Next, Some(Verdict::Passed)),
-        ("GET /some/?k=c", Flow::Next, Some(Verdict::Passed)),
-        ("GET /some/?k=c", Flow::Next, Some(Verdict::Passed)),
-        ("GET /some/?k=c", later(1000), Some(Verdict::Delayed)),
-        ("GET /some/?k=c", status(503), Some(Verdict::Rejected)),
-        ("GET /dry/?k=d", Flow::Next, Some(Verdict::Passed)),
-        ("GET /dry/?k=d", Flow::Next, Some(Verdict::RejectedDryRun)),
+        (&long, Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /some/?k=c", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /some/?k=c", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /some/?k=c", later(1000), Some(LimitOutcome::Delayed)),
+        ("GET /some/?k=c", status(503), Some(LimitOutcome::Rejected)),
+        ("GET /dry/?k=d", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /dry/?k=d", Flow::Next, Some(LimitOutcome::RejectedDryRun)),
     ] {
         let mut ex = site.at(line, &[], OUTSIDE);
         assert_eq!(limits::check(&mut ex, &mut site.cx), expected, "{line:.40}");
@@ -388,24 +388,24 @@ fn connections_above_their_limit_are_refused_until_one_is_over() {
          location /both/ { limit_conn s 9; limit_conn c 1; }
          location /dry/ { limit_conn c 1; limit_conn_dry_run on; }",
     );
-    let enter = |site: &mut Site, line: &str, client: &str, expected: Flow, verdict: Verdict| {
+    let enter = |site: &mut Site, line: &str, client: &str, expected: Flow, verdict: LimitOutcome| {
         let mut ex = site.at(line, &[], client);
         assert_eq!(limits::check(&mut ex, &mut site.cx), expected, "{line} {client}");
         assert_eq!(ex.log.limit_conn, Some(verdict), "{line} {client}");
         ex
     };
-    let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
-    let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
-    let third = enter(&mut site, "GET /", OUTSIDE, status(429), Verdict::Rejected);
+    let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
+    let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
+    let third = enter(&mut site, "GET /", OUTSIDE, status(429), LimitOutcome::Rejected);
     assert!(second.places.len() == 1 && third.places.is_empty());
-    enter(&mut site, "GET /", INSIDE, Flow::Next, Verdict::Passed);
-    let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), Verdict::Rejected);
+    enter(&mut site, "GET /", INSIDE, Flow::Next, LimitOutcome::Passed);
+    let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), LimitOutcome::Rejected);
     assert!(both.places.is_empty(), "what it had of the other zone is given back");
-    enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, Verdict::RejectedDryRun);
+    enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, LimitOutcome::RejectedDryRun);
     assert_eq!(limits::check(&mut first, &mut site.cx), Flow::Next, "it is counted once");
     assert_eq!(first.places.len(), 1);
     first.give_places_back(&mut site.cx);
-    enter(&mut site, "GET /", OUTSIDE, Flow::Next, Verdict::Passed);
+    enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::exchange::basis::Cacheable;
 use crate::exchange::handlers::special;
 use crate::exchange::response::Body;
 use crate::exchange::route_state::PageFields;
-use crate::http::cond::{self, Verdict};
+use crate::http::cond::{self, Precondition};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -22,15 +22,15 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
     let validators = ex.response.validators();
     let mode = ex.here().settings.output.if_modified_since;
     match cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &validators, mode) {
-        Verdict::Proceed => {}
-        Verdict::NotModified => {
+        Precondition::Proceed => {}
+        Precondition::NotModified => {
             ex.response.status = Status::NOT_MODIFIED;
             ex.response.body = Body::Empty;
             ex.response.ranges = false;
             // A stored `.gz` set it; a response without a body has no encoding (nginx).
             ex.response.fields.remove(b"content-encoding");
         }
-        Verdict::Failed => {
+        Precondition::Failed => {
             // All that a file would have said of itself, or an upstream's response, or one that led to it (nginx).
             ex.response.fields.clear();
             ex.route.kept = PageFields::default();

@@ -53,7 +53,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
             dav::Work::Removing(removing) => Handler::Removing(removing),
             dav::Work::Transfer(transfer) => Handler::Transfer(transfer),
             dav::Work::Request(request) => Handler::Dav(request),
-            dav::Work::Settling(settling) => Handler::Settling(settling),
+            dav::Work::Syncing(syncing) => Handler::Syncing(syncing),
         }),
         Answerer::Upload => match delete::form(ex) {
             Some(form) => Ok(Handler::DeleteForm(form)),

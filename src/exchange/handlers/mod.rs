@@ -18,11 +18,11 @@ pub mod path_rules;
 pub mod principal;
 mod repr_digest;
 pub mod resumable;
-pub mod settling;
 pub mod special;
 pub mod static_file;
 pub mod status;
 pub mod symlinks;
+pub mod syncing;
 pub mod tree_rules;
 pub mod upload;
 pub mod upstream;
@@ -64,7 +64,7 @@ pub enum Handler {
     /// A WebDAV request with an XML body.
     Dav(Box<dav::ext::Request>),
     /// Names have changed, and the disk is waited for.
-    Settling(Box<settling::Settling>),
+    Syncing(Box<syncing::Syncing>),
 }
 
 impl Handler {
@@ -77,7 +77,7 @@ impl Handler {
     pub fn works(&self) -> bool {
         match self {
             Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => true,
-            Handler::Transfer(_) | Handler::Settling(_) => true,
+            Handler::Transfer(_) | Handler::Syncing(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => upload.works(),
             Handler::Dav(request) => request.works(),
@@ -107,7 +107,7 @@ impl Handler {
             Handler::Append(append) => append.waits(),
             Handler::Removing(removing) => removing.waits(),
             Handler::Transfer(transfer) => transfer.waits(),
-            Handler::Settling(_) => true,
+            Handler::Syncing(_) => true,
             Handler::Dav(request) => request.is_settling(),
             _ => false,
         }
@@ -121,7 +121,7 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Hashing(hashing) => hashing.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
-        Handler::Settling(settling) => settling.work(ex, cx),
+        Handler::Syncing(syncing) => syncing.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
         Handler::Dav(request) => request.work(ex, cx),
@@ -139,7 +139,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         | Handler::Hashing(_)
         | Handler::Removing(_)
         | Handler::Transfer(_)
-        | Handler::Settling(_)
+        | Handler::Syncing(_)
         | Handler::Page(_)
         | Handler::Spooled(_)
         | Handler::Subrequest(_) => Ok(()),
@@ -156,7 +156,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
     match handler {
         Handler::None => Flow::Respond,
         Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => Flow::Wait,
-        Handler::Transfer(_) | Handler::Settling(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
+        Handler::Transfer(_) | Handler::Syncing(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
         Handler::Spooled(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),

@@ -12,7 +12,7 @@
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::resumable::locks::is_missing;
-use crate::http::cond::{self, ImsMode, Validators, Verdict};
+use crate::http::cond::{self, ImsMode, Precondition, Validators};
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
@@ -94,7 +94,7 @@ pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, itself: Option<&Stat>, 
         modified: content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0),
         exists: itself.is_some(),
     };
-    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) == Verdict::Proceed
+    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) == Precondition::Proceed
 }
 
 /// The conditions of the request itself.

@@ -4,7 +4,7 @@ use super::put::{Is, number, put};
 use super::request;
 use crate::config::template::Builtin;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::upstream::record::{Record, What};
+use crate::exchange::handlers::upstream::record::{AttemptFact, Record};
 use crate::http::h1::request::Length;
 use crate::services::Services;
 
@@ -28,14 +28,14 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
             }
             number(ex.client.peer, out)
         }
-        B::UpstreamAddr => record(ex, |record| record.list(What::Addr, out)),
-        B::UpstreamStatus => record(ex, |record| record.list(What::Status, out)),
-        B::UpstreamResponseTime => record(ex, |record| record.list(What::ResponseTime, out)),
-        B::UpstreamConnectTime => record(ex, |record| record.list(What::ConnectTime, out)),
-        B::UpstreamHeaderTime => record(ex, |record| record.list(What::HeaderTime, out)),
-        B::UpstreamResponseLength => record(ex, |record| record.list(What::Length, out)),
-        B::UpstreamBytesSent => record(ex, |record| record.list(What::Sent, out)),
-        B::UpstreamBytesReceived => record(ex, |record| record.list(What::Received, out)),
+        B::UpstreamAddr => record(ex, |record| record.list(AttemptFact::Addr, out)),
+        B::UpstreamStatus => record(ex, |record| record.list(AttemptFact::Status, out)),
+        B::UpstreamResponseTime => record(ex, |record| record.list(AttemptFact::ResponseTime, out)),
+        B::UpstreamConnectTime => record(ex, |record| record.list(AttemptFact::ConnectTime, out)),
+        B::UpstreamHeaderTime => record(ex, |record| record.list(AttemptFact::HeaderTime, out)),
+        B::UpstreamResponseLength => record(ex, |record| record.list(AttemptFact::Length, out)),
+        B::UpstreamBytesSent => record(ex, |record| record.list(AttemptFact::Sent, out)),
+        B::UpstreamBytesReceived => record(ex, |record| record.list(AttemptFact::Received, out)),
         B::UpstreamCacheStatus => Is::Unset,
         _ => return None,
     })

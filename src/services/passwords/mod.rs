@@ -40,7 +40,7 @@ pub struct Given<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     Right,
     Wrong,
     /// It is being computed: the waiter is woken, and asks again.
@@ -84,31 +84,31 @@ struct Job {
 
 impl Passwords {
     /// The verdict, or that it must be waited for. Costs no more than two small hashes.
-    pub fn check(&mut self, given: &Given<'_>, verify: Verify) -> Verdict {
+    pub fn check(&mut self, given: &Given<'_>, verify: Verify) -> PasswordCheck {
         let pair = (given.stored, given.password);
         let key = (self.keys.0.hash_one(pair), self.keys.1.hash_one(pair));
         if self.right.contains(&key) {
-            return Verdict::Right;
+            return PasswordCheck::Right;
         }
         if self.wrong.contains(&key) {
-            return Verdict::Wrong;
+            return PasswordCheck::Wrong;
         }
         if self.failed == Some(key) {
-            return Verdict::Failed;
+            return PasswordCheck::Failed;
         }
         // No stored hash is longer, and no valid password.
         if given.stored.len() > helper::LARGEST || given.password.len() > helper::LARGEST {
-            return Verdict::Wrong;
+            return PasswordCheck::Wrong;
         }
         let waiting = self.queue.iter_mut().flat_map(|client| &mut client.jobs);
         if let Some(job) = self.running.iter_mut().chain(waiting).find(|job| job.key == key) {
             job.waiters.extend(given.waiter.filter(|waiter| !job.waiters.contains(waiter)));
             self.start_next(verify, |_| true);
-            return Verdict::Pending;
+            return PasswordCheck::Pending;
         }
         let all: usize = self.queue.iter().map(|client| client.jobs.len()).sum();
         if all >= ALL {
-            return Verdict::Busy;
+            return PasswordCheck::Busy;
         }
         let at = match self.queue.iter().position(|client| *client.address == *given.client) {
             Some(at) => at,
@@ -118,7 +118,7 @@ impl Passwords {
             }
         };
         let Some(client) = self.queue.get_mut(at).filter(|client| client.jobs.len() < OF_ONE) else {
-            return Verdict::TooMany;
+            return PasswordCheck::TooMany;
         };
         client.jobs.push_back(Job {
             key,
@@ -128,7 +128,7 @@ impl Passwords {
             failed: false,
         });
         self.start_next(verify, |_| true);
-        if self.failed == Some(key) { Verdict::Failed } else { Verdict::Pending }
+        if self.failed == Some(key) { PasswordCheck::Failed } else { PasswordCheck::Pending }
     }
 
     /// Starts the helper before it is needed: the fewer pages the process has, the cheaper a fork is.

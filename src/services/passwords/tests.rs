@@ -31,13 +31,21 @@ fn hear(passwords: &mut Passwords) -> Vec<Wake> {
 #[test]
 fn a_password_is_hashed_once() {
     let mut passwords = Passwords::default();
-    let table =
-        [("a", "a", Verdict::Right), ("a", "b", Verdict::Wrong), ("b", "b", Verdict::Right), ("", "", Verdict::Right)];
+    let table = [
+        ("a", "a", PasswordCheck::Right),
+        ("a", "b", PasswordCheck::Wrong),
+        ("b", "b", PasswordCheck::Right),
+        ("", "", PasswordCheck::Right),
+    ];
     for (at, (stored, password, verdict)) in table.into_iter().enumerate() {
         let at = at as u32;
         let asked = given(stored, password, "c", at);
-        assert_eq!(passwords.check(&asked, same), Verdict::Pending);
-        assert_eq!(passwords.check(&given(stored, password, "d", at + 10), same), Verdict::Pending, "the same hash");
+        assert_eq!(passwords.check(&asked, same), PasswordCheck::Pending);
+        assert_eq!(
+            passwords.check(&given(stored, password, "d", at + 10), same),
+            PasswordCheck::Pending,
+            "the same hash"
+        );
         assert_eq!(hear(&mut passwords), [wake(at), wake(at + 10)]);
         for _ in 0..2 {
             assert_eq!(passwords.check(&asked, same), verdict, "{stored:?} {password:?}");
@@ -61,30 +69,30 @@ fn clients_take_turns_and_abandoned_checks_are_left_out() {
 #[test]
 fn a_client_and_all_together_have_a_bound() {
     let mut passwords = Passwords::default();
-    let mut asked = |client: &str, count: usize| -> Vec<Verdict> {
+    let mut asked = |client: &str, count: usize| -> Vec<PasswordCheck> {
         let ask = |at: usize| passwords.check(&given("x", &format!("{client}{at}"), client, 1), same);
         (0..count).map(ask).collect()
     };
     // One is being computed.
     let verdicts = asked("one", OF_ONE + 2);
-    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Pending).count(), OF_ONE + 1);
-    assert_eq!(verdicts.last(), Some(&Verdict::TooMany));
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == PasswordCheck::Pending).count(), OF_ONE + 1);
+    assert_eq!(verdicts.last(), Some(&PasswordCheck::TooMany));
     for client in 1..ALL / OF_ONE {
-        assert!(asked(&format!("c{client}-"), OF_ONE).iter().all(|verdict| *verdict == Verdict::Pending));
+        assert!(asked(&format!("c{client}-"), OF_ONE).iter().all(|verdict| *verdict == PasswordCheck::Pending));
     }
-    assert_eq!(asked("late", 1), [Verdict::Busy]);
+    assert_eq!(asked("late", 1), [PasswordCheck::Busy]);
 }
 
 #[test]
 fn a_helper_that_ends_costs_one_verdict() {
     let mut passwords = Passwords::default();
     let deadly = given("dies", "x", "c", 1);
-    assert_eq!(passwords.check(&deadly, same), Verdict::Pending);
-    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), Verdict::Pending);
+    assert_eq!(passwords.check(&deadly, same), PasswordCheck::Pending);
+    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), PasswordCheck::Pending);
     assert_eq!(hear(&mut passwords), [], "it may have been killed: once more");
     assert_eq!(hear(&mut passwords), [wake(1)]);
-    assert_eq!(passwords.check(&deadly, same), Verdict::Failed);
+    assert_eq!(passwords.check(&deadly, same), PasswordCheck::Failed);
     assert!(passwords.trouble().expect("said").contains("ended"));
     assert_eq!(hear(&mut passwords), [wake(2)]);
-    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), Verdict::Right);
+    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), PasswordCheck::Right);
 }

@@ -53,7 +53,7 @@ pub struct Area {
     /// The claims that were last reported to other processes.
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
-    known: Cell<Known>,
+    accuracy: Cell<Accuracy>,
     /// Counts that have ended.
     counts: Cell<u64>,
     /// Number of names at the last count, when it ended (monotonic milliseconds), and in which epoch.
@@ -65,12 +65,12 @@ pub struct Area {
 
 /// How reliable the number is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Known {
-    /// Not at all: more may be there.
-    No,
+enum Accuracy {
+    /// More may be there, or it was never counted.
+    Unknown,
     /// Less may be there.
-    AtMost,
-    Yes,
+    UpperBound,
+    Exact,
 }
 
 /// Why a claim is refused.
@@ -83,12 +83,12 @@ pub struct Full {
 
 /// How far an upload has been admitted.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub enum Wait {
+pub enum Admission {
     /// The usage must be known first.
     #[default]
-    Known,
+    NeedsUsage,
     /// It seemed too much: once this many counts have ended, that is final.
-    Counts(u64),
+    NeedsCounts(u64),
     Admitted,
 }
 
@@ -119,7 +119,7 @@ impl Quotas {
             locks_seen: Cell::default(),
             published: Cell::default(),
             walk: RefCell::default(),
-            known: Cell::new(Known::No),
+            accuracy: Cell::new(Accuracy::Unknown),
             counts: Cell::new(0),
             entries: Cell::new(0),
             ended: Cell::default(),
@@ -157,8 +157,8 @@ impl Quotas {
 
     /// Files were removed somewhere.
     pub fn files_removed(&mut self) {
-        for area in self.areas.values().filter(|area| area.known.get() == Known::Yes) {
-            area.known.set(Known::AtMost);
+        for area in self.areas.values().filter(|area| area.accuracy.get() == Accuracy::Exact) {
+            area.accuracy.set(Accuracy::UpperBound);
         }
     }
 
@@ -178,7 +178,7 @@ impl Area {
 
     /// The usage may be higher than counted: it is counted again.
     pub fn invalidate(&self) {
-        self.known.set(Known::No);
+        self.accuracy.set(Accuracy::Unknown);
         *self.walk.borrow_mut() = None;
     }
 
@@ -211,16 +211,16 @@ impl Area {
     /// # Errors
     /// The directory cannot be read.
     pub fn refresh(&self, now: &super::clock::Clock) -> Result<bool, Errno> {
-        if self.known.get() == Known::No || self.walk.borrow().is_some() || self.is_due(now) {
+        if self.accuracy.get() == Accuracy::Unknown || self.walk.borrow().is_some() || self.is_due(now) {
             self.count(now)?;
         }
-        Ok(self.known.get() != Known::No)
+        Ok(self.accuracy.get() != Accuracy::Unknown)
     }
 
     /// Before a claim is refused: whether another count could find less, and the number of counts to wait for.
     pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
-        let doubtful = self.known.get() != Known::Yes || small || self.is_due(now);
+        let doubtful = self.accuracy.get() != Accuracy::Exact || small || self.is_due(now);
         // A count in progress may already have passed what has changed since.
         let walks = self.walk.borrow().is_some();
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
@@ -252,7 +252,7 @@ impl Area {
         let Some(sum) = sum else { return Ok(()) };
         *walk = None;
         self.used.set(sum);
-        self.known.set(if exact { Known::Yes } else { Known::AtMost });
+        self.accuracy.set(if exact { Accuracy::Exact } else { Accuracy::UpperBound });
         self.counts.set(self.counts.get() + 1);
         self.entries.set(entries);
         self.ended.set((now.ms, now.epoch));

@@ -10,7 +10,7 @@
 //!
 //! Invariant: without the lock no file gets a name, and no number is written that is lower than the usage.
 
-use super::{Area, Known, Quota, SLICE, Usage};
+use super::{Accuracy, Area, Quota, SLICE, Usage};
 use crate::io::open;
 use crate::services::clock::Clock;
 use crate::services::slice::Slice;
@@ -170,7 +170,7 @@ impl Shared {
         recount: Option<Recount>,
         now: &Clock,
     ) -> (Option<Usage>, bool) {
-        let is_counted = area.known.get() == Known::Yes;
+        let is_counted = area.accuracy.get() == Accuracy::Exact;
         match (small, record, recount) {
             (Some(used), ..) => (Some(used), true),
             (None, Some(record), None) => {

@@ -145,7 +145,7 @@ fn files_that_come_during_a_count_are_counted_once() {
         }
         let used = area.used.get();
         assert!(used.bytes >= total.bytes && used.files >= total.files, "{used:?} of {total:?} in round {round}");
-        if area.known.get() == Known::Yes {
+        if area.accuracy.get() == Accuracy::Exact {
             assert_eq!(used, total, "round {round}");
             exact += 1;
         }

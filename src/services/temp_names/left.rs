@@ -4,7 +4,7 @@
 //! Invariants: what could not be removed is logged once, and in the journal: the next process tries too. This one
 //! keeps at most [`MOST`] of their directories open.
 
-use super::names::{Names, What};
+use super::names::{HiddenKind, Names};
 use crate::services::remove_tree::{Removal, RemovalPolicy};
 use crate::sys::file::{self, Unlink};
 use crate::sys::{Errno, clock};
@@ -157,7 +157,7 @@ pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, F
 impl RemovalPolicy for &mut Names {
     fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
         // The directory is recorded, since the tree was hidden in it.
-        self.next(What::Delete)
+        self.next(HiddenKind::Delete)
     }
 }
 

@@ -12,7 +12,7 @@ pub const HIDDEN: &str = ".webserv-";
 
 /// What has a hidden name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum HiddenKind {
     /// A file that is to replace another.
     Upload,
     /// A file or a tree that is being copied, or that was replaced by one.
@@ -21,14 +21,14 @@ pub enum What {
     Delete,
 }
 
-impl What {
-    pub(super) const ALL: [What; 3] = [What::Upload, What::Copy, What::Delete];
+impl HiddenKind {
+    pub(super) const ALL: [HiddenKind; 3] = [HiddenKind::Upload, HiddenKind::Copy, HiddenKind::Delete];
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            What::Upload => "upload",
-            What::Copy => "copy",
-            What::Delete => "delete",
+            HiddenKind::Upload => "upload",
+            HiddenKind::Copy => "copy",
+            HiddenKind::Delete => "delete",
         }
     }
 }
@@ -60,7 +60,7 @@ impl Names {
     }
 
     /// The next one.
-    pub fn next(&mut self, what: What) -> CString {
+    pub fn next(&mut self, what: HiddenKind) -> CString {
         self.made += 1;
         let id = self.id();
         // Without formatting, which was a twentieth of the CPU of an upload.

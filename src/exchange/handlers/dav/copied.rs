@@ -11,7 +11,7 @@ use crate::services::clock::{Clock, nanoseconds};
 use crate::services::dav_locks::DavLocks;
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::RemovalPolicy;
-use crate::services::temp_names::{TempNames, What};
+use crate::services::temp_names::{HiddenKind, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::collections::HashMap;
@@ -75,7 +75,7 @@ pub struct Leaving<'a> {
 
 impl RemovalPolicy for Leaving<'_> {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
-        self.temp_names.hidden_in(dir, What::Delete)
+        self.temp_names.hidden_in(dir, HiddenKind::Delete)
     }
 
     fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {

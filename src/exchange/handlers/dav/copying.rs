@@ -5,7 +5,7 @@
 
 use super::copied::Copied;
 use crate::services::remove_tree::Removal;
-use crate::services::temp_names::{Left, TempNames, What, is_hidden};
+use crate::services::temp_names::{HiddenKind, Left, TempNames, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
@@ -195,7 +195,7 @@ pub struct Staged {
 impl Staged {
     /// A hidden name in `dir`; nothing has it yet.
     pub fn new(dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Staged {
-        let name = temp_names.hidden_in(dir.as_fd(), What::Copy);
+        let name = temp_names.hidden_in(dir.as_fd(), HiddenKind::Copy);
         Staged { dir: dir.clone(), name, kept: false, left: temp_names.left() }
     }
 

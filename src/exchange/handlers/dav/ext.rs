@@ -3,7 +3,7 @@
 use super::{guard, lock, propfind, proppatch};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::settling::{self, Back, Settling};
+use crate::exchange::handlers::syncing::{self, Back, Syncing};
 use crate::exchange::handlers::upload;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -18,7 +18,7 @@ pub struct Request {
     /// It waits for a quota, and is started again then.
     is_waiting: bool,
     /// A name was made, and the disk is waited for.
-    settling: Option<Box<Settling>>,
+    syncing: Option<Box<Syncing>>,
 }
 
 /// Begins a PROPFIND, PROPPATCH, LOCK or UNLOCK.
@@ -66,9 +66,9 @@ impl Request {
         self.is_waiting = matches!(then, Flow::Wait);
         let Some(made) = made else { return then };
         let dir = made.0.0.clone();
-        match settling::begin(ex, cx, &[dir], then, Some(Back::Locked(made.0, made.1))) {
-            Ok(settling) => {
-                self.settling = Some(settling);
+        match syncing::begin(ex, cx, &[dir], then, Some(Back::Locked(made.0, made.1))) {
+            Ok(syncing) => {
+                self.syncing = Some(syncing);
                 Flow::Wait
             }
             Err(flow) => flow,
@@ -81,12 +81,12 @@ impl Request {
     }
 
     pub fn is_settling(&self) -> bool {
-        self.settling.is_some()
+        self.syncing.is_some()
     }
 
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        match &mut self.settling {
-            Some(settling) => settling.work(ex, cx),
+        match &mut self.syncing {
+            Some(syncing) => syncing.work(ex, cx),
             None if self.is_waiting => self.finish(ex, cx),
             None => Flow::Wait,
         }

@@ -67,7 +67,7 @@ pub enum Stage {
 
 /// What a name was before.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Was {
+pub enum NameBefore {
     Free,
     /// The replaced file has the name of what replaced it.
     Taken,
@@ -148,8 +148,8 @@ impl Job {
     /// Gives the source its new name in one step, whatever has that name.
     fn begin_move(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         match self.swap(self.from(), &self.source.name, temp_names)? {
-            Was::Free => Ok(Stage::Done(self.status)),
-            Was::Taken => {
+            NameBefore::Free => Ok(Stage::Done(self.status)),
+            NameBefore::Taken => {
                 // What stood there now has the source's name.
                 let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, temp_names));
                 match file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace) {
@@ -176,22 +176,22 @@ impl Job {
     }
 
     /// Gives a whole tree its name in one step; what had the name gets the tree's.
-    pub fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<Was, Errno> {
+    pub fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<NameBefore, Errno> {
         let (from, to) = (Some(dir), Some(self.to()));
         match file::rename_at(from, name, to, &self.target.name, Rename::NoReplace) {
             Err(Errno::EEXIST) if self.overwrite => {}
-            outcome => return outcome.map(|()| Was::Free),
+            outcome => return outcome.map(|()| NameBefore::Free),
         }
         match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
             Err(e) if file::is_missing(e) && self.is_of_files(dir, name) => {
                 // A file takes another file's place in one step on every file system.
                 self.has_lost.set(true);
-                return file::rename_at(from, name, to, &self.target.name, Rename::Replace).map(|()| Was::Free);
+                return file::rename_at(from, name, to, &self.target.name, Rename::Replace).map(|()| NameBefore::Free);
             }
             Err(e) if file::is_missing(e) => self.swap_aside(dir, name, temp_names)?,
             outcome => outcome?,
         }
-        Ok(Was::Taken)
+        Ok(NameBefore::Taken)
     }
 
     /// Neither has a directory.

@@ -9,7 +9,7 @@ use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::principal;
-use crate::exchange::handlers::settling::Name;
+use crate::exchange::handlers::syncing::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;

@@ -32,7 +32,7 @@ pub use transfer::Transfer;
 use super::delete::{self, Removing};
 use super::methods;
 use super::path_rules::{PathAction, PathRules, Target, is_form_action};
-use super::settling::{self, Back, Settling};
+use super::syncing::{self, Back, Syncing};
 use super::upload::{self, Upload};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -55,7 +55,7 @@ pub enum Work {
     Removing(Box<Removing>),
     Transfer(Box<Transfer>),
     Request(Box<ext::Request>),
-    Settling(Box<Settling>),
+    Syncing(Box<Syncing>),
 }
 
 /// A request whose method is one of dav_methods.
@@ -82,7 +82,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
             match made {
                 Some(made) => {
                     let above = made.0.clone();
-                    settling::begin(ex, cx, &[above], then, Some(Back::Made(made))).map(Work::Settling)
+                    syncing::begin(ex, cx, &[above], then, Some(Back::Made(made))).map(Work::Syncing)
                 }
                 None => Err(then),
             }
@@ -133,7 +133,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
 }
 
 /// `made`: the name of the directory that was made.
-fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<settling::Name>) -> Flow {
+fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) -> Flow {
     // The slash of a collection's name is optional (RFC 4918 §5.2), and clients on phones omit it; nginx answers 409.
     if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));

@@ -26,7 +26,7 @@ const TAKEN: [&str; 3] = ["Win32CreationTime", "Win32LastAccessTime", "Win32File
 
 /// What is done with a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum PropertyChange {
     Taken,
     /// The modification time of the file, Unix seconds.
     Modified(i64),
@@ -43,7 +43,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     if !matches!(depth(ex, Depth::Zero), Some(Depth::Zero | Depth::Infinity)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
-    let verdicts: Vec<Verdict> = wishes.iter().map(judge).collect();
+    let verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
     match Resource::of(ex, cx) {
         Ok(resource) => {
             if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Content) {
@@ -61,37 +61,40 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     answer(ex, &wishes, &verdicts)
 }
 
-fn judge(wish: &Wish) -> Verdict {
+fn judge(wish: &Wish) -> PropertyChange {
     if is_ours(&wish.name) {
-        return Verdict::Protected;
+        return PropertyChange::Protected;
     }
     match (&*wish.name.ns, &*wish.name.name, &wish.value) {
         (WINDOWS, "Win32LastModifiedTime", Some(value)) => {
-            date::parse(value.trim().as_bytes()).map_or(Verdict::Refused, Verdict::Modified)
+            date::parse(value.trim().as_bytes()).map_or(PropertyChange::Refused, PropertyChange::Modified)
         }
         // How rclone and ownCloud's clients set it (`getlastmodified` is protected).
-        ("DAV:", "lastmodified", Some(value)) => {
-            value.trim().parse().ok().filter(|time| *time >= 0).map_or(Verdict::Refused, Verdict::Modified)
-        }
-        (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => Verdict::Taken,
+        ("DAV:", "lastmodified", Some(value)) => value
+            .trim()
+            .parse()
+            .ok()
+            .filter(|time| *time >= 0)
+            .map_or(PropertyChange::Refused, PropertyChange::Modified),
+        (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => PropertyChange::Taken,
         // Removing a property that is not there succeeds.
-        (_, _, None) => Verdict::Taken,
-        _ => Verdict::Refused,
+        (_, _, None) => PropertyChange::Taken,
+        _ => PropertyChange::Refused,
     }
 }
 
-fn is_granted(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Taken | Verdict::Modified(_))
+fn is_granted(verdict: PropertyChange) -> bool {
+    matches!(verdict, PropertyChange::Taken | PropertyChange::Modified(_))
 }
 
 /// Applies everything, or nothing.
-fn apply(resource: &Resource, verdicts: &[Verdict]) -> Result<(), Errno> {
+fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<(), Errno> {
     let stat = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No)?;
     if !verdicts.iter().all(|verdict| is_granted(*verdict)) {
         return Ok(());
     }
     let modified = verdicts.iter().rev().find_map(|verdict| match verdict {
-        Verdict::Modified(time) => Some(*time),
+        PropertyChange::Modified(time) => Some(*time),
         _ => None,
     });
     match modified {
@@ -103,7 +106,7 @@ fn apply(resource: &Resource, verdicts: &[Verdict]) -> Result<(), Errno> {
     }
 }
 
-fn answer(ex: &mut Exchange, wishes: &[Wish], verdicts: &[Verdict]) -> Flow {
+fn answer(ex: &mut Exchange, wishes: &[Wish], verdicts: &[PropertyChange]) -> Flow {
     let mut href = Vec::new();
     escape_path(&ex.route.uri, &mut href);
     let mut out = multistatus::HEAD.to_vec();
@@ -111,8 +114,8 @@ fn answer(ex: &mut Exchange, wishes: &[Wish], verdicts: &[Verdict]) -> Flow {
     multistatus::href(&href, &mut out);
     let granted = verdicts.iter().all(|verdict| is_granted(*verdict));
     for (status, belongs) in [
-        ("200 OK", (|verdict, granted| granted && is_granted(verdict)) as fn(Verdict, bool) -> bool),
-        ("403 Forbidden", |verdict, _| matches!(verdict, Verdict::Protected | Verdict::Refused)),
+        ("200 OK", (|verdict, granted| granted && is_granted(verdict)) as fn(PropertyChange, bool) -> bool),
+        ("403 Forbidden", |verdict, _| matches!(verdict, PropertyChange::Protected | PropertyChange::Refused)),
         ("424 Failed Dependency", |verdict, granted| !granted && is_granted(verdict)),
     ] {
         let mut names = Vec::new();

@@ -5,7 +5,7 @@ use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
 use super::guard;
 use super::held::RemovalPermission;
-use super::job::{After, Job, Stage, Was};
+use super::job::{After, Job, NameBefore, Stage};
 use super::judging::Judging;
 use super::refuse::{failed, refuse, report_stranded};
 use super::transfer_request;
@@ -434,11 +434,11 @@ impl Transfer {
         // By its new path: no request knows the old one.
         self.filled = copy.flatten().and_then(|copy| cx.judged_trees.watch(copy.as_fd()).ok());
         match swapped {
-            Ok(Was::Free) => {
+            Ok(NameBefore::Free) => {
                 staged.keep();
                 Ok(Stage::Cleared(then))
             }
-            Ok(Was::Taken) => Ok(Stage::Old { old: staged, then }),
+            Ok(NameBefore::Taken) => Ok(Stage::Old { old: staged, then }),
             Err(e) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
         }
     }

@@ -24,7 +24,7 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
-use place::{Content, Links, Place, Refusal};
+use place::{Content, Links, Refusal, RemovalTarget};
 use removing::{AllowedRemoval, go, judged, refused};
 use trash::Trash;
 
@@ -59,8 +59,8 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
     let place = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
-        Some(u32::MAX) => Place::of_template(&ex.route.path, &settings.files.root, links),
-        _ => Place::of(&ex.route.path, paths::area(ex, root), links),
+        Some(u32::MAX) => RemovalTarget::of_template(&ex.route.path, &settings.files.root, links),
+        _ => RemovalTarget::of(&ex.route.path, paths::area(ex, root), links),
     };
     let named_right = slash == Slash::Free || ex.route.uri.ends_with(b"/");
     let (trash, shown_at) = match trash(ex, cx, root) {

@@ -29,7 +29,7 @@ pub enum Content {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RemovalTarget {
     area: CString,
     /// The path from the area to the directory of the name; `.` for the area itself.
     parent: CString,
@@ -76,9 +76,9 @@ pub enum Removed {
     Begun(Box<Removal>),
 }
 
-impl Place {
+impl RemovalTarget {
     /// The place of `path`, whose first `root` bytes are its area. None if it names the area itself.
-    pub fn of(path: &[u8], root: usize, links: Links) -> Option<Place> {
+    pub fn of(path: &[u8], root: usize, links: Links) -> Option<RemovalTarget> {
         let (area, rest) = path.split_at_checked(root).unwrap_or((b"", path));
         let slash = rest.ends_with(b"/");
         let end = rest.iter().rposition(|b| *b != b'/')? + 1;
@@ -93,7 +93,7 @@ impl Place {
         }
         let hidden = temp_names::is_hidden(rest);
         let area: &[u8] = if area.is_empty() { b"/" } else { area };
-        Some(Place {
+        Some(RemovalTarget {
             area: CString::new(area).ok()?,
             parent: CString::new(parent).ok()?,
             name: CString::new(name).ok()?,
@@ -105,18 +105,18 @@ impl Place {
 
     /// The place of a `path` that was expanded from `template`: its area is the directory that the template begins
     /// with. If it begins with a variable, the area is the whole file system, and no link is followed.
-    pub fn of_template(path: &[u8], template: &Template, links: Links) -> Option<Place> {
+    pub fn of_template(path: &[u8], template: &Template, links: Links) -> Option<RemovalTarget> {
         let literal = match template.parts.first() {
             Some(Part::Literal(text)) if path.starts_with(text) => text.iter().rposition(|b| *b == b'/'),
             _ => None,
         };
         match literal {
-            Some(slash) => Place::of(path, slash + 1, links),
-            None => Place::of(path, 0, Links::None),
+            Some(slash) => RemovalTarget::of(path, slash + 1, links),
+            None => RemovalTarget::of(path, 0, Links::None),
         }
     }
 
-    /// The directory that the name itself is, opened for reading; None for anything else, which [`Place::remove`]
+    /// The directory that the name itself is, opened for reading; None for anything else, which [`RemovalTarget::remove`]
     /// reports.
     pub fn directory(&self) -> Option<OwnedFd> {
         let area = file::open_at(None, &self.area, O_PATH | O_DIRECTORY, 0).ok()?;

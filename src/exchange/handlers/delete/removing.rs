@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_trash, is_area, trim_slashes};
-use super::place::{Content, NameStat, Place, Refusal, Removed};
+use super::place::{Content, NameStat, Refusal, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -11,7 +11,7 @@ use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::dav::held::RemovalPermission;
 use crate::exchange::handlers::first_slice;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
-use crate::exchange::handlers::settling::{self, Back, Settling};
+use crate::exchange::handlers::syncing::{self, Back, Syncing};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::{self, Denied, Versions};
@@ -21,7 +21,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::remove_tree::{Removal, RemovalPolicy, Stuck};
-use crate::services::temp_names::{What, is_hidden};
+use crate::services::temp_names::{HiddenKind, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 use std::ffi::{CStr, CString};
@@ -33,7 +33,7 @@ type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
 pub struct AllowedRemoval {
-    pub(super) place: Place,
+    pub(super) place: RemovalTarget,
     pub(super) content: Content,
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
@@ -47,7 +47,7 @@ pub enum Removing {
     /// each entry: it may have come, or been locked, since all were checked.
     Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
     /// It is gone.
-    Settling(Box<Settling>),
+    Syncing(Box<Syncing>),
 }
 
 /// For a directory, open for reading, in which other rules may apply. `shown_at`: the URI that it will have in a
@@ -97,20 +97,20 @@ impl Removing {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
                     };
-                    match settling::begin(ex, cx, changed, flow, None) {
-                        Ok(settling) => *self = Removing::Settling(settling),
+                    match syncing::begin(ex, cx, changed, flow, None) {
+                        Ok(syncing) => *self = Removing::Syncing(syncing),
                         Err(flow) => return flow,
                     }
                     return Flow::Wait;
                 }
-                Removing::Settling(settling) => return settling.work(ex, cx),
+                Removing::Syncing(syncing) => return syncing.work(ex, cx),
             }
         }
     }
 
     /// It goes on when the disk has answered.
     pub fn waits(&self) -> bool {
-        matches!(self, Removing::Settling(_))
+        matches!(self, Removing::Syncing(_))
     }
 }
 
@@ -124,7 +124,7 @@ struct Judged<'a> {
 
 impl RemovalPolicy for Judged<'_> {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
-        self.cx.temp_names.hidden_in(dir, What::Delete)
+        self.cx.temp_names.hidden_in(dir, HiddenKind::Delete)
     }
 
     fn may(&mut self, _: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
@@ -227,7 +227,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         if sync {
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
             changed =
-                settling::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
+                syncing::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
             was = Some(name.to_owned());
         }
         if found.itself.kind == FileKind::Dir && !named_right {
@@ -270,7 +270,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
                 }
                 _ => None,
             };
-            settling::begin(ex, cx, &changed, then, back).map(|settling| Box::new(Removing::Settling(settling)))
+            syncing::begin(ex, cx, &changed, then, back).map(|syncing| Box::new(Removing::Syncing(syncing)))
         }
         // A form's body is not read again, but no form names a version.
         Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {

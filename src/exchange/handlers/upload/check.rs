@@ -1,6 +1,6 @@
 //! A file of an upload before its content arrives: whether it is allowed, under which name, and what it replaces.
 
-use super::commit::Why;
+use super::commit::NameFailure;
 use super::name::{self, NameFacts, Names};
 use super::refusal::{Refusal, too_large};
 use super::rules;
@@ -179,7 +179,7 @@ impl Upload {
 
     fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>, content_type: &[u8]) -> Result<(), Refusal> {
         // Only one at a time is held in memory.
-        self.settle(cx)?;
+        self.to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
         part.kind = content_type.to_vec();
@@ -189,7 +189,7 @@ impl Upload {
             self.left = Some(cx.temp_names.left());
         }
         self.grow_by(cx, 0)?;
-        if self.hold == 0 { self.settle(cx) } else { Ok(()) }
+        if self.hold == 0 { self.to_file(cx) } else { Ok(()) }
     }
 
     /// The name for a file that the client calls `given`.
@@ -219,9 +219,9 @@ impl Upload {
     fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
         match (there.map(|stat| stat.kind), self.policy.on_duplicate) {
             (None, _) | (_, Duplicate::Rename) => Ok(()),
-            (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(Why::NoFile, name)),
+            (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(NameFailure::NoFile, name)),
             (Some(_), Duplicate::Overwrite) => Ok(()),
-            (Some(_), Duplicate::Error) => Err(self.refusal(Why::Taken, name)),
+            (Some(_), Duplicate::Error) => Err(self.refusal(NameFailure::Taken, name)),
         }
     }
 

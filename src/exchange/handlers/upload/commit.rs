@@ -14,7 +14,7 @@ use std::rc::Rc;
 const COUNTED: u32 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
+pub enum NameFailure {
     Taken,
     /// The name belongs to something that is not a file: it is not replaced.
     NoFile,
@@ -46,7 +46,7 @@ pub fn name(
     numbers: &mut Numbers,
     temp_names: &mut TempNames,
     may: May<'_>,
-) -> Result<(), Why> {
+) -> Result<(), NameFailure> {
     let home = home(dir, part);
     let place = (part.folder, if seen == Seen::Among { part.name.clone() } else { Vec::new() });
     let above = numbers.get(&place).copied().unwrap_or_default();
@@ -81,7 +81,7 @@ fn give_name(
     above: u32,
     temp_names: &mut TempNames,
     may: May<'_>,
-) -> Result<u32, Why> {
+) -> Result<u32, NameFailure> {
     let name = c_name(&part.name)?;
     if let (Seen::Alone(there @ Some(_)), Duplicate::Overwrite) = (seen, on_duplicate) {
         return overwrite(dir, part, name, (there, seen), temp_names).map(|()| 0);
@@ -89,12 +89,12 @@ fn give_name(
     match part.link(dir, &name, temp_names) {
         Ok(()) => return Ok(0),
         Err(Errno::EEXIST) => {}
-        Err(e) => return Err(Why::Call("linkat()", e)),
+        Err(e) => return Err(NameFailure::Call("linkat()", e)),
     }
     match on_duplicate {
         Duplicate::Error => Err(match kind(dir, &name) {
-            Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
-            _ => Why::Taken,
+            Some(FileKind::Dir | FileKind::Other) => NameFailure::NoFile,
+            _ => NameFailure::Taken,
         }),
         Duplicate::Rename => rename(dir, part, above, temp_names, may),
         Duplicate::Overwrite => {
@@ -105,13 +105,19 @@ fn give_name(
 }
 
 /// Gives the number that it got. [`COUNTED`] stands for random digits.
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part, above: u32, names: &mut TempNames, may: May<'_>) -> Result<u32, Why> {
+fn rename(
+    dir: &Rc<OwnedFd>,
+    part: &mut Part,
+    above: u32,
+    names: &mut TempNames,
+    may: May<'_>,
+) -> Result<u32, NameFailure> {
     for n in above + 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
         let name = c_name(&other)?;
         if !may(part, &other) {
-            return Err(Why::Refused);
+            return Err(NameFailure::Refused);
         }
         match part.link(dir, &name, names) {
             Ok(()) => {
@@ -119,10 +125,10 @@ fn rename(dir: &Rc<OwnedFd>, part: &mut Part, above: u32, names: &mut TempNames,
                 return Ok(n.min(COUNTED));
             }
             Err(Errno::EEXIST) => {}
-            Err(e) => return Err(Why::Call("linkat()", e)),
+            Err(e) => return Err(NameFailure::Call("linkat()", e)),
         }
     }
-    Err(Why::Taken)
+    Err(NameFailure::Taken)
 }
 
 fn overwrite(
@@ -131,10 +137,10 @@ fn overwrite(
     name: CString,
     (there, seen): (Option<FileKind>, Seen),
     temp_names: &mut TempNames,
-) -> Result<(), Why> {
+) -> Result<(), NameFailure> {
     // A link is replaced itself; a directory or a device never is.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
-        return Err(Why::NoFile);
+        return Err(NameFailure::NoFile);
     }
     let outcome = if seen != Seen::Among {
         part.replace(dir, &name, temp_names)
@@ -146,8 +152,8 @@ fn overwrite(
         }
     };
     outcome.map_err(|e| match e {
-        Errno::EISDIR | Errno::ENOTEMPTY => Why::NoFile,
-        e => Why::Call("rename()", e),
+        Errno::EISDIR | Errno::ENOTEMPTY => NameFailure::NoFile,
+        e => NameFailure::Call("rename()", e),
     })
 }
 
@@ -155,8 +161,8 @@ fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {
     file::stat_at(Some(dir.as_fd()), name, Follow::No).ok().map(|stat| stat.kind)
 }
 
-fn c_name(name: &[u8]) -> Result<CString, Why> {
-    CString::new(name).map_err(|_| Why::Call("linkat()", Errno::EINVAL))
+fn c_name(name: &[u8]) -> Result<CString, NameFailure> {
+    CString::new(name).map_err(|_| NameFailure::Call("linkat()", Errno::EINVAL))
 }
 
 #[cfg(test)]
@@ -171,7 +177,7 @@ mod tests {
     #[derive(PartialEq, Eq, Debug)]
     struct Failed {
         part: usize,
-        why: Why,
+        why: NameFailure,
     }
 
     /// Names all, or none. Gives whether their names were free.
@@ -190,7 +196,7 @@ mod tests {
     fn part(dir: &Rc<OwnedFd>, name: &str, content: &str) -> Part {
         let mut part = Part::held(name.into(), 0o600, 0);
         part.write(content.as_bytes()).expect("written");
-        part.settle(dir, &mut TempNames::default(), Birth::Nameless).expect("settled");
+        part.to_file(dir, &mut TempNames::default(), Birth::Nameless).expect("settled");
         part
     }
 
@@ -206,11 +212,11 @@ mod tests {
             commit(&dir, &mut parts, how).map(|new| (String::from_utf8_lossy(&parts[0].name).into_owned(), new[0]))
         };
         let failed = |why| Err(Failed { part: 0, why });
-        assert_eq!(run("old.txt", Duplicate::Error), failed(Why::Taken));
+        assert_eq!(run("old.txt", Duplicate::Error), failed(NameFailure::Taken));
         assert_eq!(scratch.read("old.txt"), b"old");
-        assert_eq!(run("dir", Duplicate::Error), failed(Why::NoFile));
-        assert_eq!(run("dir", Duplicate::Overwrite), failed(Why::NoFile));
-        assert_eq!(run("link", Duplicate::Error), failed(Why::Taken));
+        assert_eq!(run("dir", Duplicate::Error), failed(NameFailure::NoFile));
+        assert_eq!(run("dir", Duplicate::Overwrite), failed(NameFailure::NoFile));
+        assert_eq!(run("link", Duplicate::Error), failed(NameFailure::Taken));
         assert_eq!(run("link", Duplicate::Overwrite), Ok(("link".into(), false)));
         assert_eq!(scratch.read("link"), b"new");
         assert_eq!(run("old.txt", Duplicate::Rename), Ok(("old-1.txt".into(), true)));

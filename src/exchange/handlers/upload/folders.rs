@@ -7,7 +7,7 @@
 use super::name::Names;
 use super::refusal::Refusal;
 use super::state::{Folder, Upload, Which};
-use super::target_dir::Place;
+use super::target_dir::TargetDir;
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -15,7 +15,7 @@ use crate::services::Services;
 use std::os::fd::AsFd;
 
 impl Upload {
-    pub fn place_mut(&mut self, which: Which) -> &mut Place {
+    pub fn place_mut(&mut self, which: Which) -> &mut TargetDir {
         match which.and_then(|at| self.folders.get_mut(at)) {
             Some(folder) => &mut folder.place,
             None => &mut self.place,

@@ -5,7 +5,7 @@
 //! meanwhile, those that were given are taken back, the last first.
 
 use super::answer;
-use super::commit::{self, May, Seen, Why};
+use super::commit::{self, May, NameFailure, Seen};
 use super::record::Stored;
 use super::refusal::{Refusal, too_large};
 use super::state::{Because, Naming, TakingBack, Upload, Which, place};
@@ -134,7 +134,7 @@ impl Upload {
         self.make_places(cx)?;
         if self.parts.len() > 1 {
             // The others are files already.
-            self.settle(cx)?;
+            self.to_file(cx)?;
         }
         let mut versions = Versions::default();
         // The first request of a resumable upload sent it.
@@ -226,7 +226,7 @@ impl Upload {
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let settled = part.settle(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
+        let settled = part.to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
         settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.
@@ -257,14 +257,14 @@ impl Upload {
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }
 
-    pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
+    pub fn refusal(&self, why: NameFailure, name: &[u8]) -> Refusal {
         match why {
-            Why::Taken if self.policy.create_only => Refusal::precondition(),
-            Why::Taken | Why::Refused => {
+            NameFailure::Taken if self.policy.create_only => Refusal::precondition(),
+            NameFailure::Taken | NameFailure::Refused => {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }
-            Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
-            Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
+            NameFailure::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
+            NameFailure::Call(call, e) => Refusal::call(call, &self.place.path, e),
         }
         .of(name)
     }

@@ -8,7 +8,7 @@ use super::raw;
 use super::record::Record;
 use super::rules;
 use super::state::{NamePolicy, Upload};
-use super::target_dir::{self, Place};
+use super::target_dir::{self, TargetDir};
 use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
 use crate::config::settings::upload::{Store, Upload as Rules, Verify};
@@ -280,7 +280,12 @@ pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Dige
     Ok((digests, wanted))
 }
 
-fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Result<(Place, Option<Vec<u8>>), Refusal> {
+fn find(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &Rules,
+    named: bool,
+) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }

@@ -9,22 +9,22 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::shared::{Lock, LockAttempt};
-use crate::services::quotas::{Area, Claim, Full, Usage, Wait};
+use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
 use crate::sys::Errno;
 
 pub struct Share {
     claim: Claim,
     limit: Quota,
-    wait: Wait,
+    admission: Admission,
 }
 
 impl Share {
     pub fn new(claim: Claim, limit: Quota) -> Share {
-        Share { claim, limit, wait: Wait::Known }
+        Share { claim, limit, admission: Admission::NeedsUsage }
     }
 
     pub fn is_admitted(&self) -> bool {
-        self.wait == Wait::Admitted
+        self.admission == Admission::Admitted
     }
 
     /// Whether `need` is granted while `beside` is also reserved. False while the area is being counted: ask again in
@@ -35,10 +35,10 @@ impl Share {
     pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Services) -> Result<bool, Refusal> {
         let area = self.claim.area();
         let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
-        let known = match self.wait {
-            Wait::Admitted => return Ok(true),
-            Wait::Known => area.refresh(&cx.now).map_err(failed)?,
-            Wait::Counts(counts) => {
+        let known = match self.admission {
+            Admission::Admitted => return Ok(true),
+            Admission::NeedsUsage => area.refresh(&cx.now).map_err(failed)?,
+            Admission::NeedsCounts(counts) => {
                 area.count(&cx.now).map_err(failed)?;
                 area.counts() >= counts
             }
@@ -46,12 +46,12 @@ impl Share {
         if !known {
             return Ok(false);
         }
-        let doubt = if self.wait == Wait::Known { area.doubt(&cx.now) } else { None };
+        let doubt = if self.admission == Admission::NeedsUsage { area.doubt(&cx.now) } else { None };
         match (self.claim.resize(need, beside, self.limit), doubt) {
-            (Ok(()), _) => self.wait = Wait::Admitted,
+            (Ok(()), _) => self.admission = Admission::Admitted,
             (Err(full), None) => return Err(refusal(full, need)),
             (Err(_), Some(counts)) => {
-                self.wait = Wait::Counts(counts);
+                self.admission = Admission::NeedsCounts(counts);
                 // A small area is counted at once.
                 return self.admit(need, beside, cx);
             }
@@ -91,11 +91,11 @@ pub fn check_now(
     more: Usage,
     beside: Usage,
 ) -> Result<Share, Refusal> {
-    share.wait = std::mem::take(&mut ex.route.quota);
+    share.admission = std::mem::take(&mut ex.route.quota);
     if share.admit(more, beside, cx)? {
         return Ok(share);
     }
-    ex.route.quota = share.wait;
+    ex.route.quota = share.admission;
     Err(Refusal::later())
 }
 

@@ -4,7 +4,7 @@ use super::form::Form;
 use super::refusal::{Refusal, too_large};
 use super::share::Share;
 use super::state::{NamePolicy, Upload};
-use super::target_dir::Place;
+use super::target_dir::TargetDir;
 use super::target_path::TargetKind;
 use super::{answer, digest, rate_limit, raw, rules, target_dir};
 use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
@@ -114,7 +114,7 @@ fn assemble(
     ex: &Exchange,
     cx: &Services,
     rules: Rc<Rules>,
-    place: Place,
+    place: TargetDir,
     form: Option<Box<Form>>,
     length: u64,
 ) -> Result<Upload, Refusal> {

@@ -7,7 +7,7 @@ use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
 use super::share::Share;
-use super::target_dir::Place;
+use super::target_dir::TargetDir;
 use super::temp_file::{ByPlace, Part};
 use crate::config::settings::upload::{Duplicate, Upload as Rules};
 use crate::exchange::Exchange;
@@ -31,7 +31,7 @@ pub use super::temp_file::Which;
 /// An upload whose body is arriving.
 pub struct Upload {
     pub(super) rules: Rc<Rules>,
-    pub(super) place: Place,
+    pub(super) place: TargetDir,
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
     /// Where they are in it, by their paths.
@@ -76,7 +76,7 @@ pub struct Upload {
 
 impl Upload {
     /// One with no file yet, by the request's own rules.
-    pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: Place, policy: NamePolicy) -> Upload {
+    pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: TargetDir, policy: NamePolicy) -> Upload {
         Upload {
             most: rules::largest(ex),
             rules,
@@ -223,10 +223,10 @@ pub enum Writing {
 pub struct Folder {
     /// As its files name it, with a final slash.
     pub path: Rc<[u8]>,
-    pub place: Place,
+    pub place: TargetDir,
 }
 
 /// The directory; a free function, so that the parts of an [`Upload`] can be changed meanwhile.
-pub fn place<'a>(own: &'a Place, folders: &'a [Folder], which: Which) -> &'a Place {
+pub fn place<'a>(own: &'a TargetDir, folders: &'a [Folder], which: Which) -> &'a TargetDir {
     which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.place)
 }

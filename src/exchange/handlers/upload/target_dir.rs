@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// A directory to store in.
-pub struct Place {
+pub struct TargetDir {
     /// The deepest existing directory on the path.
     pub dir: Rc<OwnedFd>,
     /// The directories below it that are made when the files are complete (upload_create_path).
@@ -48,7 +48,7 @@ pub fn find(
     cx: &mut Services,
     rules: &Rules,
     wanted: TargetKind,
-) -> Result<(Place, Option<Vec<u8>>), Refusal> {
+) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
     let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
@@ -64,7 +64,7 @@ pub fn find(
         None => None,
         Some(_) => Some(quota_area(&base, &split, resolve, names, cx)?),
     };
-    let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| Place {
+    let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
         resolve,
@@ -208,7 +208,7 @@ fn descend(
     Ok((dir, missing))
 }
 
-impl Place {
+impl TargetDir {
     /// The file that has the name now; links are not followed.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
         if !self.missing.is_empty() {
@@ -236,7 +236,7 @@ impl Place {
         }
     }
 
-    /// [`Place::stat`], asked once a turn for the same name.
+    /// [`TargetDir::stat`], asked once a turn for the same name.
     pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
             && (*moment, &seen[..]) == (cx.now.epoch, name)
@@ -253,7 +253,7 @@ impl Place {
     ///
     /// # Errors
     /// 400 for a component that is not a file name, such as an empty one.
-    pub fn below(&self, rel: &[u8], names: Names) -> Result<Place, Refusal> {
+    pub fn below(&self, rel: &[u8], names: Names) -> Result<TargetDir, Refusal> {
         for component in rel.strip_suffix(b"/").unwrap_or(rel).split(|b| *b == b'/') {
             names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why))?;
         }
@@ -264,7 +264,7 @@ impl Place {
                 (self.dir.clone(), self.missing.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?)
             }
         };
-        Ok(Place {
+        Ok(TargetDir {
             dir,
             missing,
             resolve: self.resolve,
@@ -360,7 +360,7 @@ mod tests {
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve, names).expect("descends");
         let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
-        let mut place = Place { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
+        let mut place = TargetDir { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
         assert_eq!(place.stat(b"x"), Ok(None));
         let mut made = Making::default();
         // Time is up after each.

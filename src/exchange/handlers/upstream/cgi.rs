@@ -7,7 +7,7 @@ use super::begin::assemble;
 use super::find::Target;
 use super::header_params::client_lines;
 use super::proxy::{Body, Proxy, Script};
-use super::record::Place;
+use super::record::RequestTarget;
 use super::settings::settings;
 use super::stored::{self, Links};
 use crate::config::model::{Content, Level};
@@ -80,7 +80,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
     let mut upstream = Upstream::of(&name, nowhere);
     upstream.peers[0].name = name.into();
-    let place = Place::default();
+    let place = RequestTarget::default();
     let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
     let mut proxy = assemble(ex, cx, Protocol::Cgi, target)?;
     proxy.script = Some(script);

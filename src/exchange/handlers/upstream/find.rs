@@ -2,7 +2,7 @@
 //! is not a group is looked up by the location's resolver.
 
 use super::proxy::{Pending, Phase, Proxy};
-use super::record::{Place, Record};
+use super::record::{Record, RequestTarget};
 use super::request;
 use crate::config::addr::PeerAddr;
 use crate::config::model::Level;
@@ -22,7 +22,7 @@ pub(super) struct Target {
     /// It has no peers while `pending`.
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
-    pub place: Place,
+    pub place: RequestTarget,
     /// Connections to the server are TLS.
     pub is_secure: bool,
 }
@@ -59,7 +59,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
     }
     let uri = if pass.protocol.is_http() { request::target(ex, pass, made) } else { Vec::new() };
     note_place(record, pass, (host.clone(), port));
-    Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
+    Ok(Target { upstream: found.0, pending: found.1, place: RequestTarget { host, uri }, is_secure })
 }
 
 /// `$proxy_host` and `$proxy_port`, which only proxy_pass sets (nginx).

@@ -5,7 +5,7 @@
 //! Transfer-Encoding lines of the client or of the configuration never reach an upstream.
 
 use super::proxy::{Body, Framed, Proxy};
-use super::record::Place;
+use super::record::RequestTarget;
 use super::request_body::passes_body;
 use super::settings::settings;
 use crate::config::settings::proxy::Proxy as Settings;
@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Writes the head into `proxy.out`, decides how the body is framed, and appends the part of it that has arrived.
-pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
+pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &RequestTarget) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let caches = settings.cache.takes(ex.route.method);
     // An upstream that switches without being asked is left to the client, as in nginx; other clients cannot get a

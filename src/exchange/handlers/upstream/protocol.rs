@@ -5,7 +5,7 @@
 use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
 use super::reading::Headed;
-use super::record::Place;
+use super::record::RequestTarget;
 use super::settings::settings;
 use super::{gateway, http1};
 use crate::config::model::Level;
@@ -76,7 +76,12 @@ impl Protocol {
 
 impl Proxy {
     /// Writes the request for a server, followed by the part of the body that has arrived.
-    pub(super) fn compose(&mut self, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
+    pub(super) fn compose(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        place: &RequestTarget,
+    ) -> Result<(), Status> {
         self.asked.dialect = match self.protocol {
             Protocol::Http1 | Protocol::Tunnel => Dialect::Http,
             Protocol::FastCgi => Dialect::Cgi { status_line: false },

@@ -1,6 +1,6 @@
 //! The state of a request to an upstream: the other files contain its steps.
 
-use super::record::Place;
+use super::record::RequestTarget;
 use super::spool::Spool;
 use super::store::Copy;
 use super::tls::Secure;
@@ -41,7 +41,7 @@ pub struct Proxy {
     pub tls: Option<Secure>,
     /// Phase Resolve, and before it.
     pub(super) pending: Option<Pending>,
-    pub(super) place: Rc<Place>,
+    pub(super) place: Rc<RequestTarget>,
     pub(super) upstream: Rc<Upstream>,
     pub(super) tried: Tried,
     pub(super) tries: u64,

@@ -31,12 +31,12 @@ pub struct Record {
     /// The server is reached over TLS.
     pub is_secure: bool,
     /// What is requested there, while a server is in use.
-    pub asks: Option<Rc<Place>>,
+    pub asks: Option<Rc<RequestTarget>>,
 }
 
 /// Where a request goes, for the request line and for `Host`.
 #[derive(Default)]
-pub struct Place {
+pub struct RequestTarget {
     pub host: Rc<[u8]>,
     pub uri: Vec<u8>,
 }
@@ -87,7 +87,7 @@ pub struct Try {
 
 /// What a variable shows of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum AttemptFact {
     Addr,
     Status,
     ConnectTime,
@@ -148,7 +148,7 @@ impl Record {
 
     /// Appends the value of each attempt, with `, ` between them and ` : ` between two locations. False: there was
     /// none.
-    pub fn list(&self, what: What, out: &mut Vec<u8>) -> bool {
+    pub fn list(&self, what: AttemptFact, out: &mut Vec<u8>) -> bool {
         let mut separator = "";
         for one in &self.tries {
             if one.peer.is_empty() {
@@ -158,15 +158,15 @@ impl Record {
             out.extend_from_slice(separator.as_bytes());
             separator = ", ";
             let _ = match what {
-                What::Addr => write!(out, "{}", one.peer),
-                What::Status if one.status == 0 => write!(out, "-"),
-                What::Status => write!(out, "{}", one.status),
-                What::ConnectTime => seconds(one.connect, out),
-                What::HeaderTime => seconds(one.header, out),
-                What::ResponseTime => seconds(one.response, out),
-                What::Length => write!(out, "{}", one.length),
-                What::Received => write!(out, "{}", one.received),
-                What::Sent => write!(out, "{}", one.sent),
+                AttemptFact::Addr => write!(out, "{}", one.peer),
+                AttemptFact::Status if one.status == 0 => write!(out, "-"),
+                AttemptFact::Status => write!(out, "{}", one.status),
+                AttemptFact::ConnectTime => seconds(one.connect, out),
+                AttemptFact::HeaderTime => seconds(one.header, out),
+                AttemptFact::ResponseTime => seconds(one.response, out),
+                AttemptFact::Length => write!(out, "{}", one.length),
+                AttemptFact::Received => write!(out, "{}", one.received),
+                AttemptFact::Sent => write!(out, "{}", one.sent),
             };
         }
         !self.tries.is_empty()
@@ -278,15 +278,15 @@ mod tests {
             ..Record::default()
         };
         for (what, expected) in [
-            (What::Addr, "a:1, b:2 : unix:/x"),
-            (What::Status, "502, 200 : -"),
-            (What::ConnectTime, "-, 1.205 : 0.000"),
-            (What::Length, "0, 0 : 0"),
+            (AttemptFact::Addr, "a:1, b:2 : unix:/x"),
+            (AttemptFact::Status, "502, 200 : -"),
+            (AttemptFact::ConnectTime, "-, 1.205 : 0.000"),
+            (AttemptFact::Length, "0, 0 : 0"),
         ] {
             let mut out = Vec::new();
             assert!(record.list(what, &mut out));
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
-        assert!(!Record::default().list(What::Addr, &mut Vec::new()));
+        assert!(!Record::default().list(AttemptFact::Addr, &mut Vec::new()));
     }
 }

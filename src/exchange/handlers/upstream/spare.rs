@@ -3,7 +3,7 @@
 //!
 //! Invariant: nothing of the old request can be read here, and no buffer is kept that one long request has made large.
 
-use super::record::{Place, ReceivedHead, Record};
+use super::record::{ReceivedHead, Record, RequestTarget};
 use crate::http::h1::field::Field;
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ const MOST: usize = 4 << 10;
 pub struct Spare {
     record: Option<Box<Record>>,
     head: Option<Rc<ReceivedHead>>,
-    place: Option<Rc<Place>>,
+    place: Option<Rc<RequestTarget>>,
     fields: Vec<Field>,
     uri: Vec<u8>,
     request: Vec<u8>,
@@ -48,9 +48,9 @@ impl Spare {
     }
 
     /// The response has been taken whole: its request, and where that went.
-    pub fn keep_request(&mut self, request: Vec<u8>, mut place: Rc<Place>) {
+    pub fn keep_request(&mut self, request: Vec<u8>, mut place: Rc<RequestTarget>) {
         self.request = emptied(request);
-        if let Some(Place { uri, .. }) = Rc::get_mut(&mut place) {
+        if let Some(RequestTarget { uri, .. }) = Rc::get_mut(&mut place) {
             let uri = emptied(std::mem::take(uri));
             self.uri = if uri.capacity() > 0 { uri } else { std::mem::take(&mut self.uri) };
             self.place = Some(place);
@@ -82,7 +82,7 @@ impl Spare {
     }
 
     /// The same place, shared.
-    pub fn share_place(&mut self, place: Place) -> Rc<Place> {
+    pub fn share_place(&mut self, place: RequestTarget) -> Rc<RequestTarget> {
         shared(self.place.take(), place)
     }
 

@@ -37,15 +37,15 @@ impl Scratch {
         Scratch(path)
     }
 
-    fn place(&self, below: &str, links: Links) -> Option<Place> {
+    fn place(&self, below: &str, links: Links) -> Option<RemovalTarget> {
         let root = self.0.join("area");
         let root = root.as_os_str().as_bytes();
-        Place::of(&[root, below.as_bytes()].concat(), root.len(), links)
+        RemovalTarget::of(&[root, below.as_bytes()].concat(), root.len(), links)
     }
 
     /// Removes to the end, however many steps that takes.
     fn remove(
-        place: &Place,
+        place: &RemovalTarget,
         content: Content,
         judge: impl FnOnce(&NameStat) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
@@ -251,7 +251,7 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
 fn a_template_begins_with_its_area() {
     let literal = |text: &str| Part::Literal(text.as_bytes().into());
     let place = |path: &str, parts: Vec<Part>| {
-        let place = Place::of_template(path.as_bytes(), &Template { parts: parts.into() }, Links::Inside)?;
+        let place = RemovalTarget::of_template(path.as_bytes(), &Template { parts: parts.into() }, Links::Inside)?;
         let text = |s: &CString| s.to_string_lossy().into_owned();
         Some((text(&place.area), text(&place.parent), text(&place.name), place.links))
     };

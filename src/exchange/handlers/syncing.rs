@@ -13,7 +13,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-pub struct Settling {
+pub struct Syncing {
     syncs: Vec<Sync>,
     then: Flow,
     back: Option<Back>,
@@ -73,7 +73,7 @@ pub fn begin(
     changed: &[Rc<OwnedFd>],
     then: Flow,
     back: Option<Back>,
-) -> Begun<Settling> {
+) -> Begun<Syncing> {
     if !ex.here().settings.upload.sync {
         return Err(then);
     }
@@ -81,14 +81,14 @@ pub fn begin(
         Ok(syncs) => syncs,
         Err(e) => return Err(unwritten(ex, cx, back, ("open()", e))),
     };
-    let mut settling = Box::new(Settling { syncs, then, back });
-    match settling.work(ex, cx) {
-        Flow::Wait => Ok(settling),
+    let mut syncing = Box::new(Syncing { syncs, then, back });
+    match syncing.work(ex, cx) {
+        Flow::Wait => Ok(syncing),
         flow => Err(flow),
     }
 }
 
-impl Settling {
+impl Syncing {
     /// The disk may have answered.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match all_ended(&self.syncs) {
