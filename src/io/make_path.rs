@@ -4,16 +4,29 @@
 //! its base directory, under the given `RESOLVE_*` flags.
 
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
+use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Directories that are made for one path at most: clients choose it.
 pub const MOST_MISSING: usize = 64;
 
-/// A directory that was made: a directory that was there before, and the path from it.
-type Made = (Rc<OwnedFd>, Vec<u8>);
+/// Which directory it is: device and inode.
+type Key = (u64, u64);
+
+/// A directory that was made.
+struct Made {
+    /// A directory that was there before, and the path from it.
+    base: Rc<OwnedFd>,
+    way: Vec<u8>,
+    /// None: it could not be opened.
+    key: Option<Key>,
+    /// Held as long as something may remove it.
+    _count: Rc<()>,
+}
 
 /// Makes the directories of an absolute path that are missing, the outermost first; `made` is called for each.
 pub fn make_path(path: &[u8], mode: u32, mut made: impl FnMut()) -> Result<(), Errno> {
@@ -79,15 +92,23 @@ pub fn make_beneath(
     let (base, mut way, mut done) = (dir.clone(), Vec::new(), 0);
     let mut step = |name: &CString| {
         way.extend_from_slice(name.to_bytes());
-        match file::mkdir_at(Some(dir.as_fd()), name, mode) {
-            Ok(()) => made.made.push((base.clone(), way.clone())),
+        let is_new = match file::mkdir_at(Some(dir.as_fd()), name, mode) {
+            Ok(()) => true,
             // Another request or process made it first.
-            Err(Errno::EEXIST) => {}
+            Err(Errno::EEXIST) => false,
             Err(e) => return Err(("mkdir()", e)),
+        };
+        if is_new {
+            let _count = made.among.count.clone();
+            made.made.push(Made { base: base.clone(), way: way.clone(), key: None, _count });
         }
-        way.push(b'/');
         let next = file::open_beneath(dir.as_fd(), name, O_PATH | O_DIRECTORY, 0, resolve);
         *dir = Rc::new(next.map_err(|e| ("openat2()", e))?);
+        match made.made.last_mut().filter(|_| is_new) {
+            Some(last) => last.key = key_of(dir.as_fd()),
+            None => made.uses(dir.as_fd()),
+        }
+        way.push(b'/');
         Ok(())
     };
     while let Some(name) = missing.get(done) {
@@ -101,24 +122,58 @@ pub fn make_beneath(
     Ok(())
 }
 
-/// Directories made for an operation that may still fail. Dropping this removes those that are empty.
+fn key_of(dir: BorrowedFd<'_>) -> Option<Key> {
+    file::fstat(dir).ok().map(|stat| (stat.dev, stat.ino))
+}
+
+/// What the operations in progress know of each other's directories.
+#[derive(Default)]
+pub struct MadeDirectories {
+    /// How many were made that may still be removed, and one.
+    count: Rc<()>,
+    /// Those that operations store in, if they have opened them while there were such.
+    used: RefCell<HashMap<Key, Used>>,
+}
+
+/// A directory that operations are about to store in.
+#[derive(Default)]
+struct Used {
+    by: usize,
+    /// It, and those above it, which their maker would have removed: the last of the operations does so, if they are empty.
+    left: Vec<Made>,
+}
+
+/// Directories made for an operation that may still fail, and those that it stores in. Dropping this removes those that were
+/// made, as far as they are empty, and no other operation stores in them.
 #[derive(Default)]
 pub struct Making {
     made: Vec<Made>,
-    /// Held once by each operation that may use what another one made, and once by what counts them.
-    among: Rc<()>,
+    among: Rc<MadeDirectories>,
+    /// The directories that it stores in and others may remove, and how often it has opened each.
+    uses: HashMap<Key, usize>,
     /// Some were there in an earlier turn, in which another operation may have opened them.
     is_old: bool,
 }
 
 impl Making {
-    /// Of one of the operations that `among` counts.
-    pub fn among(among: &Rc<()>) -> Making {
-        Making { made: Vec::new(), among: among.clone(), is_old: false }
+    /// Of one of these operations.
+    pub fn among(among: &Rc<MadeDirectories>) -> Making {
+        Making { made: Vec::new(), among: among.clone(), uses: HashMap::new(), is_old: false }
     }
 
     pub fn is_any(&self) -> bool {
         !self.made.is_empty()
+    }
+
+    /// The operation has opened a directory, and will store in it. Costs nothing while no other one may remove it.
+    pub fn uses(&mut self, dir: BorrowedFd<'_>) {
+        if Rc::strong_count(&self.among.count) == 1 + self.made.len() {
+            return;
+        }
+        if let Some(key) = key_of(dir) {
+            self.among.used.borrow_mut().entry(key).or_default().by += 1;
+            *self.uses.entry(key).or_default() += 1;
+        }
     }
 
     /// The turn ends, or has ended: from now on others may store in the directories.
@@ -136,27 +191,82 @@ impl Making {
         while self.unmake_last() {}
     }
 
-    /// [`Making::unmake`] for the one that was made last. False: there is none.
-    ///
-    /// An empty directory that stays is better than one that goes while another operation is about to store in it: what
-    /// was there in an earlier turn is kept while there are others.
+    /// [`Making::unmake`] for the one that was made last. False: there is none. One that other operations store in is left
+    /// to them, with those above it.
     pub fn unmake_last(&mut self) -> bool {
-        if self.is_old && Rc::strong_count(&self.among) > 2 {
-            self.keep();
+        let Some(made) = self.made.pop() else { return false };
+        match made.key.filter(|key| self.is_old && self.is_used_by_others(*key)) {
+            Some(key) => self.leave(key, made),
+            // It is not empty when another operation has stored something there, or one in it was left to others.
+            None if remove(&made, self.is_old) == Err(Errno::ENOTEMPTY) && self.is_old => {
+                if let Some(key) = self.left_beneath(&made) {
+                    self.leave(key, made);
+                }
+            }
+            None => {}
         }
-        let Some((base, way)) = self.made.pop() else { return false };
-        let (above, name) = way.split_at(memchr::memrchr(b'/', &way).map_or(0, |at| at + 1));
-        // It is not empty when another request has stored something there, and not ours when another is in its place.
-        let _ = open_beneath(&base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-            .and_then(|dir| file::unlink_at(Some(dir.as_fd()), &CString::new(name).unwrap_or_default(), Unlink::Dir));
         true
+    }
+
+    fn is_used_by_others(&self, key: Key) -> bool {
+        let by = self.among.used.borrow().get(&key).map_or(0, |used| used.by);
+        by > self.uses.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Those that store in that directory remove what was made.
+    fn leave(&self, key: Key, made: Made) {
+        if let Some(used) = self.among.used.borrow_mut().get_mut(&key) {
+            used.left.push(made);
+        }
+    }
+
+    /// To which directory's users one beneath `made` was left.
+    fn left_beneath(&self, made: &Made) -> Option<Key> {
+        let is_beneath = |inner: &Made| {
+            Rc::ptr_eq(&inner.base, &made.base)
+                && inner.way.strip_prefix(&*made.way).is_some_and(|way| way.starts_with(b"/"))
+        };
+        let used = self.among.used.borrow();
+        used.iter().find(|(_, used)| used.left.iter().any(is_beneath)).map(|(key, _)| *key)
+    }
+
+    /// It stores in none any more. Takes over what others have left to it.
+    fn unuse(&mut self) {
+        let among = self.among.clone();
+        let mut all = among.used.borrow_mut();
+        for (key, times) in std::mem::take(&mut self.uses) {
+            let Some(used) = all.get_mut(&key) else { continue };
+            used.by -= times;
+            if used.by == 0 {
+                // The innermost was left first, and is removed first.
+                let left = all.remove(&key).map(|used| used.left).unwrap_or_default();
+                self.made.extend(left.into_iter().rev());
+            }
+        }
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
         self.unmake();
+        self.unuse();
+        self.is_old = true;
+        self.unmake();
     }
+}
+
+/// Removes a directory if it is empty. `is_old`: another one may be in its place by now, which stays.
+fn remove(made: &Made, is_old: bool) -> Result<(), Errno> {
+    let (above, name) = made.way.split_at(memchr::memrchr(b'/', &made.way).map_or(0, |at| at + 1));
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let dir = open_beneath(&made.base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)?;
+    if is_old {
+        let there = file::stat_at(Some(dir.as_fd()), &name, Follow::No)?;
+        if made.key != Some((there.dev, there.ino)) {
+            return Err(Errno::ENOENT);
+        }
+    }
+    file::unlink_at(Some(dir.as_fd()), &name, Unlink::Dir)
 }
 
 #[cfg(test)]
@@ -166,27 +276,84 @@ mod tests {
     use crate::sys::scratch::Scratch;
     use std::path::Path;
 
-    fn making(scratch: &Path, among: &Rc<()>) -> Making {
+    fn base(scratch: &Path) -> Rc<OwnedFd> {
         let path = CString::new(scratch.as_os_str().as_encoded_bytes()).expect("no NUL");
-        let mut dir = Rc::new(file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).expect("it is there"));
-        let mut missing = vec![c"a".to_owned(), c"b".to_owned()];
+        Rc::new(file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).expect("it is there"))
+    }
+
+    /// Has made that path.
+    fn making(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
+        let mut missing = way.split('/').map(|name| CString::new(name).expect("no NUL")).collect();
         let mut made = Making::among(among);
-        make_beneath(&mut dir, &mut missing, (0o755, RESOLVE_BENEATH), &mut made, || false).expect("made");
+        let (mut dir, how) = (base(scratch), (0o755, RESOLVE_BENEATH));
+        make_beneath(&mut dir, &mut missing, how, &mut made, || false).expect("made");
         made
     }
 
+    /// Stores in that path.
+    fn using(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
+        let mut uses = Making::among(among);
+        let dir = open_beneath(&base(scratch), way.as_bytes(), RESOLVE_BENEATH).expect("it is there");
+        uses.uses(dir.as_fd());
+        uses
+    }
+
     #[test]
-    fn a_directory_that_another_upload_may_have_opened_is_not_taken_from_under_it() {
-        // Whether there is another upload, whether the turn has ended, whether the directory stays.
-        for (others, turns, stays) in [(1, 1, true), (0, 1, false), (1, 0, false)] {
-            let scratch = Scratch::new();
-            let among = Rc::new(());
-            let mut made = making(scratch.path(), &among);
-            let _others: Vec<_> = (0..others).map(|_| Making::among(&among)).collect();
-            (0..turns).for_each(|_| made.outlives_turn());
+    fn a_directory_that_another_upload_has_opened_is_not_taken_from_under_it() {
+        // The directories that others have opened, whether the turn has ended; what stays, and what stays behind the others.
+        let table: [(&[&str], bool, &str, &str); 7] = [
+            (&["a/b"], true, "a a/b", ""),
+            (&["a"], true, "a", ""),
+            (&["a/b", "a/b"], true, "a a/b", ""),
+            (&[""], true, "", ""),
+            (&[], true, "", ""),
+            (&[], false, "", ""),
+            (&["a/b", "a"], true, "a a/b", ""),
+        ];
+        for (opened, is_old, stays, at_last) in table {
+            let (scratch, among) = (Scratch::new(), Rc::default());
+            let there = || {
+                let mut there = vec!["a", "a/b", "a/c"];
+                there.retain(|way| scratch.path().join(way).exists());
+                there.join(" ")
+            };
+            let mut made = making(scratch.path(), &among, "a/b");
+            let more = making(scratch.path(), &among, "a/c");
+            let mut others: Vec<_> = opened.iter().map(|way| using(scratch.path(), &among, way)).collect();
+            drop(more);
+            if is_old {
+                made.outlives_turn();
+            }
             drop(made);
-            assert_eq!(scratch.path().join("a/b").exists(), stays, "{others} {turns}");
-            assert_eq!(scratch.path().join("a").exists(), stays, "{others} {turns}");
+            assert_eq!(there(), stays, "{opened:?}");
+            while let Some(other) = others.pop() {
+                assert_eq!(there(), stays, "{opened:?}: another one is left");
+                drop(other);
+            }
+            assert_eq!(there(), at_last, "{opened:?}");
+            assert!(among.used.borrow().is_empty() && Rc::strong_count(&among.count) == 1);
         }
+    }
+
+    #[test]
+    fn a_directory_that_was_left_stays_when_something_is_in_it_or_another_one_in_its_place() {
+        for (path, expected) in [("a/b/file", true), ("a/file", true)] {
+            let (scratch, among) = (Scratch::new(), Rc::default());
+            let mut made = making(scratch.path(), &among, "a/b");
+            let other = using(scratch.path(), &among, "a/b");
+            made.outlives_turn();
+            drop(made);
+            std::fs::write(scratch.path().join(path), "").expect("written");
+            drop(other);
+            assert_eq!(scratch.path().join(path).exists(), expected);
+            assert_eq!(scratch.path().join("a/b").exists(), path == "a/b/file");
+        }
+        let (scratch, among) = (Scratch::new(), Rc::default());
+        let mut made = making(scratch.path(), &among, "a");
+        made.outlives_turn();
+        std::fs::rename(scratch.path().join("a"), scratch.path().join("moved")).expect("renamed");
+        std::fs::create_dir(scratch.path().join("a")).expect("made");
+        drop(made);
+        assert!(scratch.path().join("a").exists(), "not the one that was made");
     }
 }

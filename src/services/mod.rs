@@ -46,6 +46,7 @@ pub mod user_file;
 
 use crate::config::model::Config;
 use crate::config::settings::body::TempPath;
+use crate::io::make_path::MadeDirectories;
 use crate::route::Recorder;
 use crate::sys::Errno;
 use crate::util::buf::BufPool;
@@ -141,8 +142,8 @@ pub struct Services {
     /// Programs that answer requests.
     pub children: Children,
     pub upstream_names: UpstreamNames,
-    /// Held by each upload that is in progress.
-    pub uploading: Rc<()>,
+    /// The directories that uploads in progress have made, and those that they store in.
+    pub uploading: Rc<MadeDirectories>,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,
     /// The machine's boot; read before the process is confined.

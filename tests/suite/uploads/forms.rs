@@ -143,11 +143,13 @@ fn a_folder_chosen_in_a_browser_keeps_its_paths() {
         "location /up/ { allowed_methods GET POST; upload_create_path on; }
          location /up/photos/private/ { allowed_methods GET; }
          location /flat/ { allowed_methods GET POST; }
-         location /more/ { allowed_methods GET POST; upload_create_path on; upload_on_duplicate rename; upload_sync on; }",
+         location /more/ { allowed_methods GET POST; upload_create_path on; upload_on_duplicate rename; upload_sync on; }
+         location /sync/ { allowed_methods GET POST PUT; upload_create_path on; upload_sync on; }",
     )
     .file("html/index.html", "index")
     .mkdir("html/up")
     .mkdir("html/more/there")
+    .mkdir("html/sync")
     .mkdir("html/flat"));
     let r = post_form(
         &s,
@@ -174,6 +176,18 @@ fn a_folder_chosen_in_a_browser_keeps_its_paths() {
         post_form(&s, "/up/", &form(&[file("new/first", b"1"), file(name, b"2")])).is(status);
         assert_eq!(before, disk(&s), "{name}");
     }
+    // Nor beside another upload, which may be about to store in one of them: here the folders outlive a turn of the loop.
+    let mut other = s.client();
+    other.send("PUT /sync/slow HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    other.response().is(100);
+    let before = disk(&s);
+    for _ in 0..2 {
+        let twice = [file("z/0/1/f", b""), file("s/f", b"1"), file("s/f", b"2")];
+        post_form(&s, "/sync/", &form(&twice)).is(409);
+        assert_eq!(before, disk(&s));
+    }
+    other.send("abc");
+    other.response().is(201);
     post_form(&s, "/flat/", &form(&[file("a/b", b"1")])).is(400);
     for stored in ["/more/there/x/a.txt", "/more/there/x/a-1.txt"] {
         assert_eq!(located(post_form(&s, "/more/there/", &form(&[file("x/a.txt", b"1")])).is(201)), stored);

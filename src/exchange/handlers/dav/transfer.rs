@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
+use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::dav_locks::Forgotten;
 use crate::services::judged_trees::Watch;
@@ -29,7 +30,8 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
-    let (stage, syncs) = (Stage::Judging, Vec::new());
+    let (stage, syncs, mut stores_in) = (Stage::Judging, Vec::new(), Making::among(&cx.uploading));
+    stores_in.uses(job.to());
     let transfer = Box::new(Transfer {
         job,
         stage,
@@ -40,6 +42,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         copied: None,
         named: None,
         filled: None,
+        _stores_in: stores_in,
         is_final: false,
         leave: RemovalPermission::default(),
         forgotten: None,
@@ -64,6 +67,8 @@ pub struct Transfer {
     named: Option<(u64, u64)>,
     /// upload_sync: whether a request has put something into the copy of a tree, since that got its name.
     filled: Option<Watch>,
+    /// Another request may have made the directory that it stores in, and may not take it back meanwhile.
+    _stores_in: Making,
     /// The new name is on the disk.
     is_final: bool,
     /// MOVE of a tree by copying: which locks its removal may pass.

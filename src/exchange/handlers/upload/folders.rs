@@ -47,6 +47,7 @@ impl Upload {
             Status::BAD_REQUEST => refusal.of(given),
             _ => refusal,
         })?;
+        self.made.uses(place.dir.as_fd());
         let at = self.folders.len();
         self.folder_at.insert(path.into(), at);
         self.folders.push(Folder { path: path.into(), place });

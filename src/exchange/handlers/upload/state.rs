@@ -24,6 +24,7 @@ use crate::services::syncs::Sync;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 pub use super::temp_file::Which;
@@ -77,6 +78,8 @@ pub struct Upload {
 impl Upload {
     /// One with no file yet, by the request's own rules.
     pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: TargetDir, policy: NamePolicy) -> Upload {
+        let mut made = Making::among(&cx.uploading);
+        made.uses(place.dir.as_fd());
         Upload {
             most: rules::largest(ex),
             rules,
@@ -95,7 +98,7 @@ impl Upload {
             naming: Naming::default(),
             taking_back: None,
             left: None,
-            made: Making::among(&cx.uploading),
+            made,
             share: None,
             coming: Usage::default(),
             freed: Usage::default(),
