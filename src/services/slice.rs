@@ -34,6 +34,8 @@
 //!   waits for each file or directory; and for a file without a name that can get none, which is copied in one go then.
 //! - digests of a file that is small enough to be read again (4 MiB) are made in one go, on its way to its name.
 //! - clone (CGI): until the program is loaded; exec reads it from the disk.
+//! - malloc_trim, once a crowd of connections has left, in a turn in which nothing else happens: the kernel frees what they
+//!   used (100 MB of 10 000 unfinished uploads: 9 ms).
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
 //! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
 //!

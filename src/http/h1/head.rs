@@ -327,10 +327,8 @@ impl Head {
                     }
                 }
                 HeaderId::Expect => {
-                    for expectation in list(value).filter(|e| !e.is_empty()) {
-                        unknown |= !expectation.eq_ignore_ascii_case(b"100-continue");
-                        expect = true;
-                    }
+                    let mut all = list(value).filter(|e| !e.is_empty()).inspect(|_| expect = true);
+                    unknown |= all.any(|e| !e.eq_ignore_ascii_case(b"100-continue"));
                 }
                 _ => {}
             }
