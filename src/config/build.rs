@@ -190,7 +190,7 @@ impl Scope {
 impl Build {
     pub fn error(&mut self, fault: Fault) {
         // A placeholder of a template that was not filled in has its own message.
-        let is_placeholder = |d: &Diagnostic| d.span == Some(fault.span) && d.message == "unexpected \"{\"";
+        let is_placeholder = |d: &Diagnostic| d.is_in(fault.span) && d.message == "unexpected \"{\"";
         // What a quote that is not closed makes of the line follows from it.
         let is_open_quote = |d: &Diagnostic| d.is_in(fault.span) && d.message.starts_with("missing terminating \"");
         if self.diagnostics.iter().any(|d| is_placeholder(d) || is_open_quote(d)) {

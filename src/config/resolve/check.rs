@@ -265,14 +265,10 @@ impl Build {
         }
         let Some(near) = registry::nearest(&name, here) else {
             let near = foreign_names::nearest(&name);
-            let is_foreign = near.is_some() || lexical::is_camel(&name);
             fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| languages::block_of(&name, d));
             self.error(fault);
-            // What is in a block of an unknown name may be of any language.
-            let is_sign = !name.bytes().any(|byte| byte.is_ascii_alphanumeric());
-            if is_foreign || is_sign || d.block.is_some() {
-                self.forgive_its_end(d);
-            }
+            // A line of an unknown name may be of any language, and so may be what is in its block.
+            self.forgive_its_end(d);
             return None;
         };
         let found = registry::find(near, here)?;

@@ -476,6 +476,8 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("location / { fastcgi_pass unix:/run/php$php_version-fpm.sock; }", "define it by"),
     ("proxy_body_size 1m;", "client_max_body_size"),
     ("post_max_size 8m;", "client_max_body_size"),
+    ("location / {\nproxy_pass http://127.0.0.1:{port};\n}", "$port"),
+    ("Zzyx about nothing\n", ""),
     ("error_page 404 /a.php 200;", "error_page 404 =200 /a.php;"),
     ("add_header Cache-Control public, max-age=60;", "\"public, max-age=60\""),
     ("ssl_ciphers A: B;", "ssl_ciphers A:B;"),
