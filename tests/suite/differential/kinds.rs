@@ -59,7 +59,7 @@ pub const KINDS: &[Kind] = &[
         ask.contains(" http://") && ours.replace("/?", "?") == theirs.replace("/?", "?")
     }),
     ("| an include that ends the connection", |_, ours, theirs| theirs.is_empty() && ours.contains("\n\n")),
-    ("| `ssi` where `gzip_static` serves what was compressed before |", |ask, ours, theirs| {
+    ("| `ssi` where what `gzip_static` or an upstream sends was compressed before |", |ask, ours, theirs| {
         const OF_FILES: &[&str] = &["etag", "accept-ranges", "last-modified", "content-length"];
         ask.contains("gz.txt") && without(ours, OF_FILES) == without(theirs, OF_FILES)
     }),
