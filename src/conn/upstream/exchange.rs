@@ -194,8 +194,8 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
 
 /// The program whose output is read has ended, and that is not known from its output yet.
 fn is_over(active: &Active, turn: &mut Turn<'_>) -> bool {
-    let is_read = !matches!(&active.handler, Handler::Proxy(proxy) if !proxy.is_done());
-    !is_read && turn.pool.backends.of(active.backend).is_some_and(|backend| backend.has_ended())
+    let is_open = matches!(&active.handler, Handler::Proxy(proxy) if !proxy.is_done());
+    is_open && turn.pool.backends.of(active.backend).is_some_and(|backend| backend.has_ended())
 }
 
 /// What was put aside, as far as the client takes it. True: something moved. None: it cannot be read.

@@ -101,19 +101,12 @@ impl Page {
     }
 
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
-        while let Some(token) = self.tokens.pop() {
-            let works = matches!(token, Token::Command(_));
-            // Lent to its command, whose words are in it.
-            let tokens = std::mem::take(&mut self.tokens);
-            let include = self.token(token, &tokens, ex, cx);
-            self.tokens = tokens;
-            if let Some(include) = include {
-                return Progress::Include(include);
-            }
-            // Patterns of conditions are compiled, values expanded: the rest has its time in the next turn.
-            if works && cx.slice.is_over() {
-                return Progress::Made(0);
-            }
+        // Lent to the commands, whose words are in it.
+        let mut tokens = std::mem::take(&mut self.tokens);
+        let stopped = self.execute(&mut tokens, ex, cx);
+        self.tokens = tokens;
+        if let Some(progress) = stopped {
+            return progress;
         }
         if self.ended {
             return Progress::Done;
@@ -135,6 +128,21 @@ impl Page {
             parser.end(&mut self.tokens);
         }
         Progress::Made(piece.len())
+    }
+
+    /// All tokens that there are. Some: it stops before the last.
+    fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Progress> {
+        while let Some(token) = tokens.pop() {
+            let works = matches!(token, Token::Command(_));
+            if let Some(include) = self.token(token, tokens, ex, cx) {
+                return Some(Progress::Include(include));
+            }
+            // Patterns of conditions are compiled, values expanded: the rest has its time in the next turn.
+            if works && cx.slice.is_over() {
+                return Some(Progress::Made(0));
+            }
+        }
+        None
     }
 
     fn read(&mut self, cx: &mut Services, piece: &mut Vec<u8>) -> Result<(), Errno> {
