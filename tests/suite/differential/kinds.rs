@@ -86,6 +86,13 @@ pub const KINDS: &[Kind] = &[
     ("| `/a/..` and the like where a listing is made, or made by `rewrite` |", |_, ours, theirs| {
         both(ours, theirs, "404", "500")
     }),
+    ("| a file as the error page of a POST, PUT or the like, in a named location |", |ask, ours, theirs| {
+        let is_read = ["GET", "HEAD"].iter().any(|method| ask.starts_with(method));
+        !is_read && ["4", "5"].iter().any(|status| both(ours, theirs, status, "405"))
+    }),
+    ("| `ssi` for files that clients may have stored", |ask, ours, theirs| {
+        ask.contains("\r\nRange:") && both(ours, theirs, "206", "200")
+    }),
     ("| unknown method |", |_, ours, _| both(ours, ours, "501", "501")),
     ("| OPTIONS |", |ask, ours, _| ask.starts_with("OPTIONS") && both(ours, ours, "204", "204")),
     ("| error pages, refused uploads and what was stored |", |ask, ours, theirs| {
