@@ -61,7 +61,9 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     open_logs(config)?;
     // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");
-    if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default) {
+    // A service's directory below /run is there once the service manager has started it.
+    let is_to_come = |path: &Path| path.starts_with("/run") && path.parent().is_some_and(|dir| !dir.exists());
+    if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default && !is_to_come(path)) {
         pid_file::is_possible(path)?;
     }
     // Fails if there is no such user.

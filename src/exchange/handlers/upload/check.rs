@@ -179,7 +179,7 @@ impl Upload {
 
     fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>, content_type: &[u8]) -> Result<(), Refusal> {
         // Only one at a time is held in memory.
-        self.to_file(cx)?;
+        self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
         part.kind = content_type.to_vec();
@@ -189,7 +189,7 @@ impl Upload {
             self.left = Some(cx.temp_names.left());
         }
         self.grow_by(cx, 0)?;
-        if self.hold == 0 { self.to_file(cx) } else { Ok(()) }
+        if self.hold == 0 { self.move_to_file(cx) } else { Ok(()) }
     }
 
     /// The name for a file that the client calls `given`.

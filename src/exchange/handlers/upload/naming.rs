@@ -134,7 +134,7 @@ impl Upload {
         self.make_places(cx)?;
         if self.parts.len() > 1 {
             // The others are files already.
-            self.to_file(cx)?;
+            self.move_to_file(cx)?;
         }
         let mut versions = Versions::default();
         // The first request of a resumable upload sent it.
@@ -226,7 +226,7 @@ impl Upload {
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let settled = part.to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
+        let settled = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
         settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.

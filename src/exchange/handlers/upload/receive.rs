@@ -190,10 +190,10 @@ impl Upload {
     }
 
     /// Moves the newest file from memory to the disk.
-    pub(super) fn to_file(&mut self, cx: &mut Services) -> Result<(), Refusal> {
+    pub(super) fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let settled = part.to_file(dir, &mut cx.temp_names, Birth::Nameless);
+        let settled = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
         settled.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
         match part.fd() {
             Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
@@ -204,7 +204,7 @@ impl Upload {
     /// Appends to the newest file.
     fn write(&mut self, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
         if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
-            self.to_file(cx)?;
+            self.move_to_file(cx)?;
         }
         self.grow_by(cx, data.len() as u64)?;
         let Some(part) = self.parts.last_mut() else { return Ok(()) };

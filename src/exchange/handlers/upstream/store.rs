@@ -213,13 +213,13 @@ impl Copy {
             budget.grow(cx, self.part.size().saturating_add(bytes.len() as u64))?;
         }
         if self.part.fd().is_none() && !self.part.holds(bytes.len(), HELD) {
-            self.to_file(cx)?;
+            self.move_to_file(cx)?;
         }
         self.part.write(bytes).map_err(call("write()"))
     }
 
-    fn to_file(&mut self, cx: &mut Services) -> Result<(), Failed> {
-        self.part.to_file(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
+    fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Failed> {
+        self.part.move_to_file(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
     }
 
     /// Reserves the copy's share of the location's upload_quota.
@@ -253,7 +253,7 @@ impl Copy {
 
     /// The response is whole: gives it its name. Directories that were made for it are removed again if that fails.
     fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
-        self.to_file(cx)?;
+        self.move_to_file(cx)?;
         if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
             // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));
