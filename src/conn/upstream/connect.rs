@@ -15,7 +15,7 @@ use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
 
-/// Milliseconds that a program has to end before its output is read; the timers' ticks make it up to ten. What a quick one
+/// Milliseconds that a program has to end before its output is read; the timers' ticks make it up to 18. What a quick one
 /// writes is read whole then, without having been watched, and goes out together with its end: one packet and one turn of
 /// the loop less than as it comes.
 const QUICK: u64 = 2;
