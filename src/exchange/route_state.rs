@@ -4,6 +4,7 @@
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::FormAction;
+use crate::exchange::handlers::versions::Wait;
 use crate::exchange::user_values::UserValues;
 use crate::http::escape::escape_path;
 use crate::http::fields::Fields;
@@ -65,8 +66,8 @@ pub struct RouteState {
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
-    /// How long the request waits for versions that others are changing (monotonic milliseconds). None: it has found none.
-    pub versions_until: Option<u64>,
+    /// How long the request has waited for versions that others are changing. None: it has found none.
+    pub versions_wait: Option<Wait>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
 }
@@ -149,7 +150,7 @@ impl RouteState {
             kept,
             form_action,
             quota,
-            versions_until,
+            versions_wait,
             link,
         } = self;
         (*server, *location, *method) = (ServerId::default(), LocationId::default(), Method::default());
@@ -157,7 +158,7 @@ impl RouteState {
             buffer.clear();
         }
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        *versions_until = None;
+        *versions_wait = None;
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

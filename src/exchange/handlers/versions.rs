@@ -27,8 +27,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Attempts at a name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
-/// Milliseconds that a request waits in all for versions that others are changing.
+/// Milliseconds that a request waits for versions that others are changing.
 const PATIENCE: u64 = 100;
+
+/// Milliseconds without a try behind which it has done something else, and begins another wait.
+const APART: u64 = 60;
+
+/// How long a request has waited for versions, in monotonic milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    until: u64,
+    /// Its last try.
+    last: u64,
+}
 
 /// Why a request may not change the version that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +65,16 @@ impl Denied {
 
 /// Whether a request that found a version locked may try again. False: it has waited for [`PATIENCE`].
 pub fn is_patient(ex: &mut Exchange, cx: &Services) -> bool {
-    is_patient_at(&mut ex.route.versions_until, cx.now.ms)
+    is_patient_at(&mut ex.route.versions_wait, cx.now.ms)
 }
 
-fn is_patient_at(until: &mut Option<u64>, now: u64) -> bool {
-    now < *until.get_or_insert(now + PATIENCE)
+fn is_patient_at(wait: &mut Option<Wait>, now: u64) -> bool {
+    let wait = match wait {
+        Some(wait) if now <= wait.last + APART => wait,
+        wait => wait.insert(Wait { until: now + PATIENCE, last: now }),
+    };
+    wait.last = now;
+    now < wait.until
 }
 
 /// As [`is_patient`], for a handler that goes on turn by turn: it is paused until it may try again.
@@ -186,10 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_waits_once_for_all_versions_that_others_change() {
-        let mut until = None;
-        for (now, expected) in [(5, true), (6, true), (4 + PATIENCE, true), (5 + PATIENCE, false), (900, false)] {
-            assert_eq!(is_patient_at(&mut until, now), expected, "at {now}");
+    fn a_request_waits_a_while_for_versions_and_again_behind_a_long_copy() {
+        let mut wait = None;
+        let table =
+            [(5, true), (6, true), (55, true), (4 + PATIENCE, true), (5 + PATIENCE, false), (900, true), (901, true)];
+        for (now, expected) in table {
+            assert_eq!(is_patient_at(&mut wait, now), expected, "at {now}");
         }
     }
 

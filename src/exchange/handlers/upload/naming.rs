@@ -8,7 +8,7 @@ use super::answer;
 use super::commit::{self, May, NameFailure, Seen};
 use super::record::Stored;
 use super::refusal::{Refusal, too_large};
-use super::state::{Because, Naming, TakingBack, Upload, Which, place};
+use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, place};
 use super::temp_file::Birth;
 use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
@@ -138,16 +138,30 @@ impl Upload {
         }
         let mut versions = Versions::default();
         // The first request of a resumable upload sent it.
-        match &self.conditions {
+        let held = match &self.conditions {
             Some(first) => {
                 let value = first.0.value(&first.1, HeaderId::If).map(<[u8]>::to_vec);
                 dav::guard::hold_of(ex, cx, value.as_deref(), &mut versions)
             }
             None => dav::guard::hold(ex, cx, &mut versions),
-        }
-        .map_err(|denied| of_version(ex, cx, denied))?;
+        };
+        held.map_err(|denied| self.denied(ex, cx, denied))?;
         self.naming.versions = Some(versions);
         Ok(())
+    }
+
+    /// A version that the request names is another one by now, or is being changed: that is waited for, and the quota's lock is
+    /// not kept meanwhile where no name was given yet.
+    fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
+        if denied != Denied::Busy || !versions::pauses(ex, cx) {
+            return denied.into();
+        }
+        if self.naming.given == 0 {
+            self.naming.leave_quota();
+            (self.naming.is_within_quota, self.naming.counted) = (false, Counted::default());
+            self.naming.versions = None;
+        }
+        Refusal::later()
     }
 
     /// Turns what is still in memory into files, and gives all of them their names.
@@ -206,10 +220,11 @@ impl Upload {
             // Its twin has it.
             return Ok(());
         }
-        let place = place(&self.place, &self.folders, which);
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
-            place.lock(name, versions)?.map_err(|denied| of_version(ex, cx, denied).of(name))?;
+            let locked = place(&self.place, &self.folders, which).lock(name, versions)?;
+            locked.map_err(|denied| self.denied(ex, cx, denied).of(name))?;
         }
+        let place = place(&self.place, &self.folders, which);
         self.check_conditions(ex, place.stat(name)?.as_ref(), name)
     }
 
@@ -327,13 +342,5 @@ impl Upload {
         cx.now.changed();
         cx.quotas.files_removed();
         is_whole
-    }
-}
-
-/// A version that the request names is another one by now, or is being changed: that is waited for.
-fn of_version(ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
-    match denied {
-        Denied::Busy if versions::pauses(ex, cx) => Refusal::later(),
-        denied => denied.into(),
     }
 }
