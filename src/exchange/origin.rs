@@ -3,7 +3,7 @@
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
 //! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
-//! `set_real_ip_from`. The Location of a write is for its sender alone, so there the scheme is taken as it comes: a proxy
+//! `set_real_ip_from`. The Location of a write is for its sender alone, so there scheme and port are taken as they come: a proxy
 //! that ends TLS works without further settings.
 //!
 //! Invariant: the host of a Location is that of Host, or the server's own. Most proxies pass on the fields that they do
@@ -88,7 +88,9 @@ pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     }
     let outside = outside(ex);
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
-    let port = outside.port.filter(|port| *port != default_port(scheme) && host::split(named).1.is_none());
+    let is_told =
+        |port: &u16| output.port_in_redirect && *port != default_port(scheme) && host::split(named).1.is_none();
+    let port = outside.port.filter(is_told);
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     [scheme.as_bytes(), b"://", named, port.as_bytes(), &target].concat()
 }

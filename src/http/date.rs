@@ -2,6 +2,9 @@
 
 use crate::util::date::Civil;
 
+/// The last second that dates of HTTP have: the end of the year 9999.
+pub const LAST: i64 = 253_402_300_799;
+
 const DAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
 const LONG_DAYS: [&[u8]; 7] = [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];
 const MONTHS: [&[u8; 3]; 12] =
@@ -71,7 +74,7 @@ pub fn parse(text: &[u8]) -> Option<i64> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` of Unix seconds; years outside 0 to 9999 are clamped.
 pub fn format(unix: i64) -> [u8; 29] {
-    let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
+    let unix = unix.clamp(-62_167_219_200, LAST);
     let c = Civil::from_unix(unix);
     let year = c.year.clamp(0, 9999);
     let mut out = *b"Sun, 06 Nov 1994 08:49:37 GMT";

@@ -172,6 +172,15 @@ pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
     Ok(((answer.f_bavail as u64).saturating_mul(block), (answer.f_blocks as u64).saturating_mul(block)))
 }
 
+/// Whether the file system `fd` is on has become read-only: descriptors that are open for writing stay so.
+pub fn is_read_only(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: a statvfs of zeroes is valid: plain integers.
+    let mut answer: libc::statvfs = unsafe { mem::zeroed() };
+    // SAFETY: `answer` is writable.
+    let asked = retry(|| unsafe { libc::fstatvfs(fd.as_raw_fd(), &mut answer) });
+    asked.is_ok() && answer.f_flag & libc::ST_RDONLY != 0
+}
+
 /// Kind of the file system that `path` is on: the magic number of statfs(2).
 #[allow(clippy::unnecessary_cast)] // the field's width and sign differ between targets
 pub fn file_system(path: &CStr) -> Result<u64, Errno> {

@@ -74,7 +74,7 @@ fn judge(wish: &Wish) -> PropertyChange {
             .trim()
             .parse()
             .ok()
-            .filter(|time| *time >= 0)
+            .filter(|time| (0..=date::LAST).contains(time))
             .map_or(PropertyChange::Refused, PropertyChange::Modified),
         (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => PropertyChange::Taken,
         // Removing a property that is not there succeeds.

@@ -25,7 +25,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-iyNvKnFm/ZvnOdYhHDfmmfWYtkHZ1EnKV4xuMkK271w='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-lJldG2l7NBihalYLWaJvpN+OWVX3N0f5R1EiErskmBY='; \
      script-src 'sha256-WeO6DdzsW8oFIZEHlBtA6oyCbTErNV8JmD9eGenVV/E=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 

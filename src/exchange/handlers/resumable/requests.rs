@@ -106,7 +106,8 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
 /// are on the disk, so that only those count which it has noted before.
 fn offset_read_only(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished, is_complete: bool) -> Flow {
     if is_complete {
-        let refusal = Refusal::call("rename()", &upload.home.path, Errno::EROFS);
+        // Clients forget an upload that is refused for good.
+        let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "the file system is read-only for now");
         return respond::refuse(ex, cx, upload.record.dialect, &refusal);
     }
     if ex.here().settings.upload.sync && cx.boot.is_some() {

@@ -236,9 +236,17 @@ pub fn tus_offset(ex: &mut Exchange, offset: u64) {
     ex.response.line(b"Upload-Offset", offset.to_string().as_bytes());
 }
 
-/// The interop version of a client of the draft, if we support it.
-pub fn version(ex: &Exchange) -> Option<u64> {
+/// The interop version that a client of the draft names, if we support it.
+fn named_version(ex: &Exchange) -> Option<u64> {
     ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)
+}
+
+/// The interop version of a client of the draft. A proxy in front may have taken the name of the one with
+/// Upload-Incomplete away: what is a part must not be taken for a whole file.
+pub fn version(ex: &Exchange) -> Option<u64> {
+    let has_name = ex.header(HeaderId::UploadDraftInteropVersion).is_some();
+    let is_old = !has_name && ex.header(HeaderId::UploadIncomplete).and_then(rufh::boolean).is_some();
+    named_version(ex).or(is_old.then_some(rufh::INCOMPLETE))
 }
 
 /// [`rufh::ends`] of the request.
@@ -264,7 +272,7 @@ pub fn completeness(ex: &mut Exchange, complete: Completeness) {
 
 /// The interop version of a client of the draft that understands 104.
 pub fn interop(ex: &Exchange) -> Option<u64> {
-    let version = version(ex)?;
+    let version = named_version(ex)?;
     (ex.request.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
 }
 

@@ -12,7 +12,7 @@ use super::store::Dir;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::services::Services;
 use crate::services::resumable::{Lease, PATIENCE, UploadId};
-use crate::sys::Errno;
+use crate::sys::{Errno, file};
 
 /// Milliseconds between two attempts at a lock that another process has.
 const AGAIN: u64 = 25;
@@ -42,7 +42,11 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Resu
         (opened, _) => opened.map(|fd| (fd, false)),
     };
     let (lease, is_read_only) = match cx.resumable.take(id) {
-        Some(lease) => (lease, false),
+        // It may have been opened for writing before.
+        Some(lease) => {
+            let is_read_only = access == Access::Read && file::is_read_only(lease.fd());
+            (lease, is_read_only)
+        }
         None => match opened() {
             Ok((fd, is_read_only)) => (Lease::new(fd), is_read_only),
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),

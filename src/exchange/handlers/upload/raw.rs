@@ -8,9 +8,6 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::{date, disposition};
 
-/// The last second that dates of HTTP have: the end of the year 9999.
-const MOST: i64 = 253_402_300_799;
-
 /// The name in Content-Disposition, for a body that is posted to a directory.
 pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
     let mut fields = ex.request.head.all(HeaderId::ContentDisposition);
@@ -62,5 +59,5 @@ pub fn given_time(ex: &Exchange) -> Option<i64> {
     let value = ex.header(HeaderId::XOcMtime).filter(|_| is_dav(ex))?;
     let value = std::str::from_utf8(trim_ows(value)).ok()?;
     let seconds = value.split_once('.').map_or(value, |(seconds, _)| seconds);
-    seconds.parse().ok().filter(|time| (0..=MOST).contains(time))
+    seconds.parse().ok().filter(|time| (0..=date::LAST).contains(time))
 }
