@@ -92,7 +92,8 @@ impl LogFile {
 
     fn flush_to(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>) -> Option<Trouble> {
         // The backlog continues the line.
-        if self.is_in_line && self.gzip.is_none() && self.backlog.is_empty() && !self.pending.is_empty() {
+        let ends_line = self.is_in_line && self.gzip.is_none() && self.backlog.is_empty() && !self.pending.is_empty();
+        if ends_line {
             self.pending.insert(0, b'\n');
         }
         let is_in_line = &mut self.is_in_line;
@@ -120,8 +121,8 @@ impl LogFile {
         let size = fresh.len();
         if outcome.is_err() {
             let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-            // Half a gzip member holds no line.
-            let written = if self.gzip.is_some() { 0 } else { taken };
+            // Half a gzip member holds no line; the end of the line before was counted with that.
+            let written = if self.gzip.is_some() { 0 } else { taken.max(usize::from(ends_line)) };
             self.lost += lines(self.pending.get(written..).unwrap_or_default()) + lines(&self.backlog);
             self.backlog.clear();
         }
@@ -323,15 +324,20 @@ mod tests {
 
     #[test]
     fn lines_that_the_last_room_of_a_disk_took_are_not_lost() {
-        for (is_gzip, lost) in [(false, 2), (true, 3)] {
+        for (is_gzip, lost) in [(false, 4), (true, 5)] {
             let mut log = LogFile::new(Path::new("a.log"));
             log.gzip = is_gzip.then_some(1);
             // The first line and a part of the second.
-            let mut takes = [Ok(5), Err(Errno::ENOSPC), Ok(usize::MAX)].into_iter();
+            let full = Err(Errno::ENOSPC);
+            let mut takes = [Ok(5), full, full, full, Ok(usize::MAX)].into_iter();
             let mut write = |bytes: &[u8]| takes.next().unwrap_or(Ok(0)).map(|most| most.min(bytes.len()));
             log.pending.extend_from_slice(b"1..\n2..\n3..\n");
             assert_eq!(log.flush_to(&mut write), Some(Trouble::Failed(Errno::ENOSPC)));
-            log.pending.extend_from_slice(b"4..\n");
+            for line in [b"4..\n", b"5..\n"] {
+                log.pending.extend_from_slice(line);
+                assert_eq!(log.flush_to(&mut write), None);
+            }
+            log.pending.extend_from_slice(b"6..\n");
             assert_eq!(log.flush_to(&mut write), Some(Trouble::Lost(lost)), "gzip: {is_gzip}");
         }
     }
