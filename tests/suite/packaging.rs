@@ -206,7 +206,8 @@ fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
     let main = read("packaging/etc/webserv.conf").replace("/run/webserv", &format!("{at}/run"));
     let main = main.replace("/var/log/webserv", &format!("{at}/logs")).replace("/var/cache/webserv", &at);
     let site = read("packaging/etc/sites-available/default").replace("/var/www/html", &format!("{at}/html"));
-    let site = site.replace("listen [::]:80 default_server;", "").replace("listen 80", &format!("listen {address}"));
+    let site = site.replace("listen [::]:80 default_server;", "").replace("listen [::]:80;", "");
+    let site = site.replace("listen 80", &format!("listen {address}"));
     fs::create_dir_all(dir.join("etc/sites-enabled")).expect("a directory");
     fs::write(dir.join("etc/webserv.conf"), format!("{user}{main}")).expect("written");
     fs::write(dir.join("etc/sites-enabled/default"), site).expect("written");
