@@ -159,10 +159,12 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 /// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
 fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
     const VALUED: [&str; 4] = ["-c", "-p", "-g", "-e"];
-    let at = (1..args.len()).step_by(2).find(|at| VALUED.iter().all(|option| args[*at] != *option));
-    let is_word =
-        |at: &usize| WORDS.iter().any(|(word, _)| args[*at] == *word) && !std::path::Path::new(&args[*at]).exists();
-    if let Some(at) = at.filter(|at| *at > 1).filter(is_word) {
+    let mut at = 1;
+    while let Some(option) = args.get(at).filter(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
+        at += if VALUED.iter().any(|valued| option == valued) { 2 } else { 1 };
+    }
+    let is_word = |arg: &&OsString| WORDS.iter().any(|(word, _)| *arg == word) && !std::path::Path::new(arg).exists();
+    if at > 1 && args.get(at).filter(is_word).is_some() {
         let word = args.remove(at);
         args.insert(1, word);
     }

@@ -11,6 +11,9 @@ fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("version").is_ok_and(|args| args.own_version));
     assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
+    for line in ["-c x.conf reload", "-q -c x.conf -p /x reload", "reload -c x.conf"] {
+        assert!(parsed(line).is_ok_and(|args| args.signal.as_deref() == Some("reload")), "{line}");
+    }
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
     assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == super::command::HELP));
     for (word, options) in words().filter(|(word, _)| *word != "help") {
@@ -75,6 +78,7 @@ fn a_mistake_is_told_in_our_words_and_points_to_help() {
         (". lint", "\"lint\" is one argument too many; a command comes first: webserv lint"),
         (". -p 8080", "-p is nginx's prefix; did you mean --port 8080?"),
         (". -g daemon;", "\"-g\" does not go with a directory"),
+        ("-c b.conf lint", "\"lint\" and -c \"b.conf\" are two configurations"),
         ("a.conf -c b.conf", "\"a.conf\" and -c \"b.conf\" are two configurations"),
     ];
     for (line, expected) in table {

@@ -273,7 +273,7 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
 /// The cure where this user may not read a file of the configuration.
 pub fn unreadable(path: &Path) -> String {
     let (who, group) = (process::user_of(process::geteuid()), process::group_of(process::getegid()));
-    let is_own = std::fs::metadata(path).is_ok_and(|meta| meta.uid() == process::geteuid());
+    let is_own = std::fs::metadata(path).is_ok_and(|meta| meta.uid() == process::geteuid() && meta.mode() & 0o400 == 0);
     let path = path.display();
     if is_own {
         return format!("it belongs to {who} and denies reading: chmod u+r \"{path}\"");

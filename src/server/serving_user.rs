@@ -107,7 +107,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
     }
     for path in password_files(config).iter().filter(|path| path.is_file() && !can(path, READ)) {
         let uid = worker.map_or_else(process::geteuid, |worker| worker.uid);
-        let is_own = path.metadata().is_ok_and(|meta| meta.uid() == uid);
+        let is_own = path.metadata().is_ok_and(|meta| meta.uid() == uid && meta.mode() & 0o400 == 0);
         let path = path.display();
         let group = process::group_of(worker.map_or_else(process::getegid, |worker| worker.gid));
         let cure = match is_own {
