@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn names_and_file_names_are_read_as_clients_write_them() {
-        let table: [(&str, &str, Option<&str>, Option<&str>); 22] = [
+        let table: [(&str, &str, Option<&str>, Option<&str>); 24] = [
             ("form-data; name=\"f\"", "form-data", Some("f"), None),
             ("Form-Data; NAME=f; FileName=x.txt", "form-data", Some("f"), Some("x.txt")),
             ("form-data; name=\"f\"; filename=\"a b;c.txt\"", "form-data", Some("f"), Some("a b;c.txt")),
@@ -203,6 +203,8 @@ mod tests {
             ("attachment; filename*=ISO-8859-1''%e9", "attachment", None, Some("\u{e9}")),
             ("attachment; filename=x; filename*=UTF-8''%ff", "attachment", None, Some("x")),
             ("attachment; filename=x; filename*=UTF-8''%4", "attachment", None, Some("x")),
+            ("attachment; filename=x; filename*=UTF-8''a%4g", "attachment", None, Some("x")),
+            ("attachment; filename=x; filename*=UTF-8''a%g4", "attachment", None, Some("x")),
             ("attachment; filename=x; filename*=koi8''a", "attachment", None, Some("x")),
             ("attachment; filename=x; filename*=junk", "attachment", None, Some("x")),
             ("attachment", "attachment", None, None),

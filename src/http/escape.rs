@@ -269,6 +269,10 @@ mod tests {
             run(json_escape, b"a\"\\\n\r\t\x01</script>\xff\xc3\xa9"),
             "a\\\"\\\\\\n\\r\\t\\u0001\\u003C/script>\u{fffd}\u{e9}"
         );
+        assert_eq!(
+            run(json_escape_as_nginx, b"a\"\\\n\r\t\x08\x0c\x1f<\xff\xc3\xa9"),
+            "a\\\"\\\\\\n\\r\\t\\b\\f\\u001F<\u{fffd}\u{e9}"
+        );
         let args = b"a=/b c&\"#%+;<>?\\^`{|}\x7f\xe9\n";
         assert_eq!(run(escape_args, args), "a=/b%20c%26%22%23%25%2B%3B%3C%3E%3F%5C%5E%60%7B%7C%7D%7F%E9%0A");
     }

@@ -233,6 +233,7 @@ mod tests {
             ("alpn", Some("h2")),
             ("0x01", Some("h2")),
             ("0xea", Some("x")),
+            ("ssl", std::str::from_utf8(&ssl).ok()),
             ("ssl_cn", Some("cn")),
             ("ssl_0x22", Some("cn")),
             ("ssl_version", Some("")),

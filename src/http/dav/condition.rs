@@ -139,6 +139,11 @@ mod tests {
             ("([\"e\")", None),
             ("(<urn:a>) x", None),
         ];
+        for (most, is_taken) in [(MOST, true), (MOST + 1, false)] {
+            assert_eq!(parse("(<urn:a>) ".repeat(most).as_bytes()).is_some(), is_taken, "{most} lists");
+            let conditions = format!("({})", "<urn:a> ".repeat(most));
+            assert_eq!(parse(conditions.as_bytes()).is_some(), is_taken, "{most} conditions");
+        }
         for (value, expected) in table {
             assert_eq!(shown(value).as_deref(), expected, "{value}");
         }

@@ -249,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_element_has_its_namespace() {
+        for (ns, expected) in [(super::super::DAV, "<D:a/>"), ("", "<a/>"), ("urn:x", "<x:a xmlns:x=\"urn:x\"/>")] {
+            let mut out = Vec::new();
+            empty(&Name { ns: ns.into(), name: "a".into() }, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
     fn the_five_entities_are_what_they_stand_for() {
         let read = |text: &str| parse(text.as_bytes()).map(|root| shown(&root));
         assert_eq!(read("<a>&lt;&gt;&amp;&apos;&quot;</a>"), read("<a>&#60;&#62;&#38;&#39;&#34;</a>"));

@@ -107,8 +107,27 @@ fn is_continue(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::head::{Head, HeadLimits};
+    use super::Names;
+    use crate::http::header::HeaderId;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    #[test]
+    fn only_a_second_line_of_a_judged_name_is_told() {
+        let mut names = Names::default();
+        let table = [
+            (HeaderId::Cookie, false),
+            (HeaderId::Authorization, false),
+            (HeaderId::Cookie, false),
+            (HeaderId::IfRange, false),
+            (HeaderId::Authorization, true),
+            (HeaderId::IfRange, true),
+        ];
+        for (id, expected) in table {
+            assert_eq!(names.add(id), expected, "{id:?}");
+            assert!(names.has(id) && !names.has(HeaderId::Range), "{id:?}");
+        }
+    }
 
     #[test]
     fn what_stands_twice_is_named() {

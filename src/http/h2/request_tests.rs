@@ -7,6 +7,22 @@ use super::*;
 const RULES: Rules =
     Rules { unusual: UnusualNames { underscores: false, all: false }, extended_connect: true, fields: 100 };
 
+#[test]
+fn hosts_are_the_same_but_for_case_and_the_schemes_port() {
+    for (one, other, scheme, expected) in [
+        ("a.test", "A.test:80", "http", true),
+        ("a.test:443", "a.test", "https", true),
+        ("a.test:80", "a.test", "https", false),
+        ("a.test:443", "a.test", "http", false),
+        ("a.test:", "a.test", "http", true),
+        ("a.test:80", "a.test", "ftp", false),
+        ("a.test", "b.test", "http", false),
+    ] {
+        let same = is_same_host(one.as_bytes(), other.as_bytes(), scheme.as_bytes());
+        assert_eq!(same, expected, "{one} {other} {scheme}");
+    }
+}
+
 fn block(fields: &[(&str, &str)]) -> Block {
     let mut bytes = Vec::new();
     for (name, value) in fields {
