@@ -4,7 +4,6 @@
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::FormAction;
-use crate::exchange::handlers::versions::Wait;
 use crate::exchange::user_values::UserValues;
 use crate::http::escape::escape_path;
 use crate::http::fields::Fields;
@@ -67,9 +66,17 @@ pub struct RouteState {
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
     /// How long the request has waited for versions that others are changing. None: it has found none.
-    pub versions_wait: Option<Wait>,
+    pub versions_wait: Option<VersionWait>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
+}
+
+/// How long a request has waited for versions, in monotonic milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct VersionWait {
+    pub until: u64,
+    /// Its last try.
+    pub last: u64,
 }
 
 /// What a response leaves to the page that is sent in its place.

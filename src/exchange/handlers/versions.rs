@@ -12,6 +12,7 @@
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::resumable::locks::is_missing;
+use crate::exchange::route_state::VersionWait;
 use crate::http::cond::{self, ImsMode, Precondition, Validators};
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
@@ -32,14 +33,6 @@ const PATIENCE: u64 = 100;
 
 /// Milliseconds without a try behind which it has done something else, and begins another wait.
 const APART: u64 = 60;
-
-/// How long a request has waited for versions, in monotonic milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Wait {
-    until: u64,
-    /// Its last try.
-    last: u64,
-}
 
 /// Why a request may not change the version that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +61,10 @@ pub fn is_patient(ex: &mut Exchange, cx: &Services) -> bool {
     is_patient_at(&mut ex.route.versions_wait, cx.now.ms)
 }
 
-fn is_patient_at(wait: &mut Option<Wait>, now: u64) -> bool {
+fn is_patient_at(wait: &mut Option<VersionWait>, now: u64) -> bool {
     let wait = match wait {
         Some(wait) if now <= wait.last + APART => wait,
-        wait => wait.insert(Wait { until: now + PATIENCE, last: now }),
+        wait => wait.insert(VersionWait { until: now + PATIENCE, last: now }),
     };
     wait.last = now;
     now < wait.until
