@@ -158,7 +158,7 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 
 /// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
 fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
-    const VALUED: [&str; 4] = ["-c", "-p", "-g", "-e"];
+    const VALUED: [&str; 8] = ["-c", "-p", "-g", "-e", "-s", "--port", "--bind", "--auth"];
     let mut at = 1;
     while let Some(option) = args.get(at).filter(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
         at += if VALUED.iter().any(|valued| option == valued) { 2 } else { 1 };

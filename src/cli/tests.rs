@@ -11,7 +11,9 @@ fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("version").is_ok_and(|args| args.own_version));
     assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
-    for line in ["-c x.conf reload", "-q -c x.conf -p /x reload", "reload -c x.conf"] {
+    for line in
+        ["-c x.conf reload", "-q -c x.conf -p /x reload", "reload -c x.conf", "-s reload x.conf", "-s reload -c x"]
+    {
         assert!(parsed(line).is_ok_and(|args| args.signal.as_deref() == Some("reload")), "{line}");
     }
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
