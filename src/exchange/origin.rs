@@ -14,7 +14,6 @@ use crate::exchange::access::real_ip;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::{forwarded, host};
-use std::io::Write;
 
 /// A path as the URL that the client would use, by absolute_redirect and its friends; anything else stays as it is.
 ///
@@ -66,16 +65,14 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
         Outside { scheme: Some(_), .. } => named_port(ex),
         _ => ex.config.endpoints[ex.client.endpoint.at()].addr.port(),
     };
-    let mut url = format!("{scheme}://").into_bytes();
-    url.extend_from_slice(name);
-    if let Some(port) = port.filter(|port| *port != default_port(scheme) && output.port_in_redirect) {
-        let _ = write!(url, ":{port}");
-    }
-    Some(url)
+    Some([scheme.as_bytes(), b"://", name, port_text(ex, scheme, port).as_bytes()].concat())
 }
 
-fn default_port(scheme: &str) -> u16 {
-    if scheme == "https" { 443 } else { 80 }
+/// `:8080`; nothing for the scheme's own port, and where port_in_redirect is off.
+fn port_text(ex: &Exchange, scheme: &str, port: Option<u16>) -> String {
+    let implied = if scheme == "https" { 443 } else { 80 };
+    let port = port.filter(|port| *port != implied && ex.here().settings.output.port_in_redirect);
+    port.map_or_else(String::new, |port| format!(":{port}"))
 }
 
 /// A path as a URL with exactly the Host that the client sent, port included: for URLs that the client itself will
@@ -88,11 +85,8 @@ pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     }
     let outside = outside(ex);
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
-    let is_told =
-        |port: &u16| output.port_in_redirect && *port != default_port(scheme) && host::split(named).1.is_none();
-    let port = outside.port.filter(is_told);
-    let port = port.map_or_else(String::new, |port| format!(":{port}"));
-    [scheme.as_bytes(), b"://", named, port.as_bytes(), &target].concat()
+    let port = outside.port.filter(|_| named_port(ex).is_none());
+    [scheme.as_bytes(), b"://", named, port_text(ex, scheme, port).as_bytes(), &target].concat()
 }
 
 /// The path of an absolute URL of this very host, whatever its scheme and port: both may be those of a proxy in front.

@@ -69,34 +69,34 @@ impl Idle {
         self.groups.get(&group).map_or(0, |line| line.length)
     }
 
-    /// The place of a connection that is idle from now on.
+    /// The entry of a connection that is idle from now on.
     pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
-        let place = self.entries.insert(IdleEntry { backend, destination, due, links: [Link::default(); LISTS.len()] });
+        let entry = self.entries.insert(IdleEntry { backend, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
             let line = self.line(list, destination);
-            let before = line.newest.replace(place);
-            line.oldest.get_or_insert(place);
+            let before = line.newest.replace(entry);
+            line.oldest.get_or_insert(entry);
             line.length += 1;
             if let (List::Group, None) = (list, before) {
                 self.dues.insert((due, destination.group));
             }
-            self.link(place, list, |link| link.older = before);
-            self.link_to(before, list, |link| link.newer = Some(place));
+            self.link(entry, list, |link| link.older = before);
+            self.link_to(before, list, |link| link.newer = Some(entry));
         }
-        place
+        entry
     }
 
     /// It is idle no longer.
-    pub fn remove(&mut self, place: Key) {
-        let Some(IdleEntry { destination, due, links, .. }) = self.entries.remove(place) else { return };
+    pub fn remove(&mut self, entry: Key) {
+        let Some(IdleEntry { destination, due, links, .. }) = self.entries.remove(entry) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
             let line = self.line(list, destination);
             line.length -= 1;
-            if line.oldest == Some(place) {
+            if line.oldest == Some(entry) {
                 line.oldest = newer;
             }
-            if line.newest == Some(place) {
+            if line.newest == Some(entry) {
                 line.newest = older;
             }
             let is_empty = line.length == 0;
@@ -142,17 +142,17 @@ impl Idle {
         self.take_oldest_of_group(group)
     }
 
-    fn pop(&mut self, place: Option<Key>) -> Option<Key> {
-        let place = place?;
-        let backend = self.entries.get(place)?.backend;
-        self.remove(place);
+    fn pop(&mut self, entry: Option<Key>) -> Option<Key> {
+        let entry = entry?;
+        let backend = self.entries.get(entry)?.backend;
+        self.remove(entry);
         Some(backend)
     }
 
     /// The oldest of a group, due at `before`, is gone; `oldest` is another one.
     fn plan(&mut self, group: usize, before: u64, oldest: Option<Key>) {
         self.dues.remove(&(before, group));
-        let due = oldest.and_then(|oldest| self.entries.get(oldest)).map(|place| place.due);
+        let due = oldest.and_then(|oldest| self.entries.get(oldest)).map(|entry| entry.due);
         self.dues.extend(due.map(|due| (due, group)));
     }
 
@@ -164,15 +164,15 @@ impl Idle {
         }
     }
 
-    fn link(&mut self, place: Key, list: List, change: impl FnOnce(&mut Link)) {
-        if let Some(place) = self.entries.get_mut(place) {
-            change(&mut place.links[list as usize]);
+    fn link(&mut self, entry: Key, list: List, change: impl FnOnce(&mut Link)) {
+        if let Some(entry) = self.entries.get_mut(entry) {
+            change(&mut entry.links[list as usize]);
         }
     }
 
-    fn link_to(&mut self, place: Option<Key>, list: List, change: impl FnOnce(&mut Link)) {
-        if let Some(place) = place {
-            self.link(place, list, change);
+    fn link_to(&mut self, entry: Option<Key>, list: List, change: impl FnOnce(&mut Link)) {
+        if let Some(entry) = entry {
+            self.link(entry, list, change);
         }
     }
 }

@@ -164,21 +164,22 @@ pub fn special(fd: BorrowedFd<'_>) -> Result<Special, Errno> {
 /// Bytes an ordinary user may still write to the file system `fd` is on, and its size.
 #[allow(clippy::unnecessary_cast)] // the fields' widths differ between targets
 pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
-    // SAFETY: a statvfs of zeroes is valid: plain integers.
-    let mut answer: libc::statvfs = unsafe { mem::zeroed() };
-    // SAFETY: `answer` is writable.
-    retry(|| unsafe { libc::fstatvfs(fd.as_raw_fd(), &mut answer) })?;
+    let answer = statvfs(fd)?;
     let block = answer.f_frsize as u64;
     Ok(((answer.f_bavail as u64).saturating_mul(block), (answer.f_blocks as u64).saturating_mul(block)))
 }
 
 /// Whether the file system `fd` is on has become read-only: descriptors that are open for writing stay so.
 pub fn is_read_only(fd: BorrowedFd<'_>) -> bool {
+    statvfs(fd).is_ok_and(|answer| answer.f_flag & libc::ST_RDONLY != 0)
+}
+
+fn statvfs(fd: BorrowedFd<'_>) -> Result<libc::statvfs, Errno> {
     // SAFETY: a statvfs of zeroes is valid: plain integers.
     let mut answer: libc::statvfs = unsafe { mem::zeroed() };
     // SAFETY: `answer` is writable.
-    let asked = retry(|| unsafe { libc::fstatvfs(fd.as_raw_fd(), &mut answer) });
-    asked.is_ok() && answer.f_flag & libc::ST_RDONLY != 0
+    retry(|| unsafe { libc::fstatvfs(fd.as_raw_fd(), &mut answer) })?;
+    Ok(answer)
 }
 
 /// Kind of the file system that `path` is on: the magic number of statfs(2).
