@@ -272,16 +272,34 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
 
 /// The cure where this user may not read a file of the configuration.
 pub fn unreadable(path: &Path) -> String {
-    let (who, group) = (process::user_of(process::geteuid()), process::group_of(process::getegid()));
-    let is_own = std::fs::metadata(path).is_ok_and(|meta| meta.uid() == process::geteuid() && meta.mode() & 0o400 == 0);
-    let path = path.display();
-    if is_own {
-        return format!("it belongs to {who} and denies reading: chmod u+r \"{path}\"");
+    let (uid, gid) = (process::geteuid(), process::getegid());
+    let (who, cure) = (process::user_of(uid), reading_cure(path, uid, gid));
+    match denies_owner(path, uid, READ) {
+        true => format!("it belongs to {who} and denies reading: {cure}"),
+        false => format!(
+            "{who} may not read it, or not enter a directory above: start as a user who may, or let its group: {cure}"
+        ),
     }
-    format!(
-        "{who} may not read it, or not enter a directory above: start as a user who may, or let its group: chgrp {group} \
-         \"{path}\" && chmod g+r \"{path}\""
-    )
+}
+
+/// Rights as the bits of one class of a mode: to enter a directory, to read, to change what is in a directory.
+pub const ENTER: u32 = 1;
+pub const READ: u32 = 4;
+pub const WRITE: u32 = 2 | ENTER;
+
+/// Whether a file or directory belongs to the user and its mode denies its owner some of these rights.
+pub fn denies_owner(path: &Path, uid: u32, rights: u32) -> bool {
+    let wanted = rights << 6;
+    path.metadata().is_ok_and(|meta| meta.uid() == uid && meta.mode() & wanted != wanted)
+}
+
+/// The command by which a user comes to read a file: by the owner's right, or by the group's.
+pub fn reading_cure(path: &Path, uid: u32, gid: u32) -> String {
+    let shown = format!("\"{}\"", path.display());
+    match denies_owner(path, uid, READ) {
+        true => format!("chmod u+r {shown}"),
+        false => format!("chgrp {} {shown} && chmod g+r {shown}", process::group_of(gid)),
+    }
 }
 
 #[cfg(test)]

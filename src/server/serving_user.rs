@@ -6,6 +6,7 @@ use crate::config::model::{Config, Location, LocationKind};
 use crate::config::settings::proxy;
 use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
+use crate::io::open::{ENTER, READ, WRITE, denies_owner, reading_cure};
 use crate::sys::file::{self, Stat};
 use crate::sys::process;
 use std::collections::BTreeSet;
@@ -52,11 +53,6 @@ pub fn of(config: &Config) -> Result<Option<ServingUser>, Failure> {
     Ok((uid != 0).then_some(ServingUser { name, uid, gid, is_default }))
 }
 
-/// Rights in a directory, as the bits of one class of a mode.
-const ENTER: u32 = 1;
-const READ: u32 = 4;
-const WRITE: u32 = 2 | ENTER;
-
 /// [`missing_rights`], and before them that root's rights were given up without a `user` directive, or that one asks for
 /// another user than this process can become.
 pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
@@ -78,25 +74,25 @@ pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
 /// None: by the rights of this process.
 pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
-    let name = worker.map_or_else(|| process::user_of(process::geteuid()), |worker| worker.name.clone());
-    let who = &name;
-    let can = |path: &Path, wanted| worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted));
+    let user = Subject::of(worker);
+    let who = &user.name;
     let (read, written) = directories_by(config, landing);
-    let owner = worker.map_or(String::new(), |worker| format!(" && chown {} ", worker.name));
-    for path in written.iter().filter(|path| !can(path, WRITE)) {
+    for path in written.iter().filter(|path| !user.can(path, WRITE)) {
         let is_missing = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
         let shown = format!("\"{}\"", path.display());
-        let chown = if owner.is_empty() { String::new() } else { format!("{owner}{shown}") };
         match is_missing {
             // Directories that are served were warned about already.
             true if read.contains(path) => {}
-            true => lines.push(format!("{shown} does not exist, uploads there will fail: mkdir -p {shown}{chown}")),
+            true => {
+                let chown = worker.map_or(String::new(), |worker| format!(" && chown {} {shown}", worker.name));
+                lines.push(format!("{shown} does not exist, uploads there will fail: mkdir -p {shown}{chown}"));
+            }
             false => {
-                lines.push(format!("{who} cannot write to {shown}, uploads there will fail: {}", cure(path, worker)))
+                lines.push(format!("{who} cannot write to {shown}, uploads there will fail: {}", user.writing(path)))
             }
         }
     }
-    for path in read.difference(&written).filter(|path| !can(path, ENTER)) {
+    for path in read.difference(&written).filter(|path| !user.can(path, ENTER)) {
         // A directory that does not exist has been warned about already.
         let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
@@ -105,36 +101,47 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
             lines.push(format!("{who} cannot read \"{path}\": it needs o+rx, and o+x on the directories above"));
         }
     }
-    for path in password_files(config).iter().filter(|path| path.is_file() && !can(path, READ)) {
-        let uid = worker.map_or_else(process::geteuid, |worker| worker.uid);
-        let is_own = path.metadata().is_ok_and(|meta| meta.uid() == uid && meta.mode() & 0o400 == 0);
-        let path = path.display();
-        let group = process::group_of(worker.map_or_else(process::getegid, |worker| worker.gid));
-        let cure = match is_own {
-            true => format!("chmod u+r \"{path}\""),
-            false => format!("chgrp {group} \"{path}\" && chmod g+r \"{path}\""),
-        };
-        lines.push(format!("{who} cannot read the passwords in \"{path}\", every login there will fail: {cure}"));
+    for path in password_files(config).iter().filter(|path| path.is_file() && !user.can(path, READ)) {
+        let (shown, cure) = (path.display(), reading_cure(path, user.uid, user.gid));
+        lines.push(format!("{who} cannot read the passwords in \"{shown}\", every login there will fail: {cure}"));
     }
     lines
 }
 
-/// How the serving user may come to write to a directory.
-fn cure(path: &Path, worker: Option<&ServingUser>) -> String {
-    let (uid, name) = match worker {
-        Some(worker) => (worker.uid, worker.name.clone()),
-        None => (process::geteuid(), process::user_of(process::geteuid())),
-    };
-    let closed = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).find(|above| match worker {
-        Some(worker) => !worker.can(above, ENTER),
-        None => !we_can(above, ENTER),
-    });
-    let shown = format!("\"{}\"", path.display());
-    match (closed, std::fs::metadata(path)) {
-        (Some(above), _) => format!("{name} may not enter \"{}\" above it: chmod o+x there", above.display()),
-        (None, Ok(meta)) if meta.uid() == uid && meta.mode() & 0o300 != 0o300 => format!("chmod u+wx {shown}"),
-        (None, Ok(meta)) if meta.uid() == uid => "its file system is read only".to_owned(),
-        _ => format!("chown {name} {shown}"),
+/// The user whose rights are judged: the worker, or the one that this process has.
+struct Subject<'w> {
+    worker: Option<&'w ServingUser>,
+    name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl Subject<'_> {
+    fn of(worker: Option<&ServingUser>) -> Subject<'_> {
+        let (name, uid, gid) = match worker {
+            Some(worker) => (worker.name.clone(), worker.uid, worker.gid),
+            None => (process::user_of(process::geteuid()), process::geteuid(), process::getegid()),
+        };
+        Subject { worker, name, uid, gid }
+    }
+
+    fn can(&self, path: &Path, wanted: u32) -> bool {
+        self.worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted))
+    }
+
+    /// How the user may come to write to a directory.
+    fn writing(&self, path: &Path) -> String {
+        let mut above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        let (name, shown) = (&self.name, format!("\"{}\"", path.display()));
+        if let Some(closed) = above.find(|above| !self.can(above, ENTER)) {
+            format!("{name} may not enter \"{}\" above it: chmod o+x there", closed.display())
+        } else if denies_owner(path, self.uid, WRITE) {
+            format!("chmod u+wx {shown}")
+        } else if path.metadata().is_ok_and(|meta| meta.uid() == self.uid) {
+            "its file system is read only".to_owned()
+        } else {
+            format!("chown {name} {shown}")
+        }
     }
 }
 
