@@ -106,15 +106,6 @@ fn add_file(directives: &mut Vec<Directive>, mut main: Vec<Directive>) {
     directives.extend(main);
 }
 
-/// Parses and renders any input without touching the file system: the fuzz target.
-pub fn fuzz_config(data: &[u8]) {
-    let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
-    let loaded = load_text("fuzz.conf", data, &options);
-    let text = loaded.diagnostics.render(&loaded.sources, "webserv");
-    assert_eq!(loaded.diagnostics.is_empty(), text.is_empty(), "every diagnostic is shown");
-    assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "messages hold no control characters");
-}
-
 struct Loader<'a> {
     options: &'a LoadOptions,
     /// As nginx's conf_prefix: put before relative names, so it ends in `/` or is empty.

@@ -12,7 +12,7 @@ pub use h2::{frames, hpack};
 use std::fmt::Write;
 use std::path::Path;
 pub use texts::{layout, pattern, ssi};
-pub use upstream::{proxy_protocol, response};
+pub use upstream::{cgi, proxy_protocol, response};
 pub use values::{dav, fields};
 use webserv::config::ast::Directive;
 use webserv::config::build::Form;
@@ -23,7 +23,6 @@ use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
-use webserv::http::h1::response::{Dialect, Progress as ResponseProgress, RequestContext, ResponseHead};
 use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
@@ -234,34 +233,6 @@ pub fn fastcgi(data: &[u8]) {
     let whole = run(&[data.len()]);
     for cuts in splits(data) {
         assert_eq!(run(&cuts), whole);
-    }
-}
-
-/// A script's response head: the verdict does not depend on the reads, and no field can be split by another reader.
-pub fn cgi(data: &[u8]) {
-    for status_line in [false, true] {
-        let asked = RequestContext { dialect: Dialect::Cgi { status_line }, ..RequestContext::default() };
-        let run = |cuts: &[usize]| {
-            let mut head = ResponseHead::default();
-            let mut result = Ok(ResponseProgress::Partial);
-            for &cut in cuts {
-                result = head.parse(&data[..cut], 1024, asked);
-                if result != Ok(ResponseProgress::Partial) {
-                    break;
-                }
-            }
-            (result, head)
-        };
-        let (result, head) = run(&[data.len()]);
-        for cuts in splits(data) {
-            assert_eq!(run(&cuts).0, result);
-        }
-        if result == Ok(ResponseProgress::Complete) {
-            assert!((100..1000).contains(&head.status) && head.len <= 1024);
-            for field in &head.fields {
-                assert!(!field.value.of(data).iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
-            }
-        }
     }
 }
 

@@ -2,46 +2,65 @@
 
 use super::splits;
 use webserv::http::field_syntax::is_token;
-use webserv::http::h1::response::{Ending, Progress, RequestContext, ResponseHead};
+use webserv::http::h1::response::{Dialect, Ending, Progress, RequestContext, ResponseHead};
 use webserv::http::proxy_protocol as proxy;
 
-/// A response head of HTTP/1: the verdict does not depend on the reads, spans lie inside, and where its body ends is
-/// beyond doubt.
+/// The longest head that is taken.
+const LIMIT: usize = 1024;
+
+/// A response head of HTTP/1: where its body ends is beyond doubt.
 pub fn response(data: &[u8]) {
-    const LIMIT: usize = 1024;
     for head in [false, true] {
         let asked = RequestContext { head, upgrade: head, ..RequestContext::default() };
-        let run = |cuts: &[usize]| {
-            let mut response = ResponseHead::default();
-            let mut result = Ok(Progress::Partial);
-            for &cut in cuts {
-                result = response.parse(&data[..cut], LIMIT, asked);
-                if result != Ok(Progress::Partial) {
-                    break;
-                }
-            }
-            (result, response)
-        };
-        let (result, whole) = run(&[data.len()]);
-        for cuts in splits(data) {
-            let (verdict, response) = run(&cuts);
-            assert_eq!(verdict, result);
-            if result == Ok(Progress::Complete) {
-                assert_eq!(
-                    (response.len, response.status, response.ending, response.keep_alive, response.fields),
-                    (whole.len, whole.status, whole.ending, whole.keep_alive, whole.fields.clone())
-                );
-            }
-        }
-        if result == Ok(Progress::Complete) {
-            assert!((100..1000).contains(&whole.status) && whole.len <= LIMIT.min(data.len()));
-            assert!(!head || matches!(whole.ending, Ending::None), "a HEAD has no body");
-            for field in &whole.fields {
-                assert!(is_token(field.name.of(data)) && field.value.end() <= whole.len);
-                assert!(!field.value.of(data).iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
-            }
+        if let Some(read) = response_head(data, asked) {
+            assert!(!head || matches!(read.ending, Ending::None), "a HEAD has no body");
+            assert!(read.fields.iter().all(|field| is_token(field.name.of(data))));
         }
     }
+}
+
+/// A script's response head.
+pub fn cgi(data: &[u8]) {
+    for status_line in [false, true] {
+        let dialect = Dialect::Cgi { status_line };
+        let _ = response_head(data, RequestContext { dialect, ..RequestContext::default() });
+    }
+}
+
+/// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader. None: it is
+/// not complete, or refused.
+fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
+    let run = |cuts: &[usize]| {
+        let mut response = ResponseHead::default();
+        let mut result = Ok(Progress::Partial);
+        for &cut in cuts {
+            result = response.parse(&data[..cut], LIMIT, asked);
+            if result != Ok(Progress::Partial) {
+                break;
+            }
+        }
+        (result, response)
+    };
+    let (result, whole) = run(&[data.len()]);
+    for cuts in splits(data) {
+        let (verdict, response) = run(&cuts);
+        assert_eq!(verdict, result);
+        if result == Ok(Progress::Complete) {
+            assert_eq!(
+                (response.len, response.status, response.ending, response.keep_alive, response.fields),
+                (whole.len, whole.status, whole.ending, whole.keep_alive, whole.fields.clone())
+            );
+        }
+    }
+    if result != Ok(Progress::Complete) {
+        return None;
+    }
+    assert!((100..1000).contains(&whole.status) && whole.len <= LIMIT.min(data.len()));
+    for field in &whole.fields {
+        assert!(field.value.end() <= whole.len);
+        assert!(!field.value.of(data).iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+    }
+    Some(whole)
 }
 
 /// The PROXY protocol's header: more bytes behind it change nothing, and no value reaches past its end.
