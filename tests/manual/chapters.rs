@@ -12,16 +12,6 @@ pub const CHAPTERS: [(&str, &str); 5] = [
     ("service", "docs/service.md"),
 ];
 
-/// Where links between chapters lead to there.
-const LINKS: [(&str, &str); 6] = [
-    ("/uploads", "uploads.md"),
-    ("/sites", "sites.md"),
-    ("/https", "https.md"),
-    ("/service", "service.md"),
-    ("/directives", "directives.md"),
-    ("/examples/", "../www/examples"),
-];
-
 /// A chapter as Markdown. `name`: the file of its source.
 pub fn markdown(name: &str, page: &str) -> String {
     let main = page.split_once("<main>").and_then(|(_, rest)| rest.split_once("</main>")).expect("a main part").0;
@@ -81,8 +71,9 @@ fn inline(text: &str) -> String {
             "i" => out += &format!("*{}*", entities(inside)),
             "a" => {
                 let link = tagged.split('"').nth(1).unwrap_or_default();
-                let link = LINKS.iter().find(|(from, _)| *from == link).map_or(link, |(_, to)| to);
-                out += &format!("[{}]({link})", inline(inside));
+                let chapter = CHAPTERS.iter().find(|(name, _)| link.strip_prefix('/') == Some(name));
+                let file = chapter.and_then(|(_, path)| path.strip_prefix("docs/"));
+                out += &format!("[{}]({})", inline(inside), file.unwrap_or_else(|| panic!("no chapter {link}")));
             }
             other => panic!("no Markdown for <{other}> in a line"),
         }

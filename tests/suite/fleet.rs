@@ -117,23 +117,27 @@ fn ask(balancer: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<S
     lost
 }
 
+/// A file of contrib, with some of its words replaced: each has to be there.
+fn shipped(file: &str, replaced: &[(&str, String)]) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(file);
+    let text = std::fs::read_to_string(path).expect("it is shipped");
+    replaced.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "contrib/{file} has no {from:?} any more");
+        text.replace(from, to)
+    })
+}
+
 /// HAProxy as it is shipped, but for addresses and how often it looks, before these two; and what ends it.
 fn balance(setup: &Setup, instances: &[Instance; 2]) -> (SocketAddr, Process) {
     let balancer = free();
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/haproxy.cfg");
-    let text = std::fs::read_to_string(shipped).expect("it is shipped");
     let replaced = [
         ("bind :8080", format!("bind {balancer}")),
         ("127.0.0.1:8081\n    server", format!("{}\n    server", instances[0].address)),
         ("server two 127.0.0.1:8082", format!("server two {}", instances[1].address)),
         ("inter 1s", "inter 200ms".to_owned()),
     ];
-    let text = replaced.iter().fold(text, |text, (from, to)| {
-        assert!(text.contains(from), "contrib/haproxy.cfg has no {from:?} any more");
-        text.replace(from, to)
-    });
     let config = setup.dir().join("haproxy.cfg");
-    std::fs::write(&config, text).expect("written");
+    std::fs::write(&config, shipped("haproxy.cfg", &replaced)).expect("written");
     let mut command = Command::new("haproxy");
     command.arg("-db").arg("-f").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     os::inherit(&mut command, Vec::new());
@@ -144,12 +148,12 @@ fn balance(setup: &Setup, instances: &[Instance; 2]) -> (SocketAddr, Process) {
     (balancer, process)
 }
 
-fn has_haproxy() -> bool {
-    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        skipped("haproxy");
-        return false;
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        skipped(program);
     }
-    true
+    found
 }
 
 const TUS: &str = "Host: h\r\nTus-Resumable: 1.0.0\r\nConnection: close\r\n";
@@ -186,7 +190,7 @@ fn patch(target: &str, at: usize, length: usize) -> String {
 
 #[test]
 fn an_upload_goes_on_behind_haproxy_when_its_instance_is_killed() {
-    if on_nginx() || !has_haproxy() {
+    if on_nginx() || !has("haproxy") {
         return;
     }
     let setup = Setup::full("").file("html/f", "f").mkdir("html/a");
@@ -225,13 +229,11 @@ fn an_upload_goes_on_behind_haproxy_when_its_instance_is_killed() {
         assert_eq!(offset(balancer, &target), content.len());
         running[gone] = Some(instances[gone].start());
     }
-    drop(running);
-    let _ = std::fs::remove_dir_all(setup.dir());
 }
 
 #[test]
 fn rolling_restarts_behind_haproxy_lose_no_request() {
-    if on_nginx() || !has_haproxy() {
+    if on_nginx() || !has("haproxy") {
         return;
     }
     let setup = Setup::full("").file("html/f", "f");
@@ -258,18 +260,12 @@ fn rolling_restarts_behind_haproxy_lose_no_request() {
     let answered = answered.load(Ordering::Relaxed);
     println!("{RESTARTS} rolling restarts: {answered} requests answered, {} lost", lost.len());
     assert!(lost.is_empty() && answered > 100, "{answered} answered, lost: {lost:#?}");
-    drop(running);
-    let _ = std::fs::remove_dir_all(setup.dir());
 }
 
 /// nginx waits for ever behind an interim response, such as the 104 of the drafts of resumable uploads.
 #[test]
 fn resumable_uploads_pass_nginx_in_front() {
-    if on_nginx() {
-        return;
-    }
-    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
-        skipped("nginx");
+    if on_nginx() || !has("nginx") {
         return;
     }
     let site = "server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
@@ -277,16 +273,14 @@ fn resumable_uploads_pass_nginx_in_front() {
          location /up/ { allowed_methods GET POST PUT PATCH DELETE; upload_resumable on; } }";
     let behind = http(site).mkdir("html/up").start();
     let front = free();
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/nginx-front.conf");
-    let text = std::fs::read_to_string(shipped).expect("it is shipped");
-    let text = text
-        .replace("127.0.0.1:8081;\n        keepalive", &format!("127.0.0.1:{};\n        keepalive", behind.port()))
-        .replace("listen 8080;", &format!("listen {front};"))
-        .replace(
-            "http {",
-            "http {\n    access_log off;\n    client_body_temp_path body;\n    proxy_temp_path proxy;\n    \
-                            fastcgi_temp_path fastcgi;\n    uwsgi_temp_path uwsgi;\n    scgi_temp_path scgi;",
-        );
+    let temporary =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("    {name}_temp_path {name};\n"));
+    let replaced = [
+        ("127.0.0.1:8081;\n        keepalive", format!("127.0.0.1:{};\n        keepalive", behind.port())),
+        ("listen 8080;", format!("listen {front};")),
+        ("http {\n", format!("http {{\n    access_log off;\n{}", temporary.concat())),
+    ];
+    let text = shipped("nginx-front.conf", &replaced);
     let config = behind.path("front.conf");
     std::fs::write(&config, format!("daemon off;\nmaster_process off;\npid front.pid;\n{text}")).expect("written");
     let mut command = Command::new("nginx");

@@ -4,6 +4,7 @@
 use crate::harness::{Setup, eventually, on_nginx, skipped};
 use crate::os;
 use crate::process::text as said;
+use crate::readme::packaged;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,6 @@ fn the_units_are_what_systemd_understands() {
         let Some(out) = run("systemd-analyze", &["verify", &path.to_string_lossy()]) else { return };
         assert!(out.status.success() && said(&out).trim().is_empty(), "{unit}: {}", said(&out));
     }
-    let _ = fs::remove_dir_all(setup.dir());
 }
 
 #[test]
@@ -141,7 +141,6 @@ fn the_balancers_take_what_contrib_has_for_them() {
     if let Some(out) = run("nginx", &["-t", "-e", "/dev/null", "-c", &path.to_string_lossy()]) {
         assert!(out.status.success(), "{}", said(&out));
     }
-    let _ = fs::remove_dir_all(setup.dir());
 }
 
 #[test]
@@ -198,28 +197,27 @@ fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
     if on_nginx() {
         return;
     }
-    let setup = Setup::full("").file("etc/mime.types", read("conf/mime.types")).mkdir("html").mkdir("run");
+    let setup = Setup::full("").mkdir("html");
+    packaged(&setup);
     let dir = setup.dir();
     let at = dir.display().to_string();
     let address = os::reserve().expect("a free port").1;
     let user = if os::is_root() { "user root;\n" } else { "" };
-    let main = read("packaging/etc/webserv.conf").replace("/run/webserv", &format!("{at}/run"));
-    let main = main.replace("/var/log/webserv", &format!("{at}/logs")).replace("/var/cache/webserv", &at);
+    let main = fs::read_to_string(dir.join("etc/webserv.conf")).expect("it is there");
+    fs::write(dir.join("etc/webserv.conf"), format!("{user}{main}")).expect("written");
     let site = read("packaging/etc/sites-available/default").replace("/var/www/html", &format!("{at}/html"));
     let site = site.replace("listen [::]:80 default_server;", "").replace("listen [::]:80;", "");
     let site = site.replace("listen 80", &format!("listen {address}"));
-    fs::create_dir_all(dir.join("etc/sites-enabled")).expect("a directory");
-    fs::write(dir.join("etc/webserv.conf"), format!("{user}{main}")).expect("written");
     fs::write(dir.join("etc/sites-enabled/default"), site).expect("written");
     let unit = read("packaging/systemd/webserv.service");
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/sbin/webserv ")).expect("ExecStart");
     let script = format!("exec \"$0\" {start}").replace("/etc/webserv", &format!("{at}/etc"));
-    let script = script.replace("/run/webserv", &format!("{at}/run"));
+    let script = script.replace("/run/webserv", &format!("{at}/run/webserv"));
     let mut command = Command::new("sh");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_webserv")]).env_remove("NGINX").current_dir(dir.join("html"));
     os::inherit(&mut command, Vec::new());
     let mut server = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
-    let _leftover = Ended(dir.join("run/webserv.pid"));
+    let _leftover = Ended(dir.join("run/webserv/webserv.pid"));
     eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
     let page = read("www/handbook/service.html");
     let written = page.split("<code>webserv ").skip(1).filter_map(|rest| rest.split("</code>").next());
@@ -235,7 +233,6 @@ fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
         assert!(out.status.success(), "webserv {line}: {}", said(&out));
     }
     server.wait().expect("it has ended");
-    let _ = fs::remove_dir_all(setup.dir());
 }
 
 /// Ends the process of a pid file with the value, where a test failed.
@@ -344,5 +341,4 @@ fn the_containers_command_serves_with_a_read_only_root_and_without_rights() {
     let text = fs::read_to_string(setup.dir().join("logs/output")).expect("its output");
     assert!(ended.success(), "{ended}: {text}");
     assert!(text.contains("\"GET / HTTP/1.1\" 200") && !text.contains("GET /healthz"), "{text}");
-    let _ = fs::remove_dir_all(setup.dir());
 }

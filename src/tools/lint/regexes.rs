@@ -371,7 +371,7 @@ fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// After so many rounds nginx ends a request that is rewritten again and again.
+/// nginx ends a request that is rewritten more often than this.
 const ROUNDS: usize = 10;
 
 /// The path that a target leads to, an `x` for each capture; None: it has variables.

@@ -29,23 +29,18 @@ fn facts(status: u16, fields: impl Iterator<Item = (String, String)>) -> (u16, B
     (status, kept.map(|(name, value)| format!("{name}: {value}")).collect())
 }
 
-fn live(server: &Server, asked: &Question) -> Result<Response, String> {
+fn live(mut client: Client, asked: &Question) -> Result<Response, String> {
     let Question { method, target, host, fields, body } = asked;
     let lines: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    let mut client = server.client();
     // What is refused at once may be answered, and closed, before the body is out.
     client.try_send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n{body}"));
     client.try_response(method == "HEAD").map_err(|end| format!("{end:?}"))
 }
 
-/// The same over TLS, under the name of the host, of a client that has a certificate or none.
-fn live_tls(server: &Server, asked: &Question, certificate: Option<Arc<CertifiedKey>>) -> Result<Response, String> {
-    let Question { method, target, host, fields, body } = asked;
-    let lines: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    let mut client = Client::secure(server.address(2), Tls::to(&name, certificate));
-    client.try_send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n{body}"));
-    client.try_response(method == "HEAD").map_err(|end| format!("{end:?}"))
+/// A client over TLS, under the name of the host, that has a certificate or none.
+fn secure(server: &Server, asked: &Question, certificate: Option<Arc<CertifiedKey>>) -> Client {
+    let name = asked.host.trim_end_matches('.').to_ascii_lowercase();
+    Client::secure(server.address(2), Tls::to(&name, certificate))
 }
 
 /// The certificate that servers of these configurations trust clients by.
@@ -293,10 +288,10 @@ fn what_is_said_of_requests_drawn_by_chance_is_what_is_done() {
             };
             let text = explained(&server, &question, way);
             let answer = match way {
-                Way::Http1 => live(&server, &question),
+                Way::Http1 => live(server.client(), &question),
                 Way::Http2 => live_http2(&server, &question),
-                Way::Tls => live_tls(&server, &question, None),
-                Way::TlsWithCertificate => live_tls(&server, &question, certificate.clone()),
+                Way::Tls => live(secure(&server, &question, None), &question),
+                Way::TlsWithCertificate => live(secure(&server, &question, certificate.clone()), &question),
             };
             asked += 1;
             if let Some(why) = difference(&server, &text, &answer, &question) {

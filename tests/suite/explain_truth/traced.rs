@@ -45,7 +45,7 @@ fn each_refused_request_drawn_by_chance_is_traced_to_its_line() {
         for at in 0..wanted.map_or(30, |_| 200) {
             let question = question(&mut rng);
             let is_http2 = at % 3 == 2 && !question.fields.iter().any(|field| field.starts_with("Expect"));
-            let _ = if is_http2 { live_http2(&server, &question) } else { live(&server, &question) };
+            let _ = if is_http2 { live_http2(&server, &question) } else { live(server.client(), &question) };
         }
         server.stop();
         let log = String::from_utf8_lossy(&server.read("logs/access.log")).into_owned();
