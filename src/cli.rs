@@ -12,7 +12,7 @@ mod sign;
 pub use command::command;
 pub use mistake::Stop;
 
-use clap::ArgMatches;
+use clap::{Arg, ArgMatches};
 use mistake::{CommandSyntax, stop};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -145,12 +145,15 @@ pub fn words() -> impl Iterator<Item = (&'static str, &'static [&'static str])> 
     WORDS.into_iter()
 }
 
+/// What an argument stands for that is a word of [`WORDS`], and no file or directory.
+fn meaning_of(arg: &OsString) -> Option<&'static [&'static str]> {
+    let (_, options) = words().find(|(word, _)| arg == word)?;
+    (!std::path::Path::new(arg).exists()).then_some(options)
+}
+
 /// The arguments with a first word of [`WORDS`] replaced by what it means.
 fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
-    let word = args.get(1).and_then(|word| WORDS.iter().find(|(known, _)| word == known));
-    if let Some((word, options)) = word
-        && !std::path::Path::new(word).exists()
-    {
+    if let Some(options) = args.get(1).and_then(meaning_of) {
         args.splice(1..2, options.iter().map(OsString::from));
     }
     args
@@ -158,13 +161,19 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 
 /// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
 fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
-    const VALUED: [&str; 8] = ["-c", "-p", "-g", "-e", "-s", "--port", "--bind", "--auth"];
+    let command = command();
+    let takes_value = |option: &OsString| {
+        let is_named = |arg: &Arg| {
+            arg.get_short().is_some_and(|short| *option == *format!("-{short}"))
+                || arg.get_long().is_some_and(|long| *option == *format!("--{long}"))
+        };
+        command.get_arguments().any(|arg| arg.get_action().takes_values() && is_named(arg))
+    };
     let mut at = 1;
     while let Some(option) = args.get(at).filter(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
-        at += if VALUED.iter().any(|valued| option == valued) { 2 } else { 1 };
+        at += if takes_value(option) { 2 } else { 1 };
     }
-    let is_word = |arg: &&OsString| WORDS.iter().any(|(word, _)| *arg == word) && !std::path::Path::new(arg).exists();
-    if at > 1 && args.get(at).filter(is_word).is_some() {
+    if at > 1 && args.get(at).and_then(meaning_of).is_some() {
         let word = args.remove(at);
         args.insert(1, word);
     }

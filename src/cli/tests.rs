@@ -10,6 +10,7 @@ fn parsed(line: &str) -> Result<Args, Stop> {
 fn the_words_people_try_first_do_what_they_say() {
     assert!(parsed("version").is_ok_and(|args| args.own_version));
     assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
+    assert!(parsed("--format json -c x.conf check").is_ok_and(|args| args.test && args.json && args.file.is_some()));
     assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
     for line in
         ["-c x.conf reload", "-q -c x.conf -p /x reload", "reload -c x.conf", "-s reload x.conf", "-s reload -c x"]
