@@ -412,10 +412,8 @@ impl Build {
                 Ok(()) => self.accepted(scope, row, d),
             }
         }
-        let own = headers::OwnLines {
-            add_header: scope.seen.contains(&"add_header"),
-            add_trailer: scope.seen.contains(&"add_trailer"),
-        };
+        let seen = |name: &'static str| scope.seen.contains(&name);
+        let own = headers::OwnLines { add_header: seen("add_header"), add_trailer: seen("add_trailer") };
         headers::inherit(&mut scope.settings, &outer, own);
         self.sections(scope, &sections);
         self.script(scope, &steps)

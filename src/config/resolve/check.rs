@@ -337,11 +337,7 @@ impl Build {
         if !is_word || !markup::holds_signs(self.sources.slice(before)) {
             return false;
         }
-        let is_before = |error: &Diagnostic| {
-            let is_there = |at: Span| at.file == before.file && (before.start..before.end).contains(&at.start);
-            error.severity == Severity::Emerg && error.span.is_some_and(is_there)
-        };
-        let is_reported = self.diagnostics.iter().any(is_before);
+        let is_reported = self.diagnostics.iter().any(|error| error.severity == Severity::Emerg && error.is_in(before));
         if is_reported {
             self.forgive_its_end(d);
         }
@@ -352,16 +348,9 @@ impl Build {
     fn note_pair_end(&mut self, d: &Directive) -> bool {
         let name = d.name.str();
         let Some(begin) = markup::begin_of(&name) else { return false };
-        let span = d.name.span;
-        let is_begin = |first: &Diagnostic| {
+        self.note_part(d, "its end", |first| {
             first.message.strip_prefix("unknown directive \"").is_some_and(|name| name.starts_with(begin))
-                && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
-        };
-        let is_noted = self.diagnostics.note_where(is_begin, span, format!("its end \"{}\" stands", shown(&name)));
-        if is_noted {
-            self.forgive_its_end(d);
-        }
-        is_noted
+        })
     }
 
     /// `</Files>`, where the tag that it ends is reported.
@@ -369,28 +358,22 @@ impl Build {
         let name = d.name.str();
         let Some(tag) = name.strip_prefix("</").and_then(|rest| rest.strip_suffix('>')) else { return false };
         let begin = format!("unknown directive \"<{}", tag.to_ascii_lowercase());
-        let span = d.name.span;
-        let is_begin = |first: &Diagnostic| {
-            first.message.to_ascii_lowercase().starts_with(&begin)
-                && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
-        };
-        let is_noted = self.diagnostics.note_where(is_begin, span, format!("its end \"{}\" stands", shown(&name)));
-        if is_noted {
-            self.forgive_its_end(d);
-        }
-        is_noted
+        self.note_part(d, "its end", |first| first.message.to_ascii_lowercase().starts_with(&begin))
     }
 
     /// The second and later marks of a merge or a diff: notes of the first, whose help is `help`.
     fn note_later_mark(&mut self, d: &Directive, help: &str) -> bool {
-        let (span, name) = (d.name.span, d.name.str().into_owned());
+        self.note_part(d, "the mark", |first| first.help.iter().any(|given| given == help))
+    }
+
+    /// A later part of what is one mistake: a note of the message about the first, which stands before it in the file.
+    fn note_part(&mut self, d: &Directive, part: &str, is_first: impl Fn(&Diagnostic) -> bool) -> bool {
+        let span = d.name.span;
+        let is_before = |at: Span| at.file == span.file && at.start < span.start;
         let is_noted = self.diagnostics.note_where(
-            |first| {
-                first.help.iter().any(|given| given == help)
-                    && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
-            },
+            |first| is_first(first) && first.span.is_some_and(is_before),
             span,
-            format!("the mark \"{}\" stands", shown(&name)),
+            format!("{part} \"{}\" stands", shown(&d.name.str())),
         );
         if is_noted {
             self.forgive_its_end(d);

@@ -31,10 +31,8 @@ impl Build {
             }
         }
     }
-}
 
-impl Build {
-    /// The same of a line of data, as of a `map`: its key is a value as well.
+    /// [`Build::odd_characters`] for a line of data, as of a `map`, whose key is a value as well.
     pub(in crate::config) fn odd_line(&mut self, line: &Directive) {
         self.odd_characters(line);
         if !is_plain(&line.name)
@@ -107,9 +105,15 @@ pub const LISTS: [&str; 12] = [
 
 /// `text/css,text/xml`: no type has a comma.
 fn joined_types(d: &Directive, word: &Word) -> Option<Diagnostic> {
-    let text = Some(word.str()).filter(|_| d.name.bytes().ends_with(b"_types"))?;
-    let is_list = text.contains(',') && text.matches('/').count() > 1;
-    let warning = is_list.then(|| Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\"")))?;
+    // Each word of a configuration is looked at, and few are of such a list.
+    if !d.name.bytes().ends_with(b"_types") || !word.bytes().contains(&b',') {
+        return None;
+    }
+    let text = word.str();
+    if text.matches('/').count() < 2 {
+        return None;
+    }
+    let warning = Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\""));
     Some(warning.help(format!("words are separated by spaces: {}", text.replace(',', " "))))
 }
 

@@ -50,19 +50,7 @@ impl Build {
             return self.error(Fault { span, help: Some(help), ..fault });
         }
         let help = match (&fault.help, comma) {
-            (_, Some(_)) => Some(match row.name {
-                "listen" => listen_each(d),
-                "allow" | "deny" | "set_real_ip_from" | "server" => remedy::one_each(d),
-                // `public, max-age=60` is one value.
-                "add_header" | "add_trailer" if remedy::of_text(d).is_some() => {
-                    remedy::of_text(d).map(|(_, help)| help).unwrap_or_default()
-                }
-                _ => format!(
-                    "words are separated by spaces, the comma is part of the word: {} {};",
-                    row.name,
-                    written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
-                ),
-            }),
+            (_, Some(_)) => Some(without_commas(row, d)),
             // Of variables, which may stand in any value.
             (Some(_), _) if fault.message.contains("variable") && fault.message.contains("closing bracket") => None,
             (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
@@ -110,6 +98,21 @@ impl Build {
             return Some(word.span.part(colon + 1, at));
         }
         None
+    }
+}
+
+/// What would be right where commas stand between words, or at their ends.
+fn without_commas(row: &Row, d: &Directive) -> String {
+    let text = matches!(row.name, "add_header" | "add_trailer").then(|| remedy::of_text(d)).flatten();
+    match (row.name, text) {
+        // `public, max-age=60` is one value.
+        (_, Some((_, help))) => help,
+        ("listen", _) => listen_each(d),
+        ("allow" | "deny" | "set_real_ip_from" | "server", _) => remedy::one_each(d),
+        (name, _) => format!(
+            "words are separated by spaces, the comma is part of the word: {name} {};",
+            written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
+        ),
     }
 }
 
@@ -168,12 +171,11 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if is_of_words {
         return Fault::new(d.args_span(), message).help(help);
     }
-    if let Some(from) = d.args.first().filter(|word| word.is("from") && d.args.len() == 2) {
-        return Fault::new(from.span, message).label(format!("it takes {}", args.describe())).help(help);
-    }
-    let surplus = d.args.get(most..).and_then(|surplus| surplus.first()).filter(|_| most > 0);
-    let fault = Fault::new(surplus.map_or(d.name.span, |first| first.span.to(d.args_span())), message).help(help);
-    if surplus.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
+    let from = d.args.first().filter(|word| word.is("from") && d.args.len() == 2).map(|from| from.span);
+    let surplus = d.args.get(most).filter(|_| most > 0).map(|first| first.span.to(d.args_span()));
+    let wrong = from.or(surplus);
+    let fault = Fault::new(wrong.unwrap_or(d.name.span), message).help(help);
+    if wrong.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
 }
 
 /// A text that lacks its quotes, so that it is more words than are taken.
@@ -208,10 +210,10 @@ fn listen_each(d: &Directive) -> String {
         return format!("a colon stands before the port: listen {host}:{port};");
     }
     let is_parameter =
-        |word: &&&str| matches!(**word, "ssl" | "http2" | "default_server" | "proxy_protocol" | "reuseport");
+        |word: &&str| matches!(*word, "ssl" | "http2" | "default_server" | "proxy_protocol" | "reuseport");
     if let [address, parameters @ ..] = &addresses[..]
         && !parameters.is_empty()
-        && parameters.iter().filter(is_parameter).count() == parameters.len()
+        && parameters.iter().all(is_parameter)
     {
         return format!("words are separated by spaces: listen {address} {};", parameters.join(" "));
     }
