@@ -172,15 +172,18 @@ impl Children {
     /// # Errors
     /// The system call that failed, and how.
     pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
-        if self.epoll.is_none() {
-            // The process that started the server may have left descriptors open, which no program may inherit.
-            child::close_on_exec();
-            self.epoll = Some(Epoll::new().map_err(|e| ("epoll_create1()", e))?);
-        }
-        if self.null.is_none() {
-            self.null = Some(file::null().map_err(|e| ("open()", e))?);
-        }
-        let (Some(epoll), Some(null)) = (&self.epoll, &self.null) else { return Err(("open()", Errno::EMFILE)) };
+        let epoll: &Epoll = match &mut self.epoll {
+            Some(epoll) => epoll,
+            none => {
+                // The process that started the server may have left descriptors open, which no program may inherit.
+                child::close_on_exec();
+                none.insert(Epoll::new().map_err(|e| ("epoll_create1()", e))?)
+            }
+        };
+        let null: &OwnedFd = match &mut self.null {
+            Some(null) => null,
+            none => none.insert(file::null().map_err(|e| ("open()", e))?),
+        };
         let (output, stdout) = pipe()?;
         let (errors, stderr) =
             if start.logs { pipe().map(|(errors, stderr)| (Some(errors), Some(stderr)))? } else { (None, None) };
@@ -276,7 +279,7 @@ impl Children {
     /// A program has ended. It is reaped, unless a signal is still to be sent to its group.
     fn has_ended(&mut self, key: Key) {
         let (Some(epoll), Some(running)) = (&self.epoll, self.running.get_mut(key)) else { return };
-        running.read(epoll, key, &mut self.lines);
+        running.take_lines(epoll, &mut self.lines);
         running.last_line(&mut self.lines);
         running.close(epoll);
         let (pid, reader) = (running.pid, running.reader);

@@ -11,6 +11,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::Exit;
+use super::signal::WRITE_SIGNALS;
 use super::spawn::pointers;
 use crate::sys::{Errno, once, retry};
 
@@ -109,7 +110,7 @@ impl Birth<'_> {
 
 /// No signal is blocked, and none ignored, as [`super::signalfd`] and [`super::ignore_write_signals`] left them.
 fn fresh_signals() -> Result<(), Errno> {
-    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+    for signal in WRITE_SIGNALS {
         // SAFETY: no handler is set. The child has signal actions of its own.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }

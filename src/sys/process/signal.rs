@@ -92,10 +92,13 @@ pub fn read_signals(fd: BorrowedFd<'_>, mut each: impl FnMut(Signal)) -> Result<
     }
 }
 
+/// The signals of writes that fail: this process ignores them, and programs that it starts do not.
+pub(super) const WRITE_SIGNALS: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
 /// A write to a closed peer is EPIPE, and one beyond the largest file allowed (RLIMIT_FSIZE) is EFBIG: not the end of the
 /// process. (Of SIGPIPE, sockets ask per call; sendfile, splice and writes to pipes cannot.)
 pub fn ignore_write_signals() {
-    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+    for signal in WRITE_SIGNALS {
         // SAFETY: ignoring runs no handler. Cannot fail for these.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
+use super::signal::WRITE_SIGNALS;
 use crate::sys::Errno;
 
 /// Starts the program `path` (for a binary upgrade: ourselves; no search along PATH) with exactly these arguments, the
@@ -94,8 +95,8 @@ impl Attributes {
         Ok(Attributes(unsafe { attributes.assume_init() }))
     }
 
-    /// An empty mask, and SIGPIPE and SIGXFSZ as a fresh process has them: what [`super::signalfd`] and [`super::ignore_write_signals`]
-    /// changed for us would otherwise outlive exec.
+    /// An empty mask, and [`WRITE_SIGNALS`] as a fresh process has them: what [`super::signalfd`] and
+    /// [`super::ignore_write_signals`] changed for us would otherwise outlive exec.
     fn reset_signals(&mut self) -> Result<(), Errno> {
         let mut set = MaybeUninit::uninit();
         // SAFETY: `set` is writable; sigemptyset initialises it.
@@ -104,7 +105,7 @@ impl Attributes {
         let mut set = unsafe { set.assume_init() };
         // SAFETY: the object and the set are initialised.
         check(unsafe { libc::posix_spawnattr_setsigmask(&mut self.0, &set) })?;
-        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        for signal in WRITE_SIGNALS {
             // SAFETY: the set is initialised, these are signals.
             unsafe { libc::sigaddset(&mut set, signal) };
         }
