@@ -70,7 +70,7 @@ pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
         let next = tokens.get(at + 1);
         match *token {
             Token::Word(word) => out.word(word),
-            Token::Comment(comment) => out.comment(comment, matches!(next, Some(Token::Newline { .. }) | None)),
+            Token::Comment(comment) => out.comment(comment),
             Token::End => out.end(),
             Token::Open => out.open(),
             Token::Close => out.close(),
@@ -153,7 +153,7 @@ impl Layout {
         (self.inside, self.fresh) = (true, false);
     }
 
-    fn comment(&mut self, comment: &[u8], _: bool) {
+    fn comment(&mut self, comment: &[u8]) {
         self.indent(usize::from(self.inside));
         if self.line.iter().any(|byte| *byte != b' ') && !self.line.ends_with(b"  ") {
             self.line.push(b' ');
@@ -180,13 +180,13 @@ impl Layout {
     }
 
     fn close(&mut self) {
+        // [`check`] has seen that a block is open.
+        self.depth -= 1;
         if self.fresh && self.line.ends_with(b"{") {
             // An empty block.
             self.line.extend_from_slice(b" }");
-            self.depth = self.depth.saturating_sub(1);
         } else {
             self.flush();
-            self.depth = self.depth.saturating_sub(1);
             self.indent(0);
             self.line.push(b'}');
         }

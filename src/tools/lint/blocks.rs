@@ -121,10 +121,15 @@ pub fn is_pass(name: &str) -> bool {
     PASSES.iter().any(|(pass, _)| *pass == name)
 }
 
+/// Whether a directive has the file run that the request names.
+pub fn runs_files(d: &Directive) -> bool {
+    passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name))
+}
+
 /// A regex location that has files run by their suffix, wherever they are.
 pub fn runs(d: &Directive) -> bool {
     location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
-        && d.block.iter().flatten().any(|d| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name)))
+        && d.block.iter().flatten().any(runs_files)
 }
 
 /// Whether a variable is a header, an argument or a cookie of the request.

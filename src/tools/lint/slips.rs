@@ -120,19 +120,18 @@ fn compared_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("if") || !(operator.is("=") || operator.is("!=")) {
         return;
     }
+    let sign = if operator.is("=") { "~" } else { "!~" };
     let whole = value.str();
     let text = whole.strip_suffix(')').filter(|text| !text.contains('(')).unwrap_or(&whole);
     let subject = place.d.args[0].str();
     let is_host = ["($host", "($http_host", "($server_name"].contains(&&*subject);
     if let Some(suffix) = text.strip_prefix('*').filter(|suffix| is_host && suffix.starts_with('.')) {
-        let sign = if operator.is("=") { "~" } else { "!~" };
         let message =
             format!("`{}` compares letter by letter: `*` is a letter here, which no host has", operator.str());
         let help = format!("a regex has `{sign}`: if {subject} {sign} {}$)", suffix.replace('.', "\\."));
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
     if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") || is_choice(text) {
-        let sign = if operator.is("=") { "~" } else { "!~" };
         found.push(Finding::new(
             value.part(0, text.len() + 2 * usize::from(value.quoted)),
             format!("`{}` compares letter by letter, and this is written like a regex", operator.str()),

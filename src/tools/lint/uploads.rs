@@ -1,6 +1,6 @@
 //! Areas that people can write to.
 
-use super::blocks::{Pass, authenticates, location, passes};
+use super::blocks::{authenticates, location, runs_files};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
@@ -63,11 +63,9 @@ pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -
 
 /// One location stores files and has them run: its requests go to the programs, and none is stored.
 fn runs_its_own(place: &RuleContext) -> Option<Finding> {
-    let is_on = |d: &&Directive| d.args.iter().all(|word| !word.is("off"));
-    let stores = |d: &&Directive| d.name.is("dav_methods") || d.name.is("upload_store");
-    let storing = place.children().iter().filter(is_on).find(stores)?;
-    let runs = |d: &&Directive| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name));
-    let running = place.children().iter().filter(is_on).find(runs)?;
+    let on = || place.children().iter().filter(|d| d.args.iter().all(|word| !word.is("off")));
+    let storing = on().find(|d| d.name.is("dav_methods") || d.name.is("upload_store"))?;
+    let running = on().find(|d| runs_files(d))?;
     let by = running.name.str();
     let message = format!("files are to be stored here, and run: {by} takes every request, PUT as well");
     let help = format!("a location of its own for `{}`, whose files no {by} runs", storing.name.str());
@@ -75,13 +73,11 @@ fn runs_its_own(place: &RuleContext) -> Option<Finding> {
 }
 
 fn uploads_run(place: &RuleContext, found: &mut Vec<Finding>) {
-    if location(place.d).is_some()
-        && let Some(finding) = runs_its_own(place)
-    {
+    let Some((modifier, name)) = location(place.d) else { return };
+    if let Some(finding) = runs_its_own(place) {
         return found.push(finding);
     }
-    let Some((b"", name)) = location(place.d) else { return };
-    if name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
+    if !modifier.is_empty() || name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
         return;
     }
     let Some(server) = place.inside("server") else { return };
