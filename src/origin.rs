@@ -1,5 +1,5 @@
-//! Where the configuration comes from: the file, or the directory to serve, that the arguments mean, and what to advise where it
-//! is not there. Nothing is read here.
+//! Where the configuration comes from: the file, or the directory to serve, that the arguments mean, and what to advise
+//! where it is not there. Nothing is read here.
 
 use crate::cli::{self, Args, Tool};
 use crate::share;

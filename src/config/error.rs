@@ -226,7 +226,8 @@ impl Diagnostics {
         self.errors -= before - self.kept.len();
     }
 
-    /// Whether the `;` behind a word is reported as missing: the file that it names is not looked at.
+    /// Whether the `;` behind a word is reported as missing: an error of the file that it names follows from that, and is
+    /// not reported.
     pub fn lacks_end(&self, word: Span) -> bool {
         let is_end = |at: Span| at.start == at.end && at.file == word.file && at.start == word.end;
         self.kept.iter().any(|d| d.span.is_some_and(is_end) && d.message.ends_with("is not terminated by \";\""))

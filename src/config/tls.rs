@@ -212,7 +212,7 @@ impl<'a> Builder<'a> {
     /// certificate itself is looked at.
     fn keyless(&mut self, certificate: &Named) {
         if !self.diagnostics.has_meant("ssl_certificate_key") {
-            return self.fail(certificate.span, keyless(certificate));
+            return self.fail(certificate.span, keyless_text(certificate));
         }
         let path = self.path(certificate);
         if let Err(why) = certificates::read(&path) {
@@ -363,8 +363,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What is said of a certificate whose key is not named.
-fn keyless(certificate: &Named) -> String {
+/// The error of a certificate whose key is not named.
+fn keyless_text(certificate: &Named) -> String {
     match certificate.name.constant() {
         Some(name) => {
             let name = String::from_utf8_lossy(name);
@@ -373,6 +373,7 @@ fn keyless(certificate: &Named) -> String {
         None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
     }
 }
+
 /// When a certificate ends, Unix time.
 fn end_of(pair: &CertifiedKey) -> Option<i64> {
     Some(Certificate::parse(pair.cert.first()?).ok()?.not_after)

@@ -104,7 +104,7 @@ pub enum Positions {
 }
 
 /// The lines about the response and its handler; without the positions in files, two configurations can be compared.
-pub fn essence(text: &str, place: Positions) -> String {
+pub fn essence(text: &str, positions: Positions) -> String {
     const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
     let mut out = String::new();
     let mut subject = "";
@@ -114,16 +114,16 @@ pub fn essence(text: &str, place: Positions) -> String {
         subject = if is_first { head } else { subject };
         let matters = match subject {
             // Of the servers and locations that were tried, the one that was chosen.
-            "server" | "location" => is_first && place == Positions::With,
+            "server" | "location" => is_first && positions == Positions::With,
             "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
             // Steps without a result do not matter.
-            "rewrite" if place == Positions::Without => {
+            "rewrite" if positions == Positions::Without => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
             }
             subject => SUBJECTS.contains(&subject),
         };
         if matters {
-            let shown = match place {
+            let shown = match positions {
                 Positions::With => line,
                 Positions::Without => bare(line),
             };

@@ -129,9 +129,9 @@ fn key_of(dir: BorrowedFd<'_>) -> Option<Key> {
 /// What the operations in progress know of each other's directories.
 #[derive(Default)]
 pub struct MadeDirectories {
-    /// How many were made that may still be removed, and one.
+    /// Its strong count, less one, is the number of [`Made`] that may still be removed.
     count: Rc<()>,
-    /// Those that operations store in, if they have opened them while there were such.
+    /// Those that operations store in, if they opened them while another operation's [`Made`] could still be removed.
     used: RefCell<HashMap<Key, Used>>,
 }
 

@@ -48,9 +48,9 @@ fn who_may(pid: i32) -> String {
     }
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `upgrade` until the
-/// new binary serves, `reload` and `reopen` for what becomes of it, but not for long: a server that reports nothing in time may still be
-/// at it.
+/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `upgrade` until
+/// the new binary serves, `reload` and `reopen` for what becomes of it, but not for long: a server that reports nothing
+/// in time may still be at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {

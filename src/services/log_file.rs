@@ -150,8 +150,8 @@ impl LogFile {
     }
 }
 
-/// Writes as much as the other end takes without waiting: the number of bytes, and why there are no more. `is_in_line`: whether the
-/// last byte that it ever took is not the end of a line.
+/// Writes as much as the other end takes without waiting: the number of bytes, and why there are no more. `is_in_line`:
+/// whether the last byte that it ever took is not the end of a line.
 fn send(
     bytes: &[u8],
     is_in_line: &mut bool,

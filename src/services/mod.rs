@@ -165,8 +165,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// Whether `opened` has one of the last descriptors, which are left to others, and no cached file gives one back: it is to be
-    /// closed again.
+    /// Whether `opened` has one of the last descriptors, which are left to others, and no cached file gives one back:
+    /// it is to be closed again.
     pub fn is_crowded(&mut self, opened: BorrowedFd<'_>) -> bool {
         self.descriptors.are_short(opened) && self.files.give_back() == 0
     }

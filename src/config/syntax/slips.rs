@@ -93,7 +93,7 @@ impl Builder<'_> {
         Some(self.replace_last(span))
     }
 
-    /// `https://{host}/`: a placeholder of Caddy or Python amid a word.
+    /// `https://{host}/`: a placeholder of Caddy or Python, amid a word or as a word of its own.
     fn braced_name(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last().filter(|word| !word.quoted)?;
         let is_amid = word.span.end == at.start;

@@ -55,8 +55,9 @@ pub fn start(program: &Program<'_>) -> Result<(i32, OwnedFd), Errno> {
     let mut pidfd: c_int = -1;
     let told = ptr::from_ref(&birth).cast_mut();
     // No signal has a handler that the child could run in our memory, but those of faults.
-    // SAFETY: CLONE_VFORK: this thread waits until the child has executed its program or ended: the stack, aligned and writable,
-    // and `birth` outlive the child's use. It allocates nothing and never returns. The kernel writes `pidfd` (CLONE_PIDFD).
+    // SAFETY: CLONE_VFORK: this thread waits until the child has executed its program or ended: the stack, aligned and
+    // writable, and `birth` outlive the child's use. It allocates nothing and never returns. The kernel writes `pidfd`
+    // (CLONE_PIDFD).
     let pid = once(|| unsafe { libc::clone(be_born, top.cast(), flags, told.cast(), &raw mut pidfd) })?;
     if pidfd < 0 {
         // Before Linux 5.2 the flag means nothing, and nothing would tell that the program has ended.
