@@ -44,6 +44,16 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// Whether the version is waited for: the request is paused, and tries again in another turn. For handlers that go on
+    /// turn by turn.
+    pub fn is_waited_for(self, ex: &mut Exchange, cx: &Services) -> bool {
+        let is_waited_for = self == Denied::Busy && is_patient(ex, cx);
+        if is_waited_for {
+            ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+        }
+        is_waited_for
+    }
+
     /// The response.
     pub fn flow(self, ex: &mut Exchange) -> Flow {
         match self {
@@ -68,15 +78,6 @@ fn is_patient_at(wait: &mut Option<VersionWait>, now: u64) -> bool {
     };
     wait.last = now;
     now < wait.until
-}
-
-/// As [`is_patient`], for a handler that goes on turn by turn: it is paused until it may try again.
-pub fn pauses(ex: &mut Exchange, cx: &Services) -> bool {
-    let is_patient = is_patient(ex, cx);
-    if is_patient {
-        ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
-    }
-    is_patient
 }
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).

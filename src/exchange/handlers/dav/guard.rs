@@ -226,16 +226,14 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
 /// MOVE by copying: locks the source, which is about to be removed, and which was judged before it was copied.
 ///
 /// # Errors
-/// EAGAIN: another process is changing it; EBUSY: another client has taken a lock (RFC 4918) on it, or it cannot be
-/// locked.
-pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Errno> {
-    check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone).map_err(|_| Errno::EBUSY)?;
+/// [`Denied::Changed`] also where another client has taken a lock (RFC 4918) on it, or it cannot be locked.
+pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
+    check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone).map_err(|_| Denied::Changed)?;
     let mut locks = Versions::default();
     if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
-        locks.lock(job.from(), &job.source.name).map_err(|(_, e)| match e {
-            Errno::EAGAIN => e,
-            _ => Errno::EBUSY,
-        })?;
+        locks
+            .lock(job.from(), &job.source.name)
+            .map_err(|(_, e)| if e == Errno::EAGAIN { Denied::Busy } else { Denied::Changed })?;
     }
     Ok(locks)
 }

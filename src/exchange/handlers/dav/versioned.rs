@@ -10,7 +10,7 @@ use super::transfer::Transfer;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload;
-use crate::exchange::handlers::versions::{self, Denied, Versions};
+use crate::exchange::handlers::versions::{Denied, Versions};
 use crate::services::Services;
 use crate::sys::Errno;
 
@@ -59,7 +59,7 @@ impl Transfer {
             Ok(()) => Some(self.swapped(staged, cx)),
             Err(denied) => {
                 self.judging.take_back();
-                if denied == Denied::Busy && versions::pauses(ex, cx) {
+                if denied.is_waited_for(ex, cx) {
                     self.stage = Stage::Swapping(staged);
                     return None;
                 }
@@ -71,7 +71,7 @@ impl Transfer {
     /// What was moved by copying is about to be removed.
     pub(super) fn begin_leaving(&mut self, ex: &mut Exchange, cx: &mut Services) -> Next {
         match guard::hold_leaving(ex, cx, &self.job) {
-            Err(Errno::EAGAIN) if versions::pauses(ex, cx) => {
+            Err(denied) if denied.is_waited_for(ex, cx) => {
                 self.stage = Stage::Cleared(After::Leave);
                 None
             }
@@ -84,9 +84,6 @@ impl Transfer {
     /// Ok: the version is waited for.
     fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Result<(), Flow> {
         self.judging.take_back();
-        match denied {
-            Denied::Busy if versions::pauses(ex, cx) => Ok(()),
-            denied => Err(denied.flow(ex)),
-        }
+        if denied.is_waited_for(ex, cx) { Ok(()) } else { Err(denied.flow(ex)) }
     }
 }

@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::dav;
 use crate::exchange::handlers::path_rules::PathRules;
-use crate::exchange::handlers::versions::{self, Denied, Versions};
+use crate::exchange::handlers::versions::{Denied, Versions};
 use crate::http::etag::ETag;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
@@ -153,7 +153,7 @@ impl Upload {
     /// A version that the request names is another one by now, or is being changed: that is waited for, and the quota's lock is
     /// not kept meanwhile where no name was given yet.
     fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
-        if denied != Denied::Busy || !versions::pauses(ex, cx) {
+        if !denied.is_waited_for(ex, cx) {
             return denied.into();
         }
         if self.naming.given == 0 {
@@ -222,7 +222,9 @@ impl Upload {
         }
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
             let locked = place(&self.place, &self.folders, which).lock(name, versions)?;
-            locked.map_err(|denied| self.denied(ex, cx, denied).of(name))?;
+            if !locked {
+                return Err(self.denied(ex, cx, Denied::Busy).of(name));
+            }
         }
         let place = place(&self.place, &self.folders, which);
         self.check_conditions(ex, place.stat(name)?.as_ref(), name)

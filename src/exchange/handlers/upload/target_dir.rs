@@ -11,7 +11,7 @@ use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::symlinks;
-use crate::exchange::handlers::versions::{Denied, Versions};
+use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths;
 use crate::http::status::Status;
 use crate::io::make_path::{self, MOST_MISSING, Making};
@@ -221,17 +221,17 @@ impl TargetDir {
         }
     }
 
-    /// Locks the version that has the name now. Err within: another process, or another request, is changing it.
+    /// Locks the version that has the name now. False: another process, or another request, is changing it.
     ///
     /// # Errors
     /// Those of the calls.
-    pub fn lock(&self, name: &[u8], locks: &mut Versions) -> Result<Result<(), Denied>, Refusal> {
+    pub fn lock(&self, name: &[u8], locks: &mut Versions) -> Result<bool, Refusal> {
         if !self.missing.is_empty() {
-            return Ok(Ok(()));
+            return Ok(true);
         }
         match locks.lock(self.dir.as_fd(), &c_path(name)?) {
-            Ok(_) => Ok(Ok(())),
-            Err((_, Errno::EAGAIN)) => Ok(Err(Denied::Busy)),
+            Ok(_) => Ok(true),
+            Err((_, Errno::EAGAIN)) => Ok(false),
             Err((call, e)) => Err(Refusal::call(call, &self.path, e).of(name)),
         }
     }
