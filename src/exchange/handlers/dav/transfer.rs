@@ -118,10 +118,10 @@ impl Transfer {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
-                Ok(false) => match self.begin(ex, cx)? {
-                    Some(next) => next,
-                    None => return Ok(()),
-                },
+                Ok(false) => {
+                    let Some(next) = self.begin(ex, cx)? else { return Ok(()) };
+                    next
+                }
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
@@ -223,28 +223,22 @@ impl Transfer {
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
             // Its name does not count yet.
-            Stage::Placing(copy) if self.job.swaps.get() => self.place_file(copy, &mut cx.temp_names),
-            Stage::Placing(copy) => match self.place(copy, ex, cx)? {
-                Some(next) => next,
-                None => return Ok(()),
-            },
-            Stage::Swapping(staged) => match self.swap(staged, ex, cx) {
-                Some(next) => next,
-                None => return Ok(()),
-            },
-            Stage::Old { old, then } => Ok(self.job.clear(old, then)),
+            Stage::Placing(copy) if self.job.swaps.get() => Some(self.place_file(copy, &mut cx.temp_names)),
+            Stage::Placing(copy) => self.place(copy, ex, cx)?,
+            Stage::Swapping(staged) => self.swap(staged, ex, cx),
+            Stage::Old { old, then } => Some(Ok(self.job.clear(old, then))),
             Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
-            Stage::Cleared(After::Leave) => match self.begin_leaving(ex, cx) {
-                Some(next) => next,
-                None => return Ok(()),
-            },
-            Stage::Cleared(then) => self.job.after(then),
+            Stage::Cleared(After::Leave) => self.begin_leaving(ex, cx),
+            Stage::Cleared(then) => Some(self.job.after(then)),
             stage => {
                 self.stage = stage;
-                return Ok(());
+                None
             }
         };
-        self.change(ex, cx, next)
+        match next {
+            Some(next) => self.change(ex, cx, next),
+            None => Ok(()),
+        }
     }
 
     /// Goes to the next stage. With upload_sync the disk must first have what it builds on: the file's content before
