@@ -3,7 +3,7 @@
 use crate::util::date::Civil;
 
 /// The last second that dates of HTTP have: the end of the year 9999.
-pub const LAST: i64 = 253_402_300_799;
+const LAST: i64 = 253_402_300_799;
 
 const DAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
 const LONG_DAYS: [&[u8]; 7] = [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];
@@ -70,6 +70,11 @@ pub fn parse(text: &[u8]) -> Option<i64> {
         }
         _ => None,
     }
+}
+
+/// Unix seconds in decimal, those of dates before 1970 and after 9999 excepted.
+pub fn parse_unix(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|time| (0..=LAST).contains(time))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` of Unix seconds; years outside 0 to 9999 are clamped.
@@ -165,6 +170,24 @@ mod tests {
         ];
         for text in table {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn unix_seconds_are_those_of_dates_since_1970() {
+        let table = [
+            ("0", Some(0)),
+            ("784111777", Some(784_111_777)),
+            ("253402300799", Some(253_402_300_799)),
+            ("253402300800", None),
+            ("9223372036854775808", None),
+            ("-1", None),
+            ("1.5", None),
+            (" 1", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_unix(text), expected, "{text:?}");
         }
     }
 

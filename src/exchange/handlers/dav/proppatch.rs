@@ -70,12 +70,9 @@ fn judge(wish: &Wish) -> PropertyChange {
             date::parse(value.trim().as_bytes()).map_or(PropertyChange::Refused, PropertyChange::Modified)
         }
         // How rclone and ownCloud's clients set it (`getlastmodified` is protected).
-        ("DAV:", "lastmodified", Some(value)) => value
-            .trim()
-            .parse()
-            .ok()
-            .filter(|time| (0..=date::LAST).contains(time))
-            .map_or(PropertyChange::Refused, PropertyChange::Modified),
+        ("DAV:", "lastmodified", Some(value)) => {
+            date::parse_unix(value.trim()).map_or(PropertyChange::Refused, PropertyChange::Modified)
+        }
         (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => PropertyChange::Taken,
         // Removing a property that is not there succeeds.
         (_, _, None) => PropertyChange::Taken,

@@ -59,5 +59,5 @@ pub fn given_time(ex: &Exchange) -> Option<i64> {
     let value = ex.header(HeaderId::XOcMtime).filter(|_| is_dav(ex))?;
     let value = std::str::from_utf8(trim_ows(value)).ok()?;
     let seconds = value.split_once('.').map_or(value, |(seconds, _)| seconds);
-    seconds.parse().ok().filter(|time| (0..=date::LAST).contains(time))
+    date::parse_unix(seconds)
 }
