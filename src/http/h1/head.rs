@@ -327,7 +327,8 @@ impl Head {
                     }
                 }
                 HeaderId::Expect => {
-                    let mut all = list(value).filter(|e| !e.is_empty()).inspect(|_| expect = true);
+                    let mut all = list(value).filter(|e| !e.is_empty()).peekable();
+                    expect |= all.peek().is_some();
                     unknown |= all.any(|e| !e.eq_ignore_ascii_case(b"100-continue"));
                 }
                 _ => {}
