@@ -268,7 +268,6 @@ impl Page {
         let name = params.get("var").unwrap_or_default();
         let mut value = Vec::new();
         if !with_shared(ex, |shared, ex| values::variable(name, shared, ex, cx, &mut value)) {
-            value.clear();
             value.extend_from_slice(params.get("default").unwrap_or(b"(none)"));
         }
         if value.is_empty() {
@@ -293,16 +292,15 @@ impl Page {
     }
 
     fn include(&self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<Include> {
-        let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stub, set) = (params.get("stub"), params.get("set"));
         let uri = match (params.get("virtual"), params.get("file")) {
             (Some(uri), Some(file)) => {
-                let (uri, file) = (show(uri), show(file));
+                let (uri, file) = (lossy(uri), lossy(file));
                 return Err(format!("inclusion may be either virtual=\"{uri}\" or file=\"{file}\""));
             }
             (None, None) => return Err("no parameter in \"include\" SSI command".into()),
             (None, Some(file)) if params.get("wait").is_some() => {
-                return Err(format!("\"wait\" cannot be used with file=\"{}\"", show(file)));
+                return Err(format!("\"wait\" cannot be used with file=\"{}\"", lossy(file)));
             }
             (Some(uri), None) | (None, Some(uri)) => uri,
         };
@@ -314,14 +312,14 @@ impl Page {
             && !wait.eq_ignore_ascii_case(b"yes")
             && !wait.eq_ignore_ascii_case(b"no")
         {
-            return Err(format!("invalid value \"{}\" in the \"wait\" parameter", show(wait)));
+            return Err(format!("invalid value \"{}\" in the \"wait\" parameter", lossy(wait)));
         }
         let (uri, args) = with_shared(ex, |shared, ex| values::target(uri, shared, ex, cx))?;
         let stub = match stub {
             None => None,
             Some(name) => match shared(ex).block(name) {
                 Some(block) => Some(block),
-                None => return Err(format!("\"stub\"=\"{}\" for \"include\" not found", show(name))),
+                None => return Err(format!("\"stub\"=\"{}\" for \"include\" not found", lossy(name))),
             },
         };
         allowed(ex, &uri)?;
@@ -435,6 +433,13 @@ fn lossy(bytes: &[u8]) -> String {
 
 /// Most parameters that a command knows.
 const KNOWN: usize = 5;
+const _: () = {
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        assert!(COMMANDS[at].params.len() <= KNOWN);
+        at += 1;
+    }
+};
 
 /// The parameters of a command, in the order of its row: each is known and occurs once.
 struct Params<'a> {
