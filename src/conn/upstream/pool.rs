@@ -256,9 +256,7 @@ impl Backends {
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-        let Some(backend) = self.slab.get_mut(key) else { return Err(Local("epoll_ctl()", Errno::EBADF)) };
-        let fd = backend.transport.fd();
-        if let Some(Err(e)) = fd.map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key))) {
+        if let Err(e) = self.add(key, flags) {
             self.slab.remove(key);
             return Err(Local("epoll_ctl()", e));
         }
@@ -286,9 +284,12 @@ impl Backends {
 
     /// From now on the output of a program is reported as it comes.
     pub fn watch(&self, slot: Option<Key>) -> Result<(), Errno> {
-        let Some(key) = slot else { return Ok(()) };
-        let fd = self.transport(slot).and_then(Transport::fd);
-        let flags = epoll::IN | epoll::RDHUP | epoll::ET;
+        slot.map_or(Ok(()), |key| self.add(key, epoll::IN | epoll::RDHUP | epoll::ET))
+    }
+
+    /// Has epoll report a backend.
+    fn add(&self, key: Key, flags: u32) -> Result<(), Errno> {
+        let fd = self.transport(Some(key)).and_then(Transport::fd);
         fd.map_or(Ok(()), |fd| self.epoll.add(fd, flags, token(Role::Backend, key)))
     }
 
