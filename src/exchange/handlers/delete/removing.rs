@@ -257,27 +257,36 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None };
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
-        Ok(removed) => {
-            // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file
-            // cache.
-            cx.now.changed();
-            cx.quotas.files_removed();
-            let forgotten = locked.map(|path| cx.dav_locks.forget(&path)).unwrap_or_default();
-            let then = done(ex);
-            let back = match (removed, &changed[..], was) {
-                (Removed::Trashed(new), [dir, trash], Some(name)) => {
-                    Some(Back::Renamed((dir.clone(), name), (trash.clone(), new), forgotten))
-                }
-                _ => None,
-            };
-            syncing::begin(ex, cx, &changed, then, back).map(|syncing| Box::new(Removing::Syncing(syncing)))
-        }
+        Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
         // A form's body is not read again, but no form names a version.
         Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
             Err(upload::later(cx))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
     }
+}
+
+/// It is gone. `changed`: the directories that upload_sync writes to the disk; `was`: the name that it had; `locked`: the path
+/// that locks knew it by.
+fn gone(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    removed: Removed,
+    (changed, was): (&[Rc<OwnedFd>], Option<CString>),
+    locked: Option<Vec<u8>>,
+) -> Begun<Removing> {
+    // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file cache.
+    cx.now.changed();
+    cx.quotas.files_removed();
+    let forgotten = locked.map(|path| cx.dav_locks.forget(&path)).unwrap_or_default();
+    let then = done(ex);
+    let back = match (removed, changed, was) {
+        (Removed::Trashed(new), [dir, trash], Some(name)) => {
+            Some(Back::Renamed((dir.clone(), name), (trash.clone(), new), forgotten))
+        }
+        _ => None,
+    };
+    syncing::begin(ex, cx, changed, then, back).map(|syncing| Box::new(Removing::Syncing(syncing)))
 }
 
 fn done(ex: &mut Exchange) -> Flow {
