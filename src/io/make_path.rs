@@ -157,8 +157,15 @@ pub struct Making {
 
 impl Making {
     /// Of one of these operations.
-    pub fn among(among: &Rc<MadeDirectories>) -> Making {
+    fn among(among: &Rc<MadeDirectories>) -> Making {
         Making { made: Vec::new(), among: among.clone(), uses: HashMap::new(), is_old: false }
+    }
+
+    /// Of one that stores in that directory.
+    pub fn storing_in(among: &Rc<MadeDirectories>, dir: BorrowedFd<'_>) -> Making {
+        let mut making = Making::among(among);
+        making.uses(dir);
+        making
     }
 
     pub fn is_any(&self) -> bool {
@@ -292,10 +299,8 @@ mod tests {
 
     /// Stores in that path.
     fn using(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
-        let mut uses = Making::among(among);
         let dir = open_beneath(&base(scratch), way.as_bytes(), RESOLVE_BENEATH).expect("it is there");
-        uses.uses(dir.as_fd());
-        uses
+        Making::storing_in(among, dir.as_fd())
     }
 
     #[test]

@@ -30,8 +30,7 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
-    let (stage, syncs, mut stores_in) = (Stage::Judging, Vec::new(), Making::among(&cx.uploading));
-    stores_in.uses(job.to());
+    let (stage, syncs, stores_in) = (Stage::Judging, Vec::new(), Making::storing_in(&cx.uploading, job.to()));
     let transfer = Box::new(Transfer {
         job,
         stage,

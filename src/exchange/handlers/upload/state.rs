@@ -78,8 +78,7 @@ pub struct Upload {
 impl Upload {
     /// One with no file yet, by the request's own rules.
     pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: TargetDir, policy: NamePolicy) -> Upload {
-        let mut made = Making::among(&cx.uploading);
-        made.uses(place.dir.as_fd());
+        let made = Making::storing_in(&cx.uploading, place.dir.as_fd());
         Upload {
             most: rules::largest(ex),
             rules,
