@@ -90,7 +90,7 @@ impl Handler {
     pub fn finishes(&self) -> bool {
         match self {
             Handler::Listing(_) | Handler::Hashing(_) => false,
-            Handler::Dav(request) => request.is_settling(),
+            Handler::Dav(request) => request.is_syncing(),
             _ => self.works(),
         }
     }
@@ -108,7 +108,7 @@ impl Handler {
             Handler::Removing(removing) => removing.waits(),
             Handler::Transfer(transfer) => transfer.waits(),
             Handler::Syncing(_) => true,
-            Handler::Dav(request) => request.is_settling(),
+            Handler::Dav(request) => request.is_syncing(),
             _ => false,
         }
     }

@@ -77,10 +77,10 @@ impl Request {
 
     /// It needs no event to go on.
     pub fn works(&self) -> bool {
-        self.is_waiting || self.is_settling()
+        self.is_waiting || self.is_syncing()
     }
 
-    pub fn is_settling(&self) -> bool {
+    pub fn is_syncing(&self) -> bool {
         self.syncing.is_some()
     }
 

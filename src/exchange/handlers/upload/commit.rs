@@ -196,7 +196,7 @@ mod tests {
     fn part(dir: &Rc<OwnedFd>, name: &str, content: &str) -> Part {
         let mut part = Part::held(name.into(), 0o600, 0);
         part.write(content.as_bytes()).expect("written");
-        part.move_to_file(dir, &mut TempNames::default(), Birth::Nameless).expect("settled");
+        part.move_to_file(dir, &mut TempNames::default(), Birth::Nameless).expect("moved to a file");
         part
     }
 

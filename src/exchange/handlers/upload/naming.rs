@@ -243,8 +243,8 @@ impl Upload {
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let settled = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
-        settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+        let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
+        moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));

@@ -193,8 +193,8 @@ impl Upload {
     pub(super) fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let settled = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
-        settled.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
+        let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
+        moved.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
         match part.fd() {
             Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
             _ => Ok(()),

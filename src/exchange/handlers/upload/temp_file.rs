@@ -430,7 +430,7 @@ mod tests {
                 let mut part = Part::held(name.into(), 0o640, 0);
                 part.write(b"he").expect("held");
                 assert!(part.holds(3, 5) && !part.holds(4, 5) && part.fd().is_none());
-                part.move_to_file(&dir, &mut births, birth).expect("settled");
+                part.move_to_file(&dir, &mut births, birth).expect("moved to a file");
                 assert!(!part.holds(0, 5) && part.fd().is_some());
                 part.write(b"llo").expect("written");
                 assert_eq!((part.size(), part.stat().map(|stat| stat.size)), (5, Ok(5)));
