@@ -55,7 +55,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
-    // What watches a program's output is due soon, and not put off.
+    // Until a program's output is watched, `upstream_by` is when that begins: it is not put off.
     if flushed && !had_room && !proxy.awaits_quick_end {
         // The upstream was not read from meanwhile, so its timeout begins now.
         proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;

@@ -31,7 +31,7 @@ const TRIES: u32 = 16;
 /// Milliseconds that a request waits for versions that others are changing.
 const PATIENCE: u64 = 100;
 
-/// Milliseconds without a try behind which it has done something else, and begins another wait.
+/// After this many milliseconds without a try (it was copying, say), a request has a whole [`PATIENCE`] again.
 const APART: u64 = 60;
 
 /// Why a request may not change the version that it names.

@@ -130,7 +130,7 @@ impl Page {
         Progress::Made(piece.len())
     }
 
-    /// All tokens that there are. Some: it stops before the last.
+    /// All tokens that there are. Some: what it stopped for; the rest is left in `tokens`.
     fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Progress> {
         while let Some(token) = tokens.pop() {
             let works = matches!(token, Token::Command(_));

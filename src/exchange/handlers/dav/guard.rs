@@ -120,7 +120,7 @@ fn names_version(list: &List<'_>) -> bool {
 /// If `If` names versions: locks the files that are meant, and evaluates it once more by what is there now.
 ///
 /// # Errors
-/// It is another version, or another process is changing it.
+/// It is another version, or it is being changed.
 pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Result<(), Denied> {
     let value = named_versions(ex);
     hold_of(ex, cx, value.as_deref(), locks)
@@ -129,7 +129,7 @@ pub fn hold(ex: &mut Exchange, cx: &mut Services, locks: &mut Versions) -> Resul
 /// As [`hold`], for an `If` that an earlier request sent for this URI.
 ///
 /// # Errors
-/// It is another version, or another process is changing it.
+/// It is another version, or it is being changed.
 pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks: &mut Versions) -> Result<(), Denied> {
     let Some(value) = value else { return Ok(()) };
     let lists = condition::parse(value).unwrap_or_default();
@@ -148,7 +148,7 @@ fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Resul
 /// Locks the files whose versions are named, and `source` with them.
 ///
 /// # Errors
-/// Another process is changing one.
+/// Another process, or another request, is changing one.
 fn lock_named(
     lists: &[List<'_>],
     source: Option<(BorrowedFd<'_>, &CStr)>,
@@ -179,7 +179,7 @@ fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resour
 /// Locks them in an order that all processes share: of two that want the same files, one gets them all.
 ///
 /// # Errors
-/// Another process is changing one. A file that cannot be looked at is left out.
+/// Another process, or another request, is changing one. A file that cannot be looked at is left out.
 fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: &mut Versions) -> Result<(), Denied> {
     let number = |(dir, name): &(BorrowedFd<'a>, &'a CStr)| {
         file::stat_at(Some(*dir), name, Follow::No).ok().map(|stat| (stat.dev, stat.ino))
@@ -198,7 +198,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 /// resource), and those of `If`.
 ///
 /// # Errors
-/// It is another version, or another process is changing it.
+/// It is another version, or it is being changed.
 pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
     let mut locks = Versions::default();
     let source = (job.from(), &*job.source.name);

@@ -258,7 +258,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
         Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
-        // A form's body is not read again, but no form names a version.
+        // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with forms.
         Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
             Err(upload::later(cx))
         }

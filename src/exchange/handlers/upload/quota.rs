@@ -193,7 +193,7 @@ pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Lock>, 
     share.lock(ex, cx, (EMPTY, Usage::default()))
 }
 
-/// Tries the same again in the next turn: a slice of the count each time.
+/// Tries the same again in the next turn.
 pub fn later(cx: &Services) -> Flow {
     Flow::Delay { until: cx.now.ms + 1, then: Then::Phase(Phase::Content) }
 }

@@ -50,7 +50,7 @@ impl Refusal {
         Refusal { name: name.to_vec(), ..self }
     }
 
-    /// The quota is being counted.
+    /// The same is tried again in another turn (see the field `later`).
     pub fn later() -> Refusal {
         let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "what is stored is being counted");
         Refusal { later: true, ..refusal.limit("upload_quota") }
