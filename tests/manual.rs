@@ -184,19 +184,24 @@ fn about_word(options: &[&str]) -> String {
     }
 }
 
-/// The handbook's page of directives, with a search box that works without a network.
+/// The handbook's page of directives, and of what the search box finds in the chapters: no network is needed.
 fn handbook_page(manual: &str) -> String {
     let (entries, _) = entries(manual);
-    let mut out = String::from(
+    let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Directives – webserv handbook</title>\n<link rel=\"icon\" href=\"/favicon.svg\">\n\
-         <link rel=\"stylesheet\" href=\"/style.css\">\n<nav aria-label=\"Chapters\">\n  <a href=\"/\">First steps</a>\n  \
-         <a href=\"/uploads\">Uploads</a>\n  <a href=\"/sites\">Sites and locations</a>\n  \
-         <a href=\"/https\">HTTPS</a>\n  <a href=\"/service\">As a service</a>\n  <a href=\"/directives\" aria-current=\"page\">Directives</a>\n  <a href=\"/examples/\">Examples</a>\n</nav>\n\
-         <main>\n<h1>Directives</h1>\n<p id=\"find\" hidden><label>Search <input id=\"search\" type=\"search\"></label> \
-         <span id=\"count\" role=\"status\"></span></p>\n",
+         <link rel=\"stylesheet\" href=\"/style.css\">\n{}<main>\n<h1>Directives</h1>\n\
+         <p id=\"count\" role=\"status\"></p>\n",
+        chapters::nav("directives")
     );
+    for (name, title, _) in chapters::CHAPTERS {
+        for (link, heading, text) in chapters::sections(name, &chapter(name)) {
+            out.push_str(&format!(
+                "<section class=\"chapter\" hidden>\n<h2><a href=\"{link}\">{title}: {heading}</a></h2>\n<p>{text}</p>\n</section>\n"
+            ));
+        }
+    }
     for entry in &entries {
         out.push_str(&format!(
             "<section id=\"{0}\">\n<h2><a href=\"#{0}\">{0}</a></h2>\n{1}<dl>\n",
@@ -210,6 +215,14 @@ fn handbook_page(manual: &str) -> String {
     }
     out.push_str("</main>\n<script src=\"/directives.js\"></script>\n</html>\n");
     out
+}
+
+fn chapter_file(name: &str) -> String {
+    format!("www/handbook/{name}.html")
+}
+
+fn chapter(name: &str) -> String {
+    fs::read_to_string(Path::new(TOP).join(chapter_file(name))).expect("a chapter")
 }
 
 /// The words that an argument can be: parsing takes them from tables of its own, and a shell completes them.
@@ -333,14 +346,15 @@ fn the_generated_files_are_those_of_the_code() {
         ("docs/directives.md", markdown),
         ("www/handbook/directives.html", handbook_page(&text)),
     ];
-    let chapters = chapters::CHAPTERS.map(|(name, path)| {
-        let page = fs::read_to_string(Path::new(TOP).join(format!("www/handbook/{name}.html"))).expect("a chapter");
-        (path, chapters::markdown(name, &page))
-    });
+    let chapters =
+        chapters::CHAPTERS.map(|(name, _, path)| (path.to_owned(), chapters::markdown(name, &chapter(name))));
+    let pages = chapters::CHAPTERS.map(|(name, ..)| name).into_iter().chain(["404"]);
+    let linked = pages.map(|name| (chapter_file(name), chapters::with_nav(name, &chapter(name))));
+    let files = files.map(|(path, content)| (path.to_owned(), content));
     let write = std::env::var_os("WEBSERV_WRITE_DOCS").is_some();
     let mut old = Vec::new();
-    for (path, content) in files.into_iter().chain(chapters) {
-        let file = Path::new(TOP).join(path);
+    for (path, content) in files.into_iter().chain(chapters).chain(linked) {
+        let file = Path::new(TOP).join(&path);
         if write {
             fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
             fs::write(&file, &content).expect("a file");
