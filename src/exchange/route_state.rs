@@ -65,18 +65,10 @@ pub struct RouteState {
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
-    /// How long the request has waited for versions that others are changing. None: it has found none.
-    pub versions_wait: Option<VersionWait>,
+    /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits for none.
+    pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
-}
-
-/// How long a request has waited for versions, in monotonic milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct VersionWait {
-    pub until: u64,
-    /// Its last try.
-    pub last: u64,
 }
 
 /// What a response leaves to the page that is sent in its place.
@@ -157,7 +149,7 @@ impl RouteState {
             kept,
             form_action,
             quota,
-            versions_wait,
+            version_due,
             link,
         } = self;
         (*server, *location, *method) = (ServerId::default(), LocationId::default(), Method::default());
@@ -165,7 +157,7 @@ impl RouteState {
             buffer.clear();
         }
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        *versions_wait = None;
+        *version_due = None;
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

@@ -12,7 +12,6 @@
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::resumable::locks::is_missing;
-use crate::exchange::route_state::VersionWait;
 use crate::http::cond::{self, ImsMode, Precondition, Validators};
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
@@ -28,11 +27,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Attempts at a name that is replaced again and again while its file is opened.
 const TRIES: u32 = 16;
-/// Milliseconds that a request waits for versions that others are changing.
+/// Milliseconds that a request waits for a version that others are changing.
 const PATIENCE: u64 = 100;
-
-/// After this many milliseconds without a try (it was copying, say), a request has a whole [`PATIENCE`] again.
-const APART: u64 = 60;
 
 /// Why a request may not change the version that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +62,20 @@ impl Denied {
     }
 }
 
-/// Whether a request that found a version locked may try again. False: it has waited for [`PATIENCE`].
+/// Whether a request that found a version locked may try again. False: it has waited for [`PATIENCE`], whatever else it
+/// waited for between its tries. What it does once it has the version may be long: a wait behind that is another one
+/// ([`end_wait`]).
 pub fn is_patient(ex: &mut Exchange, cx: &Services) -> bool {
-    is_patient_at(&mut ex.route.versions_wait, cx.now.ms)
+    is_patient_at(&mut ex.route.version_due, cx.now.ms)
 }
 
-fn is_patient_at(wait: &mut Option<VersionWait>, now: u64) -> bool {
-    let wait = match wait {
-        Some(wait) if now <= wait.last + APART => wait,
-        wait => wait.insert(VersionWait { until: now + PATIENCE, last: now }),
-    };
-    wait.last = now;
-    now < wait.until
+fn is_patient_at(due: &mut Option<u64>, now: u64) -> bool {
+    now < *due.get_or_insert(now + PATIENCE)
+}
+
+/// The version is there: what is waited for from now on is another one.
+pub fn end_wait(ex: &mut Exchange) {
+    ex.route.version_due = None;
 }
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
@@ -195,13 +193,12 @@ mod tests {
         assert_eq!(size(b.lock(dir.as_fd(), c"file")), Ok(Some(1)));
     }
 
+    /// A quota's lock that others hold between its tries made a request wait for ever.
     #[test]
-    fn a_request_waits_a_while_for_versions_and_again_behind_a_long_copy() {
-        let mut wait = None;
-        let table =
-            [(5, true), (6, true), (55, true), (4 + PATIENCE, true), (5 + PATIENCE, false), (900, true), (901, true)];
-        for (now, expected) in table {
-            assert_eq!(is_patient_at(&mut wait, now), expected, "at {now}");
+    fn a_request_waits_a_while_for_a_version_however_rarely_it_tries() {
+        let mut due = None;
+        for (now, expected) in [(5, true), (80, true), (4 + PATIENCE, true), (5 + PATIENCE, false), (900, false)] {
+            assert_eq!(is_patient_at(&mut due, now), expected, "at {now}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::transfer::Transfer;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload;
-use crate::exchange::handlers::versions::{Denied, Versions};
+use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::services::Services;
 use crate::sys::Errno;
 
@@ -24,6 +24,7 @@ impl Transfer {
             Ok(versions) => versions,
             Err(denied) => return self.denied(ex, cx, denied).map(|()| None),
         };
+        versions::end_wait(ex);
         Ok(Some(match self.judging.is_tree {
             true => self.begin_tree(ex, cx),
             false => self.job.begin_file(&mut cx.temp_names),
@@ -36,7 +37,10 @@ impl Transfer {
         if has_room {
             let mut versions = Versions::default();
             match guard::hold(ex, cx, &mut versions) {
-                Ok(()) => return Ok(Some(self.place_file(copy, &mut cx.temp_names))),
+                Ok(()) => {
+                    versions::end_wait(ex);
+                    return Ok(Some(self.place_file(copy, &mut cx.temp_names)));
+                }
                 Err(denied) => self.denied(ex, cx, denied)?,
             }
         }
@@ -56,7 +60,10 @@ impl Transfer {
         }
         let mut versions = Versions::default();
         match guard::hold(ex, cx, &mut versions) {
-            Ok(()) => Some(self.swapped(staged, cx)),
+            Ok(()) => {
+                versions::end_wait(ex);
+                Some(self.swapped(staged, cx))
+            }
             Err(denied) => {
                 self.judging.take_back();
                 if denied.is_waited_for(ex, cx) {

@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::dav;
 use crate::exchange::handlers::path_rules::PathRules;
-use crate::exchange::handlers::versions::{Denied, Versions};
+use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::http::etag::ETag;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
@@ -171,6 +171,7 @@ impl Upload {
             let etag = self.give_next(ex, cx, &mut paths)?;
             self.naming.etags.push(etag);
             self.naming.given += 1;
+            versions::end_wait(ex);
             // Earlier looks at files in this turn of the loop no longer hold: a request that waits behind this one must
             // see what it stored.
             cx.now.stored();
