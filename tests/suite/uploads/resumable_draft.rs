@@ -219,6 +219,8 @@ fn each_version_of_the_draft_is_spoken() {
             offset.is(204).has("Upload-Complete", "?0");
             if version == 3 {
                 offset.has("Upload-Incomplete", "?1");
+                // As where a proxy has taken the version's name away.
+                s.method("HEAD", &target, "", b"").is(204).has("Upload-Incomplete", "?1");
             }
             let kind = if version >= 6 { PARTIAL } else { "" };
             let fields = format!("{version_line}{kind}Upload-Offset: 5\r\n{}", complete(true));
@@ -228,6 +230,24 @@ fn each_version_of_the_draft_is_spoken() {
             if version == 3 {
                 r.has("Upload-Incomplete", "?0");
             }
+        });
+    }
+}
+
+/// A proxy in front may take the version's name away, or empty it, and leave the field that tells of a part.
+#[test]
+fn a_part_does_not_replace_the_file_whatever_version_is_named() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("");
+    let mut table = Table::new("Upload-Incomplete");
+    s.write("html/a/whole.txt", b"whole");
+    for version in ["", "Upload-Draft-Interop-Version:\r\n", "Upload-Draft-Interop-Version: 2\r\n"] {
+        table.row(OURS, &format!("beside {version:?}"), || {
+            let fields = format!("{version}Upload-Incomplete: ?1\r\n");
+            s.method("PUT", "/a/whole.txt", &fields, b"abc").is(201).has("Upload-Incomplete", "?1");
+            assert_eq!(s.read("html/a/whole.txt"), b"whole");
         });
     }
 }

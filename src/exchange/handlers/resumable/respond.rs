@@ -14,6 +14,7 @@ use crate::http::date;
 use crate::http::escape::{escape_component, escape_path, json_escape};
 use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -242,11 +243,10 @@ fn named_version(ex: &Exchange) -> Option<u64> {
 }
 
 /// The interop version of a client of the draft. A proxy in front may have taken the name of the one with
-/// Upload-Incomplete away: what is a part must not be taken for a whole file.
+/// Upload-Incomplete away, or emptied it: what is a part must not be taken for a whole file.
 pub fn version(ex: &Exchange) -> Option<u64> {
-    let has_name = ex.header(HeaderId::UploadDraftInteropVersion).is_some();
-    let is_old = !has_name && ex.header(HeaderId::UploadIncomplete).and_then(rufh::boolean).is_some();
-    named_version(ex).or(is_old.then_some(rufh::INCOMPLETE))
+    let is_part = || ex.header(HeaderId::UploadIncomplete).and_then(rufh::boolean).is_some();
+    named_version(ex).or_else(|| is_part().then_some(rufh::INCOMPLETE))
 }
 
 /// [`rufh::ends`] of the request.
@@ -265,7 +265,9 @@ pub enum Completeness {
 pub fn completeness(ex: &mut Exchange, complete: Completeness) {
     let value = |is: bool| if is { b"?1" } else { b"?0" };
     ex.response.line(b"Upload-Complete", value(complete == Completeness::Complete));
-    if version(ex) == Some(rufh::INCOMPLETE) {
+    // A HEAD whose version a proxy in front has taken away may be of the one that knows no other field.
+    let is_head = ex.request.head.method == Method::Head;
+    if version(ex).map_or(is_head, |version| version == rufh::INCOMPLETE) {
         ex.response.line(b"Upload-Incomplete", value(complete == Completeness::Incomplete));
     }
 }
