@@ -221,7 +221,8 @@ fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &s
     let unnamed = listeners.addresses().filter(|addr| !config.sockets.iter().any(|wanted| wanted.addr == **addr));
     for addr in unnamed {
         console::line(format_args!(
-            "{program}: [warn] the socket unit passes \"{addr}\", which no \"listen\" names: it is closed"
+            "{program}: [warn] the socket unit passes \"{addr}\", which no \"listen\" names: it is closed here, and the unit keeps \
+             its port; ListenStream= and \"listen\" have to name the same address"
         ));
     }
 }

@@ -125,7 +125,11 @@ impl ServeDir {
         writeln!(out, "        }}")?;
         if !self.hidden {
             writeln!(out, "\n        # Names that begin with a dot are neither listed nor served.")?;
-            writeln!(out, "        location ~ /\\. {{\n            return 404;\n        }}")?;
+            writeln!(out, "        location ~ /\\. {{")?;
+            if self.upload {
+                write!(out, "{NO_HIDDEN_UPLOADS}")?;
+            }
+            writeln!(out, "            return 404;\n        }}")?;
         }
         writeln!(out, "    }}\n}}")
     }
@@ -138,6 +142,12 @@ const ONLY_LOCALHOST: &str = r#"        # A site whose name leads here could rea
             return 421 "Only this machine is served, as localhost; --bind ADDRESS serves others.\n";
         }
 
+"#;
+
+/// A client that stores learns what to do, where a reader learns nothing of what is there.
+const NO_HIDDEN_UPLOADS: &str = r#"            if ($request_method !~ "^(GET|HEAD)$") {
+                return 403 "Names that begin with a dot are not taken; --hidden takes them. Nothing was stored.\n";
+            }
 "#;
 
 /// An address as a URL and `server_name` have it.

@@ -135,6 +135,11 @@ fn names_with_a_dot_and_links_that_lead_out_are_served_where_it_is_wanted_only()
     ] {
         client.get(uri).is(status);
     }
+    client
+        .request("PUT /.new HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+        .is(403)
+        .contains("begin with a dot")
+        .contains("Nothing was stored");
     for head in ["PUT /vis/new", "PUT /vis/f", "DELETE /vis/f", "DELETE /vis/"] {
         client.request(format!("{head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).is(403);
     }

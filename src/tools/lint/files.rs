@@ -9,7 +9,7 @@ use crate::config::load::meant;
 use crate::config::resolve::lexical;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -24,12 +24,13 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W211",
-        title: "the password file does not exist",
+        title: "the password file does not exist, or has no user",
         page: "`auth_basic_user_file` names a file that is not there, so that no one gets in: requests with a password are \
                answered 403 (nginx) and the error log says why. Relative paths start at the directory of the main \
-               configuration file. `htpasswd -c FILE USER` makes one.",
+               configuration file. `htpasswd -c FILE USER` makes one. A file without a line `USER:HASH` lets no one in \
+               either: `htpasswd FILE USER` adds one.",
         about: &["auth_basic_user_file"],
-        check: missing_passwords,
+        check: no_passwords,
     },
     Rule {
         code: "W212",
@@ -185,7 +186,7 @@ fn no_root(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// A directory beside the missing one whose name is nearly the same.
-fn nearest(path: &std::path::Path) -> Option<String> {
+fn nearest(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let parent = path.parent()?;
     let names: Vec<String> =
@@ -195,7 +196,7 @@ fn nearest(path: &std::path::Path) -> Option<String> {
     Some(parent.join(near).display().to_string())
 }
 
-fn missing_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
+fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("auth_basic_user_file") {
         return;
     }
@@ -215,7 +216,23 @@ fn missing_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
                 "htpasswd -c \"{shown}\" USER makes it (package apache2-utils), or a line \"USER:$(openssl passwd -6)\""
             ),
         ));
+    } else if has_no_user(&path) {
+        found.push(Finding::new(
+            place.d.args_span(),
+            format!("\"{shown}\" has no line \"USER:HASH\": no one gets in"),
+            format!("htpasswd \"{shown}\" USER adds one (package apache2-utils)"),
+        ));
     }
+}
+
+/// Whether a password file can be read and names no user.
+fn has_no_user(path: &Path) -> bool {
+    // Another kind of file could keep its reader waiting.
+    if !path.is_file() {
+        return false;
+    }
+    let is_user = |line: &[u8]| !line.starts_with(b"#") && memchr::memchr(b':', line).is_some_and(|at| at > 0);
+    std::fs::read(path).is_ok_and(|text| !text.split(|byte| *byte == b'\n').any(is_user))
 }
 
 fn nothing_listened_on(place: &RuleContext, found: &mut Vec<Finding>) {

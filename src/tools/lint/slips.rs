@@ -42,9 +42,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W024",
         title: "a certificate that no listener uses",
-        page: "`ssl_certificate` alone turns nothing on: a `listen` without `ssl` speaks plain HTTP. Write \
-               `listen 443 ssl;`.",
-        about: &["ssl_certificate"],
+        page: "`ssl_certificate` and `acme_certificate` alone turn nothing on: a `listen` without `ssl` speaks plain HTTP. \
+               Write `listen 443 ssl;`.",
+        about: &["ssl_certificate", "acme_certificate"],
         check: unused_certificate,
     },
     Rule {
@@ -153,12 +153,11 @@ fn alias_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(server) = place.blocks.last().filter(|block| place.is("ssl_certificate") && block.name.is("server"))
-    else {
-        return;
-    };
+    let Some(server) = place.blocks.last().filter(|block| block.name.is("server")) else { return };
+    let is_first = place.is_first("ssl_certificate")
+        || place.is_first("acme_certificate") && !place.level().has("ssl_certificate");
     // `ssl on` is TLS, and `ssl off` was meant.
-    if place.level().first("ssl_certificate") != Some(place.at) || place.ssl().is_some() {
+    if !is_first || place.ssl().is_some() {
         return;
     }
     // An included file stands in the tree in place of its `include`: the `listen` lines of all files are seen.

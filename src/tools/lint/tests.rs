@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
 
+mod files;
 mod reached;
 mod twins;
 
@@ -215,6 +216,7 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W022", "if ($host != www\\.a\\.test) { return 403; }", "if ($host != www.a.test) { return 403; }"),
         ("W023", "location /i/ { alias /srv/i; }", "location /i/ { alias /srv/i.txt; }"),
         ("W024", "listen 8443; ssl_certificate c;", "listen 8443 ssl; ssl_certificate c;"),
+        ("W024", "listen 80; acme_certificate default;", "listen 443 ssl; listen 80; acme_certificate default;"),
         ("W106", r"server_name ~^www.a\.test$;", r"server_name ~^www\.a\.test$;"),
         ("W126", "location /a/ { proxy_pass http://b/c; }", "location /a/ { proxy_pass http://b/c.php; }"),
         (
@@ -489,18 +491,6 @@ fn a_comment_allows_a_code_for_its_line_the_next_and_its_block() {
         assert_eq!(codes(text), Vec::<String>::new(), "{text}");
     }
     assert_eq!(codes("server {\n # lint: allow W001\n location ~ .php$ { }\n}"), ["W106"]);
-}
-
-#[test]
-fn only_the_first_missing_names_are_compared_with_those_beside_them() {
-    let dir = std::env::temp_dir().join(format!("webserv-lint-missing-{}", std::process::id()));
-    std::fs::create_dir_all(dir.join("pictures")).expect("a scratch directory");
-    let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
-    let locations: String = (0..120).map(|at| format!("location /{at} {{ root picturse; }}\n")).collect();
-    let loaded = load_text("x.conf", format!("server {{ {locations} }}").as_bytes(), &LoadOptions::default());
-    let found = at_start(&loaded.directives, &loaded.sources, &paths);
-    let _ = std::fs::remove_dir_all(&dir);
-    assert_eq!(found.iter().filter(|warning| warning.code == Some("W210")).count(), COMPARISONS as usize);
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Rules that look at the disk.
+
+use super::*;
+
+#[test]
+fn only_the_first_missing_names_are_compared_with_those_beside_them() {
+    let dir = std::env::temp_dir().join(format!("webserv-lint-missing-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("pictures")).expect("a scratch directory");
+    let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
+    let locations: String = (0..120).map(|at| format!("location /{at} {{ root picturse; }}\n")).collect();
+    let loaded = load_text("x.conf", format!("server {{ {locations} }}").as_bytes(), &LoadOptions::default());
+    let found = at_start(&loaded.directives, &loaded.sources, &paths);
+    let _ = std::fs::remove_dir_all(&dir);
+    assert_eq!(found.iter().filter(|warning| warning.code == Some("W210")).count(), COMPARISONS as usize);
+}
+
+#[test]
+fn a_password_file_without_a_user_is_found() {
+    let dir = std::env::temp_dir().join(format!("webserv-lint-passwords-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("directory")).expect("a scratch directory");
+    let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
+    let mut wrong = Vec::new();
+    for (name, text, has_none) in [
+        ("empty", "", true),
+        ("remarks", "# alice:x\n\n", true),
+        ("words", "alice\n:x\n", true),
+        ("users", "# who\nalice:$apr1$x$y\n", false),
+        ("unended", "alice:x", false),
+    ] {
+        std::fs::write(dir.join(name), text).expect("written");
+        let text = format!("server {{ listen 1; auth_basic x; auth_basic_user_file {name}; }}");
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let found = at_start(&loaded.directives, &loaded.sources, &paths);
+        if found.iter().any(|warning| warning.code == Some("W211")) != has_none {
+            wrong.push(name);
+        }
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
