@@ -159,6 +159,22 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// Options that say what is to be done, each with that: two things at once are a mistake.
+const ORDERS: [(&str, &str); 4] = [("-s", "signal"), ("-t", "test"), ("-T", "test"), ("--status", "status")];
+
+fn order(option: &OsString) -> Option<&'static str> {
+    ORDERS.iter().find(|(known, _)| option == known).map(|(_, order)| *order)
+}
+
+/// A first word and an option behind it that say two things (`reload -t`, `stop -s reload`): nginx would leave one out.
+fn two_orders(args: &[OsString]) -> Option<Stop> {
+    let [_, word, rest @ ..] = args else { return None };
+    let meant = order(&OsString::from(meaning_of(word)?.first()?))?;
+    let other = rest.iter().find(|arg| order(arg).is_some_and(|other| other != meant || other == "signal"))?;
+    let (word, other) = (word.display(), other.display());
+    Some(Stop::mistake(&format!("\"{word}\" and \"{other}\" are two commands: give one after the other")))
+}
+
 /// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
 fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
     let command = command();
@@ -190,7 +206,11 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     if let Some(page) = page(&first, args.get(2..).unwrap_or_default()) {
         return Err(Stop::Help(page));
     }
-    let args = spelled_out(word_first(args)).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
+    let args = word_first(args);
+    if let Some(stop) = two_orders(&args) {
+        return Err(stop);
+    }
+    let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
     let args =
         command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|e| stop(&e, &first, &known()))?;
     contradiction(&args).map_or(Ok(args), Err)

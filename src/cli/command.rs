@@ -208,11 +208,12 @@ fn diff() -> Command {
         )
 }
 
-/// An address to listen on; the one name that needs no look-up is one, too.
+/// An address to listen on; the one name that needs no look-up is one, too. Of `::ffff:127.0.0.1` it is the IPv4 address: a
+/// socket of IPv6 is of IPv6 alone.
 fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
     match text {
         "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        text => text.trim_start_matches('[').trim_end_matches(']').parse(),
+        text => text.trim_start_matches('[').trim_end_matches(']').parse().map(|ip: IpAddr| ip.to_canonical()),
     }
 }
 

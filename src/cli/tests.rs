@@ -17,6 +17,10 @@ fn the_words_people_try_first_do_what_they_say() {
     {
         assert!(parsed(line).is_ok_and(|args| args.signal.as_deref() == Some("reload")), "{line}");
     }
+    for line in ["-t -c x.conf reload", "-s stop reload", "reload -s stop", "check -s reload", "status -t", "-T stop"] {
+        assert!(parsed(line).is_err(), "{line}");
+    }
+    assert!(parsed("check -T x.conf").is_ok_and(|args| args.test && args.dump));
     assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
     assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == super::command::HELP));
     for (word, options) in words().filter(|(word, _)| *word != "help") {

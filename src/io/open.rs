@@ -274,12 +274,22 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
 pub fn unreadable(path: &Path) -> String {
     let (uid, gid) = (process::geteuid(), process::getegid());
     let (who, cure) = (process::user_of(uid), reading_cure(path, uid, gid));
+    let may_enter =
+        |dir: &Path| CString::new(dir.as_os_str().as_bytes()).is_ok_and(|dir| file::access(&dir, file::X_OK).is_ok());
+    if let Some(closed) = closed_above(path, &who, may_enter) {
+        return format!("{closed}, or start as a user who may");
+    }
     match denies_owner(path, uid, READ) {
         true => format!("it belongs to {who} and denies reading: {cure}"),
-        false => format!(
-            "{who} may not read it, or not enter a directory above: start as a user who may, or let its group: {cure}"
-        ),
+        false => format!("{who} may not read it: start as a user who may, or let its group: {cure}"),
     }
+}
+
+/// The directory above a path that keeps a user out, and the command: before it is done, no other helps.
+pub fn closed_above(path: &Path, user: &str, may_enter: impl Fn(&Path) -> bool) -> Option<String> {
+    let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    let closed = above.filter(|above| !may_enter(above)).last()?.display();
+    Some(format!("{user} may not enter \"{closed}\" above it: chmod o+x \"{closed}\""))
 }
 
 /// Rights as the bits of one class of a mode: to enter a directory, to read, to change what is in a directory.

@@ -61,8 +61,6 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     open_logs(config)?;
     // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");
-    // A service's directory below /run is there once the service manager has started it.
-    let is_to_come = |path: &Path| path.starts_with("/run") && path.parent().is_some_and(|dir| !dir.exists());
     if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default && !is_to_come(path)) {
         pid_file::is_possible(path)?;
     }
@@ -76,9 +74,19 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     temp_paths::make(config, None)
 }
 
+/// Whether a pid file is of a service whose directory below /run is there once the service manager has started it.
+fn is_to_come(path: &Path) -> bool {
+    ["/run", "/var/run"].iter().any(|run| path.starts_with(run)) && path.parent().is_some_and(|dir| !dir.exists())
+}
+
 /// What of the directories and files of a configuration the serving process could not use, and the cures.
 pub fn missing_rights(config: &Config) -> Vec<String> {
-    serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config)).unwrap_or_default()
+    let pid = config.process.pid.as_deref().filter(|path| is_to_come(path)).and_then(Path::parent).map(|dir| {
+        let dir = dir.display();
+        format!("\"{dir}\", the directory of the pid file, does not exist: the service manager makes it, or mkdir -p \"{dir}\"")
+    });
+    let of_user = serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config));
+    pid.into_iter().chain(of_user.unwrap_or_default()).collect()
 }
 
 /// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid

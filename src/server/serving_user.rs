@@ -6,7 +6,7 @@ use crate::config::model::{Config, Location, LocationKind};
 use crate::config::settings::proxy;
 use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
-use crate::io::open::{ENTER, READ, WRITE, denies_owner, reading_cure};
+use crate::io::open::{ENTER, READ, WRITE, closed_above, denies_owner, reading_cure};
 use crate::sys::file::{self, Stat};
 use crate::sys::process;
 use std::collections::BTreeSet;
@@ -102,7 +102,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         }
     }
     for path in password_files(config).iter().filter(|path| path.is_file() && !user.can(path, READ)) {
-        let (shown, cure) = (path.display(), reading_cure(path, user.uid, user.gid));
+        let (shown, cure) = (path.display(), user.reading(path));
         lines.push(format!("{who} cannot read the passwords in \"{shown}\", every login there will fail: {cure}"));
     }
     lines
@@ -129,12 +129,17 @@ impl Subject<'_> {
         self.worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted))
     }
 
+    /// How the user may come to read a file.
+    fn reading(&self, path: &Path) -> String {
+        closed_above(path, &self.name, |above| self.can(above, ENTER))
+            .unwrap_or_else(|| reading_cure(path, self.uid, self.gid))
+    }
+
     /// How the user may come to write to a directory.
     fn writing(&self, path: &Path) -> String {
-        let mut above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
         let (name, shown) = (&self.name, format!("\"{}\"", path.display()));
-        if let Some(closed) = above.find(|above| !self.can(above, ENTER)) {
-            format!("{name} may not enter \"{}\" above it: chmod o+x there", closed.display())
+        if let Some(closed) = closed_above(path, name, |above| self.can(above, ENTER)) {
+            closed
         } else if denies_owner(path, self.uid, WRITE) {
             format!("chmod u+wx {shown}")
         } else if path.metadata().is_ok_and(|meta| meta.uid() == self.uid) {

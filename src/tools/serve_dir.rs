@@ -99,7 +99,7 @@ impl ServeDir {
         self.write_address(out)?;
         writeln!(out, "        root            {};", self.root())?;
         writeln!(out, "        index           index.html;\n")?;
-        if self.address.ip().to_canonical().is_loopback() {
+        if self.address.ip().is_loopback() {
             write!(out, "{ONLY_LOCALHOST}")?;
         }
         if !self.follow_links {

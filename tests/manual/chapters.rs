@@ -50,12 +50,14 @@ pub fn sections(name: &str, page: &str) -> Vec<(String, String, String)> {
 }
 
 fn without_elements(html: &str) -> String {
-    let text: Vec<&str> = html.split('<').enumerate().map(|(at, part)| text_behind_tag(at, part)).collect();
+    let text: Vec<String> = html.split('<').enumerate().map(|(at, part)| text_behind_tag(at, part)).collect();
     text.concat().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn text_behind_tag(at: usize, part: &str) -> &str {
-    if at == 0 { part } else { part.split_once('>').expect("the tag's end").1 }
+/// Without its tag; cells and items are words of their own.
+fn text_behind_tag(at: usize, part: &str) -> String {
+    let Some((tag, text)) = part.split_once('>').filter(|_| at > 0) else { return part.to_owned() };
+    if ["td", "th", "tr", "li"].iter().any(|word| tag.starts_with(word)) { format!(" {text}") } else { text.to_owned() }
 }
 
 fn main_part(page: &str) -> &str {

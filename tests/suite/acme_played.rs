@@ -458,3 +458,19 @@ fn a_state_path_that_cannot_be_made_is_an_error_with_its_line() {
     let line = shown.lines().find(|line| line.contains("state_path conf/test.conf/state;"));
     assert!(line.is_some(), "the line is shown: {shown}");
 }
+
+/// Below the prefix a service may seldom write: the package's did not start.
+#[test]
+fn the_state_is_in_the_state_directory_unless_nginx_has_made_its_own() {
+    let site = format!(
+        "acme_issuer kept {{ uri http://{}/dir; accept_terms_of_service; }}
+         server {{ listen 127.0.0.1:%%PORT%% ssl; server_name a.test; acme_certificate kept; return 200 ok; }}",
+        crate::os::reserve().expect("a free port").1
+    );
+    for (made, used, other) in [("none", "state/acme_kept", "acme_kept"), ("acme_kept", "acme_kept", "state/acme_kept")]
+    {
+        let server = http(&site).mkdir(made).start();
+        eventually("the account has a key", || server.exists(&format!("{used}/account.key")));
+        assert!(!server.exists(other), "{other}");
+    }
+}

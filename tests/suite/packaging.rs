@@ -202,11 +202,8 @@ fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
     let dir = setup.dir();
     let at = dir.display().to_string();
     let address = os::reserve().expect("a free port").1;
-    let user = if os::is_root() { "user root;\n" } else { "" };
-    let main = fs::read_to_string(dir.join("etc/webserv.conf")).expect("it is there");
-    fs::write(dir.join("etc/webserv.conf"), format!("{user}{main}")).expect("written");
     let site = read("packaging/etc/sites-available/default").replace("/var/www/html", &format!("{at}/html"));
-    let site = site.replace("listen [::]:80 default_server;", "").replace("listen [::]:80;", "");
+    let site = site.replace("listen [::]:80 default_server;", "").replace("/run/webserv", &format!("{at}/run/webserv"));
     let site = site.replace("listen 80", &format!("listen {address}"));
     fs::write(dir.join("etc/sites-enabled/default"), site).expect("written");
     let unit = read("packaging/systemd/webserv.service");
@@ -220,7 +217,7 @@ fn the_commands_of_the_handbooks_service_page_find_the_packages_server() {
     let _leftover = Ended(dir.join("run/webserv/webserv.pid"));
     eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
     let page = read("www/handbook/service.html");
-    let written = page.split("<code>webserv ").skip(1).filter_map(|rest| rest.split("</code>").next());
+    let written = page.split("<code>sudo webserv ").skip(1).filter_map(|rest| rest.split("</code>").next());
     let mut commands: Vec<&str> = written.filter(|line| line.contains("-c /etc/webserv/webserv.conf")).collect();
     // The one that ends it comes last.
     commands.sort_by_key(|line| line.contains("drain"));

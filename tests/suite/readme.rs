@@ -130,6 +130,9 @@ pub fn packaged(setup: &Setup) {
     for (file, from) in [("webserv.conf", "/var"), ("snippets/uploads.conf", "/var/lib/webserv")] {
         let text = fs::read_to_string(etc.join(file)).expect("it is shipped");
         let text = text.replace(from, &dir).replace("/run/webserv", &format!("{dir}/run/webserv"));
+        // That user comes with the package.
+        let user = if os::is_root() { "user root;" } else { "" };
+        let text = text.replace("user webserv;", user);
         fs::write(etc.join(file), text).expect("written");
     }
     for place in ["log/webserv", "cache/webserv", "run/webserv", "files"] {
@@ -289,7 +292,7 @@ fn the_readmes_https_site_is_one_line_beside_what_the_package_brings() {
 }
 
 /// Where each command of the documents is tried that is not run here: a file, and what stands there.
-const TRIED: [(&str, &str, &str); 13] = [
+const TRIED: [(&str, &str, &str); 14] = [
     ("cargo run --release -- conf/default.conf", "tests/suite/default_site.rs", "conf/default.conf"),
     ("cargo test", ".ci/run", "cargo test"),
     (".ci/run", ".github/workflows/ci.yml", ".ci/run"),
@@ -307,6 +310,11 @@ const TRIED: [(&str, &str, &str); 13] = [
     ("sudo apt install ./", "packaging/test-deb", "dpkg -i"),
     ("sudoedit /etc/webserv/sites-available/default", "packaging/test-deb", "/etc/webserv/sites-available/default"),
     ("echo 'server { server_name files.example.org;", "tests/suite/readme.rs", "fn the_readmes_https_site_is_one_line"),
+    (
+        "sudo webserv -t -c /etc/webserv/webserv.conf",
+        "packaging/test-systemd",
+        "webserv -t -c /etc/webserv/webserv.conf",
+    ),
     ("sudo tee /etc/webserv/sites-enabled/files", "packaging/test-deb", "/etc/webserv/sites-enabled/files"),
     (
         "webserv -c /etc/webserv/webserv.conf -p /etc/webserv -g 'pid /run/webserv/0.pid;' -s drain",

@@ -134,7 +134,7 @@ pub const ROWS: &[Row] = &[
             };
             set(s, |issuer| issuer.state = state)
         }),
-        "Directory that keeps the account's key, certificates and their keys, and until when an authority wants no order of one (NAME.retry; remove it to try at once), each 0600 and replaced whole; made where it is missing, and given to the user that serves. off keeps them in memory alone. Without the directive it is acme_NAME below $STATE_DIRECTORY, /var/lib/webserv (root) or ~/.local/state/webserv, and below the prefix with nginx's command line.",
+        "Directory that keeps the account's key, certificates and their keys, and until when an authority wants no order of one (NAME.retry; remove it to try at once), each 0600 and replaced whole; made where it is missing, and given to the user that serves. off keeps them in memory alone. Without the directive it is acme_NAME below $STATE_DIRECTORY, /var/lib/webserv (root) or ~/.local/state/webserv; with nginx's command line the one below the prefix, if it is there.",
     ),
     row(
         "accept_terms_of_service",

@@ -124,6 +124,17 @@ impl Build {
         Some(names)
     }
 
+    /// Where an issuer keeps its state if the configuration does not say: nginx's place where nginx has made it, or else the
+    /// state directory. A service may write there, and seldom below the prefix.
+    fn default_state(&self, issuer: &str) -> Result<PathBuf, String> {
+        let name = format!("acme_{issuer}");
+        let of_nginx = self.full_path(name.as_bytes());
+        match self.form == Form::Nginx && of_nginx.is_dir() {
+            true => Ok(of_nginx),
+            false => Ok(local_ca::state_directory()?.join(name)),
+        }
+    }
+
     fn issuer(&mut self, wanted: &CertificateRequest, settings: &Settings) -> Option<Issuer> {
         let draft = self.issuer_draft(wanted)?;
         let before = self.diagnostics.errors();
@@ -138,12 +149,11 @@ impl Build {
                 return None;
             }
         };
-        let state = match (draft.state, self.form) {
-            (StateStore::Off, _) => None,
-            (StateStore::Path(path), _) => Some(path),
-            (StateStore::Default, Form::Nginx) => Some(self.full_path(format!("acme_{}", draft.name).as_bytes())),
-            (StateStore::Default, Form::Own) => match local_ca::state_directory() {
-                Ok(directory) => Some(directory.join(format!("acme_{}", draft.name))),
+        let state = match draft.state {
+            StateStore::Off => None,
+            StateStore::Path(path) => Some(path),
+            StateStore::Default => match self.default_state(&draft.name) {
+                Ok(path) => Some(path),
                 Err(why) => {
                     let text = format!("no place for the account and the certificates of ACME: {why}");
                     self.error(Fault::new(wanted.issuer_span, text).help(local_ca::CURE));
