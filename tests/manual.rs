@@ -232,7 +232,7 @@ fn with_values(command: clap::Command) -> clap::Command {
     let mut directives: Vec<&str> = registry::rows().map(|row| row.name).collect();
     directives.sort_unstable();
     directives.dedup();
-    let codes = webserv::tools::lint::RULES.iter().copied().flatten().map(|rule| rule.code).collect();
+    let codes = webserv::tools::lint::rules().iter().map(|rule| rule.code).collect();
     let commands: Vec<&str> = command.get_subcommands().map(|sub| &*sub.get_name().to_owned().leak()).collect();
     let hints = [("c", FilePath), ("e", FilePath), ("p", DirPath), ("g", Other), ("port", Other), ("bind", Other)];
     let hinted =

@@ -31,19 +31,6 @@ pub const RULES: &[Rule] = &[
         about: &["location", "server_name"],
         check: open_end,
     },
-];
-
-/// Protection that is none: said at every start, too.
-pub const PASSWORDS: &[Rule] = &[Rule {
-    code: "W117",
-    title: "auth_basic without a password file",
-    page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
-               (as in nginx).",
-    about: &["auth_basic"],
-    check: no_passwords,
-}];
-
-pub const TOLD: &[Rule] = &[
     Rule {
         code: "W118",
         title: "Content-Type by add_header",
@@ -85,6 +72,16 @@ pub const TOLD: &[Rule] = &[
         check: alias_without_capture,
     },
 ];
+
+/// A rule that holds at every start, too: protection that is none.
+pub const AT_START: &[Rule] = &[Rule {
+    code: "W117",
+    title: "auth_basic without a password file",
+    page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
+               (as in nginx).",
+    about: &["auth_basic"],
+    check: no_passwords,
+}];
 
 fn is_rule(d: &Directive) -> bool {
     d.name.is("deny") || d.name.is("allow") || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
@@ -268,7 +265,7 @@ fn alias_without_capture(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// W205, of [`super::order::AREAS`]: counts of connections are for those who run the server.
+/// W205, of [`super::order`]: counts of connections are for those who run the server.
 pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
     let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| place.is(name));
     if !shows || place.d.args.first().is_some_and(|word| word.is("off")) {

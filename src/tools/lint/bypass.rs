@@ -24,10 +24,6 @@ pub const RULES: &[Rule] = &[
         about: &["add_header"],
         check: two_lifetimes,
     },
-];
-
-/// Of what is kept from some.
-pub const WAYS: &[Rule] = &[
     Rule {
         code: "W138",
         title: "a regex location that leads around a password",

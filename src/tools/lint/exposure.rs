@@ -43,18 +43,16 @@ pub const RULES: &[Rule] = &[
         about: &["limit_req_zone", "limit_conn_zone"],
         check: chosen_key,
     },
+    Rule {
+        code: "W207",
+        title: "anyone can fetch what clients stored",
+        page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
+               what was uploaded behind a password is there for everyone. Ask there as well, or keep the store outside of \
+               everything that is served.",
+        about: &["upload_store"],
+        check: read_back,
+    },
 ];
-
-/// Of areas that people write to.
-pub const AREAS: &[Rule] = &[Rule {
-    code: "W207",
-    title: "anyone can fetch what clients stored",
-    page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
-           what was uploaded behind a password is there for everyone. Ask there as well, or keep the store outside of \
-           everything that is served.",
-    about: &["upload_store"],
-    check: read_back,
-}];
 
 fn chosen_key(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("limit_req_zone") && !place.is("limit_conn_zone") {

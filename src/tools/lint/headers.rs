@@ -48,27 +48,23 @@ pub const RULES: &[Rule] = &[
         about: &["allow"],
         check: allow_without_deny,
     },
+    Rule {
+        code: "W134",
+        title: "proxy_set_header drops Host or the client's address",
+        page: "A level that has a `proxy_set_header` of its own takes none of those above it: with one for Upgrade in a \
+                   location, the Host and the address of the client that the server sets are not sent there. Repeat them.",
+        about: &["proxy_set_header"],
+        check: lost_request_headers,
+    },
+    Rule {
+        code: "W152",
+        title: "fastcgi_param drops the parameters of the level above",
+        page: "A level that has a `fastcgi_param` of its own takes none of those above it: with SCRIPT_FILENAME in a \
+                   location, what the server passes to the program is not passed there. Repeat them, or include them.",
+        about: &PARAMETERS,
+        check: lost_parameters,
+    },
 ];
-
-/// The same of what upstreams are sent.
-pub const SENT: &[Rule] = &[Rule {
-    code: "W134",
-    title: "proxy_set_header drops Host or the client's address",
-    page: "A level that has a `proxy_set_header` of its own takes none of those above it: with one for Upgrade in a \
-               location, the Host and the address of the client that the server sets are not sent there. Repeat them.",
-    about: &["proxy_set_header"],
-    check: lost_request_headers,
-}];
-
-/// The same of what programs are passed.
-pub const PASSED: &[Rule] = &[Rule {
-    code: "W152",
-    title: "fastcgi_param drops the parameters of the level above",
-    page: "A level that has a `fastcgi_param` of its own takes none of those above it: with SCRIPT_FILENAME in a \
-               location, what the server passes to the program is not passed there. Repeat them, or include them.",
-    about: &["fastcgi_param", "uwsgi_param", "scgi_param"],
-    check: lost_parameters,
-}];
 
 fn sent_by_client(name: &str) -> bool {
     is_of_client(name) || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
@@ -281,13 +277,16 @@ fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// Directives with which programs are passed parameters.
+const PARAMETERS: [&str; 3] = ["fastcgi_param", "uwsgi_param", "scgi_param"];
+
 fn lost_parameters(place: &RuleContext, found: &mut Vec<Finding>) {
     let (level, name) = (place.level(), place.d.name.str());
     if !name.ends_with("_param") || !place.is_first(&name) || level.has("include") {
         return;
     }
     let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
-    let of = PASSED[0].about.iter().position(|about| *about == name).unwrap_or_default();
+    let of = PARAMETERS.iter().position(|about| *about == name).unwrap_or_default();
     let kept = above.parameters[of].get_or_init(|| Fields::of(above.all, &name));
     let (lost, count) = kept.lost(&Fields::of(level.all, &name), NAMED);
     if let Some(first) = lost.first() {

@@ -1,7 +1,7 @@
 //! `webserv lint`: configurations that are valid and probably not meant. Walks the tree as it was written, not the
 //! resolved model, so that every warning points at a line; knows directives by name and changes nothing.
 //!
-//! A rule is a function over one directive and the blocks around it, and a row of [`RULES`]: a code, a title and a
+//! A rule is a function over one directive and the blocks around it, and a row of its file's `RULES`: a code, a title and a
 //! page of text. `# lint: allow W101` on the line, on the line above it, or on a line that opens a block around it
 //! silences a code.
 
@@ -40,39 +40,43 @@ pub use rule::Paths;
 use rule::{Finding, Index, Rule, RuleContext};
 use std::cell::Cell;
 
-/// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
-pub const RULES: &[&[Rule]] = &[
-    traps::RULES,
-    values::RULES,
-    slips::RULES,
-    upstreams::RULES,
-    dead::RULES,
-    bypass::RULES,
-    unasked::RULES,
-    shadow::RULES,
-    reach::RULES,
-    effort::RULES,
-    paths::RULES,
-    headers::RULES,
-    regexes::RULES,
-    order::RULES,
+/// The rules, a table a file.
+const TABLES: &[&[Rule]] = &[
+    access::AT_START,
     access::RULES,
-    access::PASSWORDS,
-    access::TOLD,
-    trust::RULES,
+    bypass::RULES,
+    dead::RULES,
+    effort::RULES,
     exposure::RULES,
-    headers::SENT,
-    transport::RULES,
-    bypass::WAYS,
-    unasked::CHECKS,
-    reach::WAYS,
-    leaks::RULES,
-    headers::PASSED,
-    uploads::RULES,
-    order::AREAS,
-    exposure::AREAS,
     files::RULES,
+    headers::RULES,
+    leaks::RULES,
+    order::RULES,
+    paths::RULES,
+    reach::RULES,
+    regexes::RULES,
+    shadow::RULES,
+    slips::RULES,
+    transport::RULES,
+    traps::RULES,
+    trust::RULES,
+    unasked::RULES,
+    uploads::RULES,
+    upstreams::RULES,
+    values::RULES,
 ];
+
+/// All rules by their codes: traps of the language (W0), what attackers use (W1), then what webserv adds (W2).
+pub fn rules() -> Vec<&'static Rule> {
+    sorted(TABLES)
+}
+
+/// Those of `tables` by their codes, which is the order in which they look at a directive.
+fn sorted(tables: &[&'static [Rule]]) -> Vec<&'static Rule> {
+    let mut rules: Vec<&Rule> = tables.iter().copied().flatten().collect();
+    rules.sort_by_key(|rule| rule.code);
+    rules
+}
 
 /// Rules that ask for something which may stand around a location, or beside it: of a file of locations that a server
 /// includes they say nothing.
@@ -80,7 +84,7 @@ pub const NEED_CONTEXT: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
-    by(&Index::new(RULES), tree, sources, paths)
+    by(&Index::new(&rules()), tree, sources, paths)
 }
 
 /// Missing names that are compared with the names beside them: each costs a reading of a directory, and a server that
@@ -89,7 +93,7 @@ const COMPARISONS: u32 = 50;
 
 /// What a server says when it starts: of its files, and of protection that is none.
 pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
-    by(&Index::new(&[access::PASSWORDS, files::RULES]), tree, sources, Some(paths))
+    by(&Index::new(&sorted(&[access::AT_START, files::RULES])), tree, sources, Some(paths))
 }
 
 fn by(rules: &Index, tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
@@ -105,14 +109,14 @@ fn by(rules: &Index, tree: &[Directive], sources: &Sources, paths: Option<&Paths
 
 /// The page of a rule, for `--explain`.
 pub fn explain(code: &str) -> Option<String> {
-    let rule = RULES.iter().copied().flatten().find(|rule| rule.code.eq_ignore_ascii_case(code))?;
+    let rule = rules().into_iter().find(|rule| rule.code.eq_ignore_ascii_case(code))?;
     let silence = format!("To accept it at one place: `# lint: allow {}` on that line or above it.", rule.code);
     Some(format!("{}: {}\n\n{}\n\n{silence}\n", rule.code, rule.title, rule.page))
 }
 
 /// Code and title of every rule, one a line.
 pub fn list() -> String {
-    RULES.iter().copied().flatten().map(|rule| format!("{}  {}\n", rule.code, rule.title)).collect()
+    rules().into_iter().map(|rule| format!("{}  {}\n", rule.code, rule.title)).collect()
 }
 
 /// A way through the tree.

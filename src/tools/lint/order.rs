@@ -42,10 +42,6 @@ pub const RULES: &[Rule] = &[
         about: &["access_log", "error_log"],
         check: log_off,
     },
-];
-
-/// Of areas that people write to, or look at.
-pub const AREAS: &[Rule] = &[
     Rule {
         code: "W203",
         title: "a quota that one client can fill",

@@ -56,17 +56,15 @@ pub const RULES: &[Rule] = &[
         about: &["location"],
         check: takes_files,
     },
+    Rule {
+        code: "W148",
+        title: "one path is closed, and what is below it is open",
+        page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
+               for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
+        about: &["location"],
+        check: exact_alone,
+    },
 ];
-
-/// Of what attackers use.
-pub const WAYS: &[Rule] = &[Rule {
-    code: "W148",
-    title: "one path is closed, and what is below it is open",
-    page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
-           for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
-    about: &["location"],
-    check: exact_alone,
-}];
 
 fn few_requests(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = place.d.args.first().filter(|_| place.is("keepalive_requests")) else { return };

@@ -30,13 +30,13 @@ pub const EVERY: &[&str] = &[];
 /// does not grow with their number.
 pub struct Index {
     of_every: Vec<&'static Rule>,
-    /// In the order of the tables, those of every directive among them.
+    /// In their order, those of every directive among them.
     by_name: FastMap<&'static [u8], Vec<&'static Rule>>,
 }
 
 impl Index {
-    pub fn new(tables: &[&'static [Rule]]) -> Index {
-        let rules = || tables.iter().copied().flatten();
+    pub fn new(rules: &[&'static Rule]) -> Index {
+        let rules = || rules.iter().copied();
         let mut by_name: FastMap<&'static [u8], Vec<&'static Rule>> = FastMap::default();
         for name in rules().flat_map(|rule| rule.about) {
             by_name.entry(name.as_bytes()).or_default();
@@ -49,8 +49,8 @@ impl Index {
 
     /// All rules for every directive, whatever they are about.
     #[cfg(test)]
-    pub fn unsorted(tables: &[&'static [Rule]]) -> Index {
-        Index { of_every: tables.iter().copied().flatten().collect(), by_name: FastMap::default() }
+    pub fn unsorted(rules: Vec<&'static Rule>) -> Index {
+        Index { of_every: rules, by_name: FastMap::default() }
     }
 
     /// The rules that may find something at a directive of this name.

@@ -12,7 +12,7 @@ pub fn codes(text: &str) -> Vec<String> {
     let code = |d: &Diagnostic| d.code.unwrap_or_default().to_owned();
     let found = lint(&loaded.directives, &loaded.sources, None).iter().map(code).collect();
     let by_all: Vec<_> =
-        by(&Index::unsorted(RULES), &loaded.directives, &loaded.sources, None).iter().map(code).collect();
+        by(&Index::unsorted(rules()), &loaded.directives, &loaded.sources, None).iter().map(code).collect();
     assert_eq!(found, by_all, "a rule finds something at a directive that it is not about: {text}");
     found
 }
@@ -494,8 +494,8 @@ fn a_comment_allows_a_code_for_its_line_the_next_and_its_block() {
 }
 
 #[test]
-fn every_code_is_there_once_and_in_order() {
-    let codes: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.code).collect();
+fn every_code_is_there_once() {
+    let codes: Vec<&str> = rules().iter().map(|rule| rule.code).collect();
     assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{codes:?}");
     assert!(NEED_CONTEXT.iter().all(|code| codes.contains(code)));
 }

@@ -48,10 +48,6 @@ pub const RULES: &[Rule] = &[
         about: &["valid_referers", "add_header", "charset", "error_page"],
         check: nearly,
     },
-];
-
-/// Of what attackers use.
-pub const CHECKS: &[Rule] = &[
     Rule {
         code: "W141",
         title: "a check whose result is never used",
