@@ -132,11 +132,6 @@ impl Directive {
         std::iter::once(&self.name).chain(&self.args)
     }
 
-    /// From the name to the `;` or `}`.
-    pub fn whole(&self) -> Span {
-        self.span.to(self.close)
-    }
-
     /// All arguments together; the place right after the name where there are none.
     pub fn args_span(&self) -> Span {
         match (self.args.first(), self.args.last()) {

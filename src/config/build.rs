@@ -456,7 +456,7 @@ impl Build {
         let variables = &mut self.variables;
         let make = || {
             let line = Template::parse(COMBINED.as_bytes(), variables).expect("the built-in format is well formed");
-            Rc::new(LogFormat { name: "combined".into(), escape: Escape::Default, line, combined: true })
+            Rc::new(LogFormat { escape: Escape::Default, line, combined: true })
         };
         self.combined.get_or_insert_with(make).clone()
     }

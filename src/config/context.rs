@@ -9,7 +9,6 @@ use std::ops::BitOr;
 pub struct Contexts(pub u32);
 
 impl Contexts {
-    pub const NONE: Contexts = Contexts(0);
     pub const MAIN: Contexts = Contexts(1);
     pub const EVENTS: Contexts = Contexts(1 << 1);
     pub const HTTP: Contexts = Contexts(1 << 2);
@@ -123,9 +122,6 @@ impl Args {
     pub const TAKE2: Args = Args::exactly(1 << 2);
     pub const TAKE3: Args = Args::exactly(1 << 3);
     pub const TAKE4: Args = Args::exactly(1 << 4);
-    pub const TAKE5: Args = Args::exactly(1 << 5);
-    pub const TAKE6: Args = Args::exactly(1 << 6);
-    pub const TAKE7: Args = Args::exactly(1 << 7);
     pub const TAKE12: Args = Args::TAKE1.or(Args::TAKE2);
     pub const TAKE13: Args = Args::TAKE1.or(Args::TAKE3);
     pub const TAKE23: Args = Args::TAKE2.or(Args::TAKE3);

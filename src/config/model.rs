@@ -11,7 +11,6 @@ pub use super::settings::{Line, Settings};
 pub use super::template::SetTarget;
 
 use super::ast::Span;
-use super::error::Diagnostic;
 use super::pattern::Pattern;
 use super::pattern_set::PatternSet;
 use super::script::Script;
@@ -60,8 +59,6 @@ pub struct Config {
     pub trashes: Vec<Box<[u8]>>,
     /// Directories whose content is never served: trashes that are not shown, and those of unfinished uploads.
     pub hidden_places: Vec<Box<[u8]>>,
-    /// Warnings and notes of the run that made this configuration.
-    pub notes: Vec<Diagnostic>,
 }
 
 impl Config {

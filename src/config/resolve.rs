@@ -274,7 +274,6 @@ impl Build {
             acme,
             upstreams,
             log_files: self.log_files,
-            notes: self.diagnostics.iter().cloned().collect(),
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
     }

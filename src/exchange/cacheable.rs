@@ -172,7 +172,6 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         path,
         start,
         rest,
-        is_framed,
         content,
         error_text,
         error_request,

@@ -91,11 +91,6 @@ impl Client {
     pub fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }
     }
-
-    /// The port that a URL of its scheme need not name.
-    pub fn default_port(&self) -> u16 {
-        if self.is_secure { 443 } else { 80 }
-    }
 }
 
 /// How far the request has been read.

@@ -308,10 +308,6 @@ impl SendQueue {
         self.queued + (self.buf.len() - self.sealed) as u64
     }
 
-    pub fn sent(&self) -> u64 {
-        self.sent
-    }
-
     /// Bytes that wait.
     pub fn pending(&self) -> u64 {
         self.queued() - self.sent.min(self.queued())

@@ -124,7 +124,7 @@ mod tests {
             text => Part::Literal(text.as_bytes().into()),
         };
         let line = Template { parts: parts.iter().map(part).collect() };
-        Ids(vec![Rc::new(LogFormat { name: "x".into(), escape, line, combined: false })])
+        Ids(vec![Rc::new(LogFormat { escape, line, combined: false })])
     }
 
     #[test]

@@ -266,7 +266,7 @@ mod tests {
             text => Part::Literal(text.as_bytes().into()),
         };
         let line = Template { parts: parts.iter().map(part).collect() };
-        Rc::new(LogFormat { name: "x".into(), escape, line, combined: false })
+        Rc::new(LogFormat { escape, line, combined: false })
     }
 
     #[test]

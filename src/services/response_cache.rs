@@ -55,10 +55,9 @@ pub struct CachedResponse {
     pub request: Span,
     /// The path that was opened, with a NUL.
     pub path: Span,
-    /// The response's head before the value of Date, and after it: text, or a header block if `is_framed`.
+    /// The response's head before the value of Date, and after it: text, or a header block for HTTP/2.
     pub start: Span,
     pub rest: Span,
-    pub is_framed: bool,
     /// The body, if it is cached here.
     pub content: Span,
     /// Its line of the error log: the error, and the request, without the client.

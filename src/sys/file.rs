@@ -16,24 +16,22 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
 pub use beneath::{open_beneath, open_known};
-pub use copy::{
-    SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice,
-};
+pub use copy::{SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice};
 pub use dir::Dir;
 pub use list::{Entries, Entry, ReadDir, read_dir};
 #[cfg(test)]
 pub use name::make_fifo;
 pub use name::{
-    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
-    O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
-    RESOLVE_NO_XDEV, Unlink, link_at, link_fd, mkdir_at, open_at, path_of, readlink_at, symlink_at, unlink_at,
+    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
+    O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+    Unlink, link_at, link_fd, mkdir_at, open_at, path_of, readlink_at, symlink_at, unlink_at,
 };
 use position::offset;
 pub use position::seek;
 pub use rename::{Rename, is_missing, is_no_link, rename_at};
 pub use stat::{
-    F_OK, FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, has_name,
-    is_at, is_read_only, lstat, reach, special, stat, stat_at,
+    FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, has_name, is_at,
+    is_read_only, lstat, reach, special, stat, stat_at,
 };
 
 use super::{Errno, retry};
@@ -179,28 +177,12 @@ pub fn fsync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits until the content is on the disk, and of the metadata what reading it needs.
-pub fn fdatasync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: no pointers are passed.
-    retry(|| unsafe { libc::fdatasync(fd.as_raw_fd()) })?;
-    Ok(())
-}
-
 /// Starts to write `len` bytes at `at` back without waiting for it (0: to the end), so that dirty pages never pile up to
 /// one long stall.
 pub fn sync_range(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     let (at, len) = (offset(at)?, offset(len)?);
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::sync_file_range(fd.as_raw_fd(), at, len, libc::SYNC_FILE_RANGE_WRITE) })?;
-    Ok(())
-}
-
-/// Reserves disk space for `len` bytes at `at`; the size stays. ENOSPC comes early; EOPNOTSUPP where the file system
-/// cannot.
-pub fn fallocate(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
-    let (at, len) = (offset(at)?, offset(len)?);
-    // SAFETY: no pointers are passed.
-    retry(|| unsafe { libc::fallocate(fd.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, at, len) })?;
     Ok(())
 }
 

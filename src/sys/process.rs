@@ -7,7 +7,7 @@ mod spawn;
 mod user;
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub use signal::{
     SIGALRM, SIGCHLD, SIGDRAIN, SIGDRAIN_BEFORE, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
@@ -27,12 +27,6 @@ pub fn getpid() -> i32 {
 pub fn getppid() -> i32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getppid() }
-}
-
-/// Sets the bits that new files do not get; returns the old ones.
-pub fn umask(bits: u32) -> u32 {
-    // SAFETY: no pointers are passed; cannot fail.
-    unsafe { libc::umask(bits) }
 }
 
 /// fork(2): the child's pid in the parent, `None` in the child. Only while the process has one thread. Both share what
@@ -222,14 +216,6 @@ pub fn trim_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// A counter that is readable while not zero: writing eight bytes adds, reading takes all. Non-blocking, close-on-exec.
-pub fn eventfd() -> Result<OwnedFd, Errno> {
-    // SAFETY: no pointers are passed.
-    let fd = retry(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
-    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// The name of the machine; empty if it has none that fits 255 bytes.

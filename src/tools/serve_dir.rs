@@ -44,16 +44,6 @@ impl ServeDir {
         text
     }
 
-    /// `http://localhost:8000/`: what to open on this machine.
-    pub fn url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        let host = match self.address.ip() {
-            ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
-            ip => bracketed(ip),
-        };
-        format!("{scheme}://{host}:{}/", self.address.port())
-    }
-
     /// The directory as an argument. A name that no configuration can hold (bytes that are no UTF-8, a dollar, which begins
     /// a variable) is left to the prefix, which is the directory.
     fn root(&self) -> String {
@@ -274,14 +264,5 @@ mod tests {
             let text = ServeDir { dir: dir.into(), ..plain("/srv") }.config();
             assert!(text.contains("root            .;"), "{text}");
         }
-    }
-
-    #[test]
-    fn the_url_is_one_that_opens_on_this_machine() {
-        let at = |address: &str| ServeDir { address: address.parse().expect("an address"), ..plain("/srv") }.url();
-        assert_eq!(at("127.0.0.1:8000"), "http://localhost:8000/");
-        assert_eq!(at("0.0.0.0:80"), "http://localhost:80/");
-        assert_eq!(at("[::1]:8000"), "http://localhost:8000/");
-        assert_eq!(at("192.0.2.7:8000"), "http://192.0.2.7:8000/");
     }
 }

@@ -84,11 +84,6 @@ impl<T> Slab<T> {
         Slab { entries: Vec::new(), vacant: NONE, len: 0 }
     }
 
-    /// Reserves address space for `slots`; memory is used as slots are.
-    pub fn with_capacity(slots: usize) -> Slab<T> {
-        Slab { entries: Vec::with_capacity(slots), vacant: NONE, len: 0 }
-    }
-
     pub fn insert(&mut self, value: T) -> Key {
         self.insert_with(|_| value)
     }
@@ -232,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_slot_freed_last_is_used_first() {
-        let mut slab = Slab::with_capacity(4);
+        let mut slab = Slab::new();
         let keys: Vec<Key> = (0..4).map(|value| slab.insert(value)).collect();
         for slot in [0usize, 2, 1] {
             slab.remove(keys[slot]);

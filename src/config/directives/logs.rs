@@ -122,7 +122,7 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let line = Template { parts: parts.into() };
-    b.formats.insert(name.as_str().into(), Rc::new(LogFormat { name: name.into(), escape, line, combined: false }));
+    b.formats.insert(name.as_str().into(), Rc::new(LogFormat { escape, line, combined: false }));
     Ok(())
 }
 

@@ -50,7 +50,6 @@ pub enum AccessTarget {
 
 #[derive(Debug)]
 pub struct LogFormat {
-    pub name: Box<str>,
     pub escape: Escape,
     pub line: Template,
     /// nginx's `combined`, which has a writer of its own on the hot path.

@@ -4,7 +4,7 @@
 //! What a transport owes its connection:
 //! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may get on, whatever
 //!   that takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be writable, which
-//!   `can_read` reflects. Bytes that are decoded but not taken count as readable ([`Transport::has_plaintext`]).
+//!   `can_read` reflects. Bytes that are decoded but not taken count as readable.
 //! * EAGAIN says that nothing moves before the next event; the transport has recorded that by itself. Whether a short
 //!   read or write says the same is the transport's affair and no caller's.
 //! * Bytes that `send` took may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] moves them.
@@ -250,17 +250,6 @@ impl Transport {
         self.ready().has_failed() || self.tls().is_some_and(|tls| tls.fault().is_some())
     }
 
-    /// Decoded bytes wait in the transport: the socket no longer has them, and no event will report them.
-    pub fn has_plaintext(&self) -> bool {
-        match self {
-            Transport::Plain(_) => false,
-            Transport::Tls(tls) => tls.has_plaintext(),
-            #[cfg(debug_assertions)]
-            Transport::Scrambled(scrambled) => scrambled.has_plaintext(),
-            Transport::Stream(_) => false,
-        }
-    }
-
     /// Bytes that [`Transport::send`] took and the socket has not.
     pub fn has_unsent(&self) -> bool {
         match self {
@@ -277,11 +266,6 @@ impl Transport {
         if let Transport::Tls(tls) = self {
             tls.flush_held();
         }
-    }
-
-    /// TLS session tickets wait for a moment, to be sent together with the first response.
-    pub fn holds_tickets(&self) -> bool {
-        self.tls().is_some_and(Tls::holds_tickets)
     }
 
     /// No response has come in that time: the tickets are sent alone.

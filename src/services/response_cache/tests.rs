@@ -50,7 +50,6 @@ impl Maker {
             path,
             start: Span::default(),
             rest: Span::default(),
-            is_framed: false,
             content: Span::default(),
             error_text: Span::default(),
             error_request: Span::default(),

@@ -11,8 +11,6 @@ use crate::sys::{Errno, retry};
 pub const SPLICE_MOVE: u32 = libc::SPLICE_F_MOVE;
 /// Neither waits for the pipe; the other side waits unless it is non-blocking itself.
 pub const SPLICE_NONBLOCK: u32 = libc::SPLICE_F_NONBLOCK;
-/// More follows at once, as [`crate::sys::socket::More::Yes`].
-pub const SPLICE_MORE: u32 = libc::SPLICE_F_MORE;
 
 /// The kernel moves no more than this in one call (MAX_RW_COUNT, less than 2 GiB).
 const MOST: usize = 0x7fff_f000;

@@ -23,7 +23,6 @@ pub const O_DIRECTORY: i32 = libc::O_DIRECTORY;
 pub const O_TMPFILE: i32 = libc::O_TMPFILE;
 /// A place in the tree, without access to content: for `*_at` calls and [`super::fstat`].
 pub const O_PATH: i32 = libc::O_PATH;
-pub const O_NOATIME: i32 = libc::O_NOATIME;
 /// A terminal that is opened does not become the one that controls us.
 pub const O_NOCTTY: i32 = libc::O_NOCTTY;
 

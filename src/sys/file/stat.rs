@@ -196,8 +196,6 @@ pub fn file_system(path: &CStr) -> Result<u64, Errno> {
 pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;
 pub const X_OK: i32 = libc::X_OK;
-/// Only whether it exists.
-pub const F_OK: i32 = libc::F_OK;
 
 /// Whether the effective user may do `mode` with `path`. An answer about the past: open the file to be sure.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {

@@ -78,7 +78,7 @@ fn stat_tells_what_a_file_is() {
     symlink_at(&c_path(long.as_ref()), at, c"long").expect("symlink");
     assert_eq!(readlink_at(at, c"long"), Ok(long.into_bytes()));
     assert_eq!(access(&scratch.join("file"), R_OK), Ok(()));
-    assert_eq!(access(&scratch.join("absent"), F_OK), Err(Errno::ENOENT));
+    assert_eq!(access(&scratch.join("absent"), R_OK), Err(Errno::ENOENT));
     let (available, total) = free_space(dir.as_fd()).expect("fstatvfs");
     assert!(available <= total && total > 0);
 }
@@ -151,16 +151,13 @@ fn content_is_written_and_read_at_any_place() {
 }
 
 #[test]
-fn hints_and_syncs_leave_the_content_alone() {
+fn syncs_leave_the_content_alone() {
     let scratch = Scratch::new();
     let file = create(&scratch, c"file");
     let fd = file.as_fd();
     write(fd, b"content").expect("write");
-    assert!(matches!(fallocate(fd, 0, 1 << 16), Ok(()) | Err(Errno::EOPNOTSUPP)));
     sync_range(fd, 0, 0).expect("sync_file_range");
-    fdatasync(fd).expect("fdatasync");
     fsync(fd).expect("fsync");
-    assert_eq!(fstat(fd).map(|stat| stat.size), Ok(7), "fallocate keeps the size");
     assert_eq!(scratch.read(c"file"), b"content");
 
     let (read_end, _write_end) = pipe().expect("pipe2");
@@ -279,7 +276,7 @@ fn the_kernel_copies_between_files_pipes_and_sockets() {
     let flags = SPLICE_MOVE | SPLICE_NONBLOCK;
     assert_eq!(splice(file.as_fd(), Some(4), to_pipe.as_fd(), None, 3, flags), Ok(3));
     let target = memfd(c"target").expect("memfd_create");
-    assert_eq!(splice(from_pipe.as_fd(), None, target.as_fd(), Some(1), 100, flags | SPLICE_MORE), Ok(3));
+    assert_eq!(splice(from_pipe.as_fd(), None, target.as_fd(), Some(1), 100, flags), Ok(3));
     let mut copied = [0xff; 8];
     assert_eq!(pread(target.as_fd(), &mut copied, 0), Ok(4));
     assert_eq!(&copied[..4], b"\x00456");

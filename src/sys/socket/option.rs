@@ -126,11 +126,6 @@ pub fn fastopen(fd: BorrowedFd<'_>, pending: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, int(pending))
 }
 
-/// SO_ACCEPTCONN: whether `fd` is a listening socket. ENOTSOCK if it is no socket.
-pub fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(get(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
-}
-
 /// SO_ERROR: the error a non-blocking connect or an epoll `ERR` left behind; reading it clears it.
 pub fn take_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
     Ok(match get(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
@@ -144,14 +139,6 @@ pub fn bytes_unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut count: c_int = 0;
     // SAFETY: TIOCOUTQ (the number of SIOCOUTQ) writes one int, to `count`.
     retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut count) })?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
-/// FIONREAD: bytes that can be read now.
-pub fn bytes_unread(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
-    let mut count: c_int = 0;
-    // SAFETY: FIONREAD writes one int, to `count`.
-    retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &mut count) })?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 

@@ -270,11 +270,6 @@ impl Connection {
         self.unfinished.is_some() || matches!(self.reading, Reading::Preface | Reading::FirstFrame)
     }
 
-    /// The preface has come.
-    pub fn has_begun(&self) -> bool {
-        !matches!(self.reading, Reading::Preface)
-    }
-
     pub fn streams(&self) -> &Streams {
         &self.streams
     }
