@@ -1,5 +1,6 @@
 //! Which server of a group a request goes to: hash and random, and where the connection to it comes from.
 
+use crate::client::LIMIT;
 use crate::harness::{BOTH, Table, http, ours, server};
 use crate::upstream::Upstream;
 
@@ -128,6 +129,27 @@ fn least_time_takes_the_server_that_answers_sooner() {
     }
     let wrong = http("upstream u { least_time soon; server 127.0.0.1:1; }").test_config();
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("invalid value \"soon\""), "{wrong:?}");
+}
+
+#[test]
+fn a_response_that_is_cut_short_does_not_take_its_server_out_of_the_group() {
+    let cut = Upstream::start(|peer| {
+        let _ = peer.request();
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut");
+    });
+    let other = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother");
+    let s = http(&format!(
+        "upstream u {{ server {}; server {} backup; }}
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://u; }} }}",
+        cut.address, other.address
+    ))
+    .start();
+    for _ in 0..3 {
+        let mut client = s.client();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = String::from_utf8_lossy(&client.rest_within(LIMIT)).into_owned();
+        assert!(answer.ends_with("\r\n\r\ncut"), "{answer}");
+    }
 }
 
 #[test]

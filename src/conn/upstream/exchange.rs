@@ -89,7 +89,12 @@ pub(super) fn arm_send(io: &mut Io<'_>, active: &Active, cx: &Services) {
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
     // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
-    let end = if was_closed { End::Neutral } else { fault.end() };
+    let end = match () {
+        // It has answered: one program that says less than it announced takes no server from all others (nginx).
+        () if Proxy::has_begun(&active.ex) => End::Good,
+        () if was_closed => End::Neutral,
+        () => fault.end(),
+    };
     let standing = turn.pool.backends.close(&mut active.backend, turn.cx, end);
     next_server(io, active, turn.cx, fault, standing)
 }
