@@ -181,6 +181,12 @@ fn servers_that_fail_are_replaced() {
     });
     table.row(BOTH, "a unix socket that is not there", || {
         s.get("/unix").is(502);
+        s.await_file("logs/error.log", |log| {
+            log.lines().any(|line| {
+                line.contains("[crit]")
+                    && line.contains("nobody.sock failed (2: No such file or directory) while connecting to upstream")
+            })
+        });
     });
     table.row(BOTH, "the backup is asked when the others fail", || {
         s.get("/spare").is(200).body_is("b");

@@ -76,7 +76,8 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
             Step::Again
         }
         Err(unopened) => {
-            let end = if let Unopened::Remote(..) = unopened { End::Failed } else { End::Neutral };
+            let is_remote = matches!(unopened, Unopened::Unreachable(_) | Unopened::NoSession);
+            let end = if is_remote { End::Failed } else { End::Neutral };
             let taken = RequestTimes { began: cx.now.ms, header: None };
             let standing = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
             refused(io, active, cx, unopened, standing)
@@ -92,8 +93,12 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
         Unopened::LimitReached { limit } => proxy.crowded_out(ex, cx, limit),
         Unopened::Local(call, e) => proxy.broken(ex, cx, call, e),
         Unopened::Unbound(local, e) => proxy.unbound(ex, cx, local, e),
-        Unopened::Remote(call, e) => {
-            proxy.broken(ex, cx, call, e);
+        Unopened::Unreachable(e) => {
+            proxy.unreachable(ex, cx, e);
+            return next_server(io, active, cx, Fault::Error, standing);
+        }
+        Unopened::NoSession => {
+            proxy.no_handshake(ex, cx, "no session can be made");
             return next_server(io, active, cx, Fault::Error, standing);
         }
     }

@@ -86,8 +86,10 @@ pub enum Unopened {
     Local(&'static str, Errno),
     /// The address of proxy_bind cannot be had.
     Unbound(SocketAddr, Errno),
-    /// The server could not be connected to.
-    Remote(&'static str, Errno),
+    /// connect() failed at once.
+    Unreachable(Errno),
+    /// There can be no TLS with this server.
+    NoSession,
 }
 
 /// All connections to upstreams.
@@ -215,7 +217,7 @@ impl Backends {
         clients: u64,
         now: u64,
     ) -> Result<(Key, Connect), Unopened> {
-        use Unopened::{LimitReached, Local, Remote, Unbound};
+        use Unopened::{LimitReached, Local, NoSession, Unbound, Unreachable};
         if self.is_full(clients) {
             self.close_oldest();
         }
@@ -234,11 +236,11 @@ impl Backends {
         }
         // Not for Unix sockets, which do not delay anyway.
         let _ = socket::nodelay(fd.as_fd(), true);
-        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| Remote("connect()", e))?;
+        let connect = socket::connect(fd.as_fd(), addr).map_err(Unreachable)?;
         let transport = match wanted.tls.map(Secure::session) {
             None => Transport::plain(fd, readiness(connect)),
             Some(Ok(session)) => Transport::tls_client(fd, readiness(connect), session),
-            Some(Err(_)) => return Err(Remote("a TLS session", Errno::EINVAL)),
+            Some(Err(_)) => return Err(NoSession),
         };
         let backend = Backend {
             transport,

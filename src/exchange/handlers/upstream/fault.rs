@@ -50,11 +50,32 @@ pub fn next_of(code: u16) -> Option<NextUpstream> {
     })
 }
 
+/// What connect() says of a server that is down, or has too many connections waiting: the rest is this machine's own.
+const DOWN: [Errno; 7] = [
+    Errno::ECONNREFUSED,
+    Errno::EAGAIN,
+    Errno::ECONNRESET,
+    Errno::ENETDOWN,
+    Errno::ENETUNREACH,
+    Errno::EHOSTDOWN,
+    Errno::EHOSTUNREACH,
+];
+
 impl Proxy {
     /// A system call on the way to the server failed.
     pub fn broken(&mut self, ex: &mut Exchange, cx: &mut Services, call: &str, errno: Errno) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
+    }
+
+    /// The system refuses to connect, without asking a network: a socket that is missing, or that only others may use; in
+    /// nginx's words.
+    pub fn unreachable(&mut self, ex: &mut Exchange, cx: &mut Services, errno: Errno) {
+        let doing = self.doing(ex);
+        let tried = ex.log.upstream.as_mut().and_then(|record| record.last());
+        let peer = tried.map(|one| one.peer.clone()).unwrap_or_default();
+        let level = if DOWN.contains(&errno) { Level::Error } else { Level::Crit };
+        ex.report(cx, level, format_args!("connect() to {peer} failed {errno} while {doing}"));
     }
 
     /// The address of proxy_bind is not available; in nginx's words.
