@@ -156,6 +156,14 @@ fn php_sites_are_served() {
                        3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         s.send(chunked).is(200).contains("ab56b4d92b40713acc5af89985d4b786 5");
     });
+    table.row(ours("nginx tells it no length: it reads nothing"), "a body in chunks that is not buffered", || {
+        let mut client = s.client();
+        client.send("POST /streamed/sum.php HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        client.send("Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.bytes(25), b"HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+        client.response().is(200).contains("ab56b4d92b40713acc5af89985d4b786");
+    });
     table.row(BOTH, "a large answer", || {
         assert_eq!(s.get("/large.php").is(200).body.len(), 4_000_000);
     });

@@ -110,7 +110,7 @@ macro_rules! common {
                 Args::FLAG,
                 "on",
                 Effect::Flag(|s| &mut $of(s).request_buffering),
-                "on: the body is read before an application is asked. off: it is passed on as it comes.",
+                "on: the body is read before an application is asked. off: it is passed on as it comes, but for a chunked one where the application is told its length (CONTENT_LENGTH).",
             ),
             row(
                 concat!($prefix, "_next_upstream"),

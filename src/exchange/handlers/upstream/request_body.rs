@@ -1,6 +1,7 @@
 //! Whether the body of a request is passed to its upstream, and with which framing.
 
 use super::settings::settings;
+use crate::config::settings::gateway::Param;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::h1::framing::Framing;
@@ -28,7 +29,16 @@ pub(super) fn is_here(ex: &Exchange) -> bool {
 
 /// Applications that need the length of a body in advance cannot be sent chunks.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
+    if ex.request.head.framing != Framing::Chunked {
+        return false;
+    }
+    let settings = settings(ex);
     // Nothing else tells an HTTP/1.0 server where a body ends (RFC 9112 §6.1).
-    let is_old = protocol.is_http() && settings(ex).version != Version::Http11;
-    (protocol.announces_length() || is_old) && ex.request.head.framing == Framing::Chunked
+    let is_old = protocol.is_http() && settings.version != Version::Http11;
+    // php-fpm reads as many bytes as CONTENT_LENGTH says: without one it stores an empty file.
+    protocol.announces_length() || is_old || settings.gateway.params.iter().any(is_length)
+}
+
+fn is_length(param: &Param) -> bool {
+    *param.name == *b"CONTENT_LENGTH" && param.value.constant().is_none()
 }
