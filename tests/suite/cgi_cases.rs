@@ -56,12 +56,15 @@ fn start() -> Option<Server> {
          location = /given { alias %%DIR%%/html/ext/$arg_name; cgi_pass /bin/sh; }
          location = /directory { alias %%DIR%%/html/ext; cgi_pass /bin/sh; }
          location ~ ^/regex/(.*)$ { alias %%DIR%%/html/ext/$1; cgi_extension .sh /bin/sh; }
+         location ~ ^/pictures/.*\\.sh(/|$) { cgi_pass /bin/sh; }
          location /nest/ { root %%DIR%%/html; location ~ \\.sh$ { cgi_pass /bin/sh; root %%DIR%%/html/ext/..; } }",
     )
     .mkdir("outside")
     .file("outside/out.sh", "printf '\\nOUTSIDE'")
     .file("outside/count.sh", "printf '\\n%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\"")
     .file("html/sh/beside.txt", "beside")
+    .file("html/pictures/evil.jpg", "printf '\\nEXECUTED'")
+    .file("html/pictures/fine.sh", "printf '\\n%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\"")
     .file("html/ext/in.sh", "printf '\\ninside'")
     .file("html/ext/yes.run", "#!/bin/sh\nprintf '\\nrun'")
     .file("html/ext/no.run", "#!/bin/sh\nprintf '\\nrun'")
@@ -333,6 +336,12 @@ fn what_is_run_lies_in_the_root() {
         ("/run/", 404),
         ("/sh/sub", 404),
         ("/sh/sub/", 404),
+        ("/pictures/fine.sh", 200),
+        ("/pictures/fine.sh/in/fo", 200),
+        ("/pictures/fine.sh/x.sh", 200),
+        ("/pictures/evil.jpg/x.sh", 403),
+        ("/pictures/evil.jpg/in/x.sh/fo", 403),
+        ("/pictures/evil.jpg", 200),
     ] {
         assert_eq!(s.get(target).status, status, "{target}");
     }

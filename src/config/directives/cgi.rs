@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(pass),
-        "Runs the files of the location as CGI programs: by an interpreter, given by its path, or on for files that are executable themselves. What follows the script's name in the URI is PATH_INFO. Only regular files inside the root are run. A body is read whole before the program starts, so CONTENT_LENGTH is always its true length. Programs end with the server; after a crash of the serving process the parent ends them, and with them jobs that earlier programs left running since that process began (but for those that made a session of their own, setsid), and without one (the server was not started as root) they go on until they are done.",
+        "Runs the files of the location as CGI programs: by an interpreter, given by its path, or on for files that are executable themselves. What follows the script's name in the URI is PATH_INFO. Only regular files inside the root are run, and in a location with a pattern those whose own name it matches: /picture.jpg/x.py runs no picture. A body is read whole before the program starts, so CONTENT_LENGTH is always its true length. Programs end with the server; after a crash of the serving process the parent ends them, and with them jobs that earlier programs left running since that process began (but for those that made a session of their own, setsid), and without one (the server was not started as root) they go on until they are done.",
     )
     .ours(),
     row(

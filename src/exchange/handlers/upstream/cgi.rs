@@ -10,7 +10,7 @@ use super::proxy::{Body, Proxy, Script};
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::stored::{self, Links};
-use crate::config::model::{Content, Level};
+use crate::config::model::{Content, Level, LocationKind};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
@@ -20,6 +20,7 @@ use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::status::Status;
+use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::children::Start;
 use crate::sys::Errno;
@@ -113,8 +114,9 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
         let root = if whole { trusted(&files.root, &path) } else { root };
         match look_at(&path, root) {
             Ok(seen) if seen.stat.kind == FileKind::Regular => {
-                judge(ex, cx, &seen, interpreter.is_some())?;
                 let (name, path_info) = uri.split_at(end);
+                let is_meant = path_info.is_empty() || is_meant(ex, &uri, name);
+                judge(ex, cx, &seen, is_meant, interpreter.is_some())?;
                 return Ok(Script { file: seen.file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
             }
             Ok(_) => break,
@@ -127,6 +129,16 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     }
     ex.report(cx, Level::Error, format_args!("no CGI program for \"{}\"", Printable(&uri)));
     Err(Status::NOT_FOUND)
+}
+
+/// Whether the location takes the name of a program, not only what stands behind it: `location ~ \.py$` makes no program
+/// of a picture, whatever `/picture.jpg/x.py` looks like.
+fn is_meant(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
+    let of = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
+    match (of(uri), of(name)) {
+        (Ok(whole), Ok(own)) => whole == own || ex.config.location(whole).kind != LocationKind::Regex,
+        _ => false,
+    }
 }
 
 /// A file and where its path leads.
@@ -162,9 +174,17 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
 }
 
 /// Whether the file may be run.
-fn judge(ex: &mut Exchange, cx: &mut Services, seen: &RealFile, is_interpreted: bool) -> Result<(), Status> {
+fn judge(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    seen: &RealFile,
+    is_meant: bool,
+    is_interpreted: bool,
+) -> Result<(), Status> {
     let why = if !seen.is_inside {
         "lies outside of the root"
+    } else if !is_meant {
+        "has a name that this location does not match"
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
         "is not executable"
     } else {
