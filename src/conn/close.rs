@@ -71,6 +71,7 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         ex.response.status = if is_whole { Status::CLIENT_CLOSED_REQUEST } else { Status::BAD_REQUEST };
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     }
+    ex.log.is_cut = is_cut(ex, reason);
     accounts::close(ex, cx);
     access_log::write(ex, cx);
     cx.stats.writing = cx.stats.writing.saturating_sub(1);

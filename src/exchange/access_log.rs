@@ -23,6 +23,8 @@ pub struct ClientFacts<'a> {
     pub requests: u64,
     /// Milliseconds since the request came; 0 where the response is sent in the same turn.
     pub ms: u64,
+    /// Bytes that were sent of a response whose client left before its end.
+    pub cut: Option<u64>,
 }
 
 /// Writes the line of this request to every log of its location.
@@ -100,6 +102,11 @@ pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services)
             Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
             Piece::Msec => variables::put_msec(&cx.now, out),
             Piece::RequestTime => variables::put_seconds(client.ms, out),
+            Piece::BytesSent(whole) => decimal::push(client.cut.unwrap_or(*whole), 0, out),
+            Piece::BodyBytesSent(whole) => {
+                let part = client.cut.map(|sent| sent.saturating_sub(cached.head_size));
+                decimal::push(part.unwrap_or(*whole), 0, out);
+            }
         }
     }
 }
@@ -108,7 +115,8 @@ pub fn sent(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services)
 fn sent_by(ex: &Exchange, cached: &CachedResponse, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     let peer = &ex.client.peer;
-    sent(cached, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
+    let cut = ex.log.is_cut.then(|| ex.bytes_sent());
+    sent(cached, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms, cut }, cx);
 }
 
 pub(super) fn hold(log: &AccessLog) -> Hold {
@@ -171,7 +179,7 @@ fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     out.extend_from_slice(cx.now.clf().as_bytes());
     out.extend_from_slice(b"] \"");
     escaped(Escape::Default, ex.request.head.request_line.of(buf), out);
-    let body = ex.bytes_sent().saturating_sub(ex.log.head_size);
+    let body = ex.body_bytes_sent();
     out.extend_from_slice(b"\" ");
     match ex.response.status.0 {
         status @ 100.. => decimal::push(u64::from(status), 0, out),

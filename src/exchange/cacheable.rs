@@ -236,7 +236,7 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut T
         if ex.config.variables.redefinition(var).is_some() {
             return None;
         }
-        match of_answer(var)? {
+        match of_answer(var, ex)? {
             CachedValue::Changing(piece) => {
                 if !fixed.is_empty() {
                     pieces.push(Piece::Text(text.add(&fixed)));
@@ -266,7 +266,7 @@ enum CachedValue {
 }
 
 /// None: it cannot be known.
-fn of_answer(var: &Var) -> Option<CachedValue> {
+fn of_answer(var: &Var, ex: &Exchange) -> Option<CachedValue> {
     use Builtin as B;
     Some(match var {
         Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::SentHttp(_) | Var::SentTrailer(_) | Var::Absent => {
@@ -293,9 +293,9 @@ fn of_answer(var: &Var) -> Option<CachedValue> {
             B::Scheme | B::Https | B::RemoteUser | B::ContentLength | B::ContentType | B::RequestLength => {
                 CachedValue::Value
             }
-            B::RequestPort | B::IsRequestPort | B::Status | B::BodyBytesSent | B::BytesSent | B::Pid => {
-                CachedValue::Value
-            }
+            B::RequestPort | B::IsRequestPort | B::Status | B::Pid => CachedValue::Value,
+            B::BytesSent => CachedValue::Changing(Piece::BytesSent(ex.bytes_sent())),
+            B::BodyBytesSent => CachedValue::Changing(Piece::BodyBytesSent(ex.body_bytes_sent())),
             B::NginxVersion | B::GzipRatio | B::ProxyHost | B::ProxyPort => CachedValue::Value,
             B::ProxyInternalBodyLength | B::ProxyInternalChunked => CachedValue::Value,
             B::UpstreamAddr | B::UpstreamStatus | B::UpstreamCacheStatus | B::UpstreamResponseTime => {

@@ -37,6 +37,8 @@ pub struct LogFacts {
     pub request_length: u64,
     /// Size of the response's head.
     pub head_size: u64,
+    /// The client left before the end of its response.
+    pub is_cut: bool,
     /// What the limits decided, for `$limit_req_status` and `$limit_conn_status`; each is asked once a request.
     pub limit_req: Option<LimitOutcome>,
     pub limit_conn: Option<LimitOutcome>,

@@ -465,6 +465,12 @@ impl Exchange {
 
     /// Bytes of this response handed to the socket so far, or queued for it once it is complete.
     pub fn bytes_sent(&self) -> u64 {
-        if self.tx == Tx::Done { self.out.response_queued() } else { self.out.response_sent() }
+        let is_whole = self.tx == Tx::Done && !self.log.is_cut;
+        if is_whole { self.out.response_queued() } else { self.out.response_sent() }
+    }
+
+    /// As [`Exchange::bytes_sent`], without the head.
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.bytes_sent().saturating_sub(self.log.head_size)
     }
 }

@@ -94,6 +94,9 @@ pub enum Piece {
     TimeIso8601,
     Msec,
     RequestTime,
+    /// Bytes of the whole response, and of its body.
+    BytesSent(u64),
+    BodyBytesSent(u64),
 }
 
 impl CachedResponse {

@@ -253,7 +253,7 @@ fn answers(timer: &Timer) {
             out.clear();
             cacheable::render(
                 &known,
-                ClientFacts { peer: &client.peer, serial: 1, requests: 1, ms: 0 },
+                ClientFacts { peer: &client.peer, serial: 1, requests: 1, ms: 0, cut: None },
                 &mut cx,
                 &mut out,
             )

@@ -293,3 +293,29 @@ fn the_error_log_says_why() {
         assert!(line.contains(" client: 127.0.0.1") && !line.contains('\u{1b}') && !line.contains('\r'), "{line:?}");
     });
 }
+
+#[test]
+fn a_download_that_its_client_leaves_is_logged_with_what_was_sent() {
+    let setup = http(
+        "log_format sent '$uri $body_bytes_sent $request_completion.'; access_log logs/sent.log sent;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; location /slow { limit_rate 1000; } }",
+    )
+    .file("html/slow", "x".repeat(100_000))
+    .file("html/big", "");
+    let big = std::fs::File::options().write(true).open(setup.dir().join("html/big")).expect("our own file");
+    // More than the buffers of two sockets hold.
+    big.set_len(64 << 20).expect("our own file");
+    let mut s = setup.start();
+    // The second time it may come from the response cache.
+    for target in ["/slow", "/slow", "/big", "/big"] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client.bytes(9);
+        client.reset();
+    }
+    for line in lines(&mut s, "logs/sent.log", 4) {
+        let [target, sent, completion] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let size = if target == "/big" { 64 << 20 } else { 100_000 };
+        assert!(sent.parse::<u64>().expect("a number") < size && completion == ".", "{line}");
+    }
+}

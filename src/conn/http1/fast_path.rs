@@ -83,7 +83,7 @@ pub fn answer(
             break;
         }
         arrival.request(&mut cx.now);
-        let client = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
+        let client = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0, cut: None };
         let Some(tail) = cacheable::render(&cached, client, cx, &mut batch.text) else {
             cx.response_cache.forget(hash);
             answered.next = Some(hash);
@@ -193,8 +193,13 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, batch: &
 fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
     for answer in answers {
         conn.served.add(1);
-        let client =
-            ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.served.requests()), ms: 0 };
+        let client = ClientFacts {
+            peer: &conn.peer,
+            serial: conn.serial,
+            requests: u64::from(conn.served.requests()),
+            ms: 0,
+            cut: None,
+        };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
         accounts::cached(&answer.cached, answer.text.len() as u64 + tail, cx);
         access_log::sent(&answer.cached, client, cx);

@@ -66,7 +66,7 @@ impl Http2 {
             return Err(cx.response_cache.mark_seen(hash).then(seen));
         };
         let requests = u64::from(conn.served.requests()) + 1;
-        let facts = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
+        let facts = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0, cut: None };
         let Some(file) = cacheable::check(&response, facts, cx) else {
             cx.response_cache.forget(hash);
             return Err(Some(seen()));
@@ -161,7 +161,8 @@ impl Http2 {
         let Work::Cached(cached) = &entry.work else { return };
         let ms = cx.now.ms.saturating_sub(cached.started);
         let (peer, serial, requests) = (&self.client.peer, self.client.serial, cached.requests);
-        access_log::sent(&cached.response, ClientFacts { peer, serial, requests, ms }, cx);
+        let cut = (cached.at < cached.size).then(|| cached.response.head_size + cached.at);
+        access_log::sent(&cached.response, ClientFacts { peer, serial, requests, ms, cut }, cx);
         if cached.at < cached.size {
             self.protocol.reset(entry.id, code);
         }

@@ -86,7 +86,9 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             ex.log.request_id().iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
             Is::Set
         }
-        B::RequestCompletion => put(Some(if ex.tx == Tx::Done && !ex.abort { b"OK" } else { b"" }), out),
+        B::RequestCompletion => {
+            put(Some(if ex.tx == Tx::Done && !ex.abort && !ex.log.is_cut { b"OK" } else { b"" }), out)
+        }
         B::RequestPort | B::IsRequestPort => {
             let port = host::split(ex.request.head.host.of(ex.buf())).1;
             match (port, builtin) {

@@ -26,7 +26,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
             Is::Set
         }
         B::BytesSent => number(ex.bytes_sent(), out),
-        B::BodyBytesSent => number(ex.bytes_sent().saturating_sub(ex.log.head_size), out),
+        B::BodyBytesSent => number(ex.body_bytes_sent(), out),
         B::GzipRatio => match &ex.response.tally {
             Some(tally) => ratio(tally.get(), out),
             None => Is::Unset,
