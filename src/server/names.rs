@@ -1,6 +1,7 @@
 //! The resolver on the loop: its answers wake connections, and give upstream groups the addresses of now.
 
 use super::Server;
+use crate::config::model::Level;
 use crate::conn::token::{Role, token_of};
 use crate::sys::epoll;
 
@@ -22,7 +23,11 @@ impl Server {
     pub(super) fn names_due(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.expire(now);
-        self.cx.upstream_names.run(&mut self.cx.resolver, now);
+        for (name, why) in self.cx.upstream_names.run(&mut self.cx.resolver, now) {
+            let log = self.cx.config.process.error_log.clone();
+            let what = format_args!("{name} could not be resolved {why}");
+            self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, what);
+        }
         for wake in self.cx.resolver.woken() {
             self.drive(wake);
         }

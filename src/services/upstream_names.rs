@@ -41,6 +41,8 @@ struct Name {
     until: u64,
     /// The best (lowest) priority.
     best: u16,
+    /// What could not be resolved, until it is in the error log.
+    failed: Vec<(Box<str>, Failure)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +87,9 @@ impl UpstreamNames {
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
     }
 
-    /// Takes new answers, and begins look-ups that are due.
-    pub fn run(&mut self, resolver: &mut Resolver, now: u64) {
+    /// Takes new answers, and begins look-ups that are due. Gives the names that could not be resolved, and why.
+    pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Vec<(Box<str>, Failure)> {
+        let mut failed = Vec::new();
         for group in &mut self.0 {
             let Some(settings) = group.base.resolver.clone() else { continue };
             let timeout = group.base.resolver_timeout.map_or(30_000, |timeout| timeout.0);
@@ -106,11 +109,13 @@ impl UpstreamNames {
                     };
                     name.step(dynamic, outcome, &mut ask, &mut changed, time);
                 }
+                failed.append(&mut name.failed);
             }
             if changed {
                 group.rebuild();
             }
         }
+        failed
     }
 }
 
@@ -141,6 +146,11 @@ impl Name {
     }
 
     fn step(&mut self, dynamic: &Dynamic, outcome: Outcome, ask: Ask<'_>, changed: &mut bool, time: Time) {
+        if let Err(failure) = &outcome {
+            let target = self.targets.last().map(|service| &*service.target);
+            let host = target.or(dynamic.service.as_deref()).unwrap_or(&dynamic.host);
+            self.failed.push((host.into(), *failure));
+        }
         match outcome {
             Ok(Answer { found: Records::Services(services), until }) => {
                 self.until = self.until.min(until);

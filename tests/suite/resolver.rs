@@ -115,8 +115,10 @@ fn a_group_follows_its_names() {
         up.address.port()
     ))
     .allow_log("no live upstreams")
+    .allow_log("could not be resolved")
     .start();
     s.get("/").is(502);
+    s.await_file("logs/error.log", |log| log.contains(": app.test could not be resolved (3: Host not found)\n"));
     known.set("app.test", &["127.0.0.1"]);
     crate::harness::eventually("the name is followed", || s.get("/").status == 200);
     let config = http("upstream app { server app.test:80 resolve; }").run(&["-t", "-c", "%%DIR%%/conf/test.conf"]);
