@@ -44,6 +44,18 @@ impl Origin {
 }
 
 impl Listener {
+    /// Closes the socket. The file of a unix socket goes too, unless another process serves it (`is_shared`) or made it.
+    fn close(&mut self, is_shared: bool) {
+        if self.fd.take().is_some()
+            && !is_shared
+            && self.origin.removes()
+            && let Addr::Unix(path) = &self.addr
+        {
+            remove_socket_file(path);
+        }
+        self.watched = false;
+    }
+
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(AsFd::as_fd)
     }
@@ -167,14 +179,7 @@ impl Listeners {
                 }
                 _ => {
                     self.endpoints.set(at, None, &[]);
-                    if listener.fd.take().is_some()
-                        && !self.is_shared
-                        && listener.origin.removes()
-                        && let Addr::Unix(path) = &listener.addr
-                    {
-                        remove_socket_file(path);
-                    }
-                    listener.watched = false;
+                    listener.close(self.is_shared);
                 }
             }
         }
@@ -184,14 +189,7 @@ impl Listeners {
     /// Closes all; the process takes no more connections.
     pub fn close(&mut self) {
         for listener in &mut self.all {
-            if listener.fd.take().is_some()
-                && !self.is_shared
-                && listener.origin.removes()
-                && let Addr::Unix(path) = &listener.addr
-            {
-                remove_socket_file(path);
-            }
-            listener.watched = false;
+            listener.close(self.is_shared);
         }
     }
 
