@@ -312,7 +312,7 @@ fn explain_logged(asked: &Explain, log: &Path, origin: &Origin, config: Config, 
             return ExitCode::FAILURE;
         }
     };
-    match explain::traced::traced(origin, config, sources, (&text, log), &asked.question) {
+    match explain::log_requests::traced(origin, config, sources, (&text, log), &asked.question) {
         None => complain(&format!("{} has no request with \"{}\"", log.display(), asked.question)),
         Some(Ok(text)) if asked.json => return print(explain::json(&text).as_bytes()),
         Some(Ok(text)) => return print(text.as_bytes()),
@@ -362,7 +362,8 @@ fn diff(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode
             return ExitCode::FAILURE;
         }
     };
-    let compared = explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), (&text, log));
+    let compared =
+        explain::log_requests::compare((config, &read.sources), (new_config, &other_read.sources), (&text, log));
     let (changes, count) = match compared {
         Ok(compared) => compared,
         Err(why) => {

@@ -19,10 +19,10 @@ pub mod placeholder;
 mod rates;
 mod remedy;
 mod repeated;
+mod split_words;
 mod stapling;
 #[cfg(test)]
 mod tests;
-mod torn;
 mod undefined;
 mod wrong_words;
 

@@ -4,23 +4,23 @@
 //! ([`crate::exchange::entry::begin`]) with a [`Recorder`], and the recorded steps are printed. Invariant: nothing is
 //! bound, logged or changed; of the file system only what the phases look up is read.
 
-mod apart;
-mod arrival;
-mod beside;
 mod follow;
-mod ids;
+mod guess_listener;
+mod log_formats;
+pub mod log_line;
+pub mod log_requests;
 mod map;
+mod other_logs;
 mod outcome;
+mod own_process;
 mod question;
 mod reason;
-pub mod recorded;
 mod render;
+mod request_ids;
 mod rights;
 mod secure;
 mod settings;
-mod supposed;
-pub mod traced;
-mod written;
+mod supposed_upstream;
 
 use crate::config::ast::{Directive, Span};
 use crate::config::load;

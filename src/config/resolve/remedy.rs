@@ -1,7 +1,7 @@
 //! Suggestions for common mistakes: the corrected line.
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
-use super::{addresses, rates, torn};
+use super::{addresses, rates, split_words};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
@@ -30,7 +30,7 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
             return Some(format!("a number and its unit are one word: {}", line(&joined).trim_start_matches("write ")));
         }
     }
-    if let Some(joined) = (0..words.len()).find_map(|at| torn::parameter(d, at)) {
+    if let Some(joined) = (0..words.len()).find_map(|at| split_words::parameter(d, at)) {
         return Some(joined);
     }
     // `Name=value`, `"Name: value"`: two words in one.
@@ -218,7 +218,9 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let at = d.args.iter().position(|word| word.span == fault.span).unwrap_or(0);
     let word = d.args.get(at)?;
     let text = word.str();
-    if let Some(whole) = torn::time(d, word).or_else(|| torn::parameter(d, at)).or_else(|| torn::bare_zone(d, word)) {
+    if let Some(whole) =
+        split_words::time(d, word).or_else(|| split_words::parameter(d, at)).or_else(|| split_words::bare_zone(d, word))
+    {
         return Some(whole);
     }
     match &*name {

@@ -5,8 +5,8 @@
 mod allow_deny;
 mod auth_basic;
 pub mod auth_request;
-pub mod elsewhere;
 pub mod limits;
+pub mod other_path;
 pub mod password;
 pub mod real_ip;
 mod signed_link;

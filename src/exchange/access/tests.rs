@@ -329,7 +329,7 @@ fn who_may_come_to_one_place_may_not_for_that_to_another() {
         if let Flow::Status(refused) = check(&mut ex, &mut site.cx) {
             panic!("{from}: {refused:?}");
         }
-        let shown = elsewhere::Shown::of(&mut ex, &mut site.cx);
+        let shown = other_path::Shown::of(&mut ex, &mut site.cx);
         let found = location::find(&ex.config, ex.route.server, to.as_bytes(), &mut NoTrace).expect("it is found");
         locate::enter(&mut ex, found);
         assert_eq!(shown.suffices(&mut ex, &mut site.cx), expected, "{from} {to} {client}");

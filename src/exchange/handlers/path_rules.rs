@@ -10,7 +10,7 @@ use super::upload::{self, Refusal};
 use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
 use crate::config::settings::upload::{MinFree, Upload};
 use crate::config::template::Template;
-use crate::exchange::access::elsewhere::Shown;
+use crate::exchange::access::other_path::Shown;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
 use crate::exchange::route_state::RouteState;

@@ -6,7 +6,7 @@
 //! were copied are remembered as they were then. A few microseconds remain between the look at an entry and its
 //! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
 
-use super::held::RemovalPermission;
+use super::lock_tokens::RemovalPermission;
 use crate::services::clock::{Clock, nanoseconds};
 use crate::services::dav_locks::DavLocks;
 use crate::services::judged_trees::Watch;

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If` and comes from the client that has it.
 
-use super::held::{Held, is_allowed};
 use super::job::Job;
+use super::lock_tokens::{Held, is_allowed};
 use super::target::{self, Key, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;

@@ -39,7 +39,7 @@ pub type Stranded = (Rc<OwnedFd>, CString);
 
 pub enum Stage {
     /// The rules are being checked: nothing has been changed.
-    Judging,
+    TransferChecks,
     File(FileCopy),
     /// The copy is whole, and is about to get its name.
     Placing(FileCopy),

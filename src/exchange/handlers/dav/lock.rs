@@ -1,7 +1,7 @@
 //! LOCK and UNLOCK (RFC 4918 §9.10, §9.11).
 
 use super::guard::{self, Change};
-use super::held;
+use super::lock_tokens;
 use super::refuse::{failed, malformed, refuse};
 use super::target::{self, Key, Resource};
 use super::terms::{Depth, depth};
@@ -204,7 +204,7 @@ fn random_bytes() -> Result<[u8; 16], Errno> {
 fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
     let uri = ex.route.uri.clone();
     let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::NOT_FOUND) };
-    let tokens = held::tokens(ex);
+    let tokens = lock_tokens::tokens(ex);
     if tokens.is_empty() {
         return refuse(
             ex,

@@ -3,7 +3,7 @@
 //! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
 //! - [`versioned`]: their steps that change a version which the request names
 //! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
-//! - [`guard`], [`held`]: whether locks and `If` allow a change; which tokens a request has
+//! - [`guard`], [`lock_tokens`]: whether locks and `If` allow a change; which tokens a request has
 //! - [`target`]: a URI as a name in a directory
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, wherever links lead.
@@ -12,16 +12,16 @@ mod copied;
 mod copying;
 pub mod ext;
 pub mod guard;
-pub mod held;
 mod job;
-mod judging;
 mod lock;
+pub mod lock_tokens;
 mod propfind;
 mod proppatch;
 mod refuse;
 mod target;
 mod terms;
 mod transfer;
+mod transfer_checks;
 mod transfer_request;
 mod versioned;
 

@@ -4,10 +4,10 @@
 use super::copied::{Copied, Leaving};
 use super::copying::{FileCopy, Staged};
 use super::guard;
-use super::held::RemovalPermission;
 use super::job::{After, Job, NameBefore, Stage};
-use super::judging::Judging;
+use super::lock_tokens::RemovalPermission;
 use super::refuse::{failed, refuse, report_stranded};
+use super::transfer_checks::TransferChecks;
 use super::transfer_request;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -30,7 +30,7 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
-    let (stage, syncs, stores_in) = (Stage::Judging, Vec::new(), Making::storing_in(&cx.uploading, job.to()));
+    let (stage, syncs, stores_in) = (Stage::TransferChecks, Vec::new(), Making::storing_in(&cx.uploading, job.to()));
     let transfer = Box::new(Transfer {
         job,
         stage,
@@ -54,7 +54,7 @@ pub struct Transfer {
     pub(super) job: Job,
     pub(super) stage: Stage,
     /// Whether it is allowed; holds its share of upload_quota until it is over.
-    pub(super) judging: Box<Judging>,
+    pub(super) judging: Box<TransferChecks>,
     /// upload_sync: the parts of a tree that are being written to the disk.
     syncs: Vec<Sync>,
     /// MOVE of a tree by copying: whether a request has put something into it since, and what the copy holds.
@@ -82,7 +82,7 @@ const SYNCS: usize = 64;
 impl Transfer {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if !matches!(self.stage, Stage::Judging) {
+        if !matches!(self.stage, Stage::TransferChecks) {
             // What was there may be removed. A copy under its hidden name is not counted yet.
             cx.quotas.files_removed();
         }
@@ -115,7 +115,7 @@ impl Transfer {
 
     fn step_unreported(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match &mut self.stage {
-            Stage::Judging => match self.judging.step(ex, cx, &self.job) {
+            Stage::TransferChecks => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     let Some(next) = self.begin(ex, cx)? else { return Ok(()) };
@@ -136,7 +136,7 @@ impl Transfer {
                 Ok(false) => return Err(Flow::Wait),
                 Ok(true) => {
                     self.is_final |= self.named.is_some();
-                    self.stage = std::mem::replace(&mut **next, Stage::Judging);
+                    self.stage = std::mem::replace(&mut **next, Stage::TransferChecks);
                     return self.go_on(ex, cx);
                 }
                 Err(e) => self.unsynced(cx, e),
@@ -220,7 +220,7 @@ impl Transfer {
 
     /// A step that changes names, once everything before it is on the disk.
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
+        let next = match std::mem::replace(&mut self.stage, Stage::TransferChecks) {
             // Its name does not count yet.
             Stage::Placing(copy) if self.job.swaps.get() => Some(self.place_file(copy, &mut cx.temp_names)),
             Stage::Placing(copy) => self.place(copy, ex, cx)?,
@@ -326,7 +326,7 @@ impl Transfer {
 
     /// What is built on next could not be written to the disk.
     fn unsynced(&mut self, cx: &mut Services, e: Errno) -> Result<Stage, Errno> {
-        match std::mem::replace(&mut self.stage, Stage::Judging) {
+        match std::mem::replace(&mut self.stage, Stage::TransferChecks) {
             Stage::Syncing(_, next) => self.without_sync(cx, *next, "fsync()", e),
             _ => Err(e),
         }
@@ -391,7 +391,7 @@ impl Transfer {
 
     /// The copy of a file is whole.
     fn file_is_whole(&mut self) -> Result<Stage, Errno> {
-        match std::mem::replace(&mut self.stage, Stage::Judging) {
+        match std::mem::replace(&mut self.stage, Stage::TransferChecks) {
             Stage::File(copy) => {
                 self.copied = Some(*copy.source());
                 self.judging.file_was_copied(copy.source().size);
@@ -411,7 +411,7 @@ impl Transfer {
 
     /// The copy of a tree is whole, or has failed.
     fn copied(&mut self, outcome: Result<(), Errno>) -> Result<Stage, Errno> {
-        let Stage::Tree(copy, syncs) = std::mem::replace(&mut self.stage, Stage::Judging) else {
+        let Stage::Tree(copy, syncs) = std::mem::replace(&mut self.stage, Stage::TransferChecks) else {
             return Err(Errno::EINVAL);
         };
         let copy = *copy;
@@ -442,7 +442,7 @@ impl Transfer {
     }
 
     fn cleared(&mut self) -> Stage {
-        match std::mem::replace(&mut self.stage, Stage::Judging) {
+        match std::mem::replace(&mut self.stage, Stage::TransferChecks) {
             Stage::Clearing { then, .. } => Stage::Cleared(then),
             stage => stage,
         }

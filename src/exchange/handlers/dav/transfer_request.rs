@@ -3,10 +3,10 @@
 
 use super::guard::{self, Change};
 use super::job::Job;
-use super::judging::{Judging, Paths};
 use super::refuse::{failed, refuse};
 use super::target::Resource;
 use super::terms::{Depth, depth, is_webdav};
+use super::transfer_checks::{Paths, TransferChecks};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::FormAction;
 use crate::exchange::handlers::{delete, upload};
@@ -51,7 +51,7 @@ struct Ends {
 ///
 /// # Errors
 /// The refusal.
-pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flow> {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferChecks), Flow> {
     let asked = headers(ex, cx)?;
     let (source, target) = ends(ex, cx, asked.destination)?;
     let found = look(ex, cx, &source, &target, asked.overwrite)?;
@@ -76,7 +76,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, Judging), Flo
         has_lost: Cell::new(moves && !found.collection && found.there.is_some() && !found.is_taken_by_dir()),
         trashes,
     };
-    match Judging::new(ex, cx, &job, paths, found.collection, found.there) {
+    match TransferChecks::new(ex, cx, &job, paths, found.collection, found.there) {
         Ok(judging) => Ok((job, judging)),
         Err(refusal) => Err(upload::refuse(ex, cx, &refusal)),
     }

@@ -8,7 +8,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::dav::held::RemovalPermission;
+use crate::exchange::handlers::dav::lock_tokens::RemovalPermission;
 use crate::exchange::handlers::first_slice;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::syncing::{self, Back, Syncing};

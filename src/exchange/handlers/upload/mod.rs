@@ -5,7 +5,7 @@
 //! - [`target_path`], [`target_dir`], [`folders`]: the path of the URI, its directory, opened beneath the root or the
 //!   store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name
-//! - [`temp_file`], [`naming`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the
+//! - [`temp_file`], [`finish`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the
 //!   disk
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`rate_limit`]: how fast they are read
@@ -21,11 +21,11 @@ mod answer;
 mod check;
 mod commit;
 pub mod digest;
+mod finish;
 mod folders;
 mod form;
 mod fsync;
 mod name;
-mod naming;
 mod quota;
 pub mod rate_limit;
 mod raw;

@@ -127,7 +127,7 @@ impl Drop for Upload {
     }
 }
 
-/// How far the end of an upload has come: its files get their names ([`super::naming`]).
+/// How far the end of an upload has come: its files get their names ([`super::finish`]).
 #[derive(Default)]
 pub struct Naming {
     /// It has begun, and goes on in a later turn.

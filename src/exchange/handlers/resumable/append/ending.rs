@@ -1,7 +1,7 @@
 //! The end of a request's content: a checksum that comes late, the digest of the whole, the disk, the file's name;
 //! and the response. In slices: the loop serves other clients in between.
 
-use super::{Append, SLICE, Then, UploadRequest};
+use super::{AfterSync, Append, SLICE, UploadRequest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable::pending_upload::Unfinished;
@@ -19,18 +19,18 @@ use std::os::fd::{AsFd, OwnedFd};
 impl Append {
     /// No more content comes: the response has the offset, or is that of the finished upload.
     pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
-        if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
+        if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, AfterSync::Progress) }
     }
 
     /// Begins to write what has arrived to the disk, if the configuration asks for it.
-    fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+    fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: AfterSync) -> Flow {
         if !ex.here().settings.upload.sync {
             return self.synced(ex, cx, then);
         }
         let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
         let mut then = then;
         // The upload must also be found after a power cut, until the file has its name.
-        if matches!(then, Then::Progress) {
+        if matches!(then, AfterSync::Progress) {
             if self.request == UploadRequest::Creation || self.asks {
                 match self.upload.dir.sync(self.upload.id, &mut cx.syncs) {
                     Ok(more) => syncs.extend(more),
@@ -38,7 +38,7 @@ impl Append {
                 }
             }
             if self.is_to_be_marked(cx) {
-                then = Then::Mark;
+                then = AfterSync::Mark;
             }
         }
         self.writing = Some(Box::new((syncs, then)));
@@ -62,7 +62,7 @@ impl Append {
         match marked {
             Ok(record) => {
                 let syncs = record.iter().map(|record| cx.syncs.begin(record.as_fd())).collect();
-                self.writing = Some(Box::new((syncs, Then::Progress)));
+                self.writing = Some(Box::new((syncs, AfterSync::Progress)));
                 self.written(ex, cx)
             }
             Err(e) => self.failed(ex, cx, "write()", e),
@@ -96,34 +96,34 @@ impl Append {
                 Flow::Wait
             }
             (Ok(true), then) => self.synced(ex, cx, then),
-            (Err(e), Then::End(placed, _)) => self.unwritten(ex, cx, *placed, ("fsync()", e)),
+            (Err(e), AfterSync::End(placed, _)) => self.unwritten(ex, cx, *placed, ("fsync()", e)),
             (Err(e), _) => self.failed(ex, cx, "fsync()", e),
         }
     }
 
-    fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+    fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: AfterSync) -> Flow {
         match then {
-            Then::Mark => self.mark(ex, cx),
-            Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
-            Then::Progress => self.progress(ex, cx),
-            Then::Name(digest) => self.store(ex, cx, digest),
-            Then::End(placed, Some(record)) => {
+            AfterSync::Mark => self.mark(ex, cx),
+            AfterSync::Progress if self.asks => respond::offset(ex, cx, &self.upload),
+            AfterSync::Progress => self.progress(ex, cx),
+            AfterSync::Name(digest) => self.store(ex, cx, digest),
+            AfterSync::End(placed, Some(record)) => {
                 self.upload.end_record(cx, &record);
-                self.synced(ex, cx, Then::End(placed, None))
+                self.synced(ex, cx, AfterSync::End(placed, None))
             }
-            Then::End(..) if self.joining.is_some() => {
+            AfterSync::End(..) if self.joining.is_some() => {
                 if let Some(joining) = self.joining.take() {
                     joining.remove_parts(&self.upload.dir, &self.upload.home);
                 }
                 self.synced(ex, cx, then)
             }
-            Then::End(placed, None) if self.asks => {
+            AfterSync::End(placed, None) if self.asks => {
                 let (stored, dir) = placed.settled();
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(placed, None) => {
+            AfterSync::End(placed, None) => {
                 let (stored, dir) = placed.settled();
                 self.stored(ex, cx, stored, &dir)
             }
@@ -185,7 +185,7 @@ impl Append {
             }
         };
         let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
-        self.sync(ex, cx, Then::Name(digest))
+        self.sync(ex, cx, AfterSync::Name(digest))
     }
 
     /// tus's concatenation: copies the next slice of the parts. True when all are there.
@@ -229,11 +229,11 @@ impl Append {
         placed.stored.digest = digest;
         if !ex.here().settings.upload.sync {
             self.upload.end_record(cx, &record);
-            return self.synced(ex, cx, Then::End(Box::new(placed), None));
+            return self.synced(ex, cx, AfterSync::End(Box::new(placed), None));
         }
         match cx.syncs.begin_names(&placed.changed) {
             Ok(syncs) => {
-                let then = Then::End(Box::new(placed), Some(Box::new(record)));
+                let then = AfterSync::End(Box::new(placed), Some(Box::new(record)));
                 self.writing = Some(Box::new((syncs, then)));
             }
             Err(e) => return self.unwritten(ex, cx, placed, ("open()", e)),

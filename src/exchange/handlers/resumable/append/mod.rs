@@ -57,7 +57,7 @@ pub struct Append {
     /// All content has arrived; the whole is being hashed.
     hashes: bool,
     /// upload_sync: what is being written to the disk, and what follows.
-    writing: Option<Box<(Vec<Sync>, Then)>>,
+    writing: Option<Box<(Vec<Sync>, AfterSync)>>,
     /// upload_quota: all content has arrived, and the area is being counted before the file gets its name; its
     /// digest.
     counting: Option<Vec<u8>>,
@@ -79,7 +79,7 @@ pub enum Over {
 }
 
 /// What follows when it is on the disk.
-enum Then {
+enum AfterSync {
     /// The bytes are on the disk: their number is noted.
     Mark,
     /// The response with the offset.

@@ -1,7 +1,7 @@
 //! What the configuration's other logs say about recorded requests: by the id in the lines of both, the error log
 //! explains why a request was answered as it was.
 
-use super::ids::{Ids, is_hex};
+use super::request_ids::{Ids, is_hex};
 use crate::config::model::Config;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

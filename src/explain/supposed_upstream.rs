@@ -2,7 +2,7 @@
 //! asked again: of the possible results, the first that leads to the recorded response is assumed.
 
 use super::follow::Supposed;
-use super::{outcome, recorded};
+use super::{log_line, outcome};
 use crate::http::status::Status;
 
 /// Statuses for which this server often has pages.
@@ -13,7 +13,7 @@ const PAGED: [u16; 14] = [404, 500, 403, 401, 503, 502, 504, 400, 405, 410, 413,
 fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     let own = |status| Supposed::Fault(Status(status));
     let answer = |status| Supposed::Answer(Status(status));
-    let known = recorded::upstream_status(line).map(|known| match fault.is_some() && matches!(known, 502 | 504) {
+    let known = log_line::upstream_status(line).map(|known| match fault.is_some() && matches!(known, 502 | 504) {
         true => [own(known), answer(known)],
         false => [answer(known), own(known)],
     });
@@ -32,7 +32,7 @@ pub fn find(
     fault: Option<&str>,
     explain: impl Fn(Supposed) -> Option<String>,
 ) -> Option<(Supposed, String)> {
-    let length = recorded::sent(line).filter(|sent| *sent > 0).map(|sent| sent.to_string());
+    let length = log_line::sent(line).filter(|sent| *sent > 0).map(|sent| sent.to_string());
     all(line, status, fault).iter().find_map(|all| first(all, length.as_ref(), status, &explain))
 }
 

@@ -2,7 +2,7 @@
 //! the line, by the log it is in, by its Host, and by what each listener would have answered.
 
 use super::question::Question;
-use super::{Query, course, recorded};
+use super::{Query, course, log_line};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::config::settings::logs::{AccessTarget, LogTarget, Logging};
@@ -18,7 +18,7 @@ const EARLY: [u16; 9] = [400, 408, 414, 431, 494, 495, 496, 497, 505];
 
 /// What a line and its log say about the listener.
 pub struct Clues {
-    hints: recorded::Hints,
+    hints: log_line::Hints,
     status: Option<u16>,
     /// Listeners whose servers write to the log with the line; empty if none are known.
     by_log: Vec<EndpointId>,
@@ -29,7 +29,7 @@ impl Clues {
     pub fn of(config: &Config, line: &str, status: Option<u16>, log: Option<&Path>) -> Clues {
         let log = log.and_then(|log| std::fs::canonicalize(log).ok());
         let by_log = log.map_or_else(Vec::new, |log| writers(config, &log));
-        Clues { hints: recorded::hints(line, status), status, by_log }
+        Clues { hints: log_line::hints(line, status), status, by_log }
     }
 
     /// Adds the server that answered, as another log names it.
@@ -45,7 +45,7 @@ impl Clues {
     }
 
     /// What a line says about its listener: equal requests with equal keys came by the same one.
-    pub fn key(&self) -> (recorded::Hints, Option<u16>) {
+    pub fn key(&self) -> (log_line::Hints, Option<u16>) {
         (self.hints.clone(), self.status)
     }
 

@@ -1,13 +1,15 @@
 //! Explains the requests of a log: by which listener one came, if the log does not say, and how two configurations
 //! answer each.
 
-use super::arrival::{self, Clues};
-use super::beside::{self, Beside};
 use super::follow::Supposed;
-use super::ids::Ids;
+use super::guess_listener::{self, Clues};
+use super::log_formats::Formats;
+use super::other_logs::{self, Beside};
 use super::outcome::{self, Positions};
-use super::written::Formats;
-use super::{Query, apart, course, reason, recorded, rights, secure, settings_at, supposed, tree, with_settings};
+use super::request_ids::Ids;
+use super::{
+    Query, course, log_line, own_process, reason, rights, secure, settings_at, supposed_upstream, tree, with_settings,
+};
 use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
@@ -53,13 +55,13 @@ fn of_named(
     id: &str,
 ) -> Option<Result<String, String>> {
     let ids = Ids::of(&config);
-    let found = recorded::find(log, id, |line| ids.find(line) == Some(id))?;
+    let found = log_line::find(log, id, |line| ids.find(line) == Some(id))?;
     let tree = tree(origin);
     let line = found.lines.last().copied().unwrap_or_default();
     let beside = Beside::of_one(&config, Some(path), (id, line));
     let others = beside.lines(line);
     let mut text = quoted(&found.lines, others, |line| as_written(line, log, written));
-    let status = found.status.or_else(|| others.iter().find_map(|line| recorded::status(line)));
+    let status = found.status.or_else(|| others.iter().find_map(|line| log_line::status(line)));
     // What the error log says about a success is not the reason.
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
@@ -70,9 +72,9 @@ fn of_named(
         let _ = writeln!(text, "rights     {rights}");
     }
     let config = Rc::new(config);
-    let (listener, count) = arrival::listener(&config, sources, &tree, &asked, &clues);
+    let (listener, count) = guess_listener::listener(&config, sources, &tree, &asked, &clues);
     asked.listener = listener;
-    text.push_str(&arrival::doubt(count));
+    text.push_str(&guess_listener::doubt(count));
     let mut said = match with_settings(&tree, &config, sources, &asked, None) {
         Ok(said) => said,
         Err(why) => return Some(Err(why)),
@@ -82,18 +84,18 @@ fn of_named(
     if let Some(found) = certified(&config, &asked, status, &said, explain) {
         (asked, said) = found;
     }
-    if supposed::is_passed(&said) {
+    if supposed_upstream::is_passed(&said) {
         let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
-        if let Some((supposed, found)) = supposed::find(line, status, beside.fault(line), explain) {
+        if let Some((supposed, found)) = supposed_upstream::find(line, status, beside.fault(line), explain) {
             said = found;
             // A peer that failed was followed by one that answered.
             let is_answer = matches!(supposed, Supposed::Answer(_));
-            message = message.filter(|message| !is_answer || !beside::is_upstreams(message));
+            message = message.filter(|message| !is_answer || !other_logs::is_upstreams(message));
         }
     }
-    let is_same = supposed::answer(&said).starts_with(&status.to_string());
-    let is_early = message.map_or(!is_same && reason::is_early(status), beside::is_early);
-    let default = asked.listener.as_deref().and_then(|addr| arrival::default_server(&config, addr));
+    let is_same = supposed_upstream::answer(&said).starts_with(&status.to_string());
+    let is_early = message.map_or(!is_same && reason::is_early(status), other_logs::is_early);
+    let default = asked.listener.as_deref().and_then(|addr| guess_listener::default_server(&config, addr));
     if is_early && (!is_same || said.contains("\nlocation ")) {
         said = refused(&said, &config, sources, &tree, (clues.server(&config).or(default), status));
     } else if let (Some(span), false, Some(at)) = (default, said.contains("\nserver "), said.find("\nanswer ")) {
@@ -117,13 +119,13 @@ fn certified(
     said: &str,
     explain: impl Fn(&Query) -> Option<String>,
 ) -> Option<(Query, String)> {
-    let leads = |said: &str| supposed::answer(said).starts_with(&status.to_string());
+    let leads = |said: &str| supposed_upstream::answer(said).starts_with(&status.to_string());
     // 495 and 496 are a log's words for the 400 of one that is missing or does not hold.
     if leads(said) || matches!(status, 400 | 495 | 496) || !secure::asks_for_certificates(config) {
         return None;
     }
     let with = Query { certificate: true, ..asked.clone() };
-    let found = explain(&with).filter(|found| leads(found) || supposed::is_passed(found))?;
+    let found = explain(&with).filter(|found| leads(found) || supposed_upstream::is_passed(found))?;
     Some((with, found))
 }
 
@@ -161,10 +163,10 @@ fn unread(
     (status, message): (u16, Option<&str>),
 ) -> String {
     let mut text = "request    none: nothing of it could be read as one\n".to_owned();
-    let ids = arrival::listeners(config, clues);
-    text.push_str(&arrival::doubt(ids.len()));
+    let ids = guess_listener::listeners(config, clues);
+    text.push_str(&guess_listener::doubt(ids.len()));
     let mut decides = String::new();
-    for id in ids.into_iter().take(arrival::LISTENERS) {
+    for id in ids.into_iter().take(guess_listener::LISTENERS) {
         let listener = &config.endpoints[id.at()];
         let server = &config.servers[listener.default.at()];
         let answers = format!(
@@ -214,10 +216,11 @@ pub fn compare(
     let log = (&*named, log.1);
     let beside = Beside::of(&old.0, Some(log.1), log.0);
     let mut requests: Vec<(&str, Query)> =
-        log.0.lines().filter_map(|line| Some((line, recorded::parse(line)?))).collect();
+        log.0.lines().filter_map(|line| Some((line, log_line::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both are parsed first: what remains to be looked at is what the server of each would see.
-    let played = apart::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
+    let played =
+        own_process::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
     let of = |row: &Vec<String>| Played::of(row).filter(|one| one.at < requests.len());
     let played: Option<Vec<Played>> = played.iter().map(of).collect();
     let played = played.ok_or("an answer of the process that looks at files is no request's")?;
@@ -230,7 +233,7 @@ pub fn compare(
     let known = known(&played);
     let both = || played.iter().filter_map(|one| Some((one, &requests.get(one.at)?.1)));
     let again =
-        apart::rows(&new.0, || both().map(|(one, asked)| vec![play_again(&new, asked, one, &known)]).collect())?;
+        own_process::rows(&new.0, || both().map(|(one, asked)| vec![play_again(&new, asked, one, &known)]).collect())?;
     if again.len() != played.len() {
         return Err(format!("{} of {} requests were answered by the second configuration", again.len(), played.len()));
     }
@@ -283,12 +286,12 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], besi
     for (at, (line, asked)) in requests.iter().enumerate() {
         let request = (&asked.question, &asked.headers, asked.client, &asked.line);
         // Finding the listener may mean following the request at each: lines with the same clues share one.
-        let status = recorded::status(line);
+        let status = log_line::status(line);
         let clues = Clues::of(config, line, status, None);
         if !lines.insert((request, clues.key())) {
             continue;
         }
-        let listener = arrival::listener(config, sources, &[], asked, &clues).0;
+        let listener = guess_listener::listener(config, sources, &[], asked, &clues).0;
         let is_new = seen.insert((request, listener.clone(), false));
         if !is_new && !may_certify {
             continue;
@@ -304,9 +307,10 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], besi
             continue;
         }
         let mut what = None;
-        if let Some(status) = status.filter(|_| supposed::is_passed(&text)) {
-            let found =
-                supposed::find(line, status, beside.fault(line), |supposed| follow(&asked, Some(supposed)).ok());
+        if let Some(status) = status.filter(|_| supposed_upstream::is_passed(&text)) {
+            let found = supposed_upstream::find(line, status, beside.fault(line), |supposed| {
+                follow(&asked, Some(supposed)).ok()
+            });
             if let Some((supposed, answered)) = found {
                 (what, text) = (Some(supposed), answered);
             }
@@ -322,7 +326,7 @@ fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
     let mut known = HashMap::new();
     for one in played {
         let Some((asked, supposed)) =
-            supposed::passed_to(&one.text).zip(one.supposed).filter(|(asked, _)| asked.contains(": "))
+            supposed_upstream::passed_to(&one.text).zip(one.supposed).filter(|(asked, _)| asked.contains(": "))
         else {
             continue;
         };
@@ -342,10 +346,11 @@ fn play_again(
 ) -> String {
     let follow = |supposed| course(config, sources, &[], asked, supposed).map(|(text, _)| text);
     let text = follow(None).unwrap_or_else(unanswered);
-    let supposed = supposed::passed_to(&text).filter(|_| supposed::is_passed(&text)).and_then(|passed| {
-        let is_alike = supposed::passed_to(&played.text) == Some(passed);
-        played.supposed.filter(|_| is_alike).or_else(|| *known.get(passed)?)
-    });
+    let supposed =
+        supposed_upstream::passed_to(&text).filter(|_| supposed_upstream::is_passed(&text)).and_then(|passed| {
+            let is_alike = supposed_upstream::passed_to(&played.text) == Some(passed);
+            played.supposed.filter(|_| is_alike).or_else(|| *known.get(passed)?)
+        });
     match supposed {
         Some(supposed) => follow(Some(supposed)).unwrap_or_else(unanswered),
         None => text,

@@ -1,7 +1,7 @@
 //! Lines of an access log, parsed by the formats in which the configuration writes them: each becomes its named
-//! fields, in a form that [`super::recorded`] knows. A line that no format can have written stays as it is.
+//! fields, in a form that [`super::log_line`] knows. A line that no format can have written stays as it is.
 
-use super::recorded;
+use super::log_line;
 use crate::config::model::Config;
 use crate::config::settings::logs::{Escape, LogFormat};
 use crate::config::template::{Builtin, Part, Var};
@@ -40,7 +40,7 @@ impl Formats {
 
     /// None: it can be read as it is, or no format fits, or two fit and differ.
     fn fields(&self, line: &str) -> Option<String> {
-        let known = recorded::parse(line);
+        let known = log_line::parse(line);
         let has_host =
             known.as_ref().is_some_and(|asked| asked.headers.iter().any(|field| field.starts_with("Host: ")));
         let is_meant = |format: &&Rc<LogFormat>| known.is_none() || !has_host && format.line.parts.iter().any(is_host);
@@ -326,9 +326,9 @@ mod tests {
             (&["$method", "$uri"], Escape::Default, "GET/x", None),
         ] {
             let named = Formats(vec![format(parts, escape)]).named(line).into_owned();
-            let asked = recorded::parse(named.trim_end());
+            let asked = log_line::parse(named.trim_end());
             let found = asked.map(|asked| {
-                (asked.question, asked.headers.first().cloned().unwrap_or_default(), recorded::status(&named))
+                (asked.question, asked.headers.first().cloned().unwrap_or_default(), log_line::status(&named))
             });
             let expected =
                 expected.map(|(question, host, status)| (question.to_owned(), host.to_owned(), Some(status)));

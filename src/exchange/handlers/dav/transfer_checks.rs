@@ -25,7 +25,7 @@ pub struct Paths {
     pub to: (Vec<u8>, Vec<u8>),
 }
 
-pub struct Judging {
+pub struct TransferChecks {
     rules: PathRules,
     /// What must be checked; the first is asked again about each entry when it is copied.
     source: Option<TreeRules>,
@@ -42,7 +42,7 @@ pub struct Judging {
     lock: Option<Lock>,
 }
 
-impl Judging {
+impl TransferChecks {
     /// For a transfer whose ends are known; `there` is what exists at the destination.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Judging {
         paths: Paths,
         is_tree: bool,
         there: Option<Stat>,
-    ) -> Result<Judging, Refusal> {
+    ) -> Result<TransferChecks, Refusal> {
         let rules = PathRules::of(ex, cx);
         let replaces_tree = there.is_some_and(|stat| stat.kind == FileKind::Dir);
         let (uri, from_path) = (named(&rules.uri, is_tree), named(&paths.from, is_tree));
@@ -68,7 +68,7 @@ impl Judging {
             rules.judge(ex, cx, from, *action)?;
         }
         let governed = rules.judge(ex, cx, to, PathAction::Put)?;
-        let mut judging = Judging {
+        let mut judging = TransferChecks {
             source: None,
             replaced: None,
             copied: Usage::default(),
@@ -156,7 +156,7 @@ impl Judging {
     }
 }
 
-impl Judging {
+impl TransferChecks {
     /// What is added is about to get its name, or to be copied: checks that what other processes have stored
     /// meanwhile leaves room. False: not known yet.
     ///
