@@ -31,7 +31,8 @@
 //! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
-//! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::request::read`]; thrown away: [`conn::request::drain`]
+//! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its handler:
+//!   [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]
 //! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed: `http/h2/connection/body.rs`;
 //!   a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
@@ -59,14 +60,19 @@
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link: [`exchange::access`],
 //!   a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its delay:
 //!   [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
+//!   [`exchange::flow::Flow`], followed by [`exchange::phases`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
 //! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`], as data: [`config::script`]; try_files:
 //!   [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none: [`exchange::handlers::special`]
-//! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
-//!   `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; renamed into its place:
-//!   `exchange/handlers/upload/commit.rs`; the directories on its way made: [`io::make_path`]; its quota counted: [`services::quotas`]
+//! - an upload checked: `exchange/handlers/upload/check.rs`; which name it may have:
+//!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`; its file
+//!   written: `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; named once its
+//!   body is complete: `exchange/handlers/upload/finish.rs`, by the renames of `exchange/handlers/upload/commit.rs`;
+//!   on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; the directories on its way made:
+//!   [`io::make_path`]; its quota counted: [`services::quotas`]
 //! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent verified:
 //!   `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
@@ -75,8 +81,10 @@
 //!   entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
 //! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs` for
 //!   the opening
-//! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`]; a slash added to
-//!   a directory's name: [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
+//! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`], until
+//!   the kernel reports a change: [`services::dir_watch`]; its `.gz` sent instead (gzip_static): `stored_gzip` in
+//!   [`exchange::handlers::static_file`]; a slash added to a directory's name: [`exchange::handlers::add_slash`]; the
+//!   type of a file: [`exchange::media_types`]
 //! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or XML:
 //!   [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
 //! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a change:
@@ -84,8 +92,10 @@
 //!   `If` parsed: [`http::dav::condition`]
 //! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name itself:
 //!   [`exchange::handlers::path_rules`]
-//! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`;
-//!   a connection to it used again: [`conn::upstream::pool`]; its TLS: `exchange/handlers/upstream/tls.rs`
+//! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
+//!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
+//!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
+//! - proxy_connect_timeout and the like: [`conn::timers::Timer::Upstream`], set in `conn/upstream/exchange.rs`
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client reads
 //!   slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`; such files
 //!   made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
@@ -119,8 +129,9 @@
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
 //! - a file's bytes handed to the socket, no faster than limit_rate: [`conn::request::write`]; by sendfile:
 //!   `conn/transport/plain.rs`
-//! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
-//!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
+//! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] makes the entry,
+//!   [`services::response_cache`] keeps it by the bytes of the request's head, [`conn::http1::fast_path`] and
+//!   `conn/http2/cached.rs` send it; how fresh a file must be: [`conn::arrival`]
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
 //!   file: [`services::logs`], which also opens the files again for USR1; under a parent,
 //!   [`privsep::parent`] opens them

@@ -11,7 +11,7 @@ const COMPARED: u64 = 16 << 20;
 /// Whether both lead to the same response.
 pub fn is_same(before: &str, after: &str) -> bool {
     let (old, new) = (Answer::of(before), Answer::of(after));
-    if !old.is_settled() || !new.is_settled() {
+    if !old.is_known() || !new.is_known() {
         return essence(before, Positions::Without) == essence(after, Positions::Without);
     }
     old.head == new.head
@@ -63,7 +63,7 @@ impl<'t> Answer<'t> {
     }
 
     /// Whether the response is known without asking an upstream or reading a body.
-    fn is_settled(&self) -> bool {
+    fn is_known(&self) -> bool {
         let first = self.head.first().map(|line| line.trim_start_matches("answer").trim_start());
         first.is_some_and(|status| status.starts_with(|c: char| c.is_ascii_digit()))
     }

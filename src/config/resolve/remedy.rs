@@ -218,10 +218,8 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let at = d.args.iter().position(|word| word.span == fault.span).unwrap_or(0);
     let word = d.args.get(at)?;
     let text = word.str();
-    if let Some(whole) =
-        split_words::time(d, word).or_else(|| split_words::parameter(d, at)).or_else(|| split_words::bare_zone(d, word))
-    {
-        return Some(whole);
+    if let Some(joined) = split_words::joined(d, at) {
+        return Some(joined);
     }
     match &*name {
         "proxy_pass" if fault.message.contains("cannot have URI part") => {

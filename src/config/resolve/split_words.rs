@@ -26,6 +26,12 @@ const NUMBERED: [&str; 17] = [
 ];
 const NAMED: [&str; 3] = ["keys_zone", "weight", "zone"];
 
+/// The line with the argument `at` put together with what belongs to it, or given what it lacks.
+pub fn joined(d: &Directive, at: usize) -> Option<String> {
+    let word = d.args.get(at)?;
+    time(d, word).or_else(|| parameter(d, at)).or_else(|| bare_zone(d, word))
+}
+
 /// A parameter (the argument `at`), and its value as a word of its own: `weight 2`, `burst 5`, `zone one`.
 pub fn parameter(d: &Directive, at: usize) -> Option<String> {
     let (text, next) = (d.args.get(at)?.str(), d.args.get(at + 1)?.str());
@@ -44,7 +50,7 @@ pub fn parameter(d: &Directive, at: usize) -> Option<String> {
 }
 
 /// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.
-pub fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
+fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
     let text = word.str();
     let is_zone = match d.name.bytes() {
         b"limit_req" => d.args.first().is_some_and(|first| first.span == word.span),
@@ -62,7 +68,7 @@ pub fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
 }
 
 /// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.
-pub fn time(d: &Directive, unit: &Word) -> Option<String> {
+fn time(d: &Directive, unit: &Word) -> Option<String> {
     let at = d.args.iter().position(|word| word.span == unit.span).filter(|at| *at > 0)?;
     let number = d.args.get(at - 1)?.str();
     let letter = value::unit(&unit.str()).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;

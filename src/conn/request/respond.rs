@@ -1,4 +1,4 @@
-//! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it
+//! From a decided response to the queue. Whether the connection outlives the response is decided once a response, before it
 //! is written; what a body that is thrown away may still cost is part of it.
 
 use super::state::RequestReader;

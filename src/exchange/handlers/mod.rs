@@ -2,6 +2,9 @@
 //! in one step is a function; one that needs the request's body or several turns is a variant of [`Handler`], named
 //! by what it does (`Removing`, `Hashing`): it gets the body by [`accept`] and [`finish`], a slice of a turn by
 //! [`work`], and leaves nothing behind when it is dropped.
+//!
+//! No handler registers itself, as modules of nginx and lighttpd do: which of them answers is read in one place, and a
+//! request has one handler at a time.
 
 pub mod add_slash;
 pub mod allowed_methods;

@@ -210,7 +210,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             Ok(found) => {
                 ex.route.uri.extend_from_slice(name);
                 return Err(match found {
-                    Opened::File(file) if is_settled_here(ex) => vouched(ex, file),
+                    Opened::File(file) if leads_back_here(ex) => vouched(ex, file),
                     _ => {
                         ex.route.index.clone_from(&ex.route.path);
                         Flow::Redirect
@@ -255,7 +255,7 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
 
 /// The URI of an index file would find this very location again, and nothing would run on the way: true of servers
 /// without scripts and other locations, that is of most small ones.
-fn is_settled_here(ex: &Exchange) -> bool {
+fn leads_back_here(ex: &Exchange) -> bool {
     let server = ex.server();
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
     alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()

@@ -93,7 +93,7 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     };
     let mut append = Box::new(Append::asking(ex, cx, upload, lease));
     let flow = match append.promise_whole(ex, is_complete) {
-        Ok(()) => append.settle(ex, cx, is_complete),
+        Ok(()) => append.body_ended(ex, cx, is_complete),
         Err(refusal) => respond::refuse(ex, cx, append.upload.record.dialect, &refusal),
     };
     match flow {

@@ -129,8 +129,8 @@ impl Record {
         Some(())
     }
 
-    /// Sets its path as it is here, where the state directory is in `area`.
-    pub fn settle(&mut self, area: &[u8]) {
+    /// Sets its path as this server sees it, for which the state directory is in `area`.
+    pub fn relocate(&mut self, area: &[u8]) {
         if area.is_empty() || self.area.is_empty() || self.area == area {
             return;
         }
@@ -262,17 +262,17 @@ mod tests {
 
     #[test]
     fn an_area_may_have_another_path_elsewhere() {
-        let settled = |made: &str, path: &str, here: &str| {
+        let relocated = |made: &str, path: &str, here: &str| {
             let mut record = Record { area: made.into(), path: path.into(), ..record() };
-            record.settle(here.as_bytes());
+            record.relocate(here.as_bytes());
             (String::from_utf8(record.path).expect("as it was"), record.is_moved)
         };
-        assert_eq!(settled("/srv/up/", "/srv/up/a/", "/mnt/"), ("/mnt/a/".into(), true));
-        assert_eq!(settled("/srv/up/", "/srv/up/a/", "/srv/up/"), ("/srv/up/a/".into(), false));
+        assert_eq!(relocated("/srv/up/", "/srv/up/a/", "/mnt/"), ("/mnt/a/".into(), true));
+        assert_eq!(relocated("/srv/up/", "/srv/up/a/", "/srv/up/"), ("/srv/up/a/".into(), false));
         // The configuration names the directory; an older version's record; a path of another area.
-        assert_eq!(settled("/srv/up/", "/srv/up/a/", ""), ("/srv/up/a/".into(), false));
-        assert_eq!(settled("", "/srv/up/a/", "/mnt/"), ("/srv/up/a/".into(), false));
-        assert_eq!(settled("/srv/up/", "/other/a/", "/mnt/"), ("/other/a/".into(), false));
+        assert_eq!(relocated("/srv/up/", "/srv/up/a/", ""), ("/srv/up/a/".into(), false));
+        assert_eq!(relocated("", "/srv/up/a/", "/mnt/"), ("/srv/up/a/".into(), false));
+        assert_eq!(relocated("/srv/up/", "/other/a/", "/mnt/"), ("/other/a/".into(), false));
     }
 
     #[test]

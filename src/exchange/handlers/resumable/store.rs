@@ -167,7 +167,7 @@ impl Dir {
                 let Some(mut record) = Record::parse(&text) else {
                     return if state::is_foreign(&text) { Err(Unread::Foreign) } else { Ok(None) };
                 };
-                record.settle(&self.area);
+                record.relocate(&self.area);
                 return Ok(Some(record));
             }
         }

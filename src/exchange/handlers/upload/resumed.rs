@@ -157,7 +157,7 @@ pub struct Placed {
 
 impl Placed {
     /// The name stays: what was stored, and the URI path of its directory.
-    pub fn settled(mut self) -> (Stored, Vec<u8>) {
+    pub fn keep(mut self) -> (Stored, Vec<u8>) {
         self.upload.made.keep();
         (self.stored, self.dir)
     }

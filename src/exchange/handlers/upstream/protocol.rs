@@ -1,6 +1,9 @@
 //! How the protocols differ: how a request is written, how its body is framed, how the received bytes are read, and
 //! what their end means. The other files serve all protocols: where the protocol matters to them, they use one of the
 //! properties below, so that a further protocol is a line in each of these tables.
+//!
+//! Matches on an enum, not a set of callbacks as in nginx and lighttpd: the compiler names each place where a further
+//! protocol has to be decided on, and a property that several protocols share is written once.
 
 use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
@@ -118,8 +121,8 @@ impl Proxy {
         }
     }
 
-    /// Bytes of the response. Some: the head is complete; the exchange must be settled with its flow, and
-    /// [`Proxy::begin_body`] called with the same bytes.
+    /// Bytes of the response. Some: the head is complete; the caller does what its flow says, and then
+    /// hands the same bytes to [`Proxy::begin_body`].
     pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Headed>, Fault> {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.received += bytes.len() as u64;

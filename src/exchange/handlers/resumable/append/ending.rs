@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 impl Append {
     /// No more content comes: the response has the offset, or is that of the finished upload.
-    pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
+    pub fn body_ended(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, AfterSync::Progress) }
     }
 
@@ -118,13 +118,13 @@ impl Append {
                 self.synced(ex, cx, then)
             }
             AfterSync::End(placed, None) if self.asks => {
-                let (stored, dir) = placed.settled();
+                let (stored, dir) = placed.keep();
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
             AfterSync::End(placed, None) => {
-                let (stored, dir) = placed.settled();
+                let (stored, dir) = placed.keep();
                 self.stored(ex, cx, stored, &dir)
             }
         }

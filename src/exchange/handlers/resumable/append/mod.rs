@@ -163,7 +163,7 @@ impl Append {
         }
     }
 
-    /// For a request without content, to be finished by [`Append::settle`].
+    /// For a request without content, to be finished by [`Append::body_ended`].
     pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
         Append { asks: true, ..Append::new(ex, cx, upload, lease, Content::default()) }
     }
@@ -341,7 +341,7 @@ impl Append {
         if let Err(refusal) = self.promise_whole(ex, is_complete) {
             return self.refuse(ex, cx, &refusal);
         }
-        self.settle(ex, cx, is_complete)
+        self.body_ended(ex, cx, is_complete)
     }
 
     /// The upload is complete: the digest of the whole that the client announced is to be compared, even if the
