@@ -5,6 +5,7 @@ use super::timers::Timer;
 use crate::services::stats::Closed;
 use std::fmt;
 
+/// Every way in which a connection ends. Its text is for the error log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CloseReason {
     /// Its last response is out.

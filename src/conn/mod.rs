@@ -47,6 +47,7 @@ use transport::Transport;
 use upstream::pool::Backends;
 pub use watched::Watched;
 
+/// What a connection is doing between two turns of the loop; [`drive::drive`] goes on from there.
 pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
@@ -97,6 +98,8 @@ impl Active {
     }
 }
 
+/// A client's connection, or one stream of HTTP/2: what it costs while it is idle. All that a request needs is in
+/// [`Active`], which is taken from the [`Pool`] and given back.
 pub struct Conn {
     pub transport: Transport,
     pub watched: Watched,

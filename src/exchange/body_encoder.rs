@@ -19,6 +19,7 @@ const PIECE: usize = 64 << 10;
 /// The largest file whose compressed form is kept.
 const KEPT: u64 = 8 << 20;
 
+/// The content of a response that is made while it is sent.
 pub struct Source {
     input: Input,
     /// Input that was taken when the turn's time was over.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+/// Content-Type of a response, copied only if it has to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ContentType {
     #[default]

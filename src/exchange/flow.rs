@@ -3,6 +3,7 @@
 
 use crate::http::status::Status;
 
+/// The phases in the order in which they run ([`super::phases::run`]); nginx's, without those that nothing here uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// The server's rewrite script.

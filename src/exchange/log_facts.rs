@@ -29,6 +29,7 @@ impl LimitOutcome {
     }
 }
 
+/// What logs and variables need to know of how a request was served.
 #[derive(Default)]
 pub struct LogFacts {
     /// When the request's first byte was seen: monotonic milliseconds.

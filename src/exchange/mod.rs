@@ -117,6 +117,8 @@ pub enum Tx {
     Done,
 }
 
+/// One request and its response, from the head until the response is logged. Its connection keeps it for the next request,
+/// emptied, so that buffers are allocated once.
 pub struct Exchange {
     pub config: Rc<Config>,
     pub client: Client,

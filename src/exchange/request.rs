@@ -16,6 +16,7 @@ const BASIC: &[u8] = b"basic ";
 /// Spare bytes that are worth a copy to free.
 const SPARE: usize = 1024;
 
+/// A request as the client sent it; rewrites leave it alone ([`super::route_state::RouteState`] changes).
 #[derive(Default)]
 pub struct Request {
     /// The bytes that the spans of `head` are offsets into.

@@ -22,6 +22,7 @@ pub enum Decided {
     Whole,
 }
 
+/// The response that a handler decided on; filters change it before its head is written.
 pub struct Response {
     pub status: Status,
     pub decided: Decided,
@@ -93,6 +94,7 @@ impl Window {
     }
 }
 
+/// The content of a response, and who makes it.
 #[derive(Default)]
 pub enum Body {
     #[default]

@@ -14,6 +14,7 @@ use crate::http::uri::split_args;
 use crate::services::quotas::Admission;
 use std::rc::Rc;
 
+/// Where a request is now, after rewrites and internal redirects.
 #[derive(Default)]
 pub struct RouteState {
     pub server: ServerId,

@@ -79,6 +79,7 @@ pub enum Delimiter {
     Close,
 }
 
+/// Bytes on their way to the client: text, and parts of files that are not read into memory.
 #[derive(Default)]
 pub struct SendQueue {
     buf: Vec<u8>,

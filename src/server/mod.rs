@@ -66,6 +66,7 @@ enum Reload {
     Again,
 }
 
+/// The serving process: epoll, its connections, and what they share.
 pub struct Server {
     epoll: Rc<Epoll>,
     wake_timer: WakeTimer,

@@ -4,6 +4,7 @@ use crate::http::date;
 use crate::sys::clock;
 use crate::util::date::Civil;
 
+/// The time of this turn, in every form that is needed; read once a turn.
 pub struct Clock {
     /// Monotonic milliseconds: timers and durations.
     pub ms: u64,

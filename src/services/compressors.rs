@@ -31,6 +31,7 @@ const LONG: u64 = 3_000_000;
 /// What an encoder was made for: level, and the base-two logarithm of its window.
 type Kind = (u32, u8);
 
+/// Encoders between two uses, and the texts that were compressed last.
 #[derive(Default)]
 pub struct Compressors {
     idle: RefCell<Vec<(Kind, Compress)>>,

@@ -19,6 +19,7 @@ const PART: u64 = 128;
 /// Percentage points below its beginning at which a stage ends.
 const BACK: u64 = 3;
 
+/// What is given up as memory runs short: each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Stage {
     #[default]
@@ -34,6 +35,7 @@ pub enum Stage {
 /// Where each stage begins, in percent of the limit.
 const STAGES: [(Stage, u64); 3] = [(Stage::Over, 100), (Stage::Full, 95), (Stage::Tight, 90)];
 
+/// How much memory the process uses, against its limit.
 #[derive(Default)]
 pub struct Overload {
     /// Bytes; 0 is none.

@@ -144,6 +144,7 @@ pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u
     key.extend_from_slice(text);
 }
 
+/// All cached responses.
 pub struct ResponseCache {
     entries: FastMap<u64, Rc<CachedResponse>>,
     /// Marks of heads that were seen; allocated at the first one.

@@ -124,6 +124,7 @@ pub struct PeerCounts {
     pub received: u64,
 }
 
+/// The counters of the process, for stub_status, status, api and prometheus.
 pub struct Stats {
     /// Connections open now, and how many of them idle, read a request, or answer one.
     pub active: u64,

@@ -25,6 +25,7 @@ pub enum Keep {
     Forever,
 }
 
+/// A temporary file; its `Keep` says whether its name outlives it.
 #[derive(Debug)]
 pub struct TempFile {
     fd: OwnedFd,

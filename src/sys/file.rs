@@ -137,6 +137,7 @@ pub fn pwrite(fd: BorrowedFd<'_>, bytes: &[u8], at: u64) -> Result<usize, Errno>
     Ok(wrote as usize)
 }
 
+/// Makes the file `len` bytes long: cuts it, or fills it with zeros.
 pub fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
     let len = offset(len)?;
     // SAFETY: no pointers are passed.

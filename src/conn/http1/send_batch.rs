@@ -16,6 +16,7 @@ pub struct SendBatch {
     pub(super) answers: Vec<Answer>,
 }
 
+/// One cached response in the batch.
 pub struct Answer {
     pub text: Range<usize>,
     /// The file behind the text: only the last response of a connection has one.

@@ -52,6 +52,7 @@ struct Open {
     len: usize,
 }
 
+/// A stream of HTTP/2 as the transport of its [`crate::conn::Conn`].
 #[derive(Debug, Default)]
 pub struct StreamTransport {
     /// The connection that the stream is on.

@@ -26,6 +26,7 @@ const ROOM: usize = 512;
 /// A head of more bytes may take as long as hundreds of short ones: regexes, lists, names to be compared.
 const LONG: usize = 4 << 10;
 
+/// What a read brought. An error counts as the end: no more will come.
 pub enum ReadOutcome {
     Some,
     None,
@@ -65,6 +66,7 @@ pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
     }
 }
 
+/// What reading a head leads to.
 pub enum Head {
     Step(Step),
     /// No request has begun and there is nothing to read.
@@ -227,6 +229,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     step
 }
 
+/// What [`fill`] got.
 pub enum Filled {
     Bytes,
     Nothing,

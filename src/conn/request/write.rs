@@ -12,6 +12,7 @@ use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
+/// How far [`flush`] came.
 pub enum Flushed {
     All,
     /// The socket takes no more for now.
@@ -31,6 +32,8 @@ const LARGE: u64 = 1 << 20;
 /// call saved.
 const PIECE: u64 = 60 << 10;
 
+/// Sends what is queued, for as long as the socket takes it, limit_rate allows it and the turn has bytes left. Sets the timer
+/// that the connection then waits for.
 pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed {
     if ex.out.is_empty() {
         return flush_transport(io);

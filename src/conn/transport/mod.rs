@@ -37,6 +37,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 pub use tls::{Chosen, Tls};
 
+/// How a connection's bytes travel.
 #[derive(Debug)]
 pub enum Transport {
     Plain(Plain),

@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+/// A connection to an upstream, or the streams of a CGI program.
 pub struct Backend {
     pub transport: Transport,
     /// None: idle.

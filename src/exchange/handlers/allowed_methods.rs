@@ -7,6 +7,7 @@ use crate::http::method::Method;
 use crate::route::Trace;
 use crate::services::Services;
 
+/// Refuses a method that allowed_methods does not name, and answers OPTIONS.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked, and the error page of a refused method is fetched by another method (nginx). A
     // request that waited for auth_request was checked before.

@@ -12,6 +12,7 @@ use crate::services::Services;
 use crate::services::temp_names::is_hidden;
 use crate::sys::file::FileKind;
 
+/// The precontent phase: the first candidate that exists becomes the URI, else the last one is where it goes on.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);

@@ -90,6 +90,7 @@ pub fn is_true(value: &[u8]) -> bool {
     !matches!(value, b"" | b"0")
 }
 
+/// `$1` to `$9`: a group of the last regex that matched; empty if that has no such group.
 pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
     match ex.route.groups.get(usize::from(group)).copied().flatten() {
         Some((start, end)) => ex.route.subject.get(start as usize..end as usize).unwrap_or_default(),

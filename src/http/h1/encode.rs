@@ -165,6 +165,7 @@ pub fn open_chunk(size: u64, out: &mut Vec<u8>) {
     let _ = write!(out, "{size:x}\r\n");
 }
 
+/// The line end behind a chunk's bytes.
 pub fn close_chunk(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }

@@ -99,11 +99,13 @@ fn begin(out: &mut Vec<u8>, len: u32, kind: u8, flags: u8, stream: u32) {
     FrameHeader { len, kind, flags, stream }.write(out);
 }
 
+/// Ends a stream (RFC 9113 §6.4).
 pub fn rst_stream(out: &mut Vec<u8>, stream: u32, code: ErrorCode) {
     begin(out, 4, kind::RST_STREAM, 0, stream);
     out.extend_from_slice(&code.0.to_be_bytes());
 }
 
+/// Grants `increment` bytes, at least one, of a stream or, with stream 0, of the connection (RFC 9113 §6.9).
 pub fn window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
     begin(out, 4, kind::WINDOW_UPDATE, 0, stream);
     out.extend_from_slice(&increment.to_be_bytes());
@@ -120,12 +122,14 @@ pub fn ping_ack(out: &mut Vec<u8>, content: [u8; 8]) {
     out.extend_from_slice(&content);
 }
 
+/// `last` is the highest stream that was or will be answered (RFC 9113 §6.8).
 pub fn goaway(out: &mut Vec<u8>, last: u32, code: ErrorCode) {
     begin(out, 8, kind::GOAWAY, 0, 0);
     out.extend_from_slice(&last.to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
 }
 
+/// Settings by [`super::numbers::setting`] (RFC 9113 §6.5).
 pub fn settings(out: &mut Vec<u8>, values: &[(u16, u32)]) {
     begin(out, 6 * values.len() as u32, kind::SETTINGS, 0, 0);
     for (id, value) in values {

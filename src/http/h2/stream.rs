@@ -6,6 +6,7 @@
 use super::priority::{Dependency, Priority};
 use super::window::{ReceiveWindow, SendWindow};
 
+/// The protocol's view of an open stream: windows, and which side has ended.
 #[derive(Debug)]
 pub struct Stream {
     pub id: u32,

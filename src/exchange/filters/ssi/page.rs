@@ -31,6 +31,7 @@ pub enum Input {
     Lost(Errno),
 }
 
+/// A page with SSI commands in the making.
 pub struct Page {
     input: Input,
     ended: bool,

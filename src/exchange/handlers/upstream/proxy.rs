@@ -15,6 +15,7 @@ use crate::services::resolver::Ticket;
 use crate::services::upstream_balance::Tried;
 use std::rc::Rc;
 
+/// How far a request to an upstream is; the names of the module's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The host is being looked up.
@@ -32,6 +33,7 @@ pub enum Phase {
     Tunnel,
 }
 
+/// A request to an upstream and its response, whatever the protocol; outlives each server that is tried for it.
 pub struct Proxy {
     pub phase: Phase,
     pub(super) protocol: Protocol,

@@ -149,6 +149,7 @@ struct Unfinished {
     bytes: Vec<u8>,
 }
 
+/// The server's side of an HTTP/2 connection, without I/O.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,

@@ -58,6 +58,7 @@ impl Block {
     }
 }
 
+/// Decompresses the header blocks of one connection, in their order (RFC 7541).
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
