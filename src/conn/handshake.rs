@@ -18,13 +18,15 @@ use crate::exchange::tls::TlsFacts;
 use crate::exchange::variables;
 use crate::route::server;
 use crate::services::Services;
-use crate::sys::{Errno, clock};
+use crate::sys::{Errno, clock, socket};
 use crate::tls::ServerConfig;
 use crate::tls::hello::{self, Hello, Progress, Refusal};
 use crate::tls::session::Session;
 use crate::tls::ticket;
 use crate::tls::verify::Purpose;
 use std::cell::Cell;
+use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -288,7 +290,20 @@ fn failed(conn: &Conn, e: Errno, cx: &mut Services) {
 
 fn log(conn: &Conn, cx: &mut Services, level: Level, what: std::fmt::Arguments<'_>) {
     let log = cx.config.process.error_log.clone();
-    cx.logs.error(&log, level, &mut cx.now, None, format_args!("*{} {what}, client: {}", conn.serial, conn.peer));
+    let about = format_args!("*{} {what}, client: {}{}", conn.serial, conn.peer, Local(conn.fd()));
+    cx.logs.error(&log, level, &mut cx.now, None, about);
+}
+
+/// The address that the client connected to, as nginx's lines name their listener; asked for where a line is written.
+struct Local<'a>(Option<BorrowedFd<'a>>);
+
+impl fmt::Display for Local<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.map(socket::local_addr) {
+            Some(Ok(address)) => write!(f, ", server: {address}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The handshake is over: its facts are kept for requests.

@@ -339,7 +339,10 @@ fn garbage_instead_of_a_hello_is_answered_with_an_alert() {
         assert_eq!(client.rest(), [21, 3, 3, 0, 2, 2, alert], "{bytes:?}");
     }
     server_still_answers(&server);
-    server.await_file("logs/error.log", |log| log.contains("SSL handshake failed"));
+    server.await_file("logs/error.log", |log| {
+        let line = log.lines().find(|line| line.contains("SSL handshake failed"));
+        line.is_some_and(|line| line.contains(", client: 127.0.0.1, server: 127.0.0.1:"))
+    });
 }
 
 #[test]
