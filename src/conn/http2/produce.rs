@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 
 /// What a stream may send in its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
+enum MaySend {
     /// A head, but no DATA.
     Head,
     All,
@@ -33,7 +33,7 @@ impl Http2 {
             let Some(Reverse(next)) = order.pop() else { break };
             let Some(at) = self.place(next.id) else { continue };
             moved = true;
-            self.take_turn(conns, turn, at, Share::All);
+            self.take_turn(conns, turn, at, MaySend::All);
             match self.place(next.id).and_then(|at| self.candidate(conns, at)) {
                 Some(candidate) => order.push(Reverse(schedule::order(&candidate, next.waits))),
                 // Streams that depended on it may send now.
@@ -73,7 +73,7 @@ impl Http2 {
             // Less urgent streams begin as well, but send nothing but heads before their turn.
             let stream = self.protocol.streams().get(id);
             let is_next = !is_full && stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
-            self.take_turn(conns, turn, at, if is_next { Share::All } else { Share::Head });
+            self.take_turn(conns, turn, at, if is_next { MaySend::All } else { MaySend::Head });
             if self.streams.get(at).is_some_and(|entry| entry.id == id) {
                 at += 1;
             }
@@ -124,7 +124,7 @@ impl Http2 {
         can_send.then_some(Candidate { id: entry.id, priority, dependency, sent: entry.sent, turn: entry.turn })
     }
 
-    fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: Share) {
+    fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: MaySend) {
         match self.streams.get(at).map(|entry| &entry.work) {
             Some(Work::Cached(_)) => self.send_cached(at, turn.cx),
             Some(Work::Exchange(_)) => self.drive(conns, turn, at, share),
@@ -132,7 +132,7 @@ impl Http2 {
         }
     }
 
-    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: Share) {
+    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, share: MaySend) {
         self.turns += 1;
         let turns = self.turns;
         let Some(entry) = self.streams.get_mut(at) else { return };
@@ -142,8 +142,8 @@ impl Http2 {
         let id = entry.id;
         let Work::Exchange(key) = entry.work else { return };
         let room = match share {
-            Share::Head => 0,
-            Share::All => self.protocol.room(id).min(quantum(turn.cx)),
+            MaySend::Head => 0,
+            MaySend::All => self.protocol.room(id).min(quantum(turn.cx)),
         };
         let Some(conn) = conns.get_mut(key) else { return };
         turn.wake = Wake::conn(key);
@@ -164,7 +164,7 @@ impl Http2 {
         if stream.end(&mut self.out) {
             self.protocol.first_block_sent();
         }
-        let is_stalled = self.out.len() == before && share == Share::All;
+        let is_stalled = self.out.len() == before && share == MaySend::All;
         let written = stream.written;
         if written > 0 {
             self.protocol.data_sent(id, written, written.div_ceil(grant.chunk));

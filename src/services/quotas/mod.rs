@@ -7,8 +7,8 @@
 //!   as they arrive if their number was not announced), and released when it is dropped. Parts of resumable uploads
 //!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::temp_names::is_hidden`]) are not
 //!   counted as files.
-//! - [`Quotas::stored`] reports new files; [`Quotas::less`] and [`Quotas::more`] report that files were removed, or
-//!   were added in another way: then the area is counted again.
+//! - [`Quotas::stored`] reports new files; [`Quotas::files_removed`] and [`Quotas::files_added`] report that files were
+//!   removed, or were added in another way: then the area is counted again.
 //!
 //! Files that others write there are found by counting again: at each admission if that is cheap, otherwise often
 //! enough to take 5 % of the time, a slice with each upload; and before an upload is refused.

@@ -7,7 +7,7 @@ use crate::exchange::Exchange;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target, has_file_rules};
 use crate::exchange::handlers::resumable;
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
-use crate::exchange::handlers::upload::{self, Refusal, Share};
+use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};
 use crate::http::method::Method;
 use crate::services::Services;
 use crate::services::quotas::shared::Lock;
@@ -37,7 +37,7 @@ pub struct TransferChecks {
     added: Usage,
     freed: Usage,
     quota: Option<(Quota, Vec<u8>)>,
-    share: Option<Share>,
+    share: Option<QuotaShare>,
     /// The lock of a quota that other processes share: held while what is copied or moved gets its name.
     lock: Option<Lock>,
 }
@@ -118,7 +118,7 @@ impl TransferChecks {
         let (area, path) = area?;
         let stays = ex.route.method == Method::Move && from.is_ok_and(|(from, _)| Rc::ptr_eq(&from, &area));
         if !stays {
-            self.share = Some(Share::new(Claim::new(area), quota));
+            self.share = Some(QuotaShare::new(Claim::new(area), quota));
             self.quota = Some((quota, path));
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! - [`mod@start`], [`check`]: the head of a request, and each of its files, checked before their content arrives
 //! - [`target_path`], [`target_dir`], [`folders`]: the path of the URI, its directory, opened beneath the root or the
 //!   store, and those below it
-//! - [`name`], [`rules`], [`quota`], [`share`], [`digest`]: what may be stored, and under which name
+//! - [`name`], [`rules`], [`quota`], [`quota_share`], [`digest`]: what may be stored, and under which name
 //! - [`temp_file`], [`finish`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the
 //!   disk
 //! - [`form`], [`raw`]: the two kinds of bodies
@@ -27,6 +27,7 @@ mod form;
 mod fsync;
 mod name;
 mod quota;
+pub mod quota_share;
 pub mod rate_limit;
 mod raw;
 mod receive;
@@ -35,7 +36,6 @@ pub mod refusal;
 pub mod resumed;
 mod rules;
 mod serve_policy;
-pub mod share;
 mod start;
 mod state;
 pub mod target_dir;
@@ -47,11 +47,11 @@ mod tests;
 pub use answer::{limit, not_written, refuse, refused_otherwise};
 pub use name::{Names, numbered};
 pub use quota::{check_empty, later, lock_empty};
+pub use quota_share::QuotaShare;
 pub use record::Record;
 pub use refusal::{Refusal, too_large};
 pub use rules::{check_extension, check_room, check_type};
 pub use serve_policy::guard;
-pub use share::Share;
 pub use start::start;
 pub use state::Upload;
 pub use target_dir::area_of;

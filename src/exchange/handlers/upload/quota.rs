@@ -1,8 +1,8 @@
 //! upload_quota: the share of its area that an upload reserves, before the body if its length is known, and as it
 //! grows.
 
+use super::quota_share::{QuotaShare, check_now, lock};
 use super::refusal::Refusal;
-use super::share::{Share, check_now, lock};
 use super::state::{NamePolicy, Upload, Which, place};
 use super::temp_file::Part;
 use super::{answer, target_dir};
@@ -20,7 +20,7 @@ const EMPTY: Usage = Usage { bytes: 0, files: 1 };
 
 impl Upload {
     pub fn is_admitted(&self) -> bool {
-        self.share.as_ref().is_none_or(Share::is_admitted)
+        self.share.as_ref().is_none_or(QuotaShare::is_admitted)
     }
 
     /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a quota.
@@ -64,7 +64,7 @@ impl Upload {
             return Err(Refusal::later());
         }
         let beside = self.beside(cx);
-        check_now(ex, cx, Share::new(Claim::new(area.clone()), limit), more, beside).map(drop)
+        check_now(ex, cx, QuotaShare::new(Claim::new(area.clone()), limit), more, beside).map(drop)
     }
 
     /// What other resumable uploads have reserved in the area.
@@ -173,7 +173,7 @@ fn replaced(policy: NamePolicy, there: Option<Stat>) -> Usage {
 ///
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
-pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Share>, Refusal> {
+pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaShare>, Refusal> {
     let rules = ex.here().settings.upload.clone();
     let Some(limit) = rules.quota else { return Ok(None) };
     if resumable::is_reading(cx) {
@@ -181,7 +181,7 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Share>
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
     let (bytes, files) = resumable::held(cx, &path, None);
-    check_now(ex, cx, Share::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
+    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
 }
 
 /// As [`check_empty`], when the file is about to be made: with the lock of a quota that other processes share.

@@ -1,8 +1,8 @@
 //! The head of a POST or PUT: everything that can be refused before the first byte of the body is read.
 
 use super::form::Form;
+use super::quota_share::QuotaShare;
 use super::refusal::{Refusal, too_large};
-use super::share::Share;
 use super::state::{NamePolicy, Upload};
 use super::target_dir::TargetDir;
 use super::target_path::TargetKind;
@@ -133,7 +133,7 @@ fn assemble(
         digests.hash(algorithm);
     }
     let share = match (&place.area, rules.quota) {
-        (Some(area), Some(limit)) => Some(Share::new(Claim::new(area.clone()), limit)),
+        (Some(area), Some(limit)) => Some(QuotaShare::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
     let mut upload = Upload::new(ex, cx, rules, place, policy);

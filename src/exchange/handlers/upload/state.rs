@@ -3,10 +3,10 @@
 use super::commit;
 use super::digest::{Algorithm, Digests};
 use super::form::Form;
+use super::quota_share::QuotaShare;
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
-use super::share::Share;
 use super::target_dir::TargetDir;
 use super::temp_file::{ByPlace, Part};
 use crate::config::settings::upload::{Duplicate, Upload as Rules};
@@ -61,7 +61,7 @@ pub struct Upload {
     /// Directories that were made for the files, which may still be refused.
     pub(super) made: Making,
     /// The share of the quota, if there is one.
-    pub(super) share: Option<Share>,
+    pub(super) share: Option<QuotaShare>,
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     pub(super) freed: Usage,

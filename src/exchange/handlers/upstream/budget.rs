@@ -7,8 +7,8 @@
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::resumable::locks;
+use crate::exchange::handlers::upload::quota_share::QuotaShare;
 use crate::exchange::handlers::upload::refusal::Refusal;
-use crate::exchange::handlers::upload::share::Share;
 use crate::exchange::handlers::upload::target_dir::area_of;
 use crate::exchange::paths;
 use crate::http::status::Status;
@@ -22,7 +22,7 @@ pub struct Budget {
     area: Rc<Area>,
     /// The area's path, the key of resumable uploads.
     path: Vec<u8>,
-    share: Share,
+    share: QuotaShare,
     /// The announced or the received size, whichever is more.
     coming: Usage,
     /// What is freed when the file gets its name.
@@ -51,7 +51,7 @@ impl Budget {
         if !paths::is_beneath(dir, area.path()) {
             return Ok(None);
         }
-        let share = Share::new(Claim::new(area.clone()), limit);
+        let share = QuotaShare::new(Claim::new(area.clone()), limit);
         let mut budget =
             Budget { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
         budget.grow(cx, length.unwrap_or(0))?;

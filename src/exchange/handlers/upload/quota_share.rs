@@ -12,15 +12,15 @@ use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
 use crate::sys::Errno;
 
-pub struct Share {
+pub struct QuotaShare {
     claim: Claim,
     limit: Quota,
     admission: Admission,
 }
 
-impl Share {
-    pub fn new(claim: Claim, limit: Quota) -> Share {
-        Share { claim, limit, admission: Admission::NeedsUsage }
+impl QuotaShare {
+    pub fn new(claim: Claim, limit: Quota) -> QuotaShare {
+        QuotaShare { claim, limit, admission: Admission::NeedsUsage }
     }
 
     pub fn is_admitted(&self) -> bool {
@@ -87,10 +87,10 @@ impl Share {
 pub fn check_now(
     ex: &mut Exchange,
     cx: &mut Services,
-    mut share: Share,
+    mut share: QuotaShare,
     more: Usage,
     beside: Usage,
-) -> Result<Share, Refusal> {
+) -> Result<QuotaShare, Refusal> {
     share.admission = std::mem::take(&mut ex.route.quota);
     if share.admit(more, beside, cx)? {
         return Ok(share);
