@@ -8,6 +8,7 @@ use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
+use super::run_directory;
 use super::service_manager::{self, ServiceManager};
 use super::serving_user::{self, ServingUser};
 use super::signals::Signals;
@@ -61,7 +62,8 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     open_logs(config)?;
     // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");
-    if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default && !is_to_come(path)) {
+    if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default && !run_directory::is_to_come(path))
+    {
         pid_file::is_possible(path)?;
     }
     // Fails if there is no such user.
@@ -74,19 +76,10 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     temp_paths::make(config, None)
 }
 
-/// Whether a pid file is of a service whose directory below /run is there once the service manager has started it.
-fn is_to_come(path: &Path) -> bool {
-    ["/run", "/var/run"].iter().any(|run| path.starts_with(run)) && path.parent().is_some_and(|dir| !dir.exists())
-}
-
 /// What of the directories and files of a configuration the serving process could not use, and the cures.
 pub fn missing_rights(config: &Config) -> Vec<String> {
-    let pid = config.process.pid.as_deref().filter(|path| is_to_come(path)).and_then(Path::parent).map(|dir| {
-        let dir = dir.display();
-        format!("\"{dir}\", the directory of the pid file, does not exist: the service manager makes it, or mkdir -p \"{dir}\"")
-    });
     let of_user = serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config));
-    pid.into_iter().chain(of_user.unwrap_or_default()).collect()
+    run_directory::missing(config).into_iter().chain(of_user.unwrap_or_default()).collect()
 }
 
 /// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid

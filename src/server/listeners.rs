@@ -1,5 +1,6 @@
 //! Listening sockets: bound for a configuration, inherited from a parent or kept over a reload.
 
+use super::run_directory;
 use crate::config::model::{Config, Content, ListenOptions};
 use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
@@ -246,6 +247,7 @@ pub fn are_local(config: &Config) -> Result<(), BindError> {
         match &mut probe {
             Addr::V4(v4) if !v4.ip().is_unspecified() => v4.set_port(0),
             Addr::V6(v6) if !v6.ip().is_unspecified() => v6.set_port(0),
+            Addr::Unix(path) if run_directory::is_to_come(path) => continue,
             Addr::Unix(path) if path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists()) => {
                 return Err(BindError { call: "bind", addr: addr.clone(), errno: Errno::ENOENT });
             }

@@ -19,6 +19,7 @@ mod passwords;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
+mod run_directory;
 pub mod service_manager;
 pub mod serving_user;
 pub mod signal_command;
