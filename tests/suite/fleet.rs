@@ -59,16 +59,20 @@ impl Instance {
     }
 
     fn start(&self) -> Process {
+        let errors = self.config.with_extension("errors");
         let spawn = || {
             let mut command = Command::new(BINARY);
-            command.arg("-q").arg(&self.config).env_remove("NGINX").stdin(Stdio::null()).stderr(Stdio::null());
+            let stderr = std::fs::File::create(&errors).expect("a file");
+            command.arg("-q").arg(&self.config).env_remove("NGINX").stdin(Stdio::null()).stderr(stderr);
             os::inherit(&mut command, Vec::new());
             Process(command.spawn().expect("the binary starts"))
         };
         let mut process = spawn();
         eventually("the instance listens", || {
-            // Another test's client may have had its port for a moment.
             if process.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+                // Another test's client may have had its port for a moment.
+                let said = std::fs::read_to_string(&errors).unwrap_or_default();
+                assert!(said.contains("Address already in use"), "an instance does not start: {said}");
                 process = spawn();
             }
             std::net::TcpStream::connect(self.address).is_ok()
