@@ -3,6 +3,7 @@
 
 use crate::cli::{self, Args, Tool};
 use crate::share;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use webserv::config::build::Form;
@@ -14,7 +15,11 @@ use webserv::sys::Errno;
 pub fn origin(args: &Args) -> Result<Origin, Failure> {
     let called = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
-    let here = std::env::current_dir().map_err(|e| Failure::of(format!("getcwd() failed {}", Errno::from(e))))?;
+    let here = std::env::current_dir().map_err(|e| {
+        let cure =
+            if e.kind() == ErrorKind::NotFound { "\nthe current directory was removed: cd to another one" } else { "" };
+        Failure::of(format!("getcwd() failed {}{cure}", Errno::from(e)))
+    })?;
     let prefix = match &args.prefix {
         Some(prefix) => here.join(prefix),
         None => here.clone(),

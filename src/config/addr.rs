@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// The longest path a unix socket can be bound to: `sun_path` less its NUL.
-const UNIX_PATH_MAX: usize = 107;
+pub const UNIX_PATH_MAX: usize = 107;
 
 /// The address of a `listen` directive.
 #[derive(Clone, PartialEq, Eq, Debug)]

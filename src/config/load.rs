@@ -304,10 +304,22 @@ impl<'a> Loader<'a> {
                         self.diagnostics.push(diagnostic.help(open::unreadable(path)));
                         return Vec::new();
                     }
+                    if matches!(error, ReadError::Open(Errno::ENOENT))
+                        && let Ok(target) = std::fs::read_link(path)
+                    {
+                        let help = format!(
+                            "it is a link to \"{}\", which is not there: remove it, or make that file",
+                            target.display()
+                        );
+                        self.diagnostics.push(diagnostic.help(help));
+                        return Vec::new();
+                    }
                     match meant(path, &String::from_utf8_lossy(self.sources.slice(at))) {
                         Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
                         None => match path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
-                            Some(directory) => diagnostic.help(format!("there is no {}", directory.display())),
+                            Some(directory) => {
+                                diagnostic.help(format!("there is no directory \"{}\"", directory.display()))
+                            }
                             None => {
                                 diagnostic.help("remove the line, or make the file; a pattern (*.conf) may find none")
                             }
@@ -443,7 +455,10 @@ fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
             .help(format!("-c names a configuration file; the directory itself is served by: webserv {shown}")),
         ReadError::Open(Errno::ENOENT) => match meant(path, &shown) {
             Some(meant) => diagnostic.help(format!("did you mean \"{meant}\"?")),
-            None => diagnostic,
+            None => match path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()).last() {
+                Some(missing) => diagnostic.help(format!("there is no directory \"{}\"", missing.display())),
+                None => diagnostic,
+            },
         },
         error if error.is_denied() => diagnostic.help(open::unreadable(path)),
         _ => diagnostic,

@@ -146,7 +146,14 @@ impl<'a> Builder<'a> {
         if let Some(meant) = super::load::meant(&self.directory.join(name), name) {
             return Some(format!("did you mean \"{meant}\"?"));
         }
-        Some("`acme_certificate default;` gets one for a public name, `ssl_certificate auto;` makes one for this machine".into())
+        let place = format!("mend the path: a relative one begins at \"{}\"", self.directory.display());
+        Some(match text.starts_with("cannot load certificate \"") {
+            false => place,
+            true => format!(
+                "{place}; or `acme_certificate default;` gets one for a public name, `ssl_certificate auto;` makes one for \
+                 this machine"
+            ),
+        })
     }
 
     fn path(&self, named: &Named) -> PathBuf {

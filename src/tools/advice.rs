@@ -15,7 +15,7 @@ use crate::sys::process;
 use crate::sys::socket::Addr;
 use crate::tools::report;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// Directives whose first argument is a path that is written to.
@@ -97,22 +97,24 @@ fn naming(tree: &[Directive], path: &Path, prefix: &Path) -> Option<Span> {
 }
 
 fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
+    if let Addr::Unix(path) = addr {
+        return making_socket(addr, path, e);
+    }
     let port = addr.port().unwrap_or(0);
     let is_ours = origin.text.is_some();
     let other = if is_ours { format!("another one: --port {}", other_than(port)) } else { "another port".to_owned() };
     match e {
         Errno::EADDRINUSE => {
-            let who = holder(addr).map_or_else(
+            let holder = holder(addr);
+            let who = holder.as_ref().map_or_else(
                 || format!("another process has the port; `ss -ltnp sport = :{port}`, as root, shows which"),
                 |(pid, name)| format!("process {pid} ({name}) has the port"),
             );
-            vec![who, format!("stop it, or listen on {other}")]
-        }
-        Errno::EACCES if addr.port().is_none() => {
-            vec![
-                "this user may not make the socket there: name another directory, or let this user write to it"
-                    .to_owned(),
-            ]
+            let mut help = vec![who, format!("stop it, or listen on {other}")];
+            if !is_ours && holder.is_some_and(|(_, name)| name == own_name()) {
+                help.push("instances that share an address have `reuseport` in its `listen`, each of them".to_owned());
+            }
+            help
         }
         Errno::EACCES if (1..1024).contains(&port) => vec![
             match is_ours {
@@ -127,7 +129,34 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
             vec!["no interface of this machine has this address: `ip address` lists them; without one all are listened on".to_owned()]
         }
         Errno::EAFNOSUPPORT => vec!["this machine has no IPv6: leave this listen out".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// The same of a unix socket.
+fn making_socket(addr: &Addr, path: &Path, e: Errno) -> Vec<String> {
+    let shown = path.display();
+    match e {
+        Errno::EADDRINUSE => match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                vec![format!("\"{shown}\" is there and is no socket: name another path, or remove it")]
+            }
+            _ => {
+                let who = holder(addr).map_or_else(
+                    || format!("another process listens there; `ss -lxp src {shown}`, as root, shows which"),
+                    |(pid, name)| format!("process {pid} ({name}) listens there"),
+                );
+                vec![who, "stop it, or name another path".to_owned()]
+            }
+        },
+        Errno::EACCES => {
+            vec![
+                "this user may not make the socket there: name another directory, or let this user write to it"
+                    .to_owned(),
+            ]
+        }
         Errno::ENOENT | Errno::ENOTDIR => vec!["the directory of the socket does not exist".to_owned()],
+        Errno::EROFS => vec!["its file system is read only: name another directory".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -144,14 +173,7 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
             let who = process::user_of(process::geteuid());
-            let what = if path.exists() { path } else { dir };
-            // What belongs to root is the system's: /run, /var/log.
-            let is_roots = std::fs::metadata(what).is_ok_and(|meta| meta.uid() == 0);
-            let cure = match is_roots {
-                true => "make a directory there that belongs to this user, and name a file in it".to_owned(),
-                false => format!("chown {who} \"{}\", or name another place", what.display()),
-            };
-            vec![format!("{who} may not write there: {cure}")]
+            vec![format!("{who} may not write there: {}", right_to_write(path, dir))]
         }
         Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
         Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],
@@ -167,24 +189,57 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
     help
 }
 
+/// How this user comes to write to a file, or to make it in its directory. What belongs to another user stays theirs: it
+/// may be the log of a service, which could not write to it any more.
+fn right_to_write(path: &Path, dir: &Path) -> String {
+    let what = if path.exists() { path } else { dir };
+    let owner = std::fs::metadata(what).map(|meta| meta.uid());
+    let shown = what.display();
+    match owner {
+        Ok(owner) if owner == process::geteuid() => {
+            format!("chmod u+w{} \"{shown}\"", if what == dir { "x" } else { "" })
+        }
+        // What belongs to root is the system's: /run, /var/log.
+        Ok(0) if what == dir => {
+            "make a directory there that belongs to this user, and name a file in it; or start, or test, as root"
+                .to_owned()
+        }
+        Ok(owner) => {
+            let owner = process::user_of(owner);
+            format!("\"{shown}\" belongs to {owner}: start, or test, as {owner} or root, or name another place")
+        }
+        Err(_) => "start, or test, as root, or name another place".to_owned(),
+    }
+}
+
 /// How a server without a pid file gets a signal: the process that has its port is in sight.
 pub fn by_hand(config: &Config, signal: &str) -> Option<String> {
     let name = signal_name(signal)?;
     let (pid, program) = config.sockets.iter().find_map(|socket| holder(&socket.addr))?;
-    let ours = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
-    Some(match ours.trim() == program {
+    Some(match own_name() == program {
         true => format!("process {pid} ({program}) has its port: kill -{name} {pid}"),
         false => format!("process {pid} ({program}) has its port, and is another program"),
     })
 }
 
+/// The name of this program, as [`holder`] gives that of another.
+fn own_name() -> String {
+    std::fs::read_to_string("/proc/self/comm").unwrap_or_default().trim().to_owned()
+}
+
 /// The number and name of the process that listens there, where we may know.
 fn holder(addr: &Addr) -> Option<(String, String)> {
-    let port = addr.port()?;
-    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+    let tables: &[&str] = if addr.port().is_some() { &["tcp", "tcp6"] } else { &["unix"] };
+    let sockets: Vec<String> = tables
         .iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| table.lines().filter_map(|line| listener(line, port)).collect::<Vec<_>>())
+        .filter_map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).ok())
+        .flat_map(|table| {
+            let socket = |line: &str| match addr {
+                Addr::Unix(path) => unix_listener(line, path),
+                _ => listener(line, addr.port()?),
+            };
+            table.lines().filter_map(socket).collect::<Vec<_>>()
+        })
         .collect();
     let processes = std::fs::read_dir("/proc")
         .ok()?
@@ -214,6 +269,22 @@ fn listener(line: &str, port: u16) -> Option<String> {
     is_there.then(|| words.nth(5).map(|inode| format!("socket:[{inode}]")))?
 }
 
+/// The same of a line of /proc/net/unix, which has the path as it was bound.
+fn unix_listener(line: &str, path: &Path) -> Option<String> {
+    // Num, references, protocol, flags, type, state, inode, path; what is connected through it has no inode of a listener.
+    const LISTENS: &str = "00010000";
+    let (mut words, mut rest) = (Vec::new(), line);
+    for _ in 0..7 {
+        let (word, behind) = rest.trim_start().split_once(' ')?;
+        words.push(word);
+        rest = behind;
+    }
+    let absolute = std::path::absolute(path).ok();
+    let is_it =
+        words.get(3) == Some(&LISTENS) && (Path::new(rest) == path || Some(Path::new(rest)) == absolute.as_deref());
+    is_it.then(|| words.get(6).map(|inode| format!("socket:[{inode}]")))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,5 +297,14 @@ mod tests {
         assert_eq!(listener(line, 8125), None);
         assert_eq!(listener(&line.replace(" 0A ", " 01 "), 8124), None);
         assert_eq!(listener("  sl  local_address rem_address   st", 8124), None);
+    }
+
+    #[test]
+    fn a_line_of_proc_net_unix_names_its_socket() {
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 23456 /run/a b.sock";
+        assert_eq!(unix_listener(line, Path::new("/run/a b.sock")).as_deref(), Some("socket:[23456]"));
+        assert_eq!(unix_listener(line, Path::new("/run/a")), None);
+        assert_eq!(unix_listener(&line.replace(" 00010000 ", " 00000000 "), Path::new("/run/a b.sock")), None);
+        assert_eq!(unix_listener("Num       RefCount Protocol Flags    Type St Inode Path", Path::new("Path")), None);
     }
 }

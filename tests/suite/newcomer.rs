@@ -6,6 +6,7 @@ use crate::harness::{Setup, on_nginx};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -46,6 +47,58 @@ fn a_port_that_is_taken_is_named_with_its_line_and_its_holder() {
     fails_with(&setup, &["x.conf"], &["(98: Address already in use) in x.conf:2", &holder, "another port"]);
     let port = port.to_string();
     fails_with(&setup, &["site", "--port", &port], &["(98: Address already in use)", "--port 8080"]);
+}
+
+#[test]
+fn a_unix_socket_that_cannot_be_made_has_advice_about_paths() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("");
+    let _taken = UnixListener::bind(setup.dir().join("busy.sock")).expect("a socket");
+    let holder = format!("process {} (", std::process::id());
+    let long = format!("{}.sock", "x".repeat(120));
+    let table: [(&str, &[&str]); 4] = [
+        ("busy.sock", &["(98: Address already in use) in x.conf:1", &holder, "listens there", "name another path"]),
+        ("site/index.html", &["(98: Address already in use)", "is there and is no socket"]),
+        ("none/x.sock", &["(2: No such file", "the directory of the socket does not exist"]),
+        (&long, &["too long path", "107 bytes at most"]),
+    ];
+    for (path, expected) in table {
+        std::fs::write(setup.dir().join("x.conf"), format!("server {{ listen unix:{path}; root site; }}\n"))
+            .expect("written");
+        fails_with(&setup, &["x.conf"], expected);
+    }
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_told_from_a_name_that_is_misspelt() {
+    if on_nginx() {
+        return;
+    }
+    let own = crate::over_tls::pair();
+    let tls = |certificate: &str, key: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:1 ssl; root site; ssl_certificate {certificate}; ssl_certificate_key {key}; }}\n"
+        )
+    };
+    let table: [(String, &str, &str); 4] = [
+        ("include link;\n".to_owned(), "it is a link to \"nowhere\", which is not there", "did you mean"),
+        (tls("none", "none"), "mend the path: a relative one begins at \"", "did you mean"),
+        (tls("own.crt", "none"), "mend the path: a relative one begins at \"", "acme_certificate"),
+        ("include none/x;\n".to_owned(), "there is no directory \"none\"", "did you mean"),
+    ];
+    for (config, expected, unexpected) in table {
+        let setup = with(&config).file("own.crt", &own.certificate);
+        std::os::unix::fs::symlink("nowhere", setup.dir().join("link")).expect("a link");
+        let text = said(&run(&setup, &["-t", "x.conf"]));
+        assert!(text.contains(expected) && !text.contains(unexpected), "{config}{text}");
+    }
+    fails_with(
+        &with(""),
+        &["-p", "/none"],
+        &["open() \"/none/conf/nginx.conf\" failed (2:", "there is no directory \"/none\""],
+    );
 }
 
 #[test]
@@ -255,6 +308,16 @@ fn what_the_server_could_not_read_or_write_is_told_by_the_test_with_the_users_na
         text.contains("a.pid\" failed (13:") && text.contains("x.conf:1:5") && text.contains("nobody may not"),
         "{text}"
     );
+    // The log of a service stays its own.
+    let log = closed.dir().join("locked/a.pid");
+    std::fs::write(&log, "").expect("written");
+    for (owner, cure) in [(1, "a.pid\" belongs to daemon: start, or test, as daemon or root"), (65534, "chmod u+w \"")]
+    {
+        std::os::unix::fs::chown(&log, Some(owner), Some(owner)).expect("chown");
+        std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o400)).expect("chmod");
+        let text = said(&as_nobody(&closed, &["-t", "x.conf"]));
+        assert!(text.contains(cure) && !text.contains("chown"), "{text}");
+    }
     std::fs::set_permissions(closed.dir().join("x.conf"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
     let text = said(&as_nobody(&closed, &["-t", "x.conf"]));
     assert!(text.contains("open() \"x.conf\" failed (13:") && text.contains("nobody may not read it"), "{text}");
@@ -294,6 +357,7 @@ fn a_server_without_a_pid_file_is_found_by_its_port() {
     crate::harness::eventually("the server is the only one that has the port", || {
         said(&run(&setup, &["reload", "x.conf"])).contains(": kill -HUP ")
     });
+    fails_with(&setup, &["x.conf"], &["(webserv) has the port", "have `reuseport` in its `listen`, each of them"]);
     let _ = server.kill();
     let _ = server.wait();
 }

@@ -1,5 +1,6 @@
 //! Addresses as people write them, and how they are written here: for the help of a directive that is wrong already.
 
+use crate::config::addr::UNIX_PATH_MAX;
 use crate::config::ast::{Directive, Word, written};
 use crate::config::directives::resolver;
 use crate::config::{examples, suggest};
@@ -136,6 +137,9 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         return second_port(d, &text).or_else(|| listen_word(&text));
     }
     let rest = || written(d.args.iter().skip(1));
+    if message.starts_with("too long path") {
+        return Some(format!("the path of a socket has {UNIX_PATH_MAX} bytes at most: name a shorter one"));
+    }
     if text == "=" && d.args.len() > 1 {
         return Some(format!("no `=` stands before a value: listen {};", rest()));
     }
