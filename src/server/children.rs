@@ -9,6 +9,26 @@ use crate::sys::epoll;
 impl Server {
     pub(super) fn child_event(&mut self) {
         self.cx.children.receive();
+        self.tell_of_programs();
+    }
+
+    /// What a signal has told of children of this process, if one has.
+    pub(super) fn reap_children(&mut self) {
+        if self.cx.children.may_be_reaped() {
+            self.protected("the end of a child", Server::note_ends);
+        }
+    }
+
+    fn note_ends(&mut self) {
+        for pid in self.cx.children.reap_ended() {
+            if self.new_binary == Some(pid) {
+                self.new_binary_ended(pid);
+            }
+        }
+        self.tell_of_programs();
+    }
+
+    fn tell_of_programs(&mut self) {
         for (reader, exit) in self.cx.children.ended() {
             self.pool.backends.program_ended(reader, exit);
             self.backend_event(reader, epoll::IN | epoll::RDHUP);
@@ -18,25 +38,12 @@ impl Server {
         }
     }
 
-    /// Children that answer no request may have ended. Asked at the end of a turn, when programs that do answer one have been
-    /// reaped by their own events.
-    fn reap_others(&mut self) {
-        for pid in self.cx.children.reap_others() {
-            if self.new_binary == Some(pid) {
-                self.new_binary_ended(pid);
-            }
-        }
-    }
-
     pub(super) fn watch_children(&mut self) {
-        if self.cx.children.others_may_be_reaped() {
-            self.reap_others();
-        }
         if self.watched.children {
             return;
         }
         if let Some(fd) = self.cx.children.fd() {
-            // If they were not watched, their end would not be noticed.
+            // If it is not watched, it will be tried again: until then their STDERR is not read.
             self.watched.children = self.epoll.add(fd, epoll::IN, token_of(Role::Child)).is_ok();
         }
     }

@@ -291,6 +291,7 @@ impl Server {
             self.held.extend(self.events.iter());
             return;
         }
+        self.reap_children();
         self.serve_late();
         let mut accepts = false;
         for (token, flags) in std::mem::take(&mut self.held) {

@@ -77,7 +77,7 @@ impl Server {
         let number = signal.number;
         if number == SIGCHLD {
             // A child has ended, whatever its user was: not an order.
-            return self.cx.children.others_may_have_ended();
+            return self.cx.children.may_have_ended();
         }
         if let Some(parent) = &self.parent
             && (!parent.may_signal(signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))

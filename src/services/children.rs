@@ -1,16 +1,17 @@
 //! Programs that answer requests (CGI) while they run: their number, their STDERR, and their end. A program that is
 //! no longer needed gets TERM, and KILL if it does not end.
 //!
-//! Their descriptors are in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
-//! until its leader is reaped: until then its number cannot be reused. So all children of this process are reaped
-//! here. One that was ended by a signal is not reaped before KILL has been sent to the processes that it started;
-//! until then it counts as running, and gives its place to the next program that needs it.
+//! CHLD tells of their ends: a pidfd each would cost four more system calls. Their STDERR is in an epoll of its own, which
+//! the loop watches. Invariant: a process group gets signals only until its leader is reaped: until then its number cannot
+//! be reused. So all children of this process are reaped here. One that was ended by a signal is not reaped before KILL has
+//! been sent to the processes that it started; until then it counts as running, and gives its place to the next program
+//! that needs it.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::file;
 use crate::sys::process::child::{self, Program};
-use crate::sys::process::{self, Exit, SIGKILL};
+use crate::sys::process::{self, Exit, SIGKILL, Strings};
 use crate::sys::socket;
 use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
@@ -30,8 +31,6 @@ const READS: usize = 16;
 /// Bytes of STDERR that are read of a program that is no longer waited for: one that writes more is in a loop, and
 /// reading on would keep this one busy as well.
 const MOST: usize = 1 << 20;
-/// Marks the token of a child's STDERR.
-const STDERR: u64 = 1 << Key::ROLE_SHIFT;
 /// Once, until it is asked for again: a program that ends needs no further system call.
 const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
 
@@ -45,17 +44,17 @@ pub struct Children {
     lines: Vec<Line>,
     /// The readers of programs that have ended, and how they did.
     ended: Vec<(Key, Exit)>,
-    others: Others,
+    ends: Ends,
     /// What programs get as their input that get none, and as their STDERR where it is not wanted.
     null: Option<OwnedFd>,
 }
 
-/// What is known about other children of this process that have ended.
+/// What is known about children of this process that have ended.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Others {
+enum Ends {
     #[default]
     Reaped,
-    /// There may be some behind one that is not reaped yet.
+    /// There may be some, not programs, behind a program that is not reaped yet.
     Behind,
     /// That one has been reaped, or a signal says that some child has ended.
     Reachable,
@@ -63,11 +62,10 @@ enum Others {
 
 struct Child {
     pid: i32,
-    /// None: it has ended; others of its group may run until the signal.
-    pidfd: Option<OwnedFd>,
+    /// Others of its group may run until the signal.
+    is_over: bool,
     stderr: Option<OwnedFd>,
-    /// The epoll reports its STDERR. It does so once, and is asked again if there may be more.
-    is_armed: bool,
+    reported: Reported,
     text: Vec<u8>,
     /// Bytes of it that were read.
     wrote: usize,
@@ -79,6 +77,17 @@ struct Child {
     signal: Option<(i32, u64)>,
 }
 
+/// Whether the epoll reports a program's STDERR.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reported {
+    /// It does not know it: a quick program's STDERR is read when it has ended.
+    Never,
+    /// Once.
+    Once,
+    /// It has done so: to be asked again if there may be more.
+    Done,
+}
+
 /// A line that a program wrote to STDERR.
 pub struct Line {
     pub text: String,
@@ -88,8 +97,8 @@ pub struct Line {
 /// A program to be started.
 pub struct Start<'a> {
     pub path: CString,
-    pub args: Vec<CString>,
-    pub env: Vec<CString>,
+    pub args: Strings,
+    pub env: Strings,
     pub dir: CString,
     /// None: it gets no input.
     pub stdin: Option<BorrowedFd<'a>>,
@@ -109,7 +118,7 @@ pub enum ReleaseReason {
 }
 
 impl Children {
-    /// The epoll that the event loop watches. None: no program was ever started.
+    /// The epoll that the event loop watches. None: there was never anything to report.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
     }
@@ -132,37 +141,47 @@ impl Children {
         }
     }
 
-    /// Reaps the children of this process that are not programs of requests (helpers, a new binary, as PID 1 all
-    /// orphans), and gives their pids. An ended program that waits for its group's last signal hides children that
-    /// end after it: they are reaped after it.
-    pub fn reap_others(&mut self) -> Vec<i32> {
+    /// Notes the ends of programs. Reaps the children of this process that are none (helpers, a new binary, as PID 1 all
+    /// orphans), and gives their pids. An ended program that waits for its group's last signal hides those that end
+    /// after it: they are reaped after it.
+    pub fn reap_ended(&mut self) -> Vec<i32> {
         let mut reaped = Vec::new();
-        self.others = Others::Reaped;
+        self.ends = Ends::Reaped;
         while let Ok(Some(pid)) = process::peek_ended() {
-            if self.running.iter().any(|(_, running)| running.pid == pid) {
-                self.others = Others::Behind;
-                break;
+            let program = self.running.iter().find(|(_, running)| running.pid == pid);
+            match program.map(|(key, running)| (key, running.is_over)) {
+                Some((_, true)) => {
+                    let is_over = |running: &Child| !running.is_over && child::peek_exit(running.pid).is_some();
+                    let over: Vec<Key> =
+                        self.running.iter().filter(|(_, running)| is_over(running)).map(|(key, _)| key).collect();
+                    over.into_iter().for_each(|key| self.has_ended(key));
+                    self.ends = Ends::Behind;
+                    break;
+                }
+                Some((key, false)) => self.has_ended(key),
+                None => {
+                    child::reap_one(pid);
+                    reaped.push(pid);
+                }
             }
-            child::reap_one(pid);
-            reaped.push(pid);
         }
         reaped
     }
 
     /// Some child of this process has ended.
-    pub fn others_may_have_ended(&mut self) {
-        self.others = Others::Reachable;
+    pub fn may_have_ended(&mut self) {
+        self.ends = Ends::Reachable;
     }
 
-    /// Whether [`Children::reap_others`] may find children that it did not know of or could not reach before.
-    pub fn others_may_be_reaped(&self) -> bool {
-        self.others == Others::Reachable
+    /// Whether [`Children::reap_ended`] may find children that it did not know of or could not reach before.
+    pub fn may_be_reaped(&self) -> bool {
+        self.ends == Ends::Reachable
     }
 
     /// Notes the end of a program: how it ended.
     fn reap(&mut self, pid: i32) -> Option<Exit> {
-        if self.others == Others::Behind {
-            self.others = Others::Reachable;
+        if self.ends == Ends::Behind {
+            self.ends = Ends::Reachable;
         }
         child::reap_one(pid)
     }
@@ -172,17 +191,13 @@ impl Children {
     /// # Errors
     /// The system call that failed, and how.
     pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
-        let epoll: &Epoll = match &mut self.epoll {
-            Some(epoll) => epoll,
+        let null: &OwnedFd = match &mut self.null {
+            Some(null) => null,
             none => {
                 // The process that started the server may have left descriptors open, which no program may inherit.
                 child::close_on_exec();
-                none.insert(Epoll::new().map_err(|e| ("epoll_create1()", e))?)
+                none.insert(file::null().map_err(|e| ("open()", e))?)
             }
-        };
-        let null: &OwnedFd = match &mut self.null {
-            Some(null) => null,
-            none => none.insert(file::null().map_err(|e| ("open()", e))?),
         };
         let (output, stdout) = pipe()?;
         let (errors, stderr) =
@@ -197,31 +212,31 @@ impl Children {
             stderr: stderr.as_ref().unwrap_or(null).as_fd(),
             cpu_seconds: start.cpu_seconds,
         };
-        let (pid, pidfd) = child::start(&program).map_err(|e| ("execve()", e))?;
-        let mut watched = Ok(());
-        let key = self.running.insert_with(|key| {
-            watched = epoll.add(pidfd.as_fd(), epoll::IN | epoll::ONESHOT, key.to_u64());
-            // If this fails, the program's end is still noticed; only its STDERR may be missed.
-            let add = |fd: &OwnedFd| epoll.add(fd.as_fd(), STDERR_EVENTS, key.to_u64() | STDERR).is_ok();
-            Child {
-                pid,
-                pidfd: Some(pidfd),
-                is_armed: errors.as_ref().is_some_and(add),
-                stderr: errors,
-                text: Vec::new(),
-                wrote: 0,
-                shown: start.shown,
-                reader: None,
-                signal: None,
-            }
+        let pid = child::start(&program).map_err(|e| ("execve()", e))?;
+        let key = self.running.insert(Child {
+            pid,
+            is_over: false,
+            stderr: errors,
+            reported: Reported::Never,
+            text: Vec::new(),
+            wrote: 0,
+            shown: start.shown,
+            reader: None,
+            signal: None,
         });
-        match watched {
-            Ok(()) => Ok((key, output)),
-            Err(e) => {
-                let _ = child::signal_group(pid, SIGKILL);
-                self.running.remove(key);
-                Err(("epoll_ctl()", e))
-            }
+        Ok((key, output))
+    }
+
+    /// The program has not ended at once: its STDERR is read as it comes. If the epoll fails, when it has ended.
+    pub fn watch(&mut self, key: Key) {
+        let Some(running) = self.running.get_mut(key) else { return };
+        let Some(stderr) = running.stderr.as_ref().filter(|_| running.reported == Reported::Never) else { return };
+        if self.epoll.is_none() {
+            self.epoll = Epoll::new().ok();
+        }
+        let added = self.epoll.as_ref().map(|epoll| epoll.add(stderr.as_fd(), STDERR_EVENTS, key.to_u64()));
+        if added == Some(Ok(())) {
+            running.reported = Reported::Once;
         }
     }
 
@@ -244,6 +259,7 @@ impl Children {
 
     /// A program's output is no longer read.
     pub fn leave(&mut self, key: Key, leave: ReleaseReason, now: u64) {
+        self.watch(key);
         let Some(running) = self.running.get_mut(key) else { return };
         match leave {
             ReleaseReason::Done => running.signal = Some((SIGTERM, now + AFTER)),
@@ -254,34 +270,28 @@ impl Children {
         }
     }
 
-    /// Notes ends of programs, and reads their STDERR.
+    /// Reads the STDERR of programs.
     pub fn receive(&mut self) {
         let Some(epoll) = &self.epoll else { return };
         let mut events = self.events.take().unwrap_or_default();
         let count = epoll.wait(&mut events, Timeout::Now).unwrap_or(0);
-        let mut over = Vec::new();
         for (token, _) in events.iter().take(count) {
-            let key = Key::from_u64(token & !STDERR);
-            let Some(running) = self.running.get_mut(key) else { continue };
-            if token & STDERR == 0 {
-                over.push(key);
-            } else {
-                running.is_armed = false;
+            let key = Key::from_u64(token);
+            if let Some(running) = self.running.get_mut(key) {
+                running.reported = Reported::Done;
                 running.read(epoll, key, &mut self.lines);
             }
         }
         self.events = Some(events);
-        for key in over {
-            self.has_ended(key);
-        }
     }
 
     /// A program has ended. It is reaped, unless a signal is still to be sent to its group.
     fn has_ended(&mut self, key: Key) {
-        let (Some(epoll), Some(running)) = (&self.epoll, self.running.get_mut(key)) else { return };
-        running.take_lines(epoll, &mut self.lines);
+        let Some(running) = self.running.get_mut(key) else { return };
+        running.is_over = true;
+        running.take_lines(self.epoll.as_ref(), &mut self.lines);
         running.last_line(&mut self.lines);
-        running.close(epoll);
+        running.close_stderr(self.epoll.as_ref());
         let (pid, reader) = (running.pid, running.reader);
         let exit = if matches!(running.signal, Some((SIGKILL, _))) {
             self.over.push_back(key);
@@ -298,6 +308,9 @@ impl Children {
     }
 
     pub fn next_due(&self) -> Option<u64> {
+        if self.may_be_reaped() {
+            return Some(0);
+        }
         self.running.iter().filter_map(|(_, running)| running.signal.map(|(_, at)| at)).min()
     }
 
@@ -306,7 +319,7 @@ impl Children {
         let mut over = Vec::new();
         for (key, running) in self.running.iter_mut() {
             match running.signal.filter(|(_, at)| *at <= now) {
-                Some(_) if running.pidfd.is_none() => over.push(key),
+                Some(_) if running.is_over => over.push(key),
                 Some((signal, _)) => {
                     running.send(signal);
                     running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
@@ -323,7 +336,7 @@ impl Children {
     /// Ends all programs, since this process ends.
     pub fn end(&mut self) {
         for (_, running) in self.running.iter_mut() {
-            running.send(if running.pidfd.is_none() { SIGKILL } else { SIGTERM });
+            running.send(if running.is_over { SIGKILL } else { SIGTERM });
         }
     }
 }
@@ -337,32 +350,29 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), (&'static str, Errno)> {
 
 impl Child {
     fn send(&self, signal: i32) {
-        // It is not reaped before its pidfd was read, so the number is its own.
+        // It is not reaped yet, so the number is its own.
         let _ = child::signal_group(self.pid, signal);
-    }
-
-    /// It has ended, which was reported once and will not be again.
-    fn close(&mut self, epoll: &Epoll) {
-        self.pidfd = None;
-        self.close_stderr(epoll);
     }
 
     /// Closing it is not enough where its epoll may report it: a program that is just being started has a copy until it is
     /// executed, and until then it would be reported.
-    fn close_stderr(&mut self, epoll: &Epoll) {
-        if let Some(stderr) = self.stderr.take().filter(|_| self.is_armed) {
+    fn close_stderr(&mut self, epoll: Option<&Epoll>) {
+        let stderr = self.stderr.take();
+        if let (Some(stderr), Some(epoll), Reported::Once) = (stderr, epoll, self.reported) {
             let _ = epoll.delete(stderr.as_fd());
         }
     }
 
     fn read(&mut self, epoll: &Epoll, key: Key, lines: &mut Vec<Line>) {
-        self.take_lines(epoll, lines);
-        if let Some(stderr) = self.stderr.as_ref().filter(|_| !self.is_armed) {
-            self.is_armed = epoll.modify(stderr.as_fd(), STDERR_EVENTS, key.to_u64() | STDERR).is_ok();
+        self.take_lines(Some(epoll), lines);
+        if let Some(stderr) = &self.stderr
+            && epoll.modify(stderr.as_fd(), STDERR_EVENTS, key.to_u64()).is_ok()
+        {
+            self.reported = Reported::Once;
         }
     }
 
-    fn take_lines(&mut self, epoll: &Epoll, lines: &mut Vec<Line>) {
+    fn take_lines(&mut self, epoll: Option<&Epoll>, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
         for _ in 0..READS {
             let Some(stderr) = &self.stderr else { return };
@@ -422,10 +432,12 @@ mod tests {
     }
 
     fn run(children: &mut Children, script: &str) -> (Key, OwnedFd) {
+        let mut args = Strings::default();
+        assert!(["sh", "-c", script].iter().all(|arg| args.push(&[arg.as_bytes()])));
         let start = Start {
             path: c("/bin/sh"),
-            args: vec![c("sh"), c("-c"), c(script)],
-            env: Vec::new(),
+            args,
+            env: Strings::default(),
             dir: c("/"),
             stdin: None,
             shown: "sh".into(),
@@ -444,12 +456,14 @@ mod tests {
         let ended = Epoll::new().expect("an epoll");
         ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
         let mut bytes = 0;
-        while children.running.get(key).is_some() {
+        while children.running.get(key).is_some_and(|child| child.stderr.is_some()) {
             ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
             children.receive();
             bytes += children.lines().iter().map(|line| line.text.len() + 1).sum::<usize>();
         }
         assert!((MOST..MOST + READS * LINE).contains(&bytes), "{bytes}");
+        end(&mut children, key);
+        assert!(children.running.get(key).is_none());
     }
 
     /// Waits for output, or for the end of all that may write it.
@@ -459,15 +473,25 @@ mod tests {
         buffer
     }
 
+    /// Waits for its end. Not for that of any child: other tests have their own.
+    fn end(children: &mut Children, key: Key) {
+        child::await_exit(children.running.get(key).expect("a program").pid);
+        children.has_ended(key);
+    }
+
     /// Dropped by its client, and ended by the TERM for that.
     fn unwanted(children: &mut Children, key: Key) {
-        let ended = Epoll::new().expect("an epoll");
-        ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
         children.leave(key, ReleaseReason::Unwanted, 0);
-        while children.running.get(key).is_some_and(|child| child.pidfd.is_some()) {
-            ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
-            children.receive();
-        }
+        end(children, key);
+    }
+
+    #[test]
+    fn what_a_quick_program_wrote_to_stderr_is_read_at_its_end() {
+        let mut children = Children::default();
+        let (key, _output) = run(&mut children, "echo one >&2; printf two >&2");
+        end(&mut children, key);
+        let lines: Vec<String> = children.lines().into_iter().map(|line| line.text).collect();
+        assert_eq!((lines, children.fd().is_some()), (vec!["one".into(), "two".into()], false));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod child;
 pub mod helper;
 mod signal;
 mod spawn;
+mod strings;
 mod user;
 
 use std::ffi::CStr;
@@ -14,6 +15,7 @@ pub use signal::{
     SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signals, signalfd,
 };
 pub use spawn::spawn_exec;
+pub use strings::Strings;
 pub use user::{getegid, geteuid, group_names, group_of, lookup_group, lookup_user, set_user, user_names, user_of};
 
 use super::{Errno, file, once, retry};

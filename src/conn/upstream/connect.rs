@@ -146,7 +146,7 @@ pub(super) fn watch_output(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn
     let Handler::Proxy(proxy) = &mut active.handler else { return };
     proxy.awaits_quick_end = false;
     proxy.upstream_by = turn.cx.now.ms + settings(&active.ex).read_timeout.0;
-    if let Err(e) = turn.pool.backends.watch(active.backend) {
+    if let Err(e) = turn.pool.backends.watch(active.backend, &mut turn.cx.children) {
         proxy.broken(&mut active.ex, turn.cx, "epoll_ctl()", e);
         fail(io, active, turn, Fault::Error);
     }

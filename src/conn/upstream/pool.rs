@@ -285,9 +285,11 @@ impl Backends {
         })
     }
 
-    /// From now on the output of a program is reported as it comes.
-    pub fn watch(&self, slot: Option<Key>) -> Result<(), Errno> {
-        slot.map_or(Ok(()), |key| self.add(key, epoll::IN | epoll::RDHUP | epoll::ET))
+    /// From now on what a program writes is reported as it comes.
+    pub fn watch(&self, slot: Option<Key>, children: &mut Children) -> Result<(), Errno> {
+        let Some((key, backend)) = slot.and_then(|key| Some((key, self.slab.get(key)?))) else { return Ok(()) };
+        backend.child.into_iter().for_each(|child| children.watch(child));
+        self.add(key, epoll::IN | epoll::RDHUP | epoll::ET)
     }
 
     /// Has epoll report a backend.

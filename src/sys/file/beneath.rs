@@ -34,6 +34,12 @@ pub fn open_known(path: &CStr) -> Result<OwnedFd, Errno> {
     openat2(None, path, O_PATH, 0, libc::RESOLVE_CACHED)
 }
 
+/// The place that a path leads to if no symbolic link is on the way: ELOOP otherwise. ENOSYS or EPERM: the kernel has no
+/// such call (before Linux 5.6), or a filter keeps it from us.
+pub fn open_without_links(path: &CStr) -> Result<OwnedFd, Errno> {
+    openat2(None, path, O_PATH, 0, libc::RESOLVE_NO_SYMLINKS)
+}
+
 fn openat2(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
     // SAFETY: an open_how of zeroes is valid: plain integers.
     let mut how: libc::open_how = unsafe { mem::zeroed() };

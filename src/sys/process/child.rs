@@ -1,27 +1,26 @@
-//! Programs that answer a request (CGI): started in a process group of their own, watched by a pidfd.
+//! Programs that answer a request (CGI): started in a process group of their own.
 //!
 //! Never fork: copying the page tables of a server that holds 512 MB takes 11 ms. What posix_spawn does is done here, with
-//! 13 system calls less of our own: it asks for the limit of descriptors six times, maps and unmaps a stack, and gives no
-//! pidfd; limits can be set only from outside.
+//! 13 system calls less of our own: it asks for the limit of descriptors six times, and maps and unmaps a stack; limits can
+//! be set only from outside.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::Exit;
 use super::signal::WRITE_SIGNALS;
-use super::spawn::pointers;
+use super::{Exit, Strings};
 use crate::sys::{Errno, once, retry};
 
 /// A program to start, and what it inherits.
 pub struct Program<'a> {
     pub path: &'a CStr,
     /// argv, the program's name first.
-    pub args: &'a [CString],
+    pub args: &'a Strings,
     /// `NAME=value`.
-    pub env: &'a [CString],
+    pub env: &'a Strings,
     /// Its working directory.
     pub dir: &'a CStr,
     /// A file is read from its beginning.
@@ -38,37 +37,27 @@ const STACK: usize = 32 << 10;
 /// A child between its start and exec: it uses our memory meanwhile, while we wait.
 struct Birth<'a> {
     program: &'a Program<'a>,
-    args: Vec<*mut c_char>,
-    env: Vec<*mut c_char>,
+    args: Vec<*const c_char>,
+    env: Vec<*const c_char>,
     /// Why the program could not be executed; 0: it was.
     failed: AtomicI32,
 }
 
-/// Starts a program. Gives its pid, which is its process group's id too, and what becomes readable when it ends. ENOENT,
-/// EACCES and the like if it cannot be executed, or its directory not entered.
-pub fn start(program: &Program<'_>) -> Result<(i32, OwnedFd), Errno> {
-    let (args, env) = (pointers(program.args), pointers(program.env));
+/// Starts a program. Gives its pid, which is its process group's id too. ENOENT, EACCES and the like if it cannot be
+/// executed, or its directory not entered.
+pub fn start(program: &Program<'_>) -> Result<i32, Errno> {
+    let (args, env) = (program.args.pointers(), program.env.pointers());
     let birth = Birth { program, args, env, failed: AtomicI32::new(0) };
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK / size_of::<u128>());
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let told = ptr::from_ref(&birth).cast_mut();
     // No signal has a handler that the child could run in our memory, but those of faults.
     // SAFETY: CLONE_VFORK: this thread waits until the child has executed its program or ended: the stack, aligned and
-    // writable, and `birth` outlive the child's use. It allocates nothing and never returns. The kernel writes `pidfd`
-    // (CLONE_PIDFD).
-    let pid = once(|| unsafe { libc::clone(be_born, top.cast(), flags, told.cast(), &raw mut pidfd) })?;
-    if pidfd < 0 {
-        // Before Linux 5.2 the flag means nothing, and nothing would tell that the program has ended.
-        let _ = signal_group(pid, libc::SIGKILL);
-        let _ = super::await_end(pid);
-        return Err(Errno(libc::ENOSYS));
-    }
-    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    // writable, and `birth` outlive the child's use. It allocates nothing and never returns.
+    let pid = once(|| unsafe { libc::clone(be_born, top.cast(), flags, told.cast()) })?;
     match birth.failed.load(Ordering::Relaxed) {
-        0 => Ok((pid, pidfd)),
+        0 => Ok(pid),
         errno => {
             let _ = super::await_end(pid);
             Err(Errno(errno))
@@ -104,7 +93,7 @@ impl Birth<'_> {
         limit(libc::RLIMIT_CPU as c_int, *cpu_seconds);
         limit(libc::RLIMIT_CORE as c_int, 0);
         // SAFETY: the path is NUL-terminated; both are null-terminated arrays of NUL-terminated strings.
-        once(|| unsafe { libc::execve(path.as_ptr(), self.args.as_ptr().cast(), self.env.as_ptr().cast()) })?;
+        once(|| unsafe { libc::execve(path.as_ptr(), self.args.as_ptr(), self.env.as_ptr()) })?;
         Ok(())
     }
 }
@@ -189,6 +178,16 @@ pub fn peek_exit(pid: i32) -> Option<Exit> {
     let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
     let exit = if info.si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) };
     (ended == pid).then_some(exit)
+}
+
+/// Waits until a child has ended. It is not reaped.
+#[cfg(test)]
+pub fn await_exit(pid: i32) {
+    // SAFETY: all zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` is writable.
+    retry(|| unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOWAIT) })
+        .expect("a child");
 }
 
 /// Reaps a child that has ended, if that was not done yet: how it ended.

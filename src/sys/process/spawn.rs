@@ -49,7 +49,7 @@ fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
 }
 
 /// The null-terminated array C wants; the strings stay with their owner.
-pub(super) fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
     strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
 

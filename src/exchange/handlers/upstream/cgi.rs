@@ -10,6 +10,7 @@ use super::proxy::{Body, Proxy, Script};
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::stored::{self, Links};
+use crate::config::addr::PeerAddr;
 use crate::config::model::{Content, Level, LocationKind};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -25,10 +26,11 @@ use crate::services::Services;
 use crate::services::children::Start;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, Stat};
+use crate::sys::process::Strings;
 use crate::sys::socket;
 use std::ffi::CString;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The value of PATH.
@@ -78,8 +80,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
     // A program has no address, and no server's statistics count it.
-    let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
-    let mut upstream = Upstream::of(&name, nowhere);
+    let mut upstream = Upstream::of(&name, PeerAddr::Unix(PathBuf::new()));
     upstream.peers[0].name = name.into();
     let place = RequestTarget::default();
     let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
@@ -149,9 +150,42 @@ struct RealFile {
     is_inside: bool,
 }
 
+fn c(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
+}
+
+/// The file at `path` if no link and no `..` is on the way: this is its real path then, and inside of the root, which is
+/// its beginning. It takes half the calls. None: there may be one.
+fn without_links(path: &[u8]) -> Result<Option<RealFile>, Errno> {
+    let Some(file) = shortest(path) else { return Ok(None) };
+    match file::open_without_links(&c(path)?) {
+        Ok(opened) => Ok(Some(RealFile { file, stat: file::fstat(opened.as_fd())?, is_inside: true })),
+        Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => Err(e),
+        Err(_) => Ok(None),
+    }
+}
+
+/// An absolute path without what means nothing in it. None: it is relative, or has `..`.
+fn shortest(path: &[u8]) -> Option<Vec<u8>> {
+    let mut short = Vec::with_capacity(path.len());
+    for name in path.strip_prefix(b"/")?.split(|b| *b == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => return None,
+            name => {
+                short.push(b'/');
+                short.extend_from_slice(name);
+            }
+        }
+    }
+    Some(short)
+}
+
 /// The file at `path`, whose first `root` bytes are the root's.
 fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
-    let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
+    if let Some(seen) = without_links(path)? {
+        return Ok(seen);
+    }
     let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
     let name = paths::below(rest, b"").unwrap_or_default();
     if name.is_empty() {
@@ -225,11 +259,15 @@ impl Proxy {
         let cgi = ex.here().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
         let (env, dir) = environment(ex, cx, script);
-        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| ("execve()", Errno::EINVAL));
+        let text = |bytes: &[u8]| c(bytes).map_err(|e| ("execve()", e));
         let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
-        let mut args = vec![path.clone()];
+        let mut args = Strings::default();
+        let mut fits = args.push(&[path.as_bytes()]);
         if script.interpreter.is_some() {
-            args.push(text(&script.file)?);
+            fits &= args.push(&[&script.file]);
+        }
+        if !fits {
+            return Err(("execve()", Errno::EINVAL));
         }
         let dir = text(&dir)?;
         let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
@@ -296,23 +334,15 @@ fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u
     variables::builtins(&[builtin], ex, cx)
 }
 
-/// `NAME=value`, in one allocation. None: it has a NUL, and no program can be given it.
-fn line(name: &[u8], value: &[u8]) -> Option<CString> {
-    let mut line = Vec::with_capacity(name.len() + value.len() + 2);
-    line.extend_from_slice(name);
-    line.push(b'=');
-    line.extend_from_slice(value);
-    CString::new(line).ok()
-}
-
-/// `NAME=value` of RFC 3875 §4.1 and other variables that programs expect, and the working directory.
-fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<CString>, Vec<u8>) {
-    let mut env: Vec<CString> = Vec::with_capacity(40);
+/// `NAME=value` of RFC 3875 §4.1 and other variables that programs expect, and the working directory. What has a NUL is
+/// left out: no program can be given it.
+fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Strings, Vec<u8>) {
+    let mut env = Strings::with_capacity(40);
     let cgi = ex.here().settings.cgi.clone();
     let is_set = |name: &[u8]| cgi.env.iter().any(|(own, _)| **own == *name);
     let mut put = |name: &[u8], value: &[u8]| {
         if !is_set(name) {
-            env.extend(line(name, value));
+            env.push(&[name, b"=", value]);
         }
     };
     let mut value = Vec::with_capacity(128);
@@ -351,7 +381,7 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<CS
     });
     for (name, template) in cgi.env.iter() {
         let value = variables::text(template, ex, cx);
-        env.extend(line(name, &value));
+        env.push(&[name, b"=", &value]);
     }
     let dir = match &cgi.working_dir {
         Some(template) => variables::text(template, ex, cx),
