@@ -133,7 +133,7 @@ fn a_missing_main_file_has_nginx_s_message() {
     let loaded = load(Path::new("/nowhere/x.conf"), &LoadOptions::default());
     assert_eq!(
         loaded.diagnostics.render(&loaded.sources, "webserv"),
-        "webserv: [emerg] open() \"/nowhere/x.conf\" failed (2: No such file or directory)\n"
+        "webserv: [emerg] open() \"/nowhere/x.conf\" failed (2: No such file or directory)\n  = help: there is no directory \"/nowhere\"\n"
     );
 }
 

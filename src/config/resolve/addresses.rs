@@ -156,20 +156,8 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if let Some(port) = text.strip_prefix('*').filter(|port| is_port(port)) {
         return Some(format!("a colon is missing: listen *:{port};"));
     }
-    // `[::]80`, `[::1:80`.
     if let Some(inside) = text.strip_prefix('[') {
-        return match inside.split_once(']') {
-            Some((host, port)) if is_port(port) => Some(format!("a colon is missing: listen [{host}]:{port};")),
-            None => {
-                let is_address = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
-                match inside.rsplit_once(':').filter(|(host, port)| is_port(port) && is_address(host)) {
-                    Some((host, port)) => Some(format!("`]` is missing: listen [{host}]:{port};")),
-                    None if is_address(inside) => Some(format!("`]` is missing: listen [{inside}]:80;")),
-                    None => None,
-                }
-            }
-            _ => None,
-        };
+        return in_brackets(inside);
     }
     let (host, port) = text.rsplit_once([':', '.'])?;
     if let Some((_, number)) = [("http", 80), ("https", 443)].iter().find(|(name, _)| *name == port) {
@@ -195,6 +183,20 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         ));
     }
     None
+}
+
+/// `[::]80`, `[::1:80`.
+fn in_brackets(inside: &str) -> Option<String> {
+    let is_address = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
+    match inside.split_once(']') {
+        Some((host, port)) if is_port(port) => Some(format!("a colon is missing: listen [{host}]:{port};")),
+        Some(_) => None,
+        None => match inside.rsplit_once(':').filter(|(host, port)| is_port(port) && is_address(host)) {
+            Some((host, port)) => Some(format!("`]` is missing: listen [{host}]:{port};")),
+            None if is_address(inside) => Some(format!("`]` is missing: listen [{inside}]:80;")),
+            None => None,
+        },
+    }
 }
 
 /// `listen 127.0.0.1 8080;`, `listen 80 443 ssl;`.
