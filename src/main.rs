@@ -15,7 +15,7 @@ use webserv::config::registry;
 use webserv::config::sources::Sources;
 use webserv::config::sources::dump;
 use webserv::explain;
-use webserv::io::console;
+use webserv::io::{console, replace};
 use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::reload::{self, Origin, Read};
 use webserv::server::signal_command::{self, Signalled};
@@ -244,7 +244,7 @@ fn format_files(check: bool, files: &[PathBuf]) -> ExitCode {
                 Ok(laid) if laid == text => Ok(()),
                 Ok(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
                 Ok(laid) => {
-                    std::fs::write(file, laid).map_err(|e| format!("write() \"{shown}\" failed {}", Errno::from(e)))
+                    replace::rewrite(file, &laid).map_err(|e| format!("write() \"{shown}\" failed {}", Errno::from(e)))
                 }
             },
         };

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 /// Writes a temporary file beside the file and renames it; the content is on the disk before the rename. `mode` holds
@@ -11,7 +11,25 @@ use std::path::Path;
 /// # Errors
 /// The file was not changed.
 pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, |from, to| fs::rename(from, to))
+    place(path, text, mode, None, |from, to| fs::rename(from, to))
+}
+
+/// Gives an administrator's file another text: as [`replace`], with the mode and the owner that it has, behind a link where
+/// it is one. A file with several names, or in a directory that may not be written, is written in place.
+///
+/// # Errors
+/// The file was not changed, except where it is written in place.
+pub fn rewrite(path: &Path, text: &[u8]) -> io::Result<()> {
+    let path = &fs::canonicalize(path)?;
+    let old = fs::metadata(path)?;
+    if old.nlink() > 1 || !old.is_file() {
+        return fs::write(path, text);
+    }
+    let renamed = place(path, text, old.mode() & 0o7777, Some((old.uid(), old.gid())), |from, to| fs::rename(from, to));
+    match renamed {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::write(path, text),
+        renamed => renamed,
+    }
 }
 
 /// As [`replace`], for a file that must not exist yet. If another process makes it at the same time, that file stays.
@@ -19,7 +37,7 @@ pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// `AlreadyExists`, or it could not be written.
 pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, |from, to| match fs::hard_link(from, to) {
+    place(path, text, mode, None, |from, to| match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
         // A file system without hard links.
@@ -28,7 +46,13 @@ pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Writes the text to a temporary file beside the path; `give_name` renames or links it.
-fn place(path: &Path, text: &[u8], mode: u32, give_name: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+fn place(
+    path: &Path,
+    text: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    give_name: fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
@@ -38,6 +62,11 @@ fn place(path: &Path, text: &[u8], mode: u32, give_name: fn(&Path, &Path) -> io:
         // A leftover of a killed process with our pid, or a link that another user made, is not used.
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        let made = file.metadata()?;
+        if let Some((user, group)) = owner.filter(|owner| *owner != (made.uid(), made.gid())) {
+            fchown(&file, Some(user), Some(group))?;
+        }
+        // After the owner, whose change takes bits away.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text)?;
         file.sync_all()?;
@@ -68,6 +97,23 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(scratch.path().join("state")).expect("there").count(), 1, "nothing is left over");
         assert!(replace(&path.join("x"), b"", 0o600).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_rewritten_keeps_its_mode_and_its_names() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        fs::write(at("a.conf"), "old").expect("written");
+        fs::set_permissions(at("a.conf"), fs::Permissions::from_mode(0o640)).expect("a mode");
+        std::os::unix::fs::symlink("a.conf", at("link")).expect("a link");
+        rewrite(&at("link"), b"new").expect("rewritten");
+        assert_eq!(fs::read(at("a.conf")).expect("there"), b"new");
+        assert_eq!(fs::metadata(at("a.conf")).expect("there").mode() & 0o7777, 0o640);
+        assert!(fs::symlink_metadata(at("link")).expect("there").is_symlink());
+        fs::hard_link(at("a.conf"), at("b.conf")).expect("a second name");
+        rewrite(&at("a.conf"), b"both").expect("rewritten");
+        assert_eq!(fs::read(at("b.conf")).expect("there"), b"both");
+        assert_eq!(fs::read_dir(scratch.path()).expect("there").count(), 3, "nothing is left over");
     }
 
     #[test]
