@@ -50,6 +50,7 @@ fn sentence(name: &str, (_, whose, meaning): &(&str, &str, &str)) -> String {
 /// Lower-cased name, whose it is, what it is here.
 const FOREIGN: &[(&str, &str, &str)] = &[
     ("documentroot", "Apache", "`root PATH;`"),
+    ("ssl_private_key", "HAProxy", "`ssl_certificate_key PATH;`"),
     ("servername", "Apache", "`server_name NAME;`"),
     ("serveralias", "Apache", "another name in `server_name`"),
     ("errordocument", "Apache", "`error_page CODE URI;`"),

@@ -275,7 +275,13 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
         if !is_right {
             return Err(match key {
                 "levels" => parameter(d, at).help("up to three numbers, each 1 or 2, as in: levels=1:2"),
-                _ => parameter(d, at),
+                key => {
+                    let keys = ["levels", "keys_zone", "inactive", "max_size", "min_free", "use_temp_path"];
+                    match suggest::nearest(key, keys).filter(|near| *near != key) {
+                        Some(near) => parameter(d, at).help(format!("did you mean \"{near}={held}\"?")),
+                        None => parameter(d, at),
+                    }
+                }
             });
         }
     }

@@ -37,6 +37,13 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
                 .help(format!("close it: if {written})")),
         );
     }
+    if text.starts_with('(') || text.is_empty() && d.args.get(1).is_some_and(|word| word.bytes().starts_with(b"(")) {
+        let inside_all = written(&d.args);
+        return Some(
+            Fault::new(inside(d), format!("invalid condition \"{text}\""))
+                .help(format!("one pair of parentheses is enough: if ({})", inside_all.trim_matches(['(', ')', ' ']))),
+        );
+    }
     let is_negated = text.starts_with('!') && !text.starts_with("!-");
     if is_negated && d.args.len() == 1 {
         let variable = text.get(1..)?.trim_end_matches(')');

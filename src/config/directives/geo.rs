@@ -97,11 +97,20 @@ fn insert_network(table: &mut GeoTable, b: &mut Build, line: &Directive, value: 
 /// First words of a line of `geo` that are not networks.
 const GEO_WORDS: &[&str] = &["default", "ranges", "delete", "proxy", "proxy_recursive", "include", "volatile"];
 
+/// `192.168.*`: a network whose bits are written as a star.
+fn starred(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('*').next()?.split('.').filter(|part| !part.is_empty()).collect();
+    let is_network = text.ends_with('*') && (1..4).contains(&parts.len());
+    let (bits, zeros) = (parts.len() * 8, ".0".repeat(4 - parts.len().min(4)));
+    is_network.then(|| format!("a network is written with its bits: {}{zeros}/{bits}", parts.join(".")))
+}
+
 fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {
     let (net, low_bits) = Cidr::parse(word.bytes()).map_err(|e| {
         let fault = Fault::new(word.span, format!("invalid network \"{}\"", word.str()));
         let near = suggest::did_you_mean(&word.str(), GEO_WORDS.iter().copied());
         let is_range = word.str().split_once('-').is_some_and(|(from, to)| from.contains('.') && to.contains('.'));
+        let near = near.or_else(|| starred(&word.str()));
         let near =
             near.or_else(|| is_range.then(|| "ranges are taken where the block begins with: ranges;".to_owned()));
         Fault { help: near.or(e.help), ..fault }

@@ -48,7 +48,7 @@ impl Build {
         scope.issuer = Some(IssuerDraft::new(&name, d.args[0].span));
         self.level(&mut scope, children);
         let Some(issuer) = scope.issuer.take() else { return };
-        if issuer.uri.is_none() {
+        if issuer.uri.is_none() && !self.diagnostics.has_meant("uri") {
             self.error(Fault::new(d.close, format!("\"uri\" is missing in acme_issuer \"{name}\"")));
         }
         match self.issuers.iter().find(|other| other.name == issuer.name) {

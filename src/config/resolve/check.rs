@@ -44,6 +44,11 @@ impl Build {
                 self.define_anyway(&name, d);
                 return None;
             }
+            if let Some((first, second)) = self.joined_in_line(here, args, d) {
+                self.error(lexical::missing_semicolon(&first, &second));
+                self.define_anyway(&name, d);
+                return None;
+            }
             let fault = wrong_shape(d, args);
             self.error(match lexical::curly_phrase(d) {
                 Some((span, help)) => Fault { span, help: Some(help), ..fault },
@@ -206,6 +211,20 @@ impl Build {
     pub(super) fn swallowed(&self, here: Contexts, d: &Directive) -> Option<(Directive, Directive)> {
         let first = *self.missing_ends(here, d).first()?;
         let mut pieces = cut_before(d, &[first]).into_iter();
+        Some((pieces.next()?, pieces.next()?))
+    }
+
+    /// Two directives in one line without the `;` between them: `sendfile on tcp_nopush on;`. Each is whole by itself.
+    pub(super) fn joined_in_line(&self, here: Contexts, args: Args, d: &Directive) -> Option<(Directive, Directive)> {
+        let begins = |(at, word): (usize, &Word)| {
+            let found =
+                registry::find(&word.str(), here).filter(|found| !word.quoted && found.contexts().intersects(here))?;
+            let rest = found.args();
+            let is_whole = rest.accepts(d.args.len() - at - 1) && rest.is_block() == d.block.is_some();
+            (at > 0 && is_whole && args.accepts(at) && !args.is_block()).then_some(at)
+        };
+        let cut = d.args.iter().enumerate().find_map(begins)?;
+        let mut pieces = cut_before(d, &[cut]).into_iter();
         Some((pieces.next()?, pieces.next()?))
     }
 

@@ -482,5 +482,5 @@ pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
     }
     fault
         .label(format!("missing `;` after `{after}`"))
-        .help(format!("end the line with `;`: `{}` on a later line is a directive of its own", second.name.str()))
+        .help(format!("end it with `;`: `{}` behind it is a directive of its own", second.name.str()))
 }

@@ -66,6 +66,13 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
         "proxy_pass" if words.len() == 2 && (all[0].ends_with(':') || all[1].starts_with("//")) => {
             Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
         }
+        "proxy_pass" if words.len() == 2 && all[1].starts_with(':') => {
+            Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
+        }
+        "ssl_certificate" if words.len() == 2 => Some(format!(
+            "the key has a directive of its own: ssl_certificate {}; ssl_certificate_key {};",
+            all[0], all[1]
+        )),
         "proxy_pass" if words.len() > 1 => {
             let servers: Vec<_> =
                 all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();
@@ -201,6 +208,10 @@ fn of_block(d: &Directive) -> Option<String> {
         ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
             let rest = written(d.args.iter().skip(2));
             format!("no space stands in the modifier: location ~* {rest} {{ … }}")
+        }
+        ("location", Some(sign)) if d.args.len() == 3 && sign.starts_with('~') => {
+            let rest = d.args.iter().skip(1).map(|word| word.str().into_owned()).collect::<String>();
+            format!("no space stands in a regex, or it has quotes: location {sign} {rest} {{ … }}")
         }
         ("location", Some(_)) => "a location has one path; write two, or a regex: location ~ ^/(a|b)/ { … }".into(),
         ("if", None) => "a condition stands in parentheses: if ($request_method = POST) { … }".into(),
@@ -357,7 +368,8 @@ fn error_page(d: &Directive) -> Option<String> {
             // `500,502`, `500-504`, `=20o`.
             let all: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
             let listed = all.join(" ").replace(',', " ");
-            if let Some((from, to)) = all.first().and_then(|word| word.split_once('-'))
+            if let Some((from, to)) =
+                all.iter().find_map(|word| word.split_once('-').filter(|(from, _)| from.parse::<u16>().is_ok()))
                 && let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>())
                 && to.checked_sub(from).is_some_and(|more| more < 10)
             {

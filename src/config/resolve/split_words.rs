@@ -61,7 +61,8 @@ fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
         return None;
     }
     let words = d.args.iter().map(|other| match other.span == word.span {
-        true => format!("zone={text}"),
+        // `zone:one:10m` has another sign in its place.
+        true => format!("zone={}", text.strip_prefix("zone:").unwrap_or(&text)),
         false => other.str().into_owned(),
     });
     Some(format!("the zone is named by zone=: {} {};", d.name.str(), words.collect::<Vec<_>>().join(" ")))

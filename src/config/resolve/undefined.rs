@@ -428,7 +428,7 @@ fn elsewhere(name: &str) -> Option<String> {
         );
     }
     // `$args_id`, `$cookies_sid`.
-    let families = [("args_", "arg_"), ("argument_", "arg_"), ("query_", "arg_"), ("cookies_", "cookie_")];
+    let families = [("args_", "arg_"), ("argument_", "arg_"), ("cookies_", "cookie_")];
     let (family, tail) = families.iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?)))?;
     Some(format!("did you mean ${family}{tail}?"))
 }

@@ -33,6 +33,14 @@ impl Build {
         if let Some((first, second)) = self.swallowed(here, d) {
             return self.error(lexical::missing_semicolon(&first, &second));
         }
+        // `listen 80 listen [::]:80;`
+        let names_itself = || d.args.iter().any(|word| word.span == fault.span && word.bytes() == d.name.bytes());
+        if row.name == "listen"
+            && names_itself()
+            && let Some((first, second)) = self.joined_in_line(here, row.args, d)
+        {
+            return self.error(lexical::missing_semicolon(&first, &second));
+        }
         if let Some((span, help)) = lexical::curly_phrase(d) {
             return self.error(Fault { span, help: Some(help), ..fault });
         }
@@ -147,7 +155,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         let fault = Fault::new(surplus.unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
     }
-    let is_sign = |word: &&Word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"));
+    let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
     if let Some(sign) = d.args.iter().take(2).find(is_sign) {
         let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
         let help = format!("no `{}` stands before a value: {name} {};", sign.str(), written(rest));

@@ -42,6 +42,9 @@ impl Builder<'_> {
         if self.stack.last().is_some_and(|open| open.name.is("upstream")) {
             return None;
         }
+        if let Some(cut) = self.block_in_one_line() {
+            return Some(cut);
+        }
         let mut before = name.span;
         let cut = self.words.iter().skip(1).position(|word| {
             let gap = self.bytes.get(before.end as usize..word.span.start as usize).unwrap_or_default();
@@ -52,6 +55,22 @@ impl Builder<'_> {
         let is_bracket = |word: &Word| !word.quoted && SIGNS.iter().any(|sign| word.is(sign));
         let bracketed = cut == 2 && self.words.get(1).is_some_and(is_bracket);
         (plain == (cut == 1 || bracketed)).then_some(cut)
+    }
+
+    /// `location /a expires 30d; }`: a line that closes one block more than it opens, and more words than a location has.
+    fn block_in_one_line(&self) -> Option<usize> {
+        let (name, last) = (self.words.first()?, self.words.last()?);
+        let has_sign = self.words.get(1).is_some_and(|sign| ["~", "~*", "=", "^~"].iter().any(|known| sign.is(known)));
+        let cut = if has_sign { 3 } else { 2 };
+        if !name.is("location") || self.words.len() < cut + 2 {
+            return None;
+        }
+        let rest = self.bytes.get(last.span.end as usize..).unwrap_or_default();
+        let rest = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
+        let before = self.bytes.get(..name.span.start as usize).unwrap_or_default();
+        let before = before.get(memchr::memrchr(b'\n', before).map_or(0, |at| at + 1)..).unwrap_or_default();
+        let count = |sign: u8| memchr::memchr_iter(sign, before).count() + memchr::memchr_iter(sign, rest).count();
+        (count(b'}') > count(b'{')).then_some(cut)
     }
 
     /// `server;`, `location /a;` before lines that are indented deeper: the `;` stands where `{` belongs.

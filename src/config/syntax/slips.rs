@@ -168,7 +168,9 @@ impl Builder<'_> {
         if text.get(close + 1) != Some(&b':') {
             return None;
         }
-        let end = at.start as usize + memchr::memrchr(b'}', line)? + 1;
+        // `{"a":1}; }`: the last brace ends the block around.
+        let whole = memchr::memmem::find(line, b"};").map(|end| end + 1);
+        let end = at.start as usize + whole.or_else(|| memchr::memrchr(b'}', line).map(|last| last + 1))?;
         let span = self.span(at.start as usize, end);
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
         let before: Vec<_> = self.words.iter().skip(1).map(|word| word.str().into_owned()).collect();
