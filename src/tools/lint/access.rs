@@ -92,6 +92,9 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is_first("return") {
         return;
     }
+    if place.is_in("if") {
+        return answered_by_if(place, found);
+    }
     if !(place.is_in("location") || place.is_in("server")) {
         return;
     }
@@ -100,6 +103,21 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(rule) = level.all.iter().find(|d| is_rule(d)).filter(|_| !refuses) {
         let message = format!("\"{}\" here never decides: this answers before access is checked", rule.name.str());
         let help = "put the answer into a location of its own (try_files with a file, or error_page), or use `if`";
+        found.push(Finding::new(place.d.name.span, message, help).note(rule.span, "the rule"));
+    }
+}
+
+/// Content that an `if` answers with in a block whose rules come later.
+fn answered_by_if(place: &RuleContext, found: &mut Vec<Finding>) {
+    let [code, _text] = &place.d.args[..] else { return };
+    let Some(around) = place.levels().nth(1).filter(|_| code.bytes().starts_with(b"2")) else { return };
+    // A preflight request of a browser has no password.
+    let is_preflight =
+        place.blocks.last().is_some_and(|block| block.args.iter().any(|word| word.str().starts_with("OPTIONS")));
+    if let Some(rule) = around.all.iter().find(|d| is_rule(d)).filter(|_| !is_preflight) {
+        let message =
+            format!("\"{}\" never decides on this answer: it is given before access is checked", rule.name.str());
+        let help = "put the answer into a location of its own, or check by `if` before it";
         found.push(Finding::new(place.d.name.span, message, help).note(rule.span, "the rule"));
     }
 }
@@ -173,15 +191,25 @@ fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
 
 fn second_type(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
-    let is_served = !passes(&[Pass::Http, Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
+    // What a program sends may lack a type.
+    let is_served = !passes(&[Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
+    let is_passed = place.level().has("proxy_pass");
+    let hides = |d: &Directive| {
+        d.name.bytes().ends_with(b"_hide_header")
+            && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-type"))
+    };
+    let is_hidden = || place.levels().any(|level| level.all.iter().any(hides));
     // These have no type of their own.
     let is_bare =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.is("204") || code.is("304"));
     let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
     // Once for a block.
     let is_first = || place.level().field("content-type").is_some_and(|first| first.span == place.d.span);
-    if is_one && is_served && is_first() && !place.level().all.iter().any(is_bare) {
-        let help = format!("write: default_type {};", quoted(value));
+    if is_one && is_served && is_first() && !place.level().all.iter().any(is_bare) && !is_hidden() {
+        let help = match is_passed {
+            true => "add: proxy_hide_header Content-Type;".to_owned(),
+            false => format!("write: default_type {};", quoted(value)),
+        };
         found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
     }
 }
@@ -272,8 +300,16 @@ pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let asked = |level: &Level| level.authenticates() || level.has("allow");
-    if !place.levels().any(asked) {
+    if !place.levels().any(asked) && !is_local(place) {
         let help = "add: allow 127.0.0.1; deny all;";
         found.push(Finding::new(place.d.name.span, "the status page is open to anyone", help));
     }
+}
+
+/// Only who may open the file of its socket comes to the server.
+fn is_local(place: &RuleContext) -> bool {
+    let Some(server) = place.inside("server") else { return false };
+    let mut listens = server.all.iter().filter(|d| d.name.is("listen"));
+    let is_unix = |d: &Directive| d.args.first().is_some_and(|word| word.bytes().starts_with(b"unix:"));
+    server.has("listen") && listens.all(is_unix)
 }

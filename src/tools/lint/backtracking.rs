@@ -1,11 +1,12 @@
-//! Regexes over which a backtracking engine can take very long: a repetition whose rounds can be cut in more than one way.
+//! Regexes over which a backtracking engine can take very long: a repetition whose rounds can be cut in more than one way,
+//! or two of them in a row.
 //! What PCRE2 alone can read is judged by its text, the rest by its tree.
 
 use regex_syntax::ast::{
     Ast, ClassPerlKind, ClassSet, ClassSetItem, GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,
 };
 
-/// The part of a regex that repeats in more than one way: `(a+)+`, `(a|a)*`, `([a-z]+.)+`.
+/// The part of a regex that repeats in more than one way: `(a+)+`, `(a|a)*`, `([a-z]+.)+`, `.*.*`.
 pub fn ambiguous(regex: &str) -> Option<String> {
     if let Some(group) = repeated_repetition(regex) {
         return Some(group.to_owned());
@@ -46,7 +47,11 @@ fn search(ast: &Ast) -> Option<&Ast> {
             search(&repetition.ast)
         }
         Ast::Group(group) => search(&group.ast),
-        Ast::Concat(concat) => concat.asts.iter().find_map(search),
+        Ast::Concat(concat) => {
+            let mut pairs = concat.asts.iter().zip(concat.asts.iter().skip(1));
+            let doubled = pairs.find(|(one, next)| is_doubled(one, next)).map(|(_, next)| next);
+            concat.asts.iter().find_map(search).or(doubled)
+        }
         Ast::Alternation(branches) => branches.asts.iter().find_map(search),
         _ => None,
     }
@@ -61,27 +66,101 @@ fn is_endless(repetition: &Repetition) -> bool {
 
 /// Whether the same text can be rounds of this in more than one way.
 fn is_ambiguous(round: &Ast) -> bool {
-    let round = bare(round);
-    if let Ast::Alternation(branches) = round {
-        let sets: Vec<Option<u128>> = branches.asts.iter().map(characters).collect();
-        let meets = |(at, set): (usize, &Option<u128>)| {
-            set.is_some_and(|set| sets.iter().skip(at + 1).flatten().any(|other| other & set != 0))
-        };
-        return sets.iter().enumerate().any(meets);
+    match bare(round) {
+        Ast::Repetition(inner) => is_endless(inner),
+        Ast::Alternation(branches) => branches_meet(&branches.asts),
+        Ast::Concat(concat) => {
+            let mut parts = Vec::new();
+            concat.asts.iter().for_each(|ast| flatten(ast, &mut parts));
+            (0..parts.len()).any(|at| swallows_the_rest(&parts, at))
+        }
+        _ => false,
     }
-    // `[a-z]+.`: where a round ends is open if what stands beside the repetition is what it repeats.
-    let Ast::Concat(concat) = round else { return false };
-    let [first, last] = &concat.asts[..] else { return false };
-    let endless = |ast: &Ast| match bare(ast) {
+}
+
+/// Whether two branches match the same, or one what others match one after the other: `(a|a)`, `(a|aa)`.
+fn branches_meet(branches: &[Ast]) -> bool {
+    let sets: Vec<Option<u128>> = branches.iter().map(characters).collect();
+    let meets = |(at, set): (usize, &Option<u128>)| {
+        set.is_some_and(|set| sets.iter().skip(at + 1).flatten().any(|other| other & set != 0))
+    };
+    let texts: Vec<String> = branches.iter().filter_map(text).collect();
+    let is_made_of_others = |(at, whole): (usize, &String)| {
+        let others = || texts.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, text)| text.as_str());
+        let mut reached = vec![0];
+        while let Some(from) = reached.pop() {
+            let rest = whole.get(from..).unwrap_or_default();
+            let ends = others().filter(|other| !other.is_empty() && rest.starts_with(*other));
+            for end in ends.map(|other| from + other.len()) {
+                if end == whole.len() {
+                    return true;
+                }
+                reached.push(end);
+            }
+        }
+        false
+    };
+    // Longer lists are words, which are compared one by one.
+    let is_short = texts.len() <= 8 && texts.iter().all(|text| text.len() <= 16);
+    sets.iter().enumerate().any(meets) || is_short && texts.iter().enumerate().any(is_made_of_others)
+}
+
+/// The characters of a branch that is one text.
+fn text(ast: &Ast) -> Option<String> {
+    match bare(ast) {
+        Ast::Literal(literal) => Some(literal.c.to_string()),
+        Ast::Concat(concat) => concat.asts.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+/// What follows one another, also inside groups.
+fn flatten<'a>(ast: &'a Ast, parts: &mut Vec<&'a Ast>) {
+    match bare(ast) {
+        Ast::Concat(concat) => concat.asts.iter().for_each(|ast| flatten(ast, parts)),
+        ast => parts.push(ast),
+    }
+}
+
+/// Whether the repetition at `at` can go on over all the others, into the next round: `[a-z]+.`, `.*x.*`, `\w+\s?`.
+fn swallows_the_rest(parts: &[&Ast], at: usize) -> bool {
+    let Some(own) = endless(parts[at]) else { return false };
+    let others = parts.iter().enumerate().filter(|(other, _)| *other != at);
+    parts.len() > 1
+        && others.into_iter().all(|(_, part)| may_be_empty(part) || step(part).is_some_and(|set| set & own != 0))
+}
+
+/// What a repetition without end repeats.
+fn endless(ast: &Ast) -> Option<u128> {
+    match bare(ast) {
         Ast::Repetition(repetition) if is_endless(repetition) => characters(&repetition.ast),
         _ => None,
-    };
-    let beside = |ast: &Ast| match bare(ast) {
-        Ast::Repetition(repetition) if repetition.op.kind != RepetitionKind::ZeroOrOne => characters(&repetition.ast),
+    }
+}
+
+/// What one character of a part may be.
+fn step(ast: &Ast) -> Option<u128> {
+    match bare(ast) {
+        Ast::Repetition(repetition) => characters(&repetition.ast),
         ast => characters(ast),
-    };
-    let is_same = |one: Option<u128>, other: Option<u128>| one.zip(other).is_some_and(|(one, other)| one & other != 0);
-    is_same(endless(first), beside(last)) || is_same(beside(first), endless(last))
+    }
+}
+
+fn may_be_empty(ast: &Ast) -> bool {
+    match bare(ast) {
+        Ast::Repetition(repetition) => match &repetition.op.kind {
+            RepetitionKind::ZeroOrMore | RepetitionKind::ZeroOrOne => true,
+            RepetitionKind::Range(RepetitionRange::AtLeast(least) | RepetitionRange::Bounded(least, _)) => *least == 0,
+            _ => false,
+        },
+        Ast::Empty(_) | Ast::Assertion(_) => true,
+        _ => false,
+    }
+}
+
+/// Two repetitions of the same beside each other, with more behind them that may fail: `.*.*end`.
+fn is_doubled(one: &Ast, next: &Ast) -> bool {
+    endless(one).is_some_and(|set| endless(next) == Some(set))
 }
 
 /// Without the groups around it.
@@ -150,6 +229,18 @@ mod tests {
             ("^([a-z]+.)$", None),
             ("^/[a-z]+/[0-9]*$", None),
             (r"^/(?!x)(a+)+$", Some("(a+)")),
+            ("^/(.*x.*)+$", Some("(.*x.*)+")),
+            (r"^(\w+\s?)+$", Some(r"(\w+\s?)+")),
+            ("^((sub)+)+$", Some("((sub)+)+")),
+            ("^/(a|aa)+$", Some("(a|aa)+")),
+            ("^/(a|b|ab)+$", Some("(a|b|ab)+")),
+            ("^/.*.*end$", Some(".*")),
+            ("^/(a|ab)+$", None),
+            (r"^(/\w+-[a-z]*)+$", None),
+            (r"^([a-z0-9-]+\.)+com$", None),
+            ("^/(.*)/(.*)$", None),
+            ("^/[^/]+/.*$", None),
+            ("^/([a-z]+/){2}x$", None),
         ] {
             assert_eq!(ambiguous(regex).as_deref(), expected, "{regex}");
         }

@@ -2,7 +2,7 @@
 
 use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
 use super::level::{Fields, Level};
-use super::regexes::{Captured, captured};
+use super::regexes::{Captured, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
@@ -86,15 +86,44 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
     found.collect()
 }
 
-/// Whether a `map` gives it a host that the client sent.
+/// The `map` blocks around that make a variable.
+fn maps_of<'p, 'a>(place: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
+    let variable = format!("${name}").into_bytes();
+    let maps = place.levels.iter().flat_map(|level| {
+        let all = if level.has("map") { level.all } else { &[] };
+        all.iter().filter(|d| d.name.is("map")).take(COMPARED)
+    });
+    maps.filter(move |d| d.args.get(1).is_some_and(|word| word.lower() == variable))
+}
+
+/// Whether a `map` gives it a host that the client sent: as it came, or as what a regex over it captures.
 fn is_mapped_by_client(place: &RuleContext, name: &str) -> bool {
-    let is_named = |d: &&Directive| {
-        d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
-    };
-    let maps = place.levels.iter().flat_map(|level| level.all.iter().filter(|d| d.name.is("map")).take(COMPARED));
-    maps.filter(is_named).flat_map(|map| map.block.iter().flatten()).any(|line| {
-        let value = line.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-        variables(authority(&value)).iter().any(|of| is_of_client(of))
+    maps_of(place, name).any(|map| {
+        let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
+        let is_sent = source.iter().any(|of| sent_by_client(of));
+        map.block.iter().flatten().any(|line| {
+            let value = line.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+            let is_open = |of: &String| is_sent && is_any(group(&line.name.str(), of));
+            variables(authority(&value)).iter().any(|of| is_of_client(of) || is_open(of))
+        })
+    })
+}
+
+/// Whether a group can hold what no list could name.
+fn is_any(held: Option<Captured>) -> bool {
+    matches!(held, Some(Captured::Anything | Captured::NoLineEnd))
+}
+
+/// Whether a `map` gives it a decoded path, or what a regex captures of one and may hold a line end.
+fn is_mapped_from_path(place: &RuleContext, name: &str) -> bool {
+    let is_path = |name: &String| matches!(name.as_str(), "uri" | "document_uri");
+    maps_of(place, name).any(|map| {
+        let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
+        map.block.iter().flatten().any(|line| {
+            let value = line.args.first().map(|word| variables(&word.str())).unwrap_or_default();
+            let holds_all = |of: &String| group(&line.name.str(), of) == Some(Captured::Anything);
+            value.iter().any(|of| is_path(of) || source.iter().any(is_path) && holds_all(of))
+        })
     })
 }
 
@@ -133,7 +162,8 @@ fn server_side_request(place: &RuleContext, found: &mut Vec<Finding>) {
             || is_set_by_client(place, &name)
             || is_mapped_by_client(place, &name)
             || name == "host" && takes_any_host(place)
-            || captured(place, &name).is_some_and(|group| group == Captured::Anything || group == Captured::NoLineEnd);
+            || is_any(captured(place, &name))
+            || set_from(place, &name).iter().any(|of| is_any(captured(place, of)));
         if free {
             found.push(Finding::new(
                 word.span,
@@ -157,11 +187,12 @@ fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
         for name in variables(&word.str()) {
             let is_path = |name: &str| matches!(name, "uri" | "document_uri");
             let decoded = is_path(&name) || set_from(place, &name).iter().any(|name| is_path(name));
+            let mapped = !decoded && is_mapped_from_path(place, &name);
             // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
             let holds_all = |name: &str| captured(place, name) == Some(Captured::Anything);
             let capture =
                 !place.is("rewrite") && (holds_all(&name) || set_from(place, &name).iter().any(|name| holds_all(name)));
-            if decoded || capture {
+            if decoded || mapped || capture {
                 found.push(Finding::new(
                     word.span,
                     format!("${name} is decoded: in nginx it can hold a line end, which begins another header"),
@@ -233,18 +264,24 @@ fn lost_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let (level, name) = (place.level(), place.d.name.str());
     let inherit = format!("{name}_inherit");
-    if level.first(&name) != Some(place.at) || level.has(&inherit) {
+    if level.first(&name) != Some(place.at) {
+        return;
+    }
+    // The nearest level that says how it inherits says so for those inside it.
+    let mode = place.levels.iter().rev().find_map(|level| level.all.get(level.first(&inherit)?)?.args.first());
+    let is_own_wish = || level.has(&inherit) && mode.is_some_and(|mode| mode.is("off"));
+    if mode.is_some_and(|mode| mode.is("merge")) || is_own_wish() {
         return;
     }
     let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
-    if above.has(&inherit) {
-        return;
-    }
     let (lost, count) = added(above, &name).lost(added(level, &name), NAMED);
     if let Some(first) = lost.first() {
         let names = listed(&lost, count);
         let message = format!("{name} here drops {names} of the level above");
-        let help = format!("repeat them in this block, or add: {inherit} merge;");
+        let help = match mode {
+            Some(mode) => format!("repeat them in this block, or write: {inherit} merge; ({} takes none)", mode.str()),
+            None => format!("repeat them in this block, or add: {inherit} merge;"),
+        };
         found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
     }
 }

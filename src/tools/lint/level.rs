@@ -39,6 +39,8 @@ pub struct Level<'a> {
     pub used: OnceCell<Used>,
     /// Variables that are named in it and below it. Rule W141 finds them.
     pub variables: OnceCell<HashSet<String>>,
+    /// How the variables that are made in it and below it are written. Rule W062 finds them.
+    pub spelled: OnceCell<FastMap<String, &'a Word>>,
     /// An `add_header` that allows credentials.
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// What its `add_header` lines name. Rule W104 finds them.

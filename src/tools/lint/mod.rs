@@ -9,7 +9,10 @@ mod access;
 mod backtracking;
 mod blocks;
 mod bypass;
+mod captures;
+mod circles;
 mod dead;
+mod defaults;
 mod effort;
 mod exposure;
 mod files;
@@ -17,12 +20,15 @@ mod headers;
 mod leaks;
 mod level;
 mod order;
+mod origins;
 mod paths;
 mod reach;
 mod regexes;
 mod rule;
 mod shadow;
+mod signs;
 mod slips;
+mod spelling;
 mod transport;
 mod traps;
 mod trust;
@@ -45,18 +51,24 @@ const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
     bypass::RULES,
+    captures::RULES,
+    circles::RULES,
     dead::RULES,
+    defaults::RULES,
     effort::RULES,
     exposure::RULES,
     files::RULES,
     headers::RULES,
     leaks::RULES,
     order::RULES,
+    origins::RULES,
     paths::RULES,
     reach::RULES,
     regexes::RULES,
     shadow::RULES,
+    signs::RULES,
     slips::RULES,
+    spelling::RULES,
     transport::RULES,
     traps::RULES,
     trust::RULES,

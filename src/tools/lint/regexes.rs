@@ -15,14 +15,6 @@ pub const RULES: &[Rule] = &[
         check: plain_dot,
     },
     Rule {
-        code: "W107",
-        title: "a check of an origin that others pass",
-        page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
-               https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
-        about: &["if", "map"],
-        check: open_origin,
-    },
-    Rule {
         code: "W108",
         title: "a rewrite whose target is rewritten again",
         page: "`last` looks for a location again. Where the target leads to the same location and the regex matches it, \
@@ -63,7 +55,8 @@ pub fn captured(place: &RuleContext, name: &str) -> Option<Captured> {
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
 }
 
-fn group(regex: &str, name: &str) -> Option<Captured> {
+/// What the group of a regex can hold that `$1` or `$name` means.
+pub fn group(regex: &str, name: &str) -> Option<Captured> {
     let wanted: Option<usize> = name.parse().ok();
     let bytes = regex.as_bytes();
     let (mut at, mut count) = (0, 0);
@@ -210,92 +203,6 @@ fn plain_dot(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A list of what is refused: a match ends the request, so that a regex which matches more refuses more.
-fn refuses(block: &Directive) -> bool {
-    let refusal =
-        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
-    let is_met = block.args.get(1).is_none_or(|sign| sign.bytes().starts_with(b"~"));
-    is_met && block.block.iter().flatten().any(refusal)
-}
-
-/// Whether the variable that a map makes is asked for only to refuse what matches.
-fn names_the_refused(place: &RuleContext) -> bool {
-    let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
-    let asking = place.level().ifs_about(&name);
-    !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
-}
-
-/// The regexes that a directive holds against an origin, a host or a Referer (true).
-fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
-    if place.is("if") && refuses(place.d) {
-        return Vec::new();
-    }
-    if place.is("if") {
-        let subject = place.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-        let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
-        let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
-        let referer = subject.ends_with("$http_referer");
-        // `^www\.` asks how a host begins, and means to.
-        let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
-        let is_start = subject.ends_with("$http_host") && place.d.args.get(2).is_some_and(is_start);
-        if host && operator && !is_start {
-            place.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
-        } else {
-            Vec::new()
-        }
-    } else if place.is("map")
-        && place.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
-        && !names_the_refused(place)
-    {
-        let referer = place.d.args.first().is_some_and(|word| word.is("$http_referer"));
-        place.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
-    } else {
-        Vec::new()
-    }
-}
-
-fn open_origin(place: &RuleContext, found: &mut Vec<Finding>) {
-    for (word, referer) in checks_of_origin(place) {
-        let text = word.str();
-        let regex = text.trim_start_matches(['~', '*']);
-        let regex =
-            regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
-        // A `/` may be escaped.
-        let regex = &*regex.replace("\\/", "/");
-        let names_a_host = regex.contains("\\.") || regex.contains("://") || regex.contains('.');
-        let ends = regex.ends_with('$')
-            || regex.ends_with("$)")
-            || regex.contains("(/|$)")
-            || regex.contains("($|/)")
-            || regex.contains("(?:/|$)");
-        let slash = |host: &str| host.replace("[^/", "[^").contains('/');
-        let ends = ends || regex.split("://").nth(1).is_some_and(slash);
-        if names_a_host && !ends {
-            found.push(Finding::new(
-                word.span,
-                format!("\"{regex}\" also matches hosts that only begin like this one"),
-                format!("end it where the host ends: \"{regex}{}\"", if referer { "/" } else { "$" }),
-            ));
-        } else if names_a_host && !regex.starts_with('^') {
-            found.push(Finding::new(
-                word.span,
-                format!("\"{regex}\" also matches hosts that only end like this one"),
-                format!("begin it with the scheme: \"^https?://{regex}\""),
-            ));
-        } else if let Some(at) = bare_dot(regex) {
-            found.push(Finding::new(
-                word.span,
-                format!("a dot in \"{regex}\" matches any character, so that another host passes"),
-                format!(
-                    "escape it: \"{}\\{}\"",
-                    regex.get(..at).unwrap_or_default(),
-                    regex.get(at..).unwrap_or_default()
-                ),
-            ));
-        }
-    }
-}
-
 /// A dot that begins the name of a hidden file (`/.git`), or stands between two words (`wp-config.php`): not one in
 /// numbers, nor in a class.
 fn dot_of_name(regex: &str) -> Option<usize> {
@@ -312,7 +219,7 @@ fn dot_of_name(regex: &str) -> Option<usize> {
 }
 
 /// A dot between two letters that is not escaped.
-fn bare_dot(regex: &str) -> Option<usize> {
+pub fn bare_dot(regex: &str) -> Option<usize> {
     let bytes = regex.as_bytes();
     (1..bytes.len()).find(|at| {
         bytes[*at] == b'.'

@@ -54,7 +54,7 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         (
             "W107",
             r"if ($http_origin !~ ^https://a\.test) { return 403; }",
-            r"if ($http_origin !~ ^https:\/\/a\.test\/) { return 403; }",
+            r"if ($http_referer !~ ^https:\/\/a\.test\/) { return 403; }",
         ),
         ("W101", "location / { proxy_pass $arg_scheme://a.test; }", "location / { proxy_pass $scheme://a.test; }"),
         (

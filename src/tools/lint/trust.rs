@@ -99,13 +99,26 @@ fn whole_system(place: &RuleContext, found: &mut Vec<Finding>) {
         Some((modifier, name)) => place.is("alias") && !modifier.starts_with(b"~") || modifier != b"=" && name.is("/"),
         None => block.name.is("server") || block.name.is("http"),
     });
-    if text == "/" && serves_all {
+    if is_everything(&text) && serves_all {
         found.push(Finding::new(
             word.span,
             "the whole file system is served",
             "name the directory of the site: /srv/www",
         ));
     }
+}
+
+/// `/`, also by way of others: `/.`, `/srv/..`.
+fn is_everything(path: &str) -> bool {
+    let mut depth = 0usize;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => depth = depth.saturating_sub(1),
+            _ => depth += 1,
+        }
+    }
+    path.starts_with('/') && depth == 0
 }
 
 /// The URL of a redirect.

@@ -326,6 +326,14 @@ fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("the client chooses by ${name} where visitors of this site are sent");
         return found.push(Finding::new(word.span, message, "name the host, or let a `map` allow a fixed set"));
     }
+    if let Some(name) = whole_capture(&text)
+        && !place.is("rewrite")
+        && captured(place, name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything))
+        && may_begin_without_slash(place)
+    {
+        let message = format!("the path chooses by ${name} where visitors of this site are sent");
+        return found.push(Finding::new(word.span, message, format!("stay on this site: /${name}, or name the host")));
+    }
     let Some((before, digit)) = host.split_once('$').filter(|(before, _)| before.contains('.')) else { return };
     let Some(name) = digit.chars().next().filter(char::is_ascii_digit).map(String::from) else { return };
     let is_open = captured(place, &name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
@@ -336,10 +344,16 @@ fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Of the first group of the regex that a rewrite, or the location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
+/// A URL that is nothing but a group: `$1`.
+fn whole_capture(url: &str) -> Option<&str> {
+    url.strip_prefix('$').filter(|digit| digit.len() == 1 && digit.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Of the first group of the regex that a rewrite, or the `if` or location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
 fn may_begin_without_slash(place: &RuleContext) -> bool {
     let own = place.d.args.first().filter(|_| place.is("rewrite"));
-    let Some(regex) = own.or_else(|| Some(place.location()?.1)) else { return false };
+    let of_if = place.blocks.last().filter(|block| block.name.is("if")).and_then(|block| block.args.get(2));
+    let Some(regex) = own.or(of_if).or_else(|| Some(place.location()?.1)) else { return false };
     let text = regex.str();
     let Some((before, group)) = text.split_once('(') else { return false };
     let group = group.trim_start_matches("?:");

@@ -6,6 +6,80 @@ use super::unlike;
 fn the_harmless_twin_of_a_trap_is_silent() {
     let mut wrong = Vec::new();
     for (code, bad, good) in [
+        ("W064", "root =/srv;", "root /srv;"),
+        ("W064", "root %ROOT%;", "root /srv/100%;"),
+        ("W064", "server_name @@HOST@@;", "server_name a.test;"),
+        ("W064", "try_files $uri || /a;", "try_files $uri /a;"),
+        ("W064", "gzip_types \"text/css text/xml\";", "gzip_types text/css text/xml;"),
+        ("W064", "error_page 404 500;", "error_page 404 /500;"),
+        ("W064", "fastcgi_param HTTPS: on;", "fastcgi_param HTTPS on;"),
+        ("W060", "if ($uri ~ ^/a) { set $x $1; }", "if ($uri ~ ^/(a)) { set $x $1; }"),
+        ("W061", "if ($http_referrer = a) { return 403; }", "if ($http_x_token = a) { return 403; }"),
+        ("W062", "set $Target a; if ($target = b) { return 403; }", "set $Target a; if ($Target = b) { return 403; }"),
+        (
+            "W063",
+            "server { location / { try_files $uri @a; } location @a { try_files $uri @a; } }",
+            "server { location / { try_files $uri @a; } location @a { try_files $uri =404; } }",
+        ),
+        (
+            "W063",
+            "server { location /a { rewrite ^ /b last; } location /b { try_files $uri /a; } }",
+            "server { location /a { rewrite ^ /b break; } location /b { try_files $uri /a; } }",
+        ),
+        (
+            "W063",
+            "server { location = /m.html { try_files /x.html /m.html; } }",
+            "server { location / { try_files $uri /index.html; } }",
+        ),
+        (
+            "W104",
+            "server { add_header A a; add_header_inherit on; location / { add_header B b; } }",
+            "add_header_inherit merge; server { add_header A a; location / { add_header B b; } }",
+        ),
+        (
+            "W114",
+            "location / { deny all; if ($arg_a) { return 200 ok; } }",
+            "location / { deny all; if ($request_method = OPTIONS) { return 204; } }",
+        ),
+        (
+            "W118",
+            "location / { add_header Content-Type a/b; proxy_pass http://127.0.0.1:1; }",
+            "location / { add_header Content-Type a/b; proxy_pass http://127.0.0.1:1; proxy_hide_header Content-Type; }",
+        ),
+        ("W124", "location /f/ { alias /srv/..; }", "location /f/ { alias /srv/; }"),
+        ("W144", "location ~ ^/go/(.*)$ { return 302 $1; }", "location ~ ^/go(/.*)$ { return 302 $1; }"),
+        ("W153", "location ~ ^/i(.*)$ { alias /srv/i/$1; }", "location ~ ^/i/(.*)$ { alias /srv/i/$1; }"),
+        ("W153", "location ~ ^/i/(.*)$ { alias /srv/i$1; }", r"location ~ ^/i-(\d+)$ { alias /srv/i$1; }"),
+        (
+            "W154",
+            "server { listen 80; server_name a.test; } server { listen 80; server_name _; }",
+            "server { listen 80; server_name a.test; } server { listen 80 default_server; server_name _; }",
+        ),
+        (
+            "W154",
+            "server { listen 80; server_name admin.a.test; } server { listen 80; server_name a.test; }",
+            "server { listen 80; server_name a.test; } server { listen 80; server_name admin.a.test; }",
+        ),
+        (
+            "W101",
+            "map $uri $b { ~^/x/(.*)$ $1; default a; } server { location / { proxy_pass http://$b; } }",
+            "map $uri $b { ~^/x/(a|b)$ $1; default a; } server { location / { proxy_pass http://$b; } }",
+        ),
+        (
+            "W101",
+            "location ~ ^/p/(.*)$ { set $h $1; proxy_pass http://$h; }",
+            "location ~ ^/p/(a|b)$ { set $h $1; proxy_pass http://$h; }",
+        ),
+        (
+            "W102",
+            "map $host $h { a.test $uri; default 1; } server { location / { add_header A $h; } }",
+            "map $host $h { a.test $request_uri; default 1; } server { location / { add_header A $h; } }",
+        ),
+        (
+            "W205",
+            "server { listen 80; location /s { stub_status; } }",
+            "server { listen unix:/run/s; location /s { stub_status; } }",
+        ),
         ("W004", "try_files $uri /a.html=404;", "try_files $uri /a.php?x=404;"),
         ("W014", "access_log logs/a combined if=loggable;", "access_log logs/a combined if=$loggable;"),
         (

@@ -1,0 +1,85 @@
+//! What a directive makes of the groups of the regex around it.
+
+use super::blocks::location;
+use super::regexes::{Captured, group};
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Word;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W060",
+        title: "a group of an `if` that has none",
+        page: "The regex that matched last is what `$1` is of: inside `if ($uri ~ ^/a)` that is the regex of the `if`, and one \
+               without groups leaves `$1` empty, whatever the location around captured. Put what is meant into parentheses.",
+        about: &["set", "return"],
+        check: group_of_if,
+    },
+    Rule {
+        code: "W153",
+        title: "alias joins a group to another path",
+        page: "`location ~ /img(.*) { alias /srv/img/$1; }` also matches /img../secret, which becomes /srv/img/../secret; \
+               `location ~ ^/img/(.*)$ { alias /srv/img$1; }` leads /img/s to /srv/imgs. Let both have the slash before the \
+               group: `location ~ ^/img/(.*)$ { alias /srv/img/$1; }`.",
+        about: &["alias"],
+        check: joined_alias,
+    },
+];
+
+/// The first `$1` to `$9` of a word.
+fn first_group(word: &Word) -> Option<char> {
+    let text = word.str();
+    let digits = text.match_indices('$').filter_map(|(at, _)| text.get(at + 1..)?.chars().next());
+    digits.into_iter().find(|c| ('1'..='9').contains(c))
+}
+
+fn group_of_if(place: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(block) = place.blocks.last().filter(|block| block.name.is("if")) else { return };
+    let [_, operator, regex] = &block.args[..] else { return };
+    let is_matched = operator.is("~") || operator.is("~*");
+    // Another one may have matched since.
+    let others = place.level().has("rewrite") || place.level().has("if");
+    if !is_matched || others || regex.bytes().iter().filter(|byte| **byte == b'(').count() > 0 {
+        return;
+    }
+    let value = place.d.args.iter().find_map(|word| Some((word, first_group(word)?)));
+    if let Some((word, digit)) = value {
+        let message = format!("${digit} is empty: the regex of this `if` has no group");
+        let help = "put what is meant into parentheses, or use a named group, (?<name>…), of the location";
+        found.push(Finding::new(word.span, message, help).note(regex.span, "the regex"));
+    }
+}
+
+fn joined_alias(place: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
+    let Some((sign, name)) = location(block).filter(|_| place.is("alias")) else { return };
+    let (regex, path) = (name.str(), word.str());
+    if !sign.starts_with(b"~") {
+        return;
+    }
+    // Of the first group alone it is known what stands before it.
+    let (Some((before, body)), Some((dir, _))) = (regex.split_once('('), path.split_once("$1")) else { return };
+    let is_open = matches!(group(&regex, "1"), Some(Captured::Anything | Captured::NoLineEnd));
+    let may_begin = before.trim_end_matches('^').ends_with('/');
+    let begins = body.trim_start_matches("?:").starts_with(['/', '\\']);
+    if !is_open || before.trim_start_matches('^').is_empty() || begins || dir.is_empty() {
+        return;
+    }
+    let (message, help) = match (may_begin, dir.ends_with('/')) {
+        (true, true) => return,
+        (true, false) => {
+            (format!("\"$1\" is joined to \"{dir}\" without a slash between them"), format!("write: alias {dir}/$1;"))
+        }
+        (false, true) => (
+            format!("\"{before}../x\" matches as well, and leads out of \"{dir}\""),
+            format!("begin the group behind a slash: location ~ ^{}/(.*)$", before.trim_start_matches('^')),
+        ),
+        (false, false) => (
+            format!("\"{before}-other/x\" matches as well, and leads to \"{dir}-other/x\""),
+            format!(
+                "begin the group behind a slash: location ~ ^{}/(.*)$ {{ alias {dir}/$1; }}",
+                before.trim_start_matches('^')
+            ),
+        ),
+    };
+    found.push(Finding::new(name.span, message, help).note(word.span, "the alias"));
+}

@@ -1,0 +1,87 @@
+//! Which server answers a host that none names.
+
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use crate::config::addr::ListenAddr;
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[Rule {
+    code: "W154",
+    title: "unknown hosts are answered by another server than it seems",
+    page: "A host that no `server_name` names is answered by the default server of the address: the one with \
+           `default_server`, else the first. `server_name _` is a name that no host has, and takes no others. So a server \
+           that is meant for them has to be first or to say `listen … default_server`, and one that is not for everybody \
+           (admin, staging) should not be the first.",
+    about: &["server_name"],
+    check: not_the_default,
+}];
+
+fn listens(server: &Directive) -> impl Iterator<Item = &Directive> {
+    server.block.iter().flatten().filter(|d| d.name.is("listen"))
+}
+
+fn is_default(listen: &Directive) -> bool {
+    listen.args.iter().any(|word| word.is("default_server") || word.is("default"))
+}
+
+/// Whether two servers listen at one address.
+fn share(one: &Directive, other: &Directive) -> bool {
+    let key = |listen: &Directive| {
+        let word = listen.args.first()?;
+        Some((word.str().into_owned(), ListenAddr::parse_literal(word.bytes(), 80)))
+    };
+    let keys: Vec<_> = listens(other).filter_map(key).collect();
+    listens(one).filter_map(key).any(|(text, address)| {
+        keys.iter().any(|(known, other)| {
+            let is_same = address.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| one.meets(other));
+            *known == text || is_same
+        })
+    })
+}
+
+/// Names that say that the server is not for everybody.
+const PRIVATE: [&str; 10] =
+    ["admin", "intern", "internal", "intranet", "private", "staging", "stage", "dev", "backoffice", "preview"];
+
+fn is_private(name: &Word) -> bool {
+    let text = name.str();
+    let first = text.split(['.', '-']).next().unwrap_or_default();
+    text.contains('.') && PRIVATE.contains(&first)
+}
+
+fn not_the_default(place: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(server), Some(http)) = (place.blocks.last(), place.levels.iter().rev().nth(1)) else { return };
+    if !server.name.is("server") || http.has("include") || !listens(server).all(|listen| !is_default(listen)) {
+        return;
+    }
+    let servers = || http.all.iter().filter(|d| d.name.is("server")).take(COMPARED);
+    let others = || servers().filter(|other| other.span != server.span && share(server, other));
+    if listens(server).next().is_none() || others().any(|other| listens(other).any(is_default)) {
+        return;
+    }
+    let first = others().find(|other| other.span.start < server.span.start);
+    let catch_all = place.d.args.iter().find(|word| word.is("_") || word.is(""));
+    match (first, catch_all) {
+        (Some(first), Some(word)) if place.d.args.len() == 1 => {
+            let message =
+                format!("\"{}\" takes no unknown hosts: the first server of the address answers them", word.str());
+            let help = "add to its address: listen … default_server;";
+            found.push(Finding::new(word.span, message, help).note(first.name.span, "that server"));
+        }
+        (None, None) => {
+            let private = place.d.args.iter().find(|word| is_private(word));
+            let Some((word, other)) = private.zip(others().next()) else { return };
+            let is_open = !server.block.iter().flatten().any(|d| d.name.is("deny") || d.name.is("ssl_verify_client"));
+            if is_open && place.d.args.iter().all(is_private) {
+                let message = format!(
+                    "\"{}\" also answers every host that no server names: it is the first of its address",
+                    word.str()
+                );
+                let help = "add one for them: server { listen … default_server; return 444; }";
+                found.push(
+                    Finding::new(word.span, message, help).note(other.name.span, "another server of the address"),
+                );
+            }
+        }
+        _ => {}
+    }
+}

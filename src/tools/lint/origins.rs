@@ -1,0 +1,160 @@
+//! Regexes that are to let some origins, hosts or Referers pass, and let others.
+
+use super::regexes::bare_dot;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[Rule {
+    code: "W107",
+    title: "a check of an origin that others pass",
+    page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
+               https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
+    about: &["if", "map"],
+    check: open_origin,
+}];
+
+/// A list of what is refused: a match ends the request, so that a regex which matches more refuses more.
+fn refuses(block: &Directive) -> bool {
+    let refusal =
+        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
+    let is_met = block.args.get(1).is_none_or(|sign| sign.bytes().starts_with(b"~"));
+    is_met && block.block.iter().flatten().any(refusal)
+}
+
+/// Whether the variable that a map makes is asked for only to refuse what matches.
+fn names_the_refused(place: &RuleContext) -> bool {
+    let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
+    let asking = place.level().ifs_about(&name);
+    !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
+}
+
+/// The regexes that a directive holds against an origin, a host or a Referer (true).
+fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
+    if place.is("if") && refuses(place.d) {
+        return Vec::new();
+    }
+    if place.is("if") {
+        let subject = place.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
+        let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
+        let referer = subject.ends_with("$http_referer");
+        // `^www\.` asks how a host begins, and means to.
+        let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
+        let is_start = subject.ends_with("$http_host") && place.d.args.get(2).is_some_and(is_start);
+        if host && operator && !is_start {
+            place.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
+        } else {
+            Vec::new()
+        }
+    } else if place.is("map")
+        && place.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
+        && !names_the_refused(place)
+    {
+        let referer = place.d.args.first().is_some_and(|word| word.is("$http_referer"));
+        place.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn open_origin(place: &RuleContext, found: &mut Vec<Finding>) {
+    for (word, referer) in checks_of_origin(place) {
+        let text = word.str();
+        let regex = text.trim_start_matches(['~', '*']);
+        let regex =
+            regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
+        // A `/` may be escaped.
+        let regex = &*regex.replace("\\/", "/");
+        let of_origin = !referer && place.d.args.first().is_some_and(|word| word.str().ends_with("$http_origin"));
+        if let Some((message, help)) = passes_others(regex, referer, of_origin) {
+            found.push(Finding::new(word.span, message, help));
+        }
+    }
+}
+
+/// Whether a path follows the host.
+fn has_path(regex: &str) -> bool {
+    regex.split("://").nth(1).is_some_and(|host| host.replace("[^/", "[^").contains('/'))
+}
+
+/// What is wrong with a regex for hosts, and what would be right.
+fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String, String)> {
+    let names_a_host = regex.contains("\\.") || regex.contains("://") || regex.contains('.');
+    let ends = regex.ends_with('$')
+        || regex.ends_with("$)")
+        || regex.contains("(/|$)")
+        || regex.contains("($|/)")
+        || regex.contains("(?:/|$)")
+        || has_path(regex);
+    if names_a_host && !ends {
+        let help = format!("end it where the host ends: \"{regex}{}\"", if referer { "/" } else { "$" });
+        return Some((format!("\"{regex}\" also matches hosts that only begin like this one"), help));
+    }
+    if names_a_host && !regex.starts_with('^') {
+        let help = format!("begin it with the scheme: \"^https?://{regex}\"");
+        return Some((format!("\"{regex}\" also matches hosts that only end like this one"), help));
+    }
+    if of_origin && regex.split("://").nth(1).is_some_and(|rest| rest.ends_with('/') || rest.ends_with("/$")) {
+        let help = format!("end it where the host ends: \"{}$\"", regex.trim_end_matches('$').trim_end_matches('/'));
+        return Some((format!("\"{regex}\" matches no Origin: it has no path, nor a slash at its end"), help));
+    }
+    if let Some((anything, is_end)) = anything_beside(regex) {
+        let which = if is_end { "begin" } else { "end" };
+        let message =
+            format!("\"{regex}\" also matches hosts that only {which} like this one: `{anything}` may be part of them");
+        let help = match is_end {
+            true => "end it where the host ends: (:[0-9]+)?$",
+            false => "let what stands before it end with a dot: ([a-z0-9-]+\\.)?",
+        };
+        return Some((message, help.to_owned()));
+    }
+    let at = bare_dot(regex)?;
+    let (before, rest) = regex.split_at_checked(at)?;
+    let message = format!("a dot in \"{regex}\" matches any character, so that another host passes");
+    Some((message, format!("escape it: \"{before}\\{rest}\"")))
+}
+
+/// What matches anything, right before the host (false) or right behind it (true), so that it goes on in another one:
+/// `://([^/]+)?a\.test`, `a\.test.*$`.
+fn anything_beside(regex: &str) -> Option<(&'static str, bool)> {
+    const ANYTHING: [&str; 10] =
+        ["([^/]+)?", "([^/]*)", "[^/]+", "[^/]*", "(.*)", "(.+)", "(.*)?", "(.+)?", ".*", ".+"];
+    let (_, host) = regex.split_once("://")?;
+    let host = host.trim_end_matches([')']).trim_end_matches('$');
+    let names = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && rest.contains("\\.");
+    if let Some(found) = ANYTHING.iter().find(|any| host.strip_prefix(**any).is_some_and(names)) {
+        return Some((found, false));
+    }
+    let ends = |any: &&&str| {
+        let before = host.strip_suffix(**any)?;
+        (before.ends_with(|c: char| c.is_ascii_alphanumeric()) && !has_path(regex)).then_some(())
+    };
+    ANYTHING.iter().find(|any| ends(any).is_some()).map(|found| (*found, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes_others;
+
+    #[test]
+    fn a_regex_for_hosts_begins_and_ends_where_the_host_does() {
+        for (regex, of_origin, expected) in [
+            (r"^https://([^/]+)?a\.test([^/]+)?$", true, Some("end like this one")),
+            (r"^https://a\.test([^/]+)?$", true, Some("begin like this one")),
+            (r"^https://.*a\.test$", true, Some("end like this one")),
+            (r"^https://a\.test.*$", false, Some("begin like this one")),
+            (r"^https?://a\.test/", true, Some("matches no Origin")),
+            (r"^https?://a\.test/", false, None),
+            (r"^https://([a-z0-9-]+\.)?a\.test(:[0-9]+)?$", true, None),
+            (r"^https://.*\.a\.test$", true, None),
+            (r"^https://(.+\.)?a\.test$", true, None),
+            (r"^https?://a\.test/.*$", false, None),
+        ] {
+            let found = passes_others(regex, !of_origin, of_origin).map(|(message, _)| message);
+            match (&found, expected) {
+                (Some(found), Some(expected)) => assert!(found.contains(expected), "{regex}: {found}"),
+                (found, expected) => assert_eq!(found.as_deref(), expected, "{regex}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Signs that other languages have between a name and its value, or around a name, and that are letters here.
+
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Word, written};
+
+pub const RULES: &[Rule] = &[Rule {
+    code: "W064",
+    title: "a sign that is a letter here",
+    page: "Names and values are separated by spaces: in `fastcgi_param HTTPS: on` the colon is a letter of the name, in \
+           `alias =/srv/a/` the `=` one of the path, and `try_files $uri || /index.html` looks for a file called `||`. So are \
+           the marks around a name that a template's program was to fill in, `%NAME%` and `@@NAME@@`.",
+    about: &[
+        "alias",
+        "error_page",
+        "fastcgi_hide_header",
+        "fastcgi_param",
+        "gzip_types",
+        "log_format",
+        "proxy_hide_header",
+        "proxy_pass_header",
+        "root",
+        "scgi_param",
+        "server_name",
+        "try_files",
+        "uwsgi_param",
+    ],
+    check: stray_sign,
+}];
+
+fn stray_sign(place: &RuleContext, found: &mut Vec<Finding>) {
+    let slip = match place.name() {
+        b"root" | b"alias" => place.d.args.first().and_then(|word| path(place, word)),
+        b"server_name" => place.d.args.iter().find_map(unfilled),
+        b"try_files" => operator(place),
+        b"gzip_types" => place.d.args.iter().find_map(|word| listed(place, word)),
+        b"error_page" => status_for_page(place),
+        b"log_format" => place.d.args.first().and_then(|word| with_comma(place, word)),
+        name if [&b"_param"[..], b"_hide_header", b"_pass_header"].iter().any(|end| name.ends_with(end)) => {
+            place.d.args.first().and_then(|word| with_colon(place, word))
+        }
+        _ => None,
+    };
+    found.extend(slip);
+}
+
+/// `%NAME%`, `@@NAME@@`, `__NAME__`.
+fn unfilled(word: &Word) -> Option<Finding> {
+    let text = word.str();
+    let is_mark = |mark: &&str| {
+        let name = text.split(*mark).nth(1).unwrap_or_default();
+        text.matches(*mark).count() == 2
+            && name.len() > 1
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let mark = ["%", "@@", "__", "@"].into_iter().find(|mark| is_mark(mark))?;
+    let message = format!("\"{text}\" is taken as it stands: no name is filled in between `{mark}`");
+    Some(Finding::new(
+        word.span,
+        message,
+        "write the value, or have the template's program make the file; a variable is $name",
+    ))
+}
+
+fn path(place: &RuleContext, word: &Word) -> Option<Finding> {
+    let text = word.str();
+    let Some(right) = text.strip_prefix('=').filter(|right| right.starts_with(['/', '$'])) else {
+        return unfilled(word);
+    };
+    let message = format!("the `=` is part of the path \"{text}\"");
+    Some(Finding::new(word.span, message, format!("no `=` stands before a value: {} {right};", place.d.name.str())))
+}
+
+fn operator(place: &RuleContext) -> Option<Finding> {
+    let is_operator =
+        |word: &&Word| ["||", "|", "&&", "or", "->", "=>"].iter().any(|sign| !word.quoted && word.is(sign));
+    let word = place.d.args.iter().find(is_operator)?;
+    let rest = written(place.d.args.iter().filter(|word| !is_operator(word)));
+    let message = format!("`{}` is the name of a file here: what is tried is separated by spaces", word.str());
+    Some(Finding::new(word.span, message, format!("remove it: try_files {rest};")))
+}
+
+fn listed(place: &RuleContext, word: &Word) -> Option<Finding> {
+    let text = word.str();
+    if !text.trim().contains(' ') || !text.contains('/') {
+        return None;
+    }
+    let message = format!("\"{text}\" is one type, which no response has");
+    let help = format!("each type is a word of its own, without quotes: {} {};", place.d.name.str(), text.trim());
+    Some(Finding::new(word.span, message, help))
+}
+
+fn status_for_page(place: &RuleContext) -> Option<Finding> {
+    let (word, codes) = place.d.args.split_last().filter(|(_, codes)| !codes.is_empty())?;
+    let is_status = word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
+    let text = word.str();
+    let message = format!("\"{text}\" is the page here, and no status");
+    let help = format!("a URI ends the line: error_page {} {text} /{text}.html;", written(codes));
+    is_status.then(|| Finding::new(word.span, message, help))
+}
+
+fn with_comma(place: &RuleContext, word: &Word) -> Option<Finding> {
+    let text = word.str();
+    let plain = text.strip_suffix([',', ':'])?;
+    let message = format!("the `{}` is part of the name \"{text}\"", text.get(plain.len()..)?);
+    Some(Finding::new(word.span, message, format!("write: {} {plain} …", place.d.name.str())))
+}
+
+fn with_colon(place: &RuleContext, word: &Word) -> Option<Finding> {
+    let text = word.str();
+    let plain = text.strip_suffix([':', '='])?;
+    let sign = text.get(plain.len()..)?;
+    let rest = written(place.d.args.iter().skip(1));
+    let message = format!("the `{sign}` is part of the name \"{text}\"");
+    let help = format!("a name stands without it: {}", format!("{} {plain} {rest}", place.d.name.str()).trim_end());
+    Some(Finding::new(word.span, message, format!("{help};")))
+}

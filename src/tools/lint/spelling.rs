@@ -1,0 +1,137 @@
+//! Names that are written in two ways, or nearly as one that is known, and that no list of directives can refuse.
+
+use super::blocks::below;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+use crate::config::suggest;
+use crate::util::hash::FastMap;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W061",
+        title: "a header that no client sends",
+        page: "`$http_NAME` is the header of that name, whatever it is: of a name that no client sends it is empty. The header \
+               of the page before is called Referer, with one r in its middle.",
+        about: &["if", "map", "geo", "set", "return", "log_format", "proxy_set_header", "add_header", "limit_req_zone"],
+        check: unsent_header,
+    },
+    Rule {
+        code: "W062",
+        title: "one variable in two spellings",
+        page: "The case of letters does not count in names of variables: `$Target` and `$target` are one, and who reads the file \
+               takes them for two. Write it in one way.",
+        about: &[
+            "set",
+            "map",
+            "geo",
+            "if",
+            "return",
+            "rewrite",
+            "proxy_pass",
+            "proxy_set_header",
+            "add_header",
+            "root",
+        ],
+        check: two_spellings,
+    },
+];
+
+/// Headers that clients send, as their variables name them.
+const SENT: [&str; 24] = [
+    "accept",
+    "accept_encoding",
+    "accept_language",
+    "authorization",
+    "cache_control",
+    "connection",
+    "content_length",
+    "content_type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "if_modified_since",
+    "if_none_match",
+    "origin",
+    "range",
+    "referer",
+    "upgrade",
+    "user_agent",
+    "x_forwarded_for",
+    "x_forwarded_host",
+    "x_forwarded_proto",
+    "x_real_ip",
+    "x_requested_with",
+];
+
+/// The variables of a word as they are written.
+fn written(text: &str) -> impl Iterator<Item = &str> {
+    text.split('$').skip(1).map(|part| {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+        part.get(..end).unwrap_or_default()
+    })
+}
+
+/// The header that one letter more, less or other makes of this one.
+fn meant(header: &str) -> Option<&'static str> {
+    if SENT.contains(&header) || header.len() < 6 {
+        return None;
+    }
+    let near = suggest::nearest(header, SENT)?;
+    let is_slip = strsim::osa_distance(header, near) == 1 || header.replace('_', "") == near.replace('_', "");
+    is_slip.then_some(near)
+}
+
+fn unsent_header(place: &RuleContext, found: &mut Vec<Finding>) {
+    for word in &place.d.args {
+        let text = word.str();
+        for name in written(&text) {
+            let lower = name.to_ascii_lowercase();
+            if let Some(near) = lower.strip_prefix("http_").and_then(meant) {
+                let message = format!("no client sends the header of ${name}: it is empty");
+                found.push(Finding::new(word.span, message, format!("did you mean \"$http_{near}\"?")));
+            }
+        }
+    }
+}
+
+/// How the variables of a configuration are written where they are made, in the order of the file, by their names.
+pub fn spelled(all: &[Directive]) -> FastMap<String, &Word> {
+    let mut found: FastMap<String, &Word> = FastMap::default();
+    below(all, |d| {
+        let word = match d.name.bytes() {
+            b"set" => d.args.first(),
+            b"map" | b"split_clients" => d.args.get(1),
+            b"geo" => d.args.last(),
+            _ => None,
+        };
+        if let Some(word) = word.filter(|word| word.bytes().starts_with(b"$")) {
+            let first = found.entry(word.str().trim_start_matches('$').to_ascii_lowercase()).or_insert(word);
+            if word.span.start < first.span.start && word.span.file == first.span.file {
+                *first = word;
+            }
+        }
+        false
+    });
+    found
+}
+
+fn two_spellings(place: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(outermost) = place.levels.first() else { return };
+    let known = outermost.spelled.get_or_init(|| spelled(outermost.all));
+    for word in &place.d.args {
+        let text = word.str();
+        for name in written(&text) {
+            let Some(first) = known.get(&name.to_ascii_lowercase()) else { continue };
+            let first_name = first.str();
+            let first_name = first_name.trim_start_matches('$');
+            if first_name != name {
+                let message =
+                    format!("${name} is the same variable as ${first_name}: the case of letters does not count");
+                let finding = Finding::new(word.span, message, format!("write it in one way: ${first_name}"));
+                found.push(finding.note(first.span, "made here"));
+            }
+        }
+    }
+}
