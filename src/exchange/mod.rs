@@ -37,6 +37,8 @@ pub mod response;
 pub mod rewrite;
 pub mod route_state;
 pub mod send_queue;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod user_values;
 pub mod variables;

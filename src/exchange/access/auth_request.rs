@@ -21,10 +21,10 @@ pub struct AuthCheck {
 
 /// What the request needs of the subrequest's response.
 pub struct Answer {
-    status: Status,
-    challenges: Vec<Vec<u8>>,
+    pub(super) status: Status,
+    pub(super) challenges: Vec<Vec<u8>>,
     /// Values for auth_request_set, in the order of its lines.
-    values: Vec<Vec<u8>>,
+    pub(super) values: Vec<Vec<u8>>,
 }
 
 pub fn is_set(ex: &Exchange) -> bool {

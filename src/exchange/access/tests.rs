@@ -1,80 +1,22 @@
 //! Who may do what: the phases of access over a configuration, without a connection.
 
 use super::*;
-use crate::config::build::Form;
-use crate::config::ids::EndpointId;
-use crate::config::load::{LoadOptions, load_text};
-use crate::config::resolve::resolve;
 use crate::exchange::flow::Phase;
+use crate::exchange::locate;
 use crate::exchange::log_facts::LimitOutcome;
-use crate::exchange::request::Request;
-use crate::exchange::{Client, locate};
-use crate::http::h1::head::Progress;
+use crate::exchange::testing::{INSIDE, KEY, OUTSIDE, Site};
 use crate::http::signed_link::sign;
 use crate::route::{NoTrace, location};
-use crate::services::logs::Logs;
-use crate::sys::scratch::Scratch;
 use crate::sys::socket::Peer;
-use std::path::Path;
-use std::rc::Rc;
 
 /// The password of `u` is `p`.
 const RIGHT: &str = "Authorization: Basic dTpw";
 const WRONG: &str = "Authorization: Basic dTpx";
 const UNKNOWN: &str = "Authorization: Basic djpw";
-const INSIDE: &str = "10.1.2.3";
-const OUTSIDE: &str = "192.0.2.1";
-const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-struct Site {
-    cx: Services,
-    _scratch: Scratch,
-}
-
-impl Site {
-    /// A server with these locations; `USERS` and `KEYS` are files.
-    fn new(main: &str, locations: &str) -> Site {
-        let scratch = Scratch::new();
-        scratch.write("users", b"u:{PLAIN}p\n");
-        scratch.write("keys", KEY);
-        let text = format!("{main} server {{ listen 8080; root /none; {locations} }}");
-        let path = |name: &str| scratch.path().join(name).display().to_string();
-        let text = text.replace("USERS", &path("users")).replace("KEYS", &path("keys"));
-        let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Own, Vec::new(), None);
-        let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
-        let config = resolved.config.unwrap_or_else(|| panic!("{shown}"));
-        let mut logs = Logs::new();
-        logs.drop_stderr();
-        Site { cx: Services::new(Rc::new(config), logs), _scratch: scratch }
-    }
-
-    /// A request that has its location. `line`: `METHOD PATH?ARGS`; `fields` end in nothing.
-    fn at(&mut self, line: &str, fields: &[&str], client: &str) -> Exchange {
-        let (endpoint, accepted) = (EndpointId(0), self.cx.now.ms);
-        let peer = Peer::new(client.parse().expect("an address"), 9);
-        let client =
-            Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure: false, socket: -1 };
-        let mut ex = Exchange::new(&mut self.cx, client);
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-        let mut request =
-            Request { text: format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into(), ..Request::default() };
-        assert_eq!(request.head.parse(&request.text, &ex.head_limits()), Ok(Progress::Complete), "{line}");
-        ex.route.method = request.head.method;
-        ex.request = Rc::new(request);
-        let (_, target) = line.split_once(' ').expect("a method and a path");
-        let (path, args) = target.split_once('?').unwrap_or((target, ""));
-        (ex.route.uri, ex.route.args) = (path.into(), args.into());
-        ex.route.server = ex.config.endpoints[0].default;
-        let found = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace).expect("it is found");
-        locate::enter(&mut ex, found);
-        ex
-    }
-
-    fn check(&mut self, line: &str, fields: &[&str], client: &str) -> Flow {
-        let mut ex = self.at(line, fields, client);
-        check(&mut ex, &mut self.cx)
-    }
+fn check_at(site: &mut Site, line: &str, fields: &[&str], client: &str) -> Flow {
+    let mut ex = site.at(line, fields, client);
+    check(&mut ex, &mut site.cx)
 }
 
 fn status(status: u16) -> Flow {
@@ -148,7 +90,7 @@ fn all_rules_of_a_location_must_allow_or_any() {
         ("/anyasks/", OUTSIDE, &[], asks()),
         ("/onlyasks/", OUTSIDE, &[], asks()),
     ] {
-        assert_eq!(site.check(&format!("GET {uri}"), fields, client), expected, "{uri} {client} {fields:?}");
+        assert_eq!(check_at(&mut site, &format!("GET {uri}"), fields, client), expected, "{uri} {client} {fields:?}");
     }
 }
 
@@ -184,12 +126,12 @@ fn a_wrong_password_is_answered_late_and_nothing_else() {
         Site::new("", &format!("location / {{ {delay} {password} }} location /no/ {{ {delay} deny all; }}"))
     };
     let mut none = site("auth_delay 0;");
-    assert_eq!(none.check("GET /", &[], OUTSIDE), status(401));
+    assert_eq!(check_at(&mut none, "GET /", &[], OUTSIDE), status(401));
     let mut some = site("auth_delay 1500ms;");
     let until = some.cx.now.ms + 1500;
-    assert_eq!(some.check("GET /", &[], OUTSIDE), Flow::Delay { until, then: Then::Status(Status(401)) });
-    assert_eq!(some.check("GET /", &[RIGHT], OUTSIDE), Flow::Next);
-    assert_eq!(some.check("GET /no/", &[], OUTSIDE), status(403));
+    assert_eq!(check_at(&mut some, "GET /", &[], OUTSIDE), Flow::Delay { until, then: Then::Status(Status(401)) });
+    assert_eq!(check_at(&mut some, "GET /", &[RIGHT], OUTSIDE), Flow::Next);
+    assert_eq!(check_at(&mut some, "GET /no/", &[], OUTSIDE), status(403));
 }
 
 #[test]
@@ -232,12 +174,16 @@ fn a_signed_link_lets_in_for_its_place_its_time_and_its_methods() {
         ("for ever", "GET /up/a", link(KEY, "/up/", String::new(), "GET"), 200),
         ("over", "GET /up/a", link(KEY, "/up/", (now - 1).to_string(), "GET"), 410),
         ("over now", "GET /up/a", link(KEY, "/up/", now.to_string(), "GET"), 410),
+        ("PUT by one for POST", "PUT /up/a", link(KEY, "/up/", String::new(), "POST"), 403),
+        ("GET by one for POST", "GET /up/a", link(KEY, "/up/", String::new(), "POST"), 403),
+        ("of an upload that is not known", "HEAD /up/?webserv-upload=0", link(KEY, "/up/", String::new(), "PUT"), 403),
         ("the last second", "GET /up/a", link(KEY, "/up/", (now + 1).to_string(), "GET"), 200),
         ("any: none", "GET /any/a", String::new(), 403),
         ("any: right", "GET /any/a", link(KEY, "/any/", String::new(), "GET"), 200),
         ("asks: right", "GET /asks/a", link(KEY, "/asks/", String::new(), "GET"), 200),
     ] {
-        let mut ex = site.at(&format!("{line}?{args}"), &[], OUTSIDE);
+        let between = if line.contains('?') { '&' } else { '?' };
+        let mut ex = site.at(&format!("{line}{between}{args}"), &[], OUTSIDE);
         let flow = check(&mut ex, &mut site.cx);
         let came = match flow {
             Flow::Next => 200,
@@ -248,7 +194,7 @@ fn a_signed_link_lets_in_for_its_place_its_time_and_its_methods() {
         assert_eq!(came, expected, "{name}");
         assert_eq!(ex.route.link.is_some(), expected == 200 && !args.is_empty(), "{name}");
     }
-    let flow = site.check("GET /asks/a", &[], OUTSIDE);
+    let flow = check_at(&mut site, "GET /asks/a", &[], OUTSIDE);
     assert_eq!(flow, Flow::Subrequest(b"/who"[..].into()), "the other rule is asked");
 }
 
@@ -281,6 +227,20 @@ fn what_auth_requests_answer_means() {
         assert!(ex.auth_request.is_none(), "it is judged once");
         let is_challenged = ex.response.fields.iter().next().is_some();
         assert_eq!(is_challenged, !(expected == Flow::Next && refused.is_some()), "{refused:?} {verdict:?}");
+    }
+}
+
+#[test]
+fn auth_requests_answer_is_taken_over() {
+    for (answered, expected, challenged) in [(401, status(401), 2), (403, status(403), 0), (200, Flow::Next, 0)] {
+        let mut site = Site::new("", "location / { auth_request /who; auth_request_set $user $arg_u; }");
+        let mut ex = site.at("GET /", &[], OUTSIDE);
+        assert_eq!(check(&mut ex, &mut site.cx), Flow::Subrequest(b"/who"[..].into()));
+        let challenges = vec![b"Basic".to_vec(), b"Bearer".to_vec()];
+        let answer = auth_request::Answer { status: Status(answered), challenges, values: vec![b"me".to_vec()] };
+        auth_request::take(&mut ex, &mut site.cx, answer);
+        assert_eq!(ex.response.fields.iter().count(), challenged, "{answered}");
+        assert_eq!(check(&mut ex, &mut site.cx), expected, "{answered}");
     }
 }
 
@@ -345,6 +305,7 @@ fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
          location /now/ { limit_req zone=k burst=1 nodelay; }
          location /some/ { limit_req zone=k burst=2 delay=1; }
          location /dry/ { limit_req zone=k; limit_req_dry_run on; }
+         location /dry_wait/ { limit_req zone=k burst=9; limit_req_dry_run on; }
          location /free/ { }",
     );
     let now = site.cx.now.ms;
@@ -368,6 +329,8 @@ fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
         ("GET /some/?k=c", status(503), Some(LimitOutcome::Rejected)),
         ("GET /dry/?k=d", Flow::Next, Some(LimitOutcome::Passed)),
         ("GET /dry/?k=d", Flow::Next, Some(LimitOutcome::RejectedDryRun)),
+        ("GET /dry_wait/?k=e", Flow::Next, Some(LimitOutcome::Passed)),
+        ("GET /dry_wait/?k=e", Flow::Next, Some(LimitOutcome::DelayedDryRun)),
     ] {
         let mut ex = site.at(line, &[], OUTSIDE);
         assert_eq!(limits::check(&mut ex, &mut site.cx), expected, "{line:.40}");
@@ -376,6 +339,25 @@ fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
         if expected == later(500) {
             assert_eq!(limits::check(&mut ex, &mut site.cx), Flow::Next, "its time has come");
         }
+    }
+}
+
+#[test]
+fn a_key_of_the_greatest_length_is_counted_and_a_longer_one_is_not() {
+    let mut site = Site::new(
+        "limit_conn_zone $arg_k zone=c:1m; client_header_buffer_size 128k;",
+        "location / { limit_conn c 1; }",
+    );
+    for (length, expected) in [(0, None), (1, Some(2)), (254, Some(2)), (255, Some(2)), (256, None)] {
+        let line = format!("GET /?k={}", "k".repeat(length));
+        let flows: Vec<Flow> = (0..2)
+            .map(|_| {
+                let mut ex = site.at(&line, &[], OUTSIDE);
+                limits::check(&mut ex, &mut site.cx)
+            })
+            .collect();
+        let refused = flows.iter().position(|flow| *flow == status(503)).map(|at| at + 1);
+        assert_eq!(refused, expected, "{length}");
     }
 }
 
@@ -439,6 +421,13 @@ fn a_trusted_proxy_names_the_client() {
         assert_eq!(ex.socket_peer.is_some(), expected != client, "{uri} {fields:?}");
         assert_eq!(real_ip::is_believed(&ex), is_believed, "by the connection's own address");
         let before = ex.client.peer;
+        if ex.socket_peer.is_some() {
+            // Another proxy behind the first is not asked again.
+            ex.client.peer = Peer::new(INSIDE.parse().expect("an address"), 9);
+            real_ip::apply(&mut ex);
+            assert_eq!(ex.client.peer.to_string(), INSIDE, "{uri} {fields:?}");
+            ex.client.peer = before;
+        }
         ex.route.uri = b"/real/".to_vec();
         real_ip::apply(&mut ex);
         assert_eq!(ex.client.peer, before, "once a request");
