@@ -48,6 +48,8 @@ pub struct Copy {
     resolve: u64,
     /// Its share of the location's upload_quota.
     budget: Option<Budget>,
+    /// Holds `dir` where another operation made it and may remove it again, and those that are made for the response.
+    making: Making,
 }
 
 /// Why a response is not stored.
@@ -180,6 +182,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     }
     Ok(Copy {
         part: Part::held(Vec::new(), mode.0, 0),
+        making: Making::storing_in(&cx.uploading, dir.as_fd()),
         dir,
         missing: missing.map(c_path).collect::<Result<_, _>>().map_err(call("open()"))?,
         name: c_path(name).map_err(call("open()"))?,
@@ -265,7 +268,7 @@ impl Copy {
             Some(budget) => budget.admit(cx, (added, freed))?,
             None => None,
         };
-        let mut making = Making::default();
+        let mut making = std::mem::take(&mut self.making);
         let named = self.name_it(cx, &mut making, freed);
         let freed = match named {
             Ok(freed) => freed,
@@ -325,5 +328,36 @@ pub fn end(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services) {
     let Some(mut copy) = copy.take() else { return };
     if let Err(failed) = copy.keep(cx) {
         report(ex, cx, &copy.path, failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+
+    #[test]
+    fn a_folder_that_a_refused_upload_made_stays_while_a_response_is_stored_in_it() {
+        for ends_well in [true, false] {
+            let mut site = Site::new("", "location /s/ { proxy_pass http://127.0.0.1:9; proxy_store DIR$uri; }");
+            let folder = site.scratch.path().join("s");
+            // An upload makes the folder, and is refused in a later turn.
+            let mut dir = Rc::new(site.scratch.fd());
+            let mut upload = Making::storing_in(&site.cx.uploading, dir.as_fd());
+            let (mut missing, how) = (vec![c"s".to_owned()], (0o755, file::RESOLVE_BENEATH));
+            make_path::make_beneath(&mut dir, &mut missing, how, &mut upload, || false).expect("made");
+            upload.outlives_turn();
+            let mut ex = site.at("GET /s/f", &[], OUTSIDE);
+            let target = target(&mut ex, &mut site.cx).expect("a path");
+            let Ok(mut copy) = open(&ex, &mut site.cx, &target, None) else { panic!("not opened") };
+            drop(upload);
+            assert!(folder.exists(), "it is taken from under the response");
+            if ends_well {
+                assert!(copy.write(&mut site.cx, b"content").is_ok() && copy.keep(&mut site.cx).is_ok());
+            }
+            drop(copy);
+            assert_eq!(folder.join("f").exists(), ends_well);
+            assert_eq!(folder.exists(), ends_well, "an empty folder goes with its last user");
+        }
     }
 }
