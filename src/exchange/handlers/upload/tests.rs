@@ -1,5 +1,7 @@
 //! A directory of a test's own, removed when the test ends.
 
+mod whole;
+
 use crate::sys::file::{self, O_DIRECTORY, O_PATH};
 use std::collections::BTreeMap;
 use std::ffi::CString;
