@@ -58,6 +58,7 @@ mod locations;
 mod logs;
 mod newcomer;
 mod nginx_fixes;
+mod nginx_fixes_autumn;
 mod operate;
 mod packaging;
 mod page;

@@ -2,6 +2,7 @@
 //! `TEST_TRANSPORT=tls`, in which every `listen` of a setup has `ssl` and every client speaks TLS.
 
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, ConnectionTrafficSecrets};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -68,6 +69,23 @@ impl Tls {
     /// A client that asks for `name`, with a certificate of its own.
     pub fn to(name: &str, certificate: Option<Arc<CertifiedKey>>) -> Tls {
         Tls::of(options(certificate).build().expect("a configuration"), name)
+    }
+
+    /// A client of TLS 1.3 that gives its keys away by [`Tls::secrets`].
+    pub fn sealing() -> Tls {
+        let mut options = options(None);
+        options.suites.retain(|suite| suite.suite() == CipherSuite::TLS13_AES_256_GCM_SHA384);
+        let mut config = Arc::unwrap_or_clone(options.build().expect("a configuration"));
+        config.enable_secret_extraction = true;
+        Tls::of(config.into(), "localhost")
+    }
+
+    /// With which this end seals its records: the number of the next, the key, the nonce.
+    pub fn secrets(self) -> (u64, [u8; 32], [u8; 12]) {
+        let (sequence, secret) = self.0.dangerous_extract_secrets().expect("it is enabled").tx;
+        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secret else { panic!("another suite") };
+        let key = key.as_ref().try_into().expect("of 256 bits");
+        (sequence, key, iv.as_ref().try_into().expect("of 96 bits"))
     }
 
     fn of(config: Arc<rustls::ClientConfig>, name: &str) -> Tls {
