@@ -56,15 +56,20 @@ pub(super) fn pair(
 /// The date of the certificate itself. No client takes one that is out of date.
 fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
     let leaf = chain.first()?;
-    let wrong = |text: String| match peer {
-        Peer::Client => Diagnostic::emerg(span, text),
-        Peer::Upstream => Diagnostic::warn(span, text).help("an upstream that verifies it will refuse the connection"),
+    // A machine that has just started may have no clock yet.
+    let clock = format!("this machine's clock says {}", time(now));
+    let wrong = |text: String, help: String| match peer {
+        Peer::Client => Diagnostic::emerg(span, text).help(help),
+        Peer::Upstream => {
+            Diagnostic::warn(span, text).help("an upstream that verifies it will refuse the connection").help(help)
+        }
     };
     if now < leaf.not_before {
         let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", time(leaf.not_before));
-        Some(wrong(text))
+        Some(wrong(text, format!("{clock}: is it right?")))
     } else if now > leaf.not_after {
-        Some(wrong(format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after))))
+        let text = format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after));
+        Some(wrong(text, format!("a new one is needed from its authority ({clock})")))
     } else if leaf.not_after - now < SOON {
         Some(Diagnostic::warn(span, format!("certificate \"{shown}\" expires soon ({})", time(leaf.not_after))))
     } else {

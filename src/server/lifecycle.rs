@@ -216,8 +216,10 @@ fn descriptors_suffice() -> Result<(), Failure> {
 
 /// Sockets that a socket unit passes. One that cannot be used, or that no `listen` names, is no reason not to serve.
 fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &str) {
-    for (name, e) in listeners.activate(names) {
-        console::line(format_args!("{program}: [warn] descriptor {name} of LISTEN_FDS is no socket to listen on {e}"));
+    for (name, why) in listeners.activate(names) {
+        console::line(format_args!(
+            "{program}: [warn] descriptor {name} of LISTEN_FDS is no socket to listen on {why}: it is closed"
+        ));
     }
     let unnamed = listeners.addresses().filter(|addr| !config.sockets.iter().any(|wanted| wanted.addr == **addr));
     for addr in unnamed {

@@ -98,6 +98,32 @@ impl std::fmt::Display for BindError {
     }
 }
 
+/// Why a descriptor that came with the process is not listened on. It is closed.
+#[derive(Debug)]
+pub enum Useless {
+    Call(Errno),
+    /// A socket of another kind: datagrams (`ListenDatagram=` of a unit), or packets.
+    NoStream,
+    /// One that is connected (`Accept=yes` of a unit), or does not listen: no client would ever come.
+    DoesNotListen,
+}
+
+impl std::fmt::Display for Useless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Useless::Call(errno) => errno.fmt(f),
+            Useless::NoStream => f.write_str("(it is no stream socket)"),
+            Useless::DoesNotListen => f.write_str("(it does not listen)"),
+        }
+    }
+}
+
+impl From<Errno> for Useless {
+    fn from(errno: Errno) -> Useless {
+        Useless::Call(errno)
+    }
+}
+
 impl Listeners {
     pub fn len(&self) -> usize {
         self.all.len()
@@ -122,25 +148,20 @@ impl Listeners {
 
     /// Takes over the sockets of the binary that started this one, as named in `NGINX=fd;fd;`; `units` names those of
     /// them that are a socket unit's. Returns what could not be taken.
-    pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Errno)> {
+    pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Useless)> {
         let (parent, units) = (Origin::Parent(process::getppid()), split(units).collect::<Vec<_>>());
         self.take(names, |name| if units.contains(&name) { Origin::Unit } else { parent })
     }
 
     /// Takes over those of a socket unit, named in the same way.
-    pub fn activate(&mut self, names: &str) -> Vec<(String, Errno)> {
+    pub fn activate(&mut self, names: &str) -> Vec<(String, Useless)> {
         self.take(names, |_| Origin::Unit)
     }
 
-    fn take(&mut self, names: &str, origin: impl Fn(&str) -> Origin) -> Vec<(String, Errno)> {
+    fn take(&mut self, names: &str, origin: impl Fn(&str) -> Origin) -> Vec<(String, Useless)> {
         let mut failed = Vec::new();
         for name in split(names) {
-            let taken = name.parse().map_err(|_| Errno::EINVAL).and_then(|number| {
-                let fd = socket::inherit(number)?;
-                socket::set_nonblocking(fd.as_fd(), true)?;
-                Ok((socket::local_addr(fd.as_fd())?, fd))
-            });
-            match taken {
+            match name.parse().map_err(|_| Useless::Call(Errno::EINVAL)).and_then(take_over) {
                 Ok((addr, fd)) => {
                     self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: origin(name) });
                 }
@@ -227,6 +248,19 @@ impl Listeners {
         let endpoint = self.endpoints.of_listener(at);
         endpoint.map_or(60_000, |id| config.header_timeout(id))
     }
+}
+
+/// A listening socket by the number of its descriptor, and its address.
+fn take_over(number: i32) -> Result<(Addr, OwnedFd), Useless> {
+    let fd = socket::inherit(number)?;
+    if !socket::is_stream(fd.as_fd())? {
+        return Err(Useless::NoStream);
+    }
+    if !socket::is_listening(fd.as_fd())? {
+        return Err(Useless::DoesNotListen);
+    }
+    socket::set_nonblocking(fd.as_fd(), true)?;
+    Ok((socket::local_addr(fd.as_fd())?, fd))
 }
 
 /// `fd;fd;`, or with colons.
@@ -345,6 +379,35 @@ mod tests {
     /// As the new binary has it: a descriptor of its own with that number.
     fn dup(fd: BorrowedFd<'_>) -> i32 {
         fd.try_clone_to_owned().expect("a descriptor").into_raw_fd()
+    }
+
+    #[test]
+    fn a_passed_socket_that_does_not_listen_is_told_and_not_served() {
+        use std::os::unix::net::{UnixDatagram, UnixStream};
+        let scratch = Scratch::new();
+        let listening = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let of_unix = UnixDatagram::bind(scratch.path().join("s")).expect("a socket");
+        let bound = socket::socket(Family::V4).expect("a socket");
+        socket::bind(bound.as_fd(), &Addr::V4("127.0.0.1:0".parse().expect("an address"))).expect("a free port");
+        let connected = UnixStream::pair().expect("sockets").0;
+        let file = std::fs::File::open("/").expect("a directory");
+        let passed = [
+            (listening.as_fd(), None),
+            (datagrams.as_fd(), Some("no stream socket")),
+            (of_unix.as_fd(), Some("no stream socket")),
+            (bound.as_fd(), Some("does not listen")),
+            (connected.as_fd(), Some("does not listen")),
+            (file.as_fd(), Some("non-socket")),
+        ];
+        for (fd, want) in passed {
+            let number = dup(fd);
+            let mut listeners = Listeners::default();
+            let failed = listeners.activate(&format!("{number};"));
+            let why = failed.first().map(|(_, why)| why.to_string().to_lowercase());
+            assert_eq!((failed.len(), listeners.len()), (usize::from(want.is_some()), usize::from(want.is_none())));
+            assert_eq!(want.is_some_and(|want| why.is_some_and(|why| why.contains(want))), want.is_some(), "{want:?}");
+        }
     }
 
     #[test]

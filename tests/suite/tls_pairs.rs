@@ -20,7 +20,7 @@ fn wrong_pairs_are_errors_of_the_configuration_with_file_and_reason() {
             "none.key\": (2: No such file or directory)",
         ),
         ("a key for a certificate", "ssl_certificate a.key; ssl_certificate_key a.key;", "no certificate in the file"),
-        ("expired", "ssl_certificate old.crt; ssl_certificate_key old.key;", "has expired"),
+        ("expired", "ssl_certificate old.crt; ssl_certificate_key old.key;", "help: a new one is needed"),
         (
             "an encrypted key",
             "ssl_certificate a.crt; ssl_certificate_key locked.key;",

@@ -126,6 +126,16 @@ pub fn fastopen(fd: BorrowedFd<'_>, pending: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, int(pending))
 }
 
+/// SO_ACCEPTCONN: whether `fd` is a listening socket. ENOTSOCK if it is no socket.
+pub fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
+}
+
+/// SO_TYPE: whether `fd` is a stream socket. ENOTSOCK if it is no socket.
+pub fn is_stream(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get(fd, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_STREAM)
+}
+
 /// SO_ERROR: the error a non-blocking connect or an epoll `ERR` left behind; reading it clears it.
 pub fn take_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
     Ok(match get(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
