@@ -56,6 +56,20 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert_eq!(names(&mut page), ["sub", "old.txt", "large.bin", "grüße & <b>co.txt"]);
         is_clean(&mut page, &s, &[]);
     });
+    table.row(OURS, "many rows come in blocks, which a filter makes lower or hides", || {
+        let s = (0..200).fold(setup(), |s, n| s.file(&format!("html/many/{n:03}.txt"), "x")).start();
+        let mut page = visit(browser, &s, "/many/");
+        assert_eq!(names(&mut page).len(), 200);
+        page.eval("document.querySelector('#filter').value = '13'");
+        page.eval("document.querySelector('#filter').dispatchEvent(new Event('input')), 0");
+        let shown = [13, 113].into_iter().chain(130..140).map(|n| format!("{n:03}.txt"));
+        assert_eq!(names(&mut page), shown.collect::<Vec<_>>());
+        let blocks = "[...document.querySelector('#rows').tBodies].map(one => one.hidden ? 0 : one.rows.length)";
+        assert_eq!(page.eval(blocks), json!([65, 64, 64, 0]));
+        let last = "[...document.querySelectorAll('#rows tbody:not([hidden])')].at(-1).offsetHeight < 600";
+        page.until(last);
+        is_clean(&mut page, &s, &[]);
+    });
     table.row(OURS, "the key / leads to the filter, Escape empties it", || {
         let s = setup().start();
         let mut page = visit(browser, &s, "/up/");

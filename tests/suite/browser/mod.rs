@@ -106,7 +106,8 @@ fn is_clean(page: &mut Page<'_>, s: &Server, expected: &[&str]) {
 /// The names in the listing, in the order shown.
 #[track_caller]
 fn names(page: &mut Page<'_>) -> Vec<String> {
-    let shown = page
-        .eval("[...document.querySelectorAll('#rows tr:not(.up):not([hidden]) bdi')].map(name => name.textContent)");
+    let shown = page.eval(
+        "[...document.querySelectorAll('#rows tbody tr:not(.up):not([hidden]) bdi')].map(name => name.textContent)",
+    );
     shown.as_array().expect("a list").iter().map(|name| name.as_str().expect("text").to_owned()).collect()
 }

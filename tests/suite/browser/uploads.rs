@@ -52,7 +52,7 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "naïve 文件 %41.txt")]);
         page.click("#up button");
         page.until("document.getElementById('status').textContent === '2 stored'");
-        page.until("document.querySelectorAll('#rows tr:not(.up)').length === 6");
+        page.until("document.querySelectorAll('#rows tbody tr:not(.up)').length === 6");
         assert_eq!(note(&mut page, "one.txt"), "stored");
         assert!(page.holds("[...document.querySelectorAll('#queue progress')].every(bar => bar.value === bar.max)"));
         assert_eq!(s.read("html/up/one.txt"), b"the first file");

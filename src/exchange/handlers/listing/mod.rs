@@ -59,7 +59,7 @@ impl Listing<'_> {
             Format::Html => nginx::html_entry(self, entry, out),
             Format::Json | Format::Jsonp => nginx::json_entry(index, entry, out),
             Format::Xml => nginx::xml_entry(entry, out),
-            Format::Page => page::entry(self, entry, out),
+            Format::Page => page::entry(self, index, entry, out),
         }
     }
 

@@ -21,10 +21,18 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
     const wanted = $('filter').value.trim().toLowerCase();
     let shown = 0;
     let all = 0;
-    for (const row of $('rows').querySelectorAll('tr:not(.up)')) {
-      row.hidden = !row.querySelector('bdi').textContent.toLowerCase().includes(wanted);
-      all += 1;
-      shown += row.hidden ? 0 : 1;
+    for (const block of $('rows').tBodies) {
+      let left = 0;
+      for (const row of block.rows) {
+        const counts = !row.matches('.up');
+        row.hidden = counts && !row.querySelector('bdi').textContent.toLowerCase().includes(wanted);
+        left += !row.hidden;
+        all += counts;
+        shown += counts && !row.hidden;
+      }
+      // How high it is while it is out of sight.
+      block.style.setProperty('--rows', left);
+      block.hidden = !left;
     }
     $('status').textContent = wanted ? word('shown', shown, all) : '';
   }
@@ -70,7 +78,7 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
   }
 
   function step(by) {
-    const links = [...$('rows').querySelectorAll('tr:not(.d):not([hidden]) th a')].filter(kindOf);
+    const links = [...$('rows').querySelectorAll('tbody tr:not(.d):not([hidden]) th a')].filter(kindOf);
     const next = links[links.indexOf(current) + by];
     if (next) look(next);
   }
@@ -97,8 +105,8 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
     if (size > TEXT) $('shown').append(make('p', { textContent: word('cut') }));
   }
 
-  $('rows').closest('table').addEventListener('click', (event) => {
-    const link = event.target.closest('#rows tr:not(.d) th a');
+  document.addEventListener('click', (event) => {
+    const link = event.target.closest('#rows tbody tr:not(.d) th a');
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !kindOf(link)) return;
     event.preventDefault();
     look(link);

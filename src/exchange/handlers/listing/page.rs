@@ -18,6 +18,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const UPLOAD_SCRIPT: &str = include_str!("upload.js");
 
+/// Rows that are laid out together once they come into sight; page.css knows it, too.
+const BLOCK: usize = 64;
+
 /// The icon of a folder, inside the page: browsers would otherwise request /favicon.ico, and every listing would
 /// leave a 404 in the log of a site without one.
 const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
@@ -25,8 +28,8 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-lJldG2l7NBihalYLWaJvpN+OWVX3N0f5R1EiErskmBY='; \
-     script-src 'sha256-WeO6DdzsW8oFIZEHlBtA6oyCbTErNV8JmD9eGenVV/E=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eAzgF/hVEmHvZD92YujU5uxM0ZMLD7jPK7OAgRckJiU='; \
+     script-src 'sha256-uTsI8VVCSVw3fWmFpzC4VDJ3a/6Xe1h/HF3NiBKaZ8M=' 'sha256-U+Xn1fieAitRCFGlbxRe9PjuNL5mHKl/nwoFXDuBQIo='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
@@ -46,7 +49,7 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"<p id=status role=status></p>\n");
     find(listing, &words, out);
-    texts(out, &[if listing.can_move { "<table class=two>" } else { "<table>" }, "\n<caption>"]);
+    texts(out, &[if listing.can_move { "<table id=rows class=two>" } else { "<table id=rows>" }, "\n<caption>"]);
     words.named(Word::Contents, listing.path, out);
     out.extend_from_slice(b"</caption>\n<thead>\n<tr>");
     column(listing, Key::Name, "name", words.get(Word::Name), out);
@@ -56,7 +59,7 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
         let word = if listing.can_move { Word::Actions } else { Word::Delete };
         texts(out, &["<th scope=col><span class=vh>", words.get(word), "</span>"]);
     }
-    out.extend_from_slice(b"\n<tbody id=rows>\n");
+    out.extend_from_slice(b"\n<tbody>\n");
     if listing.path != b"/" && listing.search.is_none() {
         texts(out, &["<tr class=\"d up\"><th scope=row><a href=\"../\">", words.get(Word::Parent), "</a><td><td>"]);
         if listing.can_delete {
@@ -142,8 +145,13 @@ fn has_rtl(name: &[u8]) -> bool {
     !name.is_ascii() && name.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_rtl))
 }
 
-/// One row.
-pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
+/// One row, with that many before it.
+pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<u8>) {
+    if at > 0 && at.is_multiple_of(BLOCK) {
+        // The last ones need no height that is only expected.
+        let is_full = listing.totals.dirs + listing.totals.files >= at + BLOCK;
+        out.extend_from_slice(if is_full { b"<tbody class=block>\n" } else { b"<tbody>\n" });
+    }
     let dir = entry.kind == Kind::Dir;
     out.extend_from_slice(if dir { b"<tr class=d><th scope=row><a href=\"" } else { b"<tr><th scope=row><a href=\"" });
     href(entry, out);

@@ -414,7 +414,7 @@
       const row = link.closest('tr');
       const name = $('name').textContent;
       const target = row.querySelector('th a').href;
-      const index = [...row.parentNode.rows].indexOf(row);
+      const index = row.rowIndex;
       const answer = await fetch(target, { method: 'DELETE' }).catch(() => ({ status: 0 }));
       if (!answer.ok && answer.status !== 404) {
         const why = answer.status === 409 && row.className === 'd' ? word('not_empty') : reason(answer.status);

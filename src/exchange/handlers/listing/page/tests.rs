@@ -50,8 +50,20 @@ fn a_row_links_to_exactly_its_entry() {
     ];
     for (name, bytes, kind, size, expected) in table {
         let row = Entry { name: bytes, kind: *kind, size: *size, mtime: 1_000_000_000 };
-        assert_eq!(rendered(|out| entry(&listing("/"), &row, out)), format!("{expected}{time}\n"), "{name}");
+        assert_eq!(rendered(|out| entry(&listing("/"), 0, &row, out)), format!("{expected}{time}\n"), "{name}");
     }
+}
+
+/// Browsers lay out the blocks in sight only, and need one height for all that are full.
+#[test]
+fn rows_come_in_blocks_as_large_as_the_style_says() {
+    let row = Entry { name: b"a", kind: Kind::Dir, size: 0, mtime: 0 };
+    let listing = Listing { totals: Totals { dirs: 100, files: 50, bytes: 0 }, ..listing("/") };
+    let before = |at| rendered(|out| entry(&listing, at, &row, out)).split("<tr").next().map(str::to_owned);
+    for (at, expected) in [(0, ""), (1, ""), (64, "<tbody class=block>\n"), (65, ""), (128, "<tbody>\n"), (149, "")] {
+        assert_eq!(before(at).as_deref(), Some(expected), "{at}");
+    }
+    assert_eq!(STYLE.matches(&format!("var(--rows, {BLOCK})")).count(), 2);
 }
 
 #[test]
@@ -61,7 +73,7 @@ fn actions_stand_only_where_they_are_allowed() {
         let listing = Listing { can_upload, can_delete, ..listing("/files/") };
         let page = rendered(|out| {
             head(&listing, out);
-            entry(&listing, &row, out);
+            entry(&listing, 0, &row, out);
             tail(&listing, out);
         });
         let case = format!("upload {can_upload}, delete {can_delete}");
