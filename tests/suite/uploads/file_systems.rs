@@ -5,6 +5,7 @@ use super::resumable::{OCTETS, create, filename, patch, tus};
 use super::*;
 use crate::harness::http;
 use crate::os::Denied;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Areas below `root`: for uploads, WebDAV, files that are synced and a shared quota; and a trash beside them.
@@ -56,6 +57,12 @@ pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     s.method("PUT", "/a/large", "", &large).is(201);
     assert!(read("a/large") == large, "large");
     s.method("PUT", "/a/new/deep/file", "", b"deep").is(201);
+    let r = s.method("PUT", "/dav/dated", "X-OC-Mtime: 784111777\r\n", b"old");
+    let mtime = std::fs::metadata(root.join("dav/dated")).expect("stat").mtime();
+    let is_accepted = r.is(201).header("X-OC-MTime").is_some();
+    // Some that are mounted take a time and do not keep it.
+    assert!(is_mounted || is_accepted == (mtime == 784_111_777), "a time is accepted where it is kept");
+    s.method("DELETE", "/dav/dated", "", b"").is(204);
     let r = s.get("/a/large");
     let tag = r.header("ETag").expect("one").to_owned();
     s.method("PUT", "/a/large", &format!("If-Match: {tag}\r\n"), b"short").is_one_of(&[200, 204]);
@@ -246,4 +253,16 @@ fn uploads_hold_where_calls_are_missing() {
             exercise(&s, &s.path("store"), false);
         });
     }
+}
+
+/// As where RLIMIT_FSIZE, or the file system, allows no file of that size.
+#[test]
+fn a_copy_that_is_too_large_for_the_file_system_is_413() {
+    if skip_on_nginx("COPY") {
+        return;
+    }
+    let too_large = [(libc::SYS_copy_file_range, 0, libc::EFBIG)];
+    let s = setup_at("%%DIR%%/store").file("store/dav/old", noise(100_000)).deny(&too_large).start();
+    transfer(&s, "COPY", "/dav/old", "/dav/new").is(413);
+    assert_eq!(s.snapshot("store/dav").into_keys().collect::<Vec<_>>(), ["old"]);
 }

@@ -120,6 +120,47 @@ fn an_upload_goes_on_where_its_area_has_another_path() {
     tus(&b, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
 }
 
+/// A body that arrives while another server moves its folder away: what is answered 201 is at its address.
+#[test]
+fn a_file_is_where_its_request_named_it_though_its_folder_was_moved_meanwhile() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let form = "--b\r\nContent-Disposition: form-data; name=f; filename=name\r\n\r\ncontent\r\n--b--\r\n";
+    let of_form = "Content-Type: multipart/form-data; boundary=b\r\n";
+    let mut table = Table::new("a folder that is moved while a file arrives");
+    for (create, expected) in [("on", 201), ("off", 409)] {
+        let (a, b) = pair(&format!("dav_methods MKCOL MOVE; upload_create_path {create};"));
+        for (what, head, body, below) in [
+            ("PUT", "PUT /a/tree/in/name", "content", "in/name"),
+            ("a form", "POST /a/tree/in/", form, "in/name"),
+            ("PUT into a new folder", "PUT /a/tree/new/name", "content", "new/name"),
+        ] {
+            if create == "off" && below == "new/name" {
+                continue;
+            }
+            table.row(OURS, &format!("{what}, upload_create_path {create}"), || {
+                std::fs::create_dir_all(a.path("html/a/tree/in")).expect("made");
+                let fields = if body == form { of_form } else { "" };
+                let length = body.len();
+                let mut client = b.client();
+                client.send(format!(
+                    "{head} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{fields}Content-Length: {length}\r\n\r\n"
+                ));
+                client.response().is(100);
+                a.method("MOVE", "/a/tree/", "Destination: /a/away/\r\n", b"").is(201);
+                client.request(body).is(expected);
+                let files: Vec<String> = a.snapshot("html/a").into_keys().filter(|at| at.ends_with("name")).collect();
+                let there = format!("tree/{below}");
+                assert_eq!(files, if expected == 201 { vec![&there[..]] } else { vec![] });
+                for dir in ["tree", "away"] {
+                    let _ = std::fs::remove_dir_all(a.path(&format!("html/a/{dir}")));
+                }
+            });
+        }
+    }
+}
+
 #[test]
 fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
     if skip_on_nginx("uploads") {

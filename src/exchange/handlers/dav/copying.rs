@@ -282,7 +282,7 @@ impl TreeCopy {
         self.levels.first().map(|level| level.source.dir())
     }
 
-    /// Copies a little more; false when the copy is whole. EFBIG for a tree that is too deep; for a MOVE, EBUSY,
+    /// Copies a little more; false when the copy is whole. EMLINK for a tree that is too deep; for a MOVE, EBUSY,
     /// ELOOP or ENODEV for an entry that cannot be copied. `judge` checks each entry, which may have come since the
     /// whole was looked at: its relative path, its name, its type and its size.
     pub fn step(
@@ -316,7 +316,7 @@ impl TreeCopy {
         let is_trash = subpaths::contains(&self.trashes, &self.parent, name.to_bytes());
         match kind {
             _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
-            FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
+            FileKind::Dir if depth >= LEVELS => return Err(Errno::EMLINK),
             FileKind::Dir => {
                 judge(&self.parent, &name, kind, 0)?;
                 let mut inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;

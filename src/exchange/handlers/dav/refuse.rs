@@ -55,9 +55,11 @@ pub fn malformed(ex: &mut Exchange, cx: &mut Services, why: &str) -> Flow {
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = match e {
         Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
-        Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EFBIG => {
+        // EMLINK: a tree is too deep.
+        Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EMLINK => {
             (Status::CONFLICT, Level::Error)
         }
+        Errno::EFBIG => (Status::CONTENT_TOO_LARGE, Level::Error),
         // ENODEV: what is to be copied is not a file.
         Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP | Errno::ENODEV => {
             (Status::FORBIDDEN, Level::Error)

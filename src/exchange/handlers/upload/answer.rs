@@ -80,7 +80,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         ex.response.line(b"Repr-Digest", &file.digest);
     }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
-    if raw::given_time(ex).is_some() {
+    if raw::given_time(ex).is_some() && single.is_some_and(|file| file.is_dated) {
         ex.response.line(b"X-OC-MTime", b"accepted");
     }
     if ex.route.method == Method::Put {
@@ -438,6 +438,7 @@ mod tests {
             etag: ETag::new(0, 0, 3, 0),
             replaced,
             digest: if replaced { b"sha-256=:x:".to_vec() } else { Vec::new() },
+            is_dated: false,
         };
         let files = [file("a\"<b>&.txt", false), file("\u{e9} x", true)];
         let text = |format| String::from_utf8(render(format, b"/u p/", &files)).expect("UTF-8");

@@ -68,6 +68,7 @@ impl Upload {
                 etag,
                 replaced: !part.is_new(),
                 digest,
+                is_dated: part.is_dated,
             })
             .collect()
     }
@@ -118,6 +119,7 @@ impl Upload {
     /// Everything but the names: room within the quota, directories that are missing, and the versions that the request
     /// names.
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        self.find_again(ex, cx)?;
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {
@@ -189,6 +191,9 @@ impl Upload {
     ) -> Result<ETag, Refusal> {
         let (at, alone) = (self.naming.given, self.parts.len() == 1);
         let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
+        if !self.place_mut(which).is_at_its_path(&cx.now)? {
+            return Err(Refusal::new(Status::CONFLICT, "its folder was moved or removed meanwhile").of(&name));
+        }
         self.check_locks(ex, cx, (which, &name))?;
         if self.policy.conditional {
             self.check_version(ex, cx, (which, &name))?;
@@ -247,8 +252,8 @@ impl Upload {
         let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
         moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
-            // A file system that does not store such a time still stores the file.
-            let _ = file::set_mtime(fd, (modified, 0));
+            // A file system that does not store such a time still stores the file; the client is not told otherwise.
+            part.is_dated = file::set_mtime(fd, (modified, 0)).is_ok();
         }
         part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.place.path, e))
     }

@@ -54,6 +54,18 @@ impl Upload {
         Ok((Some(at), name))
     }
 
+    /// Opens the directory of the request once more, if its path leads elsewhere than when the request arrived.
+    ///
+    /// # Errors
+    /// 409 where it leads to no directory.
+    pub fn find_again(&mut self, ex: &Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        if !self.place.is_at_its_path(&cx.now)? {
+            self.place.open_again(cx, self.rules.create_path, Names::of(ex))?;
+            self.made.uses(self.place.dir.as_fd());
+        }
+        Ok(())
+    }
+
     /// Makes all directories that are missing.
     ///
     /// # Errors

@@ -127,6 +127,7 @@ impl Upload {
             etag: ETag::new(0, 0, part.size(), 0),
             replaced: false,
             digest: Vec::new(),
+            is_dated: false,
         });
         let files = files.collect();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();

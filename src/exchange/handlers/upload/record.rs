@@ -19,6 +19,8 @@ pub struct Stored {
     pub replaced: bool,
     /// The value of its Repr-Digest, if the client wants one.
     pub digest: Vec<u8>,
+    /// It has the modification time that the client gave it.
+    pub is_dated: bool,
 }
 
 #[derive(Default)]

@@ -15,6 +15,7 @@ use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths;
 use crate::http::status::Status;
 use crate::io::make_path::{self, MOST_MISSING, Making};
+use crate::services::clock::Clock;
 use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -34,6 +35,11 @@ pub struct TargetDir {
     pub uri: Vec<u8>,
     /// Its path, for the log.
     pub path: Vec<u8>,
+    /// The trusted directory's path, and the way from there, with what is missing.
+    base: Vec<u8>,
+    way: Vec<u8>,
+    /// The arrival in which `dir` was last known to be at its path.
+    known_at: u64,
     /// The quota area, if there is one.
     pub area: Option<Rc<Area>>,
     /// The area's path, as it was opened.
@@ -64,12 +70,16 @@ pub fn find(
         None => None,
         Some(_) => Some(quota_area(&base, &split, resolve, names, cx)?),
     };
-    let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
+    let arrival = cx.now.arrival;
+    let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
         resolve,
         uri,
         path: split.path.clone(),
+        base: split.path.get(..split.trusted).unwrap_or_default().to_vec(),
+        way: way.to_vec(),
+        known_at: arrival,
         area: area.clone(),
         area_path: split.path.get(..split.area).unwrap_or_default().to_vec(),
         seen: None,
@@ -81,19 +91,19 @@ pub fn find(
     if name.is_empty() {
         return match wanted {
             TargetKind::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
-            _ => Ok((place(open(rest)?, as_directory), None)),
+            _ => Ok((place(rest, open(rest)?, as_directory), None)),
         };
     }
     // What follows needs the name without NUL.
     let c_rest = c_path(rest)?;
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_rest, O_PATH | O_DIRECTORY, 0, resolve) {
-            Ok(dir) => Ok((place((Rc::new(dir), Vec::new()), as_directory), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(open(parent)?, parent_uri), None)),
+            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_uri), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = place(open(parent)?, parent_uri);
+    let mut found = place(parent, open(parent)?, parent_uri);
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
@@ -101,7 +111,7 @@ pub fn find(
     // location's own directory may be named with or without its slash.
     let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
     match wanted {
-        TargetKind::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
+        TargetKind::Either { named } if named || own => Ok((place(rest, open(rest)?, as_directory), None)),
         TargetKind::Either { .. } => Err(Refusal::add_slash()),
         _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
     }
@@ -270,10 +280,47 @@ impl TargetDir {
             resolve: self.resolve,
             uri: [&self.uri[..], rel].concat(),
             path: [&self.path[..], b"/", rel].concat(),
+            base: self.base.clone(),
+            way: [&self.way[..], b"/", rel].concat(),
+            known_at: self.known_at,
             area: self.area.clone(),
             area_path: self.area_path.clone(),
             seen: None,
         })
+    }
+
+    /// Whether the path still leads to the directory. A client, or another process, may have moved it away while the
+    /// body arrived: what is stored there then would be at an address that this request does not name.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn is_at_its_path(&mut self, now: &Clock) -> Result<bool, Refusal> {
+        if self.known_at == now.arrival {
+            return Ok(true);
+        }
+        let names = self.way.split(|b| *b == b'/').filter(|name| !name.is_empty());
+        let there = names.clone().count().saturating_sub(self.missing.len());
+        let path = names.take(there).fold(self.base.clone(), |path, name| [&path, &b"/"[..], name].concat());
+        match file::has_name(self.dir.as_fd(), None, &c_path(&path)?, Follow::Yes) {
+            Ok(true) => {
+                self.known_at = now.arrival;
+                Ok(true)
+            }
+            Ok(false) | Err(Errno::ENOTDIR) => Ok(false),
+            Err(e) => Err(Refusal::call("stat()", &path, e)),
+        }
+    }
+
+    /// The directory that the path leads to now, as for a new request.
+    ///
+    /// # Errors
+    /// 409 if there is none and none is to be made.
+    pub fn open_again(&mut self, cx: &mut Services, create: bool, names: Names) -> Result<(), Refusal> {
+        let base = cx.directories.open(&c_path(&self.base)?, &cx.now);
+        let base = base.map_err(|e| Refusal::call("open()", &self.base, e))?;
+        (self.dir, self.missing) = descend(&base, &self.way, &self.path, create, self.resolve, names)?;
+        (self.known_at, self.seen) = (cx.now.arrival, None);
+        Ok(())
     }
 
     /// The real path that a name will have.
@@ -360,7 +407,22 @@ mod tests {
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve, names).expect("descends");
         let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
-        let mut place = TargetDir { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
+        let (at, way) = (file::path_of(base.as_fd()).expect("a path"), b"new/inner/".to_vec());
+        let mut place = TargetDir {
+            dir,
+            missing,
+            resolve,
+            uri,
+            path,
+            base: at,
+            way,
+            known_at: u64::MAX,
+            area: None,
+            area_path: Vec::new(),
+            seen: None,
+        };
+        let now = Clock::read();
+        assert_eq!(place.is_at_its_path(&now), Ok(true), "the deepest that exists");
         assert_eq!(place.stat(b"x"), Ok(None));
         let mut made = Making::default();
         // Time is up after each.
@@ -368,6 +430,11 @@ mod tests {
         assert!(scratch.exists("new") && !scratch.exists("new/inner"));
         place.make(0o600, &mut made, || true).expect("made");
         assert!(scratch.exists("new/inner"));
+        place.known_at = u64::MAX;
+        std::fs::rename(scratch.path.join("new"), scratch.path.join("moved")).expect("renamed");
+        assert_eq!(place.is_at_its_path(&now), Ok(false));
+        std::fs::rename(scratch.path.join("moved"), scratch.path.join("new")).expect("renamed");
+        assert_eq!(place.is_at_its_path(&now), Ok(true));
         made.unmake();
         assert!(!scratch.exists("new"));
     }

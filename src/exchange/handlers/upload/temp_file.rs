@@ -40,6 +40,8 @@ pub struct Part {
     pub digests: Digests,
     /// It had to be copied, and is another file than at first.
     copied: bool,
+    /// It has the modification time that the client gave it.
+    pub is_dated: bool,
     /// upload_sync: its content is on the disk before it gets a name, and the name can be taken back.
     pub durable: bool,
     /// The name that it got.
@@ -111,6 +113,7 @@ impl Part {
             home: None,
             digests: Digests::default(),
             copied: false,
+            is_dated: false,
             durable: false,
             given: None,
             origin: None,

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub struct Scratch {
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Scratch {
