@@ -113,8 +113,7 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
 /// # Errors
 /// What is wrong with it, as the end of a sentence.
 pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
-    let text = std::str::from_utf8(body).map_err(|_| "is not UTF-8")?;
-    let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
+    let mut reader = NsReader::from_str(characters(body)?.trim_start_matches('\u{feff}'));
     reader.config_mut().expand_empty_elements = true;
     let mut stack: Vec<Element> = Vec::new();
     let mut root = None;
@@ -154,7 +153,8 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
             Event::CData(text) => say(&mut stack, &text.xml10_content())?,
             Event::GeneralRef(name) => {
                 let c = match name.resolve_char_ref().map_err(|_| "has a character reference to no character")? {
-                    Some(c) => c,
+                    Some(c) if is_character(c) => c,
+                    Some(_) => return Err("has a character reference to no character"),
                     None => entity(&name.xml10_content()).ok_or("has an entity that is not XML's own")?,
                 };
                 say(&mut stack, c.encode_utf8(&mut [0; 4]))?;
@@ -168,6 +168,16 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
         (Some(root), true) => Ok(root),
         _ => Err("is not well-formed XML"),
     }
+}
+
+/// A document's text, of the characters that XML has (XML 1.0 §2.2).
+fn characters(body: &[u8]) -> Result<&str, &'static str> {
+    let text = std::str::from_utf8(body).map_err(|_| "is not UTF-8")?;
+    if text.chars().all(is_character) { Ok(text) } else { Err("has a character that XML does not have") }
+}
+
+fn is_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 fn started(ns: &str, start: &BytesStart<'_>) -> Result<Element, &'static str> {
@@ -262,6 +272,10 @@ mod tests {
         let read = |text: &str| parse(text.as_bytes()).map(|root| shown(&root));
         assert_eq!(read("<a>&lt;&gt;&amp;&apos;&quot;</a>"), read("<a>&#60;&#62;&#38;&#39;&#34;</a>"));
         assert!(read("<a>&gt;</a>").is_ok());
+        // What XML has no character for (found by fuzzing: it was read, and written as another one).
+        for text in ["\0", "\u{1}", "\u{1f}", "\u{ffff}", "&#1;", "&#xfffe;"] {
+            assert!(read(&format!("<a>{text}</a>")).is_err(), "{}", text.escape_default());
+        }
     }
 
     #[test]

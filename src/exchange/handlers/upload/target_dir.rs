@@ -66,11 +66,8 @@ pub fn find(
     cx.stored_places.used(&split.path);
     cx.hidden_places.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
-    let area = match rules.quota {
-        None => None,
-        Some(_) => Some(quota_area(&base, &split, resolve, names, cx)?),
-    };
-    let arrival = cx.now.arrival;
+    let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
+    let (area, arrival) = (counted.transpose()?, cx.now.arrival);
     let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
