@@ -90,8 +90,9 @@ pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fa
     // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
     let end = match () {
-        // It has answered: one program that says less than it announced takes no server from all others (nginx).
-        () if Proxy::has_begun(&active.ex) => End::Good,
+        // It has answered: one program that says less than it announced takes no server from all others (nginx). A program
+        // of our own is ended.
+        () if Proxy::has_begun(&active.ex) && !turn.pool.backends.is_program(active.backend) => End::Good,
         () if was_closed => End::Neutral,
         () => fault.end(),
     };

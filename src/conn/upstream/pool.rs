@@ -162,6 +162,11 @@ impl Backends {
         slot.and_then(|key| self.slab.get_mut(key))
     }
 
+    /// Whether it is a program that this process has started.
+    pub fn is_program(&self, slot: Option<Key>) -> bool {
+        slot.and_then(|key| self.slab.get(key)).is_some_and(|backend| backend.child.is_some())
+    }
+
     pub fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
         slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }

@@ -57,8 +57,7 @@ pub fn find(
 ) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
-    let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
-    let rest = &whole[start..];
+    let rest = &whole[whole.iter().position(|b| *b != b'/').unwrap_or(whole.len())..];
     let names = Names::of(ex);
     judge_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
     judge_hidden(ex, cx, &split.path, &split.path[..split.trusted])?;
