@@ -27,10 +27,14 @@ pub fn rewrite(path: &Path, text: &[u8]) -> io::Result<()> {
     }
     let renamed = place(path, text, old.mode() & 0o7777, Some((old.uid(), old.gid())), |from, to| fs::rename(from, to));
     match renamed {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::write(path, text),
+        Err(e) if IN_PLACE.contains(&e.kind()) => fs::write(path, text),
         renamed => renamed,
     }
 }
+
+/// Why a file has no other one put in its place: a directory that may not be written, or the file is a mount point.
+const IN_PLACE: [io::ErrorKind; 3] =
+    [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::ResourceBusy];
 
 /// As [`replace`], for a file that must not exist yet. If another process makes it at the same time, that file stays.
 ///
@@ -57,7 +61,9 @@ fn place(
     if let Some(directory) = directory {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    // Hidden: `include sites-enabled/*` does not read it.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = (|| {
         // A leftover of a killed process with our pid, or a link that another user made, is not used.
         let _ = fs::remove_file(&temporary);
