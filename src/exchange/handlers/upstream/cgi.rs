@@ -136,8 +136,13 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
 /// of a picture, whatever `/picture.jpg/x.py` looks like.
 fn is_meant(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
     let of = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
+    let is_regex = |at| ex.config.location(at).kind == LocationKind::Regex;
+    let here = ex.route.location;
     match (of(uri), of(name)) {
-        (Ok(whole), Ok(own)) => whole == own || ex.config.location(whole).kind != LocationKind::Regex,
+        _ if ex.config.location(here).kind == LocationKind::Named => true,
+        // The URI may have been rewritten since the location was found.
+        (_, own) if is_regex(here) => own == Ok(here),
+        (Ok(whole), Ok(own)) => whole == own || !is_regex(whole),
         _ => false,
     }
 }
