@@ -119,7 +119,7 @@ impl Upload {
     /// Everything but the names: room within the quota, directories that are missing, and the versions that the request
     /// names.
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
-        self.find_again(ex, cx)?;
+        self.keep_its_place(cx)?;
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {

@@ -54,16 +54,16 @@ impl Upload {
         Ok((Some(at), name))
     }
 
-    /// Opens the directory of the request once more, if its path leads elsewhere than when the request arrived.
+    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there would
+    /// have to be judged anew, and may be on another file system than what has arrived.
     ///
     /// # Errors
-    /// 409 where it leads to no directory.
-    pub fn find_again(&mut self, ex: &Exchange, cx: &mut Services) -> Result<(), Refusal> {
-        if !self.place.is_at_its_path(&cx.now)? {
-            self.place.open_again(cx, self.rules.create_path, Names::of(ex))?;
-            self.made.uses(self.place.dir.as_fd());
+    /// 409 where it does not.
+    pub fn keep_its_place(&mut self, cx: &Services) -> Result<(), Refusal> {
+        match self.place.is_at_its_path(&cx.now)? {
+            true => Ok(()),
+            false => Err(Refusal::new(Status::CONFLICT, "the folder was moved or removed meanwhile")),
         }
-        Ok(())
     }
 
     /// Makes all directories that are missing.

@@ -307,18 +307,6 @@ impl TargetDir {
         }
     }
 
-    /// The directory that the path leads to now, as for a new request.
-    ///
-    /// # Errors
-    /// 409 if there is none and none is to be made.
-    pub fn open_again(&mut self, cx: &mut Services, create: bool, names: Names) -> Result<(), Refusal> {
-        let base = cx.directories.open(&c_path(&self.base)?, &cx.now);
-        let base = base.map_err(|e| Refusal::call("open()", &self.base, e))?;
-        (self.dir, self.missing) = descend(&base, &self.way, &self.path, create, self.resolve, names)?;
-        (self.known_at, self.seen) = (cx.now.arrival, None);
-        Ok(())
-    }
-
     /// The real path that a name will have.
     pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
