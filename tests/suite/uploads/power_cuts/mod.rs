@@ -404,6 +404,8 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
     put_all(&mut before, at, &root);
     let Some(strace) = Strace::attach(&s, &["-xx", "-s", "100000", "-e", CALLS]) else { return };
     let (mut ops, mut uploads) = script(&s);
+    // The server reads this only when strace has written down how its last answer went out.
+    assert_eq!(s.get("/none").status, 404);
     let trace = strace.detach();
     // Paths as the file system has them.
     let prefix = root.display().to_string();
