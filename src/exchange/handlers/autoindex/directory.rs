@@ -10,7 +10,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Opens the directory `ex.path` for reading, as disable_symlinks allows.
@@ -37,7 +37,7 @@ pub fn links(ex: &mut Exchange, cx: &mut Services) -> Links {
         Symlinks::Outside { hidden } => {
             let base = symlinks::base(ex, cx);
             let real = || {
-                let base = CString::new(base).map_err(|_| Errno::EINVAL)?;
+                let base = file::c_string(base)?;
                 file::path_of(file::open_at(None, &base, O_PATH, 0)?.as_fd())
             };
             real().map_or(Links::Bare, |root| Links::Inside { root: root.into(), hidden })

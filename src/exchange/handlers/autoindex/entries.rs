@@ -240,6 +240,7 @@ fn look_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8], hidden: bool) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::handlers::listing::View;
     use std::fs::{self, File};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
@@ -271,9 +272,10 @@ mod tests {
             (Links::Followed, "into/ sub/ a:1 b:5 dangling? to-b:5", Totals { dirs: 2, files: 4, bytes: 11 }),
             (Links::Bare, "sub/ a:1 b:5 dangling? into? to-b?", Totals { dirs: 1, files: 5, bytes: 6 }),
         ];
+        let view = View::default();
         for (links, expected, totals) in table {
             let dir = OwnedFd::from(File::open(&path).expect("open"));
-            let (mut entries, listing) = (Entries::of(dir, links), Listing::default());
+            let (mut entries, listing) = (Entries::of(dir, links), view.of(b"/", Totals::default()));
             while entries.read(&listing, &[]).expect("read") {}
             let mut shown = Vec::new();
             while let Some(entry) = entries.next(&listing) {
@@ -309,7 +311,8 @@ mod tests {
         }
         fs::hard_link(path.join("a-rather-long-name-000000"), path.join(".other")).expect("link");
         let dir = OwnedFd::from(File::open(&path).expect("open"));
-        let (mut entries, listing) = (Entries::of(dir, Links::Followed), Listing::default());
+        let view = View::default();
+        let (mut entries, listing) = (Entries::of(dir, Links::Followed), view.of(b"/", Totals::default()));
         let mut batches = 0;
         while entries.read(&listing, &[]).expect("read") {
             batches += 1;

@@ -84,10 +84,10 @@ impl Making {
     /// One batch of entries, read or rendered; false when the body is complete.
     fn go_on(&mut self, path: &[u8]) -> Result<bool, Errno> {
         let Making { shape, entries, pieces, body, count, .. } = self;
-        let listing = shape.listing(path, entries.totals);
+        let listing = shape.view.of(path, entries.totals);
         let Some(body) = body else {
             if !entries.read(&listing, &shape.hidden)? {
-                let listing = shape.listing(path, entries.totals);
+                let listing = shape.view.of(path, entries.totals);
                 let about = 4096 + entries.len() * 112 + entries.name_bytes() * 2;
                 let mut fresh = Vec::with_capacity(about.min(2 * PIECE));
                 listing.head(&mut fresh);

@@ -20,7 +20,7 @@ use crate::config::model::Level;
 use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::{self, Format, Kind, Language, Sort};
+use crate::exchange::handlers::listing::{self, Format, Kind, Language, Sort, View};
 use crate::exchange::handlers::{failure, methods};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
@@ -73,19 +73,19 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         return archive::begin(ex, cx, dir, form);
     }
     let shape = shape(ex, cx, &rule)?;
-    if shape.format == Format::Page
-        && shape.can_move
+    if shape.view.format == Format::Page
+        && shape.view.can_move
         && let Some(name) = listing::move_from_query(&ex.route.args)
     {
-        return Err(ask_where(ex, dir.as_fd(), &name, shape.language));
+        return Err(ask_where(ex, dir.as_fd(), &name, shape.view.language));
     }
-    if shape.format == Format::Page
-        && shape.can_delete
+    if shape.view.format == Format::Page
+        && shape.view.can_delete
         && let Some(name) = listing::delete_from_query(&ex.route.args)
     {
-        return Err(confirm(ex, dir.as_fd(), name, shape.language));
+        return Err(confirm(ex, dir.as_fd(), name, shape.view.language));
     }
-    if shape.can_search
+    if shape.view.can_search
         && let Some(text) = listing::search_from_query(&ex.route.args)
     {
         return search::begin(ex, cx, dir, shape, text);
@@ -106,7 +106,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
     let utf8 = format == Format::Html && is_utf8(ex, cx);
     let hidden = paths::hidden_below(ex, cx, &ex.route.path);
     let hidden = hidden.map_err(|e| failure::failed(ex, cx, "open()", e))?;
-    Ok(Shape {
+    let view = View {
         format,
         exact_size: rule.exact_size,
         // As nginx: the offset of today, for every date of the listing.
@@ -125,10 +125,8 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         language,
         resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
-        is_page,
-        links: links(ex, cx),
-        hidden,
-    })
+    };
+    Ok(Shape { view, is_page, links: links(ex, cx), hidden })
 }
 
 /// The format for this client, and jsonp's callback.

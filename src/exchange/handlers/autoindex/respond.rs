@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Sends the rendered listing; several pieces are sent as chunks, each freed after that.
 pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
     ex.response.status = Status::OK;
-    ex.response.content_type = ContentType::Static(shape.format.content_type());
+    ex.response.content_type = ContentType::Static(shape.view.format.content_type());
     ex.response.body = match pieces {
         [whole] => Body::Shared(whole.clone()),
         pieces => Body::Made(Box::new(Source::pieces(pieces.iter().cloned().collect()))),

@@ -38,7 +38,8 @@ pub struct Searching {
 
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
     // The results are only shown: files are changed in their own folders.
-    (shape.can_upload, shape.can_delete, shape.can_move, shape.archive) = (false, false, false, Archive::Off);
+    let view = &mut shape.view;
+    (view.can_upload, view.can_delete, view.can_move, view.archive) = (false, false, false, Archive::Off);
     let rules = PathRules::of(ex, cx);
     let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
     let walk = match Walk::new(dir, std::mem::take(&mut shape.hidden)) {
@@ -117,7 +118,7 @@ impl Searching {
             }
         }
         let search = Some(Searched { text: &self.text, is_all });
-        let listing = Listing { search, ..self.shape.listing(&self.uri, totals) };
+        let listing = Listing { search, ..self.shape.view.of(&self.uri, totals) };
         let mut body = Vec::with_capacity(16 << 10);
         listing.head(&mut body);
         for (at, found) in self.found.iter().enumerate() {

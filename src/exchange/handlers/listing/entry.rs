@@ -48,12 +48,10 @@ pub struct Searched<'a> {
     pub is_all: bool,
 }
 
-/// How one directory is shown. Borrowed for the call; cheap to make for each slice.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Listing<'a> {
+/// How a directory is shown to one client: what its listings depend on besides its content.
+#[derive(Clone, Debug, Default)]
+pub struct View {
     pub format: Format,
-    /// The decoded path of the URI; begins and ends with `/`.
-    pub path: &'a [u8],
     /// `autoindex_exact_size` (html only; nginx's default is on).
     pub exact_size: bool,
     /// Seconds east of UTC to show times in: nonzero with `autoindex_localtime on` (html and page).
@@ -61,11 +59,9 @@ pub struct Listing<'a> {
     /// The response's charset is utf-8: html then counts characters instead of bytes, as nginx does.
     pub utf8: bool,
     /// jsonp: a name that [`callback`](super::callback) has let pass.
-    pub callback: &'a [u8],
+    pub callback: Vec<u8>,
     /// page: the requested order, from [`Sort::from_query`].
     pub sort: Sort,
-    /// page: what the directory contains.
-    pub totals: Totals,
     /// page: `autoindex_upload on`, and POST is allowed to this client here.
     pub can_upload: bool,
     /// page: a file may replace another: by PUT, or by a POST that asks for it.
@@ -81,12 +77,29 @@ pub struct Listing<'a> {
     pub archive: Archive,
     /// page: the folder can be searched.
     pub can_search: bool,
-    /// The search, if the entries are results: they are named by their paths from here.
-    pub search: Option<Searched<'a>>,
     /// page: the language of its words.
     pub language: Language,
     /// page: `upload_resumable` speaks tus here.
     pub resumable: bool,
     /// page: `autoindex_upload on`, and DELETE is allowed to this client here.
     pub can_delete: bool,
+}
+
+impl View {
+    /// The listing of the directory `path`.
+    pub fn of<'a>(&'a self, path: &'a [u8], totals: Totals) -> Listing<'a> {
+        Listing { view: self, path, totals, search: None }
+    }
+}
+
+/// One listing. Borrowed for the call; cheap to make for each slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing<'a> {
+    pub view: &'a View,
+    /// The decoded path of the URI; begins and ends with `/`.
+    pub path: &'a [u8],
+    /// page: what the directory contains.
+    pub totals: Totals,
+    /// The search, if the entries are results: they are named by their paths from here.
+    pub search: Option<Searched<'a>>,
 }

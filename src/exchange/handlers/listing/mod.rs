@@ -20,7 +20,7 @@ mod sort;
 mod time;
 mod words;
 
-pub use entry::{Format, Listing, Searched, Totals};
+pub use entry::{Format, Listing, Searched, Totals, View};
 pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, ask_where, confirm_delete};
 pub use query::{
@@ -36,18 +36,18 @@ impl Listing<'_> {
     /// The order of this listing: for the page the one that the query requests, otherwise nginx's (directories first,
     /// then by the bytes of the names).
     pub fn compare(&self, a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
-        match self.format {
-            Format::Page => self.sort.compare(a, b),
+        match self.view.format {
+            Format::Page => self.view.sort.compare(a, b),
             _ => (a.kind != Kind::Dir).cmp(&(b.kind != Kind::Dir)).then_with(|| a.name.cmp(b.name)),
         }
     }
 
     /// Everything before the first entry.
     pub fn head(&self, out: &mut Vec<u8>) {
-        match self.format {
+        match self.view.format {
             Format::Html => nginx::html_head(self, out),
             Format::Json => nginx::json_head(None, out),
-            Format::Jsonp => nginx::json_head(Some(self.callback), out),
+            Format::Jsonp => nginx::json_head(Some(&self.view.callback), out),
             Format::Xml => nginx::xml_head(out),
             Format::Page => page::head(self, out),
         }
@@ -55,7 +55,7 @@ impl Listing<'_> {
 
     /// One entry; `index` counts from 0 in sorted order (json separates by it).
     pub fn entry(&self, index: usize, entry: &Entry<'_>, out: &mut Vec<u8>) {
-        match self.format {
+        match self.view.format {
             Format::Html => nginx::html_entry(self, entry, out),
             Format::Json | Format::Jsonp => nginx::json_entry(index, entry, out),
             Format::Xml => nginx::xml_entry(entry, out),
@@ -65,7 +65,7 @@ impl Listing<'_> {
 
     /// Everything after the last entry.
     pub fn tail(&self, out: &mut Vec<u8>) {
-        match self.format {
+        match self.view.format {
             Format::Html => nginx::html_tail(out),
             Format::Json => out.extend_from_slice(b"\r\n]"),
             Format::Jsonp => out.extend_from_slice(b"\r\n]);"),

@@ -30,7 +30,7 @@ pub fn html_entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\">");
 
-    let mut width = if listing.utf8 { utf8_length(entry.name) } else { entry.name.len() };
+    let mut width = if listing.view.utf8 { utf8_length(entry.name) } else { entry.name.len() };
     if width > NAME_WIDTH {
         let keep = NAME_WIDTH - 3;
         let shown = if width == entry.name.len() { keep } else { utf8_prefix(entry.name, keep) };
@@ -47,9 +47,9 @@ pub fn html_entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
 
     out.push(b' ');
-    Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.utc_offset))).push_short(out);
+    Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.view.utc_offset))).push_short(out);
     out.push(b' ');
-    match (listing.exact_size, dir) {
+    match (listing.view.exact_size, dir) {
         (true, true) => out.extend_from_slice(b"                  -"),
         (true, false) => escape::number(entry.size, 19, out),
         (false, true) => out.extend_from_slice(b"      -"),

@@ -34,8 +34,8 @@ pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eAzgF/hVEmHvZD
 
 /// The document up to the first row.
 pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
-    let words = listing.language.words();
-    document(Word::Title, listing.path, listing.language, out);
+    let words = listing.view.language.words();
+    document(Word::Title, listing.path, listing.view.language, out);
     breadcrumbs(listing.path, &words, out);
     out.extend_from_slice(b"<h1>");
     match listing.search {
@@ -44,25 +44,25 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"</h1>\n");
     totals(listing, &words, out);
-    if listing.can_upload {
+    if listing.view.can_upload {
         upload_form(listing, &words, out);
     }
     out.extend_from_slice(b"<p id=status role=status></p>\n");
     find(listing, &words, out);
-    texts(out, &[if listing.can_move { "<table id=rows class=two>" } else { "<table id=rows>" }, "\n<caption>"]);
+    texts(out, &[if listing.view.can_move { "<table id=rows class=two>" } else { "<table id=rows>" }, "\n<caption>"]);
     words.named(Word::Contents, listing.path, out);
     out.extend_from_slice(b"</caption>\n<thead>\n<tr>");
     column(listing, Key::Name, "name", words.get(Word::Name), out);
     column(listing, Key::Size, "size", words.get(Word::Size), out);
     column(listing, Key::Time, "time", words.get(Word::Modified), out);
-    if listing.can_delete {
-        let word = if listing.can_move { Word::Actions } else { Word::Delete };
+    if listing.view.can_delete {
+        let word = if listing.view.can_move { Word::Actions } else { Word::Delete };
         texts(out, &["<th scope=col><span class=vh>", words.get(word), "</span>"]);
     }
     out.extend_from_slice(b"\n<tbody>\n");
     if listing.path != b"/" && listing.search.is_none() {
         texts(out, &["<tr class=\"d up\"><th scope=row><a href=\"../\">", words.get(Word::Parent), "</a><td><td>"]);
-        if listing.can_delete {
+        if listing.view.can_delete {
             out.extend_from_slice(b"<td>");
         }
         out.push(b'\n');
@@ -71,13 +71,13 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
 
 /// The field that filters the rows, by script; as a plain form it searches everything below.
 fn find(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
-    let (begin, end) = match listing.can_search {
+    let (begin, end) = match listing.view.can_search {
         true => ("<form id=find role=search action=\"./\">", "</form>\n"),
         false => ("<p id=find hidden>", "</p>\n"),
     };
     texts(out, &[begin, "<label>", words.get(Word::Filter), " <input id=filter type=search autocomplete=off"]);
     texts(out, &[" data-press=\"", words.get(Word::Press), "\""]);
-    if listing.can_search {
+    if listing.view.can_search {
         out.extend_from_slice(b" name=search value=\"");
         escape::text(listing.search.map_or(b"", |search| search.text), out);
         texts(out, &["\"></label> <button>", words.get(Word::Search), "</button>"]);
@@ -94,20 +94,23 @@ fn texts(out: &mut Vec<u8>, parts: &[&str]) {
 /// The form for uploads: a plain form, and what the scripts need.
 fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<form id=up method=post enctype=multipart/form-data action=\"./\"");
-    let replace = match (listing.can_replace, listing.puts) {
+    let replace = match (listing.view.can_replace, listing.view.puts) {
         (false, _) => "",
         (true, true) => " data-replace",
         (true, false) => " data-replace=post",
     };
-    texts(out, &[replace, if listing.resumable { " data-resumable" } else { "" }]);
-    texts(out, &[if listing.can_nest { " data-folders" } else { "" }, ">\n<label for=file>", words.get(Word::Add)]);
+    texts(out, &[replace, if listing.view.resumable { " data-resumable" } else { "" }]);
+    texts(
+        out,
+        &[if listing.view.can_nest { " data-folders" } else { "" }, ">\n<label for=file>", words.get(Word::Add)],
+    );
     texts(out, &["</label>\n<input id=file name=file type=file multiple required>\n<button class=go>"]);
     texts(out, &[words.get(Word::Upload), "</button>\n"]);
-    if listing.can_nest {
+    if listing.view.can_nest {
         texts(out, &["<button id=dir type=button hidden>", words.get(Word::AddFolder), "</button>\n"]);
     }
     texts(out, &["<p id=hint hidden>", words.get(Word::Hint), "</p>\n</form>\n"]);
-    if listing.can_make {
+    if listing.view.can_make {
         texts(out, &["<details id=make>\n<summary>", words.get(Word::NewFolder), "</summary>\n"]);
         texts(out, &["<form method=post action=\"./?webserv-folder\"><label class=vh for=folder>"]);
         texts(out, &[words.get(Word::NewFolder), "</label><input id=folder name=", FOLDER_FIELD]);
@@ -162,7 +165,7 @@ pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<
         if entry.kind == Kind::File {
             out.extend_from_slice(b" title=\"");
             escape::grouped(entry.size, out);
-            texts(out, &[" ", listing.language.get(Word::Bytes), "\">"]);
+            texts(out, &[" ", listing.view.language.get(Word::Bytes), "\">"]);
             human(entry.size, out);
         } else {
             out.push(b'>');
@@ -171,14 +174,14 @@ pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<
     out.extend_from_slice(b"<td><time datetime=");
     Civil::from_unix(entry.mtime).push_iso(out);
     out.push(b'>');
-    let local = Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.utc_offset)));
+    let local = Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.view.utc_offset)));
     local.push_date(out);
     out.push(b' ');
     local.push_clock(out);
     out.extend_from_slice(b"</time>");
-    if listing.can_delete {
+    if listing.view.can_delete {
         out.extend_from_slice(b"<td>");
-        if listing.can_move {
+        if listing.view.can_move {
             action(listing, entry, ("m", "move"), (Word::RenameName, Word::Rename), out);
             out.push(b' ');
         }
@@ -197,17 +200,17 @@ fn action(
 ) {
     texts(out, &["<a class=", what.0, " rel=nofollow href=\"?", what.1, "="]);
     href(entry, out);
-    let (before, after) = listing.language.get(full).split_once("{0}").unwrap_or_default();
+    let (before, after) = listing.view.language.get(full).split_once("{0}").unwrap_or_default();
     texts(out, &["\" aria-label=\"", before]);
     escape::text(entry.name, out);
-    texts(out, &[after, "\">", listing.language.get(short), "</a>"]);
+    texts(out, &[after, "\">", listing.view.language.get(short), "</a>"]);
 }
 
 /// The rest of the document.
 pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     // Always present: rows come and go while the page is open.
     let hidden = if listing.totals == Totals::default() { "" } else { " hidden" };
-    let words = listing.language.words();
+    let words = listing.view.language.words();
     let empty = if listing.search.is_some() { Word::Nothing } else { Word::Empty };
     texts(out, &["</table>\n<p id=empty", hidden, ">", words.get(empty), "</p>\n"]);
     if listing.search.is_some_and(|search| !search.is_all) {
@@ -215,16 +218,16 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
     archive(listing, &words, out);
     out.extend_from_slice(b"</main>\n");
-    if listing.can_upload {
+    if listing.view.can_upload {
         texts(out, &["<div id=drop hidden>", words.get(Word::Drop), "</div>\n"]);
     }
-    if listing.can_delete {
+    if listing.view.can_delete {
         out.extend_from_slice(b"<dialog id=ask aria-labelledby=question>\n<form method=dialog>\n<p id=question>");
         words.with(Word::DeleteQ, out, |out| out.extend_from_slice(b"<b><bdi id=name></bdi></b>"));
         texts(out, &["</p>\n<button value=keep autofocus>", words.get(Word::Keep), "</button>\n"]);
         texts(out, &["<button class=bad value=delete>", words.get(Word::Delete), "</button>\n</form>\n</dialog>\n"]);
     }
-    if listing.can_move {
+    if listing.view.can_move {
         out.extend_from_slice(b"<dialog id=to aria-labelledby=where>\n<form method=dialog>\n<p id=where>");
         words.with(Word::MoveQ, out, |out| out.extend_from_slice(b"<b><bdi id=from></bdi></b>"));
         texts(out, &["</p>\n<p><label for=target>", words.get(Word::MoveTo)]);
@@ -236,7 +239,7 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     words.for_scripts(out);
     out.extend_from_slice(b"</script>\n");
     script(SCRIPT, out);
-    if listing.can_upload || listing.can_delete {
+    if listing.view.can_upload || listing.view.can_delete {
         script(UPLOAD_SCRIPT, out);
     }
 }
@@ -278,7 +281,7 @@ pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8
 
 /// The link that downloads the whole folder as one file.
 fn archive(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
-    let kind = match listing.archive {
+    let kind = match listing.view.archive {
         Archive::Off => return,
         Archive::Zip => "zip",
         Archive::Tar => "tar",
@@ -371,7 +374,7 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
         texts(out, &["<th scope=col>", label]);
         return zone(listing, key, out);
     }
-    let current = (listing.sort.key == key).then_some(listing.sort.order);
+    let current = (listing.view.sort.key == key).then_some(listing.view.sort.order);
     let (aria, next) = match current {
         Some(Order::Ascending) => (" aria-sort=ascending", "desc"),
         Some(Order::Descending) => (" aria-sort=descending", "asc"),
@@ -388,7 +391,7 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
 /// The time zone, beside the column's head.
 fn zone(listing: &Listing<'_>, key: Key, out: &mut Vec<u8>) {
     if key == Key::Time {
-        let minutes = listing.utc_offset / 60;
+        let minutes = listing.view.utc_offset / 60;
         let sign = if minutes < 0 { '-' } else { '+' };
         let zone = match minutes.unsigned_abs() {
             0 => " (UTC)".to_owned(),

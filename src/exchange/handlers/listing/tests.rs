@@ -14,6 +14,10 @@ fn rendered(listing: &Listing<'_>, entries: &[Entry<'_>]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+fn at_root(view: &View) -> Listing<'_> {
+    view.of(b"/", Totals::default())
+}
+
 const TIME: i64 = 951_827_696; // 29 February 2000, 12:34:56
 
 fn file(name: &str, size: u64) -> Entry<'_> {
@@ -27,7 +31,8 @@ fn dir(name: &str) -> Entry<'_> {
 #[test]
 fn html_is_nginxs() {
     let entries = [file("a.txt", 5), dir("z"), Entry { kind: Kind::Other, ..file("fifo", 0) }, file("B", 5 << 40)];
-    let listing = Listing { path: b"/<d>&\"/", exact_size: true, ..Listing::default() };
+    let view = View { exact_size: true, ..View::default() };
+    let listing = view.of(b"/<d>&\"/", Totals::default());
     let column = " ".repeat(44);
     assert_eq!(
         rendered(&listing, &entries),
@@ -62,8 +67,8 @@ fn html_names_fill_fifty_columns() {
         ("51 characters are cut", true, file(&e51, 0), format!(">{}..&gt;</a> 29", "é".repeat(47))),
     ];
     for (name, utf8, entry, expected) in table {
-        let listing = Listing { path: b"/", exact_size: true, utf8: *utf8, ..Listing::default() };
-        let page = rendered(&listing, &[*entry]);
+        let view = View { exact_size: true, utf8: *utf8, ..View::default() };
+        let page = rendered(&at_root(&view), &[*entry]);
         assert!(page.contains(expected), "{name}: {page}");
     }
 }
@@ -72,7 +77,7 @@ fn html_names_fill_fifty_columns() {
 fn html_bytes_that_are_not_utf8_count_as_bytes() {
     let name = [&b"\xff"[..], &[b'q'; 60]].concat();
     let entry = Entry { name: &name, kind: Kind::File, size: 0, mtime: TIME };
-    let page = rendered(&Listing { path: b"/", utf8: true, ..Listing::default() }, &[entry]);
+    let page = rendered(&at_root(&View { utf8: true, ..View::default() }), &[entry]);
     assert!(page.contains(&format!(">\u{fffd}{}..&gt;</a>", "q".repeat(46))), "{page}");
 }
 
@@ -93,15 +98,15 @@ fn html_sizes_are_rounded_half_up() {
         (5 << 40, "  5120G"),
     ];
     for (size, expected) in table {
-        let page = rendered(&Listing { path: b"/", ..Listing::default() }, &[file("a", *size)]);
+        let page = rendered(&at_root(&View::default()), &[file("a", *size)]);
         assert!(page.contains(&format!("12:34 {expected}\r\n")), "{size}: {page}");
     }
 }
 
 #[test]
 fn html_local_times_are_moved_by_the_offset() {
-    let listing = Listing { path: b"/", utc_offset: 20_700, ..Listing::default() };
-    assert!(rendered(&listing, &[file("a", 0)]).contains(" 29-Feb-2000 18:19 "));
+    let view = View { utc_offset: 20_700, ..View::default() };
+    assert!(rendered(&at_root(&view), &[file("a", 0)]).contains(" 29-Feb-2000 18:19 "));
 }
 
 #[test]
@@ -120,7 +125,8 @@ fn json_jsonp_and_xml_are_nginxs() {
         (Format::Xml, xml.to_owned(), "<?xml version=\"1.0\"?>\r\n<list>\r\n</list>\r\n"),
     ];
     for (format, full, empty) in table {
-        let listing = Listing { format: *format, path: b"/", callback: b"cb", ..Listing::default() };
+        let view = View { format: *format, callback: b"cb".to_vec(), ..View::default() };
+        let listing = at_root(&view);
         assert_eq!(rendered(&listing, &entries), *full, "{format:?}");
         assert_eq!(rendered(&listing, &[]), *empty, "{format:?} of nothing");
     }
@@ -131,7 +137,8 @@ fn no_bytes_break_any_format() {
     let every: Vec<u8> = (1..=255).filter(|&byte| byte != b'/').collect();
     for format in [Format::Html, Format::Json, Format::Jsonp, Format::Xml, Format::Page] {
         for start in 0..every.len() {
-            let listing = Listing { format, path: &every, utf8: true, utc_offset: -43_200, ..Listing::default() };
+            let view = View { format, utf8: true, utc_offset: -43_200, ..View::default() };
+            let listing = view.of(&every, Totals::default());
             let mut out = Vec::new();
             let entry = Entry { name: &every[start..], kind: Kind::File, size: u64::MAX, mtime: i64::MIN };
             listing.head(&mut out);

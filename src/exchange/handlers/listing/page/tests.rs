@@ -1,6 +1,6 @@
 //! The page's rendering, and the hashes in its policy.
 
-use super::super::{Entry, Kind, Listing, Sort, Totals};
+use super::super::{Entry, Kind, Listing, Sort, Totals, View};
 use super::*;
 
 fn rendered(write: impl Fn(&mut Vec<u8>)) -> String {
@@ -9,8 +9,12 @@ fn rendered(write: impl Fn(&mut Vec<u8>)) -> String {
     String::from_utf8(out).expect("the page is UTF-8 whatever the names are")
 }
 
-fn listing(path: &str) -> Listing<'_> {
-    Listing { format: super::super::Format::Page, path: path.as_bytes(), ..Listing::default() }
+fn view() -> View {
+    View { format: super::super::Format::Page, ..View::default() }
+}
+
+fn listing(view: &View) -> Listing<'_> {
+    view.of(b"/files/", Totals::default())
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn a_row_links_to_exactly_its_entry() {
     ];
     for (name, bytes, kind, size, expected) in table {
         let row = Entry { name: bytes, kind: *kind, size: *size, mtime: 1_000_000_000 };
-        assert_eq!(rendered(|out| entry(&listing("/"), 0, &row, out)), format!("{expected}{time}\n"), "{name}");
+        assert_eq!(rendered(|out| entry(&listing(&view()), 0, &row, out)), format!("{expected}{time}\n"), "{name}");
     }
 }
 
@@ -58,7 +62,8 @@ fn a_row_links_to_exactly_its_entry() {
 #[test]
 fn rows_come_in_blocks_as_large_as_the_style_says() {
     let row = Entry { name: b"a", kind: Kind::Dir, size: 0, mtime: 0 };
-    let listing = Listing { totals: Totals { dirs: 100, files: 50, bytes: 0 }, ..listing("/") };
+    let view = view();
+    let listing = view.of(b"/", Totals { dirs: 100, files: 50, bytes: 0 });
     let before = |at| rendered(|out| entry(&listing, at, &row, out)).split("<tr").next().map(str::to_owned);
     for (at, expected) in [(0, ""), (1, ""), (64, "<tbody class=block>\n"), (65, ""), (128, "<tbody>\n"), (149, "")] {
         assert_eq!(before(at).as_deref(), Some(expected), "{at}");
@@ -70,7 +75,8 @@ fn rows_come_in_blocks_as_large_as_the_style_says() {
 fn actions_stand_only_where_they_are_allowed() {
     let row = Entry { name: b"a b", kind: Kind::Dir, size: 0, mtime: 0 };
     for (can_upload, can_delete) in [(false, false), (true, false), (false, true), (true, true)] {
-        let listing = Listing { can_upload, can_delete, ..listing("/files/") };
+        let view = View { can_upload, can_delete, ..view() };
+        let listing = listing(&view);
         let page = rendered(|out| {
             head(&listing, out);
             entry(&listing, 0, &row, out);
@@ -100,8 +106,8 @@ fn actions_stand_only_where_they_are_allowed() {
 #[test]
 fn the_form_says_what_the_script_may_do() {
     for (can_replace, resumable) in [(true, false), (false, true), (true, true)] {
-        let listing = Listing { can_upload: true, can_replace, resumable, ..listing("/files/") };
-        let page = rendered(|out| head(&listing, out));
+        let view = View { can_upload: true, can_replace, resumable, ..view() };
+        let page = rendered(|out| head(&listing(&view), out));
         let form = page.lines().find(|line| line.starts_with("<form")).expect("the form");
         assert_eq!((form.contains(" data-replace"), form.contains(" data-resumable")), (can_replace, resumable));
     }
@@ -150,9 +156,9 @@ fn a_columns_head_turns_the_order_round() {
         ("", Key::Size, "<th scope=col><a rel=nofollow href=\"?sort=size&amp;order=desc\">N</a>"),
     ];
     for (query, key, expected) in table {
-        let listing = Listing { sort: Sort::from_query(query.as_bytes()), ..listing("/") };
+        let view = View { sort: Sort::from_query(query.as_bytes()), ..view() };
         let word = if *key == Key::Name { "name" } else { "size" };
-        assert_eq!(rendered(|out| column(&listing, *key, word, "N", out)), *expected, "{query}");
+        assert_eq!(rendered(|out| column(&listing(&view), *key, word, "N", out)), *expected, "{query}");
     }
 }
 
@@ -190,16 +196,13 @@ fn totals_are_counted_in_words() {
         (Totals { dirs: 1, files: 1, bytes: 5 }, "<p id=totals>1 folder, 1 file, 5 B</p>\n"),
     ];
     for (sum, expected) in table {
-        assert_eq!(
-            rendered(|out| totals(&Listing { totals: *sum, ..listing("/") }, &Language::En.words(), out)),
-            *expected
-        );
+        assert_eq!(rendered(|out| totals(&view().of(b"/", *sum), &Language::En.words(), out)), *expected);
     }
 }
 
 #[test]
 fn without_scripts_no_key_is_promised() {
-    let page = rendered(|out| head(&listing("/"), out));
+    let page = rendered(|out| head(&listing(&view()), out));
     assert!(page.contains("data-press=\"press /\"") && !page.contains("placeholder="), "{page}");
 }
 
