@@ -31,7 +31,7 @@ struct Made {
 /// Makes the directories of an absolute path that are missing, the outermost first; `made` is called for each.
 pub fn make_path(path: &[u8], mode: u32, mut made: impl FnMut()) -> Result<(), Errno> {
     for end in memchr::memchr_iter(b'/', path).filter(|at| *at > 0).chain([path.len()]) {
-        let dir = CString::new(path.get(..end).unwrap_or_default()).map_err(|_| Errno::EINVAL)?;
+        let dir = file::c_string(path.get(..end).unwrap_or_default())?;
         match file::mkdir_at(None, &dir, mode) {
             Ok(()) => made(),
             Err(Errno::EEXIST) => {}
@@ -48,7 +48,7 @@ pub fn open_beneath(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<Rc<O
     if way.is_empty() {
         return Ok(base.clone());
     }
-    let path = CString::new(way).map_err(|_| Errno::EINVAL)?;
+    let path = file::c_string(way)?;
     file::open_beneath(base.as_fd(), &path, O_PATH | O_DIRECTORY, 0, resolve).map(Rc::new)
 }
 
@@ -265,7 +265,7 @@ impl Drop for Making {
 /// Removes a directory if it is empty. `is_old`: another one may be in its place by now, which stays.
 fn remove(made: &Made, is_old: bool) -> Result<(), Errno> {
     let (above, name) = made.way.split_at(memchr::memrchr(b'/', &made.way).map_or(0, |at| at + 1));
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let name = file::c_string(name)?;
     let dir = open_beneath(&made.base, above, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)?;
     if is_old {
         let there = file::stat_at(Some(dir.as_fd()), &name, Follow::No)?;

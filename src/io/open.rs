@@ -150,7 +150,7 @@ pub fn read_piped(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
 
 /// `patience`: how long a FIFO may take, milliseconds; None: it is refused.
 fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>, Errno> {
-    let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let c_path = file::c_string(path.as_os_str().as_bytes())?;
     let own = descriptor(path);
     let fd = match own {
         Some(number) => file::dup_number(number)?,
@@ -227,7 +227,7 @@ fn resolve(path: &Path) -> Result<PathEnd, Errno> {
         return Ok(PathEnd::Descriptor(number));
     }
     while let Some(name) = rest.pop_front() {
-        let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+        let c_name = file::c_string(name)?;
         let stat = match file::stat_at(Some(at.as_fd()), &c_name, Follow::No) {
             Err(Errno::ENOENT) if rest.is_empty() => return Ok(PathEnd::Name(at, c_name)),
             other => other?,

@@ -9,7 +9,7 @@ use crate::sys::file::{
     self, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
 };
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Directories above the present one that are kept open.
@@ -43,7 +43,7 @@ impl TreeDirs {
     /// Those of openat2: ENOENT, ENOTDIR and ELOOP where something on the way is no directory any more.
     pub fn open(&mut self, path: &[u8], flags: i32) -> Result<OwnedFd, Errno> {
         let (parent, name) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
-        let name = CString::new(if name.is_empty() { b"." } else { name }).map_err(|_| Errno::EINVAL)?;
+        let name = file::c_string(if name.is_empty() { b"." } else { name })?;
         self.opened += 1;
         self.enter(parent)?;
         self.open_below(&name, flags | O_NOFOLLOW)
@@ -111,7 +111,7 @@ impl TreeDirs {
         let at = self.held.back().map_or(0, |(at, _)| *at);
         let names = self.parent.get(at..end).and_then(|names| names.strip_suffix(b"/")).unwrap_or_default();
         self.opened += 1 + memchr::memchr_iter(b'/', names).count() as u64;
-        let names = CString::new(names).map_err(|_| Errno::EINVAL)?;
+        let names = file::c_string(names)?;
         let dir = self.open_below(&names, O_PATH | O_DIRECTORY | O_NOFOLLOW)?;
         self.held.push_back((end, dir));
         if self.held.len() > HELD {
@@ -127,6 +127,7 @@ mod tests {
     use crate::sys::file::{O_RDONLY, ReadDir};
     use crate::sys::scratch::Scratch;
     use crate::util::descent::{Descent, Next};
+    use std::ffi::CString;
 
     /// Directories one inside the other, with names of that length, and beside each `beside` others.
     fn deep(scratch: &Scratch, levels: usize, beside: usize, length: usize) {

@@ -200,7 +200,7 @@ fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno>
 
 /// `path` is what the kernel called the directory: if there are links on it now, it is another one.
 fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> Result<usize, Errno> {
-    let path = CString::new(if path.is_empty() { b"." } else { path }).map_err(|_| Errno::EINVAL)?;
+    let path = file::c_string(if path.is_empty() { b"." } else { path })?;
     let top = file::open_at(None, c"/", O_PATH | O_DIRECTORY, 0)?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
     let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;

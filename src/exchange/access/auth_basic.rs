@@ -14,7 +14,7 @@ use crate::services::open_files::Opened;
 use crate::services::passwords::{Given, PasswordCheck};
 use crate::services::user_file::stored;
 use crate::sys::Errno;
-use std::ffi::CString;
+use crate::sys::file::c_string;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -97,7 +97,7 @@ fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str)
 }
 
 fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let path = c_string(path.as_os_str().as_bytes())?;
     match cx.files.open(&path, &cx.now, &mut cx.dir_watch)? {
         Opened::File(file) => cx.user_file.content(&file),
         _ => Err(Errno::EISDIR),

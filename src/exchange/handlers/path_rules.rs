@@ -22,7 +22,6 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow};
-use std::ffi::CString;
 use std::rc::Rc;
 
 /// What is to be done to a path.
@@ -175,7 +174,7 @@ impl PathRules {
 
 /// Nothing is there, or a link to nothing.
 fn leads_nowhere(path: &[u8]) -> bool {
-    let path = CString::new(path).map_err(|_| Errno::EINVAL);
+    let path = file::c_string(path);
     path.and_then(|path| file::stat_at(None, &path, Follow::Yes)) == Err(Errno::ENOENT)
 }
 

@@ -11,7 +11,6 @@ use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, RESOLVE_BENEATH,
     RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
 };
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A path below a directory, and nothing that leads out of it.
@@ -37,7 +36,7 @@ pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, E
     let config = ex.config.clone();
     let symlinks = &config.location(ex.route.location).settings.files.symlinks;
     if *symlinks == Symlinks::Off {
-        return file::stat(&CString::new(path).map_err(|_| Errno::EINVAL)?);
+        return file::stat(&file::c_string(path)?);
     }
     let mut given = path.to_vec();
     given.push(0);
@@ -70,17 +69,17 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
     };
     if trusted > 0 && path[trusted..].iter().all(|b| *b == b'/') {
         // The whole path is trusted.
-        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let path = file::c_string(path)?;
         return file::open_at(None, &path, O_RDONLY | O_NONBLOCK, 0);
     }
     let start = if trusted == 0 { b"/".to_vec() } else { path[..trusted].to_vec() };
-    let start = CString::new(start).map_err(|_| Errno::EINVAL)?;
+    let start = file::c_string(start)?;
     let mut at: OwnedFd = file::open_at(None, &start, O_PATH | O_DIRECTORY, 0)?;
     let mut names = path[trusted..].split(|b| *b == b'/').filter(|n| !n.is_empty()).peekable();
     let wants_directory = path.ends_with(b"/");
     while let Some(name) = names.next() {
         let last = names.peek().is_none();
-        let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+        let name = file::c_string(name)?;
         let flags = match last {
             true if wants_directory => O_RDONLY | O_DIRECTORY | O_NONBLOCK,
             true => O_RDONLY | O_NONBLOCK,
@@ -123,23 +122,22 @@ pub fn base(ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
 
 /// Opens `path`, which no link leads out of `base`: ELOOP where one does.
 fn within(path: &[u8], base: &[u8]) -> Result<OwnedFd, Errno> {
-    let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
     let mut flags = O_RDONLY | O_NONBLOCK;
     let rest = paths::below(path, base).ok_or(Errno::ELOOP)?;
     if rest.is_empty() {
         // The root itself, or an alias that is a file.
-        return file::open_at(None, &c(path)?, flags, 0);
+        return file::open_at(None, &file::c_string(path)?, flags, 0);
     }
     if rest.ends_with(b"/") {
         flags |= O_DIRECTORY;
     }
-    let root = file::open_at(None, &c(base)?, O_PATH | O_DIRECTORY, 0)?;
-    match file::open_beneath(root.as_fd(), &c(rest)?, flags, 0, INSIDE) {
+    let root = file::open_at(None, &file::c_string(base)?, O_PATH | O_DIRECTORY, 0)?;
+    match file::open_beneath(root.as_fd(), &file::c_string(rest)?, flags, 0, INSIDE) {
         // A link that begins with a slash may lead back in.
         Err(Errno::EXDEV) => {
             let place = place_inside(path, &root)?;
             let place = if place.is_empty() { b".".to_vec() } else { place };
-            file::open_beneath(root.as_fd(), &c(&place)?, flags, 0, INSIDE)
+            file::open_beneath(root.as_fd(), &file::c_string(place)?, flags, 0, INSIDE)
         }
         opened => opened,
     }
@@ -172,7 +170,7 @@ fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Where a path leads.
 fn real(path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    let path = file::c_string(path)?;
     file::path_of(file::open_at(None, &path, O_PATH, 0)?.as_fd())
 }
 

@@ -16,7 +16,6 @@ use crate::services::clock::Clock;
 use crate::services::slice::Slice;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_CREAT, O_DIRECTORY, O_PATH, O_RDWR, Unlink};
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The lock file; hidden as all of our names are.
@@ -261,7 +260,7 @@ impl Drop for LockFile {
 impl LockFile {
     /// Creates the file if it is missing.
     fn open(area: &Area) -> Result<LockFile, Errno> {
-        let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
+        let path = file::c_string(&area.path[..])?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
         // EINVAL for a FIFO of that name does not mean that there are no locks.
         let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)

@@ -8,7 +8,6 @@ use crate::io::tree_dirs::TreeDirs;
 use crate::services::temp_names::is_hidden;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, ReadDir};
-use std::ffi::CString;
 
 const OPEN: i32 = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 /// What opening and reading a directory costs, in names; and how many directories above it cost as much as one more:
@@ -33,7 +32,7 @@ pub struct Walk {
 impl Walk {
     /// A walk of the directory at `path`. None: it does not exist.
     pub fn begin(path: &[u8]) -> Result<Option<Walk>, Errno> {
-        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let path = file::c_string(path)?;
         let tree_dirs = match file::open_at(None, &path, OPEN, 0) {
             Ok(root) => TreeDirs::new(root),
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),

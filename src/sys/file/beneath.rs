@@ -3,11 +3,12 @@
 //!
 //! Invariant: no link and no `..` leads out of the directory.
 
+use super::c_string;
 use super::dir::{Dir, raw};
 use super::name::{O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV, open_at};
 use super::stat::{FileKind, Follow, fstat, stat_at};
 use crate::sys::{Errno, retry};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -86,7 +87,7 @@ fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolv
 }
 
 fn step(dir: BorrowedFd<'_>, name: &[u8], flags: i32, mode: u32, device: Option<u64>) -> Result<OwnedFd, Errno> {
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let name = c_string(name)?;
     let fd = match open_at(Some(dir), &name, flags | O_NOFOLLOW, mode) {
         Err(Errno::ENOTDIR) if stat_at(Some(dir), &name, Follow::No)?.kind == FileKind::Symlink => {
             return Err(Errno::ELOOP);

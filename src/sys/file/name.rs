@@ -37,6 +37,11 @@ pub const RESOLVE_IN_ROOT: u64 = libc::RESOLVE_IN_ROOT;
 /// No component may be another mount (EXDEV).
 pub const RESOLVE_NO_XDEV: u64 = libc::RESOLVE_NO_XDEV;
 
+/// A string as C takes it; EINVAL for a NUL inside.
+pub fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
 /// openat, close-on-exec. `flags` are `O_*`; `mode` counts for new files and is cut by the umask.
 pub fn open_at(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = flags | libc::O_CLOEXEC;

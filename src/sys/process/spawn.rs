@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::signal::WRITE_SIGNALS;
 use crate::sys::Errno;
+use crate::sys::file::c_string;
 
 /// Starts the program `path` (for a binary upgrade: ourselves; no search along PATH) with exactly these arguments, the
 /// first being the name it sees, and this environment. `keep` are inherited under their own numbers; of our own
@@ -24,7 +25,7 @@ pub fn spawn_exec(
     let args: Vec<CString> = args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_, _>>()?;
     let env: Vec<CString> = env
         .iter()
-        .map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .map(|(name, value)| c_string([name.as_bytes(), b"=", value.as_bytes()].concat()))
         .collect::<Result<_, _>>()?;
     let (args, env) = (pointers(&args), pointers(&env));
 
@@ -42,10 +43,6 @@ pub fn spawn_exec(
         libc::posix_spawn(&mut pid, path.as_ptr(), &inherited.0, &attributes.0, args.as_ptr(), env.as_ptr())
     })?;
     Ok(pid)
-}
-
-fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
-    CString::new(bytes).map_err(|_| Errno::EINVAL)
 }
 
 /// The null-terminated array C wants; the strings stay with their owner.

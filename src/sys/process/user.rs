@@ -1,9 +1,10 @@
 //! Who the process is: looking users and groups up, and becoming one.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::mem;
 use std::ptr;
 
+use crate::sys::file::c_string;
 use crate::sys::{Errno, once};
 
 /// The buffer for one entry of the user or group database stops growing here.
@@ -15,7 +16,7 @@ fn lookup<T, R>(
     call: unsafe extern "C" fn(*const c_char, *mut T, *mut c_char, usize, *mut *mut T) -> c_int,
     pick: impl Fn(&T) -> R,
 ) -> Result<Option<R>, Errno> {
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let name = c_string(name)?;
     let mut buffer = vec![0u8; 1024];
     loop {
         // SAFETY: T is passwd or group: integers and nullable pointers, valid as zeroes.
@@ -51,7 +52,7 @@ pub fn lookup_group(name: &str) -> Result<Option<u32>, Errno> {
 /// Becomes `uid` and `gid` for good, with the further groups of the user `name`. In this order, since the last step gives
 /// away the right to the others; a failure leaves the process half-way and must end it.
 pub fn set_user(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let name = c_string(name)?;
     // SAFETY: no pointers are passed.
     once(|| unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: `name` is NUL-terminated.

@@ -18,7 +18,6 @@ use crate::services::Services;
 use crate::services::dav_locks::{EntryLocks, Lock};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const NOT_INFINITE: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
@@ -80,7 +79,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
     let config = ex.config.clone();
     let fd = match &config.location(ex.route.location).settings.files.symlinks {
         Symlinks::Off => {
-            let path = CString::new(&ex.route.path[..]).map_err(|_| Errno::EINVAL)?;
+            let path = file::c_string(&ex.route.path[..])?;
             file::open_at(None, &path, O_PATH, 0)?
         }
         rule => {
@@ -100,7 +99,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
 fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &PropfindRequest, fd: BorrowedFd<'_>) -> Shape {
     let settings = &ex.here().settings;
     let free = |path: &[u8]| {
-        let fd = file::open_at(None, &CString::new(path).map_err(|_| Errno::EINVAL)?, O_PATH, 0)?;
+        let fd = file::open_at(None, &file::c_string(path)?, O_PATH, 0)?;
         file::free_space(fd.as_fd())
     };
     Shape {

@@ -47,13 +47,12 @@ impl Resource {
         if temp_names::is_hidden(rest) {
             return Err(Errno::ENOENT);
         }
-        let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
         let way = if way.is_empty() { b".".to_vec() } else { way.join(&b'/') };
         let resolve = symlinks::beneath(&files.symlinks);
         let flags = O_PATH | O_DIRECTORY;
-        let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
-        let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;
-        Ok(Resource { dir: Rc::new(dir), name: c(name)? })
+        let area = file::open_at(None, &file::c_string(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
+        let dir = file::open_beneath(area.as_fd(), &file::c_string(way)?, flags, 0, resolve)?;
+        Ok(Resource { dir: Rc::new(dir), name: file::c_string(*name)? })
     }
 }
 

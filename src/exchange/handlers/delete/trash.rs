@@ -22,7 +22,7 @@ pub struct Trash(OwnedFd);
 impl Trash {
     /// Opens the directory `path`, absolute, and makes its missing parts: whether any were missing.
     pub fn open(path: &[u8]) -> Result<(Trash, bool), Errno> {
-        let name = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let name = file::c_string(path)?;
         let open = || file::open_at(None, &name, O_PATH | O_DIRECTORY, 0).map(Trash);
         match open() {
             Err(Errno::ENOENT) => {}
@@ -49,7 +49,7 @@ impl Trash {
                 break;
             }
             let number = if n <= COUNTED { n.to_string() } else { format!("{:016x}", random::number()?) };
-            outcome = take(CString::new(numbered(short, &number)).map_err(|_| Errno::EINVAL)?);
+            outcome = take(file::c_string(numbered(short, &number))?);
         }
         outcome
     }

@@ -73,7 +73,7 @@ impl Home {
         if let (Some(mode), Some(above)) = (parents, above) {
             make_path(above, mode.directory().0, || {})?;
         }
-        let path = CString::new(&*self.path).map_err(|_| Errno::EINVAL)?;
+        let path = file::c_string(&*self.path)?;
         match file::mkdir_at(None, &path, 0o700) {
             Ok(()) | Err(Errno::EEXIST) => self.open().map(|dir| (dir, true)),
             Err(e) => Err(e),

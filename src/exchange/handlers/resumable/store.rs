@@ -92,7 +92,7 @@ pub enum Unread {
 impl Dir {
     /// The directory at an absolute path, in this area of uploads. ENOENT if there is no unfinished upload.
     pub fn open(path: &[u8], area: &[u8], links: Follow) -> Result<Dir, Errno> {
-        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let path = file::c_string(path)?;
         let follow = if links == Follow::No { O_NOFOLLOW } else { 0 };
         let fd = file::open_at(None, &path, O_RDONLY | O_DIRECTORY | follow, 0)?;
         Ok(Dir { fd: Rc::new(fd), area: area.into() })

@@ -11,7 +11,6 @@ use crate::services::Services;
 use crate::services::resumable::{Ended, KnownUpload, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
-use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -97,7 +96,7 @@ fn read(cx: &mut Services) {
 }
 
 fn open(path: &[u8]) -> Result<file::ReadDir, Errno> {
-    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    let path = file::c_string(path)?;
     file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 

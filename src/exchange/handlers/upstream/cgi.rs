@@ -28,7 +28,6 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, Stat};
 use crate::sys::process::Strings;
 use crate::sys::socket;
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -155,15 +154,11 @@ struct RealFile {
     is_inside: bool,
 }
 
-fn c(path: &[u8]) -> Result<CString, Errno> {
-    CString::new(path).map_err(|_| Errno::EINVAL)
-}
-
 /// The file at `path` if no link and no `..` is on the way: this is its real path then, and inside of the root, which is
 /// its beginning. It takes half the calls. None: there may be one.
 fn without_links(path: &[u8]) -> Result<Option<RealFile>, Errno> {
     let Some(file) = shortest(path) else { return Ok(None) };
-    match file::open_without_links(&c(path)?) {
+    match file::open_without_links(&file::c_string(path)?) {
         Ok(opened) => Ok(Some(RealFile { file, stat: file::fstat(opened.as_fd())?, is_inside: true })),
         Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => Err(e),
         Err(_) => Ok(None),
@@ -195,15 +190,15 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     let name = paths::below(rest, b"").unwrap_or_default();
     if name.is_empty() {
         // An alias that is the program itself: the configuration names it, with any links.
-        let opened = file::open_at(None, &c(path)?, O_PATH, 0)?;
+        let opened = file::open_at(None, &file::c_string(path)?, O_PATH, 0)?;
         let (stat, file) = (file::fstat(opened.as_fd())?, file::path_of(opened.as_fd())?);
         return Ok(RealFile { file, stat, is_inside: true });
     }
-    let root = file::open_at(None, &c(root)?, O_PATH | O_DIRECTORY, 0)?;
+    let root = file::open_at(None, &file::c_string(root)?, O_PATH | O_DIRECTORY, 0)?;
     let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    let (opened, outside) = match file::open_beneath(root.as_fd(), &c(name)?, O_PATH, 0, rules) {
+    let (opened, outside) = match file::open_beneath(root.as_fd(), &file::c_string(name)?, O_PATH, 0, rules) {
         // A link leads out of its directory: it may lead back in.
-        Err(Errno::EXDEV) => (file::open_at(None, &c(path)?, O_PATH, 0)?, true),
+        Err(Errno::EXDEV) => (file::open_at(None, &file::c_string(path)?, O_PATH, 0)?, true),
         opened => (opened?, false),
     };
     let stat = file::fstat(opened.as_fd())?;
@@ -264,7 +259,7 @@ impl Proxy {
         let cgi = ex.here().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
         let (env, dir) = environment(ex, cx, script);
-        let text = |bytes: &[u8]| c(bytes).map_err(|e| ("execve()", e));
+        let text = |bytes: &[u8]| file::c_string(bytes).map_err(|e| ("execve()", e));
         let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
         let mut args = Strings::default();
         let mut fits = args.push(&[path.as_bytes()]);

@@ -184,8 +184,8 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
         part: Part::held(Vec::new(), mode.0, 0),
         making: Making::storing_in(&cx.uploading, dir.as_fd()),
         dir,
-        missing: missing.map(c_path).collect::<Result<_, _>>().map_err(call("open()"))?,
-        name: c_path(name).map_err(call("open()"))?,
+        missing: missing.map(file::c_string).collect::<Result<_, _>>().map_err(call("open()"))?,
+        name: file::c_string(name).map_err(call("open()"))?,
         path: target.path.clone(),
         mode,
         modified,
@@ -196,7 +196,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
 
 /// The directory that the configuration names; it is made if it is missing (nginx).
 fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, Failed> {
-    let path = c_path(base).map_err(call("open()"))?;
+    let path = file::c_string(base).map_err(call("open()"))?;
     match cx.directories.open(&path, &cx.now) {
         Err(Errno::ENOENT) => {}
         other => return other.map_err(call("open()")),
@@ -204,10 +204,6 @@ fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, 
     let made = make_path::make_path(base, mode.directory().0, || cx.syncs.made_directory());
     made.map_err(call("mkdir()"))?;
     cx.directories.open(&path, &cx.now).map_err(call("open()"))
-}
-
-fn c_path(path: &[u8]) -> Result<CString, Errno> {
-    CString::new(path).map_err(|_| Errno::EINVAL)
 }
 
 impl Copy {
