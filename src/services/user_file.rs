@@ -47,14 +47,15 @@ impl UserFile {
     }
 }
 
-/// The stored password of a user: the second field of the first line with that name.
+/// The stored password of a user: the second field of the first line with that name. A line that begins with `#` or a
+/// carriage return is none, as in nginx: a user who is commented out cannot log in as "#NAME".
 pub fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
     let field = |from: usize| {
         let rest = users.get(from..)?;
         let end = memchr::memchr3(b':', b'\r', b'\n', rest).unwrap_or(rest.len());
         rest.get(..end)
     };
-    if user.contains(&b'\n') {
+    if user.contains(&b'\n') || user.starts_with(b"#") || user.starts_with(b"\r") {
         return None;
     }
     let name = [user, b":"].concat();
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_user_has_the_first_line_of_the_name() {
-        let file = b"# users\nann:one:comment\nannabel:two\r\nann:three\nlast:{PLAIN}x";
+        let file = b"# users\nann:one:comment\nannabel:two\r\nann:three\n#gone:x\n\rcr:x\nlast:{PLAIN}x";
         for (name, user, expected) in [
             ("a comment ends the password", "ann", Some("one")),
             ("a longer name is another", "annabel", Some("two")),
@@ -83,11 +84,15 @@ mod tests {
             ("no such user", "an", None),
             ("a name is of one line", "one:comment\nannabel", None),
             ("the first line", "# users\nann", None),
+            ("commented out", "#gone", None),
+            ("commented out, by the name alone", "gone", None),
+            ("a line that begins with CR", "\rcr", None),
         ] {
             assert_eq!(stored(file, user.as_bytes()), expected.map(str::as_bytes), "{name}");
         }
         assert_eq!(stored(b"ann:one", b"ann"), Some(&b"one"[..]));
         assert_eq!(stored(b"ann:\nbob:x", b"ann"), Some(&b""[..]));
+        assert_eq!(stored(b"#ann:one", b"#ann"), None, "the first line is commented out");
     }
 
     #[test]
