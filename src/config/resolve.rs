@@ -10,6 +10,7 @@ mod blocks;
 mod check;
 mod constant_hosts;
 mod executed_stores;
+mod hidden_places;
 mod languages;
 pub mod lexical;
 mod lists;
@@ -45,7 +46,6 @@ use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
 use crate::http::header::UnusualNames;
 use crate::util::checkpoint;
-use crate::util::clean_path::clean;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -255,7 +255,7 @@ impl Build {
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
-        let hidden_places = self.hidden_places(&stores, &write_areas);
+        let hidden_places = self.hidden_places(&stores, &write_areas, &acme);
         checkpoint::pass_costly();
         let config = Config {
             trashes,
@@ -293,18 +293,6 @@ impl Build {
     fn directories(&self, of: impl Fn(&Upload) -> Option<&[u8]>) -> Vec<Box<[u8]>> {
         let found: BTreeSet<_> = self.locations.iter().filter_map(|location| of(&location.settings.upload)).collect();
         found.into_iter().map(Box::from).collect()
-    }
-
-    /// Trashes that are not shown, and state stores but for those with an upload area or a store of clients at or below them.
-    fn hidden_places(&self, stores: &[Box<[u8]>], areas: &[WriteArea]) -> Vec<Box<[u8]>> {
-        let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
-        let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();
-        hidden.extend(self.directories(|upload| upload.resumable.state_store.as_deref()).into_iter().filter(|state| {
-            let state = clean(state);
-            let is_below = |path: &[u8]| matches!(path.strip_prefix(&*state), Some([] | [b'/', ..]));
-            !taken.iter().any(|path| is_below(path))
-        }));
-        hidden
     }
 
     /// There is no configuration. Large ones are freed piece by piece: see [`checkpoint`].

@@ -150,6 +150,31 @@ fn the_local_authority_signs_for_every_name_of_a_server() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+/// A service's home may be its document root: www-data's is /var/www.
+#[test]
+fn keys_that_the_server_makes_for_itself_are_not_served() {
+    if on_nginx() {
+        return;
+    }
+    let s = crate::harness::http(
+        "acme_issuer own { uri https://127.0.0.1:1/dir; state_path %%DIR%%/html/own; }
+         server { listen 127.0.0.1:%%PORT%%; listen 127.0.0.1:%%PORT1%% ssl; server_name devbox.test;
+                  ssl_certificate auto; root %%DIR%%/; }
+         server { listen 127.0.0.1:%%PORT2%% ssl; server_name other.test; acme_certificate own;
+                  ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key; }",
+    )
+    .file("html/page", "page")
+    .file("html/own/note", "secret")
+    .link("html/way", "../state/local-ca")
+    .allow_log("acme certificate")
+    .start();
+    s.get("/html/page").is(200);
+    for path in ["/state/local-ca/ca.key", "/state/local-ca/", "/html/way/ca.key", "/html/own/note"] {
+        s.get(path).is(404);
+    }
+    assert!(s.path("state/local-ca/ca.key").exists());
+}
+
 #[test]
 fn https_of_this_machine_works_where_nothing_can_be_kept() {
     let s = crate::harness::server("listen 127.0.0.1:%%PORT1%% ssl; ssl_certificate auto; return 200 ok;")

@@ -125,13 +125,14 @@ impl Build {
     }
 
     /// Where an issuer keeps its state if the configuration does not say: nginx's place where nginx has made it, or else the
-    /// state directory. A service may write there, and seldom below the prefix.
+    /// state directory. A service may write there, and seldom below the prefix, which is left where nothing names another.
     fn default_state(&self, issuer: &str) -> Result<PathBuf, String> {
         let name = format!("acme_{issuer}");
         let of_nginx = self.full_path(name.as_bytes());
-        match self.form == Form::Nginx && of_nginx.is_dir() {
-            true => Ok(of_nginx),
-            false => Ok(local_ca::state_directory()?.join(name)),
+        match local_ca::state_directory() {
+            Ok(state) if self.form != Form::Nginx || !of_nginx.is_dir() => Ok(state.join(name)),
+            Err(why) if self.form != Form::Nginx => Err(why),
+            _ => Ok(of_nginx),
         }
     }
 
