@@ -4,8 +4,10 @@
 //! Invariant: what is read costs memory in proportion to its bytes, whatever it says.
 
 use quick_xml::NsReader;
+use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
+use std::borrow::Cow;
 
 /// Elements inside each other.
 const DEPTH: usize = 32;
@@ -140,7 +142,7 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
                 if namespaces > NAMESPACES {
                     return Err("has too long namespaces");
                 }
-                stack.push(started(ns, &start)?);
+                stack.push(started(&ns, &start)?);
             }
             Event::End(_) => {
                 let ended = stack.pop().ok_or("is not well-formed XML")?;
@@ -186,10 +188,18 @@ fn started(ns: &str, start: &BytesStart<'_>) -> Result<Element, &'static str> {
     Ok(Element { name, text: String::new(), children: Vec::new() })
 }
 
-fn namespace<'n>(ns: &'n ResolveResult<'_>) -> Result<&'n str, &'static str> {
+/// With its references read: it is written with references of our own.
+fn namespace<'n>(ns: &ResolveResult<'n>) -> Result<Cow<'n, str>, &'static str> {
     match ns {
-        ResolveResult::Bound(ns) => Ok(ns.0),
-        ResolveResult::Unbound => Ok(""),
+        ResolveResult::Bound(ns) => {
+            let text = unescape(ns.0).map_err(|_| "has a namespace with a reference to no character")?;
+            if text.chars().all(is_character) {
+                Ok(text)
+            } else {
+                Err("has a namespace with a reference to no character")
+            }
+        }
+        ResolveResult::Unbound => Ok(Cow::Borrowed("")),
         ResolveResult::Unknown(_) => Err("has a prefix without a namespace"),
     }
 }
@@ -251,6 +261,8 @@ mod tests {
             ("<a xmlns='DAV:'><b>x&amp;y</b></a>", "<D:a><D:b>x&amp;y</D:b></D:a>"),
             ("<a>&#x41;&#66;<![CDATA[<c>]]></a>", "<a>AB&lt;c&gt;</a>"),
             ("<p:a xmlns:p='urn:\"x'/>", "<x:a xmlns:x=\"urn:&quot;x\"></x:a>"),
+            ("<p:a xmlns:p='urn:a&amp;b'/>", "<x:a xmlns:x=\"urn:a&amp;b\"></x:a>"),
+            ("<p:a xmlns:p='DAV&#58;'/>", "<D:a></D:a>"),
             ("\u{feff}<?xml version='1.0'?>\n<!-- c -->\n<a/>\n", "<a></a>"),
         ];
         for (text, expected) in table {
@@ -292,6 +304,8 @@ mod tests {
             "<a/>x",
             "<p:a/>",
             "<a><p:b xmlns:p=''/></a>",
+            "<x:a xmlns:x='&#0;'/>",
+            "<x:a xmlns:x='&none;'/>",
             "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
             "<a>&x;</a>",
             "<a>&#0;</a>",
