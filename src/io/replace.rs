@@ -1,5 +1,6 @@
 //! Small files that are replaced whole or not at all: state that must not be lost, and secrets.
 
+use crate::sys::file;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -15,14 +16,15 @@ pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Gives an administrator's file another text: as [`replace`], with the mode and the owner that it has, behind a link where
-/// it is one. A file with several names, or in a directory that may not be written, is written in place.
+/// it is one. A file with several names or an access control list, or in a directory that may not be written, is written in
+/// place.
 ///
 /// # Errors
 /// The file was not changed, except where it is written in place.
 pub fn rewrite(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = &fs::canonicalize(path)?;
     let old = fs::metadata(path)?;
-    if old.nlink() > 1 || !old.is_file() {
+    if old.nlink() > 1 || !old.is_file() || file::has_acl(path) {
         return fs::write(path, text);
     }
     let renamed = place(path, text, old.mode() & 0o7777, Some((old.uid(), old.gid())), |from, to| fs::rename(from, to));

@@ -5,8 +5,10 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr;
 
 use super::dir::{Dir, raw};
+use super::name::c_string;
 use crate::sys::{Errno, retry};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -196,6 +198,14 @@ pub fn file_system(path: &CStr) -> Result<u64, Errno> {
 pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;
 pub const X_OK: i32 = libc::X_OK;
+
+/// Whether others than owner, group and all have rights of their own in `path`: an access control list, which a new file in
+/// its place would not have.
+pub fn has_acl(path: &Path) -> bool {
+    let Ok(path) = c_string(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: both names are NUL-terminated; a buffer of no bytes asks for the value's size alone.
+    retry(|| unsafe { libc::getxattr(path.as_ptr(), c"system.posix_acl_access".as_ptr(), ptr::null_mut(), 0) }).is_ok()
+}
 
 /// Whether the effective user may do `mode` with `path`. An answer about the past: open the file to be sure.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {

@@ -36,6 +36,36 @@ fn a_name_leads_to_the_open_file_until_another_has_it() {
     assert_eq!((has(&file), has(&other)), (Ok(false), Ok(true)));
 }
 
+/// An access control list that gives user 1 more than the group has; whether the file system keeps such lists.
+fn give_acl(scratch: &Scratch, name: &str) -> bool {
+    // Version, then tag, rights and id of: the owner, user 1, the group, the mask, all others.
+    let any = u32::MAX;
+    let entries = [(1u16, 6u16, any), (2, 6, 1), (4, 4, any), (0x10, 6, any), (0x20, 4, any)];
+    let mut list = 2u32.to_ne_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend([tag.to_ne_bytes(), rights.to_ne_bytes()].concat());
+        list.extend(id.to_ne_bytes());
+    }
+    let (path, attribute) = (scratch.join(name), c"system.posix_acl_access");
+    // SAFETY: both names are NUL-terminated, and the value is of that length.
+    unsafe { libc::setxattr(path.as_ptr(), attribute.as_ptr(), list.as_ptr().cast(), list.len(), 0) == 0 }
+}
+
+#[test]
+fn a_file_with_an_access_control_list_keeps_it_when_it_is_rewritten() {
+    let scratch = Scratch::new();
+    scratch.write("plain", b"old");
+    scratch.write("listed", b"old");
+    assert!(!has_acl(&scratch.path().join("plain")) && !has_acl(&scratch.path().join("none")));
+    if !give_acl(&scratch, "listed") {
+        println!("SKIPPED: this file system keeps no access control lists");
+        return;
+    }
+    crate::io::replace::rewrite(&scratch.path().join("listed"), b"new").expect("written");
+    assert!(has_acl(&scratch.path().join("listed")));
+    assert_eq!(std::fs::read(scratch.path().join("listed")).expect("readable"), b"new");
+}
+
 #[test]
 fn stat_tells_what_a_file_is() {
     let scratch = Scratch::new();
