@@ -116,10 +116,8 @@ pub fn prepare(
     let mut listeners = Listeners::default();
     let inherited = std::env::var(listeners::NAMES).ok();
     let units = std::env::var(listeners::UNITS).unwrap_or_default();
-    if let Some(names) = &inherited
-        && let Some((name, e)) = listeners.inherit(names, &units).into_iter().next()
-    {
-        // As nginx: logged, and no reason not to serve.
+    // As nginx: logged, and no reason not to serve.
+    for (name, e) in inherited.iter().flat_map(|names| listeners.inherit(names, &units)) {
         let program = &origin.program;
         console::line(format_args!(
             "{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored"

@@ -4,11 +4,13 @@
 use crate::config::model::Config;
 use crate::sys::socket::Addr;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
-/// Whether a file is to be in such a directory, and that is not there yet.
+/// Whether a file is to be in such a directory, and that is not there yet. One that may not be looked at is there.
 pub fn is_to_come(path: &Path) -> bool {
-    ["/run", "/var/run"].iter().any(|run| path.starts_with(run)) && path.parent().is_some_and(|dir| !dir.exists())
+    let is_missing = |dir: &Path| dir.metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound);
+    ["/run", "/var/run"].iter().any(|run| path.starts_with(run)) && path.parent().is_some_and(is_missing)
 }
 
 /// Those that are not there: by hand they have to be made before the start.
