@@ -59,9 +59,10 @@ fn joined_alias(place: &RuleContext, found: &mut Vec<Finding>) {
     // Of the first group alone it is known what stands before it.
     let (Some((before, body)), Some((dir, _))) = (regex.split_once('('), path.split_once("$1")) else { return };
     let is_open = matches!(group(&regex, "1"), Some(Captured::Anything | Captured::NoLineEnd));
-    let may_begin = before.trim_end_matches('^').ends_with('/');
+    let before = before.trim_start_matches('^');
+    let may_begin = before.ends_with('/');
     let begins = body.trim_start_matches("?:").starts_with(['/', '\\']);
-    if !is_open || before.trim_start_matches('^').is_empty() || begins || dir.is_empty() {
+    if !is_open || before.is_empty() || begins || dir.is_empty() {
         return;
     }
     let (message, help) = match (may_begin, dir.ends_with('/')) {
@@ -71,14 +72,11 @@ fn joined_alias(place: &RuleContext, found: &mut Vec<Finding>) {
         }
         (false, true) => (
             format!("\"{before}../x\" matches as well, and leads out of \"{dir}\""),
-            format!("begin the group behind a slash: location ~ ^{}/(.*)$", before.trim_start_matches('^')),
+            format!("begin the group behind a slash: location ~ ^{before}/(.*)$"),
         ),
         (false, false) => (
             format!("\"{before}-other/x\" matches as well, and leads to \"{dir}-other/x\""),
-            format!(
-                "begin the group behind a slash: location ~ ^{}/(.*)$ {{ alias {dir}/$1; }}",
-                before.trim_start_matches('^')
-            ),
+            format!("begin the group behind a slash: location ~ ^{before}/(.*)$ {{ alias {dir}/$1; }}"),
         ),
     };
     found.push(Finding::new(name.span, message, help).note(word.span, "the alias"));
