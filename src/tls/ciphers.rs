@@ -59,8 +59,8 @@ fn selects(word: &str, at: usize) -> bool {
     word == *name || ALL.contains(&word) || word != "RSA" && tags.contains(&word)
 }
 
-/// The suites that a list of OpenSSL's grammar selects, in its order: those of TLS 1.3 always, then the chosen ones.
-/// None: the list selects no suite of TLS 1.2.
+/// The suites that a list in OpenSSL's syntax selects, in its order: those of TLS 1.3 always, then the selected ones.
+/// None if the list selects no suite of TLS 1.2.
 pub fn suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
     let mut chosen: Vec<usize> = Vec::new();
     let mut killed = [false; SUITES.len()];
@@ -104,7 +104,7 @@ pub fn suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
     Some(newest.chain(chosen.into_iter().filter_map(|at| by(SUITES[at].0))).collect())
 }
 
-/// The same suites; of those of TLS 1.3, the one with SHA-256 and AES comes first.
+/// Moves TLS 1.3's suite with AES-128 and SHA-256 to the front of its suites: it is the cheapest.
 pub fn cheap_first(mut suites: Vec<SupportedCipherSuite>) -> Vec<SupportedCipherSuite> {
     suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     suites
@@ -148,7 +148,7 @@ const NAMES: &[(u16, &str)] = &[
     (0xc012, "ECDHE-RSA-DES-CBC3-SHA"),
 ];
 
-/// A suite's name; its number in hexadecimal if it has no name here. The signalling values are not suites.
+/// A suite's name as OpenSSL shows it, signalling values included; its number in hexadecimal if it has none here.
 pub fn cipher(number: u16) -> Option<String> {
     match number {
         0x00ff => Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV".into()),

@@ -17,13 +17,13 @@ pub struct Options {
     pub suites: Vec<SupportedCipherSuite>,
     pub certificate: Option<Arc<CertifiedKey>>,
     pub sends_name: bool,
-    /// Servers whose sessions are kept for resumption; 0: none.
+    /// How many servers' sessions are cached for resumption; 0 disables resumption.
     pub sessions: usize,
     pub alpn: Vec<Vec<u8>>,
 }
 
 impl Options {
-    /// The options of a client for which nothing is configured.
+    /// The defaults: what applies where the configuration sets nothing.
     pub fn usual(sessions: usize, alpn: Vec<Vec<u8>>) -> Options {
         let suites = ciphers::suites("DEFAULT").unwrap_or_default();
         let protocols = Protocols::default();
@@ -49,7 +49,7 @@ impl Options {
     }
 }
 
-/// The certificate is sent to every server that asks, whatever CAs it names, as OpenSSL does.
+/// Sends the certificate to every server that requests one, whatever CAs the request names, as OpenSSL does.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 
@@ -63,8 +63,8 @@ impl ResolvesClientCert for Always {
     }
 }
 
-/// The chain is verified after the handshake and before anything is sent, by `verify`'s rules if the configuration
-/// wants it. Here only the server's possession of the key is checked.
+/// Accepts any chain: `verify` checks it after the handshake and before anything is sent, if the configuration says so.
+/// During the handshake only possession of the key is checked.
 #[derive(Debug)]
 struct JudgeLater {
     provider: Arc<CryptoProvider>,

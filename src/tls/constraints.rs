@@ -65,7 +65,7 @@ fn is_inside(name: &AltName<'_>, base: &AltName<'_>) -> Result<bool, Fault> {
             Ok(if whole { name.eq_ignore_ascii_case(base) } else { is_host(host, base) })
         }
         (AltName::Directory(name), AltName::Directory(base)) => {
-            // Content of the base's RDNs begins the name's.
+            // A name lies in the subtree if it begins with the base's RDNs.
             let inner = |name: &'_ [u8]| Reader::new(name).sequence().map(|_| content(name)).unwrap_or_default();
             let base = if base.first() == Some(&super::der::SEQUENCE) { inner(base) } else { base.to_vec() };
             Ok(inner(name).starts_with(&base))

@@ -6,13 +6,13 @@ use super::signed::{is_signed, same_name};
 use super::x509::{self, Certificate};
 use std::collections::HashSet;
 
-/// A list of a CA. Its signature is checked when it is first used for that CA's certificates.
+/// A CA's revocation list. Its signature is not checked here but by [`check`], against the issuer in the chain.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Crl {
     issuer: Box<[u8]>,
     this_update: i64,
     next_update: Option<i64>,
-    /// Contents of serial numbers.
+    /// Serial numbers: the contents of their INTEGERs.
     revoked: HashSet<Box<[u8]>>,
     has_unknown_critical: bool,
     tbs: Box<[u8]>,
@@ -21,7 +21,7 @@ pub struct Crl {
 }
 
 impl Crl {
-    /// The signed part, which is the whole content.
+    /// The signed part (tbsCertList), header included.
     pub fn content(&self) -> &[u8] {
         &self.tbs
     }
@@ -66,8 +66,8 @@ impl Crl {
     }
 }
 
-/// Whether a certificate is revoked, by the list of its issuer: the next certificate of the chain, or itself at the
-/// end.
+/// Whether a certificate is revoked. `issuer` is the next certificate of the chain; None at the chain's end, where the
+/// certificate must have signed the list itself.
 pub fn check(
     certificate: &Certificate<'_>,
     issuer: Option<&Certificate<'_>>,
@@ -75,7 +75,7 @@ pub fn check(
     now: i64,
 ) -> Result<(), Fault> {
     let of_issuer = crls.iter().filter(|crl| same_name(&crl.issuer, certificate.issuer));
-    // The newest of several.
+    // If the issuer has several lists, the newest counts.
     let Some(crl) = of_issuer.max_by_key(|crl| crl.this_update) else { return Err(Fault::CrlMissing) };
     let signer = issuer.unwrap_or(certificate);
     let mut verdict = Ok(());

@@ -1,5 +1,5 @@
-//! A reader of DER, for the needs of certificates and keys: definite lengths of at most four bytes, one-byte tags.
-//! Nothing is copied. Invariant: every slice lies inside the input, and each step consumes at least two bytes.
+//! A DER reader for certificates and keys: definite lengths of at most four bytes, one-byte tags. Copies nothing.
+//! Invariant: every slice lies inside the input, and each value read consumes at least two bytes.
 
 use crate::util::date::Civil;
 
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Seconds since 1970 of a UTCTime or GeneralizedTime in the form certificates must use.
+/// A UTCTime or GeneralizedTime, in the form that RFC 5280 requires in certificates, as Unix seconds.
 pub fn time(value: Value<'_>) -> Result<i64, Malformed> {
     let (digits, year) = match (value.tag, value.content) {
         (UTC_TIME, [digits @ .., b'Z']) if digits.len() == 12 => {

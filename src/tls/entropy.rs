@@ -1,11 +1,11 @@
-//! Random numbers of handshakes, ready before the first of them.
+//! Seeds the random number generator before the first handshake.
 //!
-//! A process's generator is seeded at its first use, and again after a fork. Collecting the entropy takes some twenty
-//! milliseconds, for which the first client, and all others with it, would have to wait.
+//! A process's generator is otherwise seeded at its first use, and again after a fork. Collecting the entropy takes
+//! about twenty milliseconds, during which the first handshake would block every other connection.
 
 use aws_lc_rs::rand;
 
-/// Seeds the generator of this process, once. An error here occurs again where the numbers are needed.
+/// Seeds the generator of this process, once. An error is ignored: it recurs where random numbers are needed.
 pub fn collect() {
     let _ = rand::fill(&mut [0]);
 }

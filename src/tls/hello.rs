@@ -6,26 +6,27 @@
 use super::der::Malformed;
 use aws_lc_rs::digest;
 
-/// Most bytes of a ClientHello with its record headers. Post-quantum keys and tickets make a few thousand.
+/// Maximum size of a ClientHello with its record headers. Post-quantum key shares and tickets take a few thousand
+/// bytes.
 pub const BYTES: usize = 32 << 10;
-/// Most records of a ClientHello.
+/// Maximum number of records that a ClientHello may be split into.
 const RECORDS: usize = 32;
 
 /// What a client offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// As it was sent.
+    /// As sent, in the client's spelling.
     pub server_name: Option<Box<str>>,
     /// ALPN protocols, the client's favourite first.
     pub alpn: Vec<Box<[u8]>>,
     pub ciphers: Vec<u16>,
     pub groups: Vec<u16>,
     pub signatures: Vec<u16>,
-    /// The client random: it differs in each ClientHello, so it identifies a new TLS 1.3 session.
+    /// The client random. It differs in each ClientHello, so in TLS 1.3 it serves as the id of a new session.
     pub random: [u8; 32],
     /// The id of the session that the client wants to resume, or a digest of its ticket.
     pub session: Option<[u8; 32]>,
-    /// It offers a key of an earlier session (TLS 1.3).
+    /// The client offers a pre-shared key of an earlier session (TLS 1.3).
     pub resumes: bool,
 }
 
@@ -48,7 +49,7 @@ pub enum Progress {
     Complete(Box<Hello>),
 }
 
-/// Why the received bytes are no acceptable ClientHello.
+/// Why the received bytes cannot be accepted as a ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is not TLS.
@@ -118,14 +119,14 @@ pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
         return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(Progress::Partial) };
     }
     let (hello, is_old) = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
-    // It may lack the extensions by which everything later is chosen (RFC 8446 §4.2.1).
+    // A client older than TLS 1.2 may omit the extensions that select everything else (RFC 8446 §4.2.1).
     if is_old {
         return Err(Refusal::NotTls);
     }
     Ok(Progress::Complete(Box::new(hello)))
 }
 
-/// Bytes of the handshake message with its header.
+/// Size of the handshake message, including its header.
 fn size(message: &[u8]) -> usize {
     4 + (usize::from(message[1]) << 16 | usize::from(message[2]) << 8 | usize::from(message[3]))
 }
@@ -149,7 +150,7 @@ fn fingerprint(bytes: &[u8]) -> Option<[u8; 32]> {
 
 const TLS_1_2: [u8; 2] = [3, 3];
 
-/// A hello, and whether it offers nothing newer than TLS 1.1.
+/// A hello, and whether the client supports nothing newer than TLS 1.1.
 fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
     let mut hello = Hello::default();
     // legacy_version (2 bytes) precedes the random.

@@ -1,5 +1,6 @@
-//! Certificates that the server makes itself: a certificate authority of this machine and the certificates it signs,
-//! certificate requests, and the certificates for tls-alpn-01 challenges. Keys are ECDSA on P-256.
+//! Certificates that the server makes itself: a local certificate authority and the certificates it signs, certificate
+//! signing requests, and the certificates for tls-alpn-01 challenges. Keys are ECDSA on P-256 unless a [`KeyKind`] says
+//! otherwise.
 
 use super::x509::Certificate;
 use super::{pem, x509};
@@ -16,14 +17,15 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// A certificate and its key, in the form of files.
+/// A certificate and its key, both as PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     pub certificate: String,
     pub key: String,
 }
 
-/// Days of validity of the local authority and of its certificates: browsers accept no longer ones of the latter.
+/// Validity of the local authority and of its certificates, in days. Browsers reject server certificates that are valid
+/// for longer than 398 days.
 const CA_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 397;
 
@@ -42,7 +44,7 @@ fn params(names: &[String], common: &str, now: i64, days: i64) -> Result<Certifi
         let date = crate::util::date::Civil::from_unix(seconds);
         rcgen::date_time_ymd(date.year, date.month, date.day)
     };
-    // It is also valid for a client whose clock is a day slow.
+    // A day early, for clients whose clock is slow.
     params.not_before = date(now - 86_400);
     params.not_after = date(now + days * 86_400);
     Ok(params)
@@ -50,7 +52,7 @@ fn params(names: &[String], common: &str, now: i64, days: i64) -> Result<Certifi
 
 fn authority_params(name: &str, now: i64) -> Result<CertificateParams, String> {
     let mut params = params(&[], name, now, CA_DAYS)?;
-    // It signs certificates of servers, not of other authorities.
+    // Path length 0: it signs server certificates, not other CAs.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -69,7 +71,7 @@ fn key_pair(text: &str) -> Result<KeyPair, String> {
     KeyPair::try_from(section.der.as_slice()).map_err(|e| e.to_string())
 }
 
-/// A certificate for these names and addresses, signed by an authority that [`authority`] made.
+/// A certificate for these names and addresses, signed by a CA made by [`authority`].
 pub fn sign(authority: &Issued, names: &[String], now: i64) -> Result<Issued, String> {
     let sections = pem::parse(authority.certificate.as_bytes())?;
     let der = &sections.first().ok_or("no certificate in the file")?.der;
@@ -88,7 +90,7 @@ pub fn sign(authority: &Issued, names: &[String], now: i64) -> Result<Issued, St
     Ok(made)
 }
 
-/// A certificate of its own that is valid for this many seconds from then on.
+/// A self-signed certificate, valid for `seconds` from `from` on.
 #[cfg(test)]
 pub fn lasting(name: &str, from: i64, seconds: u64) -> Result<Issued, String> {
     let mut params = params(&[name.to_owned()], name, from, 0)?;
@@ -107,12 +109,12 @@ pub enum KeyKind {
     P256,
     P384,
     P521,
-    /// Bits: 2048, 3072 or 4096. Generating one takes tens of milliseconds and more.
+    /// Bits: 2048, 3072 or 4096. Generating one takes tens of milliseconds or more.
     Rsa(u32),
 }
 
 impl KeyKind {
-    /// `ecdsa:256`, `rsa:2048` and the like; the size may be left out.
+    /// Parses `ecdsa:256`, `rsa:2048` and the like; the size may be omitted.
     pub fn parse(text: &str) -> Option<KeyKind> {
         Some(match text {
             "ecdsa" | "ecdsa:256" => KeyKind::P256,
@@ -147,7 +149,7 @@ pub fn new_key(kind: KeyKind) -> Result<String, String> {
     Ok(pem::write("PRIVATE KEY", &der.map_err(failed)?))
 }
 
-/// A request (PKCS#10, DER) for these names with the key.
+/// A certificate signing request (PKCS#10, DER) for these names, signed with the key.
 pub fn request(names: &[String], key: &str) -> Result<Vec<u8>, String> {
     let mut params = CertificateParams::new(names.to_vec()).map_err(|e| e.to_string())?;
     params.distinguished_name.remove(DnType::CommonName);
@@ -156,7 +158,7 @@ pub fn request(names: &[String], key: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The certificate for a tls-alpn-01 challenge (RFC 8737): for this name, with the digest of the key authorization in
-/// it.
+/// its acmeIdentifier extension.
 pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, String> {
     let mut params = params(&[name.to_owned()], name, now, 30)?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
@@ -165,7 +167,7 @@ pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, Stri
     Ok(issued(&made, &key))
 }
 
-/// When the first certificate of a text expires, and which names of `wanted` it lacks.
+/// When the first certificate of a PEM text expires (Unix seconds), and which names of `wanted` it does not cover.
 pub fn covers(text: &[u8], wanted: &[String]) -> Option<(i64, Vec<String>)> {
     let sections = pem::parse(text).ok()?;
     let leaf = x509::Certificate::parse(&sections.first()?.der).ok()?;

@@ -11,7 +11,7 @@ use rustls::sign::SigningKey;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// The first private key of a text. If it is encrypted, `passwords` are tried in their order.
+/// The first private key in a PEM text. If it is encrypted, `passwords` are tried in order.
 pub fn load(text: &[u8], passwords: &[Vec<u8>]) -> Result<Arc<dyn SigningKey>, String> {
     let der = der(text, passwords)?;
     sign::any_supported_type(&der).map_err(|_| unusable(&der))
@@ -42,12 +42,12 @@ fn unusable(key: &PrivateKeyDer<'_>) -> String {
     reason.ok().flatten().unwrap_or_else(|| "the key is of a kind that is not supported, or damaged".to_owned())
 }
 
-/// RSA keys can normally sign with PSS, too; these are restricted to it, which the library does not support.
+/// An RSA key can normally sign with PSS too; this kind is restricted to PSS, which the library does not support.
 const PSS_ONLY: &str = "the key is for RSA-PSS only (id-RSASSA-PSS), which is not supported: \
     `openssl genpkey -algorithm RSA` makes one of RSA";
 const OTHER_CURVE: &str = "the key is damaged, or its curve is none of P-256, P-384 and P-521";
 
-/// What is wrong with a PKCS#1 key: it is too small or too large.
+/// What is wrong with the size of a PKCS#1 key, if anything.
 fn of_rsa(bytes: &[u8]) -> Result<Option<String>, Malformed> {
     let mut parts = Reader::new(bytes).sequence()?;
     parts.number()?;
@@ -121,7 +121,7 @@ const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
 const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
 const HMAC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1];
-/// More rounds are a mistake, or an attack on the process that loads the file.
+/// Higher iteration counts are a mistake, or an attack on the process that loads the file.
 const ROUNDS: u64 = 10_000_000;
 
 /// PKCS#8's EncryptedPrivateKeyInfo with PBES2: PBKDF2 and AES in CBC mode.
@@ -168,7 +168,7 @@ fn pkcs8(bytes: &[u8], password: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut key = vec![0; key_length(cipher)];
     pbkdf2::derive(hash, rounds, salt, password, &mut key);
     let plain = cbc(cipher, &key, iv, sealed)?;
-    // Wrong padding is accepted by chance once in 256 times.
+    // By chance, one wrong password in 256 leaves valid padding: so check that the result is a DER SEQUENCE.
     Reader::new(&plain).sequence().map_err(|_| Refusal::WrongPassword)?;
     Ok(plain)
 }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_key_of_a_kind_that_is_not_supported_is_named() {
-        // Only the algorithm's OID: an unusable key is recognised without a look at the key itself.
+        // Only the algorithm's OID matters: an unusable key is recognised without parsing the key itself.
         for (name, algorithm, want) in [
             ("RSA-PSS", RSA_PSS, "the key is for RSA-PSS only"),
             ("Ed448", &[0x2b, 0x65, 0x71][..], "neither of RSA"),

@@ -55,7 +55,7 @@ fn dotted(oid: &[u8]) -> String {
     out
 }
 
-/// A string value as UTF-8; None for types that are not strings.
+/// A string value as UTF-8; None if the type is not a string.
 fn text(value: Value<'_>) -> Option<String> {
     match value.tag {
         der::BMP => {
@@ -68,7 +68,7 @@ fn text(value: Value<'_>) -> Option<String> {
             Some(units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
         }
         der::UTF8 => Some(String::from_utf8_lossy(value.content).into_owned()),
-        // Numeric, printable, T61, videotex, IA5, graphic, visible, general: a byte is a character.
+        // Numeric, printable, T61, videotex, IA5, graphic, visible, general: one byte per character, read as Latin-1.
         0x12..=0x16 | 0x19..=0x1b => Some(value.content.iter().map(|byte| char::from(*byte)).collect()),
         _ => None,
     }
@@ -84,7 +84,7 @@ pub fn rfc2253(name: &[u8]) -> Result<String, Malformed> {
         if !out.is_empty() {
             out.push(',');
         }
-        // Within an RDN of several attributes OpenSSL goes from the last to the first, too.
+        // Like OpenSSL, also list the attributes of a multi-valued RDN from the last to the first.
         for (at, (oid, value, _)) in attributes[start..end].iter().rev().enumerate() {
             if at > 0 {
                 out.push('+');
@@ -142,7 +142,7 @@ pub fn oneline(name: &[u8]) -> Result<String, Malformed> {
         for byte in value.content {
             match byte {
                 b' '..=b'~' => out.push(char::from(*byte)),
-                // The upper bytes of characters that need only one.
+                // OpenSSL omits the zero upper bytes of wide characters.
                 0 if matches!(value.tag, der::BMP | der::UNIVERSAL) => {}
                 byte => {
                     let _ = write!(out, "\\x{byte:02X}");

@@ -21,7 +21,7 @@ impl Section {
     }
 }
 
-/// All sections in their order; an error says what is wrong with the first broken one.
+/// All sections in order, or what is wrong with the first broken one.
 pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
     let mut sections = Vec::new();
     // Some editors begin UTF-8 files with a byte order mark.
@@ -49,7 +49,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
                 None => data.extend_from_slice(line),
             }
         }
-        // Padding alone is valid base64, but of nothing.
+        // Padding alone is valid base64 but decodes to nothing.
         if !escape::base64(&data, &mut section.der) || section.der.is_empty() {
             return Err(format!("the data of \"-----BEGIN {}-----\" is no base64", section.label));
         }
@@ -60,11 +60,11 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
 
 fn label(line: &[u8], begin: &[u8]) -> Option<String> {
     let label = line.strip_prefix(begin)?.strip_suffix(b"-----")?;
-    // A file with unknown line ends is one line: no label is that long.
+    // A file with unrecognised line ends is one long line; no label is that long.
     (label.len() <= LONGEST_LABEL).then(|| String::from_utf8_lossy(label).into_owned())
 }
 
-/// What a text without any section seems to be, as the end of a sentence.
+/// What a text without any section appears to be, as the end of a sentence.
 pub fn instead(text: &[u8]) -> &'static str {
     match text {
         [] => ": the file is empty",
@@ -77,7 +77,7 @@ pub fn instead(text: &[u8]) -> &'static str {
     }
 }
 
-/// A section in one line: it went through an environment variable or JSON, or has the line ends of an old Macintosh.
+/// A section on one line: it went through an environment variable or JSON, or has classic Mac line ends (CR).
 fn is_whole_section(line: &[u8]) -> bool {
     let begin = memchr::memmem::find(line, b"-----BEGIN ");
     begin.is_some_and(|at| memchr::memmem::find(&line[at..], b"-----END ").is_some())

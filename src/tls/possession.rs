@@ -73,7 +73,7 @@ pub(super) fn is_holder(
     }
     let mapping = provider.signature_verification_algorithms.mapping;
     let (_, known) = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).ok_or_else(bad)?;
-    // TLS 1.3 ties the curve to the scheme: only the first of the list counts.
+    // TLS 1.3 ties the curve to the scheme, so only the first algorithm in the list applies.
     let most = if version == Version::Tls13 { 1 } else { known.len() };
     let fits = known[..most].iter().filter(|known| known.public_key_alg_id().as_ref() == cert.key_algorithm);
     let mut fits = fits.filter(|known| known.verify_signature(cert.key, message, dss.signature()).is_ok());

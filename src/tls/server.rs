@@ -1,4 +1,4 @@
-//! The server's side of a configuration: certificates, protocols and sessions become the settings of handshakes.
+//! The server side: turns certificates, protocols and session settings into rustls' `ServerConfig`.
 
 use super::ciphers;
 use super::hello::Hello;
@@ -22,7 +22,8 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// Adds the protocols of another line; lines of one block add up (nginx). `first`: it is the block's first line.
+    /// Adds the protocols of another directive: several in one block add up, as in nginx. `first`: it is the block's
+    /// first.
     pub fn add(&mut self, named: Protocols, first: bool) {
         let before = if first { Protocols { v1_2: false, v1_3: false } } else { *self };
         *self = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
@@ -40,28 +41,28 @@ impl Default for Protocols {
     }
 }
 
-/// Where sessions are kept.
+/// Where sessions are cached.
 #[derive(Clone, Debug)]
 pub enum Cache {
     None,
-    /// At most this many sessions in a zone of the process.
+    /// A named zone shared by the process, and its maximum number of sessions.
     Zone(String, usize),
 }
 
 pub struct Options {
-    /// Several if they are of different kinds; the first that suits the client is used.
+    /// Several if their keys are of different kinds; the first that the client supports is used.
     pub certificates: Vec<Arc<CertifiedKey>>,
     pub protocols: Protocols,
     /// The result of `ciphers::suites`.
     pub suites: Vec<SupportedCipherSuite>,
     pub groups: Vec<&'static dyn SupportedKxGroup>,
     pub prefers_own_ciphers: bool,
-    /// Most plaintext bytes of a record.
+    /// Maximum plaintext bytes per record.
     pub buffer_size: usize,
     pub alpn: Vec<Vec<u8>>,
-    /// Clients are asked for certificates of CAs with these names.
+    /// CA names sent in the certificate request. None: clients are not asked for a certificate.
     pub client_names: Option<Vec<Vec<u8>>>,
-    /// What else must be the same for sessions to be resumed: how clients are verified.
+    /// What else sessions are bound to: how client certificates are verified.
     pub policy: Vec<u8>,
     pub cache: Cache,
     pub tickets: bool,
@@ -72,7 +73,7 @@ pub struct Options {
     pub early_data: bool,
 }
 
-/// Bytes that a client may send before the handshake is over (nginx).
+/// Maximum early data, as in nginx.
 const EARLY_DATA: u32 = 16 << 10;
 /// Sessions kept for early data if the configuration has no cache.
 const EARLY_SESSIONS: usize = 20_480;
@@ -81,7 +82,7 @@ const EARLY_SESSIONS: usize = 20_480;
 pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
     let leaf = chain.first().ok_or("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")")?;
     let parsed = Certificate::parse(leaf).map_err(|_| "the first certificate is damaged")?;
-    // A kind of key that cannot be compared is accepted: the handshake would fail, not leak.
+    // A key whose public half is unknown is accepted: a mismatch only makes handshakes fail.
     let own = key.public_key();
     if own.is_some_and(|own| own.as_ref() != parsed.spki) {
         return Err("the key does not match the certificate (key values mismatch)".into());
@@ -98,7 +99,7 @@ pub(super) fn own_provider(suites: Vec<SupportedCipherSuite>) -> Arc<CryptoProvi
 }
 
 impl Options {
-    /// What sessions of these options are bound to.
+    /// What this configuration's sessions are bound to.
     fn context(&self) -> Context {
         let leaves = self.certificates.iter().filter_map(|c| c.cert.first().map(AsRef::as_ref));
         ticket::context([&self.policy[..]].into_iter().chain(leaves))
@@ -118,8 +119,8 @@ impl Options {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates(self.certificates)));
         config.ignore_client_order = self.prefers_own_ciphers;
-        // The limit counts the header of a record. With smaller records a sealed `session::BITE` would
-        // not fit into its room.
+        // The limit includes the record header. With smaller records, a sealed `session::BITE` would not fit into
+        // `session::SEALED`.
         config.max_fragment_size = Some(self.buffer_size.clamp(64, 16384) + 5);
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {
@@ -135,8 +136,8 @@ impl Options {
             config.send_tls13_tickets = 0;
         }
         if self.early_data && self.protocols.v1_3 {
-            // A session can be resumed once, so that early data cannot be replayed. For that, sessions are kept here
-            // instead of in tickets.
+            // To prevent replay of early data, each session may be resumed only once. Tickets cannot ensure that, so
+            // sessions are cached on the server instead.
             config.ticketer = Arc::new(NoTickets);
             config.send_tls13_tickets = 2;
             if matches!(self.cache, Cache::None) {
@@ -149,31 +150,30 @@ impl Options {
     }
 }
 
-/// The settings of handshakes, including those that depend on the client.
+/// The handshake settings, with variants that depend on the client.
 #[derive(Debug)]
 pub struct Prepared {
     base: Arc<ServerConfig>,
-    /// The server may choose the order of suites, unless the client has a reason for its own.
+    /// The server may prefer its own order of suites, unless the client has a reason for its own.
     chooses: bool,
-    /// By whether the cheap suite is chosen, and whether a session is resumed.
+    /// Variants, indexed by whether the cheap suite is preferred and whether a session is resumed.
     made: [OnceCell<Arc<ServerConfig>>; 4],
 }
 
-/// Suites of TLS 1.3, as clients offer them.
+/// Suites of TLS 1.3, by their code points.
 const AES_128: u16 = 0x1301;
 const CHACHA: u16 = 0x1303;
 
 impl Prepared {
-    /// `chooses`: the configuration does not say whose order of suites counts. Then the suites of TLS 1.3 begin with
-    /// AES-128.
+    /// `chooses`: the configuration sets no preference, so the server may put AES-128 first in TLS 1.3.
     pub fn new(base: Arc<ServerConfig>, chooses: bool) -> Prepared {
         Prepared { base, chooses, made: Default::default() }
     }
 
-    /// The settings for a client. All suites of TLS 1.3 are strong; the one with SHA-256 derives its keys several
-    /// times cheaper than the one with SHA-384, which many clients prefer. A client that prefers ChaCha20 has no AES
-    /// in hardware, and gets what it prefers. A client that resumes a session still has tickets: one more is enough,
-    /// as in OpenSSL.
+    /// The settings for a client. All suites of TLS 1.3 are strong; the one with SHA-256 derives its keys several times
+    /// faster than the one with SHA-384, which many clients list first. A client that lists ChaCha20 first has no AES
+    /// hardware and gets its choice. A client that resumes a session still has tickets, so it gets only one more, as
+    /// from OpenSSL.
     pub fn for_client(&self, hello: &Hello) -> Arc<ServerConfig> {
         let newest = hello.ciphers.iter().find(|cipher| **cipher >> 8 == 0x13);
         let is_cheap = self.chooses && newest.is_some_and(|first| *first != CHACHA) && hello.ciphers.contains(&AES_128);
@@ -192,7 +192,7 @@ impl Prepared {
     }
 }
 
-/// For a connection that only answers a tls-alpn-01 challenge.
+/// Settings for a connection that only validates a tls-alpn-01 challenge.
 pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let options = Options {
         certificates: vec![pair],
@@ -213,7 +213,7 @@ pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerC
     options.build()
 }
 
-/// Certificates of different kinds: ECDSA is preferred if the client supports it, since it is cheaper.
+/// Certificates of different kinds. ECDSA is preferred if the client supports it, since signing is cheaper.
 #[derive(Debug)]
 struct Certificates(Vec<Arc<CertifiedKey>>);
 
@@ -226,8 +226,8 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Asks clients for certificates and accepts any: they are verified after the handshake, so that the response can
-/// report errors. Here only the client's possession of the key is checked.
+/// Requests a client certificate and accepts any: it is verified after the handshake, so that the response can report
+/// errors. During the handshake only possession of the key is checked.
 #[derive(Debug)]
 struct AskForCertificate {
     names: Vec<DistinguishedName>,

@@ -12,10 +12,10 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, ReadEarlyDa
 use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
 
-/// Most plaintext that is sealed at once, and room that is enough for it when sealed.
+/// Maximum plaintext sealed in one call, and the room that suffices for its records.
 pub const BITE: usize = 64 << 10;
 pub const SEALED: usize = BITE + BITE / 2;
-/// Most bytes that a peer may send before the handshake is over: certificates of clients are the largest part.
+/// Maximum bytes that a peer may send before the handshake is complete; client certificates are the largest part.
 const HANDSHAKE: u32 = 128 << 10;
 
 enum Side {
@@ -33,7 +33,7 @@ pub enum State {
     Failed,
 }
 
-/// Why a connection cannot continue; bytes that were queued for the peer (an alert) must still be sent.
+/// Why a connection cannot continue. Bytes already queued for the peer (an alert) must still be sent.
 #[derive(Clone, Debug)]
 pub enum Fault {
     Tls(Error),
@@ -53,9 +53,9 @@ impl std::fmt::Display for Fault {
 pub struct Session {
     side: Side,
     state: State,
-    /// Input that is not processed yet: rustls continues from it, and parses it again at each call.
+    /// Input not processed yet. rustls continues from it, and parses it again on each call.
     input: Vec<u8>,
-    /// Bytes received before the handshake was over.
+    /// Bytes received before the handshake was complete.
     bytes: u32,
     /// The client sent early data, and it was accepted.
     early: bool,
@@ -76,12 +76,12 @@ impl Session {
         self.state
     }
 
-    /// The client has not finished the handshake: its data may be a copy of what it sent to another server.
+    /// The client has not finished the handshake: its data may be a replay.
     pub fn is_early(&self) -> bool {
         self.early && self.common().is_handshaking()
     }
 
-    /// The handshake was completed, whatever came after it.
+    /// The handshake was completed, whatever happened afterwards.
     pub fn is_established(&self) -> bool {
         !self.common().is_handshaking()
     }
@@ -111,8 +111,8 @@ impl Session {
         let result = self.advance(input, &mut at, plain, out);
         if result.is_err() {
             self.state = State::Failed;
-            // The alert for the peer is queued. Called only while something is: rustls panics if it is given input
-            // after an alert of its own.
+            // Flush the alert that rustls queued. Only while something is queued: rustls panics if it is given input
+            // after it has raised an alert.
             let input = input.get_mut(at..).unwrap_or_default();
             while self.common().wants_write() && matches!(self.step(input, &mut Vec::new(), out), (_, Ok(_))) {}
         }
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Continues until nothing more can be done with the input from `at`.
+    /// Processes the input from `at` until rustls can do nothing more with it.
     fn advance(
         &mut self,
         input: &mut [u8],
@@ -147,7 +147,7 @@ impl Session {
             let (discard, next) = self.step(input.get_mut(*at..).unwrap_or_default(), plain, out);
             *at += discard;
             match next? {
-                // No input is left and nothing is to be written: another call would only return the same state.
+                // No input is left and nothing is to be written: another call would return the same state.
                 Next::Traffic if *at == input.len() && self.state == State::Open && !self.common().wants_write() => {
                     return Ok(());
                 }
@@ -155,8 +155,8 @@ impl Session {
                 Next::Ended => self.state = State::Ended,
                 Next::Early => self.early = true,
                 Next::Open => {
-                    // With early data allowed, a server may write before the client has finished; but only in answer
-                    // to early data.
+                    // A server that allows early data may write before the client has finished, but only in response to
+                    // early data.
                     if self.state == State::Handshaking && (self.early || !self.common().is_handshaking()) {
                         self.state = State::Open;
                     }
@@ -167,13 +167,13 @@ impl Session {
         }
     }
 
-    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Gives the number of bytes written there.
+    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes written.
     pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
         self.write(Write::Data(plain), room)
     }
 
-    /// The close_notify, which tells the peer that it has received everything. Writes nothing if there is no
-    /// connection yet.
+    /// Writes the close_notify, which tells the peer that it has received everything. Writes nothing before the
+    /// handshake.
     pub fn close(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
         match self.state {
             State::Handshaking | State::Failed => Ok(0),
@@ -186,7 +186,7 @@ impl Session {
             return Err(Fault::Tls(Error::General("the connection has failed".into())));
         }
         let mut used = 0;
-        // Queued bytes (an answer to a key update) go first; there are few.
+        // Queued bytes (such as a response to KeyUpdate) must go first; there are few.
         for _ in 0..64 {
             let room = room.get_mut(used..).unwrap_or_default();
             let (written, done) = match &mut self.side {
@@ -208,7 +208,7 @@ impl Session {
         }
     }
 
-    /// The certificates that the peer sent, its own first.
+    /// The certificates that the peer sent, the leaf first.
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.common().peer_certificates().unwrap_or_default()
     }
@@ -221,12 +221,12 @@ impl Session {
         self.common().protocol_version().map_or("", ciphers::version)
     }
 
-    /// The number of the cipher suite.
+    /// The cipher suite's code point.
     pub fn cipher(&self) -> u16 {
         self.common().negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))
     }
 
-    /// The number of the key exchange group; 0 if there was no exchange.
+    /// The key exchange group's code point; 0 if there was no key exchange.
     pub fn group(&self) -> u16 {
         self.common().negotiated_key_exchange_group().map_or(0, |group| u16::from(group.name()))
     }
@@ -239,7 +239,7 @@ impl Session {
 enum Next {
     /// There may be more in the input.
     Again,
-    /// As `Again`, after application data.
+    /// As `Again`, after application data was read.
     Traffic,
     /// Nothing more without input.
     Blocked,
@@ -249,7 +249,7 @@ enum Next {
     Ended,
 }
 
-/// Handles one state of rustls. Gives the bytes of input that were processed.
+/// Handles one state of rustls. Returns how many bytes of input it processed.
 fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     plain: &mut Vec<u8>,
@@ -275,7 +275,7 @@ fn step<Data>(
         }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let start = out.len();
-            // Called without room, it says how much it needs.
+            // The first call has no room, so that it reports how much it needs.
             let mut room = 0;
             loop {
                 out.resize(start + room, 0);
@@ -295,13 +295,13 @@ fn step<Data>(
         }
         Ok(ConnectionState::PeerClosed) => Ok(Next::Ended),
         Ok(ConnectionState::WriteTraffic(_)) => Ok(Next::Open),
-        // It is blocked in the handshake, or closed on both sides.
+        // Waiting for the peer's handshake messages, or closed in both directions.
         Ok(_) => Ok(Next::Blocked),
     };
     (discard, next)
 }
 
-/// Takes the early data. Its bytes are in no later state's count.
+/// Takes the early data, which no later state includes in its `discard`.
 fn take_early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<u8>) {
     while let Some(Ok(record)) = data.next_record() {
         plain.extend_from_slice(record.payload);
@@ -314,7 +314,7 @@ enum Write<'a> {
     Close,
 }
 
-/// Writes into `room`, or takes a step towards that; gives the bytes written and whether it is done.
+/// Writes into `room`, or takes a step towards that. Returns the bytes written and whether it is done.
 fn write<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     what: Write<'_>,
@@ -339,7 +339,7 @@ fn write<Data>(
             Ok((0, false))
         }
         ConnectionState::PeerClosed => Ok((0, false)),
-        // The close_notify has gone out already.
+        // The close_notify was already sent.
         ConnectionState::Closed if matches!(what, Write::Close) => Ok((0, true)),
         _ => Err(Fault::Tls(Error::HandshakeNotComplete)),
     }

@@ -13,7 +13,7 @@ pub fn is_signed(text: &[u8], algorithm: &[u8], signature: &[u8], issuer: &Certi
     fit.any(|known| known.verify_signature(issuer.key, text, signature).is_ok())
 }
 
-/// Names are equal whatever the types of their strings, the case and the spaces (RFC 5280 section 7.1, simplified).
+/// Compares names regardless of string type, case and spaces (RFC 5280 section 7.1, simplified).
 pub fn same_name(a: &[u8], b: &[u8]) -> bool {
     let plain = |name: &[u8]| {
         let text = names::rfc2253(name).unwrap_or_default().to_lowercase();

@@ -1,8 +1,8 @@
 //! Session resumption: tickets, which the client keeps, and caches, which the server keeps.
 //!
-//! Keys and caches belong to the process, not to a configuration, so that they survive a reload. Invariant: a session
-//! is resumed only with the same certificate and the same verification of clients as when it began. A [`Context`]
-//! proves that: it is sealed into tickets and is part of the caches' keys.
+//! Keys and caches belong to the process, not to a configuration, so they survive a reload. Invariant: a session is
+//! resumed only with the certificates and the client verification with which it began. A [`Context`] ensures that: it
+//! is authenticated in tickets and part of the cache keys.
 
 use crate::sys::clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -12,10 +12,10 @@ use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// What must be the same for a session to be resumed.
+/// A digest of what must be the same for a session to be resumed.
 pub type Context = [u8; 32];
 
-/// A digest of everything that a context consists of.
+/// Digests the parts of a context.
 pub fn context<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Context {
     let mut hash = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -36,7 +36,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A key that seals tickets.
 pub struct Key {
     name: [u8; 16],
-    /// The secret that the key is derived from, for the next process.
+    /// The secret from which the key is derived, to hand over to the next process.
     secret: [u8; 32],
     key: LessSafeKey,
     made: u64,
@@ -78,7 +78,7 @@ impl Key {
         Some([&self.name[..], &nonce, &body].concat())
     }
 
-    /// The session, if the ticket is ours, has this context and is not older than `lifetime` seconds.
+    /// Decrypts the session if the ticket is ours, has this context and is at most `lifetime` seconds old.
     fn open(&self, ticket: &[u8], context: &Context, now: u64, lifetime: u64) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_at_checked(16)?;
         let (nonce, body) = rest.split_at_checked(12)?;
@@ -94,17 +94,17 @@ impl Key {
     }
 }
 
-/// The process's own keys, the newest first: replaced as they age, and kept as long as their tickets live.
+/// The process's own keys, newest first. They rotate, and stay as long as their tickets are valid.
 #[derive(Default)]
 struct Ring {
     keys: VecDeque<Key>,
-    /// The longest lifetime of tickets that was asked for.
+    /// The longest ticket lifetime configured so far, in seconds.
     longest: u64,
 }
 
-/// Seconds for which a key seals new tickets, at least.
+/// A key seals new tickets for at least this many seconds.
 const ROTATION: u64 = 3600;
-/// Rotation never leaves more keys than this.
+/// The most keys that are inherited from an earlier process; rotation itself leaves fewer.
 const MOST_KEYS: usize = 16;
 
 impl Ring {
@@ -128,15 +128,15 @@ fn ring() -> MutexGuard<'static, Ring> {
     lock(RING.get_or_init(Mutex::default))
 }
 
-/// Prepares a key, which processes that are forked from now on share: each accepts the others' tickets. `lifetime`:
-/// the longest of any ticket, in seconds.
+/// Makes a key before forking, so that all worker processes accept each other's tickets. `lifetime`: the longest ticket
+/// lifetime, in seconds.
 pub fn prepare(lifetime: u64) {
     let mut ring = ring();
     ring.longest = ring.longest.max(lifetime);
     ring.turn(seconds());
 }
 
-/// A key of the process's own, in the form in which the next process gets it.
+/// One of the process's own keys, as handed over to the next process.
 pub struct Secret {
     pub name: [u8; 16],
     pub secret: [u8; 32],
@@ -149,7 +149,7 @@ pub fn keys() -> Vec<Secret> {
     ring().keys.iter().map(|key| Secret { name: key.name, secret: key.secret, made: key.made }).collect()
 }
 
-/// A key of an earlier process: its tickets can be opened here.
+/// Adds a key of an earlier process, so that its tickets can still be decrypted.
 pub fn inherit_key(name: [u8; 16], secret: [u8; 32], made: u64) {
     let mut ring = ring();
     if ring.keys.len() < MOST_KEYS
@@ -161,11 +161,11 @@ pub fn inherit_key(name: [u8; 16], secret: [u8; 32], made: u64) {
     }
 }
 
-/// Tickets of one context.
+/// Issues and decrypts the tickets of one context.
 #[derive(Debug)]
 pub struct Tickets {
     pub context: Context,
-    /// Seconds.
+    /// Of a ticket, in seconds.
     pub lifetime: u64,
     /// The keys of `ssl_session_ticket_key`, the one for new tickets first; empty: the process's own keys.
     pub keys: Vec<Arc<Key>>,
@@ -182,7 +182,7 @@ impl ProducesTickets for Tickets {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let now = seconds();
-        // The client keeps it, and does not use the cache.
+        // The session lives in the ticket, so no cached session is new.
         KEPT.set(None);
         if let Some(key) = self.keys.first() {
             return key.seal(plain, &self.context, now);
@@ -204,7 +204,7 @@ impl ProducesTickets for Tickets {
     }
 }
 
-/// Without tickets.
+/// Disables tickets.
 #[derive(Debug)]
 pub struct NoTickets;
 
@@ -226,7 +226,7 @@ impl ProducesTickets for NoTickets {
     }
 }
 
-/// Sessions kept here; the oldest is dropped first.
+/// Cached sessions; the oldest is dropped first.
 #[derive(Debug, Default)]
 struct Zone {
     sessions: HashMap<Vec<u8>, (u64, Vec<u8>)>,
@@ -238,7 +238,7 @@ impl Zone {
         if self.sessions.insert(key.clone(), (now, value)).is_none() {
             self.order.push_back(key);
         }
-        // Keys of sessions that were taken stay in `order` for a while.
+        // Keys of sessions already taken stay in `order` for a while.
         while self.order.len() > most {
             if let Some(oldest) = self.order.pop_front() {
                 self.sessions.remove(&oldest);
@@ -261,7 +261,7 @@ fn zones() -> MutexGuard<'static, HashMap<String, Arc<Mutex<Zone>>>> {
     lock(ZONES.get_or_init(Mutex::default))
 }
 
-/// The sessions of a zone for the next process, the oldest first.
+/// Iterates over a zone's sessions, oldest first, to hand them over to the next process.
 pub struct Sessions {
     pub zone: String,
     content: Zone,
@@ -281,7 +281,7 @@ impl Iterator for Sessions {
     }
 }
 
-/// Removes all sessions from all zones.
+/// Empties all zones.
 pub fn take_sessions() -> Vec<Sessions> {
     let taken = |(name, zone): (&String, &Arc<Mutex<Zone>>)| Sessions {
         zone: name.clone(),
@@ -290,13 +290,13 @@ pub fn take_sessions() -> Vec<Sessions> {
     zones().iter().map(taken).collect()
 }
 
-/// Adds a session of an earlier process. Excess sessions are dropped when the next one is added.
+/// Adds a session of an earlier process. An excess of sessions is dropped at the next `put`.
 pub fn inherit_session(zone: &str, key: &[u8], made: u64, value: &[u8]) {
     let Some(zone) = zones().get(zone).cloned() else { return };
     lock(&zone).put(key.to_vec(), value.to_vec(), usize::MAX, made);
 }
 
-/// The cache of a zone, which all configurations share by its name. `most`: largest number of sessions.
+/// The cache of a zone, which configurations share by name. `most`: maximum number of sessions; `lifetime`: seconds.
 pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
     let zone = zones().entry(zone.to_owned()).or_default().clone();
     Arc::new(Cache { zone, most, context, lifetime })
@@ -321,8 +321,8 @@ thread_local! {
     static KEPT: Cell<Option<[u8; 32]>> = const { Cell::new(None) };
 }
 
-/// Takes the key of the session that was cached last on this thread since the last call: in TLS 1.2 the session's id,
-/// which `rustls` does not tell in any other way.
+/// Takes the key under which this thread cached a session since the last call. In TLS 1.2 it is the session id, which
+/// `rustls` does not expose otherwise.
 pub fn take_kept() -> Option<[u8; 32]> {
     KEPT.take()
 }

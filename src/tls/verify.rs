@@ -1,9 +1,9 @@
-//! Verifies a peer's certificates: a chain to a trusted root, its dates, its extensions, its revocation lists. The
-//! rules and the texts of the faults are OpenSSL's, since configurations and `$ssl_client_verify` rely on them. By
-//! these rules certificates of version 1, which webpki refuses, are valid; private CAs still issue them.
+//! Verifies a peer's certificates: the chain to a trusted root, validity dates, extensions, revocation lists. The rules
+//! and error texts are OpenSSL's, since configurations and `$ssl_client_verify` depend on them. OpenSSL accepts version
+//! 1 certificates, which webpki refuses; private CAs still issue them.
 //!
-//! As in nginx, verification does not stop at a fault: the last one found is the verdict. Invariant: the work is
-//! bounded by [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
+//! As in nginx, verification does not stop at an error: the last one found is reported. Invariant: the work is bounded
+//! by [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
 
 use super::crl::Crl;
 pub use super::fault::Fault;
@@ -11,25 +11,25 @@ use super::signed::{is_signed, same_name};
 use super::x509::{self, AltName, Certificate};
 use rustls::pki_types::CertificateDer;
 
-/// Most certificates in a chain.
+/// Maximum number of certificates in a chain.
 const CHAIN: usize = 12;
-/// Most signatures that are checked while a chain is built.
+/// Maximum number of signatures checked while a chain is built.
 const SIGNATURES: usize = 48;
 
-/// What a peer must be able to do with its certificate.
+/// The role in which a peer uses its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Client,
     Server,
 }
 
-/// Which certificates to trust, and how far.
+/// Which certificates to trust, and how deep.
 #[derive(Debug, Default)]
 pub struct Trust {
     pub roots: Vec<CertificateDer<'static>>,
-    /// None: revocation is not checked. Some: every certificate of a chain needs a list.
+    /// None: revocation is not checked. Some: every certificate of the chain needs its issuer's list.
     pub crls: Option<Vec<Crl>>,
-    /// Most certificates of a chain between the leaf and the root, as OpenSSL counts since its version 1.1.0.
+    /// Maximum number of certificates between leaf and root, counted as OpenSSL does since 1.1.0.
     pub depth: u64,
 }
 
@@ -56,8 +56,8 @@ impl Trust {
             }
         }
         note(constraints(&chain));
-        // OpenSSL checks signatures last: for a leaf whose issuer is not known, this is the result, whatever else is
-        // wrong.
+        // OpenSSL checks signatures after extensions and revocation: for a leaf with an unknown issuer this error
+        // overrides those. Only an error in the dates overrides it.
         if let ([_], Err(Fault::LeafUnverifiable)) = (&chain[..], found) {
             note(found);
         }
@@ -78,7 +78,7 @@ impl Trust {
         roots: &[Certificate<'a>],
         others: &[Certificate<'a>],
     ) -> (Vec<Certificate<'a>>, Result<(), Fault>) {
-        // The longest chain to which another certificate may be added.
+        // A chain longer than this is not extended.
         let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN - 1);
         let mut chain = vec![leaf];
         let mut left = SIGNATURES;
@@ -117,7 +117,7 @@ impl Trust {
         }
     }
 
-    /// Both accept the same peers.
+    /// Whether both accept the same peers.
     pub fn is_same(&self, other: &Trust) -> bool {
         self.roots == other.roots && self.depth == other.depth && self.crls == other.crls
     }
@@ -163,7 +163,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
         let basic = certificate.basic_constraints().map_err(malformed)?;
         let is_ca = match basic {
             Some((ca, _)) => ca,
-            // Before version 3 a certificate could not say that it is a CA's; a root is trusted anyway.
+            // Before version 3 no certificate could state that it is a CA's; a self-signed root is trusted anyway.
             None => certificate.version < 3 && certificate.is_self_issued(),
         };
         if !is_ca || usage.is_some_and(|bits| bits & x509::KEY_CERT_SIGN == 0) {
@@ -171,7 +171,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
         } else if !certificate.serves(purpose).map_err(malformed)? {
             verdict = Err(Fault::WrongPurpose);
         }
-        // Self-issued certificates do not count.
+        // The path length does not count self-issued certificates.
         let between = chain[1..at].iter().filter(|c| !c.is_self_issued()).count() as u64;
         if let Some((_, Some(length))) = basic
             && between > length

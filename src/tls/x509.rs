@@ -13,7 +13,7 @@ pub struct Certificate<'a> {
     pub version: u8,
     /// Content of the INTEGER.
     pub serial: &'a [u8],
-    /// Names as DER, SEQUENCE included.
+    /// Issuer and subject as DER, SEQUENCE included.
     pub issuer: &'a [u8],
     pub subject: &'a [u8],
     /// Seconds since 1970.
@@ -23,7 +23,7 @@ pub struct Certificate<'a> {
     pub spki: &'a [u8],
     pub key_algorithm: &'a [u8],
     pub key: &'a [u8],
-    /// Content of the AlgorithmIdentifier and the signature.
+    /// Contents of the AlgorithmIdentifier and of the signature.
     pub signature_algorithm: &'a [u8],
     pub signature: &'a [u8],
     extensions: Option<&'a [u8]>,
@@ -86,7 +86,7 @@ impl<'a> Certificate<'a> {
         let mut parts = spki.reader();
         let key_algorithm = parts.take(der::SEQUENCE)?.content;
         let key = parts.bits()?;
-        // Unique identifiers of issuer and subject.
+        // issuerUniqueID and subjectUniqueID.
         r.optional(0x81)?;
         r.optional(0x82)?;
         let extensions = match r.optional(0xa3)? {
@@ -111,7 +111,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Its extensions; a malformed one ends the list with an error.
+    /// The extensions; a malformed one ends the iteration with an error.
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> + use<'a> {
         extensions(self.extensions)
     }
@@ -126,12 +126,12 @@ impl<'a> Certificate<'a> {
         Ok(None)
     }
 
-    /// Its subject is its issuer.
+    /// Whether subject and issuer are equal.
     pub fn is_self_issued(&self) -> bool {
         self.issuer == self.subject
     }
 
-    /// `CA:TRUE` or `FALSE` and the path length, if it has them.
+    /// `cA` and the path length constraint, if the extension is present.
     pub fn basic_constraints(&self) -> Result<Option<(bool, Option<u64>)>, Malformed> {
         let Some(extension) = self.extension(BASIC_CONSTRAINTS)? else { return Ok(None) };
         let mut r = Reader::new(extension.value).sequence()?;
@@ -147,7 +147,7 @@ impl<'a> Certificate<'a> {
         Ok(Some(bits.get(1).copied().unwrap_or_default()))
     }
 
-    /// Whether it may be used for a purpose: it names that, or any, or no purpose at all.
+    /// Whether it may be used for a purpose: extKeyUsage lists it, or any purpose, or is absent.
     pub fn serves(&self, purpose: &[u8]) -> Result<bool, Malformed> {
         let Some(extension) = self.extension(EXT_KEY_USAGE)? else { return Ok(true) };
         let mut r = Reader::new(extension.value).sequence()?;
@@ -180,8 +180,8 @@ impl<'a> Certificate<'a> {
         common_name(self.issuer)
     }
 
-    /// Whether it is valid for a host name or address: by its alternative names, or if it has none of those by its
-    /// common name (as OpenSSL's X509_check_host).
+    /// Whether it is valid for a host name or address: by its subjectAltName or, for a host name if that lists no DNS
+    /// name, by its common name (as OpenSSL's X509_check_host).
     pub fn is_for(&self, host: &[u8]) -> bool {
         let Ok(names) = self.alt_names() else { return false };
         let ip = std::str::from_utf8(host).ok().and_then(|text| text.parse::<IpAddr>().ok());
@@ -198,7 +198,7 @@ impl<'a> Certificate<'a> {
         found || !any && self.common_name().is_some_and(|name| matches(name, host))
     }
 
-    /// Whether it has a name with this suffix.
+    /// Whether one of its names has this suffix.
     pub fn is_below(&self, suffix: &[u8]) -> bool {
         let Ok(names) = self.alt_names() else { return false };
         let mut dns = names.iter().filter_map(|name| if let AltName::Dns(name) = name { Some(*name) } else { None });
@@ -244,11 +244,11 @@ pub fn alt_name(value: Value<'_>) -> AltName<'_> {
     }
 }
 
-/// Whether a name in a certificate, which may have `*` as its whole first label, matches this host.
+/// Whether a name in a certificate, whose first label may be `*`, matches this host.
 pub fn matches(name: &[u8], host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
     match name.strip_prefix(b"*.") {
-        // Never for a top-level domain.
+        // A wildcard never covers a whole top-level domain.
         Some(rest) if rest.contains(&b'.') => match host.iter().position(|byte| *byte == b'.') {
             Some(at) if at > 0 => host[at + 1..].eq_ignore_ascii_case(rest),
             _ => false,

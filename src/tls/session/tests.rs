@@ -1,4 +1,4 @@
-//! Sessions between a client and a server of our own, their bytes cut and changed anywhere.
+//! Sessions between our own client and server, with their bytes split and corrupted at every point.
 
 use super::*;
 use crate::tls::server::{Cache, Protocols, certified};
@@ -32,7 +32,7 @@ fn client_config() -> Arc<ClientConfig> {
     options.build().expect("a configuration")
 }
 
-/// An end of a connection.
+/// One end of a connection.
 struct End {
     session: Session,
     plain: Vec<u8>,
@@ -50,7 +50,7 @@ impl End {
     }
 }
 
-/// Lets both talk until nothing moves; bytes go over in pieces of `most`.
+/// Exchanges bytes in pieces of `most` until neither end has more to send.
 fn talk(client: &mut End, server: &mut End, most: usize) {
     let mut to_server = client.give(&[]).expect("a hello");
     let mut to_client = Vec::new();
@@ -168,7 +168,7 @@ fn a_handshake_message_in_two_records_does_not_disturb_what_is_sent_meanwhile() 
         record[3..5].copy_from_slice(&(part.len() as u16).to_be_bytes());
         let answer = server.give(&record).expect("taken");
         assert_eq!(answer.is_empty(), part == first);
-        // Nothing can be sealed yet; asking is harmless.
+        // Nothing can be sealed yet; trying is harmless.
         assert!(server.session.seal(b"x", &mut vec![0; SEALED]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Chains of certificates, judged as OpenSSL judges them.
+//! Verdicts on chains of certificates, compared with OpenSSL's.
 
 use super::*;
 use crate::tls::testing::{self, Made};
@@ -26,7 +26,7 @@ fn chains_are_judged_as_openssl_judges_them() {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         testing::make(params, Some(&root))
     };
-    // Issued by a certificate that is no CA.
+    // Its issuer is not a CA.
     let below = testing::client("below", &direct);
     // Name, trusted roots, depth, what is sent, verdict.
     type Case<'a> = (&'a str, &'a [&'a Made], u64, &'a [&'a Made], Result<(), Fault>);
@@ -96,7 +96,7 @@ fn many_issuers_of_one_name_are_not_all_tried() {
     assert_eq!(trust(&[&root], 1).judge(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
 }
 
-/// A list that revokes nothing, from the first of January of that year on.
+/// A CRL that revokes nothing, issued on January 1 of that year.
 fn list(year: &str) -> Crl {
     let tbs = [b"\x30\x16\x02\x01\x01\x30\x00\x30\x00\x17\x0d", year.as_bytes(), b"0101000000Z"].concat();
     Crl::parse(&[&b"\x30\x1d"[..], &tbs, b"\x30\x00\x03\x01\x00"].concat()).expect("a list")
