@@ -1,4 +1,4 @@
-//! One authority: its directory, its nonces, our account there. Shared by all requests to that authority.
+//! One certificate authority: its directory, nonces, and our account there. All requests to that authority share it.
 //!
 //! Invariant: a nonce is used once.
 
@@ -14,7 +14,7 @@ pub struct Directory {
     nonce: Url,
     account: Url,
     order: Url,
-    /// RFC 9773; not every authority has it.
+    /// RFC 9773's renewalInfo; not every authority supports it.
     pub renewal: Option<String>,
     terms_of_service: Option<String>,
     needs_external: bool,
@@ -51,7 +51,7 @@ pub enum Preliminary {
 #[derive(Debug)]
 pub struct Account {
     key: AccountKey,
-    /// Its URL at the authority.
+    /// The account's URL at the authority (JWS `kid`).
     kid: Option<String>,
     directory: Option<Directory>,
     nonce: Option<String>,
@@ -71,8 +71,8 @@ impl Account {
         self.kid.as_deref()
     }
 
-    /// A request failed: the directory is fetched again, as its URLs may have changed. The account is kept; if the
-    /// authority does not know it any more, a later answer tells.
+    /// After a failed request: fetches the directory again, as its URLs may have changed. The account is kept; if the
+    /// authority has deleted it, a later response says so.
     pub fn forget(&mut self) {
         self.directory = None;
         self.nonce = None;
@@ -82,15 +82,15 @@ impl Account {
         self.directory.as_ref()
     }
 
-    /// The URL for new orders.
+    /// The URL for new orders (newOrder).
     pub fn orders(&self) -> Option<&Url> {
         self.directory.as_ref().map(|directory| &directory.order)
     }
 
-    /// The request that must be made first: directory, nonce or account. None: all are known.
+    /// The request needed before anything else: directory, nonce or account. None: all are at hand.
     ///
     /// # Errors
-    /// No account can be made on these terms.
+    /// No account can be created on these terms.
     pub fn preliminary(&mut self, terms: &Terms) -> Result<Option<(Preliminary, Request)>, Failure> {
         let Some(directory) = &self.directory else {
             return Ok(Some((Preliminary::Directory, Request::get(terms.uri.clone()))));
@@ -121,10 +121,10 @@ impl Account {
         Ok(Some((Preliminary::Account, self.post(&url, &payload.to_string())?)))
     }
 
-    /// Takes the response to the request of [`Account::preliminary`].
+    /// Handles the response to the request from [`Account::preliminary`].
     ///
     /// # Errors
-    /// It was refused.
+    /// The authority refused.
     pub fn take(&mut self, which: Preliminary, terms: &Terms, response: &Response, now: i64) -> Result<(), Failure> {
         self.learn(response);
         let is_good = (200..300).contains(&response.status);
@@ -154,17 +154,17 @@ impl Account {
         }
     }
 
-    /// Keeps the nonce that a response carries for the next request.
+    /// Keeps the nonce of a response for the next request.
     pub fn learn(&mut self, response: &Response) {
         if let Some(nonce) = response.field("replay-nonce") {
             self.nonce = Some(nonce.to_owned());
         }
     }
 
-    /// A signed POST; with an empty payload a POST-as-GET.
+    /// A signed POST; with an empty payload, a POST-as-GET.
     ///
     /// # Errors
-    /// It cannot be signed.
+    /// The key cannot sign.
     pub fn post(&mut self, url: &Url, payload: &str) -> Result<Request, Failure> {
         let nonce = self.nonce.take().unwrap_or_default();
         let body = self.key.request(&url.text, &nonce, self.kid.as_deref(), payload);
@@ -172,7 +172,7 @@ impl Account {
         Ok(Request { method: Method::Post, url: url.clone(), body })
     }
 
-    /// Whether the request may be repeated after this response: only the nonce or the account was out of date.
+    /// Whether to retry after this response: only the nonce or the account was out of date.
     pub fn may_repeat(&mut self, response: &Response) -> bool {
         match Problem::of_response(response).kind.as_str() {
             "badNonce" => true,
@@ -184,10 +184,10 @@ impl Account {
         }
     }
 
-    /// The profile to order by, if there is one of that name.
+    /// The profile to order with, if the authority offers it.
     ///
     /// # Errors
-    /// There is none, and it is required.
+    /// It offers none of that name, and the configuration requires it.
     pub fn profile(&self, terms: &Terms) -> Result<Option<String>, Failure> {
         let Some((name, required)) = &terms.profile else { return Ok(None) };
         let there = self.directory.as_ref().is_some_and(|directory| directory.profiles.contains(name));

@@ -27,7 +27,7 @@ impl std::fmt::Debug for AccountKey {
     }
 }
 
-/// A curve: its algorithm, the names that JOSE has for it, the bytes of a coordinate.
+/// A curve: its algorithm, JOSE's names for algorithm and curve, bytes per coordinate.
 type Curve = (&'static EcdsaSigningAlgorithm, &'static str, &'static str, usize);
 const CURVES: [Curve; 3] = [
     (&signature::ECDSA_P256_SHA256_FIXED_SIGNING, "ES256", "P-256", 32),
@@ -39,7 +39,7 @@ impl AccountKey {
     /// The first private key of a text.
     ///
     /// # Errors
-    /// There is none that can sign here.
+    /// No private key of a supported type in the text.
     pub fn from_pem(text: &[u8]) -> Result<AccountKey, String> {
         let sections = pem::parse(text)?;
         let section = sections.iter().find(|section| section.label.ends_with("PRIVATE KEY"));
@@ -62,13 +62,13 @@ impl AccountKey {
         Ok(AccountKey { pair: Pair::Rsa(rsa), algorithm: "RS256", jwk })
     }
 
-    /// RFC 7638: the digest of the public key, its members in their order.
+    /// The key's thumbprint (RFC 7638): the digest of the public key, its members in lexical order.
     pub fn thumbprint(&self) -> String {
-        // serde_json keeps the members of an object sorted.
+        // serde_json sorts the members of an object, as RFC 7638 requires.
         escape::base64url(digest::digest(&digest::SHA256, self.jwk.to_string().as_bytes()).as_ref())
     }
 
-    /// What a challenge is answered with.
+    /// The key authorization of a token (RFC 8555 §8.1).
     pub fn authorization(&self, token: &str) -> String {
         format!("{token}.{}", self.thumbprint())
     }
@@ -86,8 +86,8 @@ impl AccountKey {
         }
     }
 
-    /// The body of a request: `payload` (empty: one that only reads) for a URL. `kid`: the account's own URL; none yet:
-    /// the key itself.
+    /// The body of a signed request to a URL; an empty `payload` makes it a POST-as-GET. `kid`: the account's URL;
+    /// without one, the public key itself is sent.
     ///
     /// # Errors
     /// The key cannot sign.
@@ -104,7 +104,7 @@ impl AccountKey {
         Ok(body.to_string().into_bytes())
     }
 
-    /// The binding of this key to an account that the authority knows otherwise (RFC 8555 section 7.3.4).
+    /// Binds this key to an account that exists outside ACME (externalAccountBinding, RFC 8555 §7.3.4).
     pub fn binding(&self, url: &str, kid: &str, mac: &[u8]) -> Value {
         let protected = json!({ "alg": "HS256", "kid": kid, "url": url });
         let protected = escape::base64url(protected.to_string().as_bytes());

@@ -5,10 +5,10 @@
 //! |---|---|
 //! | [`jose`] | the account's key, and how requests are signed with it |
 //! | [`wire`] | a request and a response as bytes of HTTP |
-//! | [`problem`] | why the authority, or the way to it, refused |
-//! | [`account`] | one authority: its directory, nonces, our account there |
+//!  [`problem`] | why a request or an order failed |
+//!  [`account`] | an authority: its directory, nonces, and our account there |
 //! | [`order`] | one certificate, from the order to the chain |
-//! | [`renewal`] | when the next one is due (RFC 9773, and without it) |
+//!  [`renewal`] | when to renew a certificate (with and without RFC 9773), and when to retry |
 
 pub mod account;
 pub mod jose;
@@ -38,19 +38,19 @@ impl ChallengeKind {
     }
 }
 
-/// An `acme_issuer`: the authority and the terms of the account.
+/// An `acme_issuer`: the authority and the settings of our account there.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// Its directory.
     pub uri: wire::Url,
-    /// URLs with their scheme.
+    /// As URLs, `mailto:` included.
     pub contacts: Vec<String>,
     pub agreed: bool,
-    /// Key identifier and MAC key of an account there that ours is bound to.
+    /// External account binding: key identifier and MAC key.
     pub external: Option<(String, Vec<u8>)>,
     pub challenge: ChallengeKind,
-    /// Common name of the issuer at the top of the wanted chain.
+    /// Common name that the topmost issuer of the chain should have.
     pub preferred_chain: Option<String>,
-    /// A profile, and whether it is an error that there is none of that name.
+    /// Profile name, and whether it is an error if the authority does not offer it.
     pub profile: Option<(String, bool)>,
 }

@@ -1,7 +1,7 @@
-//! One certificate: ordered, its names authorized, finalized, downloaded. [`Order::next`] gives the next request,
+//! One certificate: order, authorizations, finalization, download. [`Order::next`] returns the next request,
 //! [`Order::receive`] takes its response.
 //!
-//! Invariants: the number of requests is bounded ([`POLLS`], [`REPEATS`]); the answers to challenges are in place
+//! Invariants: the number of requests is bounded ([`POLLS`], [`REPEATS`]); challenge responses are in place
 //! ([`Order::challenges`]) before the authority is notified.
 
 use super::account::{Account, Preliminary};
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Polls of one order in total.
+/// Maximum number of polls per order.
 const POLLS: u32 = 120;
-/// Milliseconds between two polls: at first, and at most.
+/// Milliseconds between two polls: the first pause, and the longest.
 const PAUSE: u64 = 250;
 const LONGEST: u64 = 10_000;
-/// How often in a row a request is repeated because of a bad nonce and the like.
+/// Maximum number of consecutive retries of a request (after badNonce and the like).
 const REPEATS: u32 = 12;
 
-/// The answer to a challenge, for the authority to fetch.
+/// A challenge and the response to serve to the authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     pub kind: ChallengeKind,
@@ -37,7 +37,7 @@ pub struct Challenge {
 #[derive(Debug)]
 pub enum Action {
     Ask(Request),
-    /// Milliseconds.
+    /// Milliseconds to wait before calling [`Order::next`] again.
     Wait(u64),
     /// The chain as PEM.
     Done(String),
@@ -46,17 +46,17 @@ pub enum Action {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// The first open authorization is fetched.
+    /// Fetches the first pending authorization.
     Look,
-    /// The authority is notified that the challenge of this URL is ready.
+    /// Notifies the authority that the challenge at this URL is ready.
     Answer(Url),
-    /// Polls until the authorization is decided.
+    /// Polls until the authorization is valid or invalid.
     Await,
-    /// Polls until the order is ready, or its certificate issued.
+    /// Polls until the order is ready, or its certificate is issued.
     Check,
     Finalize,
     Download(Url),
-    /// Another chain may be the one wanted.
+    /// Fetches an alternate chain, which may be the preferred one.
     Alternate(Url),
     Done,
 }
@@ -72,7 +72,7 @@ pub struct Order {
     names: Vec<String>,
     /// DER.
     request: Vec<u8>,
-    /// The certificate that this one is to replace, by its id (RFC 9773).
+    /// ID of the certificate that this order replaces (RFC 9773).
     replaces: Option<String>,
     stage: Stage,
     outstanding: Option<Outstanding>,
@@ -88,7 +88,7 @@ pub struct Order {
     alternates: Vec<Url>,
 }
 
-/// `dns` or `ip`, as an authority takes it.
+/// The identifier for an order: of type `dns` or `ip`.
 fn identifier(name: &str) -> Value {
     let kind = if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" };
     json!({ "type": kind, "value": name })
@@ -107,7 +107,7 @@ fn url(value: &Value, name: &str) -> Result<Url, Failure> {
 }
 
 impl Order {
-    /// For these names, by a PKCS#10 request.
+    /// An order for these names, with a PKCS#10 request (DER).
     pub fn new(names: Vec<String>, request: Vec<u8>, replaces: Option<String>) -> Order {
         Order {
             names,
@@ -128,12 +128,12 @@ impl Order {
         }
     }
 
-    /// The answers that must be served until the order is complete.
+    /// The challenge responses that must be served until the order is complete.
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
     }
 
-    /// What to do next. Not to be called while a request is outstanding.
+    /// The next action. Must not be called while a request is outstanding.
     ///
     /// # Errors
     /// The order has failed.
@@ -178,7 +178,7 @@ impl Order {
         })
     }
 
-    /// Takes the response to the last request. `now`: seconds since 1970.
+    /// Handles the response to the last request. `now`: seconds since 1970.
     ///
     /// # Errors
     /// The order has failed.
@@ -218,12 +218,12 @@ impl Order {
         let problem = Problem::of_response(response);
         match self.stage {
             Stage::New if problem.kind == "alreadyReplaced" && self.replaces.take().is_some() => Ok(()),
-            // Something else made it ready, or it is not yet.
+            // It was finalized already, or is not ready yet.
             Stage::Finalize if problem.kind == "orderNotReady" => {
                 self.stage = Stage::Check;
                 self.look_again(None)
             }
-            // An alternate chain could not be fetched: the default one is used.
+            // The alternate chain could not be fetched: fall back to the default chain.
             Stage::Alternate(_) => {
                 self.stage = Stage::Done;
                 Ok(())
@@ -242,7 +242,7 @@ impl Order {
         }
     }
 
-    /// Not decided yet: polls again later.
+    /// Schedules the next poll.
     fn look_again(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
         self.polls += 1;
         if self.polls > POLLS {
@@ -293,7 +293,7 @@ impl Order {
         }
     }
 
-    /// Keeps the chain if it is the preferred one, else fetches the next alternate.
+    /// Keeps the chain if it is the preferred one, otherwise fetches the next alternate.
     fn choose(&mut self, terms: &Terms) {
         self.stage = match self.alternates.pop() {
             Some(next) if !is_preferred(&self.chain, terms) => Stage::Alternate(next),
@@ -366,7 +366,7 @@ impl Order {
     }
 }
 
-/// URLs of other chains (RFC 8288).
+/// URLs of alternate chains (`Link: rel="alternate"`, RFC 8288).
 fn alternates(response: &Response) -> Vec<Url> {
     let links = response.fields.iter().filter(|(name, _)| name == "link").flat_map(|(_, value)| value.split(','));
     let alternate = links.filter_map(|link| {
@@ -374,13 +374,13 @@ fn alternates(response: &Response) -> Vec<Url> {
         let is_alternate = rest.split(';').any(|part| matches!(part.trim(), "rel=\"alternate\"" | "rel=alternate"));
         Url::parse(target).filter(|_| is_alternate)
     });
-    // The first is looked at first.
+    // Reversed, since `choose` takes them from the end.
     let mut found: Vec<Url> = alternate.collect();
     found.reverse();
     found
 }
 
-/// Whether the last certificate of a chain is issued by the preferred name.
+/// Whether the last certificate of the chain was issued by the preferred issuer.
 fn is_preferred(chain: &str, terms: &Terms) -> bool {
     let Some(wanted) = &terms.preferred_chain else { return true };
     let Ok(sections) = pem::parse(chain.as_bytes()) else { return false };

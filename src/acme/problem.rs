@@ -1,18 +1,18 @@
-//! Why a request or an order failed: the authority's problem documents (RFC 7807) and other failures. The kind decides when
-//! it is tried again.
+//! Why a request or an order failed: the authority's problem documents (RFC 7807) and other errors. The kind of failure
+//! decides when to retry.
 
 use super::wire::Response;
 use crate::http::date;
 use serde_json::Value;
 
-/// What kind of failure it is.
+/// Decides how soon to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The authority could not be reached or had an internal error; no rate limit was touched.
+    /// The authority could not be reached or had an internal error; this counts against no rate limit.
     Unreachable,
     /// The authority refused; each attempt may count against a rate limit.
     Refused,
-    /// Permanent: the administrator has to act.
+    /// Permanent until the administrator acts.
     Settings,
 }
 
@@ -20,7 +20,7 @@ pub enum Kind {
 pub struct Failure {
     pub kind: Kind,
     pub text: String,
-    /// Seconds that the authority wants us to wait.
+    /// Seconds to wait, as requested by the authority.
     pub wait: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl Failure {
         Failure { kind, text: text.into(), wait: None }
     }
 
-    /// A response that cannot be understood.
+    /// A response that makes no sense.
     pub fn nonsense(what: &str) -> Failure {
         Failure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
     }
@@ -38,13 +38,13 @@ impl Failure {
 /// A problem document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
-    /// Without `urn:ietf:params:acme:error:`.
+    /// The error type, without `urn:ietf:params:acme:error:`.
     pub kind: String,
     pub detail: String,
 }
 
 impl Problem {
-    /// From a JSON object, with its subproblems.
+    /// Parses a JSON object, including its subproblems.
     pub fn of(value: &Value) -> Problem {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = text(value, "type");
@@ -71,7 +71,7 @@ impl Problem {
         }
     }
 
-    /// As a failure of `what`.
+    /// Converts it to a failure of `what`.
     pub fn failure(&self, what: &str) -> Failure {
         const SETTINGS: [&str; 7] = [
             "userActionRequired",
@@ -87,7 +87,7 @@ impl Problem {
     }
 }
 
-/// The failure that a response is.
+/// Converts an error response to a failure.
 pub fn refused(response: &Response, what: &str, now: i64) -> Failure {
     let problem = Problem::of_response(response);
     let mut failure = problem.failure(&format!("{what} failed with status {}", response.status));
@@ -101,7 +101,7 @@ pub fn refused(response: &Response, what: &str, now: i64) -> Failure {
     failure
 }
 
-/// `Retry-After` in seconds: a number, or a date.
+/// `Retry-After` in seconds, from either of its forms (seconds or a date).
 pub fn retry_after(response: &Response, now: i64) -> Option<u64> {
     let value = response.field("retry-after")?;
     let by_date = || date::parse(value.as_bytes()).map(|at| u64::try_from(at - now).unwrap_or(0));

@@ -1,5 +1,5 @@
-//! When a certificate is due again: in the window that its authority suggests (RFC 9773), else when a third of its time
-//! is left; and when something that failed is tried again. Times are seconds since 1970; `chance` is a random number.
+//! When to renew a certificate: in the window that its authority suggests (RFC 9773), otherwise when a third of its
+//! lifetime is left; and when to retry after a failure. Times are seconds since 1970; `chance` is a random number.
 
 use super::Terms;
 use super::account::Account;
@@ -16,7 +16,7 @@ const DAY: u64 = 24 * HOUR;
 
 const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
 
-/// The identifier of a certificate (RFC 9773 §4.1): its issuer's key id and its serial number.
+/// The certificate's ARI identifier (RFC 9773 §4.1): its authority key identifier and serial number.
 pub fn certificate_id(leaf: &Certificate<'_>) -> Option<String> {
     let extension = leaf.extension(AUTHORITY_KEY_ID).ok()??;
     let mut parts = Reader::new(extension.value).sequence().ok()?;
@@ -24,7 +24,7 @@ pub fn certificate_id(leaf: &Certificate<'_>) -> Option<String> {
     Some(format!("{}.{}", escape::base64url(key), escape::base64url(leaf.serial)))
 }
 
-/// `2026-11-27T03:00:00Z`, with a fraction and an offset or without.
+/// Parses `2026-11-27T03:00:00Z`, with or without fraction and offset.
 fn rfc3339(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
     let number = |text: &str| text.parse::<i64>().ok();
@@ -54,19 +54,19 @@ fn rfc3339(text: &str) -> Option<i64> {
     Some(civil.to_unix()? - offset)
 }
 
-/// What an authority suggests.
+/// The renewal window that an authority suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     pub start: i64,
     pub end: i64,
-    /// Seconds after which it is asked again.
+    /// Seconds until the next query.
     pub ask_again: u64,
 }
 
-/// Bounds of the seconds between two queries.
+/// Bounds on the seconds between two queries.
 const OFTEN: u64 = MINUTE;
 const SELDOM: u64 = DAY;
-/// Seconds between two queries where the authority names none.
+/// Seconds between two queries if the authority sends no Retry-After.
 const USUAL: u64 = 6 * HOUR;
 
 impl Window {
@@ -79,28 +79,28 @@ impl Window {
         (start < end).then_some(Window { start, end, ask_again })
     }
 
-    /// A random moment of the window.
+    /// A random time within the window.
     pub fn moment(&self, chance: u64) -> i64 {
         let span = u64::try_from(self.end - self.start).unwrap_or(1).max(1);
         self.start.saturating_add_unsigned(chance % span)
     }
 }
 
-/// Without a suggestion: when a third of the time is left, or a little earlier, so that not all come at once.
+/// Without a suggested window: when a third of the lifetime is left, or a little earlier, to spread renewals.
 pub fn by_lifetime(not_before: i64, not_after: i64, chance: u64) -> i64 {
     let life = u64::try_from(not_after - not_before).unwrap_or(0);
     let due = not_after.saturating_sub_unsigned(life / 3);
     due.saturating_sub_unsigned(chance % (life / 24).max(1))
 }
 
-/// No pause after a failure is longer.
+/// The longest pause after a failure, in seconds.
 pub const LONGEST_PAUSE: i64 = 7 * DAY as i64;
 
-/// Seconds until the next attempt, after this many failures.
+/// Seconds until the next attempt after this many consecutive failures.
 pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     let (first, most) = match failure.kind {
         Kind::Unreachable => (2, 10 * MINUTE),
-        // Authorities allow five failed validations of a name in an hour.
+        // Let's Encrypt allows five failed validations per name and hour.
         Kind::Refused => (2 * MINUTE, 6 * HOUR),
         Kind::Settings => (HOUR, DAY),
     };
@@ -109,7 +109,7 @@ pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     (doubled + jitter).max(failure.wait.unwrap_or(0).min(LONGEST_PAUSE.unsigned_abs()))
 }
 
-/// Seconds to wait before a renewal soon after the last one: an authority may ask for that once, not repeatedly.
+/// Seconds to wait before a renewal right after the last one: an authority may request that once, but not repeatedly.
 pub fn hasty(times: u32) -> u64 {
     match times {
         0 => 0,
@@ -117,7 +117,7 @@ pub fn hasty(times: u32) -> u64 {
     }
 }
 
-/// The authority is asked when a certificate should be renewed.
+/// A query for the renewal information of a certificate.
 #[derive(Debug)]
 pub struct Inquiry {
     id: String,
@@ -128,7 +128,7 @@ pub struct Inquiry {
 #[derive(Debug)]
 pub enum InquiryStep {
     Ask(Request),
-    /// The authority has no renewal information.
+    /// The authority does not support renewal information.
     Unknown,
 }
 
@@ -149,10 +149,10 @@ impl Inquiry {
         }
     }
 
-    /// The window, if this response has it; None: there is more to fetch.
+    /// The window, if this response contains it. None: call [`Inquiry::next`] for the next request.
     ///
     /// # Errors
-    /// No window can be had.
+    /// The window could not be fetched or parsed.
     pub fn receive(
         &mut self,
         account: &mut Account,

@@ -1,4 +1,4 @@
-//! A request to the authority and its response. Bounded: [`HEAD`] bytes of a head, [`BODY`] of a body.
+//! An HTTP/1.1 request to the authority and its response. Bounds: [`HEAD`] bytes per response head, [`BODY`] per body.
 
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
@@ -6,23 +6,23 @@ use crate::http::h1::request::{self, Length};
 use crate::http::h1::response::{Ending, Progress, RequestContext, ResponseHead};
 use crate::http::version::Version;
 
-/// The longest head of a response.
+/// Maximum size of a response head.
 const HEAD: usize = 16 << 10;
-/// The longest body: chains of certificates are the largest.
+/// Maximum size of a response body; certificate chains are the largest.
 const BODY: usize = 1 << 20;
 
 /// An `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     pub secure: bool,
-    /// In lower case, an IPv6 address without its brackets.
+    /// In lower case; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
-    /// As the Host header field has it.
+    /// The value of the Host header field.
     pub authority: String,
-    /// Path and arguments.
+    /// Path and query.
     pub target: String,
-    /// As it was written: signatures cover it.
+    /// The URL as written, since signatures cover that.
     pub text: String,
 }
 
@@ -77,7 +77,7 @@ pub enum Method {
 pub struct Request {
     pub method: Method,
     pub url: Url,
-    /// Of a POST.
+    /// The body of a POST; empty otherwise.
     pub body: Vec<u8>,
 }
 
@@ -113,7 +113,7 @@ pub struct Response {
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The connection may carry another request.
+    /// Whether the connection can be reused for another request.
     pub keep_alive: bool,
 }
 
@@ -128,7 +128,7 @@ impl Response {
 pub struct Receiver {
     context: RequestContext,
     head: ResponseHead,
-    /// The bytes of the head so far; after that, those of the body that are not decoded yet.
+    /// The head received so far; once it is complete, body bytes not yet decoded.
     bytes: Vec<u8>,
     body: Option<(Ending, Decoder)>,
     response: Response,
@@ -146,15 +146,15 @@ impl Receiver {
         }
     }
 
-    /// No byte has been received yet.
+    /// Whether no byte has been received yet.
     pub fn is_fresh(&self) -> bool {
         self.body.is_none() && self.bytes.is_empty()
     }
 
-    /// Takes received bytes. Some: the response is complete.
+    /// Processes received bytes. Some: the response is complete.
     ///
     /// # Errors
-    /// It is no HTTP, or too long.
+    /// It is not HTTP, or too long.
     pub fn take(&mut self, came: &[u8]) -> Result<Option<Response>, String> {
         self.bytes.extend_from_slice(came);
         while self.body.is_none() {
@@ -182,7 +182,7 @@ impl Receiver {
         Ok(done.then(|| std::mem::take(&mut self.response)))
     }
 
-    /// The connection was closed in order.
+    /// Processes an orderly close of the connection.
     ///
     /// # Errors
     /// The response is incomplete.

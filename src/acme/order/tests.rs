@@ -1,4 +1,4 @@
-//! An order against an authority that is played: every answer is written down, and what is asked is looked at.
+//! An order against a scripted authority; the tests check the requests that it receives.
 
 use super::*;
 use crate::acme::jose::AccountKey;
@@ -52,7 +52,7 @@ fn order(status: &str) -> Response {
     reply(200, &text, &[("location", "https://ca.test/order/1")])
 }
 
-/// Plays answers in their order. Gives what was asked, as `METHOD target` and `wait`, and how it ended.
+/// Plays the responses in order. Returns the requests as `METHOD target` or `wait`, and the outcome.
 fn play(terms: &Terms, account: &mut Account, answers: Vec<Response>) -> (Vec<String>, Result<String, Failure>, Order) {
     let mut order = Order::new(vec!["a.test".into()], b"csr".to_vec(), None);
     let mut asked = Vec::new();
@@ -137,7 +137,7 @@ fn a_bad_nonce_and_a_forgotten_account_are_repeated() {
     let (asked, ended, _) = play(&terms(), &mut account, answers);
     assert_eq!(ended.as_deref(), Ok("chain"), "{asked:?}");
     assert_eq!(asked.iter().filter(|asked| *asked == "Post /order").count(), 3);
-    // Not for ever.
+    // Retries are bounded.
     let mut answers = vec![directory(), reply(200, "", &[])];
     answers.extend((0..REPEATS + 1).map(|_| bad("badNonce")));
     let (_, ended, _) = play(&terms(), &mut super::tests::account(), answers);
