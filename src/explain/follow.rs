@@ -1,5 +1,5 @@
-//! Follows a request through the serving phases, without a client: waits end at once, and a subrequest that decides
-//! (auth_request) is followed if this server answers it itself.
+//! Runs a request through the serving phases without a client: delays end at once, and an auth_request subrequest is
+//! followed if this server answers it itself.
 
 use super::question::Question;
 use crate::conn::request::respond;
@@ -12,13 +12,13 @@ use crate::http::status::Status;
 use crate::route::{Recorder, Trace, TraceStep};
 use crate::services::Services;
 
-/// Most waits (limit_req's delay, auth_delay) that are followed.
+/// Maximum number of delays (limit_req, auth_delay) that are skipped.
 const WAITS: usize = 4;
 
-/// Runs the phases. Some: the URI of a decision that an upstream makes, which is not asked.
+/// Runs the phases. Some: the URI of an auth_request subrequest that goes to an upstream, which is not contacted.
 ///
 /// # Errors
-/// The question is not a whole request.
+/// The question has no complete request head.
 pub fn answer(
     active: &mut Active,
     cx: &mut Services,
@@ -48,15 +48,15 @@ pub fn answer(
     Ok(depends)
 }
 
-/// A result that is assumed of an upstream.
+/// An assumed result of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supposed {
-    /// It gave no usable response: this server's own status for that.
+    /// No usable response; with the status that this server answers then.
     Fault(Status),
     Answer(Status),
 }
 
-/// Continues as if the request's upstream had given that result. False: the request is at none.
+/// Continues as if the upstream had given that result. False: the request is not at an upstream.
 fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     let Active { ex, handler, .. } = active;
     if ex.tx != Tx::Wait || !matches!(handler, Handler::Proxy(_)) {
@@ -79,7 +79,8 @@ fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     true
 }
 
-/// Ends waits, as long as no upstream is needed. Some: the URI of a decision that an upstream makes.
+/// Skips delays and runs subrequests until an upstream is needed or the request is done. Some: the URI of an
+/// auth_request subrequest that goes to an upstream.
 fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     let (mut waits, mut depends) = (0, None);
     loop {
@@ -104,10 +105,10 @@ fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     }
 }
 
-/// Follows the request that decides about this one (auth_request), as one step; false: an upstream answers it.
+/// Runs the auth_request subrequest and records it as one step. False: it goes to an upstream, and success is assumed.
 fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     cx.trace.say("access", None, || format!("auth_request: {} is asked", Printable(uri)));
-    // Its own steps are not shown.
+    // The subrequest's own steps are not shown.
     let steps = cx.trace.replace(Recorder::default());
     subrequests::switch(active, cx);
     for _ in 0..WAITS {

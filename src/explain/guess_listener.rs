@@ -1,5 +1,5 @@
-//! The listener by which a recorded request came, if its line does not say: by the port, the scheme and the server in
-//! the line, by the log it is in, by its Host, and by what each listener would have answered.
+//! The listener that a logged request arrived at, if its log line does not say: derived from the line's port, scheme
+//! and server, the log that contains it, its Host, and how each listener would have answered.
 
 use super::question::Question;
 use super::{Query, course, log_line};
@@ -10,29 +10,29 @@ use crate::config::sources::Sources;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Most listeners that are named, or tried, if it is not known which one it was.
+/// How many listeners are named, or tried, at most when several fit.
 pub const LISTENERS: usize = 8;
 
-/// Statuses that may be sent before a name has chosen the server.
+/// Statuses that may be sent before the Host has selected a server.
 const EARLY: [u16; 9] = [400, 408, 414, 431, 494, 495, 496, 497, 505];
 
-/// What a line and its log say about the listener.
+/// What a log line and its log file reveal about the listener.
 pub struct Clues {
     hints: log_line::Hints,
     status: Option<u16>,
-    /// Listeners whose servers write to the log with the line; empty if none are known.
+    /// Listeners whose servers write to that log; empty if unknown.
     by_log: Vec<EndpointId>,
 }
 
 impl Clues {
-    /// `log`: the path of the log with the line, if it is a file.
+    /// `log`: the path of the line's log, if it is a file.
     pub fn of(config: &Config, line: &str, status: Option<u16>, log: Option<&Path>) -> Clues {
         let log = log.and_then(|log| std::fs::canonicalize(log).ok());
         let by_log = log.map_or_else(Vec::new, |log| writers(config, &log));
         Clues { hints: log_line::hints(line, status), status, by_log }
     }
 
-    /// Adds the server that answered, as another log names it.
+    /// Adds the server that answered, according to another log.
     pub fn served_by(mut self, server: Option<&str>) -> Clues {
         self.hints.server = self.hints.server.or_else(|| server.map(str::to_owned));
         self
@@ -44,7 +44,7 @@ impl Clues {
         config.servers.iter().find(|server| server.name[..] == *name.as_bytes()).map(|server| server.span)
     }
 
-    /// What a line says about its listener: equal requests with equal keys came by the same one.
+    /// What the listener is derived from: equal requests with equal keys arrived at the same listener.
     pub fn key(&self) -> (log_line::Hints, Option<u16>) {
         (self.hints.clone(), self.status)
     }
@@ -61,7 +61,7 @@ impl Clues {
     }
 }
 
-/// The listeners whose servers write to the log, by its real path.
+/// The listeners whose servers write to the log, compared by real path.
 fn writers(config: &Config, log: &Path) -> Vec<EndpointId> {
     let is_same = |known: &PathBuf| std::fs::canonicalize(known).is_ok_and(|known| known == log);
     let files = config.log_files.iter().map(is_same).collect::<Vec<_>>();
@@ -83,7 +83,7 @@ fn writes_to(logs: &Logging, files: &[bool]) -> bool {
     access || matches!(&logs.error.target, LogTarget::File(id) if is_it(id.at()))
 }
 
-/// The server that answers at an address if no name chooses another.
+/// The default server of an address.
 pub fn default_server(config: &Config, addr: &str) -> Option<Span> {
     let endpoint = config.endpoints.iter().find(|endpoint| endpoint.addr.to_string() == addr)?;
     Some(config.servers[endpoint.default.at()].span)
@@ -105,7 +105,7 @@ fn narrowed(config: &Config, mut ids: Vec<EndpointId>, clues: &Clues) -> Vec<End
     ids
 }
 
-/// The note if several listeners remain.
+/// A note if several listeners remain.
 pub fn doubt(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
@@ -113,9 +113,9 @@ pub fn doubt(count: usize) -> String {
     }
 }
 
-/// The address of the listener by which a recorded request came, and the number of candidates: of those that fit the
-/// line, the first that may answer with its status. Logs seldom contain ports, and a name is often served on two of
-/// them: one redirects, the other answers.
+/// The address of the listener that a logged request arrived at, and the number of candidates: of the listeners that
+/// fit the line, the first that may answer with its status. Logs seldom contain ports, and one name is often served on
+/// two of them: one redirects, the other answers.
 pub fn listener(
     config: &Rc<Config>,
     sources: &Sources,
@@ -128,14 +128,14 @@ pub fn listener(
     let is_early = clues.status.is_some_and(|status| EARLY.contains(&status));
     let named = || question.candidates(config);
     let ids = match clues.hints.port {
-        // A listener with that port, whether or not a server there has the name.
+        // Prefer listeners of that port that serve the name; otherwise any listener of that port.
         Some(_) => {
             let (all, named) = (listeners(config, clues), named());
             let both: Vec<EndpointId> = all.iter().copied().filter(|id| named.contains(id)).collect();
             if both.is_empty() { all } else { both }
         }
         None if has_host || !is_early => named(),
-        // Without a name, each of them may be the one.
+        // Without a Host, every listener is a candidate.
         None => listeners(config, clues),
     };
     let ids = narrowed(config, ids, clues);

@@ -1,5 +1,5 @@
-//! Lines of an access log, parsed by the formats in which the configuration writes them: each becomes its named
-//! fields, in a form that [`super::log_line`] knows. A line that no format can have written stays as it is.
+//! Parses lines of an access log by the configured `log_format`s: each becomes named fields in a form that
+//! [`super::log_line`] reads. A line that matches no format stays as it is.
 
 use super::log_line;
 use crate::config::model::Config;
@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// The formats that contain the request.
+/// The log formats that contain the request.
 pub struct Formats(Vec<Rc<LogFormat>>);
 
 impl Formats {
@@ -22,7 +22,7 @@ impl Formats {
         Formats(formats.filter(|format| asks(format)).cloned().collect())
     }
 
-    /// A log with its lines as fields; the number of lines stays.
+    /// A log whose lines are converted to named fields; the number of lines stays the same.
     pub fn named<'l>(&self, log: &'l str) -> Cow<'l, str> {
         if self.0.is_empty() {
             return Cow::Borrowed(log);
@@ -38,7 +38,7 @@ impl Formats {
         Cow::Owned(text)
     }
 
-    /// None: it can be read as it is, or no format fits, or two fit and differ.
+    /// None: the line needs no conversion, matches no format, or matches two with different results.
     fn fields(&self, line: &str) -> Option<String> {
         let known = log_line::parse(line);
         let has_host =
@@ -50,7 +50,7 @@ impl Formats {
     }
 }
 
-/// Whether its lines contain the request.
+/// Whether the format contains the request.
 fn asks(format: &LogFormat) -> bool {
     let has = |wanted: Builtin| {
         format.line.parts.iter().any(|part| matches!(part, Part::Var(Var::Builtin(b)) if *b == wanted))
@@ -66,11 +66,11 @@ fn is_host(part: &Part) -> bool {
     }
 }
 
-/// Places of a line that are tried, at most: what a client wrote may hold the signs between the fields any number of times.
+/// Maximum number of split positions tried: client-supplied text may contain the separators any number of times.
 const TRIED: usize = 2000;
 
-/// The fields of a line in this format. None: it was not written so, or it can be read in two ways that differ in what was
-/// asked, whom, or how it was answered. A client may write into one field what looks like the next.
+/// The fields of a line in this format. None: it does not match, or can be parsed in two ways that differ in request,
+/// host, status or id. Client-supplied text in one field may imitate the next field.
 fn fields(format: &LogFormat, line: &str) -> Option<String> {
     let mut search = Search { format, found: Vec::new(), tried: 0 };
     search.split(0, line, &mut Vec::new());
@@ -78,16 +78,16 @@ fn fields(format: &LogFormat, line: &str) -> Option<String> {
     (others.is_empty() && search.tried < TRIED).then(|| members.clone())
 }
 
-/// All ways to read a line by a format.
+/// Searches all ways to parse a line by a format.
 struct Search<'f> {
     format: &'f LogFormat,
-    /// What each says of the request, its host, its answer and its id, and all its members.
+    /// Of each parse: the fields that must be unambiguous, and all fields as JSON.
     found: Vec<(Vec<String>, String)>,
     tried: usize,
 }
 
 impl<'f> Search<'f> {
-    /// Reads `rest` by the parts from `at` on, after the values before them.
+    /// Parses `rest` by the parts from `at` on; `values` holds the values before.
     fn split<'l>(&mut self, at: usize, rest: &'l str, values: &mut Vec<(&'f Var, &'l str)>) {
         let Some(part) = self.format.line.parts.get(at) else {
             if rest.is_empty() {
@@ -103,7 +103,7 @@ impl<'f> Search<'f> {
             Part::Var(var) => var,
             Part::Capture(_) => return,
         };
-        // A value ends where the next part begins, there or further on.
+        // A value ends where the next literal occurs, at its first occurrence or a later one.
         let literal = match self.format.line.parts.get(at + 1) {
             None => return self.take(at, var, (rest, ""), values),
             Some(Part::Literal(literal)) => std::str::from_utf8(literal).unwrap_or_default(),
@@ -111,7 +111,7 @@ impl<'f> Search<'f> {
         };
         for (end, _) in rest.match_indices(literal) {
             self.tried += 1;
-            // Two ways are one too many.
+            // Two different parses make the line ambiguous.
             if self.tried > TRIED || self.found.len() > 1 || literal.is_empty() {
                 return;
             }
@@ -149,16 +149,16 @@ impl<'f> Search<'f> {
     }
 }
 
-/// RFC 3986 section 3.2.2: the signs of a host, with a port.
+/// Whether all characters can occur in a host with a port (RFC 3986 section 3.2.2).
 fn is_host_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(&byte))
 }
 
-/// Whether a variable can have that value.
+/// Whether a variable can have this value.
 fn can_be(var: &Var, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let has_blank = value.contains([' ', '\t']);
-    // Signs that a token may have as well are in no method, and between the fields of many formats.
+    // Stricter than a token: no method has other characters, and many formats use them as separators.
     let is_method = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
@@ -197,7 +197,7 @@ fn can_be(var: &Var, value: &str) -> bool {
     }
 }
 
-/// The name of a variable, if it is one that others look for.
+/// A variable's field name, where [`super::log_line`] looks for one.
 fn name_of(var: &Var) -> String {
     let named = |family: &str, name: &[u8]| format!("{family}{}", String::from_utf8_lossy(name));
     match var {
@@ -208,7 +208,7 @@ fn name_of(var: &Var) -> String {
     }
 }
 
-/// A value in the default format's escapes instead of the format's own.
+/// Rewrites a value from the format's escapes to the default ones.
 fn plain(value: &str, escape: Escape) -> Cow<'_, str> {
     match escape {
         Escape::Json if value.contains('\\') => {
@@ -219,7 +219,7 @@ fn plain(value: &str, escape: Escape) -> Cow<'_, str> {
     }
 }
 
-/// The members of an object, `request` and `host` among them.
+/// The fields as a JSON object. None: `request` or `host` cannot be built.
 fn members(values: &[(String, Cow<str>)]) -> Option<String> {
     let of = |name: &str| {
         let value = values.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
@@ -296,7 +296,7 @@ mod tests {
                 "{\"m\":\"PUT\",\"u\":\"/\\\"x\",\"h\":\"a\",\"s\":201}",
                 Some(("PUT /\"x", "Host: a", 201)),
             ),
-            // What the client wrote into a field before does not choose what is read.
+            // Client-supplied text before a field does not determine how the field is parsed.
             (
                 &["$id", " ", "$user", " - ", "$host", " ", "$request", " ", "$status"],
                 Escape::Default,

@@ -1,22 +1,22 @@
-//! Requests in logs: a line of an access or error log, in nginx's forms or as JSON, becomes the question that
-//! `explain` answers. What a log does not contain (headers other than Host, a body) is left out.
+//! Requests in logs: turns a line of an access or error log, in nginx's formats or as JSON, into the question that
+//! `explain` answers. What a log does not contain (headers other than Host, the body) is left out.
 
 use super::Query;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What a log says about one request.
+/// What a log contains about one request.
 #[derive(Debug)]
 pub struct Recorded<'l> {
     /// Its lines, the most informative one last.
     pub lines: Vec<&'l str>,
-    /// None: its request line was never read (a status 400 or 408).
+    /// None: its request line was never read (status 400 or 408).
     pub asked: Option<Query>,
-    /// None: an error log has none.
+    /// None if only an error log has the request.
     pub status: Option<u16>,
 }
 
-/// The request of a log with this id, or whose line is given. `is_own`: whether a line is certainly about the request
-/// of that id; such lines take precedence over those that only contain it.
+/// The request with this id, or of this line. `is_own`: whether a line certainly belongs to the request with that id;
+/// such lines take precedence over those that merely contain it.
 pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Option<Recorded<'l>> {
     // An id is a whole word, not a part of another.
     let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
@@ -33,7 +33,7 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
     if lines.is_empty() {
         lines.extend(Some(id).filter(|line| parse(line).is_some() || status(line).is_some()));
     }
-    // Lines of an access log have the status; theirs comes last.
+    // Access log lines, which have the status, sort last.
     lines.sort_by_key(|line| (parse(line).is_some(), status(line).is_some()));
     let last = *lines.last()?;
     Some(Recorded { asked: parse(last), status: status(last), lines })
@@ -48,7 +48,7 @@ pub fn parse(line: &str) -> Option<Query> {
     let client = client.or_else(|| line.split(' ').next()).map(|text| text.trim_matches(['"', '}']));
     let client = client.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let target = unescaped(target);
-    // The absolute form has its own host.
+    // An absolute-form target contains its own host.
     let (own, path) = match target.split_once("://") {
         Some((_, rest)) => {
             (Some(rest.split('/').next().unwrap_or_default()), rest.find('/').map_or("/", |at| &rest[at..]))
@@ -73,17 +73,17 @@ pub fn parse(line: &str) -> Option<Query> {
     })
 }
 
-/// The request line as it was sent; None: it cannot have been like this.
+/// The request line as sent; None: no client can have sent it.
 fn as_sent(line: &str) -> Option<String> {
     let rest = value(line, &["\"request\":\"", "request: \"", "] \""])?;
     let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
     let text = unescaped(rest.get(..end)?);
-    // HTTP/2 has no such line.
+    // HTTP/2 has no request line.
     let text = text.strip_suffix(" HTTP/2.0").map_or(text.clone(), |rest| format!("{rest} HTTP/1.1"));
     (!text.is_empty() && !text.contains(['\r', '\n', '\0', '\u{fffd}'])).then_some(text)
 }
 
-/// The log contains the Host of its requests, and this one has none.
+/// Whether the log contains Host fields, and this request has none.
 fn is_hostless(line: &str) -> bool {
     let host = value(line, &["\"host\":\"", "host=\"", "\"http_host\":\""]);
     host.is_some_and(|rest| matches!(until(rest, '"'), "" | "-"))
@@ -102,7 +102,7 @@ pub fn sent(line: &str) -> Option<u64> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// `$upstream_status`, if the log has it: that of the last server tried.
+/// `$upstream_status`, if the log has it: of several servers, the last one tried.
 pub fn upstream_status(line: &str) -> Option<u16> {
     let rest = value(line, &["\"upstream_status\":\"", "\"upstream_status\":", "upstream_status="])?;
     let all = rest.trim_start_matches('"').split(['"', '}', ']']).next()?;
@@ -119,8 +119,8 @@ pub struct Hints {
     pub server: Option<String>,
 }
 
-/// From `$server_port`, `$scheme` or `$ssl_protocol` as named fields, from the version, and from statuses that only
-/// TLS has.
+/// Taken from `$server_port`, `$scheme` or `$ssl_protocol` as named fields, from the HTTP version, and from statuses
+/// that occur only with TLS.
 pub fn hints(line: &str, status: Option<u16>) -> Hints {
     let field = |name: &str| {
         let rest = value(line, &[&format!("\"{name}\":\""), &format!("\"{name}\":"), &format!("{name}=")])?;
@@ -136,7 +136,7 @@ pub fn hints(line: &str, status: Option<u16>) -> Hints {
         },
     };
     let port = field("server_port").and_then(|text| text.parse().ok());
-    // In the error log it follows the client.
+    // In the error log, the server follows the client.
     let logged = || value(line, &[", server: "]).map(|rest| until(rest, ',')).filter(|name| !name.is_empty());
     let server = field("server_name").or_else(logged).map(str::to_owned);
     Hints { port, is_secure, http2: line.contains(" HTTP/2.0\""), server }
@@ -151,7 +151,7 @@ fn request(line: &str) -> Option<(&str, &str)> {
     (is_method && !target.contains(' ')).then_some((method, target))
 }
 
-/// An invalid request line, as far as it can be followed.
+/// The method and target of an invalid request line, as far as they can be recognised.
 fn odd(line: &str) -> Option<(&str, &str)> {
     let (method, rest) = line.split_once(' ')?;
     let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
@@ -159,21 +159,21 @@ fn odd(line: &str) -> Option<(&str, &str)> {
     Some((method, target))
 }
 
-/// The status in an access log: after the request, or a field of its own.
+/// The status in an access log: behind the request, or as a named field.
 pub fn status(line: &str) -> Option<u16> {
     let digits = |text: &str| {
         let text = text.trim_start_matches(['"', ' ']);
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text.get(..end).filter(|text| text.len() == 3).and_then(|text| text.parse().ok())
     };
-    // Not that of `upstream_status`.
+    // Do not match the end of `upstream_status`.
     let is_whole =
         |at: usize| !line.get(..at).is_some_and(|text| text.ends_with(|c: char| c == '_' || c.is_alphanumeric()));
     let field = ["\"status\":", "status="].iter().find_map(|name| {
         let (at, _) = line.match_indices(name).find(|(at, _)| is_whole(*at))?;
         digits(line.get(at + name.len()..)?)
     });
-    // nginx's combined: `… [time] "request" STATUS bytes`; the request may be anything, or empty.
+    // nginx's combined: `… [time] "request" STATUS bytes`; the request may be empty or arbitrary text.
     let behind = || {
         let rest = line.get(line.find("] \"")? + 3..)?;
         let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
@@ -189,7 +189,7 @@ fn combined(line: &str) -> (Option<String>, Option<String>) {
         line.get(line.find("] \"").map_or(line.len(), |at| at + 3)..).unwrap_or_default().split('"').skip(2);
     let mut next = || {
         let text = texts.next().map(unescaped);
-        // The text between two quoted texts.
+        // Skip what is between two quoted strings.
         texts.next();
         text
     };
@@ -199,7 +199,7 @@ fn combined(line: &str) -> (Option<String>, Option<String>) {
     (named.0.or(first).filter(is_said), named.1.or(second).filter(is_said))
 }
 
-/// `\x22` becomes a quote.
+/// Decodes `\x22` and the like.
 fn unescaped(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();

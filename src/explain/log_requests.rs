@@ -1,5 +1,4 @@
-//! Explains the requests of a log: by which listener one came, if the log does not say, and how two configurations
-//! answer each.
+//! Explains logged requests: at which listener one arrived, and how two configurations would answer it.
 
 use super::follow::Supposed;
 use super::guess_listener::{self, Clues};
@@ -20,19 +19,19 @@ use std::fmt::Write;
 use std::path::Path;
 use std::rc::Rc;
 
-/// The lines of a request, its own first.
+/// The log lines of a request as output, its own first.
 fn quoted<'l>(own: &[&'l str], others: &'l [String], as_written: impl Fn(&'l str) -> &'l str) -> String {
     let lines = own.iter().map(|line| as_written(line)).chain(others.iter().map(String::as_str));
     lines.map(|line| format!("line       {line}\n")).collect()
 }
 
-/// The original line of one that was converted by its format.
+/// The original of a line that was converted by its format.
 fn as_written<'l>(line: &'l str, log: &'l str, written: &'l str) -> &'l str {
     let at = log.lines().position(|other| std::ptr::eq(other, line));
     at.and_then(|at| written.lines().nth(at)).unwrap_or(line)
 }
 
-/// The explanation of a request in a log; None: the log does not have it. `path`: the log's.
+/// The explanation of a logged request; None: the log does not contain it. `path`: the log file.
 pub fn traced(
     origin: &Origin,
     config: Config,
@@ -41,12 +40,12 @@ pub fn traced(
     id: &str,
 ) -> Option<Result<String, String>> {
     let formats = Formats::of(&config);
-    // The line itself may be given.
+    // The id may be the line itself, which needs the same conversion.
     let (named, id) = (formats.named(log), formats.named(id));
     of_named(origin, config, sources, (&named, log, path), id.trim_end())
 }
 
-/// The same for a log whose lines were converted by their formats; `written`: the original lines.
+/// As [`traced`], for a log converted by its formats; `written`: the original lines.
 fn of_named(
     origin: &Origin,
     config: Config,
@@ -62,7 +61,7 @@ fn of_named(
     let others = beside.lines(line);
     let mut text = quoted(&found.lines, others, |line| as_written(line, log, written));
     let status = found.status.or_else(|| others.iter().find_map(|line| log_line::status(line)));
-    // What the error log says about a success is not the reason.
+    // Errors logged for a successful request do not explain its status.
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
@@ -88,7 +87,7 @@ fn of_named(
         let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
         if let Some((supposed, found)) = supposed_upstream::find(line, status, beside.fault(line), explain) {
             said = found;
-            // A peer that failed was followed by one that answered.
+            // If an upstream answered, an error about another peer does not explain the status.
             let is_answer = matches!(supposed, Supposed::Answer(_));
             message = message.filter(|message| !is_answer || !other_logs::is_upstreams(message));
         }
@@ -99,7 +98,7 @@ fn of_named(
     if is_early && (!is_same || said.contains("\nlocation ")) {
         said = refused(&said, &config, sources, &tree, (clues.server(&config).or(default), status));
     } else if let (Some(span), false, Some(at)) = (default, said.contains("\nserver "), said.find("\nanswer ")) {
-        // A request that is refused before a name is known belongs to the default server.
+        // A request rejected before its Host is known belongs to the default server.
         let server = format!("\nserver     the listener's default answers  [{}]", sources.place(span));
         said.insert_str(at, &server);
     }
@@ -110,8 +109,8 @@ fn of_named(
     Some(Ok(text + &said))
 }
 
-/// The request with a certificate, and what becomes of it, where only that leads to the status. A log does not say whether
-/// the client had one.
+/// The request with a client certificate and its explanation, if only that leads to the logged status. Logs do not
+/// record whether the client had a certificate.
 fn certified(
     config: &Config,
     asked: &Query,
@@ -120,7 +119,7 @@ fn certified(
     explain: impl Fn(&Query) -> Option<String>,
 ) -> Option<(Query, String)> {
     let leads = |said: &str| supposed_upstream::answer(said).starts_with(&status.to_string());
-    // 495 and 496 are a log's words for the 400 of one that is missing or does not hold.
+    // 495 and 496 (400 to the client) mean that the certificate was missing or invalid.
     if leads(said) || matches!(status, 400 | 495 | 496) || !secure::asks_for_certificates(config) {
         return None;
     }
@@ -129,7 +128,7 @@ fn certified(
     Some((with, found))
 }
 
-/// A request that was refused because of its head: no location was looked for.
+/// A request rejected because of its head, before a location was selected.
 fn refused(
     said: &str,
     config: &Config,
@@ -140,7 +139,7 @@ fn refused(
     let mut out = String::new();
     let keeps = |line: &&str| line.starts_with("request ") || line.starts_with("listener ");
     said.lines().filter(keeps).for_each(|line| out.extend([line, "\n"]));
-    // The server of its name, if that was known by then.
+    // The server selected by name, if the name was known by then.
     let by_name = || {
         let (_, place) = outcome::placed(said.lines().find(|line| line.starts_with("server "))?)?;
         config.servers.iter().map(|server| server.span).find(|span| sources.place(*span) == place)
@@ -154,7 +153,7 @@ fn refused(
     out + &server.map_or(String::new(), |server| settings_at(tree, server, sources))
 }
 
-/// Something that could not be read as a request: at most its listener is known.
+/// Input that could not be parsed as a request: at most its listener is known.
 fn unread(
     config: &Config,
     sources: &Sources,
@@ -186,27 +185,27 @@ fn unread(
 /// A request that two configurations answer differently.
 pub struct Change {
     pub request: String,
-    /// The answer of each, with the deciding lines.
+    /// Each configuration's response, with the deciding lines.
     pub old: String,
     pub new: String,
 }
 
-/// A recorded request as the first configuration answers it.
+/// A logged request as the first configuration answers it.
 struct Played {
     /// The index of the request in the log.
     at: usize,
     listener: Option<String>,
     certificate: bool,
-    /// The result of its upstream.
+    /// The assumed result of its upstream.
     supposed: Option<Supposed>,
     text: String,
 }
 
-/// Which of the requests in a log would be answered otherwise by the second configuration, each once for each listener it
-/// came by, and how many requests were looked at. `log`: its text, and where it lies.
+/// The logged requests that the second configuration would answer differently, each once per listener, and the number
+/// of requests compared. `log`: its text and path.
 ///
 /// # Errors
-/// Not every request could be looked at with the rights of the server.
+/// Some requests could not be tested with the server's rights.
 pub fn compare(
     old: (Config, &Sources),
     new: (Config, &Sources),
@@ -218,7 +217,7 @@ pub fn compare(
     let mut requests: Vec<(&str, Query)> =
         log.0.lines().filter_map(|line| Some((line, log_line::parse(line)?))).collect();
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
-    // Both are parsed first: what remains to be looked at is what the server of each would see.
+    // Both configurations are already parsed; the rest runs with the rights of each one's server.
     let played =
         own_process::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
     let of = |row: &Vec<String>| Played::of(row).filter(|one| one.at < requests.len());
@@ -241,7 +240,7 @@ pub fn compare(
     for ((Played { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
         if !outcome::is_same(before, after) {
             let mut request = [&[asked.question.clone()][..], &asked.headers].concat().join("  ");
-            // The same request may have come by another listener, with the same response.
+            // The same request may have arrived at several listeners, so name this one.
             if let Some(listener) = asked.listener.as_ref().filter(|_| old.0.endpoints.len() > 1) {
                 let _ = write!(request, "  by {listener}");
             }
@@ -253,7 +252,7 @@ pub fn compare(
 }
 
 impl Played {
-    /// As a row for another process, which [`Played::of`] reads.
+    /// Serialises it for the parent process, which reads it with [`Played::of`].
     fn row(&self) -> Vec<String> {
         let (kind, status) = match self.supposed {
             None => ("", 0),
@@ -279,13 +278,14 @@ impl Played {
     }
 }
 
-/// Each request of a log once, as the first configuration answers it.
+/// Each distinct request of a log, as the first configuration answers it.
 fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Played> {
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
     let may_certify = secure::asks_for_certificates(config);
     for (at, (line, asked)) in requests.iter().enumerate() {
         let request = (&asked.question, &asked.headers, asked.client, &asked.line);
-        // Finding the listener may mean following the request at each: lines with the same clues share one.
+        // Finding the listener may mean running the request at each candidate, so lines with the same clues share the
+        // result.
         let status = log_line::status(line);
         let clues = Clues::of(config, line, status, None);
         if !lines.insert((request, clues.key())) {
@@ -321,7 +321,7 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], besi
     played
 }
 
-/// By the request to an upstream: its result, if that was always the same.
+/// The results of upstreams by upstream request, where they were always the same.
 fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
     let mut known = HashMap::new();
     for one in played {
@@ -336,8 +336,8 @@ fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
     known
 }
 
-/// The same request with the second configuration: the result of its upstream, or of an equal request to one, is
-/// assumed.
+/// The same request with the second configuration. Its upstream is assumed to give the same result, or that of an equal
+/// upstream request.
 fn play_again(
     (config, sources): &(Rc<Config>, &Sources),
     asked: &Query,

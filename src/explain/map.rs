@@ -1,5 +1,5 @@
-//! `webserv explain CONF` without a question: the listeners, the servers behind each, and their locations, in the order
-//! in which they are tried.
+//! `webserv explain CONF` without a request: the listeners, the servers of each, and their locations, in the order in
+//! which they are tried.
 
 use super::render::by_server;
 use crate::config::model::{
@@ -13,7 +13,7 @@ use crate::exchange::Printable;
 use crate::util::printable::visible;
 use std::fmt::Write;
 
-/// Columns before a place.
+/// Columns before the position (`FILE:LINE`).
 const WIDTH: usize = 60;
 
 pub fn map(config: &Config, sources: &Sources) -> String {
@@ -61,7 +61,7 @@ impl Map<'_> {
         self.named(server);
     }
 
-    /// One level: exact names, then prefixes, the longest first, then regexes in order.
+    /// One level of locations: exact ones, then prefixes from the longest, then regexes in order.
     fn tree(&mut self, tree: &LocationTree, depth: usize) {
         let mut exact: Vec<LocationId> = tree.exact.values().copied().collect();
         exact.sort_by_key(|id| id.0);
@@ -99,7 +99,7 @@ impl Map<'_> {
         }
     }
 
-    /// The handler of a location.
+    /// What handles a location's requests.
     fn answer(&self, location: &Location) -> String {
         let returned = location.script.ops.iter().find_map(|op| match op {
             Op::Return { code, text } => Some(match text {
@@ -133,7 +133,7 @@ impl Map<'_> {
         }
     }
 
-    /// A template as it is written, as far as its parts show.
+    /// A template approximately as written, reassembled from its parts.
     fn written(&self, template: &Template) -> String {
         template
             .parts

@@ -1,8 +1,8 @@
 //! `webserv explain`: what would happen to a request, and why, without serving it.
 //!
-//! Nothing is decided here. A request is made of the question and goes through the serving phases
-//! ([`crate::exchange::entry::begin`]) with a [`Recorder`], and the recorded steps are printed. Invariant: nothing is
-//! bound, logged or changed; of the file system only what the phases look up is read.
+//! This module decides nothing itself. It makes a request from the question, runs it through the serving phases
+//! ([`crate::exchange::entry::begin`]) with a [`Recorder`], and prints the recorded steps. Invariant: nothing is bound,
+//! logged or changed; of the file system only what the phases look up is read.
 
 mod follow;
 mod guess_listener;
@@ -56,13 +56,13 @@ pub struct Query {
     pub headers: Vec<String>,
     /// The client.
     pub client: IpAddr,
-    /// Over TLS, if the URL does not say.
+    /// Whether a question that is only a path goes to a TLS listener.
     pub tls: bool,
-    /// The client has a certificate that holds, where it is asked for one.
+    /// Whether the client presents a valid certificate, if it is asked for one.
     pub certificate: bool,
     /// The address of the listener, if it is not known from the URL.
     pub listener: Option<String>,
-    /// The request line as a log has it, and whether there was no Host.
+    /// The request line as logged, and whether the request had no Host.
     pub line: Option<(String, bool)>,
 }
 
@@ -76,7 +76,7 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 /// # Errors
 /// The question is invalid, or nothing listens there; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Query) -> Result<String, String> {
-    // Read before the rights for it may be given up.
+    // Read before dropping rights, which may be needed to read it.
     let tree = tree(origin);
     let rights =
         rights::take(&config).unwrap_or_else(Some).map_or(String::new(), |rights| format!("rights     {rights}\n"));
@@ -84,7 +84,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Query
     Ok(rights + &text)
 }
 
-/// The files are parsed in the same order as before: positions in the tree are those of `sources`.
+/// Parses the files in the same order as before, so that the tree's spans refer to `sources`.
 fn tree(origin: &Origin) -> Vec<Directive> {
     let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
     load::load(&origin.file, &options).directives
@@ -101,7 +101,7 @@ fn with_settings(
     Ok(text + &settings_at(tree, here, sources))
 }
 
-/// The settings in force at a place, as they are shown after the steps.
+/// The settings in force at a place, as shown after the steps.
 fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
     let mut text = format!("\nsettings at {}\n", sources.place(here));
     for setting in settings::at(tree, here, sources) {
@@ -111,8 +111,7 @@ fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
     text
 }
 
-/// The steps of a request, and the block whose settings apply at the end. `supposed`: the assumed result of an
-/// upstream.
+/// The steps of a request, and the block whose settings apply at the end. `supposed`: the assumed upstream result.
 fn course(
     config: &Rc<Config>,
     sources: &Sources,
@@ -162,7 +161,7 @@ fn course(
     Ok((explanation.finish(), ex.here().span))
 }
 
-/// Where the files of an upload are stored: in a directory of its own, not where the URI leads.
+/// Where an upload is stored: below its upload_store, or else at the path of the URI.
 fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
     match ex.here().settings.upload.clone().store {
         Store::Path(ref path) => {
@@ -173,7 +172,7 @@ fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
     }
 }
 
-/// The servers that one is picked from; a program has none.
+/// The servers that the balancer picks from; a CGI program has none.
 fn servers(proxy: &Proxy, explanation: &mut Explanation) {
     let Some(group) = proxy.group() else { return };
     let shown = |peer: &UpstreamPeer| {
@@ -197,7 +196,7 @@ fn outcome(
     match handler {
         _ if answerer == Some("upload") => store(ex, cx, explanation),
         Handler::Proxy(proxy) => servers(proxy, explanation),
-        // With an explicit status (`=404`, return) the path only shows where rewriting stopped.
+        // With an explicit status (`=404`, return) the path only shows where rewriting ended.
         _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
             explanation.line("file", &Printable(&ex.route.path).to_string());
         }

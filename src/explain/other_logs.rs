@@ -1,5 +1,5 @@
-//! What the configuration's other logs say about recorded requests: by the id in the lines of both, the error log
-//! explains why a request was answered as it was.
+//! What the configuration's other logs contain about logged requests: lines are joined by request id, and the error log
+//! explains a status.
 
 use super::request_ids::{Ids, is_hex};
 use crate::config::model::Config;
@@ -8,27 +8,27 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Most lines kept of one request.
+/// Maximum number of lines kept per request.
 const LINES: usize = 32;
 
 #[derive(Default)]
 pub struct Beside {
-    /// By the request's id, its lines in the other logs.
+    /// Lines in other logs, by request id.
     lines: HashMap<String, Vec<String>>,
     ids: Ids,
-    /// The id of the request, if only one is explained.
+    /// The id, if only one request is explained.
     only: Option<String>,
 }
 
 impl Beside {
-    /// Reads the configuration's logs for the requests of a log's lines. `known` is that log.
+    /// Reads the configuration's logs for all requests in `text`, which is the log at `known`.
     pub fn of(config: &Config, known: Option<&Path>, text: &str) -> Beside {
         let ids = Ids::of(config);
         let wanted = text.lines().filter_map(|line| ids.find(line)).map(str::to_owned).collect();
         Beside { lines: read(config, known, &wanted, &ids), ids, only: None }
     }
 
-    /// Reads them for the one request that is named by this id, or by its line.
+    /// As [`Beside::of`], for the one request with this id or line.
     pub fn of_one(config: &Config, known: Option<&Path>, (id, line): (&str, &str)) -> Beside {
         if !is_hex(id) {
             return Beside::of(config, known, line);
@@ -38,25 +38,25 @@ impl Beside {
         Beside { lines, ids, only: Some(id.to_owned()) }
     }
 
-    /// The lines of other logs about the request of this line.
+    /// Lines of other logs about this line's request.
     pub fn lines(&self, line: &str) -> &[String] {
         let id = self.only.as_deref().or_else(|| self.ids.find(line));
         id.and_then(|id| self.lines.get(id)).map_or(&[], Vec::as_slice)
     }
 
-    /// Why the request was answered as it was, if the error log says it.
+    /// Why the request got its status, if the error log says so.
     pub fn message<'l>(&'l self, line: &'l str) -> Option<&'l str> {
         let own = message(line);
         self.lines(line).iter().rev().find_map(|line| message(line)).or(own)
     }
 
-    /// A message that its upstream gave no usable response: what followed may have lines of its own.
+    /// The message that its upstream gave no usable response, even if later messages follow it.
     pub fn fault<'l>(&'l self, line: &'l str) -> Option<&'l str> {
         let all = self.lines(line).iter().map(String::as_str).chain([line]);
         all.filter_map(message).find(|message| is_upstreams(message))
     }
 
-    /// The name of the server that answered, if a line has it.
+    /// The name of the server that answered, if a line contains it.
     pub fn server(&self, line: &str) -> Option<&str> {
         self.lines(line).iter().rev().find(|line| message(line).is_some()).and_then(|line| server(line))
     }
@@ -66,7 +66,7 @@ fn read(config: &Config, known: Option<&Path>, wanted: &HashSet<String>, ids: &I
     let mut lines: HashMap<String, Vec<String>> = HashMap::new();
     let known = known.and_then(|path| std::fs::canonicalize(path).ok());
     for path in config.log_files.iter().filter(|_| !wanted.is_empty()) {
-        // Reading a pipe or a terminal would wait.
+        // Reading a pipe or terminal would block.
         let is_other = std::fs::canonicalize(path).is_ok_and(|path| path.is_file() && Some(&path) != known.as_ref());
         let Some(file) = is_other.then(|| File::open(path).ok()).flatten() else { continue };
         let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
@@ -85,7 +85,8 @@ fn read(config: &Config, known: Option<&Path>, wanted: &HashSet<String>, ids: &I
     lines
 }
 
-/// The message of an error log's line, without its trailer; None: it is no such line, or explains nothing.
+/// The message of an error log line, without its trailer. None: another kind of line, or a message that explains
+/// nothing.
 fn message(line: &str) -> Option<&str> {
     let text = match line.split_once("\"message\":\"") {
         Some((_, rest)) => rest.split_once("\",\"").map_or(rest, |(text, _)| text),
@@ -107,7 +108,7 @@ fn server(line: &str) -> Option<&str> {
     rest.split([',', '"']).next().filter(|name| !name.is_empty())
 }
 
-/// Whether a message is about a request that was refused before its path was known: no location was looked for.
+/// Whether a message is about a request that was rejected before its path was known, so no location was selected.
 pub fn is_early(message: &str) -> bool {
     let early = ["client sent invalid request: ", "client sent plain HTTP", "client sent a TLS handshake"];
     let about_body = ["body", "chunk"].iter().any(|word| message.contains(word));

@@ -1,6 +1,6 @@
-//! The parts of two explanations that a client could tell apart: the status, the headers and the body. Which file,
-//! location or rule led to them does not matter if the response is the same; if only an upstream knows the response,
-//! its request counts.
+//! Compares the parts of two explanations that a client could tell apart: status, headers, body. Which file, location
+//! or rule led to them does not matter if the response is the same. Where only an upstream knows the response, the
+//! upstream requests are compared.
 
 use std::fmt::Write;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 /// Files up to this size are compared by content.
 const COMPARED: u64 = 16 << 20;
 
-/// Whether both lead to the same response.
+/// Whether both explanations lead to the same response.
 pub fn is_same(before: &str, after: &str) -> bool {
     let (old, new) = (Answer::of(before), Answer::of(after));
     if !old.is_known() || !new.is_known() {
@@ -22,13 +22,13 @@ pub fn is_same(before: &str, after: &str) -> bool {
         }
 }
 
-/// The response of an explanation.
+/// The response according to an explanation.
 struct Answer<'t> {
-    /// Status and headers; of those that identify a version of the body, only the names.
+    /// Status and headers; of validators (ETag and the like) only the names.
     head: Vec<&'t str>,
     /// The file that is sent as the body.
     file: Option<&'t str>,
-    /// What makes the body otherwise; empty: the status's own page.
+    /// What else produces the body; empty for the status's default page.
     text: Vec<&'t str>,
 }
 
@@ -42,9 +42,9 @@ impl<'t> Answer<'t> {
         let file = last("file ").and_then(|line| line.strip_prefix("file ")).map(str::trim_start);
         let file = file.filter(|_| head.iter().any(is_version));
         let status = head.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
-        // `return CODE "text": answers CODE`; the URL of a redirect is a header.
+        // `return CODE "text"`; a redirect's URL is compared as a header.
         let written = lines().rfind(|line| line.contains(": answers ")).map(bare);
-        // If there is no body, it does not matter what would have made it.
+        // Without a body, what would have produced it does not matter.
         let is_empty = ["204", "304"].contains(&status)
             || lines().any(|line| line.starts_with("request    HEAD "))
             || head.iter().any(|line| length(line) == Some("0"));
@@ -57,12 +57,12 @@ impl<'t> Answer<'t> {
             None if status.starts_with('2') => ["handler ", "file ", "store "].into_iter().filter_map(last).collect(),
             None => Vec::new(),
         };
-        // The body's version is compared by the body itself; that there is one is a header like others.
+        // Validators follow from the body, which is compared itself; only their presence counts.
         let named = |line: &'t str| if is_version(&line) { line.split(':').next().unwrap_or_default() } else { line };
         Answer { head: head.into_iter().map(named).collect(), file, text }
     }
 
-    /// Whether the response is known without asking an upstream or reading a body.
+    /// Whether the response is known without an upstream and without reading a body.
     fn is_known(&self) -> bool {
         let first = self.head.first().map(|line| line.trim_start_matches("answer").trim_start());
         first.is_some_and(|status| status.starts_with(|c: char| c.is_ascii_digit()))
@@ -74,12 +74,12 @@ pub fn length(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("Content-Length:").map(str::trim)
 }
 
-/// What a line says, and the place behind it.
+/// A line's text, and the position behind it.
 pub fn placed(line: &str) -> Option<(&str, &str)> {
     line.strip_suffix(']')?.rsplit_once("  [")
 }
 
-/// A line without the place behind it.
+/// A line without its position.
 pub fn bare(line: &str) -> &str {
     line.rsplit_once("  [").map_or(line, |(line, _)| line)
 }
@@ -96,14 +96,14 @@ fn is_same_file(old: &str, new: &str) -> bool {
     is_small && std::fs::read(old).is_ok_and(|old| std::fs::read(new).is_ok_and(|new| old == new))
 }
 
-/// Whether lines have the position (file and line) of what they are about.
+/// Whether lines include positions (file and line).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     With,
     Without,
 }
 
-/// The lines about the response and its handler; without the positions in files, two configurations can be compared.
+/// The lines about the response and its handler. Without positions they can be compared between configurations.
 pub fn essence(text: &str, positions: Positions) -> String {
     const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
     let mut out = String::new();
@@ -113,10 +113,10 @@ pub fn essence(text: &str, positions: Positions) -> String {
         let is_first = !head.is_empty();
         subject = if is_first { head } else { subject };
         let matters = match subject {
-            // Of the servers and locations that were tried, the one that was chosen.
+            // Only the server and location that were selected, not those tried.
             "server" | "location" => is_first && positions == Positions::With,
             "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
-            // Steps without a result do not matter.
+            // Rewrite steps without effect do not matter.
             "rewrite" if positions == Positions::Without => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
             }

@@ -1,5 +1,5 @@
-//! Work that needs the rights of a configuration's server, done in a process of its own: rights that were given up do
-//! not come back, and another configuration's server has others.
+//! Runs work with the rights of a configuration's server in a child process: dropped privileges cannot be regained, and
+//! the server of another configuration may have others.
 
 use super::rights;
 use crate::config::model::Config;
@@ -10,10 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Rows = Vec<Vec<String>>;
 
-/// The rows that `work` returns with the server's rights. Only while the process has one thread.
+/// Returns the rows that `work` produces with the server's rights. Call only while the process has one thread (it
+/// forks).
 ///
 /// # Errors
-/// The other process did not return all of them.
+/// The child did not return all rows.
 pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String> {
     if process::geteuid() != 0 {
         return Ok(work());
@@ -30,7 +31,7 @@ pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String
         }
         None => {
             drop(reader);
-            // A panic, whose message is already printed, must not continue as a copy of the parent.
+            // After a panic (its message is already printed) the child must not go on as a copy of the parent.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 if let Err(why) = rights::take(config) {
                     console::line(format_args!("webserv: [warn] {why}"));
@@ -42,7 +43,7 @@ pub fn rows(config: &Config, work: impl FnOnce() -> Rows) -> Result<Rows, String
     }
 }
 
-/// The other process's rows, if it ended well and returned all of them.
+/// The child's rows, if it exited successfully and they are complete.
 fn whole(exit: Exit, bytes: &[u8]) -> Result<Rows, String> {
     let what = "the process that looks at files with the server's rights";
     match exit {

@@ -1,5 +1,5 @@
-//! The question of `webserv explain`: `METHOD URL` and header lines → the bytes of a request, and the listener it
-//! would arrive at. Refuses what no client could send; what a server would refuse is its own to say.
+//! The question of `webserv explain`: turns `METHOD URL` and header lines into the bytes of a request and the listener
+//! it would arrive at. Refuses only what no client could send; the server's own rejections are left to the phases.
 
 use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::http::field_syntax::{is_method_byte, is_token};
@@ -13,22 +13,22 @@ use std::net::IpAddr;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Question {
     pub method: String,
-    /// None: the URL was a path alone.
+    /// None: the URL was only a path.
     pub authority: Option<Authority>,
     pub target: String,
     pub head: Vec<u8>,
-    /// The fields that were given.
+    /// The header fields given on the command line.
     fields: Vec<u8>,
-    /// What the Host header has.
+    /// The value of the Host header.
     pub host: String,
-    /// A path alone goes to a listener that speaks TLS.
+    /// Whether a question that is only a path goes to a TLS listener.
     pub is_secure: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     pub host: String,
-    /// None: not written, so the scheme's.
+    /// None: the scheme's default port.
     pub port: Option<u16>,
     /// `https`.
     pub is_secure: bool,
@@ -81,9 +81,10 @@ impl Question {
         Ok(Question { method: method.into(), authority, target, head, fields: lines, host, is_secure: false })
     }
 
-    /// The listener that the URL's port means, and what to say of the choice.
+    /// The listener for the URL's port, and a note if others were possible.
     ///
-    /// # Errors There is no listener on the port that the URL names.
+    /// # Errors
+    /// No listener is on the port that the URL names, or none speaks TLS, or the configuration has no server.
     pub fn endpoint(&self, config: &Config) -> Result<(EndpointId, Option<String>), String> {
         let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
         let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
@@ -122,11 +123,11 @@ impl Question {
 }
 
 impl Question {
-    /// The same with the request line that came, and without a Host where there was none.
+    /// The same question with the logged request line, and without a Host if the request had none.
     pub fn as_sent(&mut self, line: &str, is_hostless: bool) {
         self.head.clear();
         request::line_as_sent(line.as_bytes(), &mut self.head);
-        // Of the given fields it is the first.
+        // The given fields begin with the Host, if there is one.
         let is_given = self.fields.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"host:"));
         if !is_hostless && !is_given {
             request::field(b"Host", self.host.as_bytes(), &mut self.head);
@@ -135,7 +136,7 @@ impl Question {
         request::end(&mut self.head);
     }
 
-    /// The Host header: name and port.
+    /// The name and port in the Host header.
     pub fn name(&self) -> (String, Option<u16>) {
         match self.host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => (name.to_ascii_lowercase(), port.parse().ok()),
@@ -143,7 +144,7 @@ impl Question {
         }
     }
 
-    /// The listeners that the request may come by, the likeliest first: where its name is known, else all.
+    /// The listeners that the request may arrive at, the likeliest first: those that serve its name, otherwise all.
     pub fn candidates(&self, config: &Config) -> Vec<EndpointId> {
         let (name, _) = self.name();
         let first = self.endpoint(config).map(|(id, _)| id).ok();
@@ -156,7 +157,7 @@ impl Question {
         ids
     }
 
-    /// The listener that the Host header alone leads to: by its port, else the first one that a server has this name at.
+    /// The listener by Host alone: by its port, otherwise the first that serves the name.
     fn by_host(&self, config: &Config) -> Option<EndpointId> {
         let all = || config.endpoints.iter().enumerate();
         let (name, port) = self.name();
@@ -174,7 +175,7 @@ impl Question {
     }
 }
 
-/// A server of the listener has this name, in small letters.
+/// Whether a server of the listener has this name (given in lower case).
 fn knows(endpoint: &Endpoint, name: &str) -> bool {
     let mut recorder = Recorder::default();
     let _ = server::find(endpoint, name.as_bytes(), &mut recorder);
@@ -187,7 +188,7 @@ pub fn by_addr(config: &Config, addr: &str) -> Option<EndpointId> {
     Some(EndpointId(at as u32))
 }
 
-/// Authority and request target of `http://host:port/path?query`, or of a path alone.
+/// Splits `http://host:port/path?query`, or only a path, into authority and request target.
 fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
     if url.contains('#') {
         return Err(format!("\"{url}\" has a fragment, which no client sends"));
@@ -206,7 +207,7 @@ fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-    // The colons of an IPv6 address stand in brackets.
+    // An IPv6 address has its colons in brackets.
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
             let parsed = port.parse().map_err(|_| format!("\"{port}\" is no port in \"{url}\""))?;

@@ -1,12 +1,12 @@
-//! Why a recorded request was answered as it was, if the explanation gives another response: something that the log's
-//! line lacks (the body, the time, other headers), or something in the error log.
+//! Explains a logged status that differs from the explanation's: by something that the log line lacks (the body, the
+//! time, other headers), or by an error log message.
 
 use super::outcome;
 
-/// Statuses, the reason that a line does not show, and the directives that may decide it, the likeliest first.
+/// Statuses, a reason that a log line does not show, and the directives that may decide it, the likeliest first.
 type Reason = (&'static [u16], &'static str, &'static [&'static str]);
 
-/// For responses of this server itself.
+/// For responses that this server generates.
 const OWN: &[Reason] = &[
     (&[400], "the request breaks the protocol, or its body does not hold: the error log has why", &[]),
     (&[401], "no name and password, or wrong ones", &["auth_basic", "auth_request"]),
@@ -52,14 +52,13 @@ const PASSED: &[Reason] = &[
     ),
 ];
 
-/// The reason for a status that the explanation does not give: something that the line does not show (the body, the
-/// time, another server, other headers). `text` is the explanation, whose settings name the deciding line. `message`:
-/// from the error log.
+/// The reason for a status that differs from the explanation's, or is ambiguous there. `text` is the explanation, whose
+/// settings show where the deciding directive is. `message`: from the error log.
 pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<String> {
     let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
-    // What was logged on the way to a success is not the reason.
+    // Errors logged for a successful request do not explain its status.
     let message = message.filter(|_| status >= 400);
-    // If the head is too large, the response does not say which limit it exceeds.
+    // For a head that is too large, the status does not show which limit it exceeds.
     if message.is_none() && answer.starts_with(&status.to_string()) && !matches!(status, 414 | 431 | 494) {
         return None;
     }
@@ -70,10 +69,10 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
         (place != "default").then(|| place.to_owned())
     };
     let is_passed = answer.starts_with("is the upstream's") || answer.starts_with("depends on what the upstream");
-    // A limit refuses before the request is passed on.
+    // Limits reject a request before it is proxied.
     let is_limited =
         matches!(status, 429 | 503) && ["limit_req", "limit_conn"].iter().any(|name| place(name).is_some());
-    // Protocol errors are refused before a location is known.
+    // Protocol errors are rejected before a location is selected.
     let (table, rest) = match is_passed && !is_limited && !is_early(status) {
         true => (PASSED, ("the upstream's own", &PASSES[..])),
         false => {
@@ -93,7 +92,7 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
         None if is_paged => ("the upstream's own, or that of its page here", &["error_page"][..]),
         None => rest,
     };
-    // Without a directive, the block that was responsible for the request.
+    // If no directive decides, name the block that handled the request.
     let block = || {
         let last = |subject: &str| {
             let line = steps.lines().rfind(|line| line.starts_with(subject))?;
@@ -109,7 +108,7 @@ pub fn otherwise(status: u16, text: &str, message: Option<&str>) -> Option<Strin
     Some(format!("logged     {status}: {why}{doubt}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
 }
 
-/// Parts of error log messages, and the directives that they are about.
+/// Substrings of error log messages, and the directives they concern.
 const MESSAGES: &[(&str, &[&str])] = &[
     ("access forbidden by rule", &["deny", "allow"]),
     ("limiting requests", &["limit_req"]),
@@ -138,7 +137,7 @@ fn named_by(message: &str) -> Option<&'static [&'static str]> {
     MESSAGES.iter().find(|(text, _)| message.contains(text)).map(|(_, names)| *names)
 }
 
-/// Statuses of requests that are refused before a location is looked for, unless a location answers with them itself.
+/// Statuses of requests rejected before a location is selected, unless a location returns them itself.
 pub fn is_early(status: u16) -> bool {
     matches!(status, 414 | 417 | 431 | 494..=497 | 505)
 }
@@ -163,7 +162,7 @@ mod tests {
         let why = |status| otherwise(status, text, None).unwrap_or_default();
         assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
         assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));
-        // A request that is refused at once does not go to the upstream.
+        // A request rejected early never reaches the upstream.
         assert!(!why(497).contains("the upstream's own") && why(497).contains("plain HTTP"));
         assert!(why(431).contains("the head is larger"), "{}", why(431));
         let limited = text.replace("  root html;", "  limit_req zone=a;   f:9\n  root html;");

@@ -1,5 +1,5 @@
-//! Recorded steps as lines for people: a word for the subject, what happened, and the deciding place. Steps say what
-//! was chosen; the alternatives are described by their own facts (does the name match, does the pattern).
+//! Renders recorded steps as text: a word for the subject, what happened, and the position of the deciding directive.
+//! Steps record what was chosen; why the alternatives were not is computed here.
 
 use super::settings;
 use crate::config::ast::{Directive, Span};
@@ -13,20 +13,20 @@ use crate::util::printable::visible;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Most servers and locations that are listed although they have nothing to do with the request.
+/// Maximum number of unrelated servers and locations that are listed.
 const SHOWN: usize = 12;
 
 pub struct Explanation<'c> {
     config: &'c Config,
     sources: &'c Sources,
-    /// Where directives are searched for that a step names without a place.
+    /// Searched for directives that a step names without a position.
     tree: &'c [Directive],
     /// The block whose settings apply to the next step.
     here: Option<Span>,
     out: String,
-    /// The subject of the last line, which is not repeated.
+    /// The subject of the last line, to avoid repeating it.
     subject: &'static str,
-    /// A location was looked for before: those that do not match were listed then.
+    /// A location was selected before, and the ones that do not match were listed then.
     searched: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'c> Explanation<'c> {
         self.line(subject, &format!("{text}  [{place}]"));
     }
 
-    /// Everything that was recorded, in order. `host` is the name by which the server was looked for.
+    /// Renders all steps in order. `host` is the name by which the server was selected.
     pub fn steps(&mut self, endpoint: &Endpoint, host: &[u8], steps: &[TraceStep]) {
         let mut rest = steps;
         while let Some((step, after)) = rest.split_first() {
@@ -91,7 +91,7 @@ impl<'c> Explanation<'c> {
         }
     }
 
-    /// The place of the directive that a step is about: the one that its text or its subject names.
+    /// The position of the directive that a step's text or subject names.
     fn directive(&self, subject: &str, text: &str) -> Option<String> {
         if self.tree.is_empty() {
             return None;
@@ -127,7 +127,7 @@ impl<'c> Explanation<'c> {
         let mut quiet = 0;
         for (other, (text, own)) in names.iter().filter(|(other, _)| **other != id) {
             let mut recorder = Recorder::default();
-            // Tries the server's names alone: would it have been chosen?
+            // Match against this server's names alone: would it have been selected?
             let alone = Endpoint {
                 addr: endpoint.addr.clone(),
                 default: ServerId(u32::MAX),
@@ -138,7 +138,7 @@ impl<'c> Explanation<'c> {
                 http2: endpoint.http2,
                 span: endpoint.span,
             };
-            // The decision is in the record.
+            // The result is in the recorder.
             let _ = server::find(&alone, host, &mut recorder);
             let why = match recorder.0.first() {
                 Some(TraceStep::Server { rule: Rule::Default, .. }) | None => {
@@ -232,7 +232,7 @@ fn won(verdict: LocationVerdict, taken: bool) -> String {
     format!("{why}, {}", if taken { "taken" } else { "but another goes before it" })
 }
 
-/// Why a location that matches was not chosen.
+/// Why a matching location was not selected.
 fn lost(location: &Location, looked: &[(LocationId, LocationVerdict)]) -> String {
     let decided = |verdict| looked.iter().any(|(_, seen)| *seen == verdict);
     let why = match location.kind {
@@ -268,7 +268,7 @@ fn precedence(winner: Rule) -> &'static str {
     }
 }
 
-/// The names of each server behind the endpoint: as text, and as a table of its own.
+/// The names of each server of the endpoint, as text and as a lookup table.
 pub fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
     let mut servers: BTreeMap<ServerId, (String, Names)> = BTreeMap::new();
     servers.entry(endpoint.default).or_default();
@@ -318,7 +318,7 @@ fn copy(names: &Names) -> Names {
     }
 }
 
-/// The one of these names that matches `host`, as it was written.
+/// The name among these that matches `host`, as written.
 fn matching(names: &Names, host: &[u8]) -> String {
     let longest = |found: Option<&Box<[u8]>>| found.map(|name| Printable(name).to_string());
     if names.exact.contains_key(host) {

@@ -1,5 +1,5 @@
-//! The request of a log line: its `$request_id`, read only where the server writes it. A client chooses its URL and
-//! its headers, so an id in them is only text.
+//! The `$request_id` of a log line, taken only from where the server writes it. Clients choose URL and headers, so an
+//! id there proves nothing.
 
 use crate::config::model::Config;
 use crate::config::settings::logs::{Escape, LogFormat};
@@ -7,10 +7,10 @@ use crate::config::template::{Builtin, Part, Var};
 use std::collections::HashSet;
 use std::rc::Rc;
 
-/// Digits of `$request_id`.
+/// Length of `$request_id` in hexadecimal digits.
 const DIGITS: usize = 32;
 
-/// The log formats with the id.
+/// The log formats that contain the id.
 #[derive(Default)]
 pub struct Ids(Vec<Rc<LogFormat>>);
 
@@ -23,9 +23,9 @@ impl Ids {
         Ids(formats.cloned().collect())
     }
 
-    /// The id of a line's request; None: it has none, or may have several.
+    /// The id of a line's request; None: there is none, or it is ambiguous.
     pub fn find<'l>(&self, line: &'l str) -> Option<&'l str> {
-        // In the error log's text it follows the server; in its JSON lines and many access logs it is a member.
+        // In the error log's text the id follows the server; in its JSON lines and in many access logs it is a member.
         let beginning = if line.starts_with('{') { "\"request_id\":\"" } else { ", request_id: \"" };
         let named = line.match_indices(beginning).filter_map(|(at, name)| {
             let (id, rest) = line.get(at + name.len()..)?.split_at_checked(DIGITS)?;
@@ -35,7 +35,7 @@ impl Ids {
             .or_else(|| only(words(line).filter(|at| self.is_at(line, *at)).filter_map(|at| line.get(at..at + DIGITS))))
     }
 
-    /// Whether a format may have its id at this place of the line.
+    /// Whether some format can have the id at this offset.
     fn is_at(&self, line: &str, at: usize) -> bool {
         let (before, after) = (line.as_bytes().get(..at), line.as_bytes().get(at + DIGITS..));
         let (Some(before), Some(after)) = (before, after) else { return false };
@@ -57,18 +57,18 @@ fn is_id(part: &Part) -> bool {
     matches!(part, Part::Var(Var::Builtin(Builtin::RequestId)))
 }
 
-/// The one id, if all are equal; None: two differ.
+/// The id, if all are equal; None: there is none, or two differ.
 fn only<'l>(mut ids: impl Iterator<Item = &'l str>) -> Option<&'l str> {
     let first = ids.next()?;
     ids.all(|id| id == first).then_some(first)
 }
 
-/// Where words of as many hexadecimal digits as an id begin.
+/// Offsets of words that have the form of an id.
 fn words(line: &str) -> impl Iterator<Item = usize> {
     let mut at = 0;
     line.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(move |word| {
         let start = at;
-        // A separator may be longer than a byte.
+        // A separator may have several bytes (UTF-8).
         at += word.len() + line.get(at + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         is_hex(word).then_some(start)
     })
@@ -78,7 +78,7 @@ fn words(line: &str) -> impl Iterator<Item = usize> {
 fn fits(parts: &[Part], mut text: &[u8], escape: Escape) -> bool {
     let mut parts = parts;
     let mut is_open = false;
-    // The last part is at the end, however often it occurs before.
+    // The last literal must end the text, however often it occurs before.
     if let Some((Part::Literal(last), rest)) = parts.split_last()
         && !rest.is_empty()
     {
@@ -98,7 +98,7 @@ fn fits(parts: &[Part], mut text: &[u8], escape: Escape) -> bool {
     if is_open { may_be(text, escape) } else { text.is_empty() }
 }
 
-/// Whether a value can be written like this: its quotes are escaped.
+/// Whether a value can look like this: quotes in it would be escaped.
 fn may_be(value: &[u8], escape: Escape) -> bool {
     match escape {
         Escape::Default => !value.contains(&b'"'),
@@ -137,7 +137,7 @@ mod tests {
             (&quoted, format!("::1 \"GET /\" id={ONE} \"ua\""), Some(ONE)),
             (&quoted, format!("::1 \"GET /{TWO} id={TWO} x\" id={ONE} \"a id={TWO} b\""), Some(ONE)),
             (&quoted, format!("::1 \"GET /{ONE}\" id=- \"ua\""), None),
-            // The other log's line has another form.
+            // The error log's lines have another form.
             (&quoted, format!("::1 \"GET /{ONE}\" 200"), None),
             (&bare, format!("GET /{TWO} {ONE}"), Some(ONE)),
             (&json, format!("{{\"u\":\"/ä {TWO}\\\",\\\"r\\\":\\\"{TWO}\\\"}}\",\"r\":\"{ONE}\"}}"), Some(ONE)),
@@ -148,7 +148,7 @@ mod tests {
                 format!("2026/11/28 [error] x, client: ::1, server: a, request_id: \"{ONE}\", request: \"{TWO}\""),
                 Some(ONE),
             ),
-            // A file's name is written as it is: of two none is believed.
+            // A file name is logged unescaped, so of two ids neither is trusted.
             (&none, format!("x, request_id: \"{TWO}\" y, server: a, request_id: \"{ONE}\", request: \"\""), None),
             (&none, format!("::1 \"GET /{ONE}?request_id={ONE}\" 200"), None),
         ] {

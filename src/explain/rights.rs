@@ -1,15 +1,15 @@
-//! The rights with which `explain` looks at files: those of the process that would serve, not root's. Rights are
-//! given up for good, since the program ends with its answer.
+//! Lets `explain` access files with the rights of the serving user instead of root's. Root's rights are dropped for
+//! good, since the program ends with its answer.
 
 use crate::config::model::Config;
 use crate::privsep::sandbox;
 use crate::server::serving_user;
 use crate::sys::process;
 
-/// Becomes the user that would serve, if that is another one. Gives a note about it.
+/// Switches to the serving user if the process is root. Returns a note about the rights used.
 ///
 /// # Errors
-/// That is not possible: files are looked at with other rights than the server has.
+/// The switch failed, so files are accessed as root.
 pub fn take(config: &Config) -> Result<Option<String>, String> {
     let own = process::geteuid();
     if own != 0 {

@@ -1,5 +1,5 @@
-//! What a request would know of its TLS connection: the name in the hello is that of its host, and of a certificate only
-//! whether there is one that holds.
+//! What a request would know about its TLS connection: the SNI name is its host, and of a client certificate only
+//! whether a valid one exists.
 
 use super::Query;
 use super::question::Question;
@@ -16,13 +16,13 @@ pub fn facts(config: &Config, endpoint: EndpointId, question: &Question, asked: 
     if !listener.ssl {
         return None;
     }
-    // A log does not have the scheme.
+    // Logs do not contain the scheme.
     let is_asked = asked.line.is_none() && asked.listener.is_none() && !asked.tls;
     if is_asked && question.authority.as_ref().is_some_and(|authority| !authority.is_secure) {
         return Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
     }
     let (name, _) = question.name();
-    // An address is no name of a hello, and a name has no dot at its end there (RFC 6066, section 3).
+    // An address cannot be sent as SNI, and a name has no trailing dot there (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
     let name = Some(name).filter(|name| name.trim_matches(['[', ']']).parse::<IpAddr>().is_err());
     let is_known = |name: &String| matches!(server::by_name(listener, name.as_bytes()), Ok(Some(_)));
@@ -35,7 +35,7 @@ pub fn facts(config: &Config, endpoint: EndpointId, question: &Question, asked: 
     }))
 }
 
-/// Whether a server of the configuration asks clients for certificates.
+/// Whether some server requests client certificates.
 pub fn asks_for_certificates(config: &Config) -> bool {
     config.locations.iter().any(|location| location.settings.ssl.verify != Verify::Off)
 }

@@ -1,5 +1,5 @@
-//! Which directives apply at a place, and where they stand: the blocks of the syntax tree from the place outwards,
-//! following inheritance. Values are shown as the configuration wrote them.
+//! The directives in force at a place and their positions: searches the blocks of the syntax tree from the inside out,
+//! following the rules of inheritance. Values are shown as written.
 
 use crate::config::ast::{Directive, Span};
 use crate::config::context::Contexts;
@@ -10,22 +10,22 @@ use crate::config::sources::Sources;
 /// A directive in force.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// As written, with single blanks.
+    /// As written, with single spaces.
     pub text: String,
     /// `FILE:LINE`; None: the default.
     pub place: Option<String>,
 }
 
-/// Directives that apply to the block they stand in.
+/// Directives that are not inherited.
 const OWN: [&str; 4] = ["try_files", "empty_gif", "stub_status", "limit_except"];
-/// Directives that form one setting: the nearest block with any of them decides.
+/// Directives that are inherited together: the innermost block with any of them decides.
 const TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];
 
-/// The settings at the block that begins at `at`: those that differ from the default; root and index always.
+/// The settings in the block that begins at `at`: those that differ from the default, and always root and index.
 pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     let mut chain = Vec::new();
     find(tree, at, &mut chain);
-    // From the place outwards.
+    // Innermost level first.
     let levels: Vec<&[Directive]> =
         chain.iter().rev().filter_map(|d| d.block.as_deref()).chain(std::iter::once(tree)).collect();
     let mut rows: Vec<&Row> = registry::rows().filter(|row| is_setting(row)).collect();
@@ -33,7 +33,7 @@ pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     rows.into_iter().flat_map(|row| of(row, &levels, sources)).collect()
 }
 
-/// Settings of requests, as opposed to those of the process.
+/// Whether a directive is about requests, not about the process.
 fn is_setting(row: &Row) -> bool {
     let inherited = Contexts::HTTP.or(Contexts::SERVER);
     let simple = !matches!(row.effect, Effect::Script | Effect::Section(_));
@@ -48,7 +48,7 @@ fn of(row: &Row, levels: &[&[Directive]], sources: &Sources) -> Vec<Setting> {
         Some(names) => names.iter().any(|name| d.name.is(name)),
         None => is(d, row),
     };
-    // add_header_inherit merge: each level adds to the outer ones.
+    // With add_header_inherit merge, each level adds to the outer ones.
     let merged = row.name == "add_header"
         && levels
             .iter()
@@ -80,7 +80,7 @@ fn written(d: &Directive, sources: &Sources) -> String {
     crate::util::printable::visible(&format!("{text}{end}"))
 }
 
-/// The blocks that contain the one which begins at `at`, outermost first.
+/// Finds the blocks that enclose the one beginning at `at`, outermost first.
 fn find<'t>(level: &'t [Directive], at: Span, chain: &mut Vec<&'t Directive>) -> bool {
     for d in level.iter().filter(|d| d.block.is_some()) {
         chain.push(d);

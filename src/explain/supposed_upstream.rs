@@ -1,15 +1,15 @@
-//! The result of an upstream that explains how the log says a recorded request was answered. The upstream is not
-//! asked again: of the possible results, the first that leads to the recorded response is assumed.
+//! Finds the upstream result that explains a logged status. The upstream is not contacted: of the possible results, the
+//! first that leads to the logged response is assumed.
 
 use super::follow::Supposed;
 use super::{log_line, outcome};
 use crate::http::status::Status;
 
-/// Statuses for which this server often has pages.
+/// Statuses that often have an error_page here.
 const PAGED: [u16; 14] = [404, 500, 403, 401, 503, 502, 504, 400, 405, 410, 413, 429, 301, 302];
 
-/// The results to try: those that the logs suggest, then any other; the likeliest first in each. `fault`: from the
-/// error log. It may be about a peer before the one that answered, so `$upstream_status` takes precedence.
+/// The results to try: those that the logs suggest, then others, the likeliest first in each. `fault` is from the error
+/// log; it may concern a peer tried before the one that answered, so `$upstream_status` takes precedence.
 fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     let own = |status| Supposed::Fault(Status(status));
     let answer = |status| Supposed::Answer(Status(status));
@@ -24,8 +24,8 @@ fn all(line: &str, status: u16, fault: Option<&str>) -> [Vec<Supposed>; 2] {
     [logged, first.into_iter().chain(faults).chain(PAGED.map(answer)).collect()]
 }
 
-/// The first of them with which the request is answered as recorded, with its explanation. `explain` gives the
-/// explanation for one of them.
+/// The first result that leads to the logged status, with its explanation. `explain` explains the request for one
+/// assumed result.
 pub fn find(
     line: &str,
     status: u16,
@@ -49,7 +49,7 @@ fn first(
             true => supposed == Supposed::Answer(Status(status)),
             false => answer(&text).starts_with(&status.to_string()),
         };
-        // Of two that lead to the status, the one whose page has the recorded length.
+        // If several results lead to the status, prefer one whose page has the logged length.
         let is_exact = |length: &String| text.lines().any(|line| outcome::length(line) == Some(length));
         match length.is_some_and(is_exact) {
             true if fits => return Some((supposed, text)),
@@ -60,17 +60,17 @@ fn first(
     found
 }
 
-/// The response of an explanation.
+/// The response according to an explanation.
 pub fn answer(text: &str) -> &str {
     text.lines().rev().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default()
 }
 
-/// Whether an upstream gives it.
+/// Whether the response comes from an upstream.
 pub fn is_passed(text: &str) -> bool {
     answer(text).starts_with("is the upstream's")
 }
 
-/// The request to it: the URL of the first handler that passes it on; for a program only the directive.
+/// The upstream request: the URL of the first handler that passes it on; for CGI only the directive.
 pub fn passed_to(text: &str) -> Option<&str> {
     text.lines().find(|line| line.starts_with("handler ") && line.contains("_pass")).map(outcome::bare)
 }
