@@ -1,5 +1,5 @@
-//! What a configuration says of ACME, read and checked: authorities and the certificates that are asked of them. No
-//! behaviour; the walk makes it (`resolve::acme`), `services::acme` lives by it.
+//! The ACME part of a configuration as plain data: authorities, and the certificates to get from them. `resolve::acme`
+//! builds it, `services::acme` acts on it.
 
 use super::settings::resolver::Resolver;
 use super::value::Millis;
@@ -14,29 +14,29 @@ use std::sync::Arc;
 /// Where the key of an account comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountKey {
-    /// Made when there is none yet.
+    /// Generated unless a stored one exists.
     Made(KeyKind),
     /// PEM.
     Given(String),
 }
 
-/// An `acme_issuer` that some server uses.
+/// An `acme_issuer` that at least one server uses.
 #[derive(Debug)]
 pub struct Issuer {
     pub name: Box<str>,
     pub terms: Terms,
     pub account_key: AccountKey,
-    /// The TLS configuration of connections to it.
+    /// The TLS configuration for connections to the authority.
     pub client: Arc<ClientConfig>,
-    /// None: its certificate is not looked at.
+    /// None: the authority's certificate is not verified.
     pub trust: Option<Trust>,
-    /// None: nothing outlives the process.
+    /// Where account and certificates are stored. None: they do not outlive the process.
     pub state: Option<PathBuf>,
     pub resolver: Rc<Resolver>,
     pub resolver_timeout: Millis,
 }
 
-/// A certificate that some servers share.
+/// A certificate, possibly shared by several servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// An index into [`Acme::issuers`].
@@ -57,7 +57,7 @@ pub struct Acme {
 }
 
 impl Acme {
-    /// Directories that must be there and be ours.
+    /// State directories, which must exist and belong to the serving user.
     pub fn state_paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.issuers.iter().filter_map(|issuer| issuer.state.as_ref())
     }

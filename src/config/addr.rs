@@ -1,6 +1,6 @@
 //! Addresses in directives: what `listen` takes, upstream addresses, and networks for `allow`, `deny` and `geo`.
 //!
-//! Pure but for one thing: a host *name* in `listen` is looked up when the configuration is read, as in nginx.
+//! Pure with one exception: a host *name* in `listen` is resolved when the configuration is loaded, as in nginx.
 
 use super::lookup;
 use super::value::ValueError;
@@ -8,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-/// The longest path a unix socket can be bound to: `sun_path` less its NUL.
+/// The longest path a unix socket can be bound to: `sun_path` minus its NUL.
 pub const UNIX_PATH_MAX: usize = 107;
 
 /// The address of a `listen` directive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ListenAddr {
     Inet {
-        /// More than one where a name stands for several.
+        /// Several if a name resolves to several.
         ips: Vec<IpAddr>,
         /// One port, or a range `8000-8010`.
         ports: RangeInclusive<u16>,
@@ -24,8 +24,8 @@ pub enum ListenAddr {
 }
 
 impl ListenAddr {
-    /// `80`, `*:80`, `127.0.0.1`, `127.0.0.1:8000-8010`, `[::1]:80`, `unix:/run/x`, `localhost:80`. Without a port
-    /// it is `default_port`. Messages are nginx's, complete.
+    /// Parses `80`, `*:80`, `127.0.0.1`, `127.0.0.1:8000-8010`, `[::1]:80`, `unix:/run/x`, `localhost:80`. The port
+    /// defaults to `default_port`. Errors are nginx's complete messages.
     pub fn parse(text: &[u8], default_port: u16) -> Result<ListenAddr, ValueError> {
         ListenAddr::parse_with(text, default_port, &resolve).map_err(|mut error| {
             let text = String::from_utf8_lossy(text);
@@ -34,7 +34,7 @@ impl ListenAddr {
         })
     }
 
-    /// What needs no look-up of a name. `None`: a name, or no address.
+    /// As [`ListenAddr::parse`], without resolving names. `None`: a name, or not an address.
     pub fn parse_literal(text: &[u8], default_port: u16) -> Option<ListenAddr> {
         ListenAddr::parse_with(text, default_port, &|_| Err(ValueError::new("host not found"))).ok()
     }
@@ -49,7 +49,7 @@ impl ListenAddr {
             let address = text.trim_start_matches(scheme).split('/').next().unwrap_or_default();
             return Err(error.help(format!("an address and a port, without `{scheme}`: listen {address};")));
         }
-        // A port alone, or a range of them.
+        // Only a port or a port range.
         if let Some(ports) = only_ports(text)? {
             return Ok(ListenAddr::Inet { ips: vec![Ipv4Addr::UNSPECIFIED.into()], ports });
         }
@@ -70,7 +70,7 @@ impl ListenAddr {
         Ok(ListenAddr::Inet { ips, ports })
     }
 
-    /// Whether both name the same socket, of one port at least.
+    /// Whether both include at least one identical socket address.
     pub fn meets(&self, other: &ListenAddr) -> bool {
         match (self, other) {
             (ListenAddr::Unix(path), ListenAddr::Unix(other)) => path == other,
@@ -108,7 +108,7 @@ pub enum PeerAddr {
 }
 
 impl PeerAddr {
-    /// `127.0.0.1:8080`, `[::1]`, `unix:/run/x`, `name:80`. Messages lack the "in upstream …" that nginx adds.
+    /// Parses `127.0.0.1:8080`, `[::1]`, `unix:/run/x`, `name:80`. Errors lack the "in upstream …" that nginx appends.
     pub fn parse(text: &[u8], default_port: u16) -> Result<PeerAddr, ValueError> {
         if let Some(path) = unix_path(text)? {
             return Ok(PeerAddr::Unix(path));
@@ -154,7 +154,7 @@ enum Host<'a> {
     Name(&'a str),
 }
 
-/// The host, and what stands behind the colon.
+/// Splits text into the host and what follows its colon.
 fn split_host(text: &str) -> Result<(Host<'_>, Option<&str>), ValueError> {
     let Some(inside) = text.strip_prefix('[') else {
         let (name, port) = match text.split_once(':') {
@@ -200,7 +200,7 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, ValueError> {
     Ok(first..=last)
 }
 
-/// `None` where the text is not made of numbers, and so may be a host.
+/// `None` if the text is not numeric, and so may be a host.
 fn only_ports(text: &str) -> Result<Option<RangeInclusive<u16>>, ValueError> {
     let numeric = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let all = match text.split_once('-') {
@@ -219,7 +219,7 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// Also says whether bits beyond the prefix were set, which nginx warns of: `low address bits of 10.0.0.1/8
+    /// Also returns whether bits beyond the prefix were set, which nginx warns about: `low address bits of 10.0.0.1/8
     /// are meaningless`.
     pub fn parse(text: &[u8]) -> Result<(Cidr, bool), ValueError> {
         let error = || ValueError::new(format!("invalid parameter \"{}\"", String::from_utf8_lossy(text)));
@@ -249,23 +249,24 @@ impl Cidr {
         Ok((network, network.ip != ip))
     }
 
-    /// Whether the network holds this address. Families are kept apart; the caller unmaps `::ffff:a.b.c.d`.
+    /// Whether the network contains this address. Address families never match each other; the caller unmaps
+    /// `::ffff:a.b.c.d`.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.ip.is_ipv4() == ip.is_ipv4() && masked(ip, self.prefix) == self.ip
     }
 }
 
-/// The bits of a network's mask, 255.255.255.0, or of a wildcard mask as routers write it, 0.0.0.255.
+/// The prefix length of a netmask (255.255.255.0) or of a router's wildcard mask (0.0.0.255).
 fn mask_length(mask: Ipv4Addr) -> Option<u32> {
     let bits = mask.to_bits();
-    // 0.0.0.0 could be either: all addresses, or one.
+    // 0.0.0.0 is ambiguous: all addresses, or one.
     let mut masks = [bits, !bits].into_iter().filter(|_| bits > 0);
     masks.find(|bits| bits.leading_ones() + bits.trailing_zeros() == 32).map(u32::leading_ones)
 }
 
 /// An address whose decimal parts may have leading zeros, as nginx reads it (never as octal).
 fn lenient_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
-    // It reads no part that begins with a zero.
+    // The standard parser rejects leading zeros.
     if let Ok(ip) = text.parse() {
         return Ok(ip);
     }
@@ -294,8 +295,8 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-/// An address without a name, as in proxy_bind and X-Forwarded-For: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or
-/// `[::1]:80`. Without a port it is 0.
+/// A numeric address, as in proxy_bind and X-Forwarded-For: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`. The
+/// port defaults to 0.
 pub fn literal_address(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|ip| ip.contains(':'));

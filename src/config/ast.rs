@@ -1,7 +1,7 @@
-//! The tree a configuration file is parsed into: directives, their words, and where each stood.
+//! The syntax tree of a configuration file: directives, their words, and their positions.
 //!
-//! Nothing here knows a directive by name. Invariant: a span names bytes of the *original* file, so that every
-//! later message can point at what the admin wrote.
+//! Nothing here knows a directive by name. Invariant: a span refers to bytes of the *original* file, so that messages
+//! can show what the admin wrote.
 
 use crate::util::text::Text;
 use std::borrow::Cow;
@@ -24,18 +24,18 @@ impl Span {
         Span { file, start, end: end.max(start) }
     }
 
-    /// From the start of `self` to the end of `other`; `self` alone where they are in different files.
+    /// From the start of `self` to the end of `other`; only `self` if they are in different files.
     pub fn to(self, other: Span) -> Span {
         if self.file == other.file { Span::new(self.file, self.start, other.end.max(self.end)) } else { self }
     }
 
-    /// The part `from..to` counted from the start of this span, cut to it: to point inside a word.
+    /// Bytes `from..to` of this span, clamped to it: to point inside a word.
     pub fn part(self, from: usize, to: usize) -> Span {
         let at = |n: usize| self.start.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)).min(self.end);
         Span::new(self.file, at(from), at(to))
     }
 
-    /// The empty span right after this one: where something is missing.
+    /// The empty span right after this one, to show where something is missing.
     pub fn after(self) -> Span {
         Span { start: self.end, ..self }
     }
@@ -44,26 +44,26 @@ impl Span {
 /// One word of a directive.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Unescaped, without its quotes. Most words are short.
+    /// Unescaped, without quotes. Most words are short.
     pub text: Text,
     /// As written, quotes included.
     pub span: Span,
-    /// Written in quotes: `""` is an empty word, `"{"` is not a block.
+    /// Whether it was quoted: `""` is an empty word, `"{"` is not a block.
     pub quoted: bool,
 }
 
-/// Words as a line of the configuration has them, without their quotes.
+/// Joins words as in a line of the configuration, without quotes.
 pub fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
     words.into_iter().map(Word::str).collect::<Vec<_>>().join(" ")
 }
 
 impl Word {
-    /// A word that is written without quotes.
+    /// An unquoted word.
     pub fn new(bytes: &[u8], span: Span) -> Word {
         Word { text: Text::new(bytes), span, quoted: false }
     }
 
-    /// A word that is written in quotes; `bytes` are without them.
+    /// A quoted word; `bytes` excludes the quotes.
     pub fn in_quotes(bytes: &[u8], span: Span) -> Word {
         Word { quoted: true, ..Word::new(bytes, span) }
     }
@@ -72,9 +72,9 @@ impl Word {
         self.text.bytes()
     }
 
-    /// For messages and for words that must be text; bytes that are not UTF-8 become U+FFFD.
+    /// Lossy: bytes that are not UTF-8 become U+FFFD.
     pub fn str(&self) -> Cow<'_, str> {
-        // Nearly all are: to find that out alone is cheaper.
+        // Nearly all words are valid UTF-8, and checking alone is cheaper.
         match str::from_utf8(self.bytes()) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => String::from_utf8_lossy(self.bytes()),
@@ -89,17 +89,17 @@ impl Word {
         self.bytes().is_empty()
     }
 
-    /// In lower case: the values that nginx compares without case.
+    /// In lower case, for values that nginx compares case-insensitively.
     pub fn lower(&self) -> Vec<u8> {
         self.bytes().to_ascii_lowercase()
     }
 
-    /// The word is exactly `text` (case matters, as for nginx's directive names).
+    /// Whether the word is exactly `text` (case matters, as for nginx's directive names).
     pub fn is(&self, text: &str) -> bool {
         self.bytes() == text.as_bytes()
     }
 
-    /// The span of bytes `from..to` of the text. Exact where the word holds no escapes; else the whole word.
+    /// The span of bytes `from..to` of the text. Exact if the word has no escapes, otherwise the whole word.
     pub fn part(&self, from: usize, to: usize) -> Span {
         let quote = usize::from(self.quoted);
         let written = (self.span.end - self.span.start) as usize;
@@ -118,11 +118,11 @@ impl fmt::Debug for Word {
 pub struct Directive {
     pub name: Word,
     pub args: Vec<Word>,
-    /// `None` where it ended in `;`.
+    /// `None` if it ended with `;`.
     pub block: Option<Vec<Directive>>,
     /// From the name to the last argument.
     pub span: Span,
-    /// The `;` or the `}`; empty where it was missing and the parser went on without it.
+    /// The `;` or `}`; empty if it was missing and the parser recovered.
     pub close: Span,
 }
 
@@ -132,7 +132,7 @@ impl Directive {
         std::iter::once(&self.name).chain(&self.args)
     }
 
-    /// All arguments together; the place right after the name where there are none.
+    /// The span of all arguments; empty, right after the name, if there are none.
     pub fn args_span(&self) -> Span {
         match (self.args.first(), self.args.last()) {
             (Some(first), Some(last)) => first.span.to(last.span),

@@ -1,5 +1,5 @@
-//! What directives work on while a configuration is read: [`Scope`] is the level they stand in, [`Build`] all that is
-//! collected over the levels. The walk itself is `resolve`'s.
+//! The state that directives modify while a configuration is read: [`Scope`] is the current level, [`Build`] what is
+//! collected over all levels. `resolve` walks the tree.
 
 use super::addr::Cidr;
 use super::ast::{Directive, Span, Word};
@@ -31,12 +31,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// How the program was called, which decides some defaults.
+/// How the program was invoked, which decides some defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `webserv CONFIG`: errors to the terminal, nothing written that the configuration does not name.
+    /// `webserv CONFIG`: errors go to the terminal, and no file is written that the configuration does not name.
     Own,
-    /// nginx's flags: nginx's pid file, logs and user where the configuration names none.
+    /// nginx's options: defaults for pid file, logs and user are nginx's.
     Nginx,
 }
 
@@ -45,63 +45,63 @@ pub struct Build {
     pub process: Process,
     pub variables: Variables,
     pub tables: Tables,
-    /// Positions of `tables.zones` by name.
+    /// Indices into `tables.zones` by name.
     pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
-    /// Where each of them is named.
+    /// Where each format is defined.
     pub format_places: HashMap<Box<str>, Span>,
     pub upstreams: Drafts,
     pub caches: Caches,
-    /// The zones of groups of servers, in the order of their lines.
+    /// Shared memory zones of upstreams, in the order of their directives.
     pub group_zones: Vec<GroupZone>,
-    /// The sizes of shared caches of TLS sessions.
+    /// Sizes of shared TLS session caches, by name.
     pub session_zones: HashMap<Box<str>, u64>,
-    /// The size, the time and the level of compression of each file that is written through a buffer.
+    /// Buffer size, flush time and gzip level of each buffered log file.
     pub buffered_logs: HashMap<LogFileId, (u64, Option<u64>, Option<u32>)>,
     pub(super) form: Form,
     pub(super) log_files: Vec<PathBuf>,
     pub(super) log_index: HashMap<PathBuf, LogFileId>,
-    /// Files that were open before and that this configuration names too.
+    /// Log files open before, which this configuration names too (indices into `log_files`).
     pub(super) kept_logs: BTreeSet<usize>,
     /// How many of `log_files` were open before.
     pub(super) old_logs: usize,
     pub(super) combined: Option<Rc<LogFormat>>,
-    /// nginx's own logs, until the configuration names them: opened only if some level uses them.
+    /// nginx's default logs: opened only if some level uses them.
     pub(super) default_logs: Vec<LogFileId>,
     pub(super) diagnostics: Diagnostics,
     pub(super) issuers: Vec<IssuerDraft>,
     pub(super) servers: Vec<Server>,
     pub(super) drafts: Vec<ServerDraft>,
     pub(super) locations: Vec<Location>,
-    /// Ignored directives that were noted once already.
+    /// Ignored directives already reported; each is reported once.
     pub(super) noted: Vec<&'static str>,
-    /// The texts, for errors that are judged by how they are written.
+    /// The source texts, for errors that depend on how something is written.
     pub(super) sources: Sources,
-    /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
+    /// Whether the file has bare server blocks without `http` and `events`: its top level is both main and http.
     pub(super) bare: bool,
     pub(super) main_directory: PathBuf,
     pub(super) touch: Touch,
 }
 
-/// Shared memory that nginx keeps a group of servers in. One process needs none; that a size is given is checked.
+/// nginx's shared memory zone for an upstream. One process needs none, so only the size is checked.
 pub struct GroupZone {
     pub name: Box<str>,
     pub size: Option<u64>,
     pub span: Span,
 }
 
-/// The caches of upstreams' responses, by the word that their directives begin with. Nothing is cached; that a name is
-/// right is checked.
+/// Response caches, by the prefix of their directives (`proxy` and the like). Nothing is cached; only the names are
+/// checked.
 #[derive(Default)]
 pub struct Caches {
-    /// Directories.
+    /// Cache directories.
     pub paths: HashSet<Box<[u8]>>,
     pub names: HashSet<Box<str>>,
     pub defined: Vec<(Box<str>, Box<str>)>,
     pub used: Vec<(Box<str>, Box<str>, Span)>,
 }
 
-/// One level while it is read.
+/// The level being read.
 pub struct Scope {
     pub context: Contexts,
     pub settings: Settings,
@@ -111,14 +111,14 @@ pub struct Scope {
     pub upstream: Option<Upstream>,
     /// The `acme_issuer` block being read.
     pub issuer: Option<IssuerDraft>,
-    /// The directive being applied is the first of its name at this level.
+    /// Whether the current directive is the first of its name at this level.
     pub first: bool,
-    /// The block's name and where it was opened; none for the file itself.
+    /// The block's name and position; None for the file itself.
     pub(super) block: Option<(Box<str>, Span)>,
     pub(super) seen: Vec<&'static str>,
 }
 
-/// What belongs to a location itself and is not inherited.
+/// Properties of a location that are not inherited.
 #[derive(Default)]
 pub struct LocationDraft {
     pub root: bool,
@@ -130,7 +130,7 @@ pub struct LocationDraft {
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(MethodSet, LocationId)>,
     pub content: Content,
-    /// This level has valid_referers of its own.
+    /// Whether this level has valid_referers of its own.
     pub referers: bool,
     pub pass: Option<Rc<Pass>>,
     pub interpreter: Interpreter,
@@ -141,7 +141,7 @@ pub struct LocationDraft {
     pub(super) depth: usize,
 }
 
-/// A location of a level, before the level's look-up is built.
+/// A location of a level, before the lookup structure is built.
 pub(super) struct Child {
     pub(super) id: LocationId,
     pub(super) pattern: Option<Pattern>,
@@ -169,29 +169,29 @@ impl Scope {
         }
     }
 
-    /// The block that is read, for messages.
+    /// Remembers the enclosing block, for messages.
     pub(super) fn within(mut self, d: &Directive) -> Scope {
         self.block = Some((d.name.str().into(), d.name.span));
         self
     }
 
-    /// Some of these stand above at this level.
+    /// Whether one of these directives came before at this level.
     pub fn has_seen(&self, names: &[&str]) -> bool {
         self.seen.iter().any(|seen| names.contains(seen))
     }
 
-    /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
+    /// Whether the current directive is the first at this level of all these names (`allow` and `deny` form one list).
     pub fn first_of(&self, names: &[&str]) -> bool {
         self.first && self.seen.iter().filter(|seen| names.contains(seen)).count() == 1
     }
 }
 
-/// Errors and warnings about a line.
+/// Reporting errors and warnings.
 impl Build {
     pub fn error(&mut self, fault: Fault) {
-        // A placeholder of a template that was not filled in has its own message.
+        // An unfilled template placeholder has been reported already.
         let is_placeholder = |d: &Diagnostic| d.is_in(fault.span) && d.message == "unexpected \"{\"";
-        // What a quote that is not closed makes of the line follows from it.
+        // An unclosed quote has been reported already, and this error is its consequence.
         let is_open_quote = |d: &Diagnostic| d.is_in(fault.span) && d.message.starts_with("missing terminating \"");
         if self.diagnostics.iter().any(|d| is_placeholder(d) || is_open_quote(d)) {
             return;
@@ -199,11 +199,11 @@ impl Build {
         self.diagnostics.push(fault.diagnostic());
     }
 
-    /// A brace that is missing or too much puts all that follows into another block.
+    /// Whether a missing or surplus brace was reported that moves what follows into another block.
     pub fn follows_from_a_brace(&self, d: &Directive) -> bool {
         self.diagnostics.iter().any(|error| {
             let is_surplus = error.message == "unexpected \"}\"";
-            // A regex without its quotes ends in the same words, and moves nothing.
+            // An unquoted regex has the same message, but does not change the nesting.
             let is_missing = error.message.ends_with("expecting \"}\"")
                 && !error.label.as_ref().is_some_and(|label| label.contains("quotes"));
             let is_before = |span: Span| span.file == d.span.file && (is_surplus || span.start < d.span.start);
@@ -211,7 +211,7 @@ impl Build {
         })
     }
 
-    /// Reads each line of a block of data on its own, so that what is wrong with one hides no other. Gives the last fault.
+    /// Reads each line of a data block; an error in one line does not hide others. Returns the last fault.
     pub fn lines(&mut self, d: &Directive, mut read: impl FnMut(&mut Build, &Directive) -> Outcome) -> Outcome {
         let mut outcome = Ok(());
         for line in d.block.iter().flatten() {
@@ -229,7 +229,7 @@ impl Build {
         outcome
     }
 
-    /// An error of a level that nested levels inherit: reported once, at the outermost.
+    /// Reports an error of a level that nested levels inherit only once, at the outermost.
     pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
         let text = text.into();
         if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
@@ -237,23 +237,23 @@ impl Build {
         }
     }
 
-    /// A warning: something that the line asks for has no effect, and that is harmless.
+    /// A notice: something the line asks for has no effect, which is harmless.
     pub fn notice(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::notice(span, text));
     }
 
-    /// Warns of a network that is written with an address of it.
+    /// Warns about a network written with host bits set.
     pub fn low_bits(&mut self, word: &Word, net: &Cidr) {
         let warning = Diagnostic::warn(word.span, format!("low address bits of {} are meaningless", word.str()));
         self.warning(warning.help(format!("write the network: {}/{}", net.ip, net.prefix)));
     }
 
-    /// A warning about a line that is accepted.
+    /// A warning about an accepted line.
     pub fn warn(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::warn(span, text));
     }
 
-    /// Warns once that a directive of that name is ignored.
+    /// Notes, once per name, that a directive is ignored.
     pub fn note_ignored(&mut self, name: &'static str, d: &Directive, why: &str) {
         if !self.noted.contains(&name) {
             self.noted.push(name);
@@ -265,7 +265,8 @@ impl Build {
         self.diagnostics.push(warning);
     }
 
-    /// A line of a block of data (a map, a list of types) that took the next line in, as `is_key` says of its words.
+    /// A warning if a line of a data block (a map, a list of types) swallowed the next one for want of a `;`. `is_key`
+    /// recognises the first word of a line.
     pub fn line_in_line(&self, line: &Directive, is_key: impl Fn(&Word) -> bool) -> Option<Diagnostic> {
         let (first, second) = split_at_missing_semicolon(line, self.sources.bytes(line.span.file), is_key)?;
         let after = first.words().last().map_or(first.name.str(), Word::str);
@@ -273,7 +274,7 @@ impl Build {
         Some(Diagnostic::warn(first.close, message).label(format!("missing `;` after `{after}`")))
     }
 
-    /// The argument that ends its line where another follows in a later one.
+    /// The last argument on its line, if another follows on a later line.
     fn before_the_next_line<'d>(&self, line: &'d Directive) -> Option<&'d Word> {
         let bytes = self.sources.bytes(line.span.file);
         let goes_on = |pair: &&[Word]| {
@@ -283,7 +284,8 @@ impl Build {
         line.args.windows(2).find(goes_on).map(|pair| &pair[0])
     }
 
-    /// A line of a block of data with too many words: where its `;` is missing if it goes on in another line.
+    /// The fault for a line of a data block with too many words: the missing `;`, if the words continue on another
+    /// line.
     pub fn data_line(&self, line: &Directive, most: usize, message: &str, words: &[&str]) -> Fault {
         if line.args.len() > most
             && let Some(missing) = self.line_in_line(line, |_| true)
@@ -291,7 +293,7 @@ impl Build {
         {
             return Fault { label: missing.label, ..Fault::new(span, message) }.help("each line ends with `;`");
         }
-        // An entry may begin with quotes, which no directive does.
+        // A data line may begin with a quoted word, which no directive does.
         if let Some(last) = self.before_the_next_line(line).filter(|_| line.args.len() > most) {
             let label = format!("missing `;` after `{}`", last.str());
             return Fault::new(last.span.after(), message).label(label).help("each line ends with `;`");
@@ -301,7 +303,7 @@ impl Build {
         match (&values[..], &line.block) {
             ([], None) => {
                 let near = suggest::did_you_mean(&key, words.iter().copied());
-                // `a=1`, `a:1`: two words in one.
+                // `a=1`, `a:1`: key and value joined in one word.
                 let halves = ["=>", "=", ":"].iter().find_map(|sign| key.split_once(sign));
                 let halves = halves.filter(|(key, value)| !key.is_empty() && !value.is_empty());
                 let apart = halves.map(|(key, value)| format!("a key and a value are two words: {key} {value};"));
@@ -321,14 +323,14 @@ impl Build {
     }
 }
 
-/// Arguments that need more than themselves to be read.
+/// Parsing arguments that need more than the argument itself.
 impl Build {
-    /// Gives a variable its source: the directive's that names it at `span`.
+    /// Defines a variable, at the name's position `span`.
     pub fn define(&mut self, name: &str, source: Source, span: Span) -> Result<u32, Fault> {
         self.variables.define(name, source).map_err(|why| Fault::new(span, why).help(not_yours(name)))
     }
 
-    /// The argument with its variables found.
+    /// Parses the argument as a template.
     pub fn template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
         self.template_of(d.args[at].bytes(), d.args[at].span)
     }
@@ -336,7 +338,7 @@ impl Build {
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
         checkpoint::pass();
         Template::parse(text, &mut self.variables).map_err(|why| {
-            // The `$` itself where the word is written as it is read.
+            // Point at the `$` itself if the word has no escapes.
             let raw = self.sources.slice(span);
             let open = memchr::memmem::find(raw, text);
             let dollar =
@@ -372,7 +374,7 @@ impl Build {
         })
     }
 
-    /// The argument as a path: taken from the prefix unless it is absolute or starts with a variable.
+    /// Parses the argument as a path, relative to the prefix unless it is absolute or starts with a variable.
     pub fn path_template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
         let text = d.args[at].bytes();
         if text.starts_with(b"/") || text.starts_with(b"$") {
@@ -380,7 +382,7 @@ impl Build {
         }
         let prefix = self.process.prefix.as_os_str().as_bytes();
         let mut full = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
-        // The prefix is a path, not a template.
+        // The prefix is a literal path, not a template.
         let dollar = full.contains(&b'$');
         full.push(b'/');
         full.extend_from_slice(text);
@@ -390,23 +392,23 @@ impl Build {
         self.template_of(&full, d.args[at].span)
     }
 
-    /// A directory that is to be made when the server starts.
+    /// Adds a directory to create at startup.
     pub fn temp_path(&mut self, path: &Path) {
         if !self.process.temp_paths.iter().any(|known| known == path) {
             self.process.temp_paths.push(path.to_owned());
         }
     }
 
-    /// A path of the process: taken from the prefix unless absolute.
+    /// A path relative to the prefix, unless absolute.
     pub fn full_path(&self, text: &[u8]) -> PathBuf {
         self.process.prefix.join(OsStr::from_bytes(text))
     }
 }
 
-/// Files that have to be there.
+/// Files that must exist.
 impl Build {
-    /// A file of passwords can be read, though no key may need it. What is no regular file only has to be there: to open
-    /// a FIFO would wait for its writer.
+    /// Checks that a password file can be read, even if no key needs it. Other than regular files must only exist:
+    /// opening a FIFO would block until it has a writer.
     pub fn find_passwords(&self, word: &Word) -> Outcome {
         let path = self.main_directory.join(OsStr::from_bytes(word.bytes()));
         let fault = |call: &str, why: &str| {
@@ -432,7 +434,7 @@ impl Build {
         self.log_file(full.as_os_str().as_bytes())
     }
 
-    /// The log file of a full path: one entry however many logs name it.
+    /// The id of a log file by its full path: one entry, however many directives name it.
     pub fn log_file(&mut self, path: &[u8]) -> LogFileId {
         let path = PathBuf::from(OsStr::from_bytes(path));
         if let Some(&id) = self.log_index.get(&path) {
@@ -440,7 +442,7 @@ impl Build {
             self.kept_logs.insert(id.at());
             return id;
         }
-        // A place that an earlier configuration has left is taken.
+        // Reuse a slot that an earlier configuration has freed.
         let free = (0..self.old_logs).find(|at| self.log_files[*at].as_os_str().is_empty());
         let id = LogFileId(free.unwrap_or(self.log_files.len()) as u32);
         self.kept_logs.insert(id.at());
@@ -462,7 +464,7 @@ impl Build {
     }
 }
 
-/// Whether what follows a `$` is a name, whole.
+/// Whether the text after a `$` begins with a variable name; one in braces must be closed.
 fn is_variable(rest: &[u8]) -> bool {
     let name = rest.strip_prefix(b"{").unwrap_or(rest);
     let length = name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();

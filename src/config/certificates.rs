@@ -1,8 +1,8 @@
-//! Loads the certificates, keys, trusted CAs and revocation lists that a configuration names. Each error is a sentence that
-//! names the file.
+//! Loads the certificates, keys, trusted CAs and revocation lists that a configuration names. Each error is a sentence
+//! that names the file.
 //!
-//! Pairs are kept by the process for as long as their files do not change (nginx's `ssl_object_cache_inheritable`), so
-//! that a reload of many servers does not read each key again.
+//! Certificate pairs are cached in the process until their files change (nginx's `ssl_object_cache_inheritable`), so
+//! that a reload of many servers does not read every key again.
 
 use crate::io::open;
 use crate::sys::Errno;
@@ -18,10 +18,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Bytes of a file of certificates, keys or lists; a larger one is an error.
+/// Maximum size of a file of certificates, keys or CRLs; a larger one is an error.
 const LARGEST: u64 = 64 << 20;
 
-/// The whole file. What is no regular file is refused rather than waited for.
+/// Reads a whole file. Other than regular files are refused, since reading one may block.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     whole(open::read(path, LARGEST))
 }
@@ -34,7 +34,7 @@ fn whole(read: Result<Vec<u8>, Errno>) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > LARGEST { Err("the file is too large".into()) } else { Ok(bytes) }
 }
 
-/// The certificates of a text, in their order.
+/// The certificates in a PEM text, in order.
 pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let sections = pem::parse(text)?;
     let instead = missing("certificate", "CERTIFICATE", text, &sections);
@@ -42,7 +42,7 @@ pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     for section in sections {
         let der = match section.label.as_str() {
             "CERTIFICATE" | "X509 CERTIFICATE" => section.der,
-            // OpenSSL's own: more data follows the certificate.
+            // OpenSSL's own format: auxiliary data follows the certificate.
             "TRUSTED CERTIFICATE" => {
                 let whole = Reader::new(&section.der).any().map(|value| value.whole.to_vec());
                 whole.map_err(|_| "a certificate is damaged")?
@@ -55,7 +55,7 @@ pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     if chain.is_empty() { Err(instead) } else { Ok(chain) }
 }
 
-/// The error for a file without the expected PEM section: what it holds instead.
+/// The error for a file without the expected PEM section; says what it contains instead.
 fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> String {
     let found = match sections.first() {
         Some(section) if section.label.ends_with("PRIVATE KEY") => ", but a private key".into(),
@@ -65,7 +65,7 @@ fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> S
     format!("no {what} in the file (no \"-----BEGIN {label}-----\"){found}")
 }
 
-/// A certificate with its chain and key, from the text of their files.
+/// Parses a certificate chain and its key from the texts of their files.
 pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, CertificateError> {
     let mut chain = chain(certificate).map_err(|mut why| {
         if why.ends_with("but a private key") {
@@ -73,7 +73,7 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
         }
         CertificateError::Certificate(why)
     })?;
-    // Sent twice it is of no use, and nginx takes it.
+    // nginx accepts duplicates in the chain; sending one twice is useless.
     let mut seen = HashSet::new();
     chain.retain(|der| seen.insert(der.clone()));
     let key = key::load(key, passwords).map_err(CertificateError::Key)?;
@@ -98,7 +98,7 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
     certified(chain, key).map_err(CertificateError::Key)
 }
 
-/// Which part of a pair has an error.
+/// Which part of a pair is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateError {
     Certificate(String),
@@ -113,7 +113,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// `name` as the configuration or its variables have it; relative to `directory`.
+    /// `name` as in the configuration or its variables; relative to `directory`.
     pub fn new(name: &[u8], directory: &Path) -> Origin {
         match name.strip_prefix(b"data:") {
             Some(text) => Origin::Data(text.to_vec()),
@@ -135,7 +135,7 @@ impl Origin {
         }
     }
 
-    /// Identifies the content of a file, as nginx does: its mtime in seconds and its inode number.
+    /// Identifies a version of a file as nginx does: by its mtime in seconds and its inode number.
     fn state(&self) -> (i64, u64) {
         match self {
             Origin::File(path) => std::fs::metadata(path).map_or((0, 0), |data| (data.mtime(), data.ino())),
@@ -144,16 +144,16 @@ impl Origin {
     }
 }
 
-/// A pair that was loaded, and the state of its files at that time.
+/// A loaded pair, and the version of its files.
 struct CachedPair {
     states: [(i64, u64); 2],
     pair: Arc<CertifiedKey>,
 }
 
-/// Pairs in the cache at most; then it is emptied.
+/// Maximum number of cached pairs; when reached, the cache is emptied.
 const KEPT: usize = 10_000;
 
-/// Loads a pair, or takes it from the cache if its files have not changed.
+/// Loads a pair, or returns it from the cache if its files have not changed.
 pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, CertificateError> {
     type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), CachedPair>;
     static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();
@@ -173,15 +173,15 @@ pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result
     Ok(pair)
 }
 
-/// The words of a password file, one a line. It may be a FIFO into which a program writes them (nginx), so that they
-/// are on no disk.
+/// The passwords in a file, one per line. As in nginx it may be a FIFO, so that a program can supply them without
+/// writing them to disk.
 pub fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let bytes = whole(open::read_piped(path, LARGEST))?;
     let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
-/// Trusted CAs, each once.
+/// Loads trusted CAs, without duplicates.
 pub fn trusted(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut all = chain(&read(path)?)?;
     let mut seen = HashSet::new();
@@ -189,7 +189,7 @@ pub fn trusted(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(all)
 }
 
-/// A response of OCSP as it is sent to clients (RFC 6960 §4.2.1): a status, and what else there is.
+/// Loads an OCSP response to staple (RFC 6960 §4.2.1).
 pub fn ocsp(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = read(path)?;
     let mut reader = Reader::new(&bytes);

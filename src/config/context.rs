@@ -1,5 +1,5 @@
-//! Where a directive may stand and how many arguments it takes: the two small vocabularies every directive row
-//! is written in. No names, no tables.
+//! Where a directive may stand and how many arguments it takes: the two vocabularies of directive rows. No names, no
+//! tables.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -39,7 +39,7 @@ impl Contexts {
         Contexts(self.0 | other.0)
     }
 
-    /// Every place of `other` is one of `self`.
+    /// Whether `self` includes every place of `other`.
     pub const fn contains(self, other: Contexts) -> bool {
         self.0 & other.0 == other.0
     }
@@ -52,7 +52,7 @@ impl Contexts {
         self.0 == 0
     }
 
-    /// The places by the words an admin knows, in the order of nesting.
+    /// The contexts by the names an admin knows, in order of nesting.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.iter().filter(move |(bit, _)| self.intersects(*bit)).map(|(_, name)| *name)
     }
@@ -99,13 +99,13 @@ impl fmt::Debug for Contexts {
     }
 }
 
-/// How many arguments a directive takes, and whether a block follows. nginx has sets ("one or three"), so this is
-/// a set too.
+/// How many arguments a directive takes, and whether a block follows. nginx allows sets ("one or three"), so this is a
+/// set too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Args {
-    /// Bit n: n arguments are right, n ≤ 7.
+    /// Bit n: n arguments are allowed (n ≤ 7).
     counts: u8,
-    /// From this many on any number is right; 0 is "no such rule".
+    /// Any number of arguments from this one on is allowed; 0: no such rule.
     at_least: u8,
     any: bool,
     block: bool,
@@ -154,7 +154,7 @@ impl Args {
         }
     }
 
-    /// From `min` to `max` arguments; `max` over 7 is "or more".
+    /// From `min` to `max` arguments; a `max` above 7 means "or more".
     pub const fn range(min: u8, max: u8) -> Args {
         let mut counts = 0;
         let mut n = min;

@@ -1,11 +1,11 @@
-//! Dropping what is large in steps: freeing a configuration of fifty thousand servers takes as long as several turns of the
-//! loop may.
+//! Frees large structures in steps: freeing a configuration of fifty thousand servers takes as long as several turns of
+//! the event loop should.
 
 use super::ast::Directive;
 use super::model::Config;
 use crate::util::checkpoint;
 
-/// Drops a tree, passing checkpoints. Recursion is as deep as the parser allows blocks to be.
+/// Frees a tree, passing checkpoints. The parser bounds the depth of the recursion.
 pub fn tree(tree: Vec<Directive>) {
     for mut directive in tree {
         if let Some(block) = directive.block.take() {
@@ -15,7 +15,7 @@ pub fn tree(tree: Vec<Directive>) {
     }
 }
 
-/// Drops parts of a configuration that nothing holds any more, while `goes_on`; true once there is little left of it.
+/// Frees parts of an unused configuration while `goes_on` returns true. Returns true when only small parts are left.
 pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
     let values = |config: &mut Config| config.tables.maps.iter_mut().any(|map| map.values.pop().is_some());
     while goes_on() {

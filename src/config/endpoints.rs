@@ -1,5 +1,5 @@
-//! From the `listen` and `server_name` of all servers to endpoints with their tables of names, and to the sockets
-//! that are really bound: an address behind a wildcard of the same port needs no socket of its own (nginx).
+//! From the `listen` and `server_name` of all servers to endpoints with their name tables, and to the sockets that are
+//! actually bound: an address covered by a wildcard of the same port needs no socket of its own (nginx).
 
 use super::ast::Span;
 use super::error::{Diagnostic, Diagnostics};
@@ -12,13 +12,13 @@ use crate::util::hash::{FastMap, FastSet};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-/// Port of a server that names no address: 80 where it may be opened, else 8000 (nginx).
+/// The address of a server without `listen`: port 80 if the process may bind it, otherwise 8000 (nginx).
 fn default_addr() -> Addr {
     let port = if crate::sys::process::geteuid() == 0 { 80 } else { 8000 };
     Addr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
 }
 
-/// Consumes the drafts, whose index is the server's id.
+/// Builds endpoints and sockets. The index of a draft is the server's id.
 pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<Endpoint>, Vec<ListenSocket>) {
     let mut all = Assembly::default();
     for (at, draft) in drafts.iter_mut().enumerate() {
@@ -49,18 +49,18 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
     (endpoints, sockets)
 }
 
-/// The endpoints as far as the servers before were read.
+/// The endpoints of the servers read so far.
 #[derive(Default)]
 struct Assembly {
     endpoints: Vec<Endpoint>,
-    /// Of each endpoint: where `default_server` is given, and whether socket options were.
+    /// For each endpoint: where `default_server` is given, and whether socket options were.
     explicit: Vec<Option<Span>>,
     configured: Vec<bool>,
     index: HashMap<Addr, usize>,
 }
 
 impl Assembly {
-    /// The endpoint of an address; where it is the first of it, with `id` as its default server.
+    /// The index of an address's endpoint; a new one gets `id` as its default server.
     fn place(&mut self, addr: &Addr, id: ServerId, span: Span) -> usize {
         if let Some(&place) = self.index.get(addr) {
             return place;
@@ -73,7 +73,7 @@ impl Assembly {
         place
     }
 
-    /// A `listen` of the server `id`.
+    /// Adds a `listen` of server `id`.
     fn listen(&mut self, listen: Listen, id: ServerId, found: &mut Diagnostics) -> usize {
         let place = self.place(&listen.addr, id, listen.span);
         let endpoint = &mut self.endpoints[place];
@@ -115,7 +115,7 @@ fn add_name(
     found: &mut Diagnostics,
 ) {
     let mut taken = |shown: String, addr: &Addr| {
-        // Two servers without a name that both are the default one are an error already.
+        // Two default servers without a name are already an error.
         let is_default = |d: &Diagnostic| d.message.starts_with("a duplicate default server");
         if shown.is_empty() && found.iter().any(is_default) {
             return;
@@ -167,7 +167,7 @@ fn sockets(endpoints: &[Endpoint]) -> Vec<ListenSocket> {
         Addr::V6(a) => Some((IpAddr::V6(*a.ip()), a.port())),
         Addr::Unix(_) => None,
     };
-    // The sockets that have all addresses, by family and port: (is IPv4, port) to the position in `sockets`.
+    // Wildcard sockets by family and port: (is IPv4, port) to the index in `sockets`.
     let mut wide: FastMap<(bool, u16), usize> = FastMap::default();
     let has_all =
         |addr: &Addr| ip_port(addr).filter(|(ip, _)| ip.is_unspecified()).map(|(ip, port)| (ip.is_ipv4(), port));

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, and how it is shown: one `Diagnostic` for each independent mistake, drawn
-//! like a compiler's. No rule about what is right lives here.
+//! Errors and warnings about a configuration, and how they are shown: one `Diagnostic` per independent mistake,
+//! rendered like a compiler's. No rule about what is correct lives here.
 //!
-//! Invariant: the first line of each keeps nginx's shape, `webserv: [emerg] message in FILE:LINE`, so that scripts
-//! made for nginx still match.
+//! Invariant: the first line of each has nginx's form, `webserv: [emerg] message in FILE:LINE`, so that scripts made
+//! for nginx still match.
 
 use super::ast::Span;
 use super::sources::Sources;
@@ -11,12 +11,12 @@ use crate::util::printable::visible;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// nginx's log levels, as far as a configuration can cause them.
+/// Those of nginx's log levels that a configuration can cause.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The configuration cannot be used.
     Emerg,
-    /// It can, but probably does not mean what it says.
+    /// It can be used, but probably does not do what is meant.
     Warn,
     /// Accepted and without effect.
     Notice,
@@ -37,20 +37,20 @@ impl Severity {
 pub struct Diagnostic {
     pub severity: Severity,
     pub span: Option<Span>,
-    /// The first line, in nginx's words where nginx has words for it.
+    /// The first line, in nginx's words if nginx has this error.
     pub message: String,
-    /// What is wrong right at the caret.
+    /// What is wrong, shown at the carets.
     pub label: Option<String>,
-    /// What would be right.
+    /// How to fix it.
     pub help: Vec<String>,
-    /// The rule that warns, where it is one of `webserv lint`.
+    /// The lint rule, if it comes from `webserv lint`.
     pub code: Option<&'static str>,
-    /// Other places that take part.
+    /// Other places involved.
     pub notes: Vec<(Option<Span>, String)>,
 }
 
 impl Diagnostic {
-    /// It is about something that begins in `place`.
+    /// Whether it begins inside `place`.
     pub fn is_in(&self, place: Span) -> bool {
         self.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start))
     }
@@ -94,8 +94,8 @@ impl Diagnostic {
         self
     }
 
-    /// One line for the error log: `message in FILE:LINE`, as nginx writes it. Control bytes become `?`: a word of
-    /// the configuration must not forge log lines.
+    /// One line for the error log, as nginx writes it: `message in FILE:LINE`. Control bytes become `?`, so that a word
+    /// of the configuration cannot forge log lines.
     pub fn summary(&self, sources: &Sources) -> String {
         let mut line = visible(&self.message);
         if let Some(code) = self.code {
@@ -111,10 +111,10 @@ impl Diagnostic {
         line
     }
 
-    /// The whole message, ending in a newline.
+    /// The whole message, ending with a newline.
     pub fn render(&self, sources: &Sources, program: &str) -> String {
         let mut out = format!("{program}: [{}] {}\n", self.severity.name(), self.summary(sources));
-        // Notices are many and harmless: a line each.
+        // Notices are many and harmless: one line each.
         if self.severity == Severity::Notice {
             return out;
         }
@@ -151,7 +151,7 @@ impl Diagnostic {
     }
 }
 
-/// All that is wrong with one configuration. Bounded: a broken file of a million lines must not become a million
+/// All diagnostics of one configuration. Bounded, so that a broken file of a million lines does not produce a million
 /// messages.
 #[derive(Clone, Default, Debug)]
 pub struct Diagnostics {
@@ -162,7 +162,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// This many errors are shown, and as many warnings and notices together.
+    /// How many errors are shown; the limit for warnings and notices together is the same.
     pub const LIMIT: usize = 100;
 
     pub fn push(&mut self, diagnostic: Diagnostic) {
@@ -190,7 +190,7 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// How many errors there were, shown or not.
+    /// The number of errors, shown or not.
     pub fn errors(&self) -> usize {
         self.errors
     }
@@ -203,19 +203,19 @@ impl Diagnostics {
         self.kept.iter()
     }
 
-    /// Forgets errors about this very place: another says why.
+    /// Removes errors with exactly this span: another message explains them.
     pub fn forget_at(&mut self, span: Span) {
         let before = self.kept.len();
         self.kept.retain(|d| d.severity != Severity::Emerg || d.span != Some(span));
         self.errors -= before - self.kept.len();
     }
 
-    /// Forgets the missing `;` of a block that is of another language.
+    /// Removes errors about a missing `;` inside a block in another language.
     pub fn forget_ends_in(&mut self, place: Span) {
         self.forget_errors_in(place, |message| message.ends_with("is not terminated by \";\""));
     }
 
-    /// Forgets signs of another language inside a directive that is of it.
+    /// Removes errors about unexpected characters inside a directive in another language.
     pub fn forget_signs_in(&mut self, place: Span) {
         self.forget_errors_in(place, |message| message.starts_with("unexpected \""));
     }
@@ -226,28 +226,29 @@ impl Diagnostics {
         self.errors -= before - self.kept.len();
     }
 
-    /// Whether the `;` behind a word is reported as missing: an error of the file that it names follows from that, and is
-    /// not reported.
+    /// Whether the `;` after a word was reported as missing: then an error about the file that the word names is a
+    /// consequence, and is not reported.
     pub fn lacks_end(&self, word: Span) -> bool {
         let is_end = |at: Span| at.start == at.end && at.file == word.file && at.start == word.end;
         self.kept.iter().any(|d| d.span.is_some_and(is_end) && d.message.ends_with("is not terminated by \";\""))
     }
 
-    /// Whether a name that is not known was probably meant as `name`: that it lacks is no mistake of its own.
+    /// Whether an unknown directive was reported that probably meant `name`: then a missing `name` is no further
+    /// mistake.
     pub fn has_meant(&self, name: &str) -> bool {
         let help = format!("did you mean \"{name}\"?");
         self.kept.iter().any(|d| d.message.starts_with("unknown directive") && d.help.contains(&help))
     }
 
-    /// Forgets warnings about a place that another message explains.
+    /// Removes warnings inside a place that another message explains.
     pub fn forget_warnings_in(&mut self, place: Span) {
         let before = self.kept.len();
         self.kept.retain(|d| d.severity == Severity::Emerg || !d.is_in(place));
         self.warnings -= before - self.kept.len();
     }
 
-    /// Forgets errors about names and certificates that this machine does not have, where the configuration may be for
-    /// another one.
+    /// Removes errors about host names and certificates that are missing on this machine, for a configuration that may
+    /// be meant for another one.
     pub fn forget_absent(&mut self) {
         let is_absent = |d: &Diagnostic| {
             d.message.starts_with("host not found")
@@ -258,7 +259,7 @@ impl Diagnostics {
         self.errors -= before - self.kept.len();
     }
 
-    /// Adds a note to the first that is meant. Returns whether there is one.
+    /// Adds a note to the first matching message. Returns whether there is one.
     pub fn note_where(&mut self, is_meant: impl Fn(&Diagnostic) -> bool, span: Span, note: String) -> bool {
         let found = self.kept.iter_mut().find(|d| is_meant(d));
         if let Some(found) = found {
@@ -268,19 +269,19 @@ impl Diagnostics {
         false
     }
 
-    /// Adds a help line to the last message, where it is about this place.
+    /// Adds a help line to the last message, if it has this span.
     pub fn help_last(&mut self, place: Span, help: &str) {
         if let Some(last) = self.kept.last_mut().filter(|last| last.span == Some(place)) {
             last.help.push(help.to_owned());
         }
     }
 
-    /// Forgets those of a severity.
+    /// Removes messages of a severity.
     pub fn leave_out(&mut self, severity: Severity) {
         self.kept.retain(|diagnostic| diagnostic.severity != severity);
     }
 
-    /// What is wrong in a file that is included several times is one mistake, with a note of where else it is included.
+    /// Merges the messages about a file that is included several times into one, which notes the other includes.
     pub fn unite(&mut self, sources: &Sources) {
         let mut first: HashMap<(String, u32, String), usize> = HashMap::new();
         let mut kept: Vec<Diagnostic> = Vec::with_capacity(self.kept.len());
@@ -304,13 +305,12 @@ impl Diagnostics {
         self.kept = kept;
     }
 
-    /// In the order of the files and of the lines in them, which is the order an admin repairs them in; what has
-    /// no place is seen when all is read, and comes last.
+    /// Sorts by file and line, the order in which an admin fixes them. Messages without a position come last.
     pub fn sort(&mut self) {
         self.kept.sort_by_key(|d| (d.span.is_none(), d.span.map(|span| (span.file, span.start))));
     }
 
-    /// Every message, with a blank line between two, and the count of those left out.
+    /// All messages, separated by blank lines, and the number of those omitted.
     pub fn render(&self, sources: &Sources, program: &str) -> String {
         let mut out = String::new();
         for diagnostic in &self.kept {
@@ -326,11 +326,11 @@ impl Diagnostics {
     }
 }
 
-/// Columns of source text that are shown at most.
+/// Maximum number of columns shown of a source line.
 const WIDTH: usize = 100;
 
-/// The source line and the carets under bytes `at..at + len` of it. Tabs stay tabs in both, so that they align
-/// whatever the terminal's tab stops are; of a very long line only the surroundings of the span are shown.
+/// The source line, and carets under bytes `at..at + len`. Tabs are kept in both, so that they align at any tab width;
+/// of a very long line only the part around the span is shown.
 fn excerpt(line: &[u8], at: usize, len: usize) -> (String, String) {
     let cells = cells(line);
     let first = cells.iter().position(|cell| cell.end > at).unwrap_or(cells.len());
@@ -362,7 +362,7 @@ fn excerpt(line: &[u8], at: usize, len: usize) -> (String, String) {
     (text.trim_end().to_string(), marks)
 }
 
-/// One character of a source line as it is shown, and where its bytes end.
+/// A displayed character of a source line, and where its bytes end.
 struct Cell {
     shown: char,
     end: usize,

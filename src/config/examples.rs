@@ -1,6 +1,6 @@
-//! How a directive is written: an example of its arguments, for messages and for the manual.
+//! Examples of directives' arguments, for messages and the manual.
 
-/// The directive's line as an example shows it.
+/// A directive's example, as a line.
 pub fn of(name: &str) -> Option<String> {
     let (_, args) = EXAMPLES.iter().find(|(known, _)| *known == name)?;
     let end = if args.ends_with('}') { "" } else { ";" };

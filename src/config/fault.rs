@@ -1,4 +1,4 @@
-//! A directive that is wrong, before it is a [`Diagnostic`].
+//! An error in a directive, before it becomes a [`Diagnostic`].
 
 use super::ast::Span;
 use super::error::Diagnostic;
@@ -6,14 +6,14 @@ use super::value;
 
 pub type Outcome = Result<(), Fault>;
 
-/// A directive that is wrong: where, what, and what would be right.
+/// An error in a directive: where, what, and how to fix it.
 #[derive(Debug)]
 pub struct Fault {
     pub span: Span,
     pub message: String,
     pub label: Option<String>,
     pub help: Option<String>,
-    /// Another place that takes part, and what is there.
+    /// Another place involved, and a note about it.
     pub note: Option<Box<(Span, String)>>,
 }
 
@@ -22,7 +22,7 @@ impl Fault {
         Fault { span, message: message.into(), label: None, help: None, note: None }
     }
 
-    /// A word's value is wrong in the way `error` says.
+    /// The fault of a word whose value has this error.
     pub fn of_value(span: Span, error: value::ValueError) -> Fault {
         Fault { help: error.help, ..Fault::new(span, error.message) }
     }

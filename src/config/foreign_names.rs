@@ -1,11 +1,11 @@
-//! Names from other servers, and what they are called here: for the help line of "unknown directive". Nothing in
-//! this table is ever accepted as a directive.
+//! Directives of other servers and their equivalents here, for the help line of "unknown directive". Nothing in this
+//! table is ever accepted as a directive.
 
 use super::ast::Word;
 use super::suggest;
 
-/// What to write instead of `name`, a directive of Apache, lighttpd, Caddy, HAProxy or of a school's nginx-like
-/// server; letter case does not matter. The sentence is ready for [`Diagnostic::help`](super::error::Diagnostic::help).
+/// What to write instead of `name`, a directive of Apache, lighttpd, Caddy, HAProxy or another nginx-like server; case
+/// does not matter. A complete sentence for [`Diagnostic::help`](super::error::Diagnostic::help).
 pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     // `Options -Indexes` turns the listing off.
@@ -16,7 +16,7 @@ pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
         let who = args.last().map(|word| word.str().to_ascii_lowercase()).unwrap_or_default();
         return Some(format!("Apache's `{name} from {who}` is `{lower} {who};` here"));
     }
-    // `Require all denied` and its kin.
+    // `Require all denied` and the like.
     if lower == "require" {
         let words: Vec<String> = args.iter().map(|word| word.str().to_ascii_lowercase()).collect();
         let meant = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -33,7 +33,7 @@ pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
     Some(sentence(name, row))
 }
 
-/// The same for a name that is nearly one of the table.
+/// The same for a name that is close to one in the table.
 pub fn nearest(name: &str) -> Option<String> {
     let near = suggest::nearest(name, FOREIGN.iter().map(|(from, _, _)| *from))?;
     let row = FOREIGN.iter().find(|(from, _, _)| *from == near)?;
@@ -47,7 +47,7 @@ fn sentence(name: &str, (_, whose, meaning): &(&str, &str, &str)) -> String {
     }
 }
 
-/// Lower-cased name, whose it is, what it is here.
+/// Name in lower case, the program it comes from, and its equivalent here.
 const FOREIGN: &[(&str, &str, &str)] = &[
     ("documentroot", "Apache", "`root PATH;`"),
     ("ssl_private_key", "HAProxy", "`ssl_certificate_key PATH;`"),

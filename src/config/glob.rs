@@ -1,20 +1,20 @@
-//! File names by pattern for `include`, as glob(3) with no flags: `*`, `?`, `[…]`, `\`, sorted by bytes.
+//! Expands file name patterns of `include`, as glob(3) without flags: `*`, `?`, `[…]`, `\`, sorted by bytes.
 //!
-//! The pattern matching is pure; only `expand` reads directories, and only `load` calls it.
+//! Matching is pure; only `expand` reads directories, and only `load` calls it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Names that one pattern may yield.
+/// Maximum number of names per pattern.
 const MAX_NAMES: usize = 100_000;
 
-/// nginx treats a name as a pattern if it holds one of these.
+/// Whether nginx treats a name as a pattern.
 pub fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// The existing paths that match, sorted; none is no error. Directories that cannot be read match nothing.
+/// The existing paths that match, sorted; no match is not an error. Unreadable directories match nothing.
 pub fn expand(pattern: &[u8]) -> Vec<PathBuf> {
     let mut found = vec![if pattern.starts_with(b"/") { b"/".to_vec() } else { Vec::new() }];
     let mut parts = pattern.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
@@ -73,8 +73,8 @@ fn unescaped(part: &[u8]) -> Vec<u8> {
     name
 }
 
-/// Whether one path component matches. A leading dot is matched only by a dot. Linear in `pattern × name`: after
-/// a `*` only the last one is ever retried.
+/// Whether one path component matches. Only a literal dot matches a leading dot. Cost is bounded by `pattern × name`:
+/// after a `*`, only the last one is ever retried.
 pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     if name.starts_with(b".") && !(pattern.starts_with(b".") || pattern.starts_with(b"\\.")) {
         return false;
@@ -116,7 +116,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
         [b'[', class @ ..] => match set(class, byte) {
             Some((true, length)) => Some(length + 1),
             Some((false, _)) => None,
-            // No closing bracket: the bracket is itself.
+            // Without a closing bracket, the bracket is literal.
             None => (byte == b'[').then_some(1),
         },
         [plain, ..] => (*plain == byte).then_some(1),
@@ -124,7 +124,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// A bracket expression after its `[`: whether `byte` is in it, and its length with the `]`.
+/// A bracket expression after its `[`: whether it contains `byte`, and its length including the `]`.
 fn set(class: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(class.first(), Some(b'!' | b'^'));
     let mut at = usize::from(negated);

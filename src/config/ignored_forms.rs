@@ -1,19 +1,19 @@
-//! The forms of what nginx lets the directives say that are ignored here, each named at its row of [`super::known`]:
-//! their names and sets of words, and no more. [`super::ignored_values`] compares words with them.
+//! The argument forms that nginx accepts for directives that are ignored here; [`super::known`] names one per row. Only
+//! the forms and their word lists; [`super::ignored_values`] checks arguments against them.
 
-/// The words that a directive takes; [`Form::is_single`] knows which may stand once at a level.
+/// The arguments that a directive takes; [`Form::is_single`] says which may occur only once per level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     Any,
     Number,
-    /// From 1 on.
+    /// A number from 1 on.
     Positive,
     /// A power of two.
     Power,
-    /// A whole number, with a sign or without. Only one that is not zero makes another a duplicate.
+    /// An integer with optional sign. It counts as set, for "is duplicate", only if it is not zero.
     Priority,
     Size,
-    /// A size that nginx can make a pool of.
+    /// A size that nginx accepts for a memory pool.
     Pool,
     Offset,
     /// `off`, or a size.
@@ -22,62 +22,62 @@ pub enum Form {
     Seconds,
     /// One of these sizes.
     OneSize(&'static [u64]),
-    /// A size, and the least that it may be.
+    /// A size, and its minimum.
     SizeFrom(u64),
     /// A number of buffers and the size of each.
     Buffers,
-    /// One of these, or of those that end in `=`, with a value.
+    /// One of these words, or one ending in `=` followed by a value.
     Choice(&'static [&'static str]),
-    /// Each word is one of these.
+    /// Any number of these words.
     Words(&'static [&'static str]),
-    /// As proxy_next_upstream has them.
+    /// The conditions of proxy_next_upstream.
     NextUpstream,
-    /// Statuses or `any`, and a time.
+    /// Statuses or `any`, then a time.
     Valid,
-    /// `off`, or `max=N` among others: these.
+    /// `off`, or `max=N` and other parameters, namely these.
     Cache(&'static [&'static str]),
-    /// A directory, and a zone for the keys among others.
+    /// A directory, a key zone and other parameters.
     CachePath,
-    /// A name of a browser and a version, or `unlisted`.
+    /// A browser name and a version, or `unlisted`.
     Browser,
     /// Values with variables.
     Texts,
-    /// `auto`, or which processors a process may run on, as ones and zeros.
+    /// `auto`, or CPU masks of ones and zeros.
     Masks,
     /// `off`, or one letter, digit or `=`.
     Mark,
     /// `off`, `max` or a time.
     Expiry,
-    /// The same, once.
+    /// One value with variables, once per level.
     Text,
-    /// A name, and a value with variables.
+    /// A field name, and a value with variables.
     Field,
-    /// An address of this machine, or a value that makes one.
+    /// A local address, or a value that expands to one.
     Address,
-    /// A size that Linux has no use for.
+    /// A size that Linux ignores (low-water mark).
     LowMark,
     /// `off`, or `shared:NAME:SIZE`.
     OcspCache,
-    /// A file of passwords, which nginx reads at once.
+    /// A password file, which nginx reads while loading.
     Passwords,
-    /// Obsolete in nginx too, which warns: what to use instead, where there is something.
+    /// Obsolete in nginx too, which warns; with the replacement, if there is one.
     Obsolete(Option<&'static str>),
 }
 
 impl Form {
-    /// The directive may stand once at a level.
+    /// Whether the directive may occur only once per level.
     pub fn is_single(self) -> bool {
         use Form::{Browser, CachePath, Field, NextUpstream, Obsolete, Priority, Texts, Valid, Words};
         !matches!(self, Words(_) | NextUpstream | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_))
     }
 
-    /// nginx no longer reads the words.
+    /// Whether nginx no longer reads the arguments.
     pub fn is_obsolete(self) -> bool {
         matches!(self, Form::Obsolete(_))
     }
 }
 
-/// What a cache of files keeps, and for how long.
+/// Parameters of file caches: size and lifetime.
 pub const KEPT: &[&str] = &["max", "inactive"];
 pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
 pub const FLAGS: &[&str] = &["off", "secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none"];

@@ -1,7 +1,7 @@
-//! Checks the values of directives that are ignored here by nginx's rules, so that a configuration that passes here passes
-//! there.
+//! Checks the arguments of directives that are ignored here by nginx's rules, so that a configuration accepted here is
+//! accepted there.
 //!
-//! Which form a directive has stands at its row of [`super::known`], what the forms are in [`super::ignored_forms`].
+//! [`super::known`] names the form of each directive, [`super::ignored_forms`] defines the forms.
 
 use super::addr::literal_address;
 use super::argument::{invalid, number, offset, size, time, wrong};
@@ -15,12 +15,12 @@ use super::template::module_of;
 use super::value::{self, Millis, Size, ValueError};
 
 const BROWSERS: &[&str] = &["msie", "gecko", "opera", "safari", "konqueror"];
-/// Parameters of a cache's path by what they hold.
+/// Parameters of a cache path, by type.
 const CACHE_NUMBERS: &[&str] = &["loader_files", "manager_files"];
 const CACHE_TIMES: &[&str] = &["loader_sleep", "loader_threshold", "manager_sleep", "manager_threshold"];
 const CACHE_SIZES: &[&str] = &["max_size", "min_free"];
 
-/// What is wrong with the words of an ignored directive, by nginx's rules.
+/// Checks the arguments of an ignored directive. The fault is worded as in nginx.
 pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<(), Fault> {
     match form {
         Form::Any => {}
@@ -105,7 +105,7 @@ fn seconds(d: &Directive, at: usize) -> Result<(), Fault> {
     Millis::parse_seconds(d.args[at].bytes()).map(drop).map_err(|e| wrong(d, at, e))
 }
 
-/// nginx names no directive here.
+/// nginx's message for this names no directive.
 fn set_of(d: &Directive, words: &[&str]) -> Result<(), Fault> {
     (0..d.args.len()).try_for_each(|at| {
         let message = format!("invalid value \"{}\"", d.args[at].str());
@@ -166,7 +166,8 @@ fn obsolete(b: &mut Build, d: &Directive, instead: Option<&str>) {
     b.warn(d.name.span, text);
 }
 
-/// A value whose variables have to exist; those of modules that are missing here are harmless where nothing is done.
+/// A value whose variables must exist. Variables of nginx modules that are missing here are harmless, since the value
+/// is not used.
 fn text(b: &mut Build, d: &Directive, at: usize) -> Result<(), Fault> {
     let words = d.args[at].str();
     let names = words.split('$').skip(1).map(|rest| rest.trim_start_matches('{'));
@@ -204,7 +205,7 @@ fn masks(d: &Directive) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The parameters of open_file_cache and its like: `max=N` and others.
+/// Checks the parameters of open_file_cache and the like: `max=N` and others.
 fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
     let mut most = false;
     for (at, word) in d.args.iter().enumerate() {
@@ -262,7 +263,7 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
                     let module = d.name.str().trim_end_matches("_cache_path").into();
                     b.caches.defined.push((module, name.into()));
                 }
-                // nginx's zones hold eight pages or more.
+                // nginx requires at least eight pages per zone.
                 parted.is_none_or(|(_, size)| Size::parse(size.as_bytes()).is_ok_and(|size| size.0 >= 32 << 10))
             }
             "use_temp_path" => matches!(held, "on" | "off"),

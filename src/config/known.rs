@@ -1,7 +1,7 @@
-//! Directives of stock nginx that webserv does not implement, in one table: what happens with them, and why.
+//! Directives of stock nginx that webserv does not implement: how they are treated, and why.
 //!
-//! A row says how nginx spells the directive, nothing more. Invariants: sorted by name, rows for `http` before those
-//! for `stream` and `mail`; no name is an implemented directive's. The inside of a refused block is not read.
+//! Invariants: sorted by name, rows for `http` before those for `stream` and `mail`; no name is an implemented
+//! directive's. The contents of a refused block are not read.
 
 use super::context::{Args, Contexts};
 use super::ignored_forms::{FLAGS, Form, KEPT, KEPT_VALID, MEMCACHED_NEXT, PROTOCOLS};
@@ -12,21 +12,21 @@ use super::settings::proxy::Ignore;
 pub struct KnownDirective {
     pub name: &'static str,
     pub contexts: Contexts,
-    /// Where `is_block`, the inside of the block is not interpreted.
+    /// If `is_block`, the contents of the block are not interpreted.
     pub args: Args,
     /// nginx's module, as `nginx -V` and its documentation spell it.
     pub module: &'static str,
     pub verdict: Support,
-    /// What nginx lets it say; None: any words, any number of times.
+    /// The arguments that nginx accepts; None: any words, any number of times.
     pub values: Option<Form>,
 }
 
-/// What happens where it stands; a sentence says why, and what to do instead.
+/// How it is treated; a sentence says why, and what to use instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Support {
-    /// Harmless without it: accepted with one note.
+    /// Harmless to omit: accepted with one notice.
     Ignored(&'static str),
-    /// Would change what is served or to whom: an error.
+    /// Ignoring it would change what is served or to whom: an error.
     Refused(&'static str),
 }
 
