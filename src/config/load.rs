@@ -1,8 +1,8 @@
-//! The files of a configuration: the only place of `config` that touches the file system. Reads the main file,
+//! Loads the files of a configuration: the only part of `config` that reads them from disk. Reads the main file,
 //! follows `include`, and keeps every text, so that spans can be shown later.
 //!
-//! Invariants: a load always ends (depth, number and size of files are bounded, cycles are found); the tree comes
-//! out with every `include` replaced by what it named, each directive still pointing into its own file.
+//! Invariants: loading always ends (depth, number and size of files are bounded, cycles are detected); in the resulting
+//! tree every `include` is replaced by its contents, and each directive still points into its own file.
 
 use super::ast::{Directive, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
@@ -19,9 +19,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Files one configuration may consist of, counting a file each time it is included.
+/// Maximum number of files of one configuration, counting a file each time it is included.
 const MAX_FILES: usize = 200_000;
-/// Bytes of one file, and of all files together.
+/// Maximum size of one file, and of all files together.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Whether `include` may read files.
@@ -29,19 +29,19 @@ const MAX_BYTES: u64 = 256 << 20;
 pub enum Includes {
     #[default]
     Follow,
-    /// Every `include` is an error: for texts that are not files (fuzzing).
+    /// Every `include` is an error: for texts that do not come from files (fuzzing).
     Refuse,
 }
 
-/// What may be done to files other than the configuration's own while it is made of their texts.
+/// What loading may do to files other than the configuration's own (certificates, logs and the like).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Touch {
-    /// Nothing: for texts that are not files ([`Includes::Refuse`]).
+    /// Nothing: for texts that do not come from files ([`Includes::Refuse`]).
     Nothing,
-    /// Reading only, for `-t` and other checks: they must not change the machine, and files that root made while checking
-    /// could not be used by the serving user.
+    /// Reading only, for `-t` and other checks: they must not change the machine, and the serving user could not use
+    /// files that root created during a check.
     Read,
-    /// Reading and writing, for the server: certificates that it makes are stored.
+    /// Reading and writing, for the server, which stores the certificates it makes.
     Write,
 }
 
@@ -49,25 +49,25 @@ pub enum Touch {
 pub struct LoadOptions {
     /// The text of `-g`; read before the main file, as in nginx.
     pub command_line: Option<Vec<u8>>,
-    /// What relative includes start from; the directory of the main file where `None`.
+    /// The directory for relative includes; the main file's directory if `None`.
     pub include_dir: Option<PathBuf>,
     pub includes: Includes,
 }
 
-/// The outcome of a load, with or without errors: the tree holds all that could be read, so that later passes can report
-/// their errors together with these.
+/// The result of loading, with or without errors: the tree contains all that could be parsed, so that later passes can
+/// report their errors too.
 #[derive(Debug)]
 pub struct Loaded {
     pub sources: Sources,
-    /// The directives of `-g`, then those of the main file; includes replaced.
+    /// The directives of `-g`, then those of the main file, with includes expanded.
     pub directives: Vec<Directive>,
     pub diagnostics: Diagnostics,
-    /// Never [`Touch::Write`] after a load: the server sets that.
+    /// Never [`Touch::Write`] after loading; the server sets that.
     pub touch: Touch,
 }
 
 impl Loaded {
-    /// Where the main file lies; what names of certificates are relative to.
+    /// The directory of the main file, to which certificate names are relative.
     pub fn main_directory(&self) -> PathBuf {
         let main = self.sources.ids().find(|id| !self.sources.is_command_line(*id));
         let directory = main.and_then(|id| self.sources.os_path(id).parent());
@@ -75,7 +75,7 @@ impl Loaded {
     }
 }
 
-/// Loads `main` and all it includes. `main` is shown in messages as it is given.
+/// Loads `main` and all its includes. Messages show `main` as given.
 pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
     let mut loader = Loader::new(main, options);
     let mut directives = loader.command_line();
@@ -86,7 +86,7 @@ pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
     loader.finish(directives)
 }
 
-/// Loads a text that is in memory; `name` is shown as its path, and relative includes start from its directory.
+/// Loads a text in memory. `name` is shown as its path, and relative includes start from its directory.
 pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
     let mut loader = Loader::new(Path::new(name), options);
     let mut directives = loader.command_line();
@@ -94,8 +94,8 @@ pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
     loader.finish(directives)
 }
 
-/// Adds the directives of the main file to those of `-g`. A `pid` there takes the place of the file's, so that a service can
-/// start several instances of one configuration that names its pid file (nginx: duplicate).
+/// Appends the main file's directives to those of `-g`. A `pid` in `-g` replaces the file's, so that a service can
+/// start several instances of one configuration (nginx reports a duplicate).
 fn add_file(directives: &mut Vec<Directive>, mut main: Vec<Directive>) {
     let pid = |directive: &Directive| directive.name.is("pid");
     if directives.iter().any(pid)
@@ -108,7 +108,7 @@ fn add_file(directives: &mut Vec<Directive>, mut main: Vec<Directive>) {
 
 struct Loader<'a> {
     options: &'a LoadOptions,
-    /// As nginx's conf_prefix: put before relative names, so it ends in `/` or is empty.
+    /// nginx's conf_prefix, prepended to relative names: ends in `/`, or is empty.
     prefix: Vec<u8>,
     sources: Sources,
     diagnostics: Diagnostics,
@@ -169,7 +169,7 @@ impl<'a> Loader<'a> {
         self.file(path.into(), bytes, None, 0)
     }
 
-    /// Parses one file and all it includes; `depth` blocks enclose it.
+    /// Parses one file and all its includes. `depth`: number of enclosing blocks.
     fn file(&mut self, path: Rc<[u8]>, bytes: Rc<[u8]>, included_from: Option<Span>, depth: usize) -> Vec<Directive> {
         let source = Source {
             path: path.clone(),
@@ -193,8 +193,8 @@ impl<'a> Loader<'a> {
         directives
     }
 
-    /// Replaces every `include` of this level and the levels below. Recursion is bounded: `syntax` bounds the
-    /// nesting of blocks over all files, `include` the chain of files.
+    /// Expands every `include` of this level and below. Recursion is bounded: `syntax` limits the nesting of blocks
+    /// over all files, `include` the chain of files.
     fn expand(&mut self, level: &mut Vec<Directive>, depth: usize) {
         for block in level.iter_mut().filter_map(|directive| directive.block.as_mut()) {
             checkpoint::pass();
@@ -218,7 +218,7 @@ impl<'a> Loader<'a> {
             _ if directive.block.is_some() => {
                 let message = syntax::not_terminated(&directive.name);
                 let bytes = self.sources.bytes(directive.span.file);
-                // The block on the next line belongs to this directive.
+                // The block on the next line belongs to the directive there.
                 if let Some((first, block)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
                     let last = first.args.last().map(Word::str).unwrap_or_default();
                     let label = format!("missing `;` after `{last}`");
@@ -255,7 +255,7 @@ impl<'a> Loader<'a> {
         directives
     }
 
-    /// An include of no file, or of several: mostly one that lacks its `;`.
+    /// The error for an `include` with no file or several: usually its `;` is missing.
     fn wrong_include(&self, directive: &Directive, words: &[Word]) -> Diagnostic {
         let bytes = self.sources.bytes(directive.span.file);
         if let Some((first, second)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
@@ -352,7 +352,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Recognizes files that are no configuration at all: how many bytes to point at, what they are, and what to do.
+/// Recognizes files that are not a configuration at all: how many bytes to mark, what they are, and what to do.
 fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
     let head = bytes.get(..bytes.len().min(64)).unwrap_or_default().to_ascii_lowercase();
     let utf16 = "save it as UTF-8: editors on Windows call this format Unicode";
@@ -383,7 +383,7 @@ fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
     })
 }
 
-/// `{ "name": …`: no block of ours begins so.
+/// `{ "name": …`: no block of a configuration begins like this.
 fn is_json(head: &[u8]) -> bool {
     let inside = head.strip_prefix(b"{").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b"\""));
     inside.is_some_and(|name| {
@@ -411,14 +411,14 @@ pub(crate) fn meant(path: &Path, written: &str) -> Option<String> {
     beside(path).map(|near| in_place(written, &near))
 }
 
-/// A similarly named file in the same directory, or in a similarly named one.
+/// A similarly named file in the same directory; if that does not exist, in a similarly named one.
 fn beside(path: &Path) -> Option<String> {
     let missing = path.file_name()?.to_str()?;
     if path.exists() {
         return None;
     }
     let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The directory is misspelled, and the file is in the similarly named one.
+    // The directory is misspelled; the file must exist in the similarly named one.
     if !directory.exists() {
         let near = directory.with_file_name(beside(directory)?).join(missing);
         let known = directory.parent().unwrap_or(Path::new(""));
@@ -430,7 +430,7 @@ fn beside(path: &Path) -> Option<String> {
     near.or_else(|| suggest::nearest(missing, USUAL).filter(|usual| *usual != missing)).map(str::to_owned)
 }
 
-/// A path as it was written, with its last parts replaced.
+/// A path as written, with its last components replaced.
 fn in_place(written: &str, near: &str) -> String {
     let written = written.trim_matches(['"', '\'']);
     let parts = near.matches('/').count() + 1;
@@ -442,7 +442,7 @@ fn in_place(written: &str, near: &str) -> String {
 const USUAL: [&str; 7] =
     ["mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params", "conf.d"];
 
-/// The error for a file on the command line that is no configuration, with a suggestion.
+/// The error for a main file that cannot be loaded, with a suggestion.
 fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
     let diagnostic = Diagnostic::emerg(None, failed(path, error));
     let here = std::env::current_dir().unwrap_or_default();
@@ -465,7 +465,7 @@ fn no_main(path: &Path, error: &ReadError) -> Diagnostic {
     }
 }
 
-/// nginx's sentence: `open() "/x" failed (2: No such file or directory)`.
+/// nginx's message: `open() "/x" failed (2: No such file or directory)`.
 fn failed(path: &Path, error: &ReadError) -> String {
     let path = path.display();
     match error {
@@ -478,7 +478,7 @@ fn failed(path: &Path, error: &ReadError) -> String {
     }
 }
 
-/// `2: No such file or directory`, as nginx writes errors of the system.
+/// `2: No such file or directory`, as nginx formats system errors.
 pub fn errno_text(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {

@@ -1,9 +1,10 @@
-//! `ssl_certificate auto`: a certificate authority of this machine, and what it signs for servers' names. For people
-//! who develop: browsers trust it once its certificate is imported (`webserv cert` tells how).
+//! `ssl_certificate auto`: a certificate authority local to this machine, which signs certificates for server names.
+//! For development: browsers trust it once its certificate is imported (`webserv cert` explains how).
 //!
-//! Files lie in one directory, the keys readable by their owner only, and are replaced whole or not at all. Only those who
-//! serve, and `webserv cert`, make them: checkers look whether they could ([`foresee`]), `-t` as well. nginx's `-t` makes
-//! logs and directories, but keys that root made in a test would be closed to the user that serves.
+//! All files are in one directory; keys are readable only by their owner, and files are replaced atomically. Only the
+//! server and `webserv cert` create them. Checks, including `-t`, only test whether they could be created
+//! ([`foresee`]): nginx's `-t` creates logs and directories, but the serving user could not read keys that root created
+//! in a test.
 
 use crate::io::open;
 use crate::io::replace::replace;
@@ -18,22 +19,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Below the state directory of the service or the person.
+/// Below the state directory of the service or user.
 const DIRECTORY: &str = "local-ca";
-/// Below that directory.
+/// Below [`DIRECTORY`].
 const LOCK: &str = "lock";
-/// How often five milliseconds are waited for another process.
+/// How many times to wait five milliseconds for another process.
 const PATIENCE: u32 = 200;
-/// A certificate that ends within these seconds is made again.
+/// A certificate that expires within these seconds is renewed.
 const SOON: i64 = 30 * 86_400;
 
-/// What helps where state cannot be kept: it is looked at before all else.
+/// The remedy if state cannot be stored; this variable takes precedence.
 pub const CURE: &str = "set $STATE_DIRECTORY to a directory of this user's own";
 
-/// Where state is kept: systemd's `$STATE_DIRECTORY`, else root's or the person's own.
+/// Where state is stored: systemd's `$STATE_DIRECTORY`, otherwise root's or the user's own directory.
 ///
 /// # Errors
-/// Nothing says where. A directory of all users will not do: a stranger's keys could wait there to be trusted.
+/// No variable names a directory. A shared one such as /tmp is no fallback: another user could place keys there to be
+/// trusted.
 pub fn state_directory() -> Result<PathBuf, String> {
     let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(directory) = of("STATE_DIRECTORY") {
@@ -62,7 +64,7 @@ fn is_fresh(issued: &Issued, names: &[String], now: i64) -> bool {
         .is_some_and(|(until, missing)| missing.is_empty() && until - now > SOON)
 }
 
-/// Its certificate and its key.
+/// The paths of the authority's certificate and key.
 fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
     (directory.join("ca.crt"), directory.join("ca.key"))
 }
@@ -72,7 +74,7 @@ fn kept_authority(directory: &Path, now: i64) -> Option<Issued> {
     read(&certificate, &key).filter(|found| is_fresh(found, &[], now))
 }
 
-/// The authority: the one on disk, or a new one. Without a directory it lives as long as the process.
+/// The stored authority, or a new one. Without a directory it lives as long as the process.
 fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
     if let Some(found) = directory.and_then(|directory| kept_authority(directory, now)) {
         return Ok(found);
@@ -95,7 +97,8 @@ fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!("\"{}\" cannot be written {why}", path.display())
 }
 
-/// One process at a time: certificates of two authorities would not go together. Waits while another one makes its own.
+/// Locks the directory, so that two processes do not create two authorities. Waits while another process holds the
+/// lock.
 fn alone(directory: &Path) -> Result<OwnedFd, String> {
     let path = directory.join(LOCK);
     fs::create_dir_all(directory).map_err(|e| unwritable(&path, &Errno::from(e)))?;
@@ -103,14 +106,14 @@ fn alone(directory: &Path) -> Result<OwnedFd, String> {
     for _ in 0..PATIENCE {
         match file::flock(lock.as_fd()) {
             Err(Errno::EAGAIN) => drop(file::wait_any(&[], 5)),
-            // Where there are no locks there are hardly two of us.
+            // Locked, or the file system has no locks; then concurrent processes are unlikely.
             _ => break,
         }
     }
     Ok(lock)
 }
 
-/// Where the certificate for these names is kept: its certificate and its key.
+/// The paths of the certificate for these names, and of its key.
 pub fn paths(directory: &Path, names: &[String]) -> (PathBuf, PathBuf) {
     let digest = ticket::context(names.iter().map(String::as_bytes));
     let tag: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -120,7 +123,7 @@ pub fn paths(directory: &Path, names: &[String]) -> (PathBuf, PathBuf) {
     (directory.join(format!("{first}-{tag}.crt")), directory.join(format!("{first}-{tag}.key")))
 }
 
-/// These names, and this machine's own.
+/// These names and this machine's own (localhost and its addresses).
 pub fn names(wanted: &[String]) -> Vec<String> {
     let mut all: Vec<String> = wanted.to_vec();
     for own in ["localhost", "127.0.0.1", "::1"] {
@@ -131,12 +134,12 @@ pub fn names(wanted: &[String]) -> Vec<String> {
     all
 }
 
-/// Whether what lies in the directory can only be of this user or root: a stranger's authority could wait elsewhere to be
-/// trusted. Asked once the directory is made, where it is to be: another user may make it first.
+/// Refuses a directory in which another user could place an authority to be trusted. Call it once the directory exists:
+/// another user may have created it first.
 fn judge(directory: &Path) -> Result<(), String> {
     let user = process::geteuid();
     for place in [Some(directory), directory.parent()].into_iter().flatten() {
-        // A link's owner may change where it leads; its mode says nothing.
+        // The owner of a symbolic link may change its target; the link's mode means nothing.
         let (Ok(named), Ok(found)) = (fs::symlink_metadata(place), fs::metadata(place)) else { continue };
         let is_theirs = |uid: u32| ![0, user].contains(&uid) && user != 0;
         let whose = match () {
@@ -149,7 +152,7 @@ fn judge(directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A certificate for these names and for this machine's own, with its chain.
+/// A certificate, with its chain, for these names and this machine's own.
 pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
     let all = self::names(names);
     let _alone = directory.map(alone).transpose()?;
@@ -165,17 +168,17 @@ pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Is
     Ok(made)
 }
 
-/// What was signed for these names by this authority: of an earlier one's certificates there is no use.
+/// A stored certificate for these names, if the current authority signed it and it is valid for long enough.
 fn kept(directory: &Path, ca: &Issued, all: &[String], now: i64) -> Option<Issued> {
     let (certificate, key) = paths(directory, all);
     let found = read(&certificate, &key)?;
     (is_fresh(&found, all, now) && found.certificate.ends_with(&ca.certificate)).then_some(found)
 }
 
-/// As [`obtain`], and makes and changes nothing on disk: where it would keep something new, that is made in memory.
+/// As [`obtain`], without changing anything on disk: what it would create is created only in memory.
 ///
 /// # Errors
-/// `obtain` could not write there, as far as this can be seen.
+/// `obtain` could not write there, as far as a check can tell.
 pub fn foresee(directory: &Path, names: &[String], now: i64) -> Result<Issued, String> {
     judge(directory)?;
     let lock = directory.join(LOCK);
@@ -188,9 +191,9 @@ pub fn foresee(directory: &Path, names: &[String], now: i64) -> Result<Issued, S
     obtain(None, names, now)
 }
 
-/// Whether files can be made in a directory, or the directory itself where it is missing.
+/// Whether files can be created in a directory, or a missing directory itself.
 fn writable(directory: &Path) -> Result<(), Errno> {
-    // Of a relative path the last is empty: the working directory.
+    // The last ancestor of a relative path is empty, which means the working directory.
     let here = |path: &Path| if path.as_os_str().is_empty() { Path::new(".").to_owned() } else { path.to_owned() };
     let found = directory.ancestors().map(here).find_map(|path| Some((may(&path, W_OK | X_OK)?, path)));
     match found {
@@ -200,7 +203,7 @@ fn writable(directory: &Path) -> Result<(), Errno> {
     }
 }
 
-/// None: there is no such file.
+/// None: the file does not exist.
 fn may(path: &Path, mode: i32) -> Option<Result<(), Errno>> {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return Some(Err(Errno::EINVAL)) };
     Some(file::access(&path, mode)).filter(|outcome| *outcome != Err(Errno::ENOENT))
@@ -269,7 +272,7 @@ mod tests {
             open(0o755).expect("changed");
         }
         assert!(obtain(Some(&directory), &[], NOW).is_ok());
-        // Where a link leads counts: its own mode is 0777.
+        // The target of a link counts: the link's own mode is 0777.
         let link = scratch.path().join("linked");
         std::os::unix::fs::symlink(scratch.path().join("webserv"), &link).expect("linked");
         assert_eq!(obtain(Some(&link.join("local-ca")), &[], NOW), obtain(Some(&directory), &[], NOW));

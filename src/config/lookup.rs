@@ -1,5 +1,5 @@
-//! Names of hosts in directives, looked up by the system's resolver, which blocks: when a program starts that may be so;
-//! while clients are served ([`Session`]) another process asks, and clients are served meanwhile.
+//! Resolves host names in directives by the system's resolver, which blocks. At startup that does not matter; during a
+//! reload ([`Session`]) a helper process resolves them while the event loop goes on.
 
 use crate::io::helper::Helper;
 use crate::util::checkpoint;
@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
-/// Seconds that one name may take.
+/// Maximum time per name, in seconds.
 const LONGEST: u32 = 30;
-/// Addresses of a name that are taken.
+/// Maximum number of addresses per name.
 const MOST: usize = 64;
-/// A tag and the longest address.
+/// Size of a tag and the longest address.
 const ENTRY: usize = 17;
 
 #[derive(Default)]
@@ -24,7 +24,7 @@ thread_local! {
     static ASKED: RefCell<Option<LookupCache>> = const { RefCell::new(None) };
 }
 
-/// While it lives names are looked up by another process, each once.
+/// As long as it exists, a helper process resolves names, each only once.
 pub struct Session(());
 
 impl Session {
@@ -40,9 +40,9 @@ impl Drop for Session {
     }
 }
 
-/// The addresses of a name, each once, in the resolver's order. None where it is not found.
+/// The addresses of a name, without duplicates, in the resolver's order. Empty if it is not found.
 pub fn addresses(name: &str) -> Vec<IpAddr> {
-    // Not borrowed while it waits: what goes on meanwhile is the loop.
+    // Taken out while waiting, because the event loop runs meanwhile.
     let Some(mut asked) = ASKED.take() else { return system(name) };
     let found = match asked.known.get(name) {
         Some(known) => known.clone(),
@@ -57,7 +57,7 @@ pub fn addresses(name: &str) -> Vec<IpAddr> {
 }
 
 impl LookupCache {
-    /// None: it could not be asked.
+    /// None: the helper could not be asked.
     fn ask(&mut self, name: &str) -> Option<Vec<IpAddr>> {
         if name.len() > crate::io::helper::LARGEST {
             return None;
@@ -72,7 +72,7 @@ impl LookupCache {
         let mut answer = helper.ask(name.as_bytes()).err().map(Err);
         while answer.is_none() {
             if !checkpoint::wait(helper.fd()) {
-                // No client is served meanwhile: it may block.
+                // Outside the event loop, blocking is fine.
                 let _ = crate::sys::file::wait_readable(helper.fd(), u32::MAX);
             }
             answer = helper.answer();
@@ -80,7 +80,7 @@ impl LookupCache {
         if let Some(Ok(text)) = answer {
             return Some(decode(&text));
         }
-        // It took too long: the next name has another.
+        // The helper timed out; the next name starts a new one.
         self.helper = None;
         None
     }
@@ -96,7 +96,7 @@ fn system(name: &str) -> Vec<IpAddr> {
     ips
 }
 
-/// Never empty: an empty message is the end of a channel.
+/// Never empty: an empty message means that the channel is closed.
 fn encode(ips: &[IpAddr]) -> Vec<u8> {
     let mut out = vec![0];
     for ip in ips.iter().take(MOST) {

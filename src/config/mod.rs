@@ -1,8 +1,8 @@
 //! nginx's configuration language: text → tree with spans → rows of directives → resolved model.
 //!
-//! [`load`] opens the files of the configuration, [`certificates`] those of TLS that it names; [`local_ca`] makes certificates,
-//! [`lookup`] resolves names. Most else is pure. Invariant: no input makes this panic, and every independent error of a run is
-//! reported with its place.
+//! [`load`] opens the files of the configuration, [`certificates`] the TLS files that it names; [`local_ca`] makes
+//! certificates, [`lookup`] resolves names. Most of the rest is pure. Invariant: no input causes a panic, and one run
+//! reports every independent error with its position.
 
 pub mod acme;
 pub mod addr;

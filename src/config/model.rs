@@ -1,5 +1,5 @@
-//! The resolved configuration: what a request is answered by. Immutable once made; held by `Rc` from every
-//! exchange that started under it, so a reload changes nothing for them. No parsing here; methods only answer questions about the data.
+//! The resolved configuration, by which requests are answered. Immutable; each exchange holds the `Rc` it began with,
+//! so a reload does not affect it. No parsing here; methods only answer questions about the data.
 //!
 //! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
 
@@ -36,28 +36,30 @@ use std::rc::Rc;
 pub struct Config {
     pub process: Process,
     pub endpoints: Vec<Endpoint>,
-    /// What is really bound: endpoints of one port behind a wildcard share its socket, as in nginx.
+    /// The sockets to bind: addresses covered by a wildcard of the same port share its socket, as in nginx.
     pub sockets: Vec<ListenSocket>,
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
-    /// Header fields with an unusual name that some server keeps.
+    /// Which header fields with unusual names some server accepts.
     pub unusual_names: UnusualNames,
-    /// The highest max_headers of all servers, where they differ: which one holds is known only once a request has named its host.
+    /// The highest max_headers of all servers if they differ: which one applies is known only once the Host is parsed.
     pub max_headers: Option<u64>,
     pub variables: Variables,
-    /// Directories that some upload_store names: their files were uploaded by clients.
+    /// Directories named by some upload_store: clients uploaded the files in them.
     pub stores: Vec<Box<[u8]>>,
-    /// Directories where clients write by the URIs of files.
+    /// Directories where clients write files by URI.
     pub write_areas: Vec<WriteArea>,
     pub tables: Tables,
     pub acme: super::acme::Acme,
-    /// `upstream` blocks, and the hosts that a proxy_pass names. Shared: who counts its failures holds it too.
+    /// `upstream` blocks, and hosts named by proxy_pass. Shared with the balancer, which counts their failures.
     pub upstreams: Vec<Rc<Upstream>>,
-    /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
+    /// Every file that some access_log or error_log writes, without duplicates. An empty path: named, but used by no
+    /// level.
     pub log_files: Vec<PathBuf>,
     /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
-    /// Directories whose content is never served: trashes that are not shown, and those of unfinished uploads.
+    /// Directories whose contents are never served: trashes that are not shown, the state of unfinished uploads, and
+    /// the server's own keys.
     pub hidden_places: Vec<Box<[u8]>>,
 }
 
@@ -66,12 +68,12 @@ impl Config {
         &self.servers[id.at()]
     }
 
-    /// Bytes of small files that may be kept in memory.
+    /// Bytes of small files that may be cached.
     pub fn static_cache_size(&self) -> u64 {
         self.of_http(|settings| settings.files.cache_size)
     }
 
-    /// Bytes of listings that may be kept.
+    /// Bytes of rendered listings that may be cached.
     pub fn listing_cache_size(&self) -> u64 {
         self.of_http(|settings| settings.listing.cache_size)
     }
@@ -81,18 +83,19 @@ impl Config {
         self.of_http(|settings| settings.files.repeat_cache_size)
     }
 
-    /// A setting of the http level, which every server shares. 0 where there is none.
+    /// A setting of the http level, which every server shares; 0 without a server.
     fn of_http(&self, size: impl Fn(&Settings) -> Size) -> u64 {
         self.servers.first().map_or(0, |server| size(&self.location(server.root).settings).0)
     }
 
-    /// Handshakes are made, with clients or with upstreams.
+    /// Whether there are TLS handshakes, with clients or upstreams.
     pub fn speaks_tls(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.ssl)
             || self.locations.iter().any(|location| location.upstream_tls.is_some())
     }
 
-    /// client_header_timeout of an endpoint's default server: what a connection has for its handshake and first request.
+    /// client_header_timeout of an endpoint's default server: it applies until a connection's handshake and first
+    /// request head are complete.
     pub fn header_timeout(&self, id: EndpointId) -> u64 {
         let server = self.server(self.endpoints[id.at()].default);
         self.location(server.root).settings.client.header_timeout.0
@@ -103,7 +106,7 @@ impl Config {
     }
 }
 
-/// What variables and limits of the configuration are looked up in.
+/// The tables behind variables and limits.
 #[derive(Debug, Default)]
 pub struct Tables {
     pub maps: Vec<MapTable>,
@@ -111,43 +114,43 @@ pub struct Tables {
     pub splits: Vec<SplitTable>,
     pub zones: Vec<Zone>,
     pub charsets: Vec<CharsetMap>,
-    /// Every charset that a directive names: those that an upstream's X-Accel-Charset may choose from.
+    /// Every charset that a directive names; an upstream's X-Accel-Charset may select one of these.
     pub charset_names: Vec<Box<[u8]>>,
 }
 
 impl Tables {
-    /// A zone by its name, which reloads keep.
+    /// A zone by its name, which identifies it across reloads.
     pub fn zone(&self, name: &str) -> Option<&Zone> {
         self.zones.iter().find(|zone| *zone.name == *name)
     }
 }
 
-/// An address that `listen` names, and the servers behind it.
+/// An address of `listen`, and the servers on it.
 #[derive(Debug)]
 pub struct Endpoint {
     pub addr: Addr,
     pub default: ServerId,
     pub names: Names,
     pub options: ListenOptions,
-    /// Connections begin with a PROXY header: one `listen` with `proxy_protocol` is enough (nginx).
+    /// Whether connections begin with a PROXY header; one `listen` with `proxy_protocol` suffices (nginx).
     pub proxy_protocol: bool,
-    /// Connections are TLS: one `listen` with `ssl` is enough (nginx).
+    /// Whether connections are TLS; one `listen` with `ssl` suffices (nginx).
     pub ssl: bool,
-    /// Some `listen` of it says `http2`: all its servers speak it (nginx).
+    /// Whether some `listen` has `http2`: then all its servers speak HTTP/2 (nginx).
     pub http2: bool,
-    /// The first `listen` that named it.
+    /// The first `listen` of the address.
     pub span: Span,
 }
 
 impl Endpoint {
-    /// It has more servers than its default.
+    /// Whether it has servers other than the default.
     pub fn has_several(&self) -> bool {
         let names = &self.names;
         let named = names.exact.values().chain(names.suffixes.values()).chain(names.prefixes.values());
         named.chain(names.regexes.iter().map(|(_, id)| id)).any(|id| *id != self.default)
     }
 
-    /// The servers behind it in the order of the configuration, each once.
+    /// The servers on it, in the order of the configuration, without duplicates.
     pub fn servers(&self) -> Vec<ServerId> {
         let names = &self.names;
         let named = names.exact.values().chain(names.suffixes.values()).chain(names.prefixes.values());
@@ -162,13 +165,13 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct ListenSocket {
     pub addr: Addr,
-    /// Who answers on this socket when no more special address matches.
+    /// The endpoint for local addresses that are not in `special`.
     pub endpoint: EndpointId,
-    /// Special addresses of the same port that have no socket of their own: found by the local address.
+    /// Addresses of the same port without a socket of their own: selected by the local address of a connection.
     pub special: Vec<(std::net::IpAddr, EndpointId)>,
 }
 
-/// The server names of one endpoint, ready for look-up. Keys are lower case.
+/// The lookup tables of an endpoint's server names. Keys are in lower case.
 #[derive(Debug, Default)]
 pub struct Names {
     pub exact: FastMap<Box<[u8]>, ServerId>,
@@ -189,26 +192,26 @@ pub struct Server {
     pub root: LocationId,
     pub tree: LocationTree,
     pub named: FastMap<Box<[u8]>, LocationId>,
-    /// Some location of it is proxied: unknown methods may be for the upstream.
+    /// Whether a location is proxied: unknown methods may be meant for the upstream.
     pub proxied: bool,
-    /// Some location of it makes tunnels of CONNECT.
+    /// Whether a location has tunnel_pass, for CONNECT.
     pub connects: bool,
-    /// The certificate of ACME that it asks for.
+    /// The ACME certificate that it requests.
     pub acme: Option<super::acme::CertificateId>,
-    /// What its handshakes are made with, where it names certificates.
+    /// Its TLS settings; None if it has no certificates.
     pub tls: Option<Rc<ServerTls>>,
-    /// `host:port` style endpoints it listens on.
+    /// The `server` block.
     pub span: Span,
 }
 
 impl Location {
-    /// Its requests are passed on, and those without its final slash are sent to it.
+    /// Whether requests are proxied, and a URI without the final slash is redirected to it.
     pub fn is_proxied(&self) -> bool {
         self.content == Content::Proxy && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
     }
 
-    /// Clients may store files in it: an upload_store, or the directory of a URI by POST and PUT. A location that
-    /// something else than files answers stores none by its URI.
+    /// Whether clients may store files in it: by upload_store, or by POST and PUT at the URI's path. By URI only if
+    /// files are its content.
     pub fn stores(&self) -> bool {
         match self.settings.upload.store {
             Store::Path(_) => true,
@@ -217,7 +220,7 @@ impl Location {
         }
     }
 
-    /// Clients may put files where its URIs say.
+    /// Whether clients may store files at paths given by its URIs.
     pub fn writes(&self) -> bool {
         self.takes(&[Method::Put, Method::Copy, Method::Move])
             || self.settings.upload.store == Store::Uri && self.takes(&[Method::Post])
@@ -229,17 +232,17 @@ impl Location {
     }
 }
 
-/// A directory where clients may write files by their URIs, as far as the locations of these URIs let them.
+/// A directory where clients may write files by URI, unless the locations of these URIs forbid it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriteArea {
     pub server: ServerId,
-    /// Clean; of one with variables, what stands before them.
+    /// Normalized; for a path with variables, the part before them.
     pub directory: Box<[u8]>,
-    /// The URI that the directory stands for, without a slash at its end. None: variables or captures decide.
+    /// The URI that maps to the directory, without trailing slash. None: it depends on variables or captures.
     pub uri: Option<Box<[u8]>>,
 }
 
-/// The locations of one level, ready for look-up.
+/// The lookup structure of one level's locations.
 #[derive(Debug, Default)]
 pub struct LocationTree {
     pub exact: FastMap<Box<[u8]>, LocationId>,
@@ -258,8 +261,7 @@ pub struct PrefixEntry {
     pub parent: Option<u32>,
 }
 
-/// A place in the configuration that can answer requests: a `location`, the level of a `server`, an `if` block
-/// or a `limit_except` block.
+/// Anything that can answer requests: a `location`, the level of a `server`, an `if` block or a `limit_except` block.
 #[derive(Debug)]
 pub struct Location {
     pub kind: LocationKind,
@@ -272,13 +274,13 @@ pub struct Location {
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(MethodSet, LocationId)>,
     pub content: Content,
-    /// Where [`Content::Proxy`] goes.
+    /// The target of [`Content::Proxy`].
     pub pass: Option<Rc<Pass>>,
-    /// Who runs the files of [`Content::Cgi`].
+    /// The interpreter of [`Content::Cgi`].
     pub interpreter: Interpreter,
     /// The TLS configuration of connections to it.
     pub upstream_tls: Option<Rc<UpstreamTls>>,
-    /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
+    /// There is no script, access rule or try_files: a fast path from routing to content.
     pub plain: bool,
     pub span: Span,
 }
@@ -288,7 +290,7 @@ pub enum LocationKind {
     Server,
     Exact,
     Prefix,
-    /// `^~`: no regex is tried when it is the longest.
+    /// `^~`: if it is the longest match, regexes are not tried.
     PrefixFinal,
     Regex,
     Named,
@@ -296,7 +298,7 @@ pub enum LocationKind {
     LimitExcept,
 }
 
-/// What answers requests of a location when nothing before it did.
+/// The content handler of a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Content {
     /// Files: index, static file, listing, upload, delete, by method and path.
@@ -306,7 +308,7 @@ pub enum Content {
     StubStatus,
     /// health.
     Health,
-    /// api, with the place of its path in [`Process::status_paths`].
+    /// api, with the index of its path in [`Process::status_paths`].
     Api(u16),
     /// prometheus.
     Prometheus,
@@ -325,7 +327,7 @@ pub struct TryFiles {
 #[derive(Debug)]
 pub struct Candidate {
     pub path: Template,
-    /// It ended in `/`: a directory is looked for.
+    /// Whether it ended in `/`, which matches only a directory.
     pub directory: bool,
 }
 

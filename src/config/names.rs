@@ -1,7 +1,7 @@
-//! Host names with values, nginx's combined hash: exact names, `*.suffix`, `.suffix`, `prefix.*`. Used where a
-//! directive lists hosts (map with `hostnames`, valid_referers); servers have a table of their own.
+//! Maps host names to values, like nginx's combined hash: exact names, `*.suffix`, `.suffix`, `prefix.*`. For
+//! directives that list hosts (map with `hostnames`, valid_referers); servers have their own table.
 //!
-//! Keys are kept in lower case; look-ups are by lower case.
+//! Keys are in lower case, and so must names be that are looked up.
 
 use crate::util::hash::FastMap;
 
@@ -14,7 +14,7 @@ pub struct HostNames {
     prefixes: FastMap<Box<[u8]>, u32>,
 }
 
-/// Whether `*` and a leading dot mean something in a name.
+/// Whether `*` and a leading dot are wildcards in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wildcards {
     Yes,
@@ -24,9 +24,9 @@ pub enum Wildcards {
 /// Why a name cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// A `*` where none may be.
+    /// A misplaced `*`.
     Invalid,
-    /// It is there already.
+    /// The name exists already.
     Duplicate,
 }
 
@@ -34,7 +34,7 @@ impl HostNames {
     /// Adds a name with its value.
     ///
     /// # Errors
-    /// A wildcard in the wrong place, or a name that is there already.
+    /// A misplaced wildcard, or a duplicate name.
     pub fn add(&mut self, name: &[u8], value: u32, wildcards: Wildcards) -> Result<(), Refused> {
         let lower = name.to_ascii_lowercase();
         let put = |table: &mut FastMap<Box<[u8]>, u32>, key: &[u8]| match table.insert(key.into(), value) {
@@ -71,7 +71,7 @@ impl HostNames {
         self.exact.keys().map(|name| &**name)
     }
 
-    /// The value of a name in lower case: exact, then the longest suffix, then the longest prefix.
+    /// The value for a name in lower case: an exact match, then the longest suffix, then the longest prefix.
     pub fn find(&self, name: &[u8]) -> Option<u32> {
         if let Some(value) = self.exact.get(name) {
             return Some(*value);

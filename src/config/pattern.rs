@@ -1,11 +1,11 @@
-//! Regular expressions of the configuration: every directive that takes one compiles and matches it here. They mean what PCRE2 says (nginx's dialect): bytes,
-//! case ignored in ASCII, a `$` that also matches before a last line break. Those that are known to mean the same to an
-//! engine of linear time ([`plain`]) are matched by that one, all others by PCRE2 itself.
+//! Regular expressions of the configuration: every directive with a regex compiles and matches it here. The semantics
+//! are PCRE2's, as in nginx: bytes, ASCII case folding, a `$` that also matches before a final newline. Patterns known
+//! to mean the same to a linear-time engine ([`plain`]) use that one, all others PCRE2 itself.
 //!
-//! What a match may cost: plain patterns, time linear in the subject; others [`pcre2::MATCH_LIMIT`] steps, beyond which
-//! it has [`Failed`], which is never "no match": the request is answered 500, as nginx does.
+//! Cost of a match: for plain patterns, time linear in the subject; for others at most [`pcre2::MATCH_LIMIT`] steps,
+//! beyond which matching has [`Failed`]. That never counts as "no match": as in nginx, the request gets a 500.
 //!
-//! Loading checks the syntax; the engine of a plain pattern is built at its first use.
+//! Loading checks the syntax; the engine of a plain pattern is built on first use.
 
 mod advice;
 pub(super) mod literals;
@@ -30,9 +30,9 @@ use std::fmt;
 /// Captures `$0` … `$9` of the last match, as offsets into the subject.
 pub type Groups = [Group; 10];
 
-/// Groups that are found without an allocation.
+/// Number of groups that need no allocation.
 const FEW: usize = 16;
-/// Memory of a plain pattern's automaton, and of what it remembers while matching.
+/// Memory limits of a plain pattern's automaton and of its cache.
 const AUTOMATON: usize = 8 << 20;
 const REMEMBERED: usize = 1 << 20;
 
@@ -40,11 +40,11 @@ const REMEMBERED: usize = 1 << 20;
 pub struct Pattern {
     source: Box<[u8]>,
     case: Case,
-    /// What a plain pattern is made of: see [`plain::Plain::atoms`].
+    /// The size of a plain pattern ([`plain::Plain::atoms`]); None: the pattern is not plain.
     plain: Option<u32>,
     /// See [`plain::Plain::dollar`].
     dollar: bool,
-    /// Texts it cannot match without.
+    /// Texts that every match contains.
     pub(super) choices: Box<[literals::Choice]>,
     linear: OnceCell<Option<Regex>>,
     exact: OnceCell<Result<Code, pcre2::Invalid>>,
@@ -53,14 +53,14 @@ pub struct Pattern {
     groups: usize,
 }
 
-/// Whether upper and lower case are the same (`~*`).
+/// Whether matching ignores case (`~*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     Sensitive,
     Insensitive,
 }
 
-/// What a match found: group offsets, and where named variables got their text.
+/// Offsets of the groups, and of the variables filled by named groups.
 #[derive(Clone, Debug, Default)]
 pub struct Matched {
     pub groups: Groups,
@@ -72,11 +72,11 @@ pub struct Matched {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     message: String,
-    /// Where in the pattern it fails.
+    /// Offset of the error in the pattern.
     offset: Option<usize>,
 }
 
-/// Whether a subject matches could not be found out; says why, in nginx's words.
+/// Matching failed without a result; the error in nginx's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(Box<str>);
 
@@ -93,7 +93,7 @@ impl fmt::Display for Invalid {
 }
 
 impl Invalid {
-    /// nginx's words: where in the pattern is shown by what is left of it.
+    /// Worded as in nginx, which shows the rest of the pattern from the error on.
     fn new(source: &[u8], why: &pcre2::Invalid) -> Invalid {
         let mut message = format!("pcre2_compile() failed: {} in \"{}\"", why.message, String::from_utf8_lossy(source));
         if let Some(rest) = source.get(why.offset..).filter(|rest| !rest.is_empty()) {
@@ -102,10 +102,10 @@ impl Invalid {
         Invalid { message, offset: Some(why.offset) }
     }
 
-    /// The fault of a directive whose argument `word` holds the pattern `source`.
+    /// The fault of a directive's argument `word`, which contains the pattern `source`.
     pub fn fault(self, word: &Word, source: &[u8]) -> Fault {
         let start = memchr::memmem::rfind(word.bytes(), source).unwrap_or(0);
-        // A class that is not closed is found at the end of all, where nothing is wrong.
+        // PCRE2 reports an unclosed class at the end of the pattern, which does not show its beginning.
         let open = memchr::memrchr(b'[', source).filter(|_| self.message.contains("missing terminating ]"));
         let at = self.offset.map(|offset| start + open.unwrap_or(offset).min(source.len().saturating_sub(1)));
         let span = at.map_or(word.span, |at| word.part(at, (at + 1).min(word.len())));
@@ -115,10 +115,10 @@ impl Invalid {
 }
 
 impl Pattern {
-    /// Reads `source`; named groups become variables of the configuration.
+    /// Compiles `source`; named groups become variables of the configuration.
     ///
     /// # Errors
-    /// What is wrong with the pattern, or with the name of a group.
+    /// The pattern or the name of a group is invalid.
     pub fn new(source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, Invalid> {
         let (mut pattern, names) = Pattern::read(source, case)?;
         for (group, name) in names {
@@ -128,15 +128,15 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// As [`Pattern::new`], where `word` of a directive holds the pattern.
+    /// As [`Pattern::new`], for a pattern in the argument `word`.
     ///
     /// # Errors
-    /// The fault of the word.
+    /// The fault of that argument.
     pub fn of_word(word: &Word, source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, Fault> {
         Pattern::new(source, case, vars).map_err(|invalid| invalid.fault(word, source))
     }
 
-    /// The pattern, and the names of its groups.
+    /// The pattern, and its named groups.
     fn read(source: &[u8], case: Case) -> Result<(Pattern, Vec<(usize, String)>), Invalid> {
         checkpoint::pass();
         let mut pattern = Pattern {
@@ -177,28 +177,28 @@ impl Pattern {
         self.case
     }
 
-    /// What a plain pattern is made of, written out: characters, classes, groups. None: it is not plain.
+    /// The size of a plain pattern in characters, classes and groups, repetitions expanded. None: it is not plain.
     pub(super) fn atoms(&self) -> Option<usize> {
         self.plain.map(|atoms| atoms as usize)
     }
 
-    /// Its groups give variables their values.
+    /// Whether it has named groups, which fill variables.
     pub fn has_names(&self) -> bool {
         !self.named.is_empty()
     }
 
-    /// True where a match has something to remember.
+    /// Whether a match fills groups.
     pub fn captures(&self) -> bool {
         self.groups > 1
     }
 
-    /// How many groups there are, the whole match included.
+    /// The number of groups, the whole match included.
     pub fn groups(&self) -> usize {
         self.groups
     }
 
     /// # Errors
-    /// Whether it matches could not be found out.
+    /// Matching failed without a result.
     pub fn is_match(&self, subject: &[u8]) -> Result<bool, Failed> {
         match self.linear(subject) {
             Some(regex) => Ok(regex.is_match(Input::new(subject))),
@@ -206,10 +206,10 @@ impl Pattern {
         }
     }
 
-    /// Matches and says where the groups are.
+    /// Matches, and returns the offsets of the groups.
     ///
     /// # Errors
-    /// Whether it matches could not be found out.
+    /// Matching failed without a result.
     pub fn find(&self, subject: &[u8]) -> Result<Option<Matched>, Failed> {
         let wanted = self.named.iter().map(|(group, _)| group + 1).fold(self.groups.min(10), usize::max);
         let mut few = [None; FEW];
@@ -239,7 +239,7 @@ impl Pattern {
         Ok(Some(matched))
     }
 
-    /// The linear engine, where it is the one for this subject.
+    /// The linear-time engine, if it applies to this subject.
     fn linear(&self, subject: &[u8]) -> Option<&Regex> {
         if self.plain.is_none() || self.dollar && subject.last() == Some(&b'\n') {
             return None;
@@ -251,7 +251,7 @@ impl Pattern {
         let code = self.exact.get_or_init(|| Code::new(&self.source, self.case == Case::Insensitive));
         let found = match code {
             Ok(code) => code.find(subject, groups).map_err(|Gave(number)| number),
-            // PCRE2 refuses a plain pattern: it was too large for it after all.
+            // PCRE2 refuses a pattern that the other engine accepted: it is too large.
             Err(_) => Err(pcre2::NO_MEMORY),
         };
         found.map_err(|number| {
@@ -266,8 +266,8 @@ fn build(source: &[u8], case: Case) -> Option<Regex> {
     Regex::builder().configure(limits()).build_from_hir(&hir).ok()
 }
 
-/// The engine of linear time of several plain patterns, which says which of them match and nothing of their groups.
-/// None: it would be too large.
+/// An NFA over several plain patterns, which tells which of them match but not their groups. None: it would be too
+/// large.
 pub(super) fn linear_nfa<'s>(sources: impl Iterator<Item = (&'s [u8], Case)>) -> Option<NFA> {
     let patterns = sources.map(|(source, case)| plain::hir(source, case)).collect::<Option<Vec<_>>>()?;
     let config = thompson::Config::new().utf8(false).which_captures(WhichCaptures::None);
@@ -276,7 +276,7 @@ pub(super) fn linear_nfa<'s>(sources: impl Iterator<Item = (&'s [u8], Case)>) ->
 }
 
 fn limits() -> meta::Config {
-    // A subject is bytes: an empty match may stand anywhere.
+    // Subjects are bytes, so an empty match may occur anywhere.
     meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(AUTOMATON))
@@ -306,7 +306,7 @@ fn find_linear(regex: &Regex, subject: &[u8], groups: &mut [Group]) -> bool {
     true
 }
 
-/// A pattern that belongs to no configuration: a page's own (SSI). It is matched once, so PCRE2 does it.
+/// A pattern that is not from the configuration but from a page (SSI). It is used once, so PCRE2 matches it.
 #[derive(Debug)]
 pub struct Loose {
     pattern: Pattern,
@@ -315,17 +315,17 @@ pub struct Loose {
 
 impl Loose {
     /// # Errors
-    /// What is wrong with the pattern.
+    /// The pattern is invalid.
     pub fn new(source: &[u8]) -> Result<Loose, String> {
         let (mut pattern, names) = Pattern::read(source, Case::Sensitive).map_err(|invalid| invalid.message)?;
         pattern.plain = None;
         Ok(Loose { pattern, names })
     }
 
-    /// The text of each group, `$9` at most; of one that took no part, nothing.
+    /// The texts of groups up to `$9`; a group that did not participate is empty.
     ///
     /// # Errors
-    /// Whether it matches could not be found out.
+    /// Matching failed without a result.
     pub fn find(&self, subject: &[u8]) -> Result<Option<Vec<Vec<u8>>>, String> {
         let Some(found) = self.pattern.find(subject).map_err(|failed| failed.to_string())? else { return Ok(None) };
         let text = |(start, end): (u32, u32)| subject.get(start as usize..end as usize).unwrap_or_default().to_vec();
@@ -333,7 +333,7 @@ impl Loose {
         Ok(Some(groups.map(|group| group.map(text).unwrap_or_default()).collect()))
     }
 
-    /// Names of groups, and which they are.
+    /// Named groups and their numbers.
     pub fn names(&self) -> impl Iterator<Item = (&str, usize)> {
         self.names.iter().map(|(group, name)| (name.as_str(), *group))
     }

@@ -1,9 +1,9 @@
-//! Lists of patterns: one pass over the subject finds the texts that patterns cannot match without ([`literals`](super::pattern::literals)), and
-//! only patterns whose text is there are tried, in their order. Those that no text tells from the others are searched for
-//! together, by [`Automata`]. What a list costs grows with what it finds, not with its length; PCRE2's own patterns without
-//! a text are always tried.
+//! Lists of patterns: one pass over the subject finds the required texts ([`literals`](super::pattern::literals)), and
+//! only patterns whose text occurs are tried, in order. Patterns without a distinctive text are searched for together
+//! by [`Automata`]. So the cost depends on what is found, not on the length of the list; only PCRE2's patterns without
+//! a required text are always tried.
 //!
-//! Invariant: the answer is that of trying one pattern after the other.
+//! Invariant: the result is the same as when trying one pattern after the other.
 
 mod automata;
 mod texts;
@@ -16,32 +16,32 @@ use automata::Automata;
 use std::ops::Range;
 use texts::Texts;
 
-/// Shorter lists are tried one by one.
+/// Shorter lists are tried one pattern at a time.
 const WORTH: usize = 4;
-/// Fewer patterns without a text of their own are tried one by one.
+/// Fewer patterns without a distinctive text are tried one at a time.
 const AUTOMATA_WORTH: usize = 8;
-/// A text that more patterns need tells none of them from the others.
+/// A text required by more patterns is not distinctive.
 const SHARED: u32 = 8;
 
 #[derive(Debug)]
 pub struct PatternSet {
-    /// Those that patterns cannot match without, with the patterns' positions in the list.
+    /// Required texts, with the positions of their patterns in the list.
     texts: Option<Texts>,
     automata: Automata,
-    /// One bit for each pattern that is always tried.
+    /// A bit set of the patterns that are always tried.
     always: Box<[u64]>,
 }
 
-/// What is looked for in a list.
+/// What a search of the list looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchMode {
     Match,
-    /// Patterns that do not match: of each that does, that must be known.
+    /// The first pattern that does not match: for every other pattern it must be known that it matches.
     Mismatch,
 }
 
 impl PatternSet {
-    /// A set over the patterns in their order, or None where one pass would not pay.
+    /// Builds a set over the patterns in order. None: it would not pay.
     pub fn new<'p>(
         patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone,
         wanted: MatchMode,
@@ -49,9 +49,9 @@ impl PatternSet {
         if patterns.len() < WORTH {
             return None;
         }
-        // A text that many patterns need says little of each.
+        // Prefer texts that few patterns require.
         let mut needed: FastMap<&[u8], u32> = FastMap::default();
-        // Reserved: to grow a large map is one long step.
+        // Reserve capacity: growing a large map would be one long step.
         needed.reserve(patterns.clone().map(|pattern| pattern.choices.iter().map(Vec::len).sum::<usize>()).sum());
         for pattern in patterns.clone() {
             checkpoint::pass();
@@ -65,7 +65,7 @@ impl PatternSet {
         let mut alike = Vec::new();
         for (at, pattern) in patterns.enumerate() {
             checkpoint::pass();
-            // Of several that are as rare, the longest is the first.
+            // Among equally rare choices, the one with the longest texts comes first.
             let choice =
                 pattern.choices.iter().min_by_key(|choice| rarity(choice)).filter(|_| wanted == MatchMode::Match);
             let is_own = choice.is_some_and(|choice| rarity(choice) <= Some(SHARED));
@@ -113,7 +113,7 @@ impl PatternSet {
     }
 }
 
-/// Which patterns of a set may match a subject, and which are known to.
+/// Which patterns of a set may match a subject, and which certainly do.
 #[derive(Debug)]
 pub struct Candidates {
     may: Bits,
@@ -121,10 +121,10 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// The position of the first of these patterns that matches the subject these are candidates for.
+    /// The position of the first of these patterns that matches the subject for which these candidates were computed.
     ///
     /// # Errors
-    /// Whether a pattern before that matches could not be found out: where it is.
+    /// Matching an earlier pattern failed; with its position.
     pub fn first<'p>(
         &self,
         within: Range<usize>,
@@ -149,7 +149,7 @@ impl Candidates {
     /// The position of the first of these patterns that does not match the subject.
     ///
     /// # Errors
-    /// Whether a pattern before that matches could not be found out: where it is.
+    /// Matching an earlier pattern failed; with its position.
     pub fn first_mismatch<'p>(
         &self,
         within: Range<usize>,
@@ -172,10 +172,10 @@ impl Candidates {
     }
 }
 
-/// One bit for each pattern of a set.
+/// A bit set over the patterns.
 #[derive(Debug)]
 struct Bits {
-    /// For lists of up to 512; longer ones have theirs in `many`.
+    /// For lists of up to 512 patterns; longer ones use `many`.
     few: [u64; 8],
     many: Vec<u64>,
 }
@@ -208,7 +208,7 @@ impl Bits {
         self.words().get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    /// The first set bit at or after `from`, once all are turned round by `mask`: 0, or all ones for the first clear one.
+    /// The first set bit at or after `from`, after XOR with `mask`: 0, or all ones to find a clear bit.
     fn at_or_after(&self, from: usize, mask: u64) -> Option<usize> {
         let words = self.words();
         let mut word = from / 64;
@@ -221,10 +221,10 @@ impl Bits {
     }
 }
 
-/// The first pattern of a list that matches, and what it captured if it has groups; `set` is over the whole list.
+/// The first pattern of a list that matches, with its captures if it has groups; `set` covers the whole list.
 ///
 /// # Errors
-/// Whether a pattern before that matches could not be found out.
+/// Matching an earlier pattern failed.
 pub fn first<'p, T>(
     set: Option<&PatternSet>,
     list: &'p [(impl std::borrow::Borrow<Pattern> + 'p, T)],

@@ -1,5 +1,5 @@
-//! From the `proxy_ssl_*` or `uwsgi_ssl_*` directives of a location to the TLS configuration of connections to its
-//! upstream.
+//! Builds the TLS configuration for connections to a location's upstream from its `proxy_ssl_*` or `uwsgi_ssl_*`
+//! directives.
 
 use super::ast::Span;
 use super::certificates::{self, Origin};
@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Sessions that are kept for resumption, for all servers of a location.
+/// How many servers' sessions are cached for resumption, per configuration.
 const SESSIONS: usize = 256;
 
-/// Equips every location that may speak TLS with an upstream.
+/// Builds the configuration of every location that may use TLS to its upstream.
 pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnostics) {
     let mut made: HashMap<*const ProxySsl, Option<Rc<UpstreamTls>>> = HashMap::new();
     let (mut checked, mut reported) = (Checked::new(), HashSet::new());
@@ -41,7 +41,7 @@ pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnosti
             let tls = entry.or_insert_with(|| {
                 let mut own = Diagnostics::default();
                 let tls = make(directory, pass.protocol, &ssl, &mut checked, &mut own);
-                // Many locations inherit one line, each beside settings of its own.
+                // Many locations may inherit one directive, each with other settings beside it: report its error once.
                 let fresh = own.iter().filter(|d| reported.insert((d.span, d.message.clone())));
                 fresh.for_each(|diagnostic| found.push(diagnostic.clone()));
                 tls.map(Rc::new)
@@ -51,7 +51,7 @@ pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnosti
     }
 }
 
-/// Pairs already checked: many locations may name the same.
+/// Pairs already checked; many locations may share one.
 type Checked = HashSet<(Origin, Origin)>;
 
 fn path(directory: &Path, named: &Named) -> PathBuf {
@@ -119,7 +119,7 @@ fn make(
     Some(UpstreamTls { client, name: ssl.name.clone(), verify })
 }
 
-/// What the certificates of upstreams are verified by.
+/// The roots and CRLs by which the upstream's certificate is verified.
 fn trust(
     span: Span,
     protocol: Protocol,
@@ -140,7 +140,7 @@ fn trust(
     Some(Trust { roots, crls, depth: ssl.verify_depth })
 }
 
-/// A certificate and its key; a fault is noted and gives nothing.
+/// Loads a certificate and its key. On an error, reports it and returns None.
 fn load(
     directory: &Path,
     certificate: &Named,
@@ -169,12 +169,12 @@ fn load(
     }
 }
 
-/// What its directives begin with.
+/// The prefix of its directives.
 fn module(protocol: Protocol) -> &'static str {
     if protocol == Protocol::Uwsgi { "uwsgi" } else { "proxy" }
 }
 
-/// What a file gave.
+/// The contents of a file.
 enum Loaded {
     Passwords(Vec<Vec<u8>>),
     Roots(Vec<crate::tls::CertificateDer<'static>>),

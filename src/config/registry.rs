@@ -1,4 +1,4 @@
-//! All rows together: finding a directive by name, guessing which was meant, and the reference manual.
+//! All rows together: finding a directive by name, guessing what was meant, and generating the reference manual.
 
 use super::context::{Args, Contexts};
 use super::directives::*;
@@ -66,7 +66,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     TABLES.iter().copied().flatten()
 }
 
-/// What a name is.
+/// What a directive's name refers to.
 pub enum Definition {
     Row(&'static Row),
     Known(&'static KnownDirective),
@@ -88,24 +88,24 @@ impl Definition {
     }
 }
 
-/// The rows of what is not implemented, of a name: several where several of nginx's modules have it in different places.
+/// The rows of a directive that is not implemented; several if several nginx modules have it in different contexts.
 fn known(name: &str) -> impl Iterator<Item = &'static KnownDirective> {
     let from = known::ROWS.partition_point(|row| row.name < name);
     known::ROWS.get(from..).unwrap_or_default().iter().take_while(move |row| row.name == name)
 }
 
-/// The row that holds in one of `contexts`; else any, for "is not allowed here".
+/// The row for one of `contexts`; otherwise any, for "is not allowed here".
 fn known_in(name: &str, contexts: Contexts) -> Option<&'static KnownDirective> {
     known(name).find(|row| row.contexts.intersects(contexts)).or_else(|| known(name).next())
 }
 
-/// Every name, for "did you mean".
+/// All names, for "did you mean".
 fn known_names() -> impl Iterator<Item = &'static str> {
     known::ROWS.iter().map(|row| row.name)
 }
 
-/// Looks a directive up by name or alias; of several rows of a name (`server` in http and in upstream), the one for
-/// `here` where there is one.
+/// Finds a directive by name or alias. If several rows have the name (`server` in http and in upstream), prefers one
+/// for `here`.
 pub fn find(name: &str, here: Contexts) -> Option<Definition> {
     static INDEX: OnceLock<FastMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
@@ -126,25 +126,24 @@ pub fn find(name: &str, here: Contexts) -> Option<Definition> {
     }
 }
 
-/// The directive that an unknown name was probably meant to be: one that may stand here before one that may not, and
-/// those that do something before those that do not.
+/// The directive that an unknown name probably means: allowed here before not allowed here, implemented before ignored.
 pub fn nearest(name: &str, here: Contexts) -> Option<&'static str> {
     let rows = rows().flat_map(|row| {
         let penalty = if row.contexts.intersects(here) { 0 } else { 1 };
         std::iter::once(row.name).chain(row.aliases.iter().copied()).map(move |name| (name, penalty))
     });
     let near = suggest::nearest_of(name, rows.chain(known_names().map(|name| (name, 2))));
-    // A short word resembles much that has nothing to do with it.
+    // Short words resemble many unrelated ones.
     near.filter(|near| name.len() > 4 || find(near, here).is_some_and(|found| found.contexts().intersects(here)))
 }
 
-/// The same where `name` is one of another place (mail, stream): what may have been meant here.
+/// As [`nearest`], for a `name` that exists in another context (mail, stream): a directive allowed here.
 pub fn twin(name: &str, here: Contexts) -> Option<&'static str> {
     let here = rows().filter(|row| row.contexts.intersects(here) && row.name != name);
     suggest::nearest(name, here.map(|row| row.name))
 }
 
-/// How the reference manual is written.
+/// The output format of the manual.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Markup {
     /// Plain text.
@@ -152,7 +151,7 @@ pub enum Markup {
     Markdown,
 }
 
-/// The reference manual, from the rows.
+/// Generates the reference manual from the rows.
 pub fn reference(markup: Markup) -> String {
     let markdown = markup == Markup::Markdown;
     let br = if markdown { "  " } else { "" };

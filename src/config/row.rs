@@ -1,5 +1,5 @@
-//! One row says all about a directive: its names, where it may stand, what it takes, what holds without it, what it does
-//! and its documentation. Look-up, checking, the reference manual and did-you-mean are all made from rows.
+//! One row describes a directive completely: names, contexts, arguments, default, effect and documentation. Lookup,
+//! checks, the reference manual and did-you-mean are all derived from rows.
 
 use super::argument::{flag, number, offset, size, time};
 use super::ast::Directive;
@@ -15,11 +15,11 @@ pub struct Row {
     pub aliases: &'static [&'static str],
     pub contexts: Contexts,
     pub args: Args,
-    /// As the manual prints it; "" where there is none.
+    /// As printed in the manual; "" if there is none.
     pub default: &'static str,
     pub origin: Origin,
     pub effect: Effect,
-    /// A sentence or a few for the manual, deviations from nginx included.
+    /// One or more sentences for the manual, including deviations from nginx.
     pub doc: &'static str,
 }
 
@@ -37,15 +37,15 @@ pub enum Effect {
     /// `on` or `off`.
     Flag(fn(&mut Settings) -> &mut bool),
     Size(fn(&mut Settings) -> &mut Size),
-    /// A size that files may have: gigabytes too.
+    /// A file size, which may be in gigabytes.
     Offset(fn(&mut Settings) -> &mut Size),
     Time(fn(&mut Settings) -> &mut Millis),
     Number(fn(&mut Settings) -> &mut u64),
-    /// At most once in a block.
+    /// At most once per block.
     Once(Apply),
-    /// Any number of times in a block; `Scope::first` tells the first, which replaces what was inherited.
+    /// Any number of times; `Scope::first` marks the first in a block, which replaces what was inherited.
     Many(Apply),
-    /// One step of the rewrite script: order matters, so it runs in a pass of its own.
+    /// A step of the rewrite script: order matters, so these are processed in a pass of their own.
     Script,
     /// A block that `resolve` walks into.
     Section(Section),
@@ -83,7 +83,7 @@ pub const fn row(
 }
 
 impl Row {
-    /// The directive is webserv's own, not nginx's.
+    /// Marks the directive as webserv's own.
     pub const fn ours(self) -> Row {
         Row { origin: Origin::Ours, ..self }
     }
@@ -93,7 +93,7 @@ impl Row {
     }
 }
 
-/// Sets the simple kinds; the others are run by `resolve`.
+/// Applies the simple effects; `resolve` handles the others.
 pub fn set_simple(row: &Row, settings: &mut Settings, d: &Directive) -> Outcome {
     match row.effect {
         Effect::Flag(place) => *place(settings) = flag(d, 0)?,

@@ -11,22 +11,22 @@ use crate::util::text::Text;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// The directives of the rewrite module of one level, in their order.
+/// The rewrite directives of one level, in order.
 #[derive(Debug, Default)]
 pub struct Script {
     pub ops: Vec<Op>,
-    /// Where each of `ops` stands.
+    /// The position of each op in the source.
     pub spans: Vec<Span>,
-    /// Made once all variables are known: what a subject depends on may stand further down.
+    /// Built once all variables are known, since maps may be defined further down.
     pub lists: OpLists,
-    /// In their order; made with the lists.
+    /// In order; built with the lists.
     pub set_runs: Vec<SetRun>,
 }
 
-/// Values by the number of their variable.
+/// Values by index of their variable.
 pub type FixedValues = FastMap<u32, Text>;
 
-/// `set` lines, one behind the other, that give variables fixed values: they are done at once.
+/// Consecutive `set` directives with fixed values, which are executed as one step.
 #[derive(Debug)]
 pub struct SetRun {
     pub ops: Range<usize>,
@@ -34,25 +34,24 @@ pub struct SetRun {
 }
 
 impl Script {
-    /// The run that begins with this op.
+    /// The run that begins at this op.
     pub fn set_run(&self, op: usize) -> Option<&SetRun> {
         let at = self.set_runs.binary_search_by_key(&op, |run| run.ops.start).ok()?;
         self.set_runs.get(at)
     }
 }
 
-/// The ops of a script that do nothing unless one subject is a certain text or matches a pattern, by subject: one
-/// look at it decides for all of them.
+/// Ops that do nothing unless their subject equals a text or matches a pattern, grouped by subject: one lookup decides
+/// for all of them.
 #[derive(Debug, Default)]
 pub struct OpLists {
     pub lists: Vec<OpList>,
-    /// The ops in no list, which are always tried; in their order.
+    /// Ops in no list, in order; these are always tried.
     pub others: Vec<usize>,
 }
 
 impl OpLists {
-    /// A script with more subjects has lists for those that most of its ops ask about: each is looked at on the way from
-    /// one op to the next.
+    /// Maximum number of lists, which are those with the most ops: between two ops, every list is consulted.
     pub const MOST: usize = 8;
 }
 
@@ -60,13 +59,13 @@ impl OpLists {
 pub struct OpList {
     /// None: the URI.
     pub subject: Option<Template>,
-    /// The ops, in their order.
+    /// Indices of the ops, in order.
     pub ops: Vec<usize>,
     pub test: OpTest,
 }
 
 impl OpList {
-    /// Where in the list these ops of the script are.
+    /// Which entries of the list fall into this range of ops.
     pub fn places(&self, ops: &std::ops::Range<usize>) -> std::ops::Range<usize> {
         let place = |op: usize| self.ops.partition_point(|listed| *listed < op);
         place(ops.start)..place(ops.end)
@@ -75,26 +74,26 @@ impl OpList {
 
 #[derive(Debug)]
 pub enum OpTest {
-    /// Rewrites, and `if` with `~`: over the patterns of all ops.
+    /// Rewrites, and `if` with `~`: a set over the patterns of all ops.
     Patterns(PatternSet),
     /// `if` with `!~`.
     NoPatterns(PatternSet),
-    /// `if` with `=`: the ops by the text that they want.
+    /// `if` with `=`: the ops by the text they require.
     Texts(FastMap<Box<[u8]>, Vec<usize>>),
-    /// `if` with `!=`: the ops by the text that they do not want.
+    /// `if` with `!=`: the ops by the text they exclude.
     NoTexts(FastMap<Box<[u8]>, Vec<usize>>),
-    /// `if` that asks for a map whose default makes it do nothing.
+    /// `if` on a map variable, where the map's default makes the op do nothing.
     Maps(MapOps),
 }
 
-/// Ops that ask for maps of one source.
+/// Ops that test maps of one source.
 #[derive(Debug)]
 pub struct MapOps {
-    /// By the values of the source, in lower case, that their maps name.
+    /// Ops by the source values (in lower case) that their maps list.
     pub named: FastMap<Box<[u8]>, Vec<usize>>,
     /// The variable of each op's map.
     pub variables: Box<[u32]>,
-    /// What the variables are where no map names the value.
+    /// The variables' values if no map lists the source value.
     pub defaults: Rc<FixedValues>,
 }
 
@@ -108,8 +107,8 @@ pub enum Op {
 }
 
 impl Op {
-    /// What decides whether the op does anything, and the subject that is asked (None: the URI); only where that is the
-    /// URI or one variable, whole.
+    /// The test that decides whether the op does anything, and its subject (None: the URI). None unless the subject is
+    /// the URI or exactly one variable.
     pub fn question(&self) -> Option<(Option<&Template>, Question<'_>)> {
         let is_variable = |subject: &Template| matches!(*subject.parts, [Part::Var(_)]);
         match self {
@@ -117,7 +116,7 @@ impl Op {
             Op::If { condition: Condition::Match { subject, pattern, negated }, .. } if is_variable(subject) => {
                 match negated {
                     false => Some((Some(subject), Question::Pattern(pattern))),
-                    // What it captures is kept where it does nothing.
+                    // A negated pattern with named groups sets variables even if the op does nothing.
                     true if pattern.has_names() => None,
                     true => Some((Some(subject), Question::NoPattern(pattern))),
                 }
@@ -142,7 +141,7 @@ impl Op {
     }
 }
 
-/// What an op asks of its subject.
+/// How an op tests its subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     Pattern(&'a Pattern),
@@ -156,9 +155,9 @@ pub struct Rewrite {
     pub pattern: Pattern,
     pub replacement: Template,
     pub flag: RewriteFlag,
-    /// The replacement ended in `?`: the old arguments are not appended.
+    /// The replacement ended in `?`: the original arguments are dropped.
     pub drop_args: bool,
-    /// The replacement names another host: the answer is a redirect whatever the flag.
+    /// The replacement is a URL: the response is a redirect, whatever the flag.
     pub external: bool,
 }
 

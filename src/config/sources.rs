@@ -1,4 +1,4 @@
-//! The texts of a configuration, kept so that spans can be shown. Nothing here reads a file.
+//! The texts of a configuration, kept to show spans. Nothing here reads a file.
 
 use super::ast::{FileId, Span};
 use std::borrow::Cow;
@@ -8,35 +8,34 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-/// A chain of includes longer than this is taken for a mistake; nginx would go on until it runs out of files.
+/// A longer chain of includes is considered a mistake; nginx would continue until it runs out of file descriptors.
 pub const MAX_INCLUDE_DEPTH: usize = 16;
 
 /// The texts of a configuration.
 #[derive(Clone, Default, Debug)]
 pub struct Sources {
     pub(super) files: Vec<Source>,
-    /// An `include` led to no file: what the configuration has in full is not known.
+    /// Some `include` found no file: the configuration is known only in part.
     pub lacks_files: bool,
 }
 
-/// One text. A file that is included twice is two sources that share their bytes, since each was included from
-/// somewhere else.
+/// One text. A file included twice is two sources that share their bytes, since each was included from another place.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: Rc<[u8]>,
     pub(super) bytes: Rc<[u8]>,
     pub(super) included_from: Option<Span>,
     pub(super) command_line: bool,
-    /// Where each line starts; made when first asked for.
+    /// The start of each line; computed on first use.
     pub(super) lines: OnceCell<Box<[u32]>>,
 }
 
-/// A place as people count it, from 1; columns count characters.
+/// A position, counted from 1; columns are characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
     pub line: usize,
     pub column: usize,
-    /// Bytes from the start of the line.
+    /// Byte offset from the start of the line.
     pub offset: usize,
 }
 
@@ -55,12 +54,12 @@ impl Sources {
         self.files.is_empty()
     }
 
-    /// Every source in the order it was read.
+    /// All sources in the order in which they were read.
     pub fn ids(&self) -> impl Iterator<Item = FileId> {
         (0..self.files.len()).map(|n| FileId(n as u32))
     }
 
-    /// The path as it was named or found; "command line" for `-g`.
+    /// The path as named or found; "command line" for `-g`.
     pub fn path(&self, file: FileId) -> Cow<'_, str> {
         self.get(file).map_or(Cow::Borrowed("?"), |source| String::from_utf8_lossy(&source.path))
     }
@@ -77,12 +76,12 @@ impl Sources {
         self.get(file).is_some_and(|source| source.command_line)
     }
 
-    /// The `include` directive that brought this file in.
+    /// The `include` directive that included this file.
     pub fn included_from(&self, file: FileId) -> Option<Span> {
         self.get(file)?.included_from
     }
 
-    /// The includes that led to this file, the nearest first.
+    /// The chain of includes that led to this file, innermost first.
     pub fn include_chain(&self, file: FileId) -> Vec<Span> {
         let next = |span: &Span| self.included_from(span.file);
         std::iter::successors(self.included_from(file), next).take(MAX_INCLUDE_DEPTH).collect()
@@ -101,19 +100,19 @@ impl Sources {
         })
     }
 
-    /// Where a span starts.
+    /// The start of a span.
     pub fn position(&self, span: Span) -> Position {
         let lines = self.lines(span.file);
         let line = lines.partition_point(|start| *start <= span.start);
         let start = lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
         let before = self.bytes(span.file).get(start as usize..span.start as usize).unwrap_or_default();
-        // As the excerpt shows it: a byte that is no UTF-8 is one column.
+        // As in the excerpt, a byte that is not UTF-8 is one column.
         let column =
             before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum::<usize>();
         Position { line: line.max(1), column: column + 1, offset: before.len() }
     }
 
-    /// The line a span starts in, without its line end.
+    /// The line on which a span starts, without its line ending.
     pub fn line(&self, span: Span) -> &[u8] {
         let start = (span.start as usize).saturating_sub(self.position(span).offset);
         let rest = self.bytes(span.file).get(start..).unwrap_or_default();
@@ -128,7 +127,7 @@ impl Sources {
     }
 }
 
-/// All files as nginx's `-T` prints them: each once, in the order they were first read.
+/// All files as printed by nginx's `-T`: each once, in the order in which they were first read.
 pub fn dump(sources: &Sources) -> Vec<u8> {
     let mut out = Vec::new();
     let mut seen = std::collections::HashSet::new();

@@ -1,13 +1,13 @@
-//! "Did you mean": the entry of a closed set (directives, parameters, zones, formats, users, files…) that a word
-//! was meant to be. Pure; every set that is closed asks here, so that all of them forgive the same mistakes.
+//! "Did you mean": finds the entry of a closed set (directives, parameters, zones, formats, users, files…) that a word
+//! was meant to be. Pure; every closed set uses this, so that all tolerate the same mistakes.
 
-/// The candidate an admin may have meant by `word`, or none that is near enough.
+/// The candidate that `word` probably means; None if none is close enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     nearest_of(word, candidates.into_iter().map(|candidate| (candidate, 0)))
 }
 
-/// As [`nearest`], of candidates that are more or less likely: the number counts as that many more wrong letters when
-/// two are compared, not for whether one is near at all.
+/// As [`nearest`], for candidates with a penalty: it counts like that many wrong letters when candidates are compared,
+/// but does not affect whether one is close enough.
 pub fn nearest_of<'a>(word: &str, candidates: impl IntoIterator<Item = (&'a str, usize)>) -> Option<&'a str> {
     if word.is_empty() || word.chars().count() > 64 {
         return None;
@@ -19,12 +19,12 @@ pub fn nearest_of<'a>(word: &str, candidates: impl IntoIterator<Item = (&'a str,
     near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// The sentence for a help line.
+/// The sentence for a help line, if a candidate is close enough.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, candidates).map(|near| format!("did you mean \"{near}\"?"))
 }
 
-/// The nearest of a set, else the whole set where it is short enough to be read.
+/// The nearest of a set; otherwise the set itself, up to twelve entries.
 pub fn one_of(word: &str, set: &[&str]) -> String {
     let near = did_you_mean(word, set.iter().copied());
     near.unwrap_or_else(|| {
@@ -33,12 +33,12 @@ pub fn one_of(word: &str, set: &[&str]) -> String {
     })
 }
 
-/// Each word in a line of its own: `index a; index b;`.
+/// One directive per word: `index a; index b;`.
 pub fn lines(name: &str, words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     words.into_iter().map(|word| format!("{name} {};", word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// A word without what people vary: case, and which sign joins its parts.
+/// A word without the usual variations: case, and the character that joins its parts.
 struct Shape {
     text: String,
 }
@@ -55,8 +55,8 @@ impl Shape {
         parts
     }
 
-    /// How far apart the words are; `None` where one cannot be a slip of the other. At most a third of the letters may
-    /// differ, so that `on` is never taken for `set`.
+    /// How different the words are; `None` if one cannot be a misspelling of the other. At most a third of the letters
+    /// may differ, so that `on` is never taken for `set`.
     fn distance(&self, other: &Shape) -> Option<usize> {
         let (a, b) = (&self.text, &other.text);
         if a == b {
@@ -78,7 +78,7 @@ impl Shape {
         if edits <= (length / 3).min(2) || (length >= 15 && edits == 3) {
             return Some(if edits == 1 { 1 } else { edits + 1 });
         }
-        // `proxy_sethead`: a part that is not set apart, and one more slip.
+        // `proxy_sethead`: parts that are not separated, with one more slip.
         if length >= 8 && strsim::osa_distance(&joined(a), &joined(b)) <= 2 {
             return Some(4);
         }
@@ -96,7 +96,7 @@ impl Shape {
     }
 }
 
-/// How far apart two names are of which one leaves out or cuts short parts of the other: `gzip_level`, `ssl_cert`,
+/// The distance of two names of which one omits or abbreviates parts of the other: `gzip_level`, `ssl_cert`,
 /// `pid_file`.
 fn left_out(asked: &Shape, known: &Shape) -> Option<usize> {
     let split = |shape: &Shape| shape.text.split('_').filter(|part| !part.is_empty()).count();

@@ -1,7 +1,7 @@
-//! Text → tree: runs the grammar of `grammar/nginx.pest` and builds directives with an explicit stack.
+//! Parses text into a tree: runs the grammar of `grammar/nginx.pest` and builds directives with an explicit stack.
 //!
-//! Knows the lexical rules of nginx (`ngx_conf_read_token`) and no directive by name. Invariants: every input ends
-//! in a tree and a list of diagnostics; work is linear in the input, memory beside the tree is bounded by the
+//! Implements nginx's lexical rules (`ngx_conf_read_token`) and knows no directive by name. Invariants: every input
+//! results in a tree and a list of diagnostics; work is linear in the input, memory besides the tree is bounded by the
 //! longest statement; nothing recurses on input.
 
 use std::borrow::Cow;
@@ -18,16 +18,16 @@ mod slips;
 #[cfg(test)]
 mod tests;
 
-/// Blocks deeper than this are refused: real files stay under ten, and the passes over the tree recurse.
+/// Blocks nested deeper are rejected: real files stay under ten, and passes over the tree recurse.
 pub const MAX_DEPTH: usize = 64;
 
-/// Errors after which a file is given up: no one repairs that many one by one.
+/// Maximum number of errors before parsing a file is abandoned: no one fixes that many one by one.
 const MAX_ERRORS: usize = Diagnostics::LIMIT + 1;
 
-/// Bytes of text given to the grammar at once: it takes most of a millisecond, and nothing can be done meanwhile.
+/// Bytes passed to the grammar at once: parsing them takes most of a millisecond, without a checkpoint.
 const SLICE: usize = 8 * 1024;
 
-/// What always opens a block in `http`.
+/// Directives of `http` that always have a block.
 const BLOCKS: [&[u8]; 9] =
     [b"server", b"location", b"http", b"events", b"upstream", b"types", b"map", b"if", b"limit_except"];
 
@@ -35,13 +35,13 @@ const BLOCKS: [&[u8]; 9] =
 #[grammar = "../grammar/nginx.pest"]
 struct Grammar;
 
-/// Parses one file. `depth` is how many blocks already enclose it (an included file), `MAX_DEPTH` counts them.
-/// On errors the tree holds what could be made sense of, so that later passes can report theirs as well.
+/// Parses one file. `depth`: the number of blocks that enclose it (an included file), counted towards `MAX_DEPTH`.
+/// After errors the tree contains what could be parsed, so that later passes can report theirs as well.
 pub fn parse(file: FileId, bytes: &[u8], depth: usize) -> (Vec<Directive>, Diagnostics) {
     run(Builder::new(file, bytes, depth))
 }
 
-/// Parses the text of `-g`, where nginx allows no blocks and words the end differently.
+/// Parses the text of `-g`, where nginx allows no blocks and has another message for the end.
 pub fn parse_command_line(file: FileId, bytes: &[u8]) -> (Vec<Directive>, Diagnostics) {
     let mut builder = Builder::new(file, bytes, 0);
     builder.command_line = true;
@@ -51,7 +51,7 @@ pub fn parse_command_line(file: FileId, bytes: &[u8]) -> (Vec<Directive>, Diagno
 fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
     let bytes = builder.bytes;
     let text = same_length_text(bytes);
-    // nginx takes the mark for the start of the first directive's name; editors on Windows write it unasked.
+    // nginx takes the byte order mark as part of the first name; editors on Windows add it unasked.
     let mut at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut size = SLICE;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -62,7 +62,7 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
         let cut = (0..=size).rev().find(|n| rest.is_char_boundary(*n)).unwrap_or(size);
         let slice = if whole { rest } else { rest.get(..cut).unwrap_or(rest) };
         let read = builder.read(slice, at, if whole { Slice::Last } else { Slice::Cut });
-        // A slice that ends inside its first statement: look further, doubling so that work stays linear.
+        // The slice ended within its first statement: double it, so that work stays linear.
         size = if read == at { size.saturating_mul(2) } else { SLICE };
         at = read;
         checkpoint::pass_costly();
@@ -70,8 +70,8 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
     builder.finish()
 }
 
-/// The same text as the grammar can read it: pest wants UTF-8, and files in other encodings must load. Each byte
-/// that is not part of a character becomes one SUB, which no rule knows; words are later cut from the original.
+/// The text in a form that the grammar accepts: pest needs UTF-8, but files in other encodings must load. Each byte
+/// that is not part of a character becomes one SUB, which no rule matches; words are later cut from the original.
 fn same_length_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -84,22 +84,22 @@ fn same_length_text(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Whether the text goes on after a slice.
+/// Whether more text follows a slice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Slice {
     Cut,
     Last,
 }
 
-/// A block that is being read.
+/// A block being parsed.
 struct Open {
     name: Word,
     args: Vec<Word>,
     span: Span,
     open: Span,
-    /// What the enclosing block held so far.
+    /// The directives of the enclosing block so far.
     siblings: Vec<Directive>,
-    /// A `{` without a name: its inside is dropped.
+    /// A `{` without a name: its contents are dropped.
     nameless: bool,
 }
 
@@ -110,19 +110,19 @@ struct Builder<'a> {
     command_line: bool,
     errors: Diagnostics,
     words: Vec<Word>,
-    /// Words whose quotes were looked at already.
+    /// Number of words whose quotes were checked.
     checked: usize,
     stack: Vec<Open>,
     level: Vec<Directive>,
-    /// Blocks open beyond `MAX_DEPTH`.
+    /// Number of open blocks beyond `MAX_DEPTH`.
     too_deep: usize,
-    /// A `}` that stands further left than the line its block was opened on: the block that lacks its own `}`.
+    /// The block that probably lacks its `}`: the one that closes it is indented less than the line that opened it.
     suspect: Option<(Word, Span, Span)>,
-    /// The first `}` that probably should not be there, in case there is one too many.
+    /// The first `}` that is probably surplus, in case there is one too many.
     surplus: Option<Span>,
-    /// A block that was still open where one begins that cannot stand in it, and where that is.
+    /// A block still open where another begins that cannot be inside it, and the position of that.
     crossed: Option<(Word, Span, Span)>,
-    /// Blocks that were opened though their `{` is missing.
+    /// Number of blocks opened although their `{` is missing.
     braceless: usize,
 }
 
@@ -146,12 +146,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Reads the statements in `slice`, which starts at `base`; returns where to read on. Of a slice that is cut off,
-    /// the words after the last complete statement are left for the next one.
+    /// Parses the statements in `slice`, which starts at `base`; returns where to continue. If the slice is cut, words
+    /// after the last complete statement are left for the next one.
     fn read(&mut self, slice: &str, base: usize, kind: Slice) -> usize {
         let mut done = base;
         let mut kept = self.words.len();
-        // The grammar accepts every text.
+        // The grammar accepts any text.
         let tokens = Grammar::parse(Rule::tokens, slice).into_iter().flatten();
         for token in tokens.flat_map(pest::iterators::Pair::into_inner) {
             let place = token.as_span();
@@ -198,7 +198,7 @@ impl<'a> Builder<'a> {
     }
 
     fn span(&self, start: usize, end: usize) -> Span {
-        // `load` refuses files of 4 GiB.
+        // `load` rejects files of 4 GiB.
         let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Span::new(self.file, offset(start), offset(end))
     }
@@ -213,7 +213,7 @@ impl<'a> Builder<'a> {
         self.words.push(Word { quoted, ..Word::new(&unescape(raw), span) });
     }
 
-    /// Takes the words of a line, in which nothing is quoted or escaped; returns its `;`.
+    /// Takes the words of a line without quotes and escapes; returns its `;`.
     fn plain_words(&mut self, line: Span) -> Span {
         let (text, end) = (self.text(line), line.end.saturating_sub(1));
         let mut at = 0;
@@ -227,8 +227,8 @@ impl<'a> Builder<'a> {
         Span { start: end, ..line }
     }
 
-    /// Only a space, `;`, `{` or `)` may follow a closing quote. Returns where to read again, if a quote turns out
-    /// to have swallowed lines.
+    /// Only a space, `;`, `{` or `)` may follow a closing quote. Returns where to parse again, if a quote has swallowed
+    /// lines.
     fn stray_quotes(&mut self) -> Option<usize> {
         let unchecked = std::mem::replace(&mut self.checked, self.words.len());
         for n in unchecked..self.words.len() {
@@ -260,7 +260,7 @@ impl<'a> Builder<'a> {
         None
     }
 
-    /// A quote that is open to the end of the file; returns where to read on.
+    /// A quote that is never closed; returns where to continue.
     fn unclosed(&mut self, span: Span) -> usize {
         self.missing_quote(span);
         let start = span.start as usize;
@@ -274,8 +274,8 @@ impl<'a> Builder<'a> {
         start + length
     }
 
-    /// Where a quoted word that goes wrong later was probably meant to end: its first line ends the directive. Gives the
-    /// end of the word and the `;` or `{`.
+    /// Where a quoted word that spans lines by mistake was probably meant to end: at the end of its first line. Returns
+    /// the end of the word, and the `;` or `{`.
     fn end_of_first_line(&self, quoted: Span) -> Option<(usize, Span)> {
         memchr::memchr(b'\n', self.text(quoted))?;
         let (word, sign) = self.first_line(quoted);
@@ -284,8 +284,8 @@ impl<'a> Builder<'a> {
         Some((end, self.span(end, end + 1)))
     }
 
-    /// The first line of a quoted word up to the `;` or `{` that was meant to end the directive, and that sign. The `}` of
-    /// its block may follow: `proxy_pass "http://app; }`, `location "/a { return 200; }`.
+    /// The first line of a quoted word up to the `;` or `{` that was meant to end the directive, and that character.
+    /// The `}` of its block may follow: `proxy_pass "http://app; }`, `location "/a { return 200; }`.
     fn first_line(&self, quoted: Span) -> (&'a [u8], Option<u8>) {
         let raw = self.text(quoted);
         let line = raw.get(..memchr::memchr(b'\n', raw).unwrap_or(raw.len())).unwrap_or_default().trim_ascii_end();
@@ -300,8 +300,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The end of the first line of a quoted word whose closing quote is the first sign of a later line: that quote
-    /// opens a word of its own, and the first line lacks its quote.
+    /// The end of the first line of a quoted word whose closing quote is the first character of a later line: that
+    /// quote opens another word, and the first line lacks its closing quote.
     fn closed_by_the_next_quote(&self, quoted: Span) -> Option<usize> {
         let raw = self.text(quoted);
         let inside = raw.get(1..raw.len().saturating_sub(1))?;
@@ -318,7 +318,7 @@ impl<'a> Builder<'a> {
         let (text, sign) = self.first_line(quoted);
         let end = sign.map_or(String::new(), |sign| char::from(sign).to_string());
         let written = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
-        // `'/srv"`: the other sign was meant to close it.
+        // `'/srv"`: the other quote was meant to close it.
         let other = if quote == '"' { '\'' } else { '"' };
         let written = match written.strip_suffix(other).filter(|rest| rest.len() > 1 && !rest.contains(other)) {
             Some(rest) => rest.to_owned(),
@@ -340,7 +340,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// nginx's sentence. The empty key of a `map` is no directive that a reader could find.
+/// nginx's message. If the name is the empty key of a `map`, it is not shown as a directive.
 pub fn not_terminated(name: &Word) -> String {
     if name.is_empty() {
         return "the entry of the empty word \"\" is not terminated by \";\"".to_owned();
@@ -357,8 +357,8 @@ fn shown(name: &Word) -> String {
     }
 }
 
-/// nginx unescapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays, with what it protected (`\ `
-/// keeps the word together and is still two bytes, which regular expressions rely on: `\.`).
+/// nginx unescapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash is kept with the character it escapes (`\
+/// ` keeps the word together and stays two bytes; regular expressions rely on that: `\.`).
 fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', raw).is_none() {
         return Cow::Borrowed(raw);
@@ -382,9 +382,9 @@ fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
-/// Where a directive with too many arguments lost its `;`: the first argument that begins a line and that `known`
-/// says is a directive. Returns the directive cut in two, so that both halves can be checked; the first half's
-/// `close` is the empty place where the `;` is missing. `bytes` is the file the directive stands in.
+/// Where a directive with too many arguments lost its `;`: the first argument that begins a line and is a directive
+/// according to `known`. Returns the directive split in two, so that both can be checked; the `close` of the first is
+/// the empty span where the `;` is missing. `bytes` is the directive's file.
 pub fn split_at_missing_semicolon(
     directive: &Directive,
     bytes: &[u8],
@@ -395,7 +395,7 @@ pub fn split_at_missing_semicolon(
     Some((pieces.next()?, pieces.next()?))
 }
 
-/// The arguments that begin a line and that `known` says are directives, by their numbers.
+/// The indices of arguments that begin a line and are directives according to `known`.
 pub fn line_starts(directive: &Directive, bytes: &[u8], known: impl Fn(&Word) -> bool) -> impl Iterator<Item = usize> {
     let befores = directive.words().map(|word| word.span.end as usize);
     let begins_line = move |(word, before): (&Word, usize)| {
@@ -405,7 +405,7 @@ pub fn line_starts(directive: &Directive, bytes: &[u8], known: impl Fn(&Word) ->
     directive.args.iter().zip(befores).enumerate().filter(move |(_, pair)| begins_line(*pair)).map(|(at, _)| at)
 }
 
-/// A directive cut in pieces before these of its arguments, whose numbers ascend.
+/// Splits a directive before these arguments (ascending indices).
 pub fn cut_before(directive: &Directive, cuts: &[usize]) -> Vec<Directive> {
     let words: Vec<&Word> = directive.words().collect();
     // The name is one more word before the arguments.

@@ -1,9 +1,9 @@
-//! Values with variables in them: `/files/$remote_user/$1`. Parsed once at load; expanded per request by
-//! `exchange::variables`. This file knows the names of variables and nothing of how a request answers them.
+//! Values with variables: `/files/$remote_user/$1`. Parsed once while loading, expanded per request by
+//! `exchange::variables`. This file knows only the names of variables.
 
 use std::collections::HashMap;
 
-/// A directive's argument with its variables found. A template without variables is one literal.
+/// A parsed argument. Without variables it is one literal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Template {
     pub parts: Box<[Part]>,
@@ -17,7 +17,7 @@ pub enum Part {
     Capture(u8),
 }
 
-/// A variable as a request is asked for it.
+/// A variable as evaluated for a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Var {
     Builtin(Builtin),
@@ -37,11 +37,11 @@ pub enum Var {
     UpstreamTrailer(Box<[u8]>),
     /// Never has a value.
     Absent,
-    /// Made by the configuration (`set`, `map`, `geo`, a named capture…): an index into [`Variables`].
+    /// Defined by the configuration (`set`, `map`, `geo`, a named capture…): an index into [`Variables`].
     User(u32),
 }
 
-/// A variable that a directive gives a value.
+/// What `set` and similar directives assign to.
 #[derive(Debug, Clone, Copy)]
 pub enum SetTarget {
     User(u32),
@@ -51,7 +51,7 @@ pub enum SetTarget {
 
 macro_rules! builtins {
     ($($variant:ident $name:literal),+ $(,)?) => {
-        /// Variables that webserv itself defines, nginx's name for each in [`Builtin::name`].
+        /// webserv's built-in variables, with nginx's name for each in [`Builtin::name`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Builtin { $($variant),+ }
 
@@ -115,8 +115,8 @@ builtins! {
     SslSessionReused "ssl_session_reused", SslSigalgs "ssl_sigalgs",
 }
 
-/// Variables of nginx that have no value here, since their protocol or feature is missing. They are accepted, since log
-/// formats and maps name them.
+/// nginx's variables without a value here, since their protocol or feature is missing. Accepted because log formats and
+/// maps use them.
 const ABSENT: &[&str] = &[
     "http3",
     "ssl_client_sigalg",
@@ -131,7 +131,7 @@ fn is_absent(name: &str) -> bool {
     ABSENT.contains(&name)
 }
 
-/// Members of families that are variables of their own in nginx, which let no configuration define them.
+/// Members of families that are separate variables in nginx and may not be redefined.
 const FIXED: &[&str] = &[
     "http_cookie",
     "http_host",
@@ -150,12 +150,12 @@ const FIXED: &[&str] = &[
     "sent_http_transfer_encoding",
 ];
 
-/// A variable by which `set` changes the request or the response: `$args`, `$limit_rate`.
+/// Whether assigning to a variable changes the request or response itself: `$args`, `$limit_rate`.
 fn is_stored_in_place(name: &str) -> bool {
     matches!(name, "args" | "limit_rate")
 }
 
-/// No configuration may define it (nginx's variables that are not changeable).
+/// Whether the configuration may not define it (not NGX_HTTP_VAR_CHANGEABLE in nginx).
 fn is_fixed(name: &str) -> bool {
     let may_change = is_stored_in_place(name)
         || matches!(name, "invalid_referer" | "proxy_host" | "proxy_port")
@@ -163,7 +163,7 @@ fn is_fixed(name: &str) -> bool {
     !may_change && (Builtin::of(name).is_some() || is_absent(name)) || FIXED.contains(&name)
 }
 
-/// The module of nginx that makes a variable which nothing here makes.
+/// The nginx module of a variable that webserv lacks.
 pub fn module_of(name: &str) -> Option<&'static str> {
     let by_prefix = [("geoip_", "ngx_http_geoip_module"), ("jwt_", "ngx_http_auth_jwt_module")];
     Some(match name {
@@ -175,31 +175,31 @@ pub fn module_of(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Where a variable made by the configuration gets its value.
+/// Where a user-defined variable gets its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Used somewhere, defined nowhere yet; an error if it is still so when the file ends.
+    /// Used, but not defined yet; an error if still so at the end of loading.
     Undefined,
-    /// `set`: whatever was stored last in this request, else empty, which is warned of.
+    /// `set`: the value assigned last in this request; otherwise empty, with a warning.
     Stored,
-    /// A named capture of a regex: whatever was stored last in this request.
+    /// A named capture: the value captured last in this request.
     Captured,
     Map(u32),
     Geo(u32),
     Split(u32),
 }
 
-/// The variables that the configuration makes. Their order is their index in an exchange's table.
+/// User-defined variables; their order is the index in an exchange's table.
 #[derive(Debug, Default)]
 pub struct Variables {
     pub defined: Vec<(Box<str>, Source)>,
-    /// Some value has `$server_addr`, which behind a wildcard only the connection's socket knows.
+    /// Whether `$server_addr` is used: for a wildcard listener it takes a getsockname() on the connection.
     pub server_addr: bool,
-    /// Some value has `$request_id`: error lines have it too, so that logs can be read together.
+    /// Whether `$request_id` is used: then error lines contain it too, to correlate logs.
     pub request_id: bool,
-    /// Some value has a list of what TLS clients offer: kept only then.
+    /// Whether lists of what TLS clients offer are used: they are kept only then.
     pub ssl_lists: bool,
-    /// Members of a family (`$http_name`, `$arg_name`…) and the like that the configuration defines itself, and their
+    /// Predefined variables, families such as `$http_name` included, that the configuration redefines, with their
     /// index.
     redefined: Vec<(Var, u32)>,
     index: HashMap<Box<str>, u32>,
@@ -208,7 +208,7 @@ pub struct Variables {
 type Make = fn(Box<[u8]>) -> Var;
 
 impl Variables {
-    /// What a family of variables begins with.
+    /// The prefixes of variable families.
     pub const PREFIXES: &[(&str, Make)] = &[
         ("arg_", Var::Arg),
         ("http_", Var::Http),
@@ -222,7 +222,7 @@ impl Variables {
         ("upstream_trailer_", Var::UpstreamTrailer),
     ];
 
-    /// Every name that has a meaning, but for those of the families.
+    /// All known names, except members of families.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let made = self.defined.iter().filter(|(_, source)| *source != Source::Undefined).map(|(name, _)| &**name);
         made.chain(Builtin::ALL.iter().map(|builtin| builtin.name())).chain(ABSENT.iter().copied())
@@ -233,8 +233,8 @@ impl Variables {
         Variables::predefined(name).is_some() || made.is_some_and(|(_, source)| *source != Source::Undefined)
     }
 
-    /// The index of `name`, made as [`Source::Undefined`] at its first use: nginx lets a variable be used above
-    /// the line that defines it.
+    /// The index of `name`, which is added as [`Source::Undefined`] on first use: nginx allows using a variable above
+    /// its definition.
     pub fn refer(&mut self, name: &str) -> u32 {
         let name = &*name.to_ascii_lowercase();
         if let Some(&at) = self.index.get(name) {
@@ -246,7 +246,7 @@ impl Variables {
         at
     }
 
-    /// Defines `name`. A later definition of another kind wins, as in nginx.
+    /// Defines `name`. A later definition of another kind replaces an earlier one, as in nginx.
     pub fn define(&mut self, name: &str, source: Source) -> Result<u32, String> {
         let name = &*name.to_ascii_lowercase();
         if is_fixed(name) {
@@ -254,7 +254,8 @@ impl Variables {
         }
         let at = self.refer(name);
         let known = &mut self.defined[at as usize].1;
-        // `set` changes what a map or another block defines, in the requests it runs in; it does not replace it (nginx).
+        // `set` does not replace the definition by a map or another block, but overrides its value where it runs
+        // (nginx).
         if source != Source::Stored || *known == Source::Undefined {
             *known = source;
         }
@@ -267,8 +268,7 @@ impl Variables {
         Ok(at)
     }
 
-    /// The index of what `set`, `map` or a capture defines although it has a meaning: wherever it stands, that counts
-    /// (nginx).
+    /// The index of a predefined variable that `set`, `map` or a capture redefines: this applies everywhere (nginx).
     pub fn redefinition(&self, var: &Var) -> Option<u32> {
         match var {
             Var::User(_) => None,
@@ -281,7 +281,7 @@ impl Variables {
         self.defined.iter().filter(|(_, s)| *s == Source::Undefined).map(|(n, _)| &**n)
     }
 
-    /// What `$name` means. Case does not matter (nginx).
+    /// The variable for `$name`. Names are case-insensitive (nginx).
     pub fn find(&mut self, name: &str) -> Var {
         let name = &*name.to_ascii_lowercase();
         self.server_addr |= name == Builtin::ServerAddr.name();
@@ -290,7 +290,7 @@ impl Variables {
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 
-    /// What a name means that a page uses: nothing is defined by that.
+    /// The variable for a name in a page (SSI), without adding it.
     pub fn known(&self, name: &str) -> Option<Var> {
         let name = &*name.to_ascii_lowercase();
         Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))
@@ -313,7 +313,7 @@ impl Variables {
 }
 
 impl Template {
-    /// A template that is the same for every request.
+    /// A template without variables.
     pub fn literal(text: &[u8]) -> Template {
         match text {
             [] => Template::default(),
@@ -321,8 +321,8 @@ impl Template {
         }
     }
 
-    /// Finds the variables in `text`: `$name`, `${name}`, `$1`. A `$` before anything else is an error, as in
-    /// nginx ("invalid variable name").
+    /// Parses the variables in `text`: `$name`, `${name}`, `$1`. As in nginx, a `$` before anything else is an error
+    /// ("invalid variable name").
     pub fn parse(text: &[u8], vars: &mut Variables) -> Result<Template, String> {
         let mut parts = Vec::new();
         let mut literal = Vec::new();
@@ -368,7 +368,7 @@ impl Template {
         Ok(Template { parts: parts.into() })
     }
 
-    /// The text, where it is the same for every request.
+    /// The text, if the template has no variables.
     pub fn constant(&self) -> Option<&[u8]> {
         match &*self.parts {
             [] => Some(b""),
@@ -388,7 +388,7 @@ fn flush(literal: &mut Vec<u8>, parts: &mut Vec<Part>) {
     }
 }
 
-/// What to do where a variable that is built in is given a value.
+/// The help for assigning to a built-in variable.
 pub fn not_yours(name: &str) -> String {
     format!("${name} is built in and cannot be set: take another name, as in $my_{name}")
 }

@@ -1,5 +1,5 @@
-//! Builds the TLS configuration of each server from its `ssl_*` directives. Files are read here, at load; only those whose
-//! names have variables are read at a handshake.
+//! Builds the TLS configuration of each server from its `ssl_*` directives. Files are read while loading, except
+//! certificates whose names have variables, which are read at the handshake.
 
 use super::acme::CertificateId;
 use super::ast::Span;
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Whether a server uses the certificate of its `acme_certificate`: it names that alone, or none at all.
+/// Whether a server uses the certificate of its `acme_certificate`: it names only that one, or none at all.
 fn takes_acme(ssl: &Ssl) -> bool {
     let is = |named: &Named, builtin| *named.name.parts == [Part::Var(Var::Builtin(builtin))];
     match (&ssl.certificates[..], &ssl.keys[..]) {
@@ -42,7 +42,7 @@ fn protocols(http2: bool) -> Vec<Vec<u8>> {
     http2.then_some(&b"h2"[..]).into_iter().chain(http1).map(<[u8]>::to_vec).collect()
 }
 
-/// The sources of the certificates of a server.
+/// What determines a server's certificates.
 #[derive(Clone, Copy)]
 struct CertificateSources<'w> {
     ssl: &'w Rc<Ssl>,
@@ -58,12 +58,12 @@ pub struct Builder<'a> {
     pub now: i64,
     pub diagnostics: &'a mut Diagnostics,
     pub touch: Touch,
-    /// By settings, and whether HTTP/2 is offered.
+    /// By settings (identity) and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
-    /// When the certificate made for the present server expires.
+    /// When the self-made certificate of the current server expires (Unix time).
     made_until: Option<i64>,
-    /// Pairs already checked: many servers may name the same.
+    /// Pairs already checked; many servers may share one.
     checked: HashSet<(Origin, Origin)>,
 }
 
@@ -73,8 +73,9 @@ impl<'a> Builder<'a> {
         Builder { directory, now, diagnostics, touch, made, leaves, made_until: None, checked }
     }
 
-    /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
-    /// server; `by_acme`: those that ask for a certificate of ACME, which is an error of its own where they get none.
+    /// Sets the TLS configuration of every server, and checks that default servers of TLS listeners have one. `names`:
+    /// the names of each server; `by_acme`: servers with acme_certificate, whose lack of a certificate is reported
+    /// elsewhere.
     pub fn equip(
         &mut self,
         servers: &mut [Server],
@@ -85,7 +86,7 @@ impl<'a> Builder<'a> {
     ) {
         let by_listen: HashSet<usize> =
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
-        // Certificates inherited from the http block do not matter to a server without TLS.
+        // A server without TLS may inherit certificates from http, which then do not matter.
         let by_tls: HashSet<ServerId> =
             endpoints.iter().filter(|endpoint| endpoint.ssl).flat_map(Endpoint::servers).collect();
         for (at, server) in servers.iter_mut().enumerate() {
@@ -128,7 +129,7 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// The hint for an error in a certificate's files.
+    /// The help for an error in a certificate's files.
     fn cure(&self, text: &str) -> Option<String> {
         if text.starts_with("no \"ssl_certificate_key\"") {
             return Some("name its key beside it: ssl_certificate_key PATH;".into());
@@ -174,7 +175,7 @@ impl<'a> Builder<'a> {
     }
 
     fn server(&mut self, wanted: CertificateSources<'_>) -> Option<Rc<ServerTls>> {
-        // Those that differ from server to server.
+        // These differ from server to server, so they cannot be shared.
         if wanted.acme.is_some() || wanted.ssl.auto.is_some() {
             return self.make(wanted);
         }
@@ -215,8 +216,8 @@ impl<'a> Builder<'a> {
         Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, expires: ends.min() }))
     }
 
-    /// A certificate whose key is not named. Where a name that is wrong was meant as its key, and was reported, the
-    /// certificate itself is looked at.
+    /// Reports a certificate without a key. If a misspelled ssl_certificate_key was reported already, checks only that
+    /// the certificate can be read.
     fn keyless(&mut self, certificate: &Named) {
         if !self.diagnostics.has_meant("ssl_certificate_key") {
             return self.fail(certificate.span, keyless_text(certificate));
@@ -283,7 +284,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The certificate that this machine makes for itself.
+    /// The certificate signed by the local authority.
     fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
         let names: Vec<String> = names.iter().flat_map(|(name, _)| tls_checks::spelled_out(name)).collect();
         let directory = local_ca::directory();
@@ -314,7 +315,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The trust in clients, and the names of CAs to send them where they are asked.
+    /// The CAs and CRLs to verify clients, and the CA names to send in certificate requests.
     fn trust(&mut self, ssl: &Ssl) -> Option<(Trust, Option<Vec<Vec<u8>>>)> {
         let before = self.diagnostics.errors();
         let mut trust = Trust { depth: ssl.verify_depth, ..Trust::default() };
@@ -361,7 +362,7 @@ impl<'a> Builder<'a> {
         if ssl.verify != Verify::Off {
             trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
             policy.push(u8::from(trust.crls.is_some()));
-            // A client that was verified by one list does not count as verified by another.
+            // Sessions verified with other CRLs must not be resumed.
             trust.crls.iter().flatten().for_each(|crl| policy.extend_from_slice(crl.content()));
         }
         let alpn = protocols(http2);
@@ -370,7 +371,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The error of a certificate whose key is not named.
+/// The error for a certificate without a key.
 fn keyless_text(certificate: &Named) -> String {
     match certificate.name.constant() {
         Some(name) => {
@@ -381,7 +382,7 @@ fn keyless_text(certificate: &Named) -> String {
     }
 }
 
-/// When a certificate ends, Unix time.
+/// When a certificate expires (Unix time).
 fn end_of(pair: &CertifiedKey) -> Option<i64> {
     Some(Certificate::parse(pair.cert.first()?).ok()?.not_after)
 }

@@ -1,5 +1,5 @@
-//! What certificates, keys and chains are warned of, or refused for, though they can be read: dates, gaps of the chain,
-//! rights of the key's file, names that no certificate is for.
+//! Checks of certificates, keys and chains that parse but are wrong or risky: dates, gaps in the chain, permissions of
+//! the key file, names that no certificate covers.
 
 use super::ast::Span;
 use super::certificates::Origin;
@@ -11,21 +11,21 @@ use crate::tls::x509::Certificate;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A certificate that ends within these days is warned of.
+/// A certificate that expires within these seconds causes a warning.
 const SOON: i64 = 14 * 86_400;
-/// Where the issuer's certificate or its OCSP service is (RFC 5280 §4.2.2.1): certificates of public authorities say so.
+/// authorityInfoAccess (RFC 5280 §4.2.2.1): certificates of public authorities have it.
 const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
-/// Rights of a file's other users.
+/// Read permission for others.
 const OTHERS_READ: u32 = 0o004;
-/// The same of a directory: they get to what is in it.
+/// Search permission for others, on a directory.
 const OTHERS_PASS: u32 = 0o001;
 
-/// To whom a certificate is shown.
+/// Who receives the certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
     /// Nearly all verify it.
     Client,
-    /// Many take any certificate, or know this one.
+    /// Many accept any certificate, or know this one.
     Upstream,
 }
 
@@ -35,7 +35,7 @@ impl Peer {
     }
 }
 
-/// All that there is to say of a pair. `certificate` and `key`: where they come from, and where that is written.
+/// All findings about a pair. `certificate` and `key`: where they come from, and the position of their directives.
 pub(super) fn pair(
     peer: Peer,
     certificate: (&Origin, Span),
@@ -53,10 +53,10 @@ pub(super) fn pair(
     found
 }
 
-/// The date of the certificate itself. No client takes one that is out of date.
+/// The validity of the certificate itself. Clients reject one that is out of date.
 fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
     let leaf = chain.first()?;
-    // A machine that has just started may have no clock yet.
+    // A machine that has just booted may not have set its clock.
     let clock = format!("this machine's clock says {}", time(now));
     let wrong = |text: String, help: String| match peer {
         Peer::Client => Diagnostic::emerg(span, text).help(help),
@@ -77,8 +77,8 @@ fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span
     }
 }
 
-/// The first certificate of the rest of the chain that is out of date. Clients that know another way to a root they
-/// trust take no notice of it, so this is a warning.
+/// The first issuer in the chain that is out of date. Clients that know another path to a trusted root ignore it, so
+/// this is a warning.
 fn issuer_date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
     chain.iter().enumerate().skip(1).find_map(|(at, issuer)| {
         let what = if now < issuer.not_before {
@@ -100,7 +100,7 @@ fn named(name: Option<&[u8]>) -> String {
     name.map_or_else(String::new, |name| format!(" (\"{}\")", String::from_utf8_lossy(name)))
 }
 
-/// Where a peer that knows the roots only cannot follow the chain.
+/// A gap in the chain, for peers that know only the roots.
 fn gap(peer: Peer, shown: &str, chain: &[Certificate<'_>], span: Span) -> Option<Diagnostic> {
     let broken = chain.windows(2).position(|two| !two[0].is_self_issued() && two[0].issuer != two[1].subject);
     if let Some(at) = broken {
@@ -122,12 +122,12 @@ fn gap(peer: Peer, shown: &str, chain: &[Certificate<'_>], span: Span) -> Option
     );
     let help = "append the intermediate certificates (a file is often named fullchain.pem), unless a root signed it";
     let is_public = leaf.extension(AUTHORITY_INFORMATION).is_ok_and(|found| found.is_some());
-    // A private authority's root may well sign servers' certificates itself.
+    // A private root may well sign server certificates directly.
     let diagnostic = if is_public { Diagnostic::warn(span, text) } else { Diagnostic::notice(span, text) };
     Some(diagnostic.help(help))
 }
 
-/// A key that every user of the machine can read: its mode and the directories above it let them.
+/// A warning for a key that every user of the machine can read: by its mode, and through every directory above it.
 fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
     let Origin::File(path) = key else { return None };
     let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
@@ -141,15 +141,15 @@ fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
     )
 }
 
-/// Whether every directory above a file lets other users pass. The path without links counts: it opens the file too.
+/// Whether others may search every directory above a file. The resolved path is checked, since it opens the file too.
 fn is_reached_by_others(path: &Path) -> bool {
     let passes = |above: &Path| std::fs::metadata(above).is_ok_and(|data| data.mode() & OTHERS_PASS != 0);
     path.canonicalize().is_ok_and(|real| real.ancestors().skip(1).all(passes))
 }
 
-/// Names of servers that certificates can be for: whole ones, and wildcards as the configuration writes them. Those of
-/// one label (`devbox`) are of machines nearby: the local authority knows them, and no other is expected to. Names
-/// beyond ASCII cannot stand in a certificate, and no client asks for one (it sends the `xn--` form).
+/// Server names that certificates can cover: exact names, and wildcards as written. Names of one label (`devbox`) are
+/// for nearby machines: the local authority covers them, and no other is expected to. Non-ASCII names cannot be in a
+/// certificate, and clients never send them (they send the `xn--` form).
 pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
     let certifiable = |(name, span): &(Name, Span)| {
         let text = |name: &[u8]| str::from_utf8(name).ok().filter(|name| name.is_ascii()).map(str::to_owned);
@@ -167,7 +167,7 @@ fn is_label(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
-/// What a certificate must be for to be for all that a name of a server stands for.
+/// What a certificate must cover to cover all that a server name matches.
 pub(super) fn spelled_out(name: &str) -> Vec<String> {
     match name.strip_prefix('.') {
         Some(bare) => vec![bare.to_owned(), format!("*.{bare}")],
@@ -175,7 +175,7 @@ pub(super) fn spelled_out(name: &str) -> Vec<String> {
     }
 }
 
-/// Whether a certificate is for the name, or for some of the names that a wildcard stands for.
+/// Whether a certificate covers the name or, for a wildcard, some name that it matches.
 fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
     match name.strip_prefix('*').or_else(|| name.starts_with('.').then_some(name)) {
         Some(suffix) => {
@@ -185,7 +185,7 @@ fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
     }
 }
 
-/// Names of a server, but for those of one label, that none of its certificates is for.
+/// Server names that no certificate covers, except names of one label.
 pub(super) fn uncovered(leaves: &[(Span, std::sync::Arc<CertifiedKey>)], names: &[(String, Span)]) -> Vec<Diagnostic> {
     let covers = |pair: &CertifiedKey, name: &str| {
         let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());

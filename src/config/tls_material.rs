@@ -1,5 +1,5 @@
-//! What handshakes are made with: by a server for its clients, and by a location for its upstream. `tls` and `proxy_tls` make
-//! it from the settings.
+//! The TLS material for handshakes: of a server with its clients, and of a location with its upstream. `tls` and
+//! `proxy_tls` build it from the settings.
 
 use super::acme::CertificateId;
 use super::certificates::{self, CertificateError, Origin};
@@ -14,29 +14,29 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a server needs for TLS.
+/// The TLS configuration of a server.
 #[derive(Debug)]
 pub struct ServerTls {
     pub handshake: Handshake,
     pub verify: Verify,
     pub trust: Trust,
-    /// When the first of the certificates ends, Unix time; None: there are none that were read.
+    /// When the first certificate expires (Unix time); None if none was loaded.
     pub expires: Option<i64>,
 }
 
 #[derive(Debug)]
 pub enum Handshake {
-    /// Made with certificates that were read.
+    /// With certificates loaded from files, or made.
     Ready(Prepared),
-    /// The names of certificates have variables.
+    /// Certificate names have variables, so files are loaded at the handshake.
     Variable(Box<Variable>),
-    /// An authority gives the certificate, and a newer one now and then.
+    /// The certificate comes from ACME and is renewed from time to time.
     Acme(Box<Acme>),
     /// `ssl_reject_handshake on`.
     Refused,
 }
 
-/// A certificate that is not the configuration's: what is made with it is kept until it changes.
+/// A certificate from ACME; the configuration built with it is cached until the certificate changes.
 #[derive(Debug)]
 pub struct Acme {
     pub certificate: CertificateId,
@@ -49,10 +49,10 @@ impl Acme {
         Acme { certificate, recipe, made: RefCell::new(None) }
     }
 
-    /// What a handshake is made with. `generation`: changes with the certificate.
+    /// The handshake settings with this certificate. `generation` changes with the certificate.
     ///
     /// # Errors
-    /// The certificate does not go with the rest.
+    /// The certificate does not fit the other settings.
     pub fn prepared(&self, generation: u64, pair: &Arc<CertifiedKey>) -> Result<Rc<Prepared>, String> {
         if let Some((_, made)) = self.made.borrow().as_ref().filter(|(of, _)| *of == generation) {
             return Ok(made.clone());
@@ -63,10 +63,10 @@ impl Acme {
     }
 }
 
-/// Certificates that are chosen when a client comes.
+/// Certificates selected at the handshake.
 #[derive(Debug)]
 pub struct Variable {
-    /// Certificate and key.
+    /// Templates for certificate and key.
     pub pairs: Vec<(Template, Template)>,
     pub(super) directory: PathBuf,
     pub(super) passwords: Vec<Vec<u8>>,
@@ -74,10 +74,10 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// What a handshake is made with, from the values of the names.
+    /// The handshake settings for these values of the names.
     pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Prepared, String> {
         let mut found = Vec::new();
-        // One that has no value is left out: another may suit.
+        // Skip pairs whose certificate name is empty: another may apply.
         for (certificate, key) in names.iter().filter(|(certificate, _)| !certificate.is_empty()) {
             let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
             let pair = certificates::load(&certificate, &key, &self.passwords);
@@ -90,7 +90,7 @@ impl Variable {
     }
 }
 
-/// All of a configuration of TLS but its certificates.
+/// All TLS settings except the certificates.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub(super) ssl: Rc<Ssl>,
@@ -108,7 +108,7 @@ impl Recipe {
             pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
         }
         let cache = match &self.ssl.cache {
-            // One that is not shared is of these certificates alone.
+            // A cache that is not shared belongs to these certificates alone.
             Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
             cache => cache.clone(),
         };
@@ -134,30 +134,31 @@ impl Recipe {
     }
 }
 
-/// Configurations that are kept of one location; more certificates than that cost their sessions and kept connections.
+/// Maximum number of cached configurations per location; with more certificates, their sessions and kept-alive
+/// connections are lost.
 const CLIENTS: usize = 64;
 
-/// A configuration, and the certificate that it shows.
+/// A configuration, and the client certificate it sends.
 type MadeClient = (Option<Arc<CertifiedKey>>, Arc<ClientConfig>);
 
-/// A certificate for upstreams whose name has variables.
+/// A client certificate for upstreams whose name has variables.
 #[derive(Debug)]
 pub struct VariableClient {
     pub certificate: Template,
     pub key: Template,
     pub(super) directory: PathBuf,
     pub(super) passwords: Vec<Vec<u8>>,
-    /// All but the certificate.
+    /// All options but the certificate.
     pub(super) options: client::Options,
     pub(super) made: RefCell<Vec<MadeClient>>,
 }
 
 impl VariableClient {
-    /// What a handshake is made with, from the values of the names: no certificate where its name is empty. The same
-    /// for as long as the files stay the same, so that sessions and connections can be used again.
+    /// The configuration for these values of the names; no certificate if its name is empty. As long as the files are
+    /// unchanged it is the same one, so that sessions and connections can be reused.
     ///
     /// # Errors
-    /// The sentence for the log.
+    /// A sentence for the error log.
     pub fn load(&self, certificate: &[u8], key: &[u8]) -> Result<Arc<ClientConfig>, String> {
         let pair = match certificate {
             [] => None,
@@ -184,7 +185,7 @@ impl VariableClient {
     }
 }
 
-/// What connections to an upstream are made with.
+/// The client configuration for connections to an upstream.
 #[derive(Debug)]
 pub enum ClientTls {
     Ready(Arc<ClientConfig>),
@@ -197,11 +198,11 @@ pub struct UpstreamTls {
     pub client: ClientTls,
     /// proxy_ssl_name; None: the host of the URL.
     pub name: Option<Template>,
-    /// None: certificates are not looked at.
+    /// None: certificates are not verified.
     pub verify: Option<Trust>,
 }
 
-/// A fault of a pair as nginx begins the sentence; true: it is the key's.
+/// The message for an error in a pair, worded as in nginx; true if the key is at fault.
 pub(super) fn sentence(wrong: &CertificateError, certificate: &Origin, key: &Origin) -> (bool, String) {
     match wrong {
         CertificateError::Certificate(why) => {

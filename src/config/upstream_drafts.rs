@@ -1,8 +1,7 @@
-//! Groups of upstream servers while the configuration is read: those of `upstream` blocks, and those of one host that a
-//! `proxy_pass` names.
+//! Upstream groups while the configuration is read: `upstream` blocks, and hosts named by proxy_pass.
 //!
-//! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
-//! the configuration was read, but for those with `resolve`.
+//! Invariant: a group of the finished configuration has at least one peer or `resolve` server, and every host name
+//! without `resolve` was resolved while loading.
 
 use super::addr::PeerAddr;
 use super::ast::{Directive, Span};
@@ -15,33 +14,33 @@ use super::suggest;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// Groups while the configuration is read: a proxy_pass may name a block that comes later.
+/// The groups so far: a proxy_pass may name a block that comes later.
 #[derive(Default)]
 pub struct Drafts {
     all: Vec<Draft>,
-    /// Positions of the drafts of each name: few, as they differ by their port.
+    /// Indices of the drafts by name: few per name, since they differ only in port.
     by_name: HashMap<Rc<str>, Vec<usize>>,
-    /// Groups that are wrong: their names are defined all the same.
+    /// Groups with errors: their names still count as defined.
     broken: HashSet<Rc<str>>,
 }
 
 struct Draft {
     upstream: Upstream,
-    /// The port that a proxy_pass wrote; a block has none.
+    /// The port written in proxy_pass; None for a block.
     port: Option<u16>,
     block: bool,
-    /// Who named it first.
+    /// The first place that names it.
     span: Span,
-    /// It need not be found: a variable may come to it, or not.
+    /// It need not resolve: a variable may or may not expand to it.
     optional: bool,
-    /// There is no port that it has by default.
+    /// The protocol has no default port.
     needs_port: bool,
-    /// The port is that of https, and was not written: a group of the name may follow.
+    /// The port is the default of https, not written: a block of the name may follow.
     implied: bool,
 }
 
 impl Drafts {
-    /// The group that a proxy_pass names.
+    /// The group that a proxy_pass names, added if necessary.
     pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
         let at = self.find(host, |draft| draft.port == port).unwrap_or_else(|| {
             self.add(Draft {
@@ -57,7 +56,7 @@ impl Drafts {
         UpstreamId(at as u32)
     }
 
-    /// The position of the first of this name that is as wanted.
+    /// The index of the first draft of this name that satisfies `wanted`.
     fn find(&self, name: &str, wanted: impl Fn(&Draft) -> bool) -> Option<usize> {
         let named = self.by_name.get(name)?;
         named.iter().copied().find(|at| self.all.get(*at).is_some_and(&wanted))
@@ -70,12 +69,12 @@ impl Drafts {
         at
     }
 
-    /// A group that cannot be read, or stands where none may: that it is used is no mistake of its own.
+    /// Marks a group that cannot be read or is misplaced, so that its use is no further error.
     pub fn break_name(&mut self, name: &str) {
         self.broken.insert(name.into());
     }
 
-    /// The same over TLS without a port: a group, or a host's 443.
+    /// As [`Drafts::refer`], for https without a port: a block, or the host's port 443.
     pub fn refer_secure(&mut self, host: &str, span: Span) -> UpstreamId {
         let is_group = self.find(host, |draft| draft.block).is_some();
         let id = self.refer(host, if is_group { None } else { Some(443) }, span);
@@ -85,7 +84,7 @@ impl Drafts {
         id
     }
 
-    /// The same where the protocol has no port of its own.
+    /// As [`Drafts::refer`], for a protocol without a default port.
     pub fn refer_with_port(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
         let id = self.refer(host, port, span);
         if let Some(draft) = self.all.get_mut(id.at()) {
@@ -94,7 +93,7 @@ impl Drafts {
         id
     }
 
-    /// The same for a host that variables may come to; to be called when all others have been referred to.
+    /// As [`Drafts::refer`], for a host that variables may expand to. Call it after all other references.
     pub fn refer_if_found(&mut self, host: &str, port: Option<u16>, span: Span) {
         if self.find(host, |draft| draft.block || draft.port == port).is_none() {
             let upstream = Upstream::named(host);
@@ -102,7 +101,7 @@ impl Drafts {
         }
     }
 
-    /// An `upstream` block has been read; `is_sound`: without a mistake inside.
+    /// Adds an `upstream` block. `is_sound`: no error was reported inside.
     pub fn define(&mut self, upstream: Upstream, d: &Directive, is_sound: bool) -> Outcome {
         let name = upstream.name.clone();
         if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
@@ -144,7 +143,7 @@ impl Drafts {
         Ok(())
     }
 
-    /// All groups; those that no block defines are looked up as hosts.
+    /// All groups; those without a block are resolved as hosts.
     pub fn resolve(mut self, diagnostics: &mut Diagnostics, sources: &Sources) -> Vec<Rc<Upstream>> {
         let blocks: HashSet<Rc<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
@@ -179,7 +178,7 @@ impl Drafts {
                 Err(e) => {
                     let text = format!("{} in upstream \"{name}\"", e.message);
                     let mut diagnostic = Diagnostic::emerg(draft.span, text);
-                    // Of a URL the host.
+                    // Point at the host within the URL.
                     diagnostic.span = Some(host_of(sources, draft.span, name));
                     let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
                     diagnostic = diagnostic.help(match near {
@@ -197,14 +196,14 @@ impl Drafts {
                 }
             }
         }
-        // The optional ones stand last: without those that were not found the ids of the others hold.
+        // Optional groups come last, so removing unresolved ones does not change the ids of others.
         self.all.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
         let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
         self.all.into_iter().map(finished).collect()
     }
 }
 
-/// The part of a word that names the host.
+/// The part of a word that is the host.
 fn host_of(sources: &Sources, word: Span, name: &str) -> Span {
     let at = memchr::memmem::find(sources.slice(word), name.as_bytes());
     at.map_or(word, |at| word.part(at, at + name.len()))

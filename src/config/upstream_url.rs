@@ -1,26 +1,26 @@
-//! The URL of a `proxy_pass` and the address of its siblings, taken apart: when the configuration is read or, where it has
-//! variables, for each request by the same function.
+//! Parses the URL of `proxy_pass` and the address of its siblings: while loading or, if it has variables, for each
+//! request by the same function.
 
 use super::settings::proxy_pass::Protocol;
 use std::rc::Rc;
 
-/// A proxy_pass URL taken apart.
+/// A parsed proxy_pass URL.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Url<'a> {
     /// Host without port, or `unix:path`.
     pub host: &'a str,
     pub port: Option<u16>,
-    /// The value of `Host` by default.
+    /// The default value of `Host`.
     pub header: &'a str,
     pub uri: &'a [u8],
     pub is_secure: bool,
 }
 
 impl<'a> Url<'a> {
-    /// What a directive of that protocol names.
+    /// Parses the argument of a directive for that protocol.
     ///
     /// # Errors
-    /// nginx's words, without the directive.
+    /// nginx's message, without the directive.
     pub fn of(protocol: Protocol, text: &'a [u8]) -> Result<Url<'a>, &'static str> {
         let starts = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
         match protocol {
@@ -35,7 +35,7 @@ impl<'a> Url<'a> {
     }
 
     /// # Errors
-    /// nginx's words, without the directive.
+    /// nginx's message, without the directive.
     pub fn parse(text: &'a [u8]) -> Result<Url<'a>, &'static str> {
         let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
         if scheme("https://") {
@@ -53,15 +53,15 @@ impl<'a> Url<'a> {
         Ok(url)
     }
 
-    /// The port of the scheme.
+    /// The scheme's default port.
     pub fn default_port(&self) -> u16 {
         if self.is_secure { 443 } else { 80 }
     }
 
-    /// What stands behind the scheme.
+    /// Parses what follows the scheme.
     fn address(rest: &'a [u8]) -> Result<Url<'a>, &'static str> {
         if rest.get(..5).is_some_and(|unix| unix.eq_ignore_ascii_case(b"unix:")) {
-            // The path ends at a colon, where a URI follows.
+            // The path ends at a colon, after which a URI follows.
             let end = memchr::memchr(b':', &rest[5..]).map_or(rest.len(), |at| at + 5);
             let host = std::str::from_utf8(&rest[..end]).map_err(|_| "invalid host")?;
             if host.len() == 5 {

@@ -1,12 +1,12 @@
-//! Words of a directive → values: sizes, times, flags, numbers, access modes. Pure; addresses are in `addr`.
+//! Parses words of a directive: sizes, times, flags, numbers, access modes. Pure; addresses are in `addr`.
 //!
 //! The rules are nginx's (`ngx_parse_size`, `ngx_parse_offset`, `ngx_parse_time`, …) and so are the messages; the
-//! caller knows which word it was and attaches the span.
+//! caller knows the word and attaches its span.
 
-/// What is wrong with a value.
+/// An error in a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ValueError {
-    /// In nginx's words where it has some.
+    /// In nginx's words if nginx has this error.
     pub message: String,
     pub help: Option<String>,
 }
@@ -21,7 +21,7 @@ impl ValueError {
         self
     }
 
-    /// The message as nginx completes it for a directive that has one value: `"NAME" directive invalid value`.
+    /// The message as nginx completes it for a directive with one value: `"NAME" directive invalid value`.
     pub fn in_directive(mut self, name: &str) -> ValueError {
         self.message = format!("\"{name}\" directive {}", self.message);
         self
@@ -47,7 +47,7 @@ fn digits(text: &[u8], max: u64) -> Option<u64> {
     })
 }
 
-/// A number of at most `max`; `invalid number` otherwise.
+/// A number of at most `max`; otherwise the error `invalid number`.
 pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
     let max = max.min(i64::MAX as u64);
     digits(text, max).ok_or_else(|| {
@@ -69,12 +69,12 @@ pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
 pub struct Size(pub u64);
 
 impl Size {
-    /// A size of something in memory: `32`, `32k`, `32m`.
+    /// A size in memory: `32`, `32k`, `32m`.
     pub fn parse(text: &[u8]) -> Result<Size, ValueError> {
         Size::scaled(text, false)
     }
 
-    /// A size of something in files or requests, which may also be in `g`.
+    /// A size of files or requests, which may also be in `g`.
     pub fn parse_offset(text: &[u8]) -> Result<Size, ValueError> {
         Size::scaled(text, true)
     }
@@ -93,7 +93,7 @@ impl Size {
     }
 }
 
-/// The hint for an invalid size; the corrected size where the unit has more letters than nginx's (`2GiB`, `10MB`).
+/// The help for an invalid size: the corrected size if the unit is longer than nginx's (`2GiB`, `10MB`).
 fn size_help(text: &[u8], giga: bool) -> String {
     let shown = lossy(text).to_ascii_lowercase();
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -135,12 +135,12 @@ fn size_help(text: &[u8], giga: bool) -> String {
     }
 }
 
-/// The number in the next smaller unit.
+/// Converts a number to the next smaller unit.
 fn times_1024(number: &str) -> u64 {
     number.parse::<u64>().unwrap_or(1).saturating_mul(1024)
 }
 
-/// `1,000m`, `1_000`: without what groups the digits.
+/// `1,000m`, `1_000`: removes the separators of digit groups.
 pub fn ungrouped(text: &str) -> Option<String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '_' | '\'')).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
@@ -151,13 +151,13 @@ pub fn ungrouped(text: &str) -> Option<String> {
     grouped.then(|| format!("{first}{}{unit}", rest.concat()))
 }
 
-/// Units with the next smaller one, and how many of it they are.
+/// Units, with the next smaller one and the factor.
 const SMALLER_SIZES: [(&str, &str, f64); 4] =
     [("k", "", 1024.0), ("m", "k", 1024.0), ("g", "m", 1024.0), ("t", "g", 1024.0)];
 const SMALLER_TIMES: [(&str, &str, f64); 5] =
     [("", "ms", 1000.0), ("s", "ms", 1000.0), ("m", "s", 60.0), ("h", "m", 60.0), ("d", "h", 24.0)];
 
-/// `0.5m` in whole numbers of the next smaller unit.
+/// Converts `0.5m` to a whole number of the next smaller unit.
 fn fraction(text: &str, units: &[(&str, &str, f64)]) -> Option<String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).unwrap_or(text.len());
     let (number, word) = text.split_at_checked(end)?;
@@ -168,7 +168,7 @@ fn fraction(text: &str, units: &[(&str, &str, f64)]) -> Option<String> {
     (0.0..1e12).contains(&whole).then(|| format!("{whole}{smaller}"))
 }
 
-/// The letter that stands for a unit, as people write units.
+/// nginx's letter for a unit, however it is spelled.
 pub fn unit(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "" | "b" | "byte" | "bytes" => "",
@@ -187,7 +187,7 @@ pub fn unit(word: &str) -> Option<&'static str> {
     })
 }
 
-/// The corrected time, where the unit is a word (`5min`, `30 seconds`) or the number has a fraction.
+/// The corrected time, if the unit is a word (`5min`, `30 seconds`) or the number has a fraction.
 pub fn time_meant(text: &[u8]) -> Option<String> {
     let shown = lossy(text).to_ascii_lowercase();
     if let Some(meant) = fraction(&shown, &SMALLER_TIMES) {
@@ -204,7 +204,7 @@ pub fn time_meant(text: &[u8]) -> Option<String> {
     (!number.is_empty() && !matches!(unit, "k" | "g")).then(|| format!("{}{unit}", lossy(number)))
 }
 
-/// `30m1h` with the longest unit first.
+/// `30m1h` with the units in descending order.
 fn longest_first(text: &str) -> Option<String> {
     const UNITS: [&str; 8] = ["y", "w", "d", "h", "m", "s", "ms", ""];
     let mut parts = Vec::new();
@@ -224,7 +224,7 @@ fn longest_first(text: &str) -> Option<String> {
         .then(|| ordered.iter().map(|(_, number, unit)| format!("{number}{unit}")).collect())
 }
 
-/// `00:01:05` as a time.
+/// Converts `00:01:05` to a time.
 fn clock(text: &str) -> Option<String> {
     let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
     let parts = parts.filter(|parts| (2..4).contains(&parts.len()))?;
@@ -234,7 +234,7 @@ fn clock(text: &str) -> Option<String> {
     Some(if written.is_empty() { "0".to_owned() } else { written })
 }
 
-/// The hint for an invalid time, or the corrected time.
+/// The help for an invalid time: the corrected time, if possible.
 fn time_help(text: &[u8]) -> String {
     if let Some(meant) = time_meant(text) {
         return format!("write {meant}: units are ms, s, m, h, d, w, M and y");
@@ -252,21 +252,21 @@ fn time_help(text: &[u8]) -> String {
     }
 }
 
-/// A span of time in milliseconds.
+/// A duration in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Millis(pub u64);
 
 const TIME_HELP: &str = "a time is numbers with ms, s, m, h, d, w, M or y, the longest first: 500ms, 30s, 1h30m";
 
 impl Millis {
-    /// nginx's times that are kept in milliseconds: `500ms`, `30` and `30s`, `"1h 30m"`. `M` and `y` are refused,
-    /// as by nginx: they are for times kept in seconds.
+    /// Times that nginx stores in milliseconds: `500ms`, `30` and `30s`, `"1h 30m"`. As in nginx, `M` and `y` are
+    /// invalid: they are for times stored in seconds.
     pub fn parse(text: &[u8]) -> Result<Millis, ValueError> {
         time(text, Unit::Millis).map(Millis).ok_or_else(|| invalid(time_help(text)))
     }
 
-    /// nginx's times that are kept in seconds (`expires`, `open_file_cache_valid`, `keepalive_timeout`'s header):
-    /// no `ms`, but `M` of 30 and `y` of 365 days.
+    /// Times that nginx stores in seconds (`expires`, `open_file_cache_valid`, `keepalive_timeout`'s header): no `ms`,
+    /// but `M` (30 days) and `y` (365 days).
     pub fn parse_seconds(text: &[u8]) -> Result<Millis, ValueError> {
         let seconds = time(text, Unit::Seconds).and_then(|seconds| seconds.checked_mul(1000));
         seconds.map(Millis).ok_or_else(|| invalid(time_help(text)))
@@ -283,7 +283,7 @@ enum Unit {
     Seconds,
 }
 
-/// Each unit may come once, longer ones first; a number without a unit is seconds and comes last.
+/// Each unit may occur once, in descending order; a number without a unit is seconds and comes last.
 fn time(text: &[u8], unit: Unit) -> Option<u64> {
     const MAX: u64 = i64::MAX as u64;
     let second = if unit == Unit::Seconds { 1 } else { 1000 };
@@ -294,7 +294,7 @@ fn time(text: &[u8], unit: Unit) -> Option<u64> {
     while !at.is_empty() {
         let length = at.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (value, rest) = at.split_at_checked(length)?;
-        // nginx takes a unit without a number for zero of it, as long as there is a number somewhere.
+        // nginx treats a unit without a number as zero, as long as some number is given.
         valid |= length > 0;
         let value = if length == 0 { 0 } else { digits(value, MAX)? };
         let (next, scale, skip) = match rest {
@@ -337,7 +337,7 @@ impl Spaces for [u8] {
     }
 }
 
-/// `on` or `off` in any letter case; the message names the directive, as nginx's does.
+/// `on` or `off`, ignoring case; the message names the directive, as nginx's does.
 pub fn flag(text: &[u8], directive: &str) -> Result<bool, ValueError> {
     if text.eq_ignore_ascii_case(b"on") {
         return Ok(true);
@@ -356,7 +356,7 @@ pub fn flag(text: &[u8], directive: &str) -> Result<bool, ValueError> {
     })
 }
 
-/// One of several words in any letter case (nginx's enum slots).
+/// One of several words, ignoring case (nginx's enum slots).
 pub fn choice<T: Copy>(text: &[u8], choices: &[(&str, T)]) -> Result<T, ValueError> {
     if let Some((_, value)) = choices.iter().find(|(name, _)| text.eq_ignore_ascii_case(name.as_bytes())) {
         return Ok(*value);
@@ -372,15 +372,15 @@ pub fn choice<T: Copy>(text: &[u8], choices: &[(&str, T)]) -> Result<T, ValueErr
     })
 }
 
-/// Permission bits of files that are stored: `user:rw group:r all:r`.
+/// Permission bits of stored files: `user:rw group:r all:r`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mode(pub u32);
 
 impl Mode {
-    /// The words of `dav_access` and `upload_store_access`. On an error also says which word it was.
+    /// Parses the words of `dav_access` and `upload_store_access`. An error includes the index of the wrong word.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>) -> Result<Mode, (usize, ValueError)> {
         let mut mode = 0;
-        // The owner can always read and write unless configured otherwise.
+        // The owner can read and write unless configured otherwise.
         let mut user = 0o600;
         for (n, word) in words.into_iter().enumerate() {
             let rights = |rights: &[u8]| match rights {
@@ -406,7 +406,7 @@ impl Mode {
         Ok(Mode(mode | user))
     }
 
-    /// For a directory that holds such files: those that may read may also enter.
+    /// The mode of a directory for such files: who may read may also search it.
     pub fn directory(self) -> Mode {
         Mode(self.0 | (self.0 & 0o444) >> 2)
     }

@@ -1,4 +1,4 @@
-//! Includes on a real directory, and texts that must not reach one.
+//! Includes in a real directory, and texts that must not reach one.
 
 use crate::config::sources::dump;
 use std::fs;
@@ -22,7 +22,7 @@ impl Directory {
         Directory(path)
     }
 
-    /// Loads `main.conf`; the tree, and the messages with this directory written as `D`.
+    /// Loads `main.conf`; returns the tree, and the messages with this directory replaced by `D`.
     fn load(&self) -> (String, String) {
         let loaded = load(&self.0.join("main.conf"), &LoadOptions::default());
         let tree: Vec<String> = loaded.directives.iter().map(|directive| format!("{directive:?}")).collect();

@@ -1,6 +1,6 @@
-//! What to write where a pattern cannot be read: the sign that is missing, or that means more than it seems.
+//! Advice for a pattern that does not compile: a character that is missing, or that has a special meaning.
 
-/// A sentence for what PCRE2 says of `source`.
+/// Advice for PCRE2's error message about `source`.
 pub fn of(message: &str, source: &str) -> Option<String> {
     if message.contains("missing closing parenthesis") {
         return Some("close the `(`; a parenthesis itself is written \\(".into());
@@ -38,7 +38,7 @@ pub fn of(message: &str, source: &str) -> Option<String> {
     None
 }
 
-/// The text of a suffix as a regex.
+/// Escapes text for use as a regex.
 fn escaped(text: &str) -> String {
     text.strip_prefix('.').filter(|_| !text.starts_with(".*")).map_or(text.to_owned(), |rest| format!("\\.{rest}"))
 }

@@ -1,21 +1,21 @@
-//! Text that a plain pattern cannot match without: `^/old/(.*)\.php$` needs `/old/` and `.php`.
+//! Text that every match of a plain pattern contains: `^/old/(.*)\.php$` requires `/old/` and `.php`.
 //!
-//! Invariant: a subject that matches holds, in some case of its ASCII letters, one text of each choice.
+//! Invariant: a matching subject contains, ignoring ASCII case, at least one text of each choice.
 
 use regex_syntax::ast::{Ast, ClassBracketed, ClassSet, ClassSetItem, Literal, RepetitionKind, RepetitionRange};
 
-/// One of these is in every subject that matches; in lower case, none of them empty.
+/// Every matching subject contains one of these; in lower case, none empty.
 pub type Choice = Vec<Vec<u8>>;
 
-/// Texts of one choice; more say too little.
+/// Maximum number of texts per choice; more would exclude too little.
 const MOST_TEXTS: usize = 16;
 const LONGEST_TEXT: usize = 64;
-/// Choices that are kept of one pattern.
+/// Maximum number of choices kept per pattern.
 const MOST_CHOICES: usize = 4;
-/// Bytes of a class that is written out as texts.
+/// Maximum size of a class that is expanded to texts.
 const LARGEST_CLASS: usize = 4;
 
-/// The choices that a pattern gives, those of the longest texts first.
+/// The choices of a pattern, those with the longest texts first.
 pub fn required(ast: &Ast) -> Vec<Choice> {
     let Needed { exact, mut choices } = needed(ast);
     choices.extend(exact.filter(is_choice));
@@ -24,10 +24,10 @@ pub fn required(ast: &Ast) -> Vec<Choice> {
     choices
 }
 
-/// What a part of a pattern needs.
+/// What matching a part of a pattern requires.
 #[derive(Default)]
 struct Needed {
-    /// All that it matches, where that is few texts.
+    /// All texts that it matches, if they are few.
     exact: Option<Choice>,
     choices: Vec<Choice>,
 }
@@ -110,7 +110,7 @@ fn alternation(branches: &[Ast]) -> Needed {
     }
 }
 
-/// The byte that a literal of a plain pattern is, in lower case.
+/// The byte of a literal in a plain pattern, in lower case.
 fn lower(literal: &Literal) -> u8 {
     (u32::from(literal.c) as u8).to_ascii_lowercase()
 }
@@ -125,7 +125,7 @@ fn members(class: &ClassBracketed) -> Option<Choice> {
     union(Vec::new(), bytes.into_iter().map(|byte| vec![byte]).collect())
 }
 
-/// Whether these are few characters, which are added to `bytes`.
+/// Adds an item's characters to `bytes`; false if they are many.
 fn collect(item: &ClassSetItem, bytes: &mut Vec<u8>) -> bool {
     match item {
         ClassSetItem::Empty(_) => {}

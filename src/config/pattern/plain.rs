@@ -1,8 +1,8 @@
-//! Which patterns mean the same to the linear engine as to PCRE2, decided on the syntax tree: literals, classes, groups,
-//! alternation, quantifiers, anchors. What is not known to mean the same is not plain, and PCRE2 matches it.
+//! Decides on the syntax tree which patterns mean the same to the linear-time engine and to PCRE2: literals, classes,
+//! groups, alternation, quantifiers, anchors. In doubt, a pattern is not plain, and PCRE2 matches it.
 //!
-//! Invariant: a pattern that is plain finds the same match and the same groups in both engines, on every subject (but
-//! see [`Plain::dollar`]). `tests.rs` beside this file compares them on generated patterns.
+//! Invariant: for a plain pattern both engines find the same match and the same groups in every subject (except for
+//! [`Plain::dollar`]). `tests.rs` compares them on generated patterns.
 
 use super::Case;
 use regex_syntax::ast::{
@@ -13,28 +13,28 @@ use regex_syntax::ast::{
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::translate::TranslatorBuilder;
 
-/// Deepest nesting of groups (PCRE2: 250).
+/// Maximum nesting of groups (PCRE2: 250).
 const DEEPEST: u32 = 64;
-/// The highest number in a quantifier (PCRE2: 65535).
+/// Maximum count in a quantifier (PCRE2: 65535).
 const MOST_REPEATS: u32 = 1000;
-/// Atoms of a pattern, written out: what is larger would not fit into either engine's limit with certainty.
+/// Maximum size with repetitions expanded; larger patterns might exceed a limit of either engine.
 const LARGEST: usize = 4000;
-/// The longest name of a group, in every version of PCRE2.
+/// Maximum length of a group name in all versions of PCRE2.
 const LONGEST_NAME: usize = 32;
 
-/// What is known of a plain pattern.
+/// Properties of a plain pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plain {
-    /// It has a `$`, which in PCRE2 also matches before a line break that ends the subject: such subjects are PCRE2's.
+    /// Whether it has a `$`, which in PCRE2 also matches before a newline at the end: PCRE2 matches such subjects.
     pub dollar: bool,
-    /// Groups, the whole match not included.
+    /// Number of groups, without the whole match.
     pub groups: usize,
     pub names: Vec<(usize, String)>,
-    /// Characters, classes, groups and the like, those of repeated parts as often as they are repeated.
+    /// Number of characters, classes, groups and the like, with repetitions expanded.
     pub atoms: usize,
 }
 
-/// None: the pattern is for PCRE2, which also says what is wrong with it if anything is.
+/// None: the pattern is for PCRE2, which also reports errors in it.
 pub fn read(source: &[u8]) -> Option<(Plain, Ast)> {
     let (_, ast) = tree(source)?;
     let mut plain = Plain::default();
@@ -42,7 +42,7 @@ pub fn read(source: &[u8]) -> Option<(Plain, Ast)> {
     Some((plain, ast))
 }
 
-/// The pattern for the linear engine: bytes, ASCII classes, ASCII case.
+/// The pattern for the linear-time engine: bytes, ASCII classes, ASCII case.
 pub fn hir(source: &[u8], case: Case) -> Option<Hir> {
     let (text, ast) = tree(source)?;
     let mut translator =
@@ -51,7 +51,7 @@ pub fn hir(source: &[u8], case: Case) -> Option<Hir> {
 }
 
 fn tree(source: &[u8]) -> Option<(&str, Ast)> {
-    // Bytes beyond ASCII are one character to one engine and several to the other.
+    // A character beyond ASCII is one character to one engine and several bytes to the other.
     let text = std::str::from_utf8(source).ok().filter(|text| text.is_ascii())?;
     let ast = parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(text).ok()?;
     Some((text, ast))
@@ -62,13 +62,13 @@ impl Plain {
     fn shortest(&mut self, ast: &Ast, source: &[u8]) -> Option<usize> {
         let length = match ast {
             Ast::Empty(_) => 0,
-            // A setting further in would hold to the end of its group, which engines see differently.
+            // Elsewhere, flags apply to the end of their group, which the engines define differently.
             Ast::Flags(set) if set.span.start.offset == 0 && are_plain(&set.flags) => 0,
             Ast::Flags(_) | Ast::ClassUnicode(_) => return None,
             Ast::Literal(literal) => is_plain(literal).then_some(1)?,
             Ast::Dot(_) | Ast::ClassPerl(_) => 1,
             Ast::ClassBracketed(class) => {
-                // `[:space:]` outside a class is an error to PCRE2.
+                // PCRE2 rejects `[:space:]` outside a class.
                 let second = source.get(class.span.start.offset + 1)?;
                 match &class.kind {
                     ClassSet::Item(item) if !b":.=".contains(second) && item_is_plain(item) => 1,
@@ -119,21 +119,21 @@ impl Plain {
             | AssertionKind::EndText
             | AssertionKind::WordBoundary
             | AssertionKind::NotWordBoundary => {}
-            // `\<` is a literal to PCRE2, `\b{start}` a quantifier.
+            // PCRE2 reads `\<` as a literal, and `{start}` in `\b{start}` as a quantifier.
             _ => return None,
         }
         Some(0)
     }
 
     fn repetition(&mut self, repetition: &Repetition, source: &[u8]) -> Option<usize> {
-        // `a++` is possessive to PCRE2; what a quantified anchor means is its own business.
+        // PCRE2 reads `a++` as possessive; the meaning of a quantified anchor differs.
         let quantifiable = matches!(
             &*repetition.ast,
             Ast::Literal(_) | Ast::Dot(_) | Ast::ClassPerl(_) | Ast::ClassBracketed(_) | Ast::Group(_)
         );
         let span = &repetition.op.span;
         let written = source.get(span.start.offset..span.end.offset)?;
-        // Blanks are allowed by one within braces, not by the other.
+        // One engine allows spaces within braces, the other does not.
         if !quantifiable || !written.iter().all(|byte| byte.is_ascii_digit() || b"*+?{},".contains(byte)) {
             return None;
         }
@@ -145,13 +145,13 @@ impl Plain {
             RepetitionKind::Range(RepetitionRange::AtLeast(n)) => (*n, (*n).max(1)),
             RepetitionKind::Range(RepetitionRange::Bounded(n, m)) => (*n, *m),
         };
-        // `{,3}` was literal text to earlier versions; a group that is repeated no time at all is none to one engine.
+        // Older versions of PCRE2 read `{,3}` as literal text; one engine drops a group that is repeated zero times.
         if written.starts_with(b"{,") || most == 0 || most > MOST_REPEATS {
             return None;
         }
         let before = self.atoms;
         let length = self.shortest(&repetition.ast, source)?;
-        // How a repeat of nothing ends is up to the engine.
+        // The engines end a repetition of the empty match differently.
         if length == 0 {
             return None;
         }
@@ -160,7 +160,7 @@ impl Plain {
     }
 }
 
-/// `(?i)` and `(?s)`, on or off: `m`, `x` and `U` mean other things to PCRE2.
+/// `(?i)` and `(?s)`, on or off; `m`, `x` and `U` have other meanings in PCRE2.
 fn are_plain(flags: &Flags) -> bool {
     let is_plain = |item: &FlagsItem| match item.kind {
         FlagsItemKind::Negation | FlagsItemKind::Flag(Flag::CaseInsensitive | Flag::DotMatchesNewLine) => true,
@@ -181,7 +181,7 @@ fn is_plain(literal: &Literal) -> bool {
                 | SpecialLiteralKind::LineFeed
                 | SpecialLiteralKind::CarriageReturn
         ),
-        // `\u0041` is an error to PCRE2, `\x{e4}` a byte.
+        // PCRE2 rejects `\u0041`, and reads `\x{e4}` as one byte.
         _ => false,
     }
 }
@@ -190,13 +190,13 @@ fn item_is_plain(item: &ClassSetItem) -> bool {
     match item {
         ClassSetItem::Empty(_) | ClassSetItem::Perl(_) | ClassSetItem::Ascii(ClassAscii { negated: false, .. }) => true,
         ClassSetItem::Literal(literal) => is_plain(literal),
-        // `[a-[:word:]]` is a range to one, an error to the other.
+        // `[a-[:word:]]` is a range to one engine and an error to the other.
         ClassSetItem::Range(range) => {
             let is_bracket = |l: &Literal| l.kind == LiteralKind::Verbatim && l.c == '[';
             is_plain(&range.start) && is_plain(&range.end) && !is_bracket(&range.end)
         }
         ClassSetItem::Union(union) => {
-            // A dash further in may be a range, itself or an error.
+            // A dash inside may form a range, be literal, or be an error.
             let inner = union.items.get(1..union.items.len().saturating_sub(1)).unwrap_or_default();
             let is_dash = |item: &ClassSetItem| {
                 matches!(item, ClassSetItem::Literal(Literal { kind: LiteralKind::Verbatim, c: '-', .. }))

@@ -1,30 +1,30 @@
-//! A plain pattern that matches wherever a pattern of PCRE2's matches, and elsewhere too: what it cannot match without, the
-//! other cannot either. Conditions on what stands around are left out, and what gives nothing back may give back.
+//! Derives from a PCRE2 pattern a plain one that matches at least wherever the original does, so that text required by
+//! it is required by the original. Lookarounds are dropped, and possessive parts may backtrack.
 //!
-//! Invariant: a subject that the source matches, its relaxed pattern matches.
+//! Invariant: a subject that the original matches, the relaxed pattern matches.
 
 use super::plain;
 use regex_syntax::ast::Ast;
 
-/// None: what the pattern needs is not known.
+/// None: what the pattern requires is unknown.
 pub fn read(source: &[u8]) -> Option<Ast> {
     plain::read(&relaxed(source)?).map(|(_, ast)| ast)
 }
 
 fn relaxed(source: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(source.len());
-    // Something stands before that a `+` would make possessive: a quantifier.
+    // Whether a quantifier precedes, which a `+` would make possessive.
     let mut is_quantified = false;
     let mut at = 0;
     while let Some(&byte) = source.get(at) {
         let rest = &source[at..];
         let length = match byte {
-            // Another group's text, or a part of the pattern by its number.
+            // A backreference, or a call of a group by number.
             b'\\' if matches!(rest.get(1)?, b'0'..=b'9' | b'g' | b'k') => return None,
             b'\\' => 2,
             b'[' => class(rest)?,
             b'(' if is_around(rest) => {
-                // An empty group is no quantifiable thing: where it is quantified, the pattern is not plain.
+                // An empty group cannot be quantified in a plain pattern, so such a pattern is not plain.
                 out.extend_from_slice(b"(?:)");
                 at += group(rest)?;
                 is_quantified = false;
@@ -56,10 +56,10 @@ fn is_around(rest: &[u8]) -> bool {
     [&b"(?="[..], b"(?!", b"(?<=", b"(?<!"].iter().any(|start| rest.starts_with(start))
 }
 
-/// The length of the class that begins here. None: PCRE2 may see another end of it.
+/// The length of the class that begins here. None: PCRE2 may end it elsewhere.
 fn class(rest: &[u8]) -> Option<usize> {
     let mut at = 1 + usize::from(rest.get(1) == Some(&b'^'));
-    // A bracket that comes first is one of the class.
+    // A leading bracket is a member of the class.
     at += usize::from(rest.get(at) == Some(&b']'));
     loop {
         at += match rest.get(at)? {
@@ -71,7 +71,7 @@ fn class(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of `[:alpha:]`, `[:^alpha:]` or of a bracket that is one of the class.
+/// The length of `[:alpha:]`, `[:^alpha:]`, or of a literal bracket.
 fn named_class(rest: &[u8]) -> Option<usize> {
     match rest.get(1)? {
         b':' => {
@@ -84,13 +84,12 @@ fn named_class(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of an escape. None: it says how what follows it is read.
+/// The length of an escape. None: it changes how the following text is read.
 fn escape(rest: &[u8]) -> Option<usize> {
     (!matches!(rest.get(1)?, b'Q' | b'E' | b'c')).then_some(2)
 }
 
-/// The length of the group that begins here. None: it holds what may end elsewhere for PCRE2, such as comments, options
-/// and verbs.
+/// The length of the group that begins here. None: PCRE2 may end it elsewhere because of comments, options or verbs.
 fn group(rest: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_usize);
     loop {
@@ -116,7 +115,7 @@ fn group(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// What begins a group whose text is read as the text around it is.
+/// Groups whose contents follow the usual syntax.
 const PLAIN_GROUPS: [&[u8]; 6] = [b"(?:", b"(?=", b"(?!", b"(?<", b"(?>", b"(?P<"];
 
 #[cfg(test)]

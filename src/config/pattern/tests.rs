@@ -1,5 +1,5 @@
-//! Patterns against PCRE2: what the linear engine takes must find the same match and the same groups, and the rest is
-//! PCRE2's own answer.
+//! Compares with PCRE2: plain patterns must find the same match and groups in the linear-time engine; all others are
+//! matched by PCRE2 itself.
 
 use super::super::pattern_set::{MatchMode, PatternSet, first};
 use super::*;
@@ -35,7 +35,7 @@ fn look_around_back_references_and_named_groups_work_beside_plain_patterns() {
     assert_eq!(vars.undefined().count(), 0);
 }
 
-/// Each of these meant something else to the engines that were here before, or was refused.
+/// Regression cases: earlier engines rejected each of these or gave it another meaning.
 #[test]
 fn a_pattern_means_what_pcre2_says() {
     for (name, source, yes, no) in [
@@ -261,7 +261,7 @@ fn write_pattern(random: &mut Random, depth: usize, out: &mut String) {
     }
 }
 
-/// Patterns that the linear engine takes and PCRE2 does not would be a door of their own; those both take must agree.
+/// Whatever the linear-time engine accepts, PCRE2 must accept, and both must agree.
 #[test]
 fn generated_patterns_find_what_pcre2_finds() {
     const SUBJECT: &[u8] = b"aaabbcABC/.-09 _&~]\n\t\xff\xe4\xc3\xa9<h[";
@@ -297,14 +297,14 @@ fn generated_patterns_find_what_pcre2_finds() {
             matched += usize::from(found);
         }
     }
-    // The comparison is about something.
+    // Make sure that the comparison is not vacuous.
     assert!(
         plain > 5_000 && subjects > 40_000 && matched > 8_000,
         "{plain} patterns, {subjects} subjects, {matched} matched"
     );
 }
 
-/// Lists of patterns, some of them PCRE2's, some with texts in common: one pass finds what one after the other finds.
+/// Compares a pass over a list, with PCRE2's patterns and shared texts in it, with trying one pattern after the other.
 #[test]
 fn a_list_finds_what_its_patterns_find_one_after_the_other() {
     const SOURCES: &[&str] = &[
@@ -342,7 +342,7 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
         let list: Vec<(Pattern, usize)> = (0..len)
             .map(|at| {
                 let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
-                // Long lists match late or not at all; no text tells patterns of every second one apart.
+                // Long lists match late or not at all; every second one has no text that distinguishes its patterns.
                 let source = match len > 100 {
                     true if round % 200 == 0 => format!("/p{at}/"),
                     true => format!("^/?[a-z]+/+p[0-9]{{{},}}x?(/|$)", at % 7),

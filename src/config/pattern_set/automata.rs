@@ -1,9 +1,9 @@
-//! Which of many patterns match a subject, in one pass: automata whose states are made as subjects lead to them. For patterns
-//! that no text of their own tells from the others.
+//! Finds in one pass which of many patterns match: lazy DFAs, whose states are built on demand. For patterns without a
+//! distinctive text.
 //!
-//! Invariants: what a group says of its patterns is what each would say alone, or it says that it does not know. A search
-//! makes automata of [`LATER`] atoms at most, and the states of each take no more than [`STATES`] bytes, the marks of what
-//! matches in them no more than four times that.
+//! Invariants: what a group reports about its patterns equals what each would report alone, or it reports that it does
+//! not know. A search builds automata of at most [`LATER`] atoms; the states of each take at most [`STATES`] bytes, the
+//! marks of matching states at most four times as much.
 
 use super::super::pattern::{Case, Pattern, linear_nfa};
 use crate::util::checkpoint;
@@ -13,21 +13,21 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Input, MatchKind};
 use std::cell::RefCell;
 
-/// Patterns of one automaton, and what they are made of when written out: what making it costs.
+/// Maximum number of patterns per automaton, and of their atoms: these determine what building it costs.
 const MEMBERS: usize = 256;
 const ATOMS: usize = 8_000;
-/// A pattern of more is no member.
+/// Larger patterns cannot be members.
 const LARGEST: usize = 1_000;
-/// Automata of a list of more are made while the configuration is loaded, which has pauses: making them takes about a
-/// microsecond an atom. Those of shorter lists wait for the first search, which many lists never see.
+/// Automata of larger lists are built while the configuration is loaded, which has checkpoints: building takes about a
+/// microsecond per atom. Those of smaller lists are built at the first search, which many lists never see.
 const LATER: usize = 2_000;
-/// Memory of the states of one automaton.
+/// Memory limit for the states of one automaton.
 const STATES: usize = 1 << 20;
-/// How often states are forgotten for want of memory before it is asked whether they are worth it, and the bytes of subjects
-/// for each state that make them so.
+/// How often the state cache is cleared before its use is evaluated, and the bytes of subject per state that make it
+/// worthwhile.
 const FORGOTTEN: usize = 3;
 const BYTES_PER_STATE: usize = 10;
-/// Searches that try patterns one by one after states were not worth it.
+/// Number of searches that try patterns one by one after the cache was not worthwhile.
 const REST: u32 = 1_000;
 
 #[derive(Debug, Default)]
@@ -37,16 +37,16 @@ pub struct Automata {
 
 #[derive(Debug)]
 struct Group {
-    /// Positions in the list, in the order of the automaton's patterns; they ascend.
+    /// Positions in the list, ascending, in the order of the automaton's patterns.
     members: Box<[u32]>,
     all: Marks,
     automaton: RefCell<Automaton>,
 }
 
-/// Patterns of the list as bits: words by their number, with the bits that are set in them.
+/// A sparse bit set of patterns: (word index, bits).
 type Marks = Box<[(u32, u64)]>;
 
-/// The marks of these positions, which ascend.
+/// The marks of ascending positions.
 fn marks(positions: impl Iterator<Item = u32>) -> Marks {
     let mut marks: Vec<(u32, u64)> = Vec::new();
     for at in positions {
@@ -61,10 +61,10 @@ fn marks(positions: impl Iterator<Item = u32>) -> Marks {
 
 #[derive(Debug)]
 enum Automaton {
-    /// Not made yet, from these.
+    /// Not built yet.
     Sources(Vec<(Box<[u8]>, Case)>),
     Made(Box<Made>),
-    /// It would be too large.
+    /// Too large to build.
     Refused,
 }
 
@@ -72,20 +72,20 @@ enum Automaton {
 struct Made {
     dfa: DFA,
     cache: Cache,
-    /// The patterns of states in which some match: to name them one by one costs each of them once.
+    /// Marks by matching state: computing them costs a step per pattern, so they are cached.
     matching: FastMap<LazyStateID, Marks>,
-    /// How often the cache was cleared when these states were met.
+    /// The cache's clear count when `matching` was filled.
     clears: usize,
     rest: u32,
 }
 
 impl Automata {
-    /// Whether a pattern can be a member.
+    /// Whether a pattern can be a member of an automaton.
     pub fn takes(pattern: &Pattern) -> bool {
         pattern.atoms().is_some_and(|atoms| atoms <= LARGEST)
     }
 
-    /// Over patterns that can be members, and their positions in the list.
+    /// Groups patterns that can be members; each with its position in the list.
     pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Automata {
         let mut groups = Vec::new();
         let (mut members, mut sources, mut atoms, mut total) = (Vec::new(), Vec::new(), 0, 0);
@@ -119,9 +119,9 @@ impl Automata {
         Automata { groups: groups.into() }
     }
 
-    /// Calls with a word of marks of patterns that match the subject, or that may do so, and whether they are known to.
+    /// Reports words of marks of patterns that match or may match, and whether they certainly do.
     pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, u64, bool)) {
-        // PCRE2's `$` also matches before a line break that ends the subject.
+        // PCRE2's `$` also matches before a final newline, so these subjects are left to it.
         let is_for_pcre2 = subject.last() == Some(&b'\n');
         for group in &self.groups {
             let mut automaton = group.automaton.borrow_mut();
@@ -136,7 +136,7 @@ impl Automata {
 }
 
 impl Automaton {
-    /// Made now if it has not been. None: it would be too large.
+    /// Builds the automaton if necessary. None: it is too large.
     fn made(&mut self) -> Option<&mut Made> {
         if let Automaton::Sources(sources) = self {
             *self = make(std::mem::take(sources));
@@ -149,8 +149,8 @@ impl Automaton {
 }
 
 impl Made {
-    /// Calls with the marks of patterns that match; `members` are the positions of all of them. None: which others match is
-    /// not known.
+    /// Reports the marks of matching patterns; `members` are their positions. None: the search was given up, and which
+    /// others match is unknown.
     fn search(&mut self, members: &[u32], subject: &[u8], found: impl FnMut(u32, u64)) -> Option<()> {
         if self.rest > 0 {
             self.rest -= 1;
@@ -184,7 +184,7 @@ impl Made {
             }
         }
         self.cache.search_finish(read);
-        // What a pattern matches ends one step before the state that says so.
+        // Matches are reported one step late, so the end of input is one more step.
         state = self.dfa.next_eoi_state(&mut self.cache, state).ok()?;
         if state.is_match() {
             self.marks_of(state, members).iter().for_each(|(word, bits)| found(*word, *bits));
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::config::template::Variables;
 
-    /// Of a list of `count` patterns: its groups, and how many of them have no automaton before the first search.
+    /// For a list of `count` patterns: the number of groups, and of those without an automaton before the first search.
     fn put_off(count: usize) -> (usize, usize) {
         let mut vars = Variables::default();
         let source = b"^/[0-9]{4}[a-z]{4}$";

@@ -1,46 +1,47 @@
-//! Which of many texts a subject contains, in one pass, whatever the case of its letters: the automaton of Aho and Corasick
-//! over a sparse trie. Our own, since the builder of the crate aho-corasick takes more than a second for the short texts of
-//! 25 000 patterns.
+//! Finds which of many texts a subject contains, in one pass, ignoring ASCII case: an Aho-Corasick automaton over a
+//! sparse trie. Our own, since the builder of the crate aho-corasick takes over a second for the short texts of 25 000
+//! patterns.
 //!
-//! Invariant: building takes time linear in the texts together, a pass time linear in the subject and what it finds.
+//! Invariant: building takes time linear in the total length of the texts, a search time linear in the subject and the
+//! number of hits.
 
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
 
-/// The node that no text leads to.
+/// The root of the trie, which is also the failure target.
 const ROOT: u32 = 0;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// Its edges: from here to where the next node's begin.
+    /// Start of its range of edges; the next node's value is the end.
     edges: u32,
-    /// The longest other node whose text this one ends with.
+    /// The failure link: the longest other node that is a suffix of this one.
     fallback: u32,
-    /// The nearest node on the way of fallbacks, itself included, that is the end of a text; ROOT: none.
+    /// The nearest node that ends a text, among itself and its failure links; ROOT: none.
     found: u32,
-    /// Its holders: from here to where the next node's begin.
+    /// Start of its range of holders; the next node's value is the end.
     holders: u32,
 }
 
 #[derive(Debug)]
 pub struct Texts {
-    /// In the order of their depth, and one more for where the last one's ranges end.
+    /// Ordered by depth, plus one that ends the last ranges.
     nodes: Box<[Node]>,
-    /// In the order of nodes, and of bytes within one.
+    /// The edges' bytes, by node and sorted within one.
     bytes: Box<[u8]>,
     targets: Box<[u32]>,
-    /// Where each byte leads from the root.
+    /// The root's transitions.
     first: Box<[u32; 256]>,
-    /// What belongs to each text.
+    /// The values of texts.
     holders: Box<[u32]>,
 }
 
 impl Texts {
-    /// Texts, none of them empty, and what each belongs to: a text may come again.
+    /// Non-empty texts and their values; a text may occur several times.
     pub fn new<'t>(texts: impl Iterator<Item = (&'t [u8], u32)> + Clone) -> Texts {
         let (trie, mut held, count) = trie(texts);
         checkpoint::pass_costly();
-        // Nodes are numbered again by depth, so that fallbacks come before what falls back to them.
+        // Renumber nodes by depth, so that a failure link points to a lower number.
         let edges = trie.into_iter().map(|((from, byte), to)| {
             checkpoint::pass();
             (from, (byte, to))
@@ -88,7 +89,7 @@ impl Texts {
         texts
     }
 
-    /// Calls with what belongs to each text that the subject contains; it may come more than once.
+    /// Reports the values of each text in the subject, possibly more than once.
     pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32)) {
         let mut node = ROOT;
         for byte in subject {
@@ -117,7 +118,7 @@ impl Texts {
         let at = node as usize;
         let start = self.nodes[at].edges as usize;
         let bytes = &self.bytes[start..self.nodes[at + 1].edges as usize];
-        // Most nodes have an edge or two.
+        // Most nodes have one or two edges.
         let place = match bytes.len() {
             0..8 => bytes.iter().position(|own| *own == byte),
             _ => bytes.binary_search(&byte).ok(),
@@ -144,10 +145,10 @@ impl Texts {
 
 type Trie = FastMap<(u32, u8), u32>;
 
-/// The edges, the ends with what belongs to them, and the number of nodes.
+/// The edges, the final nodes with their values, and the number of nodes.
 fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)> + Clone) -> (Trie, Vec<(u32, u32)>, usize) {
     let (mut trie, mut held, mut count) = (Trie::default(), Vec::new(), 1);
-    // Reserved, though texts may share nodes: to grow a large map is one long step.
+    // Reserve for the worst case, without shared prefixes: growing a large map would be one long step.
     trie.reserve(texts.clone().map(|(text, _)| text.len()).sum());
     for (text, holder) in texts {
         checkpoint::pass();
@@ -163,8 +164,8 @@ fn trie<'t>(texts: impl Iterator<Item = (&'t [u8], u32)> + Clone) -> (Trie, Vec<
     (trie, held, count as usize)
 }
 
-/// What belongs to each of `count`, one after the other, in the order that it came in; where those of each begin, and where
-/// the last one's end. Counted instead of sorted: a sort is one long step.
+/// A counting sort by key below `count`: the values in order, and the start of each key's range plus the end of the
+/// last. Not a comparison sort, which would be one long step.
 fn grouped<T: Copy + Default>(count: usize, items: Vec<(u32, T)>) -> (Vec<u32>, Vec<T>) {
     let mut starts = vec![0; count + 1];
     for (of, _) in &items {

@@ -1,12 +1,12 @@
-//! The nesting half of the parser: what `;`, `{`, `}` and the end of the file do to the tree.
+//! The nesting part of the parser: what `;`, `{`, `}` and the end of the file do to the tree.
 //!
-//! Invariant: whatever is missing or too much, the tree goes on, so that one mistake gives one message.
+//! Invariant: if something is missing or surplus, parsing recovers, so that one mistake gives one message.
 
 use super::{BLOCKS, Builder, MAX_DEPTH, Open, not_terminated, shown};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::error::{Diagnostic, Diagnostics};
 
-/// What is written where `{` belongs.
+/// Characters written by mistake where `{` belongs.
 const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
 
 impl Builder<'_> {
@@ -28,17 +28,18 @@ impl Builder<'_> {
         }
     }
 
-    /// A statement that begins as a block and goes on in another line lacks its `{`: how many words belong to it.
+    /// How many words belong to a statement that begins like a block and continues on the next line: its `{` is
+    /// missing.
     fn block_without_brace(&self) -> Option<usize> {
         let name = self.words.first().filter(|name| !name.quoted)?;
-        // A brace of a keyboard for another script.
+        // A full-width brace from an East Asian keyboard.
         if let Some(at) = self.words.iter().position(|word| !word.quoted && word.is("｛")) {
             return (at > 0).then_some(at + 1);
         }
         if !BLOCKS.contains(&name.bytes()) || self.command_line {
             return None;
         }
-        // In `upstream` a server is a line.
+        // In `upstream`, `server` is a directive without a block.
         if self.stack.last().is_some_and(|open| open.name.is("upstream")) {
             return None;
         }
@@ -57,7 +58,8 @@ impl Builder<'_> {
         (plain == (cut == 1 || bracketed)).then_some(cut)
     }
 
-    /// `location /a expires 30d; }`: a line that closes one block more than it opens, and more words than a location has.
+    /// `location /a expires 30d; }`: a line that closes one block more than it opens, and has more words than a
+    /// location takes.
     fn block_in_one_line(&self) -> Option<usize> {
         let (name, last) = (self.words.first()?, self.words.last()?);
         let has_sign = self.words.get(1).is_some_and(|sign| ["~", "~*", "=", "^~"].iter().any(|known| sign.is(known)));
@@ -73,7 +75,7 @@ impl Builder<'_> {
         (count(b'}') > count(b'{')).then_some(cut)
     }
 
-    /// `server;`, `location /a;` before lines that are indented deeper: the `;` stands where `{` belongs.
+    /// `server;`, `location /a;` before deeper indented lines: the `;` stands in place of `{`.
     fn semicolon_for_brace(&mut self, at: Span) -> bool {
         let Some((name, args)) = self.words.split_first() else { return false };
         let is_headless = ["server", "http", "events"].iter().any(|plain| name.is(plain));
@@ -96,7 +98,7 @@ impl Builder<'_> {
         true
     }
 
-    /// `location /a; {`: the words go on to the `{`.
+    /// `location /a; {`: drops the `;`.
     fn semicolon_before_brace(&mut self, at: Span) -> bool {
         let Some(name) = self.words.first().filter(|name| !name.quoted && BLOCKS.contains(&name.bytes())) else {
             return false;
@@ -114,10 +116,10 @@ impl Builder<'_> {
         true
     }
 
-    /// Goes on as if the `{` stood after the first `cut` words.
+    /// Continues as if the `{` followed the first `cut` words.
     fn open_without_brace(&mut self, cut: usize) {
         let mut rest = self.words.split_off(cut);
-        // Another sign in its place.
+        // Drop a wrong character in its place.
         let sign = self.words.pop_if(|last| cut > 1 && !last.quoted && SIGNS.iter().any(|sign| last.is(sign)));
         let (Some(name), Some(last)) = (self.words.first(), self.words.last()) else { return };
         let (span, end) = (name.span.to(last.span), last.span.after());
@@ -135,14 +137,14 @@ impl Builder<'_> {
         self.errors.push(error.help(help));
         self.braceless += 1;
         self.open(end);
-        // What a list of YAML holds is none of ours.
+        // An item of a YAML list is not a directive.
         if rest.first().is_some_and(|first| first.is("-")) {
             rest.clear();
         }
         self.words = rest;
     }
 
-    /// A `)` or `]` where a block without its `{` ends: it was meant as its `}`.
+    /// A `)` or `]` at the end of a block without `{` is meant as its `}`.
     fn other_bracket(&mut self) {
         let is_bracket = |word: &Word| !word.quoted && (word.is(")") || word.is("]") || word.is("｝"));
         if self.braceless > 0 && self.words.first().is_some_and(is_bracket) {
@@ -153,7 +155,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Ends the directive whose words were collected; `false` where there are none.
+    /// Ends the directive whose words were collected; `false` if there are none.
     fn directive(&mut self, close: Span) -> bool {
         let Some((name, args, span)) = self.head() else { return false };
         self.level.push(Directive { name, args, block: None, span, close });
@@ -171,7 +173,7 @@ impl Builder<'_> {
 
     pub(super) fn open(&mut self, at: Span) {
         self.other_bracket();
-        // `http` alone in its line, and the block of the next line.
+        // `http` alone on its line, before another block on the next line.
         if self.too_deep == 0
             && let Some(cut) = self.block_without_brace()
             && self.words.get(cut).is_some_and(|word| !word.quoted && BLOCKS.contains(&word.bytes()))
@@ -199,7 +201,7 @@ impl Builder<'_> {
         if nameless {
             let error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
             self.errors.push(error.help("a block begins with its directive, as in: location / {"));
-            // `location / {{` and one `}`.
+            // `location / {{` with a single `}`.
             let is_second =
                 self.bytes.get(..at.start as usize).is_some_and(|text| text.trim_ascii_end().ends_with(b"{"));
             self.braceless += usize::from(is_second);
@@ -256,7 +258,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A `}` too many. The one that is indented deeper than what it closes, or stands right behind another, was.
+    /// Reports a surplus `}`: the one that is indented deeper than the block it closes, or directly follows another.
     fn no_block(&mut self, at: Span) {
         let message = "unexpected \"}\"";
         let error = match self.surplus.take() {
@@ -268,7 +270,7 @@ impl Builder<'_> {
         self.errors.push(error.help("remove it, or open the block it was meant to close"));
     }
 
-    /// Whether `}` stands right behind another one, and closes a block of an earlier line.
+    /// Whether `}` directly follows another one, and closes a block of an earlier line.
     fn is_second(&self, at: Span, open: Span) -> bool {
         let before = self.bytes.get(..at.start as usize).unwrap_or_default();
         let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..).unwrap_or_default();
@@ -290,7 +292,7 @@ impl Builder<'_> {
             self.errors.push(Diagnostic::emerg(after, message).label(format!("`{}` is not terminated", shown(name))));
             self.directive(after);
         }
-        // A block whose `{` was missing mostly lacks its `}` too.
+        // A block without `{` usually lacks its `}` too.
         if self.stack.len() > self.braceless {
             self.missing_close();
         }
@@ -305,7 +307,7 @@ impl Builder<'_> {
         (self.level, self.errors)
     }
 
-    /// One error for all blocks that are still open: they mostly have one cause.
+    /// Reports one error for all blocks still open: usually they have one cause.
     fn missing_close(&mut self) {
         let message = "unexpected end of file, expecting \"}\"";
         let mut error = match &self.suspect {
@@ -329,7 +331,7 @@ impl Builder<'_> {
 }
 
 impl Builder<'_> {
-    /// A server inside another one: the first of the two lacks its `}`.
+    /// A server inside another one: the outer one lacks its `}`.
     fn crossed_blocks(&self, message: &str) -> Diagnostic {
         let Some((name, open, next)) = &self.crossed else { return Diagnostic::emerg(None, message) };
         Diagnostic::emerg(*open, message)
@@ -338,7 +340,7 @@ impl Builder<'_> {
     }
 }
 
-/// The width of the blanks before `span` where it is the first thing on its line.
+/// The indentation of `span`, if it comes first on its line.
 fn indent(bytes: &[u8], span: Span) -> Option<usize> {
     let before = bytes.get(..span.start as usize)?;
     let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..)?;

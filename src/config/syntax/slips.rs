@@ -1,12 +1,12 @@
-//! Slips of the form: what was never meant as the `;`, `{` or quote it is read as. Each is one error, and reading goes on
-//! behind the whole of it, so that nothing that follows from it is reported.
+//! Typos of form: characters never meant as the `;`, `{` or quote that the grammar takes them for. Each is reported
+//! once, and parsing continues after the whole construct, so that no consequential errors are reported.
 
 use super::{Builder, unescape};
 use crate::config::ast::{Span, Word};
 use crate::config::error::Diagnostic;
 
 impl Builder<'_> {
-    /// Where the sign at `at` is none: says what it is and returns where to read on.
+    /// If the character at `at` is not meant as such, reports what it is and returns where to continue.
     pub(super) fn no_end(&mut self, at: Span) -> Option<usize> {
         match self.text(at) {
             b"{" if self.too_deep == 0 => {
@@ -23,19 +23,19 @@ impl Builder<'_> {
         }
     }
 
-    /// The `{4}` of a regex without its quotes.
+    /// The `{4}` of an unquoted regex.
     fn quantifier(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last()?;
         let span = self.quantified(word, at)?;
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
-        // nginx's words for what it makes of the brace.
+        // nginx's message for the resulting state.
         let error = Diagnostic::emerg(span, "unexpected end of file, expecting \"}\"")
             .label("the `{` in this regex opens a block: it needs quotes");
         self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
         Some(self.replace_last(span))
     }
 
-    /// `{{ name }}` and `{% if … %}` of a template that was not filled in.
+    /// `{{ name }}` and `{% if … %}` of an unfilled template.
     fn placeholder(&mut self, at: Span) -> Option<usize> {
         let line = self.rest_of_line(at);
         let close: &[u8] = match line.get(1)? {
@@ -56,7 +56,7 @@ impl Builder<'_> {
             true => "no directive before it",
             false => "no block belongs here",
         });
-        // `{% if %}` and `{% endif %}` are one template.
+        // Report `{% if %}` and `{% endif %}` as one template.
         let is_tag = |text: &String| text.starts_with("`{%");
         if close == b"%}"
             && self.errors.note_where(|first| first.help.iter().any(is_tag), span, format!("`{written}` stands"))
@@ -68,13 +68,13 @@ impl Builder<'_> {
             self.words.push(Word::in_quotes(written.as_bytes(), span));
             return Some(end);
         }
-        // A line of its own ends with it.
+        // A tag alone on its line ends there.
         let rest = self.bytes.get(end..).unwrap_or_default();
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         Some(if rest.get(blanks) == Some(&b';') { end + blanks + 1 } else { end })
     }
 
-    /// Apache's `%{HTTP_HOST}`: part of the word it stands in.
+    /// Apache's `%{HTTP_HOST}`, as part of a word.
     fn apache_variable(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last().filter(|word| !word.quoted && word.span.end == at.start)?;
         if !word.bytes().ends_with(b"%") {
@@ -84,7 +84,7 @@ impl Builder<'_> {
         let close = memchr::memchr(b'}', line)?;
         let tail = line.get(close..)?.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b';');
         let span = self.span(word.span.start as usize, at.start as usize + tail.map_or(line.len(), |n| close + n));
-        // A directive of Apache is an error by itself.
+        // A directive of Apache is reported as such.
         let is_apaches = self.words.first().is_some_and(|name| name.bytes().iter().any(u8::is_ascii_uppercase));
         if !is_apaches {
             let error = Diagnostic::emerg(at, "unexpected \"{\"").label("Apache's way to name a variable");
@@ -93,11 +93,11 @@ impl Builder<'_> {
         Some(self.replace_last(span))
     }
 
-    /// `https://{host}/`: a placeholder of Caddy or Python, amid a word or as a word of its own.
+    /// `https://{host}/`: a placeholder of Caddy or Python, within a word or as a whole word.
     fn braced_name(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last().filter(|word| !word.quoted)?;
         let is_amid = word.span.end == at.start;
-        // `\p{Lu}` is a sign of a regex.
+        // `\p{Lu}` is regex syntax.
         if is_amid && (self.words.len() < 2 || word.bytes().get(word.len().saturating_sub(2)) == Some(&b'\\')) {
             return None;
         }
@@ -128,7 +128,7 @@ impl Builder<'_> {
         Some(span.end as usize)
     }
 
-    /// `"root": "/srv",`: a line of JSON. Gives its end.
+    /// `"root": "/srv",`: a line of JSON. Returns its end.
     pub(super) fn json_member(&mut self, quoted: Span) -> Option<usize> {
         let after = quoted.end as usize;
         let is_first = self.words.first().is_some_and(|word| word.span == quoted);
@@ -161,14 +161,15 @@ impl Builder<'_> {
         let name = self.words.first().filter(|name| !name.quoted && self.words.len() > 1)?.str().into_owned();
         let line = self.rest_of_line(at);
         let inside = line.get(1..)?.trim_ascii_start();
-        // `map $a $b { "x:y" 1; }` and `{ "x" :1; }` are entries; a colon right behind the quotes is none of nginx's.
+        // `map $a $b { "x:y" 1; }` and `{ "x" :1; }` are valid entries; a colon directly after the quotes is not nginx
+        // syntax.
         let text = inside.strip_prefix(b"\"")?;
         let close =
             memchr::memchr_iter(b'"', text).find(|at| !text.get(..*at).is_some_and(|key| key.ends_with(b"\\")))?;
         if text.get(close + 1) != Some(&b':') {
             return None;
         }
-        // `{"a":1}; }`: the last brace ends the block around.
+        // `{"a":1}; }`: the last brace ends the enclosing block.
         let whole = memchr::memmem::find(line, b"};").map(|end| end + 1);
         let end = at.start as usize + whole.or_else(|| memchr::memrchr(b'}', line).map(|last| last + 1))?;
         let span = self.span(at.start as usize, end);
@@ -181,7 +182,7 @@ impl Builder<'_> {
         Some(end)
     }
 
-    /// `location ~ ^/a{2 {`: a brace amid a regex that lacks its quotes, and that no other closes.
+    /// `location ~ ^/a{2 {`: an unclosed brace within an unquoted regex.
     fn brace_in_regex(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last().filter(|word| word.span.end == at.start && !word.quoted)?;
         let is_rewrite = self.takes_regex()?;
@@ -201,7 +202,7 @@ impl Builder<'_> {
         let span = self.span(word.span.start as usize, at.end as usize + tail.len());
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
         let unknown = String::from_utf8_lossy(tail).into_owned();
-        // nginx's words for what it makes of the brace.
+        // nginx's message for the resulting state.
         let message = match unknown.is_empty() || is_rewrite {
             true => "unexpected \"{\"".to_owned(),
             false => format!("unknown directive \"{unknown}\""),
@@ -213,7 +214,7 @@ impl Builder<'_> {
         Some(self.replace_last(span))
     }
 
-    /// Whether the last word stands where a regex may: in a `rewrite`, which has no block, or before one.
+    /// Whether the last word can be a regex: of a `rewrite`, which has no block, or before a block.
     fn takes_regex(&self) -> Option<bool> {
         let tilde = |at: usize| self.words.get(at).is_some_and(|word| word.bytes().starts_with(b"~"));
         match self.words.first()?.bytes() {
@@ -224,7 +225,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A quoted word that goes on without a space: `"a"b`. Reported, and taken as one word. Gives its end.
+    /// A quoted word continued without a space: `"a"b`. Reports it and takes it as one word. Returns its end.
     pub(super) fn glued_to_quotes(&mut self, n: usize, quoted: Span) -> Option<usize> {
         let after = quoted.end as usize;
         let rest = self.bytes.get(after..)?;
@@ -255,7 +256,7 @@ impl Builder<'_> {
         Some(after + tail)
     }
 
-    /// `“default-src 'self'”`: straight quotes inside typographic ones, which are meant to quote the whole.
+    /// `“default-src 'self'”`: straight quotes inside typographic ones, which were meant to quote the whole.
     fn curly_around(&mut self, n: usize, at: Span, found: &str) -> Option<usize> {
         let is_curly = |text: &str| text.starts_with(['“', '”', '„', '‘', '’', '«', '»']);
         let first = self.words.iter().take(n).position(|word| !word.quoted && is_curly(&word.str()))?;
@@ -292,7 +293,7 @@ impl Builder<'_> {
         Some(end)
     }
 
-    /// `location ~ ^/a;b {`: a `;` amid a regex that lacks its quotes.
+    /// `location ~ ^/a;b {`: a `;` within an unquoted regex.
     fn semicolon_in_regex(&mut self, at: Span) -> Option<usize> {
         let (name, word) = (self.words.first()?, self.words.last()?);
         let is_amid = word.span.end == at.start && !word.quoted;
@@ -318,7 +319,7 @@ impl Builder<'_> {
         Some(self.replace_last(span))
     }
 
-    /// A quoted word with the same quotes inside it: `'It's up'`, `"say "hi" now"`. Gives its end.
+    /// A quoted word that contains the same quotes: `'It's up'`, `"say "hi" now"`. Returns its end.
     pub(super) fn quotes_in_quotes(&mut self, at: usize, quoted: Span) -> Option<usize> {
         let quote = *self.text(quoted).first()?;
         let inside = self.text(quoted).get(1..)?.split_last()?.1;
@@ -353,7 +354,7 @@ impl Builder<'_> {
         Some(end)
     }
 
-    /// The last word reaches to the end of `span`; returns that end.
+    /// Extends the last word to the end of `span`; returns that end.
     fn replace_last(&mut self, span: Span) -> usize {
         let raw = self.text(span);
         self.words.pop();
@@ -361,13 +362,13 @@ impl Builder<'_> {
         span.end as usize
     }
 
-    /// From `at` to the end of its line.
+    /// The text from `at` to the end of its line.
     fn rest_of_line(&self, at: Span) -> &[u8] {
         let rest = self.bytes.get(at.start as usize..).unwrap_or_default();
         rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default()
     }
 
-    /// The whole of a word as it was meant, where what the brace `at` opens reads like a quantifier: `^/\d{4}/`.
+    /// The whole word as meant, if the brace `at` opens a regex quantifier: `^/\d{4}/`.
     fn quantified(&self, word: &Word, at: Span) -> Option<Span> {
         if word.quoted || word.span.end != at.start {
             return None;

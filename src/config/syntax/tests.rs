@@ -1,4 +1,4 @@
-//! Tables of text, tree and messages. The lexical cases were compared with nginx 1.31.5 itself.
+//! Tables of text, tree and messages. The lexical cases were compared with nginx 1.31.5.
 
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
@@ -55,7 +55,7 @@ fn words_are_cut_and_unescaped_as_by_nginx() {
     }
 }
 
-/// A line of plain words is one token of the grammar; with its `;` in a line of its own it is none.
+/// The grammar reads a line of plain words as one token, but not if its `;` is on a line of its own.
 #[test]
 fn lines_of_plain_words_are_read_as_their_words() {
     let mut state = 1u64;

@@ -1,4 +1,4 @@
-//! Tables of words and the values nginx reads from them.
+//! Tables of words and the values nginx parses from them.
 
 use super::*;
 
