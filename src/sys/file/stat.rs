@@ -67,6 +67,12 @@ impl Stat {
             gid: stat.st_gid,
         }
     }
+
+    /// Whether a time of the content that was set is there: some file systems take any and store none, FAT stores even
+    /// seconds.
+    pub fn has_mtime(&self, seconds: i64) -> bool {
+        self.mtime.0.abs_diff(seconds) < 2
+    }
 }
 
 /// Follows symbolic links.

@@ -18,7 +18,7 @@ pub fn setup_at(root: &str) -> Setup {
                             allowed_methods GET POST PUT DELETE MKCOL COPY MOVE; upload_resumable on; }}
          location /own/in/ {{ allowed_methods GET POST; upload_resumable on; }}
          location /quota/ {{ allowed_methods GET POST PUT DELETE; upload_quota 10 shared; }}
-         location /dav/ {{ dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS;
+         location /dav/ {{ dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS PROPPATCH;
                            autoindex on; autoindex_archive zip; }} }}"
     ))
     .file("index.html", "index")
@@ -57,11 +57,7 @@ pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     s.method("PUT", "/a/large", "", &large).is(201);
     assert!(read("a/large") == large, "large");
     s.method("PUT", "/a/new/deep/file", "", b"deep").is(201);
-    let r = s.method("PUT", "/dav/dated", "X-OC-Mtime: 784111777\r\n", b"old");
-    let mtime = std::fs::metadata(root.join("dav/dated")).expect("stat").mtime();
-    let is_accepted = r.is(201).header("X-OC-MTime").is_some();
-    // Some that are mounted take a time and do not keep it.
-    assert!(is_mounted || is_accepted == (mtime == 784_111_777), "a time is accepted where it is kept");
+    dated(s, root);
     s.method("DELETE", "/dav/dated", "", b"").is(204);
     let r = s.get("/a/large");
     let tag = r.header("ETag").expect("one").to_owned();
@@ -132,6 +128,25 @@ pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
         names.iter().filter(|name| root.join(name).is_file() && *name != "index.html").collect::<Vec<_>>(),
         expected
     );
+}
+
+/// A client is told that its time was accepted where that is kept.
+#[track_caller]
+fn dated(s: &Server, root: &Path) {
+    let time = || std::fs::metadata(root.join("dav/dated")).expect("stat").mtime();
+    let r = s.method("PUT", "/dav/dated", "X-OC-Mtime: 784111777\r\n", b"old");
+    assert_eq!(r.is(201).header("X-OC-MTime").is_some(), time() == 784_111_777, "by PUT");
+    let patch = |property: &str, value: &str| {
+        let body = format!(
+            "<D:propertyupdate xmlns:D='DAV:' xmlns:Z='urn:schemas-microsoft-com:'><D:set><D:prop>\
+             <{property}>{value}</{property}></D:prop></D:set></D:propertyupdate>"
+        );
+        let r = s.method("PROPPATCH", "/dav/dated", "", body.as_bytes());
+        r.is(207).text().contains("200 OK")
+    };
+    assert_eq!(patch("D:lastmodified", "784111000"), time() == 784_111_000, "by PROPPATCH");
+    // Windows fails a copy whose time is refused.
+    assert!(patch("Z:Win32LastModifiedTime", "Sun, 06 Nov 1994 08:49:37 GMT"));
 }
 
 /// By the draft, and by parts that become one file.
@@ -223,6 +238,7 @@ fn uploads_hold_where_calls_are_missing() {
         ("sendfile", &[(SYS_sendfile, 0, EINVAL)]),
         ("fchmod", &[(SYS_fchmod, 0, EPERM)]),
         ("utimensat", &[(SYS_utimensat, 0, EPERM)]),
+        ("times, though utimensat succeeds", &[(SYS_utimensat, 0, 0)]),
         ("copy_file_range", &[(SYS_copy_file_range, 0, EXDEV)]),
         ("copy_file_range, forbidden", &[(SYS_copy_file_range, 0, EPERM)]),
         ("flock", &[(SYS_flock, 0, ENOLCK)]),

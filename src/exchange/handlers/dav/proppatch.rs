@@ -43,14 +43,16 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     if !matches!(depth(ex, Depth::Zero), Some(Depth::Zero | Depth::Infinity)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
-    let verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
+    let mut verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
     match Resource::of(ex, cx) {
         Ok(resource) => {
             if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Content) {
                 return Flow::Status(status);
             }
-            if let Err(e) = apply(&resource, &verdicts) {
-                return failed(ex, cx, "utimensat()", e);
+            match apply(&resource, &verdicts) {
+                Ok(true) => {}
+                Ok(false) => wishes.iter().zip(&mut verdicts).for_each(|(wish, verdict)| unkept(wish, verdict)),
+                Err(e) => return failed(ex, cx, "utimensat()", e),
             }
             cx.now.changed();
         }
@@ -84,11 +86,11 @@ fn is_granted(verdict: PropertyChange) -> bool {
     matches!(verdict, PropertyChange::Taken | PropertyChange::Modified(_))
 }
 
-/// Applies everything, or nothing.
-fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<(), Errno> {
+/// Applies everything, or nothing. False: the file system does not store such a time.
+fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<bool, Errno> {
     let stat = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No)?;
     if !verdicts.iter().all(|verdict| is_granted(*verdict)) {
-        return Ok(());
+        return Ok(true);
     }
     let modified = verdicts.iter().rev().find_map(|verdict| match verdict {
         PropertyChange::Modified(time) => Some(*time),
@@ -97,9 +99,21 @@ fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<(), Errno> 
     match modified {
         Some(time) if stat.kind == FileKind::Regular => {
             let fd = open::regular_at(resource.dir.as_fd(), &resource.name, O_RDONLY, 0)?;
-            file::set_mtime(fd.as_fd(), (time, 0))
+            match file::set_mtime(fd.as_fd(), (time, 0)) {
+                Ok(()) => file::fstat(fd.as_fd()).map(|stat| stat.has_mtime(time)),
+                Err(e) if file::is_missing(e) => Ok(false),
+                Err(e) => Err(e),
+            }
         }
-        _ => Ok(()),
+        _ => Ok(true),
+    }
+}
+
+/// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the whole
+/// copy otherwise.
+fn unkept(wish: &Wish, verdict: &mut PropertyChange) {
+    if matches!(verdict, PropertyChange::Modified(_)) {
+        *verdict = if &*wish.name.ns == WINDOWS { PropertyChange::Taken } else { PropertyChange::Refused };
     }
 }
 

@@ -208,8 +208,13 @@ impl Upload {
         // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
         // of the file's last change, and giving the name was one.
         // A file that had to be copied is another file, too.
-        match (raw::date(ex).is_some() || part.was_copied()).then(|| part.stat()) {
-            Some(Ok(stat)) => Ok(version(&stat)),
+        let modified = raw::date(ex);
+        match (modified.is_some() || part.was_copied()).then(|| part.stat()) {
+            Some(Ok(stat)) => {
+                // Some file systems take such a time and do not store it.
+                self.parts[at].is_dated = modified.is_some_and(|time| stat.has_mtime(time));
+                Ok(version(&stat))
+            }
             _ => Ok(etag),
         }
     }
@@ -252,8 +257,8 @@ impl Upload {
         let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
         moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
-            // A file system that does not store such a time still stores the file; the client is not told otherwise.
-            part.is_dated = file::set_mtime(fd, (modified, 0)).is_ok();
+            // A file system that does not store such a time still stores the file.
+            let _ = file::set_mtime(fd, (modified, 0));
         }
         part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.place.path, e))
     }

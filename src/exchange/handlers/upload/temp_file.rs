@@ -40,7 +40,7 @@ pub struct Part {
     pub digests: Digests,
     /// It had to be copied, and is another file than at first.
     copied: bool,
-    /// It has the modification time that the client gave it.
+    /// It has the modification time that the client gave it: it was looked at after that was set.
     pub is_dated: bool,
     /// upload_sync: its content is on the disk before it gets a name, and the name can be taken back.
     pub durable: bool,
