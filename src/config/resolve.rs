@@ -1,8 +1,8 @@
-//! Tree → resolved [`Config`]: walks the blocks, checks every directive against its row and lets it act on the
-//! level being built. Each level is read in three passes, so that the order of directives means what it means in
-//! nginx: settings first, then the blocks that inherit them, then the rewrite script in its order.
+//! Resolves the tree into a [`Config`]: walks the blocks, checks every directive against its row and applies it to the
+//! level being built. Each level is processed in three passes, which gives the order of directives the same meaning as
+//! in nginx: settings, then nested blocks, which inherit them, then the rewrite script in order.
 //!
-//! Invariant: a wrong directive is reported and skipped; the walk goes on, so that one run shows every error.
+//! Invariant: a wrong directive is reported and skipped; the walk continues, so that one run reports every error.
 
 mod acme;
 mod addresses;
@@ -51,34 +51,33 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Whether the refusal that a client gets names the directive's line.
+/// Whether the error response that a client gets names this directive's line.
 fn is_limiting(name: &str) -> bool {
     name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
 }
 
-/// What any of them keeps.
+/// Names that any location accepts.
 fn unusual_names(locations: &[Location]) -> UnusualNames {
     let names = locations.iter().map(|location| location.settings.client.unusual_names());
     names.fold(UnusualNames::default(), UnusualNames::or)
 }
 
-/// The highest max_headers; None where all are alike.
+/// The highest max_headers; None if all are equal.
 fn most_headers(locations: &[Location]) -> Option<u64> {
     let limits = || locations.iter().map(|location| location.settings.client.max_headers);
     let most = limits().max()?;
     limits().any(|limit| limit != most).then_some(most)
 }
 
-/// A run's outcome: a configuration where nothing was wrong, and what there is to say in any case.
+/// The result: a configuration if nothing was wrong, and diagnostics in any case.
 pub struct Resolved {
     pub config: Option<Config>,
     pub diagnostics: Diagnostics,
 }
 
-/// Resolves what was loaded, and takes what there was to say of it. `prefix` is what relative paths are
-/// taken from.
+/// Resolves a loaded configuration and takes over its diagnostics. Relative paths start from `prefix`.
 ///
-/// `logs`: paths of log files that are open already and keep their ids; `error_log`: `-e`.
+/// `logs`: log files already open, which keep their ids; `error_log`: `-e`.
 pub fn resolve(
     loaded: &mut Loaded,
     prefix: &Path,
@@ -102,9 +101,9 @@ pub fn resolve(
         b.level(&mut scope, &[&tree[..], &made].concat());
     }
     let is_one = tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)));
-    // A block whose name is misspelt is the error already.
+    // A misspelled block name has been reported already.
     if !is_one && !b.diagnostics.has_errors() {
-        // A file that was emptied by a full disk is no wish to serve nothing.
+        // A file truncated by a full disk should not stop the service without notice.
         let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
         b.diagnostics.push(error.help(
             "the configuration holds neither `events`, `http` nor `server`: write one, as in: server { listen 8080; root /srv/www; }",
@@ -116,7 +115,7 @@ pub fn resolve(
     resolved
 }
 
-/// Nothing is resolved yet.
+/// The initial state.
 fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, logs: Vec<PathBuf>) -> Build {
     Build {
         process: Process {
@@ -154,17 +153,17 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
     }
 }
 
-/// What belongs into `http` stands at the top: a short configuration, or a file that another includes.
+/// Whether the contents of `http` stand at the top level: a short configuration, or a file meant to be included.
 pub fn is_bare(tree: &[Directive]) -> bool {
     !tree.iter().any(|d| d.name.is("http") || d.name.is("events"))
 }
 
-/// Whether a directive has what its row takes.
+/// Whether a directive has the number of arguments and the block that its row requires.
 fn is_shaped(row: &Row, d: &Directive) -> bool {
     row.args.is_block() == d.block.is_some() && row.args.accepts(d.args.len())
 }
 
-/// A directive that may stand once in a block stands there again.
+/// The fault of a repeated directive that is allowed only once.
 fn duplicate<'d>(d: &Directive, mut level: impl Iterator<Item = &'d Directive>) -> Fault {
     let fault = Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str()));
     match level.find(|other| other.name.bytes() == d.name.bytes()) {
@@ -174,7 +173,7 @@ fn duplicate<'d>(d: &Directive, mut level: impl Iterator<Item = &'d Directive>) 
 }
 
 impl Build {
-    /// Where the configuration says nothing, nginx's command line means nginx's files.
+    /// Sets defaults; with nginx's command line, nginx's default files.
     fn defaults(&mut self, settings: &mut Settings, error_log: Option<&Path>) {
         let prefix = self.process.prefix.clone();
         let root = prefix.as_os_str().as_bytes();
@@ -183,7 +182,7 @@ impl Build {
         let default: Option<&[u8]> = if self.form == Form::Nginx { Some(b"logs/error.log") } else { None };
         if let Some(path) = error_log.map(|path| path.as_os_str().as_bytes()).or(default) {
             let target = match path {
-                // Empty, too: nginx's way to say it.
+                // As in nginx, empty means stderr too.
                 b"stderr" | b"" => LogTarget::Stderr,
                 path => LogTarget::File(self.log_file_from_prefix(path)),
             };
@@ -194,7 +193,7 @@ impl Build {
             self.process.error_log = error.clone();
             Rc::make_mut(&mut settings.logs).error = error;
         }
-        // `webserv CONFIG` makes no directory that the configuration does not name.
+        // `webserv CONFIG` creates no directory that the configuration does not name.
         let temp = match self.form {
             Form::Nginx => self.full_path(b"client_body_temp"),
             Form::Own => std::env::temp_dir(),
@@ -205,7 +204,7 @@ impl Build {
         }
     }
 
-    /// As nginx, which makes them at its start also where nothing is stored.
+    /// nginx creates these when it starts, even if nothing is ever stored in them.
     fn add_temp_paths(&mut self) {
         if self.form == Form::Nginx {
             let buffers = |location: &&Location| {
@@ -219,7 +218,7 @@ impl Build {
     }
 
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
-        // Nothing below changes what these are made of.
+        // What they are computed from does not change below.
         let stores =
             self.locations.iter().map(|location| upload::store_of(&location.settings.upload)).collect::<Vec<_>>();
         let write_areas = upload::write_areas(&self.locations);
@@ -278,7 +277,7 @@ impl Build {
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
     }
 
-    /// The names of each server that its certificates are to be for; none where it names no certificate.
+    /// The names that each server's certificates must cover; none for a server without certificates.
     fn certified_names(&self) -> Vec<Vec<(String, Span)>> {
         let names = |(draft, server): (&ServerDraft, &Server)| {
             checkpoint::pass();
@@ -289,13 +288,13 @@ impl Build {
         self.drafts.iter().zip(&self.servers).map(names).collect()
     }
 
-    /// What the settings of all locations give, each once.
+    /// The values of a setting in all locations, without duplicates.
     fn directories(&self, of: impl Fn(&Upload) -> Option<&[u8]>) -> Vec<Box<[u8]>> {
         let found: BTreeSet<_> = self.locations.iter().filter_map(|location| of(&location.settings.upload)).collect();
         found.into_iter().map(Box::from).collect()
     }
 
-    /// There is no configuration. Large ones are freed piece by piece: see [`checkpoint`].
+    /// The result with errors. Large drafts are freed step by step: see [`checkpoint`].
     fn refused(mut self) -> (Resolved, Sources) {
         while self.locations.pop().is_some() | self.servers.pop().is_some() {
             checkpoint::pass();
@@ -303,7 +302,8 @@ impl Build {
         (Resolved { config: None, diagnostics: self.diagnostics }, self.sources)
     }
 
-    /// What places of the configuration say of each other: variables, zones, charsets, hosts, lists of conditions, stores.
+    /// Checks references between parts of the configuration: variables, zones, charsets, hosts, lists of conditions,
+    /// stores.
     fn check_references(&mut self, tree: &[Directive], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
@@ -325,7 +325,7 @@ impl Build {
     }
 
     fn assemble_endpoints(&mut self) -> (Vec<Endpoint>, Vec<ListenSocket>) {
-        // A listener or a name that is wrong leaves another in its place: what is odd about that follows from it.
+        // After an error in a listener or name, warnings about its replacement would only be consequences.
         let has_errors = self.diagnostics.has_errors();
         let mut found = Diagnostics::default();
         let assembled = endpoints::assemble(&mut self.drafts, &mut found);
@@ -337,7 +337,7 @@ impl Build {
         assembled
     }
 
-    /// A line that is right by itself.
+    /// Post-processing of a valid directive.
     fn accepted(&mut self, scope: &mut Scope, row: &Row, d: &Directive) {
         self.odd_characters(d);
         if !self.swallows(scope.context, d) && is_limiting(row.name) {
@@ -345,7 +345,7 @@ impl Build {
         }
     }
 
-    /// Reads one level: settings, then blocks, then the script. Returns the script.
+    /// Processes one level: settings, then blocks, then the script, which it returns.
     fn level(&mut self, scope: &mut Scope, children: &[Directive]) -> Script {
         if let Some(mended) = self.mended(scope.context, children) {
             return self.level(scope, &mended);
@@ -360,12 +360,12 @@ impl Build {
             if !repeated.takes(self, d) {
                 continue;
             }
-            // Most lines of a long block have the name of the line before, and as many words.
+            // Most lines of a long block repeat the name and the number of arguments of the previous line.
             let row = match known {
                 Some((name, row)) if name == d.name.bytes() && is_shaped(row, d) => Some(row),
                 _ => self.check(scope, d),
             };
-            // One that is misspelt is an error each time.
+            // Not for aliases and misspellings, which must be checked each time.
             known = row.filter(|row| d.name.is(row.name)).map(|row| (d.name.bytes(), row));
             let Some(row) = row else { continue };
             scope.first = !scope.seen.contains(&row.name);
@@ -406,7 +406,7 @@ impl Build {
         self.script(scope, &steps)
     }
 
-    /// Keeps the words and the place of a line, instead of an outer level's.
+    /// Records a directive's text and position, replacing that of an outer level.
     fn note_line(&self, settings: &mut Settings, name: &'static str, d: &Directive) {
         let words = std::iter::once(name.into()).chain(d.args.iter().map(Word::str));
         let text = words.collect::<Vec<_>>().join(" ").into();
@@ -416,7 +416,7 @@ impl Build {
         lines.push(line);
     }
 
-    /// The directory of the main configuration file: what certificates and keys are named from.
+    /// The directory of the main configuration file, to which certificates and keys are relative.
     fn directory(&self) -> PathBuf {
         let main = self.main_directory.clone();
         std::path::absolute(&main).unwrap_or(main)

@@ -41,7 +41,7 @@ fn allowed_methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// The methods of `limit_except`, to which its block does not apply. Their case does not matter (nginx).
+/// The methods listed in `limit_except`, to which its block does not apply. Case does not matter (nginx).
 pub fn excepted(d: &Directive) -> Result<MethodSet, Fault> {
     let mut set = MethodSet::EMPTY;
     for word in &d.args {

@@ -1,4 +1,4 @@
-//! Certificates that the server gets by itself: the directives of nginx's ACME module, and a short form of our own.
+//! Certificates from ACME: the directives of nginx's ACME module, and a short form of our own.
 
 use crate::acme::ChallengeKind;
 use crate::acme::wire::Url;

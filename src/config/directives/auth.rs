@@ -1,5 +1,4 @@
-//! auth_basic, auth_request, satisfy and auth_delay: access by a password or by a subrequest, and in combination with
-//! addresses.
+//! auth_basic, auth_request, satisfy and auth_delay: access by password or subrequest, and combined with addresses.
 
 use super::rewrite;
 use crate::config::argument::invalid;
@@ -121,7 +120,7 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// The two kinds of secure links stand at different levels, if both are used.
+/// Refuses to mix the two kinds of secure links at one level (nginx).
 fn unmixed(s: &Scope, d: &Directive, others: &[&str]) -> Outcome {
     match s.has_seen(others) {
         true => Err(Fault::new(

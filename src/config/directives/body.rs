@@ -1,5 +1,5 @@
-//! Where the body of a request is kept if it is read before the response: `client_body_*`. Bodies of uploads are not:
-//! they are streamed to their files.
+//! Where a request body is stored if it is read before the response: `client_body_*`. Uploads are different: they are
+//! streamed to their files.
 
 use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;
@@ -56,9 +56,9 @@ fn temp_path(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A directory of temporary files, with its levels; it is made when the server starts.
+/// A directory for temporary files, with its levels; created when the server starts.
 pub(super) fn temp_directory(b: &mut Build, d: &Directive) -> Result<Rc<TempPath>, Fault> {
-    /// Digits of a file's name, and the slashes that may stand between them (nginx).
+    /// nginx's limit: the digits of a file name, and a slash per level.
     const MOST: usize = 10 + 3;
     let mut levels = Vec::new();
     for at in 1..d.args.len() {

@@ -1,4 +1,4 @@
-//! `cgi_pass` and what stands around it: programs that are started for each request (RFC 3875).
+//! `cgi_pass` and related directives: programs started for each request (RFC 3875).
 
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};

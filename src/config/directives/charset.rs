@@ -1,4 +1,4 @@
-//! charset, source_charset and charset_map: the charset named in Content-Type, and recoding into it.
+//! charset, source_charset and charset_map: the charset named in Content-Type, and conversion to it.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
@@ -16,7 +16,7 @@ fn charset(s: &mut Settings) -> &mut Charset {
     Rc::make_mut(&mut s.charset)
 }
 
-/// Notes a charset's name, unless it has variables.
+/// Records a charset's name unless it has variables.
 fn known(b: &mut Build, name: Option<&[u8]>) {
     if let Some(name) = name
         && !b.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Charsets that are to be recoded into each other need a map, which may follow its use.
+/// Reports charsets to convert between without a charset_map. The map may come after its use, so this runs last.
 pub fn check(locations: &[Location], tables: &Tables, tree: &[Directive], diagnostics: &mut Diagnostics) {
     let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
     for location in locations {
@@ -104,7 +104,7 @@ pub fn check(locations: &[Location], tables: &Tables, tree: &[Directive], diagno
     }
 }
 
-/// Where a charset is named first.
+/// The first directive that names a charset.
 fn named(level: &[Directive], charset: &str) -> Option<Span> {
     level.iter().find_map(|d| {
         let names = d.name.is("charset") || d.name.is("source_charset");
@@ -113,7 +113,7 @@ fn named(level: &[Directive], charset: &str) -> Option<Span> {
     })
 }
 
-/// Adds the words of a directive; `text/html` is always included. Lines of one level add up.
+/// Adds the words of a directive; `text/html` is always included. Several directives of one level add up.
 pub fn take(set: &mut TypeSet, first: bool, words: &[Word], b: &mut Build) {
     if first {
         *set = TypeSet::of(&["text/html"]);

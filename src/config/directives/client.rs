@@ -1,4 +1,4 @@
-//! What is expected of a client: sizes, times, keep-alive.
+//! Limits for clients: sizes, timeouts, keep-alive.
 
 use crate::config::argument::{invalid, number, size, time};
 use crate::config::ast::Directive;
@@ -228,8 +228,8 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A number of buffers and their size, together at most `most`: nginx accepts more than any memory could hold, and
-/// uses a small part of it.
+/// The number and size of buffers; together at most `most` bytes. nginx accepts more than any memory could hold, and
+/// allocates only what is used.
 pub(super) fn buffers(d: &Directive, most: u64) -> Result<(u64, Size), Fault> {
     let (count, bytes) = (number(d, 0)?, size(d, 1)?);
     if count == 0 || bytes.0 == 0 {
@@ -239,7 +239,7 @@ pub(super) fn buffers(d: &Directive, most: u64) -> Result<(u64, Size), Fault> {
     Ok((count.min(most / bytes), Size(bytes)))
 }
 
-/// Bytes per second, or a template for them.
+/// Bytes per second, as a number or a template.
 pub(super) fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
     let template = b.template(d, 0)?;
     if let Some(text) = template.constant() {
@@ -248,7 +248,7 @@ pub(super) fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
     Ok(template)
 }
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 fn keepalive_disable(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let before = s.settings.client.keepalive_disable;
     let mut set = if s.first { KeepaliveDisable { msie6: false, safari: false } } else { before };

@@ -1,4 +1,4 @@
-//! The condition of an `if`, and mistakes in one.
+//! Parses the condition of an `if`, and explains mistakes in it.
 
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
@@ -6,7 +6,7 @@ use crate::config::fault::Fault;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::script::{Condition, PathTest};
 
-/// The words of a condition, without its parentheses.
+/// The condition's words, without parentheses.
 fn inside(d: &Directive) -> Span {
     let (all, [first, ..]) = (d.args_span(), &d.args[..]) else { return d.name.span };
     let (open, len) = (usize::from(first.bytes().starts_with(b"(")), (all.end - all.start) as usize);
@@ -14,7 +14,7 @@ fn inside(d: &Directive) -> Span {
     if len > open + close { all.part(open, len - close) } else { all }
 }
 
-/// Conditions written as in other languages. The first check that matches explains most.
+/// The fault of a condition in another language's syntax. The first check that matches is the most specific.
 fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     if let Some(fault) = combined(d).or_else(|| foreign_operator(d)) {
         return Some(fault);
@@ -77,12 +77,12 @@ fn foreign_operator(d: &Directive) -> Option<Fault> {
     Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant))
 }
 
-/// The word without quotes that is this text.
+/// The unquoted word with this text.
 fn bare_word<'d>(d: &'d Directive, text: &str) -> Option<&'d Word> {
     d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes())
 }
 
-/// `($variable =)`, `($variable is value)`: `name` is the first word without its parenthesis.
+/// `($variable =)`, `($variable is value)`. `name`: the first word without its parenthesis.
 fn wrong_comparison(d: &Directive, name: &str) -> Option<Fault> {
     let [_, sign, rest @ ..] = &d.args[..] else { return None };
     if !name.starts_with('$') {
@@ -111,7 +111,7 @@ fn wrong_comparison(d: &Directive, name: &str) -> Option<Fault> {
     )
 }
 
-/// Tests of files as shells and other languages have them, and a variable without its `$`.
+/// File tests in the syntax of shells and other languages, and a variable without its `$`.
 fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     if let Some(dash) = text.chars().next().filter(|c| matches!(c, '–' | '—' | '−')) {
         let letter: String = text.chars().skip(1).collect();
@@ -154,7 +154,7 @@ fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))
 }
 
-/// The intended condition, if it begins with neither a variable nor a test.
+/// The condition probably meant, if it begins with neither a variable nor a test.
 fn meant_by(words: &[&[u8]]) -> String {
     let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
     match words {
@@ -168,13 +168,13 @@ fn meant_by(words: &[&[u8]]) -> String {
     }
 }
 
-/// The condition of an `if`: its words with the outer parentheses taken off.
+/// Parses the condition of an `if`, whose outer parentheses may be part of its words.
 pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     if let Some(fault) = unlike_a_condition(d) {
         return Err(fault);
     }
     let fault = || {
-        // As nginx: the word without its parentheses.
+        // As in nginx, the message shows the word without parentheses.
         let word = d.args[0].str();
         let shown = word.strip_prefix('(').map_or(&*word, |word| word.strip_suffix(')').unwrap_or(word));
         Fault::new(inside(d), format!("invalid condition \"{shown}\""))
@@ -185,7 +185,7 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     words[0] = words[0].strip_prefix(b"(").ok_or_else(fault)?;
     words[last] = words[last].strip_suffix(b")").ok_or_else(fault)?;
     words.retain(|w| !w.is_empty());
-    // An empty quoted word ("") is an operand, never a parenthesis alone.
+    // An empty quoted word ("") is an operand; only unquoted words can be a parenthesis.
     let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
     let span = inside(d);
     let first = *words.first().ok_or_else(fault)?;
@@ -217,7 +217,7 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     }
 }
 
-/// The left side is one whole variable (nginx): `($uri=a)` names none.
+/// As in nginx, the left side must be exactly one variable: `($uri=a)` is not.
 fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
     let Some(name) = first.strip_prefix(b"$") else { return Ok(()) };
     let text = String::from_utf8_lossy(name);
@@ -253,7 +253,7 @@ fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
     })
 }
 
-/// `$variable operator operand`. None: a word is missing, or there is one too many.
+/// `$variable operator operand`. None: a word is missing or surplus.
 fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool) -> Result<Option<Condition>, Fault> {
     let [first, operator, operands @ ..] = words else { return Ok(None) };
     let span = inside(d);
@@ -288,7 +288,7 @@ fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool
     Ok(Some(match case {
         None => Condition::Equal { left, right: b.template_of(operand, span)?, negated },
         Some(case) => {
-            // Behind quotes the `)` is a word of its own.
+            // After a quoted word, `)` is a separate word.
             let holds = |word: &&Word| memchr::memmem::find(word.bytes(), operand).is_some();
             let word = d.args.iter().rfind(holds).unwrap_or(&d.args[d.args.len() - 1]);
             let pattern = Box::new(Pattern::of_word(word, operand, case, &mut b.variables)?);

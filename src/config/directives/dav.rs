@@ -1,4 +1,4 @@
-//! dav_methods and related directives. PUT and DELETE are those of uploads and deletes, with nginx's rules.
+//! dav_methods and related directives. PUT and DELETE are the upload and delete handlers, with nginx's rules.
 
 use crate::config::argument::{invalid, number, wrong};
 use crate::config::ast::Directive;
@@ -50,7 +50,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 fn methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut set = if s.first { MethodSet::EMPTY } else { s.settings.dav.methods };
     for (at, word) in d.args.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The additions of nginx-dav-ext-module to dav_methods, with its syntax: PROPFIND, OPTIONS, LOCK, UNLOCK; and
-//! PROPPATCH, which it does not have.
+//! The extensions of nginx-dav-ext-module, with its syntax: PROPFIND, OPTIONS, LOCK, UNLOCK; and PROPPATCH, which that
+//! module lacks.
 
 use super::limits::{bad, named, zone_size};
 use crate::config::argument::invalid;

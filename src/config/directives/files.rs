@@ -1,4 +1,4 @@
-//! Which file answers a URI, and how it is read: root, alias, index, try_files, types, sendfile and the caches.
+//! Which file a URI maps to, and how it is read: root, alias, index, try_files, types, sendfile and caches.
 
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
@@ -39,7 +39,7 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     let mut root = b.path_template(d, 0)?;
     not_of_itself(&root, d)?;
-    // The URI that is appended begins with a slash.
+    // The URI appended to it begins with a slash.
     if let Some(path) = root.constant().and_then(|path| path.strip_suffix(b"/")).filter(|path| !path.is_empty()) {
         root = Template::literal(path);
     }
@@ -50,7 +50,7 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Refuses a root that contains a variable of itself.
+/// Refuses a root that contains $document_root or $realpath_root.
 fn not_of_itself(root: &Template, d: &Directive) -> Outcome {
     let own = |part: &Part| match part {
         Part::Var(Var::Builtin(own @ (Builtin::DocumentRoot | Builtin::RealpathRoot))) => Some(*own),
@@ -126,7 +126,7 @@ fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let files = files(&mut s.settings);
-    // A types block replaces the inherited table; several at one level add up (nginx).
+    // A types block replaces the inherited table; several of one level add up (nginx).
     let mut table: Types = match (&files.types, s.first) {
         (Some(types), false) => (**types).clone(),
         _ => Types::default(),

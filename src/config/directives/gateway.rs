@@ -1,8 +1,8 @@
-//! `fastcgi_*`, `scgi_*` and `uwsgi_*`: the directives that the three share with `proxy_*`, and those of each alone.
-//! The pass directives are in `gateway_pass`.
+//! `fastcgi_*`, `scgi_*` and `uwsgi_*`: directives that they share with `proxy_*`, and those of each protocol. The pass
+//! directives are in `gateway_pass`.
 //!
-//! Invariant: each of the three has settings of its own, of the same type as those of proxying, so that one engine
-//! serves all.
+//! Invariant: each of the three has its own settings, of the same type as proxying, so that one implementation serves
+//! all.
 
 use super::proxy::{Of, bind, next_upstream};
 use super::proxy_response::{
@@ -36,7 +36,7 @@ pub(super) fn uwsgi(s: &mut Settings) -> &mut Proxy {
 
 const HSL: Contexts = Contexts::HSL;
 
-/// The rows that all three have; `$of` gives their settings.
+/// Rows of all three; `$of` selects the settings.
 macro_rules! common {
     ($prefix:literal, $of:ident) => {
         &[

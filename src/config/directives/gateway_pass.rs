@@ -1,4 +1,4 @@
-//! `fastcgi_pass`, `scgi_pass` and `uwsgi_pass`: where a location's requests go by a gateway protocol.
+//! `fastcgi_pass`, `scgi_pass` and `uwsgi_pass`: where requests are passed by a gateway protocol.
 
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};

@@ -94,10 +94,10 @@ fn insert_network(table: &mut GeoTable, b: &mut Build, line: &Directive, value: 
     Ok(())
 }
 
-/// First words of a line of `geo` that are not networks.
+/// First words of lines in `geo` that are not networks.
 const GEO_WORDS: &[&str] = &["default", "ranges", "delete", "proxy", "proxy_recursive", "include", "volatile"];
 
-/// `192.168.*`: a network whose bits are written as a star.
+/// `192.168.*`: a network with a star in place of its host bits.
 fn starred(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('*').next()?.split('.').filter(|part| !part.is_empty()).collect();
     let is_network = text.ends_with('*') && (1..4).contains(&parts.len());

@@ -97,7 +97,7 @@ fn level(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut set = if s.first { Proxied::default() } else { s.settings.gzip.proxied };
     for (at, word) in d.args.iter().enumerate() {
@@ -118,13 +118,13 @@ fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut before = Rc::default();
     if !s.first {
         std::mem::swap(&mut before, &mut gzip(&mut s.settings).disable);
     }
-    // No other level shares it yet: inner blocks are read after the lines of this one.
+    // Not shared yet: inner blocks are read after the directives of this level.
     let mut set = Rc::try_unwrap(before).unwrap_or_default();
     for word in &d.args {
         match word.bytes() {

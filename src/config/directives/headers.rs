@@ -1,4 +1,4 @@
-//! Fields of responses: headers of the configuration, validators, redirects.
+//! Response header fields: those the configuration adds, validators, redirects.
 
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
@@ -141,8 +141,8 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// A header name from the configuration. nginx sends any text; what would end the line is refused. An empty name
-/// without a value keeps the fields of the outer level away.
+/// A header name from the configuration. nginx sends any text; text that would end the line is refused here. An empty
+/// name without a value only stops the inheritance of fields.
 pub(super) fn header_name(b: &mut Build, d: &Directive) -> Result<Box<[u8]>, Fault> {
     let (name, word) = (d.args[0].bytes(), &d.args[0]);
     if name.is_empty() && d.args.get(1).is_some_and(|value| value.bytes().is_empty()) {
@@ -171,7 +171,7 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
             let near = crate::config::suggest::nearest(&word.str(), ["always"]);
             return Err(match near {
                 Some(near) => fault.help(format!("did you mean \"{near}\"?")),
-                // The value is not quoted.
+                // The value is unquoted.
                 None => Fault { span: d.args[1].span.to(word.span), ..fault },
             });
         }
@@ -255,19 +255,20 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
     }
 }
 
-/// Of which directives a level has lines of its own.
+/// Which directives a level contains itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnLines {
     pub add_header: bool,
     pub add_trailer: bool,
 }
 
-/// The end of a level: its inheritance directive applies wherever in the level it stands. `outer` is the outer level.
+/// Call at the end of a level, since its inheritance directives apply wherever they stand in it. `outer`: the outer
+/// level.
 pub fn inherit(s: &mut Settings, outer: &Output, own: OwnLines) {
     let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<AddedFields> {
         match mode {
             Inherit::Off if !own && !mine.is_empty() => Some(AddedFields::default()),
-            // Its own come first (nginx).
+            // A level's own fields come first (nginx).
             Inherit::Merge if own && !above.is_empty() => Some(mine.iter().chain(above).cloned().collect()),
             _ => None,
         }

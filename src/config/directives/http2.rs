@@ -11,10 +11,10 @@ use crate::config::settings::http2::Http2;
 use crate::config::value::Size;
 use std::rc::Rc;
 
-/// nginx's largest http2_body_preread_size.
+/// nginx's maximum for http2_body_preread_size.
 const PREREAD: u64 = 0x7fff_ffff;
 
-/// The largest frame; a larger http2_chunk_size means this (nginx).
+/// The largest frame size; a larger http2_chunk_size is reduced to it (nginx).
 const CHUNK: u64 = (1 << 24) - 1;
 
 fn http2(s: &mut Settings) -> &mut Http2 {

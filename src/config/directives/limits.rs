@@ -1,4 +1,4 @@
-//! limit_req and limit_conn: the rate and the number of connections of one client, or of whatever the key is.
+//! limit_req and limit_conn: the rate and the number of connections per client, or per value of another key.
 
 use crate::config::argument::{flag, number};
 use crate::config::ast::{Directive, Word};
@@ -11,7 +11,7 @@ use crate::config::settings::limits::{ConnectionLimit, Counts, Limits, RequestLi
 use crate::config::value::Size;
 use std::rc::Rc;
 
-/// Zones smaller than this are refused, as by nginx (8 pages).
+/// The minimum zone size, as in nginx (8 pages).
 const LEAST: u64 = 32 << 10;
 
 fn limits(s: &mut Settings) -> &mut Limits {
@@ -119,7 +119,7 @@ fn level(d: &Directive) -> Result<Level, Fault> {
     level.ok_or_else(|| bad(&d.args[0]).help("info, notice, warn or error"))
 }
 
-/// The index of a zone by its name; made at its first mention.
+/// The index of a zone by name; added on its first use.
 pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     if let Some(at) = b.zone_ids.get(name) {
         return *at;
@@ -130,7 +130,7 @@ pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     at
 }
 
-/// The size of a zone written as `name:size`.
+/// Parses `name:size`.
 pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Fault> {
     let text = word.str();
     let invalid = || {
@@ -147,7 +147,7 @@ pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Faul
     }
 }
 
-/// Defines a zone. `counts`: what it counts, with the default rate.
+/// Defines a zone. `counts`: what it counts, with a default rate.
 fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
     let key = b.template(d, 0)?;
     let (mut at, mut size) = (None, Size(0));
@@ -160,7 +160,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
             let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
                 (Some(n), _) => (n, 1),
                 (_, Some(n)) => (n, 60),
-                // nginx takes a bare number as per second.
+                // nginx takes a number without a unit as per second.
                 _ => (value, 1),
             };
             let n = value.parse::<u64>().ok().filter(|n| (1..=1_000_000_000).contains(n));

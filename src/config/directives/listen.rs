@@ -1,4 +1,4 @@
-//! Servers and locations: the blocks, the addresses and the names.
+//! `server` and `location`: the blocks, addresses and names.
 
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Word};
@@ -93,7 +93,7 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// The parameters of a `listen`: fields of [`Listen`].
+/// The parameters of a `listen`; they set fields of [`Listen`].
 #[derive(Default)]
 struct Parameters {
     default: bool,
@@ -155,7 +155,7 @@ impl Parameters {
     }
 }
 
-/// The intended parameter.
+/// Suggests the intended parameter.
 fn parameter(word: &Word) -> String {
     const PARAMETERS: [&str; 15] = [
         "default_server",
@@ -194,7 +194,7 @@ fn parameter(word: &Word) -> String {
     }
 }
 
-/// `idle:interval:count`, each may be empty; times in seconds.
+/// Parses `idle:interval:count`, each of which may be empty; times in seconds.
 fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
     let mut parts = [None; 3];
     let mut words = spec.split(':');
@@ -211,7 +211,7 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
 fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let is_odd = |word: &&Word| {
         !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' '))
-        // A placeholder is another mistake.
+        // An unfilled placeholder is reported as such.
         && !word.bytes().starts_with(b"{{")
     };
     if let Some(word) = d.args.iter().find(is_odd) {
@@ -224,7 +224,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let name = name(word, b)?;
         let draft = s.server.as_mut().expect("the row stands in server only");
         if draft.first_name.is_none() {
-            // nginx: $server_name of ".example.com" is "example.com".
+            // nginx: $server_name for ".example.com" is "example.com".
             let shown = word.bytes().strip_prefix(b".").unwrap_or(word.bytes());
             // A pattern is shown as written.
             let shown = match shown {
@@ -239,7 +239,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A name without the other parts of a URL.
+/// The host name in a URL.
 fn bare_name(text: &str) -> &str {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     text.split(['/', ':', ' ']).next().unwrap_or(text)
@@ -251,7 +251,7 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         if source.is_empty() {
             return Err(Fault::new(word.span, "empty regex in server name \"~\""));
         }
-        // Host names are compared in lower case; a pattern with capitals must ignore case (nginx).
+        // Host names are compared in lower case, so a pattern with capitals must ignore case (nginx).
         let case = if source.iter().any(u8::is_ascii_uppercase) { Case::Insensitive } else { Case::Sensitive };
         let pattern = Pattern::of_word(word, source, case, &mut b.variables)?;
         return Ok(Name::Regex(Rc::new(pattern)));
@@ -276,13 +276,13 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         [b'.', ..] if stars == 0 => Name::Suffix { name: lower, bare: true },
         [prefix @ .., b'.', b'*'] if !prefix.is_empty() => Name::Prefix(lower[..lower.len() - 1].into()),
         _ if stars > 0 => unusable(word, b),
-        // A trailing dot is the same name (the root of the DNS).
+        // A trailing dot (the DNS root) denotes the same name.
         [name @ .., b'.'] if !name.is_empty() => Name::Exact(name.into()),
         _ => Name::Exact(lower),
     })
 }
 
-/// A name that no host can have. nginx accepts it if the address has only one server.
+/// Warns about a name that no request can match. nginx accepts it if the address has only one server.
 fn unusable(word: &Word, b: &mut Build) -> Name {
     let text = format!("server name \"{}\" matches no host", word.str());
     let written = word.str();

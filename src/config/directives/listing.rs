@@ -1,4 +1,4 @@
-//! Listings of directories.
+//! Directory listings.
 
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
@@ -33,7 +33,7 @@ fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let on = crate::config::argument::flag(d, 0)?;
     let listing = listing(&mut s.settings);
     listing.on = on;
-    // autoindex off also turns off the page with its buttons, inherited or not.
+    // autoindex off also disables the page with upload controls, inherited or not.
     listing.upload &= on;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::config::template::{Part, Template};
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
-/// Bytes of a log that are compressed at a time: some milliseconds at the highest level.
+/// Maximum bytes of a log compressed at once: some milliseconds at the highest level.
 const GZIP: u64 = 64 << 10;
 
 pub const ROWS: &[Row] = &[
@@ -109,7 +109,7 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         };
         from = 2;
     }
-    // The words are joined after their variables are read, so that no name continues in the next word.
+    // Parse each word by itself before joining them, so that no variable name continues into the next word.
     let mut parts = Vec::new();
     for at in from..d.args.len() {
         for part in b.template(d, at)?.parts {
@@ -140,7 +140,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-        // The second word is always a format's name (nginx).
+        // The second word is always the name of a format (nginx).
         if at == 1 {
             format = Some(named_format(b, d, word)?);
         } else if let Some(size) = bytes.strip_prefix(b"buffer=") {
@@ -163,7 +163,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     if gzip.is_some() {
-        // nginx: compressing needs a buffer.
+        // As in nginx, compression needs a buffer.
         buffer = buffer.or(Some(GZIP));
     }
     if flush.is_some() && buffer.is_none() {
@@ -181,7 +181,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         .help("one file has one buffer: give it the same buffer=, flush= and gzip= in each line"));
     }
     let format = format.unwrap_or_else(|| b.combined());
-    // What a larger one holds is compressed in pieces: the loop waits for each.
+    // Compression blocks the event loop, so a larger buffer would be compressed in pieces anyway.
     let buffer = buffer.map(|size| if gzip.is_some() { size.min(GZIP) } else { size });
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
     Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
@@ -221,7 +221,7 @@ fn access_target(b: &mut Build, d: &Directive, is_buffered: bool) -> Result<Acce
     }
 }
 
-/// `100`, or in limit_req's form `100r/s`.
+/// Parses `100`, or `100r/s` as in limit_req.
 fn lines_a_second(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
     let digits = text.strip_suffix("r/s").or(text.strip_suffix("/s")).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! map and split_clients: variables whose value depends on another value.
+//! map and split_clients: variables whose value depends on another variable.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
@@ -66,14 +66,14 @@ pub fn variable(word: &Word) -> Result<String, Fault> {
     }
 }
 
-/// First words of a line of `map` that are not keys.
+/// First words of lines in `map` that are not keys.
 const MAP_WORDS: &[&str] = &["default", "hostnames", "volatile", "include"];
 
 fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut table = MapTable { source: b.template(d, 0)?, ..MapTable::default() };
     let name = variable(&d.args[1])?;
     let lines = d.block.as_deref().unwrap_or_default();
-    // They apply wherever in the block they stand, so they are read first.
+    // These apply wherever in the block they stand, so they are read first.
     for line in lines.iter().filter(|l| l.args.is_empty() && l.block.is_none()) {
         table.hostnames |= line.name.is("hostnames");
         table.volatile |= line.name.is("volatile");
@@ -125,7 +125,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
         table.regexes.push((pattern, at));
         return Ok(());
     }
-    // A backslash removes the special meaning: "\default", "\~".
+    // A backslash removes a special meaning: "\default", "\~".
     let key = key.strip_prefix(b"\\").unwrap_or(key);
     let wildcards = if table.hostnames { Wildcards::Yes } else { Wildcards::No };
     table.names.add(key, at, wildcards).map_err(|why| match why {
@@ -136,7 +136,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
     })
 }
 
-/// A percentage in hundredths: `51.2%`.
+/// Parses a percentage like `51.2%`, in hundredths.
 fn hundredths(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text.strip_suffix(b"%")?).ok()?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -148,8 +148,8 @@ fn hundredths(text: &[u8]) -> Option<u32> {
     Some(whole * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
-/// The value of a line of split_clients: its second word. nginx ignores further words; but a line that contains the
-/// next one is a mistake.
+/// The value of a split_clients line, its second word. nginx ignores further words, but a line that contains the next
+/// one is a mistake.
 fn part<'a>(b: &mut Build, line: &'a Directive) -> Result<&'a Word, Fault> {
     let message = "a line of \"split_clients\" is a percentage and a value";
     match (&line.args[..], &line.block) {
@@ -167,7 +167,7 @@ fn part<'a>(b: &mut Build, line: &'a Directive) -> Result<&'a Word, Fault> {
     }
 }
 
-/// What the lines of a `split_clients` take together so far.
+/// The sum of percentages in a `split_clients` so far.
 #[derive(Default)]
 struct Shares {
     /// In hundredths of a percent.
@@ -176,7 +176,8 @@ struct Shares {
 }
 
 impl Shares {
-    /// Adds a line's share, a percentage or `*`. Gives the hash that it ends before, 0: it takes the rest.
+    /// Adds the share of a line, a percentage or `*`. Returns the exclusive end of its range of hashes; 0: all the
+    /// rest.
     fn add(&mut self, word: &Word) -> Result<u32, Fault> {
         let share = match word.bytes() {
             b"*" => 0,

@@ -1,4 +1,4 @@
-//! The directives that webserv implements: one file for each subject, with rows and what they do. They fill
+//! The directives that webserv implements: one file per subject, with rows and the functions that apply them. They fill
 //! `settings`; nothing here runs at request time.
 
 pub mod access;

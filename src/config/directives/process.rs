@@ -1,4 +1,4 @@
-//! The main context and `events`: how the process runs. One process and one thread whatever `worker_*` says.
+//! The main context and `events`: how the process runs. There is one process and one thread, whatever `worker_*` says.
 
 use crate::config::argument::{flag, invalid, number, time};
 use crate::config::ast::Directive;
@@ -10,9 +10,9 @@ use crate::config::suggest;
 use crate::config::value::Size;
 
 const MAIN: Contexts = Contexts::MAIN;
-/// With less, the process would refuse almost every request.
+/// With less, almost every request would be refused.
 const LEAST_MEMORY: u64 = 16 << 20;
-/// All blocks that are read.
+/// All blocks whose contents are interpreted.
 const ANYWHERE: Contexts = MAIN
     .or(Contexts::EVENTS)
     .or(Contexts::HSL)
@@ -48,7 +48,7 @@ pub const ROWS: &[Row] = &[
         ANYWHERE,
         Args::TAKE1,
         "",
-        // Files are read before anything is resolved.
+        // `load` expands includes before anything is resolved.
         Effect::Many(|_, _, _| Ok(())),
         "Reads a file, or all files that a pattern such as conf.d/*.conf matches, in its place. A relative name is taken from the directory of the main configuration file.",
     ),
@@ -182,7 +182,7 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match d.args[0].bytes() {
         b"off" => b.process.pid = None,
-        // The default stays (nginx).
+        // Empty: the default stays (nginx).
         b"" => {}
         path => b.process.pid = Some(b.full_path(path)),
     }

@@ -1,5 +1,5 @@
-//! The settings of proxying, and the directives about requests to upstreams: what is passed on, to which server, for
-//! how long. Responses are in `proxy_response`, `proxy_pass` has a file of its own.
+//! Proxying and the requests sent to upstreams: what is passed, to which server, with which timeouts. Responses are in
+//! `proxy_response`, `proxy_pass` has a file of its own.
 
 use super::headers::header_name;
 use crate::config::addr::literal_address;
@@ -18,7 +18,7 @@ pub(super) fn proxy(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.proxy)
 }
 
-/// Gives the settings of a directive.
+/// Selects a directive's settings.
 pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
 
 const HSL: Contexts = Contexts::HSL;
@@ -195,12 +195,12 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
     Ok(())
 }
 
-/// proxy_next_upstream and its like.
+/// proxy_next_upstream and its counterparts.
 pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     add_words(s.first, &mut of(&mut s.settings).next, d, NextUpstream::WORDS)
 }
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 pub(super) fn add_words(
     first: bool,
     next: &mut NextUpstream,

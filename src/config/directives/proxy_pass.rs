@@ -1,5 +1,5 @@
-//! `proxy_pass`: where a location's requests go. Its URL is parsed when the configuration is read; if it has
-//! variables, the same function parses it for each request.
+//! `proxy_pass`: where requests are passed. Its URL is parsed while loading; if it has variables, the same function
+//! parses it for each request.
 
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = &[row(
 fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let template = b.template(d, 0)?;
-    // A location given by a regex, a name or a condition has no prefix that a URI could replace.
+    // A location by regex, by name or by condition has no prefix that a URI could replace.
     let has_prefix = s.context == Contexts::LOCATION && !s.own.regex && !s.own.named;
     let name = s.own.location_name();
     let to = match template.constant() {

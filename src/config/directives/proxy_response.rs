@@ -1,5 +1,5 @@
-//! The directives about responses of upstreams: which fields the client gets, how they are rewritten, how much of a
-//! body may wait for the client. The settings are in `proxy`.
+//! Responses of upstreams: which fields are passed to the client, how they are rewritten, how much of a body is
+//! buffered. The request side is in `proxy`.
 
 use super::body;
 use super::client::{self, rate};
@@ -180,7 +180,7 @@ pub(super) fn names(
     Ok(())
 }
 
-/// `off` and `default` are single words; the other form is a pair.
+/// `off` and `default` are single words; otherwise there are two.
 fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
         (b"off", 1) => None,
@@ -262,7 +262,7 @@ fn regex(b: &mut Build, d: &Directive, source: &[u8], case: Case) -> Result<Patt
     Pattern::of_word(&d.args[0], source, case, &mut b.variables)
 }
 
-/// `~*` ignores case; so does `~` if `case` says that `~` is case-insensitive.
+/// `~*` ignores case; `~` follows `case`.
 fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
     let word = &d.args[0];
     let from = match word.bytes() {
@@ -308,7 +308,7 @@ pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Ou
     Ok(())
 }
 
-/// Lines of one block add up (nginx).
+/// Several directives of one block add up (nginx).
 pub(super) fn ignore_headers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     for word in &d.args {
         if !Ignore::HEADERS.iter().any(|known| word.bytes().eq_ignore_ascii_case(known.as_bytes())) {

@@ -1,5 +1,5 @@
-//! TLS to upstreams: the `proxy_ssl_*` directives, for `proxy_pass https://…`, and `uwsgi_ssl_*`, for `uwsgi_pass
-//! suwsgi://…`. Files are read by `config::proxy_tls`.
+//! TLS to upstreams: `proxy_ssl_*` for `proxy_pass https://…`, and `uwsgi_ssl_*` for `uwsgi_pass suwsgi://…`.
+//! `config::proxy_tls` reads the files.
 
 use super::ssl::{ciphers, versions};
 use crate::config::argument::flag;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
 
-/// Gives the settings of a directive.
+/// Selects a directive's settings.
 type Of = fn(&mut Settings) -> &mut ProxySsl;
 
 fn proxy(settings: &mut Settings) -> &mut ProxySsl {
@@ -27,7 +27,7 @@ fn uwsgi(settings: &mut Settings) -> &mut ProxySsl {
     Rc::make_mut(&mut settings.uwsgi_ssl)
 }
 
-/// The rows that both have; `$of` gives their settings.
+/// Rows of both families; `$of` selects the settings.
 macro_rules! common {
     ($prefix:literal, $of:ident, $host:literal) => {
         &[

@@ -1,4 +1,4 @@
-//! Which proxies are trusted about the client's address: set_real_ip_from, real_ip_header, real_ip_recursive.
+//! Which proxies are trusted to report the client's address: set_real_ip_from, real_ip_header, real_ip_recursive.
 
 use crate::config::addr::{Cidr, PeerAddr};
 use crate::config::ast::Directive;
@@ -41,7 +41,7 @@ fn from(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let new: Vec<Who> = match word.bytes() {
         b"unix:" => vec![Who::Unix],
-        // Text that is not an address is looked up as a name.
+        // Text that is not an address is resolved as a host name.
         text => match Cidr::parse(text).map_err(|e| (e, PeerAddr::parse(text, 1))) {
             Ok((net, _)) => vec![Who::Net(net)],
             Err((_, Ok(PeerAddr::Inet(addrs)))) if !text.contains(&b':') => addrs

@@ -1,4 +1,4 @@
-//! valid_referers: which Referer headers leave `$invalid_referer` empty.
+//! valid_referers: for which Referer headers `$invalid_referer` is empty.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
@@ -37,7 +37,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    // Several lines of one level add up; they replace those of the level outside.
+    // Several directives of one level add up; they replace those of the outer level.
     if s.first {
         s.settings.referers = Rc::default();
     }

@@ -80,12 +80,12 @@ fn parse(d: &Directive) -> Result<Rc<Resolver>, Fault> {
             }
             Some(("ipv4", value)) => resolver.ipv4 = switch(value)?,
             Some(("ipv6", value)) => resolver.ipv6 = switch(value)?,
-            // In nginx this is a name; its commercial build knows the parameter.
+            // nginx takes it as a name; its commercial build supports the parameter.
             Some(("status_zone", _)) => {
                 return Err(Fault::new(word.span, format!("host not found in resolver \"{text}\"")));
             }
             Some(_) => return Err(wrong()),
-            // nginx has no such word; as a name it would not resolve.
+            // nginx has no `off` here; it would be a name that does not resolve.
             None if text == "off" => {
                 let fault = Fault::new(word.span, "host not found in resolver \"off\"");
                 return Err(fault.help("leave the directive out where no name is to be looked up"));
@@ -108,7 +108,7 @@ fn parse(d: &Directive) -> Result<Rc<Resolver>, Fault> {
     Ok(Rc::new(resolver))
 }
 
-/// The text after the first colon is not a port.
+/// Whether the text after the first colon is not a valid port.
 pub fn is_without_port(text: &str) -> bool {
     !text.starts_with('[') && !text.starts_with("unix:") && {
         let port = text.split_once(':').map(|(_, port)| port.parse::<u16>());
@@ -116,7 +116,7 @@ pub fn is_without_port(text: &str) -> bool {
     }
 }
 
-/// The addresses of a name server; several if it is a host name.
+/// The addresses of a name server; several if a host name is given.
 fn server(text: &str) -> Option<Vec<SocketAddr>> {
     const DNS: u16 = 53;
     if let Ok(addr) = text.parse() {
@@ -134,7 +134,7 @@ fn server(text: &str) -> Option<Vec<SocketAddr>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// This system's name servers, for look-ups without a configured resolver.
+/// The system's name servers (resolv.conf), for lookups without a configured resolver.
 pub fn of_system() -> Rc<Resolver> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));

@@ -1,5 +1,5 @@
-//! The rewrite module's directives: rows and their compilation to the ops of a script. They run in their order,
-//! unlike all other directives.
+//! The rewrite directives: their rows, and compilation to the ops of a script. Unlike other directives, they run in the
+//! order in which they are written.
 
 use crate::config::ast::Directive;
 use crate::config::build::Build;
@@ -59,7 +59,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Compiles every directive except `if`, whose block is a level of its own.
+/// Compiles any rewrite directive except `if`, whose block is a level of its own.
 pub fn compile(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     match d.name.bytes() {
         b"return" => answer(b, d),
@@ -76,7 +76,7 @@ fn answer(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let code = word.str().parse::<u16>().ok().filter(|_| bytes.iter().all(u8::is_ascii_digit));
     match code {
         Some(code @ 0..=999) => {
-            // An empty text with an error status counts as none: the error has its page, as in nginx.
+            // As in nginx, an empty text with an error status is no text: the error_page applies.
             let has_text = d.args.get(1).is_some_and(|text| code < 400 || !text.bytes().is_empty());
             let text = if has_text { Some(b.template(d, 1)?) } else { None };
             Ok(Op::Return { code, text })
@@ -115,7 +115,7 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     Ok(Op::Set { slot: target(b, d)?, value: b.template(d, 1)? })
 }
 
-/// The variable in the first word, which gets a value.
+/// The variable that the first word assigns to.
 pub(super) fn target(b: &mut Build, d: &Directive) -> Result<SetTarget, Fault> {
     let word = &d.args[0];
     let name = match word.bytes().strip_prefix(b"$") {

@@ -1,4 +1,4 @@
-//! Server side includes: which pages are read for commands, and how mistakes in them are shown.
+//! Server-side includes: which pages are parsed for commands, and how errors in them are shown.
 
 use super::charset::take;
 use crate::config::context::{Args, Contexts};

@@ -1,5 +1,5 @@
-//! TLS of servers: the `ssl_*` directives. Their files are read and checked once the server block is complete
-//! (`config::tls`).
+//! TLS of servers: the `ssl_*` directives. `config::tls` reads and checks their files once the server block is
+//! complete.
 
 use crate::config::argument::{flag, invalid, wrong};
 use crate::config::ast::{Directive, Word};
@@ -194,7 +194,7 @@ fn file(b: &mut Build, word: &Word) -> Result<Named, Fault> {
 
 fn named(s: &mut Scope, b: &mut Build, d: &Directive, field: fn(&mut Ssl) -> &mut Option<Named>) -> Outcome {
     let word = &d.args[0];
-    // It is a file name, whatever characters it has.
+    // A file name, whatever characters it contains.
     let name = Named { name: Template::literal(word.bytes()), span: word.span };
     let _ = b;
     *field(ssl(&mut s.settings)) = (!word.bytes().is_empty()).then_some(name);
@@ -251,7 +251,7 @@ fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// The protocols that the words of a directive name.
+/// The protocols that a directive enables.
 pub fn versions(b: &mut Build, d: &Directive) -> Result<Protocols, Fault> {
     let mut found = Protocols { v1_2: false, v1_3: false };
     for (at, word) in d.args.iter().enumerate() {
@@ -276,7 +276,7 @@ fn cipher_list(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// A list of suites that selects at least one.
+/// A cipher list that selects at least one suite.
 pub fn ciphers(d: &Directive) -> Result<Box<str>, Fault> {
     let list = d.args[0].str();
     if ciphers::suites(&list).is_none() {

@@ -1,4 +1,4 @@
-//! Locations that answer without files. Their directives are not inherited (nginx).
+//! Content handlers without files. Their directives are not inherited (nginx).
 
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
@@ -59,7 +59,7 @@ pub const ROWS: &[Row] = &[
     row(
         "stub_status",
         SL,
-        // Old configurations have `stub_status on;`. nginx accepts any word there, and so do we.
+        // Old configurations have `stub_status on;`. Like nginx, accept any word.
         Args::range(0, 1),
         "",
         Effect::Many(|s, _, _| {

@@ -1,4 +1,4 @@
-//! `syslog:server=…` in access_log and error_log: where messages are sent, and their tag, facility and severity.
+//! `syslog:server=…` in access_log and error_log: the server, tag, facility and severity.
 
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
@@ -14,13 +14,13 @@ const FACILITIES: [&str; 24] = [
 
 const INFO: u8 = 6;
 
-/// Most characters of a tag (RFC 3164 §4.1.3).
+/// Maximum length of a tag (RFC 3164 §4.1.3).
 const TAG: usize = 32;
 
-/// The first argument of the directive, which begins with `syslog:`.
+/// Parses the first argument of the directive, which begins with `syslog:`.
 ///
 /// # Errors
-/// The sentence is nginx's.
+/// nginx's message.
 pub(super) fn parse(d: &Directive, hostname: &str) -> Result<Syslog, Fault> {
     let word = &d.args[0];
     let fault = |text: String| Fault::new(word.span, text);

@@ -1,5 +1,5 @@
-//! `tunnel_pass`: CONNECT requests become tunnels to a server, whose bytes are not changed in either direction. Its
-//! settings have the same type as those of proxying.
+//! `tunnel_pass`: CONNECT requests become tunnels to a server, relayed unchanged in both directions. Its settings have
+//! the same type as those of proxying.
 
 use super::proxy::{add_words, bind};
 use crate::config::ast::Directive;

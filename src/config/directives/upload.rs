@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
 
-/// Every directory that some upload_store names, normalised; for one with variables, the part before them.
+/// All directories of upload_store, normalized; for paths with variables, the part before them.
 pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> {
     let mut stores: Vec<Box<[u8]>> = named.flatten().collect();
     stores.sort();
@@ -53,7 +53,7 @@ pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> 
     stores
 }
 
-/// The directory that one upload_store names.
+/// The directory of an upload_store, normalized; for a path with variables, the part before them.
 pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
     let Store::Path(path) = &upload.store else { return None };
     let path = match (path.constant(), path.parts.first()) {
@@ -64,7 +64,7 @@ pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
     Some(clean(path)).filter(|path| !path.is_empty()).map(Box::from)
 }
 
-/// Every directory in which clients write files by URI.
+/// All directories in which clients write files by URI.
 pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
     let mut areas: Vec<WriteArea> = Vec::new();
     for location in locations.iter().filter(|location| location.writes()) {
@@ -77,20 +77,20 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
             }
             _ => (&b""[..], false),
         };
-        // If a redirect leads to a named location, its URI may be anything.
+        // A redirect may reach a named location with any URI.
         let uri = match files.alias {
             _ if !is_whole || location.kind == LocationKind::Named => None,
             None => Some(&b""[..]),
             Some(u32::MAX) => None,
             Some(length) => location.name.get(..length as usize),
         };
-        // The alias of a regex is a file's whole path.
+        // The alias of a regex location is the whole path of a file.
         let path = if is_whole && files.alias == Some(u32::MAX) {
             memchr::memrchr(b'/', path).map_or(&b""[..], |at| &path[..at])
         } else {
             path
         };
-        // Below a root, a prefix location writes where its own name leads, unless it changes URIs.
+        // Below a root, a prefix location writes only below its own name, unless it changes URIs.
         let keeps = location.script.ops.is_empty() && location.try_files.is_none();
         let beneath = match (&uri, location.kind) {
             (Some(b""), LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact) if keeps => {
@@ -114,7 +114,7 @@ fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn trash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let trash = if d.args[0].is("off") { None } else { Some(b.path_template(d, 0)?) };
-    // That much of it is known in advance, and can be kept from being served.
+    // The part before variables is known in advance, and can be excluded from being served.
     let is_fixed = |template: &Template| match &template.parts[..] {
         [Part::Literal(text)] => text.iter().any(|b| *b != b'/'),
         [Part::Literal(text), ..] => text.ends_with(b"/") && text.iter().any(|b| *b != b'/'),
@@ -138,7 +138,7 @@ fn store_access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// `g` is accepted too: it is the size of a file.
+/// `g` is accepted too, since it is a file size.
 fn max_file_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).max_file_size = Size::parse_offset(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?;
     Ok(())

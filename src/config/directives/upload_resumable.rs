@@ -1,4 +1,4 @@
-//! Resumable uploads: which protocols a location supports, where unfinished uploads are kept, and for how long.
+//! Resumable uploads: the protocols of a location, where unfinished uploads are stored, and for how long.
 
 use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;

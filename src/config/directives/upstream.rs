@@ -1,9 +1,8 @@
-//! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one server that it names by
-//! address. At request time `services::upstream_balance` picks servers and counts failures; nothing here changes
-//! then.
+//! `upstream` blocks: groups of servers named by a `proxy_pass`, and groups of one server for an address in it. At
+//! request time `services::upstream_balance` picks servers and counts failures; nothing here changes then.
 //!
-//! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
-//! the configuration was read.
+//! Invariant: a group of the finished configuration has at least one peer or `resolve` server, and every host name
+//! without `resolve` was resolved while loading.
 
 use super::upstream_dynamic::dynamic;
 use crate::config::addr::PeerAddr;
@@ -132,7 +131,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn zone(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    /// The size of eight pages: nginx refuses less.
+    /// Eight pages, nginx's minimum.
     const LEAST: u64 = 8 * 4096;
     let name = &d.args[0];
     if name.is_empty() {
@@ -150,7 +149,7 @@ fn zone(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Changes the group being read.
+/// Modifies the group being read.
 fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome {
     s.upstream.as_mut().map_or(Ok(()), change)
 }
@@ -223,11 +222,11 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         })?),
     };
     let group = s.upstream.as_ref();
-    // As in nginx, a method that follows the server does not affect it.
+    // As in nginx, only a method that stands before the server restricts its parameters.
     let only_primary = group.is_some_and(|upstream| {
         matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
     });
-    // Lines are numbered in their order.
+    // `server` lines are numbered in order.
     let lines = |upstream: &Upstream| {
         let named = upstream.dynamic.last().map(|dynamic| &dynamic.peer);
         upstream.peers.last().into_iter().chain(named).map(|peer| peer.line + 1).max().unwrap_or(0)
@@ -251,7 +250,7 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     })
 }
 
-/// A parameter of a server; `only_primary`: the group's method has no backup servers.
+/// Sets a parameter of a server. `only_primary`: the group's method does not support backup servers.
 fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
     let text = word.bytes();
     let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -274,7 +273,7 @@ fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
         (b"backup", None) => peer.backup = true,
         (b"down", None) => peer.down = true,
         (b"resolve", None) | (b"service", Some(_)) => {}
-        // There are no sessions bound to servers here: a server only for those gets no requests.
+        // There are no sticky sessions here, so a server that serves only existing sessions gets no requests.
         (b"drain", None) => peer.down = true,
         (b"route", Some(b"")) => return Err(Fault::new(word.span, "route is empty")),
         (b"route", Some(route)) if route.len() > 32 => return Err(Fault::new(word.span, "route is longer than 32")),

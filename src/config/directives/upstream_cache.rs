@@ -1,5 +1,5 @@
-//! `proxy_cache` and the like for the three gateways. Nothing is cached, but the upstream's request and the client's
-//! response are those of nginx on a cache miss: the whole response is requested, and conditions and ranges are
+//! `proxy_cache` and its counterparts for the gateways. Nothing is cached, but the upstream request and the client's
+//! response are those of a cache miss in nginx: the whole response is requested, and conditions and ranges are
 //! evaluated here.
 
 use super::gateway::{fastcgi, scgi, uwsgi};

@@ -1,12 +1,11 @@
-//! `server … resolve` of upstream groups: a name that is looked up at request time, and the checks of its line that
-//! need no look-up.
+//! `server … resolve` of upstream groups: a name resolved at request time, and the checks that need no lookup.
 
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
 use crate::config::fault::Fault;
 use crate::config::settings::upstream::{Dynamic, Peer};
 
-/// A server whose name is looked up at request time. None: its address is known.
+/// The server of a `resolve` line; None without `resolve`.
 pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
     let word = &d.args[0];
     let resolves = d.args[1..].iter().any(|word| word.is("resolve"));
@@ -25,7 +24,7 @@ pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
         },
         None => (text.to_string(), None),
     };
-    // An address needs no looking up.
+    // An address needs no lookup.
     if text.starts_with("unix:") || text.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
         return Ok(None);
     }
@@ -40,7 +39,7 @@ pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
         }
         Some((word, name)) => {
             let name = String::from_utf8_lossy(name);
-            // A name without dots is a service over TCP (RFC 2782); another one is put before the host unchanged.
+            // A service without dots is a name over TCP (RFC 2782); others are prepended to the host unchanged.
             let full = if name.contains('.') { format!("{name}.{host}") } else { format!("_{name}._tcp.{host}") };
             if crate::util::dns::canonical(full.as_bytes()).is_none() {
                 return Err(Fault::new(word.span, format!("invalid service name \"{name}\"")));

@@ -1,4 +1,4 @@
-//! `proxy_store` and the like for the three gateways: responses that are stored as files.
+//! `proxy_store` and its counterparts for the gateways: storing responses as files.
 
 use super::gateway::{fastcgi, scgi, uwsgi};
 use super::proxy::{Of, proxy};
@@ -60,7 +60,7 @@ fn store(of: Of, cache: &'static str, s: &mut Scope, b: &mut Build, d: &Directiv
             format!("\"{}\" directive is incompatible with \"{cache}\"", d.name.str()),
         ));
     }
-    // It replaces a cache of an outer level (nginx).
+    // It disables a cache of an outer level (nginx).
     proxy.cache.on &= store == Store::Off;
     proxy.store = store;
     Ok(())

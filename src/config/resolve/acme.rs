@@ -1,5 +1,5 @@
-//! Authorities and their certificates: from what the walk collected to what the configuration holds. The files that
-//! an issuer names are read here, with the rights of the process that reads the configuration.
+//! Resolves authorities and their certificates. Files of an issuer are read here, with the rights of the process that
+//! reads the configuration.
 
 use crate::acme::Terms;
 use crate::acme::jose::AccountKey as Jose;
@@ -26,13 +26,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// The issuer that need not be defined.
+/// The issuer that does not have to be defined.
 const DEFAULT: &str = "default";
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-/// Certificates of a chain to a root of the system, besides the leaf.
+/// Maximum chain length to a system root, without the leaf.
 const DEPTH: u64 = 9;
 
-/// Where distributions keep the CAs that they trust.
+/// Where distributions store the trusted CAs.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -60,7 +60,7 @@ impl Build {
         }
     }
 
-    /// The certificates to get from each issuer; gives each server its certificate.
+    /// Collects the certificates to get from each issuer, and assigns one to each server.
     pub(super) fn acme(&mut self) -> Acme {
         let mut acme = Acme::default();
         for at in 0..self.drafts.len() {
@@ -87,7 +87,7 @@ impl Build {
         acme
     }
 
-    /// The names that a certificate is to be for.
+    /// The names for a certificate.
     fn identifiers(&mut self, at: usize, wanted: &CertificateRequest) -> Option<Vec<String>> {
         let mut names: Vec<String> = wanted.names.iter().map(|(name, _)| name.clone()).collect();
         let mut left_out = Vec::new();
@@ -124,8 +124,8 @@ impl Build {
         Some(names)
     }
 
-    /// Where an issuer keeps its state if the configuration does not say: nginx's place where nginx has made it, or else the
-    /// state directory. A service may write there, and seldom below the prefix, which is left where nothing names another.
+    /// Where an issuer stores its state by default: in nginx's directory if nginx has created it, otherwise in the
+    /// state directory. A service may write there, but seldom below the prefix.
     fn default_state(&self, issuer: &str) -> Result<PathBuf, String> {
         let name = format!("acme_{issuer}");
         let of_nginx = self.full_path(name.as_bytes());
@@ -185,7 +185,7 @@ impl Build {
         (self.diagnostics.errors() == before).then_some(issuer)
     }
 
-    /// The block of the issuer, or Let's Encrypt.
+    /// The issuer's block; by default, Let's Encrypt.
     fn issuer_draft(&mut self, wanted: &CertificateRequest) -> Option<IssuerDraft> {
         if let Some(draft) = self.issuers.iter().find(|issuer| issuer.name == wanted.issuer) {
             return Some(draft.clone());
@@ -242,7 +242,7 @@ impl Build {
             .ok()
     }
 
-    /// The MAC key of an account elsewhere.
+    /// The MAC key for external account binding.
     fn secret(&mut self, secret: &EabSecret) -> Option<Vec<u8>> {
         let (text, span) = match secret {
             EabSecret::Text(text, span) => (Ok(text.clone()), *span),
@@ -257,7 +257,7 @@ impl Build {
         key.map_err(|why| self.error(Fault::new(span, why))).ok().filter(|key| !key.is_empty())
     }
 
-    /// For the short form: servers on port 80 that redirect to HTTPS, unless there are some.
+    /// For the short form: servers on port 80 that redirect to HTTPS, for names that have none.
     pub(super) fn redirecting(&mut self, level: &[Directive]) -> Vec<Directive> {
         let named = |d: &Directive, name: &str| d.block.as_ref().is_some_and(|b| b.iter().any(|d| d.name.is(name)));
         if level.iter().any(|d| d.name.is("ssl_certificate")) {
@@ -289,8 +289,8 @@ impl Build {
     }
 }
 
-/// Whether an authority for the whole Internet could certify a name: not what belongs to one machine or network (RFC 2606,
-/// RFC 6761, RFC 6762, and ICANN's `internal`).
+/// Whether a public CA could certify a name: not one that is local to a machine or network (RFC 2606, RFC 6761, RFC
+/// 6762, and ICANN's `internal`).
 fn is_public(name: &str) -> bool {
     const LOCAL: [&str; 7] = ["localhost", "local", "internal", "test", "example", "invalid", "home.arpa"];
     match name.parse::<IpAddr>() {
@@ -320,7 +320,7 @@ fn is_secure(listen: &Directive) -> bool {
     listen.args.iter().skip(1).any(|word| word.is("ssl"))
 }
 
-/// The host of an address, with its colon, and its port.
+/// Splits an address into host and port; the colon stays with the host.
 fn split(address: &[u8]) -> (&[u8], &[u8]) {
     match address.iter().rposition(|byte| *byte == b':') {
         Some(at) if !address.ends_with(b"]") => address.split_at(at + 1),
@@ -334,14 +334,14 @@ fn is_plain_80(listen: &Directive) -> bool {
     port.is_some_and(|port| port == b"80" || port.is_empty()) && !is_secure(listen)
 }
 
-/// The address of a `listen` of HTTPS, with port 80 instead.
+/// The address of an HTTPS `listen`, with port 80.
 fn address_80(listen: &Directive) -> Option<Word> {
     let word = listen.args.first().filter(|_| is_secure(listen))?;
     let (host, port) = split(word.bytes());
     (port == b"443").then(|| Word { text: Text::new(&[host, b"80"].concat()), ..word.clone() })
 }
 
-/// `server { listen …; server_name …; return 301 https://$host$request_uri; }`, where `span` points.
+/// `server { listen …; server_name …; return 301 https://$host$request_uri; }`, with `span` as its position.
 fn redirect(span: Span, listens: Vec<Word>, names: Vec<Word>) -> Directive {
     let word = |text: &[u8]| Word::new(text, span);
     let directive =

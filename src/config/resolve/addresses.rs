@@ -1,11 +1,11 @@
-//! Addresses as people write them, and how they are written here: for the help of a directive that is wrong already.
+//! Corrects addresses in common wrong notations, for the help of a directive that is already wrong.
 
 use crate::config::addr::UNIX_PATH_MAX;
 use crate::config::ast::{Directive, Word, written};
 use crate::config::directives::resolver;
 use crate::config::{examples, suggest};
 
-/// What `proxy_pass` was meant to have.
+/// The URL that a `proxy_pass` was meant to have.
 pub fn url(text: &str) -> Option<String> {
     const HTTP: &str = "http://";
     if let Some(path) = text.strip_prefix("http:///") {
@@ -43,7 +43,7 @@ pub fn url(text: &str) -> Option<String> {
     Some(format!("a scheme stands before it: proxy_pass {HTTP}{text};"))
 }
 
-/// `unix:/path` of what was meant as a socket.
+/// The `unix:/path` for what was meant as a socket.
 fn socket(text: &str) -> String {
     let path = text.trim_start_matches("unix").trim_start_matches([':', '/']);
     format!("unix:/{path}")
@@ -63,7 +63,7 @@ pub fn gateway(name: &str, text: &str) -> Option<String> {
     examples::of(name).map(|example| format!("as in: {example}"))
 }
 
-/// An address or a network of `allow` and its like.
+/// An address or network of `allow` and the like.
 pub fn network(name: &str, text: &str) -> Option<String> {
     if let Some(star) = text.find('*') {
         let parts: Vec<&str> = text[..star].split('.').filter(|part| !part.is_empty()).collect();
@@ -168,7 +168,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     }
     let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
     if host.contains(':') && is_v6 && is_port(port) {
-        // Of `::8080` the second colon belongs to the address.
+        // In `::8080` the second colon belongs to the address.
         let host = if host.ends_with(':') { format!("{host}:") } else { host.to_owned() };
         return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
     }
@@ -222,7 +222,7 @@ fn second_port(d: &Directive, text: &str) -> Option<String> {
     )
 }
 
-/// A word behind the address of `listen` that is none of its parameters.
+/// A word after the address of `listen` that is not a parameter.
 fn listen_word(text: &str) -> Option<String> {
     let is_name = text.contains('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'))
@@ -238,7 +238,7 @@ fn is_port(port: &str) -> bool {
     port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// The name of a port, a path, a variable.
+/// A service name, a path or a variable in place of a port.
 fn not_a_number(text: &str) -> Option<String> {
     match text.to_ascii_lowercase().as_str() {
         "https" | "ssl" | "tls" => return Some("a port in digits: listen 443 ssl;".into()),
@@ -257,7 +257,7 @@ fn not_a_number(text: &str) -> Option<String> {
     })
 }
 
-/// `80:`, `80/tcp`, `443ssl`.
+/// `80:`, `80/tcp`, `443ssl`: text after the port.
 fn behind_a_port(text: &str) -> Option<String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (port, rest) = text.split_at_checked(digits).filter(|(port, _)| is_port(port))?;
@@ -328,7 +328,7 @@ fn is_address(text: &str) -> bool {
     host.parse::<std::net::IpAddr>().is_ok() || host.starts_with("unix:") || host == "localhost"
 }
 
-/// `server web1 127.0.0.1:80` of HAProxy.
+/// HAProxy's `server web1 127.0.0.1:80`.
 pub fn named_peer(d: &Directive) -> Option<String> {
     let [name, address, ..] = &d.args[..] else { return None };
     let (name, address) = (name.str(), address.str());

@@ -1,5 +1,5 @@
-//! The blocks of a configuration: servers, locations, limit_except and if. Each is a level of its own that inherits
-//! from the one it stands in; what is built goes into the arenas of the model.
+//! The blocks of a configuration: servers, locations, limit_except and if. Each is a level that inherits from the
+//! enclosing one; the results go into the arenas of the model.
 
 use super::duplicate;
 use crate::config::ast::{Directive, Span, Word};
@@ -18,7 +18,7 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::{Keepalive, Upstream};
 use crate::util::hash::FastMap;
 
-/// Deepest nesting of blocks the walk follows; the parser has its own bound.
+/// Maximum nesting of blocks; the parser has its own limit.
 const DEEPEST: usize = 64;
 
 const NO_REFERER: &str = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
@@ -72,7 +72,7 @@ impl Build {
 
     fn server(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
         let id = ServerId(self.servers.len() as u32);
-        // Its place is taken first: locations inside refer to it.
+        // Reserve its id first, since locations inside refer to it.
         let root = LocationId(u32::MAX);
         self.servers.push(Server {
             name: Box::default(),
@@ -101,7 +101,7 @@ impl Build {
         for child in names {
             let name = self.locations[child.id.at()].name.clone();
             if let Some(&first) = named.get(&name) {
-                // The first one answers (nginx).
+                // The first one is used (nginx).
                 let text = format!("duplicate location \"{}\", ignored", String::from_utf8_lossy(&name));
                 let first = self.locations[first.at()].span;
                 self.warning(Diagnostic::warn(child.span, text).note(first, "it is given first"));
@@ -119,7 +119,7 @@ impl Build {
         self.drafts[id.at()] = draft;
     }
 
-    /// Puts a finished level into the arena.
+    /// Adds a finished level to the arena.
     fn place(
         &mut self,
         scope: Scope,
@@ -163,7 +163,7 @@ impl Build {
         id
     }
 
-    /// What the settings of a level mean together.
+    /// Checks combinations of a level's settings.
     fn check_level(&mut self, settings: &Settings, names_referers: bool, span: Span) {
         for (module, upstream) in [
             ("proxy", &settings.proxy),
@@ -175,7 +175,7 @@ impl Build {
                 self.error_once(span, text);
             }
         }
-        // nginx's pool of a connection, unless it is sized.
+        // nginx's connection pool, unless it is resized.
         if settings.client.large_buffers.1.0 < 512 && !self.noted.contains(&"connection_pool_size") {
             let text = "the \"large_client_header_buffers\" size must be equal to or greater than \
                         \"connection_pool_size\"";
@@ -187,7 +187,7 @@ impl Build {
         }
     }
 
-    /// `server_names` says nothing where every name of the server is a regex: nginx does not count those.
+    /// Warns if `server_names` has no effect because all names of the server are regexes, which nginx does not count.
     fn check_referers(&mut self, first: usize, draft: &ServerDraft) {
         if draft.names.is_empty() || draft.names.iter().any(|(name, _)| !matches!(name, Name::Regex(_))) {
             return;
@@ -310,7 +310,7 @@ impl Build {
         script
     }
 
-    /// `if`: its block is a level that inherits from the one it stands in; in a location it may replace it.
+    /// `if`: its block is a level that inherits from the enclosing one; inside a location it may replace that.
     fn condition(&mut self, scope: &mut Scope, d: &Directive) -> Result<Op, Fault> {
         let condition = condition::read(self, d)?;
         let in_location = scope.context == Contexts::LOCATION;
@@ -334,7 +334,7 @@ impl Build {
         Ok(Op::If { condition, location, script })
     }
 
-    /// Builds the look-up of one level's locations.
+    /// Builds the lookup structure of a level's locations.
     fn tree(&mut self, children: Vec<Child>) -> LocationTree {
         let mut tree = LocationTree::default();
         let mut prefixes: Vec<(Box<[u8]>, LocationId, Span)> = Vec::new();
@@ -368,7 +368,7 @@ impl Build {
             self.error(Fault::new(span, text).note(first, "it is given first"));
         }
         for (prefix, location, _) in prefixes {
-            // In sorted order the nearest entry that is a prefix is on the parent chain of the one before.
+            // In sorted order, the longest prefix of an entry is on the parent chain of the entry before it.
             let mut parent = tree.prefixes.len().checked_sub(1).map(|at| at as u32);
             while let Some(at) = parent
                 && !prefix.starts_with(&tree.prefixes[at as usize].prefix)
@@ -382,14 +382,14 @@ impl Build {
     }
 }
 
-/// A block that may stand once stands there again.
+/// The fault of a repeated block that is allowed only once.
 fn second_block(sections: &[(Section, &Directive)], d: &Directive) -> Fault {
     let others = sections.iter().map(|(_, other)| *other).filter(|other| other.span != d.span);
     let help = format!("one `{}` holds all of it: move what is inside into the first", d.name.str());
     duplicate(d, others).help(help)
 }
 
-/// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
+/// Kind, name and, for a regex, whether case is ignored. The modifier may be attached to the name: `~\.php$`.
 fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
     let plain = |name: &'_ [u8]| if name.starts_with(b"@") { LocationKind::Named } else { LocationKind::Prefix };
     match args {
@@ -415,7 +415,7 @@ fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
     }
 }
 
-/// Why a location of this kind and name may not stand there.
+/// Why a location of this kind and name is not allowed there.
 fn misplaced(outer: &Scope, kind: LocationKind, name: &[u8]) -> Option<String> {
     let shown = String::from_utf8_lossy(name);
     let inside = String::from_utf8_lossy(&outer.own.name);
@@ -435,7 +435,7 @@ fn misplaced(outer: &Scope, kind: LocationKind, name: &[u8]) -> Option<String> {
     }
 }
 
-/// Where a location goes that cannot stand in the one around it.
+/// Where to move a location that is not allowed inside another.
 fn moved_out(outer: &Scope, kind: LocationKind, name: &[u8]) -> String {
     const OUT: &str = "move it out of the block, beside the location around it";
     let around = &outer.own;
@@ -452,7 +452,7 @@ fn moved_out(outer: &Scope, kind: LocationKind, name: &[u8]) -> String {
     format!("{OUT}, or write the whole path: location {sign}{}{path} {{ … }}", before.trim_end_matches('/'))
 }
 
-/// Whether no request is refused or held up by these settings.
+/// Whether these settings neither refuse nor delay a request.
 fn lets_all_in(settings: &Settings) -> bool {
     settings.access.rules.is_empty()
         && settings.access.allowed.is_none()

@@ -1,5 +1,5 @@
-//! Is a directive one, may it stand here, and what was probably meant where not: all messages about a line before,
-//! and instead of, its row acting on it.
+//! Checks whether a directive exists and may stand here, and guesses what was meant: all messages about a line before
+//! its row is applied, or instead of that.
 
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::{Build, Scope};
@@ -16,11 +16,11 @@ use crate::config::{argument, foreign_names, ignored_values, suggest};
 use super::wrong_words::{shown, wrong_shape};
 use super::{languages, lexical, markup, remedy};
 
-/// What nginx's `use` knows.
+/// The methods that nginx's `use` accepts.
 const EVENT_METHODS: [&str; 6] = ["epoll", "poll", "select", "kqueue", "eventport", "/dev/poll"];
 
 impl Build {
-    /// A directive's row, where it is known, may stand here and has the right number of arguments.
+    /// The row of a directive, if it is known, allowed here and has the right number of arguments.
     pub(super) fn check(&mut self, scope: &mut Scope, d: &Directive) -> Option<&'static Row> {
         let name = d.name.str();
         let mut here = scope.context;
@@ -29,7 +29,7 @@ impl Build {
         }
         let Some(found) = registry::find(&name, here) else { return self.unknown(d, here) };
         if !found.contexts().intersects(here) {
-            // `timeout 3;` is no directive of mail in the wrong place.
+            // Without this, `timeout 3;` would be reported as a misplaced mail directive.
             let elsewhere = Contexts::STREAM.or(Contexts::MAIL);
             if elsewhere.contains(found.contexts()) && foreign_names::foreign(&name, &d.args).is_some() {
                 return self.unknown(d, here);
@@ -39,7 +39,7 @@ impl Build {
         }
         let args = found.args();
         if args.is_block() != d.block.is_some() || !args.accepts(d.args.len()) {
-            // A server in an upstream that is not closed is another block's.
+            // Inside an unclosed upstream, a server block was meant for http.
             if d.block.is_some() && !args.is_block() && self.follows_from_a_brace(d) {
                 self.define_anyway(&name, d);
                 return None;
@@ -95,7 +95,7 @@ impl Build {
         });
     }
 
-    /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
+    /// Handles a directive that has no effect here: an error if it requests something, otherwise noted once.
     fn without_effect(&mut self, scope: &mut Scope, known: &'static KnownDirective, d: &Directive) {
         let name = d.name.str();
         if known.values.is_some_and(Form::is_single) {
@@ -129,17 +129,17 @@ impl Build {
             Support::Refused(why) if !asks_for_nothing(&d.args) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
-            // Reported by the warning.
+            // The warning about obsolete directives covers it.
             Support::Refused(why) | Support::Ignored(why) if is_obsolete => {
                 self.diagnostics.help_last(d.name.span, why)
             }
-            // Whether a file has the response is known at the end.
+            // Only at the end is it known whether ssl_stapling_file supplies the response.
             Support::Ignored(STAPLING) if name.starts_with("ssl_stapling") => {}
             Support::Refused(why) | Support::Ignored(why) => self.note_ignored(known.name, d, why),
         }
     }
 
-    /// What a wrong line was to define is defined all the same: that it is used is no mistake of its own.
+    /// Defines what a wrong line was meant to define, so that its use is no further error.
     pub(super) fn define_anyway(&mut self, name: &str, d: &Directive) {
         if name == "log_format"
             && let Some(word) = d.args.first()
@@ -154,8 +154,8 @@ impl Build {
         }
     }
 
-    /// The lines of a block, those cut in two that took in the next one because their `;` is missing. None: there are
-    /// none.
+    /// The lines of a block, with those split that swallowed the next one because their `;` is missing. None: no line
+    /// did.
     pub(super) fn mended(&mut self, context: Contexts, children: &[Directive]) -> Option<Vec<Directive>> {
         let here = if self.bare && context == Contexts::MAIN { context | Contexts::HTTP } else { context };
         let cuts = |b: &Build, d: &Directive| {
@@ -174,7 +174,7 @@ impl Build {
                 let (before, from) = pieces.split_at_mut(at);
                 let (Some(first), Some(second)) = (before.last_mut(), from.first()) else { break };
                 self.error(lexical::missing_semicolon(first, second));
-                // A comma or a colon in its place is none of the word's.
+                // A comma or colon in place of the `;` is not part of the word.
                 if let Some(last) = first.args.last_mut()
                     && let [text @ .., b',' | b':'] = last.bytes()
                 {
@@ -187,8 +187,8 @@ impl Build {
         Some(mended)
     }
 
-    /// The arguments before which a `;` is missing: those that begin a line and name directives that may stand here, up to
-    /// the last that is a whole one with all that follows it.
+    /// The arguments before which a `;` is missing: those that begin a line and name directives allowed here, up to the
+    /// last that forms a valid directive with all that follows.
     fn missing_ends(&self, here: Contexts, d: &Directive) -> Vec<usize> {
         if memchr::memchr(b'\n', self.sources.slice(d.span)).is_none() {
             return Vec::new();
@@ -207,14 +207,14 @@ impl Build {
         starts
     }
 
-    /// The directive cut in two at the first `;` that is missing.
+    /// The directive split at its first missing `;`.
     pub(super) fn swallowed(&self, here: Contexts, d: &Directive) -> Option<(Directive, Directive)> {
         let first = *self.missing_ends(here, d).first()?;
         let mut pieces = cut_before(d, &[first]).into_iter();
         Some((pieces.next()?, pieces.next()?))
     }
 
-    /// Two directives in one line without the `;` between them: `sendfile on tcp_nopush on;`. Each is whole by itself.
+    /// Two directives on one line with no `;` between them: `sendfile on tcp_nopush on;`. Each must be valid by itself.
     pub(super) fn joined_in_line(&self, here: Contexts, args: Args, d: &Directive) -> Option<(Directive, Directive)> {
         let begins = |(at, word): (usize, &Word)| {
             let found =
@@ -228,13 +228,13 @@ impl Build {
         Some((pieces.next()?, pieces.next()?))
     }
 
-    /// Reports a valid directive that has swallowed the next one, for want of a `;`. Returns whether it has.
+    /// Warns about a valid directive that swallowed the next one because its `;` is missing. Returns whether it did.
     pub(super) fn swallows(&mut self, here: Contexts, d: &Directive) -> bool {
         let Some((first, second)) = self.swallowed(here, d) else { return false };
         let fault = lexical::missing_semicolon(&first, &second).diagnostic();
-        // What the row says of words that are none of its own follows from it.
+        // Warnings about the swallowed words are consequences.
         self.diagnostics.forget_warnings_in(second.span);
-        // A comma or a dot that stands where the `;` belongs.
+        // A comma or dot in place of the `;`.
         if let Some(last) = first.args.last().filter(|last| matches!(last.bytes(), [.., b',' | b'.'])) {
             self.diagnostics.forget_warnings_in(last.span);
         }
@@ -248,7 +248,7 @@ impl Build {
         true
     }
 
-    /// A later mark, or the end, of what is reported where it begins.
+    /// A later marker or the end of something reported at its beginning.
     fn belongs_to_another(&mut self, d: &Directive, name: &str) -> bool {
         if lexical::is_shell_end(name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
             self.forgive_its_end(d);
@@ -260,11 +260,12 @@ impl Build {
             || self.note_tag_end(d)
     }
 
-    /// An unknown name. Gives the row of the block that was probably meant, so that what is in it is checked too.
+    /// Reports an unknown name. Returns the row of the block that was probably meant, so that its contents are checked
+    /// too.
     fn unknown(&mut self, d: &Directive, here: Contexts) -> Option<&'static Row> {
         let name = d.name.str();
         let mut fault = Fault::new(d.name.span, format!("unknown directive \"{}\"", shown(&name)));
-        // What is beyond the limit is counted only: nothing is looked for that is not shown.
+        // Beyond the limit, errors are only counted, so do not search for help.
         if self.diagnostics.errors() >= Diagnostics::LIMIT {
             self.error(fault);
             return None;
@@ -286,7 +287,7 @@ impl Build {
             let near = foreign_names::nearest(&name);
             fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| languages::block_of(&name, d));
             self.error(fault);
-            // A line of an unknown name may be of any language, and so may be what is in its block.
+            // A line with an unknown name may be in any language, and so may the contents of its block.
             self.forgive_its_end(d);
             return None;
         };
@@ -297,7 +298,7 @@ impl Build {
             false => format!(" (it belongs in {})", found.contexts().describe()),
         };
         self.error(fault.help(format!("did you mean \"{near}\"?{place}")));
-        // Apache's `Listen 80` has no `;`.
+        // Apache's `Listen 80` lacks a `;`.
         if near != name && near.eq_ignore_ascii_case(&name) {
             self.forgive_its_end(d);
         }
@@ -315,7 +316,7 @@ impl Build {
     }
 }
 
-/// `proxy pass URL`: a name that was written as two words.
+/// `proxy pass URL`: a name written as two words.
 fn joined_name(d: &Directive, here: Contexts) -> Option<String> {
     let whole = format!("{}_{}", d.name.str(), d.args.first()?.str());
     registry::find(&whole, here).filter(|found| found.contexts().intersects(here))?;
@@ -323,7 +324,7 @@ fn joined_name(d: &Directive, here: Contexts) -> Option<String> {
 }
 
 impl Build {
-    /// A line of another language ends as that language has it: that its `;` is missing is no mistake of its own.
+    /// A line in another language has no `;`, so its lack is no further error.
     fn forgive_its_end(&mut self, d: &Directive) {
         match d.block {
             None if d.close.start == d.close.end => self.diagnostics.forget_at(d.close),
@@ -333,10 +334,10 @@ impl Build {
         self.diagnostics.forget_signs_in(d.span);
     }
 
-    /// Reports what came along with a configuration that was copied from another text.
+    /// Reports fragments copied along with a configuration from another text.
     fn report_copied_text(&mut self, d: &Directive, here: Contexts) -> bool {
         let Some(fault) = markup::of_name(d, &self.sources, here) else { return false };
-        // One number of a line stands for all of them.
+        // Report only one line number per configuration.
         let is_number = |help: &String| help == markup::LINE_NUMBER;
         let is_known = |known: &Diagnostic| known.help.iter().any(is_number);
         if !(fault.help.as_ref().is_some_and(is_number) && self.diagnostics.iter().any(is_known)) {
@@ -347,7 +348,8 @@ impl Build {
         true
     }
 
-    /// What a `;` cut off a value of the same line that is an error already: `add_header A b c d; e;` is one mistake.
+    /// The rest of a value after a `;` inside it, if the line already has an error: `add_header A b c d; e;` is one
+    /// mistake.
     fn forgive_rest_of_value(&mut self, d: &Directive, here: Contexts) -> bool {
         let line = markup::line_of(d, &self.sources);
         let before = Span::new(line.file, line.start, d.name.span.start);
@@ -363,7 +365,7 @@ impl Build {
         is_reported
     }
 
-    /// The end of a comment in C, of a block of Markdown or of a template's loop, whose beginning is reported.
+    /// The end of a C comment, a Markdown block or a template's loop, if its beginning was reported.
     fn note_pair_end(&mut self, d: &Directive) -> bool {
         let name = d.name.str();
         let Some(begin) = markup::begin_of(&name) else { return false };
@@ -372,7 +374,7 @@ impl Build {
         })
     }
 
-    /// `</Files>`, where the tag that it ends is reported.
+    /// `</Files>`, if its opening tag was reported.
     fn note_tag_end(&mut self, d: &Directive) -> bool {
         let name = d.name.str();
         let Some(tag) = name.strip_prefix("</").and_then(|rest| rest.strip_suffix('>')) else { return false };
@@ -380,12 +382,13 @@ impl Build {
         self.note_part(d, "its end", |first| first.message.to_ascii_lowercase().starts_with(&begin))
     }
 
-    /// The second and later marks of a merge or a diff: notes of the first, whose help is `help`.
+    /// Adds later merge or diff markers as notes to the message about the first, whose help is `help`.
     fn note_later_mark(&mut self, d: &Directive, help: &str) -> bool {
         self.note_part(d, "the mark", |first| first.help.iter().any(|given| given == help))
     }
 
-    /// A later part of what is one mistake: a note of the message about the first, which stands before it in the file.
+    /// Adds a later part of the same mistake as a note to the message about the first part, which precedes it in the
+    /// file.
     fn note_part(&mut self, d: &Directive, part: &str, is_first: impl Fn(&Diagnostic) -> bool) -> bool {
         let span = d.name.span;
         let is_before = |at: Span| at.file == span.file && at.start < span.start;
@@ -401,7 +404,7 @@ impl Build {
     }
 }
 
-/// The `if [ … ]` of a shell that `then` and `fi` belong to.
+/// Whether an error is about a shell's `if [ … ]`, to which `then` and `fi` belong.
 fn is_shell_if(error: &Diagnostic, d: &Directive) -> bool {
     error.message.starts_with("directive \"if\" has no opening") && error.span.is_some_and(|at| at.file == d.span.file)
 }

@@ -1,6 +1,6 @@
-//! Hosts that a proxy_pass makes of variables which are set to constants (`set $app grafana; proxy_pass
-//! http://$app:3000;`): looked up when the configuration is read, like those it names itself. nginx looks them up at
-//! run time, so one that cannot be found now is a warning, and a 502 for requests that need it.
+//! Resolves hosts that a proxy_pass builds from variables set to constants (`set $app grafana; proxy_pass
+//! http://$app:3000;`) while loading, like hosts written directly. nginx resolves them at run time, so a name that is
+//! not found is a warning, and requests that need it get a 502.
 
 use crate::config::build::Build;
 use crate::config::model::SetTarget;
@@ -11,14 +11,14 @@ use crate::config::upstream_url::Url;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-/// Variables set from variables: this deep, and this many values.
+/// Limits: nesting of variables set from variables, and number of values.
 const DEPTH: usize = 4;
 const VALUES: usize = 64;
 
-/// What a variable is set to anywhere in the configuration.
+/// The values that a variable is set to anywhere in the configuration.
 type Sets<'a> = HashMap<u32, Vec<&'a Template>>;
 
-/// The beginning of a value. `whole`: nothing follows it that is not known.
+/// The known beginning of a value. `whole`: the value ends there.
 #[derive(Clone)]
 struct Start {
     text: Vec<u8>,
@@ -26,7 +26,7 @@ struct Start {
 }
 
 impl Build {
-    /// Names the hosts, so that they are groups like others.
+    /// Adds these hosts as groups.
     pub(super) fn refer_constant_hosts(&mut self) {
         let mut sets = Sets::new();
         for location in &self.locations {
@@ -36,13 +36,13 @@ impl Build {
         for location in &self.locations {
             let Some(pass) = location.pass.as_deref() else { continue };
             let To::Made(template) = &pass.to else { continue };
-            // Then they are looked up when they are needed.
+            // A resolver looks them up at request time.
             if location.settings.names.resolver.is_some() {
                 continue;
             }
             for start in starts(template, &sets, 0) {
                 let Ok(url) = Url::of(pass.protocol, &start.text) else { continue };
-                // What follows may belong to the host still.
+                // What follows may still be part of the host.
                 let cut = !start.whole && url.uri.is_empty();
                 let literal = url.host.starts_with('[') || url.host.starts_with("unix:");
                 let ip: Result<Ipv4Addr, _> = url.host.parse();
@@ -73,7 +73,7 @@ fn starts(template: &Template, sets: &Sets<'_>, depth: usize) -> Vec<Start> {
         let choices = match part {
             Part::Literal(text) => vec![Start { text: text.to_vec(), whole: true }],
             Part::Var(Var::Builtin(Builtin::Scheme)) => vec![Start { text: b"http".to_vec(), whole: true }],
-            // Whatever path it is, the host ends before it.
+            // Whatever the path is, the host ends before it.
             Part::Var(Var::Builtin(Builtin::RequestUri | Builtin::Uri | Builtin::DocumentUri)) => {
                 vec![Start { text: b"/".to_vec(), whole: false }]
             }

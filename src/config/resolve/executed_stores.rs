@@ -1,7 +1,7 @@
-//! Locations that run files although clients may have stored them: what `-t` warns of.
+//! Finds locations that execute files although clients may have stored them, for a warning.
 //!
-//! The requests are refused one by one in any case (exchange/handlers/upstream/stored); this says it beforehand.
-//! Invariant: the time is linear in the locations, but for a logarithm.
+//! Each such request is refused in any case (exchange/handlers/upstream/stored); this warns in advance. Invariant: the
+//! time is O(n log n) in the number of locations.
 
 use crate::config::ast::Span;
 use crate::config::ids::ServerId;
@@ -18,8 +18,9 @@ use std::borrow::Cow;
 pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
                           403 unless \"upload_execute on\" stands here";
 
-/// A directory and the URI that it stands for. Two of them give a file that lies in both the same URI if they are equal once
-/// the ends that their directory and URI share are removed. What is stored by a URI is judged by the location that would run it: in its own server.
+/// A directory and the URI it is mapped to, with their common suffix removed: two mappings give a file in both
+/// directories the same URI if they are equal. A file stored by URI is guarded by the location that would execute it,
+/// if both are in one server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Mapping {
     server: ServerId,
@@ -36,10 +37,11 @@ impl Mapping {
     }
 }
 
-/// The server whose regex locations are not tried there (`^~`), so that they run nothing of what is stored. None: they are tried.
+/// The server whose regex locations are not tried there (`^~`), so that it does not execute what is stored. None: they
+/// are tried.
 type Guarded = Option<ServerId>;
 
-/// The locations to warn of. `stores`: the directory that each one's upload_store names.
+/// The locations to warn about. `stores`: the upload_store directory of each location.
 pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) -> Vec<Span> {
     let stores = locations.iter().zip(stores).filter_map(|(location, store)| {
         let guarded: Guarded = (location.kind == LocationKind::PrefixFinal).then_some(location.server);
@@ -70,11 +72,11 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
     locations.iter().filter(risky).map(|location| location.span).collect()
 }
 
-/// Where the files lie that a location runs, clean, and the URI that stands for it; None: any.
+/// A directory whose files a location executes, normalized, and the URI mapped to it; None: any URI.
 struct Program<'l> {
     directory: Cow<'l, [u8]>,
     uri: Option<&'l [u8]>,
-    /// Nothing that lies below the directory is meant, but the directory itself.
+    /// Only the directory itself counts, not what is below it.
     is_whole: bool,
 }
 
@@ -91,7 +93,7 @@ fn programs(location: &Location) -> Vec<Program<'_>> {
     named(location, gateway)
 }
 
-/// Those of the location's root.
+/// Files below the location's root.
 fn own(location: &Location) -> Vec<Program<'_>> {
     let files = &location.settings.files;
     let Some(root) = files.root.constant() else { return Vec::new() };
@@ -103,8 +105,8 @@ fn own(location: &Location) -> Vec<Program<'_>> {
     vec![Program { directory, uri, is_whole: false }]
 }
 
-/// The directories that every path of a location lies in: of `/cgi-bin/x` the first. What a rewrite or try_files makes of it
-/// may lie anywhere.
+/// The directory that contains all paths of a location: for `/cgi-bin/x`, the first component. Empty if a rewrite or
+/// try_files may lead elsewhere.
 fn fixed_part(location: &Location) -> &[u8] {
     let is_fixed = matches!(location.kind, LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact);
     let is_same = location.script.ops.is_empty() && location.try_files.is_none();
@@ -112,7 +114,7 @@ fn fixed_part(location: &Location) -> &[u8] {
     location.name.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
-/// The root with the directories that a location's paths begin with.
+/// The root plus the directory that contains all paths of the location.
 fn below<'l>(location: &'l Location, root: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
     match fixed_part(location) {
         b"" => root,
@@ -120,7 +122,7 @@ fn below<'l>(location: &'l Location, root: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
     }
 }
 
-/// Those that an application is told to run or to load.
+/// Files that parameters tell an application server to execute or load.
 fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway)) -> Vec<Program<'l>> {
     let mut found = Vec::new();
     let mut is_below_root = false;
@@ -129,18 +131,18 @@ fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway
         else {
             continue;
         };
-        // The server judges the directory as such: what lies in one below it is not what is loaded.
+        // Modules are loaded from the directory itself, not from directories below it.
         let is_whole = role == Role::LoadedFrom;
         match &*param.value.parts {
-            // It names none.
+            // Empty: names nothing.
             [] => {}
             [Part::Literal(path)] => found.push(Program { directory: clean(path), uri: None, is_whole }),
             [Part::Literal(root), Part::Var(Var::Builtin(Builtin::FastcgiScriptName | Builtin::Uri))] => {
                 found.push(Program { directory: clean(root), uri: Some(b""), is_whole: false });
-                // An application in a container may see the same files by another path.
+                // A container may see the same files at another path.
                 is_below_root = true;
             }
-            // A module's name.
+            // The name of a module.
             [Part::Literal(text), ..] if matches!(role, Role::Loaded | Role::LoadedFrom) && !text.contains(&b'/') => {}
             [Part::Literal(text), ..] => {
                 let end = memchr::memrchr(b'/', text).unwrap_or(0);
@@ -164,10 +166,10 @@ fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway
     found
 }
 
-/// Directories in order, each with what makes it harmless for some.
+/// Sorted directories, each with the condition under which it is harmless.
 struct Places<'p, C> {
     sorted: Vec<(&'p [u8], Option<C>)>,
-    /// Where the run of places ends that are harmless for the same.
+    /// For each place, the end of the run of places with the same condition.
     ends: Vec<usize>,
 }
 
@@ -184,7 +186,7 @@ impl<'p, C: Ord> Places<'p, C> {
         Places { sorted, ends }
     }
 
-    /// Whether a place lies in the directory, or the directory in a place, that is not harmless for `mine`.
+    /// Whether a place that is not harmless for `mine` lies in the directory, or contains it.
     fn holds(&self, directory: &[u8], mine: Option<&C>) -> bool {
         self.surrounds(directory, mine) || {
             let below = |after: u8| [directory, &[after]].concat();
@@ -222,7 +224,7 @@ mod tests {
     use crate::config::load::{LoadOptions, load_text};
     use std::path::Path;
 
-    /// How many lines are warned of where the location runs programs below an upload_store, /srv/up.
+    /// The number of warnings if the location executes programs below an upload_store, /srv/up.
     fn warned(location: &str) -> usize {
         let text = format!(
             "server {{ listen 127.0.0.1:1; root /srv/html; location ~ ^/run/ {{ {location} }} \
@@ -292,7 +294,7 @@ mod tests {
             ("UWSGI_CHDIR /srv/up/$arg_x", 1),
             ("UWSGI_FILE /srv/$arg_x", 1),
             ("UWSGI_CHDIR /srv/$arg_x", 1),
-            // What is stored below the directory of an application is not what is loaded.
+            // Files stored below an application's directory are not loaded.
             ("UWSGI_CHDIR /srv", 0),
             ("UWSGI_PYHOME /srv", 0),
             ("UWSGI_CHDIR $document_root", 0),
@@ -305,7 +307,7 @@ mod tests {
         ] {
             let location = format!("uwsgi_pass 127.0.0.1:2; uwsgi_param {param};");
             assert_eq!(warned(&location), expected, "{param}");
-            // The location's root lies where clients store files: only what names the root does.
+            // The location's root is below the upload_store, so only parameters based on the root are risky.
             let inside = format!("root /srv/up/app; {location}");
             let is_root = param.contains("$document_root");
             assert_eq!(warned(&inside), if is_root { 1 } else { expected }, "{param}");

@@ -1,5 +1,5 @@
-//! Directories whose content no client sees, whatever root they lie in: trashes, the state of uploads, and keys that this
-//! server makes for itself.
+//! Directories whose contents are never served, whatever the root: trashes, the state of uploads, and the server's own
+//! keys.
 
 use crate::config::acme::Acme;
 use crate::config::build::Build;
@@ -14,7 +14,7 @@ impl Build {
     pub(super) fn hidden_places(&self, stores: &[Box<[u8]>], areas: &[WriteArea], acme: &Acme) -> Vec<Box<[u8]>> {
         let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
         let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();
-        // A state store is shown where a client's own area or store lies at or below it.
+        // A state store is not hidden if an area or store of clients lies in it.
         hidden.extend(self.directories(|upload| upload.resumable.state_store.as_deref()).into_iter().filter(|state| {
             let state = clean(state);
             !taken.iter().any(|path| is_below(path, &state))
@@ -23,8 +23,8 @@ impl Build {
         hidden
     }
 
-    /// Where accounts and certificates of ACME and the local authority have their keys, if a root holds that directory: the
-    /// home of a service's user may be one. Others are not looked out for, which costs each request a little.
+    /// Directories of ACME state and of the local authority, if some root contains them (the home of a service user
+    /// may). Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
         let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
         let own = is_automatic.then(|| local_ca::directory().ok()).flatten();
@@ -45,7 +45,7 @@ impl Build {
     }
 }
 
-/// What a root or alias says before its first variable, up to a slash: all that it can lead to lies below.
+/// The part of a root or alias before its first variable, up to a slash: everything it can map to lies below.
 fn named_root(location: &Location) -> &[u8] {
     let template = &location.settings.files.root;
     match (template.constant(), template.parts.first()) {
@@ -57,7 +57,7 @@ fn named_root(location: &Location) -> &[u8] {
     }
 }
 
-/// The path as it is written, and where it really lies: of one that is not there yet, its nearest directory counts.
+/// The path as written, and resolved; if it does not exist yet, its nearest existing ancestor is resolved.
 fn both_paths(path: &[u8]) -> [Vec<u8>; 2] {
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let real = path.ancestors().find_map(|above| {
@@ -68,7 +68,7 @@ fn both_paths(path: &[u8]) -> [Vec<u8>; 2] {
     [path, &real].map(|path| clean(path.as_os_str().as_bytes()).into_owned())
 }
 
-/// Both are clean.
+/// Both paths must be normalized.
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
     let directory = directory.strip_suffix(b"/").unwrap_or(directory);
     matches!(path.strip_prefix(directory), Some([] | [b'/', ..]))

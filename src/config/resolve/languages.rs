@@ -1,9 +1,9 @@
-//! Words and signs of other languages where a directive's name is expected: comments, marks of merges, diffs and
-//! templates, programs, shells, instructions of other files, letters of other alphabets. No message is made whole here.
+//! Recognizes other languages where a directive's name is expected: comments, merge, diff and template markers,
+//! programs, shells, other configuration formats, other alphabets. Callers complete the messages.
 
 use crate::config::ast::Directive;
 
-/// The message about a conflict marker that git left.
+/// The message about a git conflict marker.
 pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
 
 pub fn is_merge_mark(name: &str) -> bool {
@@ -13,12 +13,12 @@ pub fn is_merge_mark(name: &str) -> bool {
 /// What to do about a line of a diff.
 pub const DIFF: &str = "a mark of a diff: remove it, and the lines that begin with `-`";
 
-/// `+` and `-` before a line, as in a diff.
+/// Whether a name has the `+` or `-` of a diff in front of it.
 pub fn is_diff_mark(name: &str) -> bool {
     matches!(name, "+" | "-")
 }
 
-/// Letters that look like Latin ones, as those.
+/// Letters of another alphabet that look Latin, transliterated.
 pub fn latin(name: &str) -> Option<String> {
     const TWINS: &str = "аaеeоoрpсcхxуyіiѕsјjԁdһhոnԝwοoνvιiρpαa";
     if name.is_ascii() {
@@ -89,7 +89,7 @@ pub fn other_language(name: &str) -> Option<&'static str> {
     })
 }
 
-/// `http://…`, `/path` or a host as a name: an argument that lost its directive.
+/// `http://…`, `/path` or a host as a name: an argument whose directive is missing.
 pub fn block_of(name: &str, d: &Directive) -> Option<String> {
     let is_host = name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:*,".contains(&b));
     if (is_host || name == "localhost" || name.starts_with(':')) && d.block.is_some() {

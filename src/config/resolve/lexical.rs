@@ -1,5 +1,5 @@
-//! How words are written: characters that look like others, signs of other languages, comments that are none, marks
-//! of merges and templates. The message about an unknown name, before any name that is near.
+//! Checks how words are written: lookalike characters, syntax of other languages, wrong comment signs, merge and
+//! template markers. These messages about an unknown name take precedence over "did you mean".
 
 use super::languages::{latin, other_language};
 use crate::config::ast::{Directive, Span, Word, written};
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 impl Build {
-    /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
+    /// Warns about lookalike characters and paths of another system: accepted as written, as in nginx, but not meant.
     pub(super) fn odd_characters(&mut self, d: &Directive) {
         if d.args.iter().all(|word| !word.quoted && is_plain(word)) && !is_path(d) {
             return;
@@ -32,7 +32,7 @@ impl Build {
         }
     }
 
-    /// [`Build::odd_characters`] for a line of data, as of a `map`, whose key is a value as well.
+    /// As [`Build::odd_characters`], for a data line such as in a `map`, whose key is a value too.
     pub(in crate::config) fn odd_line(&mut self, line: &Directive) {
         self.odd_characters(line);
         if !is_plain(&line.name)
@@ -51,7 +51,7 @@ fn is_path(d: &Directive) -> bool {
     PATHS.iter().any(|name| d.name.is(name))
 }
 
-/// Most words have no sign that could be odd.
+/// Fast path: most words contain no suspicious character.
 fn is_plain(word: &Word) -> bool {
     word.bytes()
         .iter()
@@ -78,7 +78,7 @@ fn odd_path(word: &Word, raw: &[u8]) -> Option<Diagnostic> {
     }
 }
 
-/// The home directory that is probably meant by `~`.
+/// The home directory that `~` probably means.
 fn user_name() -> String {
     std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
@@ -87,7 +87,7 @@ fn user_name() -> String {
         .unwrap_or("alice".into())
 }
 
-/// Lists whose items commas do not separate.
+/// Directives with lists, in which commas are no separators.
 pub const LISTS: [&str; 12] = [
     "try_files",
     "index",
@@ -103,9 +103,9 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
-/// `text/css,text/xml`: no type has a comma.
+/// `text/css,text/xml`: a media type contains no comma.
 fn joined_types(d: &Directive, word: &Word) -> Option<Diagnostic> {
-    // Each word of a configuration is looked at, and few are of such a list.
+    // This runs for each word, and few belong to such a list.
     if !d.name.bytes().ends_with(b"_types") || !word.bytes().contains(&b',') {
         return None;
     }
@@ -117,7 +117,7 @@ fn joined_types(d: &Directive, word: &Word) -> Option<Diagnostic> {
     Some(warning.help(format!("words are separated by spaces: {}", text.replace(',', " "))))
 }
 
-/// What is wrong with a word by its signs alone.
+/// What is suspicious about the characters of a word.
 pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if let Some(warning) = super::placeholder::shell_escape(d, word).or_else(|| joined_types(d, word)) {
         return Some(warning);
@@ -140,7 +140,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let rest = written(d.args.iter().skip(1));
         return Some(warning.help(format!("no `{text}` stands before a value: {} {rest};", d.name.str())));
     }
-    // `root /srv";`: one quote, and it stands at the end.
+    // `root /srv";`: a single quote character, at the end.
     if let [rest @ .., quote @ (b'"' | b'\'')] = word.bytes()
         && !rest.contains(quote)
         && rest.len() > 1
@@ -164,7 +164,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if word.bytes().iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return None;
     }
-    // `＄host`, `｛`: of a keyboard for another script.
+    // `＄host`, `｛`: full-width characters of an East Asian keyboard.
     if let Some(wide) = text.chars().find(|c| ('\u{ff01}'..='\u{ff5e}').contains(c) && wide_sign(*c)) {
         let plain: String = text.chars().map(|c| if wide_sign(c) { narrow(c) } else { c }).collect();
         let message = format!("`{wide}` (U+{:04X}) is not the sign `{}`", u32::from(wide), narrow(wide));
@@ -181,7 +181,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     Some(warning.help(format!("remove it, or write a plain space: {}", plain.trim())))
 }
 
-/// What to do about the `\\` by which a shell goes on in the next line.
+/// The help for a shell's line continuation (`\\`).
 pub const GOES_ON: &str = "a directive goes on over lines until its `;`: remove the `\\`";
 
 const CURLY: [char; 9] = ['“', '”', '„', '‘', '’', '«', '»', '`', '´'];
@@ -191,7 +191,7 @@ pub fn is_blank(c: char) -> bool {
         || matches!(c, '\u{3000}' | '\u{feff}' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
 }
 
-/// A full-width sign of the language.
+/// Whether it is the full-width form of a syntax character.
 fn wide_sign(c: char) -> bool {
     matches!(narrow(c), '$' | '{' | '}' | '/' | ':' | '"' | '\'' | '.')
 }
@@ -200,13 +200,13 @@ fn narrow(c: char) -> char {
     u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).filter(char::is_ascii).unwrap_or(c)
 }
 
-/// A `\` stands at the end of a line, by which a shell goes on in the next.
+/// Whether a line ends in a shell's line continuation (`\`).
 pub fn goes_on(text: &[u8]) -> bool {
     let is_last = |at: usize| matches!(text.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]));
     memchr::memchr_iter(b'\\', text).any(is_last)
 }
 
-/// Where the first such character of a word stands.
+/// The position of the first such character in a word.
 pub fn blank_in(word: &Word, sources: &Sources) -> Option<Span> {
     let raw = String::from_utf8_lossy(sources.slice(word.span));
     let (at, c) = raw.char_indices().find(|(_, c)| is_blank(*c))?;
@@ -229,12 +229,12 @@ fn blank_name(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
-/// Words that end what a shell's `if` began.
+/// Words that close a shell's `if`.
 pub fn is_shell_end(name: &str) -> bool {
     matches!(name, "then" | "fi")
 }
 
-/// `DocumentRoot`: directives of Apache are written so, none of nginx are.
+/// `DocumentRoot`: the style of Apache's directives, but not of nginx's.
 pub fn is_camel(name: &str) -> bool {
     let inner = name.trim_start_matches(['<', '/']);
     let (upper, lower) =
@@ -249,7 +249,7 @@ pub fn camel(name: &str) -> Option<String> {
     })
 }
 
-/// A phrase in typographic quotes that spaces tore apart: where it stands, and how it is quoted.
+/// A phrase in typographic quotes that is split at spaces: its position, and the correct quoting.
 pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     let may_begin_one = |byte: &u8| *byte == b'`' || !byte.is_ascii();
     let begins_one = |word: &Word| word.bytes().first().is_some_and(may_begin_one) && word.str().starts_with(CURLY);
@@ -262,7 +262,7 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     Some((span, format!("{what} do not quote; straight ones do: \"{}\"", phrase.join(" "))))
 }
 
-/// What is wrong with how a name is written. What is found first tells most.
+/// What is wrong with the spelling of a name; the first check that matches is the most specific.
 pub fn name(d: &Directive, here: Contexts) -> Option<String> {
     let name = &*d.name.str();
     if d.name.quoted && !name.is_empty() {
@@ -287,7 +287,7 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
         .or_else(|| spelling.other_sign())
 }
 
-/// A name as it is written, with its directive.
+/// A name as written, with its directive.
 struct Spelling<'d> {
     d: &'d Directive,
     name: &'d str,
@@ -299,8 +299,8 @@ impl Spelling<'_> {
         registry::find(name, self.here).is_some()
     }
 
-    /// What is joined to the name, then the directive's words. Without a `;` they go on to the end of a file that may be no
-    /// configuration at all: of many the first are shown.
+    /// `joined`, then the directive's words. Without a `;` they may extend to the end of a file, so at most the first
+    /// ones are shown.
     fn words_after(&self, joined: &str) -> String {
         const SHOWN: usize = 8;
         let first = Some(joined.into()).filter(|joined: &Cow<str>| !joined.is_empty());
@@ -308,7 +308,7 @@ impl Spelling<'_> {
         first.into_iter().chain(self.d.args.iter().take(SHOWN).map(Word::str)).chain(rest).collect::<Vec<_>>().join(" ")
     }
 
-    /// Spaces that look plain and are none.
+    /// Unusual space characters.
     fn blank_inside(&self) -> Option<String> {
         let c = self.name.chars().find(|c| is_blank(*c))?;
         let spaced: String = self.name.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
@@ -357,7 +357,7 @@ impl Spelling<'_> {
         (matches!(tail, "all" | "on" | "off") && self.known(head)).then(|| format!("did you mean \"{head} {tail};\"?"))
     }
 
-    /// Letters that only look Latin.
+    /// Letters of another alphabet that look Latin.
     fn other_alphabet(&self) -> Option<String> {
         let latin = latin(self.name).filter(|latin| self.known(latin))?;
         let other = self.name.chars().find(|c| !c.is_ascii())?;
@@ -382,7 +382,7 @@ impl Spelling<'_> {
             if self.known(key) {
                 return Some(format!("{text} after a directive's name: {key} {value};"));
             }
-            // `ROOT=/srv` of a shell.
+            // A shell's `ROOT=/srv`.
             if sign == "=" && !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Some(format!("a variable is set by: set ${} {value};", key.to_ascii_lowercase()));
             }
@@ -399,7 +399,7 @@ impl Spelling<'_> {
         (self.here == Contexts::UPSTREAM && is_address).then(|| format!("a server has its word: {line};"))
     }
 
-    /// `on autoindex;`: the words are there, in another order.
+    /// `on autoindex;`: the right words in the wrong order.
     fn value_first(&self) -> Option<String> {
         let (d, name) = (self.d, self.name);
         if d.block.is_some() || d.args.len() >= 4 || name.contains('_') {
@@ -437,7 +437,7 @@ impl Spelling<'_> {
         Some(format!("the name of the directive comes first: {} {rest};", word.str()))
     }
 
-    /// A sign that belongs to no name: the value begins there, or the name is quoted, or it is a host.
+    /// A character that no name contains: the value begins there, or the name is quoted, or it is a host.
     fn other_sign(&self) -> Option<String> {
         let (d, name) = (self.d, self.name);
         let cut = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
@@ -462,11 +462,11 @@ fn is_block(name: &str, here: Contexts) -> bool {
     registry::find(name, here).is_some_and(|found| found.args().is_block())
 }
 
-/// A `;` that is missing between two directives.
+/// The fault of a `;` missing between two directives.
 pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
     let after = first.words().last().map_or(first.name.str(), Word::str);
     let fault = Fault::new(first.close, not_terminated(&first.name));
-    // Another sign in its place.
+    // A wrong character in its place.
     let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
     if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
         let plain = after.trim_end_matches(sign);

@@ -1,9 +1,9 @@
-//! Which ops of a script are asked about together: those with one subject, the URI or a variable; and which `set` lines are
-//! done at once.
+//! Groups the ops of a script: those that test the same subject (the URI or a variable) are decided by one lookup, and
+//! consecutive constant `set`s are executed as one step.
 //!
-//! Invariant: the subjects of lists are *stable*. As long as no op of the script does anything, each evaluation gives the
-//! same value and leaves nothing behind that another op could see, captures above all. All other ops are evaluated one by
-//! one, in their order.
+//! Invariant: the subjects of lists are *stable*: until some op has an effect, evaluating one gives the same value each
+//! time and has no side effect visible to other ops, captures above all. All other ops are evaluated one by one, in
+//! order.
 
 use crate::config::model::{Location, Tables};
 use crate::config::pattern_set::{MatchMode, PatternSet};
@@ -15,13 +15,13 @@ use crate::util::hash::FastMap;
 use crate::util::text::Text;
 use std::rc::Rc;
 
-/// Fewer equal subjects are asked one by one.
+/// Fewer ops with the same subject are tested one by one.
 const WORTH: usize = 4;
 
-/// The subject, and the kind of question.
+/// The subject and the kind of test.
 type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
 
-/// Makes the lists of all scripts.
+/// Builds the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
     let maps = tables.maps.iter().map(|map| is_stable_map(map, variables)).collect();
     let known = Stability { variables, tables, maps };
@@ -34,7 +34,7 @@ pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables)
 struct Stability<'a> {
     variables: &'a Variables,
     tables: &'a Tables,
-    /// Whether each of the maps is stable.
+    /// For each map, whether it is stable.
     maps: Vec<bool>,
 }
 
@@ -56,7 +56,7 @@ impl Stability<'_> {
         for chunk in ops.chunk_by(|one, next| self.fixed(one).is_some() == self.fixed(next).is_some()) {
             let ops = from..from + chunk.len();
             from = ops.end;
-            // Of one variable's lines the last one stays.
+            // If a variable is set several times, the last value counts.
             let values: FixedValues = chunk.iter().filter_map(|op| self.fixed(op)).collect();
             if !values.is_empty() && ops.len() >= WORTH {
                 runs.push(SetRun { ops, values: Rc::new(values) });
@@ -65,8 +65,8 @@ impl Stability<'_> {
         runs
     }
 
-    /// The variable that an op gives a value which is the same in every request. One that is computed where no `set` has
-    /// given it a value is no such variable: its value is computed again for the access log.
+    /// The variable that an op sets to a constant. Excluded are variables that are computed unless `set`: they are
+    /// computed again for the access log.
     fn fixed(&self, op: &Op) -> Option<(u32, Text)> {
         let Op::Set { slot: SetTarget::User(variable), value } = op else { return None };
         let is_stored = matches!(self.variables.defined.get(*variable as usize), Some((_, Source::Stored)));
@@ -108,7 +108,7 @@ impl Stability<'_> {
         OpLists { lists, others }
     }
 
-    /// Lists of ops that ask for maps of one source, those in no other list yet.
+    /// Lists of ops that test maps of one source and are in no other list yet.
     fn lists_of_maps(&self, ops: &[Op], is_listed: &[bool]) -> Vec<OpList> {
         let mut by_source: FastMap<&Template, Vec<AskedMap>> = FastMap::default();
         for (at, op) in ops.iter().enumerate().filter(|(at, _)| !is_listed[*at]) {
@@ -137,14 +137,14 @@ impl Stability<'_> {
         asked.into_iter().map(list).collect()
     }
 
-    /// The map that decides whether an op does anything, where it does nothing by the map's default.
+    /// The map whose value decides about an op, if the map's default makes it do nothing.
     fn asked_map(&self, at: usize, op: &Op) -> Option<AskedMap<'_>> {
         let Op::If { condition, .. } = op else { return None };
         let (Condition::True(asked) | Condition::Equal { left: asked, .. }) = condition else { return None };
         let [Part::Var(Var::User(variable))] = *asked.parts else { return None };
         let Some((_, Source::Map(table))) = self.variables.defined.get(variable as usize) else { return None };
         let map = self.tables.maps.get(*table as usize)?;
-        // A pattern captures; a volatile map is another one at each use.
+        // Patterns set captures; a volatile map is evaluated at each use.
         if map.hostnames || map.volatile || !map.regexes.is_empty() {
             return None;
         }
@@ -165,7 +165,7 @@ impl Stability<'_> {
     }
 }
 
-/// An op that asks for a map.
+/// An op that tests a map.
 struct AskedMap<'a> {
     at: usize,
     variable: u32,
@@ -173,7 +173,7 @@ struct AskedMap<'a> {
     default: &'a [u8],
 }
 
-/// A map that has patterns leaves captures. Maps of maps are left out: what they are made of may be any number of others.
+/// Maps with patterns set captures. Maps of maps are excluded: their depth is unbounded.
 fn is_stable_map(map: &MapTable, variables: &Variables) -> bool {
     checkpoint::pass();
     let mut templates = map.values.iter().chain([&map.source]);
@@ -182,8 +182,8 @@ fn is_stable_map(map: &MapTable, variables: &Variables) -> bool {
 
 fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(u32) -> bool) -> bool {
     let is_stable_user = |at: u32| match variables.defined.get(at as usize) {
-        // Only an op that does something gives it a value: a set, or a pattern that matches. One with named groups that is
-        // negated does so too, and is in no list.
+        // Only an op with an effect assigns it: a `set` or a matching pattern. A negated pattern with named groups also
+        // assigns when it does nothing, and is in no list.
         Some((_, Source::Stored | Source::Captured)) => true,
         Some((_, Source::Map(table))) => is_stable_map(*table),
         _ => false,
@@ -192,7 +192,7 @@ fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(
         |var: &Var| matches!(var, Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::ProxyProtocolTlv(_) | Var::Absent);
     let is_stable_variable = |var: &Var| match (var, variables.redefinition(var)) {
         (Var::User(at), _) => is_stable_user(*at),
-        // Where no op has given it a value, it is the request's own.
+        // Unless an op assigns it, it is derived from the request.
         (var, Some(at)) => is_stable_user(at) && is_stable_family(var),
         (Var::Builtin(builtin), None) => is_constant(*builtin),
         (var, None) => is_stable_family(var),
@@ -204,7 +204,7 @@ fn is_stable(template: &Template, variables: &Variables, is_stable_map: impl Fn(
     })
 }
 
-/// It depends on nothing but the request's head, its connection and what ops of the script do.
+/// Whether it depends only on the request head, the connection and what the script's ops do.
 fn is_constant(builtin: Builtin) -> bool {
     use Builtin::*;
     matches!(
@@ -268,7 +268,7 @@ mod tests {
     use crate::config::load::{LoadOptions, load_text};
     use std::path::Path;
 
-    /// How many of the ops of a server that asks about the subject are in lists.
+    /// The number of ops in lists, for a server whose ops test the subject.
     fn listed(subject: &str) -> usize {
         let mut block = String::new();
         for text in ["a", "b", "c", "d", "e", "f", "g", "h"] {
@@ -302,7 +302,7 @@ mod tests {
             ("$captures", 0),
             ("$captured", 0),
             ("$gives_one", 0),
-            // Its default makes none of the eight with `=` hold.
+            // By default none of the eight `=` tests is true.
             ("$of_map", 8),
             ("$arg_made", 0),
             ("$realpath_root", 0),

@@ -1,4 +1,4 @@
-//! Which log files there are: each path once, nginx's own where the configuration names none.
+//! Which log files exist: each path once, and nginx's defaults if the configuration names none.
 
 use crate::config::build::{Build, Form};
 use crate::config::model::{ErrorLog, LogTarget, Settings};
@@ -7,7 +7,7 @@ use crate::config::settings::logs::{AccessLog, AccessTarget, Logging};
 use std::rc::Rc;
 
 impl Build {
-    /// nginx's own command line logs to logs/access.log where no level says otherwise.
+    /// With nginx's own command line, logs/access.log is the default.
     pub(super) fn default_access_log(&mut self, settings: &mut Settings) {
         if self.form == Form::Nginx {
             let id = self.log_file_from_prefix(b"logs/access.log");
@@ -24,7 +24,7 @@ impl Build {
         }
     }
 
-    /// What only an earlier configuration names, and nginx's default logs where every level says otherwise, have no path.
+    /// Clears the paths of logs that only an earlier configuration names, and of default logs that no level uses.
     pub(super) fn forget_unused_logs(&mut self) {
         for at in (0..self.old_logs).filter(|at| !self.kept_logs.contains(at)) {
             self.log_files[at].clear();

@@ -1,5 +1,5 @@
-//! What was copied along with a configuration, or torn by a sign of it: HTML, entities, the `\\` of a shell, and a value
-//! that its own `;` has cut in two.
+//! Fragments copied along with a configuration, or split by nginx's syntax: HTML, entities, a shell's `\\`, and a value
+//! that contains a `;`.
 
 use super::lexical;
 use crate::config::ast::{Directive, Span, Word, written};
@@ -8,18 +8,18 @@ use crate::config::fault::Fault;
 use crate::config::registry;
 use crate::config::sources::Sources;
 
-/// Elements that come along from a page.
+/// HTML elements that are often copied along.
 const ELEMENTS: [&str; 14] =
     ["br", "p", "pre", "code", "div", "span", "html", "head", "body", "script", "a", "b", "ul", "li"];
 
-/// Directives whose values hold `;` now and then.
+/// Directives whose values may contain `;`.
 const HOLDS_SIGNS: [&str; 6] =
     ["add_header", "add_trailer", "proxy_set_header", "fastcgi_param", "proxy_cookie_path", "set"];
 
-/// Bytes of a line, before a name and behind it, that are looked at.
+/// Bytes examined before and after a name.
 const AROUND: usize = 2048;
 
-/// An unknown name that is none: what it is, and what to do.
+/// A fragment in place of a name: what it is, and how to fix it.
 pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault> {
     let name = d.name.str();
     let message = format!("unknown directive \"{name}\"");
@@ -60,16 +60,16 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
     Some(Fault::new(d.name.span, message).label("part of the value before it?").help(help))
 }
 
-/// Whether a line begins as a directive whose value may hold a `;`.
+/// Whether a line begins with a directive whose value may contain a `;`.
 pub fn holds_signs(line: &[u8]) -> bool {
     let name = line.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     HOLDS_SIGNS.iter().any(|known| known.as_bytes() == name)
 }
 
-/// What to do about the number of a line that was copied along.
+/// The help for a copied line number.
 pub const LINE_NUMBER: &str = "the number of a line that was copied along: remove it, here and below";
 
-/// A header as HTTP writes it, the number of a line, a key of YAML.
+/// An HTTP header line, a line number or a YAML key.
 fn of_another_text(d: &Directive, name: &str) -> Option<String> {
     let is_header = name.contains('-')
         && name.split('-').all(|part| part.starts_with(|c: char| c.is_ascii_uppercase()))
@@ -83,7 +83,7 @@ fn of_another_text(d: &Directive, name: &str) -> Option<String> {
     let is_number =
         !name.is_empty() && name.trim_end_matches(['.', ':', ')']).bytes().all(|byte| byte.is_ascii_digit());
     let is_directive = |word: &Word| registry::find(&word.str(), Contexts::ANY).is_some();
-    // `8080 listen;` is another order of words.
+    // `8080 listen;` has its words in the wrong order.
     let is_line = d.args.len() > 1 || d.block.is_some();
     if is_number && is_line && d.args.first().is_some_and(is_directive) {
         return Some(LINE_NUMBER.into());
@@ -102,7 +102,7 @@ fn is_element(name: &str) -> bool {
     ELEMENTS.iter().any(|known| known.eq_ignore_ascii_case(element))
 }
 
-/// The first entity of HTML in a line, and the sign that it is for.
+/// The first HTML entity in a line, and its character.
 fn entity_in(line: &[u8]) -> Option<(&'static str, &'static str)> {
     const ENTITIES: [(&str, &str); 8] = [
         ("&quot;", "\""),
@@ -117,8 +117,8 @@ fn entity_in(line: &[u8]) -> Option<(&'static str, &'static str)> {
     ENTITIES.into_iter().find(|(written, _)| memchr::memmem::find(line, written.as_bytes()).is_some())
 }
 
-/// The line that a name stands in; of a line that is very long, what is around the name. Each unknown name asks, and a
-/// line may hold any number of them.
+/// The line of a name; if that is very long, only the text around the name. This runs for each unknown name, and a line
+/// may contain many.
 pub fn line_of(d: &Directive, sources: &Sources) -> Span {
     let Span { file, start, end, .. } = d.name.span;
     let bytes = sources.bytes(file);
@@ -132,13 +132,13 @@ pub fn line_of(d: &Directive, sources: &Sources) -> Span {
     Span::new(file, at(from), at(to))
 }
 
-/// The `\\` at the end of a line, by which a shell goes on in the next.
+/// A line continuation of a shell (`\\` at the end of the line).
 pub fn continued(d: &Directive) -> Option<(Span, &'static str)> {
     let word = d.args.iter().find(|word| word.bytes().first() == Some(&b'\\') && lexical::goes_on(word.bytes()))?;
     Some((word.span, lexical::GOES_ON))
 }
 
-/// What the name begins with that this one ends: `/*` of `*/`.
+/// The beginning that belongs to this end: `/*` for `*/`.
 pub fn begin_of(name: &str) -> Option<&'static str> {
     match name {
         "*/" => Some("/*"),

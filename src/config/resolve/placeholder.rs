@@ -1,21 +1,21 @@
-//! Placeholders of a template that was not filled in, told from texts of HTML and from variables, and variables that a
-//! shell was to leave alone.
+//! Recognizes unfilled placeholders of templates, as opposed to HTML text and variables, and variables escaped for a
+//! shell.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
 use crate::config::registry;
 
-/// Where a directive that is wrong holds a placeholder, and what it is.
+/// The first placeholder in a wrong directive, and its text.
 pub fn unfilled(d: &Directive) -> Option<(Span, String)> {
     let found = d.args.iter().find_map(|word| Some((word.span, name_of(&word.str())?)));
     found.map(|(span, name)| (span, format!("`{name}` is a placeholder that was not filled in: {FILL}")))
 }
 
-/// What to do about `${NAME}`: variables of the environment are not there while a configuration is read.
+/// The help for `${NAME}`: environment variables are not expanded in a configuration.
 pub const FILL: &str = "write the value, or have envsubst (or the template's program) make the file";
 
-/// `<%= … %>`, or `${NAME}` in capitals, as variables of the environment are written; without its `}` as well.
+/// `<%= … %>`, or `${NAME}` in capitals like environment variables, even without its `}`.
 pub fn name_of(text: &str) -> Option<String> {
     if text.starts_with("<%") {
         return Some(text.to_owned());
@@ -26,7 +26,7 @@ pub fn name_of(text: &str) -> Option<String> {
     is_shouted.then(|| format!("${{{name}}}"))
 }
 
-/// `<your-domain>`, `<%= name %>`: not a text of HTML, which these directives send.
+/// `<your-domain>`, `<%= name %>`: unless the directive sends text, which may be HTML.
 pub fn is_placeholder(d: &Directive, text: &str) -> bool {
     const TAGS: [&str; 10] = ["html", "head", "body", "title", "center", "pre", "div", "span", "script", "style"];
     if text.starts_with("<%") {
@@ -39,15 +39,15 @@ pub fn is_placeholder(d: &Directive, text: &str) -> bool {
     is_name && name.len() > 2 && !sends_text && !TAGS.contains(&&*name.to_ascii_lowercase())
 }
 
-/// `\$host`, as a shell's here-document wants it: the backslash stays, and the variable is filled in.
+/// `\$host`, as required in a shell's here-document: the backslash stays, and the variable is expanded.
 pub fn shell_escape(d: &Directive, word: &Word) -> Option<Diagnostic> {
-    // Most words have no backslash, and each word of a configuration is looked at.
+    // This runs for each word, and most have no backslash.
     memchr::memchr(b'\\', word.bytes())?;
     let text = word.str();
     let at = text.find("\\$")?;
     let name: String = text.get(at + 2..)?.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() > 2;
-    // In a regex it is the sign itself.
+    // In a regex it is a literal `$`.
     let is_regex = ["location", "rewrite", "if", "server_name", "valid_referers"].iter().any(|of| d.name.is(of));
     if !is_name || is_regex || text.starts_with('~') || registry::find(&d.name.str(), Contexts::ANY).is_none() {
         return None;

@@ -1,5 +1,5 @@
-//! Zones, rates and numbers of connections as people write them, and how they are written here: for the help of a
-//! directive that is wrong already.
+//! Corrects zones, rates and connection limits in common wrong notations, for the help of a directive that is already
+//! wrong.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::value;

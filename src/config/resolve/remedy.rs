@@ -1,5 +1,5 @@
-//! Suggestions for common mistakes: the corrected line.
-//! Called when a directive is wrong already; nothing here is ever accepted.
+//! Suggests the corrected line for common mistakes.
+//! Used only for a directive that is already wrong; nothing here is ever accepted.
 
 use super::{addresses, rates, split_words};
 use crate::config::ast::{Directive, Span, Word, written};
@@ -9,7 +9,7 @@ use crate::config::model::Level;
 use crate::config::row::Row;
 use crate::config::{examples, registry, suggest, value};
 
-/// What to write where the number of arguments is wrong.
+/// The help for a wrong number of arguments.
 pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
     let name = d.name.str();
     let words = &d.args;
@@ -43,7 +43,7 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
         }
     }
     if REPEATED.contains(&&*name) && words.len() > 1 {
-        // `allow from all` is Apache's.
+        // Apache's `allow from all`.
         let words: Vec<_> = all.iter().map(|word| word.trim_end_matches(',')).filter(|word| *word != "from").collect();
         let lines = suggest::lines(&name, &words);
         return Some(if words.len() == 1 { format!("write {lines}") } else { format!("one in each line: {lines}") });
@@ -60,7 +60,7 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
     example(&name).map(|example| format!("it takes {}, as in: {example}", args.describe()))
 }
 
-/// What single directives want.
+/// Help specific to a directive.
 fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
     match name {
         "proxy_pass" if words.len() == 2 && (all[0].ends_with(':') || all[1].starts_with("//")) => {
@@ -117,7 +117,7 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
     }
 }
 
-/// An example of the directive, or its default where there is none.
+/// An example of the directive, otherwise its default.
 pub fn example(name: &str) -> Option<String> {
     let default = |row: &Row| {
         let plain = !row.default.is_empty() && !row.args.is_block() && row.name == name;
@@ -126,8 +126,7 @@ pub fn example(name: &str) -> Option<String> {
     examples::of(name).or_else(|| registry::rows().find_map(default))
 }
 
-/// A directive that lacks its block, written with one: what stands behind the words that belong before the brace goes
-/// into it.
+/// The directive with the block it lacks: surplus arguments go into the block.
 pub fn as_block(d: &Directive) -> String {
     let name = d.name.str();
     let before = match &*name {
@@ -142,7 +141,7 @@ pub fn as_block(d: &Directive) -> String {
     format!("{} {{ {inside} }}", format!("{name} {}", written(head)).trim_end())
 }
 
-/// Each argument as a line of its own.
+/// One directive per argument.
 pub fn one_each(d: &Directive) -> String {
     let (name, words): (_, Vec<_>) = (d.name.str(), d.args.iter().map(Word::str).collect());
     let words = words.join(",");
@@ -150,7 +149,7 @@ pub fn one_each(d: &Directive) -> String {
     format!("one in each line: {}", suggest::lines(&name, words))
 }
 
-/// The words of a value that lacks its quotes, and the line with them: what follows the value stays outside.
+/// A value that lacks its quotes, and the line with them; arguments after the value stay outside.
 pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let name = d.name.str();
     let words: Vec<_> = d.args.iter().map(Word::str).collect();
@@ -165,7 +164,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     };
     let end = if words.len() > 2 && is_flag(words.len() - 1) { words.len() - 1 } else { words.len() };
     let range = match &*name {
-        // A regex with a space, and what replaces it.
+        // A regex with a space, followed by its replacement.
         "rewrite" if end < words.len() && is_flag(end - 1) => {
             let help = format!("one flag is all it takes: rewrite {} {} {};", words[0], words[1], words[2]);
             return Some((d.args[end].span, help));
@@ -181,7 +180,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     };
     let text = words.get(range.clone()).filter(|text| text.len() > 1)?.join(" ");
     let quote = if text.contains('"') { '\'' } else { '"' };
-    // Quotes that stood around a word of it are part of the value.
+    // Quotes around single words of the value become part of it.
     let text = d.args.get(range.clone())?.iter().map(|word| match word.quoted {
         true if quote == '"' && !word.bytes().contains(&b' ') => format!("'{}'", word.str()),
         _ => word.str().into_owned(),
@@ -193,7 +192,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     Some((span, format!("a value with spaces stands in quotes: {name} {before}{quote}{text}{quote}{after};")))
 }
 
-/// Directives that take one thing and may be repeated.
+/// Directives with one argument that may be repeated.
 const REPEATED: [&str; 7] =
     ["env", "allow", "deny", "include", "set_real_ip_from", "proxy_hide_header", "proxy_pass_header"];
 
@@ -219,10 +218,10 @@ fn of_block(d: &Directive) -> Option<String> {
     })
 }
 
-/// What to write where an argument has a value that the directive does not take.
+/// The help for an argument whose value the directive does not accept.
 pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let name = d.name.str();
-    // A variable without its end may stand in any value.
+    // Any value may contain a malformed variable.
     if fault.message.starts_with("the closing bracket in ") || fault.message == "invalid variable name" {
         return None;
     }
@@ -402,12 +401,12 @@ fn error_page(d: &Directive) -> Option<String> {
     }
 }
 
-/// `404 /index.php 200`: what the page is to be answered with stands behind it.
+/// `404 /index.php 200`: the status for the page is at the end.
 fn at_end_is_success(words: &[Word]) -> bool {
     words.len() > 2 && words.last().is_some_and(|word| word.len() == 3 && word.bytes().starts_with(b"2"))
 }
 
-/// The level that stands where the path belongs.
+/// The log level in place of the path.
 fn level_of(words: &[Word]) -> Option<String> {
     let first = words.first()?.str();
     Level::NAMES.contains(&&*first).then(|| first.into_owned())
@@ -424,7 +423,7 @@ fn level(text: &str) -> Option<String> {
     Some(format!("did you mean \"{meant}\"?"))
 }
 
-/// Rights as numbers, or as other words.
+/// Permissions as octal numbers or in other words.
 fn access(name: &str, text: &str) -> Option<String> {
     let digits = text.trim_start_matches('0').trim_start_matches('o');
     if digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {

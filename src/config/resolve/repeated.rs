@@ -1,11 +1,11 @@
-//! What one level says twice where nginx has a rule for it that no row knows: words of a set, and `off` beside others.
+//! Repetitions within a level that nginx has a special rule for: words of a set, and `off` beside other lines.
 
 use crate::config::ast::Directive;
 use crate::config::build::Build;
 use crate::config::fault::Fault;
 use crate::util::hash::{FastMap, FastSet};
 
-/// Directives whose words are a set: a word that is there already is warned of. In order.
+/// Directives whose words form a set: a duplicate word causes a warning. Sorted.
 const SETS: &[&str] = &[
     "addition_types",
     "dav_methods",
@@ -39,26 +39,26 @@ const SETS: &[&str] = &[
     "uwsgi_ssl_protocols",
 ];
 
-/// Lists that `off` empties: it stands alone. In order.
+/// Lists in which `off` must be the only line. Sorted.
 const LISTS: &[&str] = &["mirror", "proxy_cookie_domain", "proxy_cookie_flags", "proxy_cookie_path", "proxy_redirect"];
 
 fn is_off(d: &Directive) -> bool {
     matches!(&d.args[..], [word] if word.is("off"))
 }
 
-/// The lines of a level so far that the rules speak of.
+/// The lines of a level so far that these rules concern.
 #[derive(Default)]
 pub(super) struct Level<'a> {
-    /// The name that was looked up last and is in no list: most lines of a long block have the name of the line before.
+    /// The last name looked up, if no rule concerns it: most lines of a long block have the name of the previous line.
     free: Option<&'a [u8]>,
-    /// The words of each set.
+    /// The words so far, by directive.
     sets: FastMap<&'static str, FastSet<Vec<u8>>>,
-    /// Each list, and whether one of its lines is `off`.
+    /// Whether a line so far is `off`, by directive.
     lists: FastMap<&'static str, bool>,
 }
 
 impl<'a> Level<'a> {
-    /// Whether the line may stand beside those before it.
+    /// Whether the line is allowed after those before it.
     pub(super) fn takes(&mut self, build: &mut Build, d: &'a Directive) -> bool {
         let name = d.name.bytes();
         if self.free == Some(name) {

@@ -1,10 +1,10 @@
-//! Words that belong together and were written apart, or lack the part before their `=`: `65 seconds`, `burst 5`, a zone
-//! without `zone=`. Called when a directive is wrong already; nothing here is ever accepted.
+//! Words wrongly split at a space, or without the part before `=`: `65 seconds`, `burst 5`, a zone without `zone=`.
+//! Used only for a directive that is already wrong; nothing here is ever accepted.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::value;
 
-/// Parameters whose value follows a `=`. NUMBERED: the value must begin with a digit; NAMED: any word without `=`.
+/// Parameters with `=`. NUMBERED: the value must begin with a digit; NAMED: any word without `=`.
 const NUMBERED: [&str; 17] = [
     "backlog",
     "burst",
@@ -26,13 +26,13 @@ const NUMBERED: [&str; 17] = [
 ];
 const NAMED: [&str; 3] = ["keys_zone", "weight", "zone"];
 
-/// The line with the argument `at` put together with what belongs to it, or given what it lacks.
+/// The line with the argument `at` joined to the next word, or with its missing prefix.
 pub fn joined(d: &Directive, at: usize) -> Option<String> {
     let word = d.args.get(at)?;
     time(d, word).or_else(|| parameter(d, at)).or_else(|| bare_zone(d, word))
 }
 
-/// A parameter (the argument `at`), and its value as a word of its own: `weight 2`, `burst 5`, `zone one`.
+/// A parameter (the argument `at`) whose value is a separate word: `weight 2`, `burst 5`, `zone one`.
 pub fn parameter(d: &Directive, at: usize) -> Option<String> {
     let (text, next) = (d.args.get(at)?.str(), d.args.get(at + 1)?.str());
     let is_value = match () {
@@ -40,7 +40,7 @@ pub fn parameter(d: &Directive, at: usize) -> Option<String> {
         () if NAMED.contains(&&*text) => !next.contains('='),
         () => false,
     };
-    // Each word of a long line comes here: only the one that is torn costs a copy of the line.
+    // This runs for each word of a long line: copy the line only for a word that is split.
     if !is_value {
         return None;
     }
@@ -61,14 +61,14 @@ fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
         return None;
     }
     let words = d.args.iter().map(|other| match other.span == word.span {
-        // `zone:one:10m` has another sign in its place.
+        // `zone:one:10m` has a wrong separator.
         true => format!("zone={}", text.strip_prefix("zone:").unwrap_or(&text)),
         false => other.str().into_owned(),
     });
     Some(format!("the zone is named by zone=: {} {};", d.name.str(), words.collect::<Vec<_>>().join(" ")))
 }
 
-/// `65 seconds` where a second word is allowed: a number, and its unit as a word of its own.
+/// `65 seconds` in a directive that allows a second word: a number, and its unit as a separate word.
 fn time(d: &Directive, unit: &Word) -> Option<String> {
     let at = d.args.iter().position(|word| word.span == unit.span).filter(|at| *at > 0)?;
     let number = d.args.get(at - 1)?.str();

@@ -1,5 +1,5 @@
-//! Stapling: responses of OCSP are not fetched, and the directives that ask for it are noted. Where `ssl_stapling_file` has
-//! the response it is sent as they ask, and there is nothing to note.
+//! OCSP stapling: responses are not fetched, and directives that request that are noted as ignored. If
+//! `ssl_stapling_file` supplies the response, it is sent, and nothing is noted.
 
 use crate::config::ast::Directive;
 use crate::config::build::Build;
@@ -9,7 +9,7 @@ use crate::util::checkpoint;
 const NAMES: [&str; 3] = ["ssl_stapling", "ssl_stapling_responder", "ssl_stapling_verify"];
 
 impl Build {
-    /// Notes the first of each that no file answers for.
+    /// Notes the first of each directive that no stapling file covers.
     pub(super) fn note_stapling(&mut self, level: &[Directive]) {
         if has_file(level) {
             return;
@@ -21,7 +21,7 @@ impl Build {
                 Some(_) => {}
                 None => {
                     let Some(name) = NAMES.into_iter().find(|name| d.name.is(name)) else { continue };
-                    // What stands in http is for its servers, of which some have files.
+                    // A directive in http applies to all servers, of which some may have files.
                     if !level.iter().filter_map(|d| d.block.as_ref()).any(|block| has_file(block)) {
                         self.note_ignored(name, d, STAPLING);
                     }

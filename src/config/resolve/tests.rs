@@ -1,4 +1,4 @@
-//! Messages for mistakes that people make: one message for one mistake, with what would be right.
+//! Messages for common mistakes: one message per mistake, with the correction.
 
 mod judged;
 mod mistakes;
@@ -8,7 +8,7 @@ use crate::config::error::Severity;
 use crate::config::load::{LoadOptions, load_text};
 use std::path::Path;
 
-/// The helps of all errors and warnings, one string a message.
+/// The help lines of all errors and warnings, one string per message.
 fn helps(text: &str) -> Vec<String> {
     let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
     let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
@@ -111,10 +111,10 @@ fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
         ("limit_req_zone $uri zone=a:1k rate=1r/s;", &["1k"]),
         ("server { server_name a\u{a0}; }", &["\u{a0}"]),
         ("server { deny from all; }", &["from"]),
-        // What follows a brace that is missing is no type.
+        // What follows a missing brace is not a type.
         ("types {\n  a/b c;\n  server {\n    listen 8080;\n  }\n", &["{"]),
         ("server { if ($uri = /a { return 403; } }", &["$uri = /a"]),
-        // What follows a brace that is missing is no line of the table.
+        // What follows a missing brace is not a line of the table.
         ("map $uri $x {\n  a 1;\n  server {\n    listen 8080;\n  }\n", &["{"]),
     ] {
         assert_eq!(spans(&format!("events {{ }}\nhttp {{\n{text}\n}}\n")), expected, "{text}");
@@ -123,7 +123,7 @@ fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
 
 #[test]
 fn many_lines_that_lack_their_end_are_read_in_one_pass() {
-    // One directive of forty thousand words: step by step it took minutes, then the stack.
+    // One directive of forty thousand words once took minutes when split step by step, then overflowed the stack.
     let lines: String = (0..20_000).map(|n| format!("deny 10.0.{}.{}\n", n / 250, n % 250)).collect();
     let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{lines}root /x;\n}}\n}}\n"));
     assert!(!found.is_empty());
@@ -139,7 +139,7 @@ fn a_file_that_is_no_configuration_is_not_repeated_in_a_suggestion() {
 
 #[test]
 fn the_words_of_a_long_line_are_judged_in_one_pass() {
-    // Each word had copied the line.
+    // Each word once copied the line.
     let words: String = (0..25_000).map(|n| format!(" 10.0.{}.{}", n / 250, n % 250)).collect();
     for line in [format!("deny{words};"), format!("return 200{words};"), format!("add_header X{words};")] {
         let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{line}\n}}\n}}\n"));
@@ -149,7 +149,7 @@ fn the_words_of_a_long_line_are_judged_in_one_pass() {
 
 #[test]
 fn zones_that_are_not_defined_are_looked_for_in_one_walk() {
-    // Each had walked the tree, twice.
+    // Each once walked the tree, twice.
     let uses =
         |n: usize| format!("location /{n} {{ limit_req zone=r{n}; }}\nlocation /c{n} {{ limit_conn c{n} 5; }}\n");
     let locations: String = (0..12_500).map(uses).collect();

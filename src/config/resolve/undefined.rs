@@ -1,5 +1,5 @@
-//! What is used and never defined, once all is read: variables and zones. Places are looked for in the tree only when
-//! something is missing, so that a right configuration keeps none of them.
+//! Variables and zones that are used but never defined, found once everything is read. Positions are searched in the
+//! tree only if something is missing, so that a correct configuration does not store them.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
@@ -12,7 +12,7 @@ use crate::config::{registry, suggest};
 use crate::util::checkpoint;
 use std::collections::{HashMap, HashSet};
 
-/// What others call a variable, and its name here.
+/// Variables of other servers, and their equivalents here.
 const FOREIGN: &[(&str, &str)] = &[
     ("client_ip", "remote_addr"),
     ("client_addr", "remote_addr"),
@@ -94,24 +94,24 @@ const FOREIGN: &[(&str, &str)] = &[
     ("upload_size", "upload_file_size"),
 ];
 
-/// The name of `zone=NAME`.
+/// The name in `zone=NAME`.
 fn name_in(word: &Word) -> Span {
     let from = word.bytes().strip_prefix(b"zone=").map_or(0, |name| word.len() - name.len());
     word.part(from, word.len())
 }
 
 impl Build {
-    /// One error for each name, at its first use.
+    /// Reports one error per name, at its first use.
     pub(super) fn undefined_variables(&mut self, tree: &[Directive]) {
         let names: Vec<String> = self.variables.undefined().map(str::to_owned).collect();
         for name in names {
-            // What is beyond the limit is counted only: the tree is not searched for it.
+            // Beyond the limit, errors are only counted, so do not search the tree.
             if self.diagnostics.errors() >= Diagnostics::LIMIT {
                 self.diagnostics.push(Diagnostic::emerg(None, format!("unknown \"{name}\" variable")));
                 continue;
             }
             if tree.iter().any(|d| defines(d, &name)) {
-                // What defines it is wrong itself, and was reported.
+                // Its definition is wrong, which was reported.
                 continue;
             }
             let mut uses = Vec::new();
@@ -128,7 +128,7 @@ impl Build {
         }
     }
 
-    /// The places of `$name` and `${name}`.
+    /// The positions of `$name` and `${name}`.
     fn uses(&self, level: &[Directive], name: &str, found: &mut Vec<Span>) {
         for d in level {
             for word in d.words() {
@@ -151,7 +151,7 @@ impl Build {
         })
     }
 
-    /// What was meant by the name of a variable that is not defined; `at`: where it stands.
+    /// Suggests what was meant by an undefined variable; `at`: its position.
     fn meant(&self, name: &str, at: Option<Span>) -> Option<String> {
         if let Some(module) = module_of(name) {
             return Some(format!("it belongs to {module}, which is not built in"));
@@ -164,7 +164,7 @@ impl Build {
             written.iter().any(u8::is_ascii_uppercase) && !written.iter().any(u8::is_ascii_lowercase)
         });
         let near = suggest::nearest(name, self.variables.names());
-        // `$BACKEND_HOST` is more than a slip away from `$host`.
+        // `$BACKEND_HOST` is too far from `$host`.
         if let Some(near) = near.filter(|near| !is_shouted || near.len() * 3 >= name.len() * 2) {
             return Some(format!("did you mean ${near}?"));
         }
@@ -188,7 +188,7 @@ impl Build {
         Some("define it by `set`, `map` or a named group of a regex; request headers are $http_NAME, arguments $arg_NAME".into())
     }
 
-    /// `$_SERVER[REQUEST_URI]`, `$_GET['id']`.
+    /// PHP's `$_SERVER[REQUEST_URI]`, `$_GET['id']`.
     fn member_of_php(&self, name: &str, span: Span) -> Option<String> {
         let after = self.sources.bytes(span.file).get(span.end as usize..)?.strip_prefix(b"[")?;
         let key = after.get(..memchr::memchr(b']', after.get(..80).unwrap_or(after))?)?;
@@ -214,7 +214,7 @@ impl Build {
         let tail = String::from_utf8_lossy(after.get(..run).unwrap_or_default()).replace('-', "_");
         let whole = format!("{name}{tail}").to_ascii_lowercase();
         let header = format!("http_{whole}");
-        // Names of headers have no `_`: `$php_version-fpm` is another variable's, and a text behind it.
+        // Header variables have `_`; `$php_version-fpm` is another variable followed by text.
         let meant = match self.variables.is_defined(&whole) {
             true => &*whole,
             false => foreign(&whole).or((!name.contains('_')).then_some(&*header))?,
@@ -222,7 +222,7 @@ impl Build {
         Some(format!("`-` ends a variable's name; did you mean ${meant}?"))
     }
 
-    /// A letter too few or too many of a short name, or another family's.
+    /// A short name with one letter too many or too few, or with the wrong prefix.
     fn nearly(&self, name: &str) -> Option<String> {
         let short = |known: &&str| known.len() > 2 && name.len() > 1 && strsim::osa_distance(known, name) == 1;
         if let Some(near) = self.variables.names().find(|known| short(known)) {
@@ -255,7 +255,7 @@ impl Build {
         }
     }
 
-    /// Zones of groups of servers: one line of each has to say its size, and no other another one.
+    /// Upstream zones: at least one line of each must give its size, and all sizes must be equal.
     pub(super) fn undefined_group_zones(&mut self) {
         let zones = std::mem::take(&mut self.group_zones);
         let mut sizes: HashMap<&str, u64> = HashMap::new();
@@ -291,7 +291,7 @@ impl Build {
                 continue;
             }
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
-            // What is beyond the limit is counted only: no name is compared with all others for it.
+            // Beyond the limit, errors are only counted, so do not compare names.
             if self.diagnostics.errors() >= Diagnostics::LIMIT {
                 self.diagnostics.push(Diagnostic::emerg(name_in(&zone.word), text));
                 continue;
@@ -309,7 +309,7 @@ impl Build {
     }
 }
 
-/// The line that defines a zone which a directive names.
+/// An example definition of a zone for a directive.
 fn definition(user: &str, zone: &str) -> String {
     match user {
         "limit_conn" => format!("limit_conn_zone $binary_remote_addr zone={zone}:10m;"),
@@ -318,15 +318,15 @@ fn definition(user: &str, zone: &str) -> String {
     }
 }
 
-/// What a configuration with an undefined zone says of zones, read in one walk: there may be as many undefined ones as
-/// there are locations.
+/// What a configuration with undefined zones contains about zones, collected in one walk: there may be as many
+/// undefined zones as locations.
 #[derive(Default)]
 struct ZonesWritten {
-    /// Those that a directive was meant to define, which may be wrong itself.
+    /// Zones that a directive was meant to define, even if it is wrong.
     defined: HashSet<String>,
-    /// A directive defines one whose name cannot be read: it may be any.
+    /// Whether a directive defines a zone whose name cannot be parsed: it could be any.
     has_nameless: bool,
-    /// The directives that limit by a zone, by the places of their arguments.
+    /// The directives that use a zone, by the spans of their arguments.
     users: HashMap<Span, &'static str>,
 }
 
@@ -346,7 +346,7 @@ impl ZonesWritten {
         }
     }
 
-    /// The directive that names a zone by the word at `span`.
+    /// The directive that uses a zone in the word at `span`.
     fn user(&self, span: Span) -> &'static str {
         self.users.get(&span).copied().unwrap_or("limit_req")
     }
@@ -354,7 +354,7 @@ impl ZonesWritten {
 
 /// Whether a directive, or one inside it, was meant to define the variable.
 fn defines(d: &Directive, name: &str) -> bool {
-    // `ROOT=/srv;`, `export ROOT=/srv;`, `$root = /srv;`: meant to.
+    // Assignments in other syntaxes: `ROOT=/srv;`, `export ROOT=/srv;`, `$root = /srv;`.
     let key = |word: &Word| {
         let text = word.str();
         let key = text.split('=').next().unwrap_or_default().trim_start_matches('$').to_owned();
@@ -364,13 +364,13 @@ fn defines(d: &Directive, name: &str) -> bool {
     if key(&d.name) || assigns && d.args.first().is_some_and(|word| key(word) || word.is(name)) {
         return true;
     }
-    // The name may be wrong itself: `mapp $uri $x { … }`.
+    // The name may be misspelled: `mapp $uri $x { … }`.
     let known = d.name.str();
     let near = match registry::find(&known, Contexts::ANY) {
         Some(_) => &*known,
         None => registry::nearest(&known, Contexts::HTTP.or(Contexts::SERVER)).unwrap_or_default(),
     };
-    // One of its words is missing: it may be this one.
+    // The missing word may be this variable.
     if matches!(near, "map" | "split_clients") && d.args.len() == 1 {
         return true;
     }
@@ -381,7 +381,7 @@ fn defines(d: &Directive, name: &str) -> bool {
         _ => None,
     };
     let same = |word: &Word| word.str().trim_start_matches('$').eq_ignore_ascii_case(name);
-    // Lines of a table are no directives, however many they are.
+    // Lines of a table are data, and may be many.
     let is_table = match registry::find(near, Contexts::ANY) {
         Some(Definition::Row(row)) => row.args.is_block() && matches!(row.effect, Effect::Once(_) | Effect::Many(_)),
         _ => false,
@@ -395,7 +395,7 @@ fn is_zone_word(d: &Directive) -> bool {
 
 /// Whether a directive was meant to define a zone.
 fn defines_zone(d: &Directive) -> bool {
-    // The name may be wrong itself, as `limit-req-zone`.
+    // The name may be misspelled: `limit-req-zone`.
     let known = d.name.str();
     let near = match registry::find(&known, Contexts::ANY) {
         Some(_) => &*known,
@@ -405,12 +405,12 @@ fn defines_zone(d: &Directive) -> bool {
     matches!(near, "limit_req_zone" | "limit_conn_zone" | "dav_ext_lock_zone")
 }
 
-/// What a variable of another server or an older habit is called here.
+/// The equivalent of a variable from another server or of outdated usage.
 fn foreign(name: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(foreign, _)| *foreign == name).map(|(_, meant)| *meant)
 }
 
-/// Names that are known from elsewhere.
+/// Suggestions for well-known foreign names.
 fn elsewhere(name: &str) -> Option<String> {
     if let Some(meant) = foreign(name) {
         return Some(format!("did you mean ${meant}?"));
@@ -418,7 +418,7 @@ fn elsewhere(name: &str) -> Option<String> {
     if let Some(tail) = name.strip_prefix("header_").or_else(|| name.strip_prefix("request_header_")) {
         return Some(format!("request headers are $http_NAME: did you mean $http_{tail}?"));
     }
-    // Headers without a standard of their own: `$x_forwarded_proto`.
+    // Non-standard headers: `$x_forwarded_proto`.
     if name.starts_with("x_") && name.len() > 3 {
         return Some(format!("request headers are $http_NAME: did you mean $http_{name}?"));
     }

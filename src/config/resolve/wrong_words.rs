@@ -1,5 +1,4 @@
-//! A directive that is known and may stand where it does, with words that its row does not take: the message, and what would
-//! be right.
+//! Errors in the arguments of a known directive in the right context: the message, and the correction.
 
 use super::{lexical, markup, placeholder, remedy};
 use crate::config::ast::{Directive, Span, Word, written};
@@ -9,7 +8,7 @@ use crate::config::fault::Fault;
 use crate::config::row::Row;
 use crate::config::suggest;
 
-/// Directives whose last argument is free text, which people forget to quote.
+/// Directives whose last argument is free text, often left unquoted.
 const TAKES_TEXT: [&str; 14] = [
     "return",
     "add_header",
@@ -28,7 +27,7 @@ const TAKES_TEXT: [&str; 14] = [
 ];
 
 impl Build {
-    /// A directive that its row does not take: with what would be right, as far as the row knows.
+    /// Reports a directive that its row rejects, with a correction if the row suggests one.
     pub(super) fn wrong(&mut self, here: Contexts, row: &Row, d: &Directive, fault: Fault) {
         if let Some((first, second)) = self.swallowed(here, d) {
             return self.error(lexical::missing_semicolon(&first, &second));
@@ -59,7 +58,7 @@ impl Build {
         }
         let help = match (&fault.help, comma) {
             (_, Some(_)) => Some(without_commas(row, d)),
-            // Of variables, which may stand in any value.
+            // Variables may occur in any value.
             (Some(_), _) if fault.message.contains("variable") && fault.message.contains("closing bracket") => None,
             (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
                 Some(help) => Some(help),
@@ -84,10 +83,10 @@ impl Build {
         });
     }
 
-    /// The part of a word that is wrong: the comma, the value of a parameter, the port of an address.
+    /// The wrong part of a word: a comma, a parameter's value, the port of an address.
     fn wrong_part(&self, row: &Row, d: &Directive, fault: &Fault, comma: Option<&Word>) -> Option<Span> {
         let word = d.args.iter().find(|word| word.span == fault.span && !word.quoted)?;
-        // The word as it is written is the word that is read.
+        // The word has no escapes, so that offsets in the text and the source agree.
         let text =
             std::str::from_utf8(self.sources.slice(word.span)).ok().filter(|text| text.as_bytes() == word.bytes())?;
         if comma.is_some_and(|comma| comma.span == word.span) {
@@ -109,7 +108,7 @@ impl Build {
     }
 }
 
-/// What would be right where commas stand between words, or at their ends.
+/// The correction for commas between words or at their ends.
 fn without_commas(row: &Row, d: &Directive) -> String {
     let text = matches!(row.name, "add_header" | "add_trailer").then(|| remedy::of_text(d)).flatten();
     match (row.name, text) {
@@ -124,7 +123,7 @@ fn without_commas(row: &Row, d: &Directive) -> String {
     }
 }
 
-/// A block where none belongs, none where one does, or the wrong number of words.
+/// The fault of a missing or surplus block, or of a wrong number of arguments.
 pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
     if args.is_block() && d.block.is_none() {
@@ -136,7 +135,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     }
     if d.block.is_some() && !args.is_block() {
         let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));
-        // What was meant as its value stands in the braces, where it is one word.
+        // A single word in braces was probably meant as the value.
         let inside: Vec<&Directive> = d.block.iter().flatten().collect();
         let words: Vec<&Word> = d.args.iter().chain(inside.iter().flat_map(|line| line.words())).collect();
         let value = match inside[..] {
@@ -150,7 +149,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let message = format!("invalid number of arguments in \"{name}\" directive");
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if args.is_block() {
-        // The words that are too many; where one is missing, the name.
+        // Mark the surplus words; if words are missing, the name.
         let surplus = d.args.get(most).map(|first| first.span.to(d.args_span()));
         let fault = Fault::new(surplus.unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
@@ -171,7 +170,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return fault;
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
-    // What is torn apart or joined is what is wrong, not the name.
+    // Mark the split or joined words, not the name.
     let is_of_words =
         ["a number and its unit", "two words", "a parameter and", "no space stands in a URL", "it takes no"]
             .iter()
@@ -186,7 +185,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if wrong.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
 }
 
-/// A text that lacks its quotes, so that it is more words than are taken.
+/// An unquoted text, which makes too many arguments.
 fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fault> {
     let name = d.name.str();
     if !TAKES_TEXT.contains(&&*name) || d.args.len() <= most || most == 0 {
@@ -206,7 +205,7 @@ fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fa
     Some(Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help))
 }
 
-/// Addresses of `listen` that commas join, each with a line of its own; `127.0.0.1,8080` is one and its port.
+/// One `listen` per comma-separated address; `127.0.0.1,8080` is an address and its port.
 fn listen_each(d: &Directive) -> String {
     let words: Vec<_> = d.args.iter().map(Word::str).collect();
     let words = words.join(",");
@@ -238,7 +237,7 @@ fn password_file(d: &Directive) -> Option<(Span, String)> {
     is_meant.then_some((file.span, help))
 }
 
-/// Text long enough to be recognised.
+/// Text shortened to a recognizable length.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
@@ -246,18 +245,18 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// The arguments with all from `from` on as one quoted word.
+/// The arguments, with those from `from` on as one quoted word.
 fn quoted_tail(d: &Directive, from: usize) -> String {
     let (kept, text) = d.args.split_at(from);
     format!("{}{}\"{}\";", written(kept), if kept.is_empty() { "" } else { " " }, shown(&written(text)))
 }
 
-/// Of a sentence that lists what is taken, the word that was meant.
+/// The word most likely meant, out of a sentence that lists the allowed ones.
 fn nearest_in(help: &str, word: &str) -> Option<String> {
     let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let (key, value) = key_and_value(word);
     let value = &*value;
-    // The sentence says of the word itself why it is not taken.
+    // The sentence already explains why the word is not allowed.
     if help.contains(&format!("{key} is not ")) {
         return None;
     }
@@ -265,13 +264,13 @@ fn nearest_in(help: &str, word: &str) -> Option<String> {
     (!help.contains("did you mean")).then(|| format!("did you mean \"{near}{value}\"?"))
 }
 
-/// A parameter that the row's documentation names and that is near the word; else what the documentation says first, and
+/// A parameter from the row's documentation that resembles the word; otherwise the documentation's first sentence and
 /// an example.
 fn from_doc(row: &Row, word: &str) -> String {
     let (key, value) = key_and_value(word);
     let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
     let words = words.map(|word| word.trim_end_matches(['.', '-'])).filter(|known| known.len() > 1 && *known != key);
-    // The name itself is near where `:` stands for `=`.
+    // With `:` in place of `=`, the name itself is the nearest.
     if word.starts_with(&format!("{key}:")) && row.doc.contains(&format!("{key}=")) {
         return format!("did you mean \"{key}{value}\"?");
     }

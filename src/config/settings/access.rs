@@ -11,15 +11,15 @@ use std::rc::Rc;
 pub struct Access {
     /// None: the default for what the location does.
     pub allowed: Option<MethodSet>,
-    /// In order; the first that matches decides.
+    /// In order; the first match decides.
     pub rules: Rc<Rules>,
 }
 
-/// Address rules in their order, with an index for the first that matches a client.
+/// Address rules in order, with an index to find the first match.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     list: Vec<Rule>,
-    /// Of each network, the first rule.
+    /// For each network, its first rule.
     networks: Networks,
     unix: Option<u32>,
     all: Option<u32>,
@@ -40,8 +40,8 @@ impl Rules {
         self.list.push(rule);
     }
 
-    /// The first rule that matches the client. None: a client on a Unix socket; mapped addresses count as IPv4 and
-    /// must be given as such.
+    /// The first rule that matches the client. None: a client on a Unix socket. IPv4-mapped addresses must be passed as
+    /// IPv4.
     pub fn first(&self, ip: Option<IpAddr>) -> Option<&Rule> {
         let own = match ip {
             Some(ip) => self.networks.all(ip).min(),

@@ -1,4 +1,4 @@
-//! `acme_issuer` and `acme_certificate` as written; `resolve::acme` makes authorities and certificates of them.
+//! `acme_issuer` and `acme_certificate` as written; `resolve::acme` builds authorities and certificates from them.
 
 use crate::acme::ChallengeKind;
 use crate::acme::wire::Url;
@@ -11,13 +11,13 @@ use std::path::PathBuf;
 pub struct CertificateRequest {
     pub issuer: Box<str>,
     pub issuer_span: Span,
-    /// Names in the directive itself; empty: those of the server.
+    /// Names given in the directive; if empty, the server's names are used.
     pub names: Vec<(String, Span)>,
     pub key: KeyKind,
     pub span: Span,
 }
 
-/// `acme_issuer` as it is read.
+/// `acme_issuer` while it is read.
 #[derive(Clone, Debug)]
 pub struct IssuerDraft {
     pub name: Box<str>,
@@ -47,7 +47,7 @@ pub enum EabSecret {
     File(PathBuf, Span),
 }
 
-/// Where an issuer stores what must survive the process.
+/// Where an issuer stores state that must outlive the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateStore {
     Default,

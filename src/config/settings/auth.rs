@@ -1,4 +1,4 @@
-//! Passwords, and how they combine with address rules.
+//! Password authentication, and how it is combined with address rules.
 
 use super::list::List;
 use crate::config::template::{SetTarget, Template};
@@ -7,18 +7,18 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
-    /// The realm that the client is shown. None: no password is required.
+    /// The realm shown to the client. None: no password is required.
     pub realm: Option<Template>,
     pub file: Option<Template>,
     pub satisfy: Satisfy,
-    /// How long the response to a wrong password is delayed.
+    /// Delay of the response to a wrong password.
     pub delay: Millis,
-    /// auth_request: the URI that decides.
+    /// auth_request: the URI of the subrequest.
     pub request: Option<Rc<[u8]>>,
-    /// signed_link: keys of links that allow a request. Empty: no link is required.
+    /// signed_link: keys for signed links. Empty: no link is required.
     pub link_keys: Rc<[Box<[u8]>]>,
     pub request_set: List<RequestSet>,
-    /// secure_link, secure_link_md5; or secure_link_secret, nginx's first way.
+    /// secure_link and secure_link_md5; or secure_link_secret, nginx's older mode.
     pub secure_link: Option<Template>,
     pub secure_link_md5: Option<Template>,
     pub secure_link_secret: Option<Rc<[u8]>>,
@@ -31,7 +31,7 @@ pub struct RequestSet {
     pub value: Template,
 }
 
-/// Whether all access rules must allow a client, or any of them.
+/// Whether all kinds of access rules must allow a client, or any one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Satisfy {
     #[default]

@@ -1,4 +1,4 @@
-//! Where the body of a request is kept if it is read before the response: `client_body_*`.
+//! Where a request body is stored if it is read before the response: `client_body_*`.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -6,12 +6,12 @@ use std::rc::Rc;
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     pub in_file_only: InFileOnly,
-    /// Accepted: what is in memory is always one buffer here.
+    /// Accepted without effect: a body in memory is always one buffer.
     pub in_single_buffer: bool,
     pub temp: Rc<TempPath>,
 }
 
-/// Whether every body goes to a file, and whether the file outlives the request.
+/// Whether every body is written to a file, and whether the file outlives the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InFileOnly {
     #[default]
@@ -20,8 +20,8 @@ pub enum InFileOnly {
     Clean,
 }
 
-/// A directory of temporary files, and the lengths of the names of its subdirectories, which are made of a file's
-/// last digits.
+/// A directory for temporary files, and the lengths of its levels of subdirectories, which are named by the last digits
+/// of a file's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TempPath {
     pub path: PathBuf,

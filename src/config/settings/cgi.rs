@@ -1,23 +1,23 @@
-//! Programs that are started for each request (RFC 3875).
+//! CGI programs, started for each request (RFC 3875).
 
 use super::list::List;
 use crate::config::template::Template;
 
 #[derive(Clone, Debug)]
 pub struct Cgi {
-    /// cgi_extension: the extension with its dot, and the interpreter; None: the files are programs themselves.
+    /// cgi_extension: the extension with its dot, and the interpreter; None: the files are executable themselves.
     pub extensions: List<(Box<[u8]>, Interpreter)>,
     /// None: the script's own directory.
     pub working_dir: Option<Template>,
     pub env: List<(Box<[u8]>, Template)>,
-    /// STDERR goes to the error log.
+    /// Whether STDERR goes to the error log.
     pub logs_stderr: bool,
     pub max_children: u64,
-    /// Scripts in places where clients may write are run.
+    /// Whether scripts are executed in directories where clients may write.
     pub uploads: bool,
 }
 
-/// The interpreter of a script. None: the script is a program itself.
+/// The interpreter of a script. None: the script itself is executed.
 pub type Interpreter = Option<Box<[u8]>>;
 
 impl Default for Cgi {

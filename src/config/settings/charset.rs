@@ -1,4 +1,4 @@
-//! The charset named in Content-Type, and recoding into it.
+//! The charset named in Content-Type, and conversion to it.
 
 use crate::config::template::Template;
 use crate::http::media_type;
@@ -8,9 +8,9 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Charset {
     pub name: Option<Template>,
-    /// The charset of files; they are recoded if it differs.
+    /// The charset of files; they are converted if it differs.
     pub source: Option<Template>,
-    /// Also for upstreams' responses that name one.
+    /// Whether to convert upstream responses that already have a charset.
     pub override_charset: bool,
     pub types: TypeSet,
 }
@@ -33,7 +33,7 @@ impl Default for Charset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeSet {
     All,
-    /// Names in lower case, each with whether the configuration names it; the others were added as synonyms.
+    /// Media types in lower case, each with whether the configuration names it; the others were added as synonyms.
     These(Rc<FastMap<Box<[u8]>, bool>>),
 }
 
@@ -46,7 +46,7 @@ impl TypeSet {
         set
     }
 
-    /// False: it was already there.
+    /// False if it was there already.
     pub fn add(&mut self, name: &[u8]) -> bool {
         let TypeSet::These(types) = self else { return true };
         let types = Rc::make_mut(types);
@@ -55,7 +55,7 @@ impl TypeSet {
         types.insert(name.into(), true) != Some(true)
     }
 
-    /// Whether a Content-Type (parameters do not count) is one of them.
+    /// Whether it includes the type of a Content-Type; parameters are ignored.
     pub fn contains(&self, content_type: &[u8]) -> bool {
         let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
         let name = media_type::canonical(content_type[..end].trim_ascii_end());
@@ -76,16 +76,16 @@ impl TypeSet {
     }
 }
 
-/// How bytes of one charset become those of another.
+/// How to convert one charset to another.
 #[derive(Clone, Debug)]
 pub enum Recode {
-    /// Byte by byte: the length stays.
+    /// Byte to byte, so that the length is unchanged.
     Bytes(Rc<[u8; 256]>),
     ToUtf8(Rc<[Box<[u8]>; 256]>),
     FromUtf8(Rc<FastMap<u32, u8>>),
 }
 
-/// One direction of a charset_map; names in lower case.
+/// One direction of a charset_map; names are in lower case.
 #[derive(Debug)]
 pub struct CharsetMap {
     pub from: Box<[u8]>,

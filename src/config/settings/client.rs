@@ -1,4 +1,4 @@
-//! What is expected of a client: sizes, times, keep-alive.
+//! Limits for clients: sizes, timeouts, keep-alive.
 
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
@@ -21,7 +21,7 @@ pub struct Client {
     pub underscores: bool,
     pub merge_slashes: bool,
     pub keepalive_timeout: Millis,
-    /// Seconds of the `Keep-Alive` response header, if it is sent.
+    /// Seconds in the `Keep-Alive` response header, if it is sent.
     pub keepalive_header: Option<u64>,
     pub keepalive_requests: u64,
     /// 0: no limit.
@@ -38,10 +38,10 @@ pub struct Client {
     pub keepalive_disable: KeepaliveDisable,
 }
 
-/// Browsers whose connections are not kept.
+/// Browsers for which keep-alive is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepaliveDisable {
-    /// After a POST.
+    /// After a POST only.
     pub msie6: bool,
     pub safari: bool,
 }
@@ -54,7 +54,7 @@ pub enum Lingering {
 }
 
 impl Client {
-    /// The header fields with unusual names that are accepted.
+    /// Which header fields with unusual names are accepted.
     pub fn unusual_names(&self) -> UnusualNames {
         UnusualNames { underscores: self.underscores, all: !self.ignore_invalid_headers }
     }

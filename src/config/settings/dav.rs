@@ -5,7 +5,7 @@ use crate::http::method::{Method, MethodSet};
 #[derive(Clone, Debug, Default)]
 pub struct Dav {
     pub methods: MethodSet,
-    /// Components a URI must have to be deleted.
+    /// Minimum number of components of a URI for DELETE.
     pub min_delete_depth: u64,
     /// dav_ext_methods.
     pub ext: MethodSet,
@@ -14,7 +14,7 @@ pub struct Dav {
 }
 
 impl Dav {
-    /// A method of either directive.
+    /// Whether a method is enabled by either directive.
     pub fn answers(&self, method: Method) -> bool {
         self.methods.contains(method) || self.ext.contains(method)
     }

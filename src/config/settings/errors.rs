@@ -7,7 +7,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, Default)]
 pub struct Errors {
     pub pages: List<Rc<ErrorPage>>,
-    /// An error of an error page may have a page of its own.
+    /// recursive_error_pages: whether an error while serving an error page may have an error page.
     pub recursive: bool,
 }
 
@@ -18,7 +18,7 @@ pub struct ErrorPage {
     pub target: PageTarget,
 }
 
-/// The status with which the page is sent.
+/// The status of an error page's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStatus {
     /// The error's own.

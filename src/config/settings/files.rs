@@ -1,4 +1,4 @@
-//! Which file answers a URI, and how it is read.
+//! Which file a URI maps to, and how it is read.
 
 use super::list::List;
 use crate::config::template::Template;
@@ -11,9 +11,9 @@ pub type Types = FastMap<Box<[u8]>, Rc<[u8]>>;
 
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The directory in which URIs are looked up; absolute unless it starts with a variable.
+    /// The document root; absolute unless it starts with a variable.
     pub root: Template,
-    /// `alias`: `root` replaces this many bytes at the beginning of the URI (the location's name).
+    /// `alias`: `root` replaces this many bytes at the start of the URI (the location's name).
     pub alias: Option<u32>,
     pub index: List<Index>,
     /// Extension (lower case, no dot) to type. None: the configuration names no types.
@@ -22,7 +22,7 @@ pub struct Files {
     pub sendfile: bool,
     pub log_not_found: bool,
     pub symlinks: Symlinks,
-    /// Most bytes of small files kept in memory, over all locations.
+    /// Maximum bytes of small files cached, over all locations.
     pub cache_size: Size,
     /// Bytes of the response cache.
     pub repeat_cache_size: Size,
@@ -31,22 +31,22 @@ pub struct Files {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     pub file: Template,
-    /// It began with `/`: an internal redirect, not a file of the directory.
+    /// Whether it began with `/`: then it is an internal redirect, not a file in the directory.
     pub absolute: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     Off,
-    /// No component may be a link; with `from`, only those after that prefix.
+    /// No component may be a symbolic link; with `from`, only those after that prefix are checked.
     On {
         from: Option<Template>,
     },
-    /// A link must belong to the owner of what it points to.
+    /// A symbolic link must have the same owner as its target.
     IfNotOwner {
         from: Option<Template>,
     },
-    /// No link may lead out of the root, nor, with `hidden`, to a name that begins with a dot.
+    /// No symbolic link may lead out of the root nor, with `hidden`, to a name that begins with a dot.
     Outside {
         hidden: bool,
     },

@@ -1,4 +1,4 @@
-//! The settings of FastCGI, SCGI and uwsgi alone, besides those of proxying.
+//! Settings that only FastCGI, SCGI and uwsgi have, in addition to those of proxying.
 
 use super::list::List;
 use super::programs::Role;
@@ -6,15 +6,15 @@ use crate::config::pattern::Pattern;
 use crate::config::template::Template;
 use std::rc::Rc;
 
-/// What only FastCGI, SCGI and uwsgi need to know.
+/// Settings of the gateway protocols.
 #[derive(Clone, Debug, Default)]
 pub struct Gateway {
     pub params: List<Param>,
-    /// fastcgi_index: the file that stands for a URI ending in `/`.
+    /// fastcgi_index: the file name appended to a URI that ends in `/`.
     pub index: Box<[u8]>,
     /// fastcgi_split_path_info.
     pub split_path_info: Option<Rc<Pattern>>,
-    /// Text in STDERR that makes the response a failure.
+    /// Text in STDERR that makes the response count as invalid.
     pub catch_stderr: List<Box<[u8]>>,
     pub keep_conn: bool,
     /// uwsgi_modifier1 and uwsgi_modifier2.
@@ -25,10 +25,10 @@ pub struct Gateway {
 pub struct Param {
     pub name: Box<[u8]>,
     pub value: Template,
-    /// A parameter with an empty value is not passed.
+    /// Whether the parameter is omitted if its value is empty.
     pub if_not_empty: bool,
-    /// It may name a program.
+    /// Set if the parameter may name a program.
     pub role: Option<Role>,
-    /// It takes the place of a client's field.
+    /// Whether it overrides a header field of the client.
     pub is_field: bool,
 }

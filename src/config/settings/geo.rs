@@ -5,15 +5,15 @@ use crate::config::template::Template;
 use crate::util::networks::Networks;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// One `geo`.
+/// One `geo` block.
 #[derive(Debug, Default)]
 pub struct GeoTable {
     /// None: the client's address.
     pub source: Option<Template>,
-    /// Clients whose X-Forwarded-For is trusted.
+    /// Proxies whose X-Forwarded-For is trusted.
     pub proxies: Vec<Cidr>,
     pub recursive: bool,
-    /// The value is looked up at each use.
+    /// Whether the value is looked up at each use.
     pub volatile: bool,
     pub values: Vec<Box<[u8]>>,
     pub default: Option<u32>,
@@ -22,8 +22,8 @@ pub struct GeoTable {
 }
 
 impl GeoTable {
-    /// The value for an address; IPv4-mapped addresses count as IPv4. None: the address is not known. That, or an
-    /// IPv6 address in a table of ranges, counts as 255.255.255.255 (nginx).
+    /// The value for an address; IPv4-mapped addresses count as IPv4. As in nginx, an unknown address (None), or an
+    /// IPv6 address in a table of ranges, counts as 255.255.255.255.
     pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
         let none = Ipv4Addr::BROADCAST;
         let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
@@ -43,12 +43,13 @@ impl GeoTable {
     }
 }
 
-/// Address ranges in order, none overlapping: (first, last, value).
+/// Sorted, non-overlapping address ranges: (first, last, value).
 #[derive(Debug, Default)]
 pub struct Ranges(Vec<(u32, u32, u32)>);
 
 impl Ranges {
-    /// A range inside another cuts it; one that overlaps it partly is an error (nginx). Err: the range in the way.
+    /// Inserts a range; one inside another splits it, one that overlaps another partly is an error (nginx). Err: the
+    /// conflicting range.
     pub fn insert(&mut self, first: u32, last: u32, value: u32) -> Result<(), (u32, u32)> {
         let at = self.0.partition_point(|(_, end, _)| *end < first);
         let Some(&(from, to, old)) = self.0.get(at).filter(|(from, _, _)| *from <= last) else {

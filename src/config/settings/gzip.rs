@@ -14,7 +14,7 @@ pub struct Gzip {
     pub vary: bool,
     pub proxied: Proxied,
     pub disable: Rc<Disable>,
-    /// HTTP/1.0 clients get gzip, too.
+    /// Whether HTTP/1.0 clients get gzip too.
     pub http10: bool,
     pub stored: Stored,
 }
@@ -35,7 +35,7 @@ pub struct Disable {
     pub msie6: bool,
 }
 
-/// Requests that came through a proxy (Via) get gzip if one of these is true.
+/// Conditions of which one must be true for a request through a proxy (Via) to get gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Proxied {
     pub any: bool,

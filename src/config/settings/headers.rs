@@ -1,4 +1,4 @@
-//! Header fields of responses, and other settings of responses as a whole.
+//! Response header fields, and other settings of responses as a whole.
 
 use super::list::List;
 use crate::config::template::Template;
@@ -26,7 +26,7 @@ pub struct Output {
     pub headers_inherit: Inherit,
     pub trailers_inherit: Inherit,
     pub msie_refresh: bool,
-    /// If one of these is true, an upstream's 103 is passed on.
+    /// An upstream's 103 is passed on if one of these is true.
     pub early_hints: List<Template>,
 }
 
@@ -34,29 +34,29 @@ pub struct Output {
 pub struct AddHeader {
     pub name: Box<[u8]>,
     pub value: Template,
-    /// On every status, not only on those nginx lists.
+    /// On every status, not only on those for which nginx adds headers.
     pub always: bool,
 }
 
-/// The lines of add_header, or of add_trailer, that hold at a level.
+/// The add_header or add_trailer directives in force at a level.
 #[derive(Clone, Debug, Default)]
 pub struct AddedFields {
     lines: List<AddHeader>,
-    /// Made for the first response: most levels of a large configuration have none.
+    /// Computed for the first response: most levels of a large configuration never serve one.
     steps: OnceCell<Box<[FieldStep]>>,
 }
 
-/// What the lines come to for each response.
+/// How a run of directives is applied to a response.
 #[derive(Clone, Debug)]
 pub enum FieldStep {
-    /// Lines behind each other whose fields are always the same: those of the statuses that nginx lists, and those of all
+    /// Consecutive directives with constant fields: those for the statuses that nginx lists, and those for all
     /// statuses.
     Fixed { listed: Fields, always: Fields },
-    /// The line of that number.
+    /// The directive with this index.
     Line(usize),
 }
 
-/// Fields that do something to those which the response has already, or depend on them.
+/// Fields that interact with fields already in the response.
 const SPECIAL: [&[u8]; 3] = [b"last-modified", b"etag", CONTENT_SECURITY_POLICY];
 pub const CONTENT_SECURITY_POLICY: &[u8] = b"content-security-policy";
 
@@ -105,7 +105,7 @@ impl FromIterator<AddHeader> for AddedFields {
     }
 }
 
-/// Whether add_header lines of the outer level apply, too.
+/// Whether the outer level's add_header directives apply too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
     On,
@@ -113,7 +113,7 @@ pub enum Inherit {
     Merge,
 }
 
-/// What the Server header and error pages say about the program.
+/// How Server header and error pages identify the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
     On,
@@ -124,11 +124,11 @@ pub enum Tokens {
 pub enum Expires {
     Epoch,
     Max,
-    /// Seconds from the request.
+    /// Seconds from the time of the request.
     Access(i64),
-    /// Seconds from the file's modification.
+    /// Seconds from the file's modification time.
     Modified(i64),
-    /// Seconds of the day, local time.
+    /// A time of day in seconds, local time.
     Daily(i64),
     /// Evaluated for each request.
     Value(Template),
@@ -156,7 +156,7 @@ impl Default for Output {
     }
 }
 
-/// The value of `expires` without variables; None for `off`.
+/// Parses the value of `expires` without variables. Some(None): `off`.
 pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
     let seconds = |text: &[u8]| -> Option<i64> {
         let (sign, text) = match text.strip_prefix(b"-") {

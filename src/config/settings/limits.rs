@@ -40,13 +40,13 @@ impl Limits {
     }
 }
 
-/// A `limit_req`, in thousandths of a request.
+/// One `limit_req`, in thousandths of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLimit {
     /// Index into `Tables::zones`.
     pub zone: u32,
     pub burst: u64,
-    /// Excess up to here is not delayed.
+    /// Excess up to this is not delayed.
     pub delay: u64,
 }
 
@@ -72,14 +72,14 @@ pub enum Counts {
     },
 }
 
-/// A named table of keys, shared by the limits that name it.
+/// A named table of keys, shared by the limits that refer to it.
 #[derive(Debug)]
 pub struct Zone {
     pub name: Rc<str>,
     pub size: Size,
-    /// None: it is used, but not defined (yet).
+    /// None: used, but not defined (yet).
     pub defined: Option<(Template, Counts)>,
-    /// Where it is first named.
+    /// Its first use.
     pub word: Word,
 }
 

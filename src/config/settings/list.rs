@@ -1,4 +1,4 @@
-//! A list that a level makes of several lines, such as `add_header`; inner levels share it.
+//! A list built from several directives of a level, such as `add_header`; inner levels share it.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -7,13 +7,13 @@ use std::rc::Rc;
 pub struct List<T>(Rc<Vec<T>>);
 
 impl<T: Clone> List<T> {
-    /// Adds a line's item, as [`List::extend`].
+    /// Adds the item of a directive, as [`List::extend`].
     pub fn add(&mut self, is_first: bool, item: T) {
         self.extend(is_first, [item]);
     }
 
-    /// Adds a line's items, which may be none. The first line of a level begins a list of its own; others are
-    /// appended in place, so that the cost is proportional to the number of lines.
+    /// Adds the items of a directive, possibly none. The first directive of a level starts a new list; further ones
+    /// append in place, so that the cost is proportional to the number of directives.
     pub fn extend(&mut self, is_first: bool, items: impl IntoIterator<Item = T>) {
         if is_first {
             *self = List::default();

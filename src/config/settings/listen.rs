@@ -11,13 +11,13 @@ use std::rc::Rc;
 #[derive(Debug, Default)]
 pub struct ServerDraft {
     pub listens: Vec<Listen>,
-    /// Where each of the addresses is written.
+    /// The position of each address.
     pub listened: FastMap<Addr, Span>,
     pub names: Vec<(Name, Span)>,
     pub first_name: Option<Box<[u8]>>,
     /// `acme_certificate`.
     pub acme: Option<CertificateRequest>,
-    /// It stands there, rightly written or not.
+    /// Whether acme_certificate is present, valid or not.
     pub asks_acme: bool,
 }
 
@@ -26,13 +26,13 @@ pub struct Listen {
     pub addr: Addr,
     pub default: bool,
     pub options: ListenOptions,
-    /// Connections begin with a PROXY header.
+    /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// Connections are TLS.
+    /// Whether connections are TLS.
     pub ssl: bool,
     /// The older form of `http2 on`.
     pub http2: bool,
-    /// A socket option was given: only one `listen` of an address may have any.
+    /// Whether a socket option was given: only one `listen` of an address may have any.
     pub configured: bool,
     pub span: Span,
 }
@@ -40,7 +40,7 @@ pub struct Listen {
 #[derive(Debug)]
 pub enum Name {
     Exact(Box<[u8]>),
-    /// `.example.com`, without the `*`; `bare` when the name itself counts too.
+    /// `.example.com`, without the `*`; `bare` if the name itself matches too.
     Suffix {
         name: Box<[u8]>,
         bare: bool,
@@ -48,7 +48,7 @@ pub enum Name {
     /// `www.example.`, without the `*`.
     Prefix(Box<[u8]>),
     Regex(Rc<Pattern>),
-    /// It matches nothing.
+    /// Matches nothing.
     Unusable,
 }
 
@@ -61,6 +61,6 @@ pub struct ListenOptions {
     pub rcvbuf: Option<u64>,
     pub sndbuf: Option<u64>,
     pub fastopen: Option<i32>,
-    /// `so_keepalive`: on or off, then idle, interval (seconds) and count where given.
+    /// `so_keepalive`: on or off, then idle, interval (seconds) and count if given.
     pub keepalive: Option<(bool, [Option<u32>; 3])>,
 }

@@ -1,23 +1,23 @@
-//! Listings of directories.
+//! Directory listings.
 
 use crate::config::value::Size;
 
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub on: bool,
-    /// `autoindex_format`; with `upload` the listing is always the page.
+    /// `autoindex_format`; with `upload`, the format is always the page.
     pub format: Format,
     pub exact_size: bool,
     pub localtime: bool,
-    /// The page shows upload and delete controls.
+    /// Whether the page has upload and delete controls.
     pub upload: bool,
-    /// The page offers everything below a folder as one file.
+    /// Whether the page offers a directory with all its contents as one archive.
     pub archive: Archive,
-    /// `autoindex_search`: the page searches below the folder.
+    /// `autoindex_search`: whether the page can search below the directory.
     pub search: bool,
-    /// A directory answers with one of its files, picked at random.
+    /// Whether a directory is answered with one of its files, chosen at random.
     pub random: bool,
-    /// Most bytes of rendered listings that are cached; 0: none. Set at the http level.
+    /// Maximum bytes of cached listings; 0: none. Set at the http level.
     pub cache_size: Size,
 }
 

@@ -1,4 +1,4 @@
-//! Access logs and error logs of a level.
+//! Access logs and error logs.
 
 use super::list::List;
 use super::syslog::Syslog;
@@ -30,9 +30,9 @@ pub struct PathCache {
 pub struct AccessLog {
     pub target: AccessTarget,
     pub format: Rc<LogFormat>,
-    /// `if=`: the line is written unless this is empty or "0".
+    /// `if=`: the line is omitted if this is empty or "0".
     pub condition: Option<Template>,
-    /// `buffer=`: lines are held until they have this many bytes.
+    /// `buffer=`: lines are buffered up to this many bytes.
     pub buffer: Option<u64>,
     /// `flush=`: or until the oldest is this many milliseconds old.
     pub flush: Option<u64>,
@@ -52,11 +52,11 @@ pub enum AccessTarget {
 pub struct LogFormat {
     pub escape: Escape,
     pub line: Template,
-    /// nginx's `combined`, which has a writer of its own on the hot path.
+    /// nginx's `combined`, which has a specialised writer on the hot path.
     pub combined: bool,
 }
 
-/// How bytes that could break a log line are written.
+/// How unsafe bytes in a log line are escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
     Default,
@@ -80,13 +80,13 @@ impl Default for Logging {
     }
 }
 
-/// Where a level's messages go, and from which severity on.
+/// The destination and minimum severity of error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorLog {
     pub target: LogTarget,
     pub level: Level,
     pub format: LineFormat,
-    /// Most lines a second; further ones are counted. None: no limit.
+    /// Maximum lines per second; further ones are only counted. None: no limit.
     pub rate: Option<u32>,
     /// The next error log of the same level.
     pub also: Option<Rc<ErrorLog>>,
@@ -95,15 +95,15 @@ pub struct ErrorLog {
 /// The format of an error log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineFormat {
-    /// nginx's.
+    /// nginx's format.
     #[default]
     Text,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl ErrorLog {
-    /// nginx's format, without a rate limit.
+    /// In nginx's format, without a rate limit.
     pub fn plain(target: LogTarget, level: Level) -> ErrorLog {
         ErrorLog { target, level, format: LineFormat::Text, rate: None, also: None }
     }
@@ -122,7 +122,7 @@ pub enum LogTarget {
     Syslog(Rc<Syslog>),
 }
 
-/// Severities of the error log, nginx's names.
+/// Severities of the error log, named as in nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Emerg,

@@ -1,5 +1,5 @@
-//! The configuration as plain data: one file for each subject, each with its defaults (nginx's unless the directive's
-//! row says otherwise). Knows no directive and parses nothing; `directives` fills it, requests read it.
+//! The configuration as plain data: one file per subject, with defaults (nginx's unless the directive's row says
+//! otherwise). Knows no directive and parses nothing; `directives` fills it, requests read it.
 //!
 //! Settings are inherited by sharing: a level that does not change a group points to its parent's group.
 
@@ -65,7 +65,7 @@ use self::ssl::Ssl;
 use self::upload::Upload;
 use std::rc::Rc;
 
-/// Everything inherited, by subject. Cloning shares.
+/// All inherited settings, by subject. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub files: Rc<Files>,
@@ -97,12 +97,12 @@ pub struct Settings {
     pub ssl: Rc<Ssl>,
     pub proxy_ssl: Rc<ProxySsl>,
     pub uwsgi_ssl: Rc<ProxySsl>,
-    /// The lines that limit what clients may write, for messages to clients that exceed a limit.
+    /// Directives that limit what clients may write, to name in the error response.
     pub limiting: Rc<Vec<Line>>,
 }
 
 impl Settings {
-    /// The settings of the directives for this upstream protocol.
+    /// The settings of the directives for an upstream protocol.
     pub fn upstream(&self, protocol: Protocol) -> &Rc<Proxy> {
         match protocol {
             Protocol::Http1 => &self.proxy,
@@ -115,7 +115,7 @@ impl Settings {
     }
 }
 
-/// A directive as written, with its place.
+/// A directive as written, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub name: &'static str,

@@ -7,28 +7,28 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Process {
     pub prefix: PathBuf,
-    /// The directory of the main configuration file, to which nginx's `auth_basic_user_file` is relative.
+    /// The directory of the main configuration file, to which `auth_basic_user_file` is relative.
     pub conf_dir: PathBuf,
-    /// `$hostname`, in lower case: the machine's name when the configuration was read.
+    /// `$hostname` in lower case: the machine's name when the configuration was loaded.
     pub hostname: Box<str>,
     pub daemon: bool,
-    /// `master_process`: off means that the process keeps the user that started it.
+    /// `master_process`; off: the process keeps the user that started it.
     pub master: bool,
     pub user: Option<(Box<str>, Option<Box<str>>)>,
-    /// None: `pid off`, or it is not set and the command line has webserv's own form.
+    /// None: `pid off`, or it is not set and the command line is webserv's own.
     pub pid: Option<PathBuf>,
     pub error_log: ErrorLog,
     pub nofile: Option<u64>,
     pub connections: Option<u32>,
-    /// worker_memory_limit, bytes; 0 is none.
+    /// worker_memory_limit in bytes; 0: no limit.
     pub memory_limit: u64,
     pub shutdown_timeout: Option<u64>,
-    /// The paths that `api` shows, in the order of the configuration.
+    /// The paths of `api` locations, in the order of the configuration.
     pub status_paths: Vec<Box<[u8]>>,
-    /// drain_delay, milliseconds.
+    /// drain_delay in milliseconds.
     pub drain_delay: u64,
     pub env: Vec<Box<str>>,
-    /// Directories of temporary files that are made when the server starts.
+    /// Directories for temporary files to create at startup.
     pub temp_paths: Vec<PathBuf>,
 }
 

@@ -1,27 +1,27 @@
-//! What the parameters of an application server say about the files that it runs or loads: the table that the warning
-//! of `-t` and the check of each request share.
+//! Which parameters tell an application server what file to execute or load: the table behind the warning of `-t` and
+//! the check of each request.
 //!
-//! php-fpm uses PATH_TRANSLATED if there is no SCRIPT_FILENAME, fcgiwrap and the like use DOCUMENT_ROOT and
-//! SCRIPT_NAME; uWSGI loads what its own parameters name, and its plugins for CGI and PHP use DOCUMENT_ROOT.
+//! php-fpm uses PATH_TRANSLATED if SCRIPT_FILENAME is missing, fcgiwrap and the like use DOCUMENT_ROOT and SCRIPT_NAME;
+//! uWSGI loads what its own parameters name, and its CGI and PHP plugins use DOCUMENT_ROOT.
 
-/// The meaning of a parameter for programs that run files.
+/// How an application server uses a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The file to run.
     Filename,
-    /// The file to run if there is no [`Role::Filename`].
+    /// The file to execute if [`Role::Filename`] is missing.
     Translated,
-    /// The directory that [`Role::Name`] and [`Role::PathInfo`] lie below.
+    /// The directory to which [`Role::Name`] and [`Role::PathInfo`] are relative.
     Root,
     Name,
     PathInfo,
-    /// A file that uWSGI loads, whatever the plugin; without a slash it is the name of a module.
+    /// A file that uWSGI loads with any plugin; without a slash, the name of a module.
     Loaded,
-    /// A directory that uWSGI loads modules from, whatever the plugin.
+    /// A directory from which uWSGI loads modules with any plugin.
     LoadedFrom,
 }
 
-/// The role of the parameter of that name.
+/// The role of the parameter with this name.
 pub fn role(name: &[u8]) -> Option<Role> {
     Some(match name {
         b"SCRIPT_FILENAME" => Role::Filename,
@@ -35,7 +35,7 @@ pub fn role(name: &[u8]) -> Option<Role> {
     })
 }
 
-/// Whether uWSGI's plugin of that number (`uwsgi_modifier1`) runs files of the request: CGI and PHP do.
+/// Whether the uWSGI plugin with this number (`uwsgi_modifier1`) executes files named by the request: CGI and PHP do.
 pub fn runs_files(modifier: u64) -> bool {
     matches!(modifier, 9 | 14)
 }

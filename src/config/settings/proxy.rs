@@ -1,4 +1,4 @@
-//! What is passed to an upstream and how its response is handled; the gateways have settings of the same type.
+//! What is sent to an upstream and how its response is handled; the gateways' settings have the same type.
 
 use super::body::TempPath;
 use super::gateway::Gateway;
@@ -10,13 +10,13 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::version::Version;
 use std::rc::Rc;
 
-/// How a cache in front of an upstream would change its requests.
+/// How a cache would change requests to the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Cache {
-    /// A zone is named.
+    /// Whether a zone is set.
     pub on: bool,
     pub methods: MethodSet,
-    /// A HEAD is sent as GET.
+    /// Whether HEAD is sent as GET.
     pub convert_head: bool,
 }
 
@@ -27,17 +27,17 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// The cache would be used for this method.
+    /// Whether the cache would be used for this method.
     pub fn takes(&self, method: Method) -> bool {
         self.on && self.methods.contains(method)
     }
 }
 
-/// Where responses are stored as files.
+/// Whether and where responses are stored as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     Off,
-    /// At the path of the URI's own file.
+    /// At the path that the URI maps to.
     On,
     Path(Template),
 }
@@ -66,23 +66,23 @@ pub struct Proxy {
     pub buffers: (u64, Size),
     /// None: twice the larger buffer.
     pub busy_size: Option<Size>,
-    /// Most bytes that are written to a temporary file at a time; None: as many as are read.
+    /// Maximum bytes written to a temporary file at once; None: as many as are read.
     pub temp_write_size: Option<Size>,
-    /// Most bytes of a temporary file; None: the default of [`Proxy::temp_most`].
+    /// Maximum size of a temporary file; None: the default in [`Proxy::temp_most`].
     pub temp_most: Option<Size>,
-    /// The directory of temporary files; None: that of requests' bodies.
+    /// The directory for temporary files; None: that of request bodies.
     pub temp: Option<Rc<TempPath>>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
     pub next: NextUpstream,
-    /// 0: as many as there are servers.
+    /// 0: as many as the group has servers.
     pub next_tries: u64,
     /// 0: no limit.
     pub next_timeout: Millis,
     pub ignore_client_abort: bool,
     /// Response headers that are ignored.
     pub ignore: Ignore,
-    /// Ranges are cut out here if the upstream sends the whole response.
+    /// Whether ranges are applied here if the upstream sends the whole response.
     pub force_ranges: bool,
     pub cookie_flags: List<CookieFlags>,
     pub pass_trailers: bool,
@@ -98,7 +98,7 @@ pub struct Proxy {
     pub gateway: Gateway,
 }
 
-/// When a request goes to the next server: a set of `NextUpstream` bits.
+/// The conditions under which a request is passed to the next server: a set of `NextUpstream` bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextUpstream(pub u16);
 
@@ -115,7 +115,8 @@ impl NextUpstream {
     pub const HTTP_429: NextUpstream = NextUpstream(512);
     pub const NON_IDEMPOTENT: NextUpstream = NextUpstream(1024);
 
-    /// The words of proxy_next_upstream and the like, and of proxy_cache_use_stale. `updating` is for caches only.
+    /// The words of proxy_next_upstream and its counterparts, and of proxy_cache_use_stale. `updating` is only for
+    /// caches.
     pub const WORDS: &[(&str, NextUpstream)] = &[
         ("error", NextUpstream::ERROR),
         ("timeout", NextUpstream::TIMEOUT),
@@ -137,7 +138,7 @@ impl NextUpstream {
     }
 }
 
-/// proxy_ignore_headers, for the headers that have an effect here.
+/// proxy_ignore_headers, limited to headers that have an effect here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ignore {
     pub redirect: bool,
@@ -152,7 +153,7 @@ pub struct Ignore {
 }
 
 impl Ignore {
-    /// Headers that proxy_ignore_headers may name.
+    /// Headers that proxy_ignore_headers accepts.
     pub const HEADERS: &[&str] = &[
         "X-Accel-Redirect",
         "X-Accel-Expires",
@@ -166,7 +167,7 @@ impl Ignore {
     ];
 }
 
-/// A rule of proxy_cookie_flags: the cookies it applies to, and the flags that are set or removed.
+/// A rule of proxy_cookie_flags: the cookies it applies to, and the flags to set or remove.
 #[derive(Clone, Debug)]
 pub struct CookieFlags {
     pub cookie: From,
@@ -176,12 +177,12 @@ pub struct CookieFlags {
 /// A rule of proxy_redirect.
 #[derive(Debug, Clone)]
 pub enum Redirect {
-    /// The proxy_pass URL becomes the location's name.
+    /// Replaces the proxy_pass URL by the location's name.
     Default,
     Rule(Rewrite),
 }
 
-/// The prefix of a value, or a pattern, and its replacement.
+/// A prefix or pattern to match in a value, and its replacement.
 #[derive(Debug, Clone)]
 pub struct Rewrite {
     pub from: From,
@@ -240,15 +241,15 @@ impl Default for Proxy {
 }
 
 impl Proxy {
-    /// Most bytes of a response's temporary file. 0: there is none.
+    /// Maximum size of a response's temporary file. 0: none is used.
     pub fn temp_most(&self) -> u64 {
         /// nginx's.
         const DEFAULT: u64 = 1 << 30;
         self.temp_most.map_or(DEFAULT, |size| size.0)
     }
 
-    /// nginx refuses buffers whose sizes contradict each other, even if nothing is proxied; so must we, so that a
-    /// configuration that loads here loads there.
+    /// nginx rejects inconsistent buffer sizes even if nothing is proxied. So do we: a configuration that loads here
+    /// must load there.
     pub fn wrong_buffers(&self, module: &str) -> Option<String> {
         let (count, each) = (self.buffers.0, self.buffers.1.0);
         let largest = each.max(self.buffer_size.0);

@@ -1,4 +1,4 @@
-//! Where the requests of a location go, and in which protocol.
+//! Where a location's requests are passed, and by which protocol.
 
 use crate::config::ids::UpstreamId;
 use crate::config::template::Template;
@@ -12,14 +12,14 @@ pub enum Protocol {
     FastCgi,
     Scgi,
     Uwsgi,
-    /// A program is started for each request.
+    /// A program started for each request.
     Cgi,
-    /// None: bytes go both ways unchanged (CONNECT).
+    /// No protocol: bytes are relayed unchanged in both directions (CONNECT).
     Tunnel,
 }
 
 impl Protocol {
-    /// Whether what is asked is a server of an upstream, and not a program that runs for the request.
+    /// Whether requests go to servers of an upstream group, not to a program started for each.
     pub fn has_servers(self) -> bool {
         self != Protocol::Cgi
     }
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// The scheme before an address in the error log. `is_secure`: the connection uses TLS.
+    /// The scheme that error messages show before an address. `is_secure`: the connection uses TLS.
     pub fn scheme(self, is_secure: bool) -> &'static str {
         match self {
             Protocol::Http1 if is_secure => "https://",
@@ -54,9 +54,9 @@ impl Protocol {
 pub struct Pass {
     pub protocol: Protocol,
     pub to: To,
-    /// The location's name, which a URI part replaces; empty if the location has no prefix.
+    /// The location's prefix, which a URI part replaces; empty if the location has none.
     pub location: Box<[u8]>,
-    /// `https://`, if it is not a variable.
+    /// Whether the scheme is `https://`; false if it is a variable.
     pub is_secure: bool,
 }
 
@@ -67,11 +67,11 @@ pub enum To {
         /// `$proxy_host` and `$proxy_port`.
         host: Rc<[u8]>,
         port: Rc<[u8]>,
-        /// The part after the host; empty: the request's own URI is passed.
+        /// The part after the host; empty: the request's URI is passed.
         uri: Box<[u8]>,
-        /// The whole URL as written: the prefix that `proxy_redirect default` looks for.
+        /// The whole URL as written: the prefix that `proxy_redirect default` replaces.
         url: Box<[u8]>,
     },
-    /// It has variables.
+    /// The URL has variables.
     Made(Template),
 }

@@ -1,4 +1,4 @@
-//! TLS to upstreams. Files are read by `config::proxy_tls`.
+//! TLS to upstreams. `config::proxy_tls` reads the files.
 
 use super::ssl::Named;
 use crate::config::ast::Span;
@@ -15,7 +15,7 @@ pub struct ProxySsl {
     pub name: Option<Template>,
     pub server_name: bool,
     pub session_reuse: bool,
-    /// Where it was turned on.
+    /// The position of proxy_ssl_verify, if it is on.
     pub verify: Option<Span>,
     pub verify_depth: u64,
     pub trusted: Option<Named>,

@@ -1,25 +1,25 @@
-//! Which proxies are trusted about the client's address.
+//! Which proxies are trusted to report the client's address.
 
 use super::access::Rules;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct RealIp {
-    /// Trusted proxies: a rule for each, which allows.
+    /// Trusted proxies, as rules that allow them.
     pub from: Rc<Rules>,
     pub header: Source,
-    /// The last address that is not a trusted proxy counts, not simply the last.
+    /// Whether to use the last address that is not a trusted proxy, instead of the last one.
     pub recursive: bool,
 }
 
-/// Where a proxy names its client.
+/// Where a proxy reports the client's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     #[default]
     XRealIp,
     XForwardedFor,
-    /// The PROXY header that the connection began with.
+    /// In the PROXY header of the connection.
     ProxyProtocol,
-    /// A header field, in lower case.
+    /// In a header field (name in lower case).
     Field(Box<[u8]>),
 }

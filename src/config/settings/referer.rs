@@ -1,4 +1,4 @@
-//! valid_referers: which Referer headers leave `$invalid_referer` empty.
+//! valid_referers: for which Referer headers `$invalid_referer` is empty.
 
 use crate::config::names::HostNames;
 use crate::config::pattern::{Failed, Pattern};
@@ -6,17 +6,17 @@ use crate::config::pattern_set::{MatchMode, PatternSet};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// valid_referers of a level and its outer levels; shared once read.
+/// valid_referers of a level, outer ones included; shared once read.
 #[derive(Clone, Debug, Default)]
 pub struct Referers {
-    /// A request without a Referer is valid.
+    /// Whether a request without a Referer is valid.
     pub none: bool,
-    /// So is a request whose Referer has no scheme (a firewall removed it).
+    /// Whether a Referer without a scheme is valid (firewalls may strip it).
     pub blocked: bool,
-    /// The names of the server itself are valid.
+    /// Whether the server's own names are valid.
     pub server_names: bool,
     pub hosts: Rc<HostNames>,
-    /// Prefixes of the path, by the value of a host.
+    /// Required path prefixes, by the value that a host maps to.
     pub uris: Rc<Vec<Box<[u8]>>>,
     /// Matched against the text after the scheme.
     pub regexes: Rc<Regexes>,
@@ -25,7 +25,7 @@ pub struct Referers {
 #[derive(Debug, Default)]
 pub struct Regexes {
     list: Vec<Rc<Pattern>>,
-    /// Of `list`, once that is complete.
+    /// Over `list`, once that is complete.
     set: OnceCell<Option<PatternSet>>,
 }
 
@@ -47,7 +47,7 @@ impl Regexes {
     }
 
     /// # Errors
-    /// The match could not be decided.
+    /// Matching failed without a result.
     pub fn any_matches(&self, subject: &[u8]) -> Result<bool, Failed> {
         let Some(Some(set)) = self.set.get() else {
             return self.list.iter().try_fold(false, |found, pattern| Ok(found || pattern.is_match(subject)?));
@@ -59,12 +59,12 @@ impl Regexes {
 }
 
 impl Referers {
-    /// Some valid_referers applies.
+    /// Whether valid_referers is set at all.
     pub fn is_set(&self) -> bool {
         self.server_names || !self.hosts.is_empty() || !self.regexes.list.is_empty()
     }
 
-    /// nginx ignores regexes when it checks whether anything but `none` and `blocked` is valid.
+    /// Whether any host is listed. As in nginx, regexes do not count.
     pub fn names_hosts(&self) -> bool {
         self.server_names || !self.hosts.is_empty()
     }

@@ -1,20 +1,20 @@
-//! Which name servers are used at request time.
+//! Which name servers resolve names at request time.
 
 use crate::config::value::Millis;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Name servers and how they are used.
+/// Name servers and their options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolver {
     pub servers: Box<[SocketAddr]>,
-    /// valid=: how long a response holds, instead of its own TTL.
+    /// valid=: how long a response is cached, instead of its TTL.
     pub valid: Option<Millis>,
     pub ipv4: bool,
     pub ipv6: bool,
 }
 
-/// A level's settings of name look-ups.
+/// Settings of name resolution for a level.
 #[derive(Clone, Debug)]
 pub struct NameLookup {
     pub resolver: Option<Rc<Resolver>>,

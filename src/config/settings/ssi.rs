@@ -12,7 +12,7 @@ pub struct Ssi {
     pub min_file_chunk: Size,
     pub value_length: Size,
     pub types: TypeSet,
-    /// Most bytes of a response that `include` keeps in a variable.
+    /// Maximum bytes of a response that `include` stores in a variable.
     pub output_buffer: Size,
 }
 

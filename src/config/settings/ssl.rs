@@ -1,18 +1,18 @@
-//! TLS of servers. Files are read by `config::tls`.
+//! TLS of servers. `config::tls` reads the files.
 
 use crate::config::ast::Span;
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use crate::tls::server::{Cache, Protocols};
 
-/// A word that names a file, and where it stands.
+/// A file name and its position.
 #[derive(Clone, Debug)]
 pub struct Named {
     pub name: Template,
     pub span: Span,
 }
 
-/// Whether clients are asked for certificates.
+/// Whether client certificates are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Verify {
     #[default]
@@ -21,7 +21,7 @@ pub enum Verify {
     On,
     /// Requested; must be valid if there is one.
     Optional,
-    /// Requested; may be of an unknown issuer.
+    /// Requested; its issuer may be unknown.
     OptionalNoCa,
 }
 
@@ -29,19 +29,19 @@ pub enum Verify {
 pub struct Ssl {
     pub certificates: Vec<Named>,
     pub keys: Vec<Named>,
-    /// A key was named that is not a file, which has already been reported.
+    /// Whether a key is not a file, which has already been reported.
     pub has_foreign_key: bool,
-    /// `ssl_certificate auto`.
+    /// The position of `ssl_certificate auto`.
     pub auto: Option<Span>,
     pub passwords: Option<Named>,
     pub protocols: Protocols,
     pub ciphers: Box<str>,
-    /// None: the configuration does not say.
+    /// None: not configured.
     pub prefer_server_ciphers: Option<bool>,
     pub curves: Box<str>,
     pub buffer_size: Size,
     pub verify: Verify,
-    /// The line of ssl_verify_client.
+    /// The position of ssl_verify_client.
     pub verify_at: Option<Span>,
     pub verify_depth: u64,
     pub client_certificate: Option<Named>,

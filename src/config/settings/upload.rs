@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// DELETE removes a directory with everything in it.
+    /// Whether DELETE removes a directory with its contents.
     pub delete_recursive: bool,
-    /// Where deleted files are moved to; does not begin with a variable.
+    /// The directory that deleted files are moved to; does not begin with a variable.
     pub trash: Option<Template>,
-    /// The trash can be browsed as a directory; what is deleted in it is gone.
+    /// Whether the trash can be browsed; deleting inside it is final.
     pub trash_shown: bool,
     pub store: Store,
-    /// Mode of stored files; directories also get x wherever they have r.
+    /// Mode of stored files; directories also get x wherever r is set.
     pub mode: u32,
     pub create_path: bool,
     pub on_duplicate: Duplicate,
@@ -22,23 +22,23 @@ pub struct Upload {
     pub max_file_size: Size,
     /// 0: no limit.
     pub max_files: u64,
-    /// Media types that may be stored; empty: any.
+    /// Allowed media types; empty: any.
     pub types: Rc<[Box<[u8]>]>,
     pub extensions: Rc<Extensions>,
     pub filename: FileName,
     pub min_free: MinFree,
     pub quota: Option<Quota>,
     pub verify_digest: Verify,
-    /// The response is sent when the upload is on the disk.
+    /// Whether the response waits until the upload is synced to disk.
     pub sync: bool,
-    /// Bytes per second of a body.
+    /// Bytes per second for a request body.
     pub limit_rate: Option<Template>,
-    /// The response in place of 201 and the list: a status, with a URI or a text.
+    /// The response that replaces 201 with the list of files: a status, with a URI or a text.
     pub answer: Option<Answer>,
     /// None: decided by the kind of the location.
     pub serve: Option<Serve>,
     pub names: NameRule,
-    /// Pages of other sites may post here.
+    /// Whether pages of other sites may POST uploads here.
     pub cross_site: bool,
     pub resumable: Resumable,
 }
@@ -55,23 +55,23 @@ pub enum FileName {
     Value(Template),
 }
 
-/// Space that an upload must leave free on the disk.
+/// Space that an upload must leave free on the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinFree {
     /// Bytes; 0 is no limit.
     Bytes(u64),
-    /// Hundredths of the file system.
+    /// Percent of the size of the file system.
     Percent(u64),
 }
 
-/// Limits of the files in an area.
+/// Limits on the files in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes; 0 is no limit.
     pub bytes: u64,
     /// 0 is no limit.
     pub files: u64,
-    /// Other processes store files there too: a lock file makes all of them keep it.
+    /// Whether other processes store files there too: a lock file coordinates their counts.
     pub shared: bool,
 }
 
@@ -91,16 +91,16 @@ pub struct Answer {
     pub text: Option<Template>,
 }
 
-/// Which names may be stored.
+/// Which file names may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameRule {
-    /// All that are safe for people and programs that handle the file later.
+    /// Names that are safe for people and programs that handle the file later.
     Safe,
-    /// All that the file system supports.
+    /// Any name that the file system supports.
     Any,
 }
 
-/// How files of an upload area that a browser could run are sent.
+/// How files that a browser could execute are sent from an upload area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serve {
     Attachment,
@@ -109,7 +109,7 @@ pub enum Serve {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// Not set: the URI's own directory, where POST is allowed.
+    /// The URI's own directory, if POST is allowed; the default.
     Uri,
     Off,
     /// A directory; absolute unless it starts with a variable.
@@ -159,7 +159,7 @@ impl Default for Upload {
 }
 
 impl Upload {
-    /// The directory that contains the trash, whatever the values of its variables.
+    /// The part of the trash's path before any variables.
     pub fn trash_directory(&self) -> Option<&[u8]> {
         match self.trash.as_ref()?.parts.first() {
             Some(Part::Literal(text)) => Some(text),

@@ -9,11 +9,11 @@ pub struct Resumable {
     pub speaks: Speaks,
     /// An absolute path. None: beside the stored files.
     pub state_store: Option<Rc<[u8]>>,
-    /// After an upload's last byte; 0: for ever.
+    /// Counted from an upload's last received byte; 0: no limit.
     pub max_age: Millis,
 }
 
-/// The protocols of a location.
+/// The resumable upload protocols of a location.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Speaks {
     /// tus 1.0.0.

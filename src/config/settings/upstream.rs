@@ -1,4 +1,4 @@
-//! Groups of servers. At request time `services::upstream_balance` picks servers and counts failures.
+//! Upstream groups. At request time `services::upstream_balance` picks servers and counts failures.
 
 use super::resolver::Resolver;
 use crate::config::addr::PeerAddr;
@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// As in `upstream NAME` or the host of a proxy_pass.
+    /// As written in `upstream NAME` or as the host of a proxy_pass.
     pub name: Rc<str>,
-    /// The port in a proxy_pass; None for 80, and for a block.
+    /// The port in a proxy_pass; None for port 80 and for a block.
     pub port: Option<u16>,
-    /// It is an `upstream` block, not a host.
+    /// Whether it is an `upstream` block, not a host.
     pub block: bool,
     pub peers: Vec<Peer>,
     pub method: Method,
@@ -30,9 +30,9 @@ pub struct Peer {
     pub addr: Addr,
     /// `$upstream_addr`.
     pub name: Rc<str>,
-    /// The number of the group's `server` line; several addresses of a name share one.
+    /// The number of its `server` line in the group; all addresses of one name have the same.
     pub line: u32,
-    /// As written in that line.
+    /// As written in the `server` line.
     pub server: Box<str>,
     pub weight: u32,
     /// 0: failures are not counted.
@@ -44,7 +44,7 @@ pub struct Peer {
     pub down: bool,
 }
 
-/// How a server is picked among those that are available.
+/// How to pick one of the available servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     #[default]
@@ -52,28 +52,28 @@ pub enum Method {
     LeastConn,
     IpHash,
     LeastTime(Clock),
-    /// The same peer for the same value.
+    /// The same peer for the same key.
     Hash {
         key: Template,
-        /// The position of each peer on the ring: when a peer is added or removed, nearly all values keep theirs.
+        /// Consistent hashing: when a peer is added or removed, most keys keep their peer.
         ring: Option<Ring>,
     },
     Random {
-        /// Picks two, and takes the one with fewer requests in progress.
+        /// Whether to draw two and take the one with fewer active requests.
         two: bool,
     },
 }
 
-/// Which time of a server's responses counts.
+/// Which response time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// Until the head of the response, not its end.
+    /// Whether it ends with the response head, not with the whole response.
     pub header: bool,
-    /// Requests in progress count as well.
+    /// Whether active requests count too.
     pub inflight: bool,
 }
 
-/// Idle connections that are kept for further requests.
+/// Idle connections kept for reuse.
 #[derive(Clone, Copy, Debug)]
 pub struct Keepalive {
     /// 0 keeps none.
@@ -90,9 +90,9 @@ impl Default for Keepalive {
 }
 
 impl Upstream {
-    /// A group without peers yet.
+    /// A new group without peers.
     pub fn named(name: &str) -> Upstream {
-        // Only those of an `upstream` block are kept (nginx).
+        // Only `upstream` blocks have keep-alive by default (nginx).
         let keepalive = Keepalive { idle: 0, ..Keepalive::default() };
         Upstream {
             name: name.into(),
@@ -107,14 +107,14 @@ impl Upstream {
         }
     }
 
-    /// Called when all peers are known.
+    /// Completes the group once all peers are known.
     pub fn finish(&mut self) {
         if let Method::Hash { ring: Some(ring), .. } = &mut self.method {
             *ring = Ring::of(&self.peers);
         }
     }
 
-    /// The group of a host: each of its addresses is a peer.
+    /// The group of a host: one peer per address.
     pub fn of(name: &str, addr: PeerAddr) -> Upstream {
         Upstream { peers: Peer::all(addr), ..Upstream::named(name) }
     }
@@ -147,25 +147,25 @@ impl Peer {
 pub struct Dynamic {
     pub host: Box<str>,
     pub port: u16,
-    /// The name whose SRV records say where the service is.
+    /// The service name for SRV lookups.
     pub service: Option<Box<str>>,
-    /// The peer that each of its addresses becomes, without the address.
+    /// The template for the peer of each address; only the address is missing.
     pub peer: Peer,
 }
 
 impl Dynamic {
-    /// Both look up the same name.
+    /// Whether both resolve the same name.
     pub fn is_same_name(&self, other: &Dynamic) -> bool {
         self.host == other.host && self.service == other.service
     }
 }
 
-/// Points of a hash ring in ascending order, each with the number of its `server` line.
+/// Points of a consistent-hash ring in ascending order, each with the number of its `server` line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring(pub Box<[(u32, u32)]>);
 
 impl Ring {
-    /// 160 points for each unit of weight, computed as in Cache::Memcached::Fast (nginx).
+    /// 160 points per unit of weight, computed as in Cache::Memcached::Fast (nginx).
     pub fn of(peers: &[Peer]) -> Ring {
         const POINTS: u32 = 160;
         let mut points = Vec::new();
@@ -187,7 +187,7 @@ impl Ring {
                 points.push((crc.sum(), peer.line));
             }
         }
-        // Of two at the same place, the first stays.
+        // Of two points with the same hash, keep the first.
         points.sort_by_key(|(hash, _)| *hash);
         points.dedup_by_key(|(hash, _)| *hash);
         Ring(points.into())

@@ -1,5 +1,5 @@
-//! What nginx warns of or refuses where a directive has no effect here, or stands twice; and what it lets pass. The
-//! words are compared with nginx itself by tests/differential/configurations.verdicts.
+//! What nginx warns about or refuses if a directive has no effect here or is repeated, and what it accepts.
+//! tests/differential/configurations.verdicts compares the messages with nginx.
 
 use crate::config::build::Form;
 use crate::config::error::Severity;
@@ -7,7 +7,7 @@ use crate::config::load::{LoadOptions, load_text};
 use crate::config::settings::Settings;
 use std::path::Path;
 
-/// A line in `http`, and what of it is an error or a warning; empty: neither.
+/// A line in `http`, and part of its error or warning; empty: neither.
 const LINES: &[(&str, &str)] = &[
     ("gzip_proxied any; gzip_proxied ANY;", "duplicate value \"ANY\""),
     ("gzip_proxied expired no-cache;", ""),
@@ -43,7 +43,7 @@ const LINES: &[(&str, &str)] = &[
     ("split_clients $uri $a { 50% a { } }", "is a percentage and a value"),
     ("split_clients $uri $a {\n 50% a\n 50% b;\n}", "is a percentage and a value"),
     ("upstream u { ip_hash; least_conn; server 127.0.0.1:1; }", "load balancing method redefined"),
-    // A line of a table is no directive that was meant to define it.
+    // A line of a table is not taken as a directive that was meant to define it.
     ("map $uri $a { set $foo; } server { return 200 $foo; }", "unknown \"foo\" variable"),
 ];
 

@@ -1,5 +1,5 @@
-//! Lines that people write, each with a part of what the message must say: typing slips, words of other servers, wrong
-//! values, shapes and places. All stand in a server.
+//! Typical wrong lines, each with a part of the expected message: typos, words of other servers, wrong values, shapes
+//! and contexts. All stand in a server.
 
 #[rustfmt::skip]
 pub const MISTAKES: &[(&str, &str)] = &[
