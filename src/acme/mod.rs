@@ -5,10 +5,10 @@
 //! |---|---|
 //! | [`jose`] | the account's key, and how requests are signed with it |
 //! | [`wire`] | a request and a response as bytes of HTTP |
-//!  [`problem`] | why a request or an order failed |
-//!  [`account`] | an authority: its directory, nonces, and our account there |
+//! | [`problem`] | why a request or an order failed |
+//! | [`account`] | an authority: its directory, nonces, and our account there |
 //! | [`order`] | one certificate, from the order to the chain |
-//!  [`renewal`] | when to renew a certificate (with and without RFC 9773), and when to retry |
+//! | [`renewal`] | when to renew a certificate (with and without RFC 9773), and when to retry |
 
 pub mod account;
 pub mod jose;
