@@ -1,19 +1,19 @@
-//! fsync by the kernel's own workers (io_submit, Linux 4.18): the caller goes on, and an eventfd says when it is done.
-//! io_uring can do it too, but is forbidden in many containers where this is not.
+//! fsync by kernel workers (io_submit, Linux 4.18): the caller continues, and an eventfd reports completion. io_uring
+//! can do it too, but many containers that allow this forbid it.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, retry};
 
-/// Calls in flight at most; more are EAGAIN.
+/// Maximum number of calls in flight; more get EAGAIN.
 const DEPTH: u32 = 256;
-/// Results fetched by one call.
+/// Maximum number of results fetched per call.
 const BATCH: usize = 64;
 /// IOCB_CMD_FSYNC and IOCB_FLAG_RESFD of linux/aio_abi.h.
 const FSYNC: u16 = 2;
 const RESFD: u32 = 1;
 
-/// `struct iocb`, as the kernel has it.
+/// The kernel's `struct iocb`.
 #[repr(C)]
 #[derive(Default)]
 struct Iocb {
@@ -42,14 +42,14 @@ struct Event {
 
 const _: () = assert!(size_of::<Iocb>() == 64 && size_of::<Event>() == 32);
 
-/// Calls in flight, and the eventfd that reports their completion.
+/// A context for asynchronous calls, and the eventfd that reports their completion.
 pub struct Aio {
     context: u64,
     eventfd: OwnedFd,
 }
 
 impl Aio {
-    /// ENOSYS where the kernel was built without it; EAGAIN where fs.aio-max-nr is used up.
+    /// ENOSYS if the kernel was built without it; EAGAIN if fs.aio-max-nr is exhausted.
     pub fn new() -> Result<Aio, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
@@ -66,7 +66,7 @@ impl Aio {
         self.eventfd.as_fd()
     }
 
-    /// Submits an fsync of `fd`, which may be closed meanwhile. `data` is returned with the completion.
+    /// Submits an fsync of `fd`, which may be closed before it completes. `data` is returned with the completion.
     pub fn fsync(&self, fd: BorrowedFd<'_>, data: u64) -> Result<(), Errno> {
         let (fd, resfd) = (fd.as_raw_fd() as u32, self.eventfd.as_raw_fd() as u32);
         let mut call = Iocb { data, opcode: FSYNC, fd, flags: RESFD, resfd, ..Iocb::default() };
@@ -77,10 +77,10 @@ impl Aio {
         Ok(())
     }
 
-    /// Calls `tell` for every completed call, without waiting for others.
+    /// Calls `tell` for each completed call; does not wait for others.
     pub fn ended(&self, mut tell: impl FnMut(u64, Result<(), Errno>)) -> Result<(), Errno> {
         let mut count = [0u8; 8];
-        // Only resets the eventfd, the completions are fetched below; EAGAIN: there was none.
+        // Only resets the eventfd; completions are fetched below. EAGAIN: nothing was signalled.
         let _ = super::file::read(self.eventfd.as_fd(), &mut count);
         loop {
             let mut events = [Event::default(); BATCH];

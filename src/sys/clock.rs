@@ -1,7 +1,7 @@
-//! The only place that reads a clock (through the vDSO: no kernel entry, but for [`thread_cpu_ns`]). Everything else is
-//! handed the time of its turn.
+//! The only place that reads clocks (through the vDSO, without a system call, except [`thread_cpu_ns`]). Everything
+//! else is passed the time.
 
-/// Milliseconds since an arbitrary start; never goes back, unmoved when the wall clock is set. For deadlines.
+/// Milliseconds since an arbitrary start; monotonic and unaffected by changes of the wall clock. For deadlines.
 pub fn monotonic() -> u64 {
     monotonic_ns() / 1_000_000
 }
@@ -12,14 +12,15 @@ pub fn monotonic_ns() -> u64 {
     seconds as u64 * 1_000_000_000 + u64::from(nanos)
 }
 
-/// Nanoseconds that this thread has been on a processor, which is not so while the machine is paused or others run. A
-/// system call.
+/// Processor time of this thread in nanoseconds: it stops while the machine is paused or other threads run. A system
+/// call.
 pub fn thread_cpu_ns() -> u64 {
     let (seconds, nanos) = read(libc::CLOCK_THREAD_CPUTIME_ID);
     seconds as u64 * 1_000_000_000 + u64::from(nanos)
 }
 
-/// As [`monotonic`], as of the kernel's last tick: up to 10 milliseconds ago. For what need not be exact on the hot path.
+/// As [`monotonic`], but as of the kernel's last tick, up to 10 milliseconds ago. For approximate times on the hot
+/// path.
 pub fn coarse() -> u64 {
     let (seconds, nanos) = read(libc::CLOCK_MONOTONIC_COARSE);
     seconds as u64 * 1_000 + u64::from(nanos) / 1_000_000
@@ -38,16 +39,16 @@ fn read(clock: libc::clockid_t) -> (i64, u32) {
     (time.tv_sec, time.tv_nsec as u32)
 }
 
-/// Which time zone a moment is shown in.
+/// The time zone in which a time is formatted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Zone {
     Gmt,
     Local,
 }
 
-/// strftime: a moment in the words of the C locale. Empty where it is longer than `MOST` bytes, or nothing.
+/// Formats a time by strftime in the C locale. Empty if the result is empty or longer than `MOST` bytes.
 pub fn strftime(format: &std::ffi::CStr, unix: i64, zone: Zone) -> Vec<u8> {
-    /// As much as nginx gives it.
+    /// nginx's buffer size.
     const MOST: usize = 2048;
     // SAFETY: a `tm` of zeroes is valid: integers, and a pointer that may be null.
     let mut moment: libc::tm = unsafe { std::mem::zeroed() };

@@ -1,5 +1,5 @@
-//! The one readiness source of the process. A registration carries a token the kernel hands back; what a token means is
-//! the caller's business.
+//! The process's only source of readiness events. A registration carries a token, which the kernel returns with its
+//! events; callers define what tokens mean.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -9,15 +9,15 @@ pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
 /// The peer shut down its writing half.
 pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-/// Reported whether asked for or not, as is [`ERR`].
+/// Reported even if not requested, like [`ERR`].
 pub const HUP: u32 = libc::EPOLLHUP as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// Edge triggered: an event reports a change, and the caller remembers it until EAGAIN.
+/// Edge-triggered: an event reports a change, and the caller must remember it until EAGAIN.
 pub const ET: u32 = libc::EPOLLET as u32;
-/// Reports once, then not again before the registration is modified.
+/// Reports one event, then none until the registration is modified.
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 
-/// Events fetched by one wait; more stay in the kernel for the next.
+/// Maximum number of events fetched per wait; more stay in the kernel.
 const BATCH: usize = 512;
 
 /// How long [`Epoll::wait`] may sleep.
@@ -38,7 +38,7 @@ impl Epoll {
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Itself as something that another one watches: readable while it has events.
+    /// The epoll descriptor, for registration in another epoll: readable while events are pending.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -49,12 +49,12 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, events, token)
     }
 
-    /// Changes events and token. An edge-triggered registration reports its present state again.
+    /// Changes events and token. An edge-triggered registration reports its current state again.
     pub fn modify(&self, fd: BorrowedFd<'_>, events: u32, token: u64) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_MOD, fd, events, token)
     }
 
-    /// Events of `fd` already fetched into [`Events`] stay there: tokens need a generation.
+    /// Events of `fd` already fetched into [`Events`] stay there, so tokens need a generation.
     pub fn delete(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
@@ -66,9 +66,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Fills `events` again and returns how many there are. A wait that is interrupted (the process was stopped, or
-    /// is traced) ends with what there is by then: the caller looks at its clock again, and what came in time is
-    /// known.
+    /// Refills `events` and returns their number. An interrupted wait (the process was stopped, or is traced) returns
+    /// what is pending by then, so that the caller reads its clock again.
     pub fn wait(&self, events: &mut Events, timeout: Timeout) -> Result<usize, Errno> {
         let timeout = match timeout {
             Timeout::Now => 0,
@@ -93,7 +92,7 @@ impl Epoll {
     }
 }
 
-/// What one wait brought. Made once and reused.
+/// The events of one wait. Allocated once and reused.
 pub struct Events {
     list: Box<[libc::epoll_event]>,
     ready: usize,
@@ -104,7 +103,7 @@ impl Events {
         Events { list: vec![libc::epoll_event { events: 0, u64: 0 }; BATCH].into_boxed_slice(), ready: 0 }
     }
 
-    /// There may be more than these.
+    /// Whether more events may be pending.
     pub fn is_full(&self) -> bool {
         self.ready == self.list.len()
     }

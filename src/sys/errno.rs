@@ -1,11 +1,12 @@
-//! The kernel's reason for a failure: a number with a name and nginx's way of printing it. What a reason means for a
-//! request (ENOENT is a 404) is decided elsewhere.
+//! The kernel's error numbers, with their names and nginx's format. What an error means for a request (ENOENT is a 404)
+//! is decided elsewhere.
 
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
 
-/// An error number of the last system call. Printed as nginx ends its log lines: `(2: No such file or directory)`.
+/// The error number of a failed system call. Formatted as at the end of nginx's log lines: `(2: No such file or
+/// directory)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
@@ -14,7 +15,7 @@ macro_rules! errnos {
         impl Errno {
             $(pub const $name: Errno = Errno(libc::$name);)*
 
-            /// The symbol in C's headers, `"ENOENT"`; `None` for numbers this server never looks at.
+            /// The symbolic name in C, such as `"ENOENT"`; `None` for numbers that this server never handles.
             pub fn name(self) -> Option<&'static str> {
                 match self {
                     $(Errno::$name => Some(stringify!($name)),)*
@@ -39,7 +40,7 @@ impl Errno {
         Errno(io::Error::last_os_error().raw_os_error().unwrap_or(0))
     }
 
-    /// The C library's sentence for it, without the number: `No such file or directory`.
+    /// The C library's message, without the number: `No such file or directory`.
     pub fn message(self) -> String {
         let mut text = [0u8; 256];
         // SAFETY: `text` is writable for the length given; strerror_r (the POSIX one, which `libc` binds) writes a
@@ -54,7 +55,7 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The one that scanners bring by the thousand is not formatted.
+        // Fast path: scanners cause thousands of these.
         if *self == Errno::ENOENT {
             return f.write_str("(2: No such file or directory)");
         }
@@ -79,8 +80,8 @@ impl From<Errno> for io::Error {
     }
 }
 
-/// An error std made up itself (no number) becomes EINVAL: std does so for arguments the kernel would refuse, such as
-/// a NUL inside a path.
+/// An error that std generates itself (no number) becomes EINVAL: std does so for arguments that the kernel would
+/// refuse, such as a NUL in a path.
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Errno {
         error.raw_os_error().map_or(Errno::EINVAL, Errno)

@@ -1,5 +1,5 @@
-//! Files: content here; what a file is, its names, copying within the kernel and directories in the modules below.
-//! Paths are `&CStr`, so that no call copies one.
+//! File contents; metadata, names, copying within the kernel and directories are in the modules below. Paths are
+//! `&CStr`, so that no call copies one.
 
 mod beneath;
 mod copy;
@@ -58,7 +58,7 @@ pub fn read_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<u
     Ok(got)
 }
 
-/// Reads at `at`; the file's position stays.
+/// Reads at offset `at`; the file position is unchanged.
 pub fn pread(fd: BorrowedFd<'_>, into: &mut [u8], at: u64) -> Result<usize, Errno> {
     let at = offset(at)?;
     // SAFETY: `into` is writable for its length.
@@ -66,7 +66,7 @@ pub fn pread(fd: BorrowedFd<'_>, into: &mut [u8], at: u64) -> Result<usize, Errn
     Ok(got as usize)
 }
 
-/// [`read_into`] at `at`; the file's position stays.
+/// [`read_into`] at offset `at`; the file position is unchanged.
 pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -> Result<usize, Errno> {
     let at = offset(at)?;
     let spare = into.spare_capacity_mut();
@@ -81,17 +81,17 @@ pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -
     Ok(got)
 }
 
-/// Pieces of a file, and the room before each for the head of a frame.
+/// How to read pieces of a file, with space before each for a frame header.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
     pub gap: usize,
     pub size: usize,
 }
 
-/// Pieces that one call reads.
+/// Maximum number of pieces per call.
 const PIECES: usize = 16;
 
-/// As [`pread_into`], in pieces with a gap of zeros before each; at most `PIECES` of them in one call.
+/// As [`pread_into`], in pieces with a zeroed gap before each; at most `PIECES` per call.
 pub fn pread_pieces(
     fd: BorrowedFd<'_>,
     into: &mut Vec<u8>,
@@ -129,7 +129,7 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     Ok(wrote as usize)
 }
 
-/// Writes at `at`; the file's position stays.
+/// Writes at offset `at`; the file position is unchanged.
 pub fn pwrite(fd: BorrowedFd<'_>, bytes: &[u8], at: u64) -> Result<usize, Errno> {
     let at = offset(at)?;
     // SAFETY: `bytes` is readable for its length.
@@ -137,7 +137,7 @@ pub fn pwrite(fd: BorrowedFd<'_>, bytes: &[u8], at: u64) -> Result<usize, Errno>
     Ok(wrote as usize)
 }
 
-/// Makes the file `len` bytes long: cuts it, or fills it with zeros.
+/// Truncates the file to `len` bytes, or extends it with zeros.
 pub fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
     let len = offset(len)?;
     // SAFETY: no pointers are passed.
@@ -145,14 +145,14 @@ pub fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The permissions exactly: the umask takes no part.
+/// Sets exactly these permissions: the umask does not apply.
 pub fn chmod_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::fchmod(fd.as_raw_fd(), mode) })?;
     Ok(())
 }
 
-/// Changes the owner, where given.
+/// Changes owner and group, if given.
 pub fn chown_fd(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
     let unchanged = u32::MAX;
     // SAFETY: no pointers are passed.
@@ -160,7 +160,7 @@ pub fn chown_fd(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Resul
     Ok(())
 }
 
-/// Sets the last change of the content (seconds since 1970, nanoseconds); the last access stays.
+/// Sets the modification time (seconds since 1970, nanoseconds); the access time is unchanged.
 pub fn set_mtime(fd: BorrowedFd<'_>, mtime: (i64, u32)) -> Result<(), Errno> {
     let times = [
         libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT },
@@ -171,15 +171,15 @@ pub fn set_mtime(fd: BorrowedFd<'_>, mtime: (i64, u32)) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits until content and metadata are on the disk.
+/// Waits until data and metadata are on disk.
 pub fn fsync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::fsync(fd.as_raw_fd()) })?;
     Ok(())
 }
 
-/// Starts to write `len` bytes at `at` back without waiting for it (0: to the end), so that dirty pages never pile up to
-/// one long stall.
+/// Starts writeback of `len` bytes at `at` (0: to the end) without waiting, so that dirty pages do not accumulate and
+/// cause a long stall later.
 pub fn sync_range(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     let (at, len) = (offset(at)?, offset(len)?);
     // SAFETY: no pointers are passed.
@@ -187,7 +187,7 @@ pub fn sync_range(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Takes the lock (flock(2)) of the whole file; EAGAIN if another open file description has it. It is released when the
+/// Takes an exclusive lock on the file (flock(2)); EAGAIN if another open file description holds it. Released when the
 /// last duplicate of the descriptor is closed.
 pub fn flock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
@@ -202,14 +202,14 @@ pub fn unlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The error that closing the file would report, by closing a duplicate: network and FUSE file systems report failed writes
-/// (ENOSPC, EDQUOT, EIO) only then, and the call waits for them. On other file systems it does nothing.
+/// The error that close() would report, obtained by closing a duplicate: network and FUSE file systems report failed
+/// writes (ENOSPC, EDQUOT, EIO) only then, and the call waits for them. No effect on other file systems.
 pub fn flush(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let copy = dup(fd)?.into_raw_fd();
     // SAFETY: the copy is ours alone, and it is not used after this.
     let closed = unsafe { libc::close(copy) };
     match Errno::last() {
-        // The descriptor is closed on EINTR, too.
+        // Linux closes the descriptor even on EINTR.
         e if closed < 0 && e != Errno::EINTR => Err(e),
         _ => Ok(()),
     }
@@ -223,7 +223,7 @@ pub fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// [`dup`] of a descriptor known by its number only, for names such as /dev/stdout. EBADF where it is not open.
+/// [`dup`] by descriptor number, for names such as /dev/stdout. EBADF if it is not open.
 pub fn dup_number(number: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers are passed, and duplicating harms no owner.
     let copy = retry(|| unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
@@ -231,9 +231,9 @@ pub fn dup_number(number: i32) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Locks the whole file (an open file description lock, fcntl(2)); EAGAIN if another description has it. It is released
-/// when the last duplicate is closed, a child's included; unlike [`flock`] it can be tested without taking it
-/// ([`is_locked`]).
+/// Locks the whole file (an open file description lock, fcntl(2)); EAGAIN if another description holds it. Released
+/// when the last duplicate is closed, including those in child processes. Unlike [`flock`], it can be tested without
+/// taking it ([`is_locked`]).
 pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut whole = whole_file();
     // SAFETY: `whole` is an flock structure, as the call wants it.
@@ -241,7 +241,8 @@ pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A shared lock: any number may be held while there is no exclusive [`lock`]. Also for a directory open for reading.
+/// Takes a shared lock: any number of these may coexist, but none with an exclusive [`lock`]. Also works on a directory
+/// opened for reading.
 #[allow(clippy::unnecessary_cast)] // the field's width differs between targets
 pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut whole = whole_file();
@@ -251,7 +252,7 @@ pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether another open file description holds the [`lock`], or shares one.
+/// Whether another open file description holds a [`lock`] or shared lock.
 pub fn is_locked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut whole = whole_file();
     // SAFETY: `whole` is a writable flock structure.
@@ -268,17 +269,17 @@ fn whole_file() -> libc::flock {
     whole
 }
 
-/// Whether there is something to read, or the end, within `millis`.
+/// Whether it becomes readable, or reaches the end, within `millis`.
 pub fn wait_readable(fd: BorrowedFd<'_>, millis: u32) -> Result<bool, Errno> {
     poll(fd, libc::POLLIN, i32::try_from(millis).unwrap_or(i32::MAX))
 }
 
-/// Waits until something may be written, or that it cannot be any more.
+/// Waits until it is writable or has failed.
 pub fn wait_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     poll(fd, libc::POLLOUT, -1).map(drop)
 }
 
-/// Waits at most `millis` until one of these can be read, or is at its end.
+/// Waits at most `millis` until one of these is readable or at its end.
 pub fn wait_any(fds: &[BorrowedFd<'_>], millis: u32) -> Result<bool, Errno> {
     let ask = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut asked: Vec<libc::pollfd> = fds.iter().map(ask).collect();
@@ -295,7 +296,7 @@ fn poll(fd: BorrowedFd<'_>, events: libc::c_short, millis: i32) -> Result<bool, 
     Ok(count > 0)
 }
 
-/// /dev/null, for both directions.
+/// /dev/null, opened for reading and writing.
 pub fn null() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is NUL-terminated.
     let fd = retry(|| unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
@@ -303,7 +304,7 @@ pub fn null() -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Writes all of `bytes`, to something that takes them at once.
+/// Writes all of `bytes`. For destinations that do not block for long.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         let written = write(fd, bytes)?;
@@ -312,7 +313,7 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A file that lives in memory and has no path. `name` only shows in /proc.
+/// An anonymous file in memory. `name` is only shown in /proc.
 pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: `name` is NUL-terminated.
     let fd = retry(|| unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;

@@ -1,38 +1,38 @@
-//! What changes in directories, reported by the kernel. One descriptor for all watches; events are read, never waited
-//! for.
+//! Changes in directories, as reported by the kernel. One descriptor for all watches; reads never block.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, retry};
 
-/// The content of a file in the directory was written or cut.
+/// The content of a file in the directory was written or truncated.
 pub const MODIFY: u32 = libc::IN_MODIFY;
-/// Permissions, times, owner or number of names: of an entry if the event has a name, else of what is watched itself.
+/// Permissions, times, owner or link count changed: of an entry if the event has a name, otherwise of the watched
+/// object itself.
 pub const ATTRIB: u32 = libc::IN_ATTRIB;
-/// A file that was open for writing was closed: a shared mapping of it may have been written.
+/// A file open for writing was closed: it may have been written through a shared mapping.
 pub const CLOSE_WRITE: u32 = libc::IN_CLOSE_WRITE;
 pub const MOVED_FROM: u32 = libc::IN_MOVED_FROM;
 pub const MOVED_TO: u32 = libc::IN_MOVED_TO;
 pub const CREATE: u32 = libc::IN_CREATE;
 pub const DELETE: u32 = libc::IN_DELETE;
-/// What is watched is gone, or has another name.
+/// The watched object was deleted or renamed.
 pub const DELETE_SELF: u32 = libc::IN_DELETE_SELF;
 pub const MOVE_SELF: u32 = libc::IN_MOVE_SELF;
-/// Events were lost: anything may have changed. Has no watch.
+/// Events were lost: anything may have changed. Belongs to no watch.
 pub const Q_OVERFLOW: u32 = libc::IN_Q_OVERFLOW;
-/// The watch has ended: removed, or its file is gone.
+/// The watch ended: it was removed, or its object is gone.
 pub const IGNORED: u32 = libc::IN_IGNORED;
-/// For [`Inotify::add`]: the name itself, where it is a symbolic link.
+/// For [`Inotify::add`]: does not follow a symbolic link.
 pub const DONT_FOLLOW: u32 = libc::IN_DONT_FOLLOW;
 /// For [`Inotify::add`]: ENOTDIR for anything but a directory.
 pub const ONLYDIR: u32 = libc::IN_ONLYDIR;
-/// For [`Inotify::add`]: the watch ends with its first event, so that the queue stays short however seldom it is read.
+/// For [`Inotify::add`]: the watch ends after its first event, which keeps the queue short even if it is seldom read.
 pub const ONESHOT: u32 = libc::IN_ONESHOT;
 
 pub struct Inotify(OwnedFd);
 
-/// Number and kind, and the entry of what is watched that it is about; none: about that itself.
+/// Watch number and event mask, and the name of the entry; None if the event is about the watched object itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event<'a> {
     pub watch: i32,
@@ -41,7 +41,7 @@ pub struct Event<'a> {
 }
 
 impl Inotify {
-    /// EMFILE where this user has no instance left.
+    /// EMFILE if the user's limit of instances is reached.
     pub fn new() -> Result<Inotify, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
@@ -49,15 +49,15 @@ impl Inotify {
         Ok(Inotify(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Watches what `path` leads to, for the events of `mask` beside those it is watched for already; gives the number
-    /// its events carry. EACCES where it may not be read, ENOSPC where the user has no watch left.
+    /// Watches the object at `path` for the events of `mask`, in addition to those already watched; returns the watch
+    /// number. EACCES if it may not be read, ENOSPC if the user's limit of watches is reached.
     pub fn add(&self, path: &CStr, mask: u32) -> Result<i32, Errno> {
         let mask = mask | libc::IN_MASK_ADD;
         // SAFETY: `path` is a C string for the time of the call.
         retry(|| unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) })
     }
 
-    /// Ends a watch. EINVAL where it has ended already.
+    /// Removes a watch. EINVAL if it has ended already.
     pub fn remove(&self, watch: i32) -> Result<(), Errno> {
         // SAFETY: no pointers are passed.
         retry(|| unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) }).map(|_| ())
@@ -68,7 +68,8 @@ impl Inotify {
         self.0.as_fd()
     }
 
-    /// Whole events, as many as fit; EAGAIN where there are none. `into` must hold at least one (272 bytes).
+    /// Reads as many complete events as fit; EAGAIN if there are none. `into` must have room for at least one (272
+    /// bytes).
     pub fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
         let (at, room) = (into.as_mut_ptr(), into.len());
         // SAFETY: `into` is writable for its length.
@@ -76,7 +77,7 @@ impl Inotify {
     }
 }
 
-/// The events in bytes that [`Inotify::read`] gave.
+/// Parses the bytes from [`Inotify::read`].
 pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Event<'_>> {
     /// watch, mask, cookie, length of the name; each four bytes.
     const HEAD: usize = 16;

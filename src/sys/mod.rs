@@ -1,6 +1,6 @@
-//! The only `unsafe` of the crate: one function is one system call. Descriptors go in as `BorrowedFd` and come out as
-//! `OwnedFd`, always close-on-exec; EINTR is retried; a failure is an [`Errno`]. No policy, no logging, nothing that
-//! knows HTTP or the configuration. Every `unsafe` block says why it is sound.
+//! The only `unsafe` code of the crate: one function per system call. Descriptors are passed as `BorrowedFd` and
+//! returned as `OwnedFd`, always close-on-exec; EINTR is retried; errors are [`Errno`]. No policy, no logging, nothing
+//! that knows HTTP or the configuration. Every `unsafe` block has a SAFETY comment.
 
 #![allow(unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -25,7 +25,7 @@ pub use errno::Errno;
 #[cfg(test)]
 pub(crate) mod scratch;
 
-/// What a C function returns: negative says "look at errno".
+/// The return types of C functions: negative means that errno is set.
 trait Returned: Copy {
     fn failed(self) -> bool;
 }
@@ -48,14 +48,14 @@ impl Returned for isize {
     }
 }
 
-/// One call whose EINTR the caller must see (or which cannot fail so).
+/// Makes a call without retrying: the caller must see EINTR, or it cannot occur.
 fn once<R: Returned>(call: impl FnOnce() -> R) -> Result<R, Errno> {
     let returned = call();
     if returned.failed() { Err(Errno::last()) } else { Ok(returned) }
 }
 
-/// One call, repeated while a signal interrupts it. Our own signals arrive by signalfd, but a tracer's stop or a
-/// signal that is not blocked may still interrupt.
+/// Makes a call, and repeats it while it is interrupted. Our own signals arrive by signalfd, but a tracer or an
+/// unblocked signal may still interrupt.
 fn retry<R: Returned>(mut call: impl FnMut() -> R) -> Result<R, Errno> {
     loop {
         match once(&mut call) {

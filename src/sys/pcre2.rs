@@ -1,15 +1,15 @@
-//! PCRE2, the engine of nginx's patterns, on bytes: compiled with no options but caseless, as nginx does it. The
-//! interpreter, not the JIT, as nginx's default is: the match limit does not bound what compiled code does, and a
-//! sandboxed process may have no memory that is both writable and executable.
+//! PCRE2, nginx's regex engine, on bytes: like nginx, compiled without options except caseless. Uses the interpreter,
+//! not the JIT (nginx's default too): the match limit does not bound compiled code, and a sandbox may forbid memory
+//! that is both writable and executable.
 //!
-//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps, all places it may start at together, nor much more time
-//! than these take, and [`HEAP_LIMIT_KIB`] of memory; one that would is an error, never "no match". A match allocates
-//! nothing once the scratch space fits.
+//! Invariant: a match takes at most [`MATCH_LIMIT`] steps over all its possible starts, not much more than their time,
+//! and at most [`HEAP_LIMIT_KIB`] of memory; exceeding a limit is an error, never "no match". Once the scratch space is
+//! large enough, a match allocates nothing.
 //!
-//! PCRE2's own limit holds for each start apart, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text. A pattern
-//! that is not anchored is therefore given [`STARTS`] starts at a time, each with a share of the steps. And its limit
-//! counts no step by its length: `\w*+` reads all of a long subject in one. So a search is given few steps at first, and
-//! when they do not suffice, as many as fit into the time left as fast as the first were.
+//! PCRE2 applies its own limit to each start separately, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text.
+//! Therefore an unanchored pattern is tried at [`STARTS`] starts at a time, each with a share of the steps. Also, a
+//! step may be long: `\w*+` reads all of a long subject in one. So a search gets few steps at first; if they do not
+//! suffice, it gets as many as fit in the remaining time at the speed of the first.
 
 mod budget;
 
@@ -29,13 +29,13 @@ use std::ffi::{c_int, c_void};
 use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
 
-/// Memory for backtracking of one match; what is more than [`KEPT`] is given back after it.
+/// Memory limit for backtracking of one match; what exceeds [`KEPT`] is freed after it.
 pub const HEAP_LIMIT_KIB: u32 = 32 << 10;
 
-/// Scratch space that is kept for the next match.
+/// Scratch space kept for the next match.
 const KEPT: usize = 256 << 10;
 
-/// The start and end of a group; None: it took no part in the match.
+/// Start and end of a group; None: it did not participate in the match.
 pub type Group = Option<(u32, u32)>;
 
 /// A compiled pattern.
@@ -51,21 +51,21 @@ pub struct Code {
 enum Starts {
     /// At the start of the subject only.
     First,
-    /// Anywhere, and where the search began means nothing.
+    /// Anywhere, independently of where the search began.
     Any,
-    /// Anywhere, in one search: `\G` is where that began, and characters of several bytes are not to be cut.
+    /// Anywhere, but in a single search: `\G` depends on where it began, and multi-byte characters must not be split.
     Whole,
 }
 
-/// Why a pattern cannot be compiled, in PCRE2's words.
+/// Why a pattern does not compile, in PCRE2's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     pub message: String,
-    /// Where in the pattern.
+    /// Offset in the pattern.
     pub offset: usize,
 }
 
-/// The number of [`Gave`] for memory that cannot be had.
+/// [`Gave`]'s number for out of memory.
 pub const NO_MEMORY: i32 = PCRE2_ERROR_NOMEMORY;
 
 impl Code {
@@ -92,7 +92,7 @@ impl Code {
         Ok(compiled)
     }
 
-    /// How many groups there are, the whole match included.
+    /// The number of groups, the whole match included.
     pub fn groups(&self) -> usize {
         self.groups
     }
@@ -124,10 +124,10 @@ impl Code {
         number
     }
 
-    /// Whether the subject matches, and where the first `groups.len()` groups are.
+    /// Whether the subject matches; stores the offsets of the first `groups.len()` groups.
     ///
     /// # Errors
-    /// PCRE2 gave up: whether it matches is not known.
+    /// PCRE2 gave up, so it is not known.
     pub fn find(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
         SCRATCH.with_borrow_mut(|scratch| {
             if scratch.as_ref().is_none_or(|scratch| scratch.pairs < self.groups) {
@@ -158,7 +158,7 @@ impl Code {
         let pairs = offsets.as_chunks::<2>().0.iter().take(self.groups);
         groups.fill(None);
         for (group, [start, end]) in groups.iter_mut().zip(pairs) {
-            // A group that took no part is set to the largest number. `\K` may set a start behind its end.
+            // A group that did not participate has the maximum value. `\K` may set a start after the end.
             if *end <= subject.len() {
                 *group = Some(((*start).min(*end) as u32, *end as u32));
             }
@@ -168,7 +168,7 @@ impl Code {
 }
 
 impl Code {
-    /// Some starts at a time; where one of them takes more than its share of the steps, one at a time.
+    /// Tries several starts at a time; if one exceeds its share of the steps, one at a time.
     fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
         let mut budget = Budget::new(subject.len());
         for from in (0..=subject.len()).step_by(STARTS) {
@@ -193,7 +193,7 @@ impl Code {
         Ok(false)
     }
 
-    /// One search with few steps, then with as many as the time left allows.
+    /// Searches with few steps, then with as many as the remaining time allows.
     fn search_on(
         &self,
         scratch: &mut Scratch,
@@ -211,7 +211,7 @@ impl Code {
         }
     }
 
-    /// Matches that start at one of these places, each of `steps` at most.
+    /// Searches for a match starting in this range, with at most `steps` for each start.
     fn search(
         &self,
         scratch: &mut Scratch,
@@ -252,7 +252,7 @@ fn message(error: c_int) -> String {
 /// `$0` to `$9`.
 const LEAST_PAIRS: usize = 10;
 
-/// What a match writes to: one for all patterns.
+/// The buffers of a match, shared by all patterns.
 struct Scratch {
     data: NonNull<pcre2_match_data_8>,
     context: NonNull<pcre2_match_context_8>,
@@ -299,7 +299,7 @@ impl Drop for Scratch {
     }
 }
 
-/// malloc, for PCRE2: remembers the largest block.
+/// malloc for PCRE2; records the largest block.
 extern "C" fn allocate(size: usize, _: *mut c_void) -> *mut c_void {
     LARGEST.set(LARGEST.get().max(size));
     // SAFETY: any size may be asked for.
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn memory_of_a_long_backtrack_is_given_back() {
         let subject = vec![b'a'; 5_000];
-        // A busy machine may give it too few steps.
+        // On a busy machine the search may get too few steps.
         assert!((0..100).any(|_| matches!(find("^(?:[a-z]|(?!x)[0-9])+$", &subject), Ok(Some(_)))));
         assert!(LARGEST.get() > KEPT, "it needed no more than is kept");
         assert!(SCRATCH.with_borrow(Option::is_none), "the scratch space was kept");

@@ -1,4 +1,5 @@
-//! The process itself: identity, limits, children, standard streams. Signals, users and starting programs in the modules below.
+//! The process itself: identity, limits, children, standard streams. Signals, users and starting programs are in the
+//! modules below.
 
 pub mod child;
 pub mod helper;
@@ -25,29 +26,30 @@ pub fn getpid() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// The process that started us, or the process that adopted us when it ended.
+/// The parent process, or the one that adopted us.
 pub fn getppid() -> i32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getppid() }
 }
 
-/// fork(2): the child's pid in the parent, `None` in the child. Only while the process has one thread. Both share what
-/// was made before (epoll, locks of open files).
+/// fork(2): returns the child's pid in the parent, `None` in the child. Only while the process has one thread. What was
+/// created before is shared (epoll, locks on open files).
 pub fn fork() -> Result<Option<i32>, Errno> {
     // SAFETY: with one thread (the contract above) the child may go on as if nothing had happened.
     let pid = once(|| unsafe { libc::fork() })?;
     Ok((pid > 0).then_some(pid))
 }
 
-/// Ends the process at once: nothing is dropped, no exit handler runs. For children that share their parent's state.
+/// Ends the process at once, without running destructors or exit handlers. For children that share their parent's
+/// state.
 pub fn leave(status: i32) -> ! {
     // SAFETY: does not return.
     unsafe { libc::_exit(status) }
 }
 
-/// Goes to the background: the child continues here in a session of its own, the parent waits until [`Ready::tell`] and
-/// ends with status 0; with status 1 where the child ends without. Only while the process has one thread, and before
-/// epoll, signalfd or locks are made, which a child shares or loses.
+/// Daemonizes: the child continues in a new session; the parent waits until [`Ready::tell`] and exits with 0, or with 1
+/// if the child exits before. Only while the process has one thread, and before creating epoll, signalfd or locks,
+/// which a child would share or lose.
 pub fn daemonize() -> Result<Ready, Errno> {
     let (wait, tell) = file::pipe()?;
     if fork()?.is_some() {
@@ -60,21 +62,21 @@ pub fn daemonize() -> Result<Ready, Errno> {
     Ok(Ready(tell))
 }
 
-/// The daemon's end of the pipe on which its parent waits.
+/// The daemon's end of the pipe that its parent reads.
 pub struct Ready(OwnedFd);
 
 impl Ready {
-    /// Everything is open: the process that started us may go on.
+    /// Startup is complete: lets the parent exit.
     pub fn tell(self) {
-        // A parent that was killed needs no notice.
+        // A parent that was killed does not matter.
         let _ = file::write(self.0.as_fd(), b"1");
     }
 }
 
-/// Which standard streams [`redirect_stdio_to_null`] takes.
+/// Which standard streams [`redirect_stdio_to_null`] redirects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Streams {
-    /// Input and output, as nginx does: errors keep going where they went.
+    /// Input and output, as in nginx: standard error is unchanged.
     InputOutput,
     All,
 }
@@ -89,8 +91,8 @@ pub fn redirect_stdio_to_null(streams: Streams) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Makes `onto` a descriptor of what `from` has open; what it was before is closed. Its owner keeps owning it (a log file
-/// is reopened this way). Standard streams stay inheritable, everything else stays close-on-exec.
+/// Makes `onto` refer to the open file of `from`; its previous file is closed. Ownership of `onto` is unchanged (log
+/// files are reopened this way). Standard streams stay inheritable, all others close-on-exec.
 pub fn dup2(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<(), Errno> {
     let (from, onto) = (from.as_raw_fd(), onto.as_raw_fd());
     if from == onto {
@@ -109,17 +111,17 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// Reaps one child that has ended: its pid and status. `None` when none has; ECHILD when there are no children.
+/// Reaps a terminated child: its pid and status. `None` if none has terminated; ECHILD if there are no children.
 pub fn reap() -> Result<Option<(i32, Exit)>, Errno> {
     wait(-1, libc::WNOHANG)
 }
 
-/// Waits until this child ends. ECHILD where it is none of ours.
+/// Waits until this child terminates. ECHILD if it is not a child.
 pub fn await_end(pid: i32) -> Result<Exit, Errno> {
     wait(pid, 0)?.map(|(_, exit)| exit).ok_or(Errno::ECHILD)
 }
 
-/// A child that has ended and is not reaped yet; it is not reaped here.
+/// The pid of a terminated child, without reaping it.
 pub fn peek_ended() -> Result<Option<i32>, Errno> {
     // SAFETY: all zero is a valid siginfo_t.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -147,7 +149,7 @@ fn wait(pid: i32, flags: i32) -> Result<Option<(i32, Exit)>, Errno> {
     Ok(Some((pid, exit)))
 }
 
-/// How many descriptors the process may have: now, and what it may raise that to.
+/// The soft and hard limit of open descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Nofile {
     pub soft: u64,
@@ -162,8 +164,8 @@ pub fn nofile_limit() -> Result<Nofile, Errno> {
     Ok(Nofile { soft: u64::from(limit.rlim_cur), hard: u64::from(limit.rlim_max) })
 }
 
-/// Sets the descriptor limit to `wanted` (`worker_rlimit_nofile`), or without one as high as we may. Returns the soft
-/// limit before and after. EPERM above the hard limit without privilege, and above fs.nr_open with it.
+/// Sets the limit of open descriptors to `wanted` (`worker_rlimit_nofile`), by default as high as allowed. Returns the
+/// soft limit before and after. EPERM above the hard limit without privilege, and above fs.nr_open with it.
 pub fn raise_nofile(wanted: Option<u64>) -> Result<(u64, u64), Errno> {
     let old = nofile_limit()?;
     let soft = wanted.unwrap_or(old.hard);
@@ -176,22 +178,22 @@ pub fn raise_nofile(wanted: Option<u64>) -> Result<(u64, u64), Errno> {
     Ok((old.soft, soft))
 }
 
-/// Sets how nice the process is: -20 (first) to 19 (last). EACCES for a lower number without privilege.
+/// Sets the nice value: -20 (highest priority) to 19 (lowest). EACCES for a lower value without privilege.
 pub fn set_priority(nice: i32) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })?;
     Ok(())
 }
 
-/// Bytes of a page of memory.
+/// The page size in bytes.
 pub fn page_size() -> u64 {
     // SAFETY: no pointers are passed.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).unwrap_or(4096)
 }
 
-/// Blocks of 128 KiB and more are mapped for themselves, whatever was freed before (glibc raises that bound with each
-/// such block that is freed, and then keeps them in a heap that never shrinks). To be called before the first of them.
+/// Makes malloc map blocks of 128 KiB and more separately (glibc raises this threshold whenever such a block is freed,
+/// and then keeps them in a heap that never shrinks). Call it before the first large allocation.
 pub fn map_large_blocks() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers are passed; it holds for later allocations only.
@@ -200,8 +202,8 @@ pub fn map_large_blocks() {
     }
 }
 
-/// Small blocks are merged with their neighbours as they are freed, not later all at once (glibc keeps them apart until a
-/// large one is asked for: half a million of an old configuration then took 40 ms of one turn). To be called at the start.
+/// Makes free() merge small blocks with their neighbours immediately (glibc otherwise defers that until a large
+/// allocation: half a million blocks of an old configuration then took 40 ms of one turn). Call it at startup.
 pub fn merge_freed_blocks() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers are passed; it holds for later calls only.
@@ -210,8 +212,8 @@ pub fn merge_freed_blocks() {
     }
 }
 
-/// Gives freed heap memory back to the kernel where the C library can (glibc). Takes time in proportion to the heap: for
-/// quiet moments.
+/// Returns freed heap memory to the kernel, if the C library can (glibc). Takes time proportional to the heap, so call
+/// it when idle.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers are passed; memory in use is not touched.
@@ -220,7 +222,7 @@ pub fn trim_memory() {
     }
 }
 
-/// The name of the machine; empty if it has none that fits 255 bytes.
+/// The host name; empty if it is unset or exceeds 255 bytes.
 pub fn hostname() -> String {
     let mut name = [0u8; 256];
     // SAFETY: `name` is writable for the length given; the last byte stays NUL.

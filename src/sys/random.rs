@@ -1,4 +1,4 @@
-//! The kernel's random numbers, fit for secrets.
+//! The kernel's cryptographically secure random numbers.
 
 use super::{Errno, retry};
 

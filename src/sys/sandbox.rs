@@ -1,23 +1,24 @@
-//! What a process gives up for good: capabilities, new rights at exec, system calls (seccomp), the file system (Landlock).
+//! Rights that a process drops for good: capabilities, new privileges at exec, system calls (seccomp), the file system
+//! (Landlock).
 
 use super::{Errno, once, retry};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-/// No program started from now on has more rights than we have (set-user-id counts for nothing). Needed before
-/// [`deny_calls`] and [`Landlock::enforce`] without root.
+/// From now on exec grants no additional privileges (set-user-id is ignored). Required for [`deny_calls`] and
+/// [`Landlock::enforce`] without root.
 pub fn no_new_privs() -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     once(|| unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
 }
 
-/// Empties the bounding set: no capability can be had any more, not even by exec of a file that grants it. As root only.
+/// Empties the bounding set: no capability can be regained, not even by executing a file that grants it. Needs root.
 pub fn drop_capability_bounds() -> Result<(), Errno> {
     for capability in 0..64 {
         // SAFETY: no pointers are passed.
         match once(|| unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }) {
             Ok(_) => {}
-            // Beyond the last one the kernel knows.
+            // Beyond the kernel's last capability.
             Err(Errno::EINVAL) => break,
             Err(e) => return Err(e),
         }
@@ -25,8 +26,8 @@ pub fn drop_capability_bounds() -> Result<(), Errno> {
     Ok(())
 }
 
-/// System calls that a web server has no use for and an intruder has: tracing and reading other processes, namespaces
-/// and mounts, modules, keys, BPF, io_uring (which goes around this filter), taking other ids, handles of files.
+/// System calls that a web server does not need but an intruder might: tracing and reading other processes, namespaces
+/// and mounts, modules, keys, BPF, io_uring (which bypasses this filter), changing ids, file handles.
 const DENIED: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -91,8 +92,8 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCH: Option<u32> = None;
 
-/// Refuses [`DENIED`] with EPERM, and calls of another architecture; without `exec` programs cannot be started either.
-/// EOPNOTSUPP where this machine's numbers are not known.
+/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture; without `exec`, starting programs too.
+/// EOPNOTSUPP if this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -101,10 +102,10 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let ret = (libc::BPF_RET | libc::BPF_K) as u16;
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    // Offsets in seccomp_data: the number first, then the architecture.
+    // Offsets in seccomp_data: the call number is first, then the architecture.
     let mut program = vec![step(load, 4, 0, 0), step(equal, arch, 1, 0), step(ret, refuse, 0, 0), step(load, 0, 0, 0)];
     if cfg!(target_arch = "x86_64") {
-        // x32 has the same calls under other numbers.
+        // The x32 ABI has the same calls with other numbers.
         program.extend([step(at_least, 0x4000_0000, 0, 1), step(ret, refuse, 0, 0)]);
     }
     for &number in DENIED.iter().chain(if exec { [].iter() } else { EXEC.iter() }) {
@@ -121,16 +122,16 @@ const EXECUTE: u64 = 1;
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
-/// Everything the second version of Landlock knows of files: 13 rights and the moving between directories.
+/// All file access rights of Landlock ABI version 2: 13 of version 1, and REFER (moving between directories).
 const ALL: u64 = (1 << 14) - 1;
-/// Version 3.
+/// ABI version 3.
 const TRUNCATE: u64 = 1 << 14;
 
-/// What is still allowed below a directory, or with a file.
+/// Access that stays allowed to a file, or below a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     Read,
-    /// Make, write, rename and remove; not execute.
+    /// Create, write, rename and remove; not execute.
     Write,
 }
 
@@ -145,14 +146,14 @@ struct PathBeneathAttr {
     parent_fd: i32,
 }
 
-/// A set of rules for the file system; what no rule allows is refused with EACCES once it is enforced.
+/// A Landlock ruleset for the file system; once it is enforced, what no rule allows fails with EACCES.
 pub struct Landlock {
     fd: OwnedFd,
     handled: u64,
 }
 
 impl Landlock {
-    /// EOPNOTSUPP, ENOSYS: the kernel has it not, or in a version that forbids every move between directories.
+    /// EOPNOTSUPP, ENOSYS: the kernel lacks Landlock, or has version 1, which forbids moving between directories.
     pub fn new() -> Result<Landlock, Errno> {
         let none = ptr::null::<RulesetAttr>();
         // SAFETY: with this flag the call asks for the version, and takes no pointer.
@@ -170,7 +171,7 @@ impl Landlock {
         Ok(Landlock { fd: unsafe { OwnedFd::from_raw_fd(fd as i32) }, handled })
     }
 
-    /// Allows it for what `place` stands for (an `O_PATH` descriptor) and, of a directory, all below.
+    /// Allows access to `place` (an `O_PATH` descriptor) and, for a directory, to everything below.
     pub fn allow(&self, place: BorrowedFd<'_>, is_dir: bool, access: Access) -> Result<(), Errno> {
         let mut rights = match access {
             Access::Read => READ_FILE | READ_DIR,
@@ -187,7 +188,7 @@ impl Landlock {
         Ok(())
     }
 
-    /// From now on, and for all children.
+    /// Takes effect from now on, also for children.
     pub fn enforce(self) -> Result<(), Errno> {
         // SAFETY: no pointers are passed.
         retry(|| unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.fd.as_raw_fd(), 0u32) })?;

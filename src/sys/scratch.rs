@@ -1,4 +1,4 @@
-//! A directory of a test's own, removed when the test ends.
+//! A temporary directory for a test, removed when the test ends.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;

@@ -1,10 +1,11 @@
-//! Numbers that a process shares with the children it forks: one page, mapped before the fork, gone with the last of them.
+//! Counters that a process shares with forked children: an anonymous mapping made before the fork, freed with the last
+//! of them.
 
 use super::Errno;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// This many counters, zero at first.
+/// An array of counters, initially zero.
 pub struct Shared {
     at: NonNull<AtomicU64>,
     count: usize,
@@ -12,7 +13,7 @@ pub struct Shared {
 
 impl Shared {
     /// # Errors
-    /// That of mmap.
+    /// The error of mmap.
     pub fn new(count: usize) -> Result<Shared, Errno> {
         let length = count.max(1) * size_of::<AtomicU64>();
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);

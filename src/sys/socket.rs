@@ -17,13 +17,13 @@ pub use option::{
 use super::{Errno, once, retry};
 use addr::Raw;
 
-/// What follows: whether the kernel may hold a short packet back (MSG_MORE).
+/// Whether more data follows, so that the kernel may delay a partial packet (MSG_MORE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum More {
     No,
-    /// More bytes, at once.
+    /// More follows immediately.
     Yes,
-    /// Nothing ever: a transport that has a word for the end says it with these bytes.
+    /// Nothing follows, ever: a transport with an end marker (TLS) sends it with these bytes.
     Last,
 }
 
@@ -36,11 +36,11 @@ impl More {
     }
 }
 
-/// How a non-blocking connect began.
+/// The result of starting a non-blocking connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Connect {
     Done,
-    /// Writable once decided; then [`take_error`] has the outcome.
+    /// The socket becomes writable when it is decided; [`take_error`] returns the result.
     InProgress,
 }
 
@@ -66,7 +66,7 @@ fn of_kind(family: Family, kind: libc::c_int) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// EADDRINUSE also for a Unix path that exists, though there is no listener.
+/// EADDRINUSE also if a Unix socket's path exists, even without a listener.
 pub fn bind(fd: BorrowedFd<'_>, addr: &Addr) -> Result<(), Errno> {
     let raw = Raw::new(addr)?;
     // SAFETY: `raw` holds an initialised address of the length it tells.
@@ -74,7 +74,7 @@ pub fn bind(fd: BorrowedFd<'_>, addr: &Addr) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `backlog`: connections the kernel completes before we accept them, capped by net.core.somaxconn. May be called again
+/// `backlog`: the number of completed connections waiting for accept, capped by net.core.somaxconn. May be called again
 /// to change it.
 pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
@@ -82,8 +82,8 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The next client, non-blocking and close-on-exec. EAGAIN when none waits; ECONNABORTED when it left meanwhile;
-/// EMFILE and ENFILE leave it in the backlog.
+/// The next connection, non-blocking and close-on-exec. EAGAIN if none is waiting; ECONNABORTED if it was closed
+/// meanwhile; EMFILE and ENFILE leave it in the backlog.
 pub fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Peer), Errno> {
     let mut raw = Raw::empty();
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -97,13 +97,13 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Peer), Errno> {
     Ok((unsafe { OwnedFd::from_raw_fd(client) }, raw.peer()))
 }
 
-/// Starts to connect a non-blocking socket. EAGAIN from a Unix socket means a full backlog.
+/// Starts connecting a non-blocking socket. EAGAIN from a Unix socket means that the backlog is full.
 pub fn connect(fd: BorrowedFd<'_>, addr: &Addr) -> Result<Connect, Errno> {
     let raw = Raw::new(addr)?;
     // SAFETY: `raw` holds an initialised address of the length it tells.
     match once(|| unsafe { libc::connect(fd.as_raw_fd(), raw.pointer(), raw.len()) }) {
         Ok(_) => Ok(Connect::Done),
-        // An interrupted connect goes on by itself; asking again would be EALREADY.
+        // An interrupted connect continues in the background; retrying would return EALREADY.
         Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(Connect::InProgress),
         Err(errno) => Err(errno),
     }
@@ -117,7 +117,7 @@ pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Appends at most `max` bytes to the spare capacity of `into`, which is neither zeroed nor grown. 0 is the peer's end
-/// of stream, so a call without room is ENOBUFS: it never reads what cannot be placed, nor mistakes that for the end.
+/// of stream, so a call without spare capacity is ENOBUFS instead.
 pub fn recv_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<usize, Errno> {
     let spare = into.spare_capacity_mut();
     let room = spare.len().min(max);
@@ -131,21 +131,21 @@ pub fn recv_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<u
     Ok(got)
 }
 
-/// Looks at what has arrived and leaves it there.
+/// Reads what has arrived without consuming it.
 pub fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: `into` is writable for its length.
     let got = retry(|| unsafe { libc::recv(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), libc::MSG_PEEK) })?;
     Ok(got as usize)
 }
 
-/// How many of `bytes` the kernel took.
+/// Returns how many of `bytes` the kernel took.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: More) -> Result<usize, Errno> {
     // SAFETY: `bytes` is readable for its length.
     let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), more.flags()) })?;
     Ok(sent as usize)
 }
 
-/// [`send`] on a socket that others may have left blocking: EAGAIN where it would wait.
+/// [`send`] on a socket that may be blocking: EAGAIN if it would block.
 pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: `bytes` is readable for its length.
@@ -153,8 +153,7 @@ pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     Ok(sent as usize)
 }
 
-/// Whether there is room worth a write: for TCP a third of the buffer. Where there is not, the kernel reports it once
-/// there is.
+/// Whether there is enough room to write: for TCP a third of the buffer. If not, epoll reports it once there is.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: one pollfd, writable for the time of the call.
@@ -162,7 +161,7 @@ pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     count != Ok(0)
 }
 
-/// Sends the end of stream; reading goes on. ENOTCONN if the connection is gone already.
+/// Shuts down the writing direction; reading continues. ENOTCONN if the connection is gone.
 pub fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     retry(|| unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) })?;
@@ -177,7 +176,7 @@ pub fn local_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
     raw.addr()
 }
 
-/// ENOTCONN if there is none (any more).
+/// ENOTCONN if it is not connected (any more).
 pub fn peer_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
     let mut raw = Raw::empty();
     let (address, len) = raw.parts_mut();
@@ -186,9 +185,9 @@ pub fn peer_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
     raw.addr()
 }
 
-/// Takes over a descriptor that came with the process (`NGINX=<fd>;`) and makes it close-on-exec. EBADF if the number
-/// is not open, or is standard input, output or error. Call once per number, before the process opens anything
-/// itself: the one that takes over a descriptor closes it.
+/// Takes ownership of a descriptor inherited from the parent (`NGINX=<fd>;`) and makes it close-on-exec. EBADF if the
+/// number is not open, or is a standard stream. Call it once per number, before the process opens anything itself: the
+/// result closes the descriptor when dropped.
 pub fn inherit(number: i32) -> Result<OwnedFd, Errno> {
     if number <= libc::STDERR_FILENO {
         return Err(Errno::EBADF);

@@ -1,9 +1,9 @@
-//! The terminal a command was started from: asking for a secret without showing it.
+//! The controlling terminal: reading a secret without echo.
 
 use super::{Errno, once};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Switches the echo of typed characters off until it is dropped.
+/// Disables echo until it is dropped.
 pub struct NoEcho<'a> {
     fd: BorrowedFd<'a>,
     before: libc::termios,
@@ -11,7 +11,7 @@ pub struct NoEcho<'a> {
 
 impl<'a> NoEcho<'a> {
     /// # Errors
-    /// ENOTTY where `fd` is no terminal.
+    /// ENOTTY if `fd` is not a terminal.
     pub fn new(fd: BorrowedFd<'a>) -> Result<NoEcho<'a>, Errno> {
         let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
         // SAFETY: the descriptor is open, and the kernel fills the structure if it succeeds.

@@ -1,4 +1,4 @@
-//! A timer of the kernel, on the monotonic clock: readable once its time has come.
+//! A kernel timer (timerfd) on the monotonic clock: readable once it has expired.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -7,7 +7,7 @@ use super::{Errno, retry};
 pub struct Timer(OwnedFd);
 
 impl Timer {
-    /// EMFILE where the process has no descriptor left.
+    /// EMFILE if the process is out of descriptors.
     pub fn new() -> Result<Timer, Errno> {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: no pointers are passed.
@@ -21,7 +21,7 @@ impl Timer {
         self.0.as_fd()
     }
 
-    /// Goes off once, this many milliseconds from now; what it was set to before is forgotten. 0 sets it to nothing.
+    /// Arms the timer to expire once, in this many milliseconds, replacing an earlier setting. 0 disarms it.
     pub fn set(&self, millis: u32) -> Result<(), Errno> {
         let (seconds, rest) = (millis / 1000, millis % 1000);
         let at = libc::itimerspec {

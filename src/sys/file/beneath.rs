@@ -1,7 +1,7 @@
-//! Opening what a client names, beneath a directory; also where there is no openat2: kernels before 5.6, gVisor, old seccomp
+//! Opens names chosen by clients beneath a directory, even without openat2: kernels before 5.6, gVisor, old seccomp
 //! filters.
 //!
-//! Invariant: no link and no `..` leads out of the directory.
+//! Invariant: no symbolic link and no `..` leads out of the directory.
 
 use super::c_string;
 use super::dir::{Dir, raw};
@@ -12,31 +12,31 @@ use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// openat2 (Linux 5.6; before, step by step: [`open_stepwise`]): as [`open_at`], with rules for every component
-/// of `path`. EINVAL for a `mode` without `O_CREAT` or `O_TMPFILE`.
+/// openat2 (Linux 5.6; otherwise [`open_stepwise`]): as [`open_at`], with rules for every component of `path`. EINVAL
+/// for a `mode` without `O_CREAT` or `O_TMPFILE`.
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
-    // The kernel gives up with EAGAIN when something was renamed while it walked a `..`, and asks to be asked again.
+    // The kernel returns EAGAIN if something was renamed while it resolved a `..`; the caller should retry.
     let mut tries = 4;
     loop {
         let opened = openat2(Some(dir), path, flags, mode, resolve);
         tries -= 1;
         match opened {
             Err(Errno::EAGAIN) if tries > 0 => {}
-            // The kernel has no such call, or a filter keeps it from us.
+            // The kernel lacks the call, or a seccomp filter denies it.
             Err(Errno::ENOSYS | Errno::EPERM) => return open_stepwise(dir, path, flags, mode, resolve),
             other => return other,
         }
     }
 }
 
-/// The place that a path leads to, if the kernel knows it without asking a file system (Linux 5.12). EAGAIN, or EINVAL or
-/// ENOSYS of an older kernel: it does not.
+/// Opens a path only if the kernel has it cached and need not ask the file system (RESOLVE_CACHED, Linux 5.12).
+/// Otherwise EAGAIN; from older kernels EINVAL or ENOSYS.
 pub fn open_known(path: &CStr) -> Result<OwnedFd, Errno> {
     openat2(None, path, O_PATH, 0, libc::RESOLVE_CACHED)
 }
 
-/// The place that a path leads to if no symbolic link is on the way: ELOOP otherwise. ENOSYS or EPERM: the kernel has no
-/// such call (before Linux 5.6), or a filter keeps it from us.
+/// Opens a path that contains no symbolic link: otherwise ELOOP. ENOSYS or EPERM: the kernel lacks the call (before
+/// Linux 5.6), or a seccomp filter denies it.
 pub fn open_without_links(path: &CStr) -> Result<OwnedFd, Errno> {
     openat2(None, path, O_PATH, 0, libc::RESOLVE_NO_SYMLINKS)
 }
@@ -55,8 +55,8 @@ fn openat2(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Re
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Opens a path beneath a directory, a component after the other. Unlike openat2 it follows no link at all: one that
-/// stays within is ELOOP too.
+/// Opens a path beneath a directory component by component. Unlike openat2 it follows no symbolic link at all: even one
+/// that stays within gets ELOOP.
 fn open_stepwise(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
     if resolve & RESOLVE_IN_ROOT != 0 {
         return Err(Errno::ENOSYS);

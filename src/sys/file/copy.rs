@@ -1,4 +1,4 @@
-//! Bytes that pass through the kernel without visiting us: sendfile, copies of files, splice and the pipe it needs.
+//! Moves bytes within the kernel: sendfile, copying between files, splice and its pipe.
 //!
 //! splice and copy_file_range are called by number. The standard library knows both as weak symbols; with link-time
 //! optimization ours would become weak as well, and a static binary would have a null pointer in their place.
@@ -9,16 +9,16 @@ use std::ptr;
 use crate::sys::{Errno, retry};
 
 pub const SPLICE_MOVE: u32 = libc::SPLICE_F_MOVE;
-/// Neither waits for the pipe; the other side waits unless it is non-blocking itself.
+/// The call does not block on the pipe; the other side blocks unless it is non-blocking itself.
 pub const SPLICE_NONBLOCK: u32 = libc::SPLICE_F_NONBLOCK;
 
-/// The kernel moves no more than this in one call (MAX_RW_COUNT, less than 2 GiB).
+/// The kernel's limit per call (MAX_RW_COUNT, less than 2 GiB).
 const MOST: usize = 0x7fff_f000;
 const NO_FLAGS: u32 = 0;
 
-/// Sends `len` bytes of `file` from `offset` on; its own position stays. How many the socket took: fewer when its buffer
-/// is full, 0 at the end of the file (it has been truncated). A closed peer is EPIPE and SIGPIPE: see
-/// [`crate::sys::process::ignore_write_signals`].
+/// Sends `len` bytes of `file` from `offset` on; the file position is unchanged. Returns how many the socket took:
+/// fewer if its buffer is full, 0 at the end of the file (it was truncated). A closed peer causes EPIPE and SIGPIPE:
+/// see [`crate::sys::process::ignore_write_signals`].
 pub fn sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<usize, Errno> {
     let mut offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
     // SAFETY: `offset` is valid for the time of the call.
@@ -26,8 +26,8 @@ pub fn sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: 
     Ok(sent as usize)
 }
 
-/// Moves up to `len` bytes between a pipe and anything. An offset is for a file, whose own position then stays; pipes and
-/// sockets have none (ESPIPE). 0 is the end of `from`.
+/// Moves up to `len` bytes between a pipe and anything. An offset is for a file, whose position is then unchanged;
+/// pipes and sockets have none (ESPIPE). 0 is the end of `from`.
 pub fn splice(
     from: BorrowedFd<'_>,
     from_offset: Option<u64>,
@@ -46,8 +46,8 @@ pub fn splice(
     Ok(moved as usize)
 }
 
-/// Copies up to `len` bytes between two files, each at its offset, within the kernel and where it can without touching
-/// the data. 0 at the end of `from`. [`is_no_copy`] where the file systems cannot.
+/// Copies up to `len` bytes between two files, each at its offset, within the kernel and, if possible, by reference
+/// (reflink). 0 at the end of `from`. See [`is_no_copy`] for file systems that cannot.
 pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64, len: usize) -> Result<usize, Errno> {
     let mut at = i64::try_from(at).map_err(|_| Errno::EINVAL)?;
     let mut to_at = i64::try_from(to_at).map_err(|_| Errno::EINVAL)?;
@@ -59,13 +59,14 @@ pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64,
     Ok(copied as usize)
 }
 
-/// [`copy_range`] is no way for these two files, or for this process: they are to be read and written.
+/// Whether this error of [`copy_range`] means that the files must be read and written instead.
 pub fn is_no_copy(e: Errno) -> bool {
-    // Where the disk fails, reading or writing says so again; some network file systems answer EIO to this call alone.
+    // On a failing disk, reading or writing reports EIO again; some network file systems return EIO only from this
+    // call.
     matches!(e, Errno::EXDEV | Errno::EIO) || super::rename::is_missing(e)
 }
 
-/// A pipe's reading and writing end, both non-blocking and close-on-exec.
+/// The read and write end of a pipe, both non-blocking and close-on-exec.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0; 2];
     // SAFETY: `ends` is writable for two descriptors.
@@ -74,7 +75,7 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Asks for room for `bytes` and returns how much there is, a power of two of pages. EPERM above
+/// Requests a capacity of `bytes` and returns the actual one, a power of two of pages. EPERM above
 /// /proc/sys/fs/pipe-max-size (1 MiB) without privilege.
 pub fn set_pipe_size(fd: BorrowedFd<'_>, bytes: usize) -> Result<usize, Errno> {
     let bytes = i32::try_from(bytes).map_err(|_| Errno::EINVAL)?;

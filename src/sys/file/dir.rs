@@ -1,8 +1,8 @@
-//! Where a relative path begins.
+//! The start of relative paths.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-/// The directory a relative path starts from; `None` is the working directory.
+/// The directory to which a path is relative; `None`: the working directory.
 pub type Dir<'a> = Option<BorrowedFd<'a>>;
 
 pub(super) fn raw(dir: Dir<'_>) -> RawFd {

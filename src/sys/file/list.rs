@@ -1,4 +1,4 @@
-//! Reading a directory in bounded batches, so that a large one can be listed or emptied in slices between other work.
+//! Reads a directory in bounded batches, so that a large one can be listed or emptied in slices.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use super::position::seek;
 use super::stat::FileKind;
 use crate::sys::{Errno, retry};
 
-/// Bytes of one batch: some 400 to 1300 names.
+/// Size of a batch: some 400 to 1300 names.
 const BATCH: usize = 32 * 1024;
 
 /// `struct linux_dirent64`: d_ino u64, d_off i64, d_reclen u16, d_type u8, then the name with its NUL.
@@ -15,28 +15,28 @@ const RECLEN: usize = 16;
 const TYPE: usize = 18;
 const NAME: usize = 19;
 
-/// An open directory and the batch last read from it. `.` and `..` never appear.
+/// An open directory and its current batch. `.` and `..` are omitted.
 pub struct ReadDir {
     dir: OwnedFd,
     batch: Box<[u8]>,
     filled: usize,
 }
 
-/// One name in a directory.
+/// A directory entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
     pub name: &'a CStr,
-    /// What the directory says it is; `None` where the file system does not say and `stat` must be asked.
+    /// The type in the directory entry; `None` if the file system does not report it, and `stat` is needed.
     pub kind: Option<FileKind>,
 }
 
-/// Reads the directory `dir` (opened for reading, not `O_PATH`), from its present position on.
+/// Reads the directory `dir` (opened for reading, not `O_PATH`) from its current position on.
 pub fn read_dir(dir: OwnedFd) -> ReadDir {
     ReadDir { dir, batch: vec![0; BATCH].into_boxed_slice(), filled: 0 }
 }
 
 impl ReadDir {
-    /// Reads the next batch in place of the last; false when the directory is read to its end. One getdents64.
+    /// Replaces the batch by the next one; false at the end of the directory. One getdents64.
     pub fn fill(&mut self) -> Result<bool, Errno> {
         self.filled = 0;
         // SAFETY: `batch` is writable for its length.
@@ -47,17 +47,17 @@ impl ReadDir {
         Ok(got > 0)
     }
 
-    /// The names of the batch. May be none though more batches follow.
+    /// The entries of the batch. May be empty even if more batches follow.
     pub fn entries(&self) -> Entries<'_> {
         Entries { rest: self.batch.get(..self.filled).unwrap_or_default() }
     }
 
-    /// The directory itself, to `stat_at`, `open_at` or `unlink_at` its entries.
+    /// The directory itself, for `stat_at`, `open_at` or `unlink_at` of its entries.
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// Starts over; needed after removing entries, since what a read position then means is the file system's choice.
+    /// Starts over. Needed after removing entries, which makes the read position unreliable on some file systems.
     pub fn rewind(&mut self) -> Result<(), Errno> {
         self.filled = 0;
         seek(self.dir.as_fd(), 0)?;

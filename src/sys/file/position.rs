@@ -1,14 +1,14 @@
-//! Where in a file.
+//! Offsets in files.
 
 use crate::sys::{Errno, retry};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The kernel's signed offset; EINVAL beyond it.
+/// Converts to the kernel's signed offset; EINVAL if too large.
 pub fn offset(value: u64) -> Result<i64, Errno> {
     i64::try_from(value).map_err(|_| Errno::EINVAL)
 }
 
-/// Moves the position to `at` from the start. ESPIPE for pipes and sockets.
+/// Sets the file position. ESPIPE for pipes and sockets.
 pub fn seek(fd: BorrowedFd<'_>, at: u64) -> Result<(), Errno> {
     let at = offset(at)?;
     // SAFETY: no pointers are passed.

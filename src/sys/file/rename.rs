@@ -1,6 +1,6 @@
-//! Renaming, also where the file system has no renameat2: FUSE and NFS know none of its flags, sshfs and s3fs no hard links.
+//! Renames, even without renameat2: FUSE and NFS support none of its flags, and sshfs and s3fs no hard links.
 //!
-//! Invariant: but for [`Rename::Replace`] a name that is taken is never taken over.
+//! Invariant: except with [`Rename::Replace`], an existing file is never replaced.
 
 use super::dir::{Dir, raw};
 use super::name::{O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY, Unlink, link_at, mkdir_at, open_at, unlink_at};
@@ -8,19 +8,19 @@ use super::stat::{FileKind, Follow, stat_at};
 use crate::sys::{Errno, retry};
 use std::ffi::CStr;
 
-/// What happens to a file that has the new name already.
+/// What happens to an existing file at the new name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rename {
-    /// It is gone, atomically.
+    /// It is replaced atomically.
     Replace,
     /// The rename fails with EEXIST.
     NoReplace,
-    /// It gets the old name, atomically; ENOENT if there is none.
+    /// It gets the old name atomically; ENOENT if it does not exist.
     Exchange,
 }
 
-/// renameat2, or what comes to the same where the file system cannot do `how`; but [`Rename::Exchange`] is EINVAL, ENOSYS or
-/// EOPNOTSUPP there. EXDEV between file systems.
+/// renameat2, or an equivalent if the file system does not support `how`; but [`Rename::Exchange`] then fails with
+/// EINVAL, ENOSYS or EOPNOTSUPP. EXDEV between file systems.
 pub fn rename_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr, how: Rename) -> Result<(), Errno> {
     let flags = match how {
         Rename::Replace => return rename_plain(old_dir, old, new_dir, new),
@@ -37,35 +37,36 @@ pub fn rename_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr, how
     }
 }
 
-/// The kernel or file system lacks the call; the caller has another way.
+/// Whether the kernel or file system does not support the call, so that the caller must use another way.
 pub fn is_missing(e: Errno) -> bool {
     matches!(e, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
 
-/// The file cannot get a further name there, and that is all: hard links are missing (sshfs, s3fs; some FUSE file systems
-/// answer EIO), each file has one at most (EMLINK), or the two directories count in different quotas of projects (XFS:
-/// EXDEV). The caller has another way.
+/// Whether merely a hard link is impossible, so that the caller must use another way: hard links are unsupported
+/// (sshfs, s3fs; some FUSE file systems return EIO), limited to one per file (EMLINK), or the directories belong to
+/// different project quotas (XFS: EXDEV).
 pub fn is_no_link(e: Errno) -> bool {
     is_missing(e) || matches!(e, Errno::EMLINK | Errno::EXDEV | Errno::EIO)
 }
 
-/// renameat, which every kernel and file system has.
+/// renameat, which every kernel and file system supports.
 fn rename_plain(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
     // SAFETY: both paths are NUL-terminated.
     retry(|| unsafe { libc::renameat(raw(old_dir), old.as_ptr(), raw(new_dir), new.as_ptr()) })?;
     Ok(())
 }
 
-/// Renames to a name that is free, in two steps: the name is claimed by an exclusive creation, then taken over.
+/// Renames to an unused name in two steps: claims the name by exclusive creation, then replaces that.
 fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
     if stat_at(old_dir, old, Follow::No)?.kind == FileKind::Dir {
         mkdir_at(new_dir, new, 0o700)?;
         let renamed = rename_plain(old_dir, old, new_dir, new);
         if renamed.is_err() {
-            // Empty still, or in use by now.
+            // Still empty, or used by others by now.
             let _ = unlink_at(new_dir, new, Unlink::Dir);
         }
-        // A rename there does not even replace an empty directory (rclone mount), so a plain one never takes a name over.
+        // Some file systems (rclone mount) do not even replace an empty directory, so a plain rename never replaces
+        // anything there.
         let is_kept = matches!(renamed, Err(Errno::EEXIST | Errno::ENOTEMPTY));
         return if is_kept { rename_plain(old_dir, old, new_dir, new) } else { renamed };
     }

@@ -1,4 +1,4 @@
-//! What a file is: stat in the few fields a web server looks at.
+//! File metadata: the fields of stat that a web server needs.
 
 use std::ffi::{CStr, CString};
 use std::mem;
@@ -16,11 +16,11 @@ pub enum FileKind {
     Regular,
     Dir,
     Symlink,
-    /// Pipes, sockets, devices: nothing to serve.
+    /// Pipes, sockets, devices: not served.
     Other,
 }
 
-/// Whether the last component of a path is looked through if it is a symbolic link.
+/// Whether a symbolic link in the last component is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Follow {
     No,
@@ -32,13 +32,13 @@ pub struct Stat {
     pub kind: FileKind,
     /// Bytes.
     pub size: u64,
-    /// Last change of the content: seconds since 1970 (may be negative) and nanoseconds within the second.
+    /// Time of the last modification: seconds since 1970 (may be negative) and nanoseconds.
     pub mtime: (i64, u32),
-    /// Last change of content, name count or permissions.
+    /// Time of the last change of content, link count or permissions.
     pub ctime: (i64, u32),
     pub ino: u64,
     pub dev: u64,
-    /// Permission bits, with set-user-id and the like: `0o644`.
+    /// Permission bits, including set-user-id and the like: `0o644`.
     pub mode: u32,
     pub nlink: u64,
     pub uid: u32,
@@ -46,7 +46,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Bytes from the kernel's answer; the casts widen on every Linux.
+    /// The casts are lossless on every Linux target.
     #[allow(clippy::unnecessary_cast)]
     fn new(stat: &libc::stat) -> Stat {
         Stat {
@@ -68,8 +68,8 @@ impl Stat {
         }
     }
 
-    /// Whether a time of the content that was set is there: some file systems take any and store none, FAT stores even
-    /// seconds.
+    /// Whether a modification time that was set has been stored: some file systems accept any and store none, and FAT
+    /// stores even seconds only.
     pub fn has_mtime(&self, seconds: i64) -> bool {
         self.mtime.0.abs_diff(seconds) < 2
     }
@@ -80,7 +80,7 @@ pub fn stat(path: &CStr) -> Result<Stat, Errno> {
     stat_at(None, path, Follow::Yes)
 }
 
-/// Of a symbolic link itself.
+/// Does not follow a symbolic link.
 pub fn lstat(path: &CStr) -> Result<Stat, Errno> {
     stat_at(None, path, Follow::No)
 }
@@ -97,7 +97,7 @@ pub fn stat_at(dir: Dir<'_>, path: &CStr, follow: Follow) -> Result<Stat, Errno>
     Ok(Stat::new(&stat))
 }
 
-/// Also of an `O_PATH` descriptor.
+/// Also works on an `O_PATH` descriptor.
 pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     // SAFETY: a stat of zeroes is valid: plain integers.
     let mut stat: libc::stat = unsafe { mem::zeroed() };
@@ -106,10 +106,10 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     Ok(Stat::new(&stat))
 }
 
-/// Whether the name still leads to the open file.
+/// Whether the name still refers to the open file.
 ///
 /// # Errors
-/// It cannot be known.
+/// stat failed, so it is not known.
 pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -> Result<bool, Errno> {
     let ours = fstat(fd)?;
     match stat_at(dir, name, follow) {
@@ -119,17 +119,17 @@ pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -
     }
 }
 
-/// [`has_name`] of a path, links followed; false where it is not known.
+/// As [`has_name`] for a path, with symbolic links followed; false if it is not known.
 pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
     let path = CString::new(path.as_os_str().as_bytes());
     path.is_ok_and(|path| has_name(fd, None, &path, Follow::Yes).unwrap_or(false))
 }
 
-/// The scope in which names can be linked and renamed: a file system, and one mount of it.
+/// The scope within which files can be linked and renamed: one mount of one file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     dev: u64,
-    /// None: the kernel does not say (before Linux 5.8).
+    /// None: the kernel does not report it (before Linux 5.8).
     mount: Option<u64>,
 }
 
@@ -146,13 +146,13 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     Ok(Reach { dev, mount })
 }
 
-/// What an open descriptor is, where it need not be a file.
+/// The type of an open descriptor that is not a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {
     File,
     Pipe,
     Socket,
-    /// Terminals, /dev/null and their like.
+    /// Terminals, /dev/null and the like.
     Device,
 }
 
@@ -169,7 +169,7 @@ pub fn special(fd: BorrowedFd<'_>) -> Result<Special, Errno> {
     })
 }
 
-/// Bytes an ordinary user may still write to the file system `fd` is on, and its size.
+/// Bytes available to unprivileged users on the file system of `fd`, and its size.
 #[allow(clippy::unnecessary_cast)] // the fields' widths differ between targets
 pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
     let answer = statvfs(fd)?;
@@ -177,7 +177,7 @@ pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
     Ok(((answer.f_bavail as u64).saturating_mul(block), (answer.f_blocks as u64).saturating_mul(block)))
 }
 
-/// Whether the file system `fd` is on has become read-only: descriptors that are open for writing stay so.
+/// Whether the file system of `fd` was remounted read-only; descriptors open for writing stay open then.
 pub fn is_read_only(fd: BorrowedFd<'_>) -> bool {
     statvfs(fd).is_ok_and(|answer| answer.f_flag & libc::ST_RDONLY != 0)
 }
@@ -190,7 +190,7 @@ fn statvfs(fd: BorrowedFd<'_>) -> Result<libc::statvfs, Errno> {
     Ok(answer)
 }
 
-/// Kind of the file system that `path` is on: the magic number of statfs(2).
+/// The magic number of statfs(2) for the file system of `path`.
 #[allow(clippy::unnecessary_cast)] // the field's width and sign differ between targets
 pub fn file_system(path: &CStr) -> Result<u64, Errno> {
     // SAFETY: a statfs of zeroes is valid: plain integers.
@@ -200,20 +200,20 @@ pub fn file_system(path: &CStr) -> Result<u64, Errno> {
     Ok(answer.f_type as u64)
 }
 
-/// What [`access`] asks for; alternatives add up.
+/// Bits for [`access`]; they may be combined.
 pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;
 pub const X_OK: i32 = libc::X_OK;
 
-/// Whether others than owner, group and all have rights of their own in `path`: an access control list, which a new file in
-/// its place would not have.
+/// Whether `path` has an access control list with more than the usual three classes. A new file in its place would lack
+/// it.
 pub fn has_acl(path: &Path) -> bool {
     let Ok(path) = c_string(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: both names are NUL-terminated; a buffer of no bytes asks for the value's size alone.
     retry(|| unsafe { libc::getxattr(path.as_ptr(), c"system.posix_acl_access".as_ptr(), ptr::null_mut(), 0) }).is_ok()
 }
 
-/// Whether the effective user may do `mode` with `path`. An answer about the past: open the file to be sure.
+/// Whether the effective user has these rights on `path`. Only a hint, since they may change: open the file to be sure.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
     // SAFETY: `path` is NUL-terminated.
     retry(|| unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) })?;

@@ -1,4 +1,4 @@
-//! Real files in a directory of the test's own.
+//! Real files in a temporary directory per test.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -36,7 +36,8 @@ fn a_name_leads_to_the_open_file_until_another_has_it() {
     assert_eq!((has(&file), has(&other)), (Ok(false), Ok(true)));
 }
 
-/// An access control list that gives user 1 more than the group has; whether the file system keeps such lists.
+/// Adds an access control list that gives user 1 more rights than the group; false if the file system does not support
+/// such lists.
 fn give_acl(scratch: &Scratch, name: &str) -> bool {
     // Version, then tag, rights and id of: the owner, user 1, the group, the mask, all others.
     let any = u32::MAX;
@@ -346,7 +347,7 @@ fn pieces_of_a_file_have_their_gaps_before_them() {
         assert_eq!(pread_pieces(file.as_fd(), &mut into, pieces, max, at), Ok(got), "{size} {max} {at}");
         assert_eq!(into, wanted, "{size} {max} {at}");
     }
-    // As many as one call takes.
+    // The maximum for one call.
     let mut into = Vec::new();
     assert_eq!(pread_pieces(file.as_fd(), &mut into, Pieces { gap: 1, size: 0 }, 1, 0), Err(Errno::ENOBUFS));
     write_all(file.as_fd(), &[b'y'; 100]).expect("it is written");

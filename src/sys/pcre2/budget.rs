@@ -1,62 +1,62 @@
-//! What is left of the steps of one match, told from its time.
+//! The remaining steps of a match, estimated from its time.
 //!
-//! Invariant: the time of all that a match has done counts, but not the time for which it did not run.
+//! Invariant: all time spent by a match counts, but not the time during which its thread did not run.
 
 use super::super::clock;
 use pcre2_sys::PCRE2_ERROR_MATCHLIMIT;
 use std::time::Duration;
 
-/// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
-/// exhaust them keeps the loop for no longer than it may take for one request.
+/// Maximum number of steps per match (nginx: PCRE2's default of ten million for each start). A step takes some 10 ns,
+/// so a malicious subject blocks the event loop for no longer than one request may.
 pub const MATCH_LIMIT: u32 = 1_000_000;
 
-/// PCRE2 gave up on a match: its number for that (-47: the match limit).
+/// PCRE2 gave up on a match, with its error number (-47: match limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gave(pub i32);
 
-/// How long a step takes, to tell from the clock how many are left.
+/// Assumed duration of a step, to estimate the number left from the time.
 const STEP: Duration = Duration::from_nanos(10);
 
-/// Starts of a match that are tried before the clock is looked at.
+/// Number of starts tried before the clock is read.
 pub const STARTS: usize = 32;
 
-/// Tells from the time a match has taken how many of its steps are left. The monotonic clock is read without entering the
-/// kernel, but it runs on while the thread does not (a paused machine, a quota of processor time): where it says that
-/// more than [`QUICK`] has passed, only processor time counts.
+/// Estimates the remaining steps from the time a match has taken. The monotonic clock needs no system call, but also
+/// advances while the thread does not run (a paused machine, a CPU quota): if it shows more than [`QUICK`], only
+/// processor time counts.
 pub struct Budget {
     began: Option<u64>,
-    /// The thread's processor time at some moment, and what had passed of the match by then.
+    /// The thread's processor time at some moment, and how much of the match's time had passed then.
     on_processor: Option<(u64, u64)>,
-    /// Steps, as of the last look at the clock.
+    /// Remaining steps when the clock was last read.
     left: u32,
 }
 
-/// A tenth of a match's steps.
+/// The time for a tenth of all steps.
 const QUICK: u64 = (MATCH_LIMIT / 10) as u64 * STEP.as_nanos() as u64;
 
-/// From this length of a subject on, the processor time is noted before the match, since the first steps may be long; a
-/// shorter one is not worth the system call.
+/// For subjects of at least this length, processor time is read before the match, since even the first steps may be
+/// long; for shorter ones it is not worth a system call.
 const LONG: usize = 256;
 
-/// A step on a subject of as many bytes more takes twice as long at the worst.
+/// In the worst case a step takes twice as long for every so many bytes of subject.
 const BYTES_A_STEP: usize = 64;
 
 impl Budget {
-    /// Most searches are over before the clock is needed.
+    /// Most searches end before the clock is needed.
     pub fn new(subject: usize) -> Budget {
         let began = (subject >= STARTS).then(clock::monotonic_ns);
         let on_processor = (subject >= LONG).then(|| (clock::thread_cpu_ns(), 0));
         Budget { began, on_processor, left: MATCH_LIMIT }
     }
 
-    /// How many steps each of some starts may take before the clock is looked at: all together a tenth of what is left.
+    /// How many steps each start may take before the clock is read: together a tenth of those left.
     pub fn few(&self, subject: usize, starts: usize) -> u32 {
         let shares = starts.saturating_mul(10 + 10 * (subject / BYTES_A_STEP));
         (self.left / u32::try_from(shares).unwrap_or(u32::MAX)).max(1)
     }
 
-    /// How many each may take after `tried` were too few: what is left, at the speed of those tried. An error where that is
-    /// no more than was tried.
+    /// How many steps each start may take after `tried` did not suffice: those left, at the measured speed. An error if
+    /// that is not more than `tried`.
     pub fn more(&mut self, tried: u32, starts: usize) -> Result<u32, Gave> {
         let before = self.left;
         self.look()?;
@@ -71,12 +71,12 @@ impl Budget {
         if steps > tried { Ok(steps) } else { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) }
     }
 
-    /// Looks at the clock. No step left is an error.
+    /// Reads the clock. An error if no step is left.
     pub fn look(&mut self) -> Result<(), Gave> {
         self.look_at(clock::monotonic_ns(), clock::thread_cpu_ns)
     }
 
-    /// The time in nanoseconds by both clocks; without a beginning it begins now.
+    /// Updates the budget from both clocks (nanoseconds); the first call sets the beginning.
     fn look_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), Gave> {
         let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
         if passed > QUICK {
@@ -103,7 +103,7 @@ mod tests {
         let unused = || -> u64 { unreachable!("little has passed") };
         let mut budget = begun(None);
         let mut left = |now, on_processor: u64| budget.look_at(now, || on_processor).map(|()| budget.left);
-        // The thread stands still for a second.
+        // The thread does not run for a second.
         let second = 1_000_000_000;
         assert_eq!(left(second, 70), Ok(MATCH_LIMIT / 10 * 9));
         assert_eq!(left(2 * second, 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
@@ -126,10 +126,10 @@ mod tests {
             let budget = Budget { began: Some(0), on_processor: None, left };
             budget.allowed(left + used, tried, starts).ok()
         };
-        // As quick as a step is thought to be, or quicker: all that is left.
+        // As fast as assumed, or faster: all steps left.
         assert_eq!(allowed(900_000, 3_000, 3_000, 1), Some(900_000));
         assert_eq!(allowed(900_000, 0, 3_000, 10), Some(90_000));
-        // Each took a hundred times as long.
+        // Each step took a hundred times as long.
         assert_eq!(allowed(500_000, 300_000, 3_000, 1), Some(5_000));
         assert_eq!(allowed(300_000, 300_000, 3_000, 1), None, "the same again is no use");
         let budget = begun(None);

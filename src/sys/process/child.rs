@@ -1,8 +1,8 @@
-//! Programs that answer a request (CGI): started in a process group of their own.
+//! Starts programs that produce a response (CGI), each in a process group of its own.
 //!
-//! Never fork: copying the page tables of a server that holds 512 MB takes 11 ms. What posix_spawn does is done here, with
-//! 13 system calls less of our own: it asks for the limit of descriptors six times, and maps and unmaps a stack; limits can
-//! be set only from outside.
+//! Does not fork: copying the page tables of a server with 512 MB takes 11 ms. Does what posix_spawn does with 13 fewer
+//! system calls (that reads the descriptor limit six times, and maps and unmaps a stack), and can set resource limits,
+//! which posix_spawn cannot.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -21,30 +21,30 @@ pub struct Program<'a> {
     pub args: &'a Strings,
     /// `NAME=value`.
     pub env: &'a Strings,
-    /// Its working directory.
+    /// The working directory.
     pub dir: &'a CStr,
-    /// A file is read from its beginning.
+    /// A file is read from its start.
     pub stdin: BorrowedFd<'a>,
     pub stdout: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
-    /// Seconds of processor time that it may use. It leaves no core behind.
+    /// RLIMIT_CPU in seconds. Core dumps are disabled.
     pub cpu_seconds: u64,
 }
 
-/// Bytes of the stack on which a child runs until it executes its program: a few calls deep, without buffers.
+/// Size of the child's stack until exec: only a few calls deep, without buffers.
 const STACK: usize = 32 << 10;
 
-/// A child between its start and exec: it uses our memory meanwhile, while we wait.
+/// A child between clone and exec: it uses our memory while we wait.
 struct Birth<'a> {
     program: &'a Program<'a>,
     args: Vec<*const c_char>,
     env: Vec<*const c_char>,
-    /// Why the program could not be executed; 0: it was.
+    /// The errno of a failed exec; 0: it succeeded.
     failed: AtomicI32,
 }
 
-/// Starts a program. Gives its pid, which is its process group's id too. ENOENT, EACCES and the like if it cannot be
-/// executed, or its directory not entered.
+/// Starts a program. Returns its pid, which is also its process group id. ENOENT, EACCES and the like if it cannot be
+/// executed or its directory not be entered.
 pub fn start(program: &Program<'_>) -> Result<i32, Errno> {
     let (args, env) = (program.args.pointers(), program.env.pointers());
     let birth = Birth { program, args, env, failed: AtomicI32::new(0) };
@@ -65,7 +65,7 @@ pub fn start(program: &Program<'_>) -> Result<i32, Errno> {
     }
 }
 
-/// Where a child begins.
+/// The child's entry point.
 extern "C" fn be_born(birth: *mut c_void) -> c_int {
     // SAFETY: [`start`] gives a `Birth` that lives until this process has executed its program or ended.
     let birth = unsafe { &*birth.cast::<Birth<'_>>() };
@@ -77,7 +77,7 @@ extern "C" fn be_born(birth: *mut c_void) -> c_int {
 }
 
 impl Birth<'_> {
-    /// Returns only if the program cannot be executed. Runs in the child, in its parent's memory: nothing is allocated here.
+    /// Returns only if exec fails. Runs in the child, in its parent's memory, so it must not allocate.
     fn execute(&self) -> Result<(), Errno> {
         let Program { path, dir, stdin, stdout, stderr, cpu_seconds, .. } = self.program;
         fresh_signals()?;
@@ -98,7 +98,7 @@ impl Birth<'_> {
     }
 }
 
-/// No signal is blocked, and none ignored, as [`super::signalfd`] and [`super::ignore_write_signals`] left them.
+/// Unblocks all signals and resets ignored ones, as set by [`super::signalfd`] and [`super::ignore_write_signals`].
 fn fresh_signals() -> Result<(), Errno> {
     for signal in WRITE_SIGNALS {
         // SAFETY: no handler is set. The child has signal actions of its own.
@@ -113,7 +113,7 @@ fn fresh_signals() -> Result<(), Errno> {
     .map(drop)
 }
 
-/// `fd` under this number, inherited by the program.
+/// Makes `fd` available under this number, inherited by the program.
 fn place(fd: c_int, number: c_int) -> Result<(), Errno> {
     if fd == number {
         // SAFETY: no pointers are passed; its owner keeps owning it.
@@ -123,7 +123,7 @@ fn place(fd: c_int, number: c_int) -> Result<(), Errno> {
     retry(|| unsafe { libc::dup2(fd, number) }).map(drop)
 }
 
-/// A limit of the calling process; where it may not be set, it stays.
+/// Sets a resource limit of the calling process; ignores errors.
 fn limit(resource: c_int, most: u64) {
     let most = most as libc::rlim_t;
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most.saturating_add(5) };
@@ -131,15 +131,15 @@ fn limit(resource: c_int, most: u64) {
     unsafe { libc::setrlimit(resource as _, &limit) };
 }
 
-/// Of the descriptors that are open now, programs that are started from here on get none but their three streams.
+/// Marks all descriptors that are open now, except the three standard streams, close-on-exec.
 pub fn close_on_exec() {
     let first = libc::STDERR_FILENO + 1;
     // SAFETY: no pointers are passed; nothing is closed. Before Linux 5.11 what was inherited stays inherited.
     let _ = once(|| unsafe { libc::syscall(libc::SYS_close_range, first, i32::MAX, libc::CLOSE_RANGE_CLOEXEC) });
 }
 
-/// Sends a signal to a program and all that it started, as far as they stay in its group. Only while it is not reaped:
-/// afterwards the number may be another process's.
+/// Sends a signal to a program and to what it started in its process group. Only before it is reaped: afterwards the
+/// number may belong to another process.
 pub fn signal_group(pid: i32, signal: i32) -> Result<(), Errno> {
     if pid < 2 {
         return Err(Errno::EINVAL);
@@ -149,15 +149,15 @@ pub fn signal_group(pid: i32, signal: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// From here on what a child leaves behind when it ends becomes a child of this process, not of init.
+/// Makes this process, instead of init, the parent of orphaned descendants (child subreaper).
 pub fn adopt_orphans() -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     once(|| unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
-/// The children of this process (which has one thread) that lead a process group of their own in its session, as programs
-/// from [`start`] do; one that made itself a daemon has another session. Those that have ended and are not reaped are
-/// among them. None where /proc is not mounted, or the kernel keeps no such list.
+/// The children of this single-threaded process that lead a process group in its session, as programs from [`start`] do
+/// (a daemonized one has another session). Includes terminated ones not yet reaped. Empty if /proc is not mounted, or
+/// the kernel does not list children.
 pub fn group_leaders() -> Vec<i32> {
     let own = super::getpid();
     let list = std::fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default();
@@ -167,7 +167,7 @@ pub fn group_leaders() -> Vec<i32> {
     pids.filter(|pid| group(*pid) == *pid && session(*pid) == session(0)).collect()
 }
 
-/// How a child ended, which is not reaped by this; None: it runs.
+/// How a child terminated, without reaping it; None: it is running.
 pub fn peek_exit(pid: i32) -> Option<Exit> {
     // SAFETY: all zero is a valid siginfo_t.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -180,7 +180,7 @@ pub fn peek_exit(pid: i32) -> Option<Exit> {
     (ended == pid).then_some(exit)
 }
 
-/// Waits until a child has ended. It is not reaped.
+/// Waits until a child terminates, without reaping it.
 #[cfg(test)]
 pub fn await_exit(pid: i32) {
     // SAFETY: all zero is a valid siginfo_t.
@@ -190,7 +190,7 @@ pub fn await_exit(pid: i32) {
         .expect("a child");
 }
 
-/// Reaps a child that has ended, if that was not done yet: how it ended.
+/// Reaps a terminated child, unless that was done already; returns how it terminated.
 pub fn reap_one(pid: i32) -> Option<Exit> {
     super::wait(pid, libc::WNOHANG).ok().flatten().map(|(_, exit)| exit)
 }

@@ -1,13 +1,13 @@
-//! A forked child that works for its parent and shares nothing with it but a channel.
+//! A forked helper process that shares only a channel with its parent.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::sys::{Errno, once};
 
-/// In the child, right after the fork: closes every descriptor but `keep`, so that no connection stays open for it; ends
-/// with its parent; has a name of its own in lists of processes. What the child inherited as owners of descriptors must
-/// not be dropped any more ([`super::leave`]).
+/// Call in the child right after fork: closes every descriptor except `keep`, so that it keeps no connection open;
+/// makes it die with its parent; sets its process name. Inherited owners of descriptors must not be dropped afterwards
+/// ([`super::leave`]).
 pub fn detach(keep: BorrowedFd<'_>, name: &CStr) {
     let keep = keep.as_raw_fd();
     // SAFETY: no pointers are passed.
@@ -17,7 +17,7 @@ pub fn detach(keep: BorrowedFd<'_>, name: &CStr) {
     let ranges = [(0, keep - 1), (keep + 1, i32::MAX)];
     for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
         if close_range(first, last).is_err() {
-            // Before Linux 5.9.
+            // Linux before 5.9 has no close_range.
             let most = super::nofile_limit().map_or(1024, |limit| i32::try_from(limit.soft).unwrap_or(i32::MAX));
             for fd in first..=last.min(most) {
                 // SAFETY: no pointers are passed; owners in this process are never used again (the contract above).
@@ -32,7 +32,7 @@ fn close_range(first: i32, last: i32) -> Result<(), Errno> {
     once(|| unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
-/// Ends the process by SIGALRM after that time, unless it is called again; 0: never.
+/// Ends the process by SIGALRM after this time, unless called again; 0: never.
 pub fn alarm(seconds: u32) {
     // SAFETY: a sigset of zeroes is valid.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

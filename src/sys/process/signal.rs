@@ -1,4 +1,4 @@
-//! Signals, read like any other descriptor.
+//! Signals, read from a descriptor.
 
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,18 +18,18 @@ pub const SIGIO: i32 = libc::SIGIO;
 pub const SIGCHLD: i32 = libc::SIGCHLD;
 pub const SIGKILL: i32 = libc::SIGKILL;
 
-/// Asks for a drain: the first of the signals that mean nothing by themselves and that no C library keeps for its threads,
-/// RTMIN+1 of glibc and RTMIN of musl. A number, as a server may be signalled by a command built for the other library.
+/// The drain signal: the lowest real-time signal that no C library reserves for its threads (RTMIN+1 of glibc, RTMIN of
+/// musl). A fixed number, since the command that sends it may be linked with the other library.
 pub const SIGDRAIN: i32 = 35;
-/// The drain of versions before that: RTMIN of glibc. musl keeps it for its threads.
+/// The drain signal of earlier versions: glibc's RTMIN. musl reserves it for its threads.
 pub const SIGDRAIN_BEFORE: i32 = 34;
 
-/// The signals that a server takes for a drain: scripts may still send RTMIN.
+/// The signals that start a drain: scripts may still send RTMIN.
 pub fn drains() -> [i32; 2] {
     [SIGDRAIN, libc::SIGRTMIN()]
 }
 
-/// A signal that arrived.
+/// A received signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signal {
     pub number: i32,
@@ -37,13 +37,13 @@ pub struct Signal {
     pub pid: i32,
     /// The sender's real user id; 0 for the kernel.
     pub uid: u32,
-    /// The kernel sent it by itself: for a key, or a terminal that closes or changes its size.
+    /// Whether the kernel sent it by itself: for a key, or a terminal that was closed or resized.
     pub is_kernels: bool,
 }
 
-/// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
-/// close-on-exec, that is readable when one is pending. An inherited SIG_IGN is reset: SIGCHLD would never be reported.
-/// Programs we start must not inherit the mask: [`super::spawn_exec`] resets it.
+/// Blocks these signals (in this thread, so call it before starting others) and returns a descriptor, non-blocking and
+/// close-on-exec, that is readable while one is pending. Resets an inherited SIG_IGN, with which SIGCHLD would never be
+/// reported. Programs we start must not inherit the mask: [`super::spawn_exec`] resets it.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
     let mut set: libc::sigset_t = unsafe { mem::zeroed() };
@@ -68,10 +68,10 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Signals read at a time: more than usually come together.
+/// Signals read per call: usually all that are pending.
 const SIGNALS: usize = 4;
 
-/// The pending signals of a [`signalfd`], one after the other. Equal signals that came together are one.
+/// Calls `each` for the pending signals of a [`signalfd`]. Equal pending signals are merged into one.
 pub fn read_signals(fd: BorrowedFd<'_>, mut each: impl FnMut(Signal)) -> Result<(), Errno> {
     loop {
         // SAFETY: signalfd_siginfos of zeroes are valid: plain integers.
@@ -92,11 +92,11 @@ pub fn read_signals(fd: BorrowedFd<'_>, mut each: impl FnMut(Signal)) -> Result<
     }
 }
 
-/// The signals of writes that fail: this process ignores them, and programs that it starts do not.
+/// Signals caused by failed writes: ignored by this process, but not by programs that it starts.
 pub(super) const WRITE_SIGNALS: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// A write to a closed peer is EPIPE, and one beyond the largest file allowed (RLIMIT_FSIZE) is EFBIG: not the end of the
-/// process. (Of SIGPIPE, sockets ask per call; sendfile, splice and writes to pipes cannot.)
+/// Makes a write to a closed peer fail with EPIPE, and one beyond RLIMIT_FSIZE with EFBIG, instead of ending the
+/// process. (Socket calls can suppress SIGPIPE themselves; sendfile, splice and writes to pipes cannot.)
 pub fn ignore_write_signals() {
     for signal in WRITE_SIGNALS {
         // SAFETY: ignoring runs no handler. Cannot fail for these.
@@ -104,8 +104,8 @@ pub fn ignore_write_signals() {
     }
 }
 
-/// Sends `signal` to process `pid`; signal 0 only asks whether it exists. Pids below 1 name groups and are EINVAL here:
-/// a damaged pid file must not signal everyone.
+/// Sends `signal` to process `pid`; signal 0 only tests whether it exists. Pids below 1 denote groups and are EINVAL
+/// here: a corrupt pid file must not signal all processes.
 pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     if pid < 1 {
         return Err(Errno::EINVAL);

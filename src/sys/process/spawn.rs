@@ -1,4 +1,4 @@
-//! Starting a program without copying ourselves first: posix_spawn, which glibc and musl build on vfork.
+//! Starts a program by posix_spawn, which glibc and musl base on vfork, so that our memory is not copied.
 
 use std::ffi::{CString, OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -10,11 +10,10 @@ use super::signal::WRITE_SIGNALS;
 use crate::sys::Errno;
 use crate::sys::file::c_string;
 
-/// Starts the program `path` (for a binary upgrade: ourselves; no search along PATH) with exactly these arguments, the
-/// first being the name it sees, and this environment. `keep` are inherited under their own numbers; of our own
-/// descriptors nothing else is but the standard streams. In the child no signal is blocked or ignored.
-/// Returns its pid, to be [`super::reap`]ed. ENOENT, EACCES and the like if it cannot be executed; EINVAL for a NUL in a
-/// string.
+/// Starts the program `path` (for a binary upgrade: ourselves; PATH is not searched) with exactly these arguments,
+/// including argv[0], and this environment. `keep` is inherited under the same numbers; otherwise only the standard
+/// streams are. In the child no signal is blocked or ignored. Returns the pid, to be [`super::reap`]ed. ENOENT, EACCES
+/// and the like if it cannot be executed; EINVAL for a NUL in a string.
 pub fn spawn_exec(
     path: &OsStr,
     args: &[&OsStr],
@@ -45,7 +44,7 @@ pub fn spawn_exec(
     Ok(pid)
 }
 
-/// The null-terminated array C wants; the strings stay with their owner.
+/// A null-terminated array for C; the strings stay with their owner.
 fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
     strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
@@ -55,7 +54,7 @@ fn check(returned: c_int) -> Result<(), Errno> {
     if returned == 0 { Ok(()) } else { Err(Errno(returned)) }
 }
 
-/// What the child does with its descriptors before it executes the program.
+/// What the child does with descriptors before exec.
 struct FileActions(libc::posix_spawn_file_actions_t);
 
 impl FileActions {
@@ -67,7 +66,7 @@ impl FileActions {
         Ok(FileActions(unsafe { actions.assume_init() }))
     }
 
-    /// Duplicating a descriptor onto itself means: not close-on-exec (POSIX 2024; glibc since 2.29).
+    /// Duplicating a descriptor onto itself clears its close-on-exec flag (POSIX 2024; glibc since 2.29).
     fn keep(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         // SAFETY: the object is initialised.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, fd.as_raw_fd(), fd.as_raw_fd()) })
@@ -92,8 +91,8 @@ impl Attributes {
         Ok(Attributes(unsafe { attributes.assume_init() }))
     }
 
-    /// An empty mask, and [`WRITE_SIGNALS`] as a fresh process has them: what [`super::signalfd`] and
-    /// [`super::ignore_write_signals`] changed for us would otherwise outlive exec.
+    /// An empty signal mask, and default actions for [`WRITE_SIGNALS`]: what [`super::signalfd`] and
+    /// [`super::ignore_write_signals`] changed would otherwise survive exec.
     fn reset_signals(&mut self) -> Result<(), Errno> {
         let mut set = MaybeUninit::uninit();
         // SAFETY: `set` is writable; sigemptyset initialises it.

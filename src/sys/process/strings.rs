@@ -1,25 +1,26 @@
-//! The arguments and the environment of a program, as execve(2) takes them.
+//! Arguments and environment of a program, as execve(2) takes them.
 //!
-//! Invariant: what is in the buffer are whole strings, each with the one NUL that ends it.
+//! Invariant: the buffer contains complete strings, each terminated by its only NUL.
 
 use std::ffi::c_char;
 use std::ptr;
 
-/// NUL-terminated strings in one buffer: a program gets some thirty, and an allocation each costs more than filling them.
+/// NUL-terminated strings in one buffer: a program gets some thirty, and allocating each would cost more than filling
+/// them.
 #[derive(Default)]
 pub struct Strings {
     bytes: Vec<u8>,
-    /// Where each begins.
+    /// The start of each string.
     starts: Vec<usize>,
 }
 
 impl Strings {
-    /// Room for so many strings of 64 bytes before anything is allocated again.
+    /// Reserves memory for this many strings of 64 bytes.
     pub fn with_capacity(strings: usize) -> Strings {
         Strings { bytes: Vec::with_capacity(strings * 64), starts: Vec::with_capacity(strings) }
     }
 
-    /// Appends the string that these parts make together. False, and nothing is appended: it has a NUL.
+    /// Appends the concatenation of `parts`. False if it contains a NUL; then nothing is appended.
     pub fn push(&mut self, parts: &[&[u8]]) -> bool {
         if parts.iter().any(|part| memchr::memchr(0, part).is_some()) {
             return false;
@@ -30,7 +31,7 @@ impl Strings {
         true
     }
 
-    /// The null-terminated array C wants; the strings stay here.
+    /// A null-terminated array for C; the strings stay here.
     pub(super) fn pointers(&self) -> Vec<*const c_char> {
         let string = |start: &usize| self.bytes[*start..].as_ptr().cast();
         self.starts.iter().map(string).chain([ptr::null()]).collect()

@@ -1,5 +1,5 @@
-//! What can be tried without harming the test process is tried here; the rest in a process of its own: this test binary
-//! again, running one ignored test.
+//! What is harmless to the test process is tested here; the rest runs in a process of its own: this test binary with a
+//! single ignored test.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::sys::file::{pipe, read, write};
 use crate::sys::scratch::Scratch;
 use crate::sys::socket;
 
-/// Runs the ignored test `name` in a process of its own with `WEBSERV_TEST_SCRATCH` set, and returns what it wrote to standard error.
+/// Runs the ignored test `name` in its own process with `WEBSERV_TEST_SCRATCH` set; returns its standard error.
 fn in_own_process(name: &str, scratch: &Scratch) -> String {
     let mut child = Command::new(std::env::current_exe().expect("our own path"))
         .args(["--exact", &format!("sys::process::tests::{name}"), "--ignored", "--nocapture", "--test-threads=1"])
@@ -22,7 +22,7 @@ fn in_own_process(name: &str, scratch: &Scratch) -> String {
         .spawn()
         .expect("our own program starts");
     let mut said = String::new();
-    // To the end: also a child that went to the background has closed it then.
+    // Read to the end: even a daemonized child has closed it then.
     child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
     child.wait().expect("our child");
     said
@@ -43,7 +43,7 @@ fn signals_are_read_from_a_descriptor() {
         signals
     };
     assert_eq!(read(), []);
-    // One, and more than are read at a time.
+    // One signal, and more than are read per call.
     for numbers in [&[SIGWINCH][..], &all] {
         for number in numbers {
             // SAFETY: no pointers are passed. Sent to this thread, which has just blocked it.
@@ -115,8 +115,8 @@ fn a_program_gets_its_arguments_environment_and_the_kept_descriptors() {
     socket::set_nonblocking(from_child.as_fd(), false).expect("fcntl");
     let (_unkept, other) = pipe().expect("pipe2");
     let script = format!(
-        // Asked of the system: what the shell itself puts aside while it redirects may have this number, and dash redirects
-        // to none of two digits.
+        // Ask the system: the shell may use this number itself while redirecting, and dash cannot redirect numbers of
+        // two digits.
         "fds=/proc/$$/fd; echo \"$0 $1 $VALUE $HOME\" >$fds/{kept}
          [ -e $fds/{other} ] && is=open || is=closed; echo $is >$fds/{kept}",
         kept = to_us.as_raw_fd(),

@@ -1,4 +1,4 @@
-//! Who the process is: looking users and groups up, and becoming one.
+//! The process's user: looking up users and groups, and switching to one.
 
 use std::ffi::{c_char, c_int};
 use std::mem;
@@ -7,7 +7,7 @@ use std::ptr;
 use crate::sys::file::c_string;
 use crate::sys::{Errno, once};
 
-/// The buffer for one entry of the user or group database stops growing here.
+/// Maximum size of the buffer for a user or group entry.
 const LARGEST_ENTRY: usize = 1 << 20;
 
 /// Runs one of the `get…nam_r` calls with a buffer that grows until the entry fits. `None`: no such name.
@@ -32,25 +32,25 @@ fn lookup<T, R>(
                 let twice = buffer.len() * 2;
                 buffer.resize(twice, 0);
             }
-            // What POSIX lets systems say for "not found".
+            // Errors by which POSIX allows systems to report "not found".
             Errno::ENOENT | Errno::ESRCH => return Ok(None),
             errno => return Err(errno),
         }
     }
 }
 
-/// Ids of the user `name`: its own and its primary group's.
+/// The uid of a user, and the gid of its primary group.
 pub fn lookup_user(name: &str) -> Result<Option<(u32, u32)>, Errno> {
     lookup(name, libc::getpwnam_r, |entry: &libc::passwd| (entry.pw_uid, entry.pw_gid))
 }
 
-/// Id of the group `name`.
+/// The gid of a group.
 pub fn lookup_group(name: &str) -> Result<Option<u32>, Errno> {
     lookup(name, libc::getgrnam_r, |entry: &libc::group| entry.gr_gid)
 }
 
-/// Becomes `uid` and `gid` for good, with the further groups of the user `name`. In this order, since the last step gives
-/// away the right to the others; a failure leaves the process half-way and must end it.
+/// Switches to `uid` and `gid` for good, with the supplementary groups of user `name`. The order matters, since the
+/// last step drops the right to do the others; after a failure the process must exit.
 pub fn set_user(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
     let name = c_string(name)?;
     // SAFETY: no pointers are passed.
@@ -62,41 +62,41 @@ pub fn set_user(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The effective user; 0 is root.
+/// The effective uid; 0 is root.
 pub fn geteuid() -> u32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// The effective group.
+/// The effective gid.
 pub fn getegid() -> u32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getegid() }
 }
 
-/// The users in /etc/passwd, for "did you mean". Empty where it cannot be read.
+/// User names in /etc/passwd, for "did you mean". Empty if it cannot be read.
 pub fn user_names() -> Vec<String> {
     names_of("/etc/passwd")
 }
 
-/// A user's name by /etc/passwd; the number where it is not listed.
+/// A user's name according to /etc/passwd; otherwise the number.
 pub fn user_of(uid: u32) -> String {
     name_of("/etc/passwd", uid).unwrap_or_else(|| format!("user {uid}"))
 }
 
-/// A group's name by /etc/group; the number where it is not listed.
+/// A group's name according to /etc/group; otherwise the number.
 pub fn group_of(gid: u32) -> String {
     name_of("/etc/group", gid).unwrap_or_else(|| gid.to_string())
 }
 
-/// The first word of the line whose third is that number.
+/// The first field of the line whose third field is this number.
 fn name_of(file: &str, number: u32) -> Option<String> {
     let list = std::fs::read_to_string(file).unwrap_or_default();
     let is_it = |line: &&str| line.split(':').nth(2) == Some(&number.to_string());
     Some(list.lines().find(is_it)?.split(':').next()?.to_owned())
 }
 
-/// The same of groups.
+/// Group names in /etc/group, likewise.
 pub fn group_names() -> Vec<String> {
     names_of("/etc/group")
 }

@@ -1,5 +1,5 @@
-//! Addresses: what a socket is bound to ([`Addr`]) and who connected ([`Peer`], small enough to sit in every
-//! connection), and their way to and from the kernel's `sockaddr`.
+//! Addresses: where a socket listens or connects ([`Addr`]), and the peer of a connection ([`Peer`], small enough to be
+//! stored in each), with conversions to and from the kernel's `sockaddr`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -18,7 +18,7 @@ pub enum Family {
     Unix,
 }
 
-/// Where a socket listens or connects to. Printed as nginx prints it: `0.0.0.0:80`, `[::]:80`, `unix:/run/x.sock`.
+/// The address to listen on or connect to. Formatted as in nginx: `0.0.0.0:80`, `[::]:80`, `unix:/run/x.sock`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Addr {
     V4(SocketAddrV4),
@@ -74,7 +74,7 @@ impl From<SocketAddr> for Addr {
     }
 }
 
-/// Who connected. Printed as `$remote_addr`: the address without its port, `unix:` for Unix sockets.
+/// The peer of a connection. Formatted as `$remote_addr`: the address without port, `unix:` for Unix sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Peer {
     octets: [u8; 16],
@@ -85,7 +85,7 @@ pub struct Peer {
 const _: () = assert!(size_of::<Peer>() <= 20);
 
 impl Peer {
-    /// A client of a Unix socket: it has no name worth keeping.
+    /// The peer of a Unix socket, which usually has no name.
     pub const UNIX: Peer = Peer { octets: [0; 16], port: 0, family: Family::Unix };
 
     pub fn new(ip: IpAddr, port: u16) -> Peer {
@@ -103,7 +103,7 @@ impl Peer {
         self.family
     }
 
-    /// The address as the socket has it: an IPv4 client of a dual-stack listener is `::ffff:a.b.c.d`, as in nginx.
+    /// The address as reported by the socket: as in nginx, an IPv4 client of a dual-stack listener is `::ffff:a.b.c.d`.
     /// `None` for Unix sockets.
     pub fn ip(&self) -> Option<IpAddr> {
         match self.family {
@@ -121,7 +121,7 @@ impl Peer {
         self.port
     }
 
-    /// The address in network order, 4 or 16 bytes (`$binary_remote_addr`); empty for Unix sockets, which have none.
+    /// The address in network byte order, 4 or 16 bytes (`$binary_remote_addr`); empty for Unix sockets.
     pub fn octets(&self) -> &[u8] {
         match self.family {
             Family::V4 => &self.octets[..4],
@@ -146,20 +146,20 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// The kernel's form of any address, with the length that counts.
+/// Any address in the kernel's form, with its length.
 pub(super) struct Raw {
     storage: libc::sockaddr_storage,
     len: libc::socklen_t,
 }
 
 impl Raw {
-    /// Room for whatever address a call brings.
+    /// Space for an address of any family.
     pub(super) fn empty() -> Raw {
         // SAFETY: a sockaddr_storage of zeroes is valid: plain integers, family AF_UNSPEC.
         Raw { storage: unsafe { mem::zeroed() }, len: size_of::<libc::sockaddr_storage>() as libc::socklen_t }
     }
 
-    /// ENAMETOOLONG for a Unix path over 107 bytes, EINVAL for a NUL inside one.
+    /// ENAMETOOLONG for a Unix path over 107 bytes, EINVAL if it contains a NUL.
     pub(super) fn new(addr: &Addr) -> Result<Raw, Errno> {
         let mut raw = Raw::empty();
         raw.len = match addr {
@@ -187,7 +187,7 @@ impl Raw {
             Addr::Unix(path) => {
                 let name = path.as_os_str().as_bytes();
                 let mut unix = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
-                // An abstract name is as long as it says; a path ends with its NUL, which must fit.
+                // An abstract name is delimited by its length; a path ends with a NUL, which must fit.
                 let (abstract_name, end) = match name {
                     [0, ..] => (true, name.len()),
                     _ => (false, name.len() + 1),
@@ -231,7 +231,7 @@ impl Raw {
         self.len
     }
 
-    /// The two out-parameters of accept, getsockname and getpeername.
+    /// The out-parameters of accept, getsockname and getpeername.
     pub(super) fn parts_mut(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
         (ptr::from_mut(&mut self.storage).cast(), &mut self.len)
     }
@@ -253,7 +253,7 @@ impl Raw {
                 let unix: libc::sockaddr_un = self.get();
                 let len = (self.len as usize).saturating_sub(offset_of!(libc::sockaddr_un, sun_path));
                 let name: Vec<u8> = unix.sun_path.iter().take(len).map(|&byte| byte as u8).collect();
-                // A path ends at its NUL; an abstract name starts with one and ends where the length says.
+                // A path ends at its NUL; an abstract name starts with one and is delimited by the length.
                 let end = match name.first() {
                     Some(0) => name.len(),
                     _ => name.iter().position(|&byte| byte == 0).unwrap_or(name.len()),
@@ -264,7 +264,7 @@ impl Raw {
         }
     }
 
-    /// Never fails: a family that is not IP has nothing we print.
+    /// Never fails: families other than IP count as Unix, without a printable address.
     pub(super) fn peer(&self) -> Peer {
         match i32::from(self.storage.ss_family) {
             libc::AF_INET => {

@@ -21,12 +21,13 @@ fn get(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> Result<c_int, Errno> {
     Ok(value)
 }
 
-/// The kernel's int; anything larger means "as much as possible".
+/// The kernel's int; larger values are clamped to its maximum.
 fn int(value: u32) -> c_int {
     c_int::try_from(value).unwrap_or(c_int::MAX)
 }
 
-/// What TCP_INFO tells of a connection: round trip and its variance in microseconds, packets in flight, receive window.
+/// Parts of TCP_INFO: round-trip time and its variance in microseconds, congestion window in packets, receive window in
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TcpInfo {
     pub rtt: u32,
@@ -35,7 +36,7 @@ pub struct TcpInfo {
     pub rcv_space: u32,
 }
 
-/// By the number of the descriptor: the caller does not own the connection. EOPNOTSUPP where it is not TCP.
+/// Takes the descriptor's number, since the caller does not own the connection. EOPNOTSUPP if it is not TCP.
 pub fn tcp_info(number: i32) -> Result<TcpInfo, Errno> {
     // SAFETY: a tcp_info of zeroes is valid: plain integers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -51,17 +52,17 @@ pub fn tcp_info(number: i32) -> Result<TcpInfo, Errno> {
     })
 }
 
-/// SO_REUSEADDR: bind although old connections of the address linger in TIME_WAIT.
+/// SO_REUSEADDR: allows binding while old connections of the address are in TIME_WAIT.
 pub fn reuseaddr(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, c_int::from(on))
 }
 
-/// SO_REUSEPORT: several listeners share one address.
+/// SO_REUSEPORT: allows several listeners on one address.
 pub fn reuseport(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, c_int::from(on))
 }
 
-/// IPV6_V6ONLY: an IPv6 listener does not take IPv4 clients. Before `bind`.
+/// IPV6_V6ONLY: an IPv6 listener does not accept IPv4 clients. Call it before `bind`.
 pub fn v6only(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, c_int::from(on))
 }
@@ -71,18 +72,18 @@ pub fn nodelay(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, c_int::from(on))
 }
 
-/// IP_BIND_ADDRESS_NO_PORT: bind leaves the choice of the port to connect.
+/// IP_BIND_ADDRESS_NO_PORT: defers the choice of a port from bind to connect.
 pub fn bind_address_no_port(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, c_int::from(on))
 }
 
-/// TCP_DEFER_ACCEPT: the listener reports a client once it sent something, or after about `seconds`. 0 turns it off.
+/// TCP_DEFER_ACCEPT: the listener reports a client once it has sent data, or after about `seconds`. 0 disables it.
 pub fn defer_accept(fd: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, int(seconds))
 }
 
-/// SO_KEEPALIVE, and where given: seconds idle before the first probe, seconds between probes, probes until the
-/// connection counts as dead. Accepted sockets inherit a listener's.
+/// SO_KEEPALIVE and, if given, the idle seconds before the first probe, the seconds between probes, and the number of
+/// probes until the connection counts as dead. Accepted sockets inherit it from the listener.
 pub fn keepalive(
     fd: BorrowedFd<'_>,
     on: bool,
@@ -115,7 +116,7 @@ pub fn sndbuf(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, int(bytes))
 }
 
-/// TCP_NOTSENT_LOWAT: bytes not sent yet that the kernel keeps at most; what is on its way does not count.
+/// TCP_NOTSENT_LOWAT: the maximum number of unsent bytes in the kernel's buffer, not counting those in flight.
 /// EOPNOTSUPP for Unix sockets.
 pub fn notsent_lowat(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, int(bytes))
@@ -152,7 +153,7 @@ pub fn bytes_unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// O_NONBLOCK on the open file description: everyone who shares it sees the change.
+/// O_NONBLOCK on the open file description: it affects everyone who shares that.
 pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     let on = libc::c_int::from(on);
     // SAFETY: `on` is readable for the time of the call.
@@ -160,7 +161,7 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     Ok(())
 }
 
-/// FD_CLOEXEC: whether a program we start does not inherit this descriptor.
+/// FD_CLOEXEC: whether exec closes this descriptor.
 pub fn set_cloexec(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     let flags = if on { libc::FD_CLOEXEC } else { 0 };
     // SAFETY: no pointers are passed. FD_CLOEXEC is the only descriptor flag there is, so nothing is overwritten.

@@ -1,4 +1,4 @@
-//! Descriptors in messages, between a process and its children.
+//! Passes descriptors in messages between a process and its children (SCM_RIGHTS).
 
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -6,12 +6,12 @@ use std::ptr;
 
 use crate::sys::{Errno, retry};
 
-/// The most descriptors in a message (the kernel's SCM_MAX_FD is 253).
+/// Maximum number of descriptors per message (the kernel's SCM_MAX_FD is 253).
 pub const MOST: usize = 64;
-/// Room for the header of the control message and the descriptors, aligned as u64s are.
+/// Space for the control message header and the descriptors, in u64s for alignment.
 const CONTROL: usize = 8 + MOST / 2;
 
-/// Two ends of a connection that keeps messages apart: close-on-exec, non-blocking.
+/// A connected pair of sockets that preserves message boundaries: close-on-exec, non-blocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut fds = [0; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -21,7 +21,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
-/// Sends one message with at most [`MOST`] descriptors. EAGAIN where the other end does not read.
+/// Sends one message with at most [`MOST`] descriptors. EAGAIN if the receiver's queue is full.
 pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     if fds.len() > MOST {
         return Err(Errno::E2BIG);
@@ -52,7 +52,7 @@ pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<
     Ok(())
 }
 
-/// Takes one message: its bytes and descriptors. Zero bytes are the end.
+/// Receives one message: its bytes and descriptors. Zero bytes mean the end.
 pub fn receive(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut control = [0u64; CONTROL];
     let slice = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };

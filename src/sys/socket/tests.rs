@@ -1,4 +1,4 @@
-//! Real sockets on loopback and in socket pairs.
+//! Real sockets on loopback, and socket pairs.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
@@ -30,7 +30,7 @@ fn until(fd: BorrowedFd<'_>, events: u32) {
     assert_eq!(epoll.wait(&mut Events::new(), Timeout::Millis(5000)), Ok(1), "the event never came");
 }
 
-/// Connects to `listener`: our end, the accepted end, who they say we are.
+/// Connects to `listener`; returns our end, the accepted end, and the peer address that accept reported.
 fn connected(listener: &OwnedFd) -> (OwnedFd, OwnedFd, Peer) {
     let addr = local_addr(listener.as_fd()).expect("getsockname");
     let near = socket(addr.family()).expect("socket");
@@ -148,7 +148,7 @@ fn a_full_socket_and_a_closed_peer_are_errors_not_signals() {
     assert_eq!(full, Some(Errno::EAGAIN));
     assert!(!is_writable(near.as_fd()));
     drop(far);
-    // A write says what is wrong.
+    // A write reports the error.
     assert!(is_writable(near.as_fd()));
     for _ in 0..2 {
         let sent = send(near.as_fd(), b"x", More::No);
