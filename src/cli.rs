@@ -1,4 +1,4 @@
-//! The command line: `webserv [CONFIG]`, nginx's own flags, and our subcommands. No behaviour.
+//! The command line: `webserv [CONFIG]`, nginx's options, and our subcommands. Only parsing.
 
 #[path = "cli/command.rs"]
 mod command;
@@ -20,12 +20,12 @@ use std::path::PathBuf;
 use webserv::server::signal_command::signal_number;
 use webserv::tools::sign::Sign;
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug)]
 pub struct Args {
     /// A configuration, or a directory to serve.
     pub config: Option<PathBuf>,
-    /// How a directory is served.
+    /// The options for serving a directory.
     pub share: Share,
     pub file: Option<PathBuf>,
     pub prefix: Option<PathBuf>,
@@ -41,41 +41,41 @@ pub struct Args {
     pub reference: Option<Reference>,
     pub explain: Option<Explain>,
     pub tool: Option<Tool>,
-    /// Show the first address as a code for cameras.
+    /// Show the first address as a QR code.
     pub qr: bool,
     /// Show the counters of the running server.
     pub status: bool,
-    /// Diagnostics as JSON, one object a line.
+    /// Diagnostics as JSON, one object per line.
     pub json: bool,
 }
 
 impl Args {
-    /// Nothing but serving was asked for.
+    /// Whether only serving was requested.
     pub fn serves(&self) -> bool {
         let looks = self.test || self.dump || self.status;
         !looks && self.signal.is_none() && self.tool.is_none() && self.explain.is_none() && self.reference.is_none()
     }
 }
 
-/// Commands that read configurations and serve nothing.
+/// Commands that read configurations without serving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// Where the local certificates for these names are, and how to trust them.
+    /// Show where the local certificates for these names are, and how to trust them.
     Cert(Vec<String>),
-    /// A link for `signed_link`.
+    /// Create a link for `signed_link`.
     Sign(Sign),
-    /// Warns of what is valid and probably not meant.
+    /// Warn about valid but probably unintended configuration.
     Lint,
-    /// The page of a rule; of an empty code the list of all.
+    /// The page of a rule; an empty code lists all.
     Rule(String),
-    /// Serve an editor.
+    /// Act as a language server.
     Editor,
-    /// What of a configuration of nginx would be the same.
+    /// Report how an nginx configuration would behave here.
     CheckNginx,
-    /// Which recorded requests a new configuration answers otherwise.
+    /// Report which logged requests a new configuration would answer differently.
     Diff { new: PathBuf, log: Option<PathBuf> },
     Format {
-        /// Say which files would change, and change none.
+        /// Only report which files would change.
         check: bool,
         files: Vec<PathBuf>,
     },
@@ -87,12 +87,12 @@ pub struct Share {
     pub upload: bool,
     pub port: Option<u16>,
     pub bind: Option<IpAddr>,
-    /// Whose password is asked for.
+    /// The user whose password is required.
     pub auth: Option<String>,
     pub tls: bool,
-    /// Names that begin with a dot are served, too.
+    /// Serve names that begin with a dot too.
     pub hidden: bool,
-    /// Links may lead out of the directory.
+    /// Symbolic links may lead out of the directory.
     pub follow_links: bool,
     pub print_config: bool,
 }
@@ -100,9 +100,9 @@ pub struct Share {
 /// `webserv explain`.
 #[derive(Debug)]
 pub struct Explain {
-    /// Empty: the map of everything is wanted.
+    /// Empty: show the map of the whole configuration.
     pub question: String,
-    /// Where the request is recorded whose id or line `question` is.
+    /// The log that contains the request whose id or line is `question`.
     pub log: Option<PathBuf>,
     pub tls: bool,
     pub certificate: bool,
@@ -119,7 +119,7 @@ pub enum Reference {
     One(String),
 }
 
-/// Words that people try first, and the options they mean. A file or directory of that name wins.
+/// Words that people try first, and the options they stand for. A file or directory of that name takes precedence.
 const WORDS: [(&str, &[&str]); 17] = [
     ("help", &["--help"]),
     ("version", &["--version"]),
@@ -140,18 +140,18 @@ const WORDS: [(&str, &[&str]); 17] = [
     ("dump", &["-T"]),
 ];
 
-/// Those words, each with the options it stands for.
+/// These words with their options.
 pub fn words() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     WORDS.into_iter()
 }
 
-/// What an argument stands for that is a word of [`WORDS`], and no file or directory.
+/// The options for an argument in [`WORDS`], unless a file or directory of that name exists.
 fn meaning_of(arg: &OsString) -> Option<&'static [&'static str]> {
     let (_, options) = words().find(|(word, _)| arg == word)?;
     (!std::path::Path::new(arg).exists()).then_some(options)
 }
 
-/// The arguments with a first word of [`WORDS`] replaced by what it means.
+/// Expands a first word in [`WORDS`].
 fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     if let Some(options) = args.get(1).and_then(meaning_of) {
         args.splice(1..2, options.iter().map(OsString::from));
@@ -159,14 +159,14 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// Options that say what is to be done, each with that: two things at once are a mistake.
+/// Options that select an action: combining two is an error.
 const ORDERS: [(&str, &str); 4] = [("-s", "signal"), ("-t", "test"), ("-T", "test"), ("--status", "status")];
 
 fn order(option: &OsString) -> Option<&'static str> {
     ORDERS.iter().find(|(known, _)| option == known).map(|(_, order)| *order)
 }
 
-/// A first word and an option behind it that say two things (`reload -t`, `stop -s reload`): nginx would leave one out.
+/// A word and an option that select two actions (`reload -t`, `stop -s reload`): nginx would ignore one.
 fn two_orders(args: &[OsString]) -> Option<Stop> {
     let [_, word, rest @ ..] = args else { return None };
     let meant = order(&OsString::from(meaning_of(word)?.first()?))?;
@@ -175,7 +175,7 @@ fn two_orders(args: &[OsString]) -> Option<Stop> {
     Some(Stop::mistake(&format!("\"{word}\" and \"{other}\" are two commands: give one after the other")))
 }
 
-/// `-c FILE reload` as `reload -c FILE`: where a file is named already, a word is no second one.
+/// Rewrites `-c FILE reload` as `reload -c FILE`: with `-c`, a word is not a second configuration.
 fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
     let command = command();
     let takes_value = |option: &OsString| {
@@ -201,7 +201,7 @@ fn word_first(mut args: Vec<OsString>) -> Vec<OsString> {
 /// # Errors
 /// What to print instead of doing anything.
 pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
-    // nginx's other name for help.
+    // nginx also accepts this for help.
     let first = args.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if let Some(page) = page(&first, args.get(2..).unwrap_or_default()) {
         return Err(Stop::Help(page));
@@ -216,7 +216,7 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     contradiction(&args).map_or(Ok(args), Err)
 }
 
-/// The page of one command: `webserv fmt --help`, `webserv help fmt`.
+/// The help of one command: `webserv fmt --help`, `webserv help fmt`.
 fn page(first: &str, rest: &[OsString]) -> Option<String> {
     let name = match first {
         "help" => rest.first()?.to_str()?,
@@ -233,12 +233,12 @@ fn known() -> CommandSyntax {
     CommandSyntax { command: command(), words: words().map(|(word, _)| word).collect() }
 }
 
-/// What would do what a first word says that is neither a file nor a command.
+/// The equivalent of a first word that is neither a file nor a command.
 pub fn advice_on_word(word: &str) -> Option<String> {
     mistake::advice_on_word(word, &known())
 }
 
-/// What cannot be meant together, and a signal that there is none.
+/// Options that contradict each other, or an unknown signal.
 fn contradiction(args: &Args) -> Option<Stop> {
     if let Some(name) = args.signal.as_deref().filter(|name| signal_number(name).is_none()) {
         return Some(Stop::mistake(&format!(
@@ -252,7 +252,7 @@ fn contradiction(args: &Args) -> Option<Stop> {
     let shown = named.display();
     if named.is_dir() {
         let text = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-        // Servers of directories have the port behind -p.
+        // Other servers of directories use -p for the port.
         let prefix = text(args.prefix.as_ref()).filter(|_| args.tool.is_none());
         let letter = if let Some(port) = prefix.as_deref().filter(|port| port.parse::<u16>().is_ok()) {
             return Some(Stop::mistake(&format!("-p is nginx's prefix; did you mean --port {port}?")));
@@ -278,17 +278,17 @@ fn contradiction(args: &Args) -> Option<Stop> {
 
 fn from(m: &ArgMatches) -> Args {
     let explain = m.subcommand_matches("explain");
-    // What names the configuration stands after the subcommand.
+    // The configuration may be named after the subcommand.
     let lint = m.subcommand_matches("lint");
     let [nginx, diff] = ["check-nginx", "diff"].map(|name| m.subcommand_matches(name));
     let from = explain.or(lint).or(nginx).or(diff).unwrap_or(m);
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
-    // With -c all words are the question.
+    // With -c, all words are the question.
     let asked = explain.and_then(|sub| sub.get_many::<String>("asked"));
     let words: Vec<String> = asked.into_iter().flatten().cloned().collect();
     let file = explain.and_then(|sub| sub.get_one::<OsString>("c")).map(PathBuf::from);
     let log = explain.and_then(|sub| sub.get_one::<PathBuf>("log")).cloned();
-    // With -c all words are the question; with --log the configuration may be the default one.
+    // With --log, the configuration may be the default one.
     let has_file = file.is_some() || log.is_some() && words.len() < 2;
     let directives = explain.unwrap_or(m).get_one::<OsString>("g").cloned();
     Args {

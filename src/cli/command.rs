@@ -1,11 +1,11 @@
-//! What the command line may hold: the description that parsing, `-h`, the manual page and the completions share.
+//! The command line's description, shared by parsing, `-h`, the manual page and the completions.
 
 use super::sign;
 use clap::{Arg, ArgAction, Command};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-/// `-h`: nginx's options in nginx's layout, ours after them.
+/// `-h`: nginx's options in nginx's layout, followed by ours.
 pub(super) const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
        webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--qr]
@@ -67,7 +67,7 @@ Serving a directory:
 Words for the same: help version run serve start check test validate stop quit reload reopen drain upgrade status.
 ";
 
-/// The letter of an option is its name.
+/// The id of a short option is its letter.
 fn letter(id: &str) -> char {
     id.chars().next().expect("options are named by a letter")
 }
@@ -81,12 +81,12 @@ fn value(id: &'static str, name: &'static str, help: &'static str) -> Arg {
     Arg::new(id).short(letter(id)).value_name(name).value_parser(parser).allow_hyphen_values(true).help(help)
 }
 
-/// A file that a command cannot do without.
+/// A required file argument.
 fn required(id: &'static str, name: &'static str, help: &'static str) -> Arg {
     Arg::new(id).value_name(name).value_parser(clap::value_parser!(PathBuf)).required(true).help(help)
 }
 
-/// The description that parsing and `-h` share.
+/// The description used for parsing and `-h`.
 pub fn command() -> Command {
     let config = Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf));
     Command::new("webserv")
@@ -95,7 +95,7 @@ pub fn command() -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .args_conflicts_with_subcommands(true)
-        // As nginx: a flag may stand twice, and of two values the last holds.
+        // As in nginx, a flag may be repeated, and the last of several values applies.
         .args_override_self(true)
         .arg(config.help("configuration to serve [default: conf/default.conf, then /etc/webserv/webserv.conf]"))
         .arg(flag("t", "test configuration and exit"))
@@ -208,8 +208,8 @@ fn diff() -> Command {
         )
 }
 
-/// An address to listen on; the one name that needs no look-up is one, too. Of `::ffff:127.0.0.1` it is the IPv4 address: a
-/// socket of IPv6 is of IPv6 alone.
+/// An address to listen on, or `localhost`, the one name that needs no lookup. `::ffff:127.0.0.1` becomes the IPv4
+/// address, since IPv6 sockets here are IPv6-only.
 fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
     match text {
         "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),

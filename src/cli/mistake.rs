@@ -1,11 +1,11 @@
-//! What is wrong with a command line, in our words (nginx's where nginx has words for it), and what was meant.
+//! Errors in the command line, in nginx's words if it has this error, with suggestions.
 
 use super::command::HELP;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::path::Path;
 
-/// Nothing is done: help was asked for, or the arguments make no sense.
+/// Nothing is executed: help was requested, or the arguments are wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stop {
     /// `--help`: text for standard output.
@@ -20,14 +20,14 @@ impl Stop {
     }
 }
 
-/// What may stand on a command line.
+/// What a command line may contain.
 pub struct CommandSyntax {
     pub command: Command,
-    /// First words that are spelled-out options.
+    /// Words that stand for options.
     pub words: Vec<&'static str>,
 }
 
-/// Options that other servers have for what is done here, and what does it.
+/// Options of other servers, and their equivalents here.
 const ELSEWHERE: [(&[&str], &str); 11] = [
     (&["reload", "stop", "quit", "reopen", "drain", "upgrade"], "did you mean \"webserv {} CONFIG\"?"),
     (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
@@ -45,7 +45,7 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
     (&["debug", "verbose"], "did you mean -g 'error_log stderr debug;'?"),
 ];
 
-/// First words that name nothing here, and what does what they say.
+/// First words that mean nothing here, and their equivalents.
 const FIRST_WORDS: [(&[&str], &str); 4] = [
     (
         &["restart"],
@@ -60,7 +60,7 @@ const FIRST_WORDS: [(&[&str], &str); 4] = [
     (&["log", "logs"], "logs are where error_log and access_log of the configuration say, or journalctl -u webserv"),
 ];
 
-/// What would do what a first word says that is neither a file nor a command.
+/// The equivalent of a first word that is neither a file nor a command.
 pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     if let Some((_, advice)) = FIRST_WORDS.iter().find(|(words, _)| words.contains(&word)) {
         return Some((*advice).to_owned());
@@ -75,15 +75,15 @@ pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     near_command(word, known).map(|near| format!("did you mean \"webserv {near}\"?"))
 }
 
-/// The command that a word is nearly.
+/// The command that a word resembles.
 fn near_command(word: &str, known: &CommandSyntax) -> Option<String> {
     let words = known.words.iter().copied().chain(known.command.get_subcommands().map(Command::get_name));
     let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
     (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
 }
 
-/// What an unknown option, without its dashes, may have meant: a clause for the end of the message. `first`: the first
-/// argument, which may be a command with options of its own.
+/// What an unknown option (without dashes) may mean: a clause for the end of the message. `first`: the first argument,
+/// which may be a command with its own options.
 fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     let name = option.split('=').next().unwrap_or_default();
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
@@ -95,7 +95,7 @@ fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     if command.is_some() && all().any(|arg| arg.get_long() == Some(name)) {
         return format!("; `webserv {first}` has none of that name: see 'webserv {first} --help'");
     }
-    // The server's own options do not stand behind a command.
+    // The server's own options are not accepted after a command.
     let own = command.into_iter().flat_map(Command::get_arguments);
     let longs = own.chain(all().filter(|_| command.is_none())).filter_map(|arg| arg.get_long()).chain(["help"]);
     let found = longs.filter(|long| near(long)).min_by_key(|long| strsim::damerau_levenshtein(long, name));
@@ -106,7 +106,7 @@ fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     word.map_or_else(String::new, |word| format!("; did you mean \"webserv {word}\"?"))
 }
 
-/// A word behind the configuration or the directory.
+/// A word after the configuration or directory.
 fn too_many(word: &str, known: &CommandSyntax) -> String {
     let is_command = known.words.contains(&word) || known.command.find_subcommand(word).is_some();
     let meant = match word.parse::<u16>() {
@@ -117,7 +117,7 @@ fn too_many(word: &str, known: &CommandSyntax) -> String {
     format!("\"{word}\" is one argument too many{meant}")
 }
 
-/// What an option takes, where a value is no such thing.
+/// The values that an option accepts.
 const TAKES: [(&str, &str); 4] = [
     ("--port", ": 1 to 65535"),
     ("--bind", ": an address, as in 0.0.0.0, :: or 192.0.2.1"),
@@ -125,7 +125,7 @@ const TAKES: [(&str, &str); 4] = [
     ("--format", ": text or json"),
 ];
 
-/// Commands that lack an argument, with a line that does not.
+/// Commands that require an argument, with an example.
 const EXAMPLES: [(&str, &str); 4] = [
     ("fmt", "fmt needs a file, as in: webserv fmt conf/default.conf"),
     ("check-nginx", "check-nginx needs a file, as in: webserv check-nginx /etc/nginx/nginx.conf"),
@@ -133,11 +133,11 @@ const EXAMPLES: [(&str, &str); 4] = [
     ("sign", "sign needs a key and a URL, as in: webserv sign --key link.key https://files.example/inbox/"),
 ];
 
-/// What nginx says an option lacks.
+/// nginx's words for an option's missing argument.
 const WANTS: [(char, &str); 5] =
     [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
 
-/// The parser's error as one of ours. `first` is the first argument.
+/// Converts the parser's error. `first` is the first argument.
 pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
     let argument = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -159,7 +159,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
             format!("invalid option: \"{given}\"")
         }
         ErrorKind::UnknownArgument if given.starts_with('-') => {
-            // A single letter without its dash, as nginx quotes it.
+            // nginx quotes a short option without its dash.
             let shown = if given.starts_with("--") { &given } else { bare };
             format!("invalid option: \"{shown}\"{}", meant_by(bare, first, known))
         }
@@ -173,7 +173,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
                 value => format!("option \"{option}\" does not take \"{value}\"{takes}"),
             }
         }
-        // Not an option's value but a word of its own.
+        // A word of its own, not an option's value.
         ErrorKind::InvalidValue | ErrorKind::ValueValidation if !given.starts_with('-') => {
             "an argument is empty".to_owned()
         }

@@ -1,9 +1,9 @@
-//! `webserv COMMAND --help`: one command's part of the help, in the layout of the whole.
+//! `webserv COMMAND --help`: the part of the help about one command, in the same layout.
 
 use super::command::HELP;
 use clap::{Arg, Command};
 
-/// The page of a command: its lines of the usage, what it does, what it takes.
+/// The help of a command: usage, description, arguments.
 pub fn of(command: &Command) -> String {
     let mut page = usage(command.get_name());
     if let Some(about) = command.get_about() {
@@ -20,7 +20,7 @@ pub fn of(command: &Command) -> String {
     page
 }
 
-/// The page of a word that stands for options.
+/// The help of a word that stands for options.
 pub fn of_word(word: &str, options: &[&str]) -> String {
     let flags = options.join(" ");
     let (what, about) = match options {
@@ -47,7 +47,7 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
     format!("{}\n\n{about}.{same}\n{which}", usage.trim_end())
 }
 
-/// The lines of the usage that are about a command, with those that go on.
+/// The usage lines of a command, including continuation lines.
 fn usage(name: &str) -> String {
     let lines = HELP.lines().take_while(|line| !line.is_empty());
     let mut is_ours = false;

@@ -1,4 +1,4 @@
-//! What the command line is read as, and what it says to what it cannot read.
+//! How command lines are parsed, and the errors for invalid ones.
 
 use super::*;
 

@@ -1,13 +1,13 @@
-//! `webserv cert`: where the certificates of this machine are that `ssl_certificate auto` uses, and how to trust them. What
-//! is missing is made.
+//! `webserv cert`: where the certificates of `ssl_certificate auto` are on this machine, and how to trust them. Creates
+//! those that are missing.
 
 use crate::config::local_ca;
 use crate::tls::{issue, names};
 
-/// The page for a server of these names.
+/// The output for a server with these names.
 ///
 /// # Errors
-/// The certificates can neither be read nor made, and why.
+/// The certificates can neither be read nor created; with the reason.
 pub fn page(wanted: &[String], now: i64) -> Result<String, String> {
     let cured = |why: String| format!("{why}; {}", local_ca::CURE);
     let directory = local_ca::directory().map_err(cured)?;

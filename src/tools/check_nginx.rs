@@ -1,5 +1,5 @@
-//! `webserv check-nginx FILE`: what of a configuration of nginx would be the same here, what is ignored, refused or
-//! different, each with its line and the reason, and the verdict.
+//! `webserv check-nginx FILE`: which parts of an nginx configuration behave the same here, and which are ignored,
+//! refused or different, each with its line and the reason; and a verdict.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
@@ -11,10 +11,10 @@ use crate::config::sources::Sources;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Lines shown of one kind; more are counted.
+/// Maximum number of lines shown per kind; more are only counted.
 const SHOWN: usize = 200;
 
-/// A directive's name, how often it stands there, and where it does first.
+/// The reason for a directive, the number of its uses, and the first one.
 struct Uses<'t> {
     count: usize,
     first: Span,
@@ -76,7 +76,7 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
     (out, refused.is_empty())
 }
 
-/// What is wrong is a matter of this machine: a file, a user or a host's name that is not here. nginx would say so as well.
+/// Whether an error is due to this machine: a file, user or host name is missing. nginx would report it too.
 fn is_of_machine(d: &Diagnostic) -> bool {
     let message = &d.message;
     let is_absent = ["(2: ", "(13: "].iter().any(|errno| message.contains(errno));
@@ -84,7 +84,8 @@ fn is_of_machine(d: &Diagnostic) -> bool {
     is_absent || is_unknown
 }
 
-/// What a file that is included may be told elsewhere: the block around it, and names that other files define.
+/// Whether an error in an included file may be due to what other files contain: the enclosing block, or names they
+/// define.
 pub fn is_elsewhere(d: &Diagnostic) -> bool {
     let is_block = is_outside(d) || d.message.starts_with("no \"events\" section");
     let is_name = ["unknown log format \"", "zero size shared memory zone", "no \"ssl_certificate\" is defined"]
@@ -94,7 +95,7 @@ pub fn is_elsewhere(d: &Diagnostic) -> bool {
     is_block || is_name || is_variable
 }
 
-/// A directive that lacks the block around it.
+/// Whether a directive lacks its enclosing block.
 pub fn is_outside(d: &Diagnostic) -> bool {
     d.label.as_deref() == Some("outside all blocks")
 }
@@ -125,7 +126,7 @@ impl Findings<'_> {
             let inside = inside(&name, here);
             match registry::find(&name, here) {
                 Some(Definition::Known(known)) => {
-                    // What is refused is among the messages.
+                    // Refused directives are reported as errors.
                     if let Support::Ignored(reason) = known.verdict {
                         note(&mut self.ignored, known.name, d.name.span, reason);
                     }
@@ -147,7 +148,7 @@ fn note<'t>(uses: &mut BTreeMap<&'t str, Uses<'t>>, name: &'t str, span: Span, r
     uses.entry(name).or_insert(Uses { count: 0, first: span, reason }).count += 1;
 }
 
-/// The context of a block's inside; None: it holds no directives.
+/// The context inside a block; None: it contains no directives.
 fn inside(name: &str, here: Contexts) -> Option<Contexts> {
     Some(match name {
         "events" => Contexts::EVENTS,
@@ -162,7 +163,7 @@ fn inside(name: &str, here: Contexts) -> Option<Contexts> {
     })
 }
 
-/// What a directive does otherwise as it is written here, where that depends on its arguments.
+/// How a directive differs with these arguments, if that depends on them.
 fn behaves(d: &Directive) -> Option<&'static str> {
     let word = |at: usize| d.args.get(at).map(Word::bytes).unwrap_or_default();
     match d.name.bytes() {
@@ -183,8 +184,8 @@ fn behaves(d: &Directive) -> Option<&'static str> {
     }
 }
 
-/// The sentence of a directive's documentation that says how nginx differs where the directive stands. What differs
-/// where it is missing (its default) is none of it.
+/// The sentence in a directive's documentation about how nginx differs if the directive is present. Differences if it
+/// is absent (its default) do not count.
 fn difference(doc: &str) -> Option<&str> {
     let sentence = doc.split_inclusive(". ").find(|sentence| {
         let is_default =
@@ -256,7 +257,7 @@ mod tests {
     fn a_difference_is_the_sentence_that_names_nginx() {
         let doc = "Does a thing. Includes run one after the other (nginx: at once). More.";
         assert_eq!(difference(doc), Some("Includes run one after the other (nginx: at once)"));
-        // A default differs where the directive is missing.
+        // A different default matters only if the directive is absent.
         assert_eq!(difference("Does a thing. Without it 5 (nginx: 512). More."), None);
         assert_eq!(difference("As nginx has it."), None);
     }

@@ -1,12 +1,12 @@
-//! `webserv fmt`: a configuration in one layout. Works on the text, not on the tree: comments stay where they are,
-//! words stay as they are written, and a directive that goes over several lines goes on doing so.
+//! `webserv fmt`: lays out a configuration uniformly. Works on the text, not on the tree: comments stay where they are,
+//! words stay as written, and directives over several lines stay so.
 //!
-//! Invariants: the words, their order and the comments are those of the input; formatting twice changes nothing.
+//! Invariants: words, their order and comments are unchanged; formatting is idempotent.
 
 use crate::config::syntax::MAX_DEPTH;
 use std::fmt;
 
-/// One level of blocks.
+/// One level of indentation.
 const INDENT: &str = "    ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +17,26 @@ enum Token<'a> {
     End,
     Open,
     Close,
-    /// One line end, or several: blank lines between are one. `crlf`: the first is one of Windows.
+    /// One or more line ends: several blank lines become one. `crlf`: the first is a CRLF.
     Newline {
         blank: bool,
         crlf: bool,
     },
 }
 
-/// Why a text has no layout; `-t` shows where.
+/// Why a text cannot be formatted; `-t` shows where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     OpenQuote,
-    /// A block that lacks its `}`: where the next line belongs is not known.
+    /// A block lacks its `}`, so the indentation of what follows is unknown.
     OpenBlock,
-    /// A `}` where no block is open.
+    /// A `}` without an open block.
     NoBlock,
     /// A `{` or `;` without a name before it.
     NoName,
-    /// A directive that lacks its `;`.
+    /// A directive lacks its `;`.
     NoEnd,
-    /// As in [`MAX_DEPTH`]: each line of a block that is nested deeper would be that much longer.
+    /// Blocks nested deeper than [`MAX_DEPTH`], which bounds the indentation.
     TooDeep,
 }
 
@@ -53,14 +53,14 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// The text in its layout.
+/// Formats the text.
 ///
 /// # Errors
-/// It cannot be read.
+/// The text cannot be parsed.
 pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let tokens = tokens(text).ok_or(Unreadable::OpenQuote)?;
     check(&tokens)?;
-    // Lines end as the first of the file does. What is inside quotes is a value, and ends none.
+    // All lines get the line ending of the first. Line ends inside quotes belong to a value.
     let first = tokens.iter().find_map(|token| match token {
         Token::Newline { crlf, .. } => Some(*crlf),
         _ => None,
@@ -82,17 +82,17 @@ pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
     Ok(out.finish())
 }
 
-/// What a line is followed by in the file.
+/// What follows a line in the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gap {
     None,
     /// Blank lines, of which one is kept.
     Blank,
-    /// The end of the block, before which blank lines are dropped.
+    /// The end of the block, before which blank lines are removed.
     BeforeClose,
 }
 
-/// What has no `;` or braces where they belong would be laid out as what it was not meant to be.
+/// Formatting text that lacks `;` or braces would hide the mistake.
 fn check(tokens: &[Token<'_>]) -> Result<(), Unreadable> {
     let (mut depth, mut inside) = (0usize, false);
     for token in tokens {
@@ -117,14 +117,14 @@ fn check(tokens: &[Token<'_>]) -> Result<(), Unreadable> {
 }
 
 struct Layout {
-    /// What ends a line.
+    /// The line ending.
     line_end: &'static [u8],
     out: Vec<u8>,
     line: Vec<u8>,
     depth: usize,
-    /// A directive was begun and not ended.
+    /// Whether a directive is incomplete.
     inside: bool,
-    /// Nothing came since the block was opened.
+    /// Whether the block has just been opened.
     fresh: bool,
 }
 
@@ -164,7 +164,7 @@ impl Layout {
     }
 
     fn end(&mut self) {
-        // After a comment inside a directive the sign stands alone.
+        // After a comment inside a directive, the `;` or brace is on a line of its own.
         if self.line.is_empty() {
             self.indent(usize::from(self.inside));
         }
@@ -180,7 +180,7 @@ impl Layout {
     }
 
     fn close(&mut self) {
-        // [`check`] has seen that a block is open.
+        // [`check`] made sure that a block is open.
         self.depth -= 1;
         if self.fresh && self.line.ends_with(b"{") {
             // An empty block.
@@ -204,7 +204,7 @@ impl Layout {
         }
     }
 
-    /// The last line is blank.
+    /// Whether the last line is blank.
     fn ends_blank(&self) -> bool {
         self.out.strip_suffix(self.line_end).is_some_and(|before| before.ends_with(self.line_end))
     }
@@ -266,7 +266,8 @@ fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
     Some(tokens)
 }
 
-/// The length of the word that begins here, by nginx's rules: quotes only begin a word, `${` is no block.
+/// The length of the word that begins here, by nginx's rules: quotes matter only at the start of a word, and `${` opens
+/// no block.
 fn word(text: &[u8]) -> Option<usize> {
     if let Some(quote @ (b'"' | b'\'')) = text.first().copied() {
         let mut at = 1;

@@ -1,9 +1,9 @@
-//! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Messages
-//! of `-t` and `lint` as they are typed and what would mend them, completion and hover from the directive table, the place where an upstream, a
-//! zone, a named location, a variable or an included file is defined, and the layout of `fmt`.
+//! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Offers the
+//! messages of `-t` and `lint` with fixes while typing, completion and hover from the directive table, the definitions of
+//! upstreams, zones, named locations, variables and included files, and formatting as in `fmt`.
 //!
-//! Invariants: a document is judged as the whole configuration it would be, from its own directory; nothing is bound or
-//! written; a message that is not understood is answered, never fatal.
+//! Invariants: a document is checked as if it were the whole configuration, in its own directory; nothing is bound or
+//! written; a message that cannot be interpreted gets an error response and is never fatal.
 
 mod complete;
 mod symbols;
@@ -23,18 +23,18 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
 use text::{offset_of, position_of, uri_of, word_at};
 
-/// A message that is longer is none of an editor's.
+/// Maximum size of a message; no editor sends longer ones.
 const LONGEST: usize = 16 << 20;
-/// JSON-RPC's code for a method that is not there.
+/// JSON-RPC's error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
 #[derive(Default)]
 struct Documents(BTreeMap<String, String>);
 
-/// Serves an editor until it says goodbye or closes the line.
+/// Serves an editor until it sends `exit` or closes the stream.
 ///
 /// # Errors
-/// The line broke.
+/// Reading or writing failed.
 pub fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
     let mut documents = Documents::default();
     while let Some(message) = receive(input)? {
@@ -63,7 +63,7 @@ pub fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// None: the line is closed.
+/// None: the stream was closed.
 fn receive(input: &mut impl BufRead) -> io::Result<Option<Value>> {
     let mut length = 0;
     loop {
@@ -86,7 +86,7 @@ fn receive(input: &mut impl BufRead) -> io::Result<Option<Value>> {
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;
-    // What is no JSON has no method, and is answered so.
+    // Invalid JSON becomes a message without a method, which gets an error response.
     Ok(Some(serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
@@ -97,7 +97,7 @@ fn send(output: &mut impl Write, message: &Value) -> io::Result<()> {
 }
 
 impl Documents {
-    /// The result of a request; None: there is no such method.
+    /// The result of a request; None: unknown method.
     fn handle(&mut self, method: &str, params: &Value) -> Option<Value> {
         let uri = params["textDocument"]["uri"].as_str().unwrap_or_default().to_owned();
         Some(match method {
@@ -165,7 +165,7 @@ impl Documents {
         found.iter().map(|d| shown(d, &loaded.sources)).collect()
     }
 
-    /// What would mend the mistakes in a range.
+    /// Code actions: fixes for the mistakes in a range.
     fn actions(&self, uri: &str, params: &Value) -> Value {
         let Some((found, loaded)) = self.found(uri) else { return Value::Null };
         let line = |end: &str| params["range"][end]["line"].as_u64().unwrap_or(0);
@@ -187,7 +187,7 @@ impl Documents {
         found.iter().filter(is_there).flat_map(action).collect()
     }
 
-    /// What there is to say of a document, as the configuration it would be.
+    /// The diagnostics for a document, checked as a whole configuration.
     fn found(&self, uri: &str) -> Option<(Vec<Diagnostic>, Loaded)> {
         let (origin, loaded) = self.load(uri)?;
         let read = origin.read();
@@ -210,7 +210,7 @@ impl Documents {
         Some((found, loaded))
     }
 
-    /// What may stand where the cursor is: directives of the block, variables, and names that the configuration defines.
+    /// Completions at the cursor: directives of the block, variables, and names that the configuration defines.
     fn complete(&self, uri: &str, params: &Value) -> Value {
         let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
         let before = text.get(..offset).unwrap_or_default();
@@ -255,14 +255,14 @@ impl Documents {
     }
 }
 
-/// What of a configuration a document is, as far as it can be seen.
+/// Which part of a configuration a document appears to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// It has `http` or `events`.
     Whole,
     /// Servers: a short configuration, or a file of `conf.d`.
     Servers,
-    /// A file that others include, in a block that is not seen here.
+    /// A file to be included inside some block.
     Inside,
 }
 
@@ -275,11 +275,11 @@ impl Part {
         }
     }
 
-    /// An error that the block around, or a name which another file defines, would undo.
+    /// Drops or downgrades errors that the enclosing block, or a definition in another file, could resolve.
     fn of_elsewhere(self, mut d: Diagnostic) -> Option<Diagnostic> {
         match self {
             Part::Inside => None,
-            // What stands beside a server stands in `http`, whichever file includes it.
+            // What is beside a server belongs into `http`, whichever file includes it.
             Part::Servers if !check_nginx::is_outside(&d) => {
                 d.severity = Severity::Notice;
                 d.help.push("this is an error unless another file defines it".to_owned());
@@ -294,8 +294,7 @@ impl Part {
     }
 }
 
-/// A mistake in a file that is included, at the `include` which brings it in. What is only to be warned of is shown where
-/// that file is open.
+/// An error in an included file, shown at its `include`. Warnings are shown only where that file is open.
 fn of_included(d: &Diagnostic, span: Span, sources: &Sources) -> Option<Diagnostic> {
     let include = sources.include_chain(span.file).pop().filter(|_| d.severity == Severity::Emerg)?;
     Some(Diagnostic::emerg(include, format!("{}: {}", sources.place(span), d.message)))
@@ -327,8 +326,8 @@ fn range(span: Span, sources: &Sources) -> Value {
     json!({"start": start, "end": end})
 }
 
-/// What gives a name its meaning: `upstream NAME`, `location @NAME`, `map … $NAME`, `set $NAME`, `zone=NAME`,
-/// `log_format NAME`.
+/// The definition of a name: `upstream NAME`, `location @NAME`, `map … $NAME`, `set $NAME`, `zone=NAME`, `log_format
+/// NAME`.
 fn definition(tree: &[Directive], word: &str) -> Option<Span> {
     let bare = word.trim_start_matches('$').trim_start_matches("zone=");
     let bare = bare.split_once("://").map_or(bare, |(_, rest)| rest);
@@ -355,7 +354,7 @@ fn definition(tree: &[Directive], word: &str) -> Option<Span> {
     })
 }
 
-/// The file that an `include` brought in.
+/// The file that an `include` refers to.
 fn included(loaded: &Loaded, word: &str) -> Option<Value> {
     let end = word.rsplit('*').next().unwrap_or_default();
     let file = loaded.sources.ids().skip(1).find(|id| {

@@ -1,20 +1,20 @@
-//! `webserv directives NAME`: one entry of the manual, or the nearest name.
+//! `webserv directives NAME`: one entry of the manual, or suggestions.
 
 use crate::config::registry;
 
-/// The entry of a directive.
+/// The manual entry of a directive.
 ///
 /// # Errors
-/// What to print where there is no such directive: the nearest name if one is near, or those that have the word in them.
+/// The message if there is no such directive: the nearest name, or names that contain the word.
 pub fn entry(name: &str) -> Result<String, String> {
     let manual = registry::reference(registry::Markup::Text);
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
         return Ok(format!("{entry}\n"));
     }
-    // What is accepted and ignored, or refused, has one line.
+    // Ignored and refused directives have one line.
     let prefix = format!("    {name} (");
     if let Some(line) = manual.lines().find(|line| line.starts_with(&prefix)) {
-        // The lists stand in this order.
+        // The lists are in this order.
         let is_refused =
             manual.split_once("\nRefused with a reason\n").is_some_and(|(_, refused)| refused.contains(line));
         let class = if is_refused { "refused" } else { "ignored" };
@@ -22,7 +22,7 @@ pub fn entry(name: &str) -> Result<String, String> {
     }
     let names: Vec<&str> = manual.lines().filter(|line| !line.starts_with(' ') && !line.contains(' ')).collect();
     let near = names.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
-    // A word that is short is near to anything.
+    // A short word is similar to anything.
     let hint = match near.filter(|(distance, _)| *distance <= 3 && distance * 2 < name.len()) {
         Some((_, known)) => format!("; did you mean \"{known}\"?"),
         None => with(name, &names),
@@ -30,7 +30,7 @@ pub fn entry(name: &str) -> Result<String, String> {
     Err(format!("no directive is called \"{name}\"{hint}"))
 }
 
-/// Those with the word in their names.
+/// Names that contain the word.
 fn with(word: &str, names: &[&str]) -> String {
     let found: Vec<&str> = names.iter().copied().filter(|known| word.len() > 2 && known.contains(word)).collect();
     if found.is_empty() {

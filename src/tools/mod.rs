@@ -1,4 +1,4 @@
-//! What is not serving: commands that read, write or explain configurations. Nothing of the server depends on them.
+//! Commands that read, write or explain configurations without serving. The server depends on none of them.
 
 pub mod advice;
 pub mod cert;

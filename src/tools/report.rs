@@ -1,11 +1,11 @@
-//! Diagnostics for programs and for terminals: JSON, one object a line, in the shape rustc uses, so that editors which
-//! read one read the other; colours; a count at the end.
+//! Diagnostics for programs and terminals: JSON, one object per line, in rustc's format, so that editors that
+//! understand rustc's understand these; colours; a summary.
 
 use crate::config::ast::Span;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::sources::Sources;
 
-/// Every diagnostic as a line of JSON.
+/// Each diagnostic as a line of JSON.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources, program: &str) -> String {
     diagnostics.iter().map(|diagnostic| one(diagnostic, sources, program)).collect()
 }
@@ -49,7 +49,7 @@ fn child(level: &str, message: &str, spans: Option<String>) -> String {
     format!("{{\"message\":{message},\"code\":null,\"level\":\"{level}\",\"spans\":[{spans}],\"children\":[]}}")
 }
 
-/// What would mend a mistake: a title, the place, and the text that goes there.
+/// Fixes for a mistake: a title, the span to replace, and the replacement.
 pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span, String)> {
     let missing = semicolon(diagnostic, sources).map(|(at, text)| ("add the `;`".to_owned(), at, text.to_owned()));
     let helps = diagnostic.help.iter().filter_map(|help| {
@@ -59,7 +59,7 @@ pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span,
     missing.into_iter().chain(helps).collect()
 }
 
-/// The `;` that is missing, and where: in place of a comma that stands there.
+/// The missing `;` and where to insert it; it replaces a comma in its place.
 fn semicolon(diagnostic: &Diagnostic, sources: &Sources) -> Option<(Span, &'static str)> {
     let at = diagnostic.span?;
     let is_missing = diagnostic.label.as_ref().is_some_and(|label| label.starts_with("missing `;`"));
@@ -68,7 +68,7 @@ fn semicolon(diagnostic: &Diagnostic, sources: &Sources) -> Option<(Span, &'stat
     (is_missing && at.start == at.end).then_some((place, ";"))
 }
 
-/// The verdict of a test, in JSON as rustc ends its own.
+/// The verdict of a test, in JSON as in rustc's last line.
 pub fn verdict(message: &str) -> String {
     let text = string(message);
     format!(
@@ -77,7 +77,7 @@ pub fn verdict(message: &str) -> String {
     )
 }
 
-/// The whole line where one directive stands alone in it: what a help that ends in a directive puts there.
+/// If a directive is alone on its line: the line, and the directive that the help proposes.
 fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<(Span, String)> {
     let at = diagnostic.span?;
     let line = String::from_utf8_lossy(sources.line(at)).into_owned();
@@ -85,7 +85,7 @@ fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<
     let is_alone = written.ends_with(';') && written.matches(';').count() == 1 && !written.contains(['{', '#']);
     let meant = help.rsplit_once(": ").map_or(help, |(_, meant)| meant);
     let meant = meant.strip_prefix("write ").unwrap_or(meant);
-    // `PATH`, `URL`: not written yet.
+    // `PATH`, `URL`: placeholders.
     let is_open = |word: &str| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase());
     if meant.trim_end_matches(';').split(' ').skip(1).any(is_open) {
         return None;
@@ -102,7 +102,7 @@ fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<
     Some((Span::new(at.file, start, end), meant.to_owned()))
 }
 
-/// What a help puts in place of what: applicable as it stands.
+/// A replacement that can be applied as is.
 fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<(Span, String)> {
     if let Some(rest) = help.strip_prefix("write ")
         && let Some(word) = rest.split([':', ' ']).next().map(|word| word.trim_matches('`'))
@@ -124,7 +124,7 @@ fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option
     let written = String::from_utf8_lossy(sources.slice(at)).into_owned();
     let text = match (written.strip_prefix("${"), written.split_once('=')) {
         (Some(_), _) => format!("${{{}}}", word.trim_start_matches('$')),
-        // Of `name=value` the name was wrong, or the value.
+        // In `name=value`, either the name or the value was wrong.
         (None, Some((key, value))) if !word.contains('=') => {
             if matches!(key, "zone") {
                 format!("{key}={word}")
@@ -175,7 +175,7 @@ fn string(text: &str) -> String {
     out
 }
 
-/// `2 errors, 1 warning`, where there is more than one message to count.
+/// `2 errors, 1 warning`, if there is more than one message.
 pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
     let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let (errors, warnings) = (count(Severity::Emerg), count(Severity::Warn));
@@ -188,7 +188,7 @@ pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
     (errors + warnings > 1).then(|| parts.join(", "))
 }
 
-/// The messages with the colours of a terminal.
+/// Colours the messages for a terminal.
 pub fn paint(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for line in text.split_inclusive('\n') {
@@ -216,7 +216,7 @@ pub fn paint(text: &str) -> String {
     out
 }
 
-/// What only one of two lists of lines has, in their order; places (what follows two spaces at the end) do not count.
+/// The lines that only one of two texts contains, in order; positions (after two spaces at the end) are ignored.
 pub fn lines_of_difference(old: &str, new: &str) -> String {
     let bare =
         |line: &str| line.trim_end().rsplit_once("  ").map_or(line.trim_end(), |(text, _)| text.trim_end()).to_owned();

@@ -1,7 +1,7 @@
-//! `webserv DIR`: the configuration that serves one directory, as text in the language everybody else writes. The
-//! server runs that text and nothing else, so `--print-config` shows all there is to it.
+//! `webserv DIR`: generates the configuration that serves one directory. The server runs exactly this text, so
+//! `--print-config` shows everything.
 //!
-//! Invariant: the text is a valid configuration whatever the directory is called.
+//! Invariant: the text is a valid configuration, whatever the directory's name.
 
 use crate::http::escape::to_base64;
 use crate::util::printable::Printable;
@@ -12,47 +12,47 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
+/// As in `python -m http.server`; dufs and miniserve use others. A port that needs no root.
 pub const PORT: u16 = 8000;
 
-/// What the command line asked for.
+/// The options from the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeDir {
     /// Absolute.
     pub dir: PathBuf,
     /// Where to listen.
     pub address: SocketAddr,
-    /// Visitors may upload, replace and delete.
+    /// Whether visitors may upload, replace and delete files.
     pub upload: bool,
-    /// Whose password visitors must know, and the file that it is in.
+    /// The user whose password is required, and the password file.
     pub login: Option<(String, PathBuf)>,
-    /// HTTPS, by a certificate of the local authority.
+    /// Whether to use HTTPS, with a certificate of the local authority.
     pub tls: bool,
-    /// The address of this machine that the start line prints besides `localhost`: its certificate has to be for it, too.
+    /// This machine's address, printed at the start besides `localhost`: the certificate must cover it too.
     pub reach: Option<IpAddr>,
-    /// Names that begin with a dot are served, too.
+    /// Whether names that begin with a dot are served.
     pub hidden: bool,
-    /// Links may lead out of the directory.
+    /// Whether symbolic links may lead out of the directory.
     pub follow_links: bool,
 }
 
 impl ServeDir {
-    /// The configuration's text.
+    /// The text of the configuration.
     pub fn config(&self) -> String {
         let mut text = String::new();
         let _ = self.write(&mut text);
         text
     }
 
-    /// The directory as an argument. A name that no configuration can hold (bytes that are no UTF-8, a dollar, which begins
-    /// a variable) is left to the prefix, which is the directory.
+    /// The directory as an argument. A name that cannot be written in a configuration (not UTF-8, or with a dollar
+    /// sign, which begins a variable) is replaced by the prefix, which is the directory.
     fn root(&self) -> String {
         let bytes = self.dir.as_os_str().as_bytes();
         let plain = std::str::from_utf8(bytes).is_ok() && !bytes.iter().any(|b| *b == b'$' || b.is_ascii_control());
         if plain { quoted(self.dir.as_os_str()) } else { ".".to_owned() }
     }
 
-    /// The options that make this of a directory, as they are typed.
+    /// The command line options that reproduce this configuration.
     fn options(&self) -> String {
         let given = [
             (self.upload, "--upload".to_owned()),
@@ -66,7 +66,7 @@ impl ServeDir {
         given.into_iter().filter(|(is_given, _)| *is_given).map(|(_, option)| format!(" {option}")).collect()
     }
 
-    /// The lines of the listener, its names and its certificate.
+    /// The lines for listener, names and certificate.
     fn write_address(&self, out: &mut String) -> std::fmt::Result {
         let both = if self.address.ip() == Ipv6Addr::UNSPECIFIED { " ipv6only=off" } else { "" };
         writeln!(out, "        listen          {}{}{both};", self.address, if self.tls { " ssl" } else { "" })?;
@@ -125,8 +125,8 @@ impl ServeDir {
     }
 }
 
-/// What only this machine reaches would be open to every site that its user visits: such a site's name may lead to
-/// 127.0.0.1 at its second look-up, and then the browser takes this server for that site (DNS rebinding).
+/// Without this check, a server on localhost would be open to any website its user visits: the site's name may resolve
+/// to 127.0.0.1 on a second lookup, and the browser then treats this server as that site (DNS rebinding).
 const ONLY_LOCALHOST: &str = r#"        # A site whose name leads here could read and write by its visitors' browsers.
         if ($host !~ "^((.+\.)?localhost|127\.[0-9.]+|\[::1\])$") {
             return 421 "Only this machine is served, as localhost; --bind ADDRESS serves others.\n";
@@ -134,19 +134,19 @@ const ONLY_LOCALHOST: &str = r#"        # A site whose name leads here could rea
 
 "#;
 
-/// A client that stores learns what to do, where a reader learns nothing of what is there.
+/// Clients that write get an explanation; readers learn nothing about what exists.
 const NO_HIDDEN_UPLOADS: &str = r#"            if ($request_method !~ "^(GET|HEAD)$") {
                 return 403 "Names that begin with a dot are not taken; --hidden takes them. Nothing was stored.\n";
             }
 "#;
 
-/// An address as a URL and `server_name` have it.
+/// An address in the notation of URLs and `server_name`.
 fn bracketed(ip: IpAddr) -> String {
     if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
 }
 
-/// What of a directory is kept back and its owner may miss: notices for the start. Its own entries are looked at, not
-/// those of the directories in it.
+/// Notices at startup about entries of the directory that are not served, which its owner may not expect. Only the top
+/// level is examined.
 pub fn kept_back(serve: &ServeDir) -> Vec<String> {
     let (mut hidden, mut out) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(&serve.dir).into_iter().flatten().flatten().take(LOOKED_AT) {
@@ -172,16 +172,16 @@ pub fn kept_back(serve: &ServeDir) -> Vec<String> {
     notices
 }
 
-/// Whether a link may lead there.
+/// Whether a symbolic link's target is served.
 fn is_shown(place: &Path, serve: &ServeDir) -> bool {
     let is_hidden = |name: &OsStr| name.as_bytes().starts_with(b".") && !serve.hidden;
     place.strip_prefix(&serve.dir).is_ok_and(|below| !below.iter().any(is_hidden))
 }
 
-/// Entries that are looked at for [`kept_back`].
+/// Maximum number of entries examined by [`kept_back`].
 const LOOKED_AT: usize = 10_000;
 
-/// The first names in order, and how many more there are.
+/// The first names in order, and the number of others.
 fn some_of(mut names: Vec<String>) -> String {
     const SHOWN: usize = 3;
     names.sort();
@@ -193,8 +193,8 @@ fn some_of(mut names: Vec<String>) -> String {
     }
 }
 
-/// A line of a password file for `user`: salted SHA-1, which every reader of such files knows. The file is as secret as
-/// the password.
+/// A line of a password file for `user`: salted SHA-1, which all servers support. The file is as secret as the
+/// password.
 pub fn password_line(user: &str, password: &str, salt: [u8; 8]) -> String {
     let mut sum = Sha1::new().chain_update(password).chain_update(salt).finalize().to_vec();
     sum.extend_from_slice(&salt);
@@ -204,7 +204,8 @@ pub fn password_line(user: &str, password: &str, salt: [u8; 8]) -> String {
     String::from_utf8_lossy(&line).into_owned()
 }
 
-/// A word of the configuration, quoted: a path may hold blanks, quotes, semicolons, and dollars that are no variables.
+/// A quoted word of the configuration: a path may contain spaces, quotes, semicolons, and dollar signs that are not
+/// variables.
 fn quoted(path: &OsStr) -> String {
     let mut out = String::from("\"");
     for c in String::from_utf8_lossy(path.as_bytes()).chars() {
@@ -217,7 +218,7 @@ fn quoted(path: &OsStr) -> String {
     out
 }
 
-/// For a comment: one line, quoted where a shell would take it apart.
+/// A path for a comment: on one line, quoted if a shell would split it.
 fn shown(path: &OsStr) -> String {
     let text = String::from_utf8_lossy(path.as_bytes()).replace(|c: char| c.is_control(), "?");
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@%~".contains(c);

@@ -1,4 +1,4 @@
-//! `webserv sign`: a link for `signed_link`, made with the key that the server has.
+//! `webserv sign`: creates a link for `signed_link` with the server's key.
 
 use crate::config::value::{Millis, Size};
 use crate::http::escape::unescape;
@@ -6,24 +6,24 @@ use crate::http::signed_link;
 use crate::sys::Errno;
 use std::path::PathBuf;
 
-/// What the command line says.
+/// The options from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sign {
     pub url: String,
     pub key: PathBuf,
-    /// A Unix time, or a time from now (`2h`).
+    /// A Unix time, or a duration from now (`2h`).
     pub expires: Option<String>,
     pub methods: String,
     pub size: Option<String>,
     pub types: Option<String>,
-    /// Everything below this, instead of the URL's own path.
+    /// Sign everything below this path instead of only the URL's.
     pub place: Option<String>,
 }
 
-/// The URL with its signature.
+/// The signed URL.
 ///
 /// # Errors
-/// The key cannot be read, or the link would mean nothing.
+/// The key cannot be read, or an option is invalid.
 pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     let keys = std::fs::read(&sign.key).map_err(|e| {
         let cure = match e.kind() {
@@ -78,7 +78,7 @@ fn moment(text: &str, now: i64) -> Result<i64, String> {
     }
 }
 
-/// `1k-10m` in bytes.
+/// Parses `1k-10m`, in bytes.
 fn range(text: &str) -> Result<Vec<u8>, String> {
     let bad = || format!("--size {text}: no range MIN-MAX, such as 0-10m");
     let (least, most) = text.split_once('-').ok_or_else(bad)?;

@@ -1,5 +1,4 @@
-//! `webserv status`: asks the running server of a configuration for its counters, by the `api` that the configuration
-//! has, as any client would.
+//! `webserv status`: fetches the counters of a running server through the configured `api`, as any client would.
 
 use crate::config::model::{Config, Content, Endpoint, Location, LocationKind, ServerId};
 use crate::http::h1::request;
@@ -13,19 +12,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How long a server may take for it.
+/// Timeout for the response.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// An answer that is longer is none of ours.
+/// Maximum size of the response.
 const LONGEST: u64 = 16 << 20;
 
-/// What to write where there is nothing to ask.
+/// The help if no api is configured.
 const CURE: &str = "the configuration shows no counters: write in a server \
                     \"location /status/ { api /status/; allow 127.0.0.1; allow ::1; deny all; }\"";
 
-/// The tree as JSON.
+/// The counters as JSON.
 ///
 /// # Errors
-/// Why there is none, as a sentence.
+/// Why they could not be fetched, as a sentence.
 pub fn fetch(config: &Config) -> Result<String, String> {
     let places = places(config);
     let (endpoint, server, location) =
@@ -67,7 +66,7 @@ fn is_whole(path: &[u8]) -> bool {
     matches!(path, b"/status" | b"/status/")
 }
 
-/// Where the whole tree is shown, plain listeners first.
+/// The locations that serve all counters, plain listeners first.
 fn places(config: &Config) -> Vec<(&Endpoint, ServerId, &Location)> {
     let shows = |location: &&Location| {
         matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
@@ -127,7 +126,7 @@ fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
     }
 }
 
-/// One line a number: `http.requests.total 12`, values aligned. The JSON is ours, a member a line.
+/// One line per number: `http.requests.total 12`, with values aligned. Expects our own JSON, with one member per line.
 pub fn table(json: &str) -> String {
     let (mut path, mut rows): (Vec<&str>, Vec<(String, String)>) = (Vec::new(), Vec::new());
     for line in json.lines().map(str::trim) {

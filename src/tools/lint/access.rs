@@ -1,4 +1,4 @@
-//! Rules that seem to keep clients out, and do not; and what tells attackers more than it should.
+//! Rules that seem to restrict access but do not, and information that helps attackers.
 
 use super::blocks::{Pass, is_pass, location, passes};
 use super::level::Level;
@@ -73,7 +73,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// A rule that holds at every start, too: protection that is none.
+/// Rules that also run at every start: ineffective protection.
 pub const AT_START: &[Rule] = &[Rule {
     code: "W117",
     title: "auth_basic without a password file",
@@ -98,7 +98,7 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     if !(place.is_in("location") || place.is_in("server")) {
         return;
     }
-    // A return that refuses everyone is meant so.
+    // A return that refuses everyone is intentional.
     let refuses = place.d.args.first().is_some_and(|code| matches!(code.bytes(), [b'4' | b'5', _, _]));
     if let Some(rule) = level.all.iter().find(|d| is_rule(d)).filter(|_| !refuses) {
         let message = format!("\"{}\" here never decides: this answers before access is checked", rule.name.str());
@@ -107,11 +107,11 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Content that an `if` answers with in a block whose rules come later.
+/// An `if` that answers with content before the access rules of its block are checked.
 fn answered_by_if(place: &RuleContext, found: &mut Vec<Finding>) {
     let [code, _text] = &place.d.args[..] else { return };
     let Some(around) = place.levels().nth(1).filter(|_| code.bytes().starts_with(b"2")) else { return };
-    // A preflight request of a browser has no password.
+    // A browser's preflight request carries no credentials.
     let is_preflight =
         place.blocks.last().is_some_and(|block| block.args.iter().any(|word| word.str().starts_with("OPTIONS")));
     if let Some(rule) = around.all.iter().find(|d| is_rule(d)).filter(|_| !is_preflight) {
@@ -129,14 +129,14 @@ fn empty_referer(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// An extension at the end of a regex that is not anchored there: `\.php`, `\.(jpg|png)`.
+/// An extension at the end of a regex without `$`: `\.php`, `\.(jpg|png)`.
 fn extension(regex: &str) -> Option<&str> {
     let at = regex.rfind("\\.")?;
     let tail = regex.get(at + 2..)?;
     let inside = tail.strip_prefix('(').and_then(|tail| tail.strip_suffix(')')).unwrap_or(tail);
     let inside = inside.trim_start_matches("?:");
     let plain = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"|?".contains(&byte));
-    // `/\.ht`: a name that begins so.
+    // `/\.ht` is the beginning of a name.
     let is_name = regex.get(..at).is_some_and(|before| before.is_empty() || !before.ends_with(['/', '^']));
     (plain && is_name).then_some(tail)
 }
@@ -156,7 +156,7 @@ fn open_end(place: &RuleContext, found: &mut Vec<Finding>) {
         && modifier.starts_with(b"~")
     {
         let text = word.str();
-        // Where it refuses, a name that goes on (/x.php~) is refused as well.
+        // If it refuses requests, also matching longer names (/x.php~) is welcome.
         if let Some(tail) = extension(&text).filter(|_| !only_refuses(place.children())) {
             let message = format!("\"{text}\" also matches names that go on after \"{tail}\"");
             found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
@@ -167,7 +167,7 @@ fn open_end(place: &RuleContext, found: &mut Vec<Finding>) {
             let text = word.str();
             let regex = text.trim_start_matches('~');
             let is_host = regex.contains("\\.") || regex.contains('.');
-            // `~^www\.`: all that begins so is meant.
+            // `~^www\.` deliberately matches all hosts with this prefix.
             let is_open = regex.ends_with(".*") || regex.ends_with(".+") || regex.ends_with("\\.");
             if is_host && !regex.ends_with('$') && !is_open {
                 let message = format!("\"{text}\" also matches hosts that only begin so");
@@ -191,7 +191,7 @@ fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
 
 fn second_type(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
-    // What a program sends may lack a type.
+    // Responses of programs may lack a type.
     let is_served = !passes(&[Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
     let is_passed = place.level().has("proxy_pass");
     let hides = |d: &Directive| {
@@ -199,11 +199,11 @@ fn second_type(place: &RuleContext, found: &mut Vec<Finding>) {
             && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-type"))
     };
     let is_hidden = || place.levels().any(|level| level.all.iter().any(hides));
-    // These have no type of their own.
+    // These have no Content-Type.
     let is_bare =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.is("204") || code.is("304"));
     let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
-    // Once for a block.
+    // Report once per block.
     let is_first = || place.level().field("content-type").is_some_and(|first| first.span == place.d.span);
     if is_one && is_served && is_first() && !place.level().all.iter().any(is_bare) && !is_hidden() {
         let help = match is_passed {
@@ -225,11 +225,11 @@ fn version(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What makes a location independent of a root, beside what hands its requests on.
+/// What makes a location independent of a root, in addition to the pass directives.
 const ANSWERS: [&str; 10] =
     ["root", "alias", "return", "stub_status", "status", "empty_gif", "deny", "rewrite", "upload_store", "include"];
 
-/// Once for a server, at its first location.
+/// Reports once per server, at its first location.
 fn root_in_location(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
@@ -244,7 +244,7 @@ fn root_in_location(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((with, _)) = locations().find(|(d, _)| inside(d, "root")) else { return };
     let without = locations().find(|(d, (_, name))| {
         let answers = d.block.iter().flatten().any(|d| is_pass(&d.name.str()));
-        // A program is told the path of the file by it.
+        // Programs are told the file's path by this variable.
         let names_file =
             |d: &Directive| d.args.iter().any(|word| memchr::memmem::find(word.bytes(), b"$document_root").is_some());
         let needs_root =
@@ -293,7 +293,7 @@ fn alias_without_capture(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// W205, of [`super::order`]: counts of connections are for those who run the server.
+/// Rule W205 in [`super::order`]: connection counts are for operators only.
 pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
     let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| place.is(name));
     if !shows || place.d.args.first().is_some_and(|word| word.is("off")) {
@@ -306,7 +306,7 @@ pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Only who may open the file of its socket comes to the server.
+/// Whether the server can only be reached by unix sockets, whose file permissions restrict access.
 fn is_local(place: &RuleContext) -> bool {
     let Some(server) = place.inside("server") else { return false };
     let mut listens = server.all.iter().filter(|d| d.name.is("listen"));

@@ -1,12 +1,12 @@
-//! Regexes over which a backtracking engine can take very long: a repetition whose rounds can be cut in more than one way,
-//! or two of them in a row.
-//! What PCRE2 alone can read is judged by its text, the rest by its tree.
+//! Finds regexes on which a backtracking engine may take exponential or quadratic time: a repetition whose iterations can
+//! be split in several ways, or two such repetitions in a row.
+//! Patterns that only PCRE2 can parse are judged by their text, others by their tree.
 
 use regex_syntax::ast::{
     Ast, ClassPerlKind, ClassSet, ClassSetItem, GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,
 };
 
-/// The part of a regex that repeats in more than one way: `(a+)+`, `(a|a)*`, `([a-z]+.)+`, `.*.*`.
+/// The ambiguous repetition in a regex: `(a+)+`, `(a|a)*`, `([a-z]+.)+`, `.*.*`.
 pub fn ambiguous(regex: &str) -> Option<String> {
     if let Some(group) = repeated_repetition(regex) {
         return Some(group.to_owned());
@@ -16,7 +16,7 @@ pub fn ambiguous(regex: &str) -> Option<String> {
     regex.get(span.start.offset..span.end.offset).map(str::to_owned)
 }
 
-/// The body of a group that is repeated, and is nothing but one repetition: `(a+)+`, `([a-z]*)*`, `(.+){2,}`.
+/// The body of a repeated group that consists of exactly one repetition: `(a+)+`, `([a-z]*)*`, `(.+){2,}`.
 fn repeated_repetition(regex: &str) -> Option<&str> {
     let bytes = regex.as_bytes();
     (0..bytes.len()).filter(|at| bytes.get(*at) == Some(&b'(')).find_map(|open| {
@@ -37,7 +37,7 @@ fn repeated_repetition(regex: &str) -> Option<&str> {
     })
 }
 
-/// The first repetition without end, the outermost first, that is ambiguous.
+/// The first ambiguous unbounded repetition, outermost first.
 fn search(ast: &Ast) -> Option<&Ast> {
     match ast {
         Ast::Repetition(repetition) => {
@@ -64,7 +64,7 @@ fn is_endless(repetition: &Repetition) -> bool {
     )
 }
 
-/// Whether the same text can be rounds of this in more than one way.
+/// Whether the same text can be split into iterations of this in several ways.
 fn is_ambiguous(round: &Ast) -> bool {
     match bare(round) {
         Ast::Repetition(inner) => is_endless(inner),
@@ -78,7 +78,7 @@ fn is_ambiguous(round: &Ast) -> bool {
     }
 }
 
-/// Whether two branches match the same, or one what others match one after the other: `(a|a)`, `(a|aa)`.
+/// Whether two branches match the same text, or one matches what others match in sequence: `(a|a)`, `(a|aa)`.
 fn branches_meet(branches: &[Ast]) -> bool {
     let sets: Vec<Option<u128>> = branches.iter().map(characters).collect();
     let meets = |(at, set): (usize, &Option<u128>)| {
@@ -100,12 +100,12 @@ fn branches_meet(branches: &[Ast]) -> bool {
         }
         false
     };
-    // Longer lists are words, which are compared one by one.
+    // Longer lists are sets of words, which are unambiguous.
     let is_short = texts.len() <= 8 && texts.iter().all(|text| text.len() <= 16);
     sets.iter().enumerate().any(meets) || is_short && texts.iter().enumerate().any(is_made_of_others)
 }
 
-/// The characters of a branch that is one text.
+/// The text of a branch that is one literal.
 fn text(ast: &Ast) -> Option<String> {
     match bare(ast) {
         Ast::Literal(literal) => Some(literal.c.to_string()),
@@ -114,7 +114,7 @@ fn text(ast: &Ast) -> Option<String> {
     }
 }
 
-/// What follows one another, also inside groups.
+/// Flattens nested concatenations and groups.
 fn flatten<'a>(ast: &'a Ast, parts: &mut Vec<&'a Ast>) {
     match bare(ast) {
         Ast::Concat(concat) => concat.asts.iter().for_each(|ast| flatten(ast, parts)),
@@ -122,7 +122,8 @@ fn flatten<'a>(ast: &'a Ast, parts: &mut Vec<&'a Ast>) {
     }
 }
 
-/// Whether the repetition at `at` can go on over all the others, into the next round: `[a-z]+.`, `.*x.*`, `\w+\s?`.
+/// Whether the repetition at `at` can continue over all other parts into the next iteration: `[a-z]+.`, `.*x.*`,
+/// `\w+\s?`.
 fn swallows_the_rest(parts: &[&Ast], at: usize) -> bool {
     let Some(own) = endless(parts[at]) else { return false };
     let others = parts.iter().enumerate().filter(|(other, _)| *other != at);
@@ -130,7 +131,7 @@ fn swallows_the_rest(parts: &[&Ast], at: usize) -> bool {
         && others.into_iter().all(|(_, part)| may_be_empty(part) || step(part).is_some_and(|set| set & own != 0))
 }
 
-/// What a repetition without end repeats.
+/// The characters repeated by an unbounded repetition.
 fn endless(ast: &Ast) -> Option<u128> {
     match bare(ast) {
         Ast::Repetition(repetition) if is_endless(repetition) => characters(&repetition.ast),
@@ -138,7 +139,7 @@ fn endless(ast: &Ast) -> Option<u128> {
     }
 }
 
-/// What one character of a part may be.
+/// The characters that a part may match as one character.
 fn step(ast: &Ast) -> Option<u128> {
     match bare(ast) {
         Ast::Repetition(repetition) => characters(&repetition.ast),
@@ -158,12 +159,12 @@ fn may_be_empty(ast: &Ast) -> bool {
     }
 }
 
-/// Two repetitions of the same beside each other, with more behind them that may fail: `.*.*end`.
+/// Two adjacent repetitions of the same characters, followed by something that may fail: `.*.*end`.
 fn is_doubled(one: &Ast, next: &Ast) -> bool {
     endless(one).is_some_and(|set| endless(next) == Some(set))
 }
 
-/// Without the groups around it.
+/// Strips enclosing groups.
 fn bare(ast: &Ast) -> &Ast {
     match ast {
         Ast::Group(group) if !matches!(&group.kind, GroupKind::NonCapturing(flags) if !flags.items.is_empty()) => {
@@ -173,7 +174,7 @@ fn bare(ast: &Ast) -> &Ast {
     }
 }
 
-/// The ASCII characters of which one is what this matches; None: it is more than one character, or not known.
+/// The set of ASCII characters that this matches as one character; None: more than one character, or unknown.
 fn characters(ast: &Ast) -> Option<u128> {
     let of = |is: &dyn Fn(u8) -> bool| (0..128u8).filter(|byte| is(*byte)).fold(0u128, |set, byte| set | 1 << byte);
     let perl = |kind: &ClassPerlKind, negated: bool| {

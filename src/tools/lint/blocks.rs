@@ -1,11 +1,11 @@
-//! What a block is, read off its directives.
+//! Properties of a block, derived from its directives.
 
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::Case;
 use crate::util::hash::FastMap;
 use std::collections::HashSet;
 
-/// The name of a location with its modifier, if it has one.
+/// A location's modifier (empty if none) and name.
 pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
     match &d.args[..] {
         _ if !d.name.is("location") => None,
@@ -15,7 +15,7 @@ pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
     }
 }
 
-/// Whether something here asks who the client is.
+/// Whether something at this level authenticates the client.
 pub fn authenticates(level: &[Directive]) -> bool {
     level.iter().any(|d| match d.name.bytes() {
         b"auth_basic" | b"signed_link" => d.args.iter().all(|word| !word.is("off")),
@@ -25,10 +25,10 @@ pub fn authenticates(level: &[Directive]) -> bool {
     })
 }
 
-/// Directives below a block that are looked at: beyond that a configuration is generated.
+/// Maximum number of nested directives examined: larger configurations are generated.
 const SEARCHED: usize = 20_000;
 
-/// Whether a directive here, or below, is such a one.
+/// Whether a directive at this level or below satisfies `is_such`.
 pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) -> bool) -> bool {
     let (mut open, mut left) = (vec![all], SEARCHED);
     while let Some(level) = open.pop() {
@@ -43,7 +43,7 @@ pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) ->
     false
 }
 
-/// The `if` blocks here and below, by what they ask for first, in lower case.
+/// The `if` blocks at this level and below, by the first variable they test, in lower case.
 pub fn ifs_below(all: &[Directive]) -> FastMap<String, Vec<&Directive>> {
     let mut found: FastMap<String, Vec<&Directive>> = FastMap::default();
     below(all, |d| {
@@ -55,7 +55,7 @@ pub fn ifs_below(all: &[Directive]) -> FastMap<String, Vec<&Directive>> {
     found
 }
 
-/// The variables that words here and below name.
+/// The variables used in words at this level and below.
 pub fn variables_below(all: &[Directive]) -> HashSet<String> {
     let mut found = HashSet::new();
     below(all, |d| {
@@ -65,7 +65,7 @@ pub fn variables_below(all: &[Directive]) -> HashSet<String> {
     found
 }
 
-/// The value that the first `set` of this variable, named without its `$`, gives it in this block.
+/// The value of the first `set` of this variable (named without `$`) in this block.
 pub fn set_value<'a>(all: &'a [Directive], name: &str) -> Option<&'a Word> {
     let is_meant = |d: &&Directive| {
         d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
@@ -73,12 +73,12 @@ pub fn set_value<'a>(all: &'a [Directive], name: &str) -> Option<&'a Word> {
     all.iter().find(is_meant)?.args.get(1)
 }
 
-/// How the modifier of a regex location takes the case of letters.
+/// Case sensitivity of a regex location's modifier.
 pub fn case_of(sign: &[u8]) -> Case {
     if sign == b"~*" { Case::Insensitive } else { Case::Sensitive }
 }
 
-/// The host of a URL, with its port; of a text without a scheme what comes before the first slash.
+/// The host and port of a URL; without a scheme, what precedes the first slash.
 pub fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
@@ -90,13 +90,13 @@ pub fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
     (d.name.is("proxy_set_header") && name.bytes().eq_ignore_ascii_case(header.as_bytes())).then_some(value)
 }
 
-/// What a directive leads to that hands requests on.
+/// The kind of a pass directive's target.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
     Http,
-    /// What runs the file that the request names.
+    /// An application server, which executes the requested file.
     Gateway,
-    /// The file itself, as a program.
+    /// The requested file itself, executed as a program.
     Program,
     Other,
 }
@@ -111,22 +111,22 @@ const PASSES: [(&str, Pass); 7] = [
     ("memcached_pass", Pass::Other),
 ];
 
-/// The directives that hand requests on to what is one of `kinds`.
+/// The pass directives with these kinds of targets.
 pub fn passes(kinds: &[Pass]) -> impl Iterator<Item = &'static str> {
     PASSES.iter().filter(|(_, kind)| kinds.contains(kind)).map(|(name, _)| *name)
 }
 
-/// Whether a directive hands requests on, to whatever it is.
+/// Whether a directive is a pass directive of any kind.
 pub fn is_pass(name: &str) -> bool {
     PASSES.iter().any(|(pass, _)| *pass == name)
 }
 
-/// Whether a directive has the file run that the request names.
+/// Whether a directive causes the requested file to be executed.
 pub fn runs_files(d: &Directive) -> bool {
     passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name))
 }
 
-/// A regex location that has files run by their suffix, wherever they are.
+/// A regex location, not anchored to a directory, that executes files by extension.
 pub fn runs(d: &Directive) -> bool {
     location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
         && d.block.iter().flatten().any(runs_files)
@@ -137,13 +137,13 @@ pub fn is_of_client(name: &str) -> bool {
     ["arg_", "http_", "cookie_"].iter().any(|family| name.starts_with(family))
 }
 
-/// The variables of a word: their names without `$` and braces.
+/// The variables in a word: their names without `$` and braces.
 pub fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for part in text.split('$').skip(1) {
         let part = part.strip_prefix('{').unwrap_or(part);
         let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        // A capture by number is one digit.
+        // A numbered capture has one digit.
         match name.bytes().next() {
             Some(digit @ b'0'..=b'9') => names.push(char::from(digit).to_string()),
             Some(_) => names.push(name.to_ascii_lowercase()),
@@ -156,7 +156,7 @@ pub fn variables(text: &str) -> Vec<String> {
 /// The variable that is the whole host of a pass, or the beginning of a root: `http://$name/…`, `$name`.
 pub fn chosen_host(d: &Directive) -> Option<String> {
     if d.name.is("root") || d.name.is("alias") {
-        // Of a path its beginning: without it the rest is another one.
+        // A root's first component: if the variable is empty, the path is another one.
         let text = d.args.first()?.str().into_owned();
         let name = variables(text.strip_prefix('$').map(|_| text.split('/').next().unwrap_or_default())?).pop()?;
         return text.split('/').next().is_some_and(|first| first.len() == name.len() + 1).then_some(name);

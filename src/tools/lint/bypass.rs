@@ -1,5 +1,5 @@
-//! Ways around what a configuration means to keep: a regex location that takes requests from a protected prefix, private
-//! files below the root, a choice of the server that leaves a case out.
+//! Ways around intended protection: a regex location that takes requests below a protected prefix, private files below
+//! the root, a `map` that selects a server without a default.
 
 use super::blocks::{Pass, authenticates, is_pass, location, passes};
 use super::level::Level;
@@ -91,7 +91,7 @@ fn two_lifetimes(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a block asks for a password, or lets only some addresses in.
+/// Whether a block requires a password, or restricts addresses.
 fn is_protected(d: &Directive) -> bool {
     d.block.iter().flatten().any(|d| match d.name.bytes() {
         b"auth_basic" => !d.args.iter().any(|word| word.is("off")),
@@ -101,13 +101,13 @@ fn is_protected(d: &Directive) -> bool {
     })
 }
 
-/// Nothing in it, or below it, is let in.
+/// Whether a block denies access without an `allow` or `auth_basic`.
 fn is_shut(d: &Directive) -> bool {
     let inside = || d.block.iter().flatten();
     inside().any(|d| d.name.is("deny")) && !inside().any(|d| d.name.is("allow") || d.name.is("auth_basic"))
 }
 
-/// Once for a server, at its first location.
+/// Reports once per server, at its first location.
 fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
@@ -129,11 +129,11 @@ fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
     };
     for (d, (sign, name)) in locations() {
         let prefix = name.str();
-        // `location / { deny all; }` beside a few that are open is a list of what is allowed.
+        // `location / { deny all; }` beside open locations is an allow list.
         if !sign.is_empty() || !prefix.starts_with('/') || !is_protected(d) || has_regex(d) || is_shut(d) {
             continue;
         }
-        // What is kept outside of the root is not what a script's location looks at.
+        // A location for scripts does not reach files stored outside the root.
         let around = open().find(|(by, (_, regex))| {
             may_begin_with(&regex.str(), &prefix) && !is_kept_outside(d.block.as_deref().unwrap_or_default(), level, by)
         });
@@ -147,7 +147,7 @@ fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether files that a regex asks for by their suffix are more than the pictures and styles of pages.
+/// Whether a regex for extensions includes documents, not only images and styles of pages.
 fn names_documents(regex: &str) -> bool {
     let suffixes = regex.rsplit("\\.").next().unwrap_or_default();
     let mut words = suffixes.split(|c: char| !c.is_ascii_alphanumeric());
@@ -156,10 +156,10 @@ fn names_documents(regex: &str) -> bool {
     })
 }
 
-/// Whether a path below `prefix` can match: a regex without `^` looks at the end alone.
+/// Whether a path below `prefix` can match: a regex without `^` may match only the end.
 fn may_begin_with(regex: &str, prefix: &str) -> bool {
     let Some(start) = regex.strip_prefix('^') else {
-        // A name in it, as of `/uploads/.*\.php$`, is another place.
+        // A name inside, as in `/uploads/.*\.php$`, restricts it to another directory.
         return regex.starts_with("\\.")
             || regex.starts_with('.')
             || regex.starts_with("[^/]\\.")
@@ -168,13 +168,13 @@ fn may_begin_with(regex: &str, prefix: &str) -> bool {
     let end = start.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_'))).unwrap_or(start.len());
     let literal = start.get(..end).unwrap_or_default();
     let rest = start.get(end..).unwrap_or_default();
-    // `^/(.+\.php)$`; a choice of names is a list.
+    // `^/(.+\.php)$` matches anywhere; alternatives of names do not.
     literal.starts_with(prefix)
         || prefix.starts_with(literal)
             && (rest.starts_with(".+") || rest.starts_with(".*") || rest.starts_with("(.+") || rest.starts_with("(.*"))
 }
 
-/// Whether a location sends its files for a path to everyone, or has one inside it that may.
+/// Whether a location may serve files for a path to everyone, nested locations included.
 fn sends_files(d: &Directive, path: &[u8]) -> bool {
     let inside = d.block.as_deref().unwrap_or_default();
     if authenticates(inside) || inside.iter().any(|d| is_pass(&d.name.str())) {
@@ -200,7 +200,7 @@ fn served_secret(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((root, around)) = root_around(place, server) else { return };
     let uri =
         path.strip_prefix(root.str().trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
-    // The root of a location is that of its own paths only.
+    // A location's root applies only to its own paths.
     let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {
         return;
     };
@@ -212,12 +212,12 @@ fn served_secret(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(finding.note(root.span, "the root"));
 }
 
-/// The `root` that holds here, and the location it stands in.
+/// The `root` in force, and the location that contains it.
 fn root_around<'a>(place: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
     let root = |level: &Level<'a>| level.all.get(level.first("root")?)?.args.first();
     let inner = place.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
     match inner {
-        // The block of a level is the one before it.
+        // Level n+1 is the inside of block n.
         Some((word, at)) => {
             Some((word, at.checked_sub(1).and_then(|at| location(place.blocks.get(at)?)).map(|(_, name)| name)))
         }
@@ -235,7 +235,7 @@ fn no_default(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let text = name.str();
     let Some(pass) = text.strip_prefix('$').and_then(|name| http.chosen_hosts().get(name).copied()) else { return };
-    // An `if` that tests the variable expects it to be empty at times.
+    // If an `if` tests the variable, it is expected to be empty at times.
     if !http.ifs_about(&text).is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! What a directive makes of the groups of the regex around it.
+//! How directives use the groups of the enclosing regex.
 
 use super::blocks::location;
 use super::regexes::{Captured, group};
@@ -36,7 +36,7 @@ fn group_of_if(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(block) = place.blocks.last().filter(|block| block.name.is("if")) else { return };
     let [_, operator, regex] = &block.args[..] else { return };
     let is_matched = operator.is("~") || operator.is("~*");
-    // Another one may have matched since.
+    // Another regex may have matched last.
     let others = place.level().has("rewrite") || place.level().has("if");
     if !is_matched || others || regex.bytes().iter().filter(|byte| **byte == b'(').count() > 0 {
         return;
@@ -56,7 +56,7 @@ fn joined_alias(place: &RuleContext, found: &mut Vec<Finding>) {
     if !sign.starts_with(b"~") {
         return;
     }
-    // Of the first group alone it is known what stands before it.
+    // Only for the first group is the text before it known.
     let (Some((before, body)), Some((dir, _))) = (regex.split_once('('), path.split_once("$1")) else { return };
     let is_open = matches!(group(&regex, "1"), Some(Captured::Anything | Captured::NoLineEnd));
     let before = before.trim_start_matches('^');

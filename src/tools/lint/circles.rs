@@ -1,4 +1,4 @@
-//! Requests that are led from location to location until the server gives up: by `try_files`, and by it and `rewrite`.
+//! Redirect loops between locations, by `try_files` alone or together with `rewrite`.
 
 use super::blocks::location;
 use super::level::Level;
@@ -15,14 +15,14 @@ pub const RULES: &[Rule] = &[Rule {
     check: back_again,
 }];
 
-/// Locations that are followed.
+/// Maximum number of locations followed.
 const ROUNDS: usize = 10;
 
-/// Where a request goes on, and by what.
+/// Where a request continues, and because of which word.
 struct Step<'a> {
     to: &'a Directive,
     word: &'a Word,
-    /// It looks for the request's own file before: what the path is changed to may be there.
+    /// Whether a file for the request is tried first: after a rewrite it may exist.
     tries_uri: bool,
     is_rewrite: bool,
 }
@@ -42,7 +42,7 @@ fn fallback<'a>(server: &Level<'a>, line: &'a Directive) -> Option<Step<'a>> {
     Some(Step { to, word, tries_uri, is_rewrite: false })
 }
 
-/// A location's step where every request makes it, or where no file is found.
+/// The step of a location that applies to every request, or whenever no file is found.
 fn step<'a>(server: &Level<'a>, from: &'a Directive) -> Option<Step<'a>> {
     let decides = ["if", "return", "break", "proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
     let inside = || from.block.iter().flatten();
@@ -71,9 +71,9 @@ fn back_again(place: &RuleContext, found: &mut Vec<Finding>) {
     let (mut at, mut last) = (first.to, None);
     for _ in 0..ROUNDS {
         if at.span == block.span {
-            // A path of its own that the file is looked for by: that is how most sites name their main page.
+            // The fallback path is itself looked up as a file: this is how most sites name their main page.
             let is_meant = tries_uri && !is_rewritten && !name.bytes().starts_with(b"@");
-            // One warning for a circle: at its last line.
+            // Report each loop once, at its last line.
             let is_last = last.is_none_or(|back: &Word| back.span.start < place.d.span.start);
             if !is_meant && is_last {
                 let message =

@@ -1,5 +1,5 @@
-//! What is never reached, or is decided before what it asks for is known: paths that no URI has, files that are asked
-//! for last and never looked for, values of an answer that is not there yet.
+//! Configuration that never takes effect, or is evaluated before its input exists: paths that no URI can have, files at
+//! the end of try_files, values of a response that does not exist yet.
 
 use super::blocks::{Pass, location, passes, variables};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
@@ -77,7 +77,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The regex of a location or a rewrite, or of an `if` that looks at the path.
+/// The regex of a location or rewrite, or of an `if` that tests the path.
 fn regex_of_path<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     match (place.name(), &place.d.args[..]) {
         (b"location", [modifier, word]) if modifier.bytes().starts_with(b"~") => Some(word),
@@ -112,18 +112,18 @@ fn no_such_path(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, format!("\"{}\" never matches: {why}", word.str()), help));
 }
 
-/// The text with its %XX decoded, where that makes it another one that can be read.
+/// Decodes %XX in a text, if that changes it to readable text.
 fn decoded(text: &str) -> Option<String> {
     let (head, tail) = text.split_once('%')?;
     let byte = u8::from_str_radix(tail.get(..2)?, 16).ok()?;
-    // `%25` is a `%`, which may be meant.
+    // `%25` is an encoded `%`, which may be intended.
     let plain = (byte.is_ascii_graphic() || byte == b' ') && byte != b'%';
     let rest = tail.get(2..)?;
     let rest = decoded(rest).unwrap_or_else(|| rest.to_owned());
     plain.then(|| format!("{head}{}{rest}", char::from(byte)))
 }
 
-/// Why no path matches a regex, and what was meant.
+/// Why no path can match a regex, and what was meant.
 fn no_such_regex(regex: &str) -> Option<(&'static str, String)> {
     let (has_choice, is_optional) = (regex.contains('|'), |after: &str| after.starts_with(['?', '*', '{']));
     if let Some((before, query)) = regex.split_once("\\?")
@@ -167,7 +167,7 @@ fn looked_for_last(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let is_own = ["$uri", "$uri/", "${uri}", "$document_uri", "$request_uri"].iter().any(|own| last.is(own));
-    // Another location may take the path with what a rewrite made of it.
+    // After a rewrite, another location may take the path.
     if is_own && !files.is_empty() && !place.level().has("rewrite") {
         let kept: Vec<_> = place.d.args.iter().map(Word::str).collect();
         let message =
@@ -188,10 +188,10 @@ fn page_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(page.span, message, format!("did you mean \"/{text}\"?")));
 }
 
-/// What begins so is read off an answer.
+/// Variables with these prefixes are taken from a response.
 const LATE: [&str; 5] = ["sent_http_", "sent_trailer_", "upstream_http_", "upstream_cookie_", "upstream_trailer_"];
 
-/// The variables that a `map` or a `set` here makes.
+/// The variables that `map` or `set` defines at this level.
 fn defined(all: &[Directive]) -> FastSet<&[u8]> {
     let own = |d: &'_ Directive| match d.name.bytes() {
         b"map" => 1,
@@ -205,7 +205,7 @@ fn not_known_yet(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("if") && !place.is("set") {
         return;
     }
-    // What an error page, a check of auth_request or an upstream leads to has an answer before it.
+    // In an error page, an auth_request subrequest or after an upstream, a response already exists.
     let is_second = |name: &str| place.levels.iter().any(|level| level.has(name));
     if ["error_page", "auth_request", "internal"].iter().any(|name| is_second(name)) {
         return;
@@ -251,7 +251,7 @@ fn not_filled_in(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
-/// `x_forwarded_for` as a header is written.
+/// `x_forwarded_for` as a header name.
 fn field_name(variable: &str) -> String {
     let part = |part: &str| part.get(..1).unwrap_or_default().to_ascii_uppercase() + part.get(1..).unwrap_or_default();
     variable.split('_').map(part).collect::<Vec<_>>().join("-")
@@ -268,19 +268,19 @@ fn bare_size(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What finds the content of a location.
+/// Directives that select a location's content.
 const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 
-/// A `return` of a server answers before a location is chosen.
+/// A `return` of a server runs before a location is selected.
 fn before_all_locations(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
     if !in_server || !place.is_first("return") {
         return;
     }
-    // What a rewrite ends goes on to the locations.
+    // After a rewrite with a flag or a break, processing continues with the locations.
     let ends = level.all.iter().take(place.at).any(|d| matches!(d.name.bytes(), b"rewrite" | b"break"));
-    // Where the `return` itself leads may be such a location.
+    // The `return` may itself lead to such a location (error_page).
     let Some(first) = level.first("location").map(|at| &level.all[at]).filter(|_| !ends) else { return };
     let is_reached = |d: &Directive| {
         location(d).is_some_and(|(_, name)| place.levels.iter().any(|level| level.has_error_page(name.bytes())))
@@ -303,7 +303,7 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_pass =
         |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program, Pass::Other]).any(|name| d.name.is(name));
     let is_content = |d: &Directive| is_pass(d) || CONTENT.iter().any(|name| d.name.is(name));
-    // Once for a block, and only where nothing else may come before the `return`.
+    // Report once per block, and only if nothing else may run before the `return`.
     let is_first = || level.all.iter().take(place.at).all(|d| !is_content(d));
     let others = ["rewrite", "location", "break", "if"].iter().any(|name| level.has(name));
     if is_content(place.d) && !others && is_first() {

@@ -1,4 +1,4 @@
-//! Which server answers a host that none names.
+//! Which server handles hosts that no server names.
 
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::addr::ListenAddr;
@@ -23,7 +23,7 @@ fn is_default(listen: &Directive) -> bool {
     listen.args.iter().any(|word| word.is("default_server") || word.is("default"))
 }
 
-/// Whether two servers listen at one address.
+/// Whether two servers listen on a common address.
 fn share(one: &Directive, other: &Directive) -> bool {
     let key = |listen: &Directive| {
         let word = listen.args.first()?;
@@ -38,7 +38,7 @@ fn share(one: &Directive, other: &Directive) -> bool {
     })
 }
 
-/// Names that say that the server is not for everybody.
+/// Names that indicate a server that is not public.
 const PRIVATE: [&str; 10] =
     ["admin", "intern", "internal", "intranet", "private", "staging", "stage", "dev", "backoffice", "preview"];
 

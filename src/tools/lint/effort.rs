@@ -1,5 +1,5 @@
-//! What costs something and gives nothing: compression of what is compressed, a limit that never counts to two, a `map`
-//! that another one replaces.
+//! Effort without effect: compressing compressed data, a limit whose keys are unique, a `map` that another one
+//! replaces.
 
 use super::blocks::variables;
 use super::rule::{Finding, Rule, RuleContext};
@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Types that hold compressed data. Of application/octet-stream nothing is known.
+/// Media types of compressed data. application/octet-stream may be anything.
 const COMPRESSED: [&str; 16] = [
     "image/jpeg",
     "image/jpg",
@@ -82,7 +82,7 @@ fn unique_key(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_one = |known: &[&str]| named.iter().any(|name| known.contains(&name.as_str()));
     let each = match () {
         () if is_one(&EACH_REQUEST) => "request",
-        // A limit of the requests of one connection may be meant.
+        // limit_req per connection may be intended.
         () if is_one(&EACH_CONNECTION) && place.is("limit_conn_zone") => "connection",
         () => return,
     };
@@ -96,7 +96,7 @@ fn mapped_twice(place: &RuleContext, found: &mut Vec<Finding>) {
         |d: &&Directive| d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes() == variable.bytes());
     let first = place.level().first("map").unwrap_or(place.at);
     let before = place.level().all.get(first..place.at).unwrap_or_default();
-    // Beyond this many blocks a configuration is generated.
+    // More blocks than this are generated.
     if let Some(earlier) = before.iter().rev().take(super::rule::COMPARED).find(is_same) {
         let message = format!("this map of \"{}\" replaces the one before", variable.str());
         let help = "give the variable another name, or put the lines together";

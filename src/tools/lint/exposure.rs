@@ -1,5 +1,5 @@
-//! What costs or shows more than it seems to: regexes that take long, answers that any site may read, files that clients
-//! stored and that others can fetch.
+//! Things that cost or reveal more than they seem to: slow regexes, responses readable by any site, uploaded files that
+//! others can fetch.
 
 use super::backtracking::ambiguous;
 use super::blocks::{authenticates, location};
@@ -76,7 +76,7 @@ fn nested_repetition(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = word else { return };
     let text = word.str();
     let regex = text.trim_start_matches('~');
-    // The parenthesis of an `if` ends its last word.
+    // The last word of an `if` includes its parenthesis.
     let regex = regex.strip_suffix(')').filter(|_| place.is("if") && !word.quoted).unwrap_or(regex);
     if let Some(group) = ambiguous(regex) {
         found.push(Finding::new(
@@ -101,7 +101,7 @@ fn any_origin(place: &RuleContext, found: &mut Vec<Finding>) {
         })
     });
     let Some(credentials) = credentials else { return };
-    // An `if` may have looked at the origin before.
+    // An `if` may have checked the origin.
     let is_checked =
         place.blocks.iter().any(|block| block.name.is("if")) || place.levels().any(|level| level.has("if"));
     let message = match value.bytes() {
@@ -118,20 +118,20 @@ fn unused_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
         level.iter().any(|d| d.name.is("auth_basic") || d.block.as_deref().is_some_and(asks))
     }
     let is_used = || place.levels.iter().any(|level| level.has("auth_basic"));
-    // A file of directives may be included where the check is turned on.
+    // The file may be included where auth_basic is set.
     if place.is("auth_basic_user_file") && place.inside("server").is_some() && !is_used() && !asks(place.level().all) {
         let message = "no password is asked for: auth_basic is not set";
         found.push(Finding::new(place.d.span, message, "add: auth_basic \"Members\";"));
     }
 }
 
-/// A path without what does not matter for where it leads.
+/// A path without details that do not affect its target.
 fn plain(path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
     (!path.is_empty() && !path.contains(['$', '~'])).then(|| path.trim_start_matches("./").to_owned())
 }
 
-/// The directory that a prefix location serves files from.
+/// The directory that a prefix location serves.
 fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
     let (b"" | b"^~", name) = location(d)? else { return None };
     let of = |name: &str| d.block.iter().flatten().find(|inner| inner.name.is(name));
@@ -148,7 +148,7 @@ fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
     }
 }
 
-/// Where the locations are that serve files to everyone, by directory.
+/// Indices of unprotected locations that serve files, by directory.
 fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
     let outer = server.first("root").and_then(|at| server.all.get(at));
     let mut found: FastMap<String, Vec<usize>> = FastMap::default();
@@ -171,12 +171,12 @@ fn read_back(place: &RuleContext, found: &mut Vec<Finding>) {
     else {
         return;
     };
-    // What is stored for everyone may be fetched by everyone.
+    // If everyone may upload, everyone may fetch.
     if !place.level().authenticates() || server.authenticates() {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));
-    // The store, and each directory that it is in.
+    // The store and its parent directories.
     let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
     let serving = parents.chain([&*store]).filter_map(|dir| {
         let at = all_open.get(dir)?;
@@ -195,7 +195,7 @@ fn store_span(own: &Directive) -> crate::config::ast::Span {
     own.block.iter().flatten().find(|d| d.name.is("upload_store")).map_or(own.span, |d| d.span)
 }
 
-/// The store's own location takes every URI that would lead to its files.
+/// Whether the store's own location takes all URIs of its files.
 fn is_shadowed(open: &Directive, own: &Directive) -> bool {
     let (Some((_, open_name)), Some((_, own_name))) = (location(open), location(own)) else { return false };
     let has_alias = open.block.iter().flatten().any(|d| d.name.is("alias"));

@@ -1,5 +1,5 @@
-//! Files and directories that a configuration names and that are not there. Where a name has variables, only a request
-//! knows. Worth a word at every start, too ([`super::at_start`]).
+//! Files and directories that a configuration names but that do not exist; names with variables are not checked.
+//! Important enough to be checked at every start too ([`super::at_start`]).
 
 use super::blocks::is_pass;
 use super::level::Level;
@@ -60,7 +60,8 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// An `include` whose mask matches nothing though files are there: `sites-enabled/*.conf` beside `sites-enabled/default`.
+/// An `include` pattern that matches nothing although there are files: `sites-enabled/*.conf` beside
+/// `sites-enabled/default`.
 fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(path) = fixed(place, |paths| &paths.conf_dir).filter(|_| place.is("include") && place.may_compare())
     else {
@@ -75,7 +76,7 @@ fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
     if names.iter().any(|name| name.ends_with(end)) {
         return;
     }
-    // What is put aside is named so, and a README is none.
+    // Names of disabled files and READMEs.
     const ASIDE: [&str; 9] = ["bak", "old", "orig", "disabled", "off", "sample", "example", "md", "txt"];
     let is_aside = |name: &str| {
         let last = name.rsplit('.').next().unwrap_or_default();
@@ -94,7 +95,7 @@ fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The path of the first argument, where it is one and the same for all requests.
+/// The path of the first argument, if it has no variables.
 fn fixed(place: &RuleContext, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
     let from = from(place.paths?);
     let word = place.d.args.first()?;
@@ -107,7 +108,7 @@ fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let Some(path) = fixed(place, |paths| &paths.prefix) else { return };
-    // Where we may not look, the server may.
+    // Other errors do not count: the server may have more rights.
     let found_there = std::fs::metadata(&path);
     let shown = path.display();
     if place.is("root") && found_there.as_ref().is_ok_and(|meta| meta.is_file()) {
@@ -121,12 +122,12 @@ fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
     if !found_there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         return;
     }
-    // A sign that cannot be seen is reported already.
+    // An invisible character has been reported already.
     if place.d.args.iter().any(|word| lexical::odd_word(place.d, word).is_some()) {
         return;
     }
     let near = if place.may_compare() { nearest(&path) } else { None };
-    // A configuration may be read where it is not served: what it names is then taken on trust.
+    // The configuration may be for another machine, where the path may exist.
     let is_told = place.paths.is_some_and(|paths| paths.on_this_machine);
     if near.is_none() && !is_told {
         return;
@@ -146,7 +147,7 @@ fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(place.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
 }
 
-/// Directives that say where files are, or that answer without files.
+/// Directives that determine where files are, or answer without files.
 const ANSWERS: [&str; 11] = [
     "root",
     "alias",
@@ -185,7 +186,7 @@ fn no_root(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A directory beside the missing one whose name is nearly the same.
+/// A directory beside the missing one with a similar name.
 fn nearest(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let parent = path.parent()?;
@@ -225,9 +226,9 @@ fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a password file can be read and names no user.
+/// Whether a password file is readable but contains no user.
 fn has_no_user(path: &Path) -> bool {
-    // Another kind of file could keep its reader waiting.
+    // Reading other kinds of files could block.
     if !path.is_file() {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
+//! What a request can inject into other requests, responses and addresses; and headers and rules that are lost.
 
 use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
 use super::level::{Fields, Level};
@@ -70,7 +70,7 @@ fn sent_by_client(name: &str) -> bool {
     is_of_client(name) || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
 }
 
-/// Whether a `set` of the blocks around makes it of what the client sent.
+/// Whether a `set` in an enclosing block assigns client input to the variable.
 fn is_set_by_client(place: &RuleContext, name: &str) -> bool {
     place.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
 }
@@ -86,7 +86,7 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
     found.collect()
 }
 
-/// The `map` blocks around that make a variable.
+/// The `map` blocks of enclosing levels that define a variable.
 fn maps_of<'p, 'a>(place: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
     let variable = format!("${name}").into_bytes();
     let maps = place.levels.iter().flat_map(|level| {
@@ -96,7 +96,7 @@ fn maps_of<'p, 'a>(place: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Ite
     maps.filter(move |d| d.args.get(1).is_some_and(|word| word.lower() == variable))
 }
 
-/// Whether a `map` gives it a host that the client sent: as it came, or as what a regex over it captures.
+/// Whether a `map` assigns a host supplied by the client: directly, or by a capture of it.
 fn is_mapped_by_client(place: &RuleContext, name: &str) -> bool {
     maps_of(place, name).any(|map| {
         let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
@@ -109,12 +109,12 @@ fn is_mapped_by_client(place: &RuleContext, name: &str) -> bool {
     })
 }
 
-/// Whether a group can hold what no list could name.
+/// Whether a group can capture values that no list could enumerate.
 fn is_any(held: Option<Captured>) -> bool {
     matches!(held, Some(Captured::Anything | Captured::NoLineEnd))
 }
 
-/// Whether a `map` gives it a decoded path, or what a regex captures of one and may hold a line end.
+/// Whether a `map` assigns a decoded path, or a capture of one that may contain a line end.
 fn is_mapped_from_path(place: &RuleContext, name: &str) -> bool {
     let is_path = |name: &String| matches!(name.as_str(), "uri" | "document_uri");
     maps_of(place, name).any(|map| {
@@ -127,7 +127,7 @@ fn is_mapped_from_path(place: &RuleContext, name: &str) -> bool {
     })
 }
 
-/// Whether requests of any host come to the server: it has no name that is a name.
+/// Whether the server accepts requests for any host: none of its names is a domain name.
 fn takes_any_host(place: &RuleContext) -> bool {
     let Some(server) = place.inside("server") else { return false };
     *server.takes_any_host.get_or_init(|| {
@@ -136,8 +136,7 @@ fn takes_any_host(place: &RuleContext) -> bool {
     })
 }
 
-/// What names the host: what stands before a slash, or before a variable that begins with one
-/// (`http://backend$request_uri`).
+/// The host part: everything before a slash, or before a variable that begins with one (`http://backend$request_uri`).
 fn before_path(rest: &str) -> &str {
     const PATHS: [&str; 6] = ["$uri", "$request_uri", "$document_uri", "${uri}", "${request_uri}", "${document_uri}"];
     let host = rest.split('/').next().unwrap_or_default();
@@ -188,7 +187,7 @@ fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
             let is_path = |name: &str| matches!(name, "uri" | "document_uri");
             let decoded = is_path(&name) || set_from(place, &name).iter().any(|name| is_path(name));
             let mapped = !decoded && is_mapped_from_path(place, &name);
-            // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
+            // A rewrite's own captures come from the URI too, but `.` matches no line end.
             let holds_all = |name: &str| captured(place, name) == Some(Captured::Anything);
             let capture =
                 !place.is("rewrite") && (holds_all(&name) || set_from(place, &name).iter().any(|name| holds_all(name)));
@@ -206,14 +205,14 @@ fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The variables that a `set` of the same block makes this one of.
+/// The variables in the value that a `set` in the same block assigns to this one.
 fn set_from(place: &RuleContext, name: &str) -> Vec<String> {
     let all = place.level().all;
     let value = set_value(all.get(..COMPARED).unwrap_or(all), name);
     value.map(|value| variables(&value.str())).unwrap_or_default()
 }
 
-/// Where a redirect leads: its URL.
+/// The URL of a redirect.
 fn redirected(d: &Directive) -> Option<&Word> {
     match (d.name.bytes(), &d.args[..]) {
         (b"return", [code, url]) if code.bytes().starts_with(b"3") => Some(url),
@@ -246,10 +245,10 @@ fn host_spoofing(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Headers that one warning names.
+/// Maximum number of headers named in one warning.
 const NAMED: usize = 10;
 
-/// The names of those that are lost, `count` in all.
+/// The names of lost headers, of which there are `count`.
 fn listed(lost: &[&Directive], count: usize) -> String {
     let names: Vec<_> = lost.iter().filter_map(|d| d.args.first()).map(Word::str).collect();
     match count - lost.len() {
@@ -267,7 +266,7 @@ fn lost_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     if level.first(&name) != Some(place.at) {
         return;
     }
-    // The nearest level that says how it inherits says so for those inside it.
+    // The innermost level with the inheritance directive decides.
     let mode = place.levels.iter().rev().find_map(|level| level.all.get(level.first(&inherit)?)?.args.first());
     let is_own_wish = || level.has(&inherit) && mode.is_some_and(|mode| mode.is("off"));
     if mode.is_some_and(|mode| mode.is("merge")) || is_own_wish() {
@@ -291,7 +290,7 @@ fn added<'p, 'a>(level: &'p Level<'a>, directive: &str) -> &'p Fields<'a> {
     kept.get_or_init(|| Fields::of(level.all, directive))
 }
 
-/// Fields that an upstream decides by, and that nothing else sends as they were set.
+/// Fields on which upstreams base decisions, and which are lost unless repeated.
 const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"];
 
 fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
@@ -302,7 +301,7 @@ fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let Some(above) = place.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
     let decisive = above.decisive.get_or_init(|| {
-        // Without a line of its own Host is $proxy_host.
+        // The default for Host is $proxy_host.
         let differs = |d: &Directive, name| sets(d, name).is_some_and(|value| !value.is("$proxy_host"));
         let first = |name: &&'static str| Some((*name, above.all.iter().find(|d| differs(d, name))?));
         DECISIVE.iter().filter_map(first).collect()
@@ -314,7 +313,7 @@ fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Directives with which programs are passed parameters.
+/// Directives that pass parameters to applications.
 const PARAMETERS: [&str; 3] = ["fastcgi_param", "uwsgi_param", "scgi_param"];
 
 fn lost_parameters(place: &RuleContext, found: &mut Vec<Finding>) {
@@ -339,7 +338,7 @@ fn allow_without_deny(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let level = place.level();
-    // By `satisfy any` the others are asked for a password, where one is asked for at all.
+    // With `satisfy any`, other clients are asked for a password, if one is required at all.
     let is_asked =
         || place.levels().any(|level| level.has("auth_basic") || level.has("auth_request") || level.has("include"));
     let ends = level.has("deny") || level.has("satisfy") && is_asked();

@@ -1,5 +1,5 @@
-//! What is kept, or written, for others than the client that it came from, and a promise to browsers that is too short to
-//! hold.
+//! Responses cached, or data written, for others than the client concerned; and an HSTS lifetime that is too short to
+//! protect.
 
 use super::blocks::{is_of_client, variables};
 use super::rule::{Finding, Rule, RuleContext};
@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Half of what preload lists ask for; browsers of visitors that come once a month keep it.
+/// Long enough for browsers of monthly visitors to remember the policy.
 const SHORTEST: u64 = 30 * 86_400;
 
 fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
@@ -43,7 +43,7 @@ fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
     let text = value.str().to_ascii_lowercase();
     let Some((_, rest)) = text.split_once("max-age=") else { return };
     let digits: String = rest.trim_start_matches('"').chars().take_while(char::is_ascii_digit).collect();
-    // 0 takes the promise back.
+    // 0 revokes the policy.
     let Some(seconds) = digits.parse::<u64>().ok().filter(|seconds| (1..SHORTEST).contains(seconds)) else { return };
     let message = format!("browsers forget after {seconds} s that this site is HTTPS only");
     found.push(Finding::new(value.span, message, "write max-age=31536000, a year"));

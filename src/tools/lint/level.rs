@@ -1,5 +1,5 @@
-//! What rules ask about all directives of one block, found once for the block: a rule that searched the block for each
-//! of its directives would cost the square of its length.
+//! Facts about a whole block, computed once per block: searching the block for each of its directives would take
+//! quadratic time.
 
 use super::blocks::{self, location};
 use super::used::Used;
@@ -10,61 +10,61 @@ use crate::util::hash::{FastMap, FastSet};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 
-/// Blocks beside each other that are compared; beyond that they are generated, and not read by a human.
+/// Maximum number of sibling blocks compared; more are generated, and not read by anyone.
 pub const COMPARED: usize = 200;
 
 #[derive(Default)]
 pub struct Level<'a> {
     pub all: &'a [Directive],
-    /// Where the first directive of each name is.
+    /// The index of the first directive of each name.
     firsts: OnceCell<FastMap<&'a [u8], usize>>,
     locations: OnceCell<Locations<'a>>,
-    /// Its regex locations, as far as they are compared.
+    /// Its regex locations, limited to those compared.
     regexes: OnceCell<Vec<(&'a Directive, Pattern)>>,
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
     upstreams: OnceCell<FastSet<&'a [u8]>>,
-    /// Variables that a `set` makes of what the client sent: rule W101 finds them.
+    /// Variables to which `set` assigns client input. For rule W101.
     pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
-    /// Of a server: no name of it is a name.
+    /// For a server: whether none of its names is a domain name.
     pub takes_any_host: OnceCell<bool>,
-    /// Of a server: where the open locations are, by the directory that they serve. Rule W207 finds them.
+    /// For a server: unprotected locations by the directory they serve. For rule W207.
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
-    /// It, or a server in it, has a listener with TLS.
+    /// Whether it, or a server in it, has a TLS listener.
     pub speaks_tls: OnceCell<bool>,
     keeping: OnceCell<FastSet<&'a [u8]>>,
     chosen_hosts: OnceCell<FastMap<String, (Span, bool)>>,
-    /// Names that are used in it and below it. Rule W026 finds them.
+    /// Names used at this level and below. For rule W026.
     pub used: OnceCell<Used>,
-    /// Variables that are named in it and below it. Rule W141 finds them.
+    /// Variables used at this level and below. For rule W141.
     pub variables: OnceCell<HashSet<String>>,
-    /// How the variables that are made in it and below it are written. Rule W062 finds them.
+    /// The spelling of variables defined at this level and below. For rule W062.
     pub spelled: OnceCell<FastMap<String, &'a Word>>,
-    /// An `add_header` that allows credentials.
+    /// The `add_header` that allows credentials (CORS).
     pub credentials: OnceCell<Option<&'a Directive>>,
-    /// What its `add_header` lines name. Rule W104 finds them.
+    /// Fields set by `add_header`. For rule W104.
     pub headers: OnceCell<Fields<'a>>,
-    /// The same of its `add_trailer` lines.
+    /// Fields set by `add_trailer`.
     pub trailers: OnceCell<Fields<'a>>,
-    /// The parameters that its lines of `fastcgi_param`, `uwsgi_param` and `scgi_param` give. Rule W152 finds them.
+    /// Parameters set by `fastcgi_param`, `uwsgi_param` and `scgi_param`. For rule W152.
     pub parameters: [OnceCell<Fields<'a>>; 3],
-    /// The first `proxy_set_header` of each header that rule W134 is about, with its name.
+    /// The first `proxy_set_header` of each header that rule W134 checks, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
-    /// Variables that a `map` or a `set` of it makes. Rule W034 finds them.
+    /// Variables defined by `map` or `set`. For rule W034.
     pub defined: OnceCell<FastSet<&'a [u8]>>,
-    /// Where its `error_page` lines lead.
+    /// Targets of its `error_page` directives.
     error_pages: OnceCell<FastSet<&'a [u8]>>,
-    /// Names of the locations in it and below it that pass requests on. Rule W043 finds them.
+    /// Names of locations at this level and below that pass requests on. For rule W043.
     pub passing: OnceCell<FastSet<&'a [u8]>>,
     fields: RefCell<FastMap<&'static str, Option<&'a Directive>>>,
     ifs: OnceCell<FastMap<String, Vec<&'a Directive>>>,
     last_rewrite: OnceCell<Option<usize>>,
-    /// Servers in it that keep someone out, two at most. Rule W127 finds them.
+    /// Up to two servers in it that restrict access. For rule W127.
     pub guarded: OnceCell<Vec<&'a Directive>>,
 }
 
-/// Fields in the order of the lines that name them first, and their names in lower case.
+/// Fields in order of first use, with their names in lower case.
 #[derive(Default)]
 pub struct Fields<'a> {
     pub first: Vec<&'a Directive>,
@@ -72,7 +72,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those that the directives of this name set.
+    /// The fields set by directives of this name.
     pub fn of(all: &'a [Directive], directive: &str) -> Fields<'a> {
         let mut fields = Fields::default();
         for d in all.iter().filter(|d| d.name.is(directive)) {
@@ -84,7 +84,8 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// The first fields, at most `named`, that `own` lacks, and how many it lacks in all. Takes as long as there are own.
+    /// The first fields, up to `named`, that `own` lacks, and the number of all it lacks. Takes time proportional to
+    /// the fields of `own`.
     pub fn lost(&self, own: &Fields<'_>, named: usize) -> (Vec<&'a Directive>, usize) {
         let is_lost = |d: &&Directive| d.args.first().is_some_and(|name| !own.names.contains(&name.lower()));
         let kept = own.names.iter().filter(|name| self.names.contains(*name)).count();
@@ -94,9 +95,9 @@ impl<'a> Fields<'a> {
 
 #[derive(Default)]
 struct Locations<'a> {
-    /// Where the first of each modifier and name is.
+    /// The first location of each modifier and name.
     firsts: FastMap<(&'a [u8], &'a [u8]), usize>,
-    /// The first regex that every URI matches.
+    /// The first regex that matches every URI.
     catch_all: Option<usize>,
 }
 
@@ -115,7 +116,7 @@ impl<'a> Level<'a> {
             let mut firsts = FastMap::default();
             let mut before = None;
             for (at, d) in self.all.iter().enumerate() {
-                // Most lines of a long block have the name of the line before.
+                // Most lines of a long block repeat the name of the previous line.
                 if before.replace(d.name.bytes()) != Some(d.name.bytes()) {
                     firsts.entry(d.name.bytes()).or_insert(at);
                 }
@@ -128,12 +129,12 @@ impl<'a> Level<'a> {
         self.firsts().contains_key(name.as_bytes())
     }
 
-    /// The position of the first directive of a name.
+    /// The index of the first directive of a name.
     pub fn first(&self, name: &str) -> Option<usize> {
         self.firsts().get(name.as_bytes()).copied()
     }
 
-    /// The first location with this modifier (none: empty) and name.
+    /// The first location with this modifier (empty if none) and name.
     pub fn location(&self, modifier: &[u8], name: &[u8]) -> Option<usize> {
         self.locations().firsts.get(&(modifier, name)).copied()
     }
@@ -143,7 +144,7 @@ impl<'a> Level<'a> {
         self.locations().catch_all
     }
 
-    /// The location that takes a path; of very many regexes the first are tried.
+    /// The location that a path is routed to; only a limited number of regexes is tried.
     pub fn taker(&self, path: &[u8]) -> Option<&'a Directive> {
         let by = |modifier: &'static [u8]| {
             let starts = (0..=path.len()).rev().filter_map(|end| path.get(..end));
@@ -170,7 +171,7 @@ impl<'a> Level<'a> {
         self.locations().firsts.keys().filter(|(modifier, _)| modifier.is_empty()).map(|(_, name)| *name)
     }
 
-    /// The first `add_header` of a field, whose name is in lower case.
+    /// The first `add_header` of a field (name in lower case).
     pub fn field(&self, name: &'static str) -> Option<&'a Directive> {
         let is_meant = |d: &&Directive| {
             d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name.as_bytes())
@@ -178,18 +179,18 @@ impl<'a> Level<'a> {
         *self.fields.borrow_mut().entry(name).or_insert_with(|| self.all.iter().find(is_meant))
     }
 
-    /// The `if` blocks in it and below it that ask for a variable first.
+    /// The `if` blocks at this level and below whose first word is this variable.
     pub fn ifs_about(&self, variable: &str) -> &[&'a Directive] {
         let ifs = self.ifs.get_or_init(|| blocks::ifs_below(self.all));
         ifs.get(&variable.to_ascii_lowercase()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The position of its last `rewrite`.
+    /// The index of its last `rewrite`.
     pub fn last_rewrite(&self) -> Option<usize> {
         *self.last_rewrite.get_or_init(|| self.all.iter().rposition(|d| d.name.is("rewrite")))
     }
 
-    /// Whether an `error_page` of it leads to this URI or this named location.
+    /// Whether one of its `error_page` directives leads to this URI or named location.
     pub fn has_error_page(&self, page: &[u8]) -> bool {
         let pages = self.error_pages.get_or_init(|| {
             let lines = self.all.iter().filter(|d| d.name.is("error_page"));
@@ -198,12 +199,12 @@ impl<'a> Level<'a> {
         pages.contains(page)
     }
 
-    /// Whether something here asks who the client is.
+    /// Whether something at this level authenticates the client.
     pub fn authenticates(&self) -> bool {
         *self.is_closed.get_or_init(|| blocks::authenticates(self.all))
     }
 
-    /// The first `allow all` or `deny all`, and the first rule behind it.
+    /// The first `allow all` or `deny all`, and the first rule after it.
     pub fn rule_behind_all(&self) -> Option<(usize, usize)> {
         *self.behind_all.get_or_init(|| {
             let is_rule = |d: &Directive| d.name.is("allow") || d.name.is("deny");
@@ -214,7 +215,7 @@ impl<'a> Level<'a> {
         })
     }
 
-    /// Whether an `upstream` of this name stands here.
+    /// Whether an `upstream` of this name is defined here.
     pub fn has_upstream(&self, name: &[u8]) -> bool {
         let names = self.upstreams.get_or_init(|| {
             let upstreams = self.all.iter().filter(|d| d.name.is("upstream"));
@@ -223,7 +224,7 @@ impl<'a> Level<'a> {
         names.contains(name)
     }
 
-    /// Whether an `upstream` of this name stands here that keeps connections.
+    /// Whether an `upstream` of this name with `keepalive` is defined here.
     pub fn keeps(&self, name: &[u8]) -> bool {
         let names = self.keeping.get_or_init(|| {
             let is_kept = |d: &Directive| d.name.is("keepalive") && !d.args.first().is_some_and(|word| word.is("0"));
@@ -233,7 +234,7 @@ impl<'a> Level<'a> {
         names.contains(name)
     }
 
-    /// The variables that are the whole host of a pass below, or the beginning of a root (true), and where.
+    /// Variables that form the whole host of a pass below, or the beginning of a root (true), with the position.
     pub fn chosen_hosts(&self) -> &FastMap<String, (Span, bool)> {
         self.chosen_hosts.get_or_init(|| {
             let (mut found, mut open) = (FastMap::default(), vec![self.all]);
@@ -249,7 +250,7 @@ impl<'a> Level<'a> {
         })
     }
 
-    /// A regex location that has files run by their suffix.
+    /// A regex location that executes files by extension.
     pub fn runs_uploads(&self) -> Option<&'a Directive> {
         *self.runs_uploads.get_or_init(|| self.all.iter().find(|d| blocks::runs(d)))
     }

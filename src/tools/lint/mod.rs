@@ -1,9 +1,9 @@
-//! `webserv lint`: configurations that are valid and probably not meant. Walks the tree as it was written, not the
-//! resolved model, so that every warning points at a line; knows directives by name and changes nothing.
+//! `webserv lint`: valid configuration that is probably not intended. Walks the syntax tree, not the resolved model, so
+//! that every warning points at a line; knows directives by name and changes nothing.
 //!
-//! A rule is a function over one directive and the blocks around it, and a row of its file's `RULES`: a code, a title and a
-//! page of text. `# lint: allow W101` on the line, on the line above it, or on a line that opens a block around it
-//! silences a code.
+//! A rule is a function over one directive and its enclosing blocks, and a row of its file's `RULES`: a code, a title
+//! and a page of text. `# lint: allow W101` silences a code on its line, on the next line, or in the block opened
+//! there.
 
 mod access;
 mod backtracking;
@@ -46,7 +46,7 @@ pub use rule::Paths;
 use rule::{Finding, Index, Rule, RuleContext};
 use std::cell::Cell;
 
-/// The rules, a table a file.
+/// All rules, one table per file.
 const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
@@ -78,32 +78,32 @@ const TABLES: &[&[Rule]] = &[
     values::RULES,
 ];
 
-/// All rules by their codes: traps of the language (W0), what attackers use (W1), then what webserv adds (W2).
+/// All rules by code: traps of the language (W0), vulnerabilities (W1), and webserv's own directives (W2).
 pub fn rules() -> Vec<&'static Rule> {
     sorted(TABLES)
 }
 
-/// Those of `tables` by their codes, which is the order in which they look at a directive.
+/// Sorted by code, which is the order in which they check a directive.
 fn sorted(tables: &[&'static [Rule]]) -> Vec<&'static Rule> {
     let mut rules: Vec<&Rule> = tables.iter().copied().flatten().collect();
     rules.sort_by_key(|rule| rule.code);
     rules
 }
 
-/// Rules that ask for something which may stand around a location, or beside it: of a file of locations that a server
-/// includes they say nothing.
+/// Rules whose conditions may be met around a location or beside it: they are not applied to a file of locations that a
+/// server includes.
 pub const NEED_CONTEXT: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
 
-/// All warnings for a tree, without those that a comment allows, in the order of the files.
+/// All warnings for a tree, except those allowed by comments, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     by(&Index::new(&rules()), tree, sources, paths)
 }
 
-/// Missing names that are compared with the names beside them: each costs a reading of a directory, and a server that
-/// starts waits for it.
+/// Maximum number of missing names compared with existing ones: each reads a directory, which delays the server's
+/// start.
 const COMPARISONS: u32 = 50;
 
-/// What a server says when it starts: of its files, and of protection that is none.
+/// The warnings shown when a server starts: about its files, and about ineffective protection.
 pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
     by(&Index::new(&sorted(&[access::AT_START, files::RULES])), tree, sources, Some(paths))
 }
@@ -126,16 +126,16 @@ pub fn explain(code: &str) -> Option<String> {
     Some(format!("{}: {}\n\n{}\n\n{silence}\n", rule.code, rule.title, rule.page))
 }
 
-/// Code and title of every rule, one a line.
+/// Code and title of each rule, one per line.
 pub fn list() -> String {
     rules().into_iter().map(|rule| format!("{}  {}\n", rule.code, rule.title)).collect()
 }
 
-/// A way through the tree.
+/// A walk through the tree.
 struct Walk<'w> {
     rules: &'w Index,
     sources: &'w Sources,
-    /// The files that have a comment which allows a code: of the others no line is searched for one.
+    /// The files with a comment that allows a code: no others need to be searched.
     silencing: Vec<FileId>,
     paths: Option<&'w Paths>,
     comparisons: Cell<u32>,
@@ -152,7 +152,7 @@ impl Walk<'_> {
             let (paths, comparisons) = (self.paths, &self.comparisons);
             let place = RuleContext { d, blocks, levels, at, paths, is_whole, comparisons };
             let mut found = Vec::new();
-            // Most lines of a long block have the name of the line before.
+            // Most lines of a long block repeat the name of the previous line.
             if name.replace(d.name.bytes()) != Some(d.name.bytes()) {
                 rules = self.rules.about(d.name.bytes());
             }
@@ -186,10 +186,10 @@ fn diagnostic(finding: Finding, code: &'static str) -> Diagnostic {
     }
 }
 
-/// What a comment begins with that allows codes.
+/// The prefix of a comment that allows codes.
 const ALLOW: &str = "# lint: allow";
 
-/// Whether a comment on the line of `span`, or alone on the line above, allows the code.
+/// Whether a comment on the line of `span`, or alone on the previous line, allows the code.
 fn allowed(sources: &Sources, span: Span, code: &str) -> bool {
     let allows = |line: &[u8]| {
         let text = String::from_utf8_lossy(line);

@@ -1,4 +1,4 @@
-//! Lines that are never reached because of others before them, and listeners that are not what they look like.
+//! Lines never reached because of earlier ones, and listeners that are not what they seem.
 
 use super::blocks::{is_pass, location};
 use super::paths::literal_start;
@@ -77,7 +77,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Once for a block, at its first location.
+/// Reports once per block, at its first location.
 fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("location") {
@@ -94,9 +94,9 @@ fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
         let regex = name.str().into_owned();
         let prefix = literal_start(&regex).filter(|_| modifier == b"~");
         let caught = prefix.and_then(|start| finals.iter().find(|(_, prefix)| start.starts_with(prefix.as_str())));
-        // `^~ /` keeps every path from regexes where no longer prefix takes some.
+        // `^~ /` keeps all paths from regexes, except below longer prefixes.
         let caught = caught.or_else(|| finals.iter().find(|(_, prefix)| prefix == "/" && !has_longer));
-        // Behind one that takes everything, another rule says so.
+        // Another rule reports what follows a location that takes everything.
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
         let sampled = shadow::of_location(d);
         let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
@@ -113,7 +113,7 @@ fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The same regex twice has a rule of its own.
+/// Another rule reports identical regexes.
 fn is_same(one: &Directive, other: &Directive) -> bool {
     location(one).map(|(_, name)| name.bytes()) == location(other).map(|(_, name)| name.bytes())
 }
@@ -122,7 +122,7 @@ fn behind_all(place: &RuleContext, found: &mut Vec<Finding>) {
     if !place.is("allow") && !place.is("deny") {
         return;
     }
-    // One finding for a block: the first that is behind.
+    // Report once per block: the first rule that follows.
     let level = place.level();
     let Some((by, _)) = level.rule_behind_all().filter(|(_, behind)| *behind == place.at) else { return };
     let what = "never asked: the rule before it decides for everyone";
@@ -139,7 +139,7 @@ fn listener(place: &RuleContext, found: &mut Vec<Finding>) {
     let port = text.rsplit(':').next().unwrap_or_default();
     let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
     let is_ssl = has(place.d, "ssl");
-    // `ssl on`, or `ssl` at another `listen` of the address, makes it TLS.
+    // `ssl on`, or `ssl` at another `listen` of the address, enables TLS.
     let is_turned_on = || place.ssl().is_some_and(|d| has(d, "on")) || place.shares_tls(place.d);
     if port == "443" && !is_ssl && !has(place.d, "quic") && !is_turned_on() {
         found.push(Finding::new(
@@ -183,7 +183,7 @@ fn log_off(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The first directive of a name in the blocks around, the innermost first.
+/// The innermost first directive of this name in the enclosing blocks.
 fn nearest<'a>(place: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
     place.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
 }

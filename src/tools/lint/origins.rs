@@ -1,4 +1,4 @@
-//! Regexes that are to let some origins, hosts or Referers pass, and let others.
+//! Regexes meant to allow certain origins, hosts or Referers that also allow others.
 
 use super::regexes::bare_dot;
 use super::rule::{Finding, Rule, RuleContext};
@@ -13,7 +13,7 @@ pub const RULES: &[Rule] = &[Rule {
     check: open_origin,
 }];
 
-/// A list of what is refused: a match ends the request, so that a regex which matches more refuses more.
+/// Whether a match refuses the request, so that matching more is harmless.
 fn refuses(block: &Directive) -> bool {
     let refusal =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
@@ -21,14 +21,14 @@ fn refuses(block: &Directive) -> bool {
     is_met && block.block.iter().flatten().any(refusal)
 }
 
-/// Whether the variable that a map makes is asked for only to refuse what matches.
+/// Whether the variable of a map is only used to refuse matching requests.
 fn names_the_refused(place: &RuleContext) -> bool {
     let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
     let asking = place.level().ifs_about(&name);
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 
-/// The regexes that a directive holds against an origin, a host or a Referer (true).
+/// The regexes that a directive applies to an origin or host, or to a Referer (true).
 fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
     if place.is("if") && refuses(place.d) {
         return Vec::new();
@@ -38,7 +38,7 @@ fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
         let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
         let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
         let referer = subject.ends_with("$http_referer");
-        // `^www\.` asks how a host begins, and means to.
+        // `^www\.` deliberately tests only how a host begins.
         let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
         let is_start = subject.ends_with("$http_host") && place.d.args.get(2).is_some_and(is_start);
         if host && operator && !is_start {
@@ -63,7 +63,7 @@ fn open_origin(place: &RuleContext, found: &mut Vec<Finding>) {
         let regex = text.trim_start_matches(['~', '*']);
         let regex =
             regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
-        // A `/` may be escaped.
+        // Slashes may be escaped.
         let regex = &*regex.replace("\\/", "/");
         let of_origin = !referer && place.d.args.first().is_some_and(|word| word.str().ends_with("$http_origin"));
         if let Some((message, help)) = passes_others(regex, referer, of_origin) {
@@ -77,7 +77,7 @@ fn has_path(regex: &str) -> bool {
     regex.split("://").nth(1).is_some_and(|host| host.replace("[^/", "[^").contains('/'))
 }
 
-/// What is wrong with a regex for hosts, and what would be right.
+/// What is wrong with a regex for hosts, and the correction.
 fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String, String)> {
     let names_a_host = regex.contains("\\.") || regex.contains("://") || regex.contains('.');
     let ends = regex.ends_with('$')
@@ -114,7 +114,7 @@ fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String,
     Some((message, format!("escape it: \"{before}\\{rest}\"")))
 }
 
-/// What matches anything, right before the host (false) or right behind it (true), so that it goes on in another one:
+/// A wildcard directly before the host (false) or after it (true), by which another host can match:
 /// `://([^/]+)?a\.test`, `a\.test.*$`.
 fn anything_beside(regex: &str) -> Option<(&'static str, bool)> {
     const ANYTHING: [&str; 10] =

@@ -1,5 +1,5 @@
-//! What paths can and cannot be: regexes that match one path, or none that their location has; pages of errors that fail as
-//! what they are for.
+//! What paths can match: regexes that match a single path, or none within their location; error pages that fail with
+//! the same error.
 
 use super::blocks::location;
 use super::rule::{Finding, Rule, RuleContext};
@@ -42,16 +42,16 @@ fn one_path(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(place.d.args_span(), message, format!("write it as such: location = {path} {{ … }}")));
 }
 
-/// Whether a regex is a text. One with a `\.` shows that what a regex is was thought of.
+/// Whether a regex is plain text. With a `\.`, the author was aware of regex syntax.
 fn is_text(regex: &str) -> bool {
     !regex.contains(['\\', '.', '*', '+', '?', '(', ')', '[', ']', '{', '}', '|', '^', '$'])
 }
 
-/// What each path begins with that a regex matches: of `^/a/b[0-9]` it is `/a/b`.
+/// The literal prefix of all paths that a regex matches: `/a/b` for `^/a/b[0-9]`.
 pub fn literal_start(regex: &str) -> Option<&str> {
     let rest = regex.strip_prefix('^')?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_'))).unwrap_or(rest.len());
-    // What may be repeated or left out is not sure to be there.
+    // A following quantifier may make the last character optional.
     let end = match rest.get(end..)?.chars().next() {
         Some('*' | '?' | '+' | '{' | '|') => end.saturating_sub(1),
         _ => end,
@@ -66,7 +66,7 @@ fn not_of_its_location(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let word = match (place.name(), &place.d.args[..]) {
         (b"location", [sign, word]) if sign.is("~") => word,
-        // What an earlier one makes of the path is another one.
+        // An earlier rewrite changes the path.
         (b"rewrite", [word, ..]) if place.is_first("rewrite") => word,
         _ => return,
     };
@@ -85,7 +85,7 @@ fn not_of_its_location(place: &RuleContext, found: &mut Vec<Finding>) {
 fn failing_page(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
     let Some(server) = place.inside("server").filter(|_| page.bytes().starts_with(b"/")) else { return };
-    // Another status, or an error that is handled again, is another matter.
+    // With another status, or recursive error handling, it does not fail.
     if codes.iter().any(|code| code.bytes().starts_with(b"="))
         || place.levels.iter().any(|l| l.has("recursive_error_pages"))
     {

@@ -1,5 +1,5 @@
-//! What a request never gets to, or gets to by another way: answers before all locations, names that cannot be looked
-//! up, checks that lead nowhere, files that another location takes, paths that stay open beside one that is closed.
+//! What requests never reach, or reach in another way: answers before any location, names that cannot be resolved,
+//! checks without a target, files that another location takes, paths left open beside a closed one.
 
 use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, set_value, variables};
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
@@ -75,13 +75,13 @@ fn few_requests(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The host of a pass, without its port.
+/// The host of a pass directive, without port.
 fn host_of(text: &str) -> &str {
     let host = authority(text).split('?').next().unwrap_or_default();
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
-/// A name with a dot that is no address.
+/// A name with dots that is not an address.
 fn is_domain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     let top = name.rsplit('.').next().unwrap_or_default();
@@ -97,7 +97,7 @@ fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let text = word.str();
     let host = host_of(&text);
-    // `$1.internal.test`, or a variable that is such a name.
+    // `$1.internal.test`, or a variable set to such a name.
     let name = match host.rsplit_once('$') {
         Some((_, tail)) if tail.contains('.') => {
             let fixed = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '}'));
@@ -113,7 +113,7 @@ fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a `set` in the blocks around makes of a variable.
+/// The value that a `set` in the enclosing blocks assigns to a variable.
 fn set_to(place: &RuleContext, name: &str) -> Option<String> {
     let name = name.trim_matches(['{', '}']);
     let value = place.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
@@ -133,7 +133,8 @@ fn asks_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
     if !path.starts_with(b"/") || path.contains(&b'$') || server.has("include") || server.has("return") {
         return;
     }
-    // A file that is found lets in, which may be meant for tests; a location of its own is what is meant.
+    // A static file as the answer would allow access, which may be intended for tests; so a location of its own is
+    // accepted.
     let answers = |d: &Directive| {
         let is_answer = |d: &Directive| {
             is_pass(&d.name.str()) || ["return", "include", "location", "if"].iter().any(|name| d.name.is(name))
@@ -176,23 +177,23 @@ fn gzip_off(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a location says of where its responses come from, or that it gives none.
+/// Whether a location determines where its responses come from, or refuses requests.
 fn has_content(d: &Directive) -> bool {
     const CONTENT: [&str; 10] =
         ["root", "alias", "try_files", "return", "internal", "deny", "if", "include", "location", "rewrite"];
     d.block.iter().flatten().any(|d| is_pass(&d.name.str()) || CONTENT.iter().any(|name| d.name.is(name)))
 }
 
-/// The path of the first argument, without the slash at its end.
+/// The path in the first argument, without trailing slash.
 fn path_of(d: &Directive) -> Option<String> {
     Some(d.args.first()?.str().trim_end_matches('/').to_owned())
 }
 
-/// Where a prefix location has its files, if not below the root of the server; without a root, where it passes to.
+/// The line by which a prefix location has its files outside the server's root; without a root, its proxy_pass.
 fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
     let line = |name: &str| d.block.iter().flatten().find(|d| d.name.is(name));
     if prefix == "/" {
-        // Without a root of the server there are no other files.
+        // Without a root, the server has no other files.
         return line("proxy_pass").filter(|_| root.is_none()).map(|d| d.span);
     }
     let root = root?;
@@ -203,7 +204,7 @@ fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
     alias.or_else(|| line("root").filter(|own| path_of(own).as_deref() != Some(root))).map(|d| d.span)
 }
 
-/// Once for a server, at its first location.
+/// Reports once per server, at its first location.
 fn takes_files(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     let in_server = place.is_in("server");
@@ -232,7 +233,7 @@ fn takes_files(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a block lets no one in, or asks.
+/// Whether a block refuses everyone, or requires authentication.
 pub fn is_closed(d: &Directive) -> bool {
     d.block.iter().flatten().any(|d| match d.name.bytes() {
         b"deny" => d.args.first().is_some_and(|word| word.is("all")),
@@ -247,7 +248,7 @@ fn exact_alone(place: &RuleContext, found: &mut Vec<Finding>) {
     let path = name.str();
     let last = path.rsplit('/').next().unwrap_or_default();
     let Some(server) = place.inside("server") else { return };
-    // A file has nothing below it. What this location answers alone is nowhere else.
+    // Nothing can be below a file. What only this location answers exists nowhere else.
     const OWN: [&str; 6] = ["stub_status", "status", "alias", "empty_gif", "internal", "include"];
     let answers = |d: &Directive| OWN.iter().any(|own| d.name.is(own)) || d.name.is("return") && d.args.len() > 1;
     if last.is_empty() || last.contains('.') || place.children().iter().any(answers) || server.authenticates() {

@@ -1,4 +1,4 @@
-//! Regexes that match more, or less, than they seem to.
+//! Regexes that match more or less than they seem to.
 
 use super::blocks::location;
 use super::rule::{Finding, Rule, RuleContext};
@@ -32,19 +32,19 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// What a capture can hold.
+/// What a group can capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Captured {
-    /// One of a few words.
+    /// One of a few fixed words.
     Words,
-    /// Letters, digits and the like.
+    /// Letters, digits and similar characters.
     Plain,
-    /// Anything but a line end.
+    /// Anything except a line end.
     NoLineEnd,
     Anything,
 }
 
-/// What `$1` or `$name` can hold where the directive stands; `None` where no regex around it has such a group.
+/// What `$1` or `$name` can contain at this directive; `None` if no enclosing regex has this group.
 pub fn captured(place: &RuleContext, name: &str) -> Option<Captured> {
     let own = place.d.args.first().filter(|_| place.is("rewrite")).map(|word| word.str().into_owned());
     let around = place.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
@@ -55,7 +55,7 @@ pub fn captured(place: &RuleContext, name: &str) -> Option<Captured> {
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
 }
 
-/// What the group of a regex can hold that `$1` or `$name` means.
+/// What the regex's group `$1` or `$name` can capture.
 pub fn group(regex: &str, name: &str) -> Option<Captured> {
     let wanted: Option<usize> = name.parse().ok();
     let bytes = regex.as_bytes();
@@ -95,7 +95,7 @@ fn class_end(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// What the group can hold whose text begins here.
+/// What a group can capture whose text begins here.
 fn holds(body: &str) -> Captured {
     let bytes = body.as_bytes();
     let (mut at, mut depth, mut most) = (0, 1, Captured::Words);
@@ -154,7 +154,7 @@ fn holds(body: &str) -> Captured {
     most
 }
 
-/// The regexes of a directive: of a location, an `if`, a rewrite.
+/// The regex of a location, `if` or rewrite.
 fn regex_of<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     let d = place.d;
     match d.name.bytes() {
@@ -203,8 +203,8 @@ fn plain_dot(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A dot that begins the name of a hidden file (`/.git`), or stands between two words (`wp-config.php`): not one in
-/// numbers, nor in a class.
+/// A dot that begins a hidden file's name (`/.git`) or stands between two words (`wp-config.php`); not in numbers or
+/// classes.
 fn dot_of_name(regex: &str) -> Option<usize> {
     let bytes = regex.as_bytes();
     let letters = |at: usize| bytes.get(at..at + 2).is_some_and(|two| two.iter().all(u8::is_ascii_alphabetic));
@@ -218,7 +218,7 @@ fn dot_of_name(regex: &str) -> Option<usize> {
     })
 }
 
-/// A dot between two letters that is not escaped.
+/// An unescaped dot between two alphanumeric characters.
 pub fn bare_dot(regex: &str) -> Option<usize> {
     let bytes = regex.as_bytes();
     (1..bytes.len()).find(|at| {
@@ -235,7 +235,7 @@ fn is_last_rewrite(place: &RuleContext) -> bool {
 
 fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     let ([regex, target, flag @ ..], true) = (&place.d.args[..], place.is("rewrite")) else { return };
-    // Without a flag the lines behind it may still end the search.
+    // Without a flag, later directives may still end the rewriting.
     let is_searched = match flag {
         [] => !["return", "break", "if"].iter().any(|name| place.level().has(name)) && is_last_rewrite(place),
         [flag, ..] => flag.is("last"),
@@ -260,12 +260,12 @@ fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
         ));
         return;
     }
-    // By way of other locations.
+    // Follow rewrites through other locations.
     let mut last = None;
     for _ in 0..ROUNDS {
         let Some(taker) = takes(&uri) else { return };
         if taker.name.span == block.name.span {
-            // One warning for a circle: at its last line.
+            // Report each loop once, at its last line.
             let is_last = |back: &Span| back.start < place.d.span.start && is_own(&uri);
             let Some(back) = last.filter(is_last) else { return };
             let message =
@@ -278,10 +278,10 @@ fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// nginx ends a request that is rewritten more often than this.
+/// nginx's limit for rewrite cycles of a request.
 const ROUNDS: usize = 10;
 
-/// The path that a target leads to, an `x` for each capture; None: it has variables.
+/// The path of a rewrite target, with `x` for each capture; None: it has variables.
 fn uri_of(target: &Word) -> Option<String> {
     let text = target.str();
     let path = text.split('?').next().unwrap_or_default();
@@ -300,7 +300,7 @@ fn matches(regex: &Word, uri: &str) -> bool {
         .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false))
 }
 
-/// Where a location sends every request for this path on to be searched again, and the line that does.
+/// Where a location rewrites every request for this path with `last`, and the position of that line.
 fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
     let is_step = |d: &&Directive| ["rewrite", "if", "return", "break"].iter().any(|name| d.name.is(name));
     let first = location.block.iter().flatten().find(is_step).filter(|d| d.name.is("rewrite"))?;
@@ -309,7 +309,7 @@ fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
     Some((first.span, next))
 }
 
-/// `if ($host !~ ^(www)\.) { return 301 /$1; }`: what did not match has no groups.
+/// `if ($host !~ ^(www)\.) { return 301 /$1; }`: without a match, groups are empty.
 pub fn group_of_no_match(place: &RuleContext) -> Option<Finding> {
     let block = place.blocks.last().filter(|block| block.name.is("if"))?;
     let [_, operator, regex, ..] = &block.args[..] else { return None };

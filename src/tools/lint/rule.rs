@@ -1,4 +1,4 @@
-//! What a rule is, what it looks at, and what it finds.
+//! What a rule is, what it examines, and what it reports.
 
 use super::blocks::location;
 pub use super::level::COMPARED;
@@ -9,28 +9,27 @@ use crate::util::hash::FastMap;
 use std::cell::Cell;
 use std::path::PathBuf;
 
-/// The port of a `listen` that names none.
+/// The port of a `listen` without one.
 const DEFAULT_PORT: u16 = 80;
 
-/// One rule: what it is called, and why it is there.
+/// One rule: its name, its explanation and its check.
 pub struct Rule {
     pub code: &'static str,
     pub title: &'static str,
-    /// Why this hurts, and what to write instead.
+    /// Why this is a problem, and what to write instead.
     pub page: &'static str,
-    /// The names of the directives that it may find something at; [`EVERY`]: it looks at all.
+    /// The names of directives that it examines; [`EVERY`]: all.
     pub about: &'static [&'static str],
     pub check: fn(&RuleContext, &mut Vec<Finding>),
 }
 
-/// For a rule that looks at every directive, which costs each line of a long file.
+/// For a rule that examines every directive, which costs time on each line of a long file.
 pub const EVERY: &[&str] = &[];
 
-/// Rules by the names that they are about: a line is shown only those that may find something at it, so that what it costs
-/// does not grow with their number.
+/// Rules indexed by the directives they examine, so that the cost per line does not grow with the number of rules.
 pub struct Index {
     of_every: Vec<&'static Rule>,
-    /// In their order, those of every directive among them.
+    /// In order, including rules for every directive.
     by_name: FastMap<&'static [u8], Vec<&'static Rule>>,
 }
 
@@ -47,13 +46,13 @@ impl Index {
         Index { of_every: rules().filter(|rule| rule.about.is_empty()).collect(), by_name }
     }
 
-    /// All rules for every directive, whatever they are about.
+    /// Applies every rule to every directive, regardless of `about`.
     #[cfg(test)]
     pub fn unsorted(rules: Vec<&'static Rule>) -> Index {
         Index { of_every: rules, by_name: FastMap::default() }
     }
 
-    /// The rules that may find something at a directive of this name.
+    /// The rules that examine directives of this name.
     pub fn about(&self, name: &[u8]) -> &[&'static Rule] {
         self.by_name.get(name).unwrap_or(&self.of_every)
     }
@@ -65,30 +64,30 @@ impl Rule {
     }
 }
 
-/// What relative paths of a configuration start from.
+/// The directories to which relative paths refer.
 #[derive(Clone, Debug)]
 pub struct Paths {
     pub prefix: PathBuf,
     /// The directory of the main file.
     pub conf_dir: PathBuf,
-    /// The configuration is checked on the machine that will serve it: every directory that is not there is a mistake.
+    /// Whether this machine will serve the configuration: then every missing directory is a mistake.
     pub on_this_machine: bool,
 }
 
-/// A directive where it stands.
+/// A directive in its context.
 pub struct RuleContext<'p, 'a> {
     pub d: &'a Directive,
-    /// The blocks around it, the outermost first.
+    /// The enclosing blocks, outermost first.
     pub blocks: &'p [&'a Directive],
-    /// The levels it stands in, the outermost first; the last is its own.
+    /// The enclosing levels, outermost first; the last contains the directive.
     pub levels: &'p [Level<'a>],
-    /// Where it is among the directives of its level.
+    /// Its index in its level.
     pub at: usize,
-    /// None: nothing is looked for on disk.
+    /// None: the file system is not examined.
     pub paths: Option<&'p Paths>,
-    /// All that is included is here: an `include` that leads to no file may do so on the machine that it is for.
+    /// Whether all includes were found: otherwise, the missing files may exist on the machine it is meant for.
     pub is_whole: bool,
-    /// How many more missing names may be compared with the names of their directory.
+    /// How many more missing names may be compared with existing ones.
     pub comparisons: &'p Cell<u32>,
 }
 
@@ -97,7 +96,7 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         self.d.name.bytes()
     }
 
-    /// Whether the innermost block around it has that name.
+    /// Whether the innermost enclosing block has that name.
     pub fn is_in(&self, block: &str) -> bool {
         self.blocks.last().is_some_and(|around| around.name.is(block))
     }
@@ -106,12 +105,12 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         self.d.name.is(name)
     }
 
-    /// Whether it is the first of a name in its level. Of other names nothing is looked up.
+    /// Whether it is the first of this name in its level. False for directives of other names, without a lookup.
     pub fn is_first(&self, name: &str) -> bool {
         self.is(name) && self.level().first(name) == Some(self.at)
     }
 
-    /// Takes one of the comparisons; false: there were enough.
+    /// Takes one of the comparisons; false: the limit is reached.
     pub fn may_compare(&self) -> bool {
         let left = self.comparisons.get();
         self.comparisons.set(left.saturating_sub(1));
@@ -122,39 +121,39 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         self.d.block.as_deref().unwrap_or_default()
     }
 
-    /// What is inside the nearest block of a name.
+    /// The level inside the innermost enclosing block of this name.
     pub fn inside(&self, name: &str) -> Option<&'p Level<'a>> {
-        // The first level is the file itself, the one after it inside the first block.
+        // Level 0 is the file itself; level n+1 is the inside of block n.
         let at = self.blocks.iter().rposition(|block| block.name.is(name))?;
         self.levels.get(at + 1)
     }
 
-    /// The nearest location around it: its modifier and its name.
+    /// The innermost enclosing location: its modifier and name.
     pub fn location(&self) -> Option<(&'a [u8], &'a Word)> {
         self.blocks.iter().rev().find_map(|block| location(block))
     }
 
-    /// All directives of its block, itself included.
+    /// The directive's own level.
     pub fn level(&self) -> &'p Level<'a> {
         self.levels.last().expect("a directive stands in a level")
     }
 
-    /// The `listen` lines of the servers beside the one it stands in, and of that one.
+    /// The `listen` directives of its server and sibling servers.
     pub fn listens(&self) -> impl Iterator<Item = &'a Directive> {
         let around = self.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
         let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
         servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
     }
 
-    /// The nearest `ssl` of an older nginx, in a block around it or outside all of them.
+    /// The nearest `ssl` directive (older nginx) in enclosing levels.
     pub fn ssl(&self) -> Option<&'a Directive> {
         self.levels.iter().rev().find_map(|level| level.all.get(level.first("ssl")?))
     }
 
-    /// Whether some `listen` of the same socket has `ssl`, which makes all of them speak TLS.
+    /// Whether some `listen` of the same address has `ssl`, which enables TLS for all.
     pub fn shares_tls(&self, listen: &Directive) -> bool {
         let Some(address) = listen.args.first() else { return false };
-        // A name is compared as it is written: to look it up takes time.
+        // Host names are compared as written, since resolving takes time.
         let parsed = ListenAddr::parse_literal(address.bytes(), DEFAULT_PORT);
         let is_same = |other: &Directive| {
             let Some(other) = other.args.first() else { return false };
@@ -166,13 +165,13 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         self.listens().any(|other| other.args.iter().any(|word| word.is("ssl")) && is_same(other))
     }
 
-    /// The blocks' levels this directive takes part in, its own first.
+    /// The enclosing levels, its own first.
     pub fn levels(&self) -> impl Iterator<Item = &'p Level<'a>> {
         self.levels.iter().skip(1).rev()
     }
 }
 
-/// What a rule found: the place, what is wrong there, what would be right.
+/// A rule's result: the position, what is wrong, and the correction.
 pub struct Finding {
     pub span: Span,
     pub message: String,

@@ -1,8 +1,8 @@
-//! Regexes that are never reached because an earlier one matches all that they do. What a regex matches is told by
-//! samples: texts for each of its branches, each class and each number of repetitions, with what may stand around them.
+//! Regexes never reached because an earlier one matches everything they do. What a regex matches is represented by
+//! samples: texts for each branch, class and number of repetitions, with various text around them.
 //!
-//! Invariant: where the samples cannot stand for the whole (too many branches, look-around, word boundaries), nothing is
-//! said.
+//! Invariant: if samples cannot represent a regex (too many branches, lookaround, word boundaries), nothing is
+//! reported.
 
 use super::blocks::{case_of, location};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
@@ -33,14 +33,14 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Texts of one regex, at most.
+/// Maximum number of texts per part of a regex.
 const MOST: usize = 128;
-/// Texts of a part of it, beyond which not each is joined with each.
+/// Up to this many combinations, each text of a part is combined with each text of the next.
 const JOINED: usize = 64;
-/// What `.` and `[^…]` stand for.
+/// Sample characters for `.` and `[^…]`.
 const FILL: [char; 9] = ['a', 'Z', '0', '/', '-', '.', '_', '~', 'é'];
 
-/// What a regex is compared with.
+/// What a regex is matched against.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// It begins with a slash.
@@ -48,14 +48,14 @@ pub enum Subject {
     Any,
 }
 
-/// A regex that others may shadow.
+/// A regex with its samples.
 pub struct Sampled {
     pattern: Pattern,
     samples: Vec<String>,
 }
 
 impl Sampled {
-    /// None: it cannot be read. Its samples may be none, which says that nothing is known of what shadows it.
+    /// None: it does not compile. Without samples, nothing is known about what shadows it.
     pub fn new(regex: &[u8], case: Case, subject: Subject) -> Option<Sampled> {
         let pattern = Pattern::new(regex, case, &mut Variables::default()).ok()?;
         let samples = std::str::from_utf8(regex).ok().and_then(|text| samples(text, subject)).unwrap_or_default();
@@ -63,14 +63,14 @@ impl Sampled {
             Case::Sensitive => samples,
             Case::Insensitive => samples.iter().flat_map(|text| [text.to_lowercase(), text.to_uppercase()]).collect(),
         };
-        // A sample that the regex itself does not match was made wrong.
+        // If the regex does not match its own samples, they are wrong.
         if !samples.iter().all(|text| pattern.is_match(text.as_bytes()).unwrap_or(false)) {
             samples.clear();
         }
         Some(Sampled { pattern, samples })
     }
 
-    /// Whether all that `other` matches is matched by this one, as far as its samples tell.
+    /// Whether this regex matches everything that `other` does, judging by the samples.
     pub fn covers(&self, other: &Sampled) -> bool {
         let matches = |text: &String| self.pattern.is_match(text.as_bytes()).unwrap_or(false);
         !other.samples.is_empty() && other.samples.iter().all(matches)
@@ -117,7 +117,8 @@ fn is_assertion(ast: &Ast, kinds: &[AssertionKind]) -> bool {
     matches!(ast, Ast::Assertion(assertion) if kinds.contains(&assertion.kind))
 }
 
-/// Each text of a part with each of the next; of very many all of each part, with the others in turns.
+/// Combines each text of a part with each of the next; if there are too many combinations, uses each text at least
+/// once.
 fn joined(parts: &[Ast]) -> Option<Vec<String>> {
     let mut found = vec![String::new()];
     for part in parts {
@@ -170,7 +171,7 @@ fn of_part(ast: &Ast) -> Option<Vec<String>> {
             for count in [least, least + 1, most].into_iter().filter(|count| (least..=most).contains(count)) {
                 found.extend(inner.iter().map(|text| text.repeat(count as usize)));
             }
-            // One of each kind beside each other.
+            // Mix the texts within a repetition.
             if (least..=most).contains(&(inner.len() as u32)) {
                 found.push(inner.concat());
             }
@@ -199,7 +200,7 @@ fn is_perl(class: &ClassPerl, c: char) -> bool {
     }
 }
 
-/// The ends of each range of a class; of what it leaves out, what it may be.
+/// The bounds of each range in a class; for a negated class, [`FILL`] without its members.
 fn of_class(class: &ClassBracketed) -> Option<Vec<char>> {
     let ClassSet::Item(item) = &class.kind else { return None };
     let items: &[ClassSetItem] = match item {
@@ -229,7 +230,7 @@ fn of_class(class: &ClassBracketed) -> Option<Vec<char>> {
     Some(FILL.into_iter().filter(|c| !has(*c)).collect())
 }
 
-/// The regex of a map's line, and whether letter case matters.
+/// The regex of a map's line, and its case sensitivity.
 fn of_line(line: &Directive) -> Option<(&[u8], Case)> {
     match line.name.bytes() {
         [b'~', b'*', regex @ ..] => Some((regex, Case::Insensitive)),
@@ -249,7 +250,7 @@ fn in_a_map(place: &RuleContext, found: &mut Vec<Finding>) {
     for (line, (regex, case)) in lines.take(COMPARED) {
         let Some(sampled) = Sampled::new(regex, case, subject) else { continue };
         let value = |line: &Directive| line.args.first().map(|word| word.bytes().to_vec());
-        // The same value is what the line is for: it has its effect all the same.
+        // With the same value, the line has its intended effect anyway.
         let by = earlier.iter().find(|(first, above)| {
             value(first) != value(line) && first.name.bytes() != line.name.bytes() && above.covers(&sampled)
         });
@@ -262,14 +263,14 @@ fn in_a_map(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a rewrite is the last that is tried for what it matches.
+/// Whether no further rewrite is tried after a match of this one.
 fn ends(d: &Directive) -> bool {
     let flags = ["last", "break", "redirect", "permanent"];
     let is_url = |word: &Word| ["http://", "https://", "$scheme"].iter().any(|url| word.str().starts_with(url));
     d.args.get(2).is_some_and(|flag| flags.iter().any(|known| flag.is(known))) || d.args.get(1).is_some_and(is_url)
 }
 
-/// Once for a block, at its first `rewrite`.
+/// Reports once per block, at its first `rewrite`.
 fn rewrites(place: &RuleContext, found: &mut Vec<Finding>) {
     let level = place.level();
     if !place.is_first("rewrite") {
@@ -285,14 +286,14 @@ fn rewrites(place: &RuleContext, found: &mut Vec<Finding>) {
         }
         match sampled {
             Some(sampled) if ends(d) => earlier.push((d, sampled)),
-            // What it makes of the URI is another one.
+            // It changes the URI that later ones see.
             _ if !ends(d) => earlier.clear(),
             _ => {}
         }
     }
 }
 
-/// The first of the regex locations before it that takes all that this one would.
+/// The first earlier regex that matches everything this one does.
 pub fn shadowing<'p>(earlier: &'p [(&Directive, Sampled)], own: &Sampled) -> Option<&'p Directive> {
     earlier.iter().find(|(_, above)| above.covers(own)).map(|(d, _)| *d)
 }

@@ -1,4 +1,4 @@
-//! Signs that other languages have between a name and its value, or around a name, and that are letters here.
+//! Punctuation that other languages use between a name and its value or around a name, and that is literal here.
 
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Word, written};

@@ -1,5 +1,5 @@
-//! Lines whose signs were meant otherwise: a dash in a variable's name, two ports in one address, a regex behind `=`; and
-//! lines that lack their counterpart elsewhere.
+//! Punctuation with another meaning than intended: a dash in a variable's name, two ports in one address, a regex after
+//! `=`; and lines that lack their counterpart elsewhere.
 
 use super::blocks::location;
 use super::rule::{EVERY, Finding, Rule, RuleContext};
@@ -57,7 +57,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// `set ${a} 1;`, `set $my-var 1;`: a name that no `$name` reads.
+/// `set ${a} 1;`, `set $my-var 1;`: a name that `$name` cannot refer to.
 fn unreadable_name(place: &RuleContext, found: &mut Vec<Finding>) {
     let at = match place.name() {
         b"set" => 0,
@@ -97,7 +97,7 @@ fn dashed(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `$http_x-forwarded-for`: a family of variables takes any name, and this is half of one.
+/// `$http_x-forwarded-for`: this variable exists too, but is only half of what was meant.
 fn cuts_a_header(first: &str, joined: &str) -> bool {
     const FAMILIES: [&str; 4] = ["http_", "sent_http_", "upstream_http_", "proxy_add_"];
     let Some(name) = FAMILIES.iter().find_map(|family| first.strip_prefix(family)) else { return false };
@@ -156,11 +156,11 @@ fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(server) = place.blocks.last().filter(|block| block.name.is("server")) else { return };
     let is_first = place.is_first("ssl_certificate")
         || place.is_first("acme_certificate") && !place.level().has("ssl_certificate");
-    // `ssl on` is TLS, and `ssl off` was meant.
+    // `ssl on` enables TLS; `ssl off` is intentional.
     if !is_first || place.ssl().is_some() {
         return;
     }
-    // An included file stands in the tree in place of its `include`: the `listen` lines of all files are seen.
+    // Includes are expanded in the tree, so `listen` directives in other files are seen.
     let listens = || server.block.iter().flatten().filter(|d| d.name.is("listen"));
     let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
     let has_other_warning =

@@ -1,4 +1,4 @@
-//! Names that are written in two ways, or nearly as one that is known, and that no list of directives can refuse.
+//! Names spelled in two ways, or slightly different from a known one, which no list of directives can detect.
 
 use super::blocks::below;
 use super::rule::{Finding, Rule, RuleContext};
@@ -36,7 +36,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Headers that clients send, as their variables name them.
+/// Request headers, as in variable names.
 const SENT: [&str; 24] = [
     "accept",
     "accept_encoding",
@@ -64,7 +64,7 @@ const SENT: [&str; 24] = [
     "x_requested_with",
 ];
 
-/// The variables of a word as they are written.
+/// The variables in a word, as written.
 fn written(text: &str) -> impl Iterator<Item = &str> {
     text.split('$').skip(1).map(|part| {
         let part = part.strip_prefix('{').unwrap_or(part);
@@ -73,7 +73,7 @@ fn written(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The header that one letter more, less or other makes of this one.
+/// The known header that differs from this one by a letter.
 fn meant(header: &str) -> Option<&'static str> {
     if SENT.contains(&header) || header.len() < 6 {
         return None;
@@ -96,7 +96,7 @@ fn unsent_header(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// How the variables of a configuration are written where they are made, in the order of the file, by their names.
+/// The spelling of each variable at its first definition, by its name in lower case.
 pub fn spelled(all: &[Directive]) -> FastMap<String, &Word> {
     let mut found: FastMap<String, &Word> = FastMap::default();
     below(all, |d| {

@@ -1,4 +1,4 @@
-//! Each rule with a configuration that it warns of, and one that it does not.
+//! For each rule, a configuration that it warns about and one that it does not.
 
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
@@ -17,7 +17,7 @@ pub fn codes(text: &str) -> Vec<String> {
     found
 }
 
-/// The text with the codes that it has, where they are others than these.
+/// The text with its codes, if they differ from `expected`.
 pub fn unlike(text: &str, expected: &[&str]) -> Option<String> {
     let found = codes(text);
     (found != expected).then(|| format!("{text}: {found:?}"))
@@ -477,7 +477,7 @@ fn names_and_upstreams_of_http_warn_where_they_have_no_effect() {
 fn rules_of_the_main_level_warn_there() {
     assert_eq!(codes("worker_rlimit_nofile 10; events { worker_connections 20; }"), ["W025"]);
     assert_eq!(codes("worker_rlimit_nofile 20; events { worker_connections 20; }"), Vec::<String>::new());
-    // It has to be written to stay root: it is meant.
+    // Staying root takes an explicit directive, so it is intentional.
     assert_eq!(codes("user root;"), Vec::<String>::new());
 }
 

@@ -1,4 +1,4 @@
-//! What a listener says of its safety that does not hold; and errors that are sent as if they were none.
+//! Listeners that are less secure than they seem, and errors sent as success.
 
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
@@ -55,13 +55,13 @@ fn weak_ciphers(place: &RuleContext, found: &mut Vec<Finding>) {
 fn plain_transport(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
     let is_meant = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"strict-transport-security");
-    // What a variable decides may be empty without TLS.
+    // A variable may be empty without TLS.
     if !is_meant || value.bytes().contains(&b'$') {
         return;
     }
     let Some(around) = place.blocks.iter().rposition(|block| block.name.is("server")) else { return };
     let (Some(server), Some(http)) = (place.levels.get(around + 1), place.levels.get(around)) else { return };
-    // Behind a proxy that speaks TLS the header is right: only where TLS is spoken here, or led to, is none before it.
+    // Behind a TLS proxy the header is correct: warn only if TLS is terminated here, or redirected to.
     let speaks_tls = |level: &Level| *level.speaks_tls.get_or_init(|| speaks_tls(level.all));
     let leads = |d: &Directive| d.args.iter().any(|word| word.bytes().starts_with(b"https://"));
     let redirects = || server.first("return").and_then(|at| server.all.get(at)).is_some_and(leads);
@@ -72,7 +72,7 @@ fn plain_transport(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a `listen` here, or in a server that stands here, has TLS.
+/// Whether a `listen` at this level, or in a server at this level, has TLS.
 fn speaks_tls(level: &[Directive]) -> bool {
     let is_tls = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
     level.iter().any(|d| match d.name.bytes() {
@@ -89,7 +89,7 @@ fn soft_error(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let text = page.str();
     let file = text.rsplit('/').next().unwrap_or_default();
-    // A bare `=` takes the status of what answers: of a file that is there 200.
+    // A bare `=` takes the status of the page itself: 200 for an existing file.
     let is_file = file.ends_with(".html") || file.ends_with(".htm") || file.ends_with(".txt");
     let takes_over = || {
         let taker = place.inside("server").and_then(|server| server.taker(page.bytes()));
@@ -100,7 +100,7 @@ fn soft_error(place: &RuleContext, found: &mut Vec<Finding>) {
     if !answer.is("=200") && !takes_over() {
         return;
     }
-    // An application that has one page for all paths, or an empty picture, is meant.
+    // A single-page application, or an empty image, is intentional.
     let is_error = ["404", "40x", "50x", "500", "error", "not", "maintenance"].iter().any(|part| file.contains(part));
     if is_error && !file.starts_with('@') {
         let status = codes.iter().map(Word::str).collect::<Vec<_>>().join(" ");

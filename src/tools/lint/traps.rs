@@ -1,4 +1,4 @@
-//! Lines that nginx accepts without a word and that do not do what they seem to.
+//! Lines that nginx silently accepts, but that do not do what they seem to.
 
 use super::blocks::{below, location};
 use super::regexes;
@@ -143,7 +143,7 @@ fn prefix_like_a_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Why a location without a modifier is not what it looks like, and what was meant.
+/// Why a location without modifier is not what it seems, and what was meant.
 fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
     if let Some(at) = text.find('?').filter(|_| text.starts_with('/') && text.contains('=')) {
         let (path, query) = text.split_at_checked(at).unwrap_or((text, ""));
@@ -170,7 +170,7 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
         ));
     }
     let is_regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
-    // The empty prefix is one of every URI.
+    // The empty prefix matches every URI.
     if !is_regex && !has_modifier && !text.is_empty() && !text.starts_with(['@', '/']) && !text.contains('$') {
         return Some(("never matches: a URI begins with `/`", format!("location /{text} {{ … }}")));
     }
@@ -200,12 +200,12 @@ fn file_test_without_variable(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The regex that `$1` of a directive is of, and the word with it.
+/// The regex to which `$1` in a directive refers, and the word that contains it.
 fn captures_of<'a>(place: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     match (place.name(), &place.d.args[..]) {
         (b"rewrite", [regex, replacement, ..]) => Some((regex, replacement)),
         (b"return", [_, value]) | (b"alias" | b"proxy_pass", [value]) => {
-            // Another regex of the same block may have matched last.
+            // Another regex in the block may have matched last.
             let others = ["rewrite", "if"].iter().any(|name| place.level().has(name));
             let block = place.blocks.last().filter(|_| !others)?;
             let (modifier, regex) = location(block)?;
@@ -226,7 +226,7 @@ fn missing_group(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((regex, replacement)) = captures_of(place) else { return };
     let (regex, text) = (regex.str(), replacement.str());
     let bytes = regex.as_bytes();
-    // Escapes and classes may hold parentheses: what cannot be counted for sure is left alone.
+    // Escapes and classes may contain parentheses: skip what cannot be counted reliably.
     if regex.contains('[') && regex.contains("[(") || regex.contains("\\Q") {
         return;
     }
@@ -267,7 +267,7 @@ fn redirect_to_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A variable or a template's name among the names of a server.
+/// A variable or placeholder among the names of a server.
 fn unfilled_name(place: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let help = match placeholder::name_of(&text) {
@@ -288,7 +288,7 @@ fn unfilled_name(place: &RuleContext, word: &Word) -> Option<Finding> {
 
 /// `server_name default_server;`
 fn default_as_a_name(place: &RuleContext, word: &Word) -> Option<Finding> {
-    // Addresses may be included.
+    // Addresses may come from includes.
     let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
     let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
     (listens.clone().next().is_some() && !listens.any(is_default)).then(|| {
@@ -297,7 +297,7 @@ fn default_as_a_name(place: &RuleContext, word: &Word) -> Option<Finding> {
     })
 }
 
-/// Of nothing but letters, digits, `-`, `*` and dots, the last no dot: most names, of which a list may be long.
+/// Only letters, digits, `-`, `*` and dots, without a trailing dot: a fast path for most names of long lists.
 fn is_usual_name(name: &[u8]) -> bool {
     let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'*' | b'.');
     name.iter().all(is_usual) && !name.ends_with(b".")
@@ -370,7 +370,7 @@ fn missing_named_location(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let Some(server) = place.inside("server") else {
-        // What stands in http is for each of its servers.
+        // In http it applies to every server.
         let has = |d: &Directive| d.name.is("include") || location(d).is_some_and(|(_, name)| name.is(&text));
         if place.is_in("http") && !below(place.level().all, has) {
             let message = format!("named location \"{text}\" could not be found: no server has such a location");
@@ -424,7 +424,7 @@ fn duplicate_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
     let level = place.level();
     let before = |modifier: &[u8]| level.location(modifier, word.bytes()).filter(|first| *first < place.at);
-    // What ignores letter case matches all that the other does.
+    // A case-insensitive regex matches everything that a case-sensitive one does.
     let first = before(modifier).or_else(|| before(b"~*"));
     if let Some(first) = first.map(|first| &level.all[first]) {
         let message = format!("regex location \"{}\" is there already: this one is never reached", word.str());
@@ -439,7 +439,7 @@ fn after_return(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let level = place.level();
     let before = |name: &str| level.first(name).filter(|first| *first < place.at).map(|first| &level.all[first]);
-    // Every URI matches, and the flag ends the block.
+    // It matches every URI, and its flag ends the block.
     let ends = |d: &&Directive| {
         let all = d
             .args
@@ -459,13 +459,13 @@ fn after_return(place: &RuleContext, found: &mut Vec<Finding>) {
 
 fn if_is_evil(place: &RuleContext, found: &mut Vec<Finding>) {
     let [.., around, block] = place.blocks else { return };
-    // Where it returns, nothing of the location answers.
+    // If it returns, the location's settings do not matter.
     if !block.name.is("if") || !around.name.is("location") || place.level().has("return") {
         return;
     }
     let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];
     let is_harmless = |d: &Directive| harmless.iter().any(|name| d.name.is(name));
-    // Once for a block.
+    // Report once per block.
     let is_first = || place.level().all.iter().take(place.at).all(is_harmless);
     if !is_harmless(place.d) && is_first() {
         found.push(Finding::new(

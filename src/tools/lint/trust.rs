@@ -1,4 +1,4 @@
-//! What lets more clients in than it seems to, shows more than was meant, or leads requests in a circle.
+//! Settings that admit more clients than they seem to, reveal more than intended, or cause redirect loops.
 
 use super::blocks::{below, location};
 use super::level::Level;
@@ -81,7 +81,7 @@ fn any_of_all(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Directories of the system, which no site has its files in.
+/// System directories, which are not document roots.
 const SYSTEM: [&str; 9] = ["/etc", "/etc/nginx", "/etc/ssl", "/root", "/proc", "/sys", "/dev", "/boot", "/var/lib"];
 
 fn whole_system(place: &RuleContext, found: &mut Vec<Finding>) {
@@ -108,7 +108,7 @@ fn whole_system(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `/`, also by way of others: `/.`, `/srv/..`.
+/// `/`, also in forms like `/.` and `/srv/..`.
 fn is_everything(path: &str) -> bool {
     let mut depth = 0usize;
     for part in path.split('/') {
@@ -149,7 +149,7 @@ fn redirect_loop(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `if ($scheme = http) { return 301 http://$host$request_uri; }`: the request that comes back meets the condition.
+/// `if ($scheme = http) { return 301 http://$host$request_uri; }`: the redirected request meets the condition again.
 fn same_scheme(block: &Directive, target: &str) -> bool {
     let words: Vec<_> = block.args.iter().map(Word::str).collect();
     let scheme = match words.iter().map(|word| word.trim_matches(['(', ')'])).collect::<Vec<_>>()[..] {
@@ -170,7 +170,7 @@ fn same_scheme(block: &Directive, target: &str) -> bool {
 
 fn in_a_circle(place: &RuleContext, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
-    // What an `if` or an argument decides may differ the next time.
+    // With an `if` or an argument, the next request may differ.
     let is_plain = !target.contains('?') && !place.level().has("if") && !place.level().has("rewrite");
     let is_own = match modifier {
         b"" | b"^~" => path.as_bytes().starts_with(name.bytes()),
@@ -181,24 +181,24 @@ fn in_a_circle(place: &RuleContext, block: &Directive, modifier: &[u8], name: &W
     is_plain && is_own && taker().is_none_or(|taker| taker.name.span == block.name.span)
 }
 
-/// A server of one scheme that redirects to the same.
+/// Whether a server of one scheme redirects to itself.
 fn same_server(server: &Directive, target: &str) -> bool {
     let inside = || server.block.iter().flatten();
     let mut listens = inside().filter(|d| d.name.is("listen"));
     let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl"));
     let scheme = if listens.clone().next().is_some() && listens.all(is_secure) { "https://" } else { "http://" };
-    // Both schemes in one server: plain requests are led on, and then again.
+    // Both schemes in one server: plain requests are redirected to https, and then again.
     let mixed =
         inside().any(|d| d.name.is("listen") && is_secure(d)) && scheme == "http://" && target.starts_with("https://");
     if inside().any(|d| d.name.is("if")) {
         return false;
     }
     let Some((from, rest)) = target.split_once("://") else { return target == "$request_uri" };
-    // The same URL, whatever it was.
+    // The request's own URL.
     if from == "$scheme" && matches!(rest, "$host$request_uri" | "$http_host$request_uri") {
         return true;
     }
-    // The port that is listened on is that of the same server.
+    // A port it listens on is the same server's.
     let rest = match rest
         .split_once(':')
         .map(|(host, tail)| (host, tail.split_at(tail.find(['/', '$']).unwrap_or(tail.len()))))
@@ -244,7 +244,7 @@ fn slash_of_the_prefix(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The path of a URL. That of a unix socket is none: the URL's own stands behind a colon after it.
+/// The path of a URL; for a unix socket, the part after the colon that follows the socket's path.
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     if rest.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("unix:")) {
@@ -253,7 +253,7 @@ fn path_of(url: &str) -> Option<&str> {
     rest.get(rest.find('/')?..)
 }
 
-/// `location /api/ { proxy_pass http://app/v1; }`: what follows the location is glued to the path of the URL.
+/// `location /api/ { proxy_pass http://app/v1; }`: the rest of the URI is appended without a slash.
 fn glued_path(prefix: &str, url: &str, path: &str) -> Option<(String, String)> {
     let last = path.rsplit('/').next().unwrap_or_default();
     let is_whole = path.len() > 1 && !last.is_empty() && !last.contains(['.', '?', '=']) && !url.contains('$');
@@ -263,7 +263,7 @@ fn glued_path(prefix: &str, url: &str, path: &str) -> Option<(String, String)> {
     })
 }
 
-/// The first servers that keep someone out: the one that is asked about, and another.
+/// Up to two servers that restrict access: possibly the current one, and another.
 fn guarded(all: &[Directive]) -> Vec<&Directive> {
     let servers = all.iter().filter(|d| d.name.is("server")).take(COMPARED);
     let is_guard = |d: &Directive| d.name.is("deny") || d.name.is("auth_basic");
@@ -272,7 +272,7 @@ fn guarded(all: &[Directive]) -> Vec<&Directive> {
 
 fn unmerged(place: &RuleContext, found: &mut Vec<Finding>) {
     if place.is("merge_slashes") && first_is(place.d, "off") {
-        // The other servers of the default server's address keep nothing out by their own rules either.
+        // The other servers of the default server's address are affected despite their rules.
         let around = place.levels.iter().rev().nth(1);
         let servers = around.map(|level| level.guarded.get_or_init(|| guarded(level.all))).into_iter().flatten();
         let guarded = servers.copied().find(|d| d.span != place.blocks.last().map_or(d.span, |block| block.span));

@@ -1,5 +1,5 @@
-//! What stands there and has no effect, or not the one that it seems to have: checks whose outcome nothing asks for,
-//! addresses and redirects that the client writes, paths that are the same for every request.
+//! Directives without effect, or with another than it seems: checks whose result is not used, addresses and redirects
+//! controlled by the client, paths that are the same for every request.
 
 use super::blocks::{authority, below, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
@@ -125,7 +125,7 @@ fn nearly(place: &RuleContext, found: &mut Vec<Finding>) {
                     _ => return None,
                 };
                 let is_one = words.iter().any(|known| known.eq_ignore_ascii_case(&text));
-                // Signs that are no letters have a warning of their own.
+                // Words with punctuation are reported by another rule.
                 let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
                 (is_word && !is_one)
                     .then(|| suggest::nearest(&text, words.iter().copied()))
@@ -162,7 +162,7 @@ fn constant_path(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((host, path)) = text.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?))) else {
         return;
     };
-    // A regex, or an endpoint without its slash, may stand for one URI.
+    // A regex, or a location without trailing slash, may be meant for a single URI.
     let is_many = place.location().is_some_and(|(sign, name)| {
         (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")
     });
@@ -195,7 +195,7 @@ fn hidden_error(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, rest)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
     let Some((change, codes)) = rest.split_last() else { return };
     let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
-    // What answers instead may be right.
+    // If something answers in its place, 200 may be correct.
     let level = place.level();
     let is_answered = || level.passing.get_or_init(|| passing(level.all)).contains(page.bytes());
     let is_page = page.bytes().starts_with(b"/");
@@ -207,7 +207,7 @@ fn hidden_error(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The names of locations here and below that pass requests on.
+/// The names of locations at this level and below that pass requests on.
 fn passing(all: &[Directive]) -> FastSet<&[u8]> {
     let mut names = FastSet::default();
     below(all, |d| {
@@ -233,7 +233,7 @@ fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
         true => names.iter().any(|name| name.starts_with(variable)),
         false => names.contains(variable),
     };
-    // A file of locations or servers, or one that is not here, may ask for it.
+    // An included or missing file may use it.
     if !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
         return;
     }
@@ -257,7 +257,7 @@ fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a client knows of its own request.
+/// Whether a client knows this value of its own request.
 fn is_known(name: &str) -> bool {
     const KNOWN: [&str; 9] = [
         "uri",
@@ -344,12 +344,13 @@ fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A URL that is nothing but a group: `$1`.
+/// A URL that consists of exactly one group: `$1`.
 fn whole_capture(url: &str) -> Option<&str> {
     url.strip_prefix('$').filter(|digit| digit.len() == 1 && digit.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Of the first group of the regex that a rewrite, or the `if` or location around, has: `^/r(.*)$`, not `^(.*)$` nor `^/r(/.*)$`.
+/// Whether the first group of the regex of this rewrite, or of the enclosing `if` or location, may match text without a
+/// leading slash: `^/r(.*)$`, but not `^(.*)$` or `^/r(/.*)$`.
 fn may_begin_without_slash(place: &RuleContext) -> bool {
     let own = place.d.args.first().filter(|_| place.is("rewrite"));
     let of_if = place.blocks.last().filter(|block| block.name.is("if")).and_then(|block| block.args.get(2));
@@ -405,7 +406,7 @@ fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
         place.inside("http").is_some_and(|http| {
             let servers = http.all.iter().filter(|d| d.name.is("server"));
             let meant = servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d)));
-            // One of very many servers is not looked for.
+            // Only if a single server matches.
             meant.take(2).count() == 1 && !http.has("include")
         })
     };

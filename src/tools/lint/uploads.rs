@@ -1,4 +1,4 @@
-//! Areas that people can write to.
+//! Areas that clients can write to.
 
 use super::blocks::{authenticates, location, runs_files};
 use super::level::Level;
@@ -24,7 +24,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The directive that lets clients write, where the level has one.
+/// The directive that lets clients write, if the level has one.
 fn writes(level: &[Directive]) -> Option<&Directive> {
     let on = |d: &Directive| match d.name.bytes() {
         b"dav_methods" => d.args.iter().any(|word| !word.is("off")),
@@ -50,7 +50,7 @@ fn open_to_all(place: &RuleContext, found: &mut Vec<Finding>) {
     ));
 }
 
-/// What is stored lies outside the root that scripts are looked for in.
+/// Whether uploads are stored outside the root in which scripts are looked up.
 pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -> bool {
     let path = |all: &[Directive], name: &str| {
         let word = all.iter().find(|d| d.name.is(name))?.args.first()?.str().into_owned();
@@ -61,7 +61,7 @@ pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -
     store.zip(root).is_some_and(|(store, root)| !store.starts_with(&root))
 }
 
-/// One location stores files and has them run: its requests go to the programs, and none is stored.
+/// A location that both stores files and executes them: all its requests go to the programs, so nothing is stored.
 fn runs_its_own(place: &RuleContext) -> Option<Finding> {
     let on = || place.children().iter().filter(|d| d.args.iter().all(|word| !word.is("off")));
     let storing = on().find(|d| d.name.is("dav_methods") || d.name.is("upload_store"))?;

@@ -1,5 +1,5 @@
-//! Directives about upstreams that do not do what they are for: connections that are not kept, an upgrade that is not
-//! passed on, a server that is named twice; and zones that no request is counted in.
+//! Ineffective upstream directives: connections that are not kept alive, an upgrade that is not passed on, a server
+//! listed twice; and zones that no request is counted in.
 
 use super::blocks::sets;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
@@ -62,7 +62,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn unused(place: &RuleContext, found: &mut Vec<Finding>) {
-    // A file of zones alone is for servers elsewhere.
+    // A file that only defines zones is used by servers elsewhere.
     let is_site = place.is_in("http") || place.is_in("stream");
     let level = place.level();
     if !place.is_whole || !is_site || !level.has("server") {
@@ -88,7 +88,7 @@ fn unused(place: &RuleContext, found: &mut Vec<Finding>) {
         _ => return,
     };
     let Some(name) = name.filter(|name| !is_used(used(), name)) else { return };
-    // Servers that are included may be others where the configuration is for another machine.
+    // On another machine, included files may contain other servers.
     let is_ours = place.paths.is_some_and(|paths| paths.on_this_machine);
     if !is_ours && !used().files.contains(&place.d.name.span.file) {
         return;
@@ -161,7 +161,7 @@ fn without_port(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The first `proxy_pass` that such a line holds for and that leads to an upstream with `keepalive`.
+/// The first `proxy_pass` to which such a line applies and whose upstream has `keepalive`.
 fn keeping<'a>(
     level: &'a [Directive],
     is_same: fn(&Directive) -> bool,
@@ -171,7 +171,7 @@ fn keeping<'a>(
         if d.name.is("proxy_pass") {
             return keeps(d).then_some(d);
         }
-        // A block with a line of its own has its own.
+        // A block with such a line of its own does not inherit it.
         let inside = d.block.as_deref().filter(|inside| !inside.iter().any(is_same))?;
         keeping(inside, is_same, keeps)
     })

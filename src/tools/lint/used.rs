@@ -1,30 +1,30 @@
-//! The names of zones, caches and upstreams that directives use, found once for a level and all below it.
+//! The names of zones, caches and upstreams that directives use, collected once for a level and everything below.
 
 use super::blocks::is_pass;
 use crate::config::ast::{Directive, FileId, Word};
 use crate::util::hash::FastSet;
 
-/// The names that requests use in a level, and below it.
+/// The names used at a level and below.
 #[derive(Default)]
 pub struct Used {
     pub limits: FastSet<Vec<u8>>,
     pub connections: FastSet<Vec<u8>>,
     pub caches: FastSet<Vec<u8>>,
-    /// What is asked in another protocol than HTTP; like the two below, only where there are upstreams.
+    /// Targets of other protocols than HTTP. This and the next are only collected if there are upstreams.
     pub applications: FastSet<Vec<u8>>,
-    /// Words of what may lead to an upstream.
+    /// Words of directives that may refer to an upstream.
     pub words: FastSet<Vec<u8>>,
-    /// Files with a server.
+    /// Files that contain a server.
     pub files: FastSet<FileId>,
-    /// A variable names a host, so that it may be any.
+    /// Whether a variable forms a host, so that any upstream may be used.
     pub any_upstream: bool,
     pub any_cache: bool,
 }
 
-/// What is looked for.
+/// What to collect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// There is no upstream that anything could lead to.
+    /// There are no upstreams to refer to.
     Zones,
     All,
 }
@@ -47,7 +47,7 @@ impl Used {
                     self.limits.extend(zones.map(<[u8]>::to_vec));
                 }
                 "limit_conn" => self.connections.extend(d.args.first().map(|word| word.bytes().to_vec())),
-                // Names that hosts, files and servers have for themselves.
+                // These directives never refer to zones or upstreams.
                 "server_name" | "location" | "root" | "alias" | "upstream" | "access_log" | "error_log" | "server"
                 | "limit_req_zone" | "limit_conn_zone" | "proxy_set_header" => {}
                 cache if cache.ends_with("_cache") => {

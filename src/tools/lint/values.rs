@@ -1,5 +1,5 @@
-//! Values that are taken as they stand, though they were written for something else: a file without its slash, a name
-//! without its `$`, a capture as another program writes it.
+//! Literal values that were meant as something else: a file without its slash, a name without its `$`, a capture in
+//! another program's syntax.
 
 use super::blocks::{is_of_client, location};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
@@ -87,7 +87,7 @@ fn no_file(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let Some((last, files)) = place.d.args.split_last() else { return };
-    // A line that lacks its `;` has taken in the next one: that is what is wrong.
+    // The line swallowed the next one because its `;` is missing, which is reported elsewhere.
     let is_directive = |word: &Word| {
         registry::find(&word.str(), Contexts::LOCATION)
             .is_some_and(|found| found.contexts().intersects(Contexts::LOCATION))
@@ -118,17 +118,17 @@ fn no_file(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `try_files none @app;`: a name for a file that is never there.
+/// `try_files none @app;`: a deliberately missing file.
 fn is_dummy(text: &str) -> bool {
     !text.contains(['.', '/', '|']) && Builtin::of(text).is_none()
 }
 
 fn slashless(word: &Word) -> Option<Finding> {
     let text = word.str();
-    // What ends in a comma, or is a status, is reported elsewhere.
+    // Commas and statuses are reported elsewhere.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/?$={}".contains(&byte)) || text == "|";
     let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    // `_` is written for a file that is never there.
+    // `_` is commonly used for a file that does not exist.
     if text.is_empty()
         || text == "_"
         || text.starts_with(['/', '$', '=', '@'])
@@ -185,8 +185,8 @@ fn plain_condition(place: &RuleContext) -> Option<Finding> {
     (is_name && name != "0").then(|| Finding::new(word.part(3, text.len()), message, help))
 }
 
-/// Request headers that configurations pass on, as variables name them. Other words in `http_` are names of their own:
-/// `http_backend`.
+/// Request headers that configurations commonly pass on, as in variable names. Other words in `http_` are names of
+/// their own: `http_backend`.
 const HEADERS: [&str; 25] = [
     "accept",
     "accept_encoding",
@@ -215,7 +215,7 @@ const HEADERS: [&str; 25] = [
     "x_requested_with",
 ];
 
-/// `proxy_set_header X-Real-IP remote_addr`: the name of a variable as a value.
+/// `proxy_set_header X-Real-IP remote_addr`: the name of a variable in place of its value.
 fn plain_value(place: &RuleContext) -> Option<Finding> {
     let [key, value, ..] = &place.d.args[..] else { return None };
     let text = value.str();
@@ -226,7 +226,7 @@ fn plain_value(place: &RuleContext) -> Option<Finding> {
         _ if place.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
         name => {
             let names_a_header = || name.strip_prefix("http_").is_some_and(|header| HEADERS.contains(&header));
-            // What `set` keeps may be any word.
+            // `set` may store any word.
             name.contains('_') && (Builtin::of(name).is_some() || !place.is("set") && names_a_header())
         }
     };
@@ -274,7 +274,7 @@ fn foreign_capture(place: &RuleContext, found: &mut Vec<Finding>) {
         let digit = bytes.get(at + 1).is_some_and(|byte| (b'1'..=b'9').contains(byte));
         match bytes.get(*at) {
             Some(b'\\') => digit,
-            // `%1F` is a byte.
+            // `%1F` is an encoded byte.
             Some(b'%') => digit && !bytes.get(at + 2).is_some_and(u8::is_ascii_hexdigit),
             _ => false,
         }
@@ -289,7 +289,7 @@ fn foreign_capture(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A name with a star in a map that takes none, and the rest of a split that leaves none.
+/// A wildcard key in a map without `hostnames`, and a `*` in split_clients when nothing is left.
 fn dead_choice(place: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
     if !block.name.is("map") && !block.name.is("split_clients") {
         return;

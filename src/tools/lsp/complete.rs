@@ -1,5 +1,5 @@
-//! What an editor is offered behind the cursor: directives of the block, and as their arguments variables, and the names
-//! of upstreams, zones, log formats, named locations, issuers and files. Reads the tree as far as the text could be read.
+//! Completions: directives of the block and, as arguments, variables and the names of upstreams, zones, log formats,
+//! named locations, issuers and files. Uses the tree of whatever could be parsed.
 
 use super::text::context_at;
 use crate::config::ast::Directive;
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Kinds of the protocol.
+/// CompletionItemKind values.
 const VARIABLE: u8 = 6;
 const FILE: u8 = 17;
 const PROPERTY: u8 = 14;
 const REFERENCE: u8 = 18;
 
-/// Files that are offered at most.
+/// Maximum number of files offered.
 const FILES: usize = 200;
 
-/// The items for a text that ends at the cursor.
+/// The completions for a text that ends at the cursor.
 pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Value {
     let end = |c: char| c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"' | '\'');
     let word = before.rsplit(end).next().unwrap_or_default();
@@ -58,7 +58,7 @@ pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Valu
     names.map(|name| json!({"label": name, "kind": REFERENCE})).chain(values(name)).collect()
 }
 
-/// The words that may stand behind the first argument.
+/// The parameters that may follow the first argument.
 fn parameters(name: &str, context: Contexts) -> &'static [&'static str] {
     match name {
         "listen" => &["default_server", "ssl", "proxy_protocol", "reuseport", "backlog=", "ipv6only=", "so_keepalive="],
@@ -79,7 +79,7 @@ fn directive(row: &Row) -> Value {
     json!({"label": row.name, "kind": PROPERTY, "detail": detail, "documentation": row.doc})
 }
 
-/// `on` and `off`, where a directive takes nothing else.
+/// `on` and `off`, if the directive is a flag.
 fn values(name: &str) -> impl Iterator<Item = Value> {
     let is_flag = registry::rows().any(|row| row.name == name && row.args.is_flag());
     ["on", "off"].into_iter().filter(move |_| is_flag).map(|word| json!({"label": word, "kind": REFERENCE}))
@@ -92,7 +92,7 @@ fn each(tree: &[Directive], visit: &mut impl FnMut(&Directive)) {
     }
 }
 
-/// The first words of all directives of a name.
+/// The first arguments of all directives of this name.
 fn first_words(tree: &[Directive], name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     each(tree, &mut |d| {
@@ -117,7 +117,7 @@ fn zones(tree: &[Directive], names: &[&str]) -> BTreeSet<String> {
     found
 }
 
-/// The variables that a directive makes, without `$`.
+/// The variables that a directive defines, without `$`.
 fn variables_of(d: &Directive) -> Vec<String> {
     let bare = |text: &str| text.strip_prefix('$').filter(|name| !name.is_empty()).map(str::to_owned);
     match d.name.bytes() {
@@ -130,7 +130,7 @@ fn variables_of(d: &Directive) -> Vec<String> {
     }
 }
 
-/// The names of groups, `(?<name>…)`.
+/// The named groups, `(?<name>…)`.
 fn groups(regex: &str) -> Vec<String> {
     let starts = regex.match_indices("(?<").map(|(at, start)| at + start.len());
     let names = starts.chain(regex.match_indices("(?P<").map(|(at, start)| at + start.len()));
@@ -139,7 +139,7 @@ fn groups(regex: &str) -> Vec<String> {
     names.filter_map(name).filter(is_name).collect()
 }
 
-/// Files and directories that a path may go on with.
+/// Files and directories that complete a path.
 fn files(word: &str, directory: Option<&Path>) -> Value {
     let (inside, _) = word.rfind('/').map_or(("", word), |at| word.split_at(at + 1));
     let Some(directory) = directory.map(|directory| directory.join(inside)) else { return json!([]) };

@@ -1,14 +1,14 @@
-//! The outline of a document: its blocks, each with those inside it. Reads the tree, and knows no directive.
+//! The outline of a document: its blocks, nested. Uses only the tree, and knows no directive.
 
 use super::range;
 use crate::config::ast::{Directive, FileId, written};
 use crate::config::sources::Sources;
 use serde_json::{Value, json};
 
-/// Kinds of the protocol.
+/// SymbolKind values.
 const NAMESPACE: u8 = 3;
 
-/// The blocks of one file, as `DocumentSymbol`s. What an `include` brought in belongs to the document it stands in.
+/// The blocks of one file as `DocumentSymbol`s. Blocks from an `include` are left to the outline of the included file.
 pub fn outline(tree: &[Directive], file: FileId, sources: &Sources) -> Value {
     let blocks = tree.iter().filter(|d| d.span.file == file && d.block.is_some());
     let symbol = |d: &Directive| {

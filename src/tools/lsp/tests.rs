@@ -1,4 +1,4 @@
-//! An editor's sessions: messages in, answers out.
+//! Sessions with an editor: messages in, responses out.
 
 use super::text::context_at;
 use super::*;
@@ -7,7 +7,7 @@ use crate::config::context::Contexts;
 const TEXT: &str = "upstream back { server 127.0.0.1:1; }\nmap $uri $kind { default 1; }\nserver {\n    listen 127.0.0.1:80;\n    \
                     # ü 🦀\n    location / {\n        proxy_pass http://back;\n        add_header X $kind;\n        autoindex onn;\n    }\n}\n";
 
-/// The answers to some messages, an editor's session from the opening of a document on.
+/// The responses to `requests`, in a session that begins with opening a document.
 fn session(text: &str, requests: &[(&str, Value)]) -> Vec<Value> {
     let open = json!({"textDocument": {"uri": "file:///tmp/x.conf", "text": text}});
     let mut messages = vec![json!({"id": 1, "method": "initialize", "params": {}})];
@@ -77,7 +77,7 @@ fn a_file_of_locations_is_warned_of() {
         ("location ~ .php$ { return 200; }\n", json!("W106")),
         ("location ~ .php$ { return 200 $made_elsewhere; }\n", json!("W106")),
         ("server { listen 127.0.0.1:80; location ~ .php$ { return 200 $typo; } }\n", json!("W106")),
-        // Both may be asked for around the `include`.
+        // Both may be provided around the `include`.
         ("location = /status { stub_status; }\n", Value::Null),
         ("gzip onn;\nlocation ~ .php$ { return 200; }\n", Value::Null),
     ] {

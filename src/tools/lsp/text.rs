@@ -1,12 +1,12 @@
-//! Places in a text that is being typed: an editor's lines and UTF-16 columns, the word under the cursor, the block it is
-//! in. Knows the language's words and braces, and no directive but blocks.
+//! Positions in a document: the editor's lines and UTF-16 columns, the word under the cursor, the enclosing block.
+//! Knows the language's words and braces, but no directives except blocks.
 
 use crate::config::context::Contexts;
 use serde_json::Value;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The byte that an editor's position means; the end of the line where the line is shorter.
+/// The byte offset of an editor's position; the end of the line if the line is shorter.
 pub fn offset_of(text: &str, line: usize, character: usize) -> usize {
     let start = text.split_inclusive('\n').take(line).map(str::len).sum::<usize>();
     let rest = text.get(start..).unwrap_or_default();
@@ -21,7 +21,7 @@ pub fn offset_of(text: &str, line: usize, character: usize) -> usize {
     start + rest.len()
 }
 
-/// One change of `didChange`: a range of the text, or all of it.
+/// Applies one change of `didChange`: to a range of the text, or to all of it.
 pub fn change(text: &mut String, change: &Value) {
     let new = change["text"].as_str().unwrap_or_default();
     let place = |end: &str| {
@@ -34,7 +34,7 @@ pub fn change(text: &mut String, change: &Value) {
     }
 }
 
-/// Line and column of a byte, as editors count.
+/// Line and column of a byte offset, as editors count.
 pub fn position_of(text: &[u8], offset: usize) -> (usize, usize) {
     let before = text.get(..offset.min(text.len())).unwrap_or_default();
     let line = memchr::memchr_iter(b'\n', before).count();
@@ -47,7 +47,7 @@ fn is_word(c: char) -> bool {
     !c.is_whitespace() && !matches!(c, ';' | '{' | '}' | '"' | '\'')
 }
 
-/// The word around a byte.
+/// The word at a byte offset.
 pub fn word_at(text: &str, offset: usize) -> &str {
     let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
     let start = before.char_indices().rev().take_while(|(_, c)| is_word(*c)).last().map_or(offset, |(at, _)| at);
@@ -55,7 +55,8 @@ pub fn word_at(text: &str, offset: usize) -> &str {
     text.get(start..end).unwrap_or_default()
 }
 
-/// The block that a text ends in, and whether a directive's name is typed there. A bare file is what stands in `http`.
+/// The block in which a text ends, and whether a directive's name is being typed there. The top level of a bare file
+/// counts as `http`.
 pub fn context_at(text: &str) -> (Contexts, bool) {
     let mut blocks = vec![Contexts::MAIN.or(Contexts::HTTP)];
     let (mut name, mut words, mut word) = (String::new(), 0, String::new());
@@ -121,7 +122,7 @@ pub fn uri_of(path: &Path) -> String {
     String::from_utf8_lossy(&uri).into_owned()
 }
 
-/// The contexts of a block by its name, for [`context_at`].
+/// The context inside a block of this name, for [`context_at`].
 fn block(name: &str, outer: Contexts) -> Contexts {
     match name {
         "http" => Contexts::HTTP,

@@ -1,4 +1,4 @@
-//! Rules that look at the disk.
+//! Rules that examine the file system.
 
 use super::*;
 

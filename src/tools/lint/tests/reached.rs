@@ -1,4 +1,4 @@
-//! Rules of what a request never gets to, or gets to by another way.
+//! Rules about what requests never reach, or reach in another way.
 
 use super::super::explain;
 use super::unlike;

@@ -1,4 +1,4 @@
-//! What is dangerous beside what looks like it and is harmless: the first warns, the second is silent altogether.
+//! Dangerous lines next to similar harmless ones: the first cause a warning, the second none at all.
 
 use super::unlike;
 
