@@ -1,5 +1,5 @@
-//! Identifies this boot of this machine: bytes that were written before the last boot and had not reached the disk
-//! may be lost or incomplete.
+//! Identifies the current boot of this machine: data written before the last boot and not yet on disk may be lost or
+//! incomplete.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
@@ -8,18 +8,18 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// None if the kernel does not tell.
+    /// None if the kernel does not provide it.
     pub fn read() -> Option<Boot> {
         let hex = |path: &str| {
             let text = std::fs::read_to_string(path).ok()?;
             u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
         };
         let start = hex("/proc/sys/kernel/random/boot_id")?;
-        // Containers may have no machine-id: then all machines count as one, which costs bytes but stays correct.
+        // Containers may lack a machine-id: then all machines count as one, which costs bytes but is safe.
         Some(Boot { machine: hex("/etc/machine-id").unwrap_or(0), start })
     }
 
-    /// The same machine was booted after `then`.
+    /// Whether the same machine was booted after `then`.
     pub fn is_later_than(self, then: Boot) -> bool {
         self.machine == then.machine && self.start != then.start
     }

@@ -1,11 +1,11 @@
-//! Programs that answer requests (CGI) while they run: their number, their STDERR, and their end. A program that is
-//! no longer needed gets TERM, and KILL if it does not end.
+//! Running CGI programs: their number, their STDERR, and their termination. A program that is no longer needed gets
+//! TERM, then KILL.
 //!
-//! CHLD tells of their ends: a pidfd each would cost four more system calls. Their STDERR is in an epoll of its own, which
-//! the loop watches. Invariant: a process group gets signals only until its leader is reaped: until then its number cannot
-//! be reused. So all children of this process are reaped here. One that was ended by a signal is not reaped before KILL has
-//! been sent to the processes that it started; until then it counts as running, and gives its place to the next program
-//! that needs it.
+//! SIGCHLD reports terminations: a pidfd per program would cost four more system calls. STDERR pipes are in a separate
+//! epoll, which the event loop watches. Invariant: a process group gets signals only until its leader is reaped, since
+//! its number may be reused after that. Therefore all children of this process are reaped here. A program that was
+//! ended by a signal is reaped only after KILL has been sent to the rest of its group; until then it counts as running,
+//! but makes room for the next program if necessary.
 
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -18,20 +18,20 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// SIGTERM, by its number everywhere on Linux.
+/// SIGTERM has the same number on all Linux architectures.
 const SIGTERM: i32 = 15;
-/// Milliseconds between the end of a response and the first signal: a program may still have work to do.
+/// Milliseconds between the end of a response and TERM: a program may still have work to do.
 const AFTER: u64 = 10_000;
 /// Milliseconds between TERM and KILL.
 const MERCY: u64 = 3_000;
-/// Bytes of STDERR that are held until a line ends.
+/// Maximum bytes of an incomplete STDERR line that are buffered.
 const LINE: usize = 4096;
-/// Reads of STDERR in a turn: a program that writes without end must not hold up the loop.
+/// Maximum reads of STDERR per turn: a program that writes without end must not block the loop.
 const READS: usize = 16;
-/// Bytes of STDERR that are read of a program that is no longer waited for: one that writes more is in a loop, and
-/// reading on would keep this one busy as well.
+/// Maximum bytes of STDERR read from a program whose output is no longer needed: one that writes more is in an endless
+/// loop, and reading it would keep this process busy too.
 const MOST: usize = 1 << 20;
-/// Once, until it is asked for again: a program that ends needs no further system call.
+/// One-shot: a program that terminates needs no further epoll call.
 const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
 
 #[derive(Default)]
@@ -39,52 +39,52 @@ pub struct Children {
     epoll: Option<Epoll>,
     events: Option<Events>,
     running: Slab<Child>,
-    /// Those that have ended, in the order of their ends.
+    /// Terminated programs that are not reaped yet, in order of termination.
     over: VecDeque<Key>,
     lines: Vec<Line>,
-    /// The readers of programs that have ended, and how they did.
+    /// The readers of terminated programs, with the exit statuses.
     ended: Vec<(Key, Exit)>,
     ends: Ends,
-    /// What programs get as their input that get none, and as their STDERR where it is not wanted.
+    /// /dev/null: the input of programs without one, and their STDERR if it is not logged.
     null: Option<OwnedFd>,
 }
 
-/// What is known about children of this process that have ended.
+/// What is known about terminated children of this process.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Ends {
     #[default]
     Reaped,
-    /// There may be some, not programs, behind a program that is not reaped yet.
+    /// There may be some that are not programs, behind a program that is not reaped yet.
     Behind,
-    /// That one has been reaped, or a signal says that some child has ended.
+    /// One was reaped, or a SIGCHLD arrived: more can be found.
     Reachable,
 }
 
 struct Child {
     pid: i32,
-    /// Others of its group may run until the signal.
+    /// The program has terminated; others of its group may run until the signal.
     is_over: bool,
     stderr: Option<OwnedFd>,
     reported: Reported,
     text: Vec<u8>,
-    /// Bytes of it that were read.
+    /// Bytes of STDERR read.
     wrote: usize,
     /// The script, for the log.
     shown: Box<str>,
     /// The connection that reads its output.
     reader: Option<Key>,
-    /// The next signal, and its time.
+    /// The next signal and its time.
     signal: Option<(i32, u64)>,
 }
 
-/// Whether the epoll reports a program's STDERR.
+/// The state of a program's STDERR in the epoll.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reported {
-    /// It does not know it: a quick program's STDERR is read when it has ended.
+    /// Not registered: the STDERR of a short-lived program is read when it has terminated.
     Never,
-    /// Once.
+    /// Registered one-shot.
     Once,
-    /// It has done so: to be asked again if there may be more.
+    /// Reported: must be re-armed if there may be more.
     Done,
 }
 
@@ -100,11 +100,11 @@ pub struct Start<'a> {
     pub args: Strings,
     pub env: Strings,
     pub dir: CString,
-    /// None: it gets no input.
+    /// None: empty input.
     pub stdin: Option<BorrowedFd<'a>>,
     pub shown: Box<str>,
     pub cpu_seconds: u64,
-    /// STDERR is written to the error log; otherwise it is discarded.
+    /// Whether STDERR goes to the error log; otherwise it is discarded.
     pub logs: bool,
 }
 
@@ -113,18 +113,18 @@ pub struct Start<'a> {
 pub enum ReleaseReason {
     /// Its response is complete.
     Done,
-    /// It took too long, or the client has gone.
+    /// It timed out, or the client is gone.
     Unwanted,
 }
 
 impl Children {
-    /// The epoll that the event loop watches. None: there was never anything to report.
+    /// The epoll that the event loop watches. None if there was nothing to watch yet.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
-    /// Whether fewer than `most` programs run. If ended ones occupy places, the processes that they started are
-    /// killed at once: clients that go away neither keep others waiting nor leave more processes behind than may run.
+    /// Whether fewer than `most` programs run. If terminated ones take up room, the rest of their groups is killed at
+    /// once, so that disconnecting clients neither make others wait nor leave more processes than allowed.
     pub fn has_room(&mut self, most: u64) -> bool {
         while self.running.len() as u64 >= most {
             let Some(key) = self.over.pop_front() else { return false };
@@ -133,7 +133,7 @@ impl Children {
         true
     }
 
-    /// Sends KILL to the processes that an ended program started, and gives its place back.
+    /// Kills the rest of a terminated program's group, and makes its room available.
     fn finish(&mut self, key: Key) {
         if let Some(over) = self.running.remove(key) {
             over.send(SIGKILL);
@@ -141,9 +141,9 @@ impl Children {
         }
     }
 
-    /// Notes the ends of programs. Reaps the children of this process that are none (helpers, a new binary, as PID 1 all
-    /// orphans), and gives their pids. An ended program that waits for its group's last signal hides those that end
-    /// after it: they are reaped after it.
+    /// Records terminated programs. Reaps other children of this process (helpers, a new binary, and as PID 1 all
+    /// orphans) and returns their pids. A terminated program that waits for its group's last signal hides children that
+    /// terminate later: they are reaped after it.
     pub fn reap_ended(&mut self) -> Vec<i32> {
         let mut reaped = Vec::new();
         self.ends = Ends::Reaped;
@@ -168,17 +168,17 @@ impl Children {
         reaped
     }
 
-    /// Some child of this process has ended.
+    /// Records that a child of this process may have terminated.
     pub fn may_have_ended(&mut self) {
         self.ends = Ends::Reachable;
     }
 
-    /// Whether [`Children::reap_ended`] may find children that it did not know of or could not reach before.
+    /// Whether [`Children::reap_ended`] may find children that were unknown or hidden before.
     pub fn may_be_reaped(&self) -> bool {
         self.ends == Ends::Reachable
     }
 
-    /// Notes the end of a program: how it ended.
+    /// Reaps a child; returns how it terminated.
     fn reap(&mut self, pid: i32) -> Option<Exit> {
         if self.ends == Ends::Behind {
             self.ends = Ends::Reachable;
@@ -186,15 +186,15 @@ impl Children {
         child::reap_one(pid)
     }
 
-    /// Starts a program. Gives its key, and the end of the pipe from which its output is read.
+    /// Starts a program. Returns its key, and the pipe from which its output is read.
     ///
     /// # Errors
-    /// The system call that failed, and how.
+    /// The system call that failed, and its error.
     pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
         let null: &OwnedFd = match &mut self.null {
             Some(null) => null,
             none => {
-                // The process that started the server may have left descriptors open, which no program may inherit.
+                // Descriptors inherited from the server's parent must not be inherited by programs.
                 child::close_on_exec();
                 none.insert(file::null().map_err(|e| ("open()", e))?)
             }
@@ -227,7 +227,7 @@ impl Children {
         Ok((key, output))
     }
 
-    /// The program has not ended at once: its STDERR is read as it comes. If the epoll fails, when it has ended.
+    /// Registers the STDERR of a program that did not terminate immediately. If that fails, it is read at termination.
     pub fn watch(&mut self, key: Key) {
         let Some(running) = self.running.get_mut(key) else { return };
         let Some(stderr) = running.stderr.as_ref().filter(|_| running.reported == Reported::Never) else { return };
@@ -240,24 +240,25 @@ impl Children {
         }
     }
 
-    /// Sets the reader of a program's output: it ends with the program, even if other processes hold the pipe.
+    /// Sets the reader of a program's output, to wake when the program terminates, even if other processes hold the
+    /// pipe open.
     pub fn read_by(&mut self, key: Key, reader: Key) {
         if let Some(running) = self.running.get_mut(key) {
             running.reader = Some(reader);
         }
     }
 
-    /// The readers of programs that have ended, and how they did.
+    /// The readers of terminated programs, with the exit statuses.
     pub fn ended(&mut self) -> Vec<(Key, Exit)> {
         std::mem::take(&mut self.ended)
     }
 
-    /// How a program ended whose output has ended; None: it is not over yet, and its reader will be told.
+    /// How a program terminated whose output has ended; None: it is still running, and its reader will be woken.
     pub fn exit_of(&self, key: Key) -> Option<Exit> {
         child::peek_exit(self.running.get(key)?.pid)
     }
 
-    /// A program's output is no longer read.
+    /// Releases a program whose output is no longer read.
     pub fn leave(&mut self, key: Key, leave: ReleaseReason, now: u64) {
         self.watch(key);
         let Some(running) = self.running.get_mut(key) else { return };
@@ -285,7 +286,7 @@ impl Children {
         self.events = Some(events);
     }
 
-    /// A program has ended. It is reaped, unless a signal is still to be sent to its group.
+    /// Handles the termination of a program. It is reaped unless a signal must still be sent to its group.
     fn has_ended(&mut self, key: Key) {
         let Some(running) = self.running.get_mut(key) else { return };
         running.is_over = true;
@@ -333,7 +334,7 @@ impl Children {
         }
     }
 
-    /// Ends all programs, since this process ends.
+    /// Ends all programs, since this process exits.
     pub fn end(&mut self) {
         for (_, running) in self.running.iter_mut() {
             running.send(if running.is_over { SIGKILL } else { SIGTERM });
@@ -341,7 +342,7 @@ impl Children {
     }
 }
 
-/// A program's end of a pipe is the second. Programs expect a write to a full pipe to wait, not to fail.
+/// A pipe; the second end is the program's, which is blocking: programs expect writes to a full pipe to wait.
 fn pipe() -> Result<(OwnedFd, OwnedFd), (&'static str, Errno)> {
     let (output, program) = file::pipe().map_err(|e| ("pipe2()", e))?;
     socket::set_nonblocking(program.as_fd(), false).map_err(|e| ("ioctl()", e))?;
@@ -350,12 +351,12 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), (&'static str, Errno)> {
 
 impl Child {
     fn send(&self, signal: i32) {
-        // It is not reaped yet, so the number is its own.
+        // It is not reaped yet, so its number cannot have been reused.
         let _ = child::signal_group(self.pid, signal);
     }
 
-    /// Closing it is not enough where its epoll may report it: a program that is just being started has a copy until it is
-    /// executed, and until then it would be reported.
+    /// Closing is not enough if it is registered in the epoll: a program being started has a copy until exec, and until
+    /// then events would be reported.
     fn close_stderr(&mut self, epoll: Option<&Epoll>) {
         let stderr = self.stderr.take();
         if let (Some(stderr), Some(epoll), Reported::Once) = (stderr, epoll, self.reported) {
@@ -383,7 +384,8 @@ impl Child {
                     self.wrote += n;
                 }
                 Ok(n) if n > 0 => {
-                    // SIGPIPE tells it so. While it is waited for it is not told: that would end its output as well.
+                    // SIGPIPE tells the program to stop, but only if its output is no longer needed, since it would end
+                    // that too.
                     self.say(b"(more than 1 MiB was written: the rest is not read)", lines);
                     self.close_stderr(epoll);
                 }
@@ -421,8 +423,8 @@ mod tests {
         CString::new(text).expect("no NUL")
     }
 
-    /// Starts a program of which a part ignores TERM, and waits until that part is running. Gives what it is known by, and
-    /// its output.
+    /// Starts a program of which one process ignores TERM, and waits until that process is running. Returns its key and
+    /// output.
     fn start(children: &mut Children) -> (Key, OwnedFd) {
         let begun = run(children, "(trap '' TERM; echo deaf; while :; do sleep 1; done) & wait");
         let output = &begun.1;
@@ -447,7 +449,7 @@ mod tests {
         children.start(start).expect("it starts")
     }
 
-    /// Its answer may be over, and nothing else waits for it.
+    /// Its response may be complete, and nothing else waits for it.
     #[test]
     fn a_program_that_writes_to_stderr_without_end_is_not_read_without_end() {
         let mut children = Children::default();
@@ -466,20 +468,20 @@ mod tests {
         assert!(children.running.get(key).is_none());
     }
 
-    /// Waits for output, or for the end of all that may write it.
+    /// Waits for output, or for the end of all processes that may write it.
     fn read(output: &OwnedFd) -> Vec<u8> {
         let mut buffer = Vec::with_capacity(LINE);
         file::read_into(output.as_fd(), &mut buffer, LINE).expect("a pipe");
         buffer
     }
 
-    /// Waits for its end. Not for that of any child: other tests have their own.
+    /// Waits for its termination, not for that of any child: other tests have their own.
     fn end(children: &mut Children, key: Key) {
         child::await_exit(children.running.get(key).expect("a program").pid);
         children.has_ended(key);
     }
 
-    /// Dropped by its client, and ended by the TERM for that.
+    /// Releases it as unwanted, which sends TERM, and waits.
     fn unwanted(children: &mut Children, key: Key) {
         children.leave(key, ReleaseReason::Unwanted, 0);
         end(children, key);

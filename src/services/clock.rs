@@ -1,42 +1,42 @@
-//! The time of a turn of the loop: read once, used by everything in it. Dates are rendered when their second changes.
+//! The time of a turn of the event loop: read once, and used by all work in the turn. Dates are formatted when the
+//! second changes.
 
 use crate::http::date;
 use crate::sys::clock;
 use crate::util::date::Civil;
 
-/// The time of this turn, in every form that is needed; read once a turn.
+/// The time of this turn in all forms; read once per turn.
 pub struct Clock {
     /// Monotonic milliseconds: timers and durations.
     pub ms: u64,
-    /// Unix seconds and the nanoseconds after them.
+    /// Unix seconds and nanoseconds.
     pub unix: i64,
     pub nanos: u32,
-    /// The number of the present epoch: what was looked up in it need not be looked up again. A turn of the loop is
-    /// one epoch for all requests that had begun to arrive when it began; whatever is read later in the turn begins
-    /// another.
+    /// The current epoch: file system lookups made in it need not be repeated. A turn of the loop is one epoch for all
+    /// requests that had begun to arrive when it began; reading more input begins another epoch.
     pub epoch: u64,
-    /// Counts epochs, except those that began because this process stored a file: that does not move directories.
+    /// Counts epochs, except those begun because this process stored a file, which does not move directories.
     pub arrival: u64,
-    /// The epoch that began this turn.
+    /// The epoch with which this turn began.
     turn: u64,
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],
     local: Option<Local>,
-    /// Milliseconds that both clocks are ahead of the system's.
+    /// Milliseconds by which both clocks are ahead of the system's (simulations).
     ahead: u64,
-    /// When the present second of `unix` began, as seen here.
+    /// When the current second of `unix` was first seen (monotonic milliseconds).
     seen: u64,
-    /// Seconds by which the wall clock jumped, beyond the time that passed.
+    /// Seconds by which the wall clock jumped, in addition to the time that passed.
     jumped: i64,
 }
 
-/// What changed less than this many nanoseconds ago may change again and keep its timestamps: two ticks of the slowest
-/// clock of a kernel (100 Hz).
+/// What changed less than this many nanoseconds ago may change again without new timestamps: two ticks of the slowest
+/// kernel clock (100 Hz).
 pub const SETTLED: i128 = 20_000_000;
-/// The same where timestamps are whole seconds (sshfs, some exports of NFS), or even ones alone (FAT).
+/// Likewise if timestamps are whole seconds (sshfs, some NFS exports) or even ones (FAT).
 const COARSE: i128 = 2_000_000_000 + SETTLED;
 
-/// Local time of a second, in the forms of logs.
+/// Local time in the formats of logs.
 struct Local {
     /// `22/Nov/2026:22:16:51 +0000`
     clf: String,
@@ -48,7 +48,7 @@ struct Local {
     syslog: String,
 }
 
-/// A timestamp of the file system, seconds and nanoseconds since 1970, as one number.
+/// A file timestamp as nanoseconds since 1970.
 pub fn nanoseconds((seconds, more): (i64, u32)) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(more)
 }
@@ -76,7 +76,7 @@ impl Clock {
         }
     }
 
-    /// Something may have changed on disk since this epoch began.
+    /// Begins a new epoch, since something on disk may have changed.
     pub fn advance_epoch(&mut self) {
         self.epoch += 1;
         self.arrival += 1;
@@ -87,12 +87,12 @@ impl Clock {
         self.epoch == self.turn
     }
 
-    /// This process has changed something on disk other than by storing a file.
+    /// Call it when this process has changed something on disk other than by storing a file.
     pub fn changed(&mut self) {
         self.advance_epoch();
     }
 
-    /// This process has stored a file, in an existing directory or in a new one.
+    /// Call it when this process has stored a file, in an existing or new directory.
     pub fn stored(&mut self) {
         self.epoch += 1;
     }
@@ -113,15 +113,14 @@ impl Clock {
         }
     }
 
-    /// How long the turn has taken, in milliseconds; by the coarse clock, which is cheap and some milliseconds late.
+    /// Duration of the turn so far in milliseconds, by the coarse clock, which is cheap and some milliseconds late.
     pub fn spent(&self) -> u64 {
         (clock::coarse() + self.ahead).saturating_sub(self.ms)
     }
 
-    /// Compares the wall clock with the monotonic one, which is never set.
+    /// Compares the wall clock with the monotonic clock, which is never set.
     fn compare(&mut self, unix: i64) {
-        /// Seconds that the two may differ by: their seconds begin at different moments, and the wall clock may be
-        /// adjusted slowly.
+        /// Tolerated difference in seconds: their seconds begin at different times, and the wall clock may be slewed.
         const TOLERATED: i64 = 5;
         let passed = i64::try_from(self.ms.saturating_sub(self.seen) / 1000).unwrap_or(i64::MAX);
         let moved = unix.saturating_sub(self.unix).saturating_sub(passed);
@@ -131,18 +130,18 @@ impl Clock {
         self.seen = self.ms;
     }
 
-    /// What has these timestamps would have others after any further change: the last one is long enough ago.
+    /// Whether these timestamps are old enough that any further change would alter them.
     pub fn is_settled(&self, mtime: (i64, u32), ctime: (i64, u32)) -> bool {
         let grain = if mtime.1 == 0 && ctime.1 == 0 { COARSE } else { SETTLED };
         self.nanoseconds() - nanoseconds(mtime).max(nanoseconds(ctime)) > grain
     }
 
-    /// How far the wall clock was set, or moved while the machine slept, since the last call; seconds.
+    /// By how many seconds the wall clock was set, or advanced while the machine slept, since the last call.
     pub fn jumped(&mut self) -> Option<i64> {
         Some(std::mem::take(&mut self.jumped)).filter(|seconds| *seconds != 0)
     }
 
-    /// For simulations: moves both clocks forward, from the next turn on. The wall clock goes by whole seconds.
+    /// For simulations: advances both clocks from the next turn on, the wall clock by whole seconds.
     pub fn jump(&mut self, ms: u64) {
         self.ahead = self.ahead.saturating_add(ms);
     }
@@ -157,12 +156,12 @@ impl Clock {
         &self.local().iso
     }
 
-    /// The stamp of an error log line.
+    /// The timestamp of an error log line.
     pub fn error_stamp(&mut self) -> &str {
         &self.local().error
     }
 
-    /// The stamp of a message to syslog (RFC 3164 §4.1.2).
+    /// The timestamp of a syslog message (RFC 3164 §4.1.2).
     pub fn syslog_stamp(&mut self) -> &str {
         &self.local().syslog
     }
@@ -193,7 +192,7 @@ impl Clock {
     }
 }
 
-/// Seconds east of UTC at a moment, by the system's time zone.
+/// The system time zone's offset from UTC at a time, in seconds (east is positive).
 pub fn utc_offset(unix: i64) -> i32 {
     use chrono::{Local, Offset, TimeZone};
     Local.timestamp_opt(unix, 0).single().map_or(0, |t| t.offset().fix().local_minus_utc())

@@ -1,44 +1,44 @@
-//! gzip encoders that are reused, and the compressed form of small bodies that were sent lately.
+//! Reused gzip encoders, and cached compressed forms of small bodies sent recently.
 //!
-//! An encoder is one allocation of up to 300 KiB. Making one for each response costs more than compressing a page,
-//! and freeing them among smaller blocks leaves a heap that never shrinks: so a few are kept and reset, and all are
-//! given back to the kernel when nothing has been compressed for a while.
+//! An encoder is one allocation of up to 300 KiB. Creating one per response costs more than compressing a page, and
+//! freeing them among smaller blocks leaves a heap that never shrinks. So a few are kept and reset, and all memory is
+//! returned to the kernel after some time without compression.
 
 use crate::sys::{clock, process};
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Most encoders kept between responses; any further ones are freed after use.
+/// Maximum number of idle encoders; more are freed after use.
 const IDLE: usize = 8;
-/// Largest body whose compressed form is cached: generated pages are often the same for every request.
+/// Maximum size of a body whose compressed form is cached: generated pages are often identical.
 const SMALL: usize = 1024;
-/// Most cached bodies.
+/// Maximum number of cached bodies.
 const TEXTS: usize = 16;
-/// Milliseconds without compression after which memory is given back.
+/// Milliseconds without compression until memory is freed.
 const QUIET: u64 = 2_000;
 
-/// Input between two looks at the clock, bytes: at most about a millisecond of work, 4 at [`SLOW`] levels.
+/// Bytes of input between two checks of the clock: at most about 1 ms of work, 4 ms at [`SLOW`] levels.
 const STEP: usize = 4 << 10;
 const SLOW_STEP: usize = 1 << 10;
-/// From this level on an encoder tries up to 4096 places for each byte: 64 KiB of two letters take 0.25 s.
+/// From this level on, an encoder tries up to 4096 matches for each byte: 64 KiB over two letters take 0.25 s.
 const SLOW: u32 = 8;
-/// The quickest level with the same way of searching: nothing has to be flushed for the change.
+/// The fastest level with the same search algorithm, so that switching needs no flush.
 const QUICKER: u32 = 7;
-/// Nanoseconds of one piece after which the rest of it is searched less thoroughly.
+/// Nanoseconds per piece after which the rest is searched less thoroughly.
 const LONG: u64 = 3_000_000;
 
-/// What an encoder was made for: level, and the base-two logarithm of its window.
+/// An encoder's parameters: level, and log2 of its window size.
 type Kind = (u32, u8);
 
-/// Encoders between two uses, and the texts that were compressed last.
+/// Idle encoders, and the most recently compressed bodies.
 #[derive(Default)]
 pub struct Compressors {
     idle: RefCell<Vec<(Kind, Compress)>>,
     texts: RefCell<Vec<Text>>,
     /// The slot for the next body.
     next: Cell<usize>,
-    /// Whether something was compressed since the last sweep, and when: monotonic milliseconds.
+    /// Whether something was compressed since the last sweep, and when (monotonic milliseconds).
     used: Cell<bool>,
     swept: Cell<u64>,
 }
@@ -52,19 +52,19 @@ struct Text {
 /// An encoder in use.
 pub struct Compressor {
     kind: Kind,
-    /// Made or taken at the first piece: a response to HEAD needs none.
+    /// Created at the first piece: a response to HEAD needs none.
     encoder: Option<Compress>,
     home: Rc<Compressors>,
 }
 
 impl Compressors {
-    /// An encoder for a body of `length` bytes, if that is known: its window is no larger than the body.
+    /// An encoder for a body of `length` bytes, if known: its window is not larger than the body.
     pub fn encoder(self: &Rc<Self>, level: u32, length: Option<u64>) -> Compressor {
         let needed = length.map_or(15, |n| n.clamp(1, 1 << 15).next_power_of_two().ilog2());
         Compressor { kind: (level.clamp(1, 9), needed.clamp(9, 15) as u8), encoder: None, home: self.clone() }
     }
 
-    /// The compressed form of a small body, if it is cached.
+    /// The cached compressed form of a small body.
     pub fn made(&self, level: u32, body: &[u8]) -> Option<Rc<[u8]>> {
         let texts = self.texts.borrow();
         texts.iter().find(|text| text.level == level && *text.body == *body).map(|text| text.made.clone())
@@ -98,7 +98,7 @@ impl Compressors {
     fn put(&self, kind: Kind, mut encoder: Compress) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= IDLE {
-            // The kinds that are needed may have changed.
+            // The parameters in demand may have changed.
             if idle.iter().all(|(of, _)| *of == kind) {
                 return;
             }
@@ -108,7 +108,7 @@ impl Compressors {
         idle.push((kind, encoder));
     }
 
-    /// Whether there is anything for [`Compressors::sweep`] to do.
+    /// Whether there is anything for [`Compressors::sweep`] to free.
     pub fn is_warm(&self) -> bool {
         self.used.get() || !self.idle.borrow().is_empty()
     }
@@ -129,8 +129,8 @@ impl Compressors {
 }
 
 impl Compressor {
-    /// Compresses a piece, at the end of `out`. After `Finish` nothing may follow. Takes about [`LONG`], and for each 64 KiB
-    /// some milliseconds more.
+    /// Compresses a piece, appending to `out`. Nothing may follow `Finish`. Takes about [`LONG`], plus some
+    /// milliseconds per 64 KiB.
     pub fn push(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let mut level = self.kind.0;
         if self.is_slow() && piece.len() > SLOW_STEP {
@@ -150,19 +150,19 @@ impl Compressor {
         }
     }
 
-    /// How much input may be compressed before the clock is looked at.
+    /// How much input may be compressed before the clock must be checked.
     pub fn step(&self) -> usize {
         if self.is_slow() { SLOW_STEP } else { STEP }
     }
 
-    /// Some input takes it long.
+    /// Whether some input may take it long.
     pub fn is_slow(&self) -> bool {
         self.kind.0 >= SLOW
     }
 
     fn set_level(&mut self, level: u32) {
         if let Some(encoder) = &mut self.encoder {
-            // Where it cannot be changed the level stays: the output is right in any case.
+            // If the level cannot be changed, the output is still correct.
             let _ = encoder.set_level(Compression::new(level));
         }
     }
@@ -178,14 +178,14 @@ impl Compressor {
             piece = piece.get(taken..).unwrap_or_default();
             match status {
                 Ok(flate2::Status::StreamEnd) | Err(_) => return,
-                // Room was left: there is no more output.
+                // Output space was left, so there is no more output.
                 Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
                 Ok(_) => {}
             }
         }
     }
 
-    /// Bytes taken, and bytes made of them.
+    /// Total bytes of input and output.
     pub fn totals(&self) -> (u64, u64) {
         self.encoder.as_ref().map_or((0, 0), |encoder| (encoder.total_in(), encoder.total_out()))
     }
@@ -223,7 +223,7 @@ mod tests {
             let text: Vec<u8> = (0..length).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
             for level in [1, 6, 9] {
                 let made = [0; 2].map(|_| gzip(&home, level, Some(text.len() as u64), &text));
-                // A long piece is searched as thoroughly as its time allows.
+                // A long piece is searched as thoroughly as time allows.
                 if level <= QUICKER || text.len() <= SLOW_STEP {
                     assert_eq!(made[0], made[1], "{length} bytes, level {level}");
                 }

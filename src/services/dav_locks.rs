@@ -1,8 +1,8 @@
-//! WebDAV's locks (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory: they survive a
-//! reload, and a client whose lock is gone after a restart takes another.
+//! WebDAV locks (RFC 4918 §6, §7), by zone and by the real path of the locked resource. In memory: they survive a
+//! reload, and after a restart clients request new ones.
 //!
-//! Invariant: a zone never holds more than its size allows, no exclusive lock covers what another lock covers, and
-//! the cost of a request does not grow with the number of locks on other paths.
+//! Invariant: a zone never exceeds its size, no exclusive lock overlaps another lock, and the cost of a request does
+//! not depend on the number of locks on other paths.
 
 use crate::http::dav::lock::Token;
 use std::cell::RefCell;
@@ -10,30 +10,30 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::rc::Rc;
 
-/// Memory counted for a lock besides its texts.
+/// Memory accounted for a lock in addition to its texts.
 const ENTRY: usize = 240;
-/// No further lock is granted on a path that this many cover, and a PROPFIND shows at most this many: deep locks that
-/// are granted later on parent directories may exceed it.
+/// No further lock is granted on a path with this many locks, and a PROPFIND shows at most this many. Deep locks
+/// granted later on parent directories may exceed it.
 const SHARED: usize = 64;
-/// Most expired locks that are removed at a time.
+/// Maximum number of expired locks removed at a time.
 const SWEEP: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
     pub token: Token,
-    /// The locked path (a real path), without a slash at its end.
+    /// The real path of the locked resource, without trailing slash.
     pub path: Rc<[u8]>,
-    /// The same as a URI, escaped.
+    /// The same as an escaped URI.
     pub href: Rc<[u8]>,
     pub exclusive: bool,
-    /// Everything below is locked, too.
+    /// Depth infinity: everything below is locked too.
     pub deep: bool,
     /// The client's `owner` element (XML).
     pub owner: Rc<[u8]>,
-    /// The client that has it, as its credentials name it; empty: a client without a name. Only that one may use or end
-    /// it (RFC 4918 §6.4).
+    /// The lock's creator according to its credentials; empty if unauthenticated. Only the creator may use or remove
+    /// the lock (RFC 4918 §6.4).
     pub creator: Rc<[u8]>,
-    /// Seconds it was granted for, and when it ends (monotonic milliseconds).
+    /// Timeout in seconds, and when it expires (monotonic milliseconds).
     pub timeout: u64,
     pub until: u64,
 }
@@ -54,15 +54,15 @@ pub struct DavLocks {
 struct Zone {
     locks: BTreeMap<Rc<[u8]>, Vec<Lock>>,
     bytes: usize,
-    /// Paths with exclusive locks: only these conflict with a shared one.
+    /// Paths with exclusive locks: only these conflict with a shared lock.
     exclusive: BTreeSet<Rc<[u8]>>,
-    /// When each lock ends, in order.
+    /// Expiry times, in order.
     ends: BTreeSet<(u64, Rc<[u8]>)>,
-    /// Locks that end by then are no longer in force, though they may not be removed yet.
+    /// Locks that expire by this time are no longer in force, even if not yet removed.
     now: u64,
 }
 
-/// Locks of a name that is gone, with their zones.
+/// Locks of a name that was removed, with their zones.
 #[derive(Default)]
 pub struct Forgotten(Vec<(Rc<str>, Lock)>);
 
@@ -78,12 +78,12 @@ pub enum Denied {
 }
 
 impl DavLocks {
-    /// There is no lock.
+    /// Whether there are no locks.
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
     }
 
-    /// Locks that have ended by `now` are no longer in force.
+    /// Sets the time: locks that expired by `now` are no longer in force.
     pub fn expire(&mut self, now: u64) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();
@@ -92,17 +92,17 @@ impl DavLocks {
         });
     }
 
-    /// The locks in force on a path: its own, and deep ones of its parents.
+    /// Calls `see` for the locks in force on a path: its own, and deep ones of its parents.
     pub fn each_covering(&self, path: &[u8], mut see: impl FnMut(&Lock)) {
         self.zones.values().for_each(|zone| zone.borrow().covering(path).for_each(&mut see));
     }
 
-    /// Those of [`DavLocks::each_covering`] that a client is shown.
+    /// The locks of [`DavLocks::each_covering`], up to the number shown to a client.
     pub fn shown(&self, path: &[u8]) -> Vec<Lock> {
         self.some_covering(path, |_| true)
     }
 
-    /// A directory's locks that also cover each of its entries.
+    /// The deep locks that cover a directory's entries.
     pub fn deep(&self, path: &[u8]) -> Vec<Lock> {
         self.some_covering(path, |lock| lock.deep)
     }
@@ -116,7 +116,7 @@ impl DavLocks {
         found
     }
 
-    /// Whether `is_such` is true of a lock somewhere below a directory. The search ends at the first one.
+    /// Whether `is_such` holds for some lock below a directory. Stops at the first one.
     pub fn any_below(&self, path: &[u8], is_such: impl Fn(&Lock) -> bool) -> bool {
         self.zones.values().any(|zone| zone.borrow().below(path).any(&is_such))
     }
@@ -126,10 +126,10 @@ impl DavLocks {
         EntryLocks { deep, zones: self.zones.values().cloned().collect(), path: [path, b"/"].concat() }
     }
 
-    /// Grants a lock. `size`: bytes the zone may take.
+    /// Grants a lock. `size`: the zone's size in bytes.
     ///
     /// # Errors
-    /// It conflicts with another lock, in whatever zone; or there is no room.
+    /// It conflicts with another lock in any zone, or there is no room.
     pub fn grant(&mut self, zone: &Rc<str>, size: u64, lock: Lock) -> Result<(), Denied> {
         let (mut covering, mut excluded) = (0, false);
         self.each_covering(&lock.path, |other| {
@@ -168,7 +168,7 @@ impl DavLocks {
         self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
     }
 
-    /// Gives a lock that covers `path` another `timeout` seconds. None: there is none with that token.
+    /// Renews a lock that covers `path` for `timeout` seconds. None: no such token.
     pub fn refresh(&mut self, path: &[u8], token: Token, timeout: u64, now: u64) -> Option<Lock> {
         self.take(path, token, |zone, mut lock| {
             (lock.timeout, lock.until) = (timeout, now.saturating_add(timeout.saturating_mul(1000)));
@@ -177,7 +177,7 @@ impl DavLocks {
         })
     }
 
-    /// Ends a lock that covers `path`. False: there is none with that token.
+    /// Removes a lock that covers `path`. False: no such token.
     pub fn release(&mut self, path: &[u8], token: Token) -> bool {
         let found = self.take(path, token, |_, _| ()).is_some();
         self.zones.retain(|_, zone| !zone.borrow().locks.is_empty());
@@ -194,8 +194,8 @@ impl DavLocks {
         })
     }
 
-    /// Removes the locks of a name that is gone, and of everything below it: [`DavLocks::put_back`] takes them, if the
-    /// name is back.
+    /// Removes the locks of a name that was removed, and of everything below. [`DavLocks::put_back`] restores them if
+    /// the name returns.
     pub fn forget(&mut self, path: &[u8]) -> Forgotten {
         let mut forgotten = Vec::new();
         self.zones.retain(|name, shared| {
@@ -215,13 +215,13 @@ impl DavLocks {
     }
 }
 
-/// The locks of a directory's entries at the time when each is listed.
+/// Looks up the locks of a directory's entries when each is listed.
 #[derive(Default)]
 pub struct EntryLocks {
     /// The locks that cover all entries.
     deep: Vec<Lock>,
     zones: Vec<Rc<RefCell<Zone>>>,
-    /// The directory with a slash.
+    /// The directory, with trailing slash.
     path: Vec<u8>,
 }
 
@@ -249,11 +249,11 @@ impl Zone {
         self.locks.entry(lock.path.clone()).or_default().push(lock);
     }
 
-    /// Removes locks of exactly that path, and gives them.
+    /// Removes and returns matching locks of exactly this path.
     fn remove(&mut self, path: &[u8], goes: impl Fn(&Lock) -> bool) -> Vec<Lock> {
         let Some(locks) = self.locks.get_mut(path) else { return Vec::new() };
         let gone: Vec<Lock> = locks.extract_if(.., |lock| goes(lock)).collect();
-        // An expired one may have been beside others.
+        // Expired locks may have coexisted with others.
         if !locks.iter().any(|lock| lock.exclusive) {
             self.exclusive.remove(path);
         }
@@ -270,7 +270,7 @@ impl Zone {
         gone
     }
 
-    /// Sets the time. A bounded number of expired locks is removed, more than a request adds.
+    /// Sets the time, and removes a bounded number of expired locks, more than a request adds.
     fn expire(&mut self, now: u64) {
         self.now = now;
         for _ in 0..SWEEP {
@@ -424,7 +424,7 @@ mod tests {
         assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/a/b/c/g", false, false, 10)), Err(Denied::Many));
     }
 
-    /// The search for what is in the way of a shared lock sees these alone.
+    /// The search for conflicts with a shared lock uses only these.
     #[test]
     fn what_has_exclusive_locks_is_known_by_itself() {
         let name: Rc<str> = Rc::from("z");

@@ -1,27 +1,28 @@
-//! How many of the process's descriptors may go to files of what clients send or read slowly (unfinished uploads, temporary
-//! files), and from when on cached files are closed ([`super::open_files`]). A client can hold a file open for each stream
-//! with some bytes a minute; without a bound no file could be opened for anybody else.
+//! How many descriptors may be used for files of slow clients (unfinished uploads, temporary files), and when cached
+//! files must be closed ([`super::open_files`]). A client can hold a file open per stream with a few bytes per minute;
+//! without a limit, no file could be opened for other clients.
 //!
-//! Invariant: needs no count. The kernel gives the lowest free number, so one that is not below N tells that N are open.
+//! Invariant: needs no counter. The kernel assigns the lowest free number, so a descriptor number of at least N means
+//! that N are open.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The limit divided by this is left to others.
+/// The limit divided by this is reserved for other purposes.
 const PART: u64 = 8;
 
 #[derive(Clone, Copy, Default)]
 pub struct Descriptors {
-    /// Numbers from this one on are left to others. None: no limit is known.
+    /// Numbers from this one on are reserved. None: the limit is unknown.
     left_from: Option<u64>,
 }
 
 impl Descriptors {
-    /// Of this process: see RLIMIT_NOFILE.
+    /// Sets the process's limit (RLIMIT_NOFILE).
     pub fn set_limit(&mut self, limit: u64) {
         self.left_from = Some(limit - limit / PART);
     }
 
-    /// What was just opened has one of those that are left to others: it is to be closed again.
+    /// Whether the descriptor just opened is a reserved one, and must be closed again.
     pub fn are_short(&self, opened: BorrowedFd<'_>) -> bool {
         self.are_short_at(opened.as_raw_fd())
     }

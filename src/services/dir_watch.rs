@@ -1,12 +1,12 @@
-//! Directories that are watched by inotify: what was read from one need not be read again until something changes in
-//! it or on the path to it. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3 µs), or
-//! none if the kernel would have reported a change.
+//! Directories watched by inotify: what was read from one need not be read again until something changes in it or on
+//! the path to it. A stat per file and turn (1.5 µs) becomes one read for all (0.3 µs), or none if the kernel would
+//! have reported a change.
 //!
-//! Invariant: if a [`Dir`] still exists and its count of changes is the one that a reader noted *before* it looked,
-//! nothing reachable through its path has changed since, as far as the kernel reports: after [`DirWatch::refresh`] at
-//! this moment. The kernel does not report writes through a shared mapping, writes to a file by its name in another
-//! directory, or mounts: users look again every [`TRUST`] milliseconds, and do not rely on it for files with several
-//! names.
+//! Invariant: if a [`Dir`] still exists and its change count equals the one that a reader noted *before* its lookup,
+//! nothing reachable through its path has changed since, as far as the kernel reports changes, as of the last
+//! [`DirWatch::refresh`]. The kernel does not report writes through a shared mapping, writes to a file by its name in
+//! another directory, or mounts: so users check again every [`TRUST`] milliseconds, and do not rely on this for files
+//! with several names.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -19,36 +19,35 @@ use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Milliseconds after which a file is looked at again, whether or not a change was reported: a change by another
-/// name, a mapping or a mount is not noticed for that long. Two stats a second for each file in use cost 3 µs.
+/// Milliseconds after which a file is checked again even without a reported change: for that long, a change by another
+/// name, a mapping or a mount goes unnoticed. Two stats per second and file in use cost 3 µs.
 pub const TRUST: u64 = 500;
-/// Most watched directories; each costs about a kilobyte of the kernel's memory. Files in others are looked at each
-/// time.
+/// Maximum number of watched directories; each takes about a kilobyte of kernel memory. Files in others are checked
+/// each time.
 const DIRS: usize = 4096;
-/// A directory that could not be watched is tried again after this many milliseconds.
+/// Milliseconds until a directory that could not be watched is tried again.
 const RETRY: u64 = 10_000;
-/// Symbolic links followed on the way to a directory; the kernel's own limit.
+/// Maximum number of symbolic links followed to a directory; the kernel's own limit.
 const LINKS: u32 = 40;
-/// Steps of a path to a directory that is watched: each costs two system calls, and clients may make directories as deep
-/// as a path is long.
+/// Maximum number of path components of a watched directory: each costs two system calls, and clients may create
+/// directories as deep as paths allow.
 const STEPS: usize = 64;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
 /// Events of a watched directory's entries.
 const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
-/// Events of directories on the path: it leads elsewhere now, or may no longer be entered. The removal of a directory
-/// that some process holds open is not reported by its own watch, but by that of its parent.
+/// Events of directories on the path: it leads elsewhere now, or may no longer be accessed. The removal of a directory
+/// that some process holds open is reported only by its parent's watch.
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
-/// File systems that only change through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Not among them:
-/// NFS, 9p and FUSE; overlayfs, which loses watches when it copies up; ramfs and bcachefs, which do not tell how
-/// large a directory is.
+/// File systems that only change through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Excluded are NFS,
+/// 9p and FUSE; overlayfs, which loses watches when it copies up; ramfs and bcachefs, which do not report the size of a
+/// directory.
 const LOCAL: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, ZFS];
 const ZFS: u64 = 0x2fc1_2fc1;
 
-/// The largest size of a directory by stat(2) that is watched: to begin a watch, the kernel marks all of the entries
-/// that are in memory, in that one call (20 ms for 200 000 of them). The size counts bytes of names, on ZFS their
-/// number.
+/// Maximum size by stat(2) of a watched directory: when a watch is added, the kernel marks all cached entries in one
+/// call (20 ms for 200 000). The size counts bytes of names; on ZFS, entries.
 fn largest(file_system: u64) -> u64 {
     if file_system == ZFS { 40_000 } else { 1 << 20 }
 }
@@ -57,14 +56,14 @@ fn largest(file_system: u64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Price {
     Fair,
-    /// It has too many entries: beginning the watch would take too long.
+    /// It has too many entries: adding a watch would take too long.
     TooHigh,
-    /// Its file system may change without this kernel's knowledge.
+    /// Its file system may change without this kernel knowing.
     NotTold,
 }
 
 /// Whether the directory of this path and `stat` may be watched.
-///
+/// The error of statfs(2).
 /// # Errors
 /// statfs(2).
 pub(super) fn price(path: &CStr, stat: &Stat) -> Result<Price, Errno> {
@@ -81,13 +80,12 @@ pub struct Dir {
     path: Box<[u8]>,
     alive: Cell<bool>,
     changes: Cell<u64>,
-    /// The watches on it and on the path to it.
+    /// The inotify watches on it and on the path to it.
     marks: RefCell<Vec<i32>>,
 }
 
 impl Dir {
-    /// Changes of entries reported so far. None: the directory is no longer watched, or the path leads to another one
-    /// now.
+    /// The number of changes reported so far. None: the directory is no longer watched, or the path leads elsewhere.
     pub fn changes(&self) -> Option<u64> {
         self.alive.get().then(|| self.changes.get())
     }
@@ -95,7 +93,7 @@ impl Dir {
 
 enum WatchState {
     Watched(Rc<Dir>),
-    /// Not to be tried before this time (monotonic milliseconds).
+    /// Not to be retried before this time (monotonic milliseconds).
     Refused(u64),
 }
 
@@ -115,7 +113,7 @@ struct PathStep {
 /// All watches of the process.
 #[derive(Default)]
 pub struct DirWatch {
-    /// None before the first directory, and if the kernel provides none.
+    /// None before the first directory, or if inotify is unavailable.
     inotify: Option<Inotify>,
     dirs: HashMap<Box<[u8]>, WatchState>,
     marks: FastMap<i32, Mark>,
@@ -139,20 +137,19 @@ impl Default for Bound {
 /// Whether the event loop is notified of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum LoopWatch {
-    /// It is not.
+    /// No.
     #[default]
     None,
-    /// It is: no change has been reported.
+    /// Armed: no change has been reported.
     Armed,
-    /// It was notified of a change, once: a directory that no request needs may change all day.
+    /// Notified once: a directory that no request needs may change all day.
     Fired,
-    /// The report was read; the loop does not watch.
+    /// The events were read; the loop does not watch.
     Spent,
 }
 
 impl DirWatch {
-    /// Reads what has changed so far. Must be called before a [`Dir`] is relied on; costs nothing the second time in
-    /// an epoch.
+    /// Reads the changes so far. Call it before relying on a [`Dir`]; the second call in an epoch costs nothing.
     pub fn refresh(&mut self, now: &Clock) {
         if self.moment == now.epoch {
             return;
@@ -164,8 +161,8 @@ impl DirWatch {
         }
     }
 
-    /// The descriptor that the loop must watch from the next turn on, and whether it was registered before. None: it
-    /// is already watched, or need not be.
+    /// The descriptor that the loop must watch from the next turn on, and whether it is already registered. None: it is
+    /// armed, or need not be.
     pub fn descriptor_to_arm(&self) -> Option<(BorrowedFd<'_>, bool)> {
         let inotify = self.inotify.as_ref()?;
         match self.loop_watch {
@@ -175,12 +172,12 @@ impl DirWatch {
         }
     }
 
-    /// The descriptor is watched: a change is reported once.
+    /// Call it when the descriptor was armed (one-shot).
     pub fn armed(&mut self) {
         self.loop_watch = LoopWatch::Armed;
     }
 
-    /// There is something to read.
+    /// Call it when the descriptor is readable.
     pub fn event(&mut self) {
         self.loop_watch = LoopWatch::Fired;
     }
@@ -234,7 +231,7 @@ impl DirWatch {
             if mark.inside.is_empty() && mark.steps.is_empty() {
                 self.marks.remove(&watch);
                 if let Some(inotify) = &self.inotify {
-                    // EINVAL: the watch ended with its file.
+                    // EINVAL: the watch ended with its object.
                     let _ = inotify.remove(watch);
                 }
             }
@@ -253,7 +250,7 @@ impl DirWatch {
         self.loop_watch = LoopWatch::None;
     }
 
-    /// The directory at `path`, watched from now on. None: it does not exist, or cannot be watched; look each time.
+    /// The directory at `path`, watched from now on. None: it does not exist or cannot be watched, so check each time.
     pub fn directory(&mut self, path: &[u8], now: &Clock) -> Option<Rc<Dir>> {
         match self.dirs.get(path) {
             Some(WatchState::Watched(dir)) => return Some(dir.clone()),
@@ -274,7 +271,7 @@ impl DirWatch {
             }
             Err(e) => {
                 self.drop_dir(&dir);
-                // A missing directory is not cached: any client may have chosen its name.
+                // Missing directories are not cached, since any client may have chosen the name.
                 if e != Errno::ENOENT && e != Errno::ENOTDIR {
                     self.dirs.insert(path.into(), WatchState::Refused(now.ms + RETRY));
                 }
@@ -291,7 +288,7 @@ impl DirWatch {
         }
     }
 
-    /// Whether the directory is watched; false if it could not be lately. None: neither. Makes no system call.
+    /// Whether the directory is watched; false if it recently could not be. None: unknown. Makes no system call.
     pub fn known(&self, path: &[u8], now: &Clock) -> Option<bool> {
         match self.dirs.get(path)? {
             WatchState::Watched(_) => Some(true),
@@ -299,14 +296,14 @@ impl DirWatch {
         }
     }
 
-    /// Watches every step of the path, and at last the directory; each before it is looked at.
+    /// Watches each component of the path and finally the directory, each before it is examined.
     fn watch(&mut self, path: &[u8], dir: &Rc<Dir>) -> Result<(), Errno> {
         let (mut links, mut taken) = (0, 0);
         let mut at = Vec::new();
         let mut rest: Vec<Box<[u8]>> = steps(path);
         while let Some(step) = rest.pop() {
             taken += 1;
-            // Links may lead a long way, too.
+            // Symbolic links may make the path long too.
             if taken > 2 * STEPS {
                 return Err(Errno::ELOOP);
             }
@@ -341,12 +338,12 @@ impl DirWatch {
         }
         let name = CString::new(at).map_err(|_| Errno::ENOENT)?;
         self.bounded(&name)?;
-        // Checked before watching, since the size may be no measure on this file system; and again, in case another
-        // one was mounted there.
+        // Checked before watching, since the size may be unreliable on this file system; and again, in case another one
+        // was mounted there.
         local(&name)?;
         self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
         local(&name)?;
-        // The directory that the path leads to must be the one that is watched.
+        // Make sure that the directory at the path is the one that is watched.
         let (seen, meant) = (file::lstat(&name)?, file::stat(&CString::new(path).map_err(|_| Errno::ENOENT)?)?);
         match (seen.ino, seen.dev, seen.kind) == (meant.ino, meant.dev, FileKind::Dir) {
             true => Ok(()),
@@ -375,7 +372,7 @@ fn local(name: &CStr) -> Result<(), Errno> {
     if LOCAL.contains(&file::file_system(name)?) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// The steps of a path, the last one first.
+/// The components of a path, last one first.
 fn steps(path: &[u8]) -> Vec<Box<[u8]>> {
     path.rsplit(|b| *b == b'/').filter(|step| !step.is_empty() && *step != b".").map(Into::into).collect()
 }

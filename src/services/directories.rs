@@ -1,9 +1,8 @@
-//! Directories that uploads go to, kept open by path.
+//! Directories for uploads, kept open by path.
 //!
-//! Invariant: a descriptor is never handed out for a path that leads elsewhere now: at its first use after each
-//! arrival ([`Clock::arrival`]) an entry is compared with the path's present target (one stat). Only paths that the
-//! configuration names are cached; a path beneath them that a client names is opened again each time, with
-//! `RESOLVE_BENEATH`.
+//! Invariant: a descriptor is never used for a path that leads elsewhere now: at its first use after each arrival
+//! ([`Clock::arrival`]) an entry is compared with the path's current target (one stat). Only configured paths are
+//! cached; a path beneath them chosen by a client is opened each time, with `RESOLVE_BENEATH`.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -13,9 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 const FUSE: u64 = 0x6573_5546;
-/// Most entries: they are searched one by one, and a store with variables has many paths.
+/// Maximum number of entries: they are searched linearly, and a store with variables has many paths.
 const ENTRIES: usize = 16;
-/// An unused descriptor is closed after this many milliseconds: it keeps a file system from being unmounted.
+/// Milliseconds until an unused descriptor is closed: it prevents unmounting the file system.
 const IDLE: u64 = 5_000;
 
 #[derive(Default)]
@@ -33,10 +32,10 @@ struct Entry {
 }
 
 impl Directories {
-    /// The directory that `path` leads to now, as `O_PATH`.
+    /// The directory at `path`, as `O_PATH`.
     ///
     /// # Errors
-    /// Those of open: ENOENT, ENOTDIR and so on.
+    /// The error of open.
     pub fn open(&mut self, path: &CStr, now: &Clock) -> Result<Rc<OwnedFd>, Errno> {
         if let Some(at) = self.entries.iter().position(|entry| *entry.path == *path.to_bytes()) {
             let entry = &mut self.entries[at];
@@ -51,7 +50,8 @@ impl Directories {
         }
         let dir = Rc::new(file::open_at(None, path, O_PATH | O_DIRECTORY, 0)?);
         if file::file_system(path) == Ok(FUSE) {
-            // The inode number may be derived from names: a new directory may have that of the old one.
+            // The inode number may be derived from the name, so that a new directory has the old one's: do not cache
+            // it.
             return Ok(dir);
         }
         let stat = file::fstat(dir.as_fd())?;
@@ -66,7 +66,7 @@ impl Directories {
         Ok(dir)
     }
 
-    /// Closes what was not used lately.
+    /// Closes descriptors that were not used recently.
     pub fn sweep(&mut self, now: &Clock) {
         self.entries.retain(|entry| entry.used + IDLE >= now.ms);
     }

@@ -1,12 +1,12 @@
-//! Copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its content
-//! if ranges of it are often requested. Kept with the open file, which never outlives its version of the content.
+//! Cached copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its
+//! content if ranges are often requested. Owned by the open file, so a copy never outlives its version of the content.
 //!
-//! Invariant: all copies together are no larger than the limit; one that does not fit is made again each time.
+//! Invariant: all copies together do not exceed the limit; one that does not fit is recomputed each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
-/// The memory that all copies share.
+/// The memory limit shared by all copies.
 pub struct Budget {
     used: Cell<u64>,
     limit: Cell<u64>,
@@ -54,7 +54,7 @@ impl Drop for CachedBytes {
 }
 
 impl Copies {
-    /// The whole file as gzip of that level.
+    /// The whole file, compressed at that gzip level.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
         self.gzip.borrow().as_ref().filter(|(of, _)| *of == level).map(|(_, kept)| kept.bytes.clone())
     }
@@ -68,18 +68,18 @@ impl Copies {
         self.gzip.borrow().is_none() && self.plain.get().is_none()
     }
 
-    /// Caches it, if there is room. It replaces one of another level.
+    /// Caches the compressed form if there is room, replacing one of another level.
     pub fn keep_gzip(&self, level: u32, bytes: &[u8], budget: &Rc<Budget>) {
         let mut gzip = self.gzip.borrow_mut();
-        // Its room may be needed.
+        // Free its memory first, which may be needed.
         *gzip = None;
         *gzip = CachedBytes::new(bytes, budget).map(|kept| (level, kept));
     }
 
-    /// Keeps the file as it is, if there is room.
+    /// Caches the uncompressed content if there is room.
     pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
         if let Some(kept) = CachedBytes::new(bytes, budget) {
-            // Another copy of the same version is just as good.
+            // An existing copy of the same version is equivalent.
             let _ = self.plain.set(kept);
         }
     }

@@ -1,6 +1,6 @@
-//! One line of an error log, in nginx's form or as JSON: one object a line, always UTF-8, with the request's facts as
-//! members. Also the limits on repeated lines: a message of the process that repeats the one before is only counted,
-//! and a log with a rate drops lines beyond it, and reports how many.
+//! Lines of an error log, in nginx's format or as JSON: one object per line, always UTF-8, with the request's data as
+//! members. Also limits repeated lines: a repeated message of the process is only counted, and a log with a rate drops
+//! lines beyond it and reports how many.
 
 use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
@@ -13,7 +13,7 @@ const QUIET: u64 = 10_000;
 /// A rate is one per second.
 const SECOND: u64 = 1_000;
 
-/// The facts of a request behind the line, in the line's form.
+/// A request's data after the text, in the line's format.
 pub trait RequestPart {
     fn put(&self, format: LineFormat, line: &mut Vec<u8>);
 }
@@ -24,7 +24,7 @@ impl<F: Fn(LineFormat, &mut Vec<u8>)> RequestPart for F {
     }
 }
 
-/// The facts of a line besides its text.
+/// The data of a line besides its text.
 #[derive(Clone, Copy)]
 pub struct Facts {
     pub level: Level,
@@ -33,7 +33,7 @@ pub struct Facts {
     pub serial: Option<u64>,
 }
 
-/// Appends the line up to its text; the request's facts follow, then [`end`].
+/// Appends the line up to its text; the request's data follow, then [`end`].
 pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], line: &mut Vec<u8>) {
     let Facts { level, pid, serial } = facts;
     match format {
@@ -94,16 +94,16 @@ pub struct Repeats {
     count: u64,
 }
 
-/// What happens to a line.
+/// What to do with a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It is written; meanwhile the line before was repeated this many times.
+    /// Write it; the previous line was repeated this many times.
     After(u64),
     Counted,
 }
 
 impl Repeats {
-    /// Whether a line about the process is written now.
+    /// Whether to write a line about the process.
     pub fn admit(&mut self, text: &[u8], now: u64) -> Admitted {
         let is_same = self.text == text;
         if is_same && now.saturating_sub(self.at) < QUIET {
@@ -118,7 +118,7 @@ impl Repeats {
         Admitted::After(std::mem::take(&mut self.count))
     }
 
-    /// Appends the number of lines that were only counted.
+    /// Appends the number of repeated lines.
     pub fn note(count: u64, text: &mut Vec<u8>) {
         let mut note = String::new();
         if count > 0 {
@@ -128,7 +128,7 @@ impl Repeats {
     }
 }
 
-/// The lines of a log within this second.
+/// The number of lines of a log in the current second.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     began: u64,
@@ -137,7 +137,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether one more line may be written, of `rate` a second.
+    /// Whether one more line may be written at `rate` lines per second.
     pub fn admit(&mut self, rate: u32, now: u64) -> bool {
         if now.saturating_sub(self.began) >= SECOND {
             (self.began, self.lines) = (now, 0);
@@ -150,18 +150,18 @@ impl Window {
         is_within
     }
 
-    /// When dropped lines are to be reported.
+    /// When to report dropped lines.
     pub fn due(&self) -> Option<u64> {
         (self.left_out > 0).then_some(self.began + SECOND)
     }
 
-    /// How many were dropped, once the second is over.
+    /// The number of dropped lines, once the second is over.
     pub fn take(&mut self, now: u64) -> Option<u64> {
         self.due().filter(|due| *due <= now).map(|_| std::mem::take(&mut self.left_out))
     }
 }
 
-/// The text of a message, in a buffer that is reused.
+/// Formats a message into a reused buffer.
 pub fn write(text: &mut Vec<u8>, what: fmt::Arguments<'_>) {
     text.clear();
     // Writing to a Vec does not fail.

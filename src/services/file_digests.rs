@@ -1,13 +1,13 @@
-//! Digests of files that clients asked for (Want-Repr-Digest): each version of a file is hashed once.
+//! Digests of files requested by clients (Want-Repr-Digest): each version of a file is hashed once.
 //!
-//! Invariant: a digest belongs to exactly the version that its key names; for a file that changed meanwhile none is
-//! kept.
+//! Invariant: a digest belongs to exactly the version in its key; for a file that changed while it was hashed, none is
+//! cached.
 
 use crate::sys::file::Stat;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-/// Most digests that are kept; the oldest is dropped first.
+/// Maximum number of cached digests; the oldest is dropped first.
 const KEPT: usize = 1024;
 
 /// Identifies a version of a file's content.
@@ -24,7 +24,7 @@ impl Version {
     }
 }
 
-/// A file, and the name of an algorithm.
+/// A version of a file, and the name of an algorithm.
 type Key = (Version, &'static str);
 
 #[derive(Default)]

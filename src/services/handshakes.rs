@@ -1,24 +1,24 @@
-//! How many TLS handshakes a turn begins, and how many it continues: they are the most expensive thing that any
-//! client can ask for. Those with long keys take ten times as long as others (an RSA 4096 signature is longer than a
-//! turn's slice), so their time is limited as well as their number.
+//! Limits the TLS handshakes that a turn begins and continues: they are the most expensive operation that any client
+//! can request. Those with long keys take ten times longer (an RSA 4096 signature exceeds a turn's slice), so both
+//! their number and their time are limited.
 //!
-//! That time is not part of the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that
-//! begin at once all but a few wait for the next turn, and a cheap request does not wait with them.
+//! This time is not part of the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that
+//! connect at once, all but a few wait for the next turn, and cheap requests do not wait with them.
 
-/// Most handshakes begun in a turn: each takes some tenths of a millisecond of signing.
+/// Maximum number of handshakes begun per turn: each takes some tenths of a millisecond of signing.
 const TURN: u32 = 4;
-/// Nanoseconds for handshakes in a turn; one is begun and one continues however long they take.
+/// Nanoseconds for handshakes per turn; one may begin and one may continue however long they take.
 const TIME: u64 = 2_000_000;
 
 /// The handshakes of a turn.
 #[derive(Default)]
 pub struct Handshakes {
     begun: u32,
-    /// One that was begun before has continued.
+    /// Whether an earlier handshake has continued in this turn.
     went_on: bool,
     /// Nanoseconds that handshakes have taken in this turn.
     spent: u64,
-    /// How long the last beginning took, in this turn or an earlier one: the next may take as long.
+    /// The duration of the last begun handshake, in this turn or an earlier one: the next may take as long.
     last: u64,
 }
 
@@ -27,26 +27,26 @@ impl Handshakes {
         *self = Handshakes { last: self.last, ..Handshakes::default() };
     }
 
-    /// Whether another one must wait for the next turn. `is_late`: the time of this turn is over.
+    /// Whether another handshake must wait for the next turn. `is_late`: this turn's time is over.
     pub fn must_wait(&self, is_late: bool) -> bool {
         let is_long = || self.spent.saturating_add(self.last) > TIME;
         self.begun >= TURN || self.begun > 0 && (is_late || is_long())
     }
 
-    /// Whether one that was begun may continue in this turn: the client's answer takes time as well (key exchange of
-    /// TLS 1.2, client certificates), and hundreds may arrive in one turn.
+    /// Whether an earlier handshake may continue in this turn: processing the client's response takes time too (TLS 1.2
+    /// key exchange, client certificates), and hundreds may arrive in one turn.
     pub fn may_go_on(&self, is_late: bool) -> bool {
         !self.went_on || !is_late && self.spent <= TIME
     }
 
-    /// Another was begun, and took this many nanoseconds.
+    /// Records that a handshake was begun and took this many nanoseconds.
     pub fn begun(&mut self, ns: u64) {
         self.begun += 1;
         self.last = ns;
         self.spent = self.spent.saturating_add(ns);
     }
 
-    /// One that was begun before has continued.
+    /// Records that an earlier handshake has continued.
     pub fn went_on(&mut self, ns: u64) {
         self.went_on = true;
         self.spent = self.spent.saturating_add(ns);
@@ -57,7 +57,7 @@ impl Handshakes {
 mod tests {
     use super::*;
 
-    /// A cheap one.
+    /// A cheap handshake.
     const SHORT: u64 = TIME / 10;
 
     #[test]

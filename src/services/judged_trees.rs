@@ -1,6 +1,5 @@
-//! Directories whose entries are all being checked before they are copied, moved or removed as a whole. It takes
-//! several turns: a file that is stored in one meanwhile may have been missed, so the tree is marked and checked
-//! again.
+//! Directory trees being checked before they are copied, moved or removed as a whole. This takes several turns: a file
+//! stored in the tree meanwhile may be missed, so the tree is flagged and checked again.
 //!
 //! Invariant: costs nothing while no tree is being checked.
 
@@ -13,14 +12,14 @@ use std::rc::{Rc, Weak};
 #[derive(Default)]
 pub struct JudgedTrees(Vec<Judged>);
 
-/// The real path of a tree, and the flag of its watch.
+/// The real path of a tree, and its watch's flag.
 type Judged = (Box<[u8]>, Weak<Cell<bool>>);
 
-/// Whether something was added to a tree; it is watched until this is dropped.
+/// Whether something was added to a tree; the tree is watched until this is dropped.
 pub struct Watch(Rc<Cell<bool>>);
 
 impl Watch {
-    /// Something was added since the last [`Watch::take`].
+    /// Whether something was added since the last [`Watch::take`].
     pub fn is_set(&self) -> bool {
         self.0.get()
     }
@@ -41,13 +40,13 @@ impl JudgedTrees {
         Ok(Watch(came))
     }
 
-    /// A name was added to `dir`.
+    /// Call it when a name was added to `dir`.
     pub fn came(&mut self, dir: BorrowedFd<'_>) {
         if self.0.is_empty() {
             return;
         }
         self.0.retain(|(_, came)| came.strong_count() > 0);
-        // A directory with an unknown path may be in any of them.
+        // A directory whose path is unknown may be in any tree.
         let path = file::path_of(dir).ok();
         for (tree, came) in &self.0 {
             let is_in = path.as_ref().is_none_or(|path| {

@@ -1,20 +1,20 @@
-//! The counts of limit_req and limit_conn, by zone and key. Zones are found by name, so their counts survive a
-//! reload; a reload that replaces this process hands them over ([`crate::services::handover`]).
+//! Counters of limit_req and limit_conn, by zone and key. Zones are identified by name, so counters survive a reload; a
+//! reload that replaces this process hands them over ([`crate::services::handover`]).
 //!
-//! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client are dropped
-//! first, then the least recently used. Keys come from clients, so they are hashed with a secret.
+//! Invariant: a zone never exceeds its size; entries that no longer limit a client are dropped first, then the least
+//! recently used. Keys come from clients, so they are hashed with a secret.
 
 use crate::util::hash::{FastMap, SecretMap};
 use std::rc::Rc;
 
-/// Memory counted for an entry besides its key.
+/// Memory accounted for an entry in addition to its key.
 const ENTRY: usize = 96;
 
 #[derive(Default)]
 pub struct Limits {
     requests: FastMap<Rc<str>, Requests>,
     connections: FastMap<Rc<str>, SecretMap<Box<[u8]>, u32>>,
-    /// Changes to be handed over, while another process takes this one's place.
+    /// Changes to hand over, while another process is taking this one's place.
     changes: Option<Changes>,
 }
 
@@ -33,7 +33,7 @@ struct Requests {
     bytes: usize,
 }
 
-/// Thousandths of a request beyond the rate, as of `last` (monotonic milliseconds).
+/// Thousandths of a request in excess of the rate, as of `last` (monotonic milliseconds).
 #[derive(Clone, Copy, Debug)]
 pub struct Node {
     pub excess: i64,
@@ -47,7 +47,7 @@ impl Node {
         self.excess.saturating_sub(drained).saturating_add(1000).max(0)
     }
 
-    /// The entry at `now`. None: it no longer limits.
+    /// The entry at `now`. None: it no longer limits anything.
     pub fn drained(self, rate: u64, now: u64) -> Option<Node> {
         let excess = self.now(rate, now);
         (excess > 0).then_some(Node { excess: excess - 1000, last: now })
@@ -55,13 +55,13 @@ impl Node {
 }
 
 impl Limits {
-    /// The excess with one more request of this key. A new key has none.
+    /// The excess with one more request for this key. A new key has none.
     pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
         let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
         node.map_or(0, |node| node.now(rate, now) as u64)
     }
 
-    /// Counts a request. `size`: most bytes of the zone. Gives the excess.
+    /// Counts a request. `size`: the zone's size in bytes. Returns the excess.
     pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
@@ -130,7 +130,7 @@ impl Limits {
         }
     }
 
-    /// Slots that another process's requests hold: the number before, and now.
+    /// Replaces the number of slots that another process's requests hold: from `before` to `now`.
     pub fn adjust(&mut self, zone: &Rc<str>, key: &[u8], before: u32, now: u32) {
         let zone = self.connections.entry(zone.clone()).or_default();
         let count = zone.get(key).copied().unwrap_or(0).saturating_sub(before).saturating_add(now);
@@ -166,7 +166,7 @@ impl Limits {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
     }
 
-    /// Removes this key's count, which another process continues.
+    /// Removes this key's counter, which another process continues.
     pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
         let zone = self.requests.get_mut(zone)?;
         let node = zone.nodes.remove(key)?;
@@ -186,7 +186,7 @@ impl Requests {
             let (_, median, _) = times.select_nth_unstable(half);
             let median = *median;
             let mut spare = half;
-            // Many may have the median's time: at most half are dropped.
+            // Many may have the median's time, so drop at most half.
             self.nodes.retain(|_, node| {
                 let goes = node.last <= median && spare > 0;
                 spare -= usize::from(goes);

@@ -1,11 +1,11 @@
-//! Rendered listings of directories, cached for a second each, and only while nothing has changed.
+//! Rendered directory listings, cached for one second, and only while nothing has changed.
 //!
-//! Invariant: a page that is handed out shows its directory as it is. Before each use the kernel is asked whether
-//! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries
-//! whose changes happen elsewhere (subdirectories, targets of links, files with several names) are kept beside the
-//! page for the caller to check. What the kernel does not report (writes to mapped memory, writes by a second name
-//! that a file got meanwhile) shows after a second, when the page expires. A directory with too many entries to be
-//! watched is only compared: added and removed entries show at once, sizes and times of the others after a second.
+//! Invariant: a cached page shows the directory as it is. Before each use, inotify is asked whether anything happened
+//! in the directory since it was read, and the directory itself is compared. Entries whose changes happen elsewhere
+//! (subdirectories, targets of links, files with several names) are stored with the page for the caller to check. What
+//! the kernel does not report (writes through shared mappings, or by a second name created meanwhile) shows after a
+//! second, when the page expires. A directory with too many entries to be watched is only compared: added and removed
+//! entries show at once, sizes and times of others after a second.
 
 use super::clock::Clock;
 use super::dir_watch::{self, Price};
@@ -18,14 +18,14 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Milliseconds that a page is used. Shorter than a file is trusted: a page shows many names, each of which may be
-/// written in a way that the kernel does not report.
+/// Lifetime of a page in milliseconds. Shorter than for a file: a page shows many names, each of which may be changed
+/// in a way that the kernel does not report.
 const LIFE: u64 = 1_000;
-/// Most pages, so that walking over them all stays cheap.
+/// Maximum number of pages, so that iterating over all stays cheap.
 const PAGES: usize = 256;
 
-/// Everything that a listing with sizes and times would show. Reported once: what is known to be old need not be
-/// reported again, and the kernel never queues more than an event and the end of its watch.
+/// Everything that a listing with sizes and times shows. One-shot: what is known to be outdated need not be reported
+/// again, so the kernel queues at most one event and the end of the watch.
 const MASK: u32 = inotify::MODIFY
     | inotify::ATTRIB
     | inotify::CLOSE_WRITE
@@ -40,20 +40,20 @@ const MASK: u32 = inotify::MODIFY
 /// Bytes of events read at once; more stay for the next read.
 const BATCH: usize = 4096;
 
-/// A directory is watched as long as this is held.
+/// The watch lasts as long as this is held.
 #[derive(Debug)]
 pub struct Watched {
     watch: i32,
-    /// No change was reported so far.
+    /// Whether no change has been reported.
     quiet: Cell<bool>,
 }
 
-/// How changes of a page's directory are noticed.
+/// How changes to a page's directory are detected.
 #[derive(Clone, Debug)]
 pub enum Guard {
     Watched(Rc<Watched>),
-    /// By its own timestamps only: it has too many entries to be watched. When entries were first read, monotonic
-    /// milliseconds.
+    /// Only by its timestamps, since it has too many entries to be watched. With the time when entries were first read
+    /// (monotonic milliseconds).
     Compared(u64),
 }
 
@@ -66,21 +66,21 @@ impl Guard {
     }
 }
 
-/// An entry whose changes the directory's watch does not report, and its state.
+/// An entry whose changes the directory's watch does not report, with its state.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loose {
     pub name: CString,
     pub stat: Stat,
 }
 
-/// A rendered listing, in pieces: no step copies, or frees, all of a large one at once.
+/// A rendered listing in pieces, so that no single step copies or frees a large one.
 pub type Pieces = Rc<[Rc<[u8]>]>;
 
 #[derive(Clone, Debug)]
 pub struct Page {
     pub body: Pieces,
     pub loose: Rc<[Loose]>,
-    /// The directory's state when it was opened to be read.
+    /// The directory's metadata when it was opened for reading.
     pub dir: Stat,
     pub guard: Guard,
 }
@@ -101,19 +101,19 @@ struct CachedPage {
 pub struct Listings {
     inotify: Option<Inotify>,
     watched: Vec<Rc<Watched>>,
-    /// By everything that a page depends on. std's hasher: clients choose parts of the keys.
+    /// By everything that a page depends on. Uses std's hasher, since clients choose parts of the keys.
     pages: HashMap<Box<[u8]>, CachedPage>,
     bytes: u64,
     limit: u64,
 }
 
 impl Listings {
-    /// `limit`: most bytes of cached pages. 0: none.
+    /// `limit`: maximum bytes of cached pages. 0 disables the cache.
     pub fn new(limit: u64) -> Listings {
         Listings { limit, ..Listings::default() }
     }
 
-    /// A new configuration may allow more or less, and may show the same directory in another way.
+    /// Applies a new configuration, which may change the limit or the appearance of a page.
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.pages.clear();
@@ -121,14 +121,13 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// Must be called before the directory `dir` is read for a page to be cached. None: the page is not cached.
-    /// `stat` is the directory's; its size, which grows with the number of names, decides whether a watch takes too
-    /// long.
+    /// Call it before reading the directory `dir` for a page to be cached. None: do not cache the page. `stat` is the
+    /// directory's; its size, which grows with the number of names, decides whether a watch would take too long.
     pub fn guard(&mut self, dir: BorrowedFd<'_>, stat: &Stat, now: &Clock) -> Option<Guard> {
         if self.limit == 0 {
             return None;
         }
-        // This path is the open directory, whatever has its name meanwhile.
+        // This path denotes the open directory, even if its name is another directory's by now.
         let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
         match dir_watch::price(&path, stat).ok()? {
             Price::Fair => self.watch(&path).map(Guard::Watched),
@@ -141,7 +140,7 @@ impl Listings {
         if self.inotify.is_none() {
             self.inotify = Inotify::new().ok();
         }
-        // Earlier reports belong to a watch that has ended.
+        // Earlier events belong to a watch that has ended.
         let watch = self.inotify.as_ref()?.add(path, MASK).ok()?;
         if let Some(known) = self.watched.iter().find(|known| known.watch == watch && known.quiet.get()) {
             return Some(known.clone());
@@ -174,7 +173,7 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// The page of that key, if its directory is still as `dir` and nothing happened in it. The caller checks the
+    /// The page for this key, if its directory still equals `dir` and nothing happened in it. The caller checks the
     /// loose entries.
     pub fn find(&mut self, key: &[u8], dir: &Stat, now: &Clock) -> Option<Page> {
         if self.pages.is_empty() {
@@ -254,7 +253,7 @@ impl Listings {
         self.watched.retain(|known| {
             let used = Rc::strong_count(known) > 1;
             if let (false, Some(inotify)) = (used, inotify) {
-                // One that has reported a change has already ended.
+                // A watch that has reported a change has already ended.
                 let _ = inotify.remove(known.watch);
             }
             used

@@ -1,18 +1,18 @@
-//! One log file: lines that wait for the end of the turn, and bytes that the other end has not taken yet.
+//! One log file: lines pending until the end of the turn, and bytes that the destination has not accepted yet.
 //!
-//! Invariant: nothing here waits. If a reader is slow, up to [`BACKLOG`] bytes are kept for it; further lines are
-//! dropped and counted, and the count is reported once there is room again.
+//! Invariant: nothing here blocks. For a slow reader, up to [`BACKLOG`] bytes are buffered; further lines are dropped
+//! and counted, and the count is reported once there is room again.
 
 use crate::io::sink::Sink;
 use crate::sys::{Errno, file};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Bytes kept for a reader that is slow: minutes of a busy error log, some seconds of a busy access log.
+/// Maximum bytes buffered for a slow reader: minutes of a busy error log, some seconds of a busy access log.
 const BACKLOG: usize = 1 << 20;
 /// Larger buffers are freed when they are empty.
 const KEPT: usize = 128 << 10;
-/// A disk that is full still takes what fits into pages that a file has already.
+/// On a full disk, writes still succeed up to the end of a file's last page.
 const PAGE: usize = 4096;
 
 #[derive(Default)]
@@ -21,31 +21,31 @@ pub struct LogFile {
     sink: Option<Sink>,
     /// Whole lines, not yet written.
     pub pending: Vec<u8>,
-    /// The rest of an incomplete write.
+    /// The rest of a partial write.
     backlog: Vec<u8>,
     dropped: u64,
-    /// Lines of failed writes that no one was told of yet.
+    /// Lines of failed writes not reported yet.
     lost: u64,
-    /// A spell of failures: it is over when more was written than the last page of the file can have had room for.
+    /// Whether writes are failing: this ends when more was written than the file's last page can have had room for.
     failing: bool,
     /// Bytes written since the last failure.
     room: usize,
-    /// The last byte that the file took is not the end of a line: unless the rest of that line follows, a line end is
-    /// written first.
+    /// Whether the last byte accepted is not a line end: unless the rest of that line follows, a line end is written
+    /// first.
     is_in_line: bool,
     pub gzip: Option<u32>,
-    /// The configuration in use names it.
+    /// Whether the current configuration names it.
     pub is_named: bool,
 }
 
 /// What is reported in the error log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The first of several failures in a row: a full disk must not fill the other logs as well.
+    /// The first of several consecutive failures: a full disk must not fill the other logs too.
     Failed(Errno),
-    /// Lines can be written again; this many were dropped meanwhile, since the reader was slow.
+    /// Lines can be written again; this many were dropped because the reader was slow.
     Dropped(u64),
-    /// The same, since writes failed.
+    /// Likewise, because writes failed.
     Lost(u64),
 }
 
@@ -62,9 +62,9 @@ impl LogFile {
         self.sink.as_ref()
     }
 
-    /// Sets the file; what the old one has not taken goes to the new one.
+    /// Replaces the file; what the old one has not accepted goes to the new one.
     pub fn set_sink(&mut self, sink: Sink) {
-        // The same file opened again still ends in the middle of a line.
+        // If the same file was opened again, it still ends within a line.
         self.is_in_line &= self.sink.as_ref().is_some_and(|old| is_same(old, &sink));
         self.sink = Some(sink);
         (self.failing, self.room) = (false, 0);
@@ -74,12 +74,12 @@ impl LogFile {
         *self = LogFile::default();
     }
 
-    /// The other end has not taken everything.
+    /// Whether the destination has not accepted everything.
     pub fn is_blocked(&self) -> bool {
         !self.backlog.is_empty()
     }
 
-    /// Writes as much as the other end takes.
+    /// Writes as much as the destination accepts.
     pub fn flush(&mut self) -> Option<Trouble> {
         let Some(sink) = self.sink.take() else {
             self.pending.clear();
@@ -91,7 +91,7 @@ impl LogFile {
     }
 
     fn flush_to(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>) -> Option<Trouble> {
-        // The backlog continues the line.
+        // The backlog is the rest of the line.
         let ends_line = self.is_in_line && self.gzip.is_none() && self.backlog.is_empty() && !self.pending.is_empty();
         if ends_line {
             self.pending.insert(0, b'\n');
@@ -121,7 +121,7 @@ impl LogFile {
         let size = fresh.len();
         if outcome.is_err() {
             let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-            // Half a gzip member holds no line; the end of the line before was counted with that.
+            // A partial gzip member contains no line. The line end of the line before was counted with that.
             let written = if self.gzip.is_some() { 0 } else { taken.max(usize::from(ends_line)) };
             self.lost += lines(self.pending.get(written..).unwrap_or_default()) + lines(&self.backlog);
             self.backlog.clear();
@@ -150,8 +150,8 @@ impl LogFile {
     }
 }
 
-/// Writes as much as the other end takes without waiting: the number of bytes, and why there are no more. `is_in_line`:
-/// whether the last byte that it ever took is not the end of a line.
+/// Writes as much as the destination accepts without blocking: returns the number of bytes, and the error that stopped
+/// it. `is_in_line`: whether the last byte it accepted is not a line end.
 fn send(
     bytes: &[u8],
     is_in_line: &mut bool,
@@ -178,10 +178,10 @@ fn is_same(one: &Sink, other: &Sink) -> bool {
     }
 }
 
-/// A whole gzip member; several in a row make one file.
+/// A complete gzip member; concatenated members form a valid file.
 fn gzip(level: u32, lines: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
-    // A Vec takes all that is written.
+    // Writing to a Vec does not fail.
     let _ = encoder.write_all(lines);
     encoder.finish().unwrap_or_default()
 }
@@ -206,7 +206,7 @@ mod tests {
             assert!(log.backlog.len() <= BACKLOG);
         }
         assert!(log.is_blocked());
-        // The reader wakes up: everything but the dropped lines arrives, and their number is reported once.
+        // The reader resumes: everything except dropped lines arrives, and their number is reported once.
         let (mut read, mut into, mut reported) = (0, vec![0; 1 << 16], 0);
         while log.is_blocked() || reported == 0 {
             read += file::read(reader.as_fd(), &mut into).unwrap_or(0) as u64;
@@ -235,7 +235,7 @@ mod tests {
         let mut into = [0; 64];
         let n = file::read(reader.as_fd(), &mut into).expect("it was written");
         assert_eq!(&into[..n], b"\none\ntwo\n");
-        // Another file has no line to end; the same one, opened again, has.
+        // Another file has no line to end; the same file opened again has.
         for (is_other, expected) in [(false, &b"\nthree\n"[..]), (true, b"three\n")] {
             let (other, into_other) = file::pipe().expect("pipe2");
             log.is_in_line = true;
@@ -327,7 +327,7 @@ mod tests {
         for (is_gzip, lost) in [(false, 4), (true, 5)] {
             let mut log = LogFile::new(Path::new("a.log"));
             log.gzip = is_gzip.then_some(1);
-            // The first line and a part of the second.
+            // The first line and part of the second.
             let full = Err(Errno::ENOSPC);
             let mut takes = [Ok(5), full, full, full, Ok(usize::MAX)].into_iter();
             let mut write = |bytes: &[u8]| takes.next().unwrap_or(Ok(0)).map(|most| most.min(bytes.len()));

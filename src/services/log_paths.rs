@@ -1,4 +1,4 @@
-//! Log files whose path has variables, kept open by open_log_file_cache: nginx's rules of use, age and number.
+//! Log files whose paths have variables, kept open by open_log_file_cache: by nginx's rules about uses, age and number.
 
 use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 #[derive(Default)]
 pub struct LogPaths {
     entries: HashMap<PathBuf, Entry>,
-    /// Counts uses, since two may happen within a millisecond.
+    /// Counts uses, since two may occur in one millisecond.
     clock: u64,
 }
 
 struct Entry {
-    /// None: it is not used often enough to be kept open.
+    /// None: not used often enough to be kept open.
     fd: Option<Sink>,
     uses: u32,
     used: u64,
     order: u64,
-    /// When the path was last seen to lead to this file.
+    /// When the path was last verified to lead to this file.
     checked: u64,
 }
 
@@ -74,7 +74,7 @@ impl LogPaths {
         Ok(())
     }
 
-    /// Closes all: the files must be opened again.
+    /// Closes all, so that files are opened again.
     pub fn clear(&mut self) {
         self.entries.clear();
     }

@@ -1,8 +1,7 @@
-//! Log files. Lines about requests are collected in a turn and written by one call; messages about the process are
-//! written at once. A log that cannot be written, or whose reader is slow, is reported once and delays no request.
+//! Log files. Lines about requests are collected during a turn and written by one call; messages about the process are
+//! written at once. A log that fails or whose reader is slow is reported once and never delays a request.
 //!
-//! A file stays open as long as the configuration names it, or an exchange lives that began with a configuration that
-//! did.
+//! A file stays open as long as the configuration names it, or an exchange exists whose configuration did.
 
 use super::clock::Clock;
 use super::error_line::{self, Admitted, Facts, Repeats, RequestPart, Window};
@@ -19,9 +18,9 @@ use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Lines of a file are written when they are this many bytes, within a turn.
+/// When this many bytes are pending, they are written within the turn.
 const FULL: usize = 64 << 10;
-/// How long until a log that took nothing is tried again, milliseconds.
+/// Milliseconds until a blocked log is retried.
 const AGAIN: u64 = 20;
 
 #[derive(Default)]
@@ -29,7 +28,7 @@ pub struct Logs {
     files: Vec<LogFile>,
     /// Files with lines to write at the end of the turn.
     dirty: Vec<LogFileId>,
-    /// Files whose other end did not take everything.
+    /// Files whose destination did not accept everything.
     blocked: Vec<LogFileId>,
     /// Files with `buffer=`: (file, when its oldest line must be written).
     held: Vec<(LogFileId, u64)>,
@@ -39,9 +38,9 @@ pub struct Logs {
     /// The text of a diagnostic.
     text: Vec<u8>,
     repeats: Repeats,
-    /// Rate windows of logs that have a rate.
+    /// Windows of logs that have a rate.
     windows: Vec<(LogTarget, Window)>,
-    /// Where messages go that no file takes; None in a daemon.
+    /// Where messages go that no file accepts; None in a daemon.
     stderr: Option<LogFile>,
     /// Messages about the logs themselves, for the error log.
     troubles: Vec<String>,
@@ -49,12 +48,12 @@ pub struct Logs {
     pid: Option<i32>,
 }
 
-/// The connection that a message is about.
+/// The connection that a message concerns.
 #[derive(Clone, Copy)]
 pub struct Who<'a> {
     /// The number of the connection.
     pub serial: u64,
-    /// Appends the client and its request, at the end of the line.
+    /// Appends client and request at the end of the line.
     pub asked: &'a dyn RequestPart,
 }
 
@@ -83,7 +82,7 @@ impl Logs {
     /// Opens the files of a configuration that are not open yet.
     ///
     /// # Errors
-    /// The first file that cannot be opened; nothing has changed then.
+    /// The first file that cannot be opened; nothing was changed then.
     pub fn open(&mut self, config: &Config) -> Result<(), (PathBuf, Errno)> {
         let is_new = |at: usize| !self.files.get(at).is_some_and(LogFile::is_open);
         let mut opened = Vec::new();
@@ -103,13 +102,13 @@ impl Logs {
         Ok(())
     }
 
-    /// The paths in the order of their ids: a configuration that is loaded later numbers its own after them. An empty
-    /// one may be reused.
+    /// The paths in the order of their ids: a configuration loaded later numbers its own after them. An empty path may
+    /// be reused.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|f| f.path.clone()).collect()
     }
 
-    /// Closes the files that only earlier configurations named, whose last exchange is gone.
+    /// Closes the files that only earlier configurations named, if no exchange uses these any more.
     pub fn retire(&mut self) {
         self.flush_all();
         for file in self.files.iter_mut().filter(|file| !file.is_named) {
@@ -121,8 +120,8 @@ impl Logs {
         self.syslogs.clear();
     }
 
-    /// USR1: opens every file of the configuration again by its path, after writing what is pending to the old one. A
-    /// log that is a descriptor (`/dev/stdout`) stays as it is.
+    /// USR1: writes what is pending, then reopens every file of the configuration by its path. A log that is a
+    /// descriptor (`/dev/stdout`) stays as it is.
     pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
         self.begin_reopen();
         let mut failed = Vec::new();
@@ -138,8 +137,8 @@ impl Logs {
         failed
     }
 
-    /// Writes what is pending to the old files; those with variables in their path, and syslog's sockets, are opened
-    /// again when they are needed.
+    /// Writes what is pending to the old files. Files with variables in their path and syslog sockets are opened again
+    /// when needed.
     pub fn begin_reopen(&mut self) {
         self.flush_all();
         self.paths.clear();
@@ -151,7 +150,7 @@ impl Logs {
         self.files.iter().enumerate().filter_map(|(at, file)| Some((at, &*file.path, file.sink()?.fd())))
     }
 
-    /// Takes a file that a process with more rights has opened.
+    /// Takes a file that a more privileged process has opened.
     pub fn replace(&mut self, at: usize, fd: OwnedFd) {
         if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {
             file.set_sink(Sink::new(fd));
@@ -162,12 +161,12 @@ impl Logs {
         self.stderr.is_some()
     }
 
-    /// Discards messages that no file takes: a daemon has no terminal.
+    /// Discards messages that no file accepts: a daemon has no terminal.
     pub fn drop_stderr(&mut self) {
         self.stderr = None;
     }
 
-    /// A message about `log` itself, on standard error too, unless that is where it goes.
+    /// Logs a message about `log` itself, also to standard error unless that is the log.
     pub fn beside(&mut self, log: &ErrorLog, text: &str) {
         if let (LogTarget::File(_), Some(stderr)) = (&log.target, &mut self.stderr) {
             let _ = writeln!(stderr.pending, "webserv: [emerg] {text}");
@@ -180,7 +179,7 @@ impl Logs {
         std::mem::take(&mut self.troubles)
     }
 
-    /// A buffer to append access lines to; `hold` says when they are written.
+    /// A buffer to append access log lines to; `hold` determines when they are written.
     pub fn access(&mut self, id: LogFileId, hold: Hold, now: u64) -> Option<&mut Vec<u8>> {
         let file = self.files.get(id.at()).filter(|f| f.is_open())?;
         let size = match hold {
@@ -206,14 +205,14 @@ impl Logs {
         Some(&mut self.files[id.at()].pending)
     }
 
-    /// Writes one line to a file whose path was made for this request: it is opened, written and closed, unless
+    /// Writes a line to a file whose path was computed for this request: opens, writes and closes it, unless
     /// open_log_file_cache keeps it open.
     pub fn access_path(&mut self, path: &Path, line: &[u8], cache: Option<PathCache>, now: u64) -> Result<(), Errno> {
         self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
-    /// The end of a turn: writes lines that may not be held longer. Gives when the rest must be written, if there is
-    /// any.
+    /// At the end of a turn: writes the lines that may not be held longer. Returns when the rest must be written, if
+    /// there is any.
     pub fn flush_turn(&mut self, now: u64) -> Option<u64> {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
@@ -230,7 +229,7 @@ impl Logs {
         held.into_iter().chain(again).min()
     }
 
-    /// Tries those again that took nothing. Gives when the next try is due.
+    /// Retries blocked logs. Returns when the next retry is due.
     fn retry(&mut self, now: u64) -> Option<u64> {
         for id in std::mem::take(&mut self.blocked) {
             self.write_out(id);
@@ -241,7 +240,7 @@ impl Logs {
     }
 
     fn flush_stderr(&mut self) {
-        // If standard error itself fails, only its losses can be reported.
+        // If standard error itself fails, only the loss can be reported.
         if let Some(stderr) = self.stderr.as_mut().filter(|file| file.is_blocked() || !file.pending.is_empty())
             && let Some(Trouble::Dropped(lines)) = stderr.flush()
         {
@@ -249,7 +248,7 @@ impl Logs {
         }
     }
 
-    /// Writes everything: before a reopen, and at the end.
+    /// Writes everything: before reopening, and at exit.
     pub fn flush_all(&mut self) {
         for at in 0..self.files.len() {
             self.write_out(LogFileId(at as u32));
@@ -283,13 +282,13 @@ impl Logs {
     /// Sends an access line to a syslog server.
     ///
     /// # Errors
-    /// The line was lost. Each interval has the error once.
+    /// The line was lost. Reported once per interval.
     pub fn syslog(&mut self, to: &Syslog, line: &[u8], now: &mut Clock) -> Result<(), Errno> {
         let ms = now.ms;
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)
     }
 
-    /// Writes one message to `log` and its others, if its level is wanted there.
+    /// Writes a message to `log` and its siblings, as far as their levels include it.
     pub fn error(
         &mut self,
         log: &ErrorLog,
@@ -304,7 +303,7 @@ impl Logs {
         let mut written = 0;
         let mut text = std::mem::take(&mut self.text);
         error_line::write(&mut text, what);
-        // A message about the process that repeats itself is logged once, and then counted.
+        // A repeated message of the process is logged once, then counted.
         let admitted = match who.is_none() && level <= Level::Warn {
             true => self.repeats.admit(&text, now.ms),
             false => Admitted::After(0),
@@ -334,7 +333,7 @@ impl Logs {
         }
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
-        // Only the serving process has requests; a process that becomes a daemon has another number before that.
+        // Only the serving process has requests; a process that becomes a daemon had another pid before.
         let pid = match who {
             Some(_) => *self.pid.get_or_insert_with(process::getpid),
             None => process::getpid(),
@@ -395,7 +394,7 @@ impl Logs {
         &mut self.windows[at].1
     }
 
-    /// Logs how many lines were dropped, once their second is over. Gives when the next such line is due.
+    /// Logs how many lines were dropped, once their second is over. Returns when the next such line is due.
     fn close_windows(&mut self, now: u64) -> Option<u64> {
         for (_, window) in &mut self.windows {
             if let Some(count) = window.take(now) {

@@ -1,5 +1,6 @@
-//! What all requests share: the turn's clock, the configuration, buffers, open files, logs, counters. The event loop
-//! passes [`Services`] down. Nothing here imports `conn` or `exchange`: what a service has to wake, it knows by its key.
+//! State shared by all requests: the turn's clock, the configuration, buffers, open files, logs, counters. The event
+//! loop passes [`Services`] down. Nothing here imports `conn` or `exchange`: what a service must wake is known by its
+//! key.
 
 pub mod acme;
 pub mod boot;
@@ -85,19 +86,19 @@ use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
 use user_file::UserFile;
 
-/// Most bytes read from a socket at a time while a body streams. Larger reads make uploads cheaper.
+/// Maximum bytes read from a socket at once while a body is streamed. Larger reads make uploads cheaper.
 pub const SCRATCH: usize = 256 << 10;
-/// Nearly every request head fits into one of these, and a small body with it.
+/// Holds nearly every request head, and a small body with it.
 const BUFFER: usize = 8 << 10;
-/// Buffers kept for reuse.
+/// Maximum number of buffers kept for reuse.
 const BUFFERS: usize = 1024;
 
-/// Everything shared. One per process; disjoint from the connections, so plain borrows suffice.
+/// One per process; disjoint from the connections, so that plain borrows suffice.
 pub struct Services {
     /// The configuration for new requests. A request in progress keeps the one it began with.
     pub config: Rc<Config>,
     pub now: Clock,
-    /// The time that work may take in this turn.
+    /// The time for work in this turn.
     pub slice: Slice,
     pub buffers: BufPool,
     pub compressors: Rc<Compressors>,
@@ -105,24 +106,24 @@ pub struct Services {
     /// Cached responses.
     pub response_cache: ResponseCache,
     pub descriptors: Descriptors,
-    /// Directories that need not be looked at until the kernel reports a change.
+    /// Directories that need not be checked until the kernel reports a change.
     pub dir_watch: DirWatch,
-    /// Directories that uploads are stored in, kept open.
+    /// Directories for uploads, kept open.
     pub directories: Directories,
     /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
-    /// Real paths of directories in which clients may store files: none of these files is run.
+    /// Real paths of directories in which clients may store files: these files are never executed.
     pub stored_places: Places,
-    /// Real paths of directories whose content is not shown.
+    /// Real paths of directories whose contents are never served.
     pub hidden_places: Places,
     pub temp_names: TempNames,
     /// Digests of files.
     pub file_digests: FileDigests,
-    /// The usage of areas that have a quota.
+    /// The usage of areas with a quota.
     pub quotas: Quotas,
     /// WebDAV's locks.
     pub dav_locks: DavLocks,
-    /// Directories that are being checked before they are copied, moved or removed.
+    /// Directories being checked before they are copied, moved or removed.
     pub judged_trees: JudgedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
@@ -130,51 +131,51 @@ pub struct Services {
     pub logs: Logs,
     pub stats: Stats,
     pub handshakes: Handshakes,
-    /// Certificates that the server gets by itself.
+    /// Certificates obtained by ACME.
     pub acme: Acme,
     pub limits: Limits,
     pub passwords: Passwords,
     pub user_file: UserFile,
-    /// The state of upstream servers: which is next, which have failed.
+    /// The state of upstream servers: whose turn is next, and which have failed.
     pub upstream_balance: Balance,
-    /// Names that are looked up at request time.
+    /// Resolves names at request time.
     pub resolver: Resolver,
-    /// Programs that answer requests.
+    /// Running CGI programs.
     pub children: Children,
     pub upstream_names: UpstreamNames,
-    /// The directories that uploads in progress have made, and those that they store in.
+    /// The directories that uploads in progress have created, and those in which they store.
     pub uploading: Rc<MadeDirectories>,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,
     /// The machine's boot; read before the process is confined.
     pub boot: Option<Boot>,
-    /// A buffer for bytes that are consumed at once; no connection owns it.
+    /// A buffer for bytes that are consumed immediately; it belongs to no connection.
     pub scratch: Vec<u8>,
-    /// For splice from a socket to a file; made at first use, always empty between two calls.
+    /// For splice from a socket to a file; created on first use, and always empty between calls.
     pub pipe: Option<(OwnedFd, OwnedFd)>,
     /// How close the process is to worker_memory_limit.
     pub overload: Overload,
-    /// The process shuts down gracefully: no connection is kept alive.
+    /// Whether the process shuts down gracefully: connections are not kept alive.
     pub quitting: bool,
-    /// A drain has begun: health checks fail, everything else is served.
+    /// Whether a drain has begun: health checks fail, everything else is served.
     pub draining: bool,
-    /// When the configuration was loaded, Unix time.
+    /// When the configuration was loaded (Unix time).
     pub loaded: i64,
-    /// Records the phases for `webserv explain`, and keeps them from changing anything. None in the server.
+    /// Records the phases for `webserv explain`, and prevents side effects. None in the server.
     pub trace: Option<Recorder>,
 }
 
 impl Services {
-    /// Whether `opened` has one of the last descriptors, which are left to others, and no cached file gives one back:
-    /// it is to be closed again.
+    /// Whether `opened` has one of the reserved last descriptors and no cached file could be closed instead: then it
+    /// must be closed again.
     pub fn is_crowded(&mut self, opened: BorrowedFd<'_>) -> bool {
         self.descriptors.are_short(opened) && self.files.give_back() == 0
     }
 
-    /// A new file in `at`. Where few descriptors are left, cached files give some back first.
+    /// Creates a temporary file in `at`. If descriptors are scarce, closes cached files first.
     ///
     /// # Errors
-    /// As of [`TempFile::create`].
+    /// As [`TempFile::create`].
     pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
         match TempFile::create(at, keep, self.descriptors) {
             Err(Failure { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
@@ -184,7 +185,7 @@ impl Services {
         }
     }
 
-    /// Reports to the clock, the judged trees and the quotas that a file was made in `dir`, other than by an upload.
+    /// Tells the clock, the tree checks and the quotas that a file was created in `dir` other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
         self.judged_trees.came(dir);

@@ -1,9 +1,10 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: a response is never older than the moment its request began to arrive ([`Clock::epoch`]). At its first
-//! use in an epoch an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has
-//! reported no change there; a name that changed, vanished or may no longer be reached is opened again, and a missing
-//! one is looked for again. Contents younger than the clock's granularity are not trusted: a second write could get
+//! Invariant: a response is never older than the time at which its request began to arrive ([`Clock::epoch`]). At its
+//! first use in an epoch, an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory
+//! and has reported no change. A path that changed, vanished or may no longer be accessed is opened again, and a
+//! missing one is looked up again. Contents younger than the clock's granularity are not trusted: a second write could
+//! have the same timestamps.
 //! the same timestamps.
 
 mod look;
@@ -26,56 +27,56 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Files up to this size are kept in memory: sent with their head by one call. Above it sendfile wins.
+/// Files up to this size are cached in memory: head and content are sent by one call. Above it, sendfile is faster.
 pub const SMALL: u64 = 16 << 10;
-/// Files up to this size are kept in memory once this many pieces of them were requested.
+/// Files up to this size are cached in memory after this many requests for parts of them.
 const WHOLE: u64 = 256 << 10;
 const OFTEN: u8 = 8;
-/// Most entries; each costs about 300 bytes besides its content.
+/// Maximum number of entries; each takes about 300 bytes plus its content.
 const ENTRIES: usize = 20_000;
-/// Descriptors of large files that are kept where no limit is known, else half of that.
+/// Maximum number of cached descriptors if no limit is known; otherwise half the limit.
 const DESCRIPTORS: usize = 256;
-/// Slots in which one search for descriptors to close looks.
+/// Maximum number of slots examined by one search for descriptors to close.
 const SEARCH: usize = 1024;
-/// Milliseconds after which an unused descriptor is closed: a deleted file's space must not be held.
+/// Milliseconds until an unused descriptor is closed: a deleted file's space must not stay allocated.
 const IDLE_FD: u64 = 5_000;
-/// As [`IDLE_FD`], for a file with a compressed copy, which is worth more.
+/// Likewise for a file with a compressed copy, which is more valuable.
 const IDLE_COPY: u64 = 60_000;
-/// Milliseconds between two searches for unused descriptors: each goes through all files.
+/// Minimum milliseconds between two searches for unused descriptors: each examines all files.
 const SWEEP: u64 = 1_000;
 
-/// What a path leads to.
+/// What a path refers to.
 #[derive(Clone)]
 pub enum Opened {
     File(Rc<OpenFile>),
     Directory(Stat),
-    /// A socket, a FIFO, a device: never served.
+    /// A socket, FIFO or device: never served.
     Other,
 }
 
-/// A regular file, opened. Its users read the version that existed when it was opened.
+/// An open regular file. Its users read the version that existed when it was opened.
 pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
     pub last_modified: [u8; 29],
-    /// The end of the head of a response with the whole file, and the content if it is kept: together, since they are
-    /// sent together, and with many files each place in memory costs a cache miss.
+    /// The end of the head of a response with the whole file, and the content if it is cached. Together, since they are
+    /// sent together, and with many files each separate allocation costs a cache miss.
     answer: Box<[u8]>,
-    /// Where in `answer` the content's fields end, and where the head ends.
+    /// Where the content's header fields end in `answer`, and where the head ends.
     lines_end: u32,
     head_end: u32,
     fd: Option<OwnedFd>,
     copies: Copies,
-    /// How often a piece of it was requested.
+    /// How often a part of it was requested.
     pieces: Cell<u8>,
-    /// Whether it was used since the clock's hand passed, and when last: monotonic milliseconds.
+    /// Whether it was used since the clock hand passed, and when last (monotonic milliseconds).
     recent: Cell<bool>,
     used: Cell<u64>,
-    /// Where copies are counted; none for a file that is not cached.
+    /// The budget for copies; unset for a file that is not cached.
     budget: OnceCell<Rc<Budget>>,
 }
 
-/// A file's version, as in the ETag of GET and in the conditions of writes.
+/// A file's version, used in the ETag of GET and in conditions of writes.
 pub fn version(stat: &Stat) -> ETag {
     let mut identity = stat.ino;
     for part in [stat.dev, stat.ctime.0 as u64, u64::from(stat.ctime.1)] {
@@ -85,7 +86,7 @@ pub fn version(stat: &Stat) -> ETag {
 }
 
 impl OpenFile {
-    /// The whole content, if it is small enough to be kept.
+    /// The whole content, if it is small enough to be cached.
     pub fn memory(&self) -> Option<&[u8]> {
         match self.fd {
             None => self.answer.get(self.head_end as usize..),
@@ -93,7 +94,7 @@ impl OpenFile {
         }
     }
 
-    /// The parts of the head of a response with the whole file that are cached.
+    /// The cached parts of the head of a response with the whole file.
     pub fn cached_head(&self) -> CachedHead<'_> {
         CachedHead {
             lines: self.answer.get(..self.lines_end as usize).unwrap_or_default(),
@@ -106,23 +107,23 @@ impl OpenFile {
         self.fd.as_ref().map(OwnedFd::as_fd)
     }
 
-    /// It was requested, in whatever way: worth keeping.
+    /// Records a use.
     pub fn touch(&self, now: &Clock) {
         self.recent.set(true);
         self.used.set(now.ms);
     }
 
-    /// The whole file as gzip of that level, if it is cached.
+    /// The whole file as gzip of this level, if cached.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
         self.copies.gzip(level)
     }
 
-    /// Whether a copy would be cached.
+    /// Whether copies can be cached.
     pub fn keeps_copies(&self) -> bool {
         self.budget.get().is_some()
     }
 
-    /// Caches `bytes`, which were made of the whole content, if the content was the same all the time.
+    /// Caches `bytes`, compressed from the whole content, unless the content changed meanwhile.
     pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
         let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
         if unchanged && let Some(budget) = self.budget.get() {
@@ -130,8 +131,8 @@ impl OpenFile {
         }
     }
 
-    /// A piece, if the content is in memory: a file that is not large, and whose pieces are often requested, is read
-    /// once instead of each time.
+    /// A part, if the content is in memory: a file that is not too large, and of which parts are often requested, is
+    /// read once instead of each time.
     pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
         let count = self.pieces.get();
         if count <= OFTEN {
@@ -179,11 +180,11 @@ impl OpenFile {
 
 enum Content {
     Whole(Vec<u8>, Stat),
-    /// In the file: it is large, or is being written, so that no version of it is whole.
+    /// Not read: it is too large, or being written, so that no version is complete.
     Left(Stat),
 }
 
-/// Reads a file so that its bytes and its timestamps match: the timestamps are read again afterwards.
+/// Reads a file so that content and timestamps match: the timestamps are read again afterwards.
 fn read_whole(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Content, Errno> {
     for _ in 0..3 {
         let mut bytes = vec![0; stat.size as usize];
@@ -215,8 +216,7 @@ pub fn open(path: &CStr) -> Result<Opened, Errno> {
     found(file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0))
 }
 
-/// The result of opening for reading. A socket cannot be opened, nor a device without its driver: they exist all the
-/// same.
+/// The result of opening for reading. Sockets and devices without a driver cannot be opened, but exist nevertheless.
 pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Opened, Errno> {
     let fd = match opened {
         Err(Errno::ENXIO | Errno::ENODEV) => return Ok(Opened::Other),
@@ -231,20 +231,20 @@ pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Opened, Errno> {
 }
 
 pub struct FileCache {
-    /// Slots by path. Clients that may upload choose names, and with a known hash could make them collide.
+    /// Slots by path. Keyed hash: clients that may upload choose names, and could otherwise cause collisions.
     map: SecretMap<Box<[u8]>, u32>,
-    /// Slots in a ring: the clock's hand evicts those that were not used since it last passed.
+    /// A ring of slots: the clock hand evicts those not used since it last passed (CLOCK algorithm).
     slots: Vec<Slot>,
     hand: usize,
     bytes: u64,
     limit: u64,
     descriptors: usize,
-    /// How many of them the cache may keep, and what is left to others.
+    /// Maximum number of cached descriptors, and which are reserved for other purposes.
     most_descriptors: usize,
     all_descriptors: Descriptors,
-    /// When unused descriptors were last searched for, monotonic milliseconds.
+    /// When unused descriptors were last searched for (monotonic milliseconds).
     swept: u64,
-    /// Compressed forms of the cached files may take the same amount again.
+    /// The budget for compressed copies, as large as that for contents.
     copies: Rc<Budget>,
     missing: Missing,
 }
@@ -253,12 +253,12 @@ struct Slot {
     path: Box<[u8]>,
     file: Rc<OpenFile>,
     look: Look,
-    /// The file has several names: its directory does not report every change.
+    /// The file has several names, so its directory does not report every change.
     alone: bool,
 }
 
 impl FileCache {
-    /// `limit`: most bytes of cached contents. 0: nothing is cached.
+    /// `limit`: maximum bytes of cached contents. 0 disables the cache.
     pub fn new(limit: u64) -> FileCache {
         FileCache {
             map: SecretMap::default(),
@@ -275,7 +275,7 @@ impl FileCache {
         }
     }
 
-    /// A new configuration may allow more or less.
+    /// Applies the limit of a new configuration.
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.copies.set_limit(limit);
@@ -284,7 +284,7 @@ impl FileCache {
         }
     }
 
-    /// The process may have `count` descriptors for connections and files; `all` says when few of them are left.
+    /// Sets the number of descriptors for connections and files; `all` tells when they are scarce.
     pub fn set_descriptors(&mut self, count: usize, all: Descriptors) {
         self.all_descriptors = all;
         self.most_descriptors = count / 2;
@@ -293,8 +293,8 @@ impl FileCache {
         }
     }
 
-    /// Few or no descriptors are left: closes some that are only cached. Gives how many that were; those of files that
-    /// are being sent are closed after that.
+    /// When descriptors are scarce: closes some that are only cached. Returns how many; those of files being sent are
+    /// closed when that is complete.
     pub fn give_back(&mut self) -> usize {
         let mut closed = 0;
         for _ in 0..SEARCH.min(self.slots.len()) {
@@ -312,7 +312,7 @@ impl FileCache {
         closed
     }
 
-    /// The file that `path` leads to now.
+    /// The file that `path` refers to now.
     pub fn open(&mut self, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Result<Opened, Errno> {
         let name = path.to_bytes();
         watch.refresh(now);
@@ -355,7 +355,7 @@ impl FileCache {
         }
     }
 
-    /// Opens it; where there was no descriptor for it, once more after closing cached ones.
+    /// Opens it; without a free descriptor, retries after closing cached ones.
     fn open_now(&mut self, path: &CStr) -> Result<Opened, Errno> {
         match open(path) {
             Err(Errno::EMFILE | Errno::ENFILE) if self.give_back() > 0 => open(path),
@@ -363,8 +363,8 @@ impl FileCache {
         }
     }
 
-    /// As [`FileCache::open`], with how long that can be relied on without asking. None: nothing is cached, or it is
-    /// not a regular file.
+    /// As [`FileCache::open`], with how long the result can be relied on without checking. None: nothing is cached, or
+    /// it is not a regular file.
     pub fn look(
         &mut self,
         path: &CStr,
@@ -384,7 +384,7 @@ impl FileCache {
         Some((found, look.clone()))
     }
 
-    /// The entry's file, if its path still leads to it.
+    /// The entry's file, if its path still refers to it.
     fn fresh(&mut self, at: usize, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Option<Rc<OpenFile>> {
         let slot = &mut self.slots[at];
         if !slot.look.holds(now) {
@@ -416,12 +416,12 @@ impl FileCache {
         {
             self.evict();
         }
-        // Looked at again, now that it is watched.
+        // Checked again, now that it is watched.
         let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
         if alone {
             look.dir = None;
         }
-        // It is already set if the file is cached under another name, too.
+        // Already set if the file is cached under another name too.
         let _ = file.budget.set(self.copies.clone());
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);
@@ -444,7 +444,7 @@ impl FileCache {
         }
     }
 
-    /// Removes an entry. Users of the file keep it.
+    /// Removes an entry. Current users keep the file.
     fn remove(&mut self, at: usize) {
         let slot = self.slots.swap_remove(at);
         self.map.remove(&slot.path);
@@ -456,7 +456,7 @@ impl FileCache {
         }
     }
 
-    /// Closes descriptors that were not used lately.
+    /// Closes descriptors that were not used recently.
     pub fn sweep(&mut self, now: &Clock) {
         if self.descriptors == 0 || now.ms < self.swept + SWEEP {
             return;
@@ -479,7 +479,7 @@ impl FileCache {
     }
 }
 
-/// The last change is long enough ago that another one would show.
+/// Whether the last change is old enough that another one would alter the timestamps.
 fn settled(stat: &Stat, now: &Clock) -> bool {
     now.is_settled(stat.mtime, stat.ctime)
 }

@@ -1,44 +1,44 @@
-//! How much of worker_memory_limit is used, and what that means for new work. Before the kernel kills the process
-//! with every request, the least important is given up first: idle connections, caches, then new requests; requests
-//! in progress are finished.
+//! How much of worker_memory_limit is used, and the consequences for new work. Before the kernel kills the process with
+//! all requests, the least important things are given up: idle connections, caches, then new requests. Requests in
+//! progress are completed.
 //!
-//! Invariant: checking costs a read of one small file (statm) every [`LOOK`] milliseconds and after each [`PART`] of
-//! the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing at all
-//! without the directive; a stage ends only a little below where it begins, so that it does not flicker.
+//! Invariant: a check costs one read of a small file (statm), every [`LOOK`] milliseconds and after each [`PART`] of
+//! the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing without
+//! the directive. A stage ends slightly below its threshold, to avoid flapping.
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Milliseconds between two checks.
 const LOOK: u64 = 10;
-/// Milliseconds between two times that freed memory is given back to the kernel: it takes time in proportion to it.
+/// Milliseconds between two returns of freed memory to the kernel, which takes time proportional to it.
 const TRIM: u64 = 1000;
-/// The limit divided by this may be used by new work between two checks. Of 48 MiB it is 384 KiB, some forty new
-/// streams of HTTP/2.
+/// The limit divided by this may be used by new work between two checks. For 48 MiB it is 384 KiB, some forty new
+/// HTTP/2 streams.
 const PART: u64 = 128;
-/// Percentage points below its beginning at which a stage ends.
+/// Percentage points below its threshold at which a stage ends.
 const BACK: u64 = 3;
 
-/// What is given up as memory runs short: each stage includes those before it.
+/// What is given up when memory is scarce; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Stage {
     #[default]
     Normal,
-    /// From 90 %: idle connections are closed, each response is the last of its connection, caches are emptied.
+    /// From 90 %: idle connections are closed, connections end after the current response, caches are cleared.
     Tight,
     /// From 95 %: new requests get 503.
     Full,
-    /// The limit is reached: no connections are accepted either.
+    /// At the limit: connections are not accepted either.
     Over,
 }
 
-/// Where each stage begins, in percent of the limit.
+/// Thresholds in percent of the limit.
 const STAGES: [(Stage, u64); 3] = [(Stage::Over, 100), (Stage::Full, 95), (Stage::Tight, 90)];
 
-/// How much memory the process uses, against its limit.
+/// Memory use of the process relative to its limit.
 #[derive(Default)]
 pub struct Overload {
-    /// Bytes; 0 is none.
+    /// Bytes; 0: no limit.
     limit: u64,
     statm: Option<OwnedFd>,
     looked: u64,
@@ -47,7 +47,7 @@ pub struct Overload {
     /// Bytes that work begun since the last check may use.
     grown: u64,
     stage: Stage,
-    /// The stage that [`Overload::look`] gave last.
+    /// The stage last returned by [`Overload::look`].
     seen: Stage,
 }
 
@@ -58,12 +58,12 @@ impl Overload {
         }
     }
 
-    /// Connections are not kept alive, and no cache is filled.
+    /// Whether connections must not be kept alive, and caches not filled.
     pub fn is_tight(&self) -> bool {
         self.stage >= Stage::Tight
     }
 
-    /// New requests are refused.
+    /// Whether new requests are refused.
     pub fn refuses(&self) -> bool {
         self.stage >= Stage::Full
     }
@@ -77,12 +77,12 @@ impl Overload {
         self.used.saturating_mul(100) / self.limit.max(1)
     }
 
-    /// When to check again, unless all is normal (monotonic milliseconds).
+    /// When to check again (monotonic milliseconds); None if all is normal.
     pub fn next_due(&self) -> Option<u64> {
         self.is_tight().then(|| self.looked + LOOK)
     }
 
-    /// Checks, if that is due. Gives the stage if it has changed.
+    /// Checks if it is time. Returns the stage if it has changed.
     pub fn look(&mut self, now: u64) -> Option<Stage> {
         if self.limit == 0 {
             return None;
@@ -94,7 +94,7 @@ impl Overload {
         (std::mem::replace(&mut self.seen, self.stage) != self.stage).then_some(self.stage)
     }
 
-    /// New work may use that many more bytes: once they add up, the next check is due at once.
+    /// Accounts for memory of new work: once enough has accumulated, the next check is due at once.
     pub fn grow(&mut self, bytes: usize) {
         if self.limit == 0 {
             return;
@@ -113,7 +113,7 @@ impl Overload {
         }
     }
 
-    /// Whether freed memory should be given back to the kernel now.
+    /// Whether to return freed memory to the kernel now.
     pub fn is_trim_due(&mut self, now: u64) -> bool {
         let due = self.is_tight() && now >= self.trimmed + TRIM;
         if due {
@@ -122,7 +122,7 @@ impl Overload {
         due
     }
 
-    /// The process's own memory: resident, without what it shares with files.
+    /// The process's own memory: resident, without pages shared with files.
     fn read(&mut self) -> Option<u64> {
         if self.statm.is_none() {
             self.statm = file::open_at(None, c"/proc/self/statm", file::O_RDONLY, 0).ok();

@@ -1,11 +1,12 @@
-//! Directories of a configuration that matter wherever a path leads: those in which clients may store files, and
-//! those whose content is not shown. They are known by their configured paths and by their real paths.
+//! Configured directories that matter whatever path leads to them: those in which clients may store files, and those
+//! whose contents are hidden. They are matched by configured path and by real path.
 //!
-//! Invariant: a directory's real path is at most a second old. If there are more than [`AT_ONCE`], a call checks that
-//! number, in turn. A directory that this process itself has moved is checked again at once. One on another machine's
-//! file system, which may not respond, keeps its last real path if the kernel has forgotten it since. If this process
-//! moved something, or a client may upload there, that machine is asked: it has just responded, and the real path
-//! must be known. Without a free descriptor nothing can be checked: a directory keeps its last real path, and where that
+//! Invariant: a directory's real path is at most a second old; if there are more than [`AT_ONCE`], each call refreshes
+//! that many, in turn. A directory moved by this process is refreshed at once. One on a remote file system, which may
+//! hang, keeps its last real path if the kernel no longer has it cached. But if this process moved something, or a
+//! client may upload there, the remote side is asked: it has just responded, and the real path must be known. Without a
+//! free descriptor nothing can be refreshed: directories keep their last real paths, and if that does not suffice,
+//! [`Places::any`] returns an error.
 //! does not suffice, [`Places::any`] is an error.
 
 use super::real_paths;
@@ -17,9 +18,9 @@ use crate::util::hash::FastMap;
 use std::borrow::Cow;
 use std::rc::{Rc, Weak};
 
-/// Milliseconds for which a directory is not checked again.
+/// Milliseconds for which a real path is considered fresh.
 const FRESH: u64 = 1000;
-/// Most directories that one call checks, at three system calls each.
+/// Maximum number of directories refreshed per call, at three system calls each.
 const AT_ONCE: usize = 256;
 
 /// A directory, and its role in the configuration.
@@ -31,13 +32,13 @@ pub struct Places {
     /// The configuration that these places belong to.
     of: Weak<Config>,
     places: Vec<WatchedDirectory>,
-    /// Places by both of their paths.
+    /// Places by configured and by real path.
     by_path: FastMap<Box<[u8]>, Vec<u32>>,
-    /// No place has a longer path: a client's path may have thousands of prefixes.
+    /// Length of the longest place: a client's path may have thousands of prefixes.
     longest: usize,
-    /// The place that was checked least recently.
+    /// The place refreshed least recently.
     next: usize,
-    /// All must be checked.
+    /// Whether all must be refreshed.
     stale: bool,
 }
 
@@ -45,22 +46,22 @@ struct WatchedDirectory {
     directory: Box<[u8]>,
     real: Box<[u8]>,
     checked: u64,
-    /// Something may have been stored there since it was last checked.
+    /// Whether something may have been stored there since the last refresh.
     is_used: bool,
     /// The roles of the directory: see [`Places::stored`] and [`Places::hidden`].
     roles: Vec<Option<usize>>,
 }
 
 impl WatchedDirectory {
-    /// Finding its real path would ask another machine.
+    /// Whether resolving it would access a remote file system.
     fn is_remote(&self, mounts: &RemoteMounts) -> bool {
         mounts.hold(&self.directory) || mounts.hold(&self.real)
     }
 }
 
 impl Places {
-    /// Where clients may store files: the role is the index of the configuration's write area, None for an
-    /// upload_store.
+    /// Directories in which clients may store files. The role is the index of the configuration's write area; None for
+    /// an upload_store.
     pub fn stored() -> Places {
         Places::of(|config| {
             let stores = config.stores.iter().map(|store| (&**store, None));
@@ -69,7 +70,7 @@ impl Places {
         })
     }
 
-    /// Directories whose content is not shown: the role is the index in `Config::hidden_places`.
+    /// Directories whose contents are hidden. The role is the index in `Config::hidden_places`.
     pub fn hidden() -> Places {
         Places::of(|config| config.hidden_places.iter().enumerate().map(|(at, place)| (&**place, Some(at))).collect())
     }
@@ -86,8 +87,8 @@ impl Places {
         }
     }
 
-    /// Whether `may` is true of some place that contains one of the paths: it gets the place's role, and the part of
-    /// the path below it.
+    /// Whether `may` returns true for some place that contains one of the paths; it gets the place's role, and the rest
+    /// of the path below the place.
     ///
     /// # Errors
     /// The real paths of the places are not known.
@@ -103,7 +104,7 @@ impl Places {
         Ok(self.find(paths, may))
     }
 
-    /// The relative paths from a directory, known by these paths, to the places below it.
+    /// The relative paths to places below a directory, which is given by several paths.
     ///
     /// # Errors
     /// The real paths of the places are not known.
@@ -136,12 +137,12 @@ impl Places {
         }
     }
 
-    /// This process has moved something, which may be a directory or a link.
+    /// Call it when this process has moved something that may be a directory or link.
     pub fn moved(&mut self) {
         self.stale = true;
     }
 
-    /// A client stores something at the path.
+    /// Call it when a client stores something at the path.
     pub fn used(&mut self, path: &[u8]) {
         if self.by_path.is_empty() {
             return;
@@ -179,8 +180,8 @@ impl Places {
         self.look_by(now, real_paths::find_known, ask_remote, RemoteMounts::read)
     }
 
-    /// Checks those that were not checked lately. `known`: the real path of a path, if the kernel knows it; `ask`: the
-    /// one that its file system gives.
+    /// Refreshes those that are not fresh. `known`: the real path of a path if the kernel has it cached; `ask`: the
+    /// real path according to its file system.
     fn look_by(
         &mut self,
         now: u64,
@@ -204,7 +205,7 @@ impl Places {
                     // The next call begins with it.
                     Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) if may_keep => break,
                     Err(e @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => return Err(e),
-                    // Its own disk or machine does not answer: then no path into it can be looked at either.
+                    // Its disk or remote file system fails, so no path into it can be looked up either.
                     Err(_) => place.real.to_vec(),
                 },
             };
@@ -250,12 +251,12 @@ fn ask_remote(path: &[u8]) -> Result<Vec<u8>, Errno> {
     real_paths::find(path).map(|real| real.whole)
 }
 
-/// Where the names of a path end, up to `most` bytes.
+/// The ends of a path's components, up to offset `most`.
 fn ends(path: &[u8], most: usize) -> impl Iterator<Item = usize> {
     memchr::memchr_iter(b'/', path).chain([path.len()]).take_while(move |end| *end <= most)
 }
 
-/// A path as a key of places: one slash before each name, and no others.
+/// Normalizes a path as a key of places: exactly one slash before each component.
 fn key(path: &[u8]) -> Cow<'_, [u8]> {
     match clean(path) {
         path if matches!(path.first(), None | Some(b'/')) => path,
@@ -289,7 +290,7 @@ mod tests {
         symlink(to, link).expect("a link");
     }
 
-    /// What the path lies in, and where.
+    /// The places that contain the path, with the rest of it.
     fn found(places: &mut Places, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
         let mut found = Vec::new();
         places.look(now).expect("it can be looked at");
@@ -316,7 +317,7 @@ mod tests {
         };
         assert_eq!(found(&mut places, 5000, &top.join("link/./x//y")), own("x/y"));
         assert_eq!(sorted(found(&mut places, 5000, &top.join("a/x"))), sorted(all("x")));
-        // What is yet to be made lies where its parent does.
+        // What does not exist yet will be where its parent is.
         let within = found(&mut places, 5000, &top.join("a/none/x"));
         assert_eq!(sorted(within), sorted([all("none/x"), vec![(Some(1), "x".to_owned())]].concat()));
         assert_eq!(found(&mut places, 5000, &top.join("ab/x")), []);
@@ -354,7 +355,7 @@ mod tests {
         let own = link.as_os_str().as_bytes();
         let remote = || RemoteMounts::parse(format!("1 0 0:30 / {} rw - nfs h:/x rw", top.display()).as_bytes());
         let mut places = listed([(own, None)].into_iter());
-        // The kernel has always forgotten it.
+        // As if the kernel never had it cached.
         let lies = |places: &mut Places, now: u64, at: &str| {
             places.look_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
             *places.places[0].real == *top.join(at).as_os_str().as_bytes()

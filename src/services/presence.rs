@@ -1,7 +1,7 @@
-//! Whether other processes use a directory too. Each holds a shared lock on it as long as it lives; whether another
-//! one has a lock is found without taking it. On a file system without such locks a process counts as alone.
+//! Detects whether other processes use a directory too. Each holds a shared lock on it for its lifetime, and whether
+//! others hold one is tested without taking it. On a file system without such locks, a process counts as alone.
 //!
-//! Invariant: a directory at which another process was seen stays shared for [`LASTS`], since that one may be
+//! Invariant: a directory at which another process was seen counts as shared for [`LASTS`], since that process may be
 //! restarting; but not for ever, since it may have been this server before a reload.
 
 use crate::sys::Errno;
@@ -9,13 +9,13 @@ use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds for which another process that was seen counts as present.
+/// Milliseconds for which another process counts as present after it was seen.
 const LASTS: u64 = 60 * 60 * 1000;
 
 /// This process's lock on a directory.
 pub struct Presence {
     lock: OwnedFd,
-    /// Until when it is shared; monotonic milliseconds.
+    /// Until when the directory counts as shared (monotonic milliseconds).
     shared_until: u64,
 }
 
@@ -28,12 +28,12 @@ impl Presence {
         Ok(Presence { lock: fd, shared_until: 0 })
     }
 
-    /// The directory still has that path.
+    /// Whether the directory still has that path.
     pub fn is_at(&self, path: &CStr) -> bool {
         file::has_name(self.lock.as_fd(), None, path, Follow::Yes).unwrap_or(false)
     }
 
-    /// Another process was noticed by what it left.
+    /// Call it when another process was noticed by its files.
     pub fn share(&mut self, now: u64) {
         self.shared_until = now + LASTS;
     }

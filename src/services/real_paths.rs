@@ -1,8 +1,9 @@
 //! Real paths, with all symbolic links followed.
 //!
-//! Invariant: a cached path holds only while the kernel watches the directory of the last existing part and reports
-//! no change in it or on the path to it ([`Look`]); if a link could lead elsewhere unreported, nothing is cached. A
-//! path that cannot be looked up (no descriptor is free, say) is an error, and not where its name says.
+//! Invariant: a cached path is valid only while the kernel watches the directory of its last existing component and
+//! reports no change in it or on the path to it ([`Look`]); if a link could be changed without a report, nothing is
+//! cached. If a path cannot be resolved (no free descriptor, say), that is an error, and the path as written is not
+//! used instead.
 
 use super::clock::Clock;
 use super::dir_watch::DirWatch;
@@ -14,18 +15,18 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// Most cached paths: clients choose them.
+/// Maximum number of cached paths, since clients choose them.
 const MOST: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Real {
-    /// The real path; its last names need not exist.
+    /// The real path; its last components need not exist.
     pub whole: Vec<u8>,
-    /// The file before the names that do not exist: applications look for a script there (`/evil.jpg/x.php`).
+    /// The file before components that do not exist: applications look for a script there (`/evil.jpg/x.php`).
     pub file: Option<Vec<u8>>,
 }
 
-/// For repeated requests: without this cache a script's path costs a FastCGI request 8 µs.
+/// A cache for repeated requests: without it, resolving a script's path costs a FastCGI request 8 µs.
 #[derive(Default)]
 pub struct RealPaths {
     known: SecretMap<Box<[u8]>, (Rc<Real>, Look)>,
@@ -33,7 +34,7 @@ pub struct RealPaths {
 
 impl RealPaths {
     /// # Errors
-    /// It is not known where the path is ([`find`]).
+    /// The path cannot be resolved ([`find`]).
     pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Result<Rc<Real>, Errno> {
         watch.refresh(now);
         if let Some((real, look)) = self.known.get(path)
@@ -44,7 +45,7 @@ impl RealPaths {
         let (real, there) = walk(path, look_at)?;
         let real = Rc::new(real);
         match there.and_then(|there| watched(path, there, now, watch)) {
-            // Looked up once more, now that it is watched.
+            // Resolved again, now that it is watched.
             Some(look) if walk(path, look_at).is_ok_and(|again| again == (Real::clone(&real), there)) => {
                 if self.known.len() >= MOST {
                     self.known.clear();
@@ -57,7 +58,7 @@ impl RealPaths {
     }
 }
 
-/// The real path of a path, if all of it exists.
+/// The real path, if the whole path exists.
 pub fn of_existing(path: &[u8]) -> Option<Vec<u8>> {
     look_at(path).ok().flatten().map(|(real, _)| real)
 }
@@ -65,12 +66,12 @@ pub fn of_existing(path: &[u8]) -> Option<Vec<u8>> {
 /// The real path of a path.
 ///
 /// # Errors
-/// Of the call that failed for another reason than that the path, or a part of it, does not exist or may not be reached.
+/// The error of a call that failed for another reason than a missing or inaccessible path.
 pub fn find(path: &[u8]) -> Result<Real, Errno> {
     walk(path, look_at).map(|(real, _)| real)
 }
 
-/// The real path, if the kernel knows it without asking a file system: another machine's may not respond.
+/// The real path, if the kernel has it cached: a remote file system may hang.
 pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
     let mut end = path.len();
     while end > 0 {
@@ -91,7 +92,7 @@ type There = (usize, bool);
 type Resolved = (Vec<u8>, bool);
 
 /// If a prefix of a path exists, so do all shorter ones. Searched from the end, where the existing part usually ends,
-/// by steps that double, then between the last two: a path of thousands of names costs a dozen looks.
+/// by doubling steps, then by bisection: a path of thousands of components costs a dozen lookups.
 fn walk(
     path: &[u8],
     look_at: impl Fn(&[u8]) -> Result<Option<Resolved>, Errno>,
@@ -119,12 +120,12 @@ fn walk(
     Ok((Real { whole, file }, Some((end, is_dir))))
 }
 
-/// Where the path before `end` ends without its last `names` names.
+/// The end of the path before `end` without its last `names` components.
 fn without_names(path: &[u8], end: usize, names: usize) -> usize {
     memchr::memrchr_iter(b'/', &path[..end]).nth(names - 1).unwrap_or(0)
 }
 
-/// The end of a name between two positions, near the middle. None: there is none.
+/// The end of a component near the middle between two positions. None: there is none.
 fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
     let from = there + 1;
     let middle = from.midpoint(missing);
@@ -132,7 +133,7 @@ fn between(path: &[u8], there: usize, missing: usize) -> Option<usize> {
     before.or_else(|| memchr::memchr(b'/', path.get(middle..missing)?).map(|at| middle + at))
 }
 
-/// None: it is not there, or this process may not reach it.
+/// None: it does not exist, or this process may not access it.
 fn look_at(path: &[u8]) -> Result<Option<Resolved>, Errno> {
     let Ok(name) = CString::new(path) else { return Ok(None) };
     let opened = match file::open_at(None, &name, O_PATH, 0) {
@@ -144,22 +145,22 @@ fn look_at(path: &[u8]) -> Result<Option<Resolved>, Errno> {
     Ok(Some((file::path_of(opened.as_fd())?, is_dir)))
 }
 
-/// The path itself is why it cannot be opened, not the state of this process or of a disk.
+/// Whether the error is due to the path itself, not to the state of this process or of a disk.
 fn is_unreachable(e: Errno) -> bool {
     matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG)
 }
 
-/// From now on the kernel reports if the path leads elsewhere. None: it might not.
+/// Watches the path, so that changes are reported. None: they might not be.
 fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch) -> Option<Look> {
     let there = &path[..end];
     let (above, last) = match is_dir {
-        // A missing name would appear in it.
+        // A missing component would appear in this directory.
         true => ([there, b"/"].concat(), first_missing(path, end)?),
         false => (directory_of(there).to_vec(), end),
     };
     let look = Look::new(Some(watch.directory(&above, now)?), now);
     let seen = file::lstat(&CString::new(&path[..last]).ok()?).map(|stat| stat.kind);
-    // The target of a link, dangling or not, is decided elsewhere.
+    // The target of a link, dangling or not, may change elsewhere.
     let is_plain = match seen {
         Ok(kind) => !is_dir && kind != FileKind::Symlink,
         Err(e) => is_dir && e == Errno::ENOENT,
@@ -167,7 +168,7 @@ fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch)
     is_plain.then_some(look)
 }
 
-/// Where the first missing name behind the first `end` bytes ends. None: none is missing.
+/// The end of the first missing component after the first `end` bytes. None: none is missing.
 fn first_missing(path: &[u8], end: usize) -> Option<usize> {
     let start = end + path[end..].iter().position(|b| *b != b'/')?;
     Some(memchr::memchr(b'/', &path[start..]).map_or(path.len(), |len| start + len))
@@ -187,7 +188,7 @@ mod tests {
             let Real { whole, file } = find(path.as_bytes()).expect("it can be looked at");
             assert_eq!(file, None, "{path}");
             assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
-            // What the kernel knows by itself is the same.
+            // The kernel's cached result is the same.
             assert!(find_known(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
         }
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
@@ -216,7 +217,7 @@ mod tests {
                 ] {
                     let real = find(&[&own, begins.as_bytes(), &rest].concat()).expect("it can be looked at");
                     let expected = [&there[..], leads.as_bytes()].concat();
-                    // One of two slashes may be gone.
+                    // One of two slashes may be missing.
                     let plain = "/n".repeat(missing).into_bytes();
                     assert_eq!(clean(&real.whole), [&expected[..], &plain].concat(), "{begins}, {missing} missing");
                     assert_eq!(real.file, (is_file && missing > 0).then_some(expected), "{begins}, {missing} missing");
@@ -234,7 +235,7 @@ mod tests {
         {
             assert_eq!(is_unreachable(e), missing(e), "{e}");
         }
-        // Wherever among the looks it happens.
+        // At whichever lookup it happens.
         let end = names.len();
         for failing in ["/a/b/c/d/e/f", "/a/b/c/d/e", "/a/b/c", "/a/b/c/d"] {
             let outcome = walk(names, |path| match path {
@@ -246,7 +247,7 @@ mod tests {
         }
     }
 
-    /// Each change is one that makes the path lead elsewhere; `kept`: whether it was kept before.
+    /// Each change makes the path lead elsewhere. `kept`: whether it was cached before.
     #[test]
     fn what_is_kept_of_a_path_ends_with_any_change_that_matters() {
         type Act = fn(&std::path::Path);
@@ -291,7 +292,7 @@ mod tests {
             let (mut paths, mut watch, mut now) = (RealPaths::default(), DirWatch::default(), Clock::read());
             let before = paths.find(&path, &now, &mut watch);
             assert_eq!(before, find(&path).map(Rc::new), "{name}");
-            // A file system that cannot be watched keeps nothing.
+            // On a file system that cannot be watched, nothing is cached.
             let can_watch =
                 watch.directory(&[crate::sys::scratch::c_path(&top).as_bytes(), b"/"].concat(), &now).is_some();
             assert_eq!(paths.known.len(), usize::from(*kept && can_watch), "{name}");

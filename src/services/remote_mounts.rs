@@ -1,17 +1,17 @@
-//! Which directories are on file systems of other machines, by the kernel's list of mounts: reading it asks none of
-//! them.
+//! Which directories are on remote file systems, according to the kernel's mount list, which can be read without
+//! accessing them.
 
 const PATH: &str = "/proc/self/mountinfo";
-/// By the beginnings of their types' names.
+/// Prefixes of their type names.
 const REMOTE: [&[u8]; 12] =
     [b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"coda", b"fuse", b"lustre", b"ncp", b"beegfs", b"virtiofs"];
 
-/// The mount points of other machines' file systems.
+/// The mount points of remote file systems.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RemoteMounts(Vec<Vec<u8>>);
 
 impl RemoteMounts {
-    /// The present ones; none if the list cannot be read.
+    /// The current ones; empty if the list cannot be read.
     pub fn read() -> RemoteMounts {
         RemoteMounts::parse(&std::fs::read(PATH).unwrap_or_default())
     }
@@ -20,18 +20,17 @@ impl RemoteMounts {
         RemoteMounts(text.split(|b| *b == b'\n').filter_map(remote).collect())
     }
 
-    /// Whether the path is one of them, or leads through one.
+    /// Whether the path is one of them, or below one.
     pub fn hold(&self, path: &[u8]) -> bool {
         self.0.iter().any(|mount| {
-            // The root's own name ends in the slash that follows.
+            // The root's name ends in the slash that follows.
             let mount = mount.strip_suffix(b"/").unwrap_or(mount);
             path.strip_prefix(mount).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
         })
     }
 }
 
-/// The mount point of a line, if the file system is another machine's: `36 35 0:52 / /srv rw shared:1 - nfs4 host:/x
-/// rw`.
+/// The mount point in a line, if the file system is remote: `36 35 0:52 / /srv rw shared:1 - nfs4 host:/x rw`.
 fn remote(line: &[u8]) -> Option<Vec<u8>> {
     let separator = memchr::memmem::find(line, b" - ")?;
     let kind = line[separator + 3..].split(|b| *b == b' ').next()?;
@@ -39,7 +38,7 @@ fn remote(line: &[u8]) -> Option<Vec<u8>> {
     REMOTE.iter().any(|name| kind.starts_with(name)).then(|| unescaped(mount))
 }
 
-/// Blanks and the like are written as `\040`.
+/// Spaces and the like are escaped as `\040`.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;

@@ -1,7 +1,7 @@
-//! Removing a directory with everything in it, step by step: it may contain any number of entries at any depth.
+//! Removes a directory with its contents step by step: it may contain any number of entries at any depth.
 //!
-//! Invariant: no link is followed and no other file system entered, whatever changes in the tree meanwhile; a step is
-//! one system call or a few; the number of open descriptors is bounded.
+//! Invariant: no symbolic link is followed and no other file system entered, whatever changes in the tree meanwhile; a
+//! step is a few system calls; the number of open descriptors is bounded.
 
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -12,30 +12,30 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Most directories open at once. Deeper ones are moved up first.
+/// Maximum number of open directories. Deeper ones are moved up first.
 const LEVELS: usize = 32;
 
-/// What a removal asks its caller.
+/// Decisions of the caller during a removal.
 pub trait RemovalPolicy {
-    /// A hidden name for a directory that is moved up.
+    /// A hidden name for a directory to be moved up.
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString;
 
-    /// Whether an entry may be removed: it may have come since the whole was checked. `parent` is the relative path of
-    /// its directory, each name with its slash.
+    /// Whether an entry may be removed: it may have been added since the tree was checked. `parent` is the relative
+    /// path of its directory, each component with a trailing slash.
     fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         let _ = (dir, parent, name, is_dir);
         Ok(())
     }
 }
 
-/// A directory that is being removed.
+/// A removal in progress.
 pub struct Removal {
     parent: OwnedFd,
-    /// From the directory itself down to the one that is being emptied.
+    /// From the directory itself down to the one being emptied.
     levels: Vec<Level>,
-    /// The real path of the directory itself when it began.
+    /// The directory's real path at the beginning.
     began_at: Vec<u8>,
-    /// The original paths of directories that were moved up under hidden names.
+    /// The original paths of directories moved up under hidden names.
     moved: HashMap<CString, Vec<u8>>,
     /// Entries removed so far.
     pub removed: u64,
@@ -43,21 +43,21 @@ pub struct Removal {
 
 struct Level {
     name: CString,
-    /// The original relative path, each name with its slash.
+    /// The original relative path, each component with a trailing slash.
     path: Vec<u8>,
     dir: ReadDir,
-    /// The entries of the last batch that are still there; true for directories.
+    /// The remaining entries of the last batch; true for directories.
     batch: Vec<(CString, bool)>,
-    /// This pass over the directory has found an entry.
+    /// Whether this pass over the directory has found an entry.
     found: bool,
-    /// `Removal::removed` when the pass began.
+    /// `Removal::removed` at the beginning of the pass.
     before: u64,
 }
 
-/// The entry that could not be removed, and why. The rest is unchanged.
+/// The entry that could not be removed, and the error. The rest is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
-    /// Relative to the directory that was to be removed; empty for that directory itself.
+    /// Relative to the directory to be removed; empty for that itself.
     pub path: Vec<u8>,
     pub call: &'static str,
     pub errno: Errno,
@@ -79,7 +79,7 @@ pub fn is_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// The entry itself is a directory; the file system is asked if the directory does not say. A vanished entry is none.
+/// Whether an entry is itself a directory; asks the file system if the entry does not tell. False for a vanished entry.
 fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
     match entry.kind {
         Some(kind) => kind == FileKind::Dir,
@@ -88,7 +88,7 @@ fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
 }
 
 impl Removal {
-    /// A removal of the directory `name` in `parent`.
+    /// Starts removing the directory `name` in `parent`.
     pub fn new(parent: OwnedFd, name: &CStr) -> Result<Removal, Errno> {
         let (levels, moved) = Default::default();
         let dir = open(parent.as_fd(), name)?;
@@ -98,14 +98,14 @@ impl Removal {
         Ok(removal)
     }
 
-    /// What is left of it, once it is stuck.
+    /// What remains, once it is stuck.
     pub fn rest(&self) -> Option<(OwnedFd, CString)> {
         let top = self.levels.first()?;
         Some((file::dup(self.parent.as_fd()).ok()?, top.name.clone()))
     }
 
-    /// To be called where other requests may have moved directories since the last step: what was moved out of the tree
-    /// is left alone where it is now.
+    /// Call it when other requests may have moved directories since the last step: what was moved out of the tree is
+    /// left alone.
     ///
     /// # Errors
     /// EBUSY: the tree itself was moved, or a directory above it.
@@ -125,7 +125,7 @@ impl Removal {
             if depth == 0 && !is_gone {
                 return Err(Stuck { path: Vec::new(), call: "removal of", errno: Errno::EBUSY });
             }
-            // As if its entries had been removed: the pass over the directory above goes on.
+            // Counts like a removal, so that the pass over the parent directory continues.
             self.removed += 1;
             self.levels.truncate(depth);
             return Ok(());
@@ -142,11 +142,11 @@ impl Removal {
         self.levels.push(Level { name, path, dir, batch: Vec::new(), found: false, before: self.removed });
     }
 
-    /// Removes a little more; false when everything is gone.
+    /// Removes a little more; false when everything is removed.
     pub fn step(&mut self, mut policy: impl RemovalPolicy) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
-        // Directories that were moved up were allowed at their original places.
+        // Directories moved up were allowed at their original places.
         if !self.moved.contains_key(&name)
             && let Err(errno) = policy.may(level.dir.dir(), &level.path, &name, is_dir)
         {
@@ -158,14 +158,14 @@ impl Removal {
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
             Err(Errno::ENOENT) => {}
-            // It became a directory meanwhile.
+            // It was replaced by a directory.
             Err(Errno::EISDIR) => level.batch.push((name, true)),
             Err(errno) => return Err(self.stuck(Some(&name), "unlink()", errno)),
         }
         Ok(true)
     }
 
-    /// Reads the next batch of the innermost directory; at its end, goes up again.
+    /// Reads the next batch of the innermost directory; at its end, returns to the parent.
     fn look(&mut self) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         match level.dir.fill() {
@@ -181,8 +181,8 @@ impl Removal {
         if !level.found {
             return self.ascend();
         }
-        // A position in a directory that lost entries means what the file system makes of it: so passes are made
-        // until one finds nothing. Entries that come back as often as they are removed cannot be got rid of.
+        // After removals, the read position may be invalid on some file systems, so passes are repeated until one finds
+        // nothing. Gives up on entries that reappear as fast as they are removed.
         if level.before == self.removed {
             return Err(self.stuck(None, "rmdir()", Errno::ENOTEMPTY));
         }
@@ -205,12 +205,12 @@ impl Removal {
             let opened = open(level.dir.dir(), &name);
             return self.entered(name, opened);
         }
-        // It is found there when the first directory is read again.
+        // It is found there when the top directory is read again.
         let new = policy.hide(top.dir.dir());
         let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {
-                // It is not removed, but no longer in the way: the passes over the directories above continue.
+                // It was not removed, but no longer blocks its parents, whose passes continue.
                 let path = [&level.path[..], name.to_bytes(), b"/"].concat();
                 self.moved.insert(new, path);
                 self.removed += 1;
@@ -236,7 +236,7 @@ impl Removal {
         Ok(())
     }
 
-    /// The innermost directory is empty: removes it.
+    /// Removes the innermost directory, which is empty.
     fn ascend(&mut self) -> Result<bool, Stuck> {
         let Some(level) = self.levels.pop() else { return Ok(false) };
         let parent = self.levels.last().map_or(self.parent.as_fd(), |above| above.dir.dir());
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Removes `above/tree`, and lets `meanwhile` happen when it has come into a directory of it.
+    /// Removes `above/tree`; calls `meanwhile` when the removal has entered a directory of it.
     fn removed(meanwhile: impl Fn(&Path)) -> (Scratch, Result<(), Stuck>) {
         let scratch = Scratch::new();
         for name in ["above/tree/in/deep/a", "above/tree/in/deep/b"] {

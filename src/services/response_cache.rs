@@ -1,11 +1,11 @@
-//! Cached responses to requests that come again byte for byte: the meaning of a head is cached with it, so that the
-//! next such request skips parsing, routing and the phases. The key of a head is its bytes in HTTP/1 and its decoded
-//! fields in HTTP/2 ([`frame_key`]); the response's head is cached as the protocol writes it, so that it can be sent
-//! as it is. Contents stay in [`super::open_files`] and are checked as for any request.
+//! Cached responses to requests that are repeated byte for byte: the parsed meaning of the head is cached too, so that
+//! the next such request skips parsing, routing and the phases. The key is the head's bytes in HTTP/1, and the decoded
+//! fields in HTTP/2 ([`frame_key`]); response heads are cached in the protocol's encoding, ready to send. Contents stay
+//! in [`super::open_files`] and are validated as for any request.
 //!
-//! Invariant: an entry answers only a request of exactly the same bytes, at the same endpoint, with the configuration
-//! it was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. [`crate::exchange::basis`]
-//! keeps responses out that depend on anything else (the client, the time, a variable).
+//! Invariant: an entry is used only for a request of exactly the same bytes, at the same endpoint, with the same
+//! configuration ([`ResponseCache::clear`] at a reload), and while its [`Look`] is valid. [`crate::exchange::basis`]
+//! keeps out responses that depend on anything else (the client, the time, a variable).
 
 use super::clock::Clock;
 use super::open_files::{Look, OpenFile};
@@ -24,53 +24,53 @@ use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
 use std::rc::{Rc, Weak};
 
-/// Longest cached head: longer ones contain cookies, which differ from client to client.
+/// Maximum size of a cached head: longer ones usually contain cookies, which differ between clients.
 const HEAD: usize = 1024;
-/// Longest key of fields: it contains some parts of the request twice.
+/// Maximum size of a key for HTTP/2: it contains parts of the request twice.
 const KEY: usize = 1536;
-/// Entries at most.
+/// Maximum number of entries.
 const ENTRIES: usize = 16_384;
-/// Bytes of an entry besides its text, about.
+/// Approximate size of an entry without its text.
 const ENTRY: u64 = 320;
-/// Slots for hashes of heads that were seen once: 4 bytes each.
+/// Number of slots for hashes of heads seen once: 4 bytes each.
 const SEEN: usize = 16_384;
 
-/// A request and its response, except for content that is in a file.
+/// A request and its response, except content that is in a file.
 pub struct CachedResponse {
     pub endpoint: EndpointId,
-    /// What the request asks for.
+    /// What the request resolved to.
     pub server: ServerId,
     pub location: LocationId,
-    /// The location's settings that matter when the response is sent.
+    /// The location's settings needed when the response is sent.
     pub client: Rc<Client>,
     pub logs: Rc<Logging>,
     pub status: Status,
     pub keep_alive: bool,
     pub body: Body,
-    /// Bytes of the response's head.
+    /// Size of the response's head.
     pub head_size: u64,
-    /// All texts of the entry, one after the other; the spans below are offsets into it.
+    /// All texts of the entry, concatenated; the spans below are offsets into it.
     pub text: Box<[u8]>,
     /// The request's head, which is the whole request.
     pub request: Span,
-    /// The path that was opened, with a NUL.
+    /// The path that was opened, NUL-terminated.
     pub path: Span,
     /// The response's head before the value of Date, and after it: text, or a header block for HTTP/2.
     pub start: Span,
     pub rest: Span,
-    /// The body, if it is cached here.
+    /// The body, if it is stored here.
     pub content: Span,
-    /// Its line of the error log: the error, and the request, without the client.
+    /// The text of its error log line: the error and the request, without the client.
     pub error_text: Span,
     pub error_request: Span,
     /// The line of the access log.
     pub line: Box<[Piece]>,
-    /// The file that the path led to.
+    /// The file at the path.
     pub file: Result<Weak<OpenFile>, Errno>,
     pub look: RefCell<Look>,
 }
 
-/// What follows the response's head.
+/// The source of the response's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// `content`, which may be empty.
@@ -84,7 +84,7 @@ pub enum Body {
 /// A part of an access log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Constant: bytes of the entry's text.
+    /// Constant text of the entry.
     Text(Span),
     RemoteAddr,
     RemotePort,
@@ -94,7 +94,7 @@ pub enum Piece {
     TimeIso8601,
     Msec,
     RequestTime,
-    /// Bytes of the whole response, and of its body.
+    /// Size of the whole response, and of its body.
     BytesSent(u64),
     BodyBytesSent(u64),
 }
@@ -104,7 +104,7 @@ impl CachedResponse {
         span.of(&self.text)
     }
 
-    /// Whether the path leads to the same file as when the response was made. Gives the file, if there is one.
+    /// Whether the path still leads to the same file. Returns the file, if there is one.
     pub fn is_current(&self, files: &mut FileCache, now: &Clock, watch: &mut DirWatch) -> Option<Option<Rc<OpenFile>>> {
         watch.refresh(now);
         if self.look.borrow().holds(now) {
@@ -133,8 +133,8 @@ impl CachedResponse {
     }
 }
 
-/// The key of an HTTP/2 request: its decoded text, and where in it the fields are. It begins as no head of HTTP/1
-/// does. Appended to `key`.
+/// Appends the key of an HTTP/2 request to `key`: its decoded text, and the spans of its fields. It begins unlike any
+/// HTTP/1 head.
 pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u8>) {
     key.push(2);
     for span in spans {
@@ -147,7 +147,7 @@ pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u
 /// All cached responses.
 pub struct ResponseCache {
     entries: FastMap<u64, Rc<CachedResponse>>,
-    /// Marks of heads that were seen; allocated at the first one.
+    /// Marks of heads that were seen; allocated on first use.
     seen: Vec<u32>,
     secret: Secret,
     bytes: u64,
@@ -156,7 +156,7 @@ pub struct ResponseCache {
 }
 
 impl ResponseCache {
-    /// `limit`: most bytes. 0: nothing is cached.
+    /// `limit`: maximum bytes. 0 disables the cache.
     pub fn new(limit: u64) -> ResponseCache {
         ResponseCache {
             entries: FastMap::default(),
@@ -168,7 +168,7 @@ impl ResponseCache {
         }
     }
 
-    /// Another configuration is used from now on.
+    /// Clears the cache for another configuration.
     pub fn clear(&mut self, limit: u64) {
         self.forget_all();
         self.limit = limit;
@@ -179,21 +179,21 @@ impl ResponseCache {
         self.bytes = 0;
     }
 
-    /// Length of the head that `bytes` begin with, if it is whole and short enough for the cache.
+    /// The length of the head at the start of `bytes`, if it is complete and short enough to be cached.
     pub fn head(&self, bytes: &[u8]) -> Option<usize> {
-        // GET and HEAD, perhaps after an empty line: nothing else is cached, and uploads need not be searched.
+        // Only GET and HEAD are cached, perhaps after an empty line; uploads need not be searched.
         if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
             return None;
         }
         self.end.find(bytes.get(..HEAD.min(bytes.len()))?)
     }
 
-    /// Whether a key of that length may be cached.
+    /// Whether a key of this length may be cached.
     pub fn takes(&self, key: &[u8]) -> bool {
         self.limit > 0 && key.len() <= KEY
     }
 
-    /// The hash of a head. Clients choose the bytes; they cannot choose the hash.
+    /// The keyed hash of a head: clients choose the bytes, but cannot predict the hash.
     pub fn hash(&self, endpoint: EndpointId, head: &[u8]) -> u64 {
         let mut hasher = self.secret.build_hasher();
         hasher.write_u32(endpoint.0);
@@ -206,7 +206,7 @@ impl ResponseCache {
         (found.bytes(found.request) == head && found.endpoint == endpoint).then_some(found)
     }
 
-    /// Whether a head that is not cached was seen before: only then is it worth caching. Marks it as seen.
+    /// Whether an uncached head was seen before: only then is it worth caching. Marks it as seen.
     pub fn mark_seen(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
             self.seen.resize(SEEN, 0);
@@ -222,7 +222,7 @@ impl ResponseCache {
             return;
         }
         self.forget(hash);
-        // Everything is dropped: what is in demand soon returns.
+        // Drop everything: what is in demand returns soon.
         if self.bytes + cost > self.limit || self.entries.len() >= ENTRIES {
             self.forget_all();
         }

@@ -1,7 +1,7 @@
-//! Unfinished resumable uploads, as far as requests must know of each other: their reserved sizes, who writes to
-//! them, when they expire. The disk has the authoritative state, from which this one is rebuilt after a restart.
+//! The state of unfinished resumable uploads that requests share: claimed sizes, current writers, expiry. The disk is
+//! authoritative; after a restart this state is rebuilt from it.
 //!
-//! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.
+//! Invariant: of all requests with a [`Lease`] on one upload at most one is live, and only that one writes.
 
 mod areas;
 
@@ -15,18 +15,17 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Milliseconds between two checks whether another process asks for an upload of which nothing arrives.
+/// Milliseconds between two checks whether another process asks for an upload that receives no data.
 pub const LOOK: u64 = 1_000;
-/// Milliseconds that a process which asks for an upload waits for the one that has it.
+/// Milliseconds for which a process that asks for an upload waits for its holder.
 pub const PATIENCE: u64 = 10_000;
 
-/// Most finished uploads that are remembered: a client that did not get the last response asks again.
+/// Maximum number of finished uploads remembered: a client that missed the last response asks again.
 const REMEMBERED: usize = 1024;
-/// One of this many requests that are refused for the same reason is logged.
+/// Of requests refused for the same reason, one in this many is logged.
 const LOGGED_EACH: u64 = 1000;
 
-/// The id of an upload, in its URI and on disk: knowing it is the permission to continue the upload, so it cannot be
-/// guessed.
+/// The id of an upload, in its URI and on disk. Knowing it permits continuing the upload, so it cannot be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId([u8; 16]);
 
@@ -58,8 +57,8 @@ impl UploadId {
     }
 }
 
-/// The right to write to an upload, until a newer request takes it. The lock of its file is released with the last
-/// live one: a client that vanished silently may keep older ones, and their descriptors, for a minute.
+/// The right to write to an upload, until a newer request takes it. The file's lock is released with the last live
+/// lease: a client that vanished silently may keep older ones, and their descriptors, for a minute.
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
@@ -68,19 +67,19 @@ pub struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.live.get() {
-            // It is released with the descriptor, unless another process has that.
+            // It is released with the descriptor, unless another process has that too.
             let _ = file::unlock(self.fd.as_fd());
         }
     }
 }
 
 impl Lease {
-    /// For an open file that is locked.
+    /// For an open, locked file.
     pub fn new(fd: OwnedFd) -> Lease {
         Lease { fd, live: Cell::new(true) }
     }
 
-    /// For a client that only asks: it is not taken over, and does not keep others from writing.
+    /// For a client that only queries the offset: it is not taken over, and does not block writers.
     pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
         Rc::new(Lease::new(fd))
     }
@@ -94,18 +93,18 @@ impl Lease {
     }
 }
 
-/// An upload that is unfinished, or remembered.
+/// An upload that is unfinished, or finished and remembered.
 pub struct KnownUpload {
-    /// The directory of its files.
+    /// The directory that contains its files.
     pub home: Rc<[u8]>,
-    /// The path of its URI, which decides the area it counts in.
+    /// The path of its URI, which determines the area it counts in.
     pub path: Box<[u8]>,
-    /// Bytes it has or will have.
+    /// Its current or announced size.
     pub bytes: u64,
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
-    /// Its file has its name: only its record is left.
+    /// Its file has been moved to its final name: only its record is left.
     is_stored: bool,
 }
 
@@ -114,12 +113,12 @@ impl KnownUpload {
         KnownUpload { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
     }
 
-    /// A remembered record: it holds nothing of a quota.
+    /// A remembered upload: it claims no quota.
     pub fn stored(home: Rc<[u8]>, path: &[u8], expires: Option<i64>) -> KnownUpload {
         KnownUpload { is_stored: true, ..KnownUpload::new(home, path, 0, expires) }
     }
 
-    /// A request is writing to it.
+    /// Whether a request is writing to it.
     pub fn is_written(&self) -> bool {
         self.lease.upgrade().is_some_and(|lease| lease.is_live())
     }
@@ -128,25 +127,25 @@ impl KnownUpload {
 /// How an upload ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Its file has its name.
+    /// Its file has its final name.
     Done(FinishedUpload),
-    /// Cancelled, expired, or refused at its end.
+    /// Cancelled, expired, or refused at the end.
     Gone,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedUpload {
-    /// The URI path that created it.
+    /// The path of the URI at which it was created.
     pub uri: Vec<u8>,
-    /// Who created it; empty: a client without a name.
+    /// Its creator; empty if unauthenticated.
     pub user: Vec<u8>,
     pub length: u64,
-    /// The URI of the file, escaped.
+    /// The escaped URI of the file.
     pub location: Vec<u8>,
     pub status: u16,
-    /// Its client uses tus.
+    /// Whether its client uses tus.
     pub tus: bool,
-    /// tus: it was made of these uploads.
+    /// tus: the uploads it was concatenated from.
     pub concat: Vec<u8>,
 }
 
@@ -155,31 +154,31 @@ pub struct Uploads {
     open: HashMap<UploadId, KnownUpload>,
     /// Their sums by area.
     areas: Areas,
-    /// Hints: the upload's own time is authoritative.
+    /// Hints only: the time in the upload is authoritative.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     ended: VecDeque<(UploadId, Ended)>,
-    /// Uploads to which requests of this process write: other processes may ask for them.
+    /// Uploads being written by requests of this process, which other processes may ask for.
     leased: Vec<(UploadId, Weak<Lease>)>,
-    /// When it was last checked whether another process asks for one (monotonic milliseconds).
+    /// When requests by other processes were last checked (monotonic milliseconds).
     looked: u64,
-    /// Uploads that this process asks another one for: since when, and when it last did.
+    /// Uploads that this process requests from another one: since when, and when last.
     asking: HashMap<UploadId, (u64, u64)>,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
     /// The number of refused requests for other servers' uploads, by directory.
     elsewhere: HashMap<Rc<[u8]>, u64>,
-    /// Directories among the files where other processes can see this one, by their paths.
+    /// This process's presence in the directories of uploads, by path.
     pub presences: HashMap<Rc<[u8]>, Presence>,
-    /// Directories that must still be searched for uploads of an earlier process.
+    /// Directories still to be searched for uploads of an earlier process.
     pub unread: VecDeque<Rc<[u8]>>,
     pub reading: Option<Scan>,
 }
 
-/// A directory that is being searched.
+/// A directory being searched.
 pub struct Scan {
     pub home: Rc<[u8]>,
     pub dir: ReadDir,
-    /// The names of the last batch that must still be looked at.
+    /// The remaining names of the last batch.
     pub names: Vec<Box<[u8]>>,
 }
 
@@ -207,7 +206,7 @@ impl Uploads {
         self.open.get(&id)
     }
 
-    /// Updates a known upload's size and expiry. False: it is not known.
+    /// Updates an upload's size and expiry. False: unknown upload.
     pub fn update(&mut self, id: UploadId, bytes: u64, expires: Option<i64>) -> bool {
         let Some(open) = self.open.get_mut(&id) else { return false };
         if !open.is_stored && open.bytes != bytes {
@@ -217,7 +216,7 @@ impl Uploads {
         true
     }
 
-    /// What uploads below a path have or will have: bytes and files. `but` is not counted.
+    /// Current or announced bytes and files of uploads below a path, without `but`.
     pub fn held(&mut self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
         let sum = self.areas.get(area).unwrap_or_else(|| {
@@ -232,7 +231,7 @@ impl Uploads {
         }
     }
 
-    /// The request that writes to the upload must stop. Gives its lease, with the open file and the lock.
+    /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
         let lease = self.open.get(&id)?.lease.upgrade()?;
         if !lease.live.replace(false) {
@@ -241,7 +240,7 @@ impl Uploads {
         file::dup(lease.fd()).ok().map(Lease::new)
     }
 
-    /// Registers the lease of an upload that was [`Uploads::insert`]ed.
+    /// Registers the lease of an upload after [`Uploads::insert`].
     pub fn lease(&mut self, id: UploadId, lease: Lease) -> Rc<Lease> {
         let lease = Rc::new(lease);
         if let Some(open) = self.open.get_mut(&id) {
@@ -251,25 +250,25 @@ impl Uploads {
         lease
     }
 
-    /// The first upload of this process in a directory.
+    /// Whether this is the first upload of this process in a directory.
     pub fn note_home(&mut self, home: &Rc<[u8]>) -> bool {
         !self.homes.contains(home) && self.homes.insert(home.clone())
     }
 
-    /// A request for another server's upload, which cannot continue here, is refused: the number of such requests, if
-    /// it is to be logged.
+    /// Counts a refused request for another server's upload, which cannot continue here; returns the count if it should
+    /// be logged.
     pub fn count_elsewhere(&mut self, home: &Rc<[u8]>) -> Option<u64> {
         let count = self.elsewhere.entry(home.clone()).or_default();
         *count += 1;
         (*count == 1 || count.is_multiple_of(LOGGED_EACH)).then_some(*count)
     }
 
-    /// Milliseconds until [`Uploads::leased`] must be called; None if nothing is leased.
+    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
     pub fn next_look(&self, now: u64) -> Option<u64> {
         (!self.leased.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
     }
 
-    /// The uploads that are being written to, once each [`LOOK`].
+    /// The uploads being written, at most once every [`LOOK`].
     pub fn leased(&mut self, now: u64) -> Vec<UploadId> {
         if self.next_look(now) != Some(0) {
             return Vec::new();
@@ -279,8 +278,8 @@ impl Uploads {
         self.leased.iter().map(|(id, _)| *id).collect()
     }
 
-    /// Another process has the upload, and is asked for it at `now` (monotonic milliseconds). Since when it has been
-    /// asked without a break of [`PATIENCE`].
+    /// Records at `now` (monotonic milliseconds) that another process is being asked for the upload. Returns since
+    /// when, without a break of [`PATIENCE`].
     pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
         self.asking.retain(|_, (_, last)| *last + PATIENCE >= now);
         let entry = self.asking.entry(id).or_insert((now, now));
@@ -288,7 +287,7 @@ impl Uploads {
         entry.0
     }
 
-    /// Ends [`Uploads::ask`]: the other process has released the upload, or the request is over.
+    /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
     pub fn stop_asking(&mut self, id: UploadId) {
         self.asking.remove(&id);
     }
@@ -302,7 +301,7 @@ impl Uploads {
         self.ended.push_back((id, past));
     }
 
-    /// It is unfinished after all.
+    /// Marks it as unfinished again.
     pub fn unfinish(&mut self, id: UploadId) {
         self.ended.retain(|(other, _)| *other != id);
     }
@@ -311,8 +310,8 @@ impl Uploads {
         self.ended.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }
 
-    /// The next upload that may have expired by now (Unix milliseconds). It is returned once; a caller that keeps it
-    /// adds its time again by [`Uploads::postpone`].
+    /// The next upload that may have expired (Unix milliseconds). Returned once; a caller that keeps it must call
+    /// [`Uploads::postpone`].
     pub fn expired(&mut self, now: i64) -> Option<UploadId> {
         while let Some(Reverse((at, id))) = self.due.peek().copied() {
             if at > now {
@@ -335,12 +334,12 @@ impl Uploads {
         }
     }
 
-    /// When the next one may expire, Unix milliseconds.
+    /// When the next one may expire (Unix milliseconds).
     pub fn next(&self) -> Option<i64> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Directories must still be searched.
+    /// Whether directories must still be searched.
     pub fn is_reading(&self) -> bool {
         self.reading.is_some() || !self.unread.is_empty()
     }
@@ -400,7 +399,7 @@ mod tests {
         assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
         assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));
         assert_eq!(uploads.held(b"/srv/c/", None), (0, 0));
-        // Each was asked for: from now on it is kept up.
+        // Its sum was requested, so from now on it is updated.
         assert!(uploads.update(id(1), 15, None));
         uploads.insert(id(5), open("/srv/a/b/w", 1, None));
         uploads.insert(id(2), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
@@ -421,7 +420,7 @@ mod tests {
         uploads.insert(id(2), open("/b", 0, Some(200)));
         uploads.insert(id(3), open("/c", 0, None));
         assert_eq!((uploads.next(), uploads.expired(99)), (Some(100), None));
-        // Bytes came meanwhile.
+        // More bytes arrived meanwhile.
         assert!(uploads.update(id(1), 0, Some(300)));
         assert_eq!(uploads.expired(250), Some(id(2)));
         uploads.finish(id(2), Ended::Gone);

@@ -1,12 +1,11 @@
-//! The time that work may take in a turn of the loop: compressing, recoding, making pages and listings, everything
-//! that takes long compared with a small request. All such work of one turn shares it; unfinished work continues in
-//! the next.
+//! The time for work in a turn of the event loop: compression, charset conversion, generating pages and listings,
+//! everything that is long compared with a small request. All such work of a turn shares it; unfinished work continues
+//! in the next turn.
 //!
-//! Work is done in steps of at most about a millisecond, and checks the time between two of them. The loop checks
-//! before it continues the next of those that wait for another turn ([`crate::server`]); so the clients of a turn
-//! wait for one slice and a half and one step, whatever others have requested. Connections that were late for their
-//! turn share its slice in equal parts: of many that all begin something long none keeps the others waiting for their
-//! first answer.
+//! Work is done in steps of at most about a millisecond, and checks the time between steps. The loop checks before
+//! continuing the next waiting work ([`crate::server`]), so a turn's clients wait for one and a half slices and one
+//! step, whatever others have requested. Connections that were postponed share a turn's slice equally: if many begin
+//! something long at once, none keeps the others waiting for their first response.
 //!
 //! A step that is one system call cannot be divided; io_uring and threads, which could, are not used. How long each
 //! of these calls can take, and what limits it:
@@ -45,48 +44,48 @@
 
 use crate::sys::clock;
 
-/// Nanoseconds of work in a turn. A client may have to wait for three turns of one slice and a half each, and its process
-/// for the machine's others in between.
+/// Nanoseconds of work per turn. A client may have to wait for three turns of one and a half slices, and its process
+/// for others on the machine in between.
 const LENGTH: u64 = 2_000_000;
-/// A step of work, nanoseconds. A smaller share is none: what is begun continues in a later turn.
+/// Minimum share in nanoseconds; with a smaller one, work continues in a later turn.
 const LEAST: u64 = 500_000;
-/// Calls of [`Slice::tick`] for one reading of the clock.
+/// Number of calls of [`Slice::tick`] per reading of the clock.
 const RARELY: u32 = 16;
 
-/// What one connection may use of the slice.
+/// How much of the slice one connection may use.
 #[derive(Clone, Copy, Default)]
 enum Share {
     #[default]
     All,
-    /// Nanoseconds from its first work on, which has not been done.
+    /// Nanoseconds from the beginning of its work, which has not begun yet.
     Unused(u64),
     Until(u64),
 }
 
 #[derive(Default)]
 pub struct Slice {
-    /// None: no work has been done in this turn.
+    /// When the slice ends. None: no work was done in this turn.
     ends: Option<u64>,
     share: Share,
     ticks: u32,
-    /// It was over at the last reading of the clock.
+    /// Whether the slice was over when the clock was last read.
     over: bool,
-    /// So was the connection's share of it.
+    /// Whether the connection's share was over.
     is_used: bool,
-    /// Tests do not depend on the time: how many more steps of work it is not over.
+    /// Makes tests independent of time: the number of steps until the slice is over.
     #[cfg(test)]
     pub steps: Option<u32>,
 }
 
 impl Slice {
-    /// A turn begins. Costs nothing if no work is done in it.
+    /// Begins a turn. Costs nothing if no work is done in it.
     pub fn begin(&mut self) {
         (self.ends, self.ticks, self.over) = (None, 0, false);
         self.share_all();
     }
 
-    /// Whether work must wait for the next turn: the slice, or the connection's share of it, is over. The first call in a
-    /// turn begins the slice.
+    /// Whether work must wait for the next turn, because the slice or the connection's share is over. The first call in
+    /// a turn starts the slice.
     pub fn is_over(&mut self) -> bool {
         #[cfg(test)]
         if let Some(steps) = self.steps {
@@ -101,20 +100,19 @@ impl Slice {
         self.is_turn_over_at(clock::monotonic_ns())
     }
 
-    /// The connection that is driven next was late for its turn, as `of` connections were: it has as much of the slice as
-    /// each of them.
+    /// The connection driven next is one of `of` that were postponed: it gets an equal share of the slice.
     pub fn share(&mut self, of: usize) {
         let share = LENGTH / of.max(1) as u64;
         self.set_share(Share::Unused(if share < LEAST { 0 } else { share }));
     }
 
-    /// The connection that is driven next is one of `of` that continue in the half slice reserved for them: it has its
-    /// share of that, and time for a step in any case.
+    /// The connection driven next is one of `of` that continue in the half slice reserved for them: it gets an equal
+    /// share of that, and time for at least one step.
     pub fn share_half(&mut self, of: usize) {
         self.set_share(Share::Unused((LENGTH / 2 / of.max(1) as u64).max(LEAST)));
     }
 
-    /// The connections that are driven next may use all that is left.
+    /// The connections driven next may use all that is left.
     pub fn share_all(&mut self) {
         self.set_share(Share::All);
     }
@@ -123,36 +121,35 @@ impl Slice {
         (self.share, self.is_used) = (share, false);
     }
 
-    /// Work that waits since an earlier turn is about to continue: half a slice is reserved for it, however long this
-    /// turn's events took. If only one of them ran in each turn, work left over from a stream of short uploads waited
-    /// for fifty turns.
+    /// Reserves half a slice for work from earlier turns, however long this turn's events took. When only one piece of
+    /// it ran per turn, work left over during a stream of short uploads waited for fifty turns.
     pub fn leave_half(&mut self) {
         self.leave_half_at(clock::monotonic_ns());
     }
 
-    /// Excludes this time, in nanoseconds, from the slice: such work has limits of its own.
+    /// Excludes this time (nanoseconds) from the slice, for work with limits of its own.
     pub fn extend(&mut self, ns: u64) {
         self.ends = self.ends.map(|ends| ends.saturating_add(ns));
     }
 
-    /// As [`Slice::is_turn_over`], for steps of a few microseconds: reads the clock once in a while.
+    /// As [`Slice::is_turn_over`], for steps of a few microseconds: reads the clock only now and then.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
         self.ticks.is_multiple_of(RARELY) && self.is_turn_over()
     }
 
-    /// The last step may have taken long: the next tick reads the clock.
+    /// Makes the next tick read the clock, since the last step may have been long.
     pub fn look(&mut self) {
         self.ticks |= RARELY - 1;
     }
 
-    /// Whether an event of this turn must wait for the next one. Once the slice is over this costs nothing.
+    /// Whether an event of this turn must wait for the next one. Costs nothing once the slice is over.
     pub fn is_late(&mut self) -> bool {
         self.over || self.tick()
     }
 
-    /// As [`Slice::is_late`], for the next of many requests of one connection: of a share that it may use the clock is read
-    /// each time. A hundred connections with a hundred requests each would otherwise have a whole slice one by one.
+    /// As [`Slice::is_late`], for the next of many requests of one connection. While using a share, reads the clock
+    /// each time; otherwise a hundred connections with a hundred requests each would use a whole slice one by one.
     pub fn is_share_late(&mut self) -> bool {
         match self.share {
             Share::All => self.is_late(),
@@ -160,12 +157,12 @@ impl Slice {
         }
     }
 
-    /// It, or the connection's share of it, was over at the last reading of the clock.
+    /// Whether the slice, or the connection's share, was over when the clock was last read.
     pub fn has_ended(&self) -> bool {
         self.over || self.is_used
     }
 
-    /// One whose time is over.
+    /// A slice that is over.
     #[cfg(test)]
     pub fn over() -> Slice {
         Slice { ends: Some(0), ..Slice::default() }

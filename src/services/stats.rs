@@ -1,18 +1,18 @@
-//! Counters of the process: what `stub_status`, `api` and `prometheus` show, and the `$connections_*` variables.
+//! Process counters, shown by `stub_status`, `api` and `prometheus`, and the `$connections_*` variables.
 //!
-//! Counters that only grow survive a reload: in the process itself, and under a parent on a page that it shares with
-//! all its children, so that a new one continues where the last one stopped. Counts of upstream servers are handed
-//! over ([`crate::services::handover`]); gauges are each process's own.
+//! Counters that only grow survive a reload: within a process, or under a parent on a page shared with all its
+//! children, so that a new child continues them. Upstream counters are handed over ([`crate::services::handover`]);
+//! gauges are per process.
 //!
-//! Invariant: counting allocates nothing, except for an upstream server that was never used before, and there are at
-//! most [`UPSTREAMS`] of these.
+//! Invariant: counting does not allocate, except for an upstream server used for the first time, and there are at most
+//! [`UPSTREAMS`] of these.
 
 use crate::sys::Errno;
 use crate::sys::shared::Shared;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Most upstream servers that are counted separately: names with variables could be without end.
+/// Maximum number of upstream servers with separate counters: names from variables could be unbounded.
 const UPSTREAMS: usize = 4096;
 
 macro_rules! counters {
@@ -27,36 +27,36 @@ macro_rules! counters {
 
 counters! {
     Accepted, Handled, Requests,
-    /// Responses by the class of their status; Unanswered: the client had gone.
+    /// Responses by status class. Unanswered: the client had disconnected.
     Informational, Successful, Redirected, ClientError, ServerError, Unanswered,
     BytesReceived, BytesSent,
-    /// Answered from the cache of responses.
+    /// Responses from the response cache.
     CacheHits,
     UploadsBegun, UploadsStored, UploadsRefused, UploadFiles, UploadBytes,
-    /// Turns of the loop that took longer than [`STALL`], and their milliseconds.
+    /// Turns of the loop longer than [`STALL`], and their total milliseconds.
     Stalls, StalledMs,
-    /// Requests that limit_req delayed or refused, and that limit_conn refused.
+    /// Requests delayed or rejected by limit_req, and rejected by limit_conn.
     LimitReqDelayed, LimitReqRejected, LimitConnRejected,
-    /// Connections that ended, by [`Closed`].
+    /// Closed connections, by [`Closed`].
     ClosedServed, ClosedClient, ClosedIdle, ClosedTimedOut, ClosedRefused, ClosedShutdown, ClosedFailed,
 }
 
-/// Why connections end, as far as that is counted separately.
+/// Why connections were closed, as far as counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// The last response was sent.
+    /// After the last response.
     Served,
     /// By the client.
     Client,
-    /// After keepalive_timeout, or to make room for others.
+    /// keepalive_timeout, or to make room for others.
     Idle,
-    /// Another limit of time was reached.
+    /// Another timeout.
     TimedOut,
     /// What the client sent gets no response.
     Refused,
     /// A reload, or the end of the process.
     Shutdown,
-    /// The server could not go on.
+    /// The server could not continue.
     Failed,
 }
 
@@ -76,10 +76,10 @@ impl Closed {
     }
 }
 
-/// What is measured.
+/// What a histogram measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
-    /// `$request_time`, and the others of that name.
+    /// `$request_time`; the others likewise.
     Request,
     UpstreamConnect,
     UpstreamHeader,
@@ -95,43 +95,43 @@ impl Timing {
     }
 }
 
-/// Upper bounds of a histogram's buckets, milliseconds; one more bucket is for longer times.
+/// Upper bounds of a histogram's buckets in milliseconds; one more bucket is for longer times.
 pub const BOUNDS: [u64; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 const BUCKETS: usize = BOUNDS.len() + 1;
 /// The buckets, then the sum.
 const HISTOGRAM: usize = BUCKETS + 1;
 const CELLS: usize = COUNTERS + Timing::ALL.len() * HISTOGRAM;
 
-/// Milliseconds of a turn beyond which it delays others.
+/// Milliseconds beyond which a turn counts as a stall.
 pub const STALL: u64 = 50;
 
-/// A histogram as it is displayed.
+/// A histogram in its displayed form.
 pub struct Histogram {
-    /// How many took at most as long as each of [`BOUNDS`].
+    /// The number of values up to each of [`BOUNDS`].
     pub cumulative: [u64; BOUNDS.len()],
     pub count: u64,
     /// Milliseconds.
     pub sum: u64,
 }
 
-/// The counts of one upstream server.
+/// The counters of one upstream server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerCounts {
     pub selected: u64,
-    /// By the class of the status, 1xx first; the last: no response.
+    /// By status class, 1xx first; the last one: no response.
     pub responses: [u64; 6],
     pub sent: u64,
     pub received: u64,
 }
 
-/// The counters of the process, for stub_status, status, api and prometheus.
+/// The process's counters.
 pub struct Stats {
-    /// Connections open now, and how many of them idle, read a request, or answer one.
+    /// Open connections, and how many are idle, reading a request, or writing a response.
     pub active: u64,
     pub reading: u64,
     pub writing: u64,
     pub waiting: u64,
-    /// Connections that wait for their share of the next turn.
+    /// Connections postponed to the next turn.
     pub queued: u64,
     /// The longest turn so far, milliseconds.
     pub longest_turn: u64,
@@ -160,20 +160,20 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// A page for [`Stats::share`].
+    /// Creates the page for [`Stats::share`].
     ///
     /// # Errors
-    /// There is no memory for it.
+    /// Out of memory.
     pub fn page() -> Result<Rc<Shared>, Errno> {
         Shared::new(CELLS).map(Rc::new)
     }
 
-    /// Counts together with the other processes that share the page.
+    /// Counts together with the processes that share the page.
     pub fn share(&mut self, page: Rc<Shared>) {
         self.shared = Some(page);
     }
 
-    /// Publishes the counts of a turn.
+    /// Publishes the turn's counts.
     pub fn publish(&mut self) {
         let Some(shared) = self.shared.as_ref().filter(|_| self.changed) else { return };
         for (at, cell) in self.cells.iter_mut().enumerate().filter(|(_, cell)| **cell > 0) {
@@ -206,7 +206,7 @@ impl Stats {
         self.at(counter as usize)
     }
 
-    /// A request is over: its status (0: no response), bytes in both directions, and milliseconds.
+    /// Records a completed request: its status (0: no response), bytes in both directions, and milliseconds.
     pub fn answered(&mut self, status: u16, received: u64, sent: u64, ms: u64) {
         self.count(class(status));
         self.add(Counter::BytesReceived, received);
@@ -231,7 +231,7 @@ impl Stats {
         Histogram { cumulative, count: count + self.at(from + BOUNDS.len()), sum: self.at(from + BUCKETS) }
     }
 
-    /// The counts of an upstream server that was used.
+    /// The counters of an upstream server, created if necessary.
     pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
         if self.counts(upstream, peer).is_none() {
             if self.peers().count() >= UPSTREAMS {
@@ -242,26 +242,26 @@ impl Stats {
         self.upstreams.get_mut(upstream)?.get_mut(peer)
     }
 
-    /// The counts of one server, if there are any.
+    /// The counters of one server, if it was used.
     pub fn counts(&self, upstream: &str, peer: &str) -> Option<&PeerCounts> {
         self.upstreams.get(upstream)?.get(peer)
     }
 
-    /// What is counted of each server: its upstream, its name.
+    /// All counters: upstream, server, counts.
     pub fn peers(&self) -> impl Iterator<Item = (&str, &str, &PeerCounts)> {
         self.upstreams
             .iter()
             .flat_map(|(upstream, peers)| peers.iter().map(move |(peer, counts)| (&**upstream, &**peer, counts)))
     }
 
-    /// Hands the counts of each server over to another process.
+    /// Moves the counters of each server out, to hand them over.
     pub fn take_peers(&mut self, mut each: impl FnMut(&str, &str, PeerCounts)) {
         for (upstream, peers) in std::mem::take(&mut self.upstreams) {
             peers.into_iter().for_each(|(peer, counts)| each(&upstream, &peer, counts));
         }
     }
 
-    /// Adds what another process has counted.
+    /// Adds the counts of another process.
     pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts) {
         let Some(ours) = self.peer(upstream, peer) else { return };
         ours.selected += counts.selected;
@@ -269,7 +269,7 @@ impl Stats {
         (ours.sent, ours.received) = (ours.sent + counts.sent, ours.received + counts.received);
     }
 
-    /// A turn took that long, milliseconds.
+    /// Records the duration of a turn in milliseconds.
     pub fn turn(&mut self, ms: u64) {
         if ms >= STALL {
             self.count(Counter::Stalls);

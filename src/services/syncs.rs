@@ -1,14 +1,13 @@
-//! Files that are being written to the disk (upload_sync): the kernel's workers wait for it, the loop does not. If
-//! there are no workers, the loop waits itself; if they are busy, files are queued.
+//! Syncing files to disk (upload_sync): kernel workers wait for it, so that the loop does not. Without workers the loop
+//! waits itself; if they are busy, files are queued.
 //!
-//! A directory is written once for all requests that wait for names in it: requests that arrive while it is being
-//! written share the next write. Its own name, and those of the directories above it, are written the first time
-//! something is stored in it, since they may be as new as the file; after that the directory is *anchored*, until
-//! this process makes another one.
+//! A directory is synced once for all requests that wait for names in it: requests that arrive during a sync share the
+//! next one. Its own name, and those of the directories above, are synced the first time something is stored in it,
+//! since they may be as new as the file; from then on the directory is *anchored*, until this process creates another
+//! one.
 //!
-//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] reports to the connection that began it; a
-//! shared sync began after each of those that share it was requested. A sync that nothing waits for is forgotten when
-//! it ends.
+//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] reports to the connection that began it; a shared
+//! sync begins after every request that shares it. A sync that nothing waits for is forgotten when it ends.
 
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
@@ -19,26 +18,26 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Most directories that are remembered as anchored.
+/// Maximum number of directories remembered as anchored.
 const ANCHORED: usize = 4096;
 
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
-    /// The connection being driven: it is woken when the syncs that it begins now have ended.
+    /// The connection being driven, which is woken when syncs that it begins now have ended.
     pub driven: Option<Wake>,
-    /// Syncs in progress, and the connections that wait for each.
+    /// Syncs in progress, with the connections waiting for them.
     pending: HashMap<u64, Pending>,
-    /// Those that the kernel has not accepted yet.
+    /// Syncs that the kernel has not accepted yet.
     queue: VecDeque<(u64, OwnedFd)>,
     next: u64,
-    /// Directories that are being written.
+    /// Directories being synced.
     dirs: HashMap<Id, Directory>,
-    /// Directories whose own names are on the disk, and the number of directories made so far: a write that began
-    /// before one was made proves nothing after it.
+    /// Directories whose own names are on disk, and the number of directories created so far: a sync that began before
+    /// one was created proves nothing about it.
     anchored: HashSet<Id>,
     made: u64,
-    /// Chains of parent directories that are being written.
+    /// Chains of parent directories being synced.
     chains: Vec<AncestorSyncs>,
 }
 
@@ -54,33 +53,33 @@ enum Pending {
 
 struct Directory {
     fd: OwnedFd,
-    /// Waiters for the names that are being written, and those that arrived meanwhile.
+    /// Waiters for the sync in progress, and for the next one.
     now: Vec<Waiter>,
     next: Vec<Waiter>,
 }
 
-/// From a directory upwards: it is anchored when all of these are written.
+/// A directory's ancestors: it is anchored when all of these are synced.
 struct AncestorSyncs {
     ids: Vec<Id>,
     syncs: Vec<Sync>,
     made: u64,
 }
 
-/// A file that is being written to the disk.
+/// A file being synced to disk.
 #[derive(Clone)]
 pub struct Sync(Rc<Cell<Outcome>>);
 
 impl Sync {
-    /// How it ended; None while it has not.
+    /// The outcome; None while in progress.
     pub fn outcome(&self) -> Outcome {
         self.0.get()
     }
 }
 
-/// Whether all of them have ended.
+/// Whether all have ended.
 ///
 /// # Errors
-/// That of one that failed.
+/// The error of one that failed.
 pub fn all_ended(syncs: &[Sync]) -> Result<bool, Errno> {
     let mut ended = true;
     for sync in syncs {
@@ -93,7 +92,7 @@ pub fn all_ended(syncs: &[Sync]) -> Result<bool, Errno> {
 }
 
 impl Syncs {
-    /// Prepares the kernel's workers. The descriptor to be watched, if it is new.
+    /// Prepares the kernel workers. Returns the descriptor to watch, if it is new.
     pub fn open(&mut self) -> Option<BorrowedFd<'_>> {
         if self.aio.is_some() {
             return None;
@@ -102,7 +101,7 @@ impl Syncs {
         self.aio.as_ref().map(Aio::fd)
     }
 
-    /// Begins to write `fd` to the disk, data and metadata. It may be closed meanwhile.
+    /// Begins syncing `fd`, data and metadata. It may be closed meanwhile.
     pub fn begin(&mut self, fd: BorrowedFd<'_>) -> Sync {
         let cell = Rc::new(Cell::new(None));
         let waiter = (self.driven, cell.clone());
@@ -110,10 +109,10 @@ impl Syncs {
         Sync(cell)
     }
 
-    /// [`Syncs::begin`] for the names in open directories, and for the directories' own names.
+    /// As [`Syncs::begin`], for the names in open directories, and the directories' own names.
     ///
     /// # Errors
-    /// One cannot be opened for it.
+    /// A directory cannot be opened for syncing.
     pub fn begin_names<'d>(&mut self, dirs: impl IntoIterator<Item = &'d Rc<OwnedFd>>) -> Result<Vec<Sync>, Errno> {
         let mut syncs = Vec::new();
         let mut seen: Vec<Id> = Vec::new();
@@ -133,13 +132,13 @@ impl Syncs {
         Ok(syncs)
     }
 
-    /// A directory was made: its name is not on the disk yet, and its inode number may have been another's.
+    /// Call it when a directory was created: its name is not on disk yet, and its inode number may be a reused one.
     pub fn made_directory(&mut self) {
         self.made += 1;
         self.anchored.clear();
     }
 
-    /// The directories above `dir`, as far as they can be opened on its file system.
+    /// Begins syncing the directories above `dir`, as far as they can be opened on its file system.
     fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) {
         let mut chain = AncestorSyncs { ids: vec![id], syncs: Vec::new(), made: self.made };
         let mut below: Option<OwnedFd> = None;
@@ -164,7 +163,7 @@ impl Syncs {
         syncs.extend(chain.syncs.iter().cloned());
         self.chains.push(chain);
         if self.aio.is_none() {
-            // It was written synchronously; no event will follow.
+            // It was synced synchronously; no event will follow.
             self.anchor();
         }
     }
@@ -178,13 +177,13 @@ impl Syncs {
         }
         let fd = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
         self.dirs.insert(id, Directory { fd, now: vec![waiter], next: Vec::new() });
-        // The waiting connection is being driven: after a synchronous write the outcome is already there.
+        // The waiting connection is being driven, and sees the outcome of a synchronous sync itself.
         self.write_directory(id, &mut Vec::new());
         Ok(Sync(cell))
     }
 
     fn write_directory(&mut self, id: Id, waiters: &mut Vec<Wake>) {
-        // Taken out, since the rest is borrowed while it is submitted.
+        // Removed temporarily, since the rest is borrowed during submission.
         let Some(directory) = self.dirs.remove(&id) else { return };
         let outcome = self.submit(directory.fd.as_fd(), Pending::Directory(id));
         match outcome {
@@ -193,12 +192,12 @@ impl Syncs {
         }
     }
 
-    /// Some: it was written synchronously, with this outcome.
+    /// Some: it was synced synchronously, with this outcome.
     fn submit(&mut self, fd: BorrowedFd<'_>, pending: Pending) -> Outcome {
         let number = self.next;
         self.next += 1;
         let submitted = match &self.aio {
-            // In order, if some are queued already.
+            // Keep the order if some are queued.
             Some(_) if !self.queue.is_empty() => Err(Errno::EAGAIN),
             Some(aio) => aio.fsync(fd, number),
             None => Err(Errno::ENOSYS),
@@ -220,7 +219,7 @@ impl Syncs {
         Some(outcome)
     }
 
-    /// The waiters whose files are written by now.
+    /// The waiters whose syncs have ended.
     pub fn ended(&mut self) -> Vec<Wake> {
         let mut waiters = Vec::new();
         let mut ended = Vec::new();
@@ -257,7 +256,7 @@ impl Syncs {
         while let (Some(aio), Some((number, fd))) = (&self.aio, self.queue.front()) {
             match aio.fsync(fd.as_fd(), *number) {
                 Ok(()) => _ = self.queue.pop_front(),
-                // The completion of another one makes room.
+                // The completion of another one will make room.
                 Err(Errno::EAGAIN) if self.pending.len() > self.queue.len() => return,
                 Err(_) => {
                     let (number, outcome) = (*number, file::fsync(fd.as_fd()));
@@ -275,7 +274,7 @@ impl Syncs {
         }
     }
 
-    /// Marks directories whose chains are written as anchored.
+    /// Marks directories whose ancestors are synced as anchored.
     fn anchor(&mut self) {
         let Syncs { chains, anchored, made, .. } = self;
         chains.retain(|chain| match all_ended(&chain.syncs) {
@@ -292,7 +291,7 @@ impl Syncs {
     }
 }
 
-/// Some file systems (network ones, FUSE) have no fsync for directories: there is nothing to wait for.
+/// Some file systems (network, FUSE) do not support fsync on directories: then there is nothing to wait for.
 fn of_directory(outcome: Result<(), Errno>) -> Result<(), Errno> {
     match outcome {
         Err(e) if file::is_missing(e) => Ok(()),

@@ -1,5 +1,5 @@
-//! Messages to syslog servers: a datagram each, sent at once or not at all. If a server is gone, its messages are
-//! lost and reported now and then; nothing waits.
+//! Sends messages to syslog servers: one datagram each, sent at once or dropped. If a server is unreachable, its
+//! messages are lost and this is reported now and then; nothing blocks.
 
 use crate::config::settings::syslog::Syslog;
 use crate::sys::Errno;
@@ -7,7 +7,7 @@ use crate::sys::socket::{self, Addr, More};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds after which an unreachable server is tried, and reported, again.
+/// Milliseconds until an unreachable server is tried and reported again.
 const AGAIN: u64 = 1000;
 const NOTE: u64 = 60_000;
 
@@ -20,15 +20,16 @@ pub struct Syslogs {
 struct Server {
     addr: Addr,
     fd: Option<OwnedFd>,
-    /// When the socket may be opened again and a loss reported again, monotonic milliseconds.
+    /// When the socket may be opened, and a loss reported, again (monotonic milliseconds).
     open_at: u64,
     note_at: u64,
 }
 
 impl Syslogs {
-    /// Sends one message of one line. `stamp`: the local time as syslog has it.
+    /// Sends one message of one line. `stamp`: the local time in syslog format.
     ///
-    /// # Errors The message was lost, and that was not reported for a while.
+    /// # Errors
+    /// The message was lost, and no loss was reported recently.
     pub fn send(&mut self, to: &Syslog, severity: u8, stamp: &str, line: &[u8], now: u64) -> Result<(), Errno> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         self.message.clear();
@@ -52,7 +53,7 @@ impl Syslogs {
         })
     }
 
-    /// Sockets are made again when they are needed.
+    /// Closes the sockets; they are opened again when needed.
     pub fn clear(&mut self) {
         self.servers.clear();
     }
@@ -72,7 +73,7 @@ impl Server {
         let Some(fd) = &self.fd else { return Err(Errno::ENOTCONN) };
         match socket::send(fd.as_fd(), message, More::No) {
             Ok(_) => Ok(()),
-            // It does not keep up, or the message is too long for it: the socket can still be used.
+            // The server is too slow, or the message too long: the socket remains usable.
             Err(errno @ (Errno::EAGAIN | Errno::EMSGSIZE)) => Err(errno),
             // An earlier UDP datagram was refused; this one may reach the server again.
             Err(Errno::ECONNREFUSED) if self.addr.port().is_some() => {

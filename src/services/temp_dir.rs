@@ -1,6 +1,6 @@
-//! Temporary files: named by a number in the configured directory, as nginx names them.
+//! Temporary files, named by a number in the configured directory, as in nginx.
 //!
-//! Invariant: a file that is not to stay has no name, or loses it when its [`TempFile`] is dropped.
+//! Invariant: a file that is not kept has no name, or is unlinked when its [`TempFile`] is dropped.
 
 use super::descriptors::Descriptors;
 use crate::config::settings::body::TempPath;
@@ -11,25 +11,25 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Most names that are tried: a directory in which all of these are taken is a trap.
+/// Maximum number of names tried: a directory in which all are taken was prepared by an attacker.
 const TRIES: usize = 1000;
 
-/// When a file's name is removed.
+/// When a file is unlinked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// At once: only the descriptor holds the file.
+    /// At once: only the descriptor refers to the file.
     Unnamed,
-    /// With the [`TempFile`].
+    /// When the [`TempFile`] is dropped.
     Named,
     /// Never.
     Forever,
 }
 
-/// A temporary file; its `Keep` says whether its name outlives it.
+/// A temporary file; `Keep` says whether it outlives this.
 #[derive(Debug)]
 pub struct TempFile {
     fd: OwnedFd,
-    /// The whole path, even if the name was removed.
+    /// The whole path, even if it was unlinked.
     name: CString,
     keep: Keep,
     len: u64,
@@ -44,10 +44,10 @@ pub struct Failure {
 }
 
 impl TempFile {
-    /// A new file in `at`; the directories of its levels are made when they are needed.
+    /// Creates a file in `at`, and directories of its levels as needed.
     ///
     /// # Errors
-    /// EMFILE also where its descriptor is one of those that are left to others.
+    /// EMFILE also if its descriptor would be a reserved one.
     pub fn create(at: &TempPath, keep: Keep, descriptors: Descriptors) -> Result<TempFile, Failure> {
         thread_local!(static LAST: Cell<u32> = const { Cell::new(0) });
         let mut step = 1;
@@ -56,7 +56,7 @@ impl TempFile {
                 last.set(last.get().wrapping_add(step));
                 last.get()
             });
-            // Files of an earlier run have a range of numbers: nginx skips it with the same step.
+            // Files of an earlier run occupy a range of numbers: like nginx, skip it by this step.
             step = 123_456;
             let digits = format!("{number:010}");
             let (dirs, path) = hashed(at, &digits);
@@ -105,12 +105,12 @@ impl TempFile {
         Ok(())
     }
 
-    /// Reads at most `max` bytes from `at` on into the spare room of `into`. 0: the end.
+    /// Reads at most `max` bytes from `at` into the spare capacity of `into`. 0 at the end.
     pub fn read(&self, at: u64, max: usize, into: &mut Vec<u8>) -> Result<usize, Errno> {
         file::pread_into(self.fd.as_fd(), into, max, at)
     }
 
-    /// Its content is no longer needed: the next bytes replace it.
+    /// Discards the content: the next bytes replace it.
     pub fn begin_again(&mut self) {
         self.len = 0;
     }
@@ -141,7 +141,7 @@ impl Drop for TempFile {
     }
 }
 
-/// The directories of a file's levels, outermost first and after the path's own, and the file's path.
+/// The directories of a file's levels below the path, outermost first, and the file's path.
 fn hashed(at: &TempPath, digits: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut path = at.path.as_os_str().as_bytes().to_vec();
     let mut dirs = vec![path.clone()];

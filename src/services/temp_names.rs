@@ -1,11 +1,10 @@
-//! Hidden names: a file that replaces another has one for a moment, and a tree has one while it is being copied or
-//! removed. No request can name them ([`is_hidden`]). A killed process (SIGKILL, out of memory) could leave them
-//! behind, so the directories with hidden names are recorded in a journal beside the pid file. The next process
-//! searches those before it serves: files are removed at once, trees in slices while it serves.
+//! Hidden names: a file about to replace another has one briefly, and a tree while it is being copied or removed. No
+//! request can name them ([`is_hidden`]). A killed process (SIGKILL, out of memory) leaves them behind, so the
+//! directories with hidden names are recorded in a journal beside the pid file. The next process searches those before
+//! it serves: it removes files at once, trees in slices while it serves.
 //!
-//! Invariant: with a journal, a directory is recorded before the first hidden name is made in it. The journal
-//! survives the process, not the machine: it is never synced. Names of processes other than the journal's are not
-//! touched.
+//! Invariant: with a journal, a directory is recorded before the first hidden name is created in it. The journal
+//! survives the process, but not the machine: it is never synced. Names of processes not in the journal are left alone.
 
 mod clean;
 mod left;
@@ -27,11 +26,11 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Most bytes of a journal that are read.
+/// Maximum bytes of a journal that are read.
 const JOURNAL: u64 = 16 << 20;
-/// Most directories that are recorded.
+/// Maximum number of directories recorded.
 const DIRECTORIES: usize = 50_000;
-/// Most trees of an earlier process that are removed; further ones wait for the next start.
+/// Maximum number of leftover trees removed; more are left to the next start.
 const TREES: usize = 256;
 
 #[derive(Default)]
@@ -39,14 +38,14 @@ pub struct TempNames {
     names: Names,
     /// Without a path, another process removes it.
     journal: Option<(OwnedFd, Option<CString>)>,
-    /// Directories that are recorded, by device and inode.
+    /// Recorded directories, by device and inode.
     noted: HashSet<(u64, u64)>,
-    /// The last of these.
+    /// The directory recorded last.
     last: Weak<OwnedFd>,
     cleaning: Cleaning,
 }
 
-/// A removal of leftovers, in which every entry may be removed.
+/// Removes leftovers, in which every entry may be removed.
 impl RemovalPolicy for &mut TempNames {
     fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
         self.hidden_in(dir, HiddenKind::Delete)
@@ -54,20 +53,20 @@ impl RemovalPolicy for &mut TempNames {
 }
 
 impl TempNames {
-    /// Keeps a journal at `path`. First removes the files that its former process left behind, and gives their
-    /// number; its trees are left to [`TempNames::clean`].
+    /// Opens a journal at `path`. First removes files left behind by the process that wrote it, and returns their
+    /// number; trees are left to [`TempNames::clean`].
     ///
     /// # Errors
-    /// That of the call that failed: there is no journal then.
+    /// The error of the call that failed; then there is no journal.
     pub fn keep(&mut self, path: &CStr) -> Result<usize, Errno> {
         let journal = open_journal(path)?;
         self.begin(journal, Some(path.to_owned()))
     }
 
-    /// [`TempNames::keep`] with a journal that another process opened and will remove.
+    /// As [`TempNames::keep`], with a journal that another process opened and will remove.
     ///
     /// # Errors
-    /// As for [`TempNames::keep`].
+    /// As [`TempNames::keep`].
     pub fn keep_open(&mut self, journal: OwnedFd) -> Result<usize, Errno> {
         self.begin(journal, None)
     }
@@ -92,20 +91,20 @@ impl TempNames {
         Ok(removed)
     }
 
-    /// Leftovers will be found by the next process.
+    /// Whether the next process will find leftovers.
     pub fn is_kept(&self) -> bool {
         self.journal.is_some()
     }
 
-    /// A name for a file in `dir` that no other process uses: below 40 bytes, which the kernel stores within the
-    /// entry.
+    /// A name for a file in `dir` that no other process uses. Below 40 bytes, which the kernel stores inline in the
+    /// dentry.
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
-        // Without the record the name still works; it only could stay behind.
+        // Without the record the name still works, but might be left behind.
         let _ = self.note(dir);
         self.names.next(HiddenKind::Upload)
     }
 
-    /// [`TempNames::hidden`] for longer operations, in a directory that is not used again.
+    /// As [`TempNames::hidden`], for longer operations in a directory that is not used again.
     pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: HiddenKind) -> CString {
         let _ = self.note_down(dir);
         self.names.next(what)
@@ -130,7 +129,7 @@ impl TempNames {
         Ok(())
     }
 
-    /// The process ends in order: nothing needs to be searched, except for trees that it did not get to.
+    /// Call it at an orderly exit: nothing needs to be searched, except trees that are not removed yet.
     pub fn end(&mut self) {
         self.cleaning.end();
         let Some((journal, path)) = self.journal.take() else { return };
@@ -138,7 +137,7 @@ impl TempNames {
             return;
         }
         let Some(path) = path else {
-            // Emptied, for the next process that gets it.
+            // Emptied, for the next process that uses it.
             let _ = file::ftruncate(journal.as_fd(), 0);
             return;
         };
@@ -149,11 +148,11 @@ impl TempNames {
     }
 }
 
-/// Opens and locks the journal at `path`. If its process is still alive (during an upgrade or a reload), a new
-/// journal replaces it: the old one is still in use.
+/// Opens and locks the journal at `path`. If its process is still running (during an upgrade or a reload), creates a
+/// new journal in its place.
 ///
 /// # Errors
-/// That of the call that failed.
+/// The error of the call that failed.
 pub fn open_journal(path: &CStr) -> Result<OwnedFd, Errno> {
     let open = || file::open_at(None, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o600);
     let journal = open()?;
@@ -173,12 +172,12 @@ pub fn open_journal(path: &CStr) -> Result<OwnedFd, Errno> {
 fn append(journal: BorrowedFd<'_>, record: &[u8]) -> Result<(), Errno> {
     let mut record = record.to_vec();
     record.push(0);
-    // One write: a record is there or not.
+    // A single write, so that a record is complete or missing.
     if file::write(journal, &record)? == record.len() { Ok(()) } else { Err(Errno::ENOSPC) }
 }
 
-/// Removes the hidden files of the processes that wrote the journal, from the directories they recorded, and gives
-/// their number and the trees. A record of eight digits is a process; those after it, up to the next, are its
+/// Removes the hidden files of the processes that wrote the journal from the directories they recorded; returns their
+/// number, and collects the trees. A record of eight hex digits is a process; the records up to the next one are its
 /// directories.
 fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno> {
     let mut bytes = vec![0; file::fstat(journal)?.size.min(JOURNAL) as usize];
@@ -191,14 +190,14 @@ fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno>
             let prefix = |what: HiddenKind| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
             prefixes = Some(HiddenKind::ALL.map(prefix));
         } else if let (Some(prefixes), Some(path)) = (&prefixes, record.strip_prefix(b"/")) {
-            // If the directory is gone, so are its leftovers.
+            // If the directory no longer exists, neither do its leftovers.
             removed += look_through(path, prefixes, trees).unwrap_or(0);
         }
     }
     Ok(removed)
 }
 
-/// `path` is what the kernel called the directory: if there are links on it now, it is another one.
+/// `path` was the kernel's canonical path of the directory: if it contains links now, it is another directory.
 fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> Result<usize, Errno> {
     let path = file::c_string(if path.is_empty() { b"." } else { path })?;
     let top = file::open_at(None, c"/", O_PATH | O_DIRECTORY, 0)?;
@@ -266,7 +265,7 @@ mod tests {
         fs::write(store.join(&other), "another process's").expect("a file");
         assert_eq!(names().len(), 4);
 
-        // While the first lives, nothing of it is touched, and it does not remove the second's journal.
+        // While the first process runs, its files are left alone, and it does not remove the second's journal.
         let mut second = TempNames::default();
         assert_eq!(second.keep(&journal), Ok(0));
         assert_eq!(names().len(), 4);
@@ -275,7 +274,7 @@ mod tests {
         second.end();
         assert!(!top.join("pid.uploads").exists());
 
-        // The lock falls with the process.
+        // The lock is released when the process ends.
         let mut third = TempNames::default();
         assert_eq!(third.keep(&journal), Ok(0));
         leave(&mut third);
@@ -326,7 +325,7 @@ mod tests {
         assert_eq!(first.keep(&journal), Ok(0));
         for what in [HiddenKind::Copy, HiddenKind::Delete] {
             let tree = store.join(first.hidden_in(dir.as_fd(), what).to_str().expect("ASCII"));
-            // More than a slice of them.
+            // More than fit in a slice.
             for n in 0..200 {
                 fs::create_dir_all(tree.join(format!("d{n}/e"))).expect("directories");
                 fs::write(tree.join(format!("d{n}/f")), "half").expect("a file");
@@ -338,7 +337,7 @@ mod tests {
         fs::create_dir(store.join(".webserv-copy-00000000-1")).expect("another process's");
         drop(first);
 
-        // Killed before it got to them: the next knows what the first left.
+        // It was killed before removing them: the next process finds what the first left.
         let mut second = TempNames::default();
         assert_eq!(second.keep(&journal), Ok(1), "the link itself");
         assert!(second.is_cleaning());
@@ -346,7 +345,7 @@ mod tests {
         let mut third = TempNames::default();
         assert_eq!(third.keep(&journal), Ok(0));
         assert_eq!(count(), 3);
-        // Ended before it was done: the journal stays.
+        // It exits before it is done: the journal stays.
         third.end();
         drop(third);
         assert!(top.join("pid.uploads").exists());
@@ -360,7 +359,7 @@ mod tests {
         fourth.end();
         assert!(!top.join("pid.uploads").exists());
 
-        // A directory that became a link to another is not looked through.
+        // A directory that was replaced by a link is not searched.
         let mut fifth = TempNames::default();
         assert_eq!(fifth.keep(&journal), Ok(0));
         let name = fifth.hidden_in(dir.as_fd(), HiddenKind::Upload);

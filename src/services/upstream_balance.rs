@@ -1,6 +1,6 @@
-//! Which server of a group is used next, and which have failed lately: smooth weighted round robin, least_conn,
-//! least_time, ip_hash, hash and random as in nginx. Counts live as long as the group is in use: by the
-//! configuration, or for a group made for a request by that request and its idle connections.
+//! Which server of a group is used next, and which have failed recently: smooth weighted round robin, least_conn,
+//! least_time, ip_hash, hash and random as in nginx. State exists as long as the group is in use: by the configuration
+//! or, for a group made for a request, by that request and its idle connections.
 
 use super::upstream_time::{RequestTimes, Times};
 use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
@@ -9,22 +9,22 @@ use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
-/// Groups that are kept without a check whether they are used.
+/// Number of groups up to which unused ones are not searched for.
 const FEW: usize = 64;
-/// How often an unavailable server leads to another one before round robin takes over (nginx).
+/// How many unavailable servers are tried before falling back to round robin (nginx).
 const STEPS: u32 = 20;
 
 /// The state of all groups in use.
 #[derive(Default)]
 pub struct Balance {
-    /// By the group's address, which no other group has as long as this holds it.
+    /// By the group's address, which is unique while this holds the group.
     groups: FastMap<usize, Group>,
-    /// The number of groups at which those that only this holds are searched for.
+    /// The number of groups at which unused ones are searched for.
     full: usize,
     dice: Dice,
 }
 
-/// Numbers that may be predictable: xorshift64*.
+/// A pseudo-random generator (xorshift64*), which may be predictable.
 #[derive(Clone, Copy, Debug, Default)]
 struct Dice(u64);
 
@@ -52,7 +52,7 @@ struct State {
     current: i64,
     effective: i64,
     fails: u32,
-    /// When it last failed, and when it was last tried again.
+    /// When it last failed, and when it was last retried.
     accessed: u64,
     checked: u64,
     /// Requests in progress.
@@ -60,7 +60,7 @@ struct State {
     times: Times,
 }
 
-/// How servers are compared before round robin decides.
+/// The load by which servers are compared before round robin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
     None,
@@ -68,28 +68,28 @@ enum Measure {
     Time(Clock),
 }
 
-/// The state of a server, for displays.
+/// The state of a server, for status pages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerState {
     /// Requests in progress.
     pub busy: u32,
     pub fails: u32,
-    /// It is not used for a while.
+    /// It has failed, and is not used for a while.
     pub failed: bool,
 }
 
-/// What one request has tried.
+/// The servers that one request has tried.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
     peers: Peers,
-    /// hash: the position of the walk from the value to a server.
+    /// hash: the state of the search for a server.
     walk: Walk,
-    /// The last one, and the walk before it.
+    /// The last server, and the search state before it.
     last: Option<(usize, Walk)>,
 }
 
 impl Tried {
-    /// The last server may be used once more; earlier ones stay tried.
+    /// Allows trying the last server once more; earlier ones stay excluded.
     pub fn forget_last(&mut self) {
         if let Some((peer, walk)) = self.last.take() {
             self.peers.remove(peer);
@@ -98,7 +98,7 @@ impl Tried {
     }
 }
 
-/// One bit each. For most groups nothing is allocated.
+/// A bit set. For most groups nothing is allocated.
 #[derive(Clone, Debug, Default)]
 struct Peers {
     first: u64,
@@ -113,7 +113,7 @@ impl Peers {
         }
     }
 
-    /// False: it was there already.
+    /// False if it was present already.
     fn add(&mut self, at: usize) -> bool {
         let is_new = !self.has(at);
         match at.checked_sub(64) {
@@ -147,7 +147,7 @@ struct Walk {
     steps: u32,
 }
 
-/// What else decides about the server.
+/// Further inputs to the choice of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct BalanceKey<'a> {
     pub client: &'a Client,
@@ -168,13 +168,13 @@ pub enum PeerState {
 pub enum End {
     Good,
     Failed,
-    /// The server is not to blame: it is not counted either way.
+    /// Counts neither as success nor as failure.
     Neutral,
 }
 
 impl Balance {
-    /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
-    /// milliseconds. Each server taken must be given back by [`Balance::give`].
+    /// Picks a server of the group that this request has not tried; None: all are down, busy or failed. `now`:
+    /// monotonic milliseconds. Each server taken must be returned by [`Balance::give`].
     pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: BalanceKey<'_>, now: u64) -> Option<usize> {
         let walk = tried.walk;
         if let Some(peer) = alone(upstream) {
@@ -185,7 +185,7 @@ impl Balance {
         let group = self.group(upstream);
         let picked = match &upstream.method {
             Method::IpHash => group.by_address(tried, by.client, now),
-            // Without a value, or a choice, round robin decides.
+            // With an empty key or a single server, round robin decides.
             Method::Hash { .. } if by.key.is_empty() || upstream.peers.len() < 2 => None,
             Method::Hash { ring: Some(ring), .. } => group.by_ring(tried, ring, by.key, now),
             Method::Hash { ring: None, .. } => group.by_hash(tried, by.key, now),
@@ -215,7 +215,7 @@ impl Balance {
         Some(picked)
     }
 
-    /// The request to this server is over.
+    /// Returns a server after the request to it.
     pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: RequestTimes, now: u64) -> PeerState {
         if alone(upstream).is_some() {
             return PeerState::Enabled;
@@ -228,7 +228,7 @@ impl Balance {
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == End::Good, now);
         match end {
-            // There is no other server.
+            // A single server is never disabled.
             _ if single => state.fails = 0,
             End::Failed => {
                 state.fails = state.fails.saturating_add(1);
@@ -246,11 +246,11 @@ impl Balance {
         PeerState::Enabled
     }
 
-    /// Drops groups that nothing uses any more: of an old configuration, of a finished request, and with old
-    /// addresses of a name.
+    /// Drops groups that are no longer used: of an old configuration, of a finished request, or with a name's old
+    /// addresses.
     pub fn prune(&mut self) {
         self.groups.retain(|_, group| Rc::strong_count(&group.upstream) > 1);
-        // Twice as many, so that on average each new group pays for checking two.
+        // Doubled, so that on average each new group pays for checking two.
         self.full = FEW.max(2 * self.groups.len());
     }
 
@@ -300,7 +300,8 @@ impl Group {
         !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
     }
 
-    /// The next server by smooth weighted round robin, among those that `may` be taken and have the smallest load by `least`.
+    /// The next server by smooth weighted round robin, among those for which `may` is true and whose load by `least` is
+    /// the lowest.
     fn by_weight(&mut self, tried: &Tried, least: Measure, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
         let upstream = self.upstream.clone();
         let able =
@@ -343,14 +344,14 @@ impl Group {
         Some(best)
     }
 
-    /// A server's load, or how long one more request is expected to take there.
+    /// A server's load, or the expected time of one more request there.
     fn load(&self, at: usize, measure: Measure, now: u64) -> u64 {
         let Some(state) = self.peers.get(at) else { return 0 };
         match measure {
             Measure::None => 0,
             Measure::Busy => u64::from(state.busy),
             Measure::Time(clock) => {
-                // Whole seconds, as nginx counts them.
+                // Whole seconds, as in nginx.
                 let timeout = self.upstream.peers.get(at).map_or(0, |peer| peer.fail_timeout.0 / 1000);
                 let since = (now / 1000).saturating_sub(state.checked / 1000);
                 let idle = if since > timeout { since / (timeout + 1) } else { 0 };
@@ -359,7 +360,7 @@ impl Group {
         }
     }
 
-    /// nginx's ip_hash: the hash of the address picks a server by weights; if it is unavailable, the next hash does.
+    /// nginx's ip_hash: the hash of the address selects a server by weight; if that is unavailable, it is hashed again.
     fn by_address(&self, tried: &Tried, client: &Client, now: u64) -> Option<usize> {
         let octets = client.octets();
         let part = if octets.len() == 4 { octets.get(..3).unwrap_or_default() } else { octets };
@@ -379,13 +380,13 @@ impl Group {
         self.weights.last().copied().unwrap_or(0)
     }
 
-    /// The server of a position in the sum of weights.
+    /// The server at a position in the cumulative weights.
     fn weighed(&self, place: u64) -> Option<usize> {
         let at = self.weights.partition_point(|sum| *sum <= place);
         (at < self.weights.len()).then_some(at)
     }
 
-    /// nginx's hash (Cache::Memcached's): if the server is unavailable, the value is hashed again with a number.
+    /// nginx's hash (as in Cache::Memcached): if the server is unavailable, the key is hashed again with a counter.
     fn by_hash(&self, tried: &mut Tried, key: &[u8], now: u64) -> Option<usize> {
         while tried.walk.steps <= STEPS {
             let mut crc = flate2::Crc::new();
@@ -443,7 +444,7 @@ impl Group {
             let weight = |at: usize| u64::from(self.upstream.peers[at].weight);
             return Some(if load(at) * weight(other) > load(other) * weight(at) { other } else { at });
         }
-        // Only one of two could be found.
+        // Only one of two candidates was found.
         first
     }
 }

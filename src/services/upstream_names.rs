@@ -1,9 +1,9 @@
 //! Servers of upstream groups with `resolve`: their names are looked up again when an answer expires, and the group
 //! gets the new addresses.
 //!
-//! A group of a configuration never changes; [`UpstreamNames::current`] is a group made of it with the present
-//! addresses. Requests in progress keep the one they began with. Invariant: a failed look-up changes nothing; an
-//! answer that there is no such name removes the addresses (nginx).
+//! A configured group never changes; [`UpstreamNames::current`] is derived from it with the current addresses. Requests
+//! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
+//! addresses (nginx).
 
 use super::resolver::{Answer, Failure, Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -14,9 +14,9 @@ use crate::util::dns::Service;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-/// Milliseconds until a name whose look-up failed is looked up again.
+/// Milliseconds until a failed lookup is repeated.
 const RETRY: u64 = 10_000;
-/// Least milliseconds between two look-ups of a name, whatever its TTL.
+/// Minimum milliseconds between two lookups of a name, whatever its TTL.
 const LEAST: u64 = 1000;
 
 #[derive(Default)]
@@ -28,33 +28,33 @@ struct Group {
     names: Vec<Name>,
 }
 
-/// One `server` line.
+/// One `server … resolve` line.
 #[derive(Default)]
 struct Name {
     addresses: Vec<Address>,
-    /// When it is looked up next.
+    /// When to look it up next.
     due: u64,
     ticket: Option<Ticket>,
-    /// service=: targets whose addresses are still to be found, and what was found so far.
+    /// service=: targets still to be resolved, and the results so far.
     targets: Vec<Service>,
     found: Vec<Address>,
     until: u64,
-    /// The best (lowest) priority.
+    /// The lowest (best) priority.
     best: u16,
-    /// What could not be resolved, until it is in the error log.
+    /// Failed lookups to be logged.
     failed: Vec<(Box<str>, Failure)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Address {
     addr: SocketAddr,
-    /// 0: as the server line says.
+    /// 0: the weight of the server line.
     weight: u32,
     backup: bool,
 }
 
 impl UpstreamNames {
-    /// A new configuration is in force. Names that it shares with the old one keep their addresses.
+    /// Applies a new configuration. Names also in the old one keep their addresses.
     pub fn adopt(&mut self, config: &Config) {
         let before = std::mem::take(&mut self.0);
         for base in config.upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
@@ -76,7 +76,7 @@ impl UpstreamNames {
         }
     }
 
-    /// The group with the present addresses.
+    /// The group with the current addresses.
     pub fn current(&self, base: &Rc<Upstream>) -> Rc<Upstream> {
         let group = self.0.iter().find(|group| Rc::ptr_eq(&group.base, base));
         group.map_or_else(|| base.clone(), |group| group.current.clone())
@@ -87,7 +87,7 @@ impl UpstreamNames {
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
     }
 
-    /// Takes new answers, and begins look-ups that are due. Gives the names that could not be resolved, and why.
+    /// Takes new answers, and begins lookups that are due. Returns failed lookups with the reason.
     pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Vec<(Box<str>, Failure)> {
         let mut failed = Vec::new();
         for group in &mut self.0 {
@@ -163,7 +163,7 @@ impl Name {
                 self.found.extend(ips.iter().map(|ip| Address {
                     addr: SocketAddr::new(*ip, service.as_ref().map_or(dynamic.port, |service| service.port)),
                     weight: service.as_ref().map_or(0, |service| u32::from(service.weight).max(1)),
-                    // Targets with the best priority are used first; the others are backups.
+                    // Targets with the best priority are primary; the others are backups.
                     backup: service.as_ref().is_some_and(|service| service.priority > self.best),
                 }));
             }
@@ -207,7 +207,7 @@ impl Group {
     }
 }
 
-/// For groups that a URL with variables makes.
+/// For groups created from a URL with variables.
 pub fn of_addresses(name: &str, ips: &[IpAddr], port: u16) -> Upstream {
     use crate::config::addr::PeerAddr;
     let addrs = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();

@@ -1,19 +1,19 @@
-//! How fast the servers of a group have been lately, for `least_time`: averages as in nginx, in which a request has a
-//! weight of one twentieth.
+//! How fast the servers of a group were recently, for `least_time`: moving averages as in nginx, in which a request has
+//! a weight of one twentieth.
 
 use crate::config::settings::upstream::Clock;
 
-/// Milliseconds above which servers count as equally slow, and the one with fewer requests is better.
+/// Milliseconds above which servers count as equally slow, and the one with fewer requests is preferred.
 const SLOWEST: u64 = 5000;
-/// Servers whose times are this close take turns.
+/// Servers whose times differ by at most this are used in turn.
 const CLOSE: u64 = 20;
 
-/// Times of one server, in milliseconds; 0: not known.
+/// The times of one server in milliseconds; 0: unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     header: u64,
     response: u64,
-    /// Of requests in progress.
+    /// The average for requests in progress.
     inflight: u64,
     /// Their number, and the sum of their start times.
     count: u64,
@@ -25,7 +25,7 @@ pub struct Times {
 pub struct RequestTimes {
     /// When it began, monotonic milliseconds.
     pub began: u64,
-    /// When the head of the response had arrived.
+    /// When the response head had arrived.
     pub header: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Times {
         self.began += now;
     }
 
-    /// A request is over; `is_good`: it counts for the average.
+    /// Records a completed request; `is_good`: it counts for the average.
     pub fn give(&mut self, taken: RequestTimes, is_good: bool, now: u64) {
         self.count = self.count.saturating_sub(1);
         self.began = self.began.saturating_sub(taken.began);
@@ -49,15 +49,15 @@ impl Times {
         }
     }
 
-    /// Adds the mean age of the requests in progress to its average.
+    /// Updates the average with the mean age of requests in progress.
     pub fn look(&mut self, now: u64) {
         if let Some(began) = self.began.checked_div(self.count) {
             self.inflight = average(self.inflight, now.saturating_sub(began));
         }
     }
 
-    /// The expected time of one more request, by the group's clock. `busy`: requests in progress; `idle`: periods of
-    /// fail_timeout that have passed since the server was last checked: each halves the time.
+    /// The expected time of one more request, measured by `clock`. `busy`: requests in progress; `idle`: the number of
+    /// fail_timeouts since the server was last checked, each of which halves the time.
     pub fn expected(&self, clock: Clock, busy: u32, idle: u64) -> u64 {
         let mean = if clock.header { self.header } else { self.response };
         let mean = mean >> idle.min(63);

@@ -1,14 +1,14 @@
-//! The content of a large password file, cached between requests: reading megabytes for each guess, and searching
-//! them line by line, would block the loop. One file is cached, the last one used.
+//! The content of a large password file, cached between requests: reading megabytes for each guess and searching them
+//! line by line would block the loop. Only the last file used is cached.
 //!
-//! Limits: a file is read once per version, 16 MiB in a few milliseconds, and searched as one text.
+//! Limits: a file is read once per version (16 MiB take a few milliseconds), and searched as one text.
 
 use super::file_digests::Version;
 use super::open_files::OpenFile;
 use crate::sys::{Errno, file};
 use std::rc::Rc;
 
-/// A larger password file is a mistake.
+/// Maximum size; a larger password file is a mistake.
 const LARGEST: u64 = 16 << 20;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub struct UserFile {
 
 impl UserFile {
     /// # Errors
-    /// That of the read; EINVAL if it is too large.
+    /// The error of reading; EINVAL if it is too large.
     pub fn content(&mut self, open: &OpenFile) -> Result<Rc<[u8]>, Errno> {
         if let Some(bytes) = open.memory() {
             return Ok(bytes.into());
@@ -39,7 +39,7 @@ impl UserFile {
         }
         bytes.truncate(len);
         let content: Rc<[u8]> = bytes.into();
-        // If it was being written to meanwhile, the next request reads it again.
+        // If it was being written meanwhile, the next request reads it again.
         if Version::of(&file::fstat(fd)?) == version {
             self.last = Some((version, content.clone()));
         }
@@ -47,8 +47,8 @@ impl UserFile {
     }
 }
 
-/// The stored password of a user: the second field of the first line with that name. A line that begins with `#` or a
-/// carriage return is none, as in nginx: a user who is commented out cannot log in as "#NAME".
+/// The stored password of a user: the second field of the first line with that name. As in nginx, lines that begin with
+/// `#` or a carriage return are skipped: a user who is commented out cannot log in as "#NAME".
 pub fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
     let field = |from: usize| {
         let rest = users.get(from..)?;

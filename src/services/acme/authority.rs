@@ -1,4 +1,4 @@
-//! An authority, its account and its current job. Certificates are known by their index only.
+//! An authority, its account and its current job. Certificates are only indices here.
 
 use super::store::{self, Opened};
 use super::unkept::Unsaved;
@@ -9,7 +9,7 @@ use crate::config::acme::Issuer;
 use std::rc::Rc;
 
 pub enum Work {
-    /// With the key of the future certificate.
+    /// With the private key of the future certificate.
     Order(Box<Order>, String),
     Inquiry(Inquiry),
 }
@@ -32,9 +32,9 @@ pub struct Authority {
     pub wait: u64,
     /// The account's key, if it was made here and is not on disk.
     pub unsaved_key: Option<String>,
-    /// The key on disk could not be read: another account is used, whose key is not stored.
+    /// The key on disk could not be read: a temporary account is used, whose key is not stored.
     pub is_makeshift: bool,
-    /// Whether the account is on disk.
+    /// Retries writing the account to disk.
     pub unkept: Unsaved,
 }
 
@@ -52,14 +52,14 @@ impl Authority {
         }
     }
 
-    /// Uses another account from now on.
+    /// Switches to another account.
     pub fn take(&mut self, opened: Opened) -> bool {
         let Opened { key, kid, unkept } = opened;
         (self.account, self.unsaved_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
         true
     }
 
-    /// The key is on disk; so is the URL, if there is one.
+    /// Writes the key to disk, and the URL if it is known.
     pub fn keep(&mut self) -> Result<(), String> {
         self.unsaved_key = None;
         match self.account.kid().filter(|_| !self.is_makeshift) {
@@ -68,7 +68,7 @@ impl Authority {
         }
     }
 
-    /// The state after a reload: no job.
+    /// The state after a reload, without a job.
     pub fn without_job(self, issuer: Rc<Issuer>) -> Authority {
         Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
     }

@@ -1,4 +1,4 @@
-//! One certificate over time: the current one, when the next is due, and when its authority is asked about renewal.
+//! One certificate over time: the current one, when to order the next, and when to ask the authority about renewal.
 
 use super::store::Pair;
 use super::unkept::Unsaved;
@@ -8,10 +8,10 @@ use crate::tls::CertifiedKey;
 use crate::tls::x509::Certificate;
 use std::sync::Arc;
 
-/// A renewal that comes sooner than this after the last one is a hasty one, as long as less than half of the
-/// certificate's lifetime has passed.
+/// A renewal sooner than this after the last one, in the first half of the certificate's lifetime, counts as hasty.
+/// Seconds.
 const HASTE: i64 = 6 * 3600;
-/// An authority that suggests no window is asked again after this long.
+/// Seconds until an authority that suggests no window is asked again.
 const SILENT: i64 = 86_400;
 /// Never.
 const NEVER: i64 = i64::MAX;
@@ -20,16 +20,16 @@ const NEVER: i64 = i64::MAX;
 #[derive(Clone, Debug)]
 pub struct Current {
     pub pair: Pair,
-    /// It changes with the certificate.
+    /// Changes whenever the certificate does.
     pub generation: u64,
     pub not_before: i64,
     pub not_after: i64,
-    /// Its name at the authority (RFC 9773).
+    /// Its ARI identifier (RFC 9773).
     pub id: Option<String>,
 }
 
 impl Current {
-    /// The latest time for a renewal that leaves room for another attempt.
+    /// The latest time for a renewal that leaves time for a retry.
     fn latest(&self) -> i64 {
         self.not_after - (self.not_after - self.not_before) / 10
     }
@@ -38,19 +38,19 @@ impl Current {
 #[derive(Debug)]
 pub struct CertificateState {
     pub current: Option<Current>,
-    /// When the next certificate is ordered; seconds since 1970, as all times here.
+    /// When to order the next certificate (seconds since 1970, like all times here).
     order_at: i64,
-    /// When it is due by the dates of the present certificate.
+    /// When renewal is due by the dates of the current certificate.
     due_at: i64,
     ask_at: i64,
     window: Option<(Window, i64)>,
     failures: u32,
-    /// After a failed order, no other one is made before this time.
+    /// After a failed order, no order is made before this time.
     retry_at: i64,
     hasty: u32,
-    /// Certificates in a row that had expired when they were issued, by the clock of this machine.
+    /// The number of consecutive certificates that were already expired when issued, according to this machine's clock.
     spent: u32,
-    /// Whether the certificate is on disk.
+    /// Retries writing the certificate to disk.
     pub unkept: Unsaved,
 }
 
@@ -62,7 +62,7 @@ pub enum Due {
 }
 
 impl CertificateState {
-    /// There is no certificate: one is ordered at once.
+    /// Without a certificate: one is ordered immediately.
     pub fn new() -> CertificateState {
         CertificateState {
             current: None,
@@ -78,7 +78,7 @@ impl CertificateState {
         }
     }
 
-    /// Uses another certificate from now on. False: it cannot be parsed.
+    /// Installs another certificate. False: it cannot be parsed.
     pub fn install(&mut self, pair: Pair, generation: u64, now: i64, chance: u64) -> bool {
         let Some(leaf) = pair.ready.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
         let (not_before, not_after) = (leaf.not_before, leaf.not_after);
@@ -104,8 +104,9 @@ impl CertificateState {
         self.order_at.min(self.ask_at).min(self.unkept.next())
     }
 
-    /// The certificate was just issued. If it is due all the same, it is not renewed at once, which would go on for
-    /// ever: this machine's clock or the authority's is wrong. True: that is so.
+    /// Call it when a certificate was just issued. If it is due for renewal already, this machine's clock or the
+    /// authority's is wrong, and it must not be renewed at once, which would repeat forever. Returns whether that is
+    /// so.
     pub fn issued(&mut self, now: i64) -> bool {
         let is_spent = self.order_at <= now;
         self.spent = if is_spent { self.spent.saturating_add(1) } else { 0 };
@@ -115,7 +116,7 @@ impl CertificateState {
         is_spent
     }
 
-    /// An order has begun.
+    /// Records that an order has begun.
     pub fn begin(&mut self, now: i64) {
         let is_young = self.current.as_ref().is_some_and(|current| {
             let life = current.not_after - current.not_before;
@@ -124,7 +125,7 @@ impl CertificateState {
         self.hasty = if is_young { self.hasty.saturating_add(1) } else { 0 };
     }
 
-    /// An order failed. Gives the seconds until the next attempt.
+    /// Records a failed order. Returns the seconds until the next attempt.
     pub fn failed(&mut self, failure: &Failure, now: i64, chance: u64) -> u64 {
         self.failures = self.failures.saturating_add(1);
         let pause = renewal::pause(self.failures, failure, chance);
@@ -133,8 +134,8 @@ impl CertificateState {
         pause
     }
 
-    /// An earlier process was told by an authority not to order before this time. False: the time has passed, or is
-    /// further away than any pause, so that the clock was different.
+    /// Restores an authority's request not to order before this time, made to an earlier process. False if the time has
+    /// passed, or is further away than any pause, so that the clock was different.
     pub fn await_until(&mut self, until: i64, now: i64) -> bool {
         let is_ahead = until > now && until - now <= renewal::LONGEST_PAUSE;
         if is_ahead {
@@ -144,7 +145,7 @@ impl CertificateState {
         is_ahead
     }
 
-    /// The clock was set back: times that were computed by the old clock come as soon as they would have.
+    /// After the clock was set back: shifts times computed with the old clock.
     pub fn set_back(&mut self, seconds: i64, now: i64) {
         let earlier = |at: i64| if at == NEVER || at == 0 { at } else { at - seconds };
         self.ask_at = earlier(self.ask_at);
@@ -155,22 +156,22 @@ impl CertificateState {
             (Some(current), Some((_, moment))) => moment.min(current.latest()),
             (Some(_), None) => self.due_at,
         };
-        // A certificate that is due by its dates still waits for its turn; one that had expired by the wrong clock
-        // has not.
+        // A certificate that is due by its dates still waits for its window; one that was expired by the wrong clock
+        // does not.
         self.order_at = if due > now { due } else { earlier(self.order_at) }.max(self.retry_at);
         if due > now {
             self.spent = 0;
         }
     }
 
-    /// The authority suggests this window, or none.
+    /// Applies the authority's suggested window, or none.
     pub fn suggested(&mut self, window: Option<Window>, now: i64, chance: u64) {
         let Some(window) = window else {
             self.ask_at = now + SILENT;
             return;
         };
         self.ask_at = now.saturating_add_unsigned(window.ask_again);
-        // An unchanged window keeps the moment that was picked in it.
+        // Within an unchanged window, keep the time picked before.
         let moment = match self.window {
             Some((old, moment)) if (old.start, old.end) == (window.start, window.end) => moment,
             _ => window.moment(chance),
@@ -179,12 +180,12 @@ impl CertificateState {
         let Some(current) = &self.current else { return };
         let latest = current.latest();
         let pause = now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)));
-        // Avoiding haste must not let it expire, unless the new certificates have already expired.
+        // The pause against hasty renewals must not let the certificate expire, unless the new ones were expired too.
         let soonest = if self.spent == 0 { pause.min(latest) } else { pause };
         self.order_at = moment.min(latest).max(soonest).max(self.retry_at);
     }
 
-    /// The authority could not be asked.
+    /// Records that the authority could not be asked.
     pub fn not_asked(&mut self, failure: &Failure, now: i64, chance: u64) {
         self.ask_at = now.saturating_add_unsigned(renewal::pause(8, failure, chance).max(600));
     }
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(held.order_at, NOW + 10 * day + 5);
         held.suggested(Some(window), NOW + 7200, 77);
         assert_eq!(held.order_at, NOW + 10 * day + 5, "the moment stays");
-        // It wants it renewed at once, and again.
+        // It wants immediate renewal, repeatedly.
         let past = Window { start: NOW - 2 * day, end: NOW - day, ask_again: 7200 };
         held.suggested(Some(past), NOW, 5);
         assert_eq!(held.due(NOW), Some(Due::Order));
@@ -240,7 +241,7 @@ mod tests {
     fn a_certificate_that_is_over_when_it_is_issued_is_not_renewed_for_ever() {
         let mut held = held();
         let pair = held.current.clone().expect("there").pair;
-        // Ten years later, by the clock of this machine.
+        // Ten years later, according to this machine's clock.
         let late = NOW + 3650 * 86_400;
         for pause in [1200, 2400, 4800] {
             held.begin(late);
@@ -250,14 +251,14 @@ mod tests {
             held.suggested(Some(past), late, 0);
             assert_eq!(held.order_at, late + pause, "not one after the other");
         }
-        // The clock is set.
+        // The clock is corrected.
         assert!(held.install(pair, 3, NOW, 0));
         assert!(!held.issued(NOW) && held.order_at > NOW + 86_400);
     }
 
     #[test]
     fn a_certificate_of_an_hour_is_renewed_each_time_before_it_ends() {
-        // Its authority has no opinion, wishes it renewed at once, or late.
+        // The authority suggests nothing, immediate renewal, or a late one.
         for window in [None, Some((NOW - 2, NOW - 1)), Some((NOW + 86_400, NOW + 86_401))] {
             let (mut held, mut now) = (CertificateState::new(), NOW);
             for round in 0..10 {
@@ -285,12 +286,12 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_leaves_no_certificate_to_end() {
         let (day, year) = (86_400, 365 * 86_400);
-        // None is there: the pause after a failure stays as long as it was.
+        // Without a certificate, the pause after a failure keeps its length.
         let mut none = CertificateState::new();
         let pause = none.failed(&Failure::new(Kind::Settings, "no"), NOW + year, 0);
         none.set_back(year, NOW);
         assert_eq!(none.next(), NOW.saturating_add_unsigned(pause));
-        // By its dates, or by its authority's window, one that is there is due when it was before.
+        // With a certificate, renewal stays due at the same time by its dates or window.
         let mut held = held();
         held.suggested(None, NOW, 0);
         let due = held.order_at;
@@ -301,7 +302,7 @@ mod tests {
         held.suggested(Some(window), NOW + year, 5);
         held.set_back(year, NOW + 1);
         assert_eq!((held.order_at, held.ask_at), (NOW + 10 * day + 5, NOW + 7200));
-        // It was over by the wrong clock.
+        // It was expired by the wrong clock.
         let mut held = self::held();
         assert!(!held.issued(NOW));
         let right = held.order_at;
@@ -320,7 +321,7 @@ mod tests {
             assert_eq!(held.await_until(until, NOW), want, "{until}");
             assert_eq!(held.due(NOW).is_none(), want, "{until}");
         }
-        // The authority that is asked meanwhile does not shorten it.
+        // Asking the authority meanwhile does not shorten it.
         let mut held = held();
         assert!(held.await_until(NOW + 3600, NOW));
         held.suggested(Some(Window { start: NOW - 2, end: NOW - 1, ask_again: 60 }), NOW, 0);

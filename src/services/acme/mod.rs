@@ -1,7 +1,7 @@
-//! Certificates obtained by ACME: the current ones, the orders in progress, and the responses to challenges. Knows no
-//! socket: requests ([`Acme::step`]) and responses ([`Acme::answered`]) are values.
+//! Certificates obtained by ACME: the current ones, orders in progress, and challenge responses. Uses no sockets:
+//! requests ([`Acme::step`]) and responses ([`Acme::answered`]) are values.
 //!
-//! Invariants: one request at a time to each authority; a certificate is used until its successor is there and
+//! Invariants: one request at a time to each authority; a certificate is used until its successor has been issued and
 //! stored; challenges are answered only while their order is in progress.
 
 mod authority;
@@ -40,21 +40,21 @@ pub struct Moment {
     pub unix: i64,
 }
 
-/// The longest wait: times that are further away are checked again after it, since the clock may be set.
+/// The longest wait in milliseconds: later times are checked again after it, since the clock may be set.
 const LOOK: u64 = 3_600_000;
-/// Pauses of fewer seconds are not stored in a file.
+/// Shorter pauses (seconds) are not stored on disk.
 const BRIEF: u64 = 60;
 
 #[derive(Default)]
 pub struct Acme {
     authorities: Vec<Authority>,
-    /// In the order of the configuration's.
+    /// In the order of the configuration.
     certificates: Vec<(Certificate, CertificateState)>,
-    /// Keys that take long to make (RSA), made in advance for the first certificate.
+    /// Keys that take long to generate (RSA), generated in advance for the first certificate.
     spare: HashMap<usize, String>,
-    /// By token; with the authority.
+    /// http-01 responses and the authority, by token.
     answers: HashMap<String, (usize, String)>,
-    /// By server name; with the authority.
+    /// tls-alpn-01 settings and the authority, by server name.
     handshakes: HashMap<String, (usize, Arc<ServerConfig>)>,
     generation: u64,
     lines: Vec<(Level, String)>,
@@ -65,8 +65,8 @@ fn chance() -> u64 {
 }
 
 impl Acme {
-    /// Applies a configuration. Where issuers and certificates are the same, orders in progress continue; otherwise each
-    /// authority's order begins again, and certificates that are still configured are kept. Whether it is otherwise.
+    /// Applies a configuration. If issuers and certificates are unchanged, orders in progress continue; otherwise each
+    /// authority starts over, and certificates still configured are kept. Returns whether anything changed.
     pub fn adopt(&mut self, settings: &Settings, now: i64) -> bool {
         let is_mended = self.read_keys_again();
         let same_issuers = self.authorities.len() == settings.issuers.len()
@@ -91,7 +91,7 @@ impl Acme {
         self.spare.clear();
         for issuer in &settings.issuers {
             let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
-                // Its order begins again: the certificates may differ.
+                // Its order starts over, since its certificates may differ.
                 Some(place) => Some(old.swap_remove(place).without_job(issuer.clone())),
                 None => self.authority(issuer),
             };
@@ -121,8 +121,8 @@ impl Acme {
         let is_makeshift = opened.is_err();
         let opened = opened.or_else(|why| {
             self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
-            // Another account than before, until a reload finds a key that can be read: better than no certificate.
-            // What is on disk is not changed.
+            // A temporary account, until a reload can read the key: better than no certificate. The state on disk is
+            // not changed.
             let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
             Ok::<_, String>(Opened { key, kid: None, unkept: None })
         });
@@ -130,7 +130,7 @@ impl Acme {
         Some(Authority { unsaved_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
     }
 
-    /// Tries again to read keys that could not be read. True: one can be read now.
+    /// Retries reading keys that could not be read. True if one succeeded.
     fn read_keys_again(&mut self) -> bool {
         let mut is_mended = false;
         for authority in self.authorities.iter_mut().filter(|authority| authority.is_makeshift) {
@@ -139,7 +139,7 @@ impl Acme {
         is_mended
     }
 
-    /// Writes the parts of an account that are not on disk.
+    /// Writes the parts of an account that are not on disk yet.
     fn keep_account(&mut self, at: usize, now: i64) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         let issuer = authority.issuer.clone();
@@ -170,7 +170,7 @@ impl Acme {
         self.lines.extend(held.unkept.attempted(kept, &what, now, chance()));
     }
 
-    /// Tries again to write what could not be written.
+    /// Retries failed writes.
     fn retry_writes(&mut self, now: i64) {
         for at in 0..self.authorities.len() {
             if self.authorities[at].unkept.is_due(now) {
@@ -206,12 +206,12 @@ impl Acme {
         held
     }
 
-    /// The certificate for handshakes, and a number that changes with it. None: there is none yet.
+    /// The certificate for handshakes, and a number that changes with it. None if there is none yet.
     pub fn certified(&self, id: CertificateId) -> Option<(u64, Arc<CertifiedKey>)> {
         self.certificates.get(id.0)?.1.certified()
     }
 
-    /// When the certificate expires, Unix time. None: there is none yet.
+    /// When the certificate expires (Unix time). None if there is none yet.
     pub fn end(&self, id: CertificateId) -> Option<i64> {
         Some(self.certificates.get(id.0)?.1.current.as_ref()?.not_after)
     }
@@ -222,7 +222,7 @@ impl Acme {
         Some((&current.pair.chain, &current.pair.key))
     }
 
-    /// Challenges of http-01 may arrive.
+    /// Whether http-01 validations may arrive.
     pub fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }
@@ -232,7 +232,7 @@ impl Acme {
         self.answers.get(token).map(|(_, answer)| answer.as_str())
     }
 
-    /// The settings of the handshake for a tls-alpn-01 challenge of a name.
+    /// The handshake settings for the tls-alpn-01 validation of a name.
     pub fn handshake(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.handshakes.get(name).map(|(_, config)| config.clone())
     }
@@ -242,7 +242,7 @@ impl Acme {
         std::mem::take(&mut self.lines)
     }
 
-    /// When [`Acme::step`] must be called next, even without a response: monotonic milliseconds.
+    /// When [`Acme::step`] must be called even without a response (monotonic milliseconds).
     pub fn next_due(&self, now: Moment) -> Option<u64> {
         let of = |(at, authority): (usize, &Authority)| {
             if authority.outstanding {
@@ -268,7 +268,7 @@ impl Acme {
         self.authorities.get(authority).map(|authority| &authority.issuer)
     }
 
-    /// Begins jobs that are due and continues others. Gives the requests to send, each with its authority.
+    /// Starts jobs that are due and continues others. Returns the requests to send, each with its authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
         self.retry_writes(now.unix);
         let mut requests = Vec::new();
@@ -290,8 +290,7 @@ impl Acme {
         requests
     }
 
-    /// The clock was set back: future times were computed by the old clock. (Setting it forward only makes them come
-    /// earlier.)
+    /// Adjusts future times after the clock was set back. (Setting it forward only makes them earlier.)
     pub fn clock_set_back(&mut self, seconds: i64, now: i64) {
         self.certificates.iter_mut().for_each(|(_, held)| held.set_back(seconds, now));
         self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(seconds));
@@ -320,7 +319,7 @@ impl Acme {
         self.authorities[at].job = Some(Job { certificate: id, work, published: 0 });
     }
 
-    /// The next request of an authority's job; None: the job waits, or is over.
+    /// The next request of an authority's job; None: the job is waiting or finished.
     fn go_on(&mut self, at: usize, now: Moment) -> Option<Request> {
         let Authority { issuer, account, job, wait, .. } = &mut self.authorities[at];
         let Job { certificate, work, .. } = job.as_mut()?;
@@ -350,7 +349,7 @@ impl Acme {
         None
     }
 
-    /// A job is over: its challenges are no longer answered.
+    /// Ends a job and stops answering its challenges.
     fn finish(&mut self, at: usize) {
         self.authorities[at].job = None;
         self.answers.retain(|_, (of, _)| *of != at);
@@ -404,7 +403,7 @@ impl Acme {
         self.lines.push((Level::Error, text));
     }
 
-    /// Takes the result of a request. Err: there was no response.
+    /// Handles the result of a request. Err: there was no response.
     pub fn answered(&mut self, at: usize, answer: Result<Response, String>, now: Moment) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         authority.outstanding = false;
@@ -445,7 +444,7 @@ impl Acme {
         }
     }
 
-    /// Publishes the responses to challenges that an order got since the last time.
+    /// Publishes challenge responses that an order has added since the last call.
     fn publish(&mut self, at: usize, now: Moment) {
         let Some(Job { work: Work::Order(order, _), published, .. }) = &mut self.authorities[at].job else { return };
         let new: Vec<Challenge> = order.challenges().iter().skip(*published).cloned().collect();
@@ -469,7 +468,7 @@ impl Acme {
     }
 }
 
-/// The server name of a tls-alpn-01 validation: for an address its name in the reverse zone (RFC 8738 §6).
+/// The server name of a tls-alpn-01 validation: for an address, its reverse mapping (RFC 8738 §6).
 fn server_name(name: &str) -> String {
     match name.parse() {
         Ok(IpAddr::V4(ip)) => {

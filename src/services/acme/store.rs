@@ -1,5 +1,5 @@
-//! ACME's state on disk: the key and URL of an account, and each certificate together with its key in one file, so
-//! that the two always match. All files have mode 0600 and are replaced atomically.
+//! ACME state on disk: the key and URL of an account, and each certificate in one file with its key, so that the two
+//! always match. All files have mode 0600 and are replaced atomically.
 
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
@@ -23,7 +23,7 @@ pub struct Pair {
 
 impl Pair {
     /// # Errors
-    /// They do not belong together, or are no certificate and key.
+    /// They do not match, or cannot be parsed.
     pub fn new(chain: String, key: String) -> Result<Pair, String> {
         let ready = certificates::pair(chain.as_bytes(), key.as_bytes(), &[]);
         let ready = ready.map_err(|wrong| match wrong {
@@ -37,7 +37,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
     move |e| format!("\"{}\" cannot be written {}", path.display(), Errno::from(e))
 }
 
-/// An account's key, and what is known of the account.
+/// An account key and the account's URL, if known.
 pub struct Opened {
     pub key: AccountKey,
     /// The account's URL at its authority.
@@ -50,10 +50,10 @@ fn key_path(issuer: &Issuer) -> Option<PathBuf> {
     issuer.state.as_ref().map(|state| state.join("account.key"))
 }
 
-/// The issuer's account key, which is made if there is none; and its account's URL, if it is known.
+/// The issuer's account key, generated if there is none, and its account URL, if known.
 ///
 /// # Errors
-/// The key cannot be read, or made.
+/// The key can neither be read nor generated.
 pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     let mut unkept = None;
     let path = key_path(issuer);
@@ -81,7 +81,7 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     Ok(Opened { key, kid, unkept })
 }
 
-/// Stores a new account key. False: another process has stored one meanwhile.
+/// Stores a new account key. False: another process has stored one in the meantime.
 ///
 /// # Errors
 /// It cannot be stored.
@@ -97,7 +97,7 @@ pub fn keep_key(issuer: &Issuer, text: &str) -> Result<bool, String> {
 /// Stores the account's URL.
 ///
 /// # Errors
-/// It cannot be stored; the authority will be asked again.
+/// It cannot be stored; then the authority will be asked again.
 pub fn keep_account(issuer: &Issuer, key: &AccountKey, kid: &str) -> Result<(), String> {
     let Some(state) = &issuer.state else { return Ok(()) };
     let path = state.join("account.url");
@@ -123,7 +123,7 @@ fn pause_path(state: &Path, certificate: &Certificate) -> PathBuf {
     path(state, certificate).with_extension("retry")
 }
 
-/// Until when an authority refuses orders of a certificate (Retry-After), and why.
+/// Until when an authority refuses orders for a certificate (Retry-After), and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Seconds since 1970.
@@ -133,7 +133,7 @@ pub struct Pause {
     pub path: PathBuf,
 }
 
-/// Stores until when its authority accepts no order of a certificate: a restart is no reason to ask it earlier.
+/// Stores until when the authority refuses orders for a certificate, so that a restart does not order earlier.
 ///
 /// # Errors
 /// It cannot be stored.
@@ -145,7 +145,7 @@ pub fn keep_pause(issuer: &Issuer, certificate: &Certificate, until: i64, why: &
     replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
 }
 
-/// Removes the pause: the certificate was issued.
+/// Removes the stored pause, since the certificate was issued.
 pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
     if let Some(state) = &issuer.state {
         // Usually there is none.
@@ -153,7 +153,7 @@ pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
     }
 }
 
-/// The stored pause, if this authority asked for it.
+/// The stored pause, if it is from this authority.
 pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
     let path = pause_path(issuer.state.as_ref()?, certificate);
     let text = fs::read_to_string(&path).ok()?;
@@ -166,7 +166,7 @@ pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
 /// The stored certificate, if there is one.
 ///
 /// # Errors
-/// The file has other content.
+/// The file has unexpected content.
 pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, String> {
     let Some(state) = &issuer.state else { return Ok(None) };
     let path = path(state, certificate);

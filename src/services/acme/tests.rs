@@ -1,4 +1,4 @@
-//! Accounts over reloads, and names of challenges.
+//! Accounts across reloads, and names of challenges.
 
 use super::*;
 use crate::acme::Terms;
@@ -10,7 +10,7 @@ use crate::sys::scratch::Scratch;
 use crate::tls::client::Options;
 use std::fs;
 
-/// An account that only the process has, and one whose key is on disk.
+/// An account that exists only in this process, and one whose key is on disk.
 fn two_accounts(scratch: &Scratch) -> (Settings, String) {
     let client = Options::usual(8, Vec::new());
     let terms = Terms {
@@ -65,7 +65,7 @@ fn an_account_key_that_another_process_made_first_is_used_and_stays() {
     acme.adopt(&settings, 0);
     let own = acme.authorities[0].account.key().thumbprint();
     assert_eq!(thumbprint(&fs::read_to_string(&path).expect("kept")), own);
-    // As if the disk had been full, and then another process was faster.
+    // As if the disk had been full, and another process had stored a key first.
     acme.authorities[0].unsaved_key = issue::new_key(KeyKind::P256).ok();
     scratch.write("account.key", key.as_bytes());
     acme.keep_account(0, 0);
@@ -92,7 +92,7 @@ fn a_pause_that_an_authority_wanted_is_kept_until_the_certificate_comes() {
     let moment = |unix: i64| Moment { ms: 1_000, unix };
     assert!(acme.step(moment(now)).is_empty(), "not yet");
     assert_eq!(acme.step(moment(now + 7200)).len(), 1, "the time has come");
-    // One of another authority says nothing.
+    // A pause from another authority is ignored.
     let (mut other, _) = two_accounts(&scratch);
     let other = other.issuers.swap_remove(0);
     let mut other = Rc::into_inner(other).expect("held here alone");

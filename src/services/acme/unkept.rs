@@ -1,5 +1,5 @@
-//! State that could not be written to disk (ENOSPC, EACCES): writing is tried again, with growing pauses, until it
-//! succeeds. The first failure and the success are logged.
+//! Retries writing state that could not be written to disk (ENOSPC, EACCES), with increasing pauses. The first failure
+//! and the final success are logged.
 
 use crate::acme::problem::{Failure, Kind};
 use crate::acme::renewal;
@@ -22,12 +22,12 @@ impl Default for Unsaved {
 }
 
 impl Unsaved {
-    /// When writing is tried again; never if everything is on disk.
+    /// The time of the next attempt; never if everything is on disk.
     pub fn next(&self) -> i64 {
         self.again
     }
 
-    /// The clock was set back.
+    /// Adjusts the time after the clock was set back.
     pub fn set_back(&mut self, seconds: i64) {
         if self.again != NEVER {
             self.again -= seconds;
@@ -38,7 +38,8 @@ impl Unsaved {
         self.again <= now
     }
 
-    /// Another attempt was made. Gives the message about it. `what`: the beginning of a log line.
+    /// Records an attempt. Returns a message about it, if there is something to report. `what`: the beginning of the
+    /// message.
     pub fn attempted(
         &mut self,
         outcome: Result<(), String>,

@@ -1,13 +1,12 @@
-//! What a serving process hands over to the one that replaces it at a reload under a parent: limits, shares of
-//! quotas, TLS sessions, locks, upstreams' counts. [`record`] is the format, [`HandoverState`] gives the records one by one,
-//! and [`Predecessor`] holds what a process got from one that still finishes requests.
+//! The state that a serving process hands over to its replacement at a reload under a parent: limits, quota claims, TLS
+//! sessions, locks, upstream counters. [`record`] defines the format, [`HandoverState`] produces the records, and
+//! [`Predecessor`] tracks what an older process still holds while it finishes requests.
 //!
-//! limit_req's counts, sessions and locks move: the old process keeps none. Slots of limit_conn and shares of quotas
-//! stay with their requests, and the new process counts them beside its own until they are released or the old
-//! process has ended. Times are of the monotonic clock, which both share.
+//! limit_req counters, sessions and locks move: the old process keeps none. limit_conn slots and quota claims stay with
+//! their requests, and the new process counts them in addition to its own until they are released or the old process
+//! has exited. Times are of the monotonic clock, which both share.
 //!
-//! Invariant: nothing from the other process can do more than make limits narrower or wider; what cannot be parsed is
-//! ignored.
+//! Invariant: data from the other process can only make limits narrower or wider; what cannot be parsed is ignored.
 
 pub mod record;
 mod state;
@@ -21,7 +20,7 @@ pub use state::HandoverState;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// An earlier process, as long as it lives: what its requests hold.
+/// An older process as long as it lives: what its requests hold.
 #[derive(Default)]
 pub struct Predecessor {
     places: HashMap<(Rc<str>, Box<[u8]>), u32>,
@@ -29,7 +28,7 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
-    /// Takes over a record, or counts what the earlier process still holds.
+    /// Applies a record: takes over state, or counts what the older process holds.
     pub fn take(&mut self, record: Record<'_>, cx: &mut Services) {
         match record {
             Record::Requests { zone, key, excess, last } => {
@@ -74,7 +73,8 @@ impl Predecessor {
         }
     }
 
-    /// The process has ended, or another one accounts for what it holds. Gives what it held.
+    /// Releases everything it held, since the process has exited or another one tracks it. Returns these slots and
+    /// claims as records.
     pub fn release(&mut self, cx: &mut Services) -> Vec<Vec<u8>> {
         let mut held = Vec::new();
         for ((zone, key), count) in std::mem::take(&mut self.places) {
@@ -90,7 +90,7 @@ impl Predecessor {
     }
 }
 
-/// The changes since [`HandoverState::of`]: requests counted, slots and shares released.
+/// Changes since [`HandoverState::of`]: requests counted, slots and claims released.
 pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for (zone, key) in cx.limits.changed_requests() {

@@ -1,5 +1,5 @@
-//! Records of a handover as bytes: a kind, then its fields; numbers as eight bytes, texts after their length. A
-//! message contains whole records.
+//! Handover records as bytes: a kind, then its fields; numbers as eight bytes, texts with a length prefix. A message
+//! contains complete records.
 
 use crate::http::dav::lock::Token;
 use crate::services::dav_locks::Lock;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
-    /// limit_req: thousandths of a request beyond the rate, as of `last`.
+    /// limit_req: thousandths of a request in excess of the rate, as of `last`.
     Requests {
         zone: &'a str,
         key: &'a [u8],
@@ -21,7 +21,7 @@ pub enum Record<'a> {
         key: &'a [u8],
         count: u32,
     },
-    /// upload_quota: what the sender's uploads have reserved in an area.
+    /// upload_quota: what the sender's uploads have claimed in an area.
     Claim {
         area: &'a [u8],
         bytes: u64,
@@ -48,14 +48,14 @@ pub enum Record<'a> {
         peer: &'a str,
         counts: PeerCounts,
     },
-    /// Everything that existed when the handover began has been sent.
+    /// The state that existed at the beginning of the handover is complete.
     End,
 }
 
 const REQUESTS: u8 = b'r';
 const PLACES: u8 = b'p';
 const CLAIM: u8 = b'c';
-/// Of a client without a name, as older servers know it; and of one with a name.
+/// A lock without a creator, as older versions know it; and one with a creator.
 const LOCK: u8 = b'l';
 const NAMED_LOCK: u8 = b'L';
 const SESSION: u8 = b's';
@@ -123,7 +123,7 @@ impl<'a> Record<'a> {
         out.0
     }
 
-    /// The first record of a message, which is shortened by it. None: there is none, or it is invalid.
+    /// Decodes the first record of a message and removes it from that. None: there is none, or it is invalid.
     pub fn decode(message: &mut &'a [u8]) -> Option<Record<'a>> {
         let (kind, rest) = message.split_first()?;
         *message = rest;

@@ -1,5 +1,4 @@
-//! Everything that a process hands over, record by record: large parts are taken out of their place at once and
-//! encoded when they are needed.
+//! The state to hand over, record by record: large parts are moved out at once, and encoded when they are sent.
 
 use super::record::Record;
 use crate::services::Services;
@@ -14,7 +13,7 @@ use std::vec;
 type Nodes = IntoIter<Box<[u8]>, Node>;
 
 pub struct HandoverState {
-    /// The small parts, encoded.
+    /// The small parts, already encoded.
     short: vec::IntoIter<Vec<u8>>,
     locks: vec::IntoIter<(Rc<str>, Lock)>,
     /// By zone, with the zone's rate.
@@ -56,7 +55,7 @@ impl HandoverState {
         }
         while let Some((zone, rate, nodes)) = self.requests.last_mut() {
             for (key, node) in nodes.by_ref() {
-                // A key that no longer limits anything need not be known.
+                // A key that no longer limits anything is omitted.
                 if let Some(Node { excess, last }) = node.drained(*rate, self.now) {
                     return Some(Record::Requests { zone, key: &key, excess, last }.encode());
                 }

@@ -1,4 +1,4 @@
-//! Records as bytes and back, cut anywhere; and what one process leaves in the next.
+//! Records encoded and decoded, truncated at every position; and what remains of one process in the next.
 
 use super::record::Record;
 use super::*;
@@ -82,7 +82,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     claim.set_granted(Usage { bytes: 10, files: 1 });
     old.dav_locks.inherit("l", lock("/srv/up/f"));
     let mut predecessor = Predecessor::default();
-    // One more came to the new process before it was given anything.
+    // A request arrived in the new process before the handover.
     assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
     let mut state = HandoverState::of(&mut old);
     give(std::iter::from_fn(|| state.take()), &mut predecessor, &mut new);
@@ -90,7 +90,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
     assert_eq!(new.dav_locks.shown(b"/srv/up/f").len(), 1);
-    // A last request of the old process, which ends as its upload and the other do.
+    // A last request of the old process, which ends like its upload and the other request.
     assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
     old.limits.leave(&places, b"k");
     drop(claim);
@@ -100,7 +100,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     assert!(new.limits.enter(&places, b"k", 1, 1 << 20), "it came free");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
     assert!(super::changes(&mut old).is_empty(), "said once");
-    // One that ends without a word holds nothing any more.
+    // A process that exits unexpectedly holds nothing any more.
     give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
     assert!(!new.limits.enter(&places, b"x", 1, 1 << 20));
     assert_eq!(predecessor.release(&mut new).len(), 1);

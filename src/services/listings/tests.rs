@@ -1,4 +1,4 @@
-//! How long a page of a listing lives, what ends it earlier, and how many are kept.
+//! Lifetime of cached listings, what ends it earlier, and how many are kept.
 
 use super::*;
 use crate::sys::file;
@@ -71,7 +71,7 @@ fn what_changed_while_it_was_made_is_not_kept() {
     let (early, late) = (page(&mut listings, &dir, 10), page(&mut listings, &dir, 10));
     fs::write(dir.0.join("f"), "").expect("write");
     listings.keep(b"early"[..].into(), early, &now);
-    // Another page of the same directory, begun after the change, is as good as it was.
+    // Another page of the same directory, begun after the change, is valid.
     let after = page(&mut listings, &dir, 10);
     listings.keep(b"after"[..].into(), after, &now);
     listings.keep(b"late"[..].into(), late, &now);
@@ -112,7 +112,7 @@ fn pages_are_bounded_in_bytes_and_number() {
 fn a_page_of_too_many_entries_to_watch_is_kept_by_the_directorys_times() {
     let dir = Directory::new("many");
     let (mut listings, mut now) = (Listings::new(1000), Clock::read());
-    // As large as one of very many entries.
+    // Its size is that of a directory with very many entries.
     let large = || {
         let (fd, stat) = dir.open();
         (fd, Stat { size: 1 << 40, ..stat })
@@ -140,7 +140,7 @@ fn a_page_of_too_many_entries_to_watch_is_kept_by_the_directorys_times() {
     now.ms = began;
     listings.keep(b"a"[..].into(), page, &now);
     let change = || {
-        // Until the kernel's clock has moved on.
+        // Until the kernel's coarse clock has advanced.
         while large().1 == stat {
             fs::write(dir.0.join("f"), "").expect("write");
             fs::remove_file(dir.0.join("f")).expect("remove");

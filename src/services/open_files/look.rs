@@ -1,15 +1,15 @@
-//! When a name was looked at, and for how long the result holds.
+//! When a name was looked up, and how long the result is valid.
 
 use crate::services::clock::Clock;
 use crate::services::dir_watch::{Dir, TRUST};
 use std::rc::Rc;
 
-/// When a name was looked at.
+/// When a name was looked up.
 #[derive(Clone)]
 pub struct Look {
     moment: u64,
     ms: u64,
-    /// The watched directory that contains it, and the count of changes there before the look.
+    /// The watched directory that contains it, and its change count before the lookup.
     pub(super) dir: Option<(Rc<Dir>, u64)>,
 }
 
@@ -19,7 +19,7 @@ impl Look {
         Look { moment: now.epoch, ms: now.ms, dir }
     }
 
-    /// Nothing can have changed since, up to this moment: after
+    /// Whether nothing can have changed since. Call it after
     /// [`DirWatch::refresh`](crate::services::dir_watch::DirWatch::refresh).
     pub fn holds(&self, now: &Clock) -> bool {
         let is_unchanged = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
@@ -27,7 +27,7 @@ impl Look {
     }
 }
 
-/// The directory of a path, with its slash.
+/// The directory of a path, with trailing slash.
 pub fn directory_of(path: &[u8]) -> &[u8] {
     memchr::memrchr(b'/', path).map_or(b"", |at| &path[..=at])
 }

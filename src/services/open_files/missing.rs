@@ -1,4 +1,4 @@
-//! Names that do not exist, for as long as nothing can have appeared under them.
+//! Cache of names that do not exist, valid while nothing can have appeared under them.
 
 use super::look::{Look, directory_of};
 use crate::services::clock::Clock;
@@ -9,15 +9,15 @@ use crate::util::hash::SecretMap;
 use std::ffi::CString;
 use std::hash::BuildHasher;
 
-/// Most names that are cached.
+/// Maximum number of cached names.
 const MOST: usize = 4096;
-/// Steps of such a name at most.
+/// Maximum number of path components of a cached name.
 const STEPS: usize = 32;
 
 pub struct Missing {
     names: SecretMap<Box<[u8]>, (Errno, Look)>,
-    /// Hashes of names that were missing once: a scan requests each name once, and must cost no more than its
-    /// look-up.
+    /// Hashes of names that were missing once: a scanner requests each name only once, and should cost no more than the
+    /// lookup.
     hashes: Box<[u32]>,
 }
 
@@ -41,27 +41,27 @@ impl Missing {
         self.names.len()
     }
 
-    /// A name was missing; the second time it is cached. Not where a file is in its way, which may change without notice,
-    /// and not where it has more steps than names of files have: the cost grows with them.
+    /// Records a missing name; the second time, it is cached. Not if a file is in its path, which may change without
+    /// notice, and not if it has more components than usual: the cost grows with them.
     pub fn note(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
         if e == Errno::ENOENT && memchr::memchr_iter(b'/', name).count() <= STEPS && self.was_missed(name) {
             self.keep(name, e, now, watch);
         }
     }
 
-    /// Whether a name was missing before, as far as is recorded; records it.
+    /// Whether a name is recorded as missing; records it.
     fn was_missed(&mut self, name: &[u8]) -> bool {
         let hash = self.names.hasher().hash_one(name);
         let at = hash as usize % self.hashes.len();
         std::mem::replace(&mut self.hashes[at], (hash >> 32) as u32 | 1) == (hash >> 32) as u32 | 1
     }
 
-    /// Caches that nothing is there, as long as the kernel watches the directory in which something would have to
-    /// appear first. Names come from clients: their number is limited.
+    /// Caches that a name is missing, as long as the kernel watches the directory in which something would have to
+    /// appear first. Bounded, since clients choose names.
     fn keep(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
         let Some((at, step)) = nearest(name, now, watch).and_then(|at| first_missing(name, at)) else { return };
         let Some(dir) = watch.directory(name.get(..at).unwrap_or_default(), now) else { return };
-        // It is looked at again once it is watched: no change falls between.
+        // Looked up again once it is watched, so that no change is missed in between.
         let look = Look::new(Some(dir), now);
         if file::lstat(&step).err() == Some(Errno::ENOENT) {
             if self.names.len() >= MOST {
@@ -72,8 +72,8 @@ impl Missing {
     }
 }
 
-/// The length of the last directory on the path of a missing name, and the first step that is missing. `at`: the length of
-/// a directory on that path. None: something else than a directory is in the way, such as a dangling link.
+/// For a missing name: the length of its longest existing directory, and the first missing component. `at`: the length
+/// of a directory in its path. None: something else is in the way, such as a dangling link.
 fn first_missing(name: &[u8], mut at: usize) -> Option<(usize, CString)> {
     loop {
         let rest = name.get(at..)?;
@@ -87,7 +87,7 @@ fn first_missing(name: &[u8], mut at: usize) -> Option<(usize, CString)> {
     }
 }
 
-/// The length of the nearest directory above a path that exists. None: it could not be watched lately.
+/// The length of the nearest existing directory above a path. None: it recently could not be watched.
 fn nearest(path: &[u8], now: &Clock, watch: &DirWatch) -> Option<usize> {
     let is_dir = |dir: &[u8]| {
         let path = CString::new(dir).ok();

@@ -1,4 +1,4 @@
-//! The cache against a directory that changes: what is answered is what is there, at the very next moment.
+//! The cache against a changing directory: responses immediately reflect what exists.
 
 use super::*;
 use crate::services::dir_watch::TRUST;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 struct Tree(PathBuf);
 
 impl Tree {
-    /// `current` leads to `releases/1`, where `site/a` is; `link` in it leads to `../../shared`.
+    /// `current` is a link to `releases/1`, which contains `site/a`; `link` in it leads to `../../shared`.
     fn new(serial: usize) -> Tree {
         let root = std::env::temp_dir().join(format!("webserv-files-{}-{serial}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
@@ -46,7 +46,7 @@ struct Opener {
 impl Opener {
     fn new() -> Opener {
         let mut now = Clock::read();
-        // The files are old enough to be trusted.
+        // Make the files old enough to be trusted.
         now.jump(60_000);
         now.advance();
         Opener { now, watch: DirWatch::default(), cache: FileCache::new(1 << 20) }
@@ -55,7 +55,7 @@ impl Opener {
     fn what(&mut self, path: &Path) -> String {
         self.now.advance_epoch();
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path of our own");
-        // A name that is not there is remembered at its second miss.
+        // A missing name is cached at its second miss.
         let _ = self.cache.open(&path, &self.now, &mut self.watch);
         match self.cache.open(&path, &self.now, &mut self.watch) {
             Ok(Opened::File(file)) => match file.memory() {
@@ -204,7 +204,7 @@ fn a_change_is_seen_at_the_next_moment() {
         assert_ne!(before, *expected, "{name}: nothing would change");
         assert_eq!(asked.what(&path), before, "{name}: asked twice");
         change(&tree);
-        // Younger than a moment can tell: not kept, and the change itself may be.
+        // Younger than the clock's granularity: not cached, and the change itself may be.
         assert_eq!(asked.what(&path), *expected, "{name}");
         assert_eq!(asked.what(&path), *expected, "{name}: asked again");
     }
@@ -236,7 +236,7 @@ fn a_write_under_a_name_made_elsewhere_since_is_seen_before_long() {
     asked.now.jump(TRUST);
     asked.now.advance();
     assert_eq!(asked.what(&path), "eno 644");
-    // From now on it is known to have two names, and is looked at each time.
+    // From now on it is known to have two names, and is checked each time.
     write(&tree, "other", "neo");
     assert_eq!(asked.what(&path), "neo 644");
 }

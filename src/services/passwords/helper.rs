@@ -1,20 +1,20 @@
-//! The process that computes slow hashes, one for each request.
+//! The helper process that computes slow hashes, one per request.
 
 use crate::io::helper::Helper;
 use crate::sys::Errno;
 use std::os::fd::BorrowedFd;
 
-/// Whether the second is the password that the first stores.
+/// Whether the second argument is the password for the first, a stored hash.
 pub type Verify = fn(&[u8], &[u8]) -> bool;
 
-/// Most bytes of a stored hash, and of a password.
+/// Maximum size of a stored hash, and of a password.
 pub const LARGEST: usize = 1024;
-/// Seconds that one hash may take; then the process is ended by its own alarm.
+/// Maximum seconds per hash; then the helper is ended by its own alarm.
 pub const LONGEST: u32 = 30;
 
 pub struct Hasher {
     helper: Helper,
-    /// The loop's epoll knows the channel.
+    /// Whether the loop's epoll watches the channel.
     pub watched: bool,
 }
 
@@ -35,13 +35,13 @@ impl Hasher {
     }
 
     /// # Errors
-    /// EPIPE: the process has ended.
+    /// EPIPE: the helper has exited.
     pub fn ask(&self, stored: &[u8], password: &[u8]) -> Result<(), Errno> {
         let len = (stored.len() as u32).to_le_bytes();
         self.helper.ask(&[&len, stored, password].concat())
     }
 
-    /// The verdict on the last password. None: not yet. Err: the process has ended.
+    /// The verdict on the last password. None: pending. Err: the helper has exited.
     pub fn answer(&self) -> Option<Result<bool, Errno>> {
         self.helper.answer().map(|answer| answer.map(|text| text == [1]))
     }

@@ -1,11 +1,11 @@
-//! Passwords, checked outside the loop: bcrypt takes a tenth of a second, which must delay its own login and no other
-//! client. A [`helper`] process computes one hash at a time; verdicts are cached, right and wrong ones, so that a
-//! password costs once, not at each request.
+//! Checks passwords outside the event loop: bcrypt takes a tenth of a second, which must delay only its own login. A
+//! [`helper`] process computes one hash at a time; verdicts are cached, positive and negative, so that a password costs
+//! time once, not at each request.
 //!
-//! Limits: one hash is computed at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the
-//! loop. [`ALL`] hashes wait, [`OF_ONE`] of a client; clients take turns, so a client that guesses delays others by
-//! one hash each. Requests with the same password wait for the same hash, and a hash for which only clients that have
-//! gone wait is not computed.
+//! Limits: one hash at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the loop. Up to
+//! [`ALL`] hashes are queued, [`OF_ONE`] per client; clients are served round robin, so a guessing client delays each
+//! of the others by one hash. Requests with the same password wait for the same hash, and a hash whose clients have all
+//! disconnected is not computed.
 
 mod helper;
 
@@ -18,22 +18,22 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
 
-/// Most verdicts of each kind; beyond it all of that kind are dropped, so that guesses do not displace right
-/// passwords.
+/// Maximum number of verdicts of each kind. When exceeded, all of that kind are dropped, so guesses do not evict
+/// correct passwords.
 const KEPT: usize = 4096;
-/// Most hashes that wait.
+/// Maximum number of queued hashes.
 const ALL: usize = 256;
-/// Most hashes of one client that wait.
+/// Maximum number of queued hashes per client.
 const OF_ONE: usize = 16;
 
-/// Two secret 64-bit hashes of the stored line and the password: neither can be read back from here.
+/// Two keyed 64-bit hashes of the stored line and the password: neither can be recovered from them.
 type Key = (u64, u64);
 
-/// A password that a client gives.
+/// A password to check.
 pub struct Given<'a> {
     pub stored: &'a [u8],
     pub password: &'a [u8],
-    /// The client's address: clients take turns.
+    /// The client's address, for round robin.
     pub client: &'a [u8],
     /// Woken when the verdict is known.
     pub waiter: Option<Wake>,
@@ -43,13 +43,13 @@ pub struct Given<'a> {
 pub enum PasswordCheck {
     Right,
     Wrong,
-    /// It is being computed: the waiter is woken, and asks again.
+    /// Being computed: the waiter is woken and must ask again.
     Pending,
-    /// The client has too many checks in progress.
+    /// This client has too many checks in progress.
     TooMany,
     /// All clients together have too many.
     Busy,
-    /// It could not be computed: [`Passwords::trouble`] says why.
+    /// It could not be computed; see [`Passwords::trouble`].
     Failed,
 }
 
@@ -60,7 +60,7 @@ pub struct Passwords {
     wrong: HashSet<Key>,
     /// The hash that failed last, for its waiters.
     failed: Option<Key>,
-    /// Clients with waiting hashes, in the order of their turns.
+    /// Clients with queued hashes, in round-robin order.
     queue: VecDeque<Client>,
     running: Option<Job>,
     helper: Option<Hasher>,
@@ -78,12 +78,12 @@ struct Job {
     stored: Box<[u8]>,
     password: Box<[u8]>,
     waiters: Vec<Wake>,
-    /// A helper ended while it computed this.
+    /// Whether a helper exited while computing it.
     failed: bool,
 }
 
 impl Passwords {
-    /// The verdict, or that it must be waited for. Costs no more than two small hashes.
+    /// The verdict, or [`PasswordCheck::Pending`]. Costs at most two small hashes.
     pub fn check(&mut self, given: &Given<'_>, verify: Verify) -> PasswordCheck {
         let pair = (given.stored, given.password);
         let key = (self.keys.0.hash_one(pair), self.keys.1.hash_one(pair));
@@ -96,7 +96,7 @@ impl Passwords {
         if self.failed == Some(key) {
             return PasswordCheck::Failed;
         }
-        // No stored hash is longer, and no valid password.
+        // No valid password and no stored hash is longer.
         if given.stored.len() > helper::LARGEST || given.password.len() > helper::LARGEST {
             return PasswordCheck::Wrong;
         }
@@ -131,10 +131,10 @@ impl Passwords {
         if self.failed == Some(key) { PasswordCheck::Failed } else { PasswordCheck::Pending }
     }
 
-    /// Starts the helper before it is needed: the fewer pages the process has, the cheaper a fork is.
+    /// Starts the helper in advance: the fewer pages the process has, the cheaper a fork is.
     pub fn prepare(&mut self, verify: Verify) {
         if self.helper.is_none() {
-            // If it cannot be started now, that is tried again with the first password.
+            // If this fails, it is retried with the first password.
             self.helper = Hasher::start(verify).ok();
         }
     }
@@ -150,7 +150,7 @@ impl Passwords {
         }
     }
 
-    /// The helper has sent something: a verdict, or its end. `alive`: whether a waiter still waits.
+    /// Handles an event of the helper's channel: a verdict, or its exit. `alive`: whether a waiter still waits.
     pub fn receive(&mut self, verify: Verify, alive: impl Fn(Wake) -> bool) {
         let Some(answer) = self.helper.as_ref().and_then(Hasher::answer) else { return };
         let running = self.running.take();
@@ -164,7 +164,7 @@ impl Passwords {
                 kind.extend(running.iter().map(|job| job.key));
                 self.woken.extend(running.into_iter().flat_map(|job| job.waiters));
             }
-            // A helper that ends while it is idle is started again when it is needed.
+            // A helper that exits while idle is restarted when needed.
             Err(_) => {
                 self.helper = None;
                 if let Some(job) = running {
@@ -175,7 +175,7 @@ impl Passwords {
         self.start_next(verify, alive);
     }
 
-    /// The helper was killed, or a hash took too long: the second time the hash is to blame.
+    /// The helper was killed, or a hash took too long. After the second time the hash is blamed.
     fn ended_with(&mut self, job: Job, verify: Verify) {
         if job.failed {
             let seconds = helper::LONGEST;
@@ -214,7 +214,7 @@ impl Passwords {
         }
         match sent {
             Ok(()) => self.running = Some(job),
-            // Waiting hashes are tried again when the next password arrives.
+            // Queued hashes are retried when the next password arrives.
             Err(e) => {
                 self.trouble = Some(format!("the process that checks passwords could not be started {e}"));
                 self.failed = Some(job.key);
@@ -223,7 +223,7 @@ impl Passwords {
         }
     }
 
-    /// The next hash that is waited for; its client goes to the end of the queue.
+    /// The next hash that someone waits for; its client goes to the end of the queue.
     fn next(&mut self, alive: &impl Fn(Wake) -> bool) -> Option<Job> {
         while let Some(mut client) = self.queue.pop_front() {
             let job = client.jobs.pop_front();

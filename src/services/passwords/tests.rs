@@ -1,4 +1,4 @@
-//! Hashes of passwords: one for each password, clients in turn, bounds, a helper that ends.
+//! Password hashes: one per password, round robin between clients, limits, a helper that exits.
 
 use super::*;
 use crate::sys::file;
@@ -20,7 +20,7 @@ fn given<'a>(stored: &'a str, password: &'a str, client: &'a str, slot: u32) -> 
     Given { stored, password, client, waiter: Some(wake(slot)) }
 }
 
-/// Waits for the helper's next word.
+/// Waits for the helper's next message.
 fn hear(passwords: &mut Passwords) -> Vec<Wake> {
     let fd = passwords.helper.as_ref().expect("a helper").fd();
     file::wait_readable(fd, 10_000).expect("poll");

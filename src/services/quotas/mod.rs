@@ -1,5 +1,4 @@
-//! The usage of upload areas, for upload_quota: counted when it is first needed, then updated by what this process
-//! stores.
+//! The usage of upload areas, for upload_quota: counted when first needed, then updated with what this process stores.
 //!
 //! - [`Quotas::area`] is the count of a directory and everything below it; all locations that store there share it,
 //!   and a reload keeps it.
@@ -10,10 +9,10 @@
 //! - [`Quotas::stored`] reports new files; [`Quotas::files_removed`] and [`Quotas::files_added`] report that files were
 //!   removed, or were added in another way: then the area is counted again.
 //!
-//! Files that others write there are found by counting again: at each admission if that is cheap, otherwise often
-//! enough to take 5 % of the time, a slice with each upload; and before an upload is refused.
+//! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
+//! take 5 % of the time, in slices with each upload; and before an upload is refused.
 //!
-//! Invariant: usage and claims together never exceed the quota under which a claim was granted.
+//! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
 pub mod shared;
 mod usage;
@@ -30,11 +29,11 @@ use std::rc::Rc;
 pub use usage::Usage;
 use walk::Walk;
 
-/// Names examined in a turn: a millisecond or two.
+/// Names examined per turn: a millisecond or two.
 const SLICE: u64 = 1000;
-/// Milliseconds between two counts for each hundred names: 20 times their cost.
+/// Milliseconds between two counts per hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
-/// Most areas that are kept while nothing is reserved in them: there may be one for each user of a store.
+/// Maximum number of areas kept without claims: a store may have one per user.
 const AREAS: usize = 4096;
 
 #[derive(Default)]
@@ -48,27 +47,27 @@ pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
-    /// Its locks were examined.
+    /// Whether its locks were examined.
     locks_seen: Cell<bool>,
-    /// The claims that were last reported to other processes.
+    /// The claims last reported to other processes.
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     accuracy: Cell<Accuracy>,
-    /// Counts that have ended.
+    /// Number of completed counts.
     counts: Cell<u64>,
-    /// Number of names at the last count, when it ended (monotonic milliseconds), and in which epoch.
+    /// Number of names at the last count; when it was completed (monotonic milliseconds), and in which epoch.
     entries: Cell<u64>,
     ended: Cell<(u64, u64)>,
-    /// The state for a quota that other processes share.
+    /// State for a quota shared with other processes.
     shared: RefCell<shared::Shared>,
 }
 
-/// How reliable the number is.
+/// How the number relates to the actual usage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Accuracy {
-    /// More may be there, or it was never counted.
+    /// It may be too low, or nothing was counted yet.
     Unknown,
-    /// Less may be there.
+    /// It may be too high.
     UpperBound,
     Exact,
 }
@@ -84,16 +83,16 @@ pub struct Full {
 /// How far an upload has been admitted.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// The usage must be known first.
+    /// The usage must be counted first.
     #[default]
     NeedsUsage,
-    /// It seemed too much: once this many counts have ended, that is final.
+    /// The quota seemed exceeded: that is final once this many counts are complete.
     NeedsCounts(u64),
     Admitted,
 }
 
 impl Quotas {
-    /// The area at `dir`, or with `missing` the future directory at that path below it.
+    /// The area at `dir`; with `missing`, of the directory to be created at that path below it.
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
         let mut path = file::path_of(dir)?;
         for name in missing {
@@ -129,7 +128,7 @@ impl Quotas {
         area
     }
 
-    /// Areas whose claims have changed since the last call, and the claims.
+    /// Calls `each` for areas whose claims have changed since the last call.
     pub fn changed_claims(&mut self, mut each: impl FnMut(&[u8], Usage)) {
         for area in self.areas.values().filter(|area| area.published.get() != area.claimed.get()) {
             area.published.set(area.claimed.get());
@@ -137,12 +136,12 @@ impl Quotas {
         }
     }
 
-    /// No area is known yet.
+    /// Whether no area is known.
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
     }
 
-    /// Files were stored in `dir`, and replaced others.
+    /// Records files stored in `dir`, and those they replaced.
     pub fn stored(&mut self, dir: BorrowedFd<'_>, added: Usage, replaced: Usage) {
         if self.areas.is_empty() {
             return;
@@ -155,14 +154,14 @@ impl Quotas {
         }
     }
 
-    /// Files were removed somewhere.
+    /// Records that files were removed somewhere.
     pub fn files_removed(&mut self) {
         for area in self.areas.values().filter(|area| area.accuracy.get() == Accuracy::Exact) {
             area.accuracy.set(Accuracy::UpperBound);
         }
     }
 
-    /// An unknown number of files was added: copied, moved, renamed.
+    /// Records that an unknown number of files was added: copied, moved, renamed.
     pub fn files_added(&mut self) {
         self.areas.values().for_each(|area| area.invalidate());
     }
@@ -176,13 +175,13 @@ impl Area {
         }
     }
 
-    /// The usage may be higher than counted: it is counted again.
+    /// Forces a new count: the usage may be higher than known.
     pub fn invalidate(&self) {
         self.accuracy.set(Accuracy::Unknown);
         *self.walk.borrow_mut() = None;
     }
 
-    /// Whether this is the first call: then the reach of its locks is to be examined.
+    /// Whether this is the first call, at which the scope of its locks must be examined.
     pub fn first_lock_check(&self) -> bool {
         !self.locks_seen.replace(true)
     }
@@ -195,7 +194,7 @@ impl Area {
         self.claimed.get()
     }
 
-    /// Counts that came to an end so far.
+    /// Number of completed counts.
     pub fn counts(&self) -> u64 {
         self.counts.get()
     }
@@ -205,8 +204,8 @@ impl Area {
         moment != now.epoch && ended.saturating_add(self.entries.get() * PAUSE / 100) <= now.ms
     }
 
-    /// Continues counting if that is due, at most a slice. Whether the number is reliable: if not, call it again in
-    /// the next turn.
+    /// Continues counting by at most a slice, if necessary. Returns whether the number is reliable; if not, call it
+    /// again in the next turn.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -217,33 +216,33 @@ impl Area {
         Ok(self.accuracy.get() != Accuracy::Unknown)
     }
 
-    /// Before a claim is refused: whether another count could find less, and the number of counts to wait for.
+    /// Before a claim is refused: the number of counts to wait for, if another count might find less.
     pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.accuracy.get() != Accuracy::Exact || small || self.is_due(now);
-        // A count in progress may already have passed what has changed since.
+        // A count in progress may have passed what changed since.
         let walks = self.walk.borrow().is_some();
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
     }
 
-    /// The next slice begins a new count: one in progress may already have passed what has changed since.
+    /// Makes the next slice begin a new count: one in progress may have passed what changed since.
     fn restart(&self) {
         *self.walk.borrow_mut() = None;
     }
 
-    /// A slice of a count, which begins if there is none.
+    /// Performs a slice of a count, beginning one if necessary.
     pub fn count(&self, now: &super::clock::Clock) -> Result<(), Errno> {
         let mut walk = self.walk.borrow_mut();
         if walk.is_none() {
             *walk = Walk::begin(&self.path)?;
         }
         let (sum, exact, entries) = match &mut *walk {
-            // It does not exist yet, so nothing is in it.
+            // It does not exist yet, so it is empty.
             None => (Some(Usage::default()), true, 0),
             Some(counting) => match counting.slice(SLICE) {
                 Ok(sum) => (sum, counting.exact, counting.entries),
                 Err(e) => {
-                    // What it could not open is not counted: another walk begins.
+                    // Directories that could not be opened are missing from the count, so begin another one.
                     *walk = None;
                     return Err(e);
                 }
@@ -260,14 +259,14 @@ impl Area {
     }
 }
 
-/// The share of an unfinished upload.
+/// The claim of an unfinished upload on its area.
 pub struct Claim {
     area: Rc<Area>,
     holds: Usage,
 }
 
 impl Claim {
-    /// A claim of nothing yet.
+    /// An empty claim.
     pub fn new(area: Rc<Area>) -> Claim {
         Claim { area, holds: Usage::default() }
     }
@@ -280,16 +279,16 @@ impl Claim {
         self.holds
     }
 
-    /// Sets the claim to `to`, which another process has granted.
+    /// Sets the claim to `to`, as granted by another process.
     pub fn set_granted(&mut self, to: Usage) {
         self.area.claimed.set(self.area.claimed.get().minus(self.holds).plus(to));
         self.holds = to;
     }
 
-    /// Sets the claim to `to`, more or less than before. `beside`: what is reserved in the area by other means.
+    /// Changes the claim to `to`. `beside`: what is claimed in the area in other ways.
     ///
     /// # Errors
-    /// The quota does not allow it: the claim is unchanged.
+    /// The quota does not allow it; the claim is unchanged.
     pub fn resize(&mut self, to: Usage, beside: Usage, quota: Quota) -> Result<(), Full> {
         let (used, claimed) = (self.area.used.get(), self.area.claimed.get().minus(self.holds));
         let claimed_and_beside = claimed.plus(beside);
@@ -303,8 +302,8 @@ impl Claim {
     }
 }
 
-/// Whether a quota has room for a total in which `to` replaces `held`. What was granted once stays so, even if the
-/// quota is now smaller.
+/// Whether a quota has room for a total in which `to` replaces `held`. What was granted once stays granted, even if the
+/// quota was reduced.
 fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {
     let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
     !over(quota.bytes, total.bytes, to.bytes, held.bytes) && !over(quota.files, total.files, to.files, held.files)

@@ -1,14 +1,14 @@
-//! `upload_quota … shared`: several processes share one quota. A lock file in the area, which is held while files get
-//! their names, serialises them; it contains the area's usage, written before the names are given: a process that
-//! dies in between leaves a number that is too high, and the next count corrects it.
+//! `upload_quota … shared`: several processes share one quota. A lock file in the area, held while files get their
+//! names, serialises them. It contains the area's usage, written before files are named: a process that dies in between
+//! leaves a number that is too high, which the next count corrects.
 //!
-//! Nothing waits here, neither for the lock nor for a count: after [`LockAttempt::Busy`] or [`LockAttempt::Counting`] the caller
-//! tries again in another turn. A large area is counted in slices without the lock. What other processes stored
-//! meanwhile is in the file too, as the sum of everything ever stored, and is added to the count: too much, if the
-//! count has seen some of it. This process itself stores nothing meanwhile. Such a number, or one that was only
-//! updated, can admit an upload but not refuse one: before that everything is counted again.
+//! Nothing blocks here, neither on the lock nor on a count: after [`LockAttempt::Busy`] or [`LockAttempt::Counting`]
+//! the caller retries in another turn. A large area is counted in slices without the lock. The file also contains the
+//! sum of everything ever stored; what other processes stored during a count follows from that and is added to the
+//! result, which is too much if the count has seen some of it. This process stores nothing meanwhile. Such a number, or
+//! one that was only updated, can admit an upload but not refuse one: before that, everything is counted again.
 //!
-//! Invariant: without the lock no file gets a name, and no number is written that is lower than the usage.
+//! Invariant: without the lock, no file is named and no number lower than the usage is written.
 
 use super::{Accuracy, Area, Quota, SLICE, Usage};
 use crate::io::open;
@@ -18,25 +18,25 @@ use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_CREAT, O_DIRECTORY, O_PATH, O_RDWR, Unlink};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The lock file; hidden as all of our names are.
+/// The lock file; hidden like all our names.
 const NAME: &std::ffi::CStr = c".webserv-quota";
-/// Milliseconds that the lock may stay with other processes: each holds it for a few calls, unless it was stopped.
+/// Milliseconds for which other processes may hold the lock: each holds it for a few calls, unless it was stopped.
 const PATIENCE: u64 = 30_000;
-/// Milliseconds without an attempt after which waiting begins again.
+/// After this many milliseconds without an attempt, waiting starts over.
 const BREAK: u64 = 1_000;
-/// If others keep storing files, the area is counted this often before an upload is refused.
+/// If others keep storing files, the area is counted this many times before an upload is refused.
 const TRIES: u32 = 3;
 /// Digits of a number: enough for any u64.
 const DIGITS: usize = 20;
-/// Bytes of the file.
+/// Size of the file.
 const LENGTH: usize = 4 * (DIGITS + 1);
 
-/// The lock of an area; released when this is dropped.
+/// The lock on an area; released on drop.
 pub struct Lock {
     file: LockFile,
-    /// The file was empty before.
+    /// Whether the file was empty before.
     is_first: bool,
-    /// The file's content now, and before.
+    /// The file's content now and before.
     now: Record,
     before: Usage,
 }
@@ -46,7 +46,7 @@ pub enum LockAttempt {
     Lock(Lock),
     /// The area has no room.
     Full(Usage),
-    /// Another upload, here or in another process, has it.
+    /// Another upload, here or in another process, holds it.
     Busy,
     /// The area is being counted.
     Counting,
@@ -55,36 +55,36 @@ pub enum LockAttempt {
 /// The content of the file.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct Record {
-    /// The usage is at most this.
+    /// An upper bound of the usage.
     used: Usage,
     /// The sum of everything ever stored, modulo 2^64.
     stored: Usage,
 }
 
-/// What this process knows besides the count itself.
+/// What this process knows in addition to the count.
 #[derive(Default)]
 pub struct Shared {
     recount: Option<Recount>,
-    /// The file's content, if its number was counted or derived from a count; and how many counts had ended then.
+    /// The file's content, if its number was counted or derived from a count; and the number of completed counts then.
     agreed: Option<(Vec<u8>, u64)>,
-    /// Since when others have had the lock, and when it was last tried (monotonic milliseconds).
+    /// Since when others have held the lock, and when it was last tried (monotonic milliseconds).
     busy: Option<(u64, u64)>,
 }
 
 /// A count without the lock.
 struct Recount {
-    /// The file's content when it began.
+    /// The file's content when the count began.
     text: Vec<u8>,
-    /// It is over when the area has ended this many counts.
+    /// The count is complete when the area has completed this many counts.
     counts: u64,
     tries: u32,
 }
 
 impl Lock {
-    /// Takes the lock, and room in the quota for files that get their names now: `added` in place of `freed`.
+    /// Takes the lock and reserves room in the quota for files that get their names now: `added` in place of `freed`.
     ///
     /// # Errors
-    /// EAGAIN: other processes have had the lock for too long.
+    /// EAGAIN: other processes have held the lock for too long.
     pub fn take(
         area: &Area,
         quota: Quota,
@@ -103,7 +103,7 @@ impl Lock {
         }
         let mut lock = LockFile::open(area)?;
         match file::flock(lock.fd.as_fd()) {
-            // It was removed while it was waited for: another one is made.
+            // It was removed while waiting: create another one.
             Ok(()) if !lock.has_name()? => return shared.wait(now.ms),
             Ok(()) => shared.busy = None,
             Err(Errno::EAGAIN) => return shared.wait(now.ms),
@@ -143,7 +143,7 @@ impl Lock {
         Ok(LockAttempt::Lock(lock))
     }
 
-    /// The files got no names.
+    /// Undoes the reservation: the files were not named.
     pub fn take_back(mut self) {
         self.file.is_trace = self.is_first;
         // If this fails, the number stays too high until the next count.
@@ -160,7 +160,7 @@ impl Lock {
 }
 
 impl Shared {
-    /// The highest possible usage, and whether it is exact; None: it is not known at all.
+    /// The highest possible usage, and whether it is exact; None: unknown.
     fn number(
         &self,
         area: &Area,
@@ -177,7 +177,7 @@ impl Shared {
             }
             (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
             (None, Some(record), Some(recount)) => {
-                // A file that was missing or unreadable counts as zero.
+                // A missing or unreadable file counts as zero.
                 let began = Record::parse(&recount.text).unwrap_or_default();
                 (Some(area.used.get().plus(record.stored_since(began))), false)
             }
@@ -201,7 +201,7 @@ impl Shared {
 }
 
 impl Area {
-    /// Counts an area that was small at the last count, which is done at once; None: it is not small.
+    /// Counts at once an area that was small at the last count; None: it is not small.
     fn count_small(&self, now: &Clock) -> Result<Option<Usage>, Errno> {
         if self.counts.get() == 0 || self.entries.get() > SLICE {
             return Ok(None);
@@ -214,7 +214,7 @@ impl Area {
 }
 
 impl Record {
-    /// None: nothing was written yet, or it is not a record.
+    /// None: empty, or not a record.
     fn parse(text: &[u8]) -> Option<Record> {
         let mut numbers = [0; 4];
         let mut words = text.strip_suffix(b"\n")?.split(|b| *b == b' ');
@@ -240,18 +240,18 @@ impl Record {
     }
 }
 
-/// The lock file of an area, and its directory.
+/// An area's lock file, and its directory.
 struct LockFile {
     dir: OwnedFd,
     fd: OwnedFd,
-    /// The lock is held, and nothing was stored here yet: the file is removed.
+    /// The lock is held and nothing was stored yet: then the file is removed on drop.
     is_trace: bool,
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
         if self.is_trace {
-            // Before the lock is released. If this fails, the file stays empty.
+            // Before releasing the lock. If this fails, the file stays empty.
             let _ = file::unlink_at(Some(self.dir.as_fd()), NAME, Unlink::File);
         }
     }
@@ -262,7 +262,7 @@ impl LockFile {
     fn open(area: &Area) -> Result<LockFile, Errno> {
         let path = file::c_string(&area.path[..])?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
-        // EINVAL for a FIFO of that name does not mean that there are no locks.
+        // EINVAL for a FIFO with that name does not mean that locks are unsupported.
         let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
             .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
         Ok(LockFile { dir, fd, is_trace: false })
@@ -273,7 +273,7 @@ impl LockFile {
     }
 
     fn read(&self) -> Result<Vec<u8>, Errno> {
-        // One byte more: a longer file is not a record.
+        // One byte more, since a longer file is not a record.
         let mut text = vec![0; LENGTH + 1];
         let read = file::pread(self.fd.as_fd(), &mut text, 0)?;
         text.truncate(read);
@@ -301,19 +301,19 @@ mod tests {
         }
     }
 
-    /// The same area, as each process knows it.
+    /// The same area, as another process sees it.
     fn area(scratch: &Scratch) -> Rc<Area> {
         Quotas::default().area_at(scratch.path().to_str().expect("UTF-8").as_bytes())
     }
 
-    /// A slice that is over.
+    /// An exhausted slice.
     fn over() -> Slice {
         let mut slice = Slice::default();
         while !slice.is_over() {}
         slice
     }
 
-    /// It stands still: no count becomes due.
+    /// A stopped clock: no count becomes due.
     fn clock() -> Clock {
         let mut now = Clock::read();
         now.ms = 1_000_000;
@@ -372,7 +372,7 @@ mod tests {
             }
         };
         let first = lock();
-        // The other process has the file open by now, and waits for its lock.
+        // The other process has the file open and waits for its lock.
         let opened = LockFile::open(&other).expect("opens");
         first.take_back();
         assert!(!is_there(), "nothing was stored after all");
@@ -407,7 +407,7 @@ mod tests {
         let area = area(&scratch);
         assert!(matches!(take(&area, 1, &mut Slice::default()), LockAttempt::Counting), "the count begins");
         let mut slices = 0;
-        // Those of a turn that has no time left do nothing.
+        // In a turn without time left, nothing is counted.
         assert!(matches!(take(&area, 1, &mut over()), LockAttempt::Counting));
         assert_eq!(area.counts(), 0);
         while area.counts() == 0 {
@@ -437,7 +437,7 @@ mod tests {
         drop(lock);
         fill(&scratch, 4900..5000);
         assert!(!took(&one, 1) && !took(&other, 1));
-        // What is gone is found by a count that nothing disturbs.
+        // Removed files are noticed by an undisturbed count.
         for n in 0..2000 {
             fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
         }
@@ -489,7 +489,7 @@ mod tests {
                 fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
             }
             quotas.files_removed();
-            // The admission of an upload counts too, and knows nothing of the file.
+            // The admission of an upload counts too, without using the file.
             let wanted = area.counts() + u64::from(with_count);
             while area.counts() < wanted {
                 area.count(&clock()).expect("counts");

@@ -1,4 +1,4 @@
-//! Real directories; files come and go while they are counted.
+//! Real directories with files added and removed while they are counted.
 
 use super::*;
 use crate::services::clock::Clock;
@@ -61,7 +61,7 @@ fn files_count_and_links_do_not() {
     assert_eq!(counted(&area, &mut now), of(8, 3));
     let missing = quotas.area(scratch.dir("").as_fd(), &[c"x".into(), c"y".into()]).expect("an area");
     assert_eq!(counted(&missing, &mut now), of(0, 0));
-    // By whatever way one comes, and once it is there.
+    // Whatever path leads to it, and after it was created.
     fs::create_dir_all(scratch.0.join("x/y")).expect("a directory");
     assert!(Rc::ptr_eq(&missing, &quotas.area(scratch.dir("x/y").as_fd(), &[]).expect("an area")));
 }
@@ -85,13 +85,13 @@ fn claims_never_exceed_the_quota() {
     assert_eq!(second.resize(of(100, 0), of(0, 0), quota(1000, 0)), Ok(()));
     assert_eq!(second.resize(of(100, 1), of(0, 0), quota(0, 2)), Err(Full { used: of(600, 1), claimed: of(300, 1) }));
     assert!(first.resize(of(301, 1), of(0, 0), quota(1000, 0)).is_err());
-    // The first is stored: what it claimed is used.
+    // The first is stored: its claim has become usage.
     scratch.write("b", 300);
     quotas.stored(scratch.dir("").as_fd(), of(300, 1), of(0, 0));
     drop(first);
     assert_eq!(area.used.get(), of(900, 2));
     assert_eq!(area.claimed.get(), of(100, 0));
-    // Nothing more is needed where a file takes the place of a larger one.
+    // A file that replaces a larger one needs no more room.
     let mut third = Claim::new(area.clone());
     assert_eq!(third.resize(of(0, 0), of(0, 0), quota(500, 1)), Ok(()));
     drop((second, third));
@@ -113,7 +113,7 @@ fn what_is_stored_below_counts_for_every_area_above() {
     assert_eq!([outer.used.get(), inner.used.get(), other.used.get()], [of(15, 2), of(5, 1), of(10, 1)]);
 }
 
-/// Whatever we store or replace during a count: it ends with the truth, or with more where it says so.
+/// Whatever is stored or replaced during a count, the result is correct, or too high if it says so.
 #[test]
 fn files_that_come_during_a_count_are_counted_once() {
     let scratch = Scratch::new("during");
@@ -180,6 +180,6 @@ fn a_slice_of_a_count_holds_fewer_directories_the_deeper_they_are() {
     };
     let (flat, deep) = (cost("flat", |at| at.to_string()), cost("deep", |at| "d/".repeat(at)));
     assert_eq!(flat, 97 * 8 + 96);
-    // Of the 96, the second 32 have as many directories or more above them, the last have twice as many.
+    // Of the 96 directories, the second 32 have at least that many directories above them, the last 32 twice as many.
     assert_eq!(deep, flat + 32 + 2 * 32);
 }

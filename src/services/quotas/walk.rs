@@ -1,7 +1,7 @@
-//! Counting the files in a directory and everything below, a slice at a time, while files are added and removed.
+//! Counts the files below a directory, in slices, while files are added and removed.
 //!
-//! Invariant: a change reported by [`Walk::changed`] during the walk is counted once; if it cannot be known whether
-//! the walk has seen it, the higher number counts. [`Walk::exact`] says which.
+//! Invariant: a change reported by [`Walk::changed`] is counted once; if it is unknown whether the walk has seen it,
+//! the higher number counts. [`Walk::exact`] tells.
 
 use super::usage::Usage;
 use crate::io::tree_dirs::TreeDirs;
@@ -10,14 +10,14 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, ReadDir};
 
 const OPEN: i32 = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
-/// What opening and reading a directory costs, in names; and how many directories above it cost as much as one more:
-/// Landlock asks about each of them.
+/// The cost of opening and reading a directory, in names; and how many directories above it cost as much as one more,
+/// since Landlock checks each of them.
 const ENTERED: u64 = 8;
 const ABOVE: u64 = 32;
 
 pub struct Walk {
     tree_dirs: TreeDirs,
-    /// Directories to be read, by their relative paths.
+    /// Directories to read, by relative path.
     pending: Vec<Vec<u8>>,
     current: Option<(Vec<u8>, ReadDir)>,
     found: Usage,
@@ -25,12 +25,12 @@ pub struct Walk {
     added: Usage,
     removed: Usage,
     pub exact: bool,
-    /// Names examined, and what entering directories cost.
+    /// Names examined, plus the cost of entering directories.
     pub entries: u64,
 }
 
 impl Walk {
-    /// A walk of the directory at `path`. None: it does not exist.
+    /// Starts a walk of the directory at `path`. None: it does not exist.
     pub fn begin(path: &[u8]) -> Result<Option<Walk>, Errno> {
         let path = file::c_string(path)?;
         let tree_dirs = match file::open_at(None, &path, OPEN, 0) {
@@ -43,17 +43,17 @@ impl Walk {
         Ok(Some(Walk { tree_dirs, pending, current: None, found, added, removed, exact: true, entries: 0 }))
     }
 
-    /// A walk whose directory cannot be opened: no call takes that name.
+    /// A walk that fails at its next directory: no system call accepts a NUL in a name.
     #[cfg(test)]
     pub fn broken(path: &[u8]) -> Walk {
         let walk = Walk::begin(path).expect("opened").expect("it is there");
         Walk { pending: vec![b"\0".to_vec()], ..walk }
     }
 
-    /// Examines about `most` more names; gives the sum once all are examined.
+    /// Examines about `most` names; returns the sum once all were examined.
     ///
     /// # Errors
-    /// A directory cannot be opened or read: what is in it is missing, and the walk must not go on.
+    /// A directory cannot be opened or read: its contents are missing, and the walk must be abandoned.
     pub fn slice(&mut self, most: u64) -> Result<Option<Usage>, Errno> {
         let end = self.entries.saturating_add(most);
         while self.entries < end {
@@ -74,13 +74,13 @@ impl Walk {
         self.entries += ENTERED + memchr::memchr_iter(b'/', path).count() as u64 / ABOVE;
         match self.tree_dirs.open(path, OPEN) {
             Ok(dir) => Ok(Some(file::read_dir(dir))),
-            // It has gone or changed, or is closed to us: nothing in it was stored by us.
+            // It was removed or replaced, or is inaccessible: nothing in it was stored by us.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// A batch of the present directory; false if there is none.
+    /// Reads a batch of the current directory; false if there is no more.
     fn batch(&mut self) -> Result<bool, Errno> {
         let Some((path, dir)) = &mut self.current else { return Ok(false) };
         match dir.fill() {
@@ -97,7 +97,7 @@ impl Walk {
             }
             let (kind, size) = match entry.kind {
                 Some(FileKind::Dir) => (FileKind::Dir, 0),
-                // It has gone meanwhile, and no longer counts.
+                // It was removed meanwhile, so it no longer counts.
                 _ => match file::stat_at(Some(dir.dir()), entry.name, Follow::No) {
                     Ok(stat) => (stat.kind, stat.size),
                     Err(_) => continue,
@@ -113,10 +113,10 @@ impl Walk {
         Ok(true)
     }
 
-    /// Files were added or removed in the directory at the relative path `path`.
+    /// Records files added or removed in the directory at this relative path.
     pub fn changed(&mut self, path: &[u8], added: Usage, removed: Usage) {
         if self.pending.iter().any(|dir| is_within(path, dir)) {
-            return; // It will be seen.
+            return; // The walk will see it.
         }
         if self.current.as_ref().is_some_and(|(dir, _)| is_within(path, dir)) {
             self.exact = false;

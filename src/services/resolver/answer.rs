@@ -1,10 +1,10 @@
-//! Questions about a name and their answers, as data.
+//! Questions about names, and answers, as data.
 
 use crate::util::dns::Service;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// What is to be found out about a name.
+/// What to look up about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
     Addresses,
@@ -17,13 +17,13 @@ pub enum Records {
     Services(Rc<[Service]>),
 }
 
-/// What was found, and until when it holds (monotonic milliseconds).
+/// The result, and until when it is valid (monotonic milliseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub found: Records,
     pub until: u64,
 }
 
-/// A place in the queue for an answer.
+/// Identifies a pending lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(super) u64);

@@ -1,5 +1,5 @@
-//! Answers of name servers, as long as they hold. Each `resolver` directive has a cache of its own, as in nginx; a
-//! reload begins with an empty one.
+//! Cached answers of name servers. As in nginx, each `resolver` directive has its own cache; a reload begins with an
+//! empty one.
 
 use super::answer::{Answer, Records, Want};
 use crate::config::settings::resolver::Resolver as Settings;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// Most names of one cache.
+/// Maximum number of names per cache.
 const NAMES: usize = 10_000;
 
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(super) struct Cache(Vec<Part>);
 struct Part {
     settings: Rc<Settings>,
     names: HashMap<(Box<str>, Want), Answer>,
-    /// Which of several addresses comes first next time.
+    /// Which address comes first next time (round robin).
     turn: usize,
 }
 
@@ -28,7 +28,7 @@ impl Cache {
         Some(Answer { found: turned(&answer.found, part.turn), until: answer.until })
     }
 
-    /// Stores an answer and gives it back.
+    /// Caches an answer and returns it.
     pub(super) fn put(
         &mut self,
         settings: &Rc<Settings>,
@@ -59,7 +59,7 @@ impl Cache {
     }
 }
 
-/// Several addresses take turns as the first of the list.
+/// Rotates the list of addresses.
 fn turned(found: &Records, turn: usize) -> Records {
     match found {
         Records::Addresses(all) if all.len() > 1 => {

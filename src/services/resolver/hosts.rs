@@ -1,4 +1,4 @@
-//! /etc/hosts: read again when it has changed, which is checked at most once a second.
+//! /etc/hosts: read again after a change, which is checked at most once per second.
 
 use super::answer::{Answer, Records};
 use crate::config::settings::resolver::Resolver as Settings;
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 const PATH: &str = "/etc/hosts";
 /// Milliseconds.
 const PAUSE: u64 = 1000;
-/// A larger file is not a hosts file.
+/// Maximum size of a hosts file.
 const MOST: u64 = 16 << 20;
 
 #[derive(Default)]

@@ -1,5 +1,5 @@
-//! One name that is being looked up: its questions, the name server, the sockets. After a truncated answer the
-//! question is repeated over TCP; a server that does not answer within [`RESEND`] is followed by the next one.
+//! A lookup in progress: its questions, name server and sockets. After a truncated answer the question is repeated over
+//! TCP; if a server does not answer within [`RESEND`], the next one is asked.
 
 use super::answer::{Records, Ticket, Want};
 use crate::config::settings::resolver::Resolver as Settings;
@@ -12,19 +12,19 @@ use crate::util::wake::Wake;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// Milliseconds until a question is sent again (nginx).
+/// Milliseconds until a question is repeated (nginx).
 const RESEND: u64 = 5_000;
-/// Most datagrams that are read at a time: others have their turn, however fast they arrive.
+/// Maximum number of datagrams read at once, for fairness.
 const DATAGRAMS: usize = 64;
-/// Most aliases that are followed.
+/// Maximum number of CNAMEs followed.
 const HOPS: u8 = 16;
-/// The largest message over TCP, with its length.
+/// Maximum size of a TCP message with its length prefix.
 const LARGEST: usize = 65_537;
-/// RFC 1035: codes up to "refused" are answers; others count as none.
+/// RCODEs up to "refused" are answers; others are ignored (RFC 1035).
 const FORMAT_ERROR: u8 = 1;
 const REFUSED: u8 = 5;
 const NOT_FOUND: u16 = 3;
-/// Seconds that an answer without a TTL holds.
+/// Seconds for which an answer without a TTL is valid.
 const NO_TTL: u32 = 10;
 
 pub(super) struct Waiter {
@@ -35,9 +35,9 @@ pub(super) struct Waiter {
 
 pub(super) enum Progress {
     Waiting,
-    /// Another name must be looked up.
+    /// Another name must be looked up (CNAME).
     Again,
-    /// What was found and its TTL in seconds, or an RCODE.
+    /// The result and its TTL in seconds, or an RCODE.
     Done(Result<(Records, u32), u16>),
 }
 
@@ -63,13 +63,13 @@ pub(super) struct Lookup {
     pub(super) settings: Rc<Settings>,
     pub(super) name: Box<str>,
     pub(super) want: Want,
-    /// The name that is looked up now: the end of a chain of aliases.
+    /// The current name: the end of a chain of CNAMEs.
     asked: Box<str>,
     hops: u8,
-    /// The lowest of the chain so far.
+    /// The lowest TTL in the chain.
     ttl: u32,
     server: usize,
-    /// Name servers that refused since the last timed attempt.
+    /// Number of name servers that refused since the last timed attempt.
     refused: usize,
     questions: Vec<SentQuery>,
     udp: Option<OwnedFd>,
@@ -131,7 +131,7 @@ impl Lookup {
         Addr::from(servers[self.server % servers.len()])
     }
 
-    /// Sends the open questions, from a new port and with new ids.
+    /// Sends the unanswered questions, from a new port and with new ids.
     pub(super) fn send(&mut self, epoll: &Epoll, token: u64, now: u64) {
         self.resend_at = now + RESEND;
         self.tcp = None;
@@ -145,18 +145,18 @@ impl Lookup {
     fn ask(&mut self, epoll: &Epoll, token: u64) -> Result<OwnedFd, Errno> {
         let address = self.address();
         let fd = socket::datagram(address.family())?;
-        // Datagrams from other addresses are not received at all.
+        // A connected socket receives no datagrams from other addresses.
         socket::connect(fd.as_fd(), &address)?;
         epoll.add(fd.as_fd(), epoll::IN, token)?;
         for question in self.questions.iter_mut().filter(|question| matches!(question.state, State::Open)) {
             question.id = random::number()? as u16;
-            // The second may report that there was no server for the first.
+            // The second send may report an ICMP error for the first.
             socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No)?;
         }
         Ok(fd)
     }
 
-    /// The server does not exist now: the next one is asked at once. If none exists, all are asked again later.
+    /// The server is unreachable: asks the next one at once. If all are, all are asked again later.
     fn refuse(&mut self) {
         self.udp = None;
         self.refused += 1;
@@ -165,7 +165,7 @@ impl Lookup {
         }
     }
 
-    /// Something arrived, or a connection is established.
+    /// Handles an event: data arrived, or a connection was established.
     pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> Progress {
         let mut buffer = [0; 4096];
         for _ in 0..DATAGRAMS {
@@ -180,7 +180,7 @@ impl Lookup {
         self.progress()
     }
 
-    /// Over TCP: sends and reads as much as possible.
+    /// Over TCP: sends and receives as much as possible.
     fn talk(&mut self, epoll: &Epoll, token: u64) {
         let Some(mut tcp) = self.tcp.take() else { return };
         while !tcp.out.is_empty() {
@@ -214,8 +214,8 @@ impl Lookup {
         self.tcp = Some(tcp);
     }
 
-    /// One message; one that answers no question of ours is dropped. `udp`: for repeating the question if it is
-    /// truncated.
+    /// Handles one message; one that answers none of our questions is ignored. `udp`: for repeating the question over
+    /// TCP if it is truncated.
     fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) {
         let Ok(response) = dns::parse(message) else { return };
         let address = self.address();
@@ -245,7 +245,7 @@ impl Lookup {
         };
     }
 
-    /// The result of the answers, once all have arrived.
+    /// The result, once all answers have arrived.
     fn progress(&mut self) -> Progress {
         let (mut addresses, mut services) = (Vec::new(), Vec::new());
         let (mut alias, mut code, mut ttl) = (None, None, self.ttl);
@@ -287,7 +287,7 @@ fn connect(address: &Addr, epoll: &Epoll, token: u64) -> Option<Tcp> {
     Some(Tcp { fd, out: Vec::new(), input: Vec::new() })
 }
 
-/// A failed system call says nothing about a name: it is tried again.
+/// A failed system call says nothing about the name, so it is retried.
 fn is_harmless(errno: Errno) -> bool {
     errno == Errno::EAGAIN
 }

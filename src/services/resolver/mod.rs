@@ -1,9 +1,9 @@
-//! Names looked up at request time: a stub resolver whose sockets are in an epoll of its own, which the loop watches.
-//! A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer has arrived, its [`Wake`] is in
+//! Resolves names at request time: a stub resolver whose sockets are in a separate epoll, which the event loop watches.
+//! A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer arrives, its [`Wake`] is in
 //! [`Resolver::woken`].
 //!
-//! Each lookup has a socket of its own, so that the port is as hard to guess as the ids. Invariant: a lookup has a
-//! request that waits for it; when the last one gives up, it ends.
+//! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a request
+//! that waits for it; it ends when the last one gives up.
 
 mod answer;
 mod cache;
@@ -25,12 +25,12 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Most names that are looked up at a time.
+/// Maximum number of concurrent lookups.
 const LOOKUPS: usize = 1024;
-/// Milliseconds that an answer waits to be taken: its request is woken at once.
+/// Milliseconds for which an answer is kept for its request, which is woken at once.
 const KEPT: u64 = 10_000;
 
-/// Why nothing was found: RFC 1035's RCODE, or a timeout.
+/// Why a lookup failed: an RCODE of RFC 1035, or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(u16);
 
@@ -75,21 +75,21 @@ pub struct Question<'a> {
 
 #[derive(Default)]
 pub struct Resolver {
-    /// Made at the first lookup.
+    /// Created at the first lookup.
     epoll: Option<Epoll>,
     lookups: Slab<Lookup>,
     cache: Cache,
     hosts: Hosts,
-    /// Answers that were not taken yet, and since when.
+    /// Answers not taken yet, and since when.
     done: HashMap<Ticket, (Outcome, u64)>,
     tickets: u64,
-    /// The name server that is asked first.
+    /// The name server to ask first.
     rotation: usize,
     woken: Vec<Wake>,
 }
 
 impl Resolver {
-    /// The descriptor for the loop: it is readable when [`Resolver::receive`] has something to do. None: there was no
+    /// The descriptor for the event loop: readable when [`Resolver::receive`] must be called. None before the first
     /// lookup.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
@@ -131,7 +131,7 @@ impl Resolver {
         self.epoll.is_some()
     }
 
-    /// The answer for a ticket, once.
+    /// Takes the answer for a ticket.
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         self.done.remove(&ticket).map(|(outcome, _)| outcome)
     }
@@ -141,7 +141,7 @@ impl Resolver {
         std::mem::take(&mut self.woken)
     }
 
-    /// Reads what name servers sent.
+    /// Reads from the name servers.
     pub fn receive(&mut self, now: u64) {
         let mut events = Events::new();
         let Some(Ok(count)) = self.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now)) else { return };
@@ -183,14 +183,14 @@ impl Resolver {
         }
     }
 
-    /// When something is due even if nothing arrives.
+    /// When [`Resolver::expire`] must be called even if nothing arrives.
     pub fn next_due(&self) -> Option<u64> {
         self.lookups.iter().map(|(_, lookup)| lookup.due()).min()
     }
 
-    /// Repeats questions, and gives up lookups that took too long.
+    /// Repeats questions, and ends lookups that took too long.
     pub fn expire(&mut self, now: u64) {
-        // Requests that have gone do not take theirs.
+        // Requests that have ended never take their answers.
         self.done.retain(|_, (_, since)| now < *since + KEPT);
         let mut again = Vec::new();
         let mut over = Vec::new();
@@ -214,7 +214,7 @@ impl Resolver {
         }
     }
 
-    /// Drops the caches of resolvers that no configuration in use names.
+    /// Drops the caches of resolvers that no current configuration names.
     pub fn prune(&mut self) {
         self.cache.prune();
     }

@@ -1,4 +1,4 @@
-//! What is kept of requests: bounds, and what an entry answers.
+//! Limits of the cache, and which requests an entry answers.
 
 use super::*;
 use crate::sys::scratch::Scratch;
@@ -6,7 +6,7 @@ use crate::sys::scratch::Scratch;
 const HERE: EndpointId = EndpointId(0);
 const THERE: EndpointId = EndpointId(1);
 
-/// What makes entries: a file that may be kept, and how long a look at it holds.
+/// Creates entries: a cacheable file, and how long its lookup is valid.
 struct Maker {
     dir: Scratch,
     files: FileCache,
@@ -25,7 +25,7 @@ impl Maker {
         Maker { dir, files: FileCache::new(1 << 20), watch: DirWatch::default(), now }
     }
 
-    /// An entry of a request on an endpoint, whose text has at least that many bytes.
+    /// An entry for a request on an endpoint, with at least this many bytes of text.
     fn entry(&mut self, request: &[u8], endpoint: EndpointId, bytes: usize) -> CachedResponse {
         let path = self.dir.join("f");
         let looked = self.files.look(&path, &self.now, &mut self.watch);
@@ -60,7 +60,7 @@ impl Maker {
     }
 }
 
-/// Keeps a request, and gives what it is known by.
+/// Caches a request, and returns its hash.
 fn keep(repeats: &mut ResponseCache, maker: &mut Maker, request: &[u8], endpoint: EndpointId, bytes: usize) -> u64 {
     let hash = repeats.hash(endpoint, request);
     repeats.keep(hash, maker.entry(request, endpoint, bytes));
@@ -96,7 +96,7 @@ fn an_entry_is_of_its_bytes_and_its_endpoint() {
     let hash = keep(&mut repeats, &mut maker, b"one", HERE, 0);
     assert_ne!(hash, repeats.hash(THERE, b"one"));
     assert!(repeats.find(hash, HERE, b"one").is_some());
-    // As if they came to the same hash.
+    // As if they had the same hash.
     assert!(repeats.find(hash, THERE, b"one").is_none(), "another endpoint");
     assert!(repeats.find(hash, HERE, b"two").is_none(), "other bytes");
     assert!(repeats.find(hash, HERE, b"one.").is_none(), "more bytes");
@@ -111,11 +111,11 @@ fn a_head_is_seen_once_it_came() {
     assert!(!repeats.mark_seen(hash));
     assert!(repeats.mark_seen(hash));
     assert!(repeats.mark_seen(hash));
-    // Another of the same place takes it.
+    // Another hash with the same slot replaces it.
     let other = hash ^ 2 << 32;
     assert!(!repeats.mark_seen(other));
     assert!(!repeats.mark_seen(hash));
-    // A hash of zeroes is not what an empty place holds.
+    // A zero hash differs from an empty slot.
     assert!(!repeats.mark_seen(0), "never seen");
 }
 
@@ -131,7 +131,7 @@ fn what_is_kept_is_bounded() {
         let sum: u64 = repeats.entries.values().map(|entry| entry.cost()).sum();
         assert!(repeats.bytes == sum && sum <= limit, "{n}: {sum} bytes, counted {}", repeats.bytes);
     }
-    // One that is larger than all there is room for changes nothing.
+    // An entry larger than the cache changes nothing.
     let before = repeats.bytes;
     let hash = keep(&mut repeats, &mut maker, b"large", HERE, limit as usize);
     assert!(repeats.find(hash, HERE, b"large").is_none());

@@ -1,17 +1,18 @@
-//! What unfinished uploads hold of each area, so that an upload is admitted without going through all the others: an
-//! area's sum is computed when it is first needed; from then on each upload that is added, changed or removed updates
-//! the sums of the areas that contain its path.
+//! The sums of unfinished uploads by area, so that admitting an upload does not require iterating over all others: an
+//! area's sum is computed when first needed; then each upload that is added, changed or removed updates the sums of the
+//! areas that contain its path.
 //!
-//! Invariant: a kept sum is that of all uploads below its path; an update costs as much as its path is long.
+//! Invariant: a cached sum includes all uploads below its path; an update takes time proportional to the length of its
+//! path.
 
 use crate::util::hash::{FastSet, SecretMap};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-/// Most sums that are kept. Variables may make any number of areas: beyond it, all are computed again when needed.
+/// Maximum number of cached sums, since variables may create any number of areas. When exceeded, all are dropped.
 const AREAS: usize = 4096;
 
-/// Bytes and files. A sum of 64-bit numbers has more bits, so that it can be reduced again.
+/// Bytes and files, in more than 64 bits, so that additions of large sizes can be undone.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Sum {
     bytes: u128,
@@ -27,7 +28,7 @@ impl Sum {
         Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(1) }
     }
 
-    /// Bytes and files, each at most the largest u64.
+    /// Bytes and files, each clamped to u64.
     pub fn totals(self) -> (u64, u64) {
         (u64::try_from(self.bytes).unwrap_or(u64::MAX), self.files)
     }
@@ -35,9 +36,9 @@ impl Sum {
 
 #[derive(Default)]
 pub struct Areas {
-    /// By path; each ends in a slash.
+    /// By path, with trailing slash.
     sums: SecretMap<Box<[u8]>, Sum>,
-    /// Hashes of these paths: a path is hashed once from its beginning, not for each directory on it.
+    /// Hashes of these paths' prefixes: a path is hashed once incrementally, not again for each directory.
     known: FastSet<u64>,
     hash: RandomState,
 }
@@ -47,7 +48,7 @@ impl Areas {
         self.sums.get(area).copied()
     }
 
-    /// Keeps the sum, if possible: a path without a final slash is also the beginning of other names.
+    /// Caches the sum, unless the path lacks a trailing slash: it would be a prefix of other names too.
     pub fn keep(&mut self, area: &[u8], sum: Sum) {
         if !area.ends_with(b"/") {
             return;

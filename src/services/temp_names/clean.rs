@@ -1,15 +1,15 @@
-//! The removal of leftovers, in slices beside requests.
+//! Removes leftovers in slices, beside requests.
 
 use super::TempNames;
 use super::left::{self, Left, Waiting};
 use crate::services::remove_tree::Removal;
 use crate::sys::clock;
 
-/// Milliseconds of a turn.
+/// Milliseconds per turn.
 const SLICE: u64 = 2;
 
 impl TempNames {
-    /// There is something to be removed now.
+    /// Whether there is something to remove now.
     pub fn is_cleaning(&self) -> bool {
         let cleaning = &self.cleaning;
         cleaning.removal.is_some()
@@ -17,12 +17,12 @@ impl TempNames {
             || self.next_try().is_some_and(|at| at <= clock::coarse())
     }
 
-    /// When a failed removal is tried again, monotonic milliseconds.
+    /// When to retry a failed removal (monotonic milliseconds).
     pub fn next_try(&self) -> Option<u64> {
         self.cleaning.waiting.iter().map(|one| one.at).min()
     }
 
-    /// The collector of leftovers.
+    /// A handle to add leftovers.
     pub fn left(&self) -> Left {
         self.cleaning.left.clone()
     }
@@ -32,7 +32,7 @@ impl TempNames {
         std::mem::take(&mut self.cleaning.complaints)
     }
 
-    /// Continues the removal, for a slice of time.
+    /// Continues removing, for a slice of time.
     pub fn clean(&mut self) {
         if !self.is_cleaning() {
             return;

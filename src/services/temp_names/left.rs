@@ -1,8 +1,8 @@
-//! Leftovers under hidden names, of an earlier process or of a request of this one: removed in slices beside
-//! requests, and tried again, less and less often, if a system call fails.
+//! Leftovers under hidden names, of an earlier process or of a request of this one: removed in slices beside requests,
+//! and retried with increasing pauses if a system call fails.
 //!
-//! Invariants: what could not be removed is logged once, and in the journal: the next process tries too. This one
-//! keeps at most [`MOST`] of their directories open.
+//! Invariants: what could not be removed is logged once, and stays in the journal for the next process. This one keeps
+//! at most [`MOST`] of their directories open.
 
 use super::names::{HiddenKind, Names};
 use crate::services::remove_tree::{Removal, RemovalPolicy};
@@ -13,32 +13,32 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Milliseconds after which a failed removal is tried again: twice as many each time.
+/// Milliseconds until a failed removal is retried; doubled each time.
 pub(super) const FIRST: u64 = 1_000;
 pub(super) const LAST: u64 = 300_000;
 
-/// Most removals that are tried again: each keeps its directory open. The journal has the others.
+/// Maximum number of removals retried: each keeps its directory open. The others are in the journal.
 pub(super) const MOST: usize = 256;
 
-/// A hidden name of a file or a tree, and its directory.
+/// The directory and hidden name of a file or tree.
 pub type Tree = (Rc<OwnedFd>, CString);
 
-/// What a name was given to.
+/// What the name was given to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// A directory that has the name by now is another's.
+    /// If a directory has the name by now, it is not ours.
     File,
     Any,
 }
 
-/// Leftovers of this process's requests: removed in slices, or at once when the process ends.
+/// Leftovers of this process's requests: removed in slices, or at once when the process exits.
 #[derive(Clone, Default)]
 pub struct Left(pub(super) Rc<Leftovers>);
 
 #[derive(Default)]
 pub(super) struct Leftovers {
     pub trees: RefCell<Vec<(Tree, Kind)>>,
-    /// Files without a name, and directories: closing the last descriptor frees their blocks.
+    /// Unlinked files, and directories: closing the last descriptor frees their blocks, which takes time.
     pub open: RefCell<Vec<Rc<OwnedFd>>>,
     at_once: Cell<bool>,
 }
@@ -53,7 +53,7 @@ impl Left {
         self.add_one((file, Kind::File));
     }
 
-    /// One of many files that are no longer needed: closed later.
+    /// Closes one of many unneeded files later.
     pub fn close(&self, fd: Rc<OwnedFd>) {
         if !self.0.at_once.get() {
             self.0.open.borrow_mut().push(fd);
@@ -75,7 +75,7 @@ impl Left {
 pub(super) struct Waiting {
     pub(super) tree: Tree,
     pub(super) kind: Kind,
-    /// When it is due, and how long it waits after that (monotonic milliseconds).
+    /// When it is due, and the pause after that (monotonic milliseconds).
     pub(super) at: u64,
     pub(super) wait: u64,
 }
@@ -88,7 +88,7 @@ pub struct Cleaning {
     pub(super) removal: Option<(Removal, Waiting)>,
     pub(super) left: Left,
     pub(super) complaints: Vec<String>,
-    /// Some are left to the next process.
+    /// Whether some are left to the next process.
     pub(super) has_given_up: bool,
 }
 
@@ -101,12 +101,12 @@ impl Cleaning {
         self.waiting.push(Waiting { tree, kind, at: 0, wait: FIRST });
     }
 
-    /// Nothing is left, here or for the next process.
+    /// Whether nothing is left, for this process or the next.
     pub fn is_over(&self) -> bool {
         !self.has_given_up && self.removal.is_none() && self.waiting.is_empty() && self.left.is_empty()
     }
 
-    /// The process ends: removes what its own requests left.
+    /// At exit: removes what this process's requests left.
     pub fn end(&mut self) {
         self.left.0.at_once.set(true);
         self.left.0.open.take();
@@ -141,7 +141,7 @@ impl Cleaning {
     }
 }
 
-/// Removes a file; for a directory, begins its removal. None: it is gone.
+/// Removes a file, or begins removing a directory. None: it does not exist.
 pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, Failed> {
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
@@ -156,7 +156,7 @@ pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, F
 
 impl RemovalPolicy for &mut Names {
     fn hide(&mut self, _: BorrowedFd<'_>) -> CString {
-        // The directory is recorded, since the tree was hidden in it.
+        // The directory is recorded already, since the tree was hidden in it.
         self.next(HiddenKind::Delete)
     }
 }

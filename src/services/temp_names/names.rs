@@ -1,23 +1,23 @@
-//! How hidden names are made and distinguished from clients' names.
+//! How hidden names are generated and distinguished from clients' names.
 //!
-//! Invariant: two names of one process differ, and those of two processes as far as chance allows.
+//! Invariant: names of one process are unique; those of two processes differ with high probability.
 
 use crate::sys::random;
 use crate::util::decimal;
 use std::cell::OnceCell;
 use std::ffi::CString;
 
-/// Prefix of hidden names. No client's name has it: it begins with a dot.
+/// Prefix of hidden names. Clients cannot use it.
 pub const HIDDEN: &str = ".webserv-";
 
-/// What has a hidden name.
+/// What a hidden name is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HiddenKind {
     /// A file that is to replace another.
     Upload,
-    /// A file or a tree that is being copied, or that was replaced by one.
+    /// A file or tree being copied, or replaced by a copy.
     Copy,
-    /// A tree that is being removed.
+    /// A tree being removed.
     Delete,
 }
 
@@ -33,7 +33,7 @@ impl HiddenKind {
     }
 }
 
-/// Whether a segment of the path, or of the URI, is a hidden name, in any case: some file systems ignore case.
+/// Whether a component of the path or URI is a hidden name, ignoring case, since some file systems do.
 pub fn is_hidden(path: &[u8]) -> bool {
     memchr::memchr_iter(b'.', path).any(|at| {
         let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
@@ -48,22 +48,23 @@ pub fn is_hidden(path: &[u8]) -> bool {
 /// The names of a process.
 #[derive(Default)]
 pub struct Names {
-    /// Drawn with the first name: the default that stands in while an upload has taken the names costs no system call.
+    /// Drawn with the first name, so that the placeholder left while an upload has taken the names costs no system
+    /// call.
     id: OnceCell<u32>,
     made: u64,
 }
 
 impl Names {
-    /// Distinguishes our names from others': another process may write to the same directory.
+    /// Distinguishes our names from those of other processes writing to the same directory.
     pub(super) fn id(&self) -> u32 {
         *self.id.get_or_init(|| random::number().unwrap_or(0) as u32)
     }
 
-    /// The next one.
+    /// The next name.
     pub fn next(&mut self, what: HiddenKind) -> CString {
         self.made += 1;
         let id = self.id();
-        // Without formatting, which was a twentieth of the CPU of an upload.
+        // Without formatting, which took a twentieth of an upload's CPU time.
         let mut name = Vec::with_capacity(48);
         name.extend_from_slice(HIDDEN.as_bytes());
         name.extend_from_slice(what.word().as_bytes());

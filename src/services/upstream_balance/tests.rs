@@ -1,4 +1,4 @@
-//! Which server is taken, in known sequences; what is forgotten with what used it.
+//! Which server is picked, in known sequences; and when state is dropped.
 
 use super::*;
 use crate::config::addr::PeerAddr;
@@ -13,7 +13,7 @@ fn peers_are_tried_once_however_many_there_are() {
     assert!([1, 62, 66, 199, 201].iter().all(|at| !tried.has(*at)));
 }
 
-/// `weight` with `b` for backup, `d` for down.
+/// `servers`: weights, with `b` for backup and `d` for down.
 fn upstream(servers: &str, method: Method) -> Rc<Upstream> {
     let mut upstream = Upstream::named("u");
     upstream.method = method;
@@ -146,7 +146,7 @@ fn one_client_keeps_its_server() {
     assert_eq!(seen.len(), 3);
 }
 
-/// Known answers: nginx 1.31 for the same group.
+/// Known results of nginx 1.31 for the same group.
 #[test]
 fn a_ring_holds_what_nginx_puts_on_it() {
     let mut group = Upstream::clone(&upstream("1 2 1 1", Method::RoundRobin));
