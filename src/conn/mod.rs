@@ -277,6 +277,7 @@ impl Conn {
             requests: u64::from(self.served.requests()) + 1,
             accepted: now.saturating_sub(self.age(now)),
             is_secure: self.transport.is_secure(),
+            has_others: false,
             socket: self.fd().map_or(-1, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd)),
         }
     }

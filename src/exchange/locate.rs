@@ -62,9 +62,12 @@ pub(super) fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) 
     ex.route.redirects <= REDIRECTS
 }
 
-/// Finds the location that the current URI leads to: the exchange is then at that location. False if a script on the
-/// way ends the request. Checks no access rule, and changes nothing but what its caller has saved.
-pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
+/// Finds the location that the current URI leads to: the exchange is then at that location. Checks no access rule, and
+/// changes nothing but what its caller has saved.
+///
+/// # Errors
+/// What a script on the way answers.
+pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let mut phase = Phase::ServerRewrite;
     loop {
         let flow = match phase {
@@ -79,14 +82,14 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
             _ => location_rewrite(ex, cx),
         };
         if std::mem::take(&mut ex.route.pattern_failed) {
-            return false;
+            return Err(Flow::Close);
         }
         phase = match (flow, phase) {
             (Flow::Next, Phase::ServerRewrite) => Phase::FindLocation,
             (Flow::Next, Phase::FindLocation) => Phase::Rewrite,
-            (Flow::Next, _) => return true,
+            (Flow::Next, _) => return Ok(()),
             (Flow::Restart, _) if count_redirect(ex, cx, "judging") => Phase::FindLocation,
-            _ => return false,
+            (flow, _) => return Err(flow),
         };
     }
 }

@@ -84,6 +84,8 @@ pub struct Client {
     pub accepted: u64,
     /// The connection is over TLS.
     pub is_secure: bool,
+    /// The connection has further requests under way (HTTP/2).
+    pub has_others: bool,
     /// The number of its socket, by which `$tcpinfo_rtt` asks the kernel. Owned by the connection.
     pub socket: i32,
 }

@@ -136,7 +136,17 @@ fn course(
     let peer = Peer::new(asked.client, 0);
     let accepted = cx.now.ms;
     let is_secure = config.endpoints[endpoint.at()].ssl;
-    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure, socket: -1 };
+    let client = Client {
+        peer,
+        endpoint,
+        local: None,
+        serial: 1,
+        requests: 1,
+        accepted,
+        is_secure,
+        has_others: false,
+        socket: -1,
+    };
     let mut active = Active::new(&mut cx, client);
     active.ex.tls = secure::facts(config, endpoint, &question, asked);
     let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;

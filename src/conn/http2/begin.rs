@@ -141,6 +141,7 @@ impl Http2 {
             return self.turn_away(turn, id);
         }
         self.client.requests = u64::from(parent.served.requests());
+        self.client.has_others = !self.streams.is_empty();
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);

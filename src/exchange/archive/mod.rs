@@ -13,10 +13,13 @@ mod tar;
 pub mod walk;
 mod zip;
 
+use crate::config::settings::body::TempPath;
+use crate::services::descriptors::Descriptors;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use walk::{Member, Walk, WalkStep};
 
 /// Bytes of a file in a piece: what a stored block of deflate holds.
@@ -47,6 +50,13 @@ impl Form {
     }
 }
 
+/// Where an archive may keep what does not fit in memory.
+#[derive(Clone)]
+pub struct Spool {
+    pub temp: Rc<TempPath>,
+    pub descriptors: Descriptors,
+}
+
 enum Writer {
     Zip(zip::Zip),
     Tar,
@@ -60,6 +70,9 @@ pub struct Archive {
     /// Entries that changed after this time (seconds and nanoseconds) may not have been judged: left out.
     judged: Option<(i64, u32)>,
     file: Option<Content>,
+    /// Held where no file is open: the next one takes its place. An archive that was begun when there was room for it
+    /// needs no further descriptor, however slowly its client reads.
+    place: Option<OwnedFd>,
     ended: bool,
 }
 
@@ -72,13 +85,19 @@ struct Content {
 }
 
 impl Archive {
-    /// `judged`: the time at which `refused` was computed, if anything may be refused.
-    pub fn new(walk: Walk, form: Form, refused: HashSet<Vec<u8>>, judged: Option<(i64, u32)>) -> Archive {
+    /// `place`: a descriptor that is given up for those of files. `judged`: the time at which `refused` was computed, if
+    /// anything may be refused.
+    pub fn new(
+        (walk, place): (Walk, OwnedFd),
+        (form, spool): (Form, Spool),
+        refused: HashSet<Vec<u8>>,
+        judged: Option<(i64, u32)>,
+    ) -> Archive {
         let writer = match form {
-            Form::Zip => Writer::Zip(zip::Zip::default()),
+            Form::Zip => Writer::Zip(zip::Zip::new(spool)),
             Form::Tar => Writer::Tar,
         };
-        Archive { walk, writer, refused, judged, file: None, ended: false }
+        Archive { walk, writer, refused, judged, file: None, place: Some(place), ended: false }
     }
 
     pub fn is_ended(&self) -> bool {
@@ -88,8 +107,13 @@ impl Archive {
     /// Appends the next piece to `out`.
     ///
     /// # Errors
-    /// The folder itself cannot be read any further.
+    /// The folder itself cannot be read any further, or what is kept of it for the end cannot be stored.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        if let Writer::Zip(zip) = &self.writer
+            && let Some(e) = zip.failed()
+        {
+            return Err(e);
+        }
         if self.file.is_some() {
             return self.content(out);
         }
@@ -134,10 +158,14 @@ impl Archive {
         }
         let mut stat = found.stat;
         if !is_dir {
+            self.place = None;
             let Some(fd) = self.walk.open(&found.path, 0) else { return };
             match file::fstat(fd.as_fd()) {
                 Ok(now) if now.kind == FileKind::Regular => stat = now,
-                _ => return,
+                _ => {
+                    self.place = Some(fd);
+                    return;
+                }
             }
             self.file = Some(Content { fd, at: 0, size: stat.size });
         }
@@ -179,7 +207,7 @@ impl Archive {
                 Writer::Zip(zip) => zip.end(out),
                 Writer::Tar => tar::pad(content.size, out),
             }
-            self.file = None;
+            self.place = self.file.take().map(|content| content.fd);
         }
         Ok(())
     }

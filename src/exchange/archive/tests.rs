@@ -3,7 +3,7 @@
 use super::*;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("webserv-archive-{name}-{}", std::process::id()));
@@ -19,11 +19,17 @@ fn directory(name: &str) -> PathBuf {
     path
 }
 
+fn spool(temp: &Path) -> Spool {
+    let temp = Rc::new(TempPath { path: temp.to_owned(), levels: Vec::new() });
+    Spool { temp, descriptors: Descriptors::default() }
+}
+
 fn made(name: &str, form: Form) -> Vec<u8> {
     let path = directory(name);
-    let walk = Walk::new(OwnedFd::from(File::open(&path).expect("opened")), Vec::new()).expect("begun");
+    let top = || OwnedFd::from(File::open(&path).expect("opened"));
+    let walk = Walk::new(top(), Vec::new()).expect("begun");
     let refused = HashSet::from([b"sub/refused".to_vec()]);
-    let mut archive = Archive::new(walk, form, refused, None);
+    let mut archive = Archive::new((walk, top()), (form, spool(&path)), refused, None);
     let mut all = Vec::new();
     while !archive.is_ended() {
         let mut piece = Vec::new();
@@ -95,4 +101,35 @@ fn a_tar_is_headers_and_blocks() {
     names.sort();
     let expected = ["a.txt 5", "empty 0", "sub/ 0", "sub/deep/ 0", "sub/deep/größe 文.txt 5", "sub/large 200000"];
     assert_eq!(names, expected);
+}
+
+/// It stayed in memory, whatever its size, where the system's directory for temporary files cannot be written.
+#[test]
+fn what_a_zip_keeps_for_its_end_goes_to_a_file_or_ends_it() {
+    let path = directory("spool");
+    let stat = file::fstat(File::open(path.join("empty")).expect("opened").as_fd()).expect("a file");
+    let name = [b'n'; 1000];
+    for (temp, is_stored) in [(path.clone(), true), (path.join("a.txt/none"), false)] {
+        let mut zip = zip::Zip::new(spool(&temp));
+        let mut out = Vec::new();
+        for _ in 0..3000 {
+            zip.begin(&name, &stat, &mut out);
+            zip.end(&mut out);
+        }
+        assert_eq!(zip.failed().is_none(), is_stored);
+        if !is_stored {
+            continue;
+        }
+        let (data, entry) = (out.len(), 46 + name.len());
+        zip.begin_closing();
+        while !zip.close(&mut out) {
+            assert!(zip.failed().is_none());
+        }
+        assert_eq!(out.len() - data, 3000 * entry + 22);
+        for at in (0..3000).map(|number| data + number * entry) {
+            assert_eq!((&out[at..at + 4], &out[at + 46..at + entry]), (&b"PK\x01\x02"[..], &name[..]));
+        }
+    }
+    assert!(fs::read_dir(&path).expect("listed").count() <= 6, "the file has no name");
+    fs::remove_dir_all(path).expect("removed");
 }

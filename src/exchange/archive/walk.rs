@@ -12,7 +12,7 @@ use crate::sys::file::{
 use crate::util::descent::{Descent, Next};
 use crate::util::{bytes, subpaths};
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 /// How deep it goes at most: the path must fit in a system call.
@@ -46,6 +46,11 @@ impl Walk {
     pub fn new(top: OwnedFd, hidden: Vec<Box<[u8]>>) -> Result<Walk, Errno> {
         let reading = Some(file::read_dir(file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?));
         Ok(Walk { top, hidden, descent: Descent::default(), reading, batch: Vec::new() })
+    }
+
+    /// The descriptor that it opened last.
+    pub fn newest(&self) -> BorrowedFd<'_> {
+        self.reading.as_ref().map_or(self.top.as_fd(), ReadDir::dir)
     }
 
     /// Leaves out the folder that was found last, with everything in it.

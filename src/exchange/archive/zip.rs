@@ -3,27 +3,31 @@
 //! needs it.
 //!
 //! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
-//! bytes and the path for each entry: in memory at first, then in a file without a name.
+//! bytes and the path for each entry: [`HELD`] bytes in memory, the rest in a temporary file (client_body_temp_path).
 
-use crate::sys::file::{self, FileKind, O_RDWR, O_TMPFILE, Stat};
+use super::Spool;
+use crate::services::temp_dir::{Keep, TempFile};
+use crate::sys::Errno;
+use crate::sys::file::{FileKind, Stat};
 use crate::util::date::Civil;
 use flate2::Crc;
-use std::os::fd::{AsFd, OwnedFd};
 
 const LARGE: u64 = 0xffff_ffff;
 /// Bytes of the directory that are kept in memory.
 const HELD: usize = 1 << 20;
 const PIECE: usize = 64 << 10;
 
-#[derive(Default)]
 pub struct Zip {
+    spool: Spool,
     /// Bytes written so far.
     at: u64,
     entries: u64,
     crc: Crc,
     current: Entry,
     directory: Vec<u8>,
-    spilled: Option<(OwnedFd, u64)>,
+    spilled: Option<TempFile>,
+    /// No file could be made for the directory, or it could not be written or read: the archive ends there.
+    failed: Option<Errno>,
     closing: Option<Closing>,
 }
 
@@ -63,6 +67,26 @@ fn short(n: u64) -> u32 {
 }
 
 impl Zip {
+    /// `spool`: where the directory is kept that does not fit in memory.
+    pub fn new(spool: Spool) -> Zip {
+        Zip {
+            spool,
+            at: 0,
+            entries: 0,
+            crc: Crc::new(),
+            current: Entry::default(),
+            directory: Vec::new(),
+            spilled: None,
+            failed: None,
+            closing: None,
+        }
+    }
+
+    /// Why the archive cannot be completed.
+    pub fn failed(&self) -> Option<Errno> {
+        self.failed
+    }
+
     /// The local header of an entry; a folder's entry consists of it alone.
     pub fn begin(&mut self, path: &[u8], stat: &Stat, out: &mut Vec<u8>) {
         let is_dir = stat.kind == FileKind::Dir;
@@ -183,24 +207,18 @@ impl Zip {
         }
     }
 
-    /// Moves the part of the directory that is in memory to a file. If none can be made, it stays.
+    /// Moves the part of the directory that is in memory to a file.
     fn spill(&mut self) {
-        if self.spilled.is_none() {
-            let dir = std::env::temp_dir();
-            let Ok(path) = std::ffi::CString::new(dir.as_os_str().as_encoded_bytes()) else { return };
-            let Ok(fd) = file::open_at(None, &path, O_TMPFILE | O_RDWR, 0o600) else { return };
-            self.spilled = Some((fd, 0));
+        let file = match self.spilled.take() {
+            Some(file) => Ok(file),
+            None => TempFile::create(&self.spool.temp, Keep::Unnamed, self.spool.descriptors),
+        };
+        let written = file.and_then(|mut file| file.append(&self.directory).map(|()| file));
+        match written {
+            Ok(file) => self.spilled = Some(file),
+            Err(failure) => self.failed = Some(failure.errno),
         }
-        let Some((fd, size)) = &mut self.spilled else { return };
-        let mut wrote = 0;
-        while wrote < self.directory.len() {
-            match file::write(fd.as_fd(), self.directory.get(wrote..).unwrap_or_default()) {
-                Ok(n) if n > 0 => wrote += n,
-                _ => break,
-            }
-        }
-        *size += wrote as u64;
-        self.directory.drain(..wrote);
+        self.directory.clear();
     }
 
     pub fn begin_closing(&mut self) {
@@ -214,20 +232,19 @@ impl Zip {
     /// A piece of the central directory; true when it is complete.
     pub fn close(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(closing) = &mut self.closing else { return true };
-        let in_file = self.spilled.as_ref().map_or(0, |(_, size)| *size);
+        let in_file = self.spilled.as_ref().map_or(0, TempFile::len);
         let whole = in_file + self.directory.len() as u64;
-        if let Some((fd, size)) = &self.spilled
-            && closing.sent < *size
+        if let Some(file) = &self.spilled
+            && closing.sent < in_file
         {
-            let wanted = (*size - closing.sent).min(PIECE as u64) as usize;
-            match file::pread_into(fd.as_fd(), out, wanted, closing.sent) {
-                Ok(n) if n > 0 => {
-                    closing.sent += n as u64;
-                    return false;
-                }
-                // The directory cannot be read back: every reader refuses an archive without it.
-                _ => return true,
+            let wanted = (in_file - closing.sent).min(PIECE as u64) as usize;
+            out.reserve(wanted);
+            match file.read(closing.sent, wanted, out) {
+                Ok(0) => self.failed = Some(Errno::EIO),
+                Ok(n) => closing.sent += n as u64,
+                Err(e) => self.failed = Some(e),
             }
+            return false;
         }
         let at = (closing.sent - in_file) as usize;
         let rest = self.directory.get(at..).unwrap_or_default();

@@ -8,6 +8,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -41,6 +42,15 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
         ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));
     }
     Flow::Status(status)
+}
+
+/// For a directory that stays open as long as its client takes to read what is made of it: one of the last descriptors is
+/// not kept for that.
+///
+/// # Errors
+/// 503, so that files can be opened for others.
+pub fn check_room(ex: &mut Exchange, cx: &mut Services, opened: BorrowedFd<'_>) -> Result<(), Flow> {
+    if cx.is_crowded(opened) { Err(failed(ex, cx, "open()", Errno::EMFILE)) } else { Ok(()) }
 }
 
 /// For the log, where a file was looked for in nginx's default directory, which does not exist.

@@ -11,6 +11,7 @@ use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
 use crate::config::settings::upload::{MinFree, Upload};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
+use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
 use crate::exchange::route_state::RouteState;
@@ -53,6 +54,17 @@ pub struct Governed {
     pub content_type: ContentType,
 }
 
+/// Where the scripts on the way of a URI lead: what they answer, and the location where they do.
+type Lead = (Result<(), Flow>, LocationId);
+
+/// The request came to its location by an internal redirect that kept its URI: error_page, try_files, a named location.
+struct Redirected {
+    /// What led to the redirect, or came before it.
+    by: Lead,
+    /// Where the redirect led.
+    to: LocationId,
+}
+
 /// Judges the paths of one request.
 pub struct PathRules {
     /// The location of the request's own URI, and that URI.
@@ -60,6 +72,9 @@ pub struct PathRules {
     pub uri: Vec<u8>,
     /// Other URIs of that location have the same rules: no script or capture distinguishes them.
     is_uniform: bool,
+    redirected: Option<Redirected>,
+    /// An internal redirect changed the URI: `internal` locations answer.
+    is_internal: bool,
     shown: Shown,
 }
 
@@ -69,18 +84,21 @@ impl PathRules {
         let mut uri = own_uri(ex);
         let config = ex.config.clone();
         let here = ex.route.location;
-        // An internal redirect (error_page, try_files, a named location) leads where no URI leads: other paths cannot
-        // be requested in the same way.
-        let is_redirected = ex.route.internal && {
+        let redirected = ex.route.internal.then(|| {
             let method = ex.route.method;
-            aside(ex, &uri, method, |ex| !locate::probe(ex, cx) || ex.route.location != here)
-        };
-        if is_redirected {
+            let by = aside(ex, &uri, method, |ex| (locate::probe(ex, cx), ex.route.location));
+            Redirected { by, to: here }
+        });
+        let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), here));
+        let is_internal = redirected.is_some() && uri != ex.route.uri;
+        if is_internal {
             uri.clone_from(&ex.route.uri);
         }
+        let redirected = redirected.filter(|_| !is_internal);
         let home = find(&config, ex.route.server, &uri);
-        let is_uniform = home.is_some_and(|home| is_redirected || has_one_rule(&config, ex.route.server, home));
-        PathRules { home, uri, is_uniform, shown: Shown::of(ex, cx) }
+        let is_uniform = home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
+            && (redirected.is_none() || has_one_rule(&config, ex.route.server, here));
+        PathRules { home, uri, is_uniform, redirected, is_internal, shown: Shown::of(ex, cx) }
     }
 
     /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
@@ -115,11 +133,24 @@ impl PathRules {
             _ => ex.route.method,
         };
         let method = if matches!(action, PathAction::Read | PathAction::List) { Method::Get } else { asked };
-        let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, action, asked));
+        let mut verdict = aside(ex, target.uri, method, |ex| {
+            ex.route.internal = self.is_internal;
+            let lead = locate::probe(ex, cx);
+            lead.map_err(|_| "its location refuses every such request")?;
+            self.look(ex, cx, target, action, asked)
+        });
+        if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
+            && found == self.home
+        {
+            verdict = aside(ex, target.uri, method, |ex| {
+                follow(ex, cx, redirected)?;
+                self.look(ex, cx, target, action, asked)
+            });
+        }
         verdict.map_err(|why| refusal(why, target.uri))
     }
 
-    /// Routes the exchange as a request for the path would be.
+    /// Judges the path by the rules of the exchange's current location.
     fn look(
         &self,
         ex: &mut Exchange,
@@ -128,9 +159,6 @@ impl PathRules {
         action: PathAction,
         asked: Method,
     ) -> Result<Governed, &'static str> {
-        if !locate::probe(ex, cx) {
-            return Err("its location refuses every such request");
-        }
         if !self.shown.suffices(ex, cx) {
             return Err("the client may not come in there");
         }
@@ -164,11 +192,23 @@ impl PathRules {
         // A link that leads nowhere shows nothing.
         if matches!(action, PathAction::Read | PathAction::List)
             && !target.path.is_some_and(leads_nowhere)
-            && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next
+            && rewrite::try_files::run(ex, cx) != Flow::Next
         {
             return Err("its location does not serve it");
         }
         Ok(Governed { upload, content_type })
+    }
+}
+
+/// Follows the internal redirect of the request, if a request for the current URI would come to it in the same way.
+fn follow(ex: &mut Exchange, cx: &mut Services, redirected: &Redirected) -> Result<(), &'static str> {
+    if (locate::probe(ex, cx), ex.route.location) != redirected.by {
+        return Err("its location leads such a request elsewhere");
+    }
+    ex.route.location = redirected.to;
+    match locate::location_rewrite(ex, cx) {
+        Flow::Next if !ex.route.pattern_failed => Ok(()),
+        _ => Err("a script refuses such a request"),
     }
 }
 

@@ -99,8 +99,31 @@ fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
 }
 
-/// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.
+/// Opens `ex.path`. One of the last descriptors is not kept for a client that has other requests under way: it could hold
+/// one with each of its streams, as long as it likes, and there would be none for a connection of somebody else.
+///
+/// # Errors
+/// EMFILE also for that.
 fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Errno> {
+    let is_one_of_the_last = |opened: &Result<Opened, Errno>, cx: &Services| match opened {
+        Ok(Opened::File(file)) => file.fd().is_some_and(|fd| cx.descriptors.are_short(fd)),
+        _ => false,
+    };
+    let found = open_any(ex, cx, root);
+    if !ex.client.has_others || !is_one_of_the_last(&found, cx) {
+        return found;
+    }
+    // Of cached files some are closed now.
+    drop(found);
+    cx.files.give_back();
+    match open_any(ex, cx, root) {
+        again if is_one_of_the_last(&again, cx) => Err(Errno::EMFILE),
+        again => again,
+    }
+}
+
+/// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.
+fn open_any(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Errno> {
     if ex.basis.has_no_look() || ex.route.index != ex.route.path {
         ex.basis.look();
     }

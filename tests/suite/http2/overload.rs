@@ -101,6 +101,38 @@ fn a_hundred_streams_of_each_client_that_reads_nothing_take_no_more_than_the_mem
     eventually("all is served again", || connect(&s).get("/f").status == 200);
 }
 
+/// Each stream that its client does not read from held a descriptor: nine connections took all, and no further one was
+/// accepted.
+#[test]
+fn streams_that_stand_still_leave_descriptors_to_others() {
+    if skip_on_nginx("its connections hold one for each stream") {
+        return;
+    }
+    let config = "%%PREAMBLE%%\nworker_rlimit_nofile 128;\nevents {}\nhttp {\n    http2 on;\n    server {\n        \
+        listen 127.0.0.1:%%PORT%%;\n        root %%DIR%%/html;\n        dav_ext_methods PROPFIND;\n        \
+        location /d/ { autoindex on; autoindex_format page; autoindex_archive tar; dav_ext_methods PROPFIND; }\n    }\n}\n";
+    for (method, path, requests) in [("GET", "/fN", 40), ("PROPFIND", "/d/", 40), ("GET", "/d/?archive=tar", 20)] {
+        let mut setup = Setup::full(config).file("html/f", "f");
+        for number in 0..160 {
+            setup = setup.file(&format!("html/f{number}"), [b'x'; 20_000]);
+            setup = setup.file(&format!("html/d/{number:0200}"), [b'x'; 20_000]);
+        }
+        let s = setup.allow_log("Too many open files").start();
+        let mut hogs: Vec<H2> = (0..4).map(|_| connect(&s)).collect();
+        for (at, hog) in hogs.iter_mut().enumerate() {
+            // SETTINGS_INITIAL_WINDOW_SIZE: nothing of a body is taken.
+            hog.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+            for number in 0..requests {
+                hog.request(method, &path.replace('N', &(at * requests + number).to_string()), &[], true);
+            }
+        }
+        eventually("descriptors are few", || s.error_log().contains("Too many open files"));
+        assert_eq!(connect(&s).get("/f").status, 200, "{method} {path}");
+        s.get("/f159").is(200);
+        s.get("/d/").is(200);
+    }
+}
+
 #[test]
 fn a_connection_of_http2_that_keeps_breaking_rules_is_told_to_go() {
     if skip_on_nginx("it keeps it") {

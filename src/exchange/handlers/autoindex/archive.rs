@@ -8,7 +8,7 @@ use super::Making;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Walk, WalkStep};
-use crate::exchange::archive::{Archive, Form};
+use crate::exchange::archive::{Archive, Form, Spool};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
@@ -47,21 +47,25 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
         Ok(first) => first,
         Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
     };
+    // From here on it has no more of them than now: that of the folder is kept for the files in it.
+    failure::check_room(ex, cx, first.newest())?;
     if is_uniform {
-        respond(ex, Archive::new(first, form, HashSet::new(), None), form);
+        let archive = Archive::new((first, dir), (form, spool(ex, cx)), HashSet::new(), None);
+        respond(ex, archive, form);
         return Err(Flow::Respond);
     }
     let again = match walk(&dir) {
         Ok(again) => again,
         Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
     };
+    failure::check_room(ex, cx, again.newest())?;
     let gathering = Gathering {
         rules,
         form,
         uri,
         path: ex.route.path.clone(),
         walk: first,
-        again: Some(again),
+        again: Some((again, dir)),
         refused: HashSet::new(),
         since: clock::realtime(),
     };
@@ -76,8 +80,8 @@ pub struct Gathering {
     uri: Vec<u8>,
     path: Vec<u8>,
     walk: Walk,
-    /// For the archive itself.
-    again: Option<Walk>,
+    /// For the archive itself: its walk, and the folder's descriptor.
+    again: Option<(Walk, OwnedFd)>,
     refused: HashSet<Vec<u8>>,
     /// When the first entry was judged, by the clock that dates files.
     since: (i64, u32),
@@ -106,7 +110,7 @@ impl Gathering {
                         return Flow::Status(Status::FORBIDDEN);
                     }
                 }
-                Ok(WalkStep::End) => return self.finish(ex),
+                Ok(WalkStep::End) => return self.finish(ex, cx),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
             if cx.slice.is_over() {
@@ -115,10 +119,11 @@ impl Gathering {
         }
     }
 
-    fn finish(&mut self, ex: &mut Exchange) -> Flow {
-        let Some(walk) = self.again.take() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
+    fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> Flow {
+        let Some(again) = self.again.take() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
         let refused = std::mem::take(&mut self.refused);
-        respond(ex, Archive::new(walk, self.form, refused, Some(self.since)), self.form);
+        let archive = Archive::new(again, (self.form, spool(ex, cx)), refused, Some(self.since));
+        respond(ex, archive, self.form);
         Flow::Respond
     }
 }
@@ -136,6 +141,10 @@ pub fn may_read(
     // What is in a folder is asked one by one.
     let action = if is_dir { PathAction::List } else { PathAction::Read };
     rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
+}
+
+fn spool(ex: &Exchange, cx: &Services) -> Spool {
+    Spool { temp: ex.here().settings.body.temp.clone(), descriptors: cx.descriptors }
 }
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {

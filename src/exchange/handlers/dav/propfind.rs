@@ -48,7 +48,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     }
     let dir = match is_collection && depth == Depth::One {
         true => match file::open_at(Some(fd.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0) {
-            Ok(dir) => Some(file::read_dir(dir)),
+            Ok(dir) => match failure::check_room(ex, cx, dir.as_fd()) {
+                Ok(()) => Some(file::read_dir(dir)),
+                Err(flow) => return flow,
+            },
             Err(e) => return failure::failed(ex, cx, "opendir()", e),
         },
         false => None,
