@@ -1,10 +1,10 @@
-//! Privilege separation: when the server is started as root and `user` names another user, a [`parent`] process keeps
-//! root's rights and does only what needs them, and the serving process gives them up for good ([`sandbox`]).
+//! Privilege separation: if the server is started as root and `user` names another user, a [`parent`] process keeps
+//! root's rights and does only what needs them, and the serving process drops them for good ([`sandbox`]).
 //!
-//! The parent reads nothing from the network and nothing from the serving process but one byte ("ready"). It reads the
-//! configuration, which is root's, binds ports, opens logs and journals, and hands all of it down: by fork, and for what
-//! is opened later over a socketpair. So a child begins with a parsed configuration and open sockets, and a reload never
-//! cuts a client off: the parent parses, a fresh child serves, the old one drains.
+//! The parent reads nothing from the network, and from the serving process only one byte ("ready"). It reads the
+//! configuration, which is root's, binds ports, opens logs and journals, and passes everything on: by fork, or later
+//! over a socketpair. So a child begins with a parsed configuration and open sockets, and a reload drops no client: the
+//! parent parses, a new child serves, the old one drains.
 
 pub mod parent;
 pub mod sandbox;
@@ -13,7 +13,8 @@ use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Greeting};
 use crate::server::reload::Origin;
 
-/// Serves until a signal ends it: under a parent where there are rights to separate, else in this process.
+/// Serves until it is stopped by a signal: under a parent if there are privileges to separate, otherwise in this
+/// process.
 ///
 /// # Errors
 /// The process could not start.

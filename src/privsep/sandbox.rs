@@ -1,18 +1,18 @@
-//! What the serving process keeps: the ids of the configured user, no capability, and no_new_privs is set. Where the kernel has
-//! them, a seccomp filter refuses system calls that the server never makes, and Landlock the files that the configuration
-//! does not need.
+//! What the serving process keeps: the ids of the configured user, no capabilities, and no_new_privs. If the kernel
+//! supports them, a seccomp filter denies system calls that the server never makes, and Landlock denies files that the
+//! configuration does not need.
 //!
-//! Writing: where the configuration stores, its temporary directories, and directories of logs whose path has variables.
-//! Reading: the directories that are served, what links at their top lead to, and, since links below them lead anywhere by
-//! default, every top directory but those of the system, its users and its programs' data ([`SECRETS`], [`DATA`]). A
-//! link into one of these is followed if it lies at the top of a served directory; one that is made later, from the next
-//! reload on. A directory that is replaced (`current` → the next release) must go on working, so its parent is allowed too,
-//! unless that is `/`.
+//! Writable: where the configuration stores, its temporary directories, and directories of logs whose path has
+//! variables. Readable: served directories, the targets of symbolic links at their top and, since links below them lead
+//! anywhere by default, every top-level directory except those of the system, its users and data of other programs
+//! ([`SECRETS`], [`DATA`]). A link into one of these is followed only at the top of a served directory; one created
+//! later, from the next reload on. A directory that is replaced (`current` → the next release) must keep working, so
+//! its parent is allowed too, unless that is `/`.
 //!
-//! Programs cannot be started, unless the configuration has CGI scripts ([`needs_programs`]). Children inherit Landlock
-//! and the filter, and nothing narrower than "every program and library" would let a script run; so with CGI the process
-//! is not confined by Landlock and may execute programs. Scripts run as the same user in any case, and no_new_privs and the
-//! rest of the filter hold for them too (set-user-id helpers such as sendmail's do not work in scripts).
+//! Programs cannot be started unless the configuration has CGI scripts ([`needs_programs`]). Children inherit Landlock
+//! and the filter, and a script needs access to nearly every program and library. So with CGI the process is not
+//! confined by Landlock and may execute programs. Scripts run as the same user in any case, and no_new_privs and the
+//! rest of the filter apply to them too (set-user-id helpers such as sendmail's do not work in scripts).
 
 use crate::config::model::{Config, Content, Location};
 use crate::config::settings::logs::AccessTarget;
@@ -28,11 +28,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Top directories that are readable only where the configuration names something in them.
+/// Top-level directories that are readable only if the configuration names something in them.
 const SECRETS: [&str; 9] = ["/boot", "/dev", "/etc", "/home", "/lost+found", "/proc", "/root", "/run", "/sys"];
-/// Directories of /var with data of other programs.
+/// Directories in /var with data of other programs.
 const DATA: [&str; 10] = ["account", "backups", "cache", "crash", "lib", "lock", "log", "mail", "run", "spool"];
-/// Entries of a served directory that are looked at for links.
+/// Maximum number of entries of a served directory searched for links.
 const LINKS: usize = 4096;
 /// What the C library and the resolver read while serving.
 const SYSTEM: [&str; 10] = [
@@ -49,11 +49,11 @@ const SYSTEM: [&str; 10] = [
 ];
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
 
-/// Gives up root's rights for good.
+/// Drops root's rights for good.
 ///
 /// # Errors
-/// The ids cannot be changed, or rights cannot be dropped: the process must not serve. Features that the kernel lacks are
-/// no error; their names are returned.
+/// The ids cannot be changed, or rights cannot be dropped: the process must not serve. Unsupported kernel features are
+/// not an error; their names are returned.
 pub fn enter(worker: &ServingUser, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
     let mut missing = Vec::new();
     if let Err(e) = sandbox::drop_capability_bounds() {
@@ -71,7 +71,8 @@ pub fn enter(worker: &ServingUser, config: &Config) -> Result<Vec<String>, (&'st
     Ok(missing)
 }
 
-/// For a process that serves nothing (`webserv explain`): the part of [`enter`] that decides which files can be opened.
+/// For a process that serves nothing (`webserv explain`): the part of [`enter`] that determines which files can be
+/// opened.
 ///
 /// # Errors
 /// The ids cannot be changed.
@@ -79,13 +80,13 @@ pub fn look(worker: &ServingUser, config: &Config) -> Result<(), (&'static str, 
     process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
     sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
     if !needs_programs(config) {
-        // On a kernel without Landlock the server is not confined either.
+        // Without Landlock in the kernel, the server is not confined either.
         let _ = confine(config);
     }
     Ok(())
 }
 
-/// Whether requests start programs: cgi_pass, or a location whose files may be scripts.
+/// Whether requests can start programs: by cgi_pass, or in a location whose files may be scripts.
 fn needs_programs(config: &Config) -> bool {
     let starts = |location: &Location| location.content == Content::Cgi || !location.settings.cgi.extensions.is_empty();
     config.locations.iter().any(starts)
@@ -118,11 +119,12 @@ fn allow(rules: &Landlock, path: &Path, access: Access) {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return };
     let Ok(fd) = file::open_at(None, &path, O_PATH, 0) else { return };
     let is_dir = file::fstat(fd.as_fd()).is_ok_and(|stat| stat.kind == FileKind::Dir);
-    // Without the rule the path stays closed, which shows in the error log.
+    // Without the rule the path is inaccessible, which shows in the error log.
     let _ = rules.allow(fd.as_fd(), is_dir, access);
 }
 
-/// Directories where content may lie. A root that begins with a variable may be in any user's or program's directory.
+/// Top-level directories that may hold content. A root that begins with a variable may be in any user's or program's
+/// directory.
 fn tops(config: &Config) -> Vec<PathBuf> {
     let is_anywhere = config.locations.iter().any(|location| directory(&location.settings.files.root).is_none());
     let entries = |dir: &str| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -133,8 +135,8 @@ fn tops(config: &Config) -> Vec<PathBuf> {
     tops.chain(var).chain(is_anywhere.then(|| PathBuf::from("/home"))).collect()
 }
 
-/// Targets of the links at the top of a served directory, but for those among the system's secrets. Links that the serving
-/// user made are not counted: it must not widen its own sandbox.
+/// Targets of symbolic links at the top of a served directory, except those in the system's secrets. Links created by
+/// the serving user are ignored, so that it cannot widen its own sandbox.
 fn links(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().take(LINKS);
     let is_link = |stat: std::fs::Metadata| stat.is_symlink() && stat.uid() != process::geteuid();
@@ -147,7 +149,7 @@ fn links(dir: &Path) -> Vec<PathBuf> {
     targets.filter(|path| !is_system(path)).collect()
 }
 
-/// Directories of password files. The directory, since Landlock's rule on a file ends when the file is replaced.
+/// Directories of password files; not the files, since Landlock's rule on a file ends when the file is replaced.
 fn password_files(config: &Config) -> Vec<PathBuf> {
     let files = config.locations.iter().filter_map(|location| location.settings.auth.file.as_ref());
     let dirs = files.filter_map(|file| match file.parts.first() {

@@ -1,4 +1,4 @@
-//! New connections: as many as a turn may take. They are read from at once, and registered with epoll only if they are
+//! Accepts connections, as many as a turn allows. They are read at once, and registered with epoll only if they are
 //! still open after that.
 
 use super::connections::Queue;
@@ -20,24 +20,25 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Connections taken from one listener in a turn, or as many as there are events where those are more: what waits in the
-/// backlog and what is accepted are served alike. With 64 only, the last of 2000 uploads that began at once waited while
-/// the first came for the tenth time.
+/// Connections accepted from one listener per turn, or as many as there are events if that is more, so that connections
+/// in the backlog and accepted ones get equal service. With a fixed 64, the last of 2000 simultaneous uploads waited
+/// while the first was served ten times.
 const TURN: usize = 64;
-/// How long accepting rests when descriptors have run out (nginx), unless a connection is closed before.
+/// Milliseconds for which accepting pauses when descriptors are exhausted (nginx), unless a connection is closed
+/// before.
 const PAUSE: u64 = 500;
-/// Bytes that a handshake of TLS holds, about.
+/// Approximate memory of a TLS handshake in bytes.
 const HANDSHAKE: usize = 16 << 10;
-/// Descriptors that are no connection: listeners, logs, files.
+/// Descriptors reserved for listeners, logs and files.
 const RESERVED: u64 = 64;
 
-/// How many connections there may be: worker_connections, and never more than there are descriptors.
+/// The maximum number of connections: worker_connections, but no more than there are descriptors.
 pub fn connection_limit(config: &Config) -> usize {
     let wanted = config.process.connections.map_or(usize::MAX, |most| most as usize);
     descriptors().min(wanted)
 }
 
-/// Descriptors there may be for connections and what they need.
+/// The number of descriptors for connections and what they need.
 fn descriptors() -> usize {
     let all = all_descriptors().saturating_sub(RESERVED).max(16);
     usize::try_from(all).unwrap_or(usize::MAX)
@@ -47,21 +48,21 @@ fn all_descriptors() -> u64 {
     process::nofile_limit().map_or(1024, |limit| limit.soft)
 }
 
-/// Tells open files and uploads how many descriptors there are.
+/// Tells open files and uploads the number of descriptors.
 pub fn note_descriptors(cx: &mut Services) {
     cx.descriptors.set_limit(all_descriptors());
     cx.files.set_descriptors(descriptors(), cx.descriptors);
 }
 
 impl Server {
-    /// A new configuration may allow more connections, or fewer.
+    /// Sets the maximum number of connections for a new configuration.
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.pool.backends.set_limit(limit);
         note_descriptors(&mut self.cx);
     }
 
-    /// Watches every listener, level triggered: what one turn leaves is reported again.
+    /// Watches every listener, level-triggered: what one turn leaves is reported again.
     pub(super) fn watch_listeners(&mut self) -> Result<(), Errno> {
         for (at, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.watched
@@ -74,7 +75,7 @@ impl Server {
         Ok(())
     }
 
-    /// From every listener that is among the first `count` events of this turn.
+    /// Accepts from every listener among the first `count` events of this turn.
     pub(super) fn accept(&mut self, count: usize) {
         for at in 0..count {
             if let Some((token, _)) = self.events.get(at)
@@ -83,7 +84,7 @@ impl Server {
                 let at = Key::from_u64(token).slot() as usize;
                 let most = TURN.max(count + self.late.len());
                 self.protected("accepting", |server| server.accept_from(at, most));
-                // Left over where accepting panicked.
+                // Left over after a panic while accepting.
                 while let Some(key) = self.fresh.pop() {
                     self.schedule(key, Next::Run, Queue::Run);
                 }
@@ -112,7 +113,8 @@ impl Server {
         for taken in 0..most {
             let is_full = self.connections() + self.pool.backends.len() >= self.limit;
             if is_full && taken > 0 {
-                // No room is made for a client that may not exist. If one waits, the next turn accepts it.
+                // Do not close connections for a client that may not exist. If one is waiting, the next turn accepts
+                // it.
                 return;
             }
             if is_full && self.make_room() == 0 {
@@ -126,7 +128,7 @@ impl Server {
             match socket::accept(fd) {
                 Ok((fd, peer)) => self.take(fd, peer, at),
                 Err(Errno::EAGAIN) => return,
-                // The client had closed the connection before it was accepted.
+                // The client closed the connection before it was accepted.
                 Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
                 Err(Errno::EMFILE | Errno::ENFILE) if self.cx.files.give_back() > 0 => {}
                 Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.make_room() > 0 => {}
@@ -157,8 +159,8 @@ impl Server {
         self.fresh.push(self.conns.insert(conn));
     }
 
-    /// Closes some connections that are idle, or will be once their responses are sent; if there are none, an idle one
-    /// to an upstream. Gives how many.
+    /// Closes some connections that are idle, or will be after their response; if there are none, an idle upstream
+    /// connection. Returns how many.
     pub(super) fn make_room(&mut self) -> usize {
         self.send_batched();
         match self.close_idle(16, CloseReason::MadeRoom, |_| true) {
@@ -167,7 +169,7 @@ impl Server {
         }
     }
 
-    /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.
+    /// Out of room: stops watching listeners for a while, since level-triggered ones would keep the loop spinning.
     fn pause(&mut self, why: std::fmt::Arguments<'_>) {
         let now = self.cx.now.ms;
         if self.paused_until.is_none() && self.short_said.is_none_or(|at| at + PAUSE <= now) {
@@ -179,14 +181,14 @@ impl Server {
         self.is_short = true;
     }
 
-    /// A connection was closed: accepting goes on, if it was paused for lack of room.
+    /// A connection was closed: resumes accepting if it was paused for lack of room.
     pub(super) fn room_came(&mut self) {
         if self.is_short {
             self.end_pause();
         }
     }
 
-    /// Nothing is taken from the backlogs for a while.
+    /// Stops accepting for a while.
     pub(super) fn pause_accepting(&mut self) {
         self.pause_accepting_for(PAUSE);
     }
@@ -194,12 +196,12 @@ impl Server {
     pub(super) fn end_pause(&mut self) {
         self.is_short = false;
         if self.paused_until.take().is_some() {
-            // What cannot be watched cannot be accepted from; logged by the caller of epoll.
+            // A listener that cannot be watched is not accepted from; the caller of epoll logs that.
             let _ = self.watch_listeners();
         }
     }
 
-    /// Shortens a pause that would last longer than `ms`.
+    /// Shortens a pause to at most `ms`.
     pub(super) fn pause_at_most(&mut self, ms: u64) {
         self.paused_until = self.paused_until.map(|at| at.min(self.cx.now.ms + ms));
     }
@@ -211,7 +213,7 @@ impl Server {
             if std::mem::take(&mut listener.watched)
                 && let Some(fd) = listener.fd()
             {
-                // It may not have been watched: the outcome is the same.
+                // It may not have been watched; the result is the same.
                 let _ = self.epoll.delete(fd);
             }
         }

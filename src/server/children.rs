@@ -1,5 +1,4 @@
-//! Programs that answer requests, on the loop: what they write to STDERR goes to the error log, those that are not wanted
-//! any more are ended.
+//! CGI programs on the event loop: logs their STDERR, and ends those no longer needed.
 
 use super::Server;
 use crate::config::model::Level;
@@ -12,7 +11,7 @@ impl Server {
         self.tell_of_programs();
     }
 
-    /// What a signal has told of children of this process, if one has.
+    /// Handles a SIGCHLD, if one has arrived.
     pub(super) fn reap_children(&mut self) {
         if self.cx.children.may_be_reaped() {
             self.protected("the end of a child", Server::note_ends);
@@ -43,7 +42,7 @@ impl Server {
             return;
         }
         if let Some(fd) = self.cx.children.fd() {
-            // If it is not watched, it will be tried again: until then their STDERR is not read.
+            // If it cannot be watched, that is retried; until then STDERR is not read.
             self.watched.children = self.epoll.add(fd, epoll::IN, token_of(Role::Child)).is_ok();
         }
     }

@@ -1,7 +1,7 @@
-//! Connections on the loop: one that has something to do is driven, then scheduled by what it waits for, or closed.
+//! Connections on the event loop: one with something to do is driven, then scheduled by what it waits for, or closed.
 //!
-//! Invariant: what a connection does is inside [`Server::act`], and its end inside [`Server::close`]: a panic there costs
-//! the connection.
+//! Invariant: all work of a connection runs inside [`Server::act`], and its end inside [`Server::close`], so that a
+//! panic ends only the connection.
 
 use super::{GATHER, LEAST, Server};
 use crate::conn::io::{Budget, CloseReason, Next, SHARE};
@@ -13,15 +13,15 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Where a connection waits for its next turn.
+/// The queue in which a connection waits for its next turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Queue {
     Run,
-    /// It has bodies to move, which share `BULK` bytes a turn.
+    /// It has bodies to transfer, which share `BULK` bytes per turn.
     Bulk,
 }
 
-/// Whether a short answer may wait for those of the next connections.
+/// Whether a short response may wait for those of the next connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Gather {
     Yes,
@@ -38,7 +38,7 @@ impl Server {
         }
     }
 
-    /// An upstream's socket: its client's connection goes on.
+    /// An event of an upstream connection: drives its client's connection.
     pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
         let Some(wake) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
@@ -47,13 +47,13 @@ impl Server {
         }
     }
 
-    /// Drives the connection of an event now, or in the next turn if this one has taken long. In the order of events:
-    /// of many clients that send at once, none waits while others have their second turn.
+    /// Drives the connection of an event now, or in the next turn if this one has taken long. In order of events: if
+    /// many clients send at once, none waits while others get a second turn.
     pub(super) fn drive_or_defer(&mut self, wake: Wake) {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);
         }
-        // One that was just accepted has no timer yet.
+        // A newly accepted connection has no timer yet.
         self.arm(wake.conn);
         if let Some(conn) = self.conns.get_mut(wake.conn)
             && !std::mem::replace(&mut conn.queued, true)
@@ -62,7 +62,7 @@ impl Server {
         }
     }
 
-    /// Drives the connections that the last turn had no time for.
+    /// Drives the connections that were postponed by the last turn.
     pub(super) fn serve_late(&mut self) {
         let count = self.late.len();
         for at in 0..count {
@@ -79,12 +79,12 @@ impl Server {
         self.cx.slice.share_all();
     }
 
-    /// Lets a connection go on, and schedules it by what it waits for.
+    /// Drives a connection, and schedules it by what it waits for.
     pub(super) fn drive(&mut self, wake: Wake) {
         self.act(wake, Gather::No, drive::drive);
     }
 
-    /// Calls `act` on a connection and schedules it by the outcome. A panic costs the connection, not the process.
+    /// Calls `act` on a connection, and schedules it by the result. A panic ends the connection, not the process.
     pub(super) fn act(
         &mut self,
         wake: Wake,
@@ -126,12 +126,12 @@ impl Server {
         Some(next)
     }
 
-    /// As [`Server::drive`], but a short answer, or a short request for an upstream, waits for those of the next
-    /// connections ([`GATHER`]).
+    /// As [`Server::drive`], but a short response, or a short upstream request, waits for those of the next connections
+    /// ([`GATHER`]).
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
         match self.act(wake, Gather::Yes, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
-            // A connection that used up its share has taken long, and another may follow: the batch is sent now.
+            // A connection that used up its share has taken long, and another may follow, so send the batch now.
             Some(Next::Send | Next::Run) => self.send_batched(),
             _ => {}
         }
@@ -146,7 +146,7 @@ impl Server {
         self.pool.send_batch.clear();
     }
 
-    /// Puts a connection where `next` says; one that is to be run, into `queue`.
+    /// Schedules a connection by `next`; if it must run again, in `queue`.
     pub(super) fn schedule(&mut self, key: Key, next: Next, queue: Queue) {
         match next {
             Next::Close(reason) => self.close(key, reason),
@@ -154,7 +154,7 @@ impl Server {
             Next::Run => {
                 self.arm(key);
                 let Some(conn) = self.conns.get_mut(key) else { return };
-                // If that fails, a client that leaves is not noticed: its request is finished.
+                // If this fails, a disconnecting client goes unnoticed, and its request is completed.
                 if conn.reads_for_its_client() {
                     let _ = conn.watch(&self.epoll, token(Role::Client, key));
                 }
@@ -202,7 +202,7 @@ impl Server {
             conn.transport.send_close_notify();
             conn.state = State::Idle;
         });
-        // After a panic, too.
+        // Also after a panic.
         self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
         self.room_came();
@@ -217,7 +217,7 @@ impl Server {
         }
         let count = self.run.len();
         for at in 0..count {
-            // At least one of each queue goes on, even if the turn's time is over.
+            // At least one connection per queue continues, even if the turn's time is over.
             if at > 0 && self.cx.slice.is_turn_over() {
                 break;
             }
@@ -226,7 +226,7 @@ impl Server {
             self.go_on(key);
         }
         self.cx.slice.share_all();
-        // However much the others moved, those that wait move some as well.
+        // Queued connections transfer a minimum, however much the others have transferred.
         self.bulk = self.bulk.max(LEAST);
         for at in 0..self.bulky.len() {
             if self.bulk == 0 || at > 0 && self.cx.slice.is_turn_over() {
@@ -237,7 +237,7 @@ impl Server {
         }
     }
 
-    /// Gives a queued connection its turn.
+    /// Drives a queued connection.
     pub(super) fn go_on(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.queued = false;

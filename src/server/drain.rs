@@ -1,5 +1,5 @@
-//! The graceful shutdown: requests in progress are finished, idle connections closed; and the drain before it, in which a
-//! load balancer moves new requests elsewhere.
+//! Graceful shutdown: completes requests in progress and closes idle connections; and the drain before it, during which
+//! a load balancer sends new requests elsewhere.
 
 use super::connections::Gather;
 use super::{Mode, Server};
@@ -11,16 +11,16 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use std::rc::{Rc, Weak};
 
-/// An old configuration with a worker_shutdown_timeout.
+/// An old configuration with worker_shutdown_timeout.
 pub(super) struct Retired {
     until: u64,
     config: Weak<Config>,
-    /// Its connections have lower numbers.
+    /// Its connections have lower serial numbers.
     before: u64,
 }
 
 impl Retired {
-    /// The connection still uses this configuration.
+    /// Whether a connection uses this configuration.
     fn holds(&self, conn: &Conn) -> bool {
         let is_old = match &conn.state {
             State::Active(active) => {
@@ -34,8 +34,8 @@ impl Retired {
 }
 
 impl Server {
-    /// The health check fails from now on, and all else goes on: the load balancer has drain_delay to send new
-    /// requests elsewhere. Then as QUIT. Under a parent the parent knows when.
+    /// From now on the health check fails, but everything else is served: the load balancer has drain_delay to send new
+    /// requests elsewhere. Then the same as QUIT. Under a parent, the parent keeps the time.
     pub fn drain(&mut self) {
         if self.mode != Mode::Serving || self.cx.draining {
             return;
@@ -57,13 +57,13 @@ impl Server {
         }
     }
 
-    /// QUIT: no more connections are accepted; idle ones are closed now, the others after their request.
+    /// QUIT: stops accepting; closes idle connections now, others after their request.
     pub fn quit(&mut self) {
         if self.mode != Mode::Serving {
             return;
         }
-        // Connections in the backlog were accepted by the kernel: their clients expect an answer. A successor gives it, and
-        // knows what has been counted.
+        // The kernel has completed the connections in the backlog, so their clients expect a response. A successor
+        // gives it, and has the counters.
         for at in 0..self.listeners.len() {
             if !self.has_successor() {
                 self.accept_from(at, usize::MAX);
@@ -75,14 +75,15 @@ impl Server {
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();
-        // A connection that has had no request yet may be about to send one: it gets its response, or
-        // client_header_timeout ends it, as in nginx.
+        // A connection without a request yet may be about to send one: it gets a response, or ends by
+        // client_header_timeout, as in nginx.
         self.close_idle(usize::MAX, CloseReason::ShuttingDown, |conn| {
             conn.served.requests() > 0 || matches!(conn.state, State::Http2(_))
         });
     }
 
-    /// Ends the process: all is finished, or `worker_shutdown_timeout` is over, and what is left is closed and logged.
+    /// Ends the process once everything is complete, or after `worker_shutdown_timeout`; what remains then is closed
+    /// and logged.
     pub(super) fn end_quit(&mut self) {
         let Mode::Quitting { until } = self.mode else { return };
         if until.is_some_and(|at| at <= self.cx.now.ms) {
@@ -103,8 +104,8 @@ impl Server {
         }
     }
 
-    /// A reload: connections go on, idle ones with the new configuration. Where the old one has a
-    /// `worker_shutdown_timeout`, what has not come to it by then is cut off.
+    /// After a reload: connections continue, idle ones with the new configuration. If the old one has
+    /// `worker_shutdown_timeout`, those still using it by then are closed.
     pub(super) fn retire(&mut self, old: &Rc<Config>) {
         if let Some(ms) = old.process.shutdown_timeout {
             let until = self.cx.now.ms.saturating_add(ms);
@@ -112,7 +113,7 @@ impl Server {
         }
     }
 
-    /// When what is left of an old configuration is cut off.
+    /// When the remaining connections of an old configuration are closed.
     pub(super) fn retired_due(&self) -> Option<u64> {
         self.retired.iter().map(|retired| retired.until).min()
     }
@@ -126,7 +127,7 @@ impl Server {
         }
     }
 
-    /// Closes connections that are between requests, at most `most`. Gives how many.
+    /// Closes at most `most` connections that are between requests. Returns how many.
     pub(super) fn close_idle(&mut self, most: usize, reason: CloseReason, may: fn(&Conn) -> bool) -> usize {
         let idle: Vec<Key> = self
             .conns

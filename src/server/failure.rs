@@ -1,4 +1,4 @@
-//! Why the process could not start or change.
+//! Why the process could not start or reload.
 
 use super::listeners::BindError;
 use crate::config::model::Config;
@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 pub struct Failure {
     /// One sentence.
     pub why: String,
-    /// What in the configuration names what could not be had.
+    /// What was unavailable, to find the directive that names it.
     pub cause: Option<Cause>,
 }
 
-/// What could not be had, where a directive names it.
+/// Something unavailable that a directive names.
 #[derive(Debug)]
 pub enum Cause {
     Listen(Addr, Errno),
-    /// A file to write to: a log, the pid file, a directory of temporary files.
+    /// A file to write: a log, the pid file, a temporary directory.
     Open(PathBuf, Errno),
 }
 
 impl Cause {
-    /// As a line for another process. None: the path holds a line end.
+    /// Serialises it as a line for another process. None: the path contains a line end.
     pub fn line(&self) -> Option<String> {
         let line = match self {
             Cause::Listen(addr, e) => format!("listen {} {addr}", e.0),
@@ -33,7 +33,7 @@ impl Cause {
         (!line.contains('\n')).then_some(line)
     }
 
-    /// The cause that a line tells, of a configuration. None: it is no such line, or the configuration is another one by now.
+    /// Parses such a line. None: it is not one, or the configuration has changed since.
     pub fn from_line(line: &str, config: &Config) -> Option<Cause> {
         let mut words = line.splitn(3, ' ');
         let (kind, errno, what) = (words.next()?, Errno(words.next()?.parse().ok()?), words.next()?);
@@ -53,7 +53,7 @@ impl Failure {
         Failure { why: why.into(), cause: None }
     }
 
-    /// A file could not be opened for writing.
+    /// The failure of opening a file for writing.
     pub fn open(path: &Path, e: Errno) -> Failure {
         let why = format!("open() \"{}\" failed {e}", path.display());
         Failure { why, cause: Some(Cause::Open(path.to_owned(), e)) }

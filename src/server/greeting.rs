@@ -1,6 +1,6 @@
-//! What is printed when the server has started: a line for each listener, with its URL and the sites behind it.
+//! The lines printed after startup: one per listener, with its URL and sites.
 //!
-//! Pure: text from the configuration and the addresses that are open.
+//! Pure: text from the configuration and the open addresses.
 
 use crate::config::model::{Config, Endpoint, Server, ServerId};
 use crate::config::script::Op;
@@ -11,13 +11,13 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
-/// Sites named in a line; more are counted.
+/// Maximum number of sites named per line; more are counted.
 const SITES: usize = 4;
 
-/// `http://localhost:8080/ → www/main (localhost)`, one line for each open address, in the order they were opened; those
-/// of both protocols that look alike are one.
+/// `http://localhost:8080/ → www/main (localhost)`, one line per open address, in the order in which they were opened.
+/// IPv4 and IPv6 listeners with equal lines are merged.
 ///
-/// Roots below `prefix` are shown relative to it. `reach`: the address that others on the network know us by.
+/// Roots below `prefix` are shown relative to it. `reach`: this machine's address on the network.
 pub fn lines<'a>(
     config: &Config,
     open: impl Iterator<Item = &'a Addr>,
@@ -43,20 +43,20 @@ pub fn lines<'a>(
     lines
 }
 
-/// [`own_address`], where some listener is for all addresses.
+/// [`own_address`], if some listener is for all addresses.
 pub fn outward(config: &Config) -> Option<IpAddr> {
     if config.endpoints.iter().any(is_for_all) { own_address() } else { None }
 }
 
-/// The address of this machine that the network sees. Nothing is sent.
+/// This machine's address on the network. Sends nothing.
 pub fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // An address for documentation: the kernel chooses by which of ours it would be reached.
+    // An address for documentation: the kernel selects the source address that would reach it.
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
-/// The first open address that a telephone can reach as a QR code; without one the first there is.
+/// A QR code of the first open address that is reachable by phone; otherwise of the first address.
 pub fn code<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, reach: Option<IpAddr>) -> Option<String> {
     let endpoints: Vec<&Endpoint> =
         open.filter_map(|addr| config.endpoints.iter().find(|endpoint| endpoint.addr == *addr)).collect();
@@ -66,12 +66,12 @@ pub fn code<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, reach: Op
         None => url(endpoints.iter().find(|endpoint| endpoint.addr.port().is_some())?),
     };
     let code = QrCode::encode_text(&text, QrCodeEcc::Low).ok()?;
-    /// Modules around it, as the standard wants them.
+    /// Quiet zone in modules, as required by the standard.
     const QUIET: i32 = 2;
     let range = -QUIET..code.size() + QUIET;
     let mut out = String::new();
     for y in range.clone().step_by(2) {
-        // Dark on light whatever the terminal's colours are.
+        // Dark on light, whatever the terminal's colours.
         out.push_str("\x1b[30;107m");
         for x in range.clone() {
             out.push(match (code.get_module(x, y), code.get_module(x, y + 1)) {
@@ -86,7 +86,7 @@ pub fn code<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, reach: Op
     Some(out)
 }
 
-/// Whether nothing is listened on that others on the network reach.
+/// Whether all listeners are unreachable for others on the network.
 pub fn is_for_this_machine(config: &Config) -> bool {
     config.endpoints.iter().all(|endpoint| endpoint.addr.ip().is_none_or(|ip| ip.is_loopback()))
 }
@@ -95,7 +95,7 @@ fn is_for_all(endpoint: &Endpoint) -> bool {
     endpoint.addr.ip().is_some_and(|ip| ip.is_unspecified())
 }
 
-/// What to type into a browser on this machine.
+/// The URL for a browser on this machine.
 fn url(endpoint: &Endpoint) -> String {
     match endpoint.addr.ip() {
         Some(ip) if !ip.is_loopback() && !ip.is_unspecified() => address(endpoint, &host(ip)),
@@ -126,7 +126,7 @@ fn sites(config: &Config, endpoint: &Endpoint, prefix: &Path) -> String {
     shown.join(", ")
 }
 
-/// `www/main (localhost)`; a site that has no root of its own, or answers everything otherwise, shows what it answers.
+/// `www/main (localhost)`; a site without a root, or that does not serve files, shows its response instead.
 fn site(config: &Config, id: ServerId, prefix: &Path) -> String {
     let server = config.server(id);
     let what = answer(config, server).unwrap_or_else(|| root(config, server, prefix));
@@ -138,7 +138,7 @@ fn site(config: &Config, id: ServerId, prefix: &Path) -> String {
     }
 }
 
-/// `return 301 https://…`, `proxy_pass http://…`: where the server, or its location `/`, answers so.
+/// `return 301 https://…`, `proxy_pass http://…`: how the server or its `location /` responds.
 fn answer(config: &Config, server: &Server) -> Option<String> {
     let whole = config.location(server.root);
     let slash = server.tree.prefixes.iter().find(|entry| *entry.prefix == *b"/");
@@ -158,11 +158,11 @@ fn answer(config: &Config, server: &Server) -> Option<String> {
     })
 }
 
-/// The root of a server, where one is given or is there.
+/// The root of a server, if configured or existing.
 fn root(config: &Config, server: &Server, prefix: &Path) -> String {
     let [Part::Literal(path)] = &*config.location(server.root).settings.files.root.parts else { return String::new() };
     let path = String::from_utf8_lossy(path);
-    // nginx's default: where it does not exist, the configuration is not meant to serve files.
+    // nginx's default root: if it does not exist, the configuration is not meant to serve files.
     if Path::new(&*path) == prefix.join("html") && !Path::new(&*path).exists() {
         return String::new();
     }

@@ -1,10 +1,10 @@
-//! The handover of a reload under a parent, on the event loop ([`crate::services::handover`] has the messages). The
-//! parent gives both processes an end of a channel: the old one writes its state (counters, locks, tickets), a part in
-//! each turn, and then what changes while it finishes its requests; the new one reads.
+//! Handover at a reload under a parent, on the event loop ([`crate::services::handover`] has the messages). The parent
+//! gives both processes an end of a channel: the old one writes its state (counters, locks, tickets) in parts, one per
+//! turn, and then changes while it completes its requests; the new one reads.
 //!
-//! Invariant: a fresh process accepts no connection before it has the old one's state, or [`PATIENCE`] is over: what comes
-//! later is added to what it has counted by itself. A process that is itself replaced while older ones still drain passes
-//! their channels on.
+//! Invariant: a new process accepts no connection before it has the old one's state, or [`PATIENCE`] is over; state
+//! that arrives later is added to what it has counted itself. A process that is replaced while older ones still drain
+//! passes their channels on.
 
 use super::Server;
 use crate::conn::token::{Role, token, token_of};
@@ -16,49 +16,49 @@ use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds that connections wait in the backlog for state that does not fit one message.
+/// Milliseconds for which connections wait in the backlog for state that exceeds one message.
 const PATIENCE: u64 = 15;
-/// The most that they wait for an old process that is busy; it accepts connections itself meanwhile.
+/// Maximum wait for a busy old process, which accepts connections itself meanwhile.
 const BEGIN: u64 = 1_000;
-/// Bytes of a message that another record is put into.
+/// Size of a message up to which another record is appended.
 const MESSAGE: usize = 16 << 10;
-/// The largest record; what is longer (a key of 64 KiB, a lock's owner) stays behind.
+/// Maximum size of a record; longer ones (a key of 64 KiB, a lock's owner) are not handed over.
 const LARGEST: usize = 128 << 10;
 
-/// The handover of state between serving processes: to the successor of this one, and from its predecessors.
+/// Handover of state between serving processes: to this one's successor, and from its predecessors.
 #[derive(Default)]
 pub struct Handover {
     successor: Option<Successor>,
     predecessors: Slab<PredecessorLink>,
-    /// Of messages that are read.
+    /// The buffer for received messages.
     text: Vec<u8>,
 }
 
-/// The process that takes this one's place.
+/// The process that replaces this one.
 struct Successor {
     channel: OwnedFd,
     state: Option<HandoverState>,
-    /// Messages that are made and not sent, with the channels that go with them.
+    /// Unsent messages, with the channels to pass along.
     made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
-    /// Its channel is full; epoll reports when it has read.
+    /// Its channel is full; epoll reports when it can be written.
     is_slow: bool,
     links: u8,
 }
 
-/// A process whose place this one took.
+/// A process that this one replaced.
 struct PredecessorLink {
     channel: OwnedFd,
-    /// What it holds, and what those hold whose channels it passes on, by number.
+    /// By number: what it holds, and what those hold whose channels it passes on.
     predecessor: Predecessor,
     passed: Vec<(u8, Key)>,
-    /// No message has come yet.
+    /// No message has arrived yet.
     is_silent: bool,
-    /// All of the state that it had when the handover began has come.
+    /// Its complete initial state has arrived.
     has_ended: bool,
 }
 
 impl Successor {
-    /// `link`: whose record it is, 0 for this process's.
+    /// `link`: the number of the process whose record it is, 0 for this one.
     fn write(&mut self, link: u8, record: &[u8], with: Option<OwnedFd>) {
         if record.len() > LARGEST {
             return;
@@ -72,7 +72,7 @@ impl Successor {
     }
 
     /// # Errors
-    /// It is gone.
+    /// The successor has exited.
     fn send(&mut self) -> Result<(), Errno> {
         while let Some((message, with)) = self.made.front() {
             let fds: Vec<_> = with.iter().map(AsFd::as_fd).collect();
@@ -90,10 +90,10 @@ impl Successor {
 }
 
 impl Server {
-    /// In the fresh process, before it serves: what the old one leaves comes by this channel.
+    /// In a new process, before it serves: sets the channel for the old one's state.
     ///
     /// # Errors
-    /// That of epoll.
+    /// The error of epoll.
     pub fn inherit(&mut self, channel: OwnedFd) -> Result<(), Errno> {
         self.add_predecessor(channel)?;
         self.pause_accepting_for(BEGIN);
@@ -123,7 +123,7 @@ impl Server {
         }
     }
 
-    /// In the old process: the channel to its successor.
+    /// In the old process: sets the channel to its successor.
     pub(super) fn hand_over(&mut self, channel: OwnedFd) {
         let flags = epoll::OUT | epoll::ET;
         if self.handover.successor.is_some()
@@ -136,7 +136,7 @@ impl Server {
         for key in keys {
             let Some(mut link) = self.handover.predecessors.remove(key) else { continue };
             let _ = self.epoll.delete(link.channel.as_fd());
-            // There are no more channels than numbers for them.
+            // There are at most as many channels as numbers.
             successor.links = successor.links.saturating_add(1);
             let number = successor.links;
             let held = link.predecessor.release(&mut self.cx);
@@ -154,14 +154,14 @@ impl Server {
         self.handover.successor.is_some()
     }
 
-    /// Something is ready to be written, and the successor reads.
+    /// Whether something can be written and the successor reads.
     pub(super) fn is_handing_over(&self) -> bool {
         let successor = self.handover.successor.as_ref();
         successor
             .is_some_and(|successor| !successor.is_slow && (successor.state.is_some() || !successor.made.is_empty()))
     }
 
-    /// All state of this process has been handed over.
+    /// Whether the complete state of this process has been handed over.
     pub(super) fn has_sent_all_state(&self) -> bool {
         self.handover.successor.as_ref().is_none_or(|successor| successor.state.is_none() && successor.made.is_empty())
     }
@@ -172,7 +172,7 @@ impl Server {
         }
     }
 
-    /// Sends the next part of what is left; called at the end of each turn.
+    /// Sends the next part; called at the end of each turn.
     pub(super) fn send_state(&mut self) {
         let Some(mut successor) = self.handover.successor.take() else { return };
         while !successor.is_slow {
@@ -199,7 +199,7 @@ impl Server {
         }
     }
 
-    /// An old process has sent something, or is gone.
+    /// Handles an old process's message or exit.
     pub(super) fn predecessor_event(&mut self, key: Key) {
         let mut text = std::mem::take(&mut self.handover.text);
         text.resize(1 + MESSAGE + LARGEST, 0);
@@ -245,7 +245,7 @@ impl Server {
         self.accept_if_all_ended();
     }
 
-    /// What was counted by a process before this one may still be on its way through the one between.
+    /// Counts of an earlier process may still be on their way through the process in between.
     fn accept_if_all_ended(&mut self) {
         if self.handover.predecessors.iter().all(|(_, link)| link.has_ended) {
             self.end_pause();

@@ -1,15 +1,14 @@
-//! What holds between two turns; checked in debug builds and by the simulation.
+//! Invariants between two turns, checked in debug builds and by the simulation.
 
 use super::Server;
 use crate::conn::State;
 use crate::util::wheel::TICK;
 
 impl Server {
-    /// What holds between two turns: every connection will be woken, by its socket, its deadline or the run queue, and the
-    /// counters tell what there is.
+    /// Checks that every connection will be woken (by its socket, deadline or the run queue), and that gauges match.
     ///
     /// # Panics
-    /// When something does not hold.
+    /// If an invariant is violated.
     pub fn check_invariants(&self) {
         let (now, mut active, mut streams) = (self.cx.now.ms, 0, 0);
         for (key, conn) in self.conns.iter() {

@@ -1,4 +1,4 @@
-//! Start and end of the process: logs, sockets, daemon, user, pid file, the loop.
+//! Startup and shutdown of the process: logs, sockets, daemon, user, pid file, event loop.
 
 pub use super::failure::{Cause, Failure};
 
@@ -31,27 +31,27 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
     Addresses,
-    /// The first of them as a QR code, too, where it is shown on a terminal.
+    /// Also print a QR code of the first address, if on a terminal.
     WithCode,
     Silent,
 }
 
-/// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
+/// Opens everything that `config` names, and closes it again: what `-t` does in addition to parsing.
 ///
-/// What was not there before is gone again, and what was there keeps its owner: a log that root made in a test, or a
-/// directory that it gave to the user of the configuration, could not be written by a service that systemd starts as another.
+/// Files it creates are removed again, and existing ones keep their owner: a log created by root in a test, or a
+/// directory given to the configured user, could not be written by a service that systemd starts as another user.
 ///
 /// # Errors
-/// The first thing that cannot be opened, or an address that cannot be listened on.
+/// The first file that cannot be opened, or an address that cannot be listened on.
 pub fn test_open(config: &Config) -> Result<(), Failure> {
     let is_fresh = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let paths = config.log_files.iter().chain(&config.process.temp_paths).map(PathBuf::as_path);
-    // Directories of state are made with all that lead to them; the innermost comes first.
+    // State directories are created with their parents; innermost first.
     let states = config.acme.state_paths().flat_map(|path| path.ancestors());
     let fresh: Vec<&Path> = paths.chain(states).filter(is_fresh).collect();
     let outcome = open_all(config);
     for path in fresh {
-        // Not empty, or not there: it is not ours to remove.
+        // Leave files alone that are not empty.
         let is_empty = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
         let _ = if is_empty { std::fs::remove_file(path) } else { std::fs::remove_dir(path) };
     }
@@ -60,7 +60,7 @@ pub fn test_open(config: &Config) -> Result<(), Failure> {
 
 fn open_all(config: &Config) -> Result<(), Failure> {
     open_logs(config)?;
-    // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
+    // The default pid file may be overridden on the serving command line (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");
     if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default && !run_directory::is_to_come(path))
     {
@@ -68,7 +68,7 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     }
     // Fails if there is no such user.
     serving_user::of(config)?;
-    // Sockets that are handed over are bound already, to whatever address.
+    // Inherited sockets are already bound, to whatever address.
     let is_handed_over = |name| std::env::var_os(name).is_some_and(|sockets| !sockets.is_empty());
     if ![listeners::NAMES, "LISTEN_FDS"].into_iter().any(is_handed_over) {
         listeners::are_local(config).map_err(Failure::bind)?;
@@ -76,14 +76,13 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     temp_paths::make(config, None)
 }
 
-/// What of the directories and files of a configuration the serving process could not use, and the cures.
+/// Directories and files of a configuration that the serving process could not use, with remedies.
 pub fn missing_rights(config: &Config) -> Vec<String> {
     let of_user = serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config));
     run_directory::missing(config).into_iter().chain(of_user.unwrap_or_default()).collect()
 }
 
-/// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid
-/// file is written.
+/// A process ready to serve: its logs and listeners are open, signals are read as events, the pid file is written.
 pub struct Prepared {
     pub config: Rc<Config>,
     pub origin: Origin,
@@ -93,14 +92,14 @@ pub struct Prepared {
     pub pid_file: Option<PidFile>,
     /// The user to serve as; None: the process keeps its own.
     pub worker: Option<ServingUser>,
-    /// What there is to say of the configuration, for the error log.
+    /// Warnings about the configuration, for the error log.
     pub notes: Vec<(Level, String)>,
     ready: Option<Ready>,
 }
 
-/// Opens everything. In a daemon this returns in the background.
+/// Opens everything. A daemon returns from this in the background.
 ///
-/// `notes` are the warnings about the configuration: standard error has them already.
+/// `notes` are the warnings about the configuration, which standard error has already.
 ///
 /// # Errors
 /// What could not be opened.
@@ -116,7 +115,7 @@ pub fn prepare(
     let mut listeners = Listeners::default();
     let inherited = std::env::var(listeners::NAMES).ok();
     let units = std::env::var(listeners::UNITS).unwrap_or_default();
-    // As nginx: logged, and no reason not to serve.
+    // As in nginx: logged, but serve anyway.
     for (name, e) in inherited.iter().flat_map(|names| listeners.inherit(names, &units)) {
         let program = &origin.program;
         console::line(format_args!(
@@ -131,12 +130,12 @@ pub fn prepare(
         pid_file::is_free(path)?;
         pid_file::is_possible(path)?;
     }
-    // As many descriptors as the system lets us have; fewer is no reason not to serve.
+    // As many descriptors as the system allows; fewer are no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(Failure::bind)?;
     greet(greeting, &config, &origin, &listeners);
     let mut notes = notes;
-    // nginx says nothing on the terminal of what its user may not do.
+    // nginx prints nothing about missing rights of its user.
     let is_shown = origin.form == Form::Own || worker.as_ref().is_some_and(|worker| worker.is_default);
     for text in serving_user::advice(worker.as_ref(), &config) {
         if is_shown {
@@ -149,24 +148,24 @@ pub fn prepare(
         true => Some(process::daemonize().map_err(|e| Failure::of(format!("fork() failed {e}")))?),
         false => None,
     };
-    // Before the pid is written down anywhere: a signal from now on is an event.
+    // Before the pid is published: from now on signals are events.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
 }
 
-/// Says where the sites are.
+/// Prints the addresses and sites.
 fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Listeners) {
     if greeting == Greeting::Silent {
         return;
     }
     let program = &origin.program;
     let reach = greeting::outward(config);
-    // Of a directory that is served the prefix is that directory.
+    // For a served directory, the prefix is that directory.
     let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
     let near = here.as_ref().unwrap_or(&origin.prefix);
     for line in greeting::lines(config, listeners.addresses(), reach, near) {
-        // A directory may be called anything.
+        // A directory's name may contain any bytes.
         console::line(format_args!("{program}: {}", Printable(line.as_bytes())));
     }
     if listeners.addresses().next().is_none() {
@@ -186,18 +185,19 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
     }
 }
 
-/// Writes the pid file, and removes the report of a killed process that had our number: in a container all starts have.
+/// Writes the pid file, and removes the report of a killed process with the same pid: in a container every start has
+/// the same.
 fn write_pid(path: &Path) -> Result<PidFile, Failure> {
     let file = PidFile::write(path)?;
     reload_report::remove(path);
     Ok(file)
 }
 
-/// Descriptors that are opened from now on before one request can be answered: for signals, the pid file, the parent, the
-/// loop and its timer, a client, its file.
+/// Descriptors still needed before a request can be answered: for signals, the pid file, the parent, the event loop and
+/// its timer, a client, its file.
 const STILL_NEEDED: u64 = 8;
 
-/// A process that would take connections and could answer none had better not start.
+/// Refuses to start if connections could be accepted but not answered.
 fn descriptors_suffice() -> Result<(), Failure> {
     let limit = process::nofile_limit().map_or(u64::MAX, |limit| limit.soft);
     let next = match file::open_at(None, c"/", file::O_PATH, 0) {
@@ -212,7 +212,7 @@ fn descriptors_suffice() -> Result<(), Failure> {
     Err(Failure::of(format!("at most {limit} descriptors may be open (RLIMIT_NOFILE): {least} are needed at least")))
 }
 
-/// Sockets that a socket unit passes. One that cannot be used, or that no `listen` names, is no reason not to serve.
+/// Takes the sockets of a socket unit. One that is unusable, or that no `listen` names, is no reason not to serve.
 fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &str) {
     for (name, why) in listeners.activate(names) {
         console::line(format_args!(
@@ -229,16 +229,16 @@ fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &s
 }
 
 impl Prepared {
-    /// Handed to [`announce`], before the rest is taken apart.
+    /// For [`announce`], before the rest is moved out.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.ready.take()
     }
 }
 
-/// The process that started us may go on: a daemon lets the terminal go.
+/// Lets the parent process continue; a daemon detaches from the terminal.
 ///
 /// # Errors
-/// The standard streams cannot be let go.
+/// The standard streams cannot be redirected.
 pub fn announce(ready: Option<Ready>, config: &Config, logs: &mut Logs) -> Result<(), Failure> {
     if let Some(ready) = ready {
         leave_terminal(config, logs)?;
@@ -247,10 +247,10 @@ pub fn announce(ready: Option<Ready>, config: &Config, logs: &mut Logs) -> Resul
     Ok(())
 }
 
-/// Serves in this process until a signal ends it.
+/// Serves in this process until it is stopped by a signal.
 ///
 /// # Errors
-/// There is no loop.
+/// The event loop could not be created.
 pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     announce(prepared.ready.take(), &prepared.config, &mut prepared.logs)?;
     let Prepared { config, origin, logs, listeners, signals, pid_file, notes, .. } = prepared;
@@ -277,7 +277,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
 }
 
 /// # Errors
-/// There is no loop.
+/// The event loop could not be created.
 pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Signals) -> Result<Server, Failure> {
     if config.speaks_tls() {
         entropy::collect();
@@ -286,11 +286,11 @@ pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Sign
     Server::new(cx, listeners, signals).map_err(|e| Failure::of(format!("epoll failed {e}")))
 }
 
-/// A daemon holds none of its caller's standard streams: a process that waits for their end may go on. What is written to
-/// standard error all the same (by the runtime, in a panic) goes to the error log, as nginx has it.
+/// Redirects a daemon's standard streams, so that a process waiting for their end can continue. What is written to
+/// standard error anyway (by the runtime, in a panic) goes to the error log, as in nginx.
 ///
 /// # Errors
-/// That of dup2.
+/// The error of dup2.
 pub fn leave_terminal(config: &Config, logs: &mut Logs) -> Result<(), Failure> {
     let failed = |e| Failure::of(format!("dup2() failed {e}"));
     process::redirect_stdio_to_null(Streams::All).map_err(failed)?;
@@ -317,7 +317,7 @@ pub fn open_logs(config: &Config) -> Result<Logs, Failure> {
 }
 
 impl Server {
-    /// The first lines of a process that serves. What standard error has is not repeated there.
+    /// Logs the first lines of a serving process. What is on standard error already is not repeated there.
     pub fn note_start(&mut self, notes: &[(Level, String)]) {
         self.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
         let on_stderr = matches!(self.cx.config.process.error_log.target, LogTarget::Stderr);
@@ -326,7 +326,7 @@ impl Server {
         }
     }
 
-    /// A line of this level in the process's own error log.
+    /// Logs a line at this level in the process's error log.
     pub fn say(&mut self, level: Level, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();
         self.cx.logs.error(&log, level, &mut self.cx.now, None, what);

@@ -1,4 +1,4 @@
-//! Listening sockets: bound for a configuration, inherited from a parent or kept over a reload.
+//! Listening sockets: bound for a configuration, inherited from a parent process, or kept across a reload.
 
 use super::run_directory;
 use crate::config::model::{Config, Content, ListenOptions};
@@ -12,25 +12,26 @@ use std::os::unix::fs::FileTypeExt;
 
 /// nginx's default on Linux.
 const BACKLOG: i32 = 511;
-/// Seconds a connection may sit in the kernel before it sends something; then it is handed over all the same.
+/// Seconds for which the kernel holds a connection that sends nothing; then it is passed to accept anyway.
 const DEFER: u32 = 1;
 
 pub struct Listener {
     pub addr: Addr,
-    /// None once closed; its slot stays, since connections refer to it.
+    /// None once closed; the slot remains, since connections refer to it.
     fd: Option<OwnedFd>,
     pub watched: bool,
     origin: Origin,
 }
 
-/// Where a socket came from: that tells who removes the file of a unix socket.
+/// The origin of a socket, which decides who removes the file of a unix socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// This process bound it, and removes it.
+    /// Bound by this process, which removes it.
     Bound,
-    /// Of the binary that started this one: it removes the file, and this process does once that is gone (nginx).
+    /// Inherited from the binary that started this one: that process removes the file, or this one once that has exited
+    /// (nginx).
     Parent(i32),
-    /// Of a socket unit, whose manager goes on listening.
+    /// From a socket unit, whose manager keeps listening.
     Unit,
 }
 
@@ -45,7 +46,8 @@ impl Origin {
 }
 
 impl Listener {
-    /// Closes the socket. The file of a unix socket goes too, unless another process serves it (`is_shared`) or made it.
+    /// Closes the socket. Also removes the file of a unix socket, unless another process serves it (`is_shared`) or
+    /// created it.
     fn close(&mut self, is_shared: bool) {
         if self.fd.take().is_some()
             && !is_shared
@@ -65,26 +67,26 @@ impl Listener {
 #[derive(Default)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// What each stands for in the current configuration.
+    /// The listeners' endpoints in the current configuration.
     endpoints: Endpoints,
-    /// Another process serves the same sockets: this one removes no files.
+    /// Another process serves the same sockets, so this one removes no files.
     is_shared: bool,
 }
 
 /// Sockets for a new binary.
 pub struct Handover<'l> {
-    /// `fd;fd;`, nginx's form.
+    /// `fd;fd;`, nginx's format.
     pub names: String,
-    /// Those of them that are a socket unit's.
+    /// Those from a socket unit.
     pub units: String,
     pub fds: Vec<BorrowedFd<'l>>,
 }
 
-/// The variables of the environment that name them to it.
+/// The environment variables that pass them.
 pub const NAMES: &str = "NGINX";
 pub const UNITS: &str = "WEBSERV_UNIT";
 
-/// A socket that could not be had.
+/// A socket that could not be opened.
 #[derive(Debug)]
 pub struct BindError {
     pub call: &'static str,
@@ -98,13 +100,13 @@ impl std::fmt::Display for BindError {
     }
 }
 
-/// Why a descriptor that came with the process is not listened on. It is closed.
+/// Why an inherited descriptor is not used. It is closed.
 #[derive(Debug)]
 pub enum Useless {
     Call(Errno),
-    /// A socket of another kind: datagrams (`ListenDatagram=` of a unit), or packets.
+    /// A socket of another type: datagram (`ListenDatagram=` of a unit) or seqpacket.
     NoStream,
-    /// One that is connected (`Accept=yes` of a unit), or does not listen: no client would ever come.
+    /// It is connected (`Accept=yes` of a unit), or does not listen, so no client could connect.
     DoesNotListen,
 }
 
@@ -141,19 +143,19 @@ impl Listeners {
         self.all.iter_mut()
     }
 
-    /// Addresses that are served now.
+    /// The addresses being served.
     pub fn addresses(&self) -> impl Iterator<Item = &Addr> {
         self.all.iter().filter(|l| l.fd.is_some()).map(|l| &l.addr)
     }
 
-    /// Takes over the sockets of the binary that started this one, as named in `NGINX=fd;fd;`; `units` names those of
-    /// them that are a socket unit's. Returns what could not be taken.
+    /// Takes the sockets inherited from the binary that started this one, as in `NGINX=fd;fd;`; `units` names those
+    /// from a socket unit. Returns what could not be used.
     pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Useless)> {
         let (parent, units) = (Origin::Parent(process::getppid()), split(units).collect::<Vec<_>>());
         self.take(names, |name| if units.contains(&name) { Origin::Unit } else { parent })
     }
 
-    /// Takes over those of a socket unit, named in the same way.
+    /// Takes the sockets of a socket unit, named in the same format.
     pub fn activate(&mut self, names: &str) -> Vec<(String, Useless)> {
         self.take(names, |_| Origin::Unit)
     }
@@ -171,8 +173,8 @@ impl Listeners {
         failed
     }
 
-    /// Has a socket for every address of `config`: those there are keep their descriptor (and their backlog), new ones
-    /// are bound, those no longer wanted are closed. On an error nothing has changed.
+    /// Opens a socket for every address of `config`: existing ones keep their descriptor and backlog, new ones are
+    /// bound, others closed. On an error nothing changes.
     pub fn assume(&mut self, config: &Config) -> Result<(), BindError> {
         let mut fresh = Vec::new();
         for wanted in &config.sockets {
@@ -184,7 +186,7 @@ impl Listeners {
         for (addr, fd) in fresh {
             self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: Origin::Bound });
         }
-        // A page that counts connections must see those that say nothing yet.
+        // A status page must also count connections that send nothing yet.
         let counted = config
             .locations
             .iter()
@@ -208,19 +210,19 @@ impl Listeners {
         Ok(())
     }
 
-    /// Closes all; the process takes no more connections.
+    /// Closes all listeners.
     pub fn close(&mut self) {
         for listener in &mut self.all {
             listener.close(self.is_shared);
         }
     }
 
-    /// Another process serves the same sockets, or no longer does: the files of unix sockets are its to remove then.
+    /// Whether another process serves the same sockets: then it removes the files of unix sockets.
     pub fn share(&mut self, is_shared: bool) {
         self.is_shared = is_shared;
     }
 
-    /// Descriptors for a new binary.
+    /// The descriptors for a new binary.
     pub fn handover(&self) -> Handover<'_> {
         let mut handover = Handover { names: String::new(), units: String::new(), fds: Vec::new() };
         for (fd, origin) in self.all.iter().filter_map(|listener| Some((listener.fd()?, listener.origin))) {
@@ -238,19 +240,19 @@ impl Listeners {
         &self.endpoints
     }
 
-    /// Whether connections of it may begin with a TLS handshake.
+    /// Whether its connections may begin with a TLS handshake.
     pub fn is_ssl(&self, at: usize, config: &Config) -> bool {
         self.endpoints.all_of(at).any(|id| config.endpoints[id.at()].ssl)
     }
 
-    /// client_header_timeout of the default server: a connection's first deadline.
+    /// client_header_timeout of the default server: the first deadline of a connection.
     pub fn header_timeout(&self, at: usize, config: &Config) -> u64 {
         let endpoint = self.endpoints.of_listener(at);
         endpoint.map_or(60_000, |id| config.header_timeout(id))
     }
 }
 
-/// A listening socket by the number of its descriptor, and its address.
+/// Takes a listening socket by descriptor number; returns it with its address.
 fn take_over(number: i32) -> Result<(Addr, OwnedFd), Useless> {
     let fd = socket::inherit(number)?;
     if !socket::is_stream(fd.as_fd())? {
@@ -263,20 +265,19 @@ fn take_over(number: i32) -> Result<(Addr, OwnedFd), Useless> {
     Ok((socket::local_addr(fd.as_fd())?, fd))
 }
 
-/// `fd;fd;`, or with colons.
+/// `fd;fd;`, also with colons.
 fn split(names: &str) -> impl Iterator<Item = &str> {
     names.split([';', ':']).filter(|name| !name.is_empty())
 }
 
-/// No interface has an address that is listened on, or a unix socket has no directory to be in: the mistakes about
-/// listeners that a test can tell without taking what a running server holds. A system without the address's family is not
-/// judged.
+/// Checks what a test can without taking a running server's sockets: that some interface has each address, and that the
+/// directory of each unix socket exists. Skipped for an unsupported address family.
 ///
 /// # Errors
 /// The first such address.
 pub fn are_local(config: &Config) -> Result<(), BindError> {
     for addr in config.sockets.iter().map(|wanted| &wanted.addr) {
-        // Any port: the one that is meant may be held by the server that runs, or need rights that the test lacks.
+        // Any port: the actual one may be held by the running server, or need privileges that the test lacks.
         let mut probe = addr.clone();
         match &mut probe {
             Addr::V4(v4) if !v4.ip().is_unspecified() => v4.set_port(0),
@@ -317,7 +318,7 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
         socket::sndbuf(fd.as_fd(), bytes as u32).map_err(failed("setsockopt(SO_SNDBUF)"))?;
     }
     match socket::bind(fd.as_fd(), addr) {
-        // A socket file without a listener: left by a process that was killed.
+        // A socket file without a listener was left by a killed process.
         Err(Errno::EADDRINUSE) if is_abandoned(addr) => {
             if let Addr::Unix(path) = addr {
                 remove_socket_file(path);
@@ -327,19 +328,19 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
         outcome => outcome.map_err(failed("bind"))?,
     }
     if let Addr::Unix(path) = addr {
-        // The directory's permissions decide which users may connect (nginx opens the socket to all).
+        // The directory's permissions decide which users may connect (nginx also opens the socket to all).
         let _ = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666));
     }
     socket::listen(fd.as_fd(), options.backlog.unwrap_or(BACKLOG)).map_err(failed("listen"))?;
     Ok(fd)
 }
 
-/// Options that accepted sockets inherit, and those that may change with a reload.
+/// Sets options that accepted sockets inherit, and those that a reload may change.
 fn tune(fd: BorrowedFd<'_>, addr: &Addr, options: &ListenOptions, defer: u32) {
     if addr.family() == Family::Unix {
         return;
     }
-    // None of these is needed to serve: a system that lacks one is only slower.
+    // All of these are optional: a system that lacks one is only slower.
     let _ = socket::nodelay(fd, true);
     let _ = socket::defer_accept(fd, defer);
     if let Some((on, [idle, interval, count])) = options.keepalive {
@@ -354,7 +355,7 @@ fn is_abandoned(addr: &Addr) -> bool {
     if addr.family() != Family::Unix {
         return false;
     }
-    // A file that is no socket stays (nginx).
+    // A file that is not a socket is left alone (nginx).
     let Addr::Unix(path) = addr else { return false };
     if !std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         return false;
@@ -365,7 +366,7 @@ fn is_abandoned(addr: &Addr) -> bool {
 
 fn remove_socket_file(path: &std::path::Path) {
     if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
-        // Gone already is as good.
+        // It may be gone already.
         let _ = file::unlink_at(None, &path, file::Unlink::File);
     }
 }
@@ -376,7 +377,7 @@ mod tests {
     use crate::sys::scratch::Scratch;
     use std::os::fd::IntoRawFd;
 
-    /// As the new binary has it: a descriptor of its own with that number.
+    /// A separate descriptor, as in a new binary.
     fn dup(fd: BorrowedFd<'_>) -> i32 {
         fd.try_clone_to_owned().expect("a descriptor").into_raw_fd()
     }

@@ -1,5 +1,5 @@
-//! What the process does when it comes near worker_memory_limit ([`crate::services::overload`]), and when a crowd of
-//! connections has left.
+//! What the process does when it approaches worker_memory_limit ([`crate::services::overload`]), and when many
+//! connections have closed.
 
 use super::Server;
 use crate::config::model::Level;
@@ -8,14 +8,14 @@ use crate::conn::token::{Role, role_of};
 use crate::services::overload::Stage;
 use crate::sys::process;
 
-/// Connections between requests that are closed in one turn.
+/// Maximum number of idle connections closed per turn.
 const TURN: usize = 256;
-/// Fewer connections leave nothing behind that is worth the time it takes to give it back.
+/// With fewer connections, returning their memory is not worth the time.
 const CROWD: usize = 256;
-/// Milliseconds that three quarters of a crowd must have been gone before the memory they used is given back.
+/// Milliseconds for which three quarters of the peak must have been closed before memory is returned.
 const QUIET: u64 = 1_000;
 
-/// The connections that there were since memory was given back, and since when most of them are gone.
+/// The peak of connections since memory was last returned, and since when most of them are closed.
 #[derive(Default)]
 pub(super) struct Crowd {
     most: usize,
@@ -23,7 +23,8 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Whether most of a crowd is gone, and nothing else happens. `count`: connections now, `now`: monotonic milliseconds.
+    /// Whether most connections have closed, and nothing else is happening. `count`: current connections, `now`:
+    /// monotonic milliseconds.
     fn has_left(&mut self, count: usize, now: u64, is_idle: impl FnOnce() -> bool) -> bool {
         self.most = self.most.max(count);
         if self.most < CROWD || count > self.most / 4 {
@@ -39,14 +40,14 @@ impl Crowd {
         has_left
     }
 
-    /// When to look again.
+    /// When to check again.
     pub(super) fn next_due(&self) -> Option<u64> {
         self.gone.map(|gone| gone.saturating_add(QUIET))
     }
 }
 
 impl Server {
-    /// Looks how much memory is used, and frees what can be spared.
+    /// Checks memory usage, and frees what can be spared.
     pub(super) fn check_memory(&mut self) {
         if let Some(stage) = self.cx.overload.look(self.cx.now.ms) {
             self.log_stage(stage);
@@ -55,7 +56,8 @@ impl Server {
             }
         }
         if self.cx.overload.is_tight() {
-            // One whose first request, or handshake, is on its way has not been served yet: client_header_timeout is its bound.
+            // A connection whose first request or handshake is in progress is not idle; client_header_timeout bounds
+            // it.
             self.close_idle(TURN, CloseReason::MadeRoom, |conn| conn.served.requests() > 0);
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
@@ -67,8 +69,8 @@ impl Server {
         }
     }
 
-    /// Gives memory back that a crowd of connections has used, in a turn in which nothing has happened: that takes
-    /// milliseconds, and nothing would bring it back later.
+    /// Returns the memory of closed connections, in a turn in which nothing has happened: it takes milliseconds, and
+    /// later nothing would trigger it.
     pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));

@@ -1,4 +1,4 @@
-//! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
+//! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one iteration.
 
 pub mod accept;
 mod acme;
@@ -50,20 +50,20 @@ use wakeup::WakeTimer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Serving,
-    /// QUIT: active requests are finished, no new connection is accepted. The process ends at `until` at the latest.
+    /// QUIT: requests in progress are completed, no connections are accepted. Ends at `until` at the latest.
     Quitting {
         until: Option<u64>,
     },
     Stopped,
 }
 
-/// HUP came: the configuration is read between two turns.
+/// HUP arrived: the configuration is read between two turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reload {
     No,
     Wanted,
     UnderWay,
-    /// HUP came once more meanwhile.
+    /// HUP arrived again meanwhile.
     Again,
 }
 
@@ -75,18 +75,18 @@ pub struct Server {
     pub listeners: Listeners,
     conns: Slab<Conn>,
     wheel: Wheel,
-    /// Connections that wait for their first request, in the order of their deadlines: the wheel's ticks are too long for
-    /// these. An entry counts only while its connection still waits for that.
+    /// Connections waiting for their first request, in order of their ticket deadlines, for which the wheel's ticks are
+    /// too long. An entry is valid only while its connection still waits.
     held_tickets: VecDeque<(Key, u64)>,
-    /// Connections that used up their share of a turn: all of them are driven in the next.
+    /// Connections that used up their share of a turn: all are driven in the next one.
     run: VecDeque<Key>,
-    /// Connections that have bodies to move: they share [`BULK`] in each turn.
+    /// Connections with bodies to transfer: they share [`BULK`] per turn.
     bulky: VecDeque<Key>,
     /// Connections with an event that the last turn had no time for: the next turn begins with them.
     late: VecDeque<Key>,
-    /// Bytes of bodies that may still be moved in this turn ([`BULK`]).
+    /// Bytes of bodies that may still be transferred in this turn ([`BULK`]).
     bulk: usize,
-    /// Connections whose responses of this turn are made but not sent.
+    /// Connections with responses of this turn that are not sent yet.
     batched: Vec<Key>,
     pub cx: Services,
     pool: Pool,
@@ -95,64 +95,64 @@ pub struct Server {
     fresh: Vec<Key>,
     serial: u64,
     pub mode: Mode,
-    /// Accepting is paused until then: the process is out of descriptors.
+    /// Accepting is paused until then, for lack of descriptors.
     paused_until: Option<u64>,
-    /// Accepting is paused for lack of descriptors or connections, which the next one that is closed ends.
+    /// Accepting is paused for lack of descriptors or connections; the next close resumes it.
     is_short: bool,
-    /// When that was last logged, monotonic milliseconds.
+    /// When that was last logged (monotonic milliseconds).
     short_said: Option<u64>,
     /// Signals that arrived this turn.
     pub signals: signals::Signals,
-    /// When held log lines must be out.
+    /// When buffered log lines must be written.
     log_due: Option<u64>,
     limit: usize,
-    /// Where the configuration came from; None where a test made it.
+    /// The source of the configuration; None in tests.
     pub origin: Option<reload::Origin>,
-    /// The link to the parent that keeps root's rights, if there is one.
+    /// The link to the privileged parent, if there is one.
     pub parent: Option<parent_link::ParentLink>,
-    /// None where the configuration names none, or a parent has it.
+    /// None if no pid file is configured, or the parent has it.
     pub pid_file: Option<pid_file::PidFile>,
-    /// Earlier configurations that requests in progress still use.
+    /// Old configurations still used by requests in progress.
     old_configs: Vec<Rc<Config>>,
-    /// Those that nothing holds any more: a large one is dropped over several turns.
+    /// Old configurations no longer used: large ones are freed over several turns.
     spent_configs: Vec<Config>,
-    /// Old configurations, and when what still runs by them is cut off ([`drain`]).
+    /// Old configurations with the time when connections that still use them are closed ([`drain`]).
     retired: Vec<drain::Retired>,
     reload: Reload,
-    /// Events that wait for a reload.
+    /// Events postponed by a reload.
     held: Vec<(u64, u32)>,
-    /// The process that an upgrade started, while it runs.
+    /// The new binary started by an upgrade, while it runs.
     new_binary: Option<i32>,
-    /// Reloads so far, whatever became of them.
+    /// Number of reloads so far, successful or not.
     reloads: u64,
     /// Which services' sockets are registered with epoll.
     watched: names::Watched,
     pub service_manager: service_manager::ServiceManager,
-    /// A drain ends its first part: requests in progress are finished, no new ones are taken.
+    /// When the first part of a drain ends: then requests in progress are completed, and no new ones accepted.
     drained_at: Option<u64>,
     acme: acme::Fetches,
     handover: handover::Handover,
     crowd: memory::Crowd,
 }
 
-/// How often idle descriptors of the file cache are looked at.
+/// Milliseconds between two sweeps of idle descriptors in the file cache.
 const SWEEP: u64 = 2_500;
-/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case
-/// ([`crate::conn::io::SHARE`]): large bites are what makes them cheap, and however many there are, a small request
-/// does not wait for more than one. Those that have their share of the next turns wait in a queue.
+/// Bytes of bodies transferred per turn by all connections together, apart from what each may transfer in any case
+/// ([`crate::conn::io::SHARE`]). Large chunks are efficient, and however many connections there are, a small request
+/// waits for at most one. Connections that have used their share wait in a queue.
 const BULK: usize = 4 << 20;
-/// Bytes that queued connections may move in a turn however much the others have moved.
+/// Bytes that queued connections may transfer per turn, however much others have transferred.
 const LEAST: usize = 1 << 20;
-/// Short responses that are made before the first of them is sent. The first send wakes the client, or its proxy, which
-/// costs more than the sending; when the others follow closely it stays awake for them, and sends its next requests
-/// together. Measured with 64 clients: 9 % of the CPU per request. More gain nothing that shows, and make the first
-/// wait.
+/// Number of short responses batched before the first is sent. The first send wakes the client, or its proxy, which
+/// costs more than sending; if others follow closely, it stays awake for them and sends its next requests together.
+/// Measured with 64 clients: 9 % of CPU per request. Larger batches gain nothing measurable, and delay the first
+/// response.
 const GATHER: usize = 16;
 
 impl Server {
-    /// A server over sockets that are bound and listening.
+    /// Creates a server with sockets already listening.
     ///
-    /// # Errors
+    /// The first system call that failed; without it there is no event loop.
     /// The first system call that failed; the process has no loop without it.
     pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
@@ -214,12 +214,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Connections open now.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.cx.stats.active as usize
     }
 
-    /// Until a signal ends it. Gives what is left then.
+    /// Runs until it is stopped by a signal. Returns the remaining state.
     pub fn run(mut self) -> Server {
         while self.mode != Mode::Stopped {
             self.turn();
@@ -232,7 +232,7 @@ impl Server {
         self
     }
 
-    /// One round: wait, clock, events, timers, those that were not done, logs.
+    /// One iteration: wait, clock, events, timers, queued work, logs.
     pub fn turn(&mut self) {
         let due = self.due();
         let timeout = match due {
@@ -242,12 +242,12 @@ impl Server {
         self.turn_within(timeout, due);
     }
 
-    /// One round that does not wait: for a simulation, which moves the clock itself.
+    /// One iteration without waiting, for a simulation that advances the clock itself.
     pub fn poll(&mut self) {
         self.turn_within(Timeout::Now, None);
     }
 
-    /// One round. `due`: the deadline at which the wait ends, monotonic milliseconds.
+    /// One iteration. `due`: the deadline at which the wait ends (monotonic milliseconds).
     fn turn_within(&mut self, timeout: Timeout, due: Option<u64>) {
         let began = self.cx.now.ms;
         let count = match self.epoll.wait(&mut self.events, timeout) {
@@ -264,11 +264,11 @@ impl Server {
         self.cx.handshakes.begin_turn();
         self.protected("looking at memory", Server::check_memory);
         if self.events.is_full() {
-            // The held events may say that files have changed.
+            // The postponed events may report changed files.
             self.cx.now.advance_epoch();
         }
-        // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
-        // first, whatever their place in the list.
+        // These come first, whatever their place in the list: a signal sent before a request is obeyed before it, and a
+        // file changed before it is served as changed.
         let (mut signalled, mut from_parent) = (false, false);
         for (token, _) in self.events.iter() {
             match role_of(token) {
@@ -287,7 +287,7 @@ impl Server {
             self.handle_signals();
         }
         if self.reload == Reload::Wanted {
-            // The reload comes before the requests that came with it, which wait for the next turn.
+            // The reload comes before the requests that arrived with it, which wait for the next turn.
             self.held.extend(self.events.iter());
             return;
         }
@@ -301,8 +301,8 @@ impl Server {
             let Some((token, flags)) = self.events.get(at) else { break };
             accepts |= self.dispatch(token, flags);
         }
-        // Closes are seen before new connections are read: a client that closes one connection and opens another has
-        // but one, though a listener may stand before both in the list.
+        // Handle closes before accepting: a client that closes one connection and opens another has only one, although
+        // the listener may come first in the list.
         if accepts {
             self.accept(count);
         }
@@ -314,7 +314,7 @@ impl Server {
         self.protected("the end of a turn", Server::finish_turn);
     }
 
-    /// Acts on an event. True: there are connections to accept.
+    /// Handles an event. True: there are connections to accept.
     fn dispatch(&mut self, token: u64, flags: u32) -> bool {
         let (name, act): (&str, fn(&mut Server)) = match role_of(token) {
             Some(Role::Client) => {
@@ -342,7 +342,7 @@ impl Server {
         false
     }
 
-    /// The next time at which there is something to do without an event, monotonic milliseconds; may be past.
+    /// The next time at which something is due without an event (monotonic milliseconds); may be past.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
         let works = self.is_handing_over()
@@ -382,12 +382,12 @@ impl Server {
         times.into_iter().flatten().min()
     }
 
-    /// Watches for changed files, where that is not done yet: once, not each time.
+    /// Watches for changed files, unless done already.
     fn listen_for_changes(&mut self) {
         let Some((fd, known)) = self.cx.dir_watch.descriptor_to_arm() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
-        // Without inotify, files are looked at again in every epoch.
+        // Without inotify, files are checked in every epoch.
         if listening.is_ok() {
             self.cx.dir_watch.armed();
         }
@@ -400,7 +400,7 @@ impl Server {
         self.cx.stats.publish();
         self.listen_for_changes();
         self.watch_services();
-        // Before the logs are flushed: lines that this writes would wait for the next event otherwise.
+        // Before logs are flushed, since lines written by this would otherwise wait for the next event.
         self.end_retired();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.send_state();

@@ -1,4 +1,4 @@
-//! The resolver on the loop: its answers wake connections, and give upstream groups the addresses of now.
+//! The resolver on the event loop: answers wake connections, and update the addresses of upstream groups.
 
 use super::Server;
 use crate::config::model::Level;
@@ -13,7 +13,7 @@ pub(super) struct Watched {
 }
 
 impl Server {
-    /// Name servers have answered, or a query has timed out.
+    /// Handles answers of name servers, and query timeouts.
     pub(super) fn resolver_event(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.receive(now);
@@ -38,7 +38,7 @@ impl Server {
         [self.cx.resolver.next_due(), self.cx.upstream_names.next_due()].into_iter().flatten().min()
     }
 
-    /// When the resolver or a program next has something to do without an event.
+    /// When the resolver or a CGI program next needs attention without an event.
     pub(super) fn next_service(&self) -> Option<u64> {
         [self.next_name(), self.cx.children.next_due(), self.next_acme()].into_iter().flatten().min()
     }
@@ -59,13 +59,13 @@ impl Server {
         self.watch_acme();
     }
 
-    /// The resolver's sockets are watched from the first question on.
+    /// Watches the resolver's sockets from the first lookup on.
     fn watch_resolver(&mut self) {
         if self.watched.resolver {
             return;
         }
         if let Some(fd) = self.cx.resolver.fd() {
-            // Without it, answers are read when a query times out.
+            // If this fails, answers are read when a query times out.
             let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Resolver));
             self.watched.resolver = true;
         }

@@ -1,7 +1,7 @@
-//! A panic costs the connection it happened to, or the reload, or the sweep; never the process.
+//! A panic ends the connection in which it occurred, or the reload or sweep, but never the process.
 //!
-//! Invariant: whatever the loop dispatches goes through [`Server::act`] or [`Server::protected`]. What a panic leaves half
-//! done is dropped, never used again.
+//! Invariant: whatever the loop dispatches runs inside [`Server::act`] or [`Server::protected`]. State left
+//! inconsistent by a panic is dropped, and never used again.
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
@@ -23,7 +23,7 @@ impl Server {
         outcome.ok()
     }
 
-    /// What a connection was doing panicked: it ends.
+    /// Ends a connection after a panic.
     pub(super) fn panicked(&mut self, key: Key) -> Next {
         let serial = self.conns.get(key).map(|conn| conn.serial);
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
@@ -37,10 +37,10 @@ impl Server {
             let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);
             stats.waiting += 1;
-            // Its handler may be in a state that cannot even be dropped.
+            // Even dropping its handler may panic.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(active)));
         }
-        // Streams of HTTP/2 that it was just driving are known by nothing else.
+        // HTTP/2 streams that it was driving are referred to by nothing else.
         let streams: Vec<Key> = (self.conns.iter())
             .filter(|(_, conn)| conn.transport.parent() == Some(key))
             .map(|(stream, _)| stream)
@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn alert(&mut self, serial: Option<u64>, what: std::fmt::Arguments<'_>) {
-        // It was left empty, or with what the connection was reading.
+        // It was left empty, or with the connection's input.
         self.cx.scratch.clear();
         self.cx.scratch.reserve(SCRATCH);
         let log = self.cx.config.process.error_log.clone();

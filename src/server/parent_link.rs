@@ -1,6 +1,5 @@
-//! Messages to the serving process from its parent, which keeps root's rights: log files that were opened again, a
-//! channel to the process that takes its place, and, when the parent is gone, that it is. The serving process sends one
-//! byte only, when it serves.
+//! Messages to the serving process from its privileged parent: reopened log files, a channel to its successor, and EOF
+//! when the parent exits. The serving process sends only one byte, when it is ready.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};
@@ -8,7 +7,7 @@ use crate::sys::socket::pass;
 use crate::sys::{Errno, epoll};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Every message begins with a byte that says what it is.
+/// Every message begins with a byte for its type.
 pub const LOGS: u8 = b'L';
 pub const SUCCESSOR: u8 = b'H';
 
@@ -22,28 +21,28 @@ impl ParentLink {
         ParentLink { channel, pid: process::getppid() }
     }
 
-    /// Signals of the parent and of root are obeyed, and no others: another process may run as our user.
+    /// Accepts signals only from the parent and root: another process may run as our user.
     pub fn may_signal(&self, signal: &Signal) -> bool {
         signal.uid == 0 || signal.pid == self.pid
     }
 
-    /// Tells the parent that the listeners are watched, so that it may end the process before this one.
+    /// Tells the parent that listeners are watched, so that it can end this process's predecessor.
     pub fn send_ready(&self) {
-        // A parent that is gone is noticed by the loop.
+        // The loop notices if the parent has exited.
         let _ = pass::send(self.channel.as_fd(), b"R", &[]);
     }
 }
 
-/// The numbers of log files, for their descriptors.
+/// The ids of log files whose descriptors are attached.
 pub fn logs_message(ids: &[u32]) -> Vec<u8> {
     std::iter::once(LOGS).chain(ids.iter().flat_map(|id| id.to_le_bytes())).collect()
 }
 
 impl Server {
-    /// From now on this process obeys a parent.
+    /// From now on this process is controlled by a parent.
     ///
     /// # Errors
-    /// That of epoll.
+    /// The error of epoll.
     pub fn attach_parent(&mut self, link: ParentLink) -> Result<(), Errno> {
         self.epoll.add(link.channel.as_fd(), epoll::IN, token_of(Role::Parent))?;
         self.parent = Some(link);
@@ -67,7 +66,7 @@ impl Server {
                     fds.into_iter().for_each(|channel| self.hand_over(channel));
                 }
                 Ok((1.., _)) => {}
-                // Without a parent nothing can stop or reload us: requests in progress are finished.
+                // Without a parent nothing can stop or reload us, so complete requests in progress and exit.
                 Ok((0, _)) | Err(_) => {
                     let _ = self.epoll.delete(link.channel.as_fd());
                     if self.mode == Mode::Serving {

@@ -1,4 +1,4 @@
-//! The process that checks passwords, on the loop: requests that wait for a verdict go on when it is there.
+//! The password helper on the event loop: verdicts resume the requests that wait for them.
 
 use super::Server;
 use crate::config::model::{Config, Level};
@@ -35,7 +35,7 @@ impl Server {
         }
     }
 
-    /// Where passwords are asked for, the process that checks them is started before there are clients.
+    /// If the configuration uses passwords, starts the helper before there are clients.
     pub fn prepare_passwords(&mut self) {
         let asks = |config: &Config| config.locations.iter().any(|location| location.settings.auth.file.is_some());
         if asks(&self.cx.config) {

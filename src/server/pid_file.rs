@@ -1,8 +1,7 @@
-//! The pid file: made once the listeners are open, locked for as long as the process lives, removed with it.
+//! The pid file: created once listeners are open, locked for the lifetime of the process, removed at its end.
 //!
-//! Invariants: of two processes with one pid file the second does not start; a number in a file without a lock
-//! is left over from a process that was killed, and is never signalled; only its owner may write to it, whatever the
-//! umask.
+//! Invariants: of two processes with the same pid file, the second does not start; a pid in an unlocked file is stale,
+//! and never signalled; only the owner may write the file, whatever the umask.
 
 use super::failure::Failure;
 use crate::io::open;
@@ -15,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const MODE: u32 = 0o644;
-/// Attempts at a name that other processes remove meanwhile.
+/// Maximum number of attempts when other processes remove the file meanwhile.
 const ROUNDS: usize = 16;
 
 pub struct PidFile {
@@ -23,7 +22,7 @@ pub struct PidFile {
     fd: OwnedFd,
 }
 
-/// What nginx calls the file of the process that an upgrade replaces.
+/// nginx's name for the pid file of a process replaced by an upgrade.
 pub fn old_path(path: &Path) -> PathBuf {
     let mut old = path.as_os_str().to_owned();
     old.push(".oldbin");
@@ -31,9 +30,8 @@ pub fn old_path(path: &Path) -> PathBuf {
 }
 
 impl PidFile {
-    /// Writes the process's number into a file that is locked. A process that an upgrade started takes the name over
-    /// from the one that started it, whose file stays beside it: at no moment is there no pid file, nor one without its
-    /// number.
+    /// Writes the pid to a locked file. A process started by an upgrade takes the name over from the old one, whose
+    /// file is renamed: there is always a pid file, and it always contains a pid.
     ///
     /// # Errors
     /// It cannot be written, or another process has it.
@@ -41,18 +39,18 @@ impl PidFile {
         let is_plain = std::fs::symlink_metadata(path).map_or_else(|e| e.kind() == NotFound, |meta| meta.is_file());
         match Draft::make(path) {
             Ok(draft) if is_plain => draft.place(path),
-            // Behind a link, or in a directory where no file may be made: the existing file is written over.
+            // For a symbolic link, or in a directory where no file may be created, overwrite the existing file.
             Ok(_) | Err(Errno::EACCES | Errno::EPERM | Errno::EROFS) => PidFile::fill_in_place(path),
             Err(e) => Err(Failure::open(path, e)),
         }
     }
 
-    /// A file that is there is locked and written over.
+    /// Locks an existing file and overwrites it.
     fn fill_in_place(path: &Path) -> Result<PidFile, Failure> {
-        // Each round the file may have been taken away by a process that ended between our steps.
+        // An exiting process may remove the file between our steps.
         for _ in 0..ROUNDS {
             let fd = open::own(path, MODE).map_err(|e| Failure::open(path, e))?;
-            // A file system without locks: then without.
+            // Without support for locks, go on without one.
             if let Err(Errno::EAGAIN | Errno::EACCES) = file::lock(fd.as_fd()) {
                 return Err(taken(path));
             }
@@ -68,27 +66,27 @@ impl PidFile {
         &self.path
     }
 
-    /// The new binary is gone: ours is the pid file again.
+    /// The new binary has exited: restores our file's name.
     pub fn take_back(&self) {
         let old = old_path(&self.path);
         if file::is_at(self.fd.as_fd(), &old) {
-            // Then the file keeps the old name, which does no harm.
+            // Otherwise the file keeps the old name, which is harmless.
             let _ = std::fs::rename(old, &self.path);
         }
     }
 
-    /// Removes it, wherever it is; after an upgrade the name is the new process's.
+    /// Removes it under either name; after an upgrade the name belongs to the new process.
     pub fn remove(self) {
         for path in [&self.path, &old_path(&self.path)] {
             if file::is_at(self.fd.as_fd(), path) {
-                // Nothing is left to do if it cannot be removed.
+                // Nothing can be done if it cannot be removed.
                 let _ = std::fs::remove_file(path);
             }
         }
     }
 }
 
-/// A locked file with the process's number, under a temporary name, which is removed when the value is dropped.
+/// A locked file with the pid under a temporary name, which is removed on drop.
 struct Draft {
     name: PathBuf,
     fd: OwnedFd,
@@ -99,22 +97,22 @@ impl Draft {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}", process::getpid()));
         let name = PathBuf::from(name);
-        // Of a process of our number that was killed.
+        // Left by a killed process with our pid.
         unlink(&name);
         let draft = Draft { fd: open::fresh(&name, MODE)?, name };
-        // A file system without locks: then without.
+        // Without support for locks, go on without one.
         let _ = file::lock(draft.fd.as_fd());
         fill(&draft.fd)?;
         Ok(draft)
     }
 
-    /// Gives it its name, unless another process has that.
+    /// Moves it to its name, unless another process has that.
     fn place(self, path: &Path) -> Result<PidFile, Failure> {
-        // Each round the file may have been taken away by a process that ended between our steps.
+        // An exiting process may remove the file between our steps.
         for _ in 0..ROUNDS {
             let there = match std::fs::hard_link(&self.name, path) {
                 Ok(()) => return self.placed(path),
-                // Also where there are no links: then a name that is free is taken by a rename.
+                // Without support for hard links, a free name is claimed by a rename.
                 Err(_) => open::existing(path),
             };
             let there = match there {
@@ -132,7 +130,7 @@ impl Draft {
                     false => Err(taken(path)),
                 };
             }
-            // Its lock is held until the name is taken.
+            // Hold its lock until the name is taken.
             if file::is_at(there.as_fd(), path) {
                 self.rename(path)?;
                 return self.placed(path);
@@ -173,7 +171,7 @@ fn failed(call: &str, path: &Path, e: impl std::fmt::Display) -> Failure {
 fn fill(fd: &OwnedFd) -> Result<(), Errno> {
     let text = format!("{}\n", process::getpid());
     match file::chmod_fd(fd.as_fd(), MODE) {
-        // A file system without modes.
+        // The file system does not support modes.
         Err(e) if file::is_missing(e) => {}
         other => other?,
     }
@@ -189,10 +187,10 @@ fn read_number(path: &Path) -> Option<i32> {
     std::str::from_utf8(&text).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
-/// Whether there is a directory that the file can be in, and nothing that is no file has its name.
+/// Whether the file's directory exists, and the path is not something other than a file.
 ///
 /// # Errors
-/// What [`PidFile::write`] would say.
+/// The error that [`PidFile::write`] would return.
 pub fn is_possible(path: &Path) -> Result<(), Failure> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(Failure::open(path, Errno::EISDIR)),
@@ -206,7 +204,7 @@ pub fn is_possible(path: &Path) -> Result<(), Failure> {
         Ok(meta) if !meta.is_dir() => return Err(Failure::open(path, Errno::ENOTDIR)),
         Ok(_) | Err(_) => {}
     }
-    // Made in its directory, or else what is there is written over.
+    // It can be created, or an existing file overwritten.
     let may = |path: &Path, mode| match CString::new(path.as_os_str().as_bytes()) {
         Ok(path) => file::access(&path, mode),
         Err(_) => Err(Errno::EINVAL),
@@ -215,10 +213,10 @@ pub fn is_possible(path: &Path) -> Result<(), Failure> {
     made.or_else(|e| may(path, file::W_OK).map_err(|_| e)).map_err(|e| Failure::open(path, e))
 }
 
-/// Whether another process has the file: asked before anything is bound, so that the message is about the cause.
+/// Checks that no other process has the file, before anything is bound, so that the error names the actual cause.
 ///
 /// # Errors
-/// Another has it.
+/// Another process has it.
 pub fn is_free(path: &Path) -> Result<(), Failure> {
     let Ok(c_path) = CString::new(path.as_os_str().as_bytes()) else { return Ok(()) };
     let fd = file::open_at(None, &c_path, file::O_RDONLY | file::O_NONBLOCK | file::O_NOFOLLOW, 0);
@@ -236,10 +234,10 @@ fn taken(path: &Path) -> Failure {
     ))
 }
 
-/// The process that a pid file names, if it lives and is ours.
+/// The pid in a pid file, if that process is running and is ours.
 ///
 /// # Errors
-/// There is no such file, it holds no number, or it is left over.
+/// The file is missing, contains no pid, or is stale.
 pub fn running(path: &Path) -> Result<i32, Failure> {
     let shown = path.display();
     let text = open::read(path, 64).map_err(|e| Failure::of(format!("open() \"{shown}\" failed {e}")))?;
@@ -257,7 +255,7 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
     let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
     let fd = file::open_at(None, &c_path, file::O_RDONLY | file::O_NONBLOCK, 0)
         .map_err(|e| Failure::of(format!("open() \"{shown}\" failed {e}")))?;
-    // Where the file system has no locks, the number has to do.
+    // Without support for locks, trust the pid.
     let locked = file::is_locked(fd.as_fd()).unwrap_or(true);
     let stat = file::fstat(fd.as_fd()).map_err(|e| Failure::of(format!("stat() \"{shown}\" failed {e}")))?;
     if !locked || stat.kind != FileKind::Regular {
@@ -266,7 +264,7 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
         );
         return Err(Failure::of(text));
     }
-    // Who may write the file could name another's process in it, and have root signal that.
+    // Otherwise a user who may write the file could make root signal another user's process.
     if process::geteuid() == 0 && stat.uid != 0 && owner_of(pid) != Some(stat.uid) {
         let text = format!("\"{shown}\" belongs to user {}, process {pid} does not: it was not signalled", stat.uid);
         return Err(Failure::of(text));
@@ -274,17 +272,17 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
     Ok(pid)
 }
 
-/// The real user of a process.
+/// The real uid of a process.
 pub(super) fn owner_of(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Takes away a file of ours by its path.
+/// Removes a file of ours by path.
 pub fn unlink(path: &Path) {
     if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
-        // Gone already is as good.
+        // It may be gone already.
         let _ = file::unlink_at(None, &path, Unlink::File);
     }
 }
@@ -309,7 +307,7 @@ mod tests {
         let placed = draft.place(&path).expect("free");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), number);
         drop(placed);
-        // What is left over keeps its number until it has ours.
+        // A stale file keeps its pid until it is overwritten.
         scratch.write("pid", b"1\n");
         let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&path.metadata().expect("there"));
         let before = inode(&path);
@@ -318,7 +316,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).expect("there"), number);
         placed.remove();
         assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "nothing is left beside it");
-        // Behind a link the file is the one the link names.
+        // For a symbolic link, the file is its target.
         std::os::unix::fs::symlink("there", &path).expect("symlink");
         let placed = PidFile::write(&path).expect("written");
         assert_eq!(std::fs::read_to_string(scratch.path().join("there")).expect("there"), number);
@@ -333,7 +331,7 @@ mod tests {
         let first = PidFile::write(&path).expect("written");
         assert_eq!(running(&path).expect("we run"), process::getpid());
         assert!(PidFile::write(&path).err().expect("taken").why.contains("running already"));
-        // An upgrade: the new one has the name, ours is found aside.
+        // During an upgrade the new process has the name, and ours is renamed.
         let second = take_over(&path);
         assert!(path.exists() && old_path(&path).exists());
         first.remove();
@@ -366,7 +364,7 @@ mod tests {
         file.remove();
     }
 
-    /// `-t` succeeded where the start then failed.
+    /// `-t` once succeeded although the start then failed.
     #[test]
     fn what_is_no_file_cannot_be_a_pid_file_and_a_test_finds_it() {
         let scratch = Scratch::new();

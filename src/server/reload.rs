@@ -1,13 +1,13 @@
-//! HUP: the configuration is read again, without dropping a connection; USR2: a new binary takes over the same sockets.
+//! HUP: rereads the configuration without dropping connections; USR2: starts a new binary with the same sockets.
 //!
-//! Under a parent ([`crate::privsep`]) a fresh process serves the new configuration. Without one (a container's first
-//! process, systemd's `User=`) the process that was started must stay, with its number, its connections, counters and
-//! tickets; so it reads the configuration itself, in steps of some milliseconds with turns of the loop between them
-//! ([`checkpoint`]), and lets another process look names up ([`Session`]). A small configuration is one step: requests
-//! that come after the signal are served by it.
+//! Under a parent ([`crate::privsep`]) a new process serves the new configuration. Without one (a container's first
+//! process, systemd's `User=`) the original process must stay, with its pid, connections, counters and tickets. So it
+//! reads the configuration itself, in steps of some milliseconds with turns of the loop between them ([`checkpoint`]),
+//! and a helper process resolves names ([`Session`]). A small configuration takes one step: it applies to all requests
+//! that arrive after the signal.
 //!
-//! What cannot be cut into steps: building the automaton of one list of patterns (1 ms for a hundred), loading one key or
-//! list of revocations, dropping one table of names, looking `user` up where the system asks a directory service.
+//! What cannot be divided into steps: building the automaton for one list of patterns (1 ms per hundred), loading one
+//! key or CRL, freeing one table of names, and looking up `user` if the system asks a directory service.
 
 use super::failure::{Cause, Failure};
 use super::listeners::{Handover, Listeners, NAMES, UNITS};
@@ -35,11 +35,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// Where the configuration comes from: named once on the command line, read again at each reload.
+/// The source of the configuration: given once on the command line, read at each reload.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub file: PathBuf,
-    /// The configuration itself, where no file holds it (`webserv DIR`); `file` is then the name it is shown by.
+    /// The configuration itself, if it is not in a file (`webserv DIR`); then `file` is the name shown.
     pub text: Option<String>,
     pub prefix: PathBuf,
     /// `-g`.
@@ -47,26 +47,26 @@ pub struct Origin {
     /// `-e`.
     pub error_log: Option<PathBuf>,
     pub form: Form,
-    /// The name the program was called by: messages begin with it.
+    /// argv[0], with which messages begin.
     pub program: String,
-    /// Where it was started from: an upgrade starts what is there then, though the file was replaced.
+    /// The path of the executable: an upgrade starts what is there, even if the file was replaced.
     pub executable: PathBuf,
 }
 
-/// The status of a service whose reload failed.
+/// The service status after a failed reload.
 pub const REFUSED: &str = "serving the old configuration: the new one was refused, the error log says why";
 
-/// A load: the configuration if nothing was wrong, and everything there is to say.
+/// The result of reading: the configuration if nothing was wrong, and all diagnostics.
 pub struct Read {
     pub config: Option<Config>,
     pub sources: Sources,
-    /// What the configuration was made of; empty where that is of no use any more.
+    /// The syntax tree; empty if it is no longer needed.
     pub tree: Vec<Directive>,
     pub diagnostics: Diagnostics,
 }
 
 impl Origin {
-    /// The texts and their tree, before anything is made of them.
+    /// Loads and parses the files, without resolving.
     pub fn load(&self) -> Loaded {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
         match &self.text {
@@ -75,20 +75,20 @@ impl Origin {
         }
     }
 
-    /// Reads the configuration to look at it: no other file is written.
+    /// Reads the configuration for inspection: writes no other file.
     pub fn read(&self) -> Read {
         self.make(self.load(), Vec::new())
     }
 
-    /// As [`Origin::read_to_serve`], beside other work: what of it is large and not wanted is freed in pieces.
+    /// As [`Origin::read_to_serve`], beside other work: large parts no longer needed are freed in steps.
     pub fn read_beside(&self, logs: Vec<PathBuf>) -> Read {
         let mut read = self.read_to_serve(logs);
         dismantle::tree(std::mem::take(&mut read.tree));
         read
     }
 
-    /// Reads the configuration to serve what it says. `logs`: paths of log files that are open already, whose ids must
-    /// not change.
+    /// Reads the configuration in order to serve it. `logs`: log files that are already open, whose ids must not
+    /// change.
     pub fn read_to_serve(&self, logs: Vec<PathBuf>) -> Read {
         self.make(Loaded { touch: Touch::Write, ..self.load() }, logs)
     }
@@ -104,7 +104,7 @@ impl Origin {
     }
 }
 
-/// The warnings about a configuration that is used, for the error log.
+/// The warnings about an accepted configuration, for the error log.
 pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String)> {
     let level = |severity| match severity {
         Severity::Emerg => Level::Emerg,
@@ -115,7 +115,7 @@ pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String
 }
 
 impl Server {
-    /// Exchanges kept for reuse hold the configuration they served.
+    /// Drops pooled exchanges, which refer to their last configuration.
     pub fn forget_pool(&mut self) {
         self.pool.clear();
         self.cx.upstream_balance.prune();
@@ -129,10 +129,10 @@ impl Server {
         };
     }
 
-    /// Reads the configuration again and takes it, and writes the report for `-s reload`.
+    /// Rereads the configuration and applies it, and writes the report for `-s reload`.
     pub(super) fn reload(mut self) -> Server {
         self.reload = Reload::UnderWay;
-        // Under a parent the configuration is read there.
+        // Under a parent, the parent reads the configuration.
         let Some(origin) = self.origin.clone() else { return self };
         let pid = self.cx.config.process.pid.clone();
         self.service_manager.reloading();
@@ -155,7 +155,7 @@ impl Server {
         server
     }
 
-    /// Reads the configuration, with turns of the loop between steps. None: that panicked.
+    /// Reads the configuration, with turns of the loop between steps. None: reading panicked.
     fn read_meanwhile(self, origin: &Origin) -> (Server, Option<Read>) {
         let logs = self.cx.logs.paths();
         let shared = Rc::new(RefCell::new(self));
@@ -175,15 +175,14 @@ impl Server {
         }
     }
 
-    /// Drops old configurations that no request uses any more, a part in each turn; then closes the logs that only they
-    /// name.
+    /// Frees old configurations that no request uses, a part per turn; then closes logs that only they name.
     pub(super) fn drop_unused_configs(&mut self) {
         if !self.old_configs.is_empty() {
             let (held, free) = std::mem::take(&mut self.old_configs).into_iter().partition(|c| Rc::strong_count(c) > 1);
             self.old_configs = held;
             for config in free.into_iter().filter_map(Rc::into_inner) {
                 self.spent_configs.push(config);
-                // Scripts that wait for the end of nginx's old workers look for its words.
+                // nginx's log message, which scripts wait for.
                 let words = "in nginx an old worker process exited with code 0";
                 self.note(format_args!("no connection uses the old configuration any more ({words})"));
             }
@@ -199,10 +198,10 @@ impl Server {
         }
     }
 
-    /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
+    /// Applies a configuration. If it is wrong, or sockets are unavailable, nothing changes.
     ///
     /// # Errors
-    /// What `-t` would say, or the system call that failed; the error log has it already.
+    /// What `-t` would report, or the system call that failed; it has been logged.
     fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
         let Some(config) = read.config else {
             for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
@@ -254,7 +253,7 @@ impl Server {
         Ok(())
     }
 
-    /// The old configuration stays; why is written to the error log and to the report for `-s reload`.
+    /// Keeps the old configuration, and writes the reason to the error log and the report for `-s reload`.
     fn keep(&mut self, origin: &Origin, spent: Config, failure: Failure) -> Refused {
         self.spent_configs.push(spent);
         self.refuse(format_args!("{}; the old configuration stays", failure.why));
@@ -279,7 +278,7 @@ impl Server {
         }
     }
 
-    /// The new binary has ended before this process: it goes on.
+    /// The new binary exited: this process continues.
     pub(super) fn new_binary_ended(&mut self, pid: i32) {
         self.new_binary = None;
         self.listeners.share(false);
@@ -289,7 +288,7 @@ impl Server {
         self.upgrade_failed(&ended_early(pid));
     }
 
-    /// For the log, and for the command that asked for the upgrade.
+    /// Logs why an upgrade failed, and reports it to the command that requested it.
     fn upgrade_failed(&mut self, why: &str) {
         self.refuse(format_args!("{why}"));
         self.reloads += 1;
@@ -307,12 +306,12 @@ pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
     Report::new(number, format!("{}: [emerg] {why}\n", origin.program).into())
 }
 
-/// A configuration that could not be served, for the report.
+/// The report about a configuration that could not be applied.
 pub fn kept(origin: &Origin, Failure { why, cause }: Failure) -> Refused {
     Refused { errors: format!("{}: [emerg] {why}; the old configuration stays\n", origin.program), cause }
 }
 
-/// Logs that could not be opened again, each with a line for people, for the report of `-s reopen`.
+/// The report for `-s reopen` about logs that could not be reopened, with a line for each.
 pub fn not_reopened(number: u64, origin: &Origin, failed: Vec<(PathBuf, Errno)>) -> (Vec<String>, Report) {
     let line = |(path, e): &(PathBuf, Errno)| {
         format!("{}; the log goes on in the file that was open before", Failure::open(path, *e).why)
@@ -323,7 +322,7 @@ pub fn not_reopened(number: u64, origin: &Origin, failed: Vec<(PathBuf, Errno)>)
     (lines, Report::new(number, Refused { errors, cause }))
 }
 
-/// What is done while the configuration is read: turns of the loop.
+/// Runs turns of the loop while the configuration is read.
 struct Turns(Rc<RefCell<Server>>);
 
 impl Interlude for Turns {
@@ -335,7 +334,7 @@ impl Interlude for Turns {
         }
         if server.mode == Mode::Stopped {
             drop(server);
-            // Ends the reading; the panic is caught where the reading began.
+            // Aborts reading; the panic is caught where reading began.
             resume_unwind(Box::new("stopped"));
         }
     }
@@ -347,7 +346,7 @@ impl Server {
         while self.mode != Mode::Stopped && !file::wait_readable(fd, 0).unwrap_or(true) {
             match watched {
                 Ok(()) => self.turn(),
-                // Without epoll it is polled for, which only costs more.
+                // If epoll fails, poll instead, which is only slower.
                 Err(_) => self.poll(),
             }
         }
@@ -355,11 +354,11 @@ impl Server {
     }
 }
 
-/// Starts what is at the place of our executable now, with the listening sockets. Gives its pid. `earlier`: one that was
-/// started before and lives; as in nginx, it has to go first.
+/// Starts the current executable with the listening sockets. Returns its pid. `earlier`: a new binary that is still
+/// running; as in nginx, that must exit first.
 ///
 /// # Errors
-/// It could not be started: why, in full.
+/// It could not be started; with the full reason.
 pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Listeners) -> Result<i32, String> {
     if let Some(pid) = earlier {
         return Err(format!("no second new binary is started: process {pid} is one already; end that, or this one"));
@@ -367,7 +366,7 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
     let Handover { names, units, fds } = listeners.handover();
     let args: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
-    // What the service manager wrote for this very process is the new one's from now on.
+    // Environment variables that the service manager set for exactly this process now apply to the new one.
     let is_ours = |name: &OsString, value: &OsString| {
         name == "WATCHDOG_PID" && value.to_str() == Some(&crate::sys::process::getpid().to_string())
     };

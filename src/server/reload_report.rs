@@ -1,13 +1,13 @@
-//! What became of a reload, or of an upgrade that failed, for the command that asked for it.
+//! Reports the result of a reload, or of a failed upgrade, to the command that requested it.
 //!
-//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): its process id, how
-//! many reloads and failed upgrades it has seen, and the errors of the last, if there were any. `webserv -s reload` notes
-//! id and number, sends the signal, and reads until one of them has changed: exit status and text are then those of the
-//! reload itself. An upgrade that succeeds shows in the pid file.
+//! Signals have no response, so the serving process writes one beside its pid file (`PIDFILE.reload`): its pid, the
+//! number of reloads and failed upgrades so far, and the errors of the last one. `webserv -s reload` notes pid and
+//! number, sends the signal, and reads until one of them changes: its exit status and output are those of the reload. A
+//! successful upgrade shows in the pid file.
 //!
-//! Invariant: the file appears whole (written under another name, renamed), and goes with the process that wrote it: after
-//! an upgrade the old one may end when the new one has long reported. The command does not wait for a server that writes
-//! none: nginx, or another build of this one.
+//! Invariant: the file is replaced atomically (written under another name, renamed), and removed by the process that
+//! wrote it: after an upgrade the old process may end long after the new one has reported. The command does not wait
+//! for a server that writes no report: nginx, or another build of this one.
 
 use super::failure::Cause;
 use crate::config::model::Config;
@@ -19,28 +19,28 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// How long an answer is waited for, milliseconds: reading ten thousand server blocks takes a tenth of it.
+/// Timeout for the report in milliseconds: reading ten thousand server blocks takes a tenth of it.
 const PATIENCE: u64 = 5_000;
-/// How often the file is looked at meanwhile, milliseconds.
+/// Milliseconds between two checks of the file.
 const LOOK: u32 = 10;
 
 /// The server's report of its last reload, or failed upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The id of the process that reports.
+    /// The pid of the reporting process.
     process: i32,
-    /// Reports of this process so far.
+    /// The number of its reports so far.
     number: u64,
-    /// What was wrong; empty: the configuration was taken.
+    /// What was wrong; empty: the configuration was applied.
     pub errors: String,
-    /// What of the configuration could not be had, as [`Cause::line`] writes it; empty: nothing of it, or it is unknown.
+    /// What the configuration names but was unavailable, as written by [`Cause::line`]; empty if nothing, or unknown.
     cause: String,
 }
 
-/// Why everything stays as it was.
+/// Why nothing was changed.
 #[derive(Debug, Default)]
 pub struct Refused {
-    /// Lines for the terminal of the command that asked.
+    /// Lines for the terminal of the requesting command.
     pub errors: String,
     pub cause: Option<Cause>,
 }
@@ -52,13 +52,13 @@ impl From<String> for Refused {
 }
 
 impl Report {
-    /// The report of this process after that many.
+    /// This process's report with this number.
     pub fn new(number: u64, refused: Refused) -> Report {
         let cause = refused.cause.and_then(|cause| cause.line()).unwrap_or_default();
         Report { process: getpid(), number, errors: refused.errors, cause }
     }
 
-    /// What became of it, for a command that has read the configuration itself.
+    /// The failure, for a command that has read the configuration itself.
     pub fn refused(self, config: &Config) -> Option<Refused> {
         let cause = Cause::from_line(&self.cause, config);
         (!self.errors.is_empty()).then_some(Refused { errors: self.errors, cause })
@@ -71,13 +71,13 @@ fn path_of(pid: &Path) -> PathBuf {
     path.into()
 }
 
-/// Reports what became of a reload. Where it cannot be written the error log has it all the same.
+/// Writes the report. If that fails, the error log still has the result.
 pub fn write(pid: &Path, report: &Report) {
     let path = path_of(pid);
     let mut fresh = path.clone().into_os_string();
     fresh.push(format!(".{}", getpid()));
     let fresh = PathBuf::from(fresh);
-    // Of an earlier process of this number, if it is there.
+    // A file of an earlier process with the same pid may exist.
     let _ = fs::remove_file(&fresh);
     let written = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh).and_then(|mut file| {
         let cause = if report.cause.is_empty() { String::new() } else { format!(" {}", report.cause) };
@@ -88,14 +88,14 @@ pub fn write(pid: &Path, report: &Report) {
     }
 }
 
-/// This process ends: no more reports of it are written.
+/// Removes the report when this process ends.
 pub fn remove(pid: &Path) {
     if read(pid).is_some_and(|report| report.process == getpid()) {
         let _ = fs::remove_file(path_of(pid));
     }
 }
 
-/// What the file says now; None: there is none.
+/// Reads the file; None: there is none.
 pub fn read(pid: &Path) -> Option<Report> {
     parse(&fs::read_to_string(path_of(pid)).ok()?)
 }
@@ -108,13 +108,13 @@ fn parse(text: &str) -> Option<Report> {
     Some(Report { process: process.parse().ok()?, number: number.parse().ok()?, errors, cause })
 }
 
-/// A report other than `before`, if there is one by now.
+/// A report that differs from `before`, if there is one.
 pub fn later(pid: &Path, before: Option<&Report>) -> Option<Report> {
     read(pid)
         .filter(|report| before.is_none_or(|before| (before.process, before.number) != (report.process, report.number)))
 }
 
-/// Waits for a report other than `before`. None: none came in time, or none is to be expected from that process.
+/// Waits for a report that differs from `before`. None: none arrived in time, or the process does not write any.
 pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report> {
     if !is_this_program(process) {
         return None;
@@ -132,7 +132,7 @@ pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report>
     None
 }
 
-/// Looks again and again, until it is so.
+/// Polls until `done` returns true.
 pub fn until(mut done: impl FnMut() -> bool) {
     let Ok(pause) = Epoll::new() else { return };
     let mut events = Events::new();

@@ -1,5 +1,5 @@
-//! Directories below /run, which a service manager makes when it starts the service: a check of the configuration may come
-//! before that.
+//! Directories below /run that a service manager creates when it starts the service, so that a check of the
+//! configuration may run before they exist.
 
 use crate::config::model::Config;
 use crate::sys::socket::Addr;
@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Whether a file is to be in such a directory, and that is not there yet. One that may not be looked at is there.
+/// Whether a file's directory is such a directory and does not exist yet. One that is inaccessible counts as existing.
 pub fn is_to_come(path: &Path) -> bool {
     let is_missing = |dir: &Path| dir.metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound);
     ["/run", "/var/run"].iter().any(|run| path.starts_with(run)) && path.parent().is_some_and(is_missing)
 }
 
-/// Those that are not there: by hand they have to be made before the start.
+/// Missing ones, which must be created before starting the server manually.
 pub fn missing(config: &Config) -> Vec<String> {
     let sockets = config.sockets.iter().filter_map(|wanted| match &wanted.addr {
         Addr::Unix(path) => Some(path.as_path()),

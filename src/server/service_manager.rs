@@ -1,8 +1,8 @@
-//! The service manager that started us (systemd, or what speaks its protocol): it is notified when we serve, reload
-//! and end, and, where it wants that, now and then that the loop still turns; and the sockets that it bound for us.
+//! The service manager that started us (systemd, or one with its protocol): notifies it when we are ready, reload and
+//! stop, and of liveness if it has a watchdog; and takes the sockets that it bound for us.
 //!
-//! Invariants: a process whose environment names no manager does nothing here; a manager that does not listen costs a
-//! start one second at most, and nothing else ever waits for it.
+//! Invariants: without a manager in the environment, nothing is done; a manager that does not read delays startup by at
+//! most one second, and nothing else ever waits for it.
 
 use crate::sys::{clock, process};
 use std::os::linux::net::SocketAddrExt;
@@ -10,26 +10,26 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// How long a manager may take to read that we are ready.
+/// How long to wait for a manager to take the message that we are ready.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct ServiceManager {
     socket: Option<UnixDatagram>,
-    /// How often this process sends WATCHDOG=1, in milliseconds: half of the interval that the manager allows.
+    /// The interval of WATCHDOG=1 in milliseconds: half of what the manager allows.
     watchdog: Option<u64>,
-    /// When it is due next, monotonic milliseconds.
+    /// When the next one is due (monotonic milliseconds).
     due: u64,
-    /// Under a parent it is the parent that serves, reloads and ends.
+    /// Whether a parent serves as the service's main process: then it reports readiness, reloads and stopping.
     is_child: bool,
 }
 
 impl ServiceManager {
-    /// The one that the environment names (sd_notify(3)).
+    /// The manager named in the environment (sd_notify(3)).
     pub fn from_env() -> ServiceManager {
         let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| connect(name.as_bytes()));
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        // A process that an upgrade started goes on with what its parent was asked for.
+        // A process started by an upgrade continues its parent's duty.
         let ours = [process::getpid(), process::getppid()].map(|pid| u64::from(pid.unsigned_abs()));
         let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| ours.contains(&pid));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_for_us && socket.is_some());
@@ -37,17 +37,17 @@ impl ServiceManager {
         ServiceManager { socket, watchdog, due: 0, is_child: false }
     }
 
-    /// What a process under a parent has of it: it gives the signs of life. A unit needs `NotifyAccess=all` for these.
+    /// For a process under a parent: it only sends watchdog messages. The unit needs `NotifyAccess=all` for these.
     #[must_use]
     pub fn for_child(self) -> ServiceManager {
         ServiceManager { is_child: true, ..self }
     }
 
-    /// Requests are answered: at the start, and again after each reload, whatever became of it.
+    /// Reports readiness: at startup, and after each reload, successful or not.
     pub fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}"));
         if let Some(socket) = &self.socket {
-            // From now on no call waits for the manager.
+            // From now on nothing waits for the manager.
             let _ = socket.set_nonblocking(true);
         }
     }
@@ -56,7 +56,7 @@ impl ServiceManager {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", clock::monotonic_ns() / 1000));
     }
 
-    /// Requests in progress are finished. `successor`: the process that an upgrade started, which is the service from now on.
+    /// Reports stopping. `successor`: the new binary started by an upgrade, which becomes the main process.
     pub fn stopping(&self, successor: Option<i32>) {
         match successor {
             Some(pid) => self.tell(&format!("MAINPID={pid}")),
@@ -64,7 +64,7 @@ impl ServiceManager {
         }
     }
 
-    /// A health check fails from now on.
+    /// Reports that a drain has begun.
     pub fn draining(&self) {
         self.tell("STATUS=draining");
     }
@@ -79,7 +79,7 @@ impl ServiceManager {
             && self.due <= now
         {
             self.due = now + every;
-            // A message that is lost is followed by another.
+            // A lost message is followed by another.
             let _ = socket.send(b"WATCHDOG=1");
         }
     }
@@ -103,7 +103,7 @@ fn connect(name: &[u8]) -> Option<UnixDatagram> {
     Some(socket)
 }
 
-/// Sockets that the manager bound for this very process (sd_listen_fds(3)), in the form of nginx's `NGINX=fd;fd;`.
+/// The sockets that the manager bound for this process (sd_listen_fds(3)), in nginx's format `fd;fd;`.
 pub fn sockets() -> Option<String> {
     let pid = std::env::var("LISTEN_PID").ok()?;
     let count = std::env::var("LISTEN_FDS").ok()?;
@@ -111,9 +111,9 @@ pub fn sockets() -> Option<String> {
 }
 
 fn names(pid: &str, count: &str, ours: i32) -> Option<String> {
-    /// The first of them, by that protocol.
+    /// The first descriptor in that protocol.
     const FIRST: u32 = 3;
-    /// A unit has some; a number beyond is no number of sockets.
+    /// Larger numbers are invalid.
     const MOST: u32 = 4096;
     if pid.parse() != Ok(ours) {
         return None;

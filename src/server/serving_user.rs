@@ -1,4 +1,4 @@
-//! The user that serves requests where the process was started by root: the configured user, or `nobody`.
+//! The user that serves requests if the process was started by root: the configured one, or `nobody`.
 
 use super::failure::Failure;
 use super::upload_services::stores;
@@ -15,22 +15,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A user that the process is to work as, and is not yet.
+/// A user to switch to.
 #[derive(Clone, Debug)]
 pub struct ServingUser {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
-    /// The configuration names none.
+    /// Whether the configuration names no user.
     pub is_default: bool,
 }
 
-/// The user that the configuration names. None: the process keeps its user, since it is not root, or by `user root;`.
+/// The user to switch to. None: the process keeps its user, because it is not root or because of `user root;`.
 ///
 /// # Errors
 /// There is no such user or group.
 pub fn of(config: &Config) -> Result<Option<ServingUser>, Failure> {
-    // nginx without a master changes no user: the process stays who it is.
+    // As in nginx, without a master process the user is not changed.
     if process::geteuid() != 0 || !config.process.master {
         return Ok(None);
     }
@@ -53,8 +53,8 @@ pub fn of(config: &Config) -> Result<Option<ServingUser>, Failure> {
     Ok((uid != 0).then_some(ServingUser { name, uid, gid, is_default }))
 }
 
-/// [`missing_rights`], and before them that root's rights were given up without a `user` directive, or that one asks for
-/// another user than this process can become.
+/// [`missing_rights`], preceded by notes that root's rights are dropped without a `user` directive, or that the process
+/// cannot switch to the configured user.
 pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let default = worker.filter(|worker| worker.is_default).map(|worker| {
         format!(
@@ -70,8 +70,8 @@ pub fn advice(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     default.into_iter().chain(ignored).chain(missing_rights(worker, config)).collect()
 }
 
-/// Which directories and password files of the configuration the serving process cannot use, and the cure. `worker` is
-/// None: by the rights of this process.
+/// Directories and password files of the configuration that the serving process cannot use, with remedies. `worker`:
+/// None checks the rights of this process.
 pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     let user = Subject::of(worker);
@@ -81,7 +81,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         let is_missing = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
         let shown = format!("\"{}\"", path.display());
         match is_missing {
-            // Directories that are served were warned about already.
+            // Already reported as a served directory.
             true if read.contains(path) => {}
             true => {
                 let chown = worker.map_or(String::new(), |worker| format!(" && chown {} {shown}", worker.name));
@@ -93,7 +93,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         }
     }
     for path in read.difference(&written).filter(|path| !user.can(path, ENTER)) {
-        // A directory that does not exist has been warned about already.
+        // Already reported as missing.
         let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
         if is_there || is_hidden {
@@ -108,7 +108,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
     lines
 }
 
-/// The user whose rights are judged: the worker, or the one that this process has.
+/// The user whose rights are checked: the worker, or this process's user.
 struct Subject<'w> {
     worker: Option<&'w ServingUser>,
     name: String,
@@ -129,13 +129,13 @@ impl Subject<'_> {
         self.worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted))
     }
 
-    /// How the user may come to read a file.
+    /// How the user can get read access to a file.
     fn reading(&self, path: &Path) -> String {
         closed_above(path, &self.name, |above| self.can(above, ENTER))
             .unwrap_or_else(|| reading_cure(path, self.uid, self.gid))
     }
 
-    /// How the user may come to write to a directory.
+    /// How the user can get write access to a directory.
     fn writing(&self, path: &Path) -> String {
         let (name, shown) = (&self.name, format!("\"{}\"", path.display()));
         if let Some(closed) = closed_above(path, name, |above| self.can(above, ENTER)) {
@@ -150,21 +150,21 @@ impl Subject<'_> {
     }
 }
 
-/// The files of `auth_basic_user_file` whose names have no variables.
+/// The files of `auth_basic_user_file` without variables.
 fn password_files(config: &Config) -> BTreeSet<PathBuf> {
     let auths = config.locations.iter().map(|location| &location.settings.auth).filter(|auth| auth.realm.is_some());
     let files = auths.filter_map(|auth| auth.file.as_ref()?.constant());
     files.map(|path| config.process.conf_dir.join(OsStr::from_bytes(path))).collect()
 }
 
-/// The longest part of a path that exists.
+/// The longest existing prefix of a path.
 fn nearest(mut path: PathBuf) -> PathBuf {
     let is_missing = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     while is_missing(&path) && path.pop() {}
     path
 }
 
-/// Whether this process may, by access(2).
+/// Whether this process has access, by access(2).
 fn we_can(path: &Path, wanted: u32) -> bool {
     let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK), (READ, file::R_OK)];
     let mode = modes.iter().filter(|(bit, _)| wanted & bit != 0).fold(0, |all, (_, mode)| all | mode);
@@ -172,7 +172,7 @@ fn we_can(path: &Path, wanted: u32) -> bool {
 }
 
 impl ServingUser {
-    /// Whether the directory, through all above it, lets this user do so. By the mode alone.
+    /// Whether this user has access to the directory through all its parents, judging by modes only.
     fn can(&self, path: &Path, wanted: u32) -> bool {
         let stat = |path: &Path| file::stat(&CString::new(path.as_os_str().as_bytes()).ok()?).ok();
         let allows = |stat: &Stat, wanted: u32| {
@@ -193,7 +193,7 @@ impl ServingUser {
     }
 }
 
-/// The directory that a template stands for; of one with variables, that before the first.
+/// The directory in a template; with variables, the part before the first one.
 pub fn directory(template: &Template) -> Option<PathBuf> {
     let path = match (template.constant(), template.parts.first()) {
         (Some(path), _) => path,
@@ -204,26 +204,26 @@ pub fn directory(template: &Template) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(path)))
 }
 
-/// The directory of the files that a template stands for, as far as it is known.
+/// The directory of the files that a template can name, as far as known.
 fn file_directory(template: &Template) -> Option<PathBuf> {
     let Some(Part::Literal(text)) = template.parts.first() else { return None };
     let path = text.get(..memchr::memrchr(b'/', text)?.max(1))?;
     Some(PathBuf::from(OsStr::from_bytes(path)))
 }
 
-/// Directories that the configuration serves, and those it stores in.
+/// The directories that the configuration serves, and those in which it stores files.
 pub fn directories(config: &Config) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     directories_by(config, |location| directory(&location.settings.files.root))
 }
 
-/// Where names below a location's prefix are stored: that directory below its root, as far as it is there.
+/// The directory in which names below a location's prefix are stored, up to the part that exists.
 fn landing(location: &Location) -> Option<PathBuf> {
-    // Stores where its location does.
+    // It stores where its location does.
     if location.kind == LocationKind::LimitExcept {
         return None;
     }
     let files = &location.settings.files;
-    // An alias may name a file: what is stored there replaces it.
+    // An alias may name a file, which uploads then replace.
     let root = match directory(&files.root)? {
         file if file.is_file() => file.parent()?.to_owned(),
         root => root,
@@ -258,7 +258,7 @@ fn directories_by(config: &Config, place: fn(&Location) -> Option<PathBuf>) -> (
             Some(proxy::Store::Off) | None => {}
         }
         if let Some(trash) = &settings.upload.trash {
-            // It is made where it is missing.
+            // It is created if missing.
             written.extend(directory(trash).map(nearest));
         }
         read.extend(root);

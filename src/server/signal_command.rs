@@ -1,5 +1,5 @@
-//! `-s SIGNAL`: finds the running server by its pid file, signals it, and waits for what it reports. This runs in a process of
-//! its own, so nothing here may touch a [`Server`](super::Server); how the server acts on a signal is in `signals.rs`.
+//! `-s SIGNAL`: finds the running server by its pid file, signals it, and waits for its report. This runs in a separate
+//! process, so nothing here may use a [`Server`](super::Server); `signals.rs` handles signals in the server.
 
 use super::failure::Failure;
 use super::pid_file;
@@ -9,7 +9,7 @@ use crate::sys::{Errno, clock, process};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The signal that `-s` means by a word, and what kill(1) calls it.
+/// The signal for a word of `-s`, and its name in kill(1).
 fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
     Some(match word {
         "stop" => (process::SIGTERM, "TERM".into()),
@@ -30,11 +30,11 @@ pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
     signal_of(word).map(|(_, name)| name)
 }
 
-/// What `-s` came to.
+/// The result of `-s`.
 #[derive(Debug)]
 pub enum Signalled {
     Sent,
-    /// The server goes on as it was: what it reports of the configuration, of its logs, or of the new binary, in full.
+    /// The server continues unchanged; with its report about the configuration, logs or new binary.
     Refused(Refused),
 }
 
@@ -48,9 +48,8 @@ fn who_may(pid: i32) -> String {
     }
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `upgrade` until
-/// the new binary serves, `reload` and `reopen` for what becomes of it, but not for long: a server that reports nothing
-/// in time may still be at it.
+/// `-s`: signals the process in the pid file. `drain` waits until it has exited, `upgrade` until the new binary serves,
+/// `reload` and `reopen` for the report, but not for long: a server that does not report in time may still be working.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
@@ -67,10 +66,10 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     })?;
     let before = reload_report::read(path);
     if number == process::SIGDRAIN {
-        // Unreadable where this user may not signal the process: then `send` reports that.
+        // Unreadable if this user may not signal the process: `send` reports that.
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         send(pid, drain_of(pid, &status)?)?;
-        // The next command of a script may need its addresses.
+        // The next command of a script may need the addresses.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));
         return Ok(Signalled::Sent);
     }
@@ -87,8 +86,8 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     })
 }
 
-/// The signal by which the running server drains: one of an earlier version has another number for it, and would be ended at
-/// once by a signal that it does not handle. `status`: its /proc/PID/status; empty where that cannot be read.
+/// The drain signal of the running server: an earlier version has another number for it, and a signal that it does not
+/// handle would kill it. `status`: its /proc/PID/status; empty if unreadable.
 ///
 /// # Errors
 /// It handles neither number.
@@ -103,7 +102,7 @@ fn drain_of(pid: i32, status: &str) -> Result<i32, Failure> {
     })
 }
 
-/// The signals that a process reads as events, by /proc/PID/status: bit n - 1 is signal n.
+/// The signals that a process blocks, and so reads as events, by /proc/PID/status: bit n - 1 is signal n.
 fn blocked_signals(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
@@ -116,11 +115,11 @@ fn send(pid: i32, number: i32) -> Result<(), Failure> {
     })
 }
 
-/// How long a new binary may take until it serves, milliseconds: service managers give a start about as long.
+/// Timeout in milliseconds for a new binary to serve, similar to service managers' timeouts.
 const UPGRADE: u64 = 60_000;
 
-/// The process `old` has been told to start the new binary. Once that has the pid file, which it takes when its listeners
-/// are open, the old one gets QUIT: it finishes what is under way, and no connection is refused meanwhile.
+/// The process `old` was signalled to start the new binary. Once that has the pid file, which it takes after opening
+/// its listeners, the old process gets QUIT: it completes its requests, and no connection is refused.
 fn replace(config: &Config, path: &Path, old: i32, before: Option<&Report>) -> Result<Signalled, Failure> {
     let until = clock::monotonic() + UPGRADE;
     let mut outcome = None;
@@ -151,7 +150,7 @@ mod tests {
             ("Name:\twebserv\nSigBlk:\t0000000408014203\nSigIgn:\t0\n", Some(35)),
             ("SigBlk:\t0000000208014203\n", Some(34)),
             ("SigBlk:\t0000000608014203\n", Some(35)),
-            // nginx, or a version without a drain.
+            // nginx, or a version without drain.
             ("SigBlk:\t0000000008014203\n", None),
             ("", Some(35)),
             ("SigBlk:\tx\n", Some(35)),

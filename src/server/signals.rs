@@ -1,4 +1,4 @@
-//! Signals as events: they arrive through a descriptor in the loop, so nothing is ever interrupted.
+//! Signals as events: read from a descriptor by the event loop, so nothing is ever interrupted.
 
 use super::reload;
 use super::reload_report;
@@ -11,7 +11,7 @@ use crate::sys::process::{
 use crate::util::inject::panic_point;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The signals of a process; none for a server that a test drives.
+/// The signals of a process; none for a server driven by a test.
 #[derive(Default)]
 pub struct Signals {
     fd: Option<OwnedFd>,
@@ -23,10 +23,10 @@ impl Signals {
         Signals::default()
     }
 
-    /// From now on the handled signals are read, not delivered.
+    /// From now on the handled signals are read instead of delivered.
     pub fn watch() -> Result<Signals, Errno> {
         process::ignore_write_signals();
-        // The last two mean nothing, but would end the process (nginx takes them as well).
+        // The last two are ignored, but would end the process (nginx handles them too).
         let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGALRM, SIGIO];
         Ok(Signals { fd: Some(process::signalfd(&[&all[..], &process::drains()].concat())?), arrived: Vec::new() })
     }
@@ -35,7 +35,7 @@ impl Signals {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Those that arrived; for a process without a loop of connections.
+    /// The signals that arrived; for a process without connections.
     pub fn take(&mut self) -> Vec<Signal> {
         self.read();
         std::mem::take(&mut self.arrived)
@@ -60,7 +60,8 @@ impl Signals {
     }
 }
 
-/// The kernel sends WINCH to all processes of a terminal whose window was resized: that is no order to stop serving.
+/// The kernel sends WINCH to all processes of a terminal whose window is resized, which is not a request to stop
+/// serving.
 fn is_resize(signal: &Signal) -> bool {
     signal.number == SIGWINCH && signal.is_kernels
 }
@@ -76,20 +77,20 @@ impl Server {
         panic_point("signal");
         let number = signal.number;
         if number == SIGCHLD {
-            // A child has ended, whatever its user was: not an order.
+            // A child has exited; whatever its user was, this is no command.
             return self.cx.children.may_have_ended();
         }
         if let Some(parent) = &self.parent
             && (!parent.may_signal(signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))
         {
-            // The last three are the parent's to obey: they need root.
+            // Only the parent obeys the last three, which need root.
             return;
         }
         match number {
             SIGTERM | SIGINT => {
                 self.note(format_args!("signal {number} received, exiting"));
                 self.service_manager.stopping(self.new_binary);
-                // The files of unix sockets go, too (nginx).
+                // Also removes the files of unix sockets (nginx).
                 self.listeners.close();
                 self.mode = Mode::Stopped;
             }
@@ -112,7 +113,7 @@ impl Server {
         }
     }
 
-    /// What could not be opened is told to the command that asked, too: the error log itself may be what is lost.
+    /// Failures are also reported to the requesting command: the error log itself may be what failed.
     fn reopen_logs(&mut self) {
         let failed = self.cx.logs.reopen();
         self.reloads += 1;
@@ -128,7 +129,7 @@ impl Server {
         }
     }
 
-    /// After the logs of a turn are out: what is wrong with them, and which are not needed any more.
+    /// After the turn's logs are written: reports their failures, and closes those no longer used.
     pub(super) fn report_log_failures(&mut self) {
         if let Some(seconds) = self.cx.now.jumped() {
             let way = if seconds < 0 { "back" } else { "forward" };

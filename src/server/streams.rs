@@ -1,4 +1,4 @@
-//! Streams of HTTP/2 among the connections: each is a connection that another one carries.
+//! HTTP/2 streams among the connections: each is a connection carried by another.
 
 use super::Server;
 use super::connections::Queue;
@@ -12,7 +12,7 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 
 impl Server {
-    /// Drives every HTTP/2 connection after a reload or QUIT, so that it announces its end (GOAWAY).
+    /// Drives every HTTP/2 connection after a reload or QUIT, so that it sends GOAWAY.
     pub(super) fn wake_http2(&mut self) {
         let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
@@ -21,7 +21,7 @@ impl Server {
         }
     }
 
-    /// A stream was driven without its connection.
+    /// A stream was driven without its connection: lets that send.
     pub(super) fn stream_went_on(&mut self, parent: Key, key: Key) {
         let intake = self.conns.get_mut(key).and_then(Intake::of);
         if let (Some(intake), Some(Conn { state: State::Http2(http2), .. })) = (intake, self.conns.get_mut(parent)) {
@@ -42,7 +42,7 @@ impl Server {
         }
     }
 
-    /// Releases what a request holds that is still in progress when its connection is closed.
+    /// Releases what a request in progress holds when its connection is closed.
     pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
         if !matches!(conn.state, State::Active(_)) {
             return;
@@ -52,7 +52,7 @@ impl Server {
         close::leave_active(conn, &mut Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake });
     }
 
-    /// Reports a stream that has ended to its connection; counts and logs the end of any other connection.
+    /// Reports the end of a stream to its connection; counts and logs the end of other connections.
     pub(super) fn count_closed(&mut self, transport: Transport, serial: u64, reason: CloseReason) {
         let Some(stream) = transport.into_stream() else {
             self.cx.stats.active -= 1;

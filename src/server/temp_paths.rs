@@ -1,5 +1,4 @@
-//! Directories of temporary files: made before the process gives up root's rights, as the user it will work as needs
-//! them.
+//! Directories for temporary files: created before root's rights are dropped, and given to the serving user.
 
 use super::failure::{Cause, Failure};
 use crate::config::model::Config;
@@ -7,11 +6,12 @@ use crate::io::open;
 use crate::sys::file;
 use std::os::fd::AsFd;
 
-/// Makes what is missing, its parent not included, as nginx does. `owner`: as whom the process will work, where it is
-/// about to change. A link made by that user leads nowhere: root gives away the directory itself, or nothing.
+/// Creates missing ones (not their parents), as nginx does. `owner`: the serving user, if the process is about to
+/// switch. A symbolic link planted by that user is not followed: root changes the owner of a directory itself or not at
+/// all.
 ///
 /// # Errors
-/// A directory can neither be found nor made: bodies would have no place to go.
+/// A directory can neither be used nor created, so bodies could not be stored.
 pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
     for path in config.process.temp_paths.iter().chain(config.acme.state_paths()) {
         let failed = |call: &'static str| {
@@ -22,7 +22,7 @@ pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
             }
         };
         if config.acme.state_paths().any(|state| state == path) {
-            // What it lies in may be missing; a directory that cannot be made is reported by the next line.
+            // Parents may be missing; if they cannot be created, the next line reports it.
             let _ = path.parent().map(std::fs::create_dir_all);
         }
         let dir = open::directory(path, 0o700).map_err(failed("mkdir()"))?;

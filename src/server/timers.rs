@@ -1,4 +1,4 @@
-//! What is due: deadlines of connections, and periodic work of the process.
+//! Timers: deadlines of connections, and periodic work of the process.
 
 use super::Server;
 use super::connections::Gather;
@@ -19,7 +19,7 @@ impl Server {
         self.wheel.expire(now, &mut due);
         for &slot in &due {
             let Some(key) = self.conns.key_of(slot) else { continue };
-            // A connection that waits for its turn may have in its socket what it is late with: it is driven first.
+            // A queued connection may have data in its socket already, so drive it before timing it out.
             let Some(conn) = self.conns.get(key) else { continue };
             if conn.deadline.at() > now || conn.queued {
                 self.arm(key);
@@ -42,7 +42,7 @@ impl Server {
         self.protected("a sweep", Server::sweep);
     }
 
-    /// Connections whose session tickets have waited long enough
+    /// Sends the held session tickets that have waited long enough
     /// ([`Timer::Tickets`](crate::conn::timers::Timer::Tickets)): the wheel's ticks are too long for these.
     fn send_held_tickets(&mut self, now: u64) {
         while self.held_tickets.front().is_some_and(|(_, at)| *at <= now) {
@@ -61,7 +61,7 @@ impl Server {
         });
     }
 
-    /// Periodic work: idle files, expired locks and the like.
+    /// Periodic cleanup: idle files, expired locks and the like.
     fn sweep(&mut self) {
         panic_point("sweep");
         let now = self.cx.now.ms;

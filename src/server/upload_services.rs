@@ -1,5 +1,5 @@
-//! What uploads need of the process: the journal of temporary names ([`crate::services::temp_names`]), and the
-//! completions of fsync ([`crate::services::syncs`]).
+//! What uploads need from the process: the journal of hidden names ([`crate::services::temp_names`]), and completions
+//! of fsync ([`crate::services::syncs`]).
 
 use super::Server;
 use crate::config::model::{Config, Level, Location, Settings};
@@ -13,7 +13,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// Whether files can be stored there, or trees copied or removed.
+/// Whether files can be stored, or trees copied or removed.
 pub fn stores(settings: &Settings) -> bool {
     let methods = [Method::Put, Method::Post, Method::Copy, Method::Move, Method::Delete];
     let writes = methods.into_iter().any(|method| {
@@ -23,7 +23,7 @@ pub fn stores(settings: &Settings) -> bool {
 }
 
 /// The journal's path, beside the pid file, which no two processes share. None: there is no pid file, or nothing to
-/// note.
+/// record.
 pub fn journal_path(config: &Config) -> Option<CString> {
     let pid = config.process.pid.as_ref()?;
     let keeps = |location: &Location| {
@@ -36,8 +36,8 @@ pub fn journal_path(config: &Config) -> Option<CString> {
 }
 
 impl Server {
-    /// Begins the journal, if the configuration stores files and none is kept. What a killed process left behind is
-    /// removed first.
+    /// Opens the journal if the configuration stores files and none is open. First removes what a killed process left
+    /// behind.
     pub fn keep_journal(&mut self) {
         if self.cx.temp_names.is_kept() {
             return;
@@ -52,7 +52,7 @@ impl Server {
         }
     }
 
-    /// Goes on with a journal that a parent has opened: what a killed process noted there is removed first.
+    /// Uses a journal opened by a parent. First removes what a killed process recorded there.
     pub fn take_journal(&mut self, journal: OwnedFd) {
         match self.cx.temp_names.keep_open(journal) {
             Ok(0) => {}
@@ -61,13 +61,13 @@ impl Server {
         }
     }
 
-    /// Starts what runs fsync in the kernel, where the configuration has upload_sync.
+    /// Prepares asynchronous fsync, if the configuration has upload_sync.
     pub fn open_syncs(&mut self) {
         if !self.cx.config.locations.iter().any(|location| location.settings.upload.sync) {
             return;
         }
         if let Some(fd) = self.cx.syncs.open() {
-            // Without their events the loop has to call fsync itself.
+            // If its events cannot be watched, the loop calls fsync itself.
             let watched = self.epoll.add(fd, epoll::IN, token_of(Role::Disk));
             if watched.is_err() {
                 self.cx.syncs = Syncs::default();
@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    /// An fsync has ended: the connections that wait for it are driven.
+    /// Drives the connections whose fsync has completed.
     pub(super) fn disk_event(&mut self) {
         for waiter in self.cx.syncs.ended() {
             self.drive(waiter);

@@ -1,32 +1,32 @@
-//! When the loop has to wake without an event. A timeout of epoll_wait is a timer that the kernel sets and cancels at
-//! each wait, which on a virtual machine leaves the guest each time: 3 µs of a request that comes alone. Deadlines are
-//! far and move away with every request, so one timer is set to the first of them and left there. It fires too early
-//! then, once, and is set again.
+//! When the loop must wake without an event. A timeout of epoll_wait is a kernel timer that is armed and cancelled at
+//! each wait, which on a virtual machine exits the guest each time: 3 µs of a single request. Deadlines are distant and
+//! move with every request, so one timerfd is set to the first of them and left there. It then fires early once, and is
+//! set again.
 //!
-//! Invariant: a wait that this file calls endless ends by the deadline it was asked about, or later by what the turn has
-//! taken before: as one with a timeout does, for `now` is when the turn began.
+//! Invariant: a wait that is endless here still ends by the requested deadline, plus what the turn took before: as with
+//! a timeout, since `now` is when the turn began.
 
 use crate::conn::token::{Role, token_of};
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Timeout};
 use crate::sys::timer::Timer;
 
-/// Deadlines nearer than this many milliseconds are the timeout of epoll_wait: they change in every turn.
+/// Deadlines nearer than this (milliseconds) become the timeout of epoll_wait: they change in every turn.
 const SOON: u64 = 1_000;
 
-/// A wait that ends so much later than it should, in milliseconds: the process was stopped, or had no processor.
+/// A wait that ends this many milliseconds late: the process was stopped, or not scheduled.
 const OVERSLEPT: u64 = 50;
 
-/// Whether the wait for `due` that began at `began` has ended late. What it brought may be older than what is due now: a
-/// process that is stopped between its wait and its clock knows of nothing that came meanwhile, and would time out clients
-/// that were in time. The next turn looks for events first, without waiting, and its timers are right.
+/// Whether the wait for `due` that began at `began` ended late. Its events may be older than what is due now: a process
+/// that was stopped between wait and clock has not seen what arrived meanwhile, and would time out clients that were in
+/// time. So the next turn fetches events first, without waiting.
 pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
     due.is_some_and(|due| due > began && now > due + OVERSLEPT)
 }
 
 pub struct WakeTimer {
     timer: Timer,
-    /// When it will fire, monotonic milliseconds.
+    /// When it will fire (monotonic milliseconds).
     at: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl WakeTimer {
         Ok(WakeTimer { timer, at: None })
     }
 
-    /// How to wait from `now` on so as to be awake at `due`.
+    /// How to wait from `now` in order to wake at `due`.
     pub fn wait(&mut self, due: u64, now: u64) -> Timeout {
         let left = due.saturating_sub(now);
         if left == 0 {
@@ -46,7 +46,7 @@ impl WakeTimer {
         if self.at.is_some_and(|at| at <= due) {
             return Timeout::Never;
         }
-        // A longer wait ends early, and is begun again.
+        // A longer wait ends early, and is repeated.
         let millis = u32::try_from(left).unwrap_or(u32::MAX).min(1 << 30);
         if left < SOON || self.timer.set(millis).is_err() {
             return Timeout::Millis(millis);
@@ -55,7 +55,7 @@ impl WakeTimer {
         Timeout::Never
     }
 
-    /// It fired.
+    /// Call it when the timer has fired.
     pub fn fired(&mut self) {
         self.at = None;
     }

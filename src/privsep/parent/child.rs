@@ -1,4 +1,4 @@
-//! The serving process, from the fork on: it gives up root's rights, then serves.
+//! The serving process after the fork: drops root's rights, then serves.
 
 use super::Parent;
 use crate::config::model::Level;
@@ -9,8 +9,7 @@ use crate::server::signals::Signals;
 use std::os::fd::OwnedFd;
 
 impl Parent {
-    /// Runs in the child, and returns its exit status. `inherits`: the channel by which the process that it replaces sends its
-    /// state.
+    /// Runs in the child, and returns its exit status. `inherits`: the channel for its predecessor's state.
     pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>) -> i32 {
         self.children.clear();
         // The lock on the pid file belongs to the parent.

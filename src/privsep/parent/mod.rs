@@ -3,17 +3,17 @@
 //! | signal | what it does |
 //! |---|---|
 //! | HUP | reads the configuration; a new child serves, the old one drains. On an error nothing changes |
-//! | USR1 | opens the logs again and hands them down |
-//! | USR2 | starts the binary that is installed now, with the listening sockets |
+//! | USR1 | reopens the logs and passes them to the children |
+//! | USR2 | starts the currently installed binary with the listening sockets |
 //! | 35 (RTMIN+1) | health checks fail; after drain_delay as QUIT |
 //! | WINCH | drains: the child finishes, this process and the listeners stay |
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
 //!
-//! Invariants: nothing is read from the network here. A child that ends unasked is started again, after a pause that
-//! doubles while children keep ending soon; the listening sockets stay open meanwhile. Only opening files makes this
-//! process wait: signals are handled while a child starts ([`starting`]) and while a configuration is read, whose host
-//! names another process resolves ([`renewal`]).
+//! Invariants: nothing is read from the network here. A child that exits unexpectedly is restarted, after a pause that
+//! doubles while children keep exiting soon; the listening sockets stay open meanwhile. Only opening files blocks this
+//! process: signals are handled while a child starts ([`starting`]) and while a configuration is read, whose host names
+//! a helper process resolves ([`renewal`]).
 
 mod child;
 mod orphans;
@@ -50,21 +50,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// Milliseconds after which a child that ends is not taken for one that failed to start.
+/// Milliseconds after which an exiting child no longer counts as having failed to start.
 const HEALTHY: u64 = 10_000;
-/// The first and the longest pause before a child that ended sooner is started again, milliseconds.
+/// The first and longest pause in milliseconds before a child that exited sooner is restarted.
 const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
-/// Milliseconds that a child may take to end after TERM.
+/// Milliseconds for a child to exit after TERM.
 const END: u64 = 5_000;
 
 struct Child {
     pid: i32,
     channel: OwnedFd,
-    /// Log files by their ids there; empty where there is none.
+    /// Its log files by id; empty for unused ids.
     logs: Vec<PathBuf>,
     started: u64,
-    /// It was sent QUIT.
+    /// Whether it was sent QUIT.
     draining: bool,
 }
 
@@ -83,19 +83,19 @@ struct Parent {
     new_binary: Option<i32>,
     reloads: u64,
     reload: Reload,
-    /// The child that does not serve yet.
+    /// The child that is starting.
     starting: Option<Starting>,
     /// Why the first child did not start.
     failed: Option<String>,
-    /// When the child is started again.
+    /// When to restart the child.
     restart_at: Option<u64>,
     pause: u64,
     ending: Ending,
     is_daemon: bool,
     service_manager: ServiceManager,
-    /// Counters that successive children share; None where their memory could not be had, and each child begins at zero.
+    /// Counters shared by successive children; None if there was no memory, so that each begins at zero.
     counters: Option<Rc<Shared>>,
-    /// When drain_delay is over and QUIT follows.
+    /// When drain_delay is over, and QUIT follows.
     drained_at: Option<u64>,
     orphans: Orphans,
 }
@@ -104,7 +104,7 @@ struct Parent {
 enum Ending {
     No,
     Draining,
-    /// When what has not ended is killed.
+    /// When to kill what has not exited.
     Stopping(u64),
 }
 
@@ -113,13 +113,13 @@ enum Ending {
 enum Reload {
     No,
     Wanted,
-    /// The configuration is read, or a child is started for it.
+    /// The configuration is being read, or a child is starting with it.
     UnderWay,
-    /// HUP came again meanwhile.
+    /// HUP arrived again meanwhile.
     Again,
 }
 
-/// Serves through children until a signal ends it.
+/// Serves through children until it is stopped by a signal.
 ///
 /// # Errors
 /// The first child does not start.
@@ -203,12 +203,12 @@ impl Parent {
         self.logs.error(&self.config.process.error_log, level, &mut self.now, None, what);
     }
 
-    /// Waits for a signal, for a child that starts, or for the time to start one.
+    /// Waits for a signal, a starting child, or the time to start one.
     fn turn(&mut self) {
         self.turn_beside(None);
     }
 
-    /// The same; `awaited` ends the wait, too.
+    /// As [`Parent::turn`]; `awaited` ends the wait too.
     fn turn_beside(&mut self, awaited: Option<BorrowedFd<'_>>) {
         let now = clock::monotonic();
         let end = match self.ending {
@@ -255,7 +255,7 @@ impl Parent {
 
     fn handle(&mut self, signal: &Signal) {
         let number = signal.number;
-        // Only root, or who started us, reaches a process of root's; the kernel sees to it.
+        // The kernel ensures that only root, or the starting user, can signal a process of root.
         match number {
             SIGCHLD => self.reap(),
             SIGHUP => {
@@ -301,11 +301,11 @@ impl Parent {
         }
     }
 
-    /// The children finish their requests, then this process ends.
+    /// Lets the children complete their requests; then this process exits.
     fn finish(&mut self) {
         self.service_manager.stopping(self.new_binary);
         self.ending = Ending::Draining;
-        // The child still accepts what is in the backlog, and closes the listening sockets after that.
+        // The child still accepts the backlog, then closes its listening sockets.
         self.listeners.close();
         self.drain(usize::MAX);
     }
@@ -313,12 +313,12 @@ impl Parent {
     fn signal_children(&self, number: i32) {
         let starting = self.starting.as_ref().map(|starting| starting.pid);
         for pid in self.children.iter().map(|child| child.pid).chain(starting) {
-            // One that has just ended is reaped in the next turn.
+            // A child that has just exited is reaped in the next turn.
             let _ = process::kill(pid, number);
         }
     }
 
-    /// The first `count` children are told to finish their requests and end.
+    /// Tells the first `count` children to complete their requests and exit.
     fn drain(&mut self, count: usize) {
         for child in self.children.iter_mut().take(count).filter(|child| !child.draining) {
             child.draining = true;
@@ -326,7 +326,7 @@ impl Parent {
         }
     }
 
-    /// `left`: programs that outlived their serving process and were told to end.
+    /// Logs orphaned programs. `left`: the number of programs that outlived their serving process and were sent TERM.
     fn say_orphans(&mut self, left: usize) {
         if left > 0 {
             self.say(Level::Notice, format_args!("{left} CGI programs outlived their process: they are ended"));
@@ -361,7 +361,7 @@ impl Parent {
         }
     }
 
-    /// The new binary has ended before this process: it goes on.
+    /// The new binary exited before this process, which continues.
     fn new_binary_ended(&mut self, pid: i32) {
         self.new_binary = None;
         self.listeners.share(false);
@@ -371,7 +371,7 @@ impl Parent {
         self.upgrade_failed(&reload::ended_early(pid));
     }
 
-    /// For the log, and for the command that asked for the upgrade.
+    /// Logs why an upgrade failed, and reports it to the command that requested it.
     fn upgrade_failed(&mut self, why: &str) {
         self.say(Level::Emerg, format_args!("{why}"));
         self.reloads += 1;
@@ -390,7 +390,7 @@ impl Parent {
         self.pause = (self.pause * 2).clamp(PAUSE, LONGEST);
     }
 
-    /// The journal of hidden names lies beside the pid file, where only root may write: it is opened here.
+    /// Opens the journal of hidden names, which is beside the pid file, where only root may write.
     fn open_journal(&mut self) {
         let Some(path) = journal_path(&self.config) else { return };
         match temp_names::open_journal(&path) {
@@ -415,13 +415,13 @@ impl Parent {
         for child in &self.children {
             self.hand_logs(child);
         }
-        // A child that is starting was forked with the old descriptors.
+        // A starting child was forked with the old descriptors.
         if let Some(starting) = &mut self.starting {
             starting.has_old_logs = true;
         }
     }
 
-    /// The logs as they are open now, for a child.
+    /// Passes the open logs to a child.
     fn hand_logs(&self, child: &Child) {
         let open: Vec<(u32, BorrowedFd<'_>)> = self
             .logs
@@ -430,13 +430,13 @@ impl Parent {
             .collect();
         for some in open.chunks(pass::MOST) {
             let (ids, fds): (Vec<u32>, Vec<BorrowedFd<'_>>) = some.iter().copied().unzip();
-            // A child that does not read its channel is about to end; it writes to the old log files until then.
+            // A child that does not read its channel is about to exit; until then it writes to the old files.
             let _ = pass::send(child.channel.as_fd(), &logs_message(&ids), &fds);
         }
     }
 }
 
-/// nginx's log line, which scripts wait for after a reload.
+/// nginx's log message, which scripts wait for after a reload.
 fn cause(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),

@@ -1,4 +1,4 @@
-//! Why a child is started, and the state of one that does not serve yet.
+//! Why a child is started, and the state of a starting child.
 
 use crate::config::model::Config;
 use crate::server::serving_user::ServingUser;
@@ -10,24 +10,24 @@ use std::rc::Rc;
 pub struct Starting {
     pub pid: i32,
     pub channel: OwnedFd,
-    /// Monotonic milliseconds.
+    /// The deadline (monotonic milliseconds).
     pub until: u64,
     pub purpose: Purpose,
-    /// Our end of the channel by which its predecessor sends it its state.
+    /// Our end of the channel for its predecessor's state.
     pub successor: Option<OwnedFd>,
-    /// USR1 came since it was forked.
+    /// Whether USR1 arrived since it was forked.
     pub has_old_logs: bool,
 }
 
 /// Why a child is started.
 pub enum Purpose {
     First,
-    /// A child has ended unasked.
+    /// A child exited unexpectedly.
     Restart,
     Reload(Box<Before>),
 }
 
-/// What a reload that fails restores.
+/// What to restore if a reload fails.
 pub struct Before {
     pub config: Rc<Config>,
     pub logs: Logs,

@@ -1,5 +1,5 @@
-//! HUP under a parent: the configuration is read while signals are still handled, everything it needs is opened, and a new
-//! child is started. Nothing of the old configuration is closed until that child serves.
+//! HUP under a parent: reads the configuration while signals are still handled, opens everything it needs, and starts a
+//! new child. Nothing of the old configuration is closed until that child serves.
 
 use super::purpose::{Before, Purpose};
 use super::{Ending, Parent, Reload};
@@ -25,7 +25,7 @@ impl Parent {
         self.service_manager.reloading();
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
-            // A signal to end; or a bug, which was logged.
+            // A signal to stop; or a bug, which was logged.
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
             return parent;
         };
@@ -35,7 +35,7 @@ impl Parent {
         parent
     }
 
-    /// The outcome is written for `-s reload`.
+    /// Writes the result for `-s reload`.
     pub(super) fn reloaded(&mut self, refused: Refused) {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         self.reloads += 1;
@@ -47,7 +47,7 @@ impl Parent {
         }
     }
 
-    /// Host names are resolved by another process, and signals handled meanwhile.
+    /// Reads the configuration; a helper process resolves host names, and signals are handled meanwhile.
     fn read_meanwhile(self) -> (Parent, Option<Read>) {
         let origin = self.origin.clone();
         let shared = Rc::new(RefCell::new(self));
@@ -83,7 +83,7 @@ impl Parent {
         })
     }
 
-    /// Everything for the new configuration is opened before anything of the old is closed.
+    /// Opens everything for the new configuration before closing anything of the old one.
     fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), Failure> {
         let worker = match serving_user::of(&config) {
             Ok(Some(worker)) => worker,
@@ -113,7 +113,7 @@ impl Parent {
     }
 }
 
-/// What is done while the configuration is read.
+/// Handles signals while the configuration is read.
 struct Turns(Rc<RefCell<Parent>>);
 
 impl Interlude for Turns {
@@ -129,7 +129,7 @@ impl Interlude for Turns {
         }
         if parent.ending != Ending::No {
             drop(parent);
-            // Abandons the reading: caught where it began.
+            // Aborts reading; caught where it began.
             resume_unwind(Box::new("stopped"));
         }
     }

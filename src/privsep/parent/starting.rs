@@ -12,11 +12,11 @@ use crate::tls::ticket;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Milliseconds that a new child may take until it serves.
+/// Milliseconds for a new child to become ready.
 const START: u64 = 30_000;
 
 impl Parent {
-    /// Starts a child that serves the present configuration. [`Parent::look_at_start`] checks on it.
+    /// Starts a child with the current configuration. [`Parent::look_at_start`] checks its progress.
     ///
     /// # Errors
     /// fork() failed; nothing has changed.
@@ -45,14 +45,14 @@ impl Parent {
             Some(pid) => Ok((pid, ours, successor)),
             None => {
                 drop((ours, successor));
-                // The state inherited from the parent must not be dropped here.
+                // State inherited from the parent must not be dropped here.
                 let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits))).unwrap_or(101);
                 process::leave(status)
             }
         }
     }
 
-    /// Checks whether the starting child serves, or has failed.
+    /// Checks whether the starting child is ready or has failed.
     pub(super) fn look_at_start(&mut self) {
         let Some(starting) = &self.starting else { return };
         let pid = starting.pid;
@@ -60,7 +60,7 @@ impl Parent {
         match pass::receive(starting.channel.as_fd(), &mut text) {
             Ok((1.., _)) => self.started(),
             Err(Errno::EAGAIN) if clock::monotonic() < starting.until => {}
-            // The child has ended and is about to be reaped, which tells why; unless it hangs.
+            // The child has exited and is about to be reaped, which shows the reason; unless it hangs.
             other => {
                 let _ = process::kill(pid, SIGKILL);
                 if !matches!(other, Ok((0, _))) || clock::monotonic() >= starting.until {
@@ -89,14 +89,14 @@ impl Parent {
             if let (Some(successor), Some(child)) =
                 (successor, self.children[..old].iter().rfind(|child| !child.draining))
             {
-                // If it cannot be told, the new child begins with empty state.
+                // If this fails, the new child begins with empty state.
                 let _ = pass::send(child.channel.as_fd(), &[SUCCESSOR], &[successor.as_fd()]);
             }
             self.say(Level::Notice, format_args!("the configuration was reloaded"));
             self.drain(old);
             self.reloaded(Refused::default());
         }
-        // A signal to end has come meanwhile.
+        // A signal to stop has arrived meanwhile.
         match self.ending {
             Ending::No => {}
             Ending::Draining => self.drain(usize::MAX),
@@ -119,10 +119,10 @@ impl Parent {
         }
     }
 
-    /// Everything is as it was before the reload.
+    /// Restores the state before a failed reload.
     pub(super) fn go_back(&mut self, before: Before) {
         (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
-        // Its file has been removed or replaced; the old one is used on.
+        // Its file was removed or replaced; the old one stays in use.
         self.journal = before.journal;
         self.notes.clear();
         if self.ending == Ending::No {
@@ -130,7 +130,7 @@ impl Parent {
         }
     }
 
-    /// A reload is over: another may begin.
+    /// Whether a reload is over, and another must begin.
     pub(super) fn is_reload_due(&self) -> bool {
         self.reload == Reload::Wanted && self.starting.is_none() && self.ending == Ending::No
     }

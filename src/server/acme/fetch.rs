@@ -1,5 +1,5 @@
-//! One request to an authority: its name looked up, connected, over TLS where the URL is https, sent, answered.
-//! Nothing is waited for; the socket's events and [`Fetch::due`] drive it.
+//! One request to an authority: resolves its name, connects, speaks TLS if the URL is https, sends, and receives. Never
+//! blocks; socket events and [`Fetch::due`] drive it.
 
 use crate::acme::wire::{Receiver, Request, Response, Url};
 use crate::config::acme::Issuer;
@@ -17,10 +17,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// Milliseconds for all of a request, and for one address to answer.
+/// Timeouts in milliseconds: for the whole request, and per address.
 const WHOLE: u64 = 60_000;
 const CONNECT: u64 = 10_000;
-/// Once for the life of a connection: edge triggered, both directions.
+/// Registered once per connection: edge-triggered, both directions.
 const EVENTS: u32 = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
 /// Bytes read at once.
 const READ: usize = 16 << 10;
@@ -29,7 +29,7 @@ const READ: usize = 16 << 10;
 enum Stage {
     Begin,
     Resolving(Ticket),
-    /// The next address is tried.
+    /// Connect to the next address.
     Connect,
     Connecting,
     Handshaking,
@@ -37,14 +37,14 @@ enum Stage {
     Receiving,
 }
 
-/// A connection that may carry another request.
+/// A connection that can be reused.
 pub(super) struct Idle {
     transport: Transport,
     url: Url,
 }
 
 impl Idle {
-    /// Whether it leads to the same server.
+    /// Whether it is connected to the URL's server.
     pub(super) fn fits(&self, url: &Url) -> bool {
         (self.url.secure, &self.url.host, self.url.port) == (url.secure, &url.host, url.port)
     }
@@ -63,7 +63,7 @@ pub(super) struct Fetch {
     keeps: bool,
     connect_by: u64,
     until: u64,
-    /// What went wrong with the last address.
+    /// The error of the last address.
     trouble: String,
 }
 
@@ -72,7 +72,7 @@ pub(super) enum Progress {
     Done(Result<Response, String>),
 }
 
-/// How one step came out.
+/// The result of one step.
 enum FetchStep {
     Again,
     Wait,
@@ -82,7 +82,7 @@ enum FetchStep {
 impl Fetch {
     pub(super) fn new(authority: usize, issuer: Rc<Issuer>, request: Request, idle: Option<Idle>, now: u64) -> Fetch {
         let mut transport = idle.map(|idle| idle.transport);
-        // Its end may have come meanwhile.
+        // It may have been closed meanwhile.
         if transport.as_mut().is_some_and(|transport| !transport.is_silent()) {
             transport = None;
         }
@@ -103,7 +103,7 @@ impl Fetch {
         }
     }
 
-    /// Events of a connection that is used again are this request's.
+    /// Redirects the events of a reused connection to this request.
     pub(super) fn adopt_connection(&mut self, epoll: &Epoll, key: Key) {
         let fd = self.transport.as_ref().and_then(Transport::fd);
         if fd.is_some_and(|fd| epoll.modify(fd, EVENTS, key.to_u64()).is_err()) {
@@ -119,7 +119,7 @@ impl Fetch {
         matches!(self.stage, Stage::Resolving(_))
     }
 
-    /// When it has taken too long, monotonic milliseconds.
+    /// When it times out (monotonic milliseconds).
     pub(super) fn due(&self) -> u64 {
         match self.stage {
             Stage::Connecting | Stage::Handshaking => self.until.min(self.connect_by),
@@ -133,13 +133,13 @@ impl Fetch {
         }
     }
 
-    /// The connection, after a response that leaves it usable.
+    /// The connection, if the response leaves it reusable.
     pub(super) fn take_connection(&mut self) -> Option<Idle> {
         let transport = self.transport.take().filter(|_| self.keeps)?;
         Some(Idle { transport, url: self.request.url.clone() })
     }
 
-    /// Goes on as far as it can.
+    /// Continues as far as possible.
     pub(super) fn advance(&mut self, resolver: &mut Resolver, epoll: &Epoll, key: Key, now: Moment) -> Progress {
         loop {
             if self.until <= now.ms {
@@ -155,7 +155,7 @@ impl Fetch {
                 Err(why) => {
                     self.transport = None;
                     if self.reused && self.receiver.is_fresh() {
-                        // It was closed while it was idle: that says nothing of the server.
+                        // The server closed an idle connection, which is no error.
                         self.reused = false;
                         self.stage = Stage::Begin;
                     } else if matches!(self.stage, Stage::Connecting | Stage::Handshaking) && !self.addresses.is_empty()
@@ -220,7 +220,7 @@ impl Fetch {
     fn resolved(&mut self, outcome: Outcome) -> Result<FetchStep, String> {
         let answer = outcome.map_err(|why| format!("the name could not be resolved {why}"))?;
         let Records::Addresses(addresses) = answer.found else { return Err("the name has no address".into()) };
-        // Taken from the end.
+        // Reversed, since addresses are taken from the end.
         self.addresses = addresses.iter().rev().copied().collect();
         self.stage = Stage::Connect;
         Ok(FetchStep::Again)

@@ -1,5 +1,5 @@
-//! ACME on the loop: requests to authorities go out over our own transport, and what they answer goes back to
-//! `services::acme`. Their sockets stand in an epoll of their own, which the loop watches, as the resolver's do.
+//! ACME on the event loop: sends requests to authorities over our own transport, and passes responses to
+//! `services::acme`. Like the resolver's, its sockets are in a separate epoll, which the loop watches.
 
 mod fetch;
 
@@ -14,19 +14,19 @@ use fetch::{Fetch, Idle, Progress};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Milliseconds that a connection is kept for the next request.
+/// Milliseconds for which an idle connection is kept.
 const KEPT: u64 = 10_000;
 
 /// Requests in progress.
 #[derive(Default)]
 pub(super) struct Fetches {
-    /// Made with the first.
+    /// Created with the first request.
     epoll: Option<Epoll>,
     watched: bool,
     slab: Slab<Fetch>,
-    /// Connections that may carry another, with the authority and until when.
+    /// Idle connections, with the authority and the expiry.
     idle: Vec<(usize, Idle, u64)>,
-    /// When there is something to do though nothing happens, monotonic milliseconds.
+    /// When something is due without an event (monotonic milliseconds).
     next: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ impl Server {
         Moment { ms: self.cx.now.ms, unix: self.cx.now.unix }
     }
 
-    /// Takes up the certificates of the configuration.
+    /// Applies the certificates of the configuration.
     pub(super) fn adopt_acme(&mut self) {
         let config = self.cx.config.clone();
         if self.cx.acme.adopt(&config.acme, self.cx.now.unix) {
@@ -77,7 +77,7 @@ impl Server {
         self.acme.next = self.cx.acme.next_due(self.moment());
     }
 
-    /// What came on the sockets.
+    /// Handles socket events.
     pub(super) fn acme_event(&mut self) {
         let mut events = Events::new();
         let wait = self.acme.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now));
@@ -93,14 +93,14 @@ impl Server {
         self.go_on_acme();
     }
 
-    /// Names may have been found.
+    /// Continues requests whose names may have been resolved.
     pub(super) fn acme_names(&mut self) {
         if self.acme.is_resolving() {
             self.acme_due();
         }
     }
 
-    /// The time for something has come.
+    /// Handles what is due.
     fn acme_due(&mut self) {
         let keys: Vec<Key> = self.acme.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -115,12 +115,12 @@ impl Server {
         }
     }
 
-    /// When there is something to do though nothing came. One that drains leaves it to its successor.
+    /// When something is due without an event. A draining process leaves it to its successor.
     pub(super) fn next_acme(&self) -> Option<u64> {
         self.acme.next.filter(|_| !self.cx.quitting)
     }
 
-    /// What is due by the clock is looked at again.
+    /// Recomputes times after the wall clock jumped.
     pub(super) fn acme_clock_jumped(&mut self, seconds: i64) {
         let now = self.moment();
         if seconds < 0 {
@@ -134,13 +134,13 @@ impl Server {
             return;
         }
         if let Some(fd) = self.acme.fd() {
-            // If epoll refuses it, responses are read when the next deadline comes.
+            // If epoll refuses it, responses are read at the next deadline.
             let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Acme));
             self.acme.watched = true;
         }
     }
 
-    /// Lets a request go on as far as it can.
+    /// Continues a request as far as possible.
     fn fetch(&mut self, key: Key) {
         let now = self.moment();
         let Fetches { epoll: Some(epoll), slab, idle, .. } = &mut self.acme else { return };
@@ -158,10 +158,10 @@ impl Server {
         }
     }
 
-    /// Begins the requests that are due.
+    /// Starts requests that are due.
     fn go_on_acme(&mut self) {
         let now = self.moment();
-        // Each round begins requests, or ends jobs; what fails at once waits for its next attempt.
+        // Each round starts requests or ends jobs; failed ones wait for their next attempt.
         for _ in 0..64 {
             let requests = self.cx.acme.step(now);
             if requests.is_empty() {

@@ -1,4 +1,4 @@
-//! A panic at each kind of place that the loop dispatches: the others are served, and the log has one line.
+//! A panic at each kind of dispatch: others are served, and one line is logged.
 
 use crate::config::build::Form;
 use crate::config::load::{LoadOptions, load_text};
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// What is there; empty also where the connection was closed.
+/// Reads what has arrived; empty if the connection was closed.
 fn read(client: &mut UnixStream) -> String {
     let mut bytes = [0; 4096];
     let mut len = 0;
@@ -117,7 +117,7 @@ fn a_panic_costs_one_connection_or_one_reload() {
         let mut world = World::new();
         let mut other = world.client(GET);
         assert!(read(&mut other).ends_with("content"), "{place}: before");
-        // What that made writable is heard of before.
+        // Handle the events that this caused first.
         world.turns();
         inject::arm(place);
         act(&mut world);
