@@ -1,4 +1,4 @@
-//! A streamed body on its way out: cut to a range, gathered if its page has SSI commands, encoded, and queued or
+//! A streamed body on its way out: cut to a range, collected if it is a page with SSI commands, encoded, and queued or
 //! written into the page that includes it.
 
 use super::ssi::state::Sink;
@@ -6,12 +6,12 @@ use crate::exchange::body_encoder::Flush;
 use crate::exchange::{Exchange, Tx};
 use crate::http::method::Method;
 
-/// The response ends with its head.
+/// Whether the response ends with its head.
 pub fn has_no_body(ex: &Exchange) -> bool {
     ex.route.method == Method::Head || ex.request.head.method == Method::Head || ex.response.status.has_no_content()
 }
 
-/// A piece of a streamed body.
+/// Processes a piece of a streamed body.
 pub fn body(ex: &mut Exchange, data: &[u8]) {
     if data.is_empty() || gather(ex, data) {
         return;
@@ -24,12 +24,12 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    // Without proxy_buffering every piece is sent as it comes (nginx).
+    // Without proxy_buffering, every piece is sent as it arrives (nginx).
     let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
     piece(ex, data, flush);
 }
 
-/// Gathers a piece of an upstream's page. False: the response is not to be gathered.
+/// Collects a piece of an upstream's page. False: the response is not to be collected.
 fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     let Some(mut gathered) = ex.response.gathered.take() else { return false };
     gathered.push(&ex.here().settings.body.temp, piece);
@@ -52,7 +52,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
     ex.out.data(data);
 }
 
-/// A piece of an include's response.
+/// Processes a piece of an include's response.
 fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.here().settings.ssi.output_buffer.0;
     let Some(sub) = &mut ex.sub else { return };
@@ -68,7 +68,7 @@ fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     }
 }
 
-/// The include is complete.
+/// Completes an include.
 pub fn end_include(ex: &mut Exchange) {
     if let Some(sub) = &mut ex.sub {
         sub.whole = true;

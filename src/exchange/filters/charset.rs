@@ -1,4 +1,4 @@
-//! charset: named in Content-Type, and the body recoded where its source differs.
+//! charset: names it in Content-Type, and converts the body if its source has another.
 
 use crate::config::model::Level;
 use crate::config::settings::charset::{Charset, Recode};
@@ -14,14 +14,14 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if named {
         name_and_recode(ex, cx);
     }
-    // Charsets of the configuration are the same each time; one of a variable withdraws the vouching itself.
+    // Configured charsets are the same each time; a variable revokes the vouching itself.
     Cacheable::Yes
 }
 
 fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
     let charset = ex.here().settings.charset.clone();
     let kind = ex.response.content_type.as_bytes().to_vec();
-    // The type of an upstream's response carries its charset separately (nginx).
+    // An upstream response's type has its charset in a separate field (nginx).
     let stream = matches!(ex.response.body, Body::Stream { .. });
     let (bare, named) = if stream { parted(&kind) } else { (&kind[..], None) };
     let Some(name) = wanted(&charset, &kind, named, ex, cx) else { return };
@@ -30,7 +30,7 @@ fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
         None => charset.source.as_ref().map(|source| variables::text(source, ex, cx)),
     };
     let content_type = ContentType::Shared([bare, b"; charset=", &name].concat().into());
-    // A variable without a value names no charset; without `source_charset` any source will do.
+    // A variable without a value names no charset; without `source_charset`, any source is accepted.
     let Some(source) = source.filter(|source| !source.eq_ignore_ascii_case(&name)) else {
         ex.response.content_type = content_type;
         return;
@@ -53,7 +53,7 @@ fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
     recode(ex, cx, &map.recode);
 }
 
-/// The charset the client is to get; None: the response stays as it is.
+/// The charset to send; None: the response stays as it is.
 fn wanted(
     charset: &Charset,
     kind: &[u8],
@@ -64,8 +64,8 @@ fn wanted(
     if kind.is_empty() {
         return None;
     }
-    // An upstream's X-Accel-Charset comes before the directive, for any type; but only if the configuration knows the
-    // charset (nginx).
+    // An upstream's X-Accel-Charset takes precedence over the directive, for any type; but only if the configuration
+    // knows the charset (nginx).
     if let Some(name) = ex.route.kept.charset.clone() {
         let known = ex.config.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(&name));
         if !known {
@@ -75,7 +75,7 @@ fn wanted(
         return known.then(|| name.to_vec());
     }
     let name = charset.name.as_ref()?;
-    // A browser may take the charset of a redirect for that of the next page (nginx).
+    // Browsers may apply the charset of a redirect to the next page (nginx).
     let redirect = matches!(ex.response.status, Status::MOVED_PERMANENTLY | Status::FOUND);
     let fits = match named {
         Some(_) => charset.override_charset,
@@ -87,7 +87,7 @@ fn wanted(
     Some(variables::text(name, ex, cx)).filter(|name| !name.is_empty())
 }
 
-/// `type; charset=name` → the type with its other parameters before it, and the name without quotes.
+/// Splits `type; charset=name` into the type with its other parameters, and the name without quotes.
 fn parted(kind: &[u8]) -> (&[u8], Option<&[u8]>) {
     for at in memchr::memchr_iter(b';', kind) {
         let (bare, parameter) = (&kind[..at], kind[at + 1..].trim_ascii_start());
@@ -102,11 +102,11 @@ fn parted(kind: &[u8]) -> (&[u8], Option<&[u8]>) {
     (kind, None)
 }
 
-/// The body's bytes as those of the other charset.
+/// Converts the body to the other charset.
 fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
     let recode = Some(how.clone());
     match (std::mem::take(&mut ex.response.body), how) {
-        // The length stays the same, and ranges stay right: it is recoded when it is queued.
+        // Length and ranges stay correct, so it is converted when it is queued.
         (body @ Body::File(_), Recode::Bytes(_)) => {
             ex.response.body = body;
             ex.response.recode = recode;

@@ -1,4 +1,5 @@
-//! Conditional requests: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since on what is about to be sent.
+//! Conditional requests: evaluates If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since for the response
+//! about to be sent.
 
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
@@ -27,11 +28,11 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             ex.response.status = Status::NOT_MODIFIED;
             ex.response.body = Body::Empty;
             ex.response.ranges = false;
-            // A stored `.gz` set it; a response without a body has no encoding (nginx).
+            // A stored `.gz` file set it; a response without a body has no encoding (nginx).
             ex.response.fields.remove(b"content-encoding");
         }
         Precondition::Failed => {
-            // All that a file would have said of itself, or an upstream's response, or one that led to it (nginx).
+            // Removes fields from the file, the upstream's response, or a response that led here (nginx).
             ex.response.fields.clear();
             ex.route.kept = PageFields::default();
             ex.response.location = None;

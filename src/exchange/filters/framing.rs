@@ -1,4 +1,4 @@
-//! How the end of the body is marked: by its length, by a last chunk or frame, or by the end of the connection.
+//! How the end of the body is marked: by Content-Length, by a last chunk or frame, or by closing the connection.
 //! Trailers need a last chunk or frame.
 
 use super::{has_no_body, headers};
@@ -9,13 +9,13 @@ use crate::exchange::send_queue::Delimiter;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
-    // RFC 9110 §9.3.6: a tunnel has no end to mark either.
+    // RFC 9110 §9.3.6: a tunnel has no marked end either.
     let may_mark =
         ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
-    // The framing is chosen before the trailers' values are known (nginx). Those of a body that is still being made are
-    // read at its end.
+    // Framing is chosen before the trailers' values are known (nginx). Those of a body still being generated are
+    // evaluated at its end.
     let follows = may_mark && !has_no_body(ex) && headers::has_trailers(ex);
-    // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
+    // A response without a body, such as to HEAD, has no Content-Length if the length is unknown (nginx).
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || follows || !ex.response.trailers.is_empty());
     ex.out.delimit(match (marks, unknown) {
@@ -23,10 +23,10 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
         (false, true) => Delimiter::Close,
         (false, false) => Delimiter::Length,
     });
-    // Their values may name how the body ends.
+    // Their values may depend on the framing.
     if follows && !matches!(ex.response.body, Body::Stream { .. }) {
         headers::trailers(ex, cx);
     }
-    // Trailers with a variable in them withdraw the vouching themselves.
+    // Trailers with variables revoke the vouching themselves.
     Cacheable::Yes
 }

@@ -1,5 +1,5 @@
-//! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
-//! longer ones are compressed as they are sent. The compressed form of a file is kept with it.
+//! gzip: for bodies of the configured types, and clients that accept it. Small bodies are compressed at once and have a
+//! length; longer ones are compressed while they are sent. A file's compressed form is cached with it.
 
 use crate::config::settings::gzip::{Gzip, Proxied};
 use crate::exchange::Exchange;
@@ -17,7 +17,7 @@ use crate::services::Services;
 use crate::services::compressors::Compressors;
 use std::rc::Rc;
 
-/// Bodies up to here are compressed before the head is written, fewer bytes at levels that may be slow.
+/// Bodies up to this size are compressed before the head is written, smaller ones at potentially slow levels.
 const AT_ONCE: u64 = 64 << 10;
 const SLOW_AT_ONCE: u64 = 16 << 10;
 
@@ -27,11 +27,11 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     }
     let gzip = ex.here().settings.gzip.clone();
     let Some(length) = may_be_compressed(ex, &gzip) else { return Cacheable::Yes };
-    // Whether gzip_proxied's `expired` holds changes with time.
+    // gzip_proxied's `expired` depends on the current time.
     let by_time = gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
     let accepted = is_accepted(ex, cx.now.unix);
     let typed = (accepted || gzip.vary) && gzip.types.contains(ex.response.content_type.as_bytes());
-    // gzip_static may have added it already, or the upstream.
+    // gzip_static or the upstream may have added it already.
     let varies = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(b"vary") && value == b"Accept-Encoding";
     if typed && gzip.vary && !ex.response.fields.iter().any(varies) {
         ex.response.line(b"Vary", b"Accept-Encoding");
@@ -41,14 +41,14 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if compressed {
         compress(ex, cx, &gzip, length, head_only);
     }
-    // The length of a compressed body is known to a HEAD only after a GET had it compressed.
+    // For HEAD, the compressed length is only known after a GET has had the body compressed.
     if by_time || compressed && head_only { Cacheable::No } else { Cacheable::Yes }
 }
 
-/// The body's length, if its status, type and size allow compressing it. Some(None): the length is not known yet.
+/// The body's length, if its status, type and size allow compression. Some(None): the length is unknown.
 fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
-    // A digest that the client asked for is that of the file as it is.
+    // A digest requested by the client is that of the uncompressed file.
     let fixed = ex.response.encoded || ex.response.digest.is_some();
     if !status || fixed {
         return None;
@@ -116,8 +116,7 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
     mark(ex);
 }
 
-/// A small body is compressed whole, and its length is known; `text`: the same bytes, if the result is kept for the
-/// next time.
+/// Compresses a small body whole, so that its length is known. `text`: the same bytes, if the result is to be cached.
 fn at_once(source: Source, level: u32, text: Option<Box<[u8]>>, ex: &mut Exchange, cx: &mut Services) -> Body {
     match source.whole(&mut cx.scratch) {
         Ok(bytes) => {
@@ -133,17 +132,17 @@ fn at_once(source: Source, level: u32, text: Option<Box<[u8]>>, ex: &mut Exchang
     }
 }
 
-/// Changes the head for a compressed body.
+/// Adapts the head to a compressed body.
 fn mark(ex: &mut Exchange) {
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;
     ex.response.ranges = false;
-    // An upstream offered ranges of the bytes before they were compressed.
+    // An upstream's Accept-Ranges refers to the uncompressed bytes.
     ex.response.fields.remove(b"accept-ranges");
     ex.response.weaken();
 }
 
-/// Whether this request may be answered with gzip: version, proxies, browsers, and that it asks for it.
+/// Whether the request allows gzip: by its version, proxies, browser, and Accept-Encoding.
 pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
     let gzip = &ex.here().settings.gzip;
     let asked = ex.request.head.all(HeaderId::AcceptEncoding).any(|field| takes_gzip(field.value.of(ex.buf())));
@@ -157,14 +156,14 @@ pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
     !(gzip.disable.msie6 && is_old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent).unwrap_or(true)))
 }
 
-/// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).
+/// Whether the list contains gzip with a quality other than zero (RFC 9110 §12.5.3).
 fn takes_gzip(value: &[u8]) -> bool {
     field_syntax::list(value).any(|item| {
         let mut parts = item.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
         let refused = parts.any(|p| {
             let q = p.strip_prefix(b"q=").or_else(|| p.strip_prefix(b"Q="));
-            // Zero, or no number at all (nginx).
+            // Zero, or not a number (nginx).
             q.is_some_and(|q| {
                 !q.iter().any(|b| matches!(b, b'1'..=b'9')) || !q.starts_with(b"0") && !q.starts_with(b"1")
             })
@@ -173,7 +172,7 @@ fn takes_gzip(value: &[u8]) -> bool {
     })
 }
 
-/// gzip_proxied in nginx's order: what a response says of its freshness decides; where it says nothing, it may.
+/// gzip_proxied in nginx's order: decided by the response's freshness fields; allowed if there are none.
 fn proxied(ex: &Exchange, now: i64) -> bool {
     let allowed = ex.here().settings.gzip.proxied;
     if allowed == Proxied::default() {

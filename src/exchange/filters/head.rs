@@ -1,4 +1,4 @@
-//! The head of a response, gathered for the protocol that writes it.
+//! The head of a response as data, for the protocol that encodes it.
 
 use crate::config::settings::headers::Tokens;
 use crate::exchange::response::Body;
@@ -7,16 +7,16 @@ use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
 use crate::services::Services;
 
-/// The value of Server with and without the version.
+/// The value of Server, with and without the version.
 const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), b"webserv"];
 
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
     let output = &config.location(ex.route.location).settings.output;
     let length = ex.response.body.length();
-    // Absolute: for $sent_http_location as well.
+    // Made absolute here, also for $sent_http_location.
     ex.response.location = ex.response.location.take().map(|target| origin::absolute(ex, target));
-    // An upstream's reason comes with its own status.
+    // An upstream's reason phrase belongs to its own status.
     let own = ex.response.reason.is_none();
     let status = if own { ex.response.status.on_the_wire() } else { ex.response.status };
     let chunked = ex.out.is_chunked();
@@ -29,7 +29,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     // Never later than Date (RFC 9110 §8.8.2.1).
     let last_modified =
         response.last_modified.as_ref().map(|(at, text)| if *at > cx.now.unix { &cx.now.http } else { text });
-    // A whole file that is not from the future: its two lines were prepared with it.
+    // For a whole file that is not from the future, both lines are prepared.
     let file = match &response.body {
         Body::File(file)
             if has_body
@@ -41,7 +41,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         _ => None,
     };
     let content_type = response.content_type.as_bytes();
-    // What an upstream's 304 says of the page is true of the page (RFC 9110 §15.4.5).
+    // An upstream's 304 describes the page (RFC 9110 §15.4.5).
     let names_body = has_body || status == Status::NOT_MODIFIED && matches!(response.body, Body::Stream { .. });
     ex.out.head(&ResponseHead {
         status,

@@ -1,18 +1,18 @@
-//! What happens to a response on its way out, in order:
+//! The steps that a response passes before it is sent, in order:
 //!
 //! 1. [`conditional`]: 304 and 412 for responses that have validators
 //! 2. [`headers`]: expires and add_header
-//! 3. [`ssi`]: a page with commands in it
-//! 4. [`charset`]: its name, and recoding
+//! 3. [`ssi`]: pages with commands
+//! 4. [`charset`]: its name, and conversion
 //! 5. [`gzip`]
 //! 6. [`ranges`]: 206 and 416
 //! 7. [`framing`]: how the end of the body is marked, and trailers
 //! 8. [`head`]: the head as data
 //!
-//! and then the body, by reference where it is a file.
+//! and then the body, by reference if it is a file.
 //!
-//! Each says whether the response may still be cached ([`Cacheable`](super::basis::Cacheable)): what it did follows from
-//! the request's bytes, the configuration and the file, or it does not.
+//! Each reports whether the response may still be cached ([`Cacheable`](super::basis::Cacheable)), that is, whether its
+//! effect depends only on the request's bytes, the configuration and the file.
 
 pub mod body;
 mod charset;
@@ -41,13 +41,13 @@ use body::{end_include, has_no_body, piece};
 use ssi::page::Page;
 use std::rc::Rc;
 
-/// What [`send`] did.
+/// The result of [`send`].
 pub enum Sent {
-    /// The head is queued, and the body or its beginning.
+    /// The head is queued, with the body or its beginning.
     Queued,
-    /// The head is queued; the page makes the body.
+    /// The head is queued; the page generates the body.
     Page(Box<Page>),
-    /// The error page of a 416 or a 412 is sent instead.
+    /// The error page for a 416 or 412 must be sent instead.
     Instead(Flow),
 }
 
@@ -70,7 +70,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         return Sent::Instead(page);
     }
-    // Conditions were passed on to the upstream, which has evaluated them.
+    // Conditions were passed to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
         let cacheable = conditional::apply(ex);
@@ -84,8 +84,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     add_kept(ex);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
-    // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` counts from it
-    // (nginx).
+    // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` is computed
+    // from it (nginx).
     if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
         ex.response.last_modified = None;
     }
@@ -108,7 +108,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
             if let Some(page) = instead(ex, cx, Status::RANGE_NOT_SATISFIABLE) {
                 return Sent::Instead(page);
             }
-            // Its page has a charset of its own.
+            // This page has its own charset.
             let cacheable = charset::apply(ex, cx);
             ex.basis.passed(cacheable);
         }
@@ -117,7 +117,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ssi_page.map_or(Sent::Queued, Sent::Page)
 }
 
-/// RFC 8441 §5: on a stream, success begins the tunnel. A file, or what an upstream says that did not switch, is 501.
+/// RFC 8441 §5: on a stream, success begins the tunnel. A file, or an upstream's response that did not switch
+/// protocols, becomes a 501.
 fn refuse_tunnel(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     if let Body::Stream { .. } = ex.response.body {
         ex.response.status = Status::NOT_IMPLEMENTED;
@@ -131,8 +132,8 @@ fn refuse_tunnel(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     page
 }
 
-/// The page of an error that took the response's place. None: there is none, and it is the error itself that is sent,
-/// also where the response was to have the status of another.
+/// The error page that replaces the response. None: there is none, and the error itself is sent, even if the response
+/// was to have another status.
 fn instead(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
     let page = error_page::redirect(ex, cx, status);
     if page.is_none() && ex.route.error_page.is_some() {
@@ -141,7 +142,7 @@ fn instead(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
     page
 }
 
-/// Adds what the response that led to an internal redirect left for this one.
+/// Adds the fields kept from a response that led here by an internal redirect.
 fn add_kept(ex: &mut Exchange) {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
@@ -161,12 +162,12 @@ fn add_kept(ex: &mut Exchange) {
     ex.response.fields.append(&kept);
 }
 
-/// The body is complete; a block of trailers is no part of `$body_bytes_sent` (nginx).
+/// Completes the body. An HTTP/2 trailer block does not count in `$body_bytes_sent` (nginx).
 fn complete(ex: &mut Exchange) {
     ex.log.head_size += ex.out.end(&ex.response.trailers);
 }
 
-/// The head, and the body by reference where it is a file.
+/// Queues the head, and the body, by reference if it is a file.
 fn queue(ex: &mut Exchange, cx: &mut Services) {
     let cacheable = framing::apply(ex, cx);
     ex.basis.passed(cacheable);
@@ -181,7 +182,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     if has_no_body(ex) {
         return complete(ex);
     }
-    // Of a length that is known, all of it is one chunk.
+    // A body of known length is one chunk.
     let streamed = matches!(ex.response.body, Body::Stream { .. });
     let known = ex.response.body.length().filter(|n| *n > 0 && !streamed);
     if let Some(size) = known {
@@ -211,7 +212,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     complete(ex);
 }
 
-/// Queues bytes of a file, recoded where that is wanted.
+/// Queues bytes of a file, converted if necessary.
 fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     match &ex.response.recode {
         None => ex.out.push_file(file, at, end),
@@ -222,7 +223,7 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, where no script has set another.
+/// limit_rate, unless a script has set another.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
     if ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none() {
         return;
@@ -237,7 +238,7 @@ fn rate(ex: &mut Exchange, cx: &mut Services) {
     ex.limit_rate_after = after;
 }
 
-/// A streamed body is complete. Some: it was gathered as a page with SSI commands, which makes the body.
+/// Completes a streamed body. Some: it was collected as a page with SSI commands, which generates the body.
 pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
     let page = ssi::gathered(ex);
     if page.is_some() {

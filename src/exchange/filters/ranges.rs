@@ -1,4 +1,4 @@
-//! Range requests (RFC 9110 §14): one range as a part, several as multipart/byteranges.
+//! Range requests (RFC 9110 §14): a single range, or several as multipart/byteranges.
 
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
@@ -26,7 +26,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         ex.response.ranges = false;
         return Cacheable::Yes;
     }
-    // Range means something for GET only (RFC 9110 §14.2), and for the page of an error, which is fetched by GET (nginx).
+    // Range is defined only for GET (RFC 9110 §14.2), and error pages are fetched by GET (nginx).
     if ex.route.method != Method::Get || ex.request.head.method == Method::Head {
         return Cacheable::Yes;
     }
@@ -41,12 +41,12 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
     match range::parse(value, size, max.map(|n| n as usize)) {
         Ranges::None => {}
         Ranges::Unsatisfiable => {
-            // Fields of add_header describe the file, too.
+            // Fields of add_header describe the file too.
             ex.response.fields.remove(b"etag");
             ex.response.fields.remove(b"last-modified");
-            // A stored `.gz` set it; the page is plain.
+            // A stored `.gz` file set it; this page is not compressed.
             ex.response.fields.remove(b"content-encoding");
-            // That of a response which led here by X-Accel-Redirect.
+            // From a response that led here by X-Accel-Redirect.
             ex.response.fields.remove(b"accept-ranges");
             special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
             ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());
@@ -64,7 +64,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             let content_type =
                 std::mem::replace(&mut ex.response.content_type, ContentType::Shared(kind.as_bytes().into()));
             ex.response.body = Body::Parts { file, ranges, boundary, content_type, size };
-            // The boundary is different each time.
+            // The boundary differs each time.
             return Cacheable::No;
         }
     }
@@ -77,7 +77,7 @@ fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {
     fields.push(b"Content-Range", &value);
 }
 
-/// Sets the range of a streamed body that was chosen when its head came; not if the body is encoded.
+/// Sets the range of a streamed body, chosen when its head arrived; not if the body is encoded.
 fn window(ex: &mut Exchange) {
     let Some(window) = ex.response.window else { return };
     if ex.response.encoder.is_some() {
@@ -91,7 +91,7 @@ fn window(ex: &mut Exchange) {
     ex.response.body = Body::Stream { length: Some(range.len()) };
 }
 
-/// Twenty digits that no file can be made to contain: a counter that starts at a random number.
+/// Twenty digits that an attacker cannot place in a file: a counter that starts at a random number.
 fn boundary() -> [u8; 20] {
     thread_local!(static NEXT: Cell<u64> = Cell::new(crate::sys::random::number().unwrap_or(1)));
     let number = NEXT.with(|next| {

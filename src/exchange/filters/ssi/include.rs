@@ -1,7 +1,7 @@
-//! Subrequests: an include is a request of its own. It takes the place of the page's on the connection until it is
-//! answered, and writes into the page's response. So any handler may answer it, an upstream as well.
+//! Subrequests: an include is a request of its own. It replaces the page's request on the connection until it is
+//! answered, and writes into the page's response. So any handler can answer it, including upstreams.
 //!
-//! Invariant: while a page waits, the queue of its answer is the sink of what it included; it comes back with [`leave`].
+//! Invariant: while a page waits, its send queue is in the included request's sink; [`leave`] returns it.
 
 use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};
@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Rx, Sub, Tx, access_log};
 use crate::http::method::Method;
 use crate::services::Services;
 
-/// Makes the exchange that of an include, with the page's exchange inside it; it goes through the phases next.
+/// Makes the exchange that of an include, with the page's exchange inside; its phases run next.
 pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let fresh = Exchange::new(cx, ex.client);
     let mut parent = Box::new(std::mem::replace(ex, fresh));
@@ -35,20 +35,20 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.route.rewritten = true;
     ex.rx = Rx::Done;
     ex.log.started = parent.log.started;
-    // $request_id is one for the page and all that it includes.
+    // The page and everything it includes share one $request_id.
     ex.log.request_id.set(Some(parent.log.request_id()));
     ex.log.head_size = parent.log.head_size;
     ex.log.reported = parent.log.reported.clone();
     ex.log.request_length = parent.log.request_length;
     (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
-    // limit_req and limit_conn count a client's request once.
+    // limit_req and limit_conn count a client's request only once.
     (ex.log.limit_req, ex.log.limit_conn) = (parent.log.limit_req, parent.log.limit_conn);
     let shared = parent.ssi.get_or_insert_default().shared();
     shared.includes += 1;
     if let Sink::Variable(name, _) = &include.sink
         && shared.variable(&name.to_ascii_lowercase()).is_none()
     {
-        // The variable exists, and is empty, whatever the response is.
+        // The variable exists and is empty, whatever the response.
         let _ = shared.set(name, Vec::new());
     }
     let (level, frame) = match &mut parent.sub {
@@ -59,31 +59,31 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, has_content: false, whole: false }));
 }
 
-/// Exchanges the two things that must be where the response is made: the queue, and the values of the configuration's
+/// Swaps what must be with the exchange that is producing output: the send queue, and the values of user-defined
 /// variables.
 fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
     std::mem::swap(&mut a.out, &mut b.out);
     std::mem::swap(&mut a.route.user, &mut b.route.user);
 }
 
-/// Whether `ex` is an include that has been answered.
+/// Whether `ex` is an include whose response is complete.
 pub fn is_over(ex: &Exchange) -> bool {
     ex.sub.is_some() && ex.tx == Tx::Done
 }
 
-/// How an include ended.
+/// The result of leaving a subrequest.
 pub enum Left {
-    /// Its stub, which is sent for an include without content.
+    /// Its stub, sent for an include without content.
     Stub(Box<Page>),
-    /// The page goes on.
+    /// The page continues.
     Page,
-    /// A part is missing: no page goes on.
+    /// A part is missing: the response must be cut short.
     Cut,
-    /// The request that auth_request decides about may go on.
+    /// auth_request: its request may continue.
     Verdict,
 }
 
-/// What was included has been answered.
+/// Returns from a completed subrequest.
 pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.asks_only() {
         return verdict(ex, cx);
@@ -113,7 +113,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         ex.report(cx, Level::Error, format_args!("{why}"));
     }
     if !whole || abort {
-        // A part is missing: the client has to see that the response is cut short.
+        // A part is missing: the client must notice that the response is truncated.
         unwind(ex, cx);
         ex.out.break_off();
         ex.tx = Tx::Done;
@@ -123,7 +123,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     Left::Page
 }
 
-/// auth_request's subrequest has been answered, or ends the connection (`return 444`).
+/// auth_request's subrequest is complete, or ends the connection (`return 444`).
 fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
@@ -143,14 +143,14 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     }
 }
 
-/// Makes the exchange that of the client's own request again: the connection ends.
+/// Restores the exchange of the client's own request, since the connection ends.
 pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
     while ex.sub.is_some() {
         back(ex, cx);
     }
 }
 
-/// The exchange is the page's again.
+/// Restores the page's exchange.
 fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     let Some(sub) = ex.sub.take() else { return Sink::Client };
     let Sub { mut parent, sink, frame, .. } = *sub;
@@ -168,7 +168,7 @@ fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     sink
 }
 
-/// The response of an include: no head; its body goes into the page.
+/// Sends the response of an include: no head, and its body goes into the page.
 pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     if let Some(status) = ex.route.error_page
         && status.0 != 0
@@ -180,13 +180,13 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         end_include(ex);
         return None;
     }
-    // Variables that a page sets are shared by all pages of the request.
+    // Variables set by a page are shared by all pages of the request.
     if let Some(sub) = &mut ex.sub
         && let Some(above) = &mut sub.parent.ssi
     {
         ex.ssi.get_or_insert_default().shared = std::mem::take(&mut above.shared);
     }
-    // An upstream's own error page has content, and no stub (nginx).
+    // An upstream's own error page counts as content, so no stub is sent (nginx).
     if ex.response.status.0 >= 300
         && !matches!(ex.response.body, Body::Stream { .. })
         && let Some(stub) = ex.sub.as_mut().and_then(|sub| sub.stub.take())
@@ -222,20 +222,20 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
                 return Some(pass(ex, Source::file(file, 0, end)));
             }
         },
-        // Ranges apply to whole responses only.
+        // Ranges apply only to whole responses.
         Body::Part(..) | Body::Parts { .. } => {}
     }
     end_include(ex);
     None
 }
 
-/// The bytes of `source`, unchanged.
+/// Passes the bytes of `source` through unchanged.
 fn pass(ex: &mut Exchange, source: Source) -> Box<Page> {
     ex.tx = Tx::Send;
     Box::new(Page::new(Input::Made(Box::new(source)), None))
 }
 
-/// Sends the content of a block instead of a response; it is read for commands where the location's responses are.
+/// Sends a block's content instead of a response; it is parsed for commands if the location's responses are.
 fn write_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
     let parser = ex.here().settings.ssi.on.then(|| super::parser(ex));
     let source = Source::bytes(stub.to_vec());

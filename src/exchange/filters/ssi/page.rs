@@ -1,7 +1,7 @@
-//! A page on its way to the client: its bytes are read in pieces, its text is passed on, its commands are executed.
-//! An include stops it until the included response has been sent.
+//! A page being sent: reads it in pieces, passes text on, and executes commands. An include suspends it until the
+//! included response has been sent.
 //!
-//! Invariant: one call of [`Page::advance`] reads one piece at most.
+//! Invariant: one call of [`Page::advance`] reads at most one piece.
 
 use super::parse::{Command, Parser, Token, Tokens};
 use super::state::{Include, Shared, Sink, State};
@@ -15,43 +15,43 @@ use crate::services::temp_dir::TempFile;
 use crate::sys::Errno;
 use std::io::Write;
 
-/// Pages within pages (nginx); more is a cycle.
+/// Maximum nesting of pages (nginx); more is a cycle.
 const DEEPEST: u8 = 50;
-/// Includes of one request, all pages together: a page that includes itself twice would never end.
+/// Maximum number of includes per request, over all pages: a page that includes itself twice would otherwise never end.
 const MOST: u32 = 50_000;
-/// Bytes of a gathered page that are read at a time.
+/// Size of the pieces in which a collected page is read.
 const PIECE: usize = 64 << 10;
 
-/// Where a page's bytes come from.
+/// The source of a page's bytes.
 pub enum Input {
     Made(Box<Source>),
-    /// An upstream's, gathered in a file, and how much of it was read.
+    /// An upstream's page collected in a file, and how much of it was read.
     Temp(TempFile, u64),
-    /// It could not be gathered.
+    /// It could not be collected.
     Lost(Errno),
 }
 
-/// A page with SSI commands in the making.
+/// A page with SSI commands being generated.
 pub struct Page {
     input: Input,
     ended: bool,
-    /// None: nothing in it is a command.
+    /// None: the page is not parsed for commands.
     parser: Option<Parser>,
     tokens: Tokens,
     error: Vec<u8>,
     encoding: Encoding,
-    /// Text and commands take effect: no branch of an `if` and no block is being skipped.
+    /// Text and commands are active: no branch of an `if` and no block is being skipped.
     output: bool,
-    /// A branch of the `if` was taken.
+    /// Whether a branch of the `if` was taken.
     chosen: bool,
     branch: Branch,
-    /// A block's content is being stored.
+    /// Whether a block's content is being stored.
     block: bool,
-    /// What this step has made of the page so far: the client gets it in one piece.
+    /// The output of this step, sent in one piece.
     made: Vec<u8>,
 }
 
-/// What `echo` does to a value; it holds until another is named.
+/// How `echo` encodes a value; it stays in effect until another is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     None,
@@ -66,13 +66,13 @@ enum Branch {
     Else,
 }
 
-/// What a step did.
+/// The result of a step.
 pub enum Progress {
-    /// Something was done; this many bytes were read.
+    /// Work was done; this many bytes were read.
     Made(usize),
     Include(Include),
     Done,
-    /// The input cannot be read: the response ends here.
+    /// The input cannot be read: the response is truncated here.
     Broken,
 }
 
@@ -93,7 +93,7 @@ impl Page {
         }
     }
 
-    /// The next step.
+    /// Performs the next step.
     pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
         let progress = self.step(ex, cx);
         body(ex, &self.made);
@@ -102,7 +102,7 @@ impl Page {
     }
 
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
-        // Lent to the commands, whose words are in it.
+        // Moved out while commands are executed, which refer to it.
         let mut tokens = std::mem::take(&mut self.tokens);
         let stopped = self.execute(&mut tokens, ex, cx);
         self.tokens = tokens;
@@ -131,14 +131,14 @@ impl Page {
         Progress::Made(piece.len())
     }
 
-    /// All tokens that there are. Some: what it stopped for; the rest is left in `tokens`.
+    /// Executes the tokens. Some: why it stopped; the rest stays in `tokens`.
     fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Progress> {
         while let Some(token) = tokens.pop() {
             let works = matches!(token, Token::Command(_));
             if let Some(include) = self.token(token, tokens, ex, cx) {
                 return Some(Progress::Include(include));
             }
-            // Patterns of conditions are compiled, values expanded: the rest has its time in the next turn.
+            // Compiling conditions' patterns and expanding values take time, so continue in the next turn.
             if works && cx.slice.is_over() {
                 return Some(Progress::Made(0));
             }
@@ -308,7 +308,7 @@ impl Page {
         if set.is_some() && stub.is_some() {
             return Err("\"set\" and \"stub\" cannot be used together in \"include\" SSI command".into());
         }
-        // Every include is waited for: the parameter is only judged.
+        // Includes are always sequential, so the parameter is only validated.
         if let Some(wait) = params.get("wait")
             && !wait.eq_ignore_ascii_case(b"yes")
             && !wait.eq_ignore_ascii_case(b"no")
@@ -328,7 +328,7 @@ impl Page {
     }
 }
 
-/// Whether a page of `ex` may include another; `uri` is for the error.
+/// Whether a page of `ex` may include another; `uri` is for the error message.
 fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
     let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
     let count = ex.ssi.as_ref().and_then(|state| state.shared.as_ref()).map_or(0, |shared| shared.includes);
@@ -350,7 +350,7 @@ fn shared(ex: &mut Exchange) -> &mut Shared {
     state(ex).shared()
 }
 
-/// What the pages share, taken out so that the exchange can be asked for variables meanwhile.
+/// Moves the shared state out, so that the exchange can be used to evaluate variables.
 fn with_shared<T>(ex: &mut Exchange, what: impl FnOnce(&mut Shared, &mut Exchange) -> T) -> T {
     let mut taken = state(ex).shared.take().unwrap_or_default();
     let outcome = what(&mut taken, ex);
@@ -358,8 +358,7 @@ fn with_shared<T>(ex: &mut Exchange, what: impl FnOnce(&mut Shared, &mut Exchang
     outcome
 }
 
-/// A command in a form in which it may have been written: the content of a block is parsed again where the block is
-/// used.
+/// A command in source form: the content of a block is parsed again where the block is used.
 fn written(command: Command, of: &Tokens) -> Vec<u8> {
     let mut out = b"<!--#".to_vec();
     out.extend_from_slice(of.name(command));
@@ -374,7 +373,7 @@ fn written(command: Command, of: &Tokens) -> Vec<u8> {
     out
 }
 
-/// nginx's ngx_escape_html, which leaves the apostrophe alone.
+/// nginx's ngx_escape_html, which does not escape the apostrophe.
 fn entity_escape(text: &[u8], out: &mut Vec<u8>) {
     for &b in text {
         match b {
@@ -387,7 +386,7 @@ fn entity_escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// nginx's NGX_ESCAPE_HTML: what no attribute holds.
+/// nginx's NGX_ESCAPE_HTML: characters not allowed in attributes.
 fn url_escape(text: &[u8], out: &mut Vec<u8>) {
     for &b in text {
         match b {
@@ -403,7 +402,7 @@ struct Row {
     name: &'static str,
     params: &'static [&'static str],
     mandatory: &'static [&'static str],
-    /// Of an `if`: the last branch it may follow.
+    /// For branches of an `if`: the latest branch after which it may occur.
     within: Option<Branch>,
 }
 
@@ -432,7 +431,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Most parameters that a command knows.
+/// Maximum number of parameters of any command.
 const KNOWN: usize = 5;
 const _: () = {
     let mut at = 0;
@@ -442,7 +441,7 @@ const _: () = {
     }
 };
 
-/// The parameters of a command, in the order of its row: each is known and occurs once.
+/// The parameters of a command, in the order of its row; each must be known and unique.
 struct Params<'a> {
     names: &'static [&'static str],
     values: [Option<&'a [u8]>; KNOWN],

@@ -1,19 +1,19 @@
-//! A page taken apart: its text, and the commands `<!--#name parameter="value" -->` in it. The machine is nginx's, state
-//! by state, so that what is a command there is one here, and what is a mistake there is the same mistake.
+//! Parses a page into text and commands `<!--#name parameter="value" -->`. The state machine is nginx's, state by
+//! state, so that both recognise the same commands and the same errors.
 //!
-//! Invariant: the tokens of a page do not depend on how it was cut into pieces, but for text that may come in several;
-//! memory is bounded by the piece and by ssi_value_length.
+//! Invariant: the tokens of a page do not depend on how it was split into pieces, except that text may be split; memory
+//! is bounded by the piece and by ssi_value_length.
 
 use crate::util::span::Span;
 use memchr::memmem;
 use std::collections::VecDeque;
 
-/// Longest name of a command or a parameter, and most parameters of a command (nginx).
+/// Maximum length of the name of a command or parameter, and maximum number of parameters (nginx).
 const NAME: usize = 32;
 const PARAMS: usize = 16;
 
-/// What a page consists of, in the order in which it stands there. The bytes are in one buffer: a page may have thousands
-/// of commands, and an allocation for each of their words cost more than parsing them.
+/// The tokens of a page, in order. The bytes are in one buffer: a page may have thousands of commands, and allocating
+/// each of their words cost more than parsing them.
 #[derive(Debug, Default)]
 pub struct Tokens {
     bytes: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Tokens {
 pub enum Token {
     Text(Span),
     Command(Command),
-    /// A command that is written wrongly, and what is wrong with it.
+    /// A malformed command, with the error.
     Mistake(String),
 }
 
@@ -38,7 +38,7 @@ pub struct Command {
     params: Span,
 }
 
-/// A parameter: its name, and its value as it is written: a backslash and what it escapes are both there.
+/// A parameter's name and value as written: backslashes are still present.
 #[derive(Clone, Copy, Debug, Default)]
 struct Param {
     name: Span,
@@ -46,7 +46,7 @@ struct Param {
 }
 
 impl Tokens {
-    /// The first token. The bytes of what was taken before may be gone.
+    /// Takes the first token. The bytes of earlier tokens may be gone.
     pub fn pop(&mut self) -> Option<Token> {
         let first = self.list.pop_front();
         if first.is_none() {
@@ -71,14 +71,14 @@ impl Tokens {
         params.iter().map(|param| (param.name.of(&self.bytes), param.value.of(&self.bytes)))
     }
 
-    /// Puts bytes away. Gives where they are.
+    /// Stores bytes; returns their position.
     fn keep(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         Span::new(start, self.bytes.len())
     }
 
-    /// Adds text, to the text before it where there is some.
+    /// Adds text, merged with preceding text.
     fn push_text(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -101,7 +101,7 @@ impl Tokens {
     }
 }
 
-/// A command as far as it was read byte by byte.
+/// A command while it is parsed byte by byte.
 #[derive(Debug, Default)]
 struct Written {
     name: Vec<u8>,
@@ -110,7 +110,7 @@ struct Written {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Text; this many bytes of `<!--` were seen.
+    /// Text, after this many bytes of `<!--`.
     #[default]
     Text,
     Open(u8),
@@ -120,13 +120,13 @@ enum State {
     Param,
     BeforeEqual,
     BeforeValue,
-    /// Within this kind of quotes.
+    /// A value in this kind of quotes.
     Value(u8),
     Escaped(u8),
     AfterValue,
-    /// This many bytes of `-->` were seen.
+    /// After this many bytes of `-->`.
     End(u8),
-    /// The same, of a command that is wrong.
+    /// The same in a malformed command.
     Wrong(u8),
 }
 
@@ -135,7 +135,7 @@ pub struct Parser {
     state: State,
     command: Written,
     mistake: String,
-    /// ssi_value_length: longest value of a parameter.
+    /// ssi_value_length: maximum length of a parameter's value.
     longest: usize,
     opening: memmem::Finder<'static>,
 }
@@ -161,14 +161,14 @@ impl Parser {
         }
     }
 
-    /// The next piece of the page: its tokens are added to `out`.
+    /// Parses the next piece of the page; appends its tokens to `out`.
     pub fn push(&mut self, piece: &[u8], out: &mut Tokens) {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             match self.state {
                 State::Text => {
                     let Some(at) = self.opening.find(rest) else {
-                        // The next piece may go on with what this one ends with.
+                        // A command may begin at the end of this piece.
                         let seen = (1..OPEN.len()).rev().find(|seen| rest.ends_with(&OPEN[..*seen])).unwrap_or(0);
                         out.push_text(&rest[..rest.len() - seen]);
                         self.state = if seen > 0 { State::Open(seen as u8) } else { State::Text };
@@ -198,27 +198,27 @@ impl Parser {
         }
     }
 
-    /// The page is complete. The beginning of what might have been a command is text; nginx forgets it.
+    /// Ends the page. An incomplete beginning of a command becomes text; nginx drops it.
     pub fn end(&mut self, out: &mut Tokens) {
         if let State::Open(seen) = std::mem::take(&mut self.state) {
             out.push_text(&OPEN[..usize::from(seen)]);
         }
     }
 
-    /// How many bytes of a value follow that mean themselves and that there is room for.
+    /// How many of the following bytes belong literally to the value and fit.
     fn plain(&mut self, rest: &[u8], quote: u8) -> usize {
         let room = self.longest.saturating_sub(self.param().1.len());
         memchr::memchr2(quote, b'\\', rest).unwrap_or(rest.len()).min(room)
     }
 
-    /// Behind the opening of a command.
+    /// After the opening of a command.
     fn begin(&mut self) {
         self.command.name.clear();
         self.command.params.clear();
         self.state = State::BeforeName;
     }
 
-    /// Behind the beginning of an opening.
+    /// Within an opening.
     fn open(&mut self, seen: u8, byte: u8, out: &mut Tokens) {
         let before = &OPEN[..usize::from(seen)];
         let next = OPEN[usize::from(seen)];
@@ -237,7 +237,7 @@ impl Parser {
         };
     }
 
-    /// Behind `<!--#`.
+    /// After `<!--#`.
     fn inside(&mut self, state: State, byte: u8, out: &mut Tokens) {
         self.state = match state {
             State::Text | State::Open(_) => state,
@@ -313,7 +313,7 @@ impl Parser {
         };
     }
 
-    /// The parameter that is being parsed.
+    /// The parameter being parsed.
     fn param(&mut self) -> &mut (Vec<u8>, Vec<u8>) {
         if self.command.params.is_empty() {
             self.command.params.push(Default::default());
@@ -350,8 +350,8 @@ impl Parser {
     }
 }
 
-/// A whole command as nearly all are written, behind its `<!--#`: words of letters, digits and `_`, values without
-/// backslashes. Gives what follows it. None: it is another, or not whole, or wrong; nothing was added.
+/// Fast path for a complete command as nearly all are written, after its `<!--#`: words of letters, digits and `_`,
+/// values without backslashes. Returns what follows. None: it is different, incomplete or malformed; nothing was added.
 fn plain<'p>(page: &'p [u8], longest: usize, out: &mut Tokens) -> Option<&'p [u8]> {
     let (before, start) = (out.bytes.len(), out.params.len());
     let found = plain_words(page, longest, out);
@@ -372,7 +372,7 @@ fn plain_words<'p>(page: &'p [u8], longest: usize, out: &mut Tokens) -> Option<(
         if let Some(rest) = next.strip_prefix(b"-->") {
             return Some((name, rest));
         }
-        // A name, or a value, ends with its blank or its quote: two names in a row would be one.
+        // A name ends with a space and a value with a quote: otherwise two names in a row would merge.
         let (param, tail) = word(next)?;
         let (&quote, tail) = blanks(blanks(tail).strip_prefix(b"=")?).split_first()?;
         let len = memchr::memchr2(quote, b'\\', &tail[..tail.len().min(longest + 1)])?;
@@ -393,7 +393,7 @@ fn blanks(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|byte| is_blank(**byte)).count()..]
 }
 
-/// A word of no more bytes than a name may have, and what follows.
+/// A word within the maximum length of a name, and what follows.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
     (1..=NAME).contains(&len).then(|| text.split_at(len))

@@ -1,4 +1,4 @@
-//! The data that pages with SSI commands keep and share. It knows no exchange.
+//! State of pages with SSI commands. Knows no exchange.
 
 use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
@@ -9,19 +9,19 @@ use crate::sys::Errno;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
-/// Bytes of an upstream's page that are gathered in memory.
+/// Bytes of an upstream's page collected in memory; more go to a file.
 const GATHERED: usize = 64 << 10;
-/// Bytes of all variables and blocks of a request, and what each costs beside its bytes: a page may make one of another
-/// twice over, again and again.
+/// Maximum bytes of all variables and blocks of a request, and the accounted overhead of each: a page could double a
+/// variable again and again.
 const HELD: usize = 1 << 20;
 pub const ENTRY: usize = 256;
 
-/// What is kept for the pages of an exchange.
+/// State of the pages of an exchange.
 #[derive(Default)]
 pub struct State {
     /// `config timefmt`.
     pub timefmt: Option<Vec<u8>>,
-    /// None: there is nothing yet, or it is lent.
+    /// None: not created yet, or moved out.
     pub shared: Option<Box<Shared>>,
 }
 
@@ -31,42 +31,42 @@ impl State {
     }
 }
 
-/// What all pages of a request share; it moves to the page that is being read.
+/// State shared by all pages of a request; it moves with the page being processed.
 #[derive(Default)]
 pub struct Shared {
-    /// By `set`, by `include … set`, by groups of a regex; names in lower case.
+    /// From `set`, `include … set` and groups of regexes; names are in lower case.
     pub variables: FastMap<Box<[u8]>, Vec<u8>>,
-    /// Groups of the last regex that matched.
+    /// Groups of the last matching regex.
     pub groups: Vec<Vec<u8>>,
     blocks: Vec<Vec<u8>>,
     /// The first block of each name.
     block_names: FastMap<Box<[u8]>, usize>,
     pub includes: u32,
-    /// Of [`HELD`].
+    /// Bytes accounted against [`HELD`].
     pub held: usize,
 }
 
-/// A page's command to include something.
+/// An include command of a page.
 pub struct Include {
     pub uri: Vec<u8>,
     pub args: Vec<u8>,
-    /// Sent instead of an error or an empty response.
+    /// Sent instead of an error or empty response.
     pub stub: Option<Rc<[u8]>>,
     pub sink: Sink,
 }
 
-/// Where what is included goes.
+/// Where the output of a subrequest goes.
 pub enum Sink {
     Client,
-    /// auth_request: only its status and its fields count.
+    /// auth_request: only its status and header fields matter.
     Verdict,
     /// `set`: the variable of that name.
     Variable(Box<[u8]>, Vec<u8>),
-    /// Discarded: it was too long for the variable.
+    /// Discarded, since it was too long for the variable.
     Nowhere,
 }
 
-/// How the whole answer's body goes out: what the parts of a page write into.
+/// How the body of the whole response is framed; parts of a page write into it.
 #[derive(Default)]
 pub struct Frame {
     pub encoder: Option<Box<Encoder>>,
@@ -87,12 +87,12 @@ impl Frame {
     }
 }
 
-/// An upstream's page, as far as it has come.
+/// An upstream's page, as far as it has arrived.
 #[derive(Default)]
 pub struct Gathered {
     pub memory: Vec<u8>,
     pub file: Option<TempFile>,
-    /// No file could be made, or it could not be written.
+    /// The file could not be created or written.
     pub failed: Option<Errno>,
 }
 
@@ -109,7 +109,7 @@ impl Gathered {
         }
     }
 
-    /// Moves what is in memory to the file. It takes any descriptor there is: the page would be lost.
+    /// Moves the bytes in memory to the file. May use a reserved descriptor, since the page would be lost otherwise.
     pub fn spill(&mut self, temp: &TempPath) -> Result<(), Failure> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -122,7 +122,7 @@ impl Gathered {
 }
 
 impl Shared {
-    /// Counts bytes that a page wants to store.
+    /// Accounts for bytes that a page wants to store.
     pub fn hold(&mut self, bytes: usize) -> Result<(), String> {
         if self.held + bytes > HELD {
             return Err(format!("variables and blocks of a page come to more than {HELD} bytes"));
@@ -137,7 +137,7 @@ impl Shared {
         self.blocks.push(Vec::new());
     }
 
-    /// Appends content to the block that was begun last.
+    /// Appends content to the current block.
     pub fn put_away(&mut self, content: &[u8]) {
         if self.hold(content.len()).is_ok()
             && let Some(block) = self.blocks.last_mut()

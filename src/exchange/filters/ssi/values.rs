@@ -1,7 +1,7 @@
-//! The values of a command's words: variables in a value, the expression of an `if`, URIs of an `include`.
+//! Evaluates words of commands: variables in values, expressions of `if`, URIs of `include`.
 //!
-//! These are nginx's rules, the odd ones included: a page's own variables hide the configuration's, `$0` to `$9` are
-//! of the last regex of the page, and names ignore case.
+//! nginx's rules, including the odd ones: a page's variables hide the configuration's, `$0` to `$9` belong to the
+//! page's last regex, and names are case-insensitive.
 
 use super::state::{ENTRY, Shared};
 use crate::config::pattern::Loose;
@@ -11,13 +11,13 @@ use crate::http::escape::unescape;
 use crate::http::uri;
 use crate::services::Services;
 
-/// Bytes of a value with its variables replaced.
+/// Maximum size of an expanded value.
 const LONGEST: usize = 256 << 10;
 
-/// The error of a command that cannot be executed is a sentence for the error log.
+/// The error of a command is a sentence for the error log.
 pub type Outcome<T> = Result<T, String>;
 
-/// Appends the value of a variable. False: there is none of that name.
+/// Appends the value of a variable. False: there is no such variable.
 pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> bool {
     let lower = name.iter().any(u8::is_ascii_uppercase).then(|| name.to_ascii_lowercase());
     let name = lower.as_deref().unwrap_or(name);
@@ -35,7 +35,7 @@ pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Servic
     is_set
 }
 
-/// A value with its variables replaced and its backslashes taken off.
+/// A value with variables expanded and backslashes removed.
 pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -71,7 +71,7 @@ fn bad_name(text: &[u8]) -> String {
     format!("invalid variable name in \"{}\"", Printable(text))
 }
 
-/// A variable's name behind its `$`, and what follows. Err(None): there is none.
+/// Parses a variable's name after its `$`; also returns what follows. Err(None): there is none.
 fn name(text: &[u8]) -> Result<(&[u8], &[u8]), Option<String>> {
     let (braced, text) = text.strip_prefix(b"{").map_or((false, text), |rest| (true, rest));
     let len = text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
@@ -86,7 +86,7 @@ fn name(text: &[u8]) -> Result<(&[u8], &[u8]), Option<String>> {
     if name.is_empty() { Err(None) } else { Ok((name, rest)) }
 }
 
-/// The expression of `if` and `elif`: a value, `left = right`, `left != right`, or either with `/regex/`.
+/// Evaluates the expression of `if` and `elif`: a value, `left = right`, `left != right`, or either with `/regex/`.
 pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<bool> {
     let is_left = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'$' | b'{' | b'}' | b'_' | b'"' | b'\'');
     let len = expr.iter().take_while(|b| is_left(b)).count();
@@ -106,7 +106,7 @@ pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Servi
             shared.matches(&pattern, &left)?
         }
         [b'/', _, ..] => return Err(invalid()),
-        // A slash that begins no regex.
+        // An escaped slash begins no regex.
         [b'\\', right @ ..] if right.len() > 1 && right.starts_with(b"/") => expand(right, shared, ex, cx)? == left,
         _ => expand(right, shared, ex, cx)? == left,
     };
@@ -118,7 +118,7 @@ fn trim(text: &[u8]) -> &[u8] {
     &text[blanks..]
 }
 
-/// The path and the arguments that an `include` names. A relative one is taken from the page's own directory.
+/// The path and arguments of an `include`. A relative path starts from the page's own directory.
 pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let mut uri = expand(text, shared, ex, cx)?;
     if uri.first() != Some(&b'/') && !uri.is_empty() {
@@ -139,7 +139,7 @@ pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services
 }
 
 impl Shared {
-    /// A variable that the page made, or a group of its last regex. `name` in lower case.
+    /// A variable set by the page, or a group of its last regex. `name` is in lower case.
     pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
         if let [digit @ b'0'..=b'9'] = name
             && let Some(group) = self.groups.get(usize::from(digit - b'0'))
@@ -149,7 +149,7 @@ impl Shared {
         self.variables.get(name).map(Vec::as_slice)
     }
 
-    /// `name` in any case.
+    /// Sets a variable; `name` is case-insensitive.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Outcome<()> {
         let name = name.to_ascii_lowercase();
         match self.variables.get(&*name).map(Vec::len) {
