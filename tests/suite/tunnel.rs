@@ -24,7 +24,7 @@ fn connect(client: &mut Client, target: &str) -> u16 {
 fn bytes_go_both_ways_to_the_host_that_is_named() {
     let up = parrot();
     let mut s = http(
-        "log_format t '$request|$status|$upstream_addr|$bytes_sent'; access_log logs/t.log t;
+        "log_format t '$request|$status|$upstream_addr|$upstream_status|$bytes_sent'; access_log logs/t.log t;
          server { listen 127.0.0.1:%%PORT%%; location / { tunnel_pass; } }",
     )
     .start();
@@ -41,7 +41,7 @@ fn bytes_go_both_ways_to_the_host_that_is_named() {
     client.leave();
     let address = up.address;
     let log = s.await_file("logs/t.log", |log| log.contains("CONNECT"));
-    assert!(log.starts_with(&format!("CONNECT {address} HTTP/1.1|200|{address}|")), "{log}");
+    assert!(log.starts_with(&format!("CONNECT {address} HTTP/1.1|200|{address}|-|")), "{log}");
     s.stop();
 }
 
@@ -136,6 +136,25 @@ fn either_end_ends_it_and_so_does_silence() {
     client.leave();
     eventually("the tunnel is over", || s.command(&["status"]).status.code().is_some());
     s.get("/").is(405);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_server_is_found_is_noticed() {
+    // A name server that does not answer.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let resolver = silent.local_addr().expect("bound");
+    let s = http(&format!(
+        "log_format t '$request_method|$status|$upstream_status'; access_log logs/t.log t;
+         resolver {resolver}; server {{ listen 127.0.0.1:%%PORT%%; tunnel_pass; }}"
+    ))
+    .start();
+    for (name, early) in [("one.test", ""), ("two.test", "early")] {
+        let mut client = s.client();
+        client.send(format!("CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n{early}"));
+        silent.recv(&mut [0; 512]).expect("the name is asked for");
+        client.leave();
+    }
+    s.await_file("logs/t.log", |log| log.matches("CONNECT|499|-\n").count() == 2);
 }
 
 #[test]

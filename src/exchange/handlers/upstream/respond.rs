@@ -305,7 +305,6 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
 /// The server of a tunnel is connected: the client gets 200, and the following bytes go between the two.
 pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
-        one.status = 200;
         one.header = one.connect;
     }
     ex.response.clear();
