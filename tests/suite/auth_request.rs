@@ -52,6 +52,22 @@ fn the_status_of_the_subrequest_decides() {
 }
 
 #[test]
+fn a_subrequest_that_ends_the_connection_is_logged_as_what_it_was() {
+    let s = http(
+        "log_format f '$uri $status'; access_log logs/f.log f;
+         server { listen 127.0.0.1:%%PORT%%; location /a { auth_request /444; } location /b { auth_request /499; }
+           location = /444 { return 444; } location = /499 { return 499; } }",
+    )
+    .start();
+    for (target, line) in [("/a", "/a 444\n"), ("/b", "/b 499\n")] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.expect_closed();
+        s.await_file("logs/f.log", |log| log.contains(line));
+    }
+}
+
+#[test]
 fn an_upstream_that_decides_gets_the_request_without_its_body_and_its_answer_can_be_named() {
     let decides = Upstream::start(|peer| {
         while let Some(request) = peer.request() {

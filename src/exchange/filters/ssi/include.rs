@@ -129,6 +129,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
         access_log::write(ex, cx);
     }
     let answer: Option<Answer> = (!ex.abort).then(|| auth_request::answer(ex, cx));
+    let status = ex.response.status;
     back(ex, cx);
     match answer {
         Some(answer) => {
@@ -138,6 +139,8 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
         None => {
             unwind(ex, cx);
             (ex.out.keep_alive, ex.abort, ex.tx) = (false, true, Tx::Done);
+            // What the access log says of the request.
+            ex.response.status = status;
             Left::Cut
         }
     }
